@@ -1,0 +1,88 @@
+# Everything one does to Troupe from a shell. `make` alone lists it.
+# Needs Go, a C compiler (SQLite is C) and the Go module proxy, nothing else.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# Flags for what `make demo` and `make bench` run: make demo ARGS="--help".
+ARGS ?=
+# How often `make crash` kills the process.
+KILLS ?= 200
+# How long `make fuzz` runs each target.
+FUZZTIME ?= 10s
+# Where `make check` reads the known vulnerabilities.
+VULNDB ?= https://vuln.go.dev
+
+# Without cgo the SQLite driver still compiles, and fails only when it runs.
+export CGO_ENABLED = 1
+
+# sh has no pipefail: that go test failed travels down the pipe as a line, which bin/skips counts as a failure.
+gotest = { go test -json -shuffle=on -timeout 20m $(1) ./... || echo "go test: exit status $$?"; } | bin/skips
+
+.PHONY: help
+help: ## List what make can do
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: bin/troupe ## Run hundreds of orders through the shop, and check the books; ARGS="..." passes flags
+	bin/troupe demo $(ARGS)
+
+.PHONY: test
+test: bin/skips ## Run every test once, in shuffled order
+	@$(call gotest,)
+
+.PHONY: race
+race: bin/skips ## Run every test under the race detector
+	@$(call gotest,-race)
+
+.PHONY: check
+check: export TROUPE_CRASH_KILLS = 25
+check: lint vuln race ## What CI runs: lint, vulnerabilities, race, 25 crash kills
+
+.PHONY: lint
+lint: tools ## Check format, go vet, staticcheck and that go.mod is tidy
+	@files=$$(gofmt -l .) || exit 1; test -z "$$files" || { echo "not gofmt'ed, run make fmt:"; echo "$$files"; exit 1; } >&2
+	go vet ./...
+	go tool staticcheck ./...
+	go mod tidy -diff
+
+.PHONY: vuln
+vuln: tools
+	@found=$$(go tool govulncheck -db '$(VULNDB)' -version) || exit 1; case "$$found" in \
+	*'DB updated:'*) echo "go tool govulncheck ./..."; go tool govulncheck -db '$(VULNDB)' ./... ;; \
+	*) echo "NOT CHECKED: known vulnerabilities: $(VULNDB) cannot be reached from here" ;; \
+	esac
+
+.PHONY: fmt
+fmt: tools ## Format every Go file
+	gofmt -w .
+
+.PHONY: bench
+bench: bin/troupe ## Measure throughput and latency; ARGS="..." passes flags
+	bin/troupe bench $(ARGS)
+
+.PHONY: crash
+crash: tools ## Kill a running shop KILLS times and audit its books
+	TROUPE_CRASH_KILLS=$(KILLS) go test -count=1 -run TestCrash -timeout 30m -v ./cmd/troupe
+
+.PHONY: fuzz
+fuzz: tools ## Run each fuzz target for FUZZTIME
+	@listed=$$(go test -list '^Fuzz' ./...) || { echo "$$listed"; exit 1; }; \
+	echo "$$listed" | awk '/^Fuzz/ { name[n++] = $$1 } /^ok/ { for (i = 0; i < n; i++) print $$2, name[i]; n = 0 }' | \
+	while read -r package target; do \
+		echo "$$package $$target"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null || exit 1; \
+	done
+
+# Go's build cache decides what is out of date.
+.PHONY: bin/troupe bin/skips
+bin/troupe: tools
+	@go build -o $@ ./cmd/troupe
+bin/skips: tools
+	@go build -o $@ ./internal/ci/skips
+
+.PHONY: tools
+tools:
+	@command -v go >/dev/null || { echo "Go is missing: install 1.26 or later, https://go.dev/doc/install" >&2; exit 1; }
+	@cc=$$(go env CC); command -v "$${cc%% *}" >/dev/null || { \
+		echo "the C compiler $$cc is missing, SQLite needs one: apt-get install gcc libc6-dev, or xcode-select --install, or set CC" >&2; exit 1; }
