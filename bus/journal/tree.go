@@ -1,0 +1,320 @@
+package journal
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// TreeOptions say how a flow is drawn. The zero value is plain text.
+type TreeOptions struct {
+	Color bool      // with ANSI colours: done green, dead red, what is open yellow, skipped dim
+	Now   time.Time // from when "in 3s" is counted. Defaults to the time of the call
+}
+
+// treeDepth is how many reactions deep a branch is drawn. What is deeper goes on at the left, so that a long chain costs
+// no more than its length.
+const treeDepth = 24
+
+// WriteTree draws what caused what: each event with its key and the time since the flow's start, below it the
+// reactions, and below these the events that they emitted. An event whose cause is not in the flow stands at the left,
+// as a beginning of its own. The same flow always gives the same text, but for the times until something is due.
+func (f *Flow) WriteTree(w io.Writer, o TreeOptions) error {
+	if o.Now.IsZero() {
+		o.Now = time.Now()
+	}
+	t := &tree{Writer: bufio.NewWriter(w), o: o, flow: f, below: map[place][]node{}, drawn: make([]bool, len(f.Events))}
+	t.summary()
+	for _, root := range t.arrange() {
+		t.draw(root)
+	}
+	for i := range f.Events { // circles have no beginning
+		t.draw(node{event: i})
+	}
+	return t.Flush()
+}
+
+// tree is a drawing in progress. Its errors are kept by the bufio.Writer until Flush.
+type tree struct {
+	*bufio.Writer
+	o     TreeOptions
+	flow  *Flow
+	below map[place][]node
+	drawn []bool // events
+}
+
+// place is where events hang: at the reaction of that number that emitted them or, with -1, at the event itself.
+type place struct{ event, reaction int }
+
+// node is what a line is drawn for: an event of the flow, a reaction to it, or an event to come.
+type node struct {
+	event    int
+	reaction *Reaction
+	number   int // of the reaction
+	delayed  *DelayedEvent
+
+	prefix, indent string // of its line, and of those below it
+	depth          int
+}
+
+// arrange hangs each event below its cause, and returns those without one.
+func (t *tree) arrange() (roots []node) {
+	byID := map[string][]int{}
+	for i := range t.flow.Events {
+		byID[t.flow.Events[i].ID] = append(byID[t.flow.Events[i].ID], i)
+	}
+	hang := func(n node, cause, subscription string) {
+		if p, ok := t.place(byID[cause], subscription); ok {
+			t.below[p] = append(t.below[p], n)
+		} else {
+			roots = append(roots, n)
+		}
+	}
+	for i := range t.flow.Events {
+		e := &t.flow.Events[i]
+		hang(node{event: i}, e.CausationID, e.Subscription)
+	}
+	for i := range t.flow.Delayed {
+		d := &t.flow.Delayed[i]
+		hang(node{delayed: d}, d.CausationID, d.Subscription)
+	}
+	return roots
+}
+
+// place finds where an event hangs that subscription emitted. Causes are several where messages of several topics share
+// an id.
+func (t *tree) place(causes []int, subscription string) (place, bool) {
+	for _, i := range causes {
+		for j := range t.flow.Events[i].Reactions {
+			if t.flow.Events[i].Reactions[j].Subscription == subscription {
+				return place{i, j}, true
+			}
+		}
+	}
+	if len(causes) == 0 {
+		return place{}, false
+	}
+	return place{causes[0], -1}, true
+}
+
+// draw draws root and everything below it. It keeps the lines to come itself: a chain of causes may be of any length.
+func (t *tree) draw(root node) {
+	if root.delayed == nil && t.drawn[root.event] {
+		return
+	}
+	todo := []node{root}
+	var deep []node
+	for len(todo) > 0 || len(deep) > 0 {
+		if len(todo) == 0 {
+			todo, deep = append(todo, node{event: deep[0].event}), deep[1:]
+		}
+		n := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		note := ""
+		switch {
+		case n.reaction != nil || n.delayed != nil:
+		case t.drawn[n.event]:
+			note = " (see above)"
+		case n.depth > treeDepth:
+			note = " (goes on below)"
+			deep = append(deep, n)
+		}
+		t.line(n, note)
+		if note != "" {
+			continue
+		}
+		children := t.children(n)
+		for i := len(children) - 1; i >= 0; i-- {
+			c := children[i]
+			c.prefix, c.indent, c.depth = n.indent+"├─ ", n.indent+"│  ", n.depth+1
+			if i == len(children)-1 {
+				c.prefix, c.indent = n.indent+"└─ ", n.indent+"   "
+			}
+			todo = append(todo, c)
+		}
+	}
+}
+
+// children are what hangs directly below n.
+func (t *tree) children(n node) []node {
+	switch {
+	case n.delayed != nil:
+		return nil
+	case n.reaction != nil:
+		return t.below[place{n.event, n.number}]
+	}
+	t.drawn[n.event] = true
+	var out []node
+	for i := range t.flow.Events[n.event].Reactions {
+		out = append(out, node{event: n.event, reaction: &t.flow.Events[n.event].Reactions[i], number: i})
+	}
+	return append(out, t.below[place{n.event, -1}]...)
+}
+
+// line writes the line of n.
+func (t *tree) line(n node, note string) {
+	text := ""
+	switch {
+	case n.delayed != nil:
+		text = t.delayed(n.delayed)
+	case n.reaction != nil:
+		text = t.reaction(n.reaction)
+	default:
+		e := &t.flow.Events[n.event]
+		text = fmt.Sprintf("%s  +%s", nameAndKey(e.Type, e.Key), shortDuration(e.Time.Sub(t.flow.Events[0].Time)))
+	}
+	_, _ = fmt.Fprintf(t, "%s%s%s\n", n.prefix, text, note)
+}
+
+func (t *tree) delayed(d *DelayedEvent) string {
+	return fmt.Sprintf("%s  %s", nameAndKey(d.Type, d.Key), t.paint(Waiting, t.when("to come", d.Due)))
+}
+
+// reaction is the line of one, "payment/charge  done in 31ms, 2 attempts".
+func (t *tree) reaction(r *Reaction) string {
+	what := string(r.Outcome)
+	switch r.Outcome {
+	case Done:
+		what += " in " + shortDuration(r.Duration)
+	case Retrying:
+		what += ", " + t.when(fmt.Sprintf("attempt %d", r.Attempts+1), r.RetryAt)
+	case Blocked:
+		if r.Behind > 0 {
+			what += fmt.Sprintf(" behind event %d", r.Behind)
+		}
+	case Dead:
+		what += fmt.Sprintf(", dead letter %d", r.DeadLetter)
+		if r.Parked {
+			what += ", key parked"
+		}
+	}
+	rest := ""
+	if r.Attempts > 1 {
+		rest = fmt.Sprintf(", %d attempts", r.Attempts)
+	}
+	if r.Error != "" && r.Outcome != Done {
+		rest += ": " + oneLine(r.Error)
+	}
+	return oneLine(r.Subscription) + "  " + t.paint(r.Outcome, what) + rest
+}
+
+// when is "what in 3s (at 15:04:05Z)", or "what due now".
+func (t *tree) when(what string, at time.Time) string {
+	in := at.Sub(t.o.Now)
+	if in <= 0 {
+		return what + " due now"
+	}
+	layout := "15:04:05Z"
+	if in > 12*time.Hour {
+		layout = "2006-01-02 15:04Z"
+	}
+	return fmt.Sprintf("%s in %s (%s)", what, shortDuration(in), at.UTC().Format(layout))
+}
+
+// outcomeOrder is the order in which a summary counts, and the ANSI colour of each.
+var outcomeOrder = []struct {
+	Outcome
+	color string
+}{
+	{Done, "32"}, {Skipped, "2"}, {Dropped, "2"}, {Waiting, "33"}, {Retrying, "33"}, {Blocked, "33"}, {Dead, "31"},
+}
+
+func (t *tree) paint(o Outcome, text string) string {
+	if t.o.Color {
+		for _, c := range outcomeOrder {
+			if c.Outcome == o {
+				return "\x1b[" + c.color + "m" + text + "\x1b[0m"
+			}
+		}
+	}
+	return text
+}
+
+// summary is the first line: "flow ord-1: 2 events from 2010-12-01 08:26:00.000Z on, settled within 12ms; 2 done, 1 dead".
+func (t *tree) summary() {
+	f := t.flow
+	_, _ = fmt.Fprintf(t, "flow %s: %s", oneLine(f.ID), plural(len(f.Events), "event"))
+	if len(f.Events) > 0 {
+		first, last := f.Events[0].Time, f.Events[0].Time
+		for i := range f.Events {
+			last = later(last, f.Events[i].Time)
+			for j := range f.Events[i].Reactions {
+				r := &f.Events[i].Reactions[j]
+				last = later(last, r.Started.Add(r.Duration))
+			}
+		}
+		_, _ = fmt.Fprintf(t, " in %s from %s", shortDuration(last.Sub(first)), first.UTC().Format("2006-01-02 15:04:05.000Z"))
+	}
+	counts, separator := f.Outcomes(), ": "
+	for _, o := range outcomeOrder {
+		if n := counts[o.Outcome]; n > 0 {
+			_, _ = t.WriteString(separator + t.paint(o.Outcome, fmt.Sprintf("%d %s", n, o.Outcome)))
+			separator = ", "
+		}
+	}
+	if n := len(f.Delayed); n > 0 {
+		_, _ = fmt.Fprintf(t, "%s%d to come", separator, n)
+	}
+	_, _ = t.WriteString("\n")
+}
+
+func nameAndKey(name, key string) string {
+	if key == "" {
+		return oneLine(name)
+	}
+	return oneLine(name) + "  " + oneLine(key)
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// shortDuration is d with three digits or so: what a person compares.
+func shortDuration(d time.Duration) string {
+	switch {
+	case d >= time.Minute:
+		d = d.Round(time.Second)
+	case d >= time.Second:
+		d = d.Round(10 * time.Millisecond)
+	case d >= 10*time.Millisecond:
+		d = d.Round(100 * time.Microsecond)
+	case d >= time.Millisecond:
+		d = d.Round(10 * time.Microsecond)
+	}
+	return d.String()
+}
+
+// maxText is how much of a text that came from outside is drawn.
+const maxText = 300
+
+// oneLine makes text of any origin fit for a terminal: on one line, not too long, and without control characters.
+func oneLine(text string) string {
+	short := false
+	if r := []rune(text); len(r) > maxText {
+		text, short = string(r[:maxText]), true
+	}
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, text)
+	text = strings.Join(strings.Fields(text), " ")
+	if short {
+		text += "…"
+	}
+	return text
+}
