@@ -1,0 +1,208 @@
+package bus
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// Config says how a bus runs. The zero value works.
+type Config struct {
+	// Retry is the policy of subscriptions that have none of their own. Its fields default as they say.
+	Retry Retry
+	// Timeout is how long a handler may take: one in the transaction, and an external one. Defaults to 5 s and 30 s.
+	Timeout, ExternalTimeout time.Duration
+	// MaxHops is how many reactions may lie between the start of a flow and an event of it: the end of a loop. Defaults
+	// to 64.
+	MaxHops int
+	// MaxPayload limits an event's encoded size, in bytes. Defaults to 1 MiB.
+	MaxPayload int
+	// ShutdownTimeout is how long handlers may go on after Run's context has ended. Defaults to 10 s.
+	ShutdownTimeout time.Duration
+	// Middleware is Watermill's, around every reaction, the first outermost. One that acknowledges a message without
+	// calling on makes the event dropped; one that fails it makes it retried: neither can lose it.
+	Middleware []message.HandlerMiddleware
+	// Logger takes one line for every failure. Defaults to slog.Default.
+	Logger *slog.Logger
+}
+
+// Validate joins everything that is wrong with c.
+func (c Config) Validate() error {
+	var errs []error
+	if err := c.Retry.validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if c.Timeout < 0 || c.ExternalTimeout < 0 || c.ShutdownTimeout < 0 {
+		errs = append(errs, fmt.Errorf("Timeout is %v, ExternalTimeout %v, ShutdownTimeout %v: want 0 for the default, or more", c.Timeout, c.ExternalTimeout, c.ShutdownTimeout))
+	}
+	if c.MaxHops < 0 || c.MaxPayload < 0 {
+		errs = append(errs, fmt.Errorf("MaxHops is %d, MaxPayload %d: want 0 for the default, or more", c.MaxHops, c.MaxPayload))
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) withDefaults() Config {
+	c.Retry = c.Retry.withDefaults(defaultRetry)
+	if c.Timeout == 0 {
+		c.Timeout = 5 * time.Second
+	}
+	if c.ExternalTimeout == 0 {
+		c.ExternalTimeout = 30 * time.Second
+	}
+	if c.MaxHops == 0 {
+		c.MaxHops = 64
+	}
+	if c.MaxPayload == 0 {
+		c.MaxPayload = 1 << 20
+	}
+	if c.ShutdownTimeout == 0 {
+		c.ShutdownTimeout = 10 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+// Bus holds modules together. It is wired by one goroutine, before Run; after that all methods are safe for concurrent use.
+type Bus struct {
+	cfg     Config
+	journal journal.Journal
+
+	modules       map[string]*Module
+	subscriptions []*subscription
+	types         map[string]eventType
+	mistakes      []error
+
+	state   atomic.Int32
+	running chan struct{}
+	work    context.Context // of external calls; ends when the time for shutdown is over
+}
+
+// eventType is what the wiring knows of a type of event.
+type eventType struct {
+	goType  reflect.Type
+	emitter string // the module that emits it
+}
+
+const (
+	wired int32 = iota
+	starting
+	up
+	stopping
+)
+
+// New makes a bus on j. Mistakes in c are reported with those of the wiring.
+func New(j journal.Journal, c Config) *Bus {
+	b := &Bus{
+		cfg: c.withDefaults(), journal: j, modules: map[string]*Module{}, types: map[string]eventType{},
+		running: make(chan struct{}),
+	}
+	if err := c.Validate(); err != nil {
+		b.mistakes = append(b.mistakes, err)
+	}
+	return b
+}
+
+// Run checks the wiring, brings the modules' tables up to date, and handles events until ctx ends. Mistakes in the wiring
+// are all in one error, an ErrWiring, and nothing has run then. It is called once.
+func (b *Bus) Run(ctx context.Context) error {
+	if err := b.Check(); err != nil {
+		return err
+	}
+	if !b.state.CompareAndSwap(wired, starting) {
+		return errors.New("bus: Run is called twice")
+	}
+	for _, m := range b.modules {
+		if m.migrations == nil {
+			continue
+		}
+		if err := b.journal.Migrate(ctx, m.name, m.migrations); err != nil {
+			return fmt.Errorf("bus: tables of module %s: %w", m.name, err)
+		}
+	}
+	work, cancelWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelWork()
+	b.work = work
+	router, err := b.router(ctx)
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- router.Run(work) }()
+	select {
+	case <-router.Running():
+	case err := <-ended:
+		return fmt.Errorf("bus: start: %w", err)
+	}
+	b.state.Store(up)
+	close(b.running)
+	select {
+	case <-ctx.Done():
+	case err := <-ended:
+		b.state.Store(stopping)
+		return errors.Join(errors.New("bus: the router stopped by itself"), err)
+	}
+	b.state.Store(stopping)
+	limit := time.AfterFunc(b.cfg.ShutdownTimeout, cancelWork)
+	defer limit.Stop()
+	return errors.Join(router.Close(), <-ended)
+}
+
+// router puts every subscription on a Watermill router.
+func (b *Bus) router(ctx context.Context) (*message.Router, error) {
+	specs := make([]journal.Subscription, 0, len(b.subscriptions)+1)
+	all := append([]*subscription{b.unknown()}, b.subscriptions...)
+	for _, s := range all {
+		specs = append(specs, s.spec())
+	}
+	subscribers, err := b.journal.Subscribe(ctx, specs)
+	if err != nil {
+		return nil, fmt.Errorf("bus: subscribe: %w", err)
+	}
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: b.cfg.ShutdownTimeout + 5*time.Second}, newRouterLogger(b.cfg.Logger))
+	if err != nil {
+		return nil, fmt.Errorf("bus: router: %w", err)
+	}
+	if len(b.cfg.Middleware) > 0 {
+		router.AddMiddleware(account(all))
+		router.AddMiddleware(b.cfg.Middleware...)
+	}
+	for _, s := range all {
+		router.AddConsumerHandler(s.name, s.eventType, subscribers[s.name], s.react)
+	}
+	return router, nil
+}
+
+// Running is closed when Run is ready for work.
+func (b *Bus) Running() <-chan struct{} { return b.running }
+
+// ready says whether work can be taken.
+func (b *Bus) ready() error {
+	switch b.state.Load() {
+	case up:
+		return nil
+	case wired, starting:
+		return fmt.Errorf("%w: call Run, and wait for Running", ErrNotRunning)
+	default:
+		return fmt.Errorf("%w: it is stopping", ErrNotRunning)
+	}
+}
+
+// View runs fn in a read-only transaction on a snapshot. It waits for nobody.
+func (b *Bus) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	return b.journal.View(ctx, fn)
+}
+
+// Quiet returns when nothing is ready, in flight or waiting for a retry, or with ctx's error. Events delayed with
+// After, keys that wait for a person, and dead letters do not count.
+func (b *Bus) Quiet(ctx context.Context) error { return b.journal.Quiet(ctx) }

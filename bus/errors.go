@@ -1,0 +1,57 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Errors that a caller may want to tell apart, with errors.Is.
+var (
+	// ErrWiring: the modules do not fit together. Every mistake is named in the error.
+	ErrWiring = errors.New("bus: wiring")
+	// ErrNotRunning: Do, Publish and the like before Run is ready, or after it has ended.
+	ErrNotRunning = errors.New("bus: not running")
+	// ErrNested: Do or Publish inside a handler or another unit of work, which return their events instead.
+	ErrNested = errors.New("bus: nested unit of work")
+	// ErrUndeclared: an event that the handler, or the module, did not declare with Emits.
+	ErrUndeclared = errors.New("bus: undeclared event")
+	// ErrTooLarge: an event over Config.MaxPayload.
+	ErrTooLarge = errors.New("bus: event too large")
+	// ErrTooManyHops: an event that would be further than Config.MaxHops from the start of its flow.
+	ErrTooManyHops = errors.New("bus: too many hops")
+)
+
+// Dead says that no retry helps: the event becomes a dead letter of the subscription at once.
+func Dead(err error) error { return &decision{err: err, dead: true} }
+
+// RetryAfter says when the next attempt makes sense, in place of the backoff. It counts as an attempt.
+func RetryAfter(d time.Duration, err error) error { return &decision{err: err, after: d} }
+
+// Drop gives the event up for this subscription, for a reason that is recorded. What the handler wrote is rolled back.
+func Drop(reason string) error { return &decision{err: errors.New(reason), drop: true} }
+
+// decision is an error with which a handler decides itself what happens next.
+type decision struct {
+	err   error
+	dead  bool
+	drop  bool
+	after time.Duration
+}
+
+func (d *decision) Error() string {
+	if d.err == nil {
+		return "no reason given"
+	}
+	return d.err.Error()
+}
+
+func (d *decision) Unwrap() error { return d.err }
+
+// panicError is what a panic in a handler becomes.
+type panicError struct {
+	value any
+	stack string
+}
+
+func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }

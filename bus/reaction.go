@@ -1,0 +1,287 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// inTransaction is how many deliveries of a transactional subscription are on their way to the writer at once: enough to
+// fill its groups.
+const inTransaction = 128
+
+// subscription is one handler with its policy.
+type subscription struct {
+	bus       *Bus
+	module    *Module
+	name      string
+	eventType string
+	emits     map[string]bool
+	external  int // how many at a time; 0 for a transactional handler
+	timeout   time.Duration
+	retry     Retry
+	park      bool
+	fromNow   bool
+	except    []string
+
+	decode func(*journal.Event) (Event, error)
+	wants  func(Event) bool
+	handle func(context.Context, Event) (Events, error)
+}
+
+func (s *subscription) spec() journal.Subscription {
+	spec := journal.Subscription{Name: s.name, Parallel: inTransaction, FromNow: s.fromNow, Park: s.park, Except: s.except}
+	if s.external > 0 {
+		spec.Parallel, spec.Outside = s.external, true
+	}
+	spec.Prepare = func(e *journal.Event) any {
+		decoded, err := s.decode(e)
+		return prepared{decoded, err}
+	}
+	if s.eventType != "" {
+		spec.Types = []string{s.eventType}
+	}
+	return spec
+}
+
+// prepared is a decoded event, or why it cannot be.
+type prepared struct {
+	event Event
+	err   error
+}
+
+// unknown is the bus's own subscription to all event types that no module knows: they become dead letters, with their
+// bytes, rather than nothing.
+func (b *Bus) unknown() *subscription {
+	return &subscription{
+		bus: b, module: &Module{bus: b, name: "bus"}, name: "bus/unknown", retry: b.cfg.Retry, timeout: b.cfg.Timeout,
+		except: slices.Sorted(maps.Keys(b.types)),
+		decode: func(e *journal.Event) (Event, error) {
+			return nil, fmt.Errorf("unknown event type %q: no module of this program emits or consumes it", e.Type)
+		},
+	}
+}
+
+// react is the Router's handler of one message. It never fails a message: what becomes of a delivery is decided here
+// and recorded by the journal.
+func (s *subscription) react(msg *message.Message) error {
+	ctx := msg.Context()
+	d := journal.FromContext(ctx)
+	if a, ok := ctx.Value(accountKey{}).(*accounted); ok {
+		a.decided = true
+	}
+	if s.bus.state.Load() == stopping {
+		return nil // not begun: the next process will
+	}
+	started := time.Now()
+	p := d.Prepared.(prepared)
+	if p.err != nil {
+		s.settle(ctx, d, s.verdict(d, started, Dead(p.err)))
+		return nil
+	}
+	e := p.event
+	if s.wants != nil {
+		wanted := false
+		_, err := protect(func() (Events, error) { wanted = s.wants(e); return nil, nil })
+		if err != nil {
+			s.settle(ctx, d, s.verdict(d, started, Dead(fmt.Errorf("filter: %w", err))))
+			return nil
+		}
+		if !wanted {
+			s.settle(ctx, d, journal.Verdict{Outcome: journal.Skipped, Started: started})
+			return nil
+		}
+	}
+	if s.external > 0 {
+		s.callOutside(ctx, d, e)
+	} else {
+		s.transact(ctx, d, e)
+	}
+	return nil
+}
+
+// transact runs the handler inside the journal's transaction.
+func (s *subscription) transact(ctx context.Context, d *journal.Delivery, e Event) {
+	var v journal.Verdict
+	work := journal.Work{Module: s.module.name, Name: s.name, Limit: s.timeout}
+	err := s.bus.journal.React(ctx, d, work, func(tx journal.TxFunc) journal.Verdict {
+		started := time.Now()
+		inner := context.WithValue(ctx, scopeKey{}, &scope{tx: tx, delivery: d, sub: s})
+		out, err := protect(func() (Events, error) { return s.handle(inner, e) })
+		v = s.conclude(inner, d, started, out, err)
+		return v
+	})
+	if errors.Is(err, journal.ErrAbandoned) { // v belongs to the goroutine that hangs
+		s.settle(ctx, d, s.verdict(d, time.Now().Add(-s.timeout), err))
+		return
+	}
+	s.report(ctx, d, &v, err)
+}
+
+// conclude makes a verdict of what a handler returned, in the transaction that records it.
+func (s *subscription) conclude(ctx context.Context, d *journal.Delivery, started time.Time, out Events, err error) journal.Verdict {
+	var emit []*journal.Event
+	if err == nil {
+		emit, err = s.bus.sealAndFollow(ctx, out, origin{
+			module: s.module, subscription: s.name, declared: s.emits, cause: d.Event, correlation: d.Event.CorrelationID,
+		})
+		if errors.Is(err, ErrUndeclared) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrTooManyHops) {
+			err = Dead(err)
+		}
+	}
+	if err != nil {
+		return s.verdict(d, started, err)
+	}
+	return journal.Verdict{Outcome: journal.Done, Emit: emit, Started: started, Duration: time.Since(started)}
+}
+
+// verdict decides what becomes of an attempt that failed.
+func (s *subscription) verdict(d *journal.Delivery, started time.Time, err error) journal.Verdict {
+	v := journal.Verdict{Started: started, Duration: time.Since(started), Err: err.Error(), Stack: stackOf(err)}
+	var own *decision
+	errors.As(err, &own)
+	switch {
+	case own != nil && own.drop:
+		v.Outcome = journal.Dropped
+	case own != nil && own.dead, s.retry.last(d.Attempt):
+		v.Outcome = journal.Dead
+	default:
+		pause := s.retry.pause(d.Attempt)
+		if own != nil {
+			pause = own.after
+		}
+		v.Outcome, v.RetryAt = journal.Retrying, time.Now().Add(pause)
+	}
+	return v
+}
+
+// settle records a verdict that is known already.
+func (s *subscription) settle(ctx context.Context, d *journal.Delivery, v journal.Verdict) {
+	err := s.bus.journal.React(context.WithoutCancel(ctx), d, journal.Work{Name: s.name}, func(journal.TxFunc) journal.Verdict { return v })
+	s.report(ctx, d, &v, err)
+}
+
+// report writes the one line for a failure. Trouble of the journal itself is reported by the journal; the delivery
+// comes again.
+func (s *subscription) report(ctx context.Context, d *journal.Delivery, v *journal.Verdict, err error) {
+	var level slog.Level
+	switch {
+	case err != nil && !errors.Is(err, journal.ErrUnavailable) && !errors.Is(err, journal.ErrClosed):
+		s.bus.cfg.Logger.LogAttrs(ctx, slog.LevelError, "reaction not recorded", slog.String("subscription", s.name), slog.Any("error", err))
+		return
+	case err != nil:
+		return
+	case v.Outcome == journal.Dead:
+		level = slog.LevelError
+	case v.Outcome == journal.Retrying:
+		level = slog.LevelWarn
+	default:
+		return
+	}
+	s.bus.cfg.Logger.LogAttrs(ctx, level, "reaction failed", slog.String("subscription", s.name), slog.String("outcome", string(v.Outcome)),
+		slog.String("event", d.Event.ID), slog.String("key", d.Event.Key), slog.String("flow", d.Event.CorrelationID),
+		slog.Int("attempt", d.Attempt), slog.String("error", v.Err))
+}
+
+// result is what an external handler returned.
+type result struct {
+	out Events
+	err error
+}
+
+// callOutside runs an external handler without a transaction, and records its result in a short one. A handler that
+// ignores the end of its context is left behind: it cannot be stopped, but it holds up nothing.
+func (s *subscription) callOutside(ctx context.Context, d *journal.Delivery, e Event) {
+	started := time.Now()
+	call, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	defer context.AfterFunc(s.bus.work, cancel)()
+	call = context.WithValue(call, scopeKey{}, &scope{delivery: d, sub: s})
+	answer := make(chan result, 1)
+	go func() {
+		r := result{err: &panicError{value: "the handler ended its goroutine", stack: string(debug.Stack())}}
+		defer func() { answer <- r }()
+		r.out, r.err = protect(func() (Events, error) { return s.handle(call, e) })
+	}()
+	var r result
+	select {
+	case r = <-answer:
+	case <-call.Done():
+		select {
+		case r = <-answer: // both at once: the answer is worth more
+		case <-time.After(s.grace()):
+			r.err = fmt.Errorf("no answer within %v: %w", s.timeout, call.Err())
+		}
+	}
+	if r.err != nil && s.bus.work.Err() != nil {
+		return // cut off by the shutdown: the next process calls again, with the same id
+	}
+	s.recordAnswer(context.WithoutCancel(ctx), d, started, r)
+}
+
+// grace is how long a handler whose context has ended has to return.
+func (s *subscription) grace() time.Duration { return min(s.timeout/10, time.Second) }
+
+// recordAnswer commits the answer of the outside, and what the module writes down about it.
+func (s *subscription) recordAnswer(ctx context.Context, d *journal.Delivery, started time.Time, r result) {
+	var v journal.Verdict
+	took := time.Since(started)
+	err := s.bus.journal.React(ctx, d, journal.Work{Module: s.module.name, Name: s.name, Limit: unitLimit}, func(tx journal.TxFunc) journal.Verdict {
+		v = s.conclude(context.WithValue(ctx, scopeKey{}, &scope{tx: tx, delivery: d, sub: s}), d, started, r.out, r.err)
+		v.Duration = took
+		return v
+	})
+	if errors.Is(err, journal.ErrAbandoned) {
+		s.settle(ctx, d, s.verdict(d, started, err))
+		return
+	}
+	s.report(ctx, d, &v, err)
+}
+
+type accountKey struct{}
+
+// accounted notes whether the handler was reached.
+type accounted struct{ decided bool }
+
+// account is the outermost middleware: whatever the others do with a message, its delivery gets an answer.
+func account(subs []*subscription) message.HandlerMiddleware {
+	byName := map[string]*subscription{}
+	for _, s := range subs {
+		byName[s.name] = s
+	}
+	return func(next message.HandlerFunc) message.HandlerFunc {
+		return func(msg *message.Message) ([]*message.Message, error) {
+			byName[journal.FromContext(msg.Context()).Subscription].pass(msg, next)
+			return nil, nil
+		}
+	}
+}
+
+// pass hands msg through the other middleware to the handler.
+func (s *subscription) pass(msg *message.Message, next message.HandlerFunc) {
+	a := &accounted{}
+	ctx := msg.Context()
+	msg.SetContext(context.WithValue(ctx, accountKey{}, a))
+	started := time.Now()
+	_, err := protect(func() (Events, error) {
+		_, err := next(msg)
+		return nil, err
+	})
+	if a.decided {
+		return
+	}
+	if err == nil {
+		err = Drop("a middleware acknowledged it without calling the handler")
+	}
+	d := journal.FromContext(ctx)
+	s.settle(ctx, d, s.verdict(d, started, err))
+}

@@ -1,0 +1,72 @@
+package bus
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"time"
+)
+
+// Retry is how a subscription tries again. The zero value works.
+type Retry struct {
+	// Attempts is how often an event is tried before it becomes a dead letter. Defaults to 8; -1 is a single attempt.
+	Attempts int
+	// First is the pause before the second attempt. Defaults to 100 ms.
+	First time.Duration
+	// Max is the longest pause. Defaults to 1 minute.
+	Max time.Duration
+	// Factor is by how much each pause is longer than the one before. Defaults to 2.
+	Factor float64
+	// Jitter is the part of each pause that is left to chance, from 0 to 1, so that what failed together does not come
+	// back together. Defaults to 0.2; -1 turns it off.
+	Jitter float64
+}
+
+// withDefaults fills in from d what r leaves open.
+func (r Retry) withDefaults(d Retry) Retry {
+	if r.Attempts == 0 {
+		r.Attempts = d.Attempts
+	}
+	if r.First == 0 {
+		r.First = d.First
+	}
+	if r.Max == 0 {
+		r.Max = d.Max
+	}
+	if r.Factor == 0 {
+		r.Factor = d.Factor
+	}
+	if r.Jitter == 0 {
+		r.Jitter = d.Jitter
+	}
+	return r
+}
+
+var defaultRetry = Retry{Attempts: 8, First: 100 * time.Millisecond, Max: time.Minute, Factor: 2, Jitter: 0.2}
+
+func (r Retry) validate() error {
+	switch {
+	case r.Attempts < -1:
+		return fmt.Errorf("Retry.Attempts is %d: want 1 or more, 0 for the default, -1 for a single attempt", r.Attempts)
+	case r.First < 0 || r.Max < 0:
+		return fmt.Errorf("Retry.First is %v and Retry.Max %v: want 0 for the default, or more", r.First, r.Max)
+	case r.Factor < 0 || r.Factor > 0 && r.Factor < 1:
+		return fmt.Errorf("Retry.Factor is %v: want 1 or more, 0 for the default", r.Factor)
+	case r.Jitter > 1:
+		return fmt.Errorf("Retry.Jitter is %v: want up to 1, 0 for the default, -1 for none", r.Jitter)
+	default:
+		return nil
+	}
+}
+
+// last reports whether attempt, counted from 1, was the last.
+func (r Retry) last(attempt int) bool { return r.Attempts < 0 || attempt >= r.Attempts }
+
+// pause is how long to wait after attempt, counted from 1.
+func (r Retry) pause(attempt int) time.Duration {
+	p := min(float64(r.First)*math.Pow(r.Factor, float64(attempt-1)), float64(r.Max))
+	if r.Jitter > 0 {
+		p *= 1 - r.Jitter*rand.Float64()
+	}
+	return time.Duration(p)
+}

@@ -1,0 +1,79 @@
+package bus
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// mistake notes something that is wrong with the wiring; Check reports it.
+func (b *Bus) mistake(format string, args ...any) {
+	b.mistakes = append(b.mistakes, fmt.Errorf(format, args...))
+}
+
+// register notes the type of e, and returns its name, or "" when it is unusable.
+func (b *Bus) register(e Event) string {
+	t := goType(e)
+	if t == nil {
+		b.mistake("a nil event is declared")
+		return ""
+	}
+	name := e.EventType()
+	if name == "" {
+		b.mistake("%v has an empty EventType", t)
+		return ""
+	}
+	known, ok := b.types[name]
+	if ok && known.goType != t {
+		b.mistake("event type %q is claimed by %v and by %v: one name, one type", name, known.goType, t)
+	}
+	if !ok {
+		b.types[name] = eventType{goType: t}
+	}
+	return name
+}
+
+// declare notes that module emits e.
+func (b *Bus) declare(e Event, module string) string {
+	name := b.register(e)
+	if name == "" {
+		return ""
+	}
+	t := b.types[name]
+	if t.emitter != "" && t.emitter != module {
+		b.mistake("event type %q is emitted by module %s and by module %s: a fact has one source", name, t.emitter, module)
+	}
+	t.emitter = cmp.Or(t.emitter, module)
+	b.types[name] = t
+	return name
+}
+
+// Check reports all mistakes in the wiring in one ErrWiring: a name that is used twice, an event type claimed by two Go
+// types or emitted by two modules, an event that is consumed but emitted by nobody, one that is emitted but neither
+// consumed nor marked with ForOutside. Run calls it first; a test may call it without a run.
+func (b *Bus) Check() error {
+	errs := slices.Clone(b.mistakes)
+	names, consumed := map[string]bool{}, map[string]bool{}
+	for _, s := range b.subscriptions {
+		if names[s.name] {
+			errs = append(errs, fmt.Errorf("subscription %q is used twice", s.name))
+		}
+		names[s.name], consumed[s.eventType] = true, true
+		if s.eventType != "" && b.types[s.eventType].emitter == "" {
+			errs = append(errs, fmt.Errorf("subscription %q consumes %q, which nobody declares to emit", s.name, s.eventType))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.types)) {
+		t := b.types[name]
+		outside := t.emitter != "" && b.modules[t.emitter] != nil && b.modules[t.emitter].outside[name]
+		if t.emitter != "" && !consumed[name] && !outside {
+			errs = append(errs, fmt.Errorf("event type %q, emitted by module %s, is consumed by nobody: mark it with ForOutside if that is meant", name, t.emitter))
+		}
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %d mistakes:\n%w", ErrWiring, len(errs), errors.Join(errs...))
+}
