@@ -1,0 +1,171 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/mattn/go-sqlite3"
+)
+
+// applicationID marks the file as a Troupe journal ("Trpe"), in the header field that SQLite keeps for it.
+const applicationID = 0x54727065
+
+// cacheKiB bounds the page cache of each connection. The working set of a journal is the right-hand edge of its
+// trees: measured, a larger cache made nothing faster.
+const cacheKiB = 8 << 10
+
+// dsn names the file with the pragmas in it. They belong there, and nowhere else: set on one connection of a pool they
+// are missing on the next, and a name without its underscore is ignored without an error, so that Open reads them back.
+func dsn(path string, params url.Values) string {
+	escaped := (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()
+	return "file:" + escaped + "?" + params.Encode()
+}
+
+func writeDSN(path string, c Config) string {
+	v := url.Values{
+		"_journal_mode": {"WAL"},
+		"_synchronous":  {"NORMAL"}, // the syncer makes it full: sync.go
+		"_txlock":       {"immediate"},
+		"_busy_timeout": {strconv.FormatInt(c.BusyTimeout.Milliseconds(), 10)},
+		"_foreign_keys": {"1"},
+		"_cache_size":   {strconv.Itoa(-cacheKiB)},
+	}
+	if !c.Fence { // an authorizer is asked when a statement is prepared: a kept one would pass unasked
+		v.Set("_stmt_cache_size", "256")
+	}
+	return dsn(path, v)
+}
+
+func readDSN(path string) string {
+	return dsn(path, url.Values{
+		"mode":             {"rw"}, // a WAL file needs its -shm beside it even for reading
+		"_query_only":      {"1"},
+		"_txlock":          {"deferred"},
+		"_busy_timeout":    {"5000"},
+		"_cache_size":      {strconv.Itoa(-cacheKiB / 4)},
+		"_stmt_cache_size": {"64"},
+	})
+}
+
+// checkPragmas reads back what the DSN asked for.
+func checkPragmas(ctx context.Context, c *sql.Conn, cfg Config) error {
+	want := [][2]string{
+		{"journal_mode", "wal"}, {"synchronous", "1"}, {"foreign_keys", "1"},
+		{"busy_timeout", strconv.FormatInt(cfg.BusyTimeout.Milliseconds(), 10)},
+	}
+	for _, p := range want {
+		var got string
+		if err := c.QueryRowContext(ctx, "PRAGMA "+p[0]).Scan(&got); err != nil {
+			return fmt.Errorf("read pragma %s: %w", p[0], err)
+		}
+		if got != p[1] {
+			return fmt.Errorf("pragma %s is %q where %q was asked for: this file system may not support it (WAL does not work over a network)", p[0], got, p[1])
+		}
+	}
+	return nil
+}
+
+// checkFile refuses, before SQLite sees it, a path that cannot be a journal.
+func checkFile(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if dir, err := os.Stat(filepath.Dir(path)); err != nil || !dir.IsDir() {
+			return fmt.Errorf("its folder %s does not exist: create it, or name another path", filepath.Dir(path))
+		}
+		return nil
+	case err != nil:
+		return err
+	case info.IsDir():
+		return fmt.Errorf("it is a directory: name a file in it, such as %s", filepath.Join(path, "troupe.db"))
+	case !info.Mode().IsRegular():
+		return errors.New("it is not a regular file: a journal needs one")
+	default:
+		return nil
+	}
+}
+
+// explain puts what to do next to an error of SQLite.
+func explain(err error) error {
+	var e sqlite3.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	hint := ""
+	switch e.Code {
+	case sqlite3.ErrNotADB:
+		hint = "the file is not an SQLite database: name another path, or move the file away"
+	case sqlite3.ErrCorrupt:
+		hint = "the file is damaged: copy it away, try `sqlite3 FILE .recover`, or restore a backup"
+	case sqlite3.ErrReadonly, sqlite3.ErrPerm:
+		hint = "the file or its folder cannot be written: check owner, permissions and mount"
+	case sqlite3.ErrCantOpen:
+		hint = "the file cannot be opened: check its path, owner and permissions"
+	case sqlite3.ErrFull:
+		hint = "the disk (or the journal's size limit) is full: free some space, work goes on by itself"
+	case sqlite3.ErrBusy, sqlite3.ErrLocked:
+		hint = "another connection holds the file's write lock: end its transaction"
+	case sqlite3.ErrIoErr:
+		hint = "the disk failed to read or write: check the system's log"
+	default:
+		return err
+	}
+	return fmt.Errorf("%w (%s)", err, hint)
+}
+
+// stmt is a prepared statement kept on the write connection, beneath database/sql: a third of the cost of the same
+// statement through it (docs/decisions/0002). Only the writer's goroutine uses it.
+type stmt struct {
+	s    *sqlite3.SQLiteStmt
+	args []driver.NamedValue
+}
+
+func prepare(c *sqlite3.SQLiteConn, query string) (*stmt, error) {
+	s, err := c.Prepare(query)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %q: %w", query, err)
+	}
+	st := &stmt{s: s.(*sqlite3.SQLiteStmt)}
+	st.args = make([]driver.NamedValue, s.NumInput())
+	for i := range st.args {
+		st.args[i].Ordinal = i + 1
+	}
+	return st, nil
+}
+
+// exec binds args (int64, string, []byte, or nil) and returns the rows changed and the last rowid.
+func (s *stmt) exec(args ...any) (changed, rowid int64, err error) {
+	for i, a := range args {
+		s.args[i].Value = a
+	}
+	res, err := s.s.ExecContext(context.Background(), s.args[:len(args)])
+	if err != nil {
+		return 0, 0, err
+	}
+	changed, _ = res.RowsAffected() // the driver's own result: neither call can fail
+	rowid, _ = res.LastInsertId()
+	return changed, rowid, nil
+}
+
+// int64 steps a statement that yields one number.
+func (s *stmt) int64() (int64, error) {
+	rows, err := s.s.QueryContext(context.Background(), nil)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = rows.Close() }()
+	dest := make([]driver.Value, 1)
+	if err := rows.Next(dest); err != nil {
+		return 0, err
+	}
+	n, _ := dest[0].(int64)
+	return n, nil
+}

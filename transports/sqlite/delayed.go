@@ -1,0 +1,89 @@
+package sqlite
+
+import (
+	"database/sql"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// delayedBatch bounds how many delayed events one transaction appends.
+const delayedBatch = 256
+
+// watchDelayed appends delayed events when they are due. It sleeps until the next one is.
+func (j *Journal) watchDelayed() {
+	timer := time.NewTimer(0) // what came due while nobody ran
+	defer timer.Stop()
+	for {
+		select {
+		case <-j.ctx.Done():
+			return
+		case <-j.delayedWake:
+		case <-timer.C:
+		}
+		next, err := j.appendDue()
+		if err != nil && j.ctx.Err() == nil {
+			j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "cannot append delayed events, will try again", slog.Any("error", err))
+			next = time.Now().Add(troubleDelay)
+		}
+		timer.Reset(max(time.Until(next), 0))
+	}
+}
+
+const dueDelayed = `
+SELECT 0, event_id, type, version, source, key, due_at, correlation_id, causation_id, subscription, hops, NULL, data
+FROM delayed WHERE due_at <= ? ORDER BY due_at, id LIMIT ?`
+
+// appendDue appends what is due, and returns when to look again.
+func (j *Journal) appendDue() (next time.Time, err error) {
+	for {
+		due, err := j.due(time.Now())
+		if err != nil {
+			return time.Time{}, err
+		}
+		if len(due) > 0 {
+			if err := j.writer.submit(j.ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
+				u.Tx() // all of them or none
+				for _, e := range due {
+					if err := u.append(e); err != nil {
+						return err
+					}
+					if _, _, err := u.w.kept.undelay.exec(e.ID); err != nil {
+						return u.refuse(err)
+					}
+				}
+				return nil
+			}}); err != nil {
+				return time.Time{}, err
+			}
+		}
+		if len(due) == delayedBatch {
+			continue
+		}
+		var micros int64
+		err = j.readers.QueryRowContext(j.ctx, "SELECT due_at FROM delayed ORDER BY due_at LIMIT 1").Scan(&micros)
+		if errors.Is(err, sql.ErrNoRows) {
+			return time.Now().Add(24 * time.Hour), nil
+		}
+		return time.UnixMicro(micros), err
+	}
+}
+
+func (j *Journal) due(now time.Time) ([]*journal.Event, error) {
+	rows, err := j.readers.QueryContext(j.ctx, dueDelayed, now.UnixMicro(), delayedBatch)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var events []*journal.Event
+	for rows.Next() {
+		e, err := scanEvent(rows)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, e)
+	}
+	return events, rows.Err()
+}

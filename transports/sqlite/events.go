@@ -1,0 +1,120 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+const eventColumns = `seq, id, type, version, source, key, time, correlation_id, causation_id, subscription, hops, metadata, data`
+
+type scanner interface{ Scan(dest ...any) error }
+
+// scanEvent reads a row of eventColumns, and what more is asked for.
+func scanEvent(row scanner, more ...any) (*journal.Event, error) {
+	var e journal.Event
+	var micros int64
+	var metadata sql.NullString
+	dest := append([]any{&e.Seq, &e.ID, &e.Type, &e.Version, &e.Source, &e.Key, &micros, &e.CorrelationID, &e.CausationID,
+		&e.Subscription, &e.Hops, &metadata, &e.Data}, more...)
+	if err := row.Scan(dest...); err != nil {
+		return nil, err
+	}
+	e.Time = time.UnixMicro(micros).UTC()
+	if metadata.Valid {
+		if err := json.Unmarshal([]byte(metadata.String), &e.Metadata); err != nil {
+			return nil, fmt.Errorf("metadata of event %d: %w", e.Seq, err)
+		}
+	}
+	return &e, nil
+}
+
+// event reads one event.
+func (j *Journal) event(ctx context.Context, seq int64) (*journal.Event, error) {
+	e, err := scanEvent(j.readers.QueryRowContext(ctx, "SELECT "+eventColumns+" FROM events WHERE seq = ?", seq))
+	if err != nil {
+		return nil, fmt.Errorf("read event %d: %w", seq, explain(err))
+	}
+	return e, nil
+}
+
+// chunk bounds how much of the log one query looks at, so that a reader of a rare type gives way to others.
+const chunk = 10_000
+
+// read returns the next events behind pos that m wants, at most limit, and how far it looked.
+func (j *Journal) read(ctx context.Context, pos int64, m *match, limit int) ([]*journal.Event, int64, error) {
+	if events, next, ok := j.tail.read(nil, pos, m, limit); ok {
+		return events, next, nil
+	}
+	upTo := min(pos+chunk, j.tail.bound(m.durable))
+	query, args := "SELECT "+eventColumns+" FROM events WHERE seq > ? AND seq <= ?", []any{pos, upTo}
+	if len(m.types) > 0 {
+		not := ""
+		if m.except {
+			not = " NOT"
+		}
+		query += " AND type" + not + " IN (?" + strings.Repeat(", ?", len(m.types)-1) + ")"
+		for t := range m.types {
+			args = append(args, t)
+		}
+	}
+	rows, err := j.readers.QueryContext(ctx, query+" ORDER BY seq LIMIT ?", append(args, limit)...)
+	if err != nil {
+		return nil, pos, fmt.Errorf("read events: %w", explain(err))
+	}
+	defer func() { _ = rows.Close() }()
+	var events []*journal.Event
+	for rows.Next() {
+		e, err := scanEvent(rows)
+		if err != nil {
+			return nil, pos, err
+		}
+		events = append(events, e)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, pos, fmt.Errorf("read events: %w", explain(err))
+	}
+	if len(events) == limit {
+		upTo = events[len(events)-1].Seq
+	}
+	return events, upTo, nil
+}
+
+// The attributes of an event as metadata of a Watermill message: what is a column here is a header on the wire
+// (CloudEvents 1.0, Kafka protocol binding, binary content mode).
+const (
+	metaKey         = "ce_subject"
+	metaType        = "ce_type"
+	metaVersion     = "ce_dataversion"
+	metaSource      = "ce_source"
+	metaTime        = "ce_time"
+	metaCorrelation = "correlation_id"
+	metaCausation   = "causation_id"
+)
+
+// newMessage is e as a Watermill message of its own: handlers and middleware may change it.
+func newMessage(e *journal.Event) *message.Message {
+	msg := message.NewMessage(e.ID, e.Data)
+	for k, v := range e.Metadata {
+		msg.Metadata[k] = v
+	}
+	msg.Metadata[metaType] = e.Type
+	msg.Metadata[metaCorrelation] = e.CorrelationID
+	if e.Key != "" {
+		msg.Metadata[metaKey] = e.Key
+	}
+	if e.Source != "" {
+		msg.Metadata[metaSource] = e.Source
+	}
+	if e.CausationID != "" {
+		msg.Metadata[metaCausation] = e.CausationID
+	}
+	return msg
+}

@@ -1,0 +1,240 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// ErrTooMany: an id stands for more than can sensibly be shown at once.
+var ErrTooMany = errors.New("sqlite: too many")
+
+// maxFlows is how many flows one key may stand for.
+const maxFlows = 1000
+
+// Flow returns what id stands for, in the order in which the flows began: the flow of that correlation id; otherwise
+// that of the event with that id; otherwise all flows with events of that key. It is an ErrNotFound when there is none,
+// and an ErrTooMany when there are more than 1000.
+func (r *Reader) Flow(ctx context.Context, id string) ([]*journal.Flow, error) {
+	var flows []*journal.Flow
+	err := r.View(ctx, func(tx *sql.Tx) error {
+		ids, err := flowIDs(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		answers, err := newAnswers(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			f, err := answers.flow(ctx, id)
+			if err != nil {
+				return err
+			}
+			flows = append(flows, f)
+		}
+		return nil
+	})
+	return flows, err
+}
+
+// Explain returns the event called id with the answer of every subscription that wants it. It is more than one event when
+// messages of several topics share the id, and an ErrNotFound when there is none.
+func (r *Reader) Explain(ctx context.Context, id string) ([]journal.FlowEvent, error) {
+	var events []journal.FlowEvent
+	err := r.View(ctx, func(tx *sql.Tx) error {
+		answers, err := newAnswers(ctx, tx)
+		if err != nil {
+			return err
+		}
+		events, err = answers.events(ctx, statement{"SELECT " + eventColumns + " FROM events WHERE id = ? ORDER BY seq", []any{id}})
+		if err == nil && len(events) == 0 {
+			err = fmt.Errorf("%w: no event has the id %q", ErrNotFound, id)
+		}
+		return err
+	})
+	return events, err
+}
+
+// flowsBy are the ways in which an id may name flows, the best first.
+var flowsBy = []string{
+	`SELECT ?1 WHERE EXISTS (SELECT 1 FROM events WHERE correlation_id = ?1) OR EXISTS (SELECT 1 FROM delayed WHERE correlation_id = ?1)`,
+	`SELECT correlation_id FROM events WHERE id = ?1 UNION SELECT correlation_id FROM delayed WHERE event_id = ?1`,
+	`SELECT correlation_id FROM (
+		SELECT correlation_id, seq AS at FROM events WHERE key = ?1
+		UNION ALL SELECT correlation_id, 1 << 62 FROM delayed WHERE key = ?1)
+	WHERE ?1 <> '' GROUP BY correlation_id ORDER BY min(at), correlation_id`,
+}
+
+// flowIDs returns the correlation ids of the flows that id stands for.
+func flowIDs(ctx context.Context, q queryer, id string) ([]string, error) {
+	for _, query := range flowsBy {
+		var ids []string
+		err := each(ctx, q, statement{query, []any{id}}, func(rows *sql.Rows) error {
+			var flow string
+			err := rows.Scan(&flow)
+			ids = append(ids, flow)
+			return err
+		})
+		switch {
+		case err != nil:
+			return nil, err
+		case len(ids) > maxFlows:
+			return nil, fmt.Errorf("%w: %q is a key of %d flows: name one of them by its correlation id, or the id of one of its events", ErrTooMany, id, len(ids))
+		case len(ids) > 0:
+			return ids, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: %q is neither a correlation id nor the id or the key of an event: is it another journal's?", ErrNotFound, id)
+}
+
+// answers finds what each subscription has to say to an event, in one transaction.
+type answers struct {
+	tx     *sql.Tx
+	subs   []*consumer
+	topics map[string]bool // of plain consumer groups
+}
+
+// consumer is a bus subscription as the journal knows it.
+type consumer struct {
+	id, start, cursor int64
+	name              string
+	match             *match
+}
+
+const liveConsumers = `
+SELECT id, name, types, except_of, start_seq, cursor FROM subscriptions WHERE kind = 'bus' AND retired_at IS NULL ORDER BY name`
+
+func newAnswers(ctx context.Context, tx *sql.Tx) (*answers, error) {
+	a := &answers{tx: tx, topics: map[string]bool{}}
+	topics, err := groupTopics(ctx, tx)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: read: %w", explain(err))
+	}
+	for _, t := range topics {
+		a.topics[t] = true
+	}
+	err = each(ctx, tx, statement{query: liveConsumers}, func(rows *sql.Rows) error {
+		c := &consumer{}
+		var list string
+		var types []string
+		var except bool
+		if err := rows.Scan(&c.id, &c.name, &list, &except, &c.start, &c.cursor); err != nil {
+			return err
+		}
+		if err := json.Unmarshal([]byte(list), &types); err != nil {
+			return fmt.Errorf("sqlite: types of subscription %s: %w", c.name, err)
+		}
+		c.match = newMatch(types, except)
+		a.subs = append(a.subs, c)
+		return nil
+	})
+	return a, err
+}
+
+const delayedOfFlow = `
+SELECT event_id, type, key, due_at, causation_id, subscription FROM delayed WHERE correlation_id = ? ORDER BY due_at, id`
+
+func (a *answers) flow(ctx context.Context, id string) (*journal.Flow, error) {
+	f := &journal.Flow{ID: id}
+	var err error
+	if f.Events, err = a.events(ctx, statement{"SELECT " + eventColumns + " FROM events WHERE correlation_id = ? ORDER BY seq", []any{id}}); err != nil {
+		return nil, err
+	}
+	return f, each(ctx, a.tx, statement{delayedOfFlow, []any{id}}, func(rows *sql.Rows) error {
+		var e journal.DelayedEvent
+		var due int64
+		err := rows.Scan(&e.ID, &e.Type, &e.Key, &due, &e.CausationID, &e.Subscription)
+		e.Due = time.UnixMicro(due).UTC()
+		f.Delayed = append(f.Delayed, e)
+		return err
+	})
+}
+
+// events reads events with the answers to them.
+func (a *answers) events(ctx context.Context, s statement) ([]journal.FlowEvent, error) {
+	events := []journal.FlowEvent{}
+	err := each(ctx, a.tx, s, func(rows *sql.Rows) error {
+		e, err := scanEvent(rows)
+		if err != nil {
+			return err
+		}
+		events = append(events, journal.FlowEvent{EventRecord: journal.NewEventRecord(e)})
+		return nil
+	})
+	for i := range events {
+		if err == nil {
+			events[i].Reactions, err = a.reactions(ctx, &events[i].EventRecord)
+		}
+	}
+	return events, err
+}
+
+// recordedReactions has, for what is blocked, the oldest open event of its key.
+const recordedReactions = `
+SELECT s.name, d.outcome, d.attempts, d.started_at, d.duration, coalesce(d.error, ''), coalesce(p.state, ''), coalesce(p.due_at, 0), coalesce(l.id, 0),
+       CASE d.outcome WHEN 'blocked' THEN coalesce((SELECT min(o.seq) FROM pending o WHERE o.subscription = d.subscription AND o.key = ?2), 0) ELSE 0 END
+FROM deliveries d JOIN subscriptions s ON s.id = d.subscription
+LEFT JOIN pending p ON p.subscription = d.subscription AND p.key = ?2 AND p.seq = d.seq
+LEFT JOIN dead_letters l ON l.subscription = d.subscription AND l.seq = d.seq
+WHERE d.seq = ?1 ORDER BY s.name`
+
+// reactions returns every answer to e, by subscription.
+func (a *answers) reactions(ctx context.Context, e *journal.EventRecord) ([]journal.Reaction, error) {
+	out := []journal.Reaction{}
+	recorded := map[string]bool{}
+	err := each(ctx, a.tx, statement{recordedReactions, []any{e.Seq, e.Key}}, func(rows *sql.Rows) error {
+		r, err := scanReaction(rows)
+		if r.Behind == e.Seq { // it is the next of its key
+			r.Behind = 0
+		}
+		out = append(out, r)
+		recorded[r.Subscription] = true
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range a.subs {
+		if recorded[c.name] || !c.match.wants(e.Type) || c.match.except && (a.topics[e.Type] || e.Seq <= c.cursor) {
+			continue // what was a known type when the cursor passed it needed no answer from whoever takes unknown ones
+		}
+		out = append(out, c.unrecorded(e.Seq))
+	}
+	slices.SortFunc(out, func(x, y journal.Reaction) int { return strings.Compare(x.Subscription, y.Subscription) })
+	return out, nil
+}
+
+// unrecorded is c's answer to an event for which it has no record.
+func (c *consumer) unrecorded(seq int64) journal.Reaction {
+	r := journal.Reaction{Subscription: c.name, Outcome: journal.Waiting}
+	switch {
+	case seq <= c.start:
+		r.Outcome, r.Error = journal.Skipped, "published before the subscription began"
+	case seq <= c.cursor:
+		r.Outcome, r.Error = journal.Skipped, "passed without a record: the journal's books are wrong, see troupe verify"
+	}
+	return r
+}
+
+func scanReaction(row scanner) (journal.Reaction, error) {
+	var r journal.Reaction
+	var state string
+	var started, duration, due int64
+	err := row.Scan(&r.Subscription, &r.Outcome, &r.Attempts, &started, &duration, &r.Error, &state, &due, &r.DeadLetter, &r.Behind)
+	if r.Attempts > 0 { // of a delivery that is only blocked, it is when that was noted
+		r.Started, r.Duration = time.UnixMicro(started).UTC(), time.Duration(duration)*time.Microsecond
+	}
+	if r.Outcome == journal.Retrying {
+		r.RetryAt = time.UnixMicro(due).UTC()
+	}
+	r.Parked = state == "parked"
+	return r, err
+}

@@ -1,0 +1,285 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// Publisher publishes plain Watermill messages into a journal. It is safe for concurrent use.
+type Publisher struct {
+	j      *Journal
+	mu     sync.RWMutex
+	closed bool
+}
+
+// Publisher returns a Watermill publisher on j. Closing it does not close j.
+func (j *Journal) Publisher() *Publisher { return &Publisher{j: j} }
+
+// Publish appends messages to topic, in their order and all or none, and returns when they are on disk. A message whose
+// UUID the topic has already is not appended again, so that trying once more is safe. The metadata ce_subject (the
+// key), correlation_id and causation_id become attributes of the event.
+func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closed {
+		return journal.ErrClosed
+	}
+	if topic == "" {
+		return errors.New("sqlite: publish: empty topic")
+	}
+	events := make([]*journal.Event, len(messages))
+	for i, m := range messages {
+		events[i] = eventOf(topic, m)
+	}
+	return p.j.Do(context.Background(), journal.Work{Name: "publish to " + topic}, func(journal.TxFunc) ([]*journal.Event, error) {
+		return events, nil
+	})
+}
+
+// Close lets publishes that have begun finish, and refuses later ones.
+func (p *Publisher) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	return nil
+}
+
+// eventOf is a plain message as an event.
+func eventOf(topic string, m *message.Message) *journal.Event {
+	id := m.UUID
+	if id == "" {
+		id = watermill.NewUUID()
+	}
+	e := &journal.Event{
+		ID: id, Type: topic, Version: 1, Time: time.Now(),
+		Key: m.Metadata[metaKey], CausationID: m.Metadata[metaCausation], CorrelationID: m.Metadata[metaCorrelation],
+		Metadata: m.Metadata, Data: m.Payload,
+	}
+	if e.CorrelationID == "" {
+		e.CorrelationID = id
+	}
+	return e
+}
+
+// Subscriber delivers plain Watermill messages from a journal to a consumer group: each message of a topic to one
+// member, in the order of the log, the next one when the last is acknowledged; a message that is not acknowledged is
+// delivered again. A group starts with the oldest message, and its place survives restarts. Safe for concurrent use.
+type Subscriber struct {
+	j      *Journal
+	group  string
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu      sync.Mutex
+	closed  bool
+	running sync.WaitGroup
+}
+
+// Subscriber returns a Watermill subscriber on j. Without a group, every Subscribe gets all messages from the oldest
+// on, and its place is forgotten when it ends.
+func (j *Journal) Subscriber(group string) *Subscriber {
+	ctx, cancel := context.WithCancel(j.ctx)
+	return &Subscriber{j: j, group: group, ctx: ctx, cancel: cancel}
+}
+
+// Subscribe implements message.Subscriber. The channel is closed when ctx ends or at Close.
+func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, journal.ErrClosed
+	}
+	if topic == "" {
+		return nil, errors.New("sqlite: subscribe: empty topic")
+	}
+	g, err := s.j.join(ctx, s.group, topic)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: subscribe to %s: %w", topic, err)
+	}
+	out := make(chan *message.Message)
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.ctx, cancel)
+	s.running.Go(func() {
+		defer close(out)
+		defer cancel()
+		defer stop()
+		defer g.leave()
+		g.serve(ctx, out)
+	})
+	return out, nil
+}
+
+// Close ends all channels of this subscriber. What was delivered and not acknowledged is delivered again to another member.
+func (s *Subscriber) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.cancel()
+	s.running.Wait()
+	return nil
+}
+
+// group is a consumer group on one topic. Its members take turns: who has the turn has the one message that is out.
+type group struct {
+	reader
+	j    *Journal
+	id   int64 // 0: not kept
+	turn chan struct{}
+
+	next []*journal.Event // read ahead; belongs to who has the turn
+	read int64            // read up to here; likewise
+
+	mu       sync.Mutex
+	pos      int64 // acknowledged up to here
+	dirty    bool  // pos is not on disk
+	flushing bool  // a write of it is queued
+}
+
+// join returns the group, making it if needed.
+func (j *Journal) join(ctx context.Context, name, topic string) (*group, error) {
+	key := "group:" + name + ":" + topic
+	j.mu.Lock()
+	j.topics[topic] = true
+	g := j.groups[key]
+	closing := j.closing
+	j.mu.Unlock()
+	if closing {
+		return nil, journal.ErrClosed
+	}
+	if g != nil {
+		return g, nil
+	}
+	m := newMatch([]string{topic}, false)
+	m.durable = true
+	g = &group{reader: newReader(m), j: j, turn: make(chan struct{}, 1)}
+	if name != "" {
+		err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) (err error) {
+			g.id, g.pos, err = register(ctx, u.Tx(), key, "group", g.match, 0)
+			return err
+		}})
+		if err != nil {
+			return nil, explain(err)
+		}
+	}
+	g.read = g.pos
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if name != "" {
+		if first := j.groups[key]; first != nil { // somebody was faster
+			return first, nil
+		}
+		j.groups[key] = g
+	}
+	j.addReader(&g.reader)
+	return g, nil
+}
+
+// leave forgets a group that is not kept when its one member goes.
+func (g *group) leave() {
+	if g.id == 0 {
+		g.j.removeReader(&g.reader)
+	}
+}
+
+// serve delivers to one member until ctx ends.
+func (g *group) serve(ctx context.Context, out chan<- *message.Message) {
+	for {
+		select {
+		case g.turn <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		if e := g.peek(ctx); e != nil && deliver(ctx, e, out) {
+			g.next = g.next[1:]
+			g.acked(e.Seq)
+		}
+		<-g.turn
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// peek waits for the next event of the topic; nil when ctx ends.
+func (g *group) peek(ctx context.Context) *journal.Event {
+	for len(g.next) == 0 {
+		events, pos, err := g.j.read(ctx, g.read, g.match, admitted)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			g.j.cfg.Logger.LogAttrs(ctx, slog.LevelError, "consumer group cannot read, will try again", slog.Any("error", err))
+			select {
+			case <-ctx.Done():
+			case <-time.After(10 * troubleDelay):
+			}
+		case pos == g.read:
+			select {
+			case <-ctx.Done():
+			case <-g.wake:
+			}
+		default:
+			g.next, g.read = events, pos
+		}
+	}
+	return g.next[0]
+}
+
+// deliver hands e out until it is acknowledged; false when ctx ended first.
+func deliver(ctx context.Context, e *journal.Event, out chan<- *message.Message) bool {
+	for {
+		msg := newMessage(e)
+		msg.Payload = append([]byte(nil), e.Data...)
+		msgCtx, cancel := context.WithCancel(ctx)
+		msg.SetContext(msgCtx)
+		select {
+		case out <- msg:
+		case <-ctx.Done():
+			cancel()
+			return false
+		}
+		select {
+		case <-msg.Acked():
+			cancel()
+			return true
+		case <-msg.Nacked():
+			cancel()
+		case <-ctx.Done():
+			cancel()
+			return false
+		}
+	}
+}
+
+// acked notes the place, and has it written with the next commit. The next message does not wait for that.
+func (g *group) acked(seq int64) {
+	if g.id == 0 {
+		return
+	}
+	g.mu.Lock()
+	g.pos, g.dirty = seq, true
+	queue := !g.flushing
+	g.flushing = true
+	g.mu.Unlock()
+	if queue { // an empty piece of work makes a commit, and every commit writes the places that changed
+		_ = g.j.writer.enqueue(&item{run: func(*unit) error { return nil }}) // closed: Close has written it, or will
+	}
+}
+
+// unflushed returns the place to write.
+func (g *group) unflushed() (pos int64, dirty bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	pos, dirty = g.pos, g.dirty
+	g.dirty, g.flushing = false, false
+	return pos, dirty
+}

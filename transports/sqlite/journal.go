@@ -1,0 +1,284 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// Journal is an append-only log of events in one SQLite file, with everything recorded about them. It implements
+// journal.Journal for a bus, and serves plain Watermill use through Publisher and Subscriber. One process
+// owns it for writing; others read with OpenReader.
+type Journal struct {
+	cfg     Config
+	path    string
+	lock    *ownership
+	writeDB *sql.DB
+	readers *sql.DB
+	writer  *writer
+	sync    *syncer
+	tail    tail
+
+	ctx     context.Context // of the goroutines below; ends at Close
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	mu      sync.Mutex
+	subs    map[string]*subscription
+	groups  map[string]*group
+	topics  map[string]bool // of plain consumer groups, also of those that are not here now
+	follow  atomic.Pointer[followers]
+	closing bool
+
+	flushed     int64 // the head when the cursors were last written; the writer's goroutine's
+	version     int64 // PRAGMA data_version, likewise
+	lastAct     int64 // the newest act that was taken up, likewise
+	delayedWake chan struct{}
+	checkpoint  chan struct{}
+	uncopied    int           // work since the last checkpoint was asked for; the writer's goroutine's
+	hint        chan struct{} // somebody in this process writes past the writer: look soon
+	quiet       broadcast
+}
+
+var _ journal.Journal = (*Journal)(nil)
+
+// cursorEvery is after how many events the cursors are written. What lies above a cursor is looked at again when the
+// journal is opened: that is all it costs to write them seldom.
+const cursorEvery = 1000
+
+// Open opens or creates the journal at path and takes it for writing. Errors say what to do; errors.Is tells ErrInUse and
+// ErrNewer apart. Whoever opens it closes it.
+func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("sqlite: invalid config: %w", err)
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkFile(path); err != nil {
+		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
+	}
+	lock, err := own(path)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
+	}
+	j := &Journal{
+		cfg: cfg.withDefaults(), path: path, lock: lock,
+		subs: map[string]*subscription{}, groups: map[string]*group{}, topics: map[string]bool{},
+		delayedWake: make(chan struct{}, 1), hint: make(chan struct{}, 1),
+		checkpoint: make(chan struct{}, 1),
+	}
+	j.follow.Store(newFollowers(nil))
+	j.ctx, j.cancel = context.WithCancel(context.Background())
+	if err := j.open(ctx); err != nil {
+		j.cancel()
+		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", path, explain(err)), j.closeFiles())
+	}
+	j.running.Go(j.watchForeign)
+	j.running.Go(j.watchDelayed)
+	j.running.Go(j.watchLog)
+	return j, nil
+}
+
+func (j *Journal) open(ctx context.Context) error {
+	var err error
+	if j.writeDB, err = sql.Open("sqlite3", writeDSN(j.path, j.cfg)); err != nil {
+		return err
+	}
+	conn, err := j.writeDB.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	if err := claim(ctx, conn); err != nil {
+		return err
+	}
+	if err := checkPragmas(ctx, conn, j.cfg); err != nil {
+		return err
+	}
+	if j.cfg.MaxPages > 0 {
+		if _, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", j.cfg.MaxPages)); err != nil {
+			return err
+		}
+	}
+	if j.readers, err = openReaders(j.path); err != nil {
+		return err
+	}
+	err = j.readers.QueryRowContext(ctx, "SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT coalesce(max(id), 0) FROM acts)").
+		Scan(&j.tail.head, &j.lastAct)
+	if err != nil {
+		return err
+	}
+	j.flushed = j.tail.head
+	if j.writer, err = newWriter(j.cfg, conn); err != nil {
+		return err
+	}
+	if j.version, err = j.writer.kept.dataVersion.int64(); err != nil {
+		return err
+	}
+	j.writer.committed, j.writer.between = j.committed, j.flushCursors
+	if err := takeOverCheckpoints(ctx, conn); err != nil {
+		return err
+	}
+	log, err := openLog(j.path)
+	if err != nil {
+		return err
+	}
+	j.tail.durable = j.tail.head
+	var file syncFile = log
+	if j.cfg.wrapLog != nil {
+		file = j.cfg.wrapLog(log)
+	}
+	j.sync = newSyncer(file, j.cfg.Synchronous == "full", j.durable)
+	j.writer.sync = j.sync
+	j.writer.govern()
+	return nil
+}
+
+func openReaders(path string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite3", readDSN(path))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(4)
+	db.SetMaxIdleConns(4)
+	return db, nil
+}
+
+// Close stops the deliveries, lets the writer finish what is queued, notes how far each subscription is, and closes the
+// file. Handlers that still run get journal.ErrClosed for what they decide later, and run again when the journal is
+// opened.
+func (j *Journal) Close() error {
+	j.mu.Lock()
+	if j.closing {
+		j.mu.Unlock()
+		return nil
+	}
+	j.closing = true
+	j.mu.Unlock()
+	j.cancel()
+	j.running.Wait()
+	flush := &item{run: func(u *unit) error {
+		j.flushed = 0
+		return j.flushCursors(u.w.kept)
+	}}
+	err := j.writer.submit(context.Background(), flush)
+	j.writer.close()
+	return errors.Join(err, j.sync.close(), j.closeFiles())
+}
+
+func (j *Journal) closeFiles() error {
+	var errs []error
+	if j.readers != nil {
+		errs = append(errs, j.readers.Close())
+	}
+	if j.writer != nil {
+		errs = append(errs, j.writer.kept.close(), j.writer.conn.Close())
+	}
+	if j.writeDB != nil {
+		errs = append(errs, j.writeDB.Close())
+	}
+	return errors.Join(append(errs, j.lock.release())...)
+}
+
+// Path is the absolute path of the journal's file.
+func (j *Journal) Path() string { return j.path }
+
+// committed runs in the writer's goroutine after every commit.
+func (j *Journal) committed(c *commit) {
+	j.written(len(c.items))
+	if c.delayed {
+		poke(j.delayedWake)
+	}
+	if len(c.appended) > 0 {
+		j.wake(c.appended)
+	}
+	j.sync.committed(c.head(), c.items)
+}
+
+// wake tells the readers of new events.
+func (j *Journal) wake(appended []*journal.Event) {
+	if gap := j.tail.append(appended); gap { // before a cursor may pass what is in it
+		j.wakeAll(j.tail.newest())
+	}
+	f := j.follow.Load()
+	for _, e := range appended {
+		for _, r := range f.byType[e.Type] {
+			r.want.Store(e.Seq)
+			r.poke()
+		}
+		for _, r := range f.except {
+			if r.match.wants(e.Type) {
+				r.want.Store(e.Seq)
+				r.poke()
+			}
+		}
+	}
+}
+
+// durable runs in the syncer's goroutine: the outside may have what is on disk.
+func (j *Journal) durable(head int64) {
+	was := j.tail.bound(true)
+	j.tail.madeDurable(head)
+	for _, r := range j.follow.Load().durable {
+		if r.want.Load() > was {
+			r.poke()
+		}
+	}
+}
+
+// wakeAll has every reader look as far as head: another connection wrote, and nobody knows what.
+func (j *Journal) wakeAll(head int64) {
+	for _, r := range j.follow.Load().all {
+		r.want.Store(head)
+		r.poke()
+	}
+}
+
+// flushCursors notes how far everybody is, now and then. It runs in the writer's goroutine, at the start of a group.
+func (j *Journal) flushCursors(k *kept) error {
+	head := j.tail.newest()
+	all := head-j.flushed >= cursorEvery || j.flushed == 0
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, g := range j.groups {
+		if pos, dirty := g.unflushed(); dirty || all {
+			if _, _, err := k.cursor.exec(pos, g.id); err != nil {
+				return err
+			}
+		}
+	}
+	if !all {
+		return nil
+	}
+	for _, s := range j.subs {
+		if _, _, err := k.cursor.exec(s.cursor(), s.id); err != nil {
+			return err
+		}
+	}
+	j.flushed = head
+	return nil
+}
+
+// Migrate implements journal.Journal.
+func (j *Journal) Migrate(ctx context.Context, module string, fsys fs.FS) error {
+	err := j.writer.submit(ctx, &item{alone: func(c *sql.Conn) error { return migrate(ctx, c, module, fsys) }})
+	if err != nil {
+		return fmt.Errorf("sqlite: migrate %s: %w", module, explain(err))
+	}
+	return nil
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

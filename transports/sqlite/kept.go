@@ -1,0 +1,160 @@
+package sqlite
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/mattn/go-sqlite3"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// kept are the journal's own statements, prepared once on the write connection. Only the writer's goroutine uses them.
+type kept struct {
+	savepoint, rollback, release *stmt
+	event, eventMeta             *stmt
+	delay, undelay               *stmt
+	deliver, pend, unpend        *stmt
+	dead, revived                *stmt
+	cursor                       *stmt
+	dataVersion, nothing         *stmt
+
+	all []*stmt
+}
+
+const (
+	insertEvent = `
+INSERT INTO events (id, type, version, source, key, time, correlation_id, causation_id, subscription, hops, data)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id, type) DO NOTHING`
+
+	insertWithMetadata = `
+INSERT INTO events (id, type, version, source, key, time, correlation_id, causation_id, subscription, hops, data, metadata)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id, type) DO NOTHING`
+
+	insertDelayed = `
+INSERT INTO delayed (event_id, type, version, source, key, due_at, correlation_id, causation_id, subscription, hops, data)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (event_id) DO NOTHING`
+
+	// A delivery that has its final answer keeps it: this changes no row then, and the caller undoes the whole group.
+	upsertDelivery = `
+INSERT INTO deliveries (seq, subscription, outcome, attempts, started_at, duration, error)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (seq, subscription) DO UPDATE
+SET outcome = excluded.outcome, attempts = excluded.attempts, started_at = excluded.started_at,
+    duration = excluded.duration, error = excluded.error
+WHERE outcome IN ('retrying', 'blocked')`
+
+	upsertPending = `
+INSERT INTO pending (subscription, key, seq, state, attempts, due_at) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (subscription, key, seq) DO UPDATE
+SET state = excluded.state, attempts = excluded.attempts, due_at = excluded.due_at`
+
+	upsertDeadLetter = `
+INSERT INTO dead_letters (seq, subscription, error, stack, attempts, first_failed_at, dead_at)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (subscription, seq) DO UPDATE
+SET error = excluded.error, stack = excluded.stack, attempts = dead_letters.attempts + excluded.attempts,
+    dead_at = excluded.dead_at, status = 'dead'`
+)
+
+func prepareKept(c *sqlite3.SQLiteConn) (*kept, error) {
+	k := &kept{}
+	for _, s := range []struct {
+		into  **stmt
+		query string
+	}{
+		{&k.savepoint, "SAVEPOINT work"},
+		{&k.rollback, "ROLLBACK TO work"},
+		{&k.release, "RELEASE work"},
+		{&k.event, insertEvent},
+		{&k.eventMeta, insertWithMetadata},
+		{&k.delay, insertDelayed},
+		{&k.undelay, "DELETE FROM delayed WHERE event_id = ?"},
+		{&k.deliver, upsertDelivery},
+		{&k.pend, upsertPending},
+		{&k.unpend, "DELETE FROM pending WHERE subscription = ? AND key = ? AND seq = ?"},
+		{&k.dead, upsertDeadLetter},
+		{&k.revived, "UPDATE dead_letters SET status = ? WHERE subscription = ? AND seq = ? AND status = 'replaying'"},
+		{&k.cursor, "UPDATE subscriptions SET cursor = max(cursor, ?) WHERE id = ?"},
+		{&k.dataVersion, "PRAGMA data_version"},
+		{&k.nothing, "SELECT 1"},
+	} {
+		var err error
+		if *s.into, err = prepare(c, s.query); err != nil {
+			return nil, errors.Join(err, k.close())
+		}
+		k.all = append(k.all, *s.into)
+	}
+	return k, nil
+}
+
+// close finalizes the statements. SQLite keeps a connection open, and its log with it, while one is left.
+func (k *kept) close() error {
+	var errs []error
+	for _, s := range k.all {
+		errs = append(errs, s.s.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// append writes e, now or later. An event whose id the journal has already (a publisher that tries again) changes nothing.
+func (u *unit) append(e *journal.Event) error {
+	if !e.Due.IsZero() {
+		_, _, err := u.w.kept.delay.exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Due.UnixMicro(),
+			e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), bytesOf(e.Data))
+		u.delayed = true
+		return u.refuse(err)
+	}
+	changed, seq, err := u.insert(e)
+	if err != nil || changed == 0 {
+		return u.refuse(err)
+	}
+	e.Seq = seq
+	u.appended = append(u.appended, e)
+	return nil
+}
+
+func (u *unit) insert(e *journal.Event) (changed, seq int64, err error) {
+	if len(e.Metadata) == 0 {
+		return u.w.kept.event.exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Time.UnixMicro(),
+			e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), bytesOf(e.Data))
+	}
+	metadata, err := encodeMetadata(e.Metadata)
+	if err != nil {
+		return 0, 0, err
+	}
+	return u.w.kept.eventMeta.exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Time.UnixMicro(),
+		e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), bytesOf(e.Data), metadata)
+}
+
+// refuse notes that the store, not the work, is at fault.
+func (u *unit) refuse(err error) error {
+	if err != nil {
+		u.failed = err
+	}
+	return err
+}
+
+// bytesOf makes sure that no payload at all is stored as an empty blob rather than NULL.
+func bytesOf(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+// encodeMetadata returns nil, for NULL, where there is none.
+func encodeMetadata(m map[string]string) (any, error) {
+	if len(m) == 0 {
+		return nil, nil
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("metadata: %w", err)
+	}
+	return string(b), nil
+}

@@ -1,0 +1,278 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// errSettled: the delivery has its final answer, or another reaction is about to give it.
+var errSettled = errors.New("sqlite: delivery is settled")
+
+// React implements journal.Journal.
+func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work, run func(journal.TxFunc) journal.Verdict) error {
+	j.mu.Lock()
+	s := j.subs[d.Subscription]
+	j.mu.Unlock()
+	if s == nil {
+		return fmt.Errorf("sqlite: react: unknown subscription %q", d.Subscription)
+	}
+	f := s.find(d.Event.Seq)
+	if f == nil {
+		return nil
+	}
+	var v journal.Verdict
+	err := j.writer.submit(ctx, &item{work: w, run: func(u *unit) error {
+		if !f.claim(u.it) {
+			return errSettled
+		}
+		var verdict journal.Verdict
+		if err := u.user(func() { verdict = run(u.Tx) }); err != nil {
+			return err
+		}
+		if err := s.record(u, d, f.again, &verdict); err != nil {
+			return err
+		}
+		v = verdict
+		return nil
+	}})
+	switch {
+	case errors.Is(err, errSettled):
+		return nil
+	case err == nil:
+		s.settle(d.Event.Seq, &v)
+		return nil
+	case errors.Is(err, journal.ErrUnavailable):
+		s.refused(d.Event.Seq, troubleDelay)
+	default:
+		f.claimed.Store(nil)
+	}
+	return err
+}
+
+// record writes the verdict, and what it emits, beside the state changes of the work.
+func (s *subscription) record(u *unit, d *journal.Delivery, again bool, v *journal.Verdict) error {
+	finish := u.release
+	if v.Outcome != journal.Done {
+		finish = u.rollback
+	}
+	if err := finish(); err != nil {
+		return err
+	}
+	k, e := u.w.kept, d.Event
+	changed, _, err := k.deliver.exec(e.Seq, s.id, string(v.Outcome), int64(d.Attempt), v.Started.UnixMicro(), v.Duration.Microseconds(), nullable(v.Err))
+	if err != nil {
+		return u.refuse(err)
+	}
+	if changed == 0 { // claim knows better, unless somebody else wrote here
+		return u.refuse(fmt.Errorf("event %d has its final answer from %s already", e.Seq, s.Name))
+	}
+	if again {
+		if err := s.clear(u, e, v.Outcome); err != nil {
+			return err
+		}
+	}
+	switch v.Outcome {
+	case journal.Done:
+		for _, e := range v.Emit {
+			if err := u.append(e); err != nil {
+				return err
+			}
+		}
+	case journal.Retrying:
+		_, _, err = k.pend.exec(s.id, e.Key, e.Seq, "retrying", int64(d.Attempt), v.RetryAt.UnixMicro())
+	case journal.Dead:
+		err = s.bury(u, d, v)
+	}
+	return u.refuse(err)
+}
+
+// clear removes what an earlier attempt left, now that there is another outcome.
+func (s *subscription) clear(u *unit, e *journal.Event, o journal.Outcome) error {
+	if _, _, err := u.w.kept.unpend.exec(s.id, e.Key, e.Seq); err != nil {
+		return u.refuse(err)
+	}
+	status := ""
+	switch o {
+	case journal.Done, journal.Skipped:
+		status = "replayed"
+	case journal.Dropped:
+		status = "dropped"
+	default:
+		return nil
+	}
+	_, _, err := u.w.kept.revived.exec(status, s.id, e.Seq)
+	return u.refuse(err)
+}
+
+// bury keeps the dead letter, and its key parked if the subscription wants that.
+func (s *subscription) bury(u *unit, d *journal.Delivery, v *journal.Verdict) error {
+	first := d.Failed
+	if first.IsZero() {
+		first = v.Started
+	}
+	k, e := u.w.kept, d.Event
+	_, _, err := k.dead.exec(e.Seq, s.id, v.Err, v.Stack, int64(d.Attempt), first.UnixMicro(), v.Started.Add(v.Duration).UnixMicro())
+	if err == nil && s.Park && e.Key != "" {
+		_, _, err = k.pend.exec(s.id, e.Key, e.Seq, "parked", int64(0), int64(0))
+	}
+	return err
+}
+
+func nullable(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// Do implements journal.Journal.
+func (j *Journal) Do(ctx context.Context, w journal.Work, run func(journal.TxFunc) ([]*journal.Event, error)) error {
+	return j.writer.submit(ctx, &item{work: w, durable: true, run: func(u *unit) error {
+		var events []*journal.Event
+		var err error
+		if cut := u.user(func() { events, err = run(u.Tx) }); cut != nil {
+			return cut
+		}
+		if err != nil {
+			return err
+		}
+		if err := u.release(); err != nil {
+			return err
+		}
+		for _, e := range events {
+			if err := u.append(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}})
+}
+
+// View implements journal.Journal.
+func (j *Journal) View(ctx context.Context, run func(*sql.Tx) error) error {
+	if err := view(ctx, j.readers, run); err != nil {
+		return err
+	}
+	return j.sync.wait() // what it saw may be a moment too new to be told
+}
+
+func view(ctx context.Context, db *sql.DB, run func(*sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return explain(err)
+	}
+	defer func() { _ = tx.Rollback() }() // nothing was written
+	return run(tx)
+}
+
+// Backlog implements journal.Journal.
+func (j *Journal) Backlog() journal.Backlog {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var b journal.Backlog
+	for _, s := range j.subs {
+		s.backlog(&b)
+	}
+	return b
+}
+
+// Quiet implements journal.Journal.
+func (j *Journal) Quiet(ctx context.Context) error {
+	for {
+		changed := j.quiet.wait()
+		if j.Backlog().Quiet() {
+			return j.sync.wait()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		}
+	}
+}
+
+// settled tells those who wait for quiet that there may be less to do.
+func (j *Journal) settled() { j.quiet.tell() }
+
+// broadcast wakes everybody who waits. Telling costs one atomic load while nobody does.
+type broadcast struct {
+	waited atomic.Bool
+	mu     sync.Mutex
+	ch     chan struct{}
+}
+
+func (b *broadcast) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch == nil {
+		b.ch = make(chan struct{})
+	}
+	b.waited.Store(true)
+	return b.ch
+}
+
+func (b *broadcast) tell() {
+	if !b.waited.Load() {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch != nil {
+		close(b.ch)
+		b.ch = nil
+	}
+	b.waited.Store(false)
+}
+
+// busSubscriber is the Watermill face of a subscription. Closing it stops the deliveries.
+type busSubscriber struct {
+	s      *subscription
+	once   sync.Once
+	cancel context.CancelFunc
+	ended  chan struct{}
+}
+
+// Subscribe starts the deliveries. The topic is for the Router's own records: what is delivered was declared before.
+func (b *busSubscriber) Subscribe(ctx context.Context, _ string) (<-chan *message.Message, error) {
+	err := error(nil)
+	started := false
+	b.once.Do(func() {
+		started = true
+		j := b.s.j
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		if j.closing {
+			err = journal.ErrClosed
+			return
+		}
+		ctx, b.cancel = context.WithCancel(ctx)
+		stop := context.AfterFunc(j.ctx, b.cancel)
+		b.ended = make(chan struct{})
+		j.running.Go(func() {
+			defer close(b.ended)
+			defer stop()
+			b.s.run(ctx)
+		})
+	})
+	if !started {
+		return nil, fmt.Errorf("sqlite: %s is running already", b.s.Name)
+	}
+	return b.s.out, err
+}
+
+// Close stops the deliveries and waits until no more can come.
+func (b *busSubscriber) Close() error {
+	if b.cancel != nil {
+		b.cancel()
+		<-b.ended
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+)
+
+//go:embed schema/*.sql
+var schemaFS embed.FS
+
+// journalSchema is the name that the journal's own tables have among the modules' in the table of migrations.
+const journalSchema = "journal"
+
+// ErrNewer: the journal was written by a newer version of the program, or of a module, than this one.
+var ErrNewer = errors.New("sqlite: journal from a newer version")
+
+const createMigrations = `
+CREATE TABLE IF NOT EXISTS migrations (
+	module     TEXT    NOT NULL,
+	name       TEXT    NOT NULL,
+	checksum   TEXT    NOT NULL,
+	applied_at INTEGER NOT NULL,
+	PRIMARY KEY (module, name)
+) STRICT`
+
+// claim makes a fresh file a journal, and refuses a file that belongs to something else.
+func claim(ctx context.Context, c *sql.Conn) error {
+	var id int64
+	if err := c.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
+		return err
+	}
+	if id != 0 && id != applicationID {
+		return fmt.Errorf("it is an SQLite database of another application (id %#x): name another path", id)
+	}
+	if id == 0 {
+		if _, err := c.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
+			return err
+		}
+	}
+	if _, err := c.ExecContext(ctx, createMigrations); err != nil {
+		return err
+	}
+	return migrate(ctx, c, journalSchema, schemaFS)
+}
+
+// migrate applies the files of fsys that module has not applied yet, one transaction a file. A name that is applied but
+// not in fsys means that a newer program was here.
+func migrate(ctx context.Context, c *sql.Conn, module string, fsys fs.FS) error {
+	names, err := fs.Glob(fsys, "*.sql")
+	if err == nil && len(names) == 0 {
+		names, err = fs.Glob(fsys, "*/*.sql")
+	}
+	if err != nil {
+		return err
+	}
+	applied, err := appliedMigrations(ctx, c, module)
+	if err != nil {
+		return err
+	}
+	for _, name := range names { // Glob sorts
+		text, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return err
+		}
+		sum := sha256.Sum256(text)
+		checksum := hex.EncodeToString(sum[:8])
+		was, done := applied[name]
+		delete(applied, name)
+		switch {
+		case done && was != checksum:
+			return fmt.Errorf("migration %s of %s was changed after it was applied: undo the change, and put it into a new file", name, module)
+		case done:
+			continue
+		}
+		if err := applyMigration(ctx, c, migration{module, name, checksum, string(text)}); err != nil {
+			return fmt.Errorf("migration %s of %s: %w", name, module, err)
+		}
+	}
+	for name := range applied {
+		return fmt.Errorf("%w: it has %s of %s, which this program does not know: use the newer program", ErrNewer, name, module)
+	}
+	return nil
+}
+
+func appliedMigrations(ctx context.Context, c *sql.Conn, module string) (map[string]string, error) {
+	rows, err := c.QueryContext(ctx, "SELECT name, checksum FROM migrations WHERE module = ?", module)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	applied := map[string]string{}
+	for rows.Next() {
+		var name, checksum string
+		if err := rows.Scan(&name, &checksum); err != nil {
+			return nil, err
+		}
+		applied[name] = checksum
+	}
+	return applied, rows.Err()
+}
+
+type migration struct{ module, name, checksum, text string }
+
+func applyMigration(ctx context.Context, c *sql.Conn, m migration) error {
+	tx, err := c.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // a no-op after Commit
+	if _, err := tx.ExecContext(ctx, m.text); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO migrations (module, name, checksum, applied_at) VALUES (?, ?, ?, ?)",
+		m.module, m.name, m.checksum, time.Now().UnixMicro())
+	if err != nil {
+		return err
+	}
+	return tx.Commit()
+}

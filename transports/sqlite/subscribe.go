@@ -1,0 +1,136 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// A subscription that changes what it consumes would leave the events of the new type that lie behind its cursor
+// without an answer. The bus's own watch for unknown types (except_of) does change, whenever the program learns a type.
+const upsertSubscription = `
+INSERT INTO subscriptions (name, kind, types, except_of, start_seq, cursor) VALUES (?1, ?2, ?3, ?4, ?5, ?5)
+ON CONFLICT (name) DO UPDATE SET types = excluded.types, except_of = excluded.except_of, retired_at = NULL
+WHERE types = excluded.types OR except_of = 1
+RETURNING id, cursor`
+
+// register makes a subscription or group durable and returns its id and cursor.
+func register(ctx context.Context, q rowQueryer, name, kind string, m *match, start int64) (id, cursor int64, err error) {
+	list, err := json.Marshal(slices.Sorted(maps.Keys(m.types)))
+	if err != nil {
+		return 0, 0, err
+	}
+	err = q.QueryRowContext(ctx, upsertSubscription, name, kind, string(list), m.except, start).Scan(&id, &cursor)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, 0, fmt.Errorf("%s consumed other event types before, now %s: give what it does now a new name", name, list)
+	}
+	return id, cursor, err
+}
+
+type rowQueryer interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// Subscribe implements journal.Journal. Subscriptions of an earlier program that are not in subs are marked as retired.
+func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (map[string]message.Subscriber, error) {
+	var subs []*subscription
+	var topics []string
+	err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
+		var err error
+		tx := u.Tx()
+		subs = subs[:0]
+		if _, err = tx.ExecContext(ctx, "UPDATE subscriptions SET retired_at = ? WHERE kind = 'bus' AND retired_at IS NULL", time.Now().UnixMicro()); err != nil {
+			return err
+		}
+		for _, spec := range specs {
+			start := int64(0)
+			if spec.FromNow {
+				start = j.tail.newest()
+			}
+			s := newSubscription(j, 0, spec, 0)
+			if s.id, s.pos, err = register(ctx, tx, spec.Name, "bus", s.match, start); err != nil {
+				return err
+			}
+			if err := s.load(ctx, tx); err != nil {
+				return err
+			}
+			subs = append(subs, s)
+		}
+		if topics, err = groupTopics(ctx, tx); err != nil {
+			return err
+		}
+		return loadDelivered(ctx, tx, subs)
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: subscribe: %w", explain(err))
+	}
+	out := make(map[string]message.Subscriber, len(subs))
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, t := range topics {
+		j.topics[t] = true
+	}
+	for _, s := range subs {
+		if j.subs[s.Name] != nil {
+			return nil, fmt.Errorf("sqlite: subscribe: %s is subscribed already", s.Name)
+		}
+		j.subs[s.Name] = s
+		out[s.Name] = &busSubscriber{s: s}
+		j.addReader(&s.reader)
+	}
+	return out, nil
+}
+
+// loadDelivered tells each subscription what it settled above its cursor.
+func loadDelivered(ctx context.Context, q queryer, subs []*subscription) error {
+	if len(subs) == 0 {
+		return nil
+	}
+	byID := map[int64]*subscription{}
+	lowest := subs[0].pos
+	for _, s := range subs {
+		byID[s.id] = s
+		lowest = min(lowest, s.pos)
+	}
+	rows, err := q.QueryContext(ctx, "SELECT seq, subscription FROM deliveries WHERE seq > ?", lowest)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var seq, id int64
+		if err := rows.Scan(&seq, &id); err != nil {
+			return err
+		}
+		if s := byID[id]; s != nil && seq > s.pos {
+			s.delivered[seq] = true
+		}
+	}
+	return rows.Err()
+}
+
+func groupTopics(ctx context.Context, q queryer) ([]string, error) {
+	rows, err := q.QueryContext(ctx, "SELECT t.value FROM subscriptions s, json_each(s.types) t WHERE s.kind = 'group'")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var topics []string
+	for rows.Next() {
+		var t string
+		if err := rows.Scan(&t); err != nil {
+			return nil, err
+		}
+		topics = append(topics, t)
+	}
+	return topics, rows.Err()
+}

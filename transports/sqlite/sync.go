@@ -1,0 +1,152 @@
+package sqlite
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// syncer makes commits durable beside the writer, which never waits for the disk (docs/decisions/0003). SQLite runs with
+// synchronous=NORMAL: a commit is in the write-ahead log, in order, but not forced to the disk. The syncer forces it, for
+// all commits since the last time at once, and only then
+//
+//   - is a publish or a unit of work acknowledged,
+//   - do external handlers and plain Watermill consumers get the events,
+//   - does a View return what it saw.
+//
+// Transactional reactions need not wait: a power cut takes a suffix of the log, causes together with their effects, and
+// nobody outside has seen either.
+type syncer struct {
+	file    syncFile
+	full    bool // with Synchronous normal, what is committed is as durable as it gets
+	durable func(head int64)
+
+	mu       sync.Mutex
+	commits  int64 // made
+	synced   int64 // of them, durable
+	head     int64 // seq of the newest committed event
+	waiting  []waiter
+	broken   error
+	closed   bool
+	advanced chan struct{} // closed and replaced when synced advances
+
+	wake  chan struct{} // capacity 1
+	ended chan struct{}
+}
+
+// syncFile is the log, as far as the syncer needs it.
+type syncFile interface {
+	Sync() error
+	Close() error
+}
+
+// waiter is to be told when commit is durable.
+type waiter struct {
+	commit int64
+	it     *item
+}
+
+func newSyncer(file syncFile, full bool, durable func(int64)) *syncer {
+	s := &syncer{file: file, full: full, durable: durable, wake: make(chan struct{}, 1), ended: make(chan struct{}), advanced: make(chan struct{})}
+	go s.loop()
+	return s
+}
+
+// committed notes a commit, and answers its items when they may be: at once, or when it is durable. Only the writer
+// calls it.
+func (s *syncer) committed(head int64, items []*item) {
+	s.mu.Lock()
+	s.commits++
+	s.head = max(s.head, head)
+	for _, it := range items {
+		if it.durable && it.err == nil && s.broken != nil { // it was being written when the disk failed
+			it.reply(s.broken)
+		} else if it.durable && it.err == nil {
+			s.waiting = append(s.waiting, waiter{s.commits, it})
+		} else {
+			it.reply(it.err)
+		}
+	}
+	s.mu.Unlock()
+	poke(s.wake)
+}
+
+// health is an error once the disk has failed to sync: what it has is unknown then, and nothing more may be promised.
+func (s *syncer) health() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.broken
+}
+
+// wait returns when all that is committed now is durable.
+func (s *syncer) wait() error {
+	s.mu.Lock()
+	upTo := s.commits
+	for s.synced < upTo && s.broken == nil {
+		advanced := s.advanced
+		s.mu.Unlock()
+		<-advanced
+		s.mu.Lock()
+	}
+	defer s.mu.Unlock()
+	return s.broken
+}
+
+func (s *syncer) loop() {
+	defer close(s.ended)
+	for range s.wake {
+		s.mu.Lock()
+		upTo, head, closed := s.commits, s.head, s.closed
+		due := upTo > s.synced && s.broken == nil
+		s.mu.Unlock()
+		if due {
+			s.finish(upTo, head, s.force())
+		}
+		if closed {
+			return
+		}
+	}
+}
+
+func (s *syncer) force() error {
+	if !s.full {
+		return nil
+	}
+	return s.file.Sync()
+}
+
+// finish answers those who waited for commits up to upTo.
+func (s *syncer) finish(upTo, head int64, err error) {
+	s.mu.Lock()
+	if err != nil {
+		s.broken = fmt.Errorf("%w: the disk failed to sync, and what it holds is unknown: check it, then start again: %w", journal.ErrUnavailable, err)
+		upTo = s.commits
+	} else {
+		s.synced = upTo
+	}
+	n := 0
+	for n < len(s.waiting) && s.waiting[n].commit <= upTo {
+		s.waiting[n].it.reply(s.broken)
+		n++
+	}
+	rest := copy(s.waiting, s.waiting[n:])
+	clear(s.waiting[rest:])
+	s.waiting = s.waiting[:rest]
+	close(s.advanced)
+	s.advanced = make(chan struct{})
+	s.mu.Unlock()
+	if err == nil {
+		s.durable(head)
+	}
+}
+
+// close syncs the rest. The writer has ended.
+func (s *syncer) close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	poke(s.wake)
+	<-s.ended
+	return s.file.Close()
+}
