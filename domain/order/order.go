@@ -1,0 +1,169 @@
+// Package order knows what customers asked for and how each order ended.
+//
+// An order is placed, then completed or cancelled; a completed one may be returned. A credit note stands beside them: it is
+// returned from the start. The package imports the standard library and contracts only.
+//
+// Its functions run inside the caller's transaction on a database that has Schema, one goroutine at a time. What they
+// return beside a false or an error is to be thrown away: it is zero. After an error that is not one of the package's
+// own the transaction must be rolled back. Each call is safe to repeat: what has happened already is reported with false.
+package order
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/troupebus/troupe/domain/order/orderevents"
+)
+
+// Schema holds the module's tables as numbered SQL files below schema/, to be applied in the order of their names.
+//
+//go:embed schema/*.sql
+var Schema embed.FS
+
+// The ways in which an order, or a request about one, is refused. None of them changes anything.
+var (
+	ErrInvalid      = errors.New("order: invalid")                                      // wraps one error per problem
+	ErrNotFound     = errors.New("order: not found")                                    // no order has the id
+	ErrConflict     = errors.New("order: the id is taken by an order of other content") // from Place and Credit
+	ErrEnded        = errors.New("order: ended otherwise before")                       // too late to cancel, or to end it differently
+	ErrNotCompleted = errors.New("order: not completed")                                // only what was completed can be returned
+	ErrKeyReused    = errors.New("order: idempotency key used before for another request")
+)
+
+// Status is where an order stands. Its values are stored and shown to users.
+type Status string
+
+// The statuses. An order that is not StatusPlaced has ended; StatusReturned follows StatusCompleted.
+const (
+	StatusPlaced    Status = "placed"
+	StatusCompleted Status = "completed"
+	StatusCancelled Status = "cancelled"
+	StatusReturned  Status = "returned"
+)
+
+// Order is an order, or a credit note, as it stands.
+type Order struct {
+	ID              string
+	CustomerID      string // empty for a guest
+	Status          Status
+	Lines           []orderevents.Line
+	Charges         []orderevents.Charge
+	Total           int64 // in cents, never below zero; of a credit note: what it gives back
+	CancelRequested bool
+	Credit          bool
+	Reason          string // why it is to be, or was, cancelled or returned
+}
+
+// New is an order that is to be placed, or a credit note. The caller chooses the id.
+type New struct {
+	ID         string
+	CustomerID string // empty for a guest
+	Lines      []orderevents.Line
+	Charges    []orderevents.Charge
+}
+
+const insertOrder = `
+INSERT INTO order_orders (id, customer_id, status, total, lines, charges, credit, reason)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO NOTHING`
+
+// Place accepts an order. It reports false when the same order was placed before, ErrConflict when another one has its id,
+// and ErrInvalid with all problems when the order cannot be.
+func Place(ctx context.Context, tx *sql.Tx, n New) (orderevents.Placed, bool, error) {
+	o, fresh, err := insert(ctx, tx, n, Order{Status: StatusPlaced})
+	if err != nil || !fresh {
+		return orderevents.Placed{}, false, err
+	}
+	return orderevents.Placed{OrderID: o.ID, CustomerID: o.CustomerID, Lines: o.Lines, Charges: o.Charges, Total: o.Total}, true, nil
+}
+
+// Credit enters a credit note for goods that were bought before the books begin. Its lines and charges are what is given
+// back, counted above zero as in an order. Refusals and repetition are as with Place.
+func Credit(ctx context.Context, tx *sql.Tx, n New, reason string) (orderevents.Returned, bool, error) {
+	o, fresh, err := insert(ctx, tx, n, Order{Status: StatusReturned, Credit: true, Reason: reason})
+	if err != nil || !fresh {
+		return orderevents.Returned{}, false, err
+	}
+	return orderevents.Returned{OrderID: o.ID, Lines: o.Lines, Refund: o.Total, Reason: reason, Credit: true}, true, nil
+}
+
+// insert adds n as o, which says in which state, unless its id is known.
+func insert(ctx context.Context, tx *sql.Tx, n New, o Order) (Order, bool, error) {
+	total, err := n.check()
+	if err != nil {
+		return Order{}, false, err
+	}
+	o.ID, o.CustomerID, o.Total = n.ID, n.CustomerID, total
+	o.Lines, o.Charges = append([]orderevents.Line{}, n.Lines...), append([]orderevents.Charge{}, n.Charges...) // [], not null
+	lines, charges, err := encode(o)
+	if err != nil {
+		return Order{}, false, err
+	}
+	res, err := tx.ExecContext(ctx, insertOrder, o.ID, o.CustomerID, string(o.Status), o.Total, lines, charges, o.Credit, o.Reason)
+	if err != nil {
+		return Order{}, false, fmt.Errorf("insert order %s: %w", o.ID, err)
+	}
+	if added, err := res.RowsAffected(); err != nil || added == 1 {
+		return o, err == nil, err
+	}
+	return Order{}, false, sameAsBefore(ctx, tx, o)
+}
+
+// sameAsBefore compares o with the order that has its id.
+func sameAsBefore(ctx context.Context, tx *sql.Tx, o Order) error {
+	before, err := Get(ctx, tx, o.ID)
+	if err != nil {
+		return err
+	}
+	lines, charges, err := encode(o)
+	if err != nil {
+		return err
+	}
+	linesBefore, chargesBefore, err := encode(before)
+	if err != nil {
+		return err
+	}
+	if o.CustomerID != before.CustomerID || o.Credit != before.Credit || lines != linesBefore || charges != chargesBefore {
+		return fmt.Errorf("%w: %s", ErrConflict, o.ID)
+	}
+	return nil
+}
+
+func encode(o Order) (lines, charges string, err error) {
+	l, err := json.Marshal(o.Lines)
+	if err != nil {
+		return "", "", fmt.Errorf("encode lines of order %s: %w", o.ID, err)
+	}
+	c, err := json.Marshal(o.Charges)
+	if err != nil {
+		return "", "", fmt.Errorf("encode charges of order %s: %w", o.ID, err)
+	}
+	return string(l), string(c), nil
+}
+
+const selectOrder = `
+SELECT customer_id, status, total, lines, charges, cancel_requested, credit, reason
+FROM order_orders
+WHERE id = ?`
+
+// Get reads an order or credit note, or answers ErrNotFound. A read-only transaction will do.
+func Get(ctx context.Context, tx *sql.Tx, id string) (Order, error) {
+	o := Order{ID: id}
+	var lines, charges []byte
+	err := tx.QueryRowContext(ctx, selectOrder, id).
+		Scan(&o.CustomerID, &o.Status, &o.Total, &lines, &charges, &o.CancelRequested, &o.Credit, &o.Reason)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Order{}, fmt.Errorf("%w: %s", ErrNotFound, id)
+	}
+	if err != nil {
+		return Order{}, fmt.Errorf("read order %s: %w", id, err)
+	}
+	if err := errors.Join(json.Unmarshal(lines, &o.Lines), json.Unmarshal(charges, &o.Charges)); err != nil {
+		return Order{}, fmt.Errorf("decode order %s: %w", id, err)
+	}
+	return o, nil
+}

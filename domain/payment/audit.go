@@ -1,0 +1,38 @@
+package payment
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// Fact is what an auditor needs to know of an order's money, in cents.
+type Fact struct {
+	OrderID  string
+	Status   Status
+	Charged  int64 // ever, also what was refunded
+	Refunded int64
+	Credit   bool // refunded for a credit note
+}
+
+const eachPayment = `SELECT order_id, status, charged, refunded, credit FROM payment_payments ORDER BY order_id`
+
+// Each hands the money of every order to visit, by order id, until it answers with an error, which Each returns. A
+// read-only transaction will do; visit must not use it.
+func Each(ctx context.Context, tx *sql.Tx, visit func(Fact) error) error {
+	rows, err := tx.QueryContext(ctx, eachPayment)
+	if err != nil {
+		return fmt.Errorf("read payments: %w", err)
+	}
+	defer func() { _ = rows.Close() }() // what can fail is in rows.Err
+	for rows.Next() {
+		var f Fact
+		if err := rows.Scan(&f.OrderID, &f.Status, &f.Charged, &f.Refunded, &f.Credit); err != nil {
+			return fmt.Errorf("read payments: %w", err)
+		}
+		if err := visit(f); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
