@@ -1,0 +1,147 @@
+// Package books audits the shop: it compares what its modules have on record, and says which order breaks what.
+//
+// It reads every module through the module's own functions for auditors, in one transaction, so that all of them are seen
+// at the same instant. It changes nothing.
+package books
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/troupebus/troupe/domain/inventory"
+	"github.com/troupebus/troupe/domain/notification"
+	"github.com/troupebus/troupe/domain/order"
+	"github.com/troupebus/troupe/domain/payment"
+	"github.com/troupebus/troupe/domain/shipping"
+)
+
+// Report is the outcome of an audit. Amounts are in cents.
+type Report struct {
+	OK    bool      `json:"ok"`
+	Wrong []Problem `json:"wrong"` // by order, then by article; never nil
+
+	Orders    int `json:"orders"` // all, credit notes too: the sum of the four below
+	Completed int `json:"completed"`
+	Cancelled int `json:"cancelled"`
+	Returned  int `json:"returned"` // and credit notes
+	Open      int `json:"open"`
+
+	Charged  int64 `json:"charged_cents"`  // ever
+	Refunded int64 `json:"refunded_cents"` // ever
+	Sold     int64 `json:"sold_cents"`     // completed, unreturned orders less credit notes
+}
+
+// Problem is one thing that is wrong, in words for an operator. It names the order or the article that it is about, or
+// neither when it is about the totals.
+type Problem struct {
+	OrderID string `json:"order_id,omitempty"`
+	SKU     string `json:"sku,omitempty"`
+	What    string `json:"what"`
+}
+
+// Verify audits the shop whose modules' tables all lie in the database of tx, which may be read-only. With settled, when no
+// event is left to be reacted to, every order must have its end and every module must agree with it. Otherwise orders are
+// held to what must be so at every instant. The error is that of reading; what is wrong in the books is in the report.
+func Verify(ctx context.Context, tx *sql.Tx, settled bool) (Report, error) {
+	l, err := read(ctx, tx)
+	if err != nil {
+		return Report{}, fmt.Errorf("books: %w", err)
+	}
+	faults, err := inventory.Check(ctx, tx)
+	if err != nil {
+		return Report{}, fmt.Errorf("books: %w", err)
+	}
+	r := Report{Wrong: []Problem{}}
+	for _, id := range slices.Sorted(maps.Keys(l)) {
+		r.count(l[id])
+		for _, what := range l[id].problems(settled) {
+			r.Wrong = append(r.Wrong, Problem{OrderID: id, What: what})
+		}
+	}
+	for _, f := range faults {
+		r.Wrong = append(r.Wrong, Problem{SKU: f.SKU, What: f.What})
+	}
+	if kept := r.Charged - r.Refunded; settled && kept != r.Sold {
+		r.Wrong = append(r.Wrong, Problem{What: fmt.Sprintf(
+			"%s charged - %s refunded leaves %s, but what was sold is worth %s", money(r.Charged), money(r.Refunded), money(kept), money(r.Sold))})
+	}
+	r.OK = len(r.Wrong) == 0
+	return r, nil
+}
+
+// count adds one order to the totals.
+func (r *Report) count(e *entry) {
+	r.Charged += e.payment.Charged
+	r.Refunded += e.payment.Refunded
+	if e.order.OrderID == "" {
+		return
+	}
+	r.Orders++
+	switch e.order.Status {
+	case order.StatusPlaced:
+		r.Open++
+	case order.StatusCompleted:
+		r.Completed++
+		r.Sold += e.order.Total
+	case order.StatusCancelled:
+		r.Cancelled++
+	case order.StatusReturned:
+		r.Returned++
+		if e.order.Credit {
+			r.Sold -= e.order.Total
+		}
+	}
+}
+
+// entry is what the modules have on record under one order id. A zero fact means that its module has nothing.
+type entry struct {
+	order   order.Fact
+	goods   inventory.Fact
+	payment payment.Fact
+	parcel  shipping.Fact
+	notice  notification.Fact
+}
+
+// ledger is every entry, by order id.
+type ledger map[string]*entry
+
+func (l ledger) at(id string) *entry {
+	e := l[id]
+	if e == nil {
+		e = &entry{}
+		l[id] = e
+	}
+	return e
+}
+
+func read(ctx context.Context, tx *sql.Tx) (ledger, error) {
+	l := ledger{}
+	if err := order.Each(ctx, tx, func(f order.Fact) error { l.at(f.OrderID).order = f; return nil }); err != nil {
+		return nil, err
+	}
+	if err := inventory.EachReservation(ctx, tx, func(f inventory.Fact) error { l.at(f.OrderID).goods = f; return nil }); err != nil {
+		return nil, err
+	}
+	if err := payment.Each(ctx, tx, func(f payment.Fact) error { l.at(f.OrderID).payment = f; return nil }); err != nil {
+		return nil, err
+	}
+	if err := shipping.Each(ctx, tx, func(f shipping.Fact) error { l.at(f.OrderID).parcel = f; return nil }); err != nil {
+		return nil, err
+	}
+	if err := notification.Each(ctx, tx, func(f notification.Fact) error { l.at(f.OrderID).notice = f; return nil }); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// money writes cents the way that people do.
+func money(cents int64) string {
+	sign := ""
+	if cents < 0 {
+		sign, cents = "-", -cents
+	}
+	return fmt.Sprintf("%s%d.%02d", sign, cents/100, cents%100)
+}
