@@ -1,0 +1,106 @@
+package handlers
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/domain/inventory"
+	"github.com/troupebus/troupe/domain/inventory/inventoryevents"
+	"github.com/troupebus/troupe/domain/order/orderevents"
+	"github.com/troupebus/troupe/domain/payment/paymentevents"
+	"github.com/troupebus/troupe/domain/shipping/shippingevents"
+)
+
+// Stock is what the outside may ask of the inventory module.
+type Stock struct {
+	b *bus.Bus
+	m *bus.Module
+}
+
+// Inventory wires the inventory module: goods are reserved for an order, then shipped or released, and may come back.
+func Inventory(b *bus.Bus) *Stock {
+	m := b.Module("inventory").Migrations(inventory.Schema).ForOutside(inventoryevents.Released{})
+
+	bus.On(m, "reserve-stock", func(ctx context.Context, e orderevents.Placed) (bus.Events, error) {
+		missing, fresh, err := inventory.Reserve(ctx, bus.Tx(ctx), e.OrderID, e.Lines)
+		switch {
+		case err != nil || !fresh:
+			return nil, finalStock(err)
+		case len(missing) > 0:
+			return bus.Emit(inventoryevents.Short{OrderID: e.OrderID, SKUs: missing}), nil
+		}
+		return bus.Emit(inventoryevents.Reserved{OrderID: e.OrderID, Total: e.Total}), nil
+	}).Emits(inventoryevents.Reserved{}, inventoryevents.Short{})
+
+	release := func(ctx context.Context, orderID string) (bus.Events, error) {
+		fresh, err := inventory.Release(ctx, bus.Tx(ctx), orderID)
+		if err != nil || !fresh {
+			return nil, finalStock(err)
+		}
+		return bus.Emit(inventoryevents.Released{OrderID: orderID}), nil
+	}
+
+	bus.On(m, "release-declined", func(ctx context.Context, e paymentevents.Declined) (bus.Events, error) {
+		return release(ctx, e.OrderID)
+	}).Emits(inventoryevents.Released{})
+
+	bus.On(m, "release-undeliverable", func(ctx context.Context, e paymentevents.Refunded) (bus.Events, error) {
+		return release(ctx, e.OrderID)
+	}).Emits(inventoryevents.Released{}).When(func(e paymentevents.Refunded) bool { return e.Reason == paymentevents.ReasonUndeliverable })
+
+	bus.On(m, "ship", func(ctx context.Context, e shippingevents.Dispatched) (bus.Events, error) {
+		_, err := inventory.Ship(ctx, bus.Tx(ctx), e.OrderID)
+		return nil, finalStock(err)
+	})
+
+	bus.On(m, "restock", func(ctx context.Context, e orderevents.Returned) (bus.Events, error) {
+		_, err := inventory.Restock(ctx, bus.Tx(ctx), e)
+		return nil, finalStock(err)
+	})
+
+	return &Stock{b: b, m: m}
+}
+
+// finalStock marks what no retry helps against: events that contradict each other.
+func finalStock(err error) error {
+	if errors.Is(err, inventory.ErrConflict) {
+		return bus.Dead(err)
+	}
+	return err
+}
+
+// Delivery is a quantity of one article.
+type Delivery struct {
+	SKU      string
+	Quantity int64
+}
+
+// Receive takes in the first deliveries of articles, all in one commit. Those known already are left as they are; it
+// returns how many were new.
+func (s *Stock) Receive(ctx context.Context, deliveries []Delivery) (fresh int, err error) {
+	_, err = s.m.Do(ctx, func(ctx context.Context) (bus.Events, error) {
+		fresh = 0
+		for _, d := range deliveries {
+			added, err := inventory.Receive(ctx, bus.Tx(ctx), d.SKU, d.Quantity)
+			if err != nil {
+				return nil, err
+			}
+			if added {
+				fresh++
+			}
+		}
+		return nil, nil
+	})
+	return fresh, err
+}
+
+// Get reads the stock of an article.
+func (s *Stock) Get(ctx context.Context, sku string) (got inventory.Stock, err error) {
+	err = s.b.View(ctx, func(tx *sql.Tx) error {
+		got, err = inventory.Get(ctx, tx, sku)
+		return err
+	})
+	return got, err
+}

@@ -1,0 +1,70 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/domain/order/orderevents"
+	"github.com/troupebus/troupe/domain/payment/paymentevents"
+	"github.com/troupebus/troupe/domain/shipping"
+	"github.com/troupebus/troupe/domain/shipping/shippingevents"
+)
+
+// Shipping wires the shipping module: it hands parcels to carrier, up to parallel at a time. What has left is the point
+// of no return of an order.
+func Shipping(b *bus.Bus, carrier shipping.Carrier, parallel int) {
+	m := b.Module("shipping").Migrations(shipping.Schema)
+
+	undeliverable := func(orderID, reason string) bus.Events {
+		e := shippingevents.Undeliverable{OrderID: orderID, Reason: reason}
+		return bus.Emit(e).Also(func(ctx context.Context) error {
+			return shipped(shipping.RecordUndeliverable(ctx, bus.Tx(ctx), e))
+		})
+	}
+
+	bus.On(m, "dispatch", func(ctx context.Context, e paymentevents.Charged) (bus.Events, error) {
+		var step shipping.Step
+		err := bus.Commit(ctx, func(ctx context.Context) (err error) {
+			step, err = shipping.Begin(ctx, bus.Tx(ctx), e.OrderID)
+			return err
+		})
+		switch {
+		case err != nil:
+			return nil, err
+		case step == shipping.AlreadyDone:
+			return nil, nil
+		case step == shipping.AnswerCancelled:
+			return undeliverable(e.OrderID, shippingevents.ReasonCancelled), nil
+		}
+		label, err := carrier.Dispatch(ctx, shipping.Parcel{Key: bus.Delivery(ctx).ID, OrderID: e.OrderID})
+		var no *shipping.UndeliverableError
+		switch {
+		case errors.As(err, &no):
+			return undeliverable(e.OrderID, no.Reason), nil
+		case err != nil:
+			return nil, err
+		}
+		dispatched := shippingevents.Dispatched{OrderID: e.OrderID, Tracking: label.Tracking}
+		return bus.Emit(dispatched).Also(func(ctx context.Context) error {
+			return shipped(shipping.RecordDispatched(ctx, bus.Tx(ctx), dispatched))
+		}), nil
+	}).Emits(shippingevents.Dispatched{}, shippingevents.Undeliverable{}).External(parallel)
+
+	bus.On(m, "stop", func(ctx context.Context, e orderevents.CancelRequested) (bus.Events, error) {
+		_, err := shipping.Stop(ctx, bus.Tx(ctx), e.OrderID)
+		return nil, err
+	})
+}
+
+// shipped gives up a second answer to what was answered before, and marks what no retry helps against.
+func shipped(fresh bool, err error) error {
+	switch {
+	case errors.Is(err, shipping.ErrConflict):
+		return bus.Dead(err)
+	case err == nil && !fresh:
+		return bus.Drop("recorded before")
+	default:
+		return err
+	}
+}
