@@ -1,0 +1,35 @@
+// Package httpapi is the shop's door for programs: orders and stock as JSON over HTTP, flows as Server-Sent Events.
+//
+//	POST /api/orders               place an order: {customer_id, lines: [{sku, quantity, unit_price_cents}], charges: [{code, amount_cents}]}
+//	GET  /api/orders/{id}          the order as it stands; with ?wait=5s, up to 60s, as soon as it has ended
+//	GET  /api/orders/{id}/events   everything that happened and happens about it: text/event-stream, resumed with Last-Event-ID
+//	POST /api/orders/{id}/cancel   ask that an open order be undone: {reason}
+//	POST /api/orders/{id}/return   take back a completed order: {reason}
+//	PUT  /api/stock/{sku}          the first delivery of an article: {quantity}
+//	GET  /api/stock/{sku}          what there is of it
+//	GET  /healthz                  the process is alive
+//	GET  /readyz                   the bus runs and the journal takes writes
+//
+// Whatever changes something is durable before it is answered. Placing answers 202: the modules take it from there.
+// With an Idempotency-Key the same order asked for again, at the same time too, is the same order; another one under
+// that key is refused. Cancelling, returning and delivering may be repeated as they are: PUT of an article that is
+// known changes nothing and answers 200 with what there is, not 201.
+//
+// Everything that is refused is an application/problem+json (RFC 9457). Fields that are wrong are all listed at once in
+// errors, each with a pointer (RFC 6901) into the body, or the name of a parameter or header. Where something else is
+// possible instead, possible says what, by name and address. Clients tell problems apart by status and type:
+//
+//	urn:problem-type:troupe:malformed        400  the body is no JSON, or a parameter or header cannot be read
+//	urn:problem-type:troupe:order-not-found  404
+//	urn:problem-type:troupe:sku-not-found    404
+//	urn:problem-type:troupe:too-late         409  the order has ended, or is not completed
+//	urn:problem-type:troupe:too-large        413
+//	urn:problem-type:troupe:invalid          422  the body is JSON, but no order, reason or quantity
+//	urn:problem-type:troupe:key-reused       422  the idempotency key stands for another order
+//	urn:problem-type:troupe:unavailable      503  try again: what may be repeated, or has a key, never happens twice
+//	about:blank                              the status says it all: 404, 405, 415, 500
+//
+// There is no authentication: listen where only those can reach it who may use it.
+//
+// The package may import everything but cmd.
+package httpapi

@@ -1,0 +1,131 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxFaults is how many faults of one body are listed.
+const maxFaults = 100
+
+// form takes JSON values apart by hand, so that it can say of everything that is wrong where it is. What it finds wrong
+// it reads as zero, and goes on. Its values have been parsed before: their syntax is right. "at" is a value's JSON
+// Pointer.
+type form struct {
+	faults []fault
+	more   int // that are not listed
+}
+
+func (f *form) note(at, format string, args ...any) {
+	if len(f.faults) == maxFaults {
+		f.more++
+		return
+	}
+	f.faults = append(f.faults, fault{Pointer: "#" + at, Detail: fmt.Sprintf(format, args...)})
+}
+
+// err is everything that is wrong, or nil.
+func (f *form) err() error {
+	if f.more > 0 {
+		f.faults = append(f.faults, fault{Pointer: "#", Detail: fmt.Sprintf("and %d more", f.more)})
+	}
+	if len(f.faults) > 0 {
+		return invalid(f.faults)
+	}
+	return nil
+}
+
+// members reads an object that may have the members called names, and no others. Their case counts.
+func (f *form) members(at string, raw json.RawMessage, names ...string) map[string]json.RawMessage {
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &m); err != nil || m == nil {
+		f.note(at, "must be an object")
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		if !slices.Contains(names, name) {
+			f.note(at+"/"+pointer.Replace(name), "is not known here; known are %s", strings.Join(names, ", "))
+		}
+	}
+	return m
+}
+
+// pointer escapes a member's name for a JSON Pointer in a URI fragment, as far as it must be (RFC 6901).
+var pointer = strings.NewReplacer("~", "~0", "/", "~1", "%", "%25", " ", "%20", `"`, "%22", "#", "%23")
+
+// list reads an array of up to limit values. A missing one is empty.
+func (f *form) list(at string, raw json.RawMessage, limit int) []json.RawMessage {
+	var l []json.RawMessage
+	if raw == nil {
+		return nil
+	}
+	if err := json.Unmarshal(raw, &l); err != nil || l == nil {
+		f.note(at, "must be an array")
+		return nil
+	}
+	if len(l) > limit {
+		f.note(at, "has %d entries: at most %d", len(l), limit)
+		return nil // the list of what is wrong with them would be as long
+	}
+	return l
+}
+
+// text reads a string of up to limit characters. A missing one is empty.
+func (f *form) text(at string, raw json.RawMessage, limit int) string {
+	if raw == nil {
+		return ""
+	}
+	var s *string
+	if err := json.Unmarshal(raw, &s); err != nil || s == nil {
+		f.note(at, "must be a string")
+		return ""
+	}
+	if detail := badText(*s, limit); detail != "" {
+		f.note(at, "%s", detail)
+		return ""
+	}
+	return *s
+}
+
+// badText is what is wrong with a text, or "".
+func badText(s string, limit int) string {
+	n := utf8.RuneCountInString(s)
+	switch {
+	case n > limit:
+		return fmt.Sprintf("has %d characters: at most %d", n, limit)
+	case !utf8.ValidString(s):
+		return "is not UTF-8"
+	case strings.ContainsFunc(s, unicode.IsControl):
+		return "must not have control characters"
+	}
+	return ""
+}
+
+// needed reads a string as text does that must be there.
+func (f *form) needed(at string, raw json.RawMessage, limit int) string {
+	before := len(f.faults) + f.more
+	s := f.text(at, raw, limit)
+	if s == "" && len(f.faults)+f.more == before {
+		f.note(at, "is needed")
+	}
+	return s
+}
+
+// whole reads a number that must be there.
+func (f *form) whole(at string, raw json.RawMessage, from, to int64) int64 {
+	if raw == nil {
+		f.note(at, "is needed")
+		return 0
+	}
+	var n *int64
+	if err := json.Unmarshal(raw, &n); err != nil || n == nil || *n < from || *n > to {
+		f.note(at, "must be a whole number from %d to %d", from, to)
+		return 0
+	}
+	return *n
+}

@@ -1,0 +1,83 @@
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+// newsRetry is how soon the journal is read again after it failed.
+const newsRetry = time.Second
+
+// news wakes those who watch a flow when something of it has become durable. It carries no events: whoever is woken
+// reads what is new, so that a slow client costs no memory.
+type news struct {
+	journal Journal
+	logger  *slog.Logger
+
+	mu       sync.Mutex
+	watchers map[string]map[chan struct{}]bool // by flow
+}
+
+// head is the seq of the newest event, 0 where there is none.
+func (n *news) head(ctx context.Context) (seq int64, err error) {
+	err = n.journal.Reader().Events(ctx, sqlite.EventFilter{Newest: true, Limit: 1}, func(e *journal.Event) error {
+		seq = e.Seq
+		return nil
+	})
+	return seq, err
+}
+
+// run tells of everything behind seq after, until ctx ends.
+func (n *news) run(ctx context.Context, after int64) {
+	for {
+		err := n.journal.Follow(ctx, after, func(e *journal.Event) error {
+			after = e.Seq
+			n.tell(e.CorrelationID)
+			return nil
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		n.logger.LogAttrs(ctx, slog.LevelError, "cannot follow the journal: waits and streams lag", slog.Any("error", err))
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(newsRetry):
+		}
+	}
+}
+
+// watch returns a channel that gets a value when there may be something new in flow, from now on, until stop is called.
+func (n *news) watch(flow string) (woken <-chan struct{}, stop func()) {
+	c := make(chan struct{}, 1)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.watchers[flow] == nil {
+		n.watchers[flow] = map[chan struct{}]bool{}
+	}
+	n.watchers[flow][c] = true
+	return c, func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		delete(n.watchers[flow], c)
+		if len(n.watchers[flow]) == 0 {
+			delete(n.watchers, flow)
+		}
+	}
+}
+
+func (n *news) tell(flow string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for c := range n.watchers[flow] {
+		select {
+		case c <- struct{}{}:
+		default: // it is woken already
+		}
+	}
+}

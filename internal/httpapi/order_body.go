@@ -1,0 +1,93 @@
+package httpapi
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"github.com/troupebus/troupe/domain/order"
+	"github.com/troupebus/troupe/domain/order/orderevents"
+)
+
+// The lengths of names and texts, in characters. With them every event about an order of order.MaxLines lines stays
+// below what the bus carries, once its order.placed did.
+const (
+	maxName   = 64 // of a sku and of a charge's code
+	maxPerson = 128
+	maxReason = 500
+)
+
+// decodeOrder reads the body of an order to be placed. It has no id yet. What it lists as wrong is what single fields
+// tell; whether the whole makes an order is for the order module to say.
+func decodeOrder(body []byte) (order.New, error) {
+	value, err := parse(body)
+	if err != nil {
+		return order.New{}, err
+	}
+	var f form
+	m := f.members("", value, "customer_id", "lines", "charges")
+	n := order.New{CustomerID: f.text("/customer_id", m["customer_id"], maxPerson)}
+	for i, raw := range f.list("/lines", m["lines"], order.MaxLines) {
+		n.Lines = append(n.Lines, f.line(fmt.Sprintf("/lines/%d", i), raw))
+	}
+	for i, raw := range f.list("/charges", m["charges"], order.MaxLines) {
+		n.Charges = append(n.Charges, f.charge(fmt.Sprintf("/charges/%d", i), raw))
+	}
+	if m != nil && m["lines"] == nil && m["charges"] == nil {
+		f.note("/lines", "is needed, unless there are charges")
+	}
+	if err := f.err(); err != nil {
+		return order.New{}, err
+	}
+	return n, nil
+}
+
+func (f *form) line(at string, raw json.RawMessage) orderevents.Line {
+	m := f.members(at, raw, "sku", "quantity", "unit_price_cents")
+	if m == nil {
+		return orderevents.Line{}
+	}
+	return orderevents.Line{
+		SKU:       f.needed(at+"/sku", m["sku"], maxName),
+		Quantity:  f.whole(at+"/quantity", m["quantity"], 1, order.MaxQuantity),
+		UnitPrice: f.whole(at+"/unit_price_cents", m["unit_price_cents"], 0, math.MaxInt64),
+	}
+}
+
+func (f *form) charge(at string, raw json.RawMessage) orderevents.Charge {
+	m := f.members(at, raw, "code", "amount_cents")
+	if m == nil {
+		return orderevents.Charge{}
+	}
+	return orderevents.Charge{
+		Code:   f.needed(at+"/code", m["code"], maxName),
+		Amount: f.whole(at+"/amount_cents", m["amount_cents"], math.MinInt64, math.MaxInt64),
+	}
+}
+
+// digest stands for what is asked for, however it is spelled.
+func digest(n order.New) (string, error) {
+	n.ID = ""
+	text, err := json.Marshal(n)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// decodeReason reads the body of a request to cancel or return.
+func decodeReason(body []byte) (string, error) {
+	value, err := parse(body)
+	if err != nil {
+		return "", err
+	}
+	var f form
+	var reason string
+	if m := f.members("", value, "reason"); m != nil {
+		reason = f.needed("/reason", m["reason"], maxReason)
+	}
+	return reason, f.err()
+}

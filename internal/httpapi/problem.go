@@ -1,0 +1,159 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/domain/inventory"
+	"github.com/troupebus/troupe/domain/order"
+)
+
+// problem is why a request is refused, as RFC 9457 has it. It is an error, so that whoever finds it can return it.
+type problem struct {
+	Type     string            `json:"type"`
+	Title    string            `json:"title"`
+	Status   int               `json:"status"`
+	Detail   string            `json:"detail,omitempty"`
+	Instance string            `json:"instance,omitempty"`
+	Errors   []fault           `json:"errors,omitempty"`
+	Possible map[string]string `json:"possible,omitzero"` // what is possible instead, by name and address
+
+	header http.Header // beside the usual
+	cause  error       // for the log
+}
+
+// fault is one thing that is wrong with a request. One of Pointer, Parameter and Header says where.
+type fault struct {
+	Detail    string `json:"detail"`
+	Pointer   string `json:"pointer,omitempty"` // into the body, as a URI fragment: "#/lines/0/sku"
+	Parameter string `json:"parameter,omitempty"`
+	Header    string `json:"header,omitempty"`
+}
+
+func (p *problem) Error() string { return "httpapi: " + p.Title + ": " + p.Detail }
+
+func (p *problem) Unwrap() error { return p.cause }
+
+// about is a problem of which the status says what kind it is.
+func about(status int, detail string) *problem {
+	return &problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail}
+}
+
+// The kinds of problems that clients may want to tell apart; doc.go lists them.
+func malformed(detail string, faults ...fault) *problem {
+	return &problem{Type: typed("malformed"), Title: "The request cannot be read", Status: http.StatusBadRequest, Detail: detail, Errors: faults}
+}
+
+func invalid(faults []fault) *problem {
+	return &problem{Type: typed("invalid"), Title: "The request is invalid", Status: http.StatusUnprocessableEntity,
+		Detail: "correct what errors lists, and send it again", Errors: faults}
+}
+
+func tooLarge(detail string) *problem {
+	return &problem{Type: typed("too-large"), Title: "The request is too large", Status: http.StatusRequestEntityTooLarge, Detail: detail}
+}
+
+// unavailable does not say that nothing was done: when the disk fails to sync, nobody knows.
+func unavailable(cause error) *problem {
+	return &problem{Type: typed("unavailable"), Title: "The shop cannot do this at the moment", Status: http.StatusServiceUnavailable,
+		Detail: "try again; what may be repeated, or has an " + keyHeader + ", never happens twice", header: http.Header{"Retry-After": {"1"}}, cause: cause}
+}
+
+func typed(name string) string { return "urn:problem-type:troupe:" + name }
+
+// asProblem finds what err means to a client.
+func asProblem(err error) *problem {
+	var p *problem
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.Is(err, order.ErrNotFound):
+		return &problem{Type: typed("order-not-found"), Title: "No such order", Status: http.StatusNotFound, Detail: "no order has this id"}
+	case errors.Is(err, inventory.ErrNotFound):
+		return &problem{Type: typed("sku-not-found"), Title: "No such article", Status: http.StatusNotFound,
+			Detail: "nothing was ever delivered of this article: PUT its quantity here first"}
+	case errors.Is(err, order.ErrKeyReused):
+		return &problem{Type: typed("key-reused"), Title: "The idempotency key stands for another order", Status: http.StatusUnprocessableEntity,
+			Detail: "use a new key for a new order", Errors: []fault{{Header: keyHeader, Detail: "was used for an order with other content"}}}
+	case errors.Is(err, order.ErrInvalid):
+		return invalid(wholeFaults(err))
+	case errors.Is(err, bus.ErrTooLarge):
+		return tooLarge("the order is larger than one event may be: split it")
+	case errors.Is(err, bus.ErrNotRunning), errors.Is(err, journal.ErrClosed), errors.Is(err, journal.ErrUnavailable), errors.Is(err, journal.ErrAbandoned),
+		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return unavailable(err)
+	}
+	p = about(http.StatusInternalServerError, "the server failed; its log says why")
+	p.cause = err
+	return p
+}
+
+// wholeFaults lists what an order.ErrInvalid wraps: problems that no single field has.
+func wholeFaults(err error) []fault {
+	if err == order.ErrInvalid { // the sentinel itself, beside what it is wrapped with
+		return nil
+	}
+	var several interface{ Unwrap() []error }
+	if !errors.As(err, &several) {
+		return []fault{{Pointer: "#", Detail: err.Error()}}
+	}
+	var faults []fault
+	for _, e := range several.Unwrap() {
+		faults = append(faults, wholeFaults(e)...)
+	}
+	return faults
+}
+
+// refuse answers with what err means, and logs it when that is the server's own failure.
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	p := asProblem(err)
+	gone := r.Context().Err() != nil // the client has left: nobody failed
+	if p.Status >= http.StatusInternalServerError && !gone {
+		a.cfg.Logger.LogAttrs(r.Context(), slog.LevelError, "a request failed", slog.String("method", r.Method), slog.String("path", r.URL.Path),
+			slog.Int("status", p.Status), slog.Any("error", err))
+	}
+	if res, ok := w.(*response); ok && res.begun {
+		panic(http.ErrAbortHandler) // the client must not take half an answer for a whole one
+	}
+	a.send(w, r, p)
+}
+
+// send answers with p.
+func (a *API) send(w http.ResponseWriter, r *http.Request, p *problem) {
+	answer := *p
+	answer.Instance = r.URL.EscapedPath()
+	for name, values := range p.header {
+		w.Header()[name] = values
+	}
+	a.write(w, r, content{"application/problem+json", p.Status, answer})
+}
+
+// content is an answer: its value as JSON.
+type content struct {
+	mediaType string
+	status    int
+	value     any
+}
+
+func (a *API) write(w http.ResponseWriter, r *http.Request, c content) {
+	body, err := json.Marshal(c.value)
+	if err != nil { // our own types always can
+		panic(err)
+	}
+	w.Header().Set("Content-Type", c.mediaType)
+	w.WriteHeader(c.status)
+	if _, err := w.Write(append(body, '\n')); err != nil {
+		a.cfg.Logger.LogAttrs(r.Context(), slog.LevelDebug, "a client left before its answer", slog.String("path", r.URL.Path), slog.Any("error", err))
+	}
+}
+
+// reply answers with value as JSON.
+func (a *API) reply(w http.ResponseWriter, r *http.Request, status int, value any) error {
+	a.write(w, r, content{"application/json", status, value})
+	return nil
+}
