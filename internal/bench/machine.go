@@ -1,0 +1,95 @@
+package bench
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+)
+
+// Machine is what the figures were measured on.
+type Machine struct {
+	CPUs   int     `json:"cpus"`
+	CPU    string  `json:"cpu,omitempty"` // the model, where the system says
+	OS     string  `json:"os"`
+	Arch   string  `json:"arch"`
+	Go     string  `json:"go"`
+	SQLite string  `json:"sqlite"`
+	SyncMS float64 `json:"sync_ms"` // what it costs to write 4 KiB into a file and sync it, the median
+}
+
+// String is m in one line, for people.
+func (m Machine) String() string {
+	cpu := ""
+	if m.CPU != "" {
+		cpu = " (" + m.CPU + ")"
+	}
+	return fmt.Sprintf("%d CPUs%s, %s/%s, %s, SQLite %s; writing 4 KiB and syncing them takes %s ms", m.CPUs, cpu, m.OS, m.Arch, m.Go, m.SQLite, number(m.SyncMS))
+}
+
+// thisMachine describes the machine and the file system of folder.
+func thisMachine(folder string) (Machine, error) {
+	took, err := syncTime(filepath.Join(folder, "sync"))
+	if err != nil {
+		return Machine{}, err
+	}
+	version, _, _ := sqlite3.Version()
+	return Machine{
+		CPUs: runtime.NumCPU(), CPU: cpuModel(), OS: runtime.GOOS, Arch: runtime.GOARCH,
+		Go: runtime.Version(), SQLite: version, SyncMS: milliseconds(took),
+	}, nil
+}
+
+// syncTime writes into a file over and over, as SQLite does into its log.
+func syncTime(path string) (_ time.Duration, err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(path)) }()
+	took := make([]time.Duration, 0, 100)
+	page := make([]byte, 4096)
+	for i := range cap(took) + 1 {
+		started := time.Now()
+		if _, err := f.WriteAt(page, 0); err != nil {
+			return 0, err
+		}
+		if err := f.Sync(); err != nil {
+			return 0, err
+		}
+		if i > 0 { // the first makes the file longer
+			took = append(took, time.Since(started))
+		}
+	}
+	return percentile(took, 50), nil
+}
+
+// cpuModel is what Linux calls the processor; "" elsewhere.
+func cpuModel() string {
+	f, err := os.Open("/proc/cpuinfo")
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	for s := bufio.NewScanner(f); s.Scan(); {
+		if name, model, ok := strings.Cut(s.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(model)
+		}
+	}
+	return ""
+}
+
+// percentile is the smallest of d that so many percent of them do not exceed. It sorts d, which is not empty.
+func percentile(d []time.Duration, percent int) time.Duration {
+	slices.Sort(d)
+	return d[max(0, (len(d)*percent+99)/100-1)]
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

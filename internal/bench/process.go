@@ -1,0 +1,59 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// Start runs a job somewhere, and returns what its worker measured.
+type Start func(context.Context, Job) (Figures, error)
+
+// Process is a Start that runs every job in a fresh process: this program with args, which must hand its standard input
+// and output to Serve. ctx kills it. A process that ends with anything but success and figures is an error, with what
+// it wrote to its standard error.
+func Process(args ...string) Start {
+	return func(ctx context.Context, j Job) (Figures, error) {
+		program, err := os.Executable()
+		if err != nil {
+			return nil, fmt.Errorf("bench: find this program to run worker %s: %w", j.Worker, err)
+		}
+		in, err := json.Marshal(j)
+		if err != nil {
+			return nil, err
+		}
+		var out, errs bytes.Buffer
+		cmd := exec.CommandContext(ctx, program, args...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, &errs
+		err = cmd.Run()
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("bench: process of worker %s: %w", j.Worker, context.Cause(ctx))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("bench: process of worker %s: %w: %s", j.Worker, err, strings.TrimSpace(errs.String()))
+		}
+		var f Figures
+		if err := json.Unmarshal(out.Bytes(), &f); err != nil {
+			return nil, fmt.Errorf("bench: process of worker %s answered %.200q: %w", j.Worker, out.String(), err)
+		}
+		return f, nil
+	}
+}
+
+// Serve does the job that it reads from in, and writes what it measured to out: the other end of Process.
+func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
+	var j Job
+	if err := json.NewDecoder(in).Decode(&j); err != nil {
+		return fmt.Errorf("bench: read the job: %w", err)
+	}
+	f, err := Work(ctx, j)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(out).Encode(f)
+}

@@ -1,0 +1,301 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Sections are what Run can measure, in its order. "grow" is measured only where Options asks for it.
+var Sections = []string{"gochannel", "sqlite", "latency", "idle", "grow"}
+
+// Options say what is measured. The zero value works.
+type Options struct {
+	// Start runs the workers. Defaults to Process("bench", "worker").
+	Start Start
+	// Run names the sections to measure. Defaults to all but "grow".
+	Run []string
+	// Grow adds the section "grow", which takes some minutes and 1 GB of disk.
+	Grow bool
+	// Flows are timed in each run of a side. Defaults to 15,000.
+	Flows int64
+	// Rounds is how often the sides are measured in turns, those of the grown journal twice as often. Defaults to 5.
+	Rounds int
+	// Events is how many the grown journal begins with. Defaults to 1,000,000.
+	Events int64
+	// Idle is how long the idle process is watched. Defaults to 10 s.
+	Idle time.Duration
+	// Folder is an existing folder on the disk to measure; what is made in it is removed. Defaults to the current one.
+	Folder string
+	// Progress is told, one line at a time, what has been measured. Defaults to nobody.
+	Progress func(line string)
+}
+
+// Validate joins everything that is wrong with o.
+func (o Options) Validate() error {
+	var errs []error
+	for _, name := range o.Run {
+		if !slices.Contains(Sections, name) {
+			errs = append(errs, fmt.Errorf("unknown section %q: there are %s", name, strings.Join(Sections, ", ")))
+		}
+	}
+	if o.Flows < 0 || o.Rounds < 0 || o.Events < 0 || o.Idle < 0 {
+		errs = append(errs, fmt.Errorf("want 0 for the default, or more: Flows is %d, Rounds %d, Events %d, Idle %v", o.Flows, o.Rounds, o.Events, o.Idle))
+	}
+	return errors.Join(errs...)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Start == nil {
+		o.Start = Process("bench", "worker")
+	}
+	if len(o.Run) == 0 {
+		o.Run = Sections[:len(Sections)-1]
+	}
+	if o.Grow {
+		o.Run = append(slices.Clone(o.Run), "grow")
+	}
+	if o.Flows == 0 {
+		o.Flows = 15_000
+	}
+	if o.Rounds == 0 {
+		o.Rounds = 5
+	}
+	if o.Events == 0 {
+		o.Events = 1_000_000
+	}
+	if o.Idle == 0 {
+		o.Idle = 10 * time.Second
+	}
+	if o.Folder == "" {
+		o.Folder = "."
+	}
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	return o
+}
+
+// Run measures what o asks for, one worker at a time, and reports it whether the targets are met or not. An error means
+// that something could not be measured.
+func Run(ctx context.Context, o Options) (_ *Report, err error) {
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	o = o.withDefaults()
+	folder, err := os.MkdirTemp(o.Folder, "troupe-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("bench: make a folder for the journals, name an existing one that can be written: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	r := &runner{Options: o, folder: folder, report: &Report{Flows: o.Flows, Rounds: o.Rounds, Publishers: publishers, Reactions: reactions}}
+	if r.report.PayloadBytes, err = payloadBytes(); err != nil {
+		return nil, err
+	}
+	if r.report.Machine, err = thisMachine(folder); err != nil {
+		return nil, fmt.Errorf("bench: look at the machine: %w", err)
+	}
+	for _, section := range []func(context.Context) error{r.throughput, r.latency, r.idle, r.grow} {
+		if err := section(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return r.report, nil
+}
+
+type runner struct {
+	Options
+	folder string
+	report *Report
+}
+
+func (r *runner) runs(section string) bool { return slices.Contains(r.Run, section) }
+
+// side is one of those that are compared.
+type side struct {
+	name string
+	job  Job
+}
+
+// fewFlows is how many flows under way GoChannel was fastest with: measured, half as fast again as without a limit; 64
+// was no faster, 1,024 was slower.
+const fewFlows = 256
+
+// throughput compares Troupe with its rivals. All sides share the rounds.
+func (r *runner) throughput(ctx context.Context) error {
+	troupe := side{"Troupe", Job{Worker: "troupe"}}
+	var contests []contest
+	if r.runs("gochannel") {
+		limit := fmt.Sprintf(", at most %d flows under way", fewFlows)
+		contests = append(contests,
+			contest{"Troupe ÷ Watermill's GoChannel, which keeps nothing", troupe, side{"GoChannel", Job{Worker: "gochannel"}}, atLeast(0.6)},
+			contest{"the same" + limit, side{"Troupe" + limit, Job{Worker: "troupe", InFlight: fewFlows}},
+				side{"GoChannel" + limit, Job{Worker: "gochannel", InFlight: fewFlows}}, noGoal})
+	}
+	if r.runs("sqlite") {
+		contests = append(contests,
+			contest{"Troupe ÷ bare SQLite, one thread, in groups of 64", troupe, side{"bare SQLite, groups of 64", Job{Worker: "sqlite", Group: 64}}, atLeast(0.5)},
+			contest{"the same, in groups of 512", troupe, side{"bare SQLite, groups of 512", Job{Worker: "sqlite", Group: 512}}, noGoal})
+	}
+	_, err := r.compete(ctx, r.Rounds, contests)
+	return err
+}
+
+// contest compares the rates of two sides.
+type contest struct {
+	name        string
+	over, under side
+	goal        goal
+}
+
+// compete measures all sides of contests in rounds, and reports their rates and their ratios round by round.
+func (r *runner) compete(ctx context.Context, rounds int, contests []contest) (map[string][]Figures, error) {
+	var sides []side
+	for _, c := range contests {
+		for _, s := range []side{c.over, c.under} {
+			if !slices.Contains(sides, s) {
+				sides = append(sides, s)
+			}
+		}
+	}
+	measured := map[string][]Figures{}
+	for round := range rounds {
+		for i := range sides {
+			s := sides[(i+round)%len(sides)]
+			s.job.Flows = r.Flows
+			f, err := r.work(ctx, fmt.Sprintf("round %d of %d: %s", round+1, rounds, s.name), s.job)
+			if err != nil {
+				return nil, err
+			}
+			measured[s.name] = append(measured[s.name], f)
+		}
+	}
+	rates := map[string][]float64{}
+	for _, s := range sides {
+		var err error
+		if rates[s.name], err = all(measured[s.name], flowsPerSecond); err != nil {
+			return nil, fmt.Errorf("bench: %s: %w", s.name, err)
+		}
+		r.report.figure(s.name, "flows/s", rates[s.name])
+	}
+	for _, c := range contests {
+		r.report.row(c.name, "×", ratios(rates[c.over.name], rates[c.under.name]), c.goal)
+	}
+	return measured, nil
+}
+
+// workLimit is how long a worker may take: one whose flows do not end would wait for ever.
+const workLimit = 10 * time.Minute
+
+// work runs a job, on a journal of its own unless it names one, and says what it measured.
+func (r *runner) work(ctx context.Context, what string, j Job) (Figures, error) {
+	if j.Journal == "" {
+		folder, err := os.MkdirTemp(r.folder, j.Worker+"-")
+		if err != nil {
+			return nil, fmt.Errorf("bench: %w", err)
+		}
+		defer func() { _ = os.RemoveAll(folder) }() // what stays goes with r.folder, which reports it
+		j.Journal = filepath.Join(folder, "troupe.db")
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, workLimit, fmt.Errorf("no answer within %v", workLimit))
+	defer cancel()
+	f, err := r.Start(ctx, j)
+	if err != nil {
+		return nil, err
+	}
+	r.Progress(what + ": " + f.String())
+	return f, nil
+}
+
+// repeat runs a job several times.
+func (r *runner) repeat(ctx context.Context, times int, what string, j Job) ([]Figures, error) {
+	var measured []Figures
+	for i := range times {
+		f, err := r.work(ctx, fmt.Sprintf("%s, %d of %d", what, i+1, times), j)
+		if err != nil {
+			return nil, err
+		}
+		measured = append(measured, f)
+	}
+	return measured, nil
+}
+
+// latencyRuns is how many processes measure latency.
+const latencyRuns = 3
+
+func (r *runner) latency(ctx context.Context) error {
+	if !r.runs("latency") {
+		return nil
+	}
+	const name = "idle flow of five reactions, until it is on disk"
+	for _, l := range []struct {
+		name     string
+		job      Job
+		p50, p99 goal
+	}{
+		{name, Job{Worker: "latency", Flows: max(1, r.Flows/15)}, atMost(1), atMost(5)},
+		{"the same after a pause of 10 ms", Job{Worker: "latency", Flows: max(1, r.Flows/45), Pause: 10 * time.Millisecond}, noGoal, noGoal},
+	} {
+		measured, err := r.repeat(ctx, latencyRuns, l.name, l.job)
+		if err != nil {
+			return err
+		}
+		if err := r.report.measured(l.name+", p50", "ms", measured, p50, l.p50); err != nil {
+			return err
+		}
+		if err := r.report.measured(l.name+", p99", "ms", measured, p99, l.p99); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *runner) idle(ctx context.Context) error {
+	if !r.runs("idle") {
+		return nil
+	}
+	name := fmt.Sprintf("processor time of an idle process, over %v", r.Idle)
+	f, err := r.work(ctx, name, Job{Worker: "idle", Flows: 100, Pause: r.Idle})
+	if err != nil {
+		return err
+	}
+	return r.report.measured(name, "% of a core", []Figures{f}, busy, atMost(0.5))
+}
+
+func (r *runner) grow(ctx context.Context) error {
+	if !r.runs("grow") {
+		return nil
+	}
+	journal := filepath.Join(r.folder, "grown.db")
+	events := number(float64(r.Events))
+	flows := (r.Events + reactions) / (reactions + 1)
+	if _, err := r.work(ctx, "a journal of "+events+" events", Job{Worker: "grow", Journal: journal, Flows: flows}); err != nil {
+		return err
+	}
+	const opening = "opening that journal, until its first flow is on disk"
+	opens, err := r.repeat(ctx, r.Rounds, opening, Job{Worker: "open", Journal: journal})
+	if err != nil {
+		return err
+	}
+	grown := side{"Troupe on a journal of " + events + " events and more", Job{Worker: "troupe", Journal: journal}}
+	empty := side{"Troupe on an empty journal", Job{Worker: "troupe"}}
+	ratio := contest{"throughput on a journal of " + events + " events ÷ on an empty one", grown, empty, atLeast(0.9)}
+	measured, err := r.compete(ctx, 2*r.Rounds, []contest{ratio}) // twice: the difference that is looked for is small
+	if err != nil {
+		return err
+	}
+	if err := r.report.measured(opening, "s", opens, opened, atMost(1)); err != nil {
+		return err
+	}
+	at, err := all(measured[grown.name], peak)
+	if err != nil {
+		return err
+	}
+	r.report.figure("peak of resident memory on that journal", "MB", at)
+	return r.report.measured("resident memory on that journal", "MB", measured[grown.name], resident, atMost(100))
+}

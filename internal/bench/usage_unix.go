@@ -1,0 +1,59 @@
+//go:build unix
+
+package bench
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// processorTime is what this process has used, as user and as system.
+func processorTime() (time.Duration, error) {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0, fmt.Errorf("getrusage: %w", err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), nil
+}
+
+const mb = 1e6
+
+// residentMB is the memory of this process that is resident now, and at most so far, in millions of bytes. Outside of Linux
+// it is the latter twice.
+func residentMB() (now, most float64, err error) {
+	if runtime.GOOS != "linux" {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			return 0, 0, fmt.Errorf("getrusage: %w", err)
+		}
+		unit := 1024.0
+		if runtime.GOOS == "darwin" {
+			unit = 1
+		}
+		return float64(u.Maxrss) * unit / mb, float64(u.Maxrss) * unit / mb, nil
+	}
+	status, err := os.ReadFile("/proc/self/status") // getrusage's maximum includes the parent's, from before exec
+	if err != nil {
+		return 0, 0, err
+	}
+	if now, err = kilobytes(status, "VmRSS:"); err != nil {
+		return 0, 0, err
+	}
+	most, err = kilobytes(status, "VmHWM:")
+	return now * 1024 / mb, most * 1024 / mb, err
+}
+
+// kilobytes finds a line such as "VmRSS:	  1234 kB".
+func kilobytes(status []byte, name string) (float64, error) {
+	for line := range bytes.Lines(status) {
+		if f := bytes.Fields(line); len(f) == 3 && string(f[0]) == name {
+			return strconv.ParseFloat(string(f[1]), 64)
+		}
+	}
+	return 0, fmt.Errorf("/proc/self/status has no %s", name)
+}
