@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+// How long to wait for what becomes of a replay on a journal that is in use, and how often to look.
+const (
+	replayPatience = 3 * time.Second
+	replayPace     = 50 * time.Millisecond
+)
+
+const dlqReplayLong = `replay gives dead letters another chance: those with the ids given, those of a
+subscription or of a type of event, or all that are dead. Only the subscription that failed
+gets the event again. The order of each key is kept: what is blocked behind a dead letter
+goes on after it.
+
+While a process runs on the journal, it takes them up at once, and replay waits up to 3 s
+to tell what became of them. Otherwise they run when troupe next runs on it. The exit code
+is 1 when one is dead again.`
+
+func newDLQReplayCmd(o *options) *cobra.Command {
+	var path string
+	var all bool
+	var a sqlite.Act
+	cmd := &cobra.Command{
+		Use: "replay [ID...]", Short: "Give dead letters another chance",
+		Long: dlqReplayLong,
+		Example: `  troupe dlq replay 3 5 --reason "the gateway is back"
+  troupe dlq replay --subscription payment/charge --reason "fixed in 1.4"
+  troupe dlq replay --all`,
+		Args: cobra.ArbitraryArgs, ValidArgsFunction: completeLetters(&path),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if a.Select.IDs, err = letterIDs(args); err != nil {
+				return err
+			}
+			chosen := a.Select.Subscription != "" || a.Select.Type != ""
+			switch {
+			case len(args) == 0 && !chosen && !all:
+				return usageErrorf("which ones? Give ids, --subscription, --type or --all; 'troupe dlq list' shows what there is")
+			case len(args) > 0 && (chosen || all), all && chosen:
+				return usageErrorf("give ids, or --subscription and --type, or --all: not more than one of these")
+			}
+			return replayLetters(cmd.Context(), o, path, a)
+		},
+	}
+	journalFlag(cmd, &path)
+	selectionFlags(cmd, &path, &a.Select)
+	reasonFlag(cmd, &a.Reason)
+	cmd.Flags().BoolVar(&all, "all", false, "all that are dead")
+	return cmd
+}
+
+func reasonFlag(cmd *cobra.Command, reason *string) {
+	cmd.Flags().StringVar(reason, "reason", "", "why, for the record")
+}
+
+// replayed is what became of a replay.
+type replayed struct {
+	Running bool    `json:"running"`    // a process was running on the journal
+	Done    []int64 `json:"replayed"`   // handled after all
+	Dead    []int64 `json:"dead_again"` // failed again
+	Dropped []int64 `json:"dropped"`    // given up by the handler
+	Waiting []int64 `json:"waiting"`    // for their turn, for their next attempt, or for a process to run
+}
+
+func replayLetters(ctx context.Context, o *options, path string, a sqlite.Act) error {
+	letters, err := sqlite.Replay(ctx, path, a)
+	if err != nil {
+		return err
+	}
+	running, _ := sqlite.Owned(path)
+	var done replayed
+	err = readJournal(ctx, path, func(r *sqlite.Reader) error {
+		path = r.Path()
+		if done, err = becameOf(ctx, r, letters); err != nil || !running {
+			return err
+		}
+		done.Running = true
+		return done.watch(ctx, r, letters)
+	})
+	if err != nil {
+		return fmt.Errorf("%s replayed, but what became of them is unknown: %w", count(len(letters), "dead letter"), err)
+	}
+	if err := done.print(o, path); err != nil {
+		return err
+	}
+	if len(done.Dead) > 0 {
+		return &exitError{code: exitWrong}
+	}
+	return nil
+}
+
+// watch returns when none of letters waits any more, or after a while: the replay goes on without it.
+func (r *replayed) watch(ctx context.Context, reader *sqlite.Reader, letters []journal.DeadLetter) error {
+	enough := time.After(replayPatience)
+	tick := time.NewTicker(replayPace)
+	defer tick.Stop()
+	for len(r.Waiting) > 0 {
+		select {
+		case <-enough:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		now, err := becameOf(ctx, reader, letters)
+		if err != nil {
+			return err
+		}
+		now.Running = true
+		*r = now
+	}
+	return nil
+}
+
+// becameOf looks what letters are now.
+func becameOf(ctx context.Context, r *sqlite.Reader, letters []journal.DeadLetter) (replayed, error) {
+	done := replayed{Done: []int64{}, Dead: []int64{}, Dropped: []int64{}, Waiting: []int64{}}
+	ids := make([]int64, len(letters))
+	for i, d := range letters {
+		ids[i] = d.ID
+	}
+	now, err := r.DeadLetters(ctx, sqlite.DeadLetterFilter{IDs: ids})
+	for _, d := range now {
+		list := map[journal.LetterStatus]*[]int64{
+			journal.LetterDead: &done.Dead, journal.LetterReplaying: &done.Waiting, journal.LetterReplayed: &done.Done, journal.LetterDropped: &done.Dropped,
+		}[d.Status]
+		*list = append(*list, d.ID)
+	}
+	return done, err
+}
+
+func (r replayed) print(o *options, path string) error {
+	if o.json {
+		return o.printJSON(r)
+	}
+	p := &printer{o: o}
+	if n := len(r.Done); n > 0 {
+		p.line("%s: handled", p.paint(green, count(n, "dead letter")))
+	}
+	if n := len(r.Dropped); n > 0 {
+		p.line("%s: dropped by the handler", count(n, "dead letter"))
+	}
+	switch n := len(r.Waiting); {
+	case n > 0 && r.Running:
+		p.line("%s: still waiting or being retried; next: %s", p.paint(yellow, count(n, "dead letter")), invocation(path, "dlq", "list", "--status", "replaying"))
+	case n > 0:
+		p.line("%s: to be replayed when troupe next runs on %s", p.paint(yellow, count(n, "dead letter")), printable(path))
+	}
+	if n := len(r.Dead); n > 0 {
+		p.line("%s: dead again; next: %s", p.paint(red, count(n, "dead letter")), invocation(path, "dlq", "show", fmt.Sprint(r.Dead[0])))
+	}
+	return p.err
+}
+
+const dlqDropLong = `drop gives dead letters up for good: the subscription never handles these events. A key
+that was parked behind one goes on. It cannot be undone; the reason is kept on record.`
+
+func newDLQDropCmd(o *options) *cobra.Command {
+	var path string
+	var a sqlite.Act
+	cmd := &cobra.Command{
+		Use: "drop ID... --reason WHY", Short: "Give dead letters up, for a reason",
+		Long:    dlqDropLong,
+		Example: `  troupe dlq drop 3 --reason "a test order"`,
+		Args:    usageArgs(cobra.MinimumNArgs(1)), ValidArgsFunction: completeLetters(&path),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if a.Reason == "" {
+				return usageErrorf("--reason is missing: say why these events are given up")
+			}
+			if a.Select.IDs, err = letterIDs(args); err != nil {
+				return err
+			}
+			letters, err := sqlite.Drop(cmd.Context(), path, a)
+			if err != nil {
+				return err
+			}
+			if o.json {
+				return o.printJSON(letters)
+			}
+			p := &printer{o: o}
+			p.line("%s: dropped", count(len(letters), "dead letter"))
+			return p.err
+		},
+	}
+	journalFlag(cmd, &path)
+	reasonFlag(cmd, &a.Reason)
+	return cmd
+}

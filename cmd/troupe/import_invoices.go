@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/domain/order"
+	"github.com/troupebus/troupe/domain/order/orderevents"
+	"github.com/troupebus/troupe/handlers"
+	"github.com/troupebus/troupe/internal/retail"
+)
+
+// imported is what a report says of the file.
+type imported struct {
+	File       string    `json:"file"`
+	Orders     int       `json:"orders"`
+	Credits    int       `json:"credits"`
+	StockCodes int       `json:"stock_codes"`
+	Problems   []problem `json:"problems"` // unusable lines; never nil
+	Refused    []problem `json:"refused"`  // whole invoices, at their first line; never nil
+}
+
+// problem is what in the file could not be used, and why.
+type problem struct {
+	Line    int    `json:"line"`
+	Invoice string `json:"invoice,omitempty"`
+	Reason  string `json:"reason"`
+}
+
+// invoice is an invoice in the shop's words.
+type invoice struct {
+	order.New
+	number string
+	line   int // where it begins in the file
+	credit bool
+}
+
+// importer enters the invoices of a file.
+type importer struct {
+	imported
+	stock    []handlers.Delivery
+	invoices []invoice
+	entered  atomic.Int64
+}
+
+func newImporter(c importConfig, f retail.File) *importer {
+	i := &importer{imported: imported{File: c.file, Problems: []problem{}, Refused: []problem{}}}
+	known := map[string]bool{}
+	for _, p := range f.Problems {
+		i.Problems = append(i.Problems, problem(p))
+	}
+	for _, v := range f.Invoices {
+		known[v.Number] = true
+		i.take(v)
+	}
+	for _, p := range f.Problems {
+		if p.Invoice != "" && !known[p.Invoice] {
+			known[p.Invoice] = true
+			i.Refused = append(i.Refused, problem{p.Line, p.Invoice, "none of its lines can be used"})
+		}
+	}
+	byLine := func(a, b problem) int { return a.Line - b.Line }
+	slices.SortStableFunc(i.Problems, byLine)
+	slices.SortStableFunc(i.Refused, byLine)
+	i.receive(c.stock)
+	return i
+}
+
+// take turns an invoice into an order or a credit note, if it can be one.
+func (i *importer) take(v retail.Invoice) {
+	n := invoice{number: v.Number, credit: v.Credit, New: order.New{ID: "inv-" + v.Number, CustomerID: v.CustomerID}, line: firstLineNo(v)}
+	var total int64
+	for _, l := range v.Lines {
+		if l.Quantity > order.MaxQuantity {
+			i.Problems = append(i.Problems, problem{l.LineNo, v.Number, fmt.Sprintf("the quantity %d is above %d", l.Quantity, order.MaxQuantity)})
+			continue
+		}
+		n.Lines = append(n.Lines, orderevents.Line{SKU: l.SKU, Quantity: l.Quantity, UnitPrice: l.UnitPrice})
+		total += l.Quantity * l.UnitPrice
+	}
+	for _, c := range v.Charges {
+		n.Charges = append(n.Charges, orderevents.Charge{Code: c.Code, Amount: c.Amount})
+		total += c.Amount
+	}
+	switch {
+	case len(n.Lines)+len(n.Charges) == 0:
+		i.refuse(n, "none of its lines can be used")
+	case len(n.Lines) > order.MaxLines || len(n.Charges) > order.MaxLines:
+		i.refuse(n, fmt.Sprintf("it has %d lines and %d charges: an order has at most %d of each", len(n.Lines), len(n.Charges), order.MaxLines))
+	case total < 0:
+		i.refuse(n, fmt.Sprintf("its total of %d cents is below zero: it cannot be an order", total))
+	default:
+		i.invoices = append(i.invoices, n)
+	}
+}
+
+func (i *importer) refuse(n invoice, reason string) {
+	i.Refused = append(i.Refused, problem{n.line, n.number, reason})
+}
+
+func firstLineNo(v retail.Invoice) int {
+	first := 0
+	for _, l := range v.Lines {
+		if first == 0 || l.LineNo < first {
+			first = l.LineNo
+		}
+	}
+	for _, c := range v.Charges {
+		if first == 0 || c.LineNo < first {
+			first = c.LineNo
+		}
+	}
+	return first
+}
+
+// receive lists the first delivery of every stock code, and counts what there is.
+func (i *importer) receive(pieces int64) {
+	seen := map[string]bool{}
+	for _, n := range i.invoices {
+		if n.credit {
+			i.Credits++
+		} else {
+			i.Orders++
+		}
+		for _, l := range n.Lines {
+			if !seen[l.SKU] {
+				seen[l.SKU] = true
+				i.stock = append(i.stock, handlers.Delivery{SKU: l.SKU, Quantity: pieces})
+			}
+		}
+	}
+	i.StockCodes = len(i.stock)
+}
+
+// done says how far it is.
+func (i *importer) done() string {
+	return fmt.Sprintf("%d of %d invoices entered", i.entered.Load(), len(i.invoices))
+}
+
+// stockBatch is how many articles are received in one commit.
+const stockBatch = 500
+
+// work enters all invoices, in the order of the file. Those that are on their way at the same time have no article in
+// common: so who gets the last piece does not depend on who is faster.
+func (i *importer) work(ctx context.Context, s *shop) (placed int, err error) {
+	for batch := range slices.Chunk(i.stock, stockBatch) {
+		if _, err := s.stock.Receive(ctx, batch); err != nil {
+			return 0, fmt.Errorf("receive the stock: %w", err)
+		}
+	}
+	if err := s.bus.Quiet(ctx); err != nil { // what an earlier import has left to do comes first
+		return 0, err
+	}
+	moving := map[string]bool{}
+	for _, n := range i.invoices {
+		if slices.ContainsFunc(n.Lines, func(l orderevents.Line) bool { return moving[l.SKU] }) {
+			if err := s.bus.Quiet(ctx); err != nil {
+				return placed, err
+			}
+			clear(moving)
+		}
+		fresh, err := i.enter(ctx, s, n)
+		if err != nil {
+			return placed, fmt.Errorf("invoice %s: %w", n.number, err)
+		}
+		if fresh {
+			placed++
+			for _, l := range n.Lines {
+				moving[l.SKU] = true
+			}
+		}
+		i.entered.Add(1)
+	}
+	return placed, s.bus.Quiet(ctx)
+}
+
+// enter enters one invoice, and reports whether it is new. One that the shop does not want is noted as refused.
+func (i *importer) enter(ctx context.Context, s *shop, n invoice) (fresh bool, err error) {
+	if n.credit {
+		fresh, err = s.orders.Credit(ctx, n.New, "credit note "+n.number)
+	} else {
+		_, fresh, err = s.orders.Place(ctx, n.New, nil)
+	}
+	switch {
+	case errors.Is(err, order.ErrConflict):
+		i.refuse(n, "it was imported before with other content")
+	case errors.Is(err, order.ErrInvalid), errors.Is(err, bus.ErrTooLarge):
+		i.refuse(n, err.Error())
+	default:
+		return fresh, err
+	}
+	return false, nil
+}
+
+// shownProblems is how many problems of each kind a report shows to people.
+const shownProblems = 20
+
+func (i *imported) write(w *strings.Builder) {
+	fmt.Fprintf(w, "%s: %d orders and %d credit notes, %d stock codes\n", i.File, i.Orders, i.Credits, i.StockCodes)
+	writeProblems(w, "lines could not be used", i.Problems)
+	writeProblems(w, "invoices were not imported", i.Refused)
+	fmt.Fprintln(w)
+}
+
+func writeProblems(w *strings.Builder, what string, problems []problem) {
+	if len(problems) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "%d %s:\n", len(problems), what)
+	for _, p := range problems[:min(shownProblems, len(problems))] {
+		fmt.Fprintf(w, "  line %d", p.Line)
+		if p.Invoice != "" {
+			fmt.Fprintf(w, ", invoice %s", clip(p.Invoice, 40))
+		}
+		fmt.Fprintf(w, ": %s\n", printable(p.Reason))
+	}
+	if more := len(problems) - shownProblems; more > 0 {
+		fmt.Fprintf(w, "  and %d more: --json lists them all\n", more)
+	}
+}

@@ -1,0 +1,33 @@
+// Command troupe runs the shop: five modules that react to each other's events, in one process on one journal.
+//
+// It is also how a journal is looked into and kept in order: traces, events, dead letters, the books.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/term"
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	o := &options{
+		stdout: os.Stdout, stderr: os.Stderr,
+		isTerminal: term.IsTerminal(int(os.Stdout.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),
+	}
+	root := newRootCmd(o)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if e, silent := err.(*exitError); err != nil && (!silent || e.err != nil) {
+		fmt.Fprintln(o.stderr, "troupe:", err)
+	}
+	return exitCode(err)
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+// report is what a run of the shop has to show. The counts are of the whole journal, the times and rates of the run.
+type report struct {
+	Journal     string         `json:"journal"`
+	Orders      int            `json:"orders"` // credit notes too
+	EndStates   map[string]int `json:"end_states"`
+	Events      int64          `json:"events"`
+	Reactions   int64          `json:"reactions"`
+	Retries     int64          `json:"retries"`
+	DeadLetters int64          `json:"dead_letters"`
+	Verify      verdict        `json:"verify"`
+
+	Placed             int      `json:"placed"` // in this run
+	Seconds            float64  `json:"seconds"`
+	FlowsPerSecond     float64  `json:"flows_per_second"`
+	ReactionsPerSecond float64  `json:"reactions_per_second"`
+	LatencyMS          *latency `json:"latency_ms"` // null when the run placed nothing
+
+	Import *imported `json:"import,omitempty"`
+
+	straight, undone *journal.Flow // one flow of each kind, if there is one
+	dead             []journal.DeadLetter
+}
+
+// verdict is what the audit at the end found.
+type verdict struct {
+	OK    bool     `json:"ok"`
+	Wrong []string `json:"wrong"` // never nil
+}
+
+// latency is how long it took from the event that placed an order to the one that ended it, in milliseconds.
+type latency struct {
+	P50 float64 `json:"p50"`
+	P95 float64 `json:"p95"`
+	P99 float64 `json:"p99"`
+}
+
+// shownDead is how many dead letters a report shows.
+const shownDead = 5
+
+func newReport(ctx context.Context, r *sqlite.Reader, path string, did ran) (*report, error) {
+	v, err := audit(ctx, r, worldPath(path))
+	if err != nil {
+		return nil, fmt.Errorf("verify: %w", err)
+	}
+	if !v.Settled {
+		v.OK, v.Wrong = false, append(v.Wrong, "journal: something is still open, although all was quiet")
+	}
+	rep := &report{
+		Journal: path, Placed: did.placed, Seconds: did.took.Seconds(), Events: v.Stats.Events, Reactions: reactions(v.Stats),
+		Retries: v.Stats.Retries, DeadLetters: v.Stats.DeadLetters[journal.LetterDead], Verify: verdict{v.OK, v.Wrong},
+	}
+	if b := v.Books; b != nil {
+		rep.Orders = b.Orders
+		rep.EndStates = map[string]int{"completed": b.Completed, "cancelled": b.Cancelled, "returned": b.Returned, "open": b.Open}
+	}
+	s, err := readSurvey(ctx, r, did.head)
+	if err != nil {
+		return nil, err
+	}
+	took := s.took()
+	rep.LatencyMS = latencyOf(took)
+	rep.FlowsPerSecond = float64(len(took)) / rep.Seconds
+	rep.ReactionsPerSecond = float64(rep.Reactions-did.before) / rep.Seconds
+	if did.placed == 0 { // the runs before have something to show
+		if s, err = readSurvey(ctx, r, 0); err != nil {
+			return nil, err
+		}
+	}
+	if rep.straight, err = flowOf(ctx, r, s.first(course.straight)); err != nil {
+		return nil, err
+	}
+	if rep.undone, err = flowOf(ctx, r, cmp.Or(s.first(course.compensated), s.first(course.cancelled))); err != nil {
+		return nil, err
+	}
+	rep.dead, err = r.DeadLetters(ctx, sqlite.DeadLetterFilter{Status: journal.LetterDead, Limit: shownDead})
+	return rep, err
+}
+
+// reactions is how often a handler has done its work.
+func reactions(s sqlite.Stats) int64 { return s.Deliveries[journal.Done] }
+
+// flowOf reads the flow of an order, which is called by the order's id. No order has none.
+func flowOf(ctx context.Context, r *sqlite.Reader, orderID string) (*journal.Flow, error) {
+	if orderID == "" {
+		return nil, nil
+	}
+	flows, err := r.Flow(ctx, orderID)
+	if err != nil || len(flows) == 0 {
+		return nil, err
+	}
+	return flows[0], nil
+}

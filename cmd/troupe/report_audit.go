@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/troupebus/troupe/domain/payment"
+	"github.com/troupebus/troupe/domain/shipping"
+	"github.com/troupebus/troupe/internal/books"
+	"github.com/troupebus/troupe/internal/sim"
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+// audit is verify, and holds the books against what the gateway and the carrier did too, as their file at world says.
+func audit(ctx context.Context, r *sqlite.Reader, world string) (verification, error) {
+	ledger, err := sim.ReadLedger(world)
+	if err != nil {
+		return verification{}, err
+	}
+	v, err := verify(ctx, r)
+	if err != nil || v.Books == nil {
+		return v, err
+	}
+	err = r.View(ctx, func(tx *sql.Tx) error {
+		found, err := compareOutside(ctx, tx, ledger, v.Settled)
+		v.Wrong = append(v.Wrong, found...)
+		return err
+	})
+	v.OK = len(v.Wrong) == 0
+	return v, err
+}
+
+func describeProblem(p books.Problem) string {
+	switch {
+	case p.OrderID != "":
+		return "order " + p.OrderID + ": " + p.What
+	case p.SKU != "":
+		return "article " + p.SKU + ": " + p.What
+	default:
+		return p.What
+	}
+}
+
+// onRecord is what the shop believes that the outside did for an order.
+type onRecord struct {
+	charged, refunded int64
+	parcel            shipping.Status
+}
+
+// compareOutside returns where the shop's belief differs from what was done. Unless settled, the outside may be ahead:
+// the shop writes down afterwards what it was told.
+func compareOutside(ctx context.Context, tx *sql.Tx, done sim.Ledger, settled bool) ([]string, error) {
+	believed := map[string]onRecord{}
+	for id := range done.Orders {
+		believed[id] = onRecord{}
+	}
+	err := payment.Each(ctx, tx, func(f payment.Fact) error {
+		believed[f.OrderID] = onRecord{charged: f.Charged, refunded: f.Refunded}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = shipping.Each(ctx, tx, func(f shipping.Fact) error {
+		b := believed[f.OrderID]
+		b.parcel = f.Status
+		believed[f.OrderID] = b
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var wrong []string
+	for _, id := range slices.Sorted(maps.Keys(believed)) {
+		for _, what := range believed[id].differences(done.Orders[id], settled) {
+			wrong = append(wrong, "order "+id+": "+what)
+		}
+	}
+	return wrong, nil
+}
+
+func (b onRecord) differences(a sim.Account, settled bool) []string {
+	var found []string
+	dispatched := 0
+	if b.parcel == shipping.StatusDispatched {
+		dispatched = 1
+	}
+	for _, c := range []struct {
+		what           string
+		believed, done int64
+	}{
+		{"cents charged", b.charged, a.Charged},
+		{"cents refunded", b.refunded, a.Refunded},
+		{"parcels dispatched", int64(dispatched), int64(a.Dispatches)},
+	} {
+		if c.done < c.believed || settled && c.done != c.believed {
+			found = append(found, fmt.Sprintf("%d %s by the shop's books, but the outside did %d", c.believed, c.what, c.done))
+		}
+	}
+	for _, c := range []struct {
+		what  string
+		times int
+	}{{"charged", a.Charges}, {"refunded", a.Refunds}, {"dispatched", a.Dispatches}} {
+		if c.times > 1 {
+			found = append(found, fmt.Sprintf("was %s %d times", c.what, c.times))
+		}
+	}
+	return found
+}

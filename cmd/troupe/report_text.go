@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// shownWrong is how many of the things that are wrong a report shows to people.
+const shownWrong = 20
+
+// show writes the report. It is an error with exit code 1 when the audit found something.
+func (rep *report) show(o *options) error {
+	var err error
+	if o.json {
+		err = o.printJSON(rep)
+	} else {
+		var text strings.Builder
+		rep.write(&text, o)
+		_, err = io.WriteString(o.stdout, text.String())
+	}
+	if err == nil && !rep.Verify.OK {
+		err = &exitError{code: exitWrong, err: fmt.Errorf("the books do not balance: %d things are wrong", len(rep.Verify.Wrong))}
+	}
+	return err
+}
+
+func (rep *report) write(w *strings.Builder, o *options) {
+	if rep.Import != nil {
+		rep.Import.write(w)
+	}
+	rep.writeCounts(w)
+	writeFlow(w, "An order that went straight through:", rep.straight, o)
+	writeFlow(w, "An order that came to nothing, and what was undone:", rep.undone, o)
+	rep.writeDead(w)
+	rep.writeVerdict(w)
+	rep.writeNext(w)
+}
+
+func (rep *report) writeCounts(w *strings.Builder) {
+	fmt.Fprintf(w, "%d orders: %d completed, %d cancelled, %d returned", rep.Orders,
+		rep.EndStates["completed"], rep.EndStates["cancelled"], rep.EndStates["returned"])
+	if open := rep.EndStates["open"]; open > 0 {
+		fmt.Fprintf(w, ", %d open", open)
+	}
+	fmt.Fprintf(w, "\n%d events, %d reactions, %d retries, %d dead letters\n", rep.Events, rep.Reactions, rep.Retries, rep.DeadLetters)
+	if rep.Placed == 0 {
+		fmt.Fprintf(w, "This run placed nothing new. It took %.2f s.\n", rep.Seconds)
+		return
+	}
+	fmt.Fprintf(w, "This run placed %d orders in %.2f s: %.0f flows/s, %.0f reactions/s", rep.Placed, rep.Seconds, rep.FlowsPerSecond, rep.ReactionsPerSecond)
+	if l := rep.LatencyMS; l != nil {
+		fmt.Fprintf(w, "; from placed to ended p50 %.1f ms, p95 %.1f ms, p99 %.1f ms", l.P50, l.P95, l.P99)
+	}
+	fmt.Fprintln(w)
+}
+
+func writeFlow(w *strings.Builder, title string, f *journal.Flow, o *options) {
+	if f == nil {
+		return
+	}
+	fmt.Fprintf(w, "\n%s\n", title)
+	_ = f.WriteTree(w, journal.TreeOptions{Color: o.color()}) // a strings.Builder takes it all
+}
+
+func (rep *report) writeDead(w *strings.Builder) {
+	if rep.DeadLetters == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n%d dead letters:\n", rep.DeadLetters)
+	for _, d := range rep.dead {
+		fmt.Fprintf(w, "  %d  %s  %s  %s\n", d.ID, d.Subscription, printable(d.Event.Key), clip(d.Error, 120))
+	}
+	fmt.Fprintf(w, "See why, and try them again when the cause is gone:\n  %s\n  %s\n",
+		invocation(rep.Journal, "dlq", "list", "--causes"), invocation(rep.Journal, "dlq", "replay", "--all"))
+}
+
+func (rep *report) writeVerdict(w *strings.Builder) {
+	if rep.Verify.OK {
+		fmt.Fprint(w, "\nVerified: every order ended once, stock and money balance, every customer was told once,\n"+
+			"and the gateway and the carrier did just what the books say.\n")
+		return
+	}
+	fmt.Fprintf(w, "\nWRONG, %d things:\n", len(rep.Verify.Wrong))
+	for _, what := range rep.Verify.Wrong[:min(shownWrong, len(rep.Verify.Wrong))] {
+		fmt.Fprintf(w, "  %s\n", printable(what))
+	}
+	if more := len(rep.Verify.Wrong) - shownWrong; more > 0 {
+		fmt.Fprintf(w, "  and %d more: --json lists them all\n", more)
+	}
+}
+
+func (rep *report) writeNext(w *strings.Builder) {
+	fmt.Fprint(w, "\nNext:\n")
+	for _, f := range []*journal.Flow{rep.straight, rep.undone} {
+		if f != nil {
+			fmt.Fprintf(w, "  %s\n", invocation(rep.Journal, "trace", f.ID))
+		}
+	}
+	for _, args := range [][]string{{"events", "--type", "payment.declined"}, {"verify"}, {"run"}} {
+		fmt.Fprintf(w, "  %s\n", invocation(rep.Journal, args...))
+	}
+}
+
+// quoteArg writes s as one word of a shell's command line.
+func quoteArg(s string) string {
+	if s != "" && !strings.ContainsFunc(s, needsQuotes) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+func needsQuotes(r rune) bool {
+	plain := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@%+,", r)
+	return !plain
+}

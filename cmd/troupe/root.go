@@ -1,0 +1,50 @@
+package main
+
+import (
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+const rootLong = `troupe runs a shop of five modules that know nothing of each other: order, inventory,
+payment, shipping and notification only react to events. Everything they do is in one
+journal, an SQLite file, where every business flow can be seen: where it is, why, and
+what comes next.`
+
+const rootExample = `  troupe demo                              # hundreds of orders, and what became of them
+  troupe run --journal shop.db             # serve the shop on http://127.0.0.1:8080
+  troupe trace ORDER --journal shop.db     # the flow of an order as a tree`
+
+// newRootCmd is the whole command line.
+func newRootCmd(o *options) *cobra.Command {
+	root := &cobra.Command{
+		Use: "troupe", Short: "An event bus for modular monoliths, and a shop that runs on it",
+		Long: rootLong, Example: rootExample, Version: version(),
+		SilenceErrors: true, SilenceUsage: true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageErrorf("unknown command %q\nsee 'troupe --help'", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	o.bind(root)
+	root.SetOut(o.stdout)
+	root.SetErr(o.stderr)
+	root.AddCommand(
+		newDemoCmd(o), newImportCmd(o), newRunCmd(o),
+		newTraceCmd(o), newEventsCmd(o), newVerifyCmd(o), newDLQCmd(o),
+		newBenchCmd(o),
+	)
+	return root
+}
+
+// version is what the binary was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(unknown)"
+	}
+	return info.Main.Version
+}
