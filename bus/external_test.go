@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -239,11 +240,12 @@ func TestUnreadableEvents(t *testing.T) {
 			huge[i] = 'x'
 		}
 	}
-	payloads := []struct {
+	type payload struct {
 		topic, id string
 		data      []byte
 		why       string
-	}{
+	}
+	payloads := []payload{
 		{"test.asked", "empty", nil, "unexpected end of JSON input"},
 		{"test.asked", "huge", huge, "the limit is 1048576"},
 		{"test.asked", "json", []byte(`{"key":`), "unexpected end of JSON input"},
@@ -256,6 +258,20 @@ func TestUnreadableEvents(t *testing.T) {
 		if err := a.j.Publisher().Publish(p.topic, message.NewMessage(p.id, p.data)); err != nil {
 			t.Fatal(err)
 		}
+	}
+	db, err := sql.Open("sqlite3", a.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	const newer = `INSERT INTO events (id, type, version, time, correlation_id, data) VALUES ('newer', 'test.asked', 9, 0, 'newer', CAST('{"n":1}' AS BLOB))`
+	if _, err := db.ExecContext(t.Context(), newer); err != nil {
+		t.Fatal(err)
+	}
+	payloads = append(payloads, payload{"test.asked", "newer", []byte(`{"n":1}`), "unknown version 9 of test.asked: this program knows version 1"})
+	noticed := errors.New("noticed")
+	if err := a.j.Follow(t.Context(), int64(len(payloads)-1), func(*journal.Event) error { return noticed }); !errors.Is(err, noticed) {
+		t.Fatal(err)
 	}
 	a.wait(t)
 	wantStrings(t, "rows", a.seen(t, "work"), "good:1")
