@@ -60,13 +60,15 @@ func (c *course) note(e *journal.Event) {
 	}
 }
 
-// first is the first order that is as asked for, or "".
+// first is, by its id, the first order that is as asked for, or "": which was placed first is up to chance.
 func (s survey) first(is func(course) bool) string {
-	i := slices.IndexFunc(s, func(c *course) bool { return is(*c) })
-	if i < 0 {
-		return ""
+	first := ""
+	for _, c := range s {
+		if is(*c) && (first == "" || c.id < first) {
+			first = c.id
+		}
 	}
-	return s[i].id
+	return first
 }
 
 // took is how long each order took that has ended.
