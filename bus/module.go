@@ -86,6 +86,7 @@ func (m *Module) Do(ctx context.Context, fn func(ctx context.Context) (Events, e
 	o := origin{module: m, declared: m.emits}
 	o.correlation, _ = ctx.Value(correlationKey{}).(string)
 	work := journal.Work{Module: m.name, Name: m.name + " (unit of work)", Limit: unitLimit}
+	var started string // another variable: work that was abandoned may still write it
 	err = m.bus.journal.Do(ctx, work, func(tx journal.TxFunc) ([]*journal.Event, error) {
 		inner := context.WithValue(context.WithoutCancel(ctx), scopeKey{}, &scope{tx: tx})
 		out, err := protect(func() (Events, error) { return fn(inner) })
@@ -94,11 +95,14 @@ func (m *Module) Do(ctx context.Context, fn func(ctx context.Context) (Events, e
 		}
 		events, err := m.bus.sealAndFollow(inner, out, o)
 		if err == nil && len(events) > 0 {
-			flow = events[0].CorrelationID
+			started = events[0].CorrelationID
 		}
 		return events, err
 	})
-	return flow, err
+	if err != nil {
+		return "", err
+	}
+	return started, nil
 }
 
 // Publish emits facts that need no unit of work: in their order, all or none, on disk when it returns without an error.
@@ -109,7 +113,12 @@ func (m *Module) Publish(ctx context.Context, events ...Event) (flow string, err
 
 // sealAndFollow seals out and runs what was to be done in the same transaction.
 func (b *Bus) sealAndFollow(ctx context.Context, out Events, o origin) ([]*journal.Event, error) {
-	sealed, then, err := b.seal(out, o)
+	var sealed []*journal.Event
+	var then []func(context.Context) error
+	_, err := protect(func() (_ Events, err error) { // the events' own methods are the users' code, too
+		sealed, then, err = b.seal(out, o)
+		return nil, err
+	})
 	if err != nil {
 		return nil, err
 	}

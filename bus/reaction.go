@@ -44,8 +44,13 @@ func (s *subscription) spec() journal.Subscription {
 		spec.Parallel, spec.Outside = s.external, true
 	}
 	spec.Prepare = func(e *journal.Event) any {
-		decoded, err := s.decode(e)
-		return prepared{decoded, err}
+		var p prepared
+		_, err := protect(func() (Events, error) {
+			p.event, p.err = s.decode(e)
+			return nil, nil
+		})
+		p.err = errors.Join(p.err, err)
+		return p
 	}
 	if s.eventType != "" {
 		spec.Types = []string{s.eventType}
@@ -111,6 +116,7 @@ func (s *subscription) react(msg *message.Message) error {
 
 // transact runs the handler inside the journal's transaction.
 func (s *subscription) transact(ctx context.Context, d *journal.Delivery, e Event) {
+	ctx = context.WithoutCancel(ctx) // a middleware may have set a deadline
 	var v journal.Verdict
 	work := journal.Work{Module: s.module.name, Name: s.name, Limit: s.timeout}
 	err := s.bus.journal.React(ctx, d, work, func(tx journal.TxFunc) journal.Verdict {

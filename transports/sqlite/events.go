@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -101,7 +102,7 @@ const (
 
 // newMessage is e as a Watermill message of its own: handlers and middleware may change it.
 func newMessage(e *journal.Event) *message.Message {
-	msg := message.NewMessage(e.ID, e.Data)
+	msg := message.NewMessage(e.ID, bytes.Clone(e.Data))
 	for k, v := range e.Metadata {
 		msg.Metadata[k] = v
 	}

@@ -28,8 +28,8 @@ func (j *Journal) watchForeign() {
 			pace = hintedCheck
 		case <-timer.C:
 			seen := false
-			err := j.writer.submit(j.ctx, &item{alone: func(*sql.Conn) (err error) {
-				seen, err = j.lookForeign()
+			err := j.writer.submit(j.ctx, &item{alone: func(c *sql.Conn) (err error) {
+				seen, err = j.lookForeign(c)
 				return err
 			}})
 			if err != nil && j.ctx.Err() == nil && !errors.Is(err, journal.ErrClosed) {
@@ -43,21 +43,22 @@ func (j *Journal) watchForeign() {
 	}
 }
 
-// lookForeign runs in the writer's goroutine: data_version changes on its connection only when another one has committed.
-func (j *Journal) lookForeign() (seen bool, err error) {
+// lookForeign runs in the writer's goroutine, on its connection, and waits for no other: data_version changes on its connection only when another one has committed.
+func (j *Journal) lookForeign(c *sql.Conn) (seen bool, err error) {
 	version, err := j.writer.kept.dataVersion.int64()
 	if err != nil || version == j.version {
 		return false, err
 	}
 	var head int64
-	if err := j.readers.QueryRowContext(j.ctx, "SELECT coalesce(max(seq), 0) FROM events").Scan(&head); err != nil {
+	if err := c.QueryRowContext(j.ctx, "SELECT coalesce(max(seq), 0) FROM events").Scan(&head); err != nil {
 		return false, err
 	}
-	if err := j.takeActs(j.ctx); err != nil {
+	if err := j.takeActs(j.ctx, c); err != nil {
 		return false, err
 	}
 	j.version = version
 	j.tail.skipTo(head)
+	j.sync.begin()
 	j.sync.committed(head, nil) // a foreign connection may not have synced it
 	j.wakeAll(j.tail.newest())
 	poke(j.delayedWake)
@@ -70,8 +71,8 @@ FROM acts a JOIN dead_letters d ON d.id = a.dead_letter JOIN subscriptions s ON 
 WHERE a.id > ? ORDER BY a.id`
 
 // takeActs has the subscriptions hear of what people did with their dead letters; the rows are changed already.
-func (j *Journal) takeActs(ctx context.Context) error {
-	rows, err := j.readers.QueryContext(ctx, newActs, j.lastAct)
+func (j *Journal) takeActs(ctx context.Context, q queryer) error {
+	rows, err := q.QueryContext(ctx, newActs, j.lastAct)
 	if err != nil {
 		return err
 	}

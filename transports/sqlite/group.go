@@ -1,10 +1,12 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -62,7 +64,7 @@ func eventOf(topic string, m *message.Message) *journal.Event {
 	e := &journal.Event{
 		ID: id, Type: topic, Version: 1, Time: time.Now(),
 		Key: m.Metadata[metaKey], CausationID: m.Metadata[metaCausation], CorrelationID: m.Metadata[metaCorrelation],
-		Metadata: m.Metadata, Data: m.Payload,
+		Metadata: maps.Clone(m.Metadata), Data: bytes.Clone(m.Payload), // the caller may go on with his
 	}
 	if e.CorrelationID == "" {
 		e.CorrelationID = id
@@ -238,7 +240,6 @@ func (g *group) peek(ctx context.Context) *journal.Event {
 func deliver(ctx context.Context, e *journal.Event, out chan<- *message.Message) bool {
 	for {
 		msg := newMessage(e)
-		msg.Payload = append([]byte(nil), e.Data...)
 		msgCtx, cancel := context.WithCancel(ctx)
 		msg.SetContext(msgCtx)
 		select {

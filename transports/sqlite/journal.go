@@ -21,7 +21,8 @@ type Journal struct {
 	path    string
 	lock    *ownership
 	writeDB *sql.DB
-	readers *sql.DB
+	readers *sql.DB // the journal's own
+	views   *sql.DB // other people's, who may hold theirs for long
 	writer  *writer
 	sync    *syncer
 	tail    tail
@@ -111,6 +112,9 @@ func (j *Journal) open(ctx context.Context) error {
 	if j.readers, err = openReaders(j.path); err != nil {
 		return err
 	}
+	if j.views, err = openReaders(j.path); err != nil {
+		return err
+	}
 	err = j.readers.QueryRowContext(ctx, "SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT coalesce(max(id), 0) FROM acts)").
 		Scan(&j.tail.head, &j.lastAct)
 	if err != nil {
@@ -176,8 +180,10 @@ func (j *Journal) Close() error {
 
 func (j *Journal) closeFiles() error {
 	var errs []error
-	if j.readers != nil {
-		errs = append(errs, j.readers.Close())
+	for _, db := range []*sql.DB{j.readers, j.views} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
 	}
 	if j.writer != nil {
 		errs = append(errs, j.writer.kept.close(), j.writer.conn.Close())

@@ -47,7 +47,7 @@ func (s *subscription) nap(troubled bool) time.Duration {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.retries) == 0 {
+	if len(s.retries) == 0 || s.throttled {
 		return 24 * time.Hour
 	}
 	return max(time.Until(s.retries[0].due), 0)
@@ -160,7 +160,7 @@ SELECT seq FROM pending WHERE subscription = ? AND key = ? AND state = 'blocked'
 func (s *subscription) resumeKeys(ctx context.Context) error {
 	for {
 		s.mu.Lock()
-		if len(s.resume) == 0 {
+		if len(s.resume) == 0 || s.crowded() {
 			s.mu.Unlock()
 			return nil
 		}
@@ -180,6 +180,10 @@ func (s *subscription) resumeKeys(ctx context.Context) error {
 			f = s.flight(e)
 		}
 		s.mu.Lock()
+		if f == nil && s.isToBlock(key) { // not on disk yet: pump records it, and comes back
+			s.mu.Unlock()
+			return nil
+		}
 		s.resume = s.resume[1:]
 		l := s.keys[key]
 		if f == nil { // none left on disk: nothing may be owed in memory either
@@ -197,6 +201,10 @@ func (s *subscription) resumeKeys(ctx context.Context) error {
 func (s *subscription) launchDue(ctx context.Context) error {
 	for {
 		s.mu.Lock()
+		if s.crowded() {
+			s.mu.Unlock()
+			return nil
+		}
 		r, ok := s.retries.next(time.Now())
 		if ok && r.flight != nil {
 			s.launch(r.flight)

@@ -16,6 +16,9 @@ import (
 // errSettled: the delivery has its final answer, or another reaction is about to give it.
 var errSettled = errors.New("sqlite: delivery is settled")
 
+// errAnswered: the journal has a final answer to the delivery, which memory did not know of. The group is undone.
+var errAnswered = errors.New("sqlite: delivery is answered")
+
 // React implements journal.Journal.
 func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work, run func(journal.TxFunc) journal.Verdict) error {
 	j.mu.Lock()
@@ -49,10 +52,13 @@ func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work
 	case err == nil:
 		s.settle(d.Event.Seq, &v)
 		return nil
-	case errors.Is(err, journal.ErrUnavailable):
-		s.refused(d.Event.Seq, troubleDelay)
-	default:
+	case errors.Is(err, errAnswered): // nothing of it is on disk, and nothing more is to be done
+		s.settle(d.Event.Seq, &journal.Verdict{Outcome: journal.Done})
+		return nil
+	case errors.Is(err, journal.ErrAbandoned): // the bus decides
 		f.claimed.Store(nil)
+	default:
+		s.refused(d.Event.Seq, troubleDelay)
 	}
 	return err
 }
@@ -72,7 +78,7 @@ func (s *subscription) record(u *unit, d *journal.Delivery, again bool, v *journ
 		return u.refuse(err)
 	}
 	if changed == 0 { // claim knows better, unless somebody else wrote here
-		return u.refuse(fmt.Errorf("event %d has its final answer from %s already", e.Seq, s.Name))
+		return u.refuse(fmt.Errorf("%w: event %d, %s", errAnswered, e.Seq, s.Name))
 	}
 	if again {
 		if err := s.clear(u, e, v.Outcome); err != nil {
@@ -158,7 +164,7 @@ func (j *Journal) Do(ctx context.Context, w journal.Work, run func(journal.TxFun
 
 // View implements journal.Journal.
 func (j *Journal) View(ctx context.Context, run func(*sql.Tx) error) error {
-	if err := view(ctx, j.readers, run); err != nil {
+	if err := view(ctx, j.views, run); err != nil {
 		return err
 	}
 	return j.sync.wait() // what it saw may be a moment too new to be told

@@ -37,7 +37,7 @@ func OpenReader(ctx context.Context, path string) (*Reader, error) {
 }
 
 // Reader returns a reader on j's own connections: what it reports is durable. It ends with j.
-func (j *Journal) Reader() *Reader { return &Reader{path: j.path, db: j.readers, owner: j} }
+func (j *Journal) Reader() *Reader { return &Reader{path: j.path, db: j.views, owner: j} }
 
 // Close closes a reader of OpenReader. That of a Journal it leaves alone.
 func (r *Reader) Close() error {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,8 +26,9 @@ type reign struct {
 	mu       sync.Mutex
 	deposed  bool
 	tx       *sql.Tx
-	items    []*item
-	current  *item // the work that is running in user code, nil between
+	items    []*item // of the transaction
+	rest     []*item // that this goroutine holds beyond them
+	current  *item   // the work that is running in user code, nil between
 	deadline time.Time
 	watch    *time.Timer
 }
@@ -42,6 +44,13 @@ func (r *reign) begin(tx *sql.Tx, items []*item) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.tx, r.items = tx, items
+}
+
+// hold notes what this goroutine has taken beyond the group that it writes next.
+func (r *reign) hold(rest []*item) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rest = rest
 }
 
 // enter notes that it is about to run user code.
@@ -85,7 +94,7 @@ func (r *reign) end(finish func() error) error {
 func (r *reign) check() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.watch == nil {
+	if r.watch == nil || r.deposed {
 		return // the group ended meanwhile
 	}
 	if r.current == nil || r.current.work.Limit <= 0 {
@@ -110,10 +119,16 @@ func (r *reign) gone() {
 // depose ends the reign. r.mu is held, so the hung work cannot return in between.
 func (r *reign) depose(hung *item) {
 	r.deposed = true
+	r.current = nil
+	if r.watch != nil {
+		r.watch.Stop()
+		r.watch = nil
+	}
 	r.w.interrupt()
 	err := ignoreDone(r.tx.Rollback())
-	rest := make([]*item, 0, len(r.items))
-	for _, it := range r.items {
+	r.w.fence.leave()
+	rest := make([]*item, 0, len(r.items)+len(r.rest))
+	for _, it := range slices.Concat(r.items, r.rest) {
 		if it != hung {
 			rest = append(rest, it)
 		}

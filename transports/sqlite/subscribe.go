@@ -47,7 +47,8 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 	err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
 		var err error
 		tx := u.Tx()
-		subs = subs[:0]
+		j.dismiss(subs) // of a first try, whose group failed
+		subs = nil
 		if _, err = tx.ExecContext(ctx, "UPDATE subscriptions SET retired_at = ? WHERE kind = 'bus' AND retired_at IS NULL", time.Now().UnixMicro()); err != nil {
 			return err
 		}
@@ -68,7 +69,14 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 		if topics, err = groupTopics(ctx, tx); err != nil {
 			return err
 		}
-		return loadDelivered(ctx, tx, subs)
+		if err := loadDelivered(ctx, tx, subs); err != nil {
+			return err
+		}
+		// From here on the subscriptions hear of acts: not of those that are in the rows just read, and of every later one.
+		if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM acts").Scan(&j.lastAct); err != nil {
+			return err
+		}
+		return j.admitSubscriptions(subs)
 	}})
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: subscribe: %w", explain(err))
@@ -80,14 +88,34 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 		j.topics[t] = true
 	}
 	for _, s := range subs {
-		if j.subs[s.Name] != nil {
-			return nil, fmt.Errorf("sqlite: subscribe: %s is subscribed already", s.Name)
-		}
-		j.subs[s.Name] = s
 		out[s.Name] = &busSubscriber{s: s}
 		j.addReader(&s.reader)
 	}
 	return out, nil
+}
+
+func (j *Journal) admitSubscriptions(subs []*subscription) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, s := range subs {
+		if j.subs[s.Name] != nil {
+			return fmt.Errorf("%s is subscribed already", s.Name)
+		}
+	}
+	for _, s := range subs {
+		j.subs[s.Name] = s
+	}
+	return nil
+}
+
+func (j *Journal) dismiss(subs []*subscription) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, s := range subs {
+		if j.subs[s.Name] == s {
+			delete(j.subs, s.Name)
+		}
+	}
 }
 
 // loadDelivered tells each subscription what it settled above its cursor.

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,6 +58,7 @@ type subscription struct {
 	resume    []string // keys whose next blocked event is to be loaded
 	retries   retryHeap
 	stopped   bool
+	throttled bool // there is more due than should be in memory
 }
 
 // flight is a delivery in memory.
@@ -66,6 +68,7 @@ type flight struct {
 	again   bool                 // it has rows in pending: it failed, was blocked, or is replayed
 	claimed atomic.Pointer[item] // the work that settles it
 	settled bool
+	acted   func() // what a person decided about it between its commit and its settling; under s.mu
 }
 
 // flight makes the first delivery of e. It takes its time, and must not be called under s.mu, for which the writer may wait.
@@ -215,6 +218,13 @@ func (s *subscription) settle(seq int64, v *journal.Verdict) {
 		s.advance(key)
 	}
 	s.fill()
+	if f.acted != nil {
+		f.acted()
+	}
+	if s.throttled && len(s.ready) < admitted/2 {
+		s.throttled = false
+		s.poke()
+	}
 	s.j.settled()
 }
 
@@ -288,6 +298,15 @@ func (s *subscription) refused(seq int64, after time.Duration) {
 func (s *subscription) replayed(seq int64, key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if f := s.flights[seq]; f != nil { // dead on disk, and about to be settled
+		f.acted = func() { s.replay(seq, key) }
+		return
+	}
+	s.replay(seq, key)
+}
+
+// replay puts seq among what is open. s.mu is held.
+func (s *subscription) replay(seq int64, key string) {
 	if key == "" {
 		s.retries.add(retry{seq: seq, due: time.Now()})
 		s.poke()
@@ -310,9 +329,27 @@ func (s *subscription) replayed(seq int64, key string) {
 func (s *subscription) released(seq int64, key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l := s.keys[key]; l != nil && l.parked == seq {
-		s.advance(key)
+	release := func() {
+		if l := s.keys[key]; l != nil && l.parked == seq {
+			s.advance(key)
+		}
 	}
+	if f := s.flights[seq]; f != nil {
+		f.acted = release
+		return
+	}
+	release()
+}
+
+// crowded reports, and notes, that as much is waiting for a place as should be in memory. s.mu is held.
+func (s *subscription) crowded() bool {
+	s.throttled = len(s.ready) >= admitted
+	return s.throttled
+}
+
+// isToBlock reports whether an event of key is about to be recorded as blocked. s.mu is held.
+func (s *subscription) isToBlock(key string) bool {
+	return slices.ContainsFunc(s.toBlock, func(f *flight) bool { return f.Event.Key == key })
 }
 
 // find returns what is in flight of seq, nil when it is settled.

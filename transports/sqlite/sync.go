@@ -23,6 +23,7 @@ type syncer struct {
 	durable func(head int64)
 
 	mu       sync.Mutex
+	begun    int64 // commits that were begun: from then on readers may see them
 	commits  int64 // made
 	synced   int64 // of them, durable
 	head     int64 // seq of the newest committed event
@@ -53,11 +54,18 @@ func newSyncer(file syncFile, full bool, durable func(int64)) *syncer {
 	return s
 }
 
-// committed notes a commit, and answers its items when they may be: at once, or when it is durable. Only the writer
+// begin notes that a commit is about to be made.
+func (s *syncer) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begun++
+}
+
+// committed notes that the commit that was begun is made, or has failed, and answers its items when they may be: at once, or when it is durable. Only the writer
 // calls it.
 func (s *syncer) committed(head int64, items []*item) {
 	s.mu.Lock()
-	s.commits++
+	s.commits = s.begun
 	s.head = max(s.head, head)
 	for _, it := range items {
 		if it.durable && it.err == nil && s.broken != nil { // it was being written when the disk failed
@@ -79,10 +87,10 @@ func (s *syncer) health() error {
 	return s.broken
 }
 
-// wait returns when all that is committed now is durable.
+// wait returns when all that anybody can see now is durable.
 func (s *syncer) wait() error {
 	s.mu.Lock()
-	upTo := s.commits
+	upTo := s.begun
 	for s.synced < upTo && s.broken == nil {
 		advanced := s.advanced
 		s.mu.Unlock()

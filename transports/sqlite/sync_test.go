@@ -234,12 +234,14 @@ func TestCommitBehindAFailedSync(t *testing.T) {
 	d.free.Store(false)
 	s := newSyncer(d, true, func(int64) { t.Error("made durable by a disk that failed") })
 	it := &item{durable: true, answer: make(chan error, 1)}
+	s.begin()
 	s.committed(1, []*item{it})
 	<-d.asked
 	d.allow <- errors.New("input/output error")
 	if err := <-it.answer; !errors.Is(err, journal.ErrUnavailable) {
 		t.Errorf("the commit that was to be synced: %v", err)
 	}
+	s.begin()
 	s.committed(2, []*item{it})
 	if err := <-it.answer; !errors.Is(err, journal.ErrUnavailable) {
 		t.Errorf("the commit behind it: %v", err)

@@ -176,15 +176,15 @@ func (w *writer) write(r *reign, items []*item) (deposed bool) {
 		return false
 	}
 	for len(live) > 0 {
+		r.hold(nil)
 		n, err := w.group(r, live)
 		if err != nil && !errors.Is(err, errDeposed) {
 			w.noteTrouble(err)
-			err = w.oneByOne(r, live[:n], err)
+			err = w.oneByOne(r, live, n, err)
 		} else if err == nil {
 			w.noteTrouble(nil)
 		}
 		if err != nil {
-			w.requeue(live[n:])
 			return true
 		}
 		live = live[n:]
@@ -192,17 +192,17 @@ func (w *writer) write(r *reign, items []*item) (deposed bool) {
 	return false
 }
 
-// oneByOne runs items again that the store refused as a group, so that the one that is at fault (because it fills the
+// oneByOne runs the first n items again, which the store refused as a group, so that the one that is at fault (because it fills the
 // disk, or broke the transaction) fails alone. cause is what was said to the group.
-func (w *writer) oneByOne(r *reign, items []*item, cause error) error {
-	if len(items) == 1 {
+func (w *writer) oneByOne(r *reign, items []*item, n int, cause error) error {
+	if n == 1 {
 		items[0].reply(cause)
 		return nil
 	}
-	for i, it := range items {
+	for i, it := range items[:n] {
+		r.hold(items[i+1:])
 		_, err := w.group(r, items[i:i+1])
 		if errors.Is(err, errDeposed) {
-			w.requeue(items[i+1:])
 			return err
 		}
 		if err != nil {
@@ -272,7 +272,9 @@ func (w *writer) group(r *reign, items []*item) (n int, err error) {
 		}
 		done.add(&it.unit)
 	}
+	w.sync.begin()
 	if err := r.end(tx.Commit); err != nil {
+		w.sync.committed(0, nil)
 		return n, errors.Join(unavailable("commit", err), ignoreDone(tx.Rollback()))
 	}
 	done.items = items[:n]
