@@ -128,7 +128,6 @@ type Backlog struct {
 	InFlight int // deliveries handed out
 	Retrying int // deliveries that wait for their next attempt
 	Blocked  int // deliveries behind an earlier one of their key
-	Delayed  int // events that are to be appended later
 }
 
 // Quiet reports whether nothing is ready, in flight or waiting for a retry.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"strconv"
 	"sync"
 	"time"
 
@@ -148,7 +149,7 @@ type group struct {
 
 // join returns the group, making it if needed.
 func (j *Journal) join(ctx context.Context, name, topic string) (*group, error) {
-	key := "group:" + name + ":" + topic
+	key := "group:" + strconv.Quote(name) + ":" + topic
 	j.mu.Lock()
 	j.topics[topic] = true
 	g := j.groups[key]

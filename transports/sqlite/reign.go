@@ -31,6 +31,7 @@ type reign struct {
 	current  *item   // the work that is running in user code, nil between
 	deadline time.Time
 	watch    *time.Timer
+	due      time.Time // when the watch was first to go off
 }
 
 // govern starts a writer goroutine.
@@ -63,7 +64,11 @@ func (r *reign) enter(it *item) {
 	}
 	r.deadline = time.Now().Add(it.work.Limit)
 	if r.watch == nil {
+		r.due = r.deadline
 		r.watch = time.AfterFunc(it.work.Limit, r.check)
+	} else if r.deadline.Before(r.due) {
+		r.due = r.deadline
+		r.watch.Reset(it.work.Limit)
 	}
 }
 

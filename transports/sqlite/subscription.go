@@ -16,6 +16,10 @@ import (
 // behind one of their key.
 const admitted = 512
 
+// laneLength is how many events of one key wait in memory behind one that takes long; more are recorded as blocked, so that
+// a busy key does not use up what is admitted, and others go on.
+const laneLength = 64
+
 // reader is whoever follows the log: the writer notes the newest event that it wants, and wakes it.
 type reader struct {
 	match *match
@@ -163,7 +167,7 @@ func (s *subscription) place(f *flight) {
 	case l == nil:
 		s.keys[key] = &lane{}
 		s.launch(f)
-	case l.held || l.parked != 0 || l.blocked > 0:
+	case l.held || l.parked != 0 || l.blocked > 0 || len(l.waiting) >= laneLength:
 		s.block(l, f)
 	default:
 		l.waiting = append(l.waiting, f)
@@ -268,13 +272,13 @@ func (s *subscription) advance(key string) {
 	}
 	l.held, l.parked = false, 0
 	switch {
-	case l.blocked > 0:
-		s.resume = append(s.resume, key)
-		s.poke()
-	case len(l.waiting) > 0:
+	case len(l.waiting) > 0: // older than those on disk
 		f := l.waiting[0]
 		l.waiting = l.waiting[1:]
 		s.launch(f)
+	case l.blocked > 0:
+		s.resume = append(s.resume, key)
+		s.poke()
 	default:
 		delete(s.keys, key)
 	}

@@ -1,0 +1,88 @@
+package sqlite
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+func mustOpenQuiet(t *testing.T) *Journal {
+	t.Helper()
+	j, err := Open(t.Context(), filepath.Join(t.TempDir(), "j.db"), Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// queue puts work into the writer's queue, and returns where its answer comes.
+func queue(t *testing.T, j *Journal, limit time.Duration, code func(*unit)) chan error {
+	t.Helper()
+	it := &item{work: journal.Work{Name: "test", Limit: limit}, answer: make(chan error, 1)}
+	it.run = func(u *unit) error { return u.user(func() { code(u) }) }
+	if err := j.writer.enqueue(it); err != nil {
+		t.Fatal(err)
+	}
+	return it.answer
+}
+
+// Work that ends its goroutine, as a test's FailNow does, costs that goroutine; one other takes its place, not two.
+func TestWorkThatEndsItsGoroutine(t *testing.T) {
+	j := mustOpenQuiet(t)
+	const limit = 20 * time.Millisecond
+	if err := <-queue(t, j, limit, func(*unit) { runtime.Goexit() }); !errors.Is(err, journal.ErrAbandoned) {
+		t.Errorf("answer: %v", err)
+	}
+	<-time.After(3 * limit) // its limit passes
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	if n := strings.Count(string(stacks), "sqlite.(*writer).loop("); n != 1 {
+		t.Errorf("%d writers", n)
+	}
+	if err := errors.Join(<-queue(t, j, 0, func(*unit) {}), j.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Work that hangs when a refused group is run again one by one takes nobody with it.
+func TestHangWhileRunAgain(t *testing.T) {
+	t.Parallel()
+	j := mustOpenQuiet(t)
+	begun, gate, never := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	defer close(never)
+	first := queue(t, j, 0, func(*unit) { close(begun); <-gate })
+	<-begun // the others become one group
+	runs := 0
+	hangs := queue(t, j, 50*time.Millisecond, func(*unit) {
+		if runs++; runs == 2 {
+			<-never
+		}
+	})
+	breaks := queue(t, j, 0, func(u *unit) { _, _ = u.Tx().Exec("ROLLBACK") })
+	last := queue(t, j, 0, func(*unit) {})
+	close(gate)
+	for _, c := range []struct {
+		name   string
+		answer chan error
+		want   error
+	}{{"first", first, nil}, {"hangs", hangs, journal.ErrAbandoned}, {"breaks", breaks, journal.ErrUnavailable}, {"last", last, nil}} {
+		select {
+		case err := <-c.answer:
+			if !errors.Is(err, c.want) {
+				t.Errorf("%s: %v, want %v", c.name, err, c.want)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s is never answered", c.name)
+		}
+	}
+	if err := j.Close(); err != nil {
+		t.Error(err)
+	}
+}
