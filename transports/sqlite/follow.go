@@ -26,6 +26,9 @@ func (j *Journal) Follow(ctx context.Context, after int64, fn func(*journal.Even
 	j.mu.Unlock()
 	defer j.removeReader(&r)
 	for {
+		if err := ctx.Err(); err != nil { // also while there is always more
+			return err
+		}
 		events, next, err := j.read(ctx, after, m, admitted)
 		if err != nil {
 			return err
