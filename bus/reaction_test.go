@@ -211,6 +211,9 @@ func TestStatementThatNeverEnds(t *testing.T) {
 	})
 	a.publish(t, asked{"a", 1})
 	wantStrings(t, "rows", a.seen(t, "loop"), "a:1")
+	if t.Failed() {
+		t.Log(a.outcomes(t, "test/loop"), a.strings(t, "SELECT error FROM deliveries"))
+	}
 }
 
 func TestHopLimitEndsALoop(t *testing.T) {

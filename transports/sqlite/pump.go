@@ -206,8 +206,11 @@ func (s *subscription) launchDue(ctx context.Context) error {
 			return nil
 		}
 		r, ok := s.retries.next(time.Now())
-		if ok && r.flight != nil {
+		switch {
+		case ok && r.flight != nil:
 			s.launch(r.flight)
+		case ok:
+			s.loading++ // it is neither waiting nor in flight, and must not look like quiet
 		}
 		s.mu.Unlock()
 		if !ok {
@@ -219,6 +222,7 @@ func (s *subscription) launchDue(ctx context.Context) error {
 		e, err := s.j.event(ctx, r.seq)
 		if err != nil {
 			s.mu.Lock()
+			s.loading--
 			s.retries.add(r)
 			s.mu.Unlock()
 			return err
@@ -226,6 +230,7 @@ func (s *subscription) launchDue(ctx context.Context) error {
 		f := s.flight(e)
 		f.Attempt, f.Failed = r.attempts+1, r.failed
 		s.mu.Lock()
+		s.loading--
 		s.relaunch(f)
 		s.mu.Unlock()
 	}

@@ -29,12 +29,7 @@ type reader struct {
 
 func newReader(m *match) reader { return reader{match: m, wake: make(chan struct{}, 1)} }
 
-func (r *reader) poke() {
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
-}
+func (r *reader) poke() { poke(r.wake) }
 
 // subscription decides which of its events runs next, and keeps those of one key in order.
 //
@@ -61,6 +56,7 @@ type subscription struct {
 	toBlock   []*flight
 	resume    []string // keys whose next blocked event is to be loaded
 	retries   retryHeap
+	loading   int // retries that are due, and being read from the disk
 	stopped   bool
 	throttled bool // there is more due than should be in memory
 }
@@ -390,5 +386,5 @@ func (s *subscription) backlog(b *journal.Backlog) {
 	for _, l := range s.keys {
 		b.Blocked += l.blocked
 	}
-	b.Retrying += len(s.retries)
+	b.Retrying += len(s.retries) + s.loading
 }
