@@ -2,47 +2,19 @@ package order
 
 import (
 	"database/sql"
-	"io/fs"
-	"path/filepath"
 	"testing"
 
-	_ "github.com/mattn/go-sqlite3"
+	"github.com/troupebus/troupe/internal/dbtest"
 )
 
 // MustTx begins a transaction on a fresh database with the module's tables. It is undone when the test ends.
 func MustTx(tb testing.TB) *sql.Tx {
 	tb.Helper()
-	db, err := sql.Open("sqlite3", "file:"+filepath.Join(tb.TempDir(), "order.db")+"?_txlock=immediate&_synchronous=OFF")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	tx, err := db.BeginTx(tb.Context(), nil)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	names, err := fs.Glob(Schema, "schema/*.sql")
-	if err != nil || len(names) == 0 {
-		tb.Fatalf("schema: %v, %v", names, err)
-	}
-	for _, name := range names {
-		text, err := Schema.ReadFile(name)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		MustExec(tb, tx, string(text))
-	}
-	return tx
+	return dbtest.MustTx(tb, Schema)
 }
 
 // MustExec runs a statement.
 func MustExec(tb testing.TB, tx *sql.Tx, query string, args ...any) {
 	tb.Helper()
-	if _, err := tx.ExecContext(tb.Context(), query, args...); err != nil {
-		tb.Fatal(err)
-	}
+	dbtest.MustExec(tb, tx, query, args...)
 }

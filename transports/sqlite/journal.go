@@ -282,6 +282,7 @@ func (j *Journal) Migrate(ctx context.Context, module string, fsys fs.FS) error 
 	return nil
 }
 
+// poke wakes who waits on c, which has capacity 1, now or when it next looks.
 func poke(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -88,16 +88,9 @@ func (w *writer) enqueue(it *item) error {
 	first := len(w.queue) == 1
 	w.mu.Unlock()
 	if first {
-		w.poke()
+		poke(w.wake)
 	}
 	return nil
-}
-
-func (w *writer) poke() {
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
 }
 
 // close lets the queue run empty, and returns when it has.
@@ -105,7 +98,7 @@ func (w *writer) close() {
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
-	w.poke()
+	poke(w.wake)
 	<-w.stopped
 }
 
@@ -231,7 +224,7 @@ func (w *writer) requeue(items []*item) {
 	w.mu.Lock()
 	w.queue = append(append([]*item{}, items...), w.queue...)
 	w.mu.Unlock()
-	w.poke()
+	poke(w.wake)
 }
 
 // groupTime is how long a group may take before it is committed, whatever is left of it: those who are done with should
