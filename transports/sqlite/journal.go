@@ -39,6 +39,7 @@ type Journal struct {
 	closing bool
 
 	flushed     int64 // the head when the cursors were last written; the writer's goroutine's
+	unflushed   bool  // they were written in a group that is not committed; likewise
 	version     int64 // PRAGMA data_version, likewise
 	lastAct     int64 // the newest act that was taken up, likewise
 	delayedWake chan struct{}
@@ -89,8 +90,7 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 	return j, nil
 }
 
-func (j *Journal) open(ctx context.Context) error {
-	var err error
+func (j *Journal) open(ctx context.Context) (err error) {
 	if j.writeDB, err = sql.Open("sqlite3", writeDSN(j.path, j.cfg)); err != nil {
 		return err
 	}
@@ -98,6 +98,11 @@ func (j *Journal) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if j.writer == nil { // from then on it is the writer's
+			err = errors.Join(err, conn.Close())
+		}
+	}()
 	if err := claim(ctx, conn); err != nil {
 		return err
 	}
@@ -199,6 +204,7 @@ func (j *Journal) Path() string { return j.path }
 
 // committed runs in the writer's goroutine after every commit.
 func (j *Journal) committed(c *commit) {
+	j.unflushed = false
 	j.written(len(c.items))
 	if c.delayed {
 		poke(j.delayedWake)
@@ -251,7 +257,8 @@ func (j *Journal) wakeAll(head int64) {
 // flushCursors notes how far everybody is, now and then. It runs in the writer's goroutine, at the start of a group.
 func (j *Journal) flushCursors(k *kept) error {
 	head := j.tail.newest()
-	all := head-j.flushed >= cursorEvery || j.flushed == 0
+	all := head-j.flushed >= cursorEvery || j.flushed == 0 || j.unflushed // what a group wrote that was undone is written again
+	j.unflushed = true
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, g := range j.groups {

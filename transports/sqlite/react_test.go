@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
 	"sync"
@@ -165,5 +166,41 @@ func TestOpenDeliveriesSurviveRestart(t *testing.T) {
 	}
 	if err := j.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// The place of a consumer group, written in a group of work that the store then refuses, is written again with the next.
+func TestPlaceIsWrittenAfterAGroupWasUndone(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "j.db")
+	j, err := Open(t.Context(), path, Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = j.Close() })
+	if err := j.Publisher().Publish("t", message.NewMessage("a", nil)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.Subscriber("g").Subscribe(t.Context(), "t"); err != nil {
+		t.Fatal(err)
+	}
+	j.mu.Lock()
+	for _, g := range j.groups {
+		g.pos, g.dirty, g.flushing = 1, true, true // acknowledged, and about to be written
+	}
+	j.mu.Unlock()
+	full := errors.New("the disk is full")
+	if err := j.writer.submit(t.Context(), &item{run: func(u *unit) error { return u.refuse(full) }}); !errors.Is(err, full) {
+		t.Fatalf("the refused group: %v", err)
+	}
+	if err := j.writer.submit(t.Context(), &item{run: func(*unit) error { return nil }}); err != nil {
+		t.Fatal(err)
+	}
+	var cursor int64
+	err = j.View(t.Context(), func(tx *sql.Tx) error {
+		return tx.QueryRow("SELECT cursor FROM subscriptions WHERE kind = 'group'").Scan(&cursor)
+	})
+	if err != nil || cursor != 1 {
+		t.Errorf("the group is at %d on disk, want 1: %v", cursor, err)
 	}
 }

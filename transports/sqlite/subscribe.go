@@ -42,13 +42,17 @@ type rowQueryer interface {
 
 // Subscribe implements journal.Journal. Subscriptions of an earlier program that are not in subs are marked as retired.
 func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (map[string]message.Subscriber, error) {
-	var subs []*subscription
+	var subs, known []*subscription
 	var topics []string
 	err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
 		var err error
 		tx := u.Tx()
 		j.dismiss(subs) // of a first try, whose group failed
-		subs = nil
+		subs, known = nil, nil
+		var newest int64
+		if err = tx.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM subscriptions").Scan(&newest); err != nil {
+			return err
+		}
 		if _, err = tx.ExecContext(ctx, "UPDATE subscriptions SET retired_at = ? WHERE kind = 'bus' AND retired_at IS NULL", time.Now().UnixMicro()); err != nil {
 			return err
 		}
@@ -65,11 +69,14 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 				return err
 			}
 			subs = append(subs, s)
+			if s.id <= newest {
+				known = append(known, s)
+			}
 		}
 		if topics, err = groupTopics(ctx, tx); err != nil {
 			return err
 		}
-		if err := loadDelivered(ctx, tx, subs); err != nil {
+		if err := loadDelivered(ctx, tx, known); err != nil {
 			return err
 		}
 		// From here on the subscriptions hear of acts: not of those that are in the rows just read, and of every later one.
@@ -118,7 +125,8 @@ func (j *Journal) dismiss(subs []*subscription) {
 	}
 }
 
-// loadDelivered tells each subscription what it settled above its cursor.
+// loadDelivered tells each subscription what it settled above its cursor. It looks at everything behind the lowest cursor:
+// subscriptions that are new have settled nothing, and are better left out.
 func loadDelivered(ctx context.Context, q queryer, subs []*subscription) error {
 	if len(subs) == 0 {
 		return nil
