@@ -39,7 +39,10 @@ type subscription struct {
 }
 
 func (s *subscription) spec() journal.Subscription {
-	spec := journal.Subscription{Name: s.name, Parallel: inTransaction, FromNow: s.fromNow, Park: s.park, Except: s.except}
+	spec := journal.Subscription{
+		Name: s.name, Parallel: inTransaction, FromNow: s.fromNow, Park: s.park, Except: s.except,
+		Bare: len(s.bus.cfg.Middleware) == 0,
+	}
 	if s.external > 0 {
 		spec.Parallel, spec.Outside = s.external, true
 	}

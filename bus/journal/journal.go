@@ -30,6 +30,9 @@ type Subscription struct {
 	// Outside marks a subscription whose handler calls the outside world: it gets an event only when that survives a
 	// power cut.
 	Outside bool
+	// Bare says that nobody looks at the Watermill messages themselves, only at the Delivery in their context: their
+	// payload may be shared, and their metadata missing. Measured, a tenth of what a reaction allocates.
+	Bare bool
 	// Prepare, when set, is called once before each delivery, in a goroutine that lives as long as the subscription;
 	// what it returns is the delivery's Prepared. It is for decoding: measured, a tenth of the processor time of a
 	// reaction went into growing the small stack of the Router's fresh goroutines under encoding/json.

@@ -187,10 +187,10 @@ func (s *subscription) resumeKeys(ctx context.Context) error {
 		s.resume = s.resume[1:]
 		l := s.keys[key]
 		if f == nil { // none left on disk: nothing may be owed in memory either
-			l.blocked = 0
+			s.owe(l, -l.blocked)
 			s.advance(key)
 		} else {
-			l.blocked--
+			s.owe(l, -1)
 			s.relaunch(f)
 		}
 		s.mu.Unlock()
@@ -280,7 +280,7 @@ func (s *subscription) restore(r retry, key, state string) {
 	}
 	switch {
 	case state == "blocked":
-		l.blocked++
+		s.owe(l, 1)
 	case state == "parked":
 		l.parked = r.seq
 	default:

@@ -185,7 +185,11 @@ func (j *Journal) Backlog() journal.Backlog {
 	defer j.mu.Unlock()
 	var b journal.Backlog
 	for _, s := range j.subs {
-		s.backlog(&b)
+		left := s.backlog()
+		b.Ready += left.Ready
+		b.InFlight += left.InFlight
+		b.Retrying += left.Retrying
+		b.Blocked += left.Blocked
 	}
 	return b
 }

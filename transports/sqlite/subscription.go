@@ -48,8 +48,9 @@ type subscription struct {
 	mu        sync.Mutex
 	pos       int64             // every wanted event up to here is admitted
 	flights   map[int64]*flight // admitted or loaded again, and not settled, by seq
-	order     []*flight         // the admitted ones, from the oldest that is not settled: they bound the cursor
+	order     []*place          // of the admitted ones, from the oldest that is not settled: they bound the cursor
 	keys      map[string]*lane
+	blocked   int       // in all lanes
 	ready     []*flight // launched, but over Parallel
 	handed    int
 	delivered map[int64]bool // above the cursor when the journal was opened
@@ -65,10 +66,16 @@ type subscription struct {
 type flight struct {
 	journal.Delivery
 	msg     *message.Message     // for its first launch, made ahead
+	place   *place               // nil unless it was admitted from the log
 	again   bool                 // it has rows in pending: it failed, was blocked, or is replayed
 	claimed atomic.Pointer[item] // the work that settles it
+	acted   func()               // what a person decided about it between its commit and its settling; under s.mu
+}
+
+// place is a flight's in the log. It outlives the flight: behind one that takes long, many may have settled.
+type place struct {
+	seq     int64
 	settled bool
-	acted   func() // what a person decided about it between its commit and its settling; under s.mu
 }
 
 // flight makes the first delivery of e. It takes its time, and must not be called under s.mu, for which the writer may wait.
@@ -77,14 +84,19 @@ func (s *subscription) flight(e *journal.Event) *flight {
 	if s.Prepare != nil {
 		f.Prepared = s.Prepare(e)
 	}
-	f.msg = f.message()
+	f.msg = s.message(f)
 	return f
 }
 
 // message puts f into a Watermill message. Its context is never cancelled: work that runs inside the writer's
 // transaction must not be, and the bus cancels the rest itself.
-func (f *flight) message() *message.Message {
-	msg := newMessage(f.Event)
+func (s *subscription) message(f *flight) *message.Message {
+	var msg *message.Message
+	if s.Bare {
+		msg = message.NewMessage(f.Event.ID, f.Event.Data)
+	} else {
+		msg = newMessage(f.Event)
+	}
 	msg.SetContext(journal.NewContext(context.Background(), &f.Delivery))
 	return msg
 }
@@ -145,7 +157,8 @@ func (s *subscription) admit(events []*journal.Event, pos int64) {
 			continue
 		}
 		s.flights[f.Event.Seq] = f
-		s.order = append(s.order, f)
+		f.place = &place{seq: f.Event.Seq}
+		s.order = append(s.order, f.place)
 		s.place(f)
 	}
 	s.pos = pos
@@ -172,9 +185,15 @@ func (s *subscription) place(f *flight) {
 
 // block has f recorded as blocked. s.mu is held.
 func (s *subscription) block(l *lane, f *flight) {
-	l.blocked++
+	s.owe(l, 1)
 	s.toBlock = append(s.toBlock, f)
 	s.poke()
+}
+
+// owe counts what is recorded, or about to be, as blocked. s.mu is held.
+func (s *subscription) owe(l *lane, n int) {
+	l.blocked += n
+	s.blocked += n
 }
 
 // launch hands f to the Router, now or when there is a place. s.mu is held.
@@ -186,7 +205,7 @@ func (s *subscription) launch(f *flight) {
 	s.handed++
 	msg := f.msg
 	if f.msg = nil; msg == nil {
-		msg = f.message()
+		msg = s.message(f)
 	}
 	s.out <- msg
 }
@@ -225,16 +244,19 @@ func (s *subscription) settle(seq int64, v *journal.Verdict) {
 		s.throttled = false
 		s.poke()
 	}
-	s.j.settled()
+	if s.left().Quiet() { // others may be waiting for the last of it, and looking costs them more than us
+		s.j.settled()
+	}
 }
 
 // land takes f out of what is in flight. s.mu is held.
 func (s *subscription) land(f *flight) {
 	full := s.Parallel+admitted-len(s.flights) <= 0
 	delete(s.flights, f.Event.Seq)
-	f.settled = true
+	if f.place != nil {
+		f.place.settled = true
+	}
 	for len(s.order) > 0 && s.order[0].settled {
-		s.order[0] = nil
 		s.order = s.order[1:]
 	}
 	if full {
@@ -318,7 +340,7 @@ func (s *subscription) replay(seq int64, key string) {
 		l = &lane{}
 		s.keys[key] = l
 	}
-	l.blocked++
+	s.owe(l, 1)
 	s.blockWaiting(l) // they are younger
 	if idle {
 		s.advance(key)
@@ -366,7 +388,7 @@ func (s *subscription) cursor() int64 {
 	defer s.mu.Unlock()
 	switch {
 	case len(s.order) > 0:
-		return s.order[0].Event.Seq - 1
+		return s.order[0].seq - 1
 	case s.pos >= s.want.Load():
 		return max(s.pos, s.j.tail.newest())
 	default:
@@ -374,17 +396,17 @@ func (s *subscription) cursor() int64 {
 	}
 }
 
-// backlog adds what s has left to do.
-func (s *subscription) backlog(b *journal.Backlog) {
+// backlog is what s has left to do.
+func (s *subscription) backlog() journal.Backlog {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if behind := s.want.Load() - s.pos; behind > 0 {
-		b.Ready += int(behind)
+	return s.left()
+}
+
+// left is backlog with s.mu held.
+func (s *subscription) left() journal.Backlog {
+	return journal.Backlog{
+		Ready:    max(0, int(s.want.Load()-s.pos)) + len(s.flights) - s.handed + len(s.resume),
+		InFlight: s.handed, Retrying: len(s.retries) + s.loading, Blocked: s.blocked,
 	}
-	b.Ready += len(s.flights) - s.handed + len(s.resume)
-	b.InFlight += s.handed
-	for _, l := range s.keys {
-		b.Blocked += l.blocked
-	}
-	b.Retrying += len(s.retries) + s.loading
 }

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/troupebus/troupe/bus/journal"
@@ -79,8 +80,7 @@ func (u *unit) rollback() error {
 	if err == nil {
 		_, _, err = u.w.kept.release.exec()
 	}
-	u.failed = err
-	return err
+	return u.endSavepoint(err)
 }
 
 // release makes what the work did part of the group. The journal's own rows come after it: a savepoint keeps a copy of
@@ -91,6 +91,13 @@ func (u *unit) release() error {
 	}
 	u.saved = false
 	_, _, err := u.w.kept.release.exec()
-	u.failed = err
-	return err
+	return u.endSavepoint(err)
+}
+
+// endSavepoint explains a savepoint that is gone: so is the transaction that it was in.
+func (u *unit) endSavepoint(err error) error {
+	if err != nil && u.w.raw.AutoCommit() {
+		err = fmt.Errorf("%s ended the transaction, which is the journal's (or the store gave it up): %w", u.it.work.Name, err)
+	}
+	return u.refuse(err)
 }

@@ -302,9 +302,6 @@ func (w *writer) runItem(it *item) error {
 	if errors.Is(err, errDeposed) {
 		return err
 	}
-	if u.failed == nil && w.raw.AutoCommit() {
-		u.failed = fmt.Errorf("%s ended the transaction, which is the journal's (or the store gave it up)", it.work.Name)
-	}
 	if u.failed != nil {
 		return u.failed
 	}
