@@ -57,7 +57,7 @@ func MustRun(tb testing.TB, cfg bus.Config, wire func(*bus.Module)) *app {
 func MustRunOn(tb testing.TB, path string, cfg bus.Config, wire func(*bus.Module)) *app {
 	tb.Helper()
 	cfg.Logger = quiet
-	j, err := sqlite.Open(tb.Context(), path, sqlite.Config{Logger: quiet, Fence: true})
+	j, err := sqlite.Open(tb.Context(), path, sqlite.Config{Logger: quiet, Fence: func(string, string) {}})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -33,7 +33,9 @@ type shop struct {
 func MustRun(tb testing.TB, fates map[string]sim.Fate) *shop {
 	tb.Helper()
 	logger := slog.New(slog.DiscardHandler)
-	j, err := sqlite.Open(tb.Context(), filepath.Join(tb.TempDir(), "shop.db"), sqlite.Config{Fence: true, Logger: logger})
+	j, err := sqlite.Open(tb.Context(), filepath.Join(tb.TempDir(), "shop.db"), sqlite.Config{Logger: logger, Fence: func(module, table string) {
+		tb.Errorf("module %s reached for %s", module, table)
+	}})
 	if err != nil {
 		tb.Fatal(err)
 	}

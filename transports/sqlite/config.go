@@ -9,9 +9,10 @@ import (
 
 // Config says how a journal is opened. The zero value works.
 type Config struct {
-	// Synchronous is "full" or "normal". With full, what a publish or a reaction acknowledged survives a power cut.
+	// Synchronous is "full", "normal" or "off". With full, what a publish or a reaction acknowledged survives a power cut.
 	// With normal, the file stays consistent, and a killed process loses nothing, but a power cut may lose the last commits
-	// although they were acknowledged. Defaults to "full".
+	// although they were acknowledged. With off, which is for tests, a power cut may also damage the file. Defaults to
+	// "full".
 	Synchronous string
 
 	// BusyTimeout is how long a write waits for a foreign connection that holds the file's write lock, before it
@@ -32,10 +33,10 @@ type Config struct {
 	// journal.ErrUnavailable and takes up its work when there is room. Defaults to SQLite's own limit.
 	MaxPages int
 
-	// Fence makes the database itself refuse, with the module's name, work that touches tables other than those whose
-	// names begin with its module and an underscore. It is for tests: it turns off the reuse of the modules' prepared
-	// statements.
-	Fence bool
+	// Fence, when set, makes the database itself refuse work that touches tables other than those whose names begin
+	// with its module and an underscore, and is told of it. It is for tests: it turns off the reuse of the modules'
+	// prepared statements.
+	Fence func(module, table string)
 
 	// Logger takes what an operator should hear of. Defaults to slog.Default.
 	Logger *slog.Logger
@@ -43,11 +44,14 @@ type Config struct {
 	wrapLog func(syncFile) syncFile // for tests of what a disk may do
 }
 
+// synchronous is what SQLite's pragma of that name is set to. The syncer makes NORMAL full (sync.go).
+var synchronous = map[string]string{"full": "NORMAL", "normal": "NORMAL", "off": "OFF"}
+
 // Validate joins everything that is wrong with c.
 func (c Config) Validate() error {
 	var errs []error
-	if c.Synchronous != "" && c.Synchronous != "full" && c.Synchronous != "normal" {
-		errs = append(errs, fmt.Errorf("field Synchronous is %q: want full or normal", c.Synchronous))
+	if c.Synchronous != "" && synchronous[c.Synchronous] == "" {
+		errs = append(errs, fmt.Errorf("field Synchronous is %q: want full, normal or off", c.Synchronous))
 	}
 	if c.BusyTimeout < 0 {
 		errs = append(errs, fmt.Errorf("field BusyTimeout is %v: want 0 for the default, or more", c.BusyTimeout))

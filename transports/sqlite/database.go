@@ -32,13 +32,13 @@ func dsn(path string, params url.Values) string {
 func writeDSN(path string, c Config) string {
 	v := url.Values{
 		"_journal_mode": {"WAL"},
-		"_synchronous":  {"NORMAL"}, // the syncer makes it full: sync.go
+		"_synchronous":  {synchronous[c.Synchronous]},
 		"_txlock":       {"immediate"},
 		"_busy_timeout": {strconv.FormatInt(c.BusyTimeout.Milliseconds(), 10)},
 		"_foreign_keys": {"1"},
 		"_cache_size":   {strconv.Itoa(-cacheKiB)},
 	}
-	if !c.Fence { // an authorizer is asked when a statement is prepared: a kept one would pass unasked
+	if c.Fence == nil { // an authorizer is asked when a statement is prepared: a kept one would pass unasked
 		v.Set("_stmt_cache_size", "256")
 	}
 	return dsn(path, v)
@@ -58,7 +58,8 @@ func readDSN(path string) string {
 // checkPragmas reads back what the DSN asked for.
 func checkPragmas(ctx context.Context, c *sql.Conn, cfg Config) error {
 	want := [][2]string{
-		{"journal_mode", "wal"}, {"synchronous", "1"}, {"foreign_keys", "1"},
+		{"journal_mode", "wal"}, {"foreign_keys", "1"},
+		{"synchronous", map[string]string{"NORMAL": "1", "OFF": "0"}[synchronous[cfg.Synchronous]]},
 		{"busy_timeout", strconv.FormatInt(cfg.BusyTimeout.Milliseconds(), 10)},
 	}
 	for _, p := range want {

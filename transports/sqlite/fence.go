@@ -1,8 +1,6 @@
 package sqlite
 
 import (
-	"context"
-	"log/slog"
 	"strings"
 
 	"github.com/mattn/go-sqlite3"
@@ -12,11 +10,11 @@ import (
 // lets everything pass. Only the writer's goroutine uses it.
 type fence struct {
 	module string // whose work is running; "" for the journal's own
-	logger *slog.Logger
+	tell   func(module, table string)
 }
 
-func newFence(c *sqlite3.SQLiteConn, logger *slog.Logger) *fence {
-	f := &fence{logger: logger}
+func newFence(c *sqlite3.SQLiteConn, tell func(module, table string)) *fence {
+	f := &fence{tell: tell}
 	c.RegisterAuthorizer(f.allow)
 	return f
 }
@@ -49,7 +47,6 @@ func (f *fence) allow(op int, table, _, _ string) int {
 	if strings.HasPrefix(table, "sqlite_") && op == sqlite3.SQLITE_READ {
 		return sqlite3.SQLITE_OK
 	}
-	f.logger.LogAttrs(context.Background(), slog.LevelError, "a module reached for a table that is not its own",
-		slog.String("module", f.module), slog.String("table", table))
+	f.tell(f.module, table)
 	return sqlite3.SQLITE_DENY
 }

@@ -136,16 +136,18 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	if err := takeOverCheckpoints(ctx, conn); err != nil {
 		return err
 	}
-	log, err := openLog(j.path)
-	if err != nil {
-		return err
-	}
 	j.tail.durable = j.tail.head
-	var file syncFile = log
-	if j.cfg.wrapLog != nil {
-		file = j.cfg.wrapLog(log)
+	var file syncFile // nil where nothing is forced: what is committed is as durable as it gets
+	if j.cfg.Synchronous == "full" {
+		log, err := openLog(j.path)
+		if err != nil {
+			return err
+		}
+		if file = log; j.cfg.wrapLog != nil {
+			file = j.cfg.wrapLog(log)
+		}
 	}
-	j.sync = newSyncer(file, j.cfg.Synchronous == "full", j.durable)
+	j.sync = newSyncer(file, j.durable)
 	j.writer.sync = j.sync
 	j.writer.govern()
 	return nil

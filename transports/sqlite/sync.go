@@ -18,8 +18,7 @@ import (
 // Transactional reactions need not wait: a power cut takes a suffix of the log, causes together with their effects, and
 // nobody outside has seen either.
 type syncer struct {
-	file    syncFile
-	full    bool // with Synchronous normal, what is committed is as durable as it gets
+	file    syncFile // nil unless Synchronous is full: what is committed is as durable as it gets then
 	durable func(head int64)
 
 	mu       sync.Mutex
@@ -48,8 +47,8 @@ type waiter struct {
 	it     *item
 }
 
-func newSyncer(file syncFile, full bool, durable func(int64)) *syncer {
-	s := &syncer{file: file, full: full, durable: durable, wake: make(chan struct{}, 1), ended: make(chan struct{}), advanced: make(chan struct{})}
+func newSyncer(file syncFile, durable func(int64)) *syncer {
+	s := &syncer{file: file, durable: durable, wake: make(chan struct{}, 1), ended: make(chan struct{}), advanced: make(chan struct{})}
 	go s.loop()
 	return s
 }
@@ -118,7 +117,7 @@ func (s *syncer) loop() {
 }
 
 func (s *syncer) force() error {
-	if !s.full {
+	if s.file == nil {
 		return nil
 	}
 	return s.file.Sync()
@@ -156,5 +155,8 @@ func (s *syncer) close() error {
 	s.mu.Unlock()
 	poke(s.wake)
 	<-s.ended
+	if s.file == nil {
+		return nil
+	}
 	return s.file.Close()
 }

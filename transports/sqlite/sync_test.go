@@ -232,7 +232,7 @@ func TestCommitBehindAFailedSync(t *testing.T) {
 	t.Parallel()
 	d := newDisk()
 	d.free.Store(false)
-	s := newSyncer(d, true, func(int64) { t.Error("made durable by a disk that failed") })
+	s := newSyncer(d, func(int64) { t.Error("made durable by a disk that failed") })
 	it := &item{durable: true, answer: make(chan error, 1)}
 	s.begin()
 	s.committed(1, []*item{it})

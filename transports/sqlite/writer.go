@@ -34,6 +34,7 @@ type writer struct {
 	closed  bool
 	wake    chan struct{} // capacity 1
 	stopped chan struct{} // closed when the last goroutine has ended
+	answers sync.Pool     // of channels of capacity 1, empty; one is given back when its answer is taken, or will never come
 
 	troubled bool                 // the last group was refused; the running goroutine's
 	slowAt   map[string]time.Time // by work, when it was last reported; the running goroutine's
@@ -42,6 +43,7 @@ type writer struct {
 
 func newWriter(cfg Config, conn *sql.Conn) (*writer, error) {
 	w := &writer{cfg: cfg, conn: conn, wake: make(chan struct{}, 1), stopped: make(chan struct{}), slowAt: map[string]time.Time{}}
+	w.answers.New = func() any { return make(chan error, 1) }
 	err := conn.Raw(func(c any) (err error) {
 		w.raw = c.(*sqlite3.SQLiteConn)
 		w.kept, err = prepareKept(w.raw)
@@ -50,16 +52,16 @@ func newWriter(cfg Config, conn *sql.Conn) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Fence {
-		w.fence = newFence(w.raw, cfg.Logger)
+	if cfg.Fence != nil {
+		w.fence = newFence(w.raw, cfg.Fence)
 	}
 	return w, nil
 }
 
 // submit queues it and waits for its answer. When ctx ends first, work that has not begun is taken back.
 func (w *writer) submit(ctx context.Context, it *item) error {
-	it.answer = answerPool.Get().(chan error)
-	defer answerPool.Put(it.answer)
+	it.answer = w.answers.Get().(chan error)
+	defer w.answers.Put(it.answer)
 	if err := w.enqueue(it); err != nil {
 		return err
 	}
@@ -73,9 +75,6 @@ func (w *writer) submit(ctx context.Context, it *item) error {
 		return <-it.answer // it has begun: its outcome is the truth
 	}
 }
-
-// answerPool has channels of capacity 1, empty. One is given back when its answer is taken, or will never come.
-var answerPool = sync.Pool{New: func() any { return make(chan error, 1) }}
 
 // enqueue queues it; whoever wants its answer reads it.answer.
 func (w *writer) enqueue(it *item) error {
