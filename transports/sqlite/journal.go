@@ -137,20 +137,29 @@ func (j *Journal) open(ctx context.Context) (err error) {
 		return err
 	}
 	j.tail.durable = j.tail.head
-	var file syncFile // nil where nothing is forced: what is committed is as durable as it gets
-	if j.cfg.Synchronous == "full" {
-		log, err := openLog(j.path)
-		if err != nil {
-			return err
-		}
-		if file = log; j.cfg.wrapLog != nil {
-			file = j.cfg.wrapLog(log)
-		}
+	file, err := j.openSyncFile()
+	if err != nil {
+		return err
 	}
 	j.sync = newSyncer(file, j.durable)
 	j.writer.sync = j.sync
 	j.writer.govern()
 	return nil
+}
+
+// openSyncFile returns the log for the syncer: nil where nothing is forced.
+func (j *Journal) openSyncFile() (syncFile, error) {
+	if j.cfg.Synchronous != "full" {
+		return nil, nil
+	}
+	log, err := openLog(j.path)
+	if err != nil {
+		return nil, err
+	}
+	if j.cfg.wrapLog != nil {
+		return j.cfg.wrapLog(log), nil
+	}
+	return log, nil
 }
 
 func openReaders(path string) (*sql.DB, error) {
