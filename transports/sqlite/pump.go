@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -247,25 +248,33 @@ func (s *subscription) relaunch(f *flight) {
 	s.launch(f)
 }
 
-// load puts s where the last process left it: what is open, and what was delivered above the cursor.
-func (s *subscription) load(ctx context.Context, q queryer) error {
-	rows, err := q.QueryContext(ctx, "SELECT seq, key, state, attempts, due_at FROM pending WHERE subscription = ? ORDER BY seq", s.id)
+// loadPending tells each subscription what the last process left open.
+func loadPending(ctx context.Context, q queryer, subs []*subscription) error {
+	byID := map[int64]*subscription{}
+	for _, s := range subs {
+		byID[s.id] = s
+	}
+	rows, err := q.QueryContext(ctx, "SELECT subscription, seq, key, state, attempts, due_at FROM pending ORDER BY subscription, seq")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
-		var seq, due int64
+		var id, seq, due int64
 		var key, state string
 		var attempts int
-		if err := rows.Scan(&seq, &key, &state, &attempts, &due); err != nil {
+		if err := rows.Scan(&id, &seq, &key, &state, &attempts, &due); err != nil {
 			return err
 		}
-		s.restore(retry{seq: seq, attempts: attempts, due: time.UnixMicro(due)}, key, state)
+		if s := byID[id]; s != nil {
+			s.restore(retry{seq: seq, attempts: attempts, due: time.UnixMicro(due)}, key, state)
+		}
 	}
-	for key, l := range s.keys {
-		if !l.held && l.parked == 0 {
-			s.resume = append(s.resume, key)
+	for _, s := range subs {
+		for _, key := range slices.Sorted(maps.Keys(s.keys)) {
+			if l := s.keys[key]; !l.held && l.parked == 0 {
+				s.resume = append(s.resume, key)
+			}
 		}
 	}
 	return rows.Err()

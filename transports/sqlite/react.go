@@ -40,6 +40,9 @@ func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work
 		if err := u.user(func() { verdict = run(u.Tx) }); err != nil {
 			return err
 		}
+		if verdict.Abort != nil {
+			return verdict.Abort
+		}
 		if err := s.record(u, d, f.again, &verdict); err != nil {
 			return err
 		}

@@ -23,13 +23,13 @@ ON CONFLICT (name) DO UPDATE SET types = excluded.types, except_of = excluded.ex
 WHERE types = excluded.types OR except_of = 1
 RETURNING id, cursor`
 
-// register makes a subscription or group durable and returns its id and cursor.
-func register(ctx context.Context, q rowQueryer, name, kind string, m *match, start int64) (id, cursor int64, err error) {
+// register makes a subscription or group durable and returns its id and cursor. upsert is upsertSubscription.
+func register(ctx context.Context, upsert *sql.Stmt, name, kind string, m *match, start int64) (id, cursor int64, err error) {
 	list, err := json.Marshal(slices.Sorted(maps.Keys(m.types)))
 	if err != nil {
 		return 0, 0, err
 	}
-	err = q.QueryRowContext(ctx, upsertSubscription, name, kind, string(list), m.except, start).Scan(&id, &cursor)
+	err = upsert.QueryRowContext(ctx, name, kind, string(list), m.except, start).Scan(&id, &cursor)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, 0, fmt.Errorf("%s consumed other event types before, now %s: give what it does now a new name", name, list)
 	}
@@ -56,16 +56,18 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 		if _, err = tx.ExecContext(ctx, "UPDATE subscriptions SET retired_at = ? WHERE kind = 'bus' AND retired_at IS NULL", time.Now().UnixMicro()); err != nil {
 			return err
 		}
+		upsert, err := tx.PrepareContext(ctx, upsertSubscription)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = upsert.Close() }() // it ends with the transaction anyway
 		for _, spec := range specs {
 			start := int64(0)
 			if spec.FromNow {
 				start = j.tail.newest()
 			}
 			s := newSubscription(j, 0, spec, 0)
-			if s.id, s.pos, err = register(ctx, tx, spec.Name, "bus", s.match, start); err != nil {
-				return err
-			}
-			if err := s.load(ctx, tx); err != nil {
+			if s.id, s.pos, err = register(ctx, upsert, spec.Name, "bus", s.match, start); err != nil {
 				return err
 			}
 			subs = append(subs, s)
@@ -74,6 +76,9 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 			}
 		}
 		if topics, err = groupTopics(ctx, tx); err != nil {
+			return err
+		}
+		if err := loadPending(ctx, tx, known); err != nil {
 			return err
 		}
 		if err := loadDelivered(ctx, tx, known); err != nil {
