@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"reflect"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,8 @@ type Config struct {
 	MaxPayload int
 	// ShutdownTimeout is how long handlers may go on after Run's context has ended. Defaults to 10 s.
 	ShutdownTimeout time.Duration
+	// Chance draws a number from [0, 1), for the jitter of retries. Defaults to that of math/rand/v2.
+	Chance func() float64
 	// Middleware is Watermill's, around every reaction, the first outermost. One that acknowledges a message without
 	// calling on makes the event dropped; one that fails it makes it retried: neither can lose it.
 	Middleware []message.HandlerMiddleware
@@ -67,6 +70,9 @@ func (c Config) withDefaults() Config {
 	if c.ShutdownTimeout == 0 {
 		c.ShutdownTimeout = 10 * time.Second
 	}
+	if c.Chance == nil {
+		c.Chance = rand.Float64
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -83,9 +89,11 @@ type Bus struct {
 	types         map[string]eventType
 	mistakes      []error
 
-	state   atomic.Int32
-	running chan struct{}
-	work    context.Context // of external calls; ends when the time for shutdown is over
+	state     atomic.Int32
+	reactions atomic.Int64  // that have begun and not ended
+	ended     chan struct{} // capacity 1: the last of them has, while the bus is stopping
+	running   chan struct{}
+	work      context.Context // of external calls; ends when the time for shutdown is over
 }
 
 // eventType is what the wiring knows of a type of event.
@@ -105,7 +113,7 @@ const (
 func New(j journal.Journal, c Config) *Bus {
 	b := &Bus{
 		cfg: c.withDefaults(), journal: j, modules: map[string]*Module{}, types: map[string]eventType{},
-		running: make(chan struct{}),
+		running: make(chan struct{}), ended: make(chan struct{}, 1),
 	}
 	if err := c.Validate(); err != nil {
 		b.mistakes = append(b.mistakes, err)
@@ -153,9 +161,42 @@ func (b *Bus) Run(ctx context.Context) error {
 		return errors.Join(errors.New("bus: the router stopped by itself"), err)
 	}
 	b.state.Store(stopping)
+	b.drain(cancelWork)
+	return errors.Join(router.Close(), <-ended)
+}
+
+// afterCancel is how long handlers may take to notice that their context has ended, before they are left behind.
+const afterCancel = 5 * time.Second
+
+// drain waits for the reactions that have begun; cancelWork ends the external ones when their time is over. The Router would wait
+// for them too, but under a lock, under which testing/synctest lets no time pass.
+func (b *Bus) drain(cancelWork func()) {
 	limit := time.AfterFunc(b.cfg.ShutdownTimeout, cancelWork)
 	defer limit.Stop()
-	return errors.Join(router.Close(), <-ended)
+	end := time.NewTimer(b.cfg.ShutdownTimeout + afterCancel)
+	defer end.Stop()
+	for b.reactions.Load() > 0 {
+		select {
+		case <-b.ended:
+		case <-end.C:
+			return
+		}
+	}
+}
+
+// begin notes a reaction, and reports false when none may begin any more. Each ends with end.
+func (b *Bus) begin() bool {
+	b.reactions.Add(1)
+	return b.state.Load() != stopping
+}
+
+func (b *Bus) end() {
+	if b.reactions.Add(-1) == 0 && b.state.Load() == stopping {
+		select {
+		case b.ended <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // router puts every subscription on a Watermill router.
@@ -169,7 +210,7 @@ func (b *Bus) router(ctx context.Context) (*message.Router, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bus: subscribe: %w", err)
 	}
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: b.cfg.ShutdownTimeout + 5*time.Second}, newRouterLogger(b.cfg.Logger))
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: b.cfg.ShutdownTimeout + afterCancel}, newRouterLogger(b.cfg.Logger))
 	if err != nil {
 		return nil, fmt.Errorf("bus: router: %w", err)
 	}

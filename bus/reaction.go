@@ -41,7 +41,7 @@ type subscription struct {
 func (s *subscription) spec() journal.Subscription {
 	spec := journal.Subscription{
 		Name: s.name, Parallel: inTransaction, FromNow: s.fromNow, Park: s.park, Except: s.except,
-		Bare: len(s.bus.cfg.Middleware) == 0,
+		Emits: slices.Sorted(maps.Keys(s.emits)), Bare: len(s.bus.cfg.Middleware) == 0,
 	}
 	if s.external > 0 {
 		spec.Parallel, spec.Outside = s.external, true
@@ -87,8 +87,9 @@ func (s *subscription) react(msg *message.Message) error {
 	if a, ok := ctx.Value(accountKey{}).(*accounted); ok {
 		a.decided = true
 	}
-	if s.bus.state.Load() == stopping {
-		return nil // not begun: the next process will
+	defer s.bus.end()
+	if !s.bus.begin() {
+		return nil // the next process will
 	}
 	started := time.Now()
 	p := d.Prepared.(prepared)
@@ -164,7 +165,7 @@ func (s *subscription) verdict(d *journal.Delivery, started time.Time, err error
 	case own != nil && own.dead, s.retry.last(d.Attempt):
 		v.Outcome = journal.Dead
 	default:
-		pause := s.retry.pause(d.Attempt)
+		pause := s.retry.pause(d.Attempt, s.bus.cfg.Chance)
 		if own != nil {
 			pause = own.after
 		}

@@ -3,7 +3,6 @@ package bus
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"time"
 )
 
@@ -63,10 +62,10 @@ func (r Retry) validate() error {
 func (r Retry) last(attempt int) bool { return r.Attempts < 0 || attempt >= r.Attempts }
 
 // pause is how long to wait after attempt, counted from 1.
-func (r Retry) pause(attempt int) time.Duration {
+func (r Retry) pause(attempt int, chance func() float64) time.Duration {
 	p := min(float64(r.First)*math.Pow(r.Factor, float64(attempt-1)), float64(r.Max))
 	if r.Jitter > 0 {
-		p *= 1 - r.Jitter*rand.Float64()
+		p *= 1 - r.Jitter*chance()
 	}
 	return time.Duration(p)
 }

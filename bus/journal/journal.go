@@ -25,6 +25,7 @@ var (
 type Subscription struct {
 	Name     string   // durable and unique, "inventory/reserve-stock"
 	Types    []string // the event types that it consumes
+	Emits    []string // the event types that its reactions may emit, for who wants to know
 	Except   []string // with Types empty: every type but these (for the bus's own watch for unknown types)
 	Parallel int      // deliveries handed out at once, at least 1; those of one key never at once
 	// Outside marks a subscription whose handler calls the outside world: it gets an event only when that survives a
@@ -76,6 +77,7 @@ type Verdict struct {
 	Outcome  Outcome       // Done, Skipped, Dropped, Dead or Retrying; with all but Done, state changes are rolled back
 	Emit     []*Event      // with Done: appended in the same commit. Seq is filled in.
 	RetryAt  time.Time     // with Retrying
+	Abort    error         // instead of an outcome: the attempt is undone, nothing is recorded, and React returns it
 	Err      string        // the error, the reason of a drop
 	Stack    string        // of a panic
 	Started  time.Time     // when the attempt began
