@@ -39,36 +39,40 @@ FROM delayed WHERE due_at <= ? ORDER BY due_at, id LIMIT ?`
 // appendDue appends what is due, and returns when to look again.
 func (j *Journal) appendDue() (next time.Time, err error) {
 	for {
+		next, err := j.nextDue()
+		if err != nil || next.After(time.Now()) {
+			return next, err
+		}
 		due, err := j.due(time.Now())
 		if err != nil {
 			return time.Time{}, err
 		}
-		if len(due) > 0 {
-			if err := j.writer.submit(j.ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
-				u.Tx() // all of them or none
-				for _, e := range due {
-					if err := u.append(e); err != nil {
-						return err
-					}
-					if _, _, err := u.w.kept.undelay.exec(e.ID); err != nil {
-						return u.refuse(err)
-					}
+		err = j.writer.submit(j.ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
+			u.Tx() // all of them or none
+			for _, e := range due {
+				if err := u.append(e); err != nil {
+					return err
 				}
-				return nil
-			}}); err != nil {
-				return time.Time{}, err
+				if _, _, err := u.w.kept.undelay.exec(e.ID); err != nil {
+					return u.refuse(err)
+				}
 			}
+			return nil
+		}})
+		if err != nil {
+			return time.Time{}, err
 		}
-		if len(due) == delayedBatch {
-			continue
-		}
-		var micros int64
-		err = j.readers.QueryRowContext(j.ctx, "SELECT due_at FROM delayed ORDER BY due_at LIMIT 1").Scan(&micros)
-		if errors.Is(err, sql.ErrNoRows) {
-			return time.Now().Add(24 * time.Hour), nil
-		}
-		return time.UnixMicro(micros), err
 	}
+}
+
+// nextDue is when the next delayed event is due; in a day where there is none.
+func (j *Journal) nextDue() (time.Time, error) {
+	var micros int64
+	err := j.readers.QueryRowContext(j.ctx, "SELECT due_at FROM delayed ORDER BY due_at LIMIT 1").Scan(&micros)
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Now().Add(24 * time.Hour), nil
+	}
+	return time.UnixMicro(micros), err
 }
 
 func (j *Journal) due(now time.Time) ([]*journal.Event, error) {

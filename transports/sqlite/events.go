@@ -37,6 +37,26 @@ func scanEvent(row scanner, more ...any) (*journal.Event, error) {
 	return &e, nil
 }
 
+// loadTail has the newest events in memory: what the subscriptions have to look at again, since their cursors are written
+// seldom, is read once, rather than once by each of them.
+func (j *Journal) loadTail(ctx context.Context) error {
+	rows, err := j.readers.QueryContext(ctx, "SELECT "+eventColumns+" FROM events WHERE seq > ? ORDER BY seq", j.tail.head-cursorEvery)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	var events []*journal.Event
+	for rows.Next() {
+		e, err := scanEvent(rows)
+		if err != nil {
+			return err
+		}
+		events = append(events, e)
+	}
+	j.tail.load(events)
+	return rows.Err()
+}
+
 // event reads one event.
 func (j *Journal) event(ctx context.Context, seq int64) (*journal.Event, error) {
 	e, err := scanEvent(j.readers.QueryRowContext(ctx, "SELECT "+eventColumns+" FROM events WHERE seq = ?", seq))

@@ -166,12 +166,8 @@ func (j *Journal) join(ctx context.Context, name, topic string) (*group, error) 
 	g = &group{reader: newReader(m), j: j, turn: make(chan struct{}, 1)}
 	if name != "" {
 		err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) (err error) {
-			upsert, err := u.Tx().PrepareContext(ctx, upsertSubscription)
-			if err != nil {
-				return err
-			}
-			g.id, g.pos, err = register(ctx, upsert, key, "group", g.match, 0)
-			return errors.Join(err, upsert.Close())
+			g.id, g.pos, err = register(ctx, u.Tx(), key, "group", g.match, 0)
+			return err
 		}})
 		if err != nil {
 			return nil, explain(err)

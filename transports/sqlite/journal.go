@@ -103,16 +103,8 @@ func (j *Journal) open(ctx context.Context) (err error) {
 			err = errors.Join(err, conn.Close())
 		}
 	}()
-	if err := claim(ctx, conn); err != nil {
+	if err := j.setUp(ctx, conn); err != nil {
 		return err
-	}
-	if err := checkPragmas(ctx, conn, j.cfg); err != nil {
-		return err
-	}
-	if j.cfg.MaxPages > 0 {
-		if _, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", j.cfg.MaxPages)); err != nil {
-			return err
-		}
 	}
 	if j.readers, err = openReaders(j.path); err != nil {
 		return err
@@ -125,6 +117,9 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	err = j.readers.QueryRowContext(ctx, "SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT coalesce(max(id), 0) FROM acts)").
 		Scan(&j.tail.head, &j.lastAct)
 	if err != nil {
+		return err
+	}
+	if err := j.loadTail(ctx); err != nil {
 		return err
 	}
 	j.flushed = j.tail.head
@@ -147,6 +142,21 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	j.writer.sync = j.sync
 	j.writer.govern()
 	return nil
+}
+
+// setUp makes sure of what the file is, and how the connection treats it.
+func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) error {
+	if err := claim(ctx, conn); err != nil {
+		return err
+	}
+	if err := checkPragmas(ctx, conn, j.cfg); err != nil {
+		return err
+	}
+	if j.cfg.MaxPages == 0 {
+		return nil
+	}
+	_, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", j.cfg.MaxPages))
+	return err
 }
 
 // openSyncFile returns the log for the syncer: nil where nothing is forced.

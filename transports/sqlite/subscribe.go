@@ -23,13 +23,19 @@ ON CONFLICT (name) DO UPDATE SET types = excluded.types, except_of = excluded.ex
 WHERE types = excluded.types OR except_of = 1
 RETURNING id, cursor`
 
-// register makes a subscription or group durable and returns its id and cursor. upsert is upsertSubscription.
-func register(ctx context.Context, upsert *sql.Stmt, name, kind string, m *match, start int64) (id, cursor int64, err error) {
+// list is the types as the journal has them.
+func (m *match) list() (string, error) {
 	list, err := json.Marshal(slices.Sorted(maps.Keys(m.types)))
+	return string(list), err
+}
+
+// register makes a subscription or group durable and returns its id and cursor.
+func register(ctx context.Context, q rowQueryer, name, kind string, m *match, start int64) (id, cursor int64, err error) {
+	list, err := m.list()
 	if err != nil {
 		return 0, 0, err
 	}
-	err = upsert.QueryRowContext(ctx, name, kind, string(list), m.except, start).Scan(&id, &cursor)
+	err = q.QueryRowContext(ctx, upsertSubscription, name, kind, list, m.except, start).Scan(&id, &cursor)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, 0, fmt.Errorf("%s consumed other event types before, now %s: give what it does now a new name", name, list)
 	}
@@ -48,32 +54,8 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 		var err error
 		tx := u.Tx()
 		j.dismiss(subs) // of a first try, whose group failed
-		subs, known = nil, nil
-		var newest int64
-		if err = tx.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM subscriptions").Scan(&newest); err != nil {
+		if subs, known, err = j.registerAll(ctx, tx, specs); err != nil {
 			return err
-		}
-		if _, err = tx.ExecContext(ctx, "UPDATE subscriptions SET retired_at = ? WHERE kind = 'bus' AND retired_at IS NULL", time.Now().UnixMicro()); err != nil {
-			return err
-		}
-		upsert, err := tx.PrepareContext(ctx, upsertSubscription)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = upsert.Close() }() // it ends with the transaction anyway
-		for _, spec := range specs {
-			start := int64(0)
-			if spec.FromNow {
-				start = j.tail.newest()
-			}
-			s := newSubscription(j, 0, spec, 0)
-			if s.id, s.pos, err = register(ctx, upsert, spec.Name, "bus", s.match, start); err != nil {
-				return err
-			}
-			subs = append(subs, s)
-			if s.id <= newest {
-				known = append(known, s)
-			}
 		}
 		if topics, err = groupTopics(ctx, tx); err != nil {
 			return err
@@ -104,6 +86,68 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 		j.addReader(&s.reader)
 	}
 	return out, nil
+}
+
+// registered is a subscription as the journal has it.
+type registered struct {
+	id, cursor int64
+	types      string
+	retired    bool
+}
+
+// registerAll makes specs durable, and says which of them were known before. In the usual case, in which the program
+// consumes what it consumed before, it writes nothing.
+func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.Subscription) (subs, known []*subscription, err error) {
+	before, err := registeredBefore(ctx, tx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, spec := range specs {
+		start := int64(0)
+		if spec.FromNow {
+			start = j.tail.newest()
+		}
+		s := newSubscription(j, 0, spec, 0)
+		was, ok := before[spec.Name]
+		delete(before, spec.Name)
+		if list, err := s.match.list(); err == nil && ok && !was.retired && was.types == list {
+			s.id, s.pos = was.id, was.cursor
+		} else if s.id, s.pos, err = register(ctx, tx, spec.Name, "bus", s.match, start); err != nil {
+			return nil, nil, err
+		}
+		subs = append(subs, s)
+		if ok {
+			known = append(known, s)
+		}
+	}
+	for _, gone := range before {
+		if gone.retired {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, "UPDATE subscriptions SET retired_at = ? WHERE id = ?", time.Now().UnixMicro(), gone.id); err != nil {
+			return nil, nil, err
+		}
+	}
+	return subs, known, nil
+}
+
+// registeredBefore are the bus's subscriptions, by name.
+func registeredBefore(ctx context.Context, q queryer) (map[string]registered, error) {
+	rows, err := q.QueryContext(ctx, "SELECT name, id, cursor, types, retired_at IS NOT NULL FROM subscriptions WHERE kind = 'bus'")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	before := map[string]registered{}
+	for rows.Next() {
+		var name string
+		var r registered
+		if err := rows.Scan(&name, &r.id, &r.cursor, &r.types, &r.retired); err != nil {
+			return nil, err
+		}
+		before[name] = r
+	}
+	return before, rows.Err()
 }
 
 func (j *Journal) admitSubscriptions(subs []*subscription) error {

@@ -46,14 +46,14 @@ func newWriter(cfg Config, conn *sql.Conn) (*writer, error) {
 	w.answers.New = func() any { return make(chan error, 1) }
 	err := conn.Raw(func(c any) (err error) {
 		w.raw = c.(*sqlite3.SQLiteConn)
+		if cfg.Fence != nil { // first: an authorizer that comes later has every statement prepared again
+			w.fence = newFence(w.raw, cfg.Fence)
+		}
 		w.kept, err = prepareKept(w.raw)
 		return err
 	})
 	if err != nil {
 		return nil, err
-	}
-	if cfg.Fence != nil {
-		w.fence = newFence(w.raw, cfg.Fence)
 	}
 	return w, nil
 }
