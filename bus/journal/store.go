@@ -9,12 +9,21 @@ type Store interface {
 	// Flows returns every flow on record, in the order in which they began.
 	Flows(ctx context.Context) ([]*Flow, error)
 
-	// Check holds the records against the journal's own rules, and the modules against theirs, and returns a line for
-	// everything that is wrong.
+	// DeadLetters returns what is dead.
+	DeadLetters(ctx context.Context) ([]DeadLetter, error)
+
+	// Check holds the records against the journal's own rules, and returns a line for everything that is wrong.
 	Check(ctx context.Context) ([]string, error)
+
+	// Trespasses says which modules reached for tables that are not theirs, a line each.
+	Trespasses() []string
 
 	// Image copies to path, which must not exist, what would be left if the process were killed at this instant.
 	Image(ctx context.Context, path string) error
+
+	// Replay gives the dead letters of a subscription another chance, which the next process takes up, and returns how
+	// many there were.
+	Replay(ctx context.Context, subscription string) (int, error)
 
 	// Close stops the deliveries, finishes what is being written, and closes the store.
 	Close() error
