@@ -1,0 +1,51 @@
+package bus
+
+import (
+	"cmp"
+	"maps"
+	"reflect"
+	"slices"
+)
+
+// Wiring is what the modules of a Bus have declared: what is durable about them, in an order that does not change from run
+// to run.
+type Wiring struct {
+	Events        []EventInfo        // by type
+	Subscriptions []SubscriptionInfo // by name, without the bus's own
+}
+
+// EventInfo is an event type that a module emits or consumes.
+type EventInfo struct {
+	Type    string       // its identity on the wire
+	Version int          // of its shape, from 1
+	Emitter string       // the module that emits it; "" when none has declared to
+	Go      reflect.Type // what carries it, never a pointer to it; *Go and perhaps Go are an Event
+}
+
+// SubscriptionInfo is a handler.
+type SubscriptionInfo struct {
+	Name     string   // durable, "module/name"
+	Consumes string   // the type of event; "" when that is a mistake in the wiring
+	Emits    []string // the types that it may emit, sorted
+}
+
+// Wiring returns what has been wired so far, mistakes included: Check reports these. It asks nothing of the journal, and may
+// be called before Run, but not while another goroutine wires.
+func (b *Bus) Wiring() Wiring {
+	var w Wiring
+	for _, name := range slices.Sorted(maps.Keys(b.types)) {
+		t := b.types[name]
+		info := EventInfo{Type: name, Version: 1, Emitter: t.emitter, Go: t.goType}
+		if e, ok := reflect.New(t.goType).Interface().(Event); ok {
+			info.Version = versionOf(e)
+		}
+		w.Events = append(w.Events, info)
+	}
+	for _, s := range b.subscriptions {
+		w.Subscriptions = append(w.Subscriptions, SubscriptionInfo{
+			Name: s.name, Consumes: s.eventType, Emits: slices.Sorted(maps.Keys(s.emits)),
+		})
+	}
+	slices.SortStableFunc(w.Subscriptions, func(a, b SubscriptionInfo) int { return cmp.Compare(a.Name, b.Name) })
+	return w
+}
