@@ -1,0 +1,115 @@
+package bustest
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// finish waits for quiet, and fails the test with everything that is wrong.
+func (c *core) finish() {
+	c.t.Helper()
+	c.Quiet()
+	wrong, err := c.audit()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if len(wrong) > 0 {
+		c.t.Errorf("%s", strings.Join(wrong, "\n"))
+	}
+}
+
+// audit holds the system against everything that must be so when all is quiet.
+func (c *core) audit() ([]string, error) {
+	l := c.current()
+	c.trespasses(l)
+	c.mu.Lock()
+	wrong := slices.Clone(c.wrong)
+	c.mu.Unlock()
+	if c.without&Answers == 0 {
+		found, err := c.unanswered(l)
+		if err != nil {
+			return nil, fmt.Errorf("bustest: read the answers: %w", err)
+		}
+		wrong = append(wrong, found...)
+	}
+	if c.thorough() {
+		unsound, err := l.Check(c.ctx)
+		if err != nil {
+			return nil, fmt.Errorf("bustest: check the journal: %w", err)
+		}
+		wrong = append(wrong, unsound...)
+	}
+	if c.verify != nil && c.without&Books == 0 {
+		err := l.View(c.ctx, func(tx *sql.Tx) error {
+			found, err := c.verify(c.ctx, tx, c.world)
+			wrong = append(wrong, found...)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("bustest: verify: %w", err)
+		}
+	}
+	return wrong, nil
+}
+
+// unanswered lists what has no answer that lasts, and the dead letters that nobody expected.
+func (c *core) unanswered(l *life) ([]string, error) {
+	quick := !c.thorough() && l.Backlog() == (journal.Backlog{})
+	if quick && !c.died.Load() {
+		return nil, nil
+	}
+	var wrong []string
+	letters, err := l.DeadLetters(c.ctx)
+	for _, d := range letters {
+		if !c.expected(d.Subscription) {
+			wrong = append(wrong, fmt.Sprintf("%s of %s %s is a dead letter after %d attempts: %s", d.Subscription, d.Event.Type, d.Event.Key, d.Attempts, d.Error))
+		}
+	}
+	if err != nil || quick {
+		return wrong, err
+	}
+	flows, err := l.Flows(c.ctx)
+	for _, f := range flows {
+		for _, e := range f.Events {
+			for _, r := range e.Reactions {
+				if !r.Outcome.Final() {
+					wrong = append(wrong, fmt.Sprintf("%s of %s %s is %s", r.Subscription, e.Type, e.Key, r.Outcome))
+				}
+			}
+		}
+	}
+	return wrong, err
+}
+
+// thorough reports whether the records are read from end to end: that takes longer than a schedule's reactions.
+// Other schedules trust the journal's own counts.
+func (c *core) thorough() bool { return c.sched == nil || c.sched.tape.obvious() }
+
+func (c *core) expected(subscription string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.expect[subscription]
+}
+
+// trees draws all flows, for a failure.
+func (c *core) trees() string {
+	l := c.current()
+	flows, err := l.Flows(c.ctx)
+	if err != nil {
+		return err.Error()
+	}
+	var b strings.Builder
+	for _, f := range flows {
+		err = errors.Join(err, f.WriteTree(&b, journal.TreeOptions{Now: time.Now()}))
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return b.String()
+}

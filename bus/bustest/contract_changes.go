@@ -1,0 +1,179 @@
+package bustest
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// change is a difference between two contracts.
+type change struct {
+	breaking bool
+	what     string // it is, and why that breaks something or not
+}
+
+func breaks(format string, args ...any) change { return change{true, fmt.Sprintf(format, args...)} }
+func compatible(format string, args ...any) change {
+	return change{false, fmt.Sprintf(format, args...)}
+}
+
+// changes are the differences from c to now, those of events first, in a fixed order.
+func (c contract) changes(now contract) []change {
+	var out []change
+	for _, name := range names(c.Events, now.Events) {
+		before, was := c.Events[name]
+		after, is := now.Events[name]
+		switch {
+		case was && is:
+			out = append(out, before.changes(name, after)...)
+		case is:
+			out = append(out, compatible("event %s is new", name))
+		default:
+			also := ""
+			if other := only(c.Events, now.Events, func(_ string, e eventContract) bool { return before.looksLike(e) }); other != "" {
+				also = fmt.Sprintf(", or is called %s now", other)
+			}
+			out = append(out, breaks("event %s is gone%s: who consumes it gets no more, and what is on record cannot be read: keep the type", name, also))
+		}
+	}
+	for _, name := range names(c.Subscriptions, now.Subscriptions) {
+		before, was := c.Subscriptions[name]
+		after, is := now.Subscriptions[name]
+		switch {
+		case was && is && before != after:
+			out = append(out, breaks("subscription %s consumes %s, was %s: its retries and dead letters are of events that it no longer reads: give it a new name", name, after, before))
+		case was && is:
+		case is:
+			out = append(out, compatible("subscription %s is new, and starts with the oldest %s on record unless it says FromNow", name, after))
+		default:
+			also := ""
+			if other := only(c.Subscriptions, now.Subscriptions, func(_, consumes string) bool { return consumes == before }); other != "" {
+				also = fmt.Sprintf(", or is called %s now, which does everything on record again", other)
+			}
+			out = append(out, breaks("subscription %s is gone%s: its cursor, retries and dead letters belong to nobody", name, also))
+		}
+	}
+	return out
+}
+
+// looksLike is for guessing a new name.
+func (e eventContract) looksLike(other eventContract) bool {
+	return e.Emitter == other.Emitter && maps.Equal(e.Fields, other.Fields)
+}
+
+// changes are the differences of the event type called name.
+func (e eventContract) changes(name string, now eventContract) []change {
+	fields := fieldChanges(e.Fields, now.Fields)
+	var out []change
+	if e.Version != now.Version {
+		what := fmt.Sprintf("event %s has version %d, was %d: what is on record with the old one, and not handled yet, becomes dead letters", name, now.Version, e.Version)
+		for _, f := range fields {
+			what += "\n                with it, " + f.what
+		}
+		fields = nil // nobody takes one shape for the other
+		out = append(out, breaks("%s", what))
+	}
+	if e.Emitter != now.Emitter {
+		out = append(out, compatible("event %s comes from %s, was %s: who consumes it does not ask",
+			name, cmp.Or(now.Emitter, "nobody"), cmp.Or(e.Emitter, "nobody")))
+	}
+	switch {
+	case e.Keyed && !now.Keyed:
+		out = append(out, breaks("event %s has no key any more: they no longer come in order", name))
+	case !e.Keyed && now.Keyed:
+		out = append(out, compatible("event %s has a key: they come in order now, and wait for one that failed", name))
+	}
+	for _, f := range fields {
+		f.what = fmt.Sprintf("event %s, field %s", name, f.what)
+		if f.breaking {
+			f.what += fmt.Sprintf(", and both call themselves version %d", now.Version)
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// fieldChanges compares two shapes. What lies within a part that is new, gone or another is not told again.
+func fieldChanges(before, now map[string]string) []change {
+	var out []change
+	told, renamed := map[string]bool{}, renames(before, now)
+	for _, other := range renamed {
+		told[other] = true // with the one that is gone
+	}
+	for _, path := range names(before, now) {
+		if told[path] || within(path, told) {
+			continue
+		}
+		was, had := before[path]
+		is, has := now[path]
+		switch {
+		case had && has && was == is:
+			continue
+		case had && has:
+			out = append(out, breaks("%s is %s, was %s: who reads the one cannot decode the other", path, is, was))
+		case had && renamed[path] != "":
+			out = append(out, breaks("%s is gone, and %s (%s) is new: renamed? Who reads the old one finds its zero value", path, renamed[path], was))
+		case had:
+			out = append(out, breaks("%s (%s) is gone: who reads it finds its zero value", path, was))
+		default:
+			out = append(out, compatible("%s (%s) is new: events on record have its zero value", path, is))
+		}
+		told[path] = true
+	}
+	return out
+}
+
+// renames guesses new names: for a field that is gone the only new one beside it of the same type, if it is the only one gone.
+func renames(before, now map[string]string) map[string]string {
+	out := map[string]string{}
+	for path, was := range before {
+		if _, still := now[path]; still {
+			continue
+		}
+		like := func(other, is string) bool { return is == was && beside(other) == beside(path) }
+		if other := only(before, now, like); other != "" && only(now, before, like) == path {
+			out[path] = other
+		}
+	}
+	return out
+}
+
+// beside is the path of what a field belongs to.
+func beside(path string) string { return path[:strings.LastIndexByte(path, '.')+1] }
+
+// within says whether path lies in one of those that were told.
+func within(path string, told map[string]bool) bool {
+	for i := range path {
+		if (path[i] == '.' || path[i] == '[' || path[i] == '{') && told[path[:i]] {
+			return true
+		}
+	}
+	return false
+}
+
+// only is the name of the one entry that now has, before has not, and like accepts; "" when there is none or several.
+func only[V any](before, now map[string]V, like func(string, V) bool) string {
+	found := ""
+	for name, v := range now {
+		if _, old := before[name]; old || !like(name, v) {
+			continue
+		}
+		if found != "" {
+			return ""
+		}
+		found = name
+	}
+	return found
+}
+
+// names are the keys of both, sorted.
+func names[V any](a, b map[string]V) []string {
+	all := maps.Clone(a)
+	if all == nil {
+		all = map[string]V{}
+	}
+	maps.Copy(all, b)
+	return slices.Sorted(maps.Keys(all))
+}

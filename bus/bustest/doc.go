@@ -1,0 +1,15 @@
+// Package bustest tests whole flows: the real modules on the real bus, journal and SQL, in one process, in virtual time.
+//
+// Run starts the modules, lets a test do something, wait until everything is quiet, and say what must have happened.
+// Retries, timers and deadlines of days pass in milliseconds. Explore runs the same test under many schedules: it decides
+// from a seed which ready reaction runs next, where the process crashes, which delivery comes twice, and which call to
+// the outside fails, hangs, or succeeds unheard. What breaks is shrunk, and printed as a story with the line that
+// replays it.
+//
+// Both hold every run against what must be so of any program on a bus: every event has one answer, a reaction that runs
+// again on the same state emits the same, a call that is repeated carries the same idempotency key, no module touches
+// another's tables, nothing is left over; and against the application's own books.
+//
+// The package imports the standard library, Watermill's core and bus. The journal comes from outside, such as from
+// transports/sqlite/sqlitetest.
+package bustest

@@ -1,0 +1,334 @@
+package bustest
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// Exploration says how a scenario is explored. The zero value works.
+type Exploration struct {
+	// Schedules is how many are tried. Defaults to 200. An exhaustive exploration ends when there are no more, and
+	// fails when there are more than Schedules, which defaults to 20,000 then.
+	Schedules int
+	// Seed is where chance begins: the same seed gives the same schedules on every machine. Defaults to 1.
+	Seed uint64
+	// Exhaustive tries every schedule with at most Faults faults, once, rather than random ones.
+	Exhaustive bool
+	// Faults is how many may be in one schedule. Defaults to 3, and to 1 where Exhaustive; -1 is none.
+	Faults int
+	// Without leaves out parts, such as Crashes|Twice.
+	Without Part
+	// Expect names subscriptions whose dead letters are part of the scenario.
+	Expect []string
+	// Same, when set, describes a final state that must not depend on the schedule.
+	Same func(ctx context.Context, tx *sql.Tx) (string, error)
+	// Replay is one schedule, from the line that a failure prints: only that is run.
+	Replay string
+}
+
+func (x Exploration) withDefaults() Exploration {
+	switch {
+	case x.Schedules == 0 && x.Exhaustive:
+		x.Schedules = 20_000
+	case x.Schedules == 0:
+		x.Schedules = 200
+	}
+	if x.Seed == 0 {
+		x.Seed = 1
+	}
+	switch {
+	case x.Faults < 0:
+		x.Faults = 0
+	case x.Faults == 0 && x.Exhaustive:
+		x.Faults = 1
+	case x.Faults == 0:
+		x.Faults = 3
+	}
+	return x
+}
+
+// Found is what an exploration came to.
+type Found struct {
+	Schedules int      // that were run until the first failure, or in all
+	Different int      // of them
+	Wrong     []string // what broke; empty when nothing did
+	Story     []string // the shortest that was found to break it
+	Replay    string   // for Exploration.Replay
+	Trees     string   // the flows of that run
+}
+
+// Explore runs scenario on a new system under many schedules, and fails the test with the shortest story that breaks it. The
+// scenario is the test's own side: it acts, and may wait for Quiet or let time pass; what must hold at the end is checked by
+// itself. It must do the same each time it is run.
+func Explore[S any](t *testing.T, sys System[S], x Exploration, scenario func(app *App[S])) {
+	t.Helper()
+	f := Search(t, sys, x, scenario)
+	if len(f.Wrong) == 0 {
+		t.Logf("%d schedules, %d different", f.Schedules, f.Different)
+		return
+	}
+	t.Fatal(f.String())
+}
+
+// String is the story, for people.
+func (f Found) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "broken by schedule %d:\n", f.Schedules)
+	for i, line := range f.Story {
+		fmt.Fprintf(&b, "  %d. %s\n", i+1, line)
+	}
+	if len(f.Story) == 0 {
+		b.WriteString("  everything happens in its order, and nothing fails\n")
+	}
+	b.WriteString("then:\n")
+	for _, w := range f.Wrong {
+		fmt.Fprintf(&b, "  %s\n", strings.ReplaceAll(w, "\n", "\n  "))
+	}
+	fmt.Fprintf(&b, "again: bustest.Exploration{Replay: %q}\n\n%s", f.Replay, f.Trees)
+	return b.String()
+}
+
+// Search is Explore that returns what it found.
+func Search[S any](t *testing.T, sys System[S], x Exploration, scenario func(app *App[S])) Found {
+	t.Helper()
+	defer flush(t)
+	collectLess()
+	x = x.withDefaults()
+	e := &explorer{x: x, seen: map[uint64]bool{}, run: func(t *testing.T, dir string, tp *tape) *outcome {
+		return runOnce(t, sys, x, scenario, dir, tp)
+	}}
+	var err error
+	if e.dir, err = temporary(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := os.RemoveAll(e.dir); err != nil {
+			t.Error(err)
+		}
+	}()
+	if e.template, err = prepare(t, sys, filepath.Join(e.dir, "template")); err != nil {
+		t.Fatal(err)
+	}
+	switch {
+	case x.Replay != "":
+		if x.Replay == probing {
+			return e.found(1, nil, e.first(t))
+		}
+		values, err := decode(x.Replay)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := e.first(t)
+		if len(trimmed(values)) > 0 {
+			out = e.try(t, values)
+		}
+		return e.found(1, values, out)
+	case x.Exhaustive:
+		return e.exhaust(t)
+	default:
+		return e.random(t)
+	}
+}
+
+// first runs the obvious schedule, which others are compared with, and a probe of it.
+func (e *explorer) first(t *testing.T) *outcome {
+	out := e.try(t, nil)
+	e.seen[out.trace] = true
+	if len(out.wrong) == 0 && e.x.Without&Again == 0 {
+		if probed := e.once(t, &tape{probe: true}); len(probed.wrong) > 0 {
+			return probed
+		}
+	}
+	return out
+}
+
+// collectLess lets more garbage gather than usual, for the rest of the test binary: a schedule lives for milliseconds. An
+// environment that sets GOGC has its way.
+var collectLess = sync.OnceFunc(func() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
+})
+
+// temporary makes a folder, in memory where that can be had: nothing there is to survive the test.
+func temporary() (string, error) {
+	if os.Getenv("TMPDIR") == "" {
+		if dir, err := os.MkdirTemp("/dev/shm", "bustest-"); err == nil {
+			return dir, nil
+		}
+	}
+	return os.MkdirTemp("", "bustest-")
+}
+
+// prepare starts the system once, and keeps what that leaves: thousands of runs need not lay out the same tables.
+func prepare[S any](t *testing.T, sys System[S], dir string) (template string, err error) {
+	if err := os.MkdirAll(filepath.Join(dir, "first"), 0o700); err != nil {
+		return "", err
+	}
+	template = filepath.Join(dir, "made")
+	if err := os.Mkdir(template, 0o700); err != nil {
+		return "", err
+	}
+	bubble(t, func(t *testing.T) {
+		a := newApp(t, sys, filepath.Join(dir, "first"))
+		if err = a.boot(); err != nil {
+			return
+		}
+		image := filepath.Join(template, filepath.Base(a.path))
+		if err = errors.Join(a.current().Image(a.ctx, image), a.halt()); err != nil {
+			return
+		}
+		var store journal.Store // closing it in order leaves the least to read
+		if store, err = sys.Open(a.ctx, image); err == nil {
+			err = store.Close()
+		}
+	})
+	return template, err
+}
+
+// outcome is what one schedule came to.
+type outcome struct {
+	wrong  []string
+	story  []string
+	trees  string
+	state  string
+	trace  uint64
+	tape   *tape
+	states []uint64
+}
+
+type explorer struct {
+	x        Exploration
+	dir      string
+	template string // a folder with the journal of a system that has only been started
+	run      func(t *testing.T, dir string, tp *tape) *outcome
+
+	mu    sync.Mutex
+	n     int
+	seen  map[uint64]bool
+	state string // the final one of the first schedule, where it must be the same in all
+}
+
+// once runs one schedule in a folder of its own.
+func (e *explorer) once(t *testing.T, tp *tape) *outcome {
+	e.mu.Lock()
+	e.n++
+	dir := filepath.Join(e.dir, fmt.Sprint(e.n))
+	e.mu.Unlock()
+	if err := os.CopyFS(dir, os.DirFS(e.template)); err != nil {
+		t.Fatal(err)
+	}
+	out := e.run(t, dir, tp)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.n == 1 {
+		e.state = out.state
+	}
+	if len(out.wrong) == 0 && out.state != e.state {
+		out.wrong = append(out.wrong, fmt.Sprintf("the final state depends on the schedule: %s, but %s when nothing fails and all comes in its order", out.state, e.state))
+	}
+	return out
+}
+
+func (e *explorer) try(t *testing.T, values []int) *outcome { return e.once(t, &tape{values: values}) }
+
+func (e *explorer) found(n int, values []int, out *outcome) Found {
+	f := Found{Schedules: n, Different: len(e.seen), Wrong: out.wrong, Story: out.story, Replay: encode(values), Trees: out.trees}
+	if out.tape.probe {
+		f.Replay = probing
+	}
+	return f
+}
+
+// random tries schedules from the seed, several at a time. Which is the first to fail does not depend on how many.
+func (e *explorer) random(t *testing.T) Found {
+	workers := 2 * runtime.GOMAXPROCS(0) // they wait for files, too
+	var failed *outcome
+	at, first := 1, e.x.Schedules
+	if out := e.first(t); len(out.wrong) > 0 {
+		return e.found(1, nil, out)
+	}
+	var all sync.WaitGroup
+	for range workers {
+		all.Go(func() {
+			for {
+				e.mu.Lock()
+				i := at
+				at++
+				stop := i >= first
+				e.mu.Unlock()
+				if stop {
+					return
+				}
+				tp := &tape{chance: rand.New(rand.NewPCG(e.x.Seed, uint64(i)))}
+				out := e.once(t, tp)
+				e.mu.Lock()
+				e.seen[out.trace] = true
+				if len(out.wrong) > 0 && i < first {
+					first, failed = i, out
+				}
+				e.mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	if failed == nil {
+		return Found{Schedules: e.x.Schedules, Different: len(e.seen)}
+	}
+	values, out := e.shrink(t, failed)
+	return e.found(first+1, values, out)
+}
+
+// exhaust tries every schedule once, those with the fewest decisions that are not the obvious ones first. A state that was
+// seen is not left in any other way again.
+func (e *explorer) exhaust(t *testing.T) Found {
+	todo := [][]int{nil}
+	states := map[uint64]bool{}
+	n := 0
+	for ; len(todo) > 0; todo = todo[1:] {
+		if n == e.x.Schedules {
+			return Found{Schedules: n, Different: len(e.seen), Wrong: []string{
+				fmt.Sprintf("there are more than %d schedules: make the scenario smaller, or say how many more there may be", n),
+			}}
+		}
+		prefix := todo[0]
+		out := e.try(t, prefix)
+		n++
+		e.seen[out.trace] = true
+		if len(out.wrong) > 0 {
+			values, out := e.shrink(t, out)
+			return e.found(n, values, out)
+		}
+		for i, s := range out.states {
+			if 3*i+3 <= len(prefix) {
+				continue
+			}
+			if 3*i >= len(prefix) && states[s] {
+				break
+			}
+			states[s] = true
+			for at := max(3*i, len(prefix)); at < 3*i+3 && at < len(out.tape.limits); at++ {
+				for v := 1; v < out.tape.limits[at]; v++ {
+					todo = append(todo, append(slices.Clone(out.tape.drawn[:at]), v))
+				}
+			}
+		}
+	}
+	return Found{Schedules: n, Different: len(e.seen)}
+}

@@ -1,0 +1,222 @@
+package bustest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// Flow is what happened under one correlation id. Its methods say what must have, one line each; what is not so fails the
+// test with the flow as a tree, in which the difference is marked, and the others are asked all the same.
+//
+// They take events as a test would write them: a field that is the zero value matches anything, every other must be equal,
+// and as a whole where it is a struct, a slice or a map. An empty slice that is not nil means an empty one, and a pointer to
+// zero means zero. The type and its version must be the same. What is delayed, and has not come, has not happened.
+type Flow struct {
+	t    testing.TB
+	flow *journal.Flow
+}
+
+// Flow waits for quiet, and returns the flow called id: what Correlate called it, or what Do and Publish returned. When
+// there is none the test ends, with the ids that there are. What happens later is not in it.
+func (c *core) Flow(id string) *Flow {
+	c.t.Helper()
+	c.Quiet()
+	flows, err := c.current().Flows(c.ctx)
+	if err != nil {
+		c.t.Fatalf("bustest: read the flows: %v", err)
+	}
+	known := make([]string, 0, len(flows))
+	for _, f := range flows {
+		if f.ID == id {
+			return FlowOf(c.t, f)
+		}
+		known = append(known, fmt.Sprintf("%q", f.ID))
+	}
+	c.t.Fatalf("there is no flow %q; there are %d: %s", id, len(known), strings.Join(known, ", "))
+	return FlowOf(c.t, &journal.Flow{ID: id})
+}
+
+// FlowOf is for flows that were read in another way, such as from the journal of a program that runs elsewhere. What is
+// not as wanted fails t.
+func FlowOf(t testing.TB, f *journal.Flow) *Flow { return &Flow{t, f} }
+
+// Events returns the events with their reactions, in the order of the log, for what the other methods cannot say.
+func (f *Flow) Events() []journal.FlowEvent { return f.flow.Events }
+
+// AtLeast wants each of these to be there. Two that match the same need two events.
+func (f *Flow) AtLeast(events ...bus.Event) *Flow {
+	f.t.Helper()
+	if d := f.compare(f.wanted(events)); len(d.missing) > 0 {
+		d.fail("AtLeast finds %s missing", plural(len(d.missing), "event"))
+	}
+	return f
+}
+
+// Exactly wants these and no others, in any order.
+func (f *Flow) Exactly(events ...bus.Event) *Flow {
+	f.t.Helper()
+	d := f.compare(f.wanted(events))
+	for i, free := range d.free {
+		if free {
+			d.tooMuch(i)
+		}
+	}
+	switch missing, more := plural(len(d.missing), "event"), plural(len(d.more), "event"); {
+	case len(d.missing) > 0 && len(d.more) > 0:
+		d.fail("Exactly finds %s missing, and %s too much", missing, more)
+	case len(d.missing) > 0:
+		d.fail("Exactly finds %s missing", missing)
+	case len(d.more) > 0:
+		d.fail("Exactly finds %s too much", more)
+	}
+	return f
+}
+
+// InOrder wants these to stand in the log in this order; others may lie between.
+func (f *Flow) InOrder(events ...bus.Event) *Flow {
+	f.t.Helper()
+	wanted := f.wanted(events)
+	d, at := f.difference(), 0
+	for i, w := range wanted {
+		next := slices.IndexFunc(f.flow.Events[at:], func(e journal.FlowEvent) bool { return w.matches(&e) })
+		if next >= 0 {
+			at += next + 1
+			d.mark(at-1, -1, '=', fmt.Sprintf("number %d", i+1))
+			continue
+		}
+		after := ""
+		if i > 0 {
+			after = "after " + wanted[i-1].text
+		}
+		d.miss(w, after)
+		for j := range f.flow.Events[:at] {
+			if w.matches(&f.flow.Events[j]) {
+				d.mark(j, -1, '!', "too early")
+			}
+		}
+		d.nearMisses(w)
+		d.fail("InOrder finds number %d of %d missing", i+1, len(wanted))
+		break
+	}
+	return f
+}
+
+// Causes wants a chain: each of these was emitted by a reaction to the one before.
+func (f *Flow) Causes(events ...bus.Event) *Flow {
+	f.t.Helper()
+	wanted := f.wanted(events)
+	chain := f.chain(wanted, nil)
+	if len(chain) == len(wanted) {
+		return f
+	}
+	d, next, under, before := f.difference(), wanted[len(chain)], "", ""
+	for i, at := range chain {
+		d.mark(at, -1, '=', fmt.Sprintf("number %d", i+1))
+	}
+	if len(chain) > 0 {
+		before = wanted[len(chain)-1].eventType
+		under = "caused by " + wanted[len(chain)-1].text
+	}
+	d.miss(next, under)
+	for i := range f.flow.Events {
+		if next.matches(&f.flow.Events[i]) {
+			d.mark(i, -1, '!', f.cause(i, before))
+		}
+	}
+	d.nearMisses(next)
+	d.fail("Causes finds number %d of %d missing", len(chain)+1, len(wanted))
+	return f
+}
+
+// chain is the longest beginning of wanted that is found as a chain of causes that goes on from so.
+func (f *Flow) chain(wanted []wantedEvent, so []int) []int {
+	best := so
+	if len(so) == len(wanted) {
+		return best
+	}
+	for i := range f.flow.Events {
+		e := &f.flow.Events[i]
+		if len(so) > 0 && e.CausationID != f.flow.Events[so[len(so)-1]].ID || slices.Contains(so, i) || !wanted[len(so)].matches(e) {
+			continue
+		}
+		if found := f.chain(wanted, append(slices.Clone(so), i)); len(found) > len(best) {
+			best = found
+		}
+		if len(best) == len(wanted) {
+			break
+		}
+	}
+	return best
+}
+
+// cause says what led to event i, when that is not the one of type before that it should have been.
+func (f *Flow) cause(i int, before string) string {
+	e := &f.flow.Events[i]
+	if e.CausationID == "" {
+		return "a beginning, without a cause"
+	}
+	for j := range f.flow.Events {
+		switch c := &f.flow.Events[j]; {
+		case c.ID == e.CausationID && c.Type == before:
+			return "caused by another " + c.Type
+		case c.ID == e.CausationID:
+			return "caused by " + c.Type
+		}
+	}
+	return "caused by an event of another flow"
+}
+
+// Never wants none of these to be there.
+func (f *Flow) Never(events ...bus.Event) *Flow {
+	f.t.Helper()
+	d := f.difference()
+	for _, w := range f.wanted(events) {
+		for i := range f.flow.Events {
+			if w.matches(&f.flow.Events[i]) && d.marks[spot{i, -1}].sign == 0 {
+				d.tooMuch(i)
+			}
+		}
+	}
+	if len(d.more) > 0 {
+		d.fail("Never finds %s", plural(len(d.more), "event"))
+	}
+	return f
+}
+
+// Outcome wants every reaction of subscription in this flow to have come to o, and there to be one.
+func (f *Flow) Outcome(subscription string, o journal.Outcome) *Flow {
+	f.t.Helper()
+	d, all, others := f.difference(), 0, 0
+	for i := range f.flow.Events {
+		for j, r := range f.flow.Events[i].Reactions {
+			if r.Subscription != subscription {
+				continue
+			}
+			all++
+			if r.Outcome != o {
+				others++
+				d.mark(i, j, '!', "not "+string(o))
+			}
+		}
+	}
+	switch {
+	case all == 0:
+		d.missing = append(d.missing, fmt.Sprintf("%s  %s", subscription, o))
+		d.fail("Outcome finds no reaction of %s", subscription)
+	case others > 0:
+		d.fail("Outcome finds %d of %s of %s not %s", others, plural(all, "reaction"), subscription, o)
+	}
+	return f
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,198 @@
+package bustest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// wantedEvent is an event as a test describes it.
+type wantedEvent struct {
+	eventType string
+	version   int
+	fields    map[string]string // that are not the zero value, as canonical JSON; payload for one that is no object
+	text      string            // for people
+}
+
+// payload stands for the whole of a payload that is no object.
+const payload = "the payload"
+
+// wanted describes events; one that has no JSON ends the test.
+func (f *Flow) wanted(events []bus.Event) []wantedEvent {
+	f.t.Helper()
+	var out []wantedEvent
+	for i, e := range events {
+		w, err := describe(e)
+		if err != nil {
+			f.t.Fatalf("bustest: wanted event %d: %v", i+1, err)
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+// describe tells what is set in e by its difference from the zero value of its type, so that structs, times and what
+// encodes itself have a zero value, too.
+func describe(e bus.Event) (wantedEvent, error) {
+	t := reflect.TypeOf(e)
+	if t == nil || t.Kind() == reflect.Pointer && reflect.ValueOf(e).IsNil() {
+		return wantedEvent{}, fmt.Errorf("it is nil")
+	}
+	zero := reflect.Zero(t)
+	if t.Kind() == reflect.Pointer {
+		zero = reflect.New(t.Elem())
+	}
+	data, err := json.Marshal(e)
+	if err != nil {
+		return wantedEvent{}, fmt.Errorf("encode %s: %w", e.EventType(), err)
+	}
+	w := wantedEvent{eventType: e.EventType(), version: 1, fields: fieldsOf(data)}
+	if v, ok := e.(interface{ EventVersion() int }); ok {
+		w.version = v.EventVersion()
+	}
+	if data, err := json.Marshal(zero.Interface()); err == nil { // what cannot be encoded has no fields that match anything
+		unset := fieldsOf(data)
+		maps.DeleteFunc(w.fields, func(name, value string) bool { return unset[name] == value })
+	}
+	w.text = w.String()
+	return w, nil
+}
+
+// fieldsOf takes an object apart.
+func fieldsOf(data json.RawMessage) map[string]string {
+	var object map[string]json.RawMessage
+	if json.Unmarshal(data, &object) != nil || object == nil {
+		return map[string]string{payload: canonical(data)}
+	}
+	out := map[string]string{}
+	for name, value := range object {
+		out[name] = canonical(value)
+	}
+	return out
+}
+
+// canonical is the same text for the same JSON value. Numbers keep all their digits.
+func canonical(data json.RawMessage) string {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var value any
+	if d.Decode(&value) != nil {
+		return string(data)
+	}
+	out, err := json.Marshal(value)
+	if err != nil {
+		return string(data)
+	}
+	return string(out)
+}
+
+// String is the type with the fields that are wanted.
+func (w wantedEvent) String() string {
+	text := w.eventType
+	if w.version != 1 {
+		text += fmt.Sprintf(" v%d", w.version)
+	}
+	if whole, ok := w.fields[payload]; ok {
+		return text + " " + short(whole)
+	}
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(w.fields)) {
+		parts = append(parts, fmt.Sprintf("%q:%s", name, w.fields[name]))
+	}
+	if len(parts) == 0 {
+		return text
+	}
+	return text + " " + short("{"+strings.Join(parts, ",")+"}")
+}
+
+// maxShown is how much of a payload a failure shows.
+const maxShown = 300
+
+func short(text string) string {
+	if r := []rune(text); len(r) > maxShown {
+		return string(r[:maxShown]) + "…"
+	}
+	return text
+}
+
+func (w wantedEvent) matches(e *journal.FlowEvent) bool {
+	return e.Type == w.eventType && len(w.differs(e)) == 0
+}
+
+// differs says what is not as wanted in an event of the type.
+func (w wantedEvent) differs(e *journal.FlowEvent) []string {
+	var out []string
+	if e.Version != w.version {
+		out = append(out, fmt.Sprintf("version is %d, not %d", e.Version, w.version))
+	}
+	has := fieldsOf(e.Data)
+	for _, name := range slices.Sorted(maps.Keys(w.fields)) {
+		switch is, ok := has[name]; {
+		case !ok:
+			out = append(out, fmt.Sprintf("%s is not there", name))
+		case is != w.fields[name]:
+			out = append(out, fmt.Sprintf("%s is %s, not %s", name, short(is), short(w.fields[name])))
+		}
+	}
+	return out
+}
+
+// compare finds an event for as many of wanted as can have one of their own: one that would take several leaves them to
+// those that take fewer.
+func (f *Flow) compare(wanted []wantedEvent) *difference {
+	d := f.difference()
+	has := make([]int, len(f.flow.Events)) // for whom each event is
+	for i := range has {
+		has[i] = -1
+	}
+	for i := range wanted {
+		f.assign(wanted, i, has, map[int]bool{})
+	}
+	for i, by := range has {
+		d.free[i] = by < 0
+	}
+	for i, w := range wanted {
+		if slices.Contains(has, i) {
+			continue
+		}
+		note := ""
+		if n := f.count(w); n > 0 {
+			note = fmt.Sprintf("once more: all that match, %d, are for others of those wanted", n)
+		}
+		d.miss(w, note)
+		d.nearMisses(w)
+	}
+	return d
+}
+
+// assign finds an event for wanted[i], if need be by finding another one for whom it was.
+func (f *Flow) assign(wanted []wantedEvent, i int, has []int, tried map[int]bool) bool {
+	for at := range has {
+		if tried[at] || !wanted[i].matches(&f.flow.Events[at]) {
+			continue
+		}
+		tried[at] = true
+		if has[at] < 0 || f.assign(wanted, has[at], has, tried) {
+			has[at] = i
+			return true
+		}
+	}
+	return false
+}
+
+func (f *Flow) count(w wantedEvent) int {
+	n := 0
+	for i := range f.flow.Events {
+		if w.matches(&f.flow.Events[i]) {
+			n++
+		}
+	}
+	return n
+}

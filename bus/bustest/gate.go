@@ -1,0 +1,234 @@
+package bustest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// Subscribe implements journal.Journal. Deliveries to handlers that call the outside pass the gate, too.
+func (l *life) Subscribe(ctx context.Context, subs []journal.Subscription) (map[string]message.Subscriber, error) {
+	l.core.seen.declare(subs)
+	out, err := l.Store.Subscribe(ctx, subs)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range subs {
+		if s.Outside {
+			out[s.Name] = &gated{Subscriber: out[s.Name], life: l}
+		}
+	}
+	return out, nil
+}
+
+type lifeKey struct{}
+
+// gated holds up messages until it is their turn.
+type gated struct {
+	message.Subscriber
+	life *life
+}
+
+// Subscribe implements message.Subscriber.
+func (g *gated) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	in, err := g.Subscriber.Subscribe(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	out := make(chan *message.Message)
+	go func() {
+		defer close(out)
+		var waiting sync.WaitGroup
+		defer waiting.Wait()
+		for msg := range in {
+			waiting.Go(func() { g.hand(msg, out) })
+		}
+	}()
+	return out, nil
+}
+
+// hand passes msg on when it is its turn, perhaps twice.
+func (g *gated) hand(msg *message.Message, out chan<- *message.Message) {
+	d := journal.FromContext(msg.Context())
+	g.life.core.about(d.Event)
+	st := newStep(stepDeliver, d.Subscription)
+	st.about = d.Event
+	decided, err := g.life.pass(st)
+	close(st.done)
+	if err != nil {
+		return
+	}
+	ctx := context.WithValue(msg.Context(), lifeKey{}, g.life)
+	msg.SetContext(ctx)
+	out <- msg // from here on it is the Router's
+	if decided == faultTwice {
+		again := message.NewMessage(d.Event.ID, d.Event.Data)
+		again.SetContext(ctx)
+		out <- again
+	}
+}
+
+// React implements journal.Journal.
+func (l *life) React(ctx context.Context, d *journal.Delivery, w journal.Work, run func(journal.TxFunc) journal.Verdict) error {
+	l.core.about(d.Event)
+	st := newStep(stepReact, d.Subscription)
+	defer close(st.done)
+	st.about, st.attempt = d.Event, d.Attempt
+	decided, err := l.pass(st)
+	if err != nil {
+		return err
+	}
+	var v journal.Verdict
+	once := func() error {
+		return l.Store.React(ctx, d, w, func(tx journal.TxFunc) journal.Verdict {
+			v = l.twice(tx, w, d, run)
+			if decided == faultCrashBefore {
+				l.die()
+				v.Abort = journal.ErrClosed
+			}
+			return v
+		})
+	}
+	err = once()
+	if err == nil {
+		l.core.seen.react(d, &v)
+		if v.Outcome == journal.Dead {
+			l.core.died.Store(true)
+		}
+	}
+	if err == nil && decided == faultTwice {
+		err = once()
+	}
+	if decided == faultCrashAfter {
+		l.die()
+	}
+	if l.isDead() {
+		return journal.ErrClosed
+	}
+	return err
+}
+
+// Do implements journal.Journal.
+func (l *life) Do(ctx context.Context, w journal.Work, run func(journal.TxFunc) ([]*journal.Event, error)) error {
+	st := newStep(stepDo, w.Name)
+	defer close(st.done)
+	if d := bus.Delivery(ctx); d.EventID != "" {
+		st.about = l.core.eventOf(d.EventID)
+	} else if act, ok := ctx.Value(actKey{}).(string); ok {
+		st.what = act
+	}
+	decided, err := l.pass(st)
+	if err != nil {
+		return err
+	}
+	err = l.Store.Do(ctx, w, func(tx journal.TxFunc) ([]*journal.Event, error) {
+		out, err := run(tx)
+		if err == nil && decided == faultCrashBefore {
+			l.die()
+			err = journal.ErrClosed
+		}
+		return out, err
+	})
+	if decided == faultCrashAfter {
+		l.die()
+	}
+	if l.isDead() {
+		return journal.ErrClosed
+	}
+	return err
+}
+
+// pass waits for its turn, and returns what is to go wrong. It is an ErrClosed when the process has died meanwhile.
+func (l *life) pass(st *step) (fault, error) {
+	if l.isDead() {
+		return faultNone, journal.ErrClosed
+	}
+	if l.core.sched == nil || l.free.Load() {
+		return faultNone, nil
+	}
+	f := l.core.sched.await(st, l.dead)
+	if f == faultDead {
+		return faultNone, journal.ErrClosed
+	}
+	l.core.seen.fault(st, f)
+	return f, nil
+}
+
+// runAgain is what the lines have in common that twice finds.
+const runAgain = "run again on the same state"
+
+// twice runs run, undoes what it did, and runs it again on the same state a moment later. What it emits must not differ: that
+// would come from outside of that state, from the clock, chance, the order of a map or the memory of the process.
+func (l *life) twice(tx journal.TxFunc, w journal.Work, d *journal.Delivery, run func(journal.TxFunc) journal.Verdict) journal.Verdict {
+	if w.Module == "" || l.core.without&Again != 0 { // decided before: no handler runs
+		return run(tx)
+	}
+	if _, err := tx().Exec("SAVEPOINT bustest"); err != nil {
+		return run(tx)
+	}
+	first := run(tx)
+	if first.Outcome != journal.Done {
+		return first // it is undone
+	}
+	if _, err := tx().Exec("ROLLBACK TO bustest"); err != nil {
+		return first
+	}
+	time.Sleep(l.core.gap)
+	second := run(tx)
+	if _, err := tx().Exec("RELEASE bustest"); err != nil {
+		l.core.fault("%s ended its own transaction: %v", d.Subscription, err)
+	}
+	if what := differs(&first, &second); what != "" {
+		l.core.fault("%s, %s, %s", d.Subscription, runAgain, what)
+	}
+	return second
+}
+
+// differs says what is not the same in two verdicts, or "".
+func differs(a, b *journal.Verdict) string {
+	switch {
+	case a.Outcome != b.Outcome:
+		return fmt.Sprintf("was %s, and then %s: %s", a.Outcome, b.Outcome, b.Err)
+	case len(a.Emit) != len(b.Emit):
+		return fmt.Sprintf("emitted %d events, and then %d", len(a.Emit), len(b.Emit))
+	}
+	for i, e := range a.Emit {
+		o := b.Emit[i]
+		switch {
+		case e.Type != o.Type || e.Key != o.Key || e.Version != o.Version:
+			return fmt.Sprintf("emitted %s %s, and then %s %s", e.Type, e.Key, o.Type, o.Key)
+		case !bytes.Equal(e.Data, o.Data):
+			return fmt.Sprintf("emitted %s %s, and then %s", e.Type, e.Data, o.Data)
+		case delay(e) != delay(o):
+			return fmt.Sprintf("delayed %s by %v, and then by %v", e.Type, delay(e), delay(o))
+		}
+	}
+	return ""
+}
+
+func delay(e *journal.Event) time.Duration {
+	if e.Due.IsZero() {
+		return 0
+	}
+	return e.Due.Sub(e.Time)
+}
+
+// about remembers what a delivery is about.
+func (c *core) about(e *journal.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.delivered[e.ID] = e
+}
+
+func (c *core) eventOf(id string) *journal.Event {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.delivered[id]
+}

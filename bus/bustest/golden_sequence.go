@@ -1,0 +1,162 @@
+package bustest
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// outsideWorld is who emits what came from outside of the bus, and gets what no module reacts to.
+const outsideWorld = "outside"
+
+// sequence is a diagram in progress.
+type sequence struct {
+	flow    *journal.Flow
+	actors  []string // in the order in which they come in
+	lines   []string
+	drawn   []bool                           // events
+	emitted map[cause][]int                  // events
+	delayed map[cause][]journal.DelayedEvent // that have not come
+}
+
+// cause is what led to an event: a subscription's reaction to the event of that id.
+type cause struct{ id, subscription string }
+
+// drawSequence draws f in Mermaid's language.
+func drawSequence(f *journal.Flow) string {
+	s := &sequence{
+		flow: f, drawn: make([]bool, len(f.Events)), emitted: map[cause][]int{}, delayed: map[cause][]journal.DelayedEvent{},
+	}
+	known := map[cause]bool{}
+	for _, e := range f.Events {
+		for _, r := range e.Reactions {
+			known[cause{e.ID, r.Subscription}] = true
+		}
+	}
+	of := func(c cause) cause { // what has no reaction for its cause is a beginning
+		if known[c] {
+			return c
+		}
+		return cause{}
+	}
+	for i, e := range f.Events {
+		c := of(cause{e.CausationID, e.Subscription})
+		s.emitted[c] = append(s.emitted[c], i)
+	}
+	for _, d := range f.Delayed {
+		c := of(cause{d.CausationID, d.Subscription})
+		s.delayed[c] = append(s.delayed[c], d)
+	}
+	s.below(cause{})
+	for i := range f.Events { // circles have no beginning
+		s.event(i)
+	}
+	return s.String()
+}
+
+// below draws what c emitted.
+func (s *sequence) below(c cause) {
+	for _, i := range s.emitted[c] {
+		s.event(i)
+	}
+	for _, d := range s.delayed[c] {
+		who := moduleOf(d.Subscription)
+		if who == "" && len(s.flow.Events) > 0 {
+			who = s.flow.Events[0].Source // whoever began is the best that is known
+		}
+		s.lines = append(s.lines, fmt.Sprintf("Note over %s: %s is to come", s.actor(who), plainText(d.Type)))
+	}
+}
+
+// event draws event i to all who react, and then what came of it.
+func (s *sequence) event(i int) {
+	if s.drawn[i] {
+		return
+	}
+	s.drawn[i] = true
+	e := &s.flow.Events[i]
+	from, name := s.actor(e.Source), plainText(e.Type)
+	if e.Version != 1 {
+		name += fmt.Sprintf(" v%d", e.Version)
+	}
+	reactions := slices.Clone(e.Reactions)
+	slices.SortFunc(reactions, func(a, b journal.Reaction) int { return cmp.Compare(a.Subscription, b.Subscription) })
+	for _, r := range reactions {
+		module := moduleOf(r.Subscription)
+		arrow, label := "->>", strings.TrimPrefix(r.Subscription, module+"/")
+		switch r.Outcome {
+		case journal.Done:
+		case journal.Dead, journal.Dropped:
+			arrow, label = "-x", fmt.Sprintf("%s: %s", label, r.Outcome)
+		default:
+			arrow, label = "-->>", fmt.Sprintf("%s: %s", label, r.Outcome)
+		}
+		s.lines = append(s.lines, fmt.Sprintf("%s%s%s: %s (%s)", from, arrow, s.actor(module), name, plainText(label)))
+	}
+	if len(reactions) == 0 {
+		s.lines = append(s.lines, fmt.Sprintf("%s->>%s: %s", from, s.actor(""), name))
+	}
+	for _, r := range reactions {
+		s.below(cause{e.ID, r.Subscription})
+	}
+}
+
+func moduleOf(subscription string) string {
+	module, _, _ := strings.Cut(subscription, "/")
+	return module
+}
+
+// actor is what the diagram calls a module, that comes in now if it has not yet; "" is the outside.
+func (s *sequence) actor(module string) string {
+	module = cmp.Or(module, outsideWorld)
+	if !slices.Contains(s.actors, module) {
+		s.actors = append(s.actors, module)
+	}
+	return alias(module)
+}
+
+// mermaidWords are those that Mermaid's parser refuses as a name: it was asked.
+var mermaidWords = []string{
+	"accdescr", "acctitle", "activate", "actor", "alt", "and", "autonumber", "box", "break", "create", "critical", "deactivate", "destroy",
+	"details", "else", "end", "link", "links", "loop", "note", "opt", "option", "over", "par", "par_over", "participant", "properties",
+	"rect", "title",
+}
+
+// alias is module in the letters that Mermaid takes for a name, which its arrows begin with a dash.
+func alias(module string) string {
+	name := strings.Map(func(r rune) rune {
+		if r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, module)
+	if slices.Contains(mermaidWords, strings.ToLower(name)) {
+		name += "_"
+	}
+	return name
+}
+
+// plainText keeps what ends a line, or begins an entity, out of a text.
+func plainText(text string) string {
+	return strings.NewReplacer("#", "#35;", ";", "#59;", "\n", " ", "\r", " ").Replace(text)
+}
+
+// String is the whole diagram.
+func (s *sequence) String() string {
+	var b strings.Builder
+	b.WriteString("sequenceDiagram\n")
+	for _, module := range s.actors {
+		if name := alias(module); name != module {
+			fmt.Fprintf(&b, "    participant %s as %s\n", name, plainText(module))
+		} else {
+			fmt.Fprintf(&b, "    participant %s\n", module)
+		}
+	}
+	for _, line := range s.lines {
+		fmt.Fprintf(&b, "    %s\n", line)
+	}
+	return b.String()
+}

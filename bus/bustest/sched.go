@@ -1,0 +1,301 @@
+package bustest
+
+import (
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing/synctest"
+	"time"
+)
+
+// scheduler decides, once nobody can go on without it, what happens next. It is the bubble's main goroutine.
+type scheduler struct {
+	core    *core
+	tape    *tape
+	without Part
+	budget  int // faults that are left
+
+	mu       sync.Mutex
+	pending  []*step
+	wishes   []*wish
+	finished bool          // the scenario has returned
+	arrived  chan struct{} // capacity 1
+	round    int
+
+	story   []string            // decisions that were not the obvious ones
+	history map[string][]string // by place, what happened there
+	order   []string            // everything, in order
+	keep    bool                // states are wanted
+	states  []uint64            // at each decision, what can be told of the state
+}
+
+// wish is what the scenario waits for: quiet, or that fn is done while nothing else happens.
+type wish struct {
+	fn   func() error
+	done chan struct{}
+}
+
+// pauses are the times that may pass while there is work.
+var pauses = []time.Duration{0, time.Second, time.Minute, time.Hour}
+
+// maxSteps ends a run that does not end by itself.
+const maxSteps = 2000
+
+// restless says that a run does not end by itself, which is what Ends looks for.
+type restless struct{ error }
+
+func restlessf(format string, args ...any) error { return restless{fmt.Errorf(format, args...)} }
+
+// await waits for st's turn, and returns what is to go wrong with it.
+func (s *scheduler) await(st *step, dead <-chan struct{}) fault {
+	s.mu.Lock()
+	s.pending = append(s.pending, st)
+	s.mu.Unlock()
+	s.tell()
+	select {
+	case f := <-st.turn:
+		return f
+	case <-dead:
+		return faultDead
+	}
+}
+
+func (s *scheduler) tell() {
+	select {
+	case s.arrived <- struct{}{}:
+	default:
+	}
+}
+
+// ask waits until all is quiet, or until fn is done.
+func (s *scheduler) ask(fn func() error) {
+	select {
+	case <-s.core.over:
+		runtime.Goexit()
+	default:
+	}
+	w := &wish{fn: fn, done: make(chan struct{})}
+	s.mu.Lock()
+	s.wishes = append(s.wishes, w)
+	s.mu.Unlock()
+	s.tell()
+	<-w.done
+}
+
+// finish notes that the scenario has returned.
+func (s *scheduler) finish() {
+	s.mu.Lock()
+	s.finished = true
+	s.mu.Unlock()
+	s.tell()
+}
+
+// run decides until everything is quiet and the scenario has returned.
+func (s *scheduler) run() error {
+	for {
+		synctest.Wait()
+		if l := s.core.current(); l.isDead() {
+			s.forget()
+			if err := s.core.revive(); err != nil {
+				return err
+			}
+			continue
+		}
+		if did, err := s.grant(); did || err != nil {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		ready := s.ready()
+		if len(ready) == 0 {
+			end, err := s.idle()
+			if end || err != nil {
+				return err
+			}
+			continue
+		}
+		if len(s.order) > maxSteps {
+			return restlessf("it does not end: after %d steps there are more, next %s", maxSteps, ready[0])
+		}
+		s.decide(ready)
+	}
+}
+
+// giveUp ends a scenario that does not end by itself.
+func (s *scheduler) giveUp() {
+	close(s.core.over)
+	s.core.current().die()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range s.wishes {
+		close(w.done)
+	}
+	s.wishes, s.finished = nil, true
+}
+
+// forget drops what waits in a process that is dead: it has been told.
+func (s *scheduler) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pending = nil
+}
+
+// grant does what the scenario asked for, if it can be done at once.
+func (s *scheduler) grant() (did bool, err error) {
+	s.mu.Lock()
+	i := slices.IndexFunc(s.wishes, func(w *wish) bool { return w.fn != nil })
+	if i < 0 {
+		s.mu.Unlock()
+		return false, nil
+	}
+	w := s.wishes[i]
+	s.wishes = slices.Delete(s.wishes, i, i+1)
+	s.core.current().free.Store(true)
+	for _, st := range s.pending { // a process that stops in order finishes what it has begun
+		st.turn <- faultNone
+	}
+	s.pending = nil
+	s.mu.Unlock()
+	err = w.fn()
+	close(w.done)
+	return true, err
+}
+
+// idle lets time pass until there is something to decide. It reports that there is nothing left.
+func (s *scheduler) idle() (end bool, err error) {
+	l := s.core.current()
+	s.mu.Lock()
+	if l.Backlog().Quiet() {
+		if len(s.wishes) > 0 {
+			for _, w := range s.wishes {
+				close(w.done)
+			}
+			s.wishes = nil
+			s.mu.Unlock()
+			return false, nil
+		}
+		if s.finished {
+			s.mu.Unlock()
+			return true, nil
+		}
+	}
+	s.mu.Unlock()
+	select {
+	case <-s.arrived:
+		return false, nil
+	case <-time.After(patience):
+		return true, restlessf("it does not become quiet: %s", s.core.busy(l))
+	}
+}
+
+// ready returns what waits for its turn, what waited longest first, in an order that does not depend on the goroutines.
+func (s *scheduler) ready() []*step {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.round++
+	for _, st := range s.pending {
+		if st.round == 0 {
+			st.round = s.round
+		}
+	}
+	slices.SortStableFunc(s.pending, func(a, b *step) int {
+		return cmp.Or(cmp.Compare(a.round, b.round), cmp.Compare(a.kind, b.kind), strings.Compare(a.String(), b.String()), cmp.Compare(seqOf(a), seqOf(b)))
+	})
+	return slices.Clone(s.pending)
+}
+
+func seqOf(s *step) int64 {
+	if s.about == nil {
+		return 0
+	}
+	return s.about.Seq
+}
+
+// decide lets time pass, or one step go on. Every decision is three draws, so that one that is changed leaves the others
+// where they were.
+func (s *scheduler) decide(ready []*step) {
+	if s.keep {
+		s.states = append(s.states, s.state(ready))
+	}
+	rest := 1
+	if s.budget > 0 && s.without&Pauses == 0 {
+		rest = len(pauses)
+	}
+	pause := pauses[s.tape.draw(drawPause, rest)]
+	options := len(ready)
+	if s.without&Orders != 0 {
+		options = 1
+	}
+	at := s.tape.draw(drawStep, options)
+	st := ready[at]
+	faults := []fault{faultNone}
+	if s.budget > 0 {
+		faults = st.kind.possible(s.without)
+	}
+	f := faults[s.tape.draw(drawFault, len(faults))]
+	if pause > 0 {
+		s.budget--
+		s.tellStory("%v pass while %s waits", pause, ready[0])
+		s.note("clock", pause.String())
+		time.Sleep(pause)
+		return
+	}
+	if f != faultNone {
+		s.budget--
+	}
+	switch {
+	case at > 0:
+		s.tellStory("%s, before %s", f.with(st), ready[0])
+	case f != faultNone:
+		s.tellStory("%s", f.with(st))
+	}
+	s.note(st.place(), f.with(st))
+	s.mu.Lock()
+	s.pending = slices.DeleteFunc(s.pending, func(p *step) bool { return p == st })
+	s.mu.Unlock()
+	st.turn <- f
+	<-st.done
+}
+
+func (s *scheduler) tellStory(format string, args ...any) {
+	s.story = append(s.story, fmt.Sprintf(format, args...))
+}
+
+// note keeps what happened at a place.
+func (s *scheduler) note(place, what string) {
+	s.history[place] = append(s.history[place], what)
+	s.order = append(s.order, what)
+}
+
+// state tells states apart. Modules share no tables, so what each has done, in its order, is all that its state depends
+// on; two runs that differ only in how the modules' steps lie between each other are in the same state.
+func (s *scheduler) state(ready []*step) uint64 {
+	h := fnv.New64a()
+	places := make([]string, 0, len(s.history))
+	for p := range s.history {
+		places = append(places, p)
+	}
+	slices.Sort(places)
+	for _, p := range places {
+		fmt.Fprintf(h, "%s:%q;", p, s.history[p])
+	}
+	names := make([]string, len(ready))
+	for i, st := range ready {
+		names[i] = st.String()
+	}
+	slices.Sort(names)
+	fmt.Fprintf(h, "%q %d %v", names, s.budget, s.finished)
+	return h.Sum64()
+}
+
+// trace tells whole runs apart.
+func (s *scheduler) trace() uint64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%q", s.order)
+	return h.Sum64()
+}

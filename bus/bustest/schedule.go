@@ -1,0 +1,121 @@
+package bustest
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// runOnce runs scenario once, as tp decides.
+func runOnce[S any](t *testing.T, sys System[S], x Exploration, scenario func(app *App[S]), dir string, tp *tape) *outcome {
+	out := &outcome{tape: tp}
+	bubble(t, func(t *testing.T) {
+		r := &recorder{TB: t}
+		a := newApp(r, sys, dir)
+		if a.without = x.Without; tp.chance != nil && tp.chance.IntN(4) != 0 {
+			a.without |= Again // it takes as long as all the rest
+		}
+		if tp.probe {
+			a.gap = time.Second // long enough for who looks at the clock's seconds
+		}
+		a.Expect(x.Expect...)
+		s := &scheduler{core: a.core, tape: tp, without: x.Without, budget: tp.faults(x.Faults), keep: x.Exhaustive, arrived: make(chan struct{}, 1), history: map[string][]string{}}
+		a.sched = s
+		err := a.boot()
+		if err == nil {
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				defer s.finish()
+				scenario(a)
+			}()
+			if err = s.run(); err != nil {
+				if x.Without&Ends == 0 || !errors.As(err, new(restless)) {
+					r.Errorf("%v", err)
+				}
+				s.giveUp()
+			}
+		}
+		out.judge(a.core, r, s, err, x)
+		a.shutdown()
+		out.wrong = append(out.wrong, r.lines()...)
+		out.story, out.trace, out.states = s.story, s.trace(), s.states
+		if tp.probe { // what else it finds comes from the seconds that pass, and others find it without
+			out.wrong = slices.DeleteFunc(out.wrong, func(w string) bool { return !strings.Contains(w, runAgain) })
+			out.story = []string{"a second passes before each reaction is run again"}
+		}
+	})
+	return out
+}
+
+// judge looks at what a run has left.
+func (o *outcome) judge(c *core, r *recorder, s *scheduler, err error, x Exploration) {
+	if err == nil {
+		wrong, err := c.audit()
+		if err != nil {
+			r.Errorf("%v", err)
+		}
+		o.wrong = append(o.wrong, wrong...)
+	} else {
+		c.mu.Lock()
+		o.wrong = append(o.wrong, c.wrong...)
+		c.mu.Unlock()
+	}
+	if x.Same != nil && err == nil && len(o.wrong) == 0 && !r.failed() {
+		if err := c.current().View(c.ctx, func(tx *sql.Tx) (err error) {
+			o.state, err = x.Same(c.ctx, tx)
+			return err
+		}); err != nil {
+			r.Errorf("%v", err)
+		}
+	}
+	if len(o.wrong) > 0 || r.failed() {
+		o.trees = c.trees()
+	}
+}
+
+// recorder takes a scenario's failures without failing the test: they are part of the search.
+type recorder struct {
+	testing.TB
+	mu   sync.Mutex
+	said []string
+}
+
+func (r *recorder) lines() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.said)
+}
+
+func (r *recorder) failed() bool { return len(r.lines()) > 0 }
+
+// Helper does nothing.
+func (r *recorder) Helper() {}
+
+// Errorf notes a failure.
+func (r *recorder) Errorf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.said = append(r.said, fmt.Sprintf(format, args...))
+}
+
+// Error notes a failure.
+func (r *recorder) Error(args ...any) { r.Errorf("%s", fmt.Sprint(args...)) }
+
+// Fatalf notes a failure, and ends the scenario.
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+// Fatal notes a failure, and ends the scenario.
+func (r *recorder) Fatal(args ...any) { r.Fatalf("%s", fmt.Sprint(args...)) }
+
+// Logf does nothing.
+func (r *recorder) Logf(string, ...any) {}

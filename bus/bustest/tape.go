@@ -1,0 +1,120 @@
+package bustest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+)
+
+// drawKind is what is being decided.
+type drawKind int
+
+const (
+	drawPause drawKind = iota
+	drawStep
+	drawFault
+)
+
+// Odds of a random run, in percent: that something goes wrong with a step, and that time passes.
+const (
+	faultOdds = 8
+	pauseOdds = 2
+)
+
+// tape is where decisions come from, and where they are kept. 0 is always the obvious one: the oldest step, without a
+// fault. A tape that has run out gives zeros, unless it has chance to draw from.
+type tape struct {
+	values []int
+	chance *rand.Rand // nil for a tape that is only played
+	probe  bool       // the obvious schedule, with a second between each reaction and the same again
+
+	drawn  []int // every decision so far
+	limits []int // and among how many
+}
+
+// draw decides among n.
+func (t *tape) draw(kind drawKind, n int) int {
+	v := 0
+	switch at := len(t.drawn); {
+	case at < len(t.values):
+		v = min(t.values[at], n-1)
+	case t.chance != nil:
+		v = t.random(kind, n)
+	}
+	t.drawn, t.limits = append(t.drawn, v), append(t.limits, n)
+	return v
+}
+
+// faults is how many there may be in one run, at most most: mostly few, since most bugs need one, or none but an unlucky order.
+func (t *tape) faults(most int) int {
+	if t.chance == nil || most == 0 {
+		return most
+	}
+	return min(t.chance.IntN(most+1), 1+t.chance.IntN(most))
+}
+
+// obvious reports whether nothing is decided but the obvious.
+func (t *tape) obvious() bool { return t.chance == nil && !t.probe && len(trimmed(t.values)) == 0 }
+
+// random draws the same number of random numbers whatever the outcome.
+func (t *tape) random(kind drawKind, n int) int {
+	percent, among := t.chance.IntN(100), t.chance.Uint64()
+	odds := map[drawKind]int{drawPause: pauseOdds, drawStep: 101, drawFault: faultOdds}[kind]
+	if n <= 1 || percent >= odds {
+		return 0
+	}
+	if kind == drawStep {
+		return int(among % uint64(n))
+	}
+	return 1 + int(among%uint64(n-1))
+}
+
+// trimmed is values without the zeros at its end, which it has anyway.
+func trimmed(values []int) []int {
+	for len(values) > 0 && values[len(values)-1] == 0 {
+		values = values[:len(values)-1]
+	}
+	return values
+}
+
+// probing is the replay of a probe.
+const probing = "probe"
+
+// encode writes values so that they fit into a line of Go: "7z2.1" is seven zeros, 2, 1.
+func encode(values []int) string {
+	var parts []string
+	zeros := 0
+	for _, v := range trimmed(values) {
+		if v == 0 {
+			zeros++
+			continue
+		}
+		if zeros > 0 {
+			parts = append(parts, strconv.Itoa(zeros)+"z")
+			zeros = 0
+		}
+		parts = append(parts, strconv.Itoa(v))
+	}
+	if len(parts) == 0 {
+		return "0"
+	}
+	return strings.Join(parts, ".")
+}
+
+func decode(s string) ([]int, error) {
+	var values []int
+	for _, part := range strings.Split(s, ".") {
+		digits, zeros := strings.CutSuffix(part, "z")
+		n, err := strconv.Atoi(digits)
+		switch {
+		case err != nil || n < 0 || zeros && n > 3*maxSteps:
+			return nil, fmt.Errorf("bustest: Replay %q: %q is neither a number nor a number of zeros: copy the whole line that a failure prints", s, part)
+		case zeros:
+			values = append(values, make([]int, n)...)
+		default:
+			values = append(values, n)
+		}
+	}
+	return values, nil
+}
