@@ -35,7 +35,7 @@ func newRootCmd(o *options) *cobra.Command {
 	root.AddCommand(
 		newDemoCmd(o), newImportCmd(o), newRunCmd(o),
 		newTraceCmd(o), newEventsCmd(o), newVerifyCmd(o), newDLQCmd(o),
-		newBenchCmd(o),
+		newBenchCmd(o), newCoverCmd(o),
 	)
 	return root
 }
