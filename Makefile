@@ -10,6 +10,8 @@ ARGS ?=
 KILLS ?= 200
 # How long `make fuzz` runs each target.
 FUZZTIME ?= 10s
+# Under how many schedules `make explore` runs each of the six scenarios.
+SCHEDULES ?= 1667
 # Where `make check` reads the known vulnerabilities.
 VULNDB ?= https://vuln.go.dev
 
@@ -37,7 +39,13 @@ race: bin/skips ## Run every test under the race detector
 
 .PHONY: check
 check: export TROUPE_CRASH_KILLS = 25
-check: lint vuln race ## What CI runs: lint, vulnerabilities, race, 25 crash kills
+check: lint vuln race cover ## What CI runs: lint, vulnerabilities, race, 25 crash kills, coverage of the choreography
+
+.PHONY: cover
+cover: bin/troupe ## Show which edges of the shop's choreography its tests never take; all must be taken
+	@rm -f bin/cover.json
+	go test -count=1 ./handlers -troupe.cover '$(CURDIR)/bin/cover.json'
+	bin/troupe cover --min 100 bin/cover.json
 
 .PHONY: lint
 lint: tools ## Check format, go vet, staticcheck and that go.mod is tidy
@@ -64,6 +72,14 @@ bench: bin/troupe ## Measure throughput and latency; ARGS="..." passes flags
 .PHONY: crash
 crash: tools ## Kill a running shop KILLS times and audit its books
 	TROUPE_CRASH_KILLS=$(KILLS) go test -count=1 -run TestCrash -timeout 30m -v ./cmd/troupe
+
+.PHONY: explore
+explore: tools ## Run the shop's scenarios under SCHEDULES schedules each: 10,000 in all
+	TROUPE_SCHEDULES=$(SCHEDULES) go test -count=1 -timeout 60m -v -run 'WhateverHappens|TheLastPiece|AtAnyMoment' ./handlers
+
+.PHONY: proof
+proof: tools ## Find the planted bugs from 20 seeds each, and print what that took
+	PLANTED_SEEDS=20 go test -count=1 -timeout 30m -v -run TestBugsAreFound ./internal/planted
 
 .PHONY: fuzz
 fuzz: tools ## Run each fuzz target for FUZZTIME

@@ -1,0 +1,160 @@
+// Package shoptest is the shop as bustest has it: the five modules, with a gateway and a carrier that remember what they
+// did, and the books that must balance at the end of every run.
+package shoptest
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/bustest"
+	"github.com/troupebus/troupe/domain/order"
+	"github.com/troupebus/troupe/domain/order/orderevents"
+	"github.com/troupebus/troupe/domain/payment"
+	"github.com/troupebus/troupe/domain/shipping"
+	"github.com/troupebus/troupe/handlers"
+	"github.com/troupebus/troupe/internal/books"
+	"github.com/troupebus/troupe/transports/sqlite/sqlitetest"
+)
+
+// parallel is how many calls to the outside a subscription makes at a time.
+const parallel = 4
+
+// Shop is what a test talks to.
+type Shop struct {
+	Orders *handlers.Orders
+	Stock  *handlers.Stock
+}
+
+// System is the shop. The outside does as an order is called: the card of one that contains "declined" is declined,
+// the parcel of one that contains "undeliverable" comes back.
+func System() bustest.System[Shop] {
+	return bustest.System[Shop]{Open: sqlitetest.Open, Wire: Wire, Verify: Verify}
+}
+
+// Wire puts the five modules on b.
+func Wire(b *bus.Bus, w *bustest.World) Shop {
+	s := Shop{Orders: handlers.Order(b), Stock: handlers.Inventory(b)}
+	handlers.Payment(b, Gateway(w), parallel)
+	handlers.Shipping(b, Carrier(w), parallel)
+	handlers.Notification(b)
+	return s
+}
+
+// Receive takes in the first delivery of an article.
+func (s Shop) Receive(ctx context.Context, sku string, quantity int64) error {
+	_, err := s.Stock.Receive(ctx, []handlers.Delivery{{SKU: sku, Quantity: quantity}})
+	return err
+}
+
+// Place orders quantity pieces of sku for 12.50 each, and 4.90 postage.
+func (s Shop) Place(ctx context.Context, id, sku string, quantity int64) error {
+	_, _, err := s.Orders.Place(ctx, order.New{
+		ID: id, CustomerID: "c-" + id, Lines: []orderevents.Line{{SKU: sku, Quantity: quantity, UnitPrice: 1250}},
+		Charges: []orderevents.Charge{{Code: "POST", Amount: 490}},
+	}, nil)
+	return err
+}
+
+// Cancel asks that an order be undone. That it has ended already is no error.
+func (s Shop) Cancel(ctx context.Context, id string) error {
+	return unlessEnded(s.Orders.RequestCancel(ctx, id, "changed my mind"))
+}
+
+// Return takes back a completed order.
+func (s Shop) Return(ctx context.Context, id string) error {
+	_, err := s.Orders.Return(ctx, id, "too small")
+	return err
+}
+
+// Gateway is the payment gateway of w.
+func Gateway(w *bustest.World) payment.Gateway { return gateway{w.Service("gateway")} }
+
+type gateway struct{ s *bustest.Service }
+
+// Charge implements payment.Gateway.
+func (g gateway) Charge(ctx context.Context, c payment.Charge) (payment.Receipt, error) {
+	return bustest.Ask(ctx, g.s, bustest.Request{Op: "charge", Key: c.Key, Body: c}, func() (payment.Receipt, error) {
+		if strings.Contains(c.OrderID, "declined") {
+			return payment.Receipt{}, &payment.DeclinedError{Reason: "no funds"}
+		}
+		return payment.Receipt{Reference: "charge of " + c.OrderID}, nil
+	})
+}
+
+// Refund implements payment.Gateway.
+func (g gateway) Refund(ctx context.Context, r payment.Refund) (payment.Receipt, error) {
+	return bustest.Ask(ctx, g.s, bustest.Request{Op: "refund", Key: r.Key, Body: r}, func() (payment.Receipt, error) {
+		return payment.Receipt{Reference: "refund of " + r.OrderID}, nil
+	})
+}
+
+// Carrier is the carrier of w.
+func Carrier(w *bustest.World) shipping.Carrier { return carrier{w.Service("carrier")} }
+
+type carrier struct{ s *bustest.Service }
+
+// Dispatch implements shipping.Carrier.
+func (c carrier) Dispatch(ctx context.Context, p shipping.Parcel) (shipping.Label, error) {
+	return bustest.Ask(ctx, c.s, bustest.Request{Op: "dispatch", Key: p.Key, Body: p}, func() (shipping.Label, error) {
+		if strings.Contains(p.OrderID, "undeliverable") {
+			return shipping.Label{}, &shipping.UndeliverableError{Reason: "unknown street"}
+		}
+		return shipping.Label{Tracking: "parcel of " + p.OrderID}, nil
+	})
+}
+
+// Verify holds the shop's books, and compares them with those of the gateway and the carrier.
+func Verify(ctx context.Context, tx *sql.Tx, w *bustest.World) ([]string, error) {
+	r, err := books.Verify(ctx, tx, true)
+	if err != nil {
+		return nil, err
+	}
+	var wrong []string
+	for _, p := range r.Wrong {
+		wrong = append(wrong, "books: "+strings.TrimSpace(fmt.Sprint(p.OrderID, p.SKU, " ", p.What)))
+	}
+	var charged, refunded int64
+	for _, c := range w.Service("gateway").Done("charge") {
+		charged += c.Body.(payment.Charge).Amount
+	}
+	for _, c := range w.Service("gateway").Done("refund") {
+		refunded += c.Body.(payment.Refund).Amount
+	}
+	if charged != r.Charged || refunded != r.Refunded {
+		wrong = append(wrong, fmt.Sprintf("books: the gateway has charged %d and refunded %d, the shop %d and %d", charged, refunded, r.Charged, r.Refunded))
+	}
+	return append(wrong, carried(ctx, tx, w)...), nil
+}
+
+// carried compares the parcels that the carrier took with those that have left.
+func carried(ctx context.Context, tx *sql.Tx, w *bustest.World) (wrong []string) {
+	taken := map[string]int{}
+	for _, c := range w.Service("carrier").Done("dispatch") {
+		taken[c.Body.(shipping.Parcel).OrderID]++
+	}
+	err := shipping.Each(ctx, tx, func(f shipping.Fact) error {
+		want := 0
+		if f.Status == shipping.StatusDispatched {
+			want = 1
+		}
+		if n := taken[f.OrderID]; n != want {
+			wrong = append(wrong, fmt.Sprintf("books: the carrier took %d parcels of %s, which is %s", n, f.OrderID, f.Status))
+		}
+		return nil
+	})
+	if err != nil {
+		wrong = append(wrong, fmt.Sprintf("books: read the parcels: %v", err))
+	}
+	return wrong
+}
+
+func unlessEnded(_ bool, err error) error {
+	if errors.Is(err, order.ErrEnded) {
+		return nil
+	}
+	return err
+}
