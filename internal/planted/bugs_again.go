@@ -1,0 +1,182 @@
+package planted
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/bustest"
+	"github.com/troupebus/troupe/domain/inventory"
+	"github.com/troupebus/troupe/domain/inventory/inventoryevents"
+	"github.com/troupebus/troupe/domain/notification"
+	"github.com/troupebus/troupe/domain/order"
+	"github.com/troupebus/troupe/domain/order/orderevents"
+	"github.com/troupebus/troupe/domain/payment"
+	"github.com/troupebus/troupe/domain/payment/paymentevents"
+	"github.com/troupebus/troupe/domain/shipping"
+	"github.com/troupebus/troupe/domain/shipping/shippingevents"
+)
+
+// What is done again: because it came twice, because nobody knows whether it was done, because a process died.
+var again = []Bug{
+	{
+		Name:     "restocked-twice",
+		What:     "restock asks in one transaction whether it was done and does it in another: of two deliveries at once, both do",
+		Swap:     Swap{"inventory/restock": restockCheckThenAct},
+		Scenario: returned,
+		Wrong:    "books: MUG 4 returned in stock, but the orders add up to 2",
+		Needs:    bustest.Twice | bustest.Books,
+	},
+	{
+		Name:     "charged-without-intent",
+		What:     "charge asks the gateway without writing down that it will: a cancel before the second attempt hides the first one's money",
+		Swap:     Swap{"payment/charge": chargeWithoutIntent},
+		Scenario: hesitant,
+		Wrong:    "books: the gateway has charged 2990 and refunded 0",
+	},
+	{
+		Name:     "charged-by-attempt",
+		What:     "a call to the gateway that failed is made again at once as a new charge: one whose answer was lost is paid twice",
+		Gateway:  func(g payment.Gateway) payment.Gateway { return impatient{g} },
+		Scenario: plain,
+		Wrong:    "called gateway.charge again with another idempotency key",
+	},
+	{
+		Name:     "parcel-by-attempt",
+		What:     "the parcel's key contains the attempt: after a lost answer the carrier takes a second parcel",
+		Swap:     Swap{"shipping/dispatch": dispatchByAttempt},
+		Scenario: plain,
+		Wrong:    "called carrier.dispatch again with another idempotency key",
+	},
+	{
+		Name:     "random-key",
+		What:     "the mail's key is drawn by chance: an attempt after a crash is another mail",
+		Swap:     Swap{"notification/tell-completed": mailRandomKey},
+		Scenario: plain,
+		Wrong:    "called mail.send again with another idempotency key",
+		Needs:    bustest.Keys,
+	},
+	{
+		Name:     "placed-twice",
+		What:     "place gives the order's number itself: a client that asks again after a crash has two orders",
+		Place:    placeNumbered,
+		Scenario: scenario(place("order-1", 2, "MUG"), sold(2)),
+		Wrong:    "4 mugs have left, 2 were ordered",
+		Needs:    bustest.Crashes,
+	},
+	{
+		Name:     "told-too-early",
+		What:     "notification tells of a cancel when it is asked for: if it comes too late, the customer is told two ends",
+		Swap:     Swap{"notification/tell-requested": tellRequested},
+		Scenario: regretted,
+		Wrong:    "another end of the order was told before",
+	},
+}
+
+func restockCheckThenAct(m *bus.Module, _ Outside) {
+	bus.On(m, "restock", func(ctx context.Context, e orderevents.Returned) (bus.Events, error) {
+		var state inventory.State
+		err := bus.Commit(ctx, func(ctx context.Context) error {
+			return bus.Tx(ctx).QueryRowContext(ctx, "SELECT state FROM inventory_reservations WHERE order_id = ?", e.OrderID).Scan(&state)
+		})
+		if err != nil || state == inventory.StateReturned {
+			return nil, err
+		}
+		return nil, bus.Commit(ctx, func(ctx context.Context) error { // planted: another transaction than the one that asked
+			for _, statement := range []string{
+				"UPDATE inventory_reservations SET state = 'returned' WHERE order_id = ?",
+				`UPDATE inventory_stock SET on_hand = on_hand + l.quantity, returned = returned + l.quantity
+				FROM inventory_lines l WHERE l.order_id = ? AND inventory_stock.sku = l.sku`,
+			} {
+				if _, err := bus.Tx(ctx).ExecContext(ctx, statement, e.OrderID); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}).External(parallel)
+}
+
+func chargeWithoutIntent(m *bus.Module, o Outside) {
+	bus.On(m, "charge", func(ctx context.Context, e inventoryevents.Reserved) (bus.Events, error) {
+		var status payment.Status
+		err := bus.Commit(ctx, func(ctx context.Context) error { // planted: it only reads
+			return payment.Each(ctx, bus.Tx(ctx), func(f payment.Fact) error {
+				if f.OrderID == e.OrderID {
+					status = f.Status
+				}
+				return nil
+			})
+		})
+		switch {
+		case err != nil:
+			return nil, err
+		case status == payment.StatusVoid:
+			return declined(e.OrderID, paymentevents.ReasonCancelled), nil
+		}
+		return take(ctx, o.Gateway, payment.Charge{Key: bus.Delivery(ctx).ID, OrderID: e.OrderID, Amount: e.Total})
+	}).Emits(paymentevents.Charged{}, paymentevents.Declined{}).External(parallel)
+}
+
+// impatient is a gateway's client that tries again by itself.
+type impatient struct{ payment.Gateway }
+
+// Charge implements payment.Gateway.
+func (g impatient) Charge(ctx context.Context, c payment.Charge) (payment.Receipt, error) {
+	r, err := g.Gateway.Charge(ctx, c)
+	var no *payment.DeclinedError
+	if err == nil || errors.As(err, &no) {
+		return r, err
+	}
+	c.Key += "/again" // planted: a new charge
+	return g.Gateway.Charge(ctx, c)
+}
+
+func dispatchByAttempt(m *bus.Module, o Outside) {
+	bus.On(m, "dispatch", func(ctx context.Context, e paymentevents.Charged) (bus.Events, error) {
+		step, err := beginDispatch(ctx, e.OrderID)
+		if err != nil || step != shipping.AskCarrier {
+			return stopped(step, e.OrderID), err
+		}
+		key := fmt.Sprintf("%s, attempt %d", e.OrderID, bus.Delivery(ctx).Attempt) // planted
+		return handOver(ctx, o.Carrier, shipping.Parcel{Key: key, OrderID: e.OrderID})
+	}).Emits(shippingevents.Dispatched{}, shippingevents.Undeliverable{}).External(parallel)
+}
+
+func mailRandomKey(m *bus.Module, o Outside) {
+	bus.On(m, "tell-completed", func(ctx context.Context, e orderevents.Completed) (bus.Events, error) {
+		n := notification.OfCompleted(e)
+		key := fmt.Sprintf("%s/%d", e.OrderID, rand.Uint64()) // planted
+		_, err := bustest.Ask(ctx, o.Mail, bustest.Request{Op: "send", Key: key, Body: n}, func() (string, error) { return "sent", nil })
+		if err != nil {
+			return nil, err
+		}
+		return bus.Events{}.Also(func(ctx context.Context) error {
+			return once(notification.Tell(ctx, bus.Tx(ctx), n))
+		}), nil
+	}).External(parallel)
+}
+
+func placeNumbered(b *bus.Bus, m *bus.Module) PlaceFunc {
+	return func(ctx context.Context, n order.New, r *order.Request) (string, bool, error) {
+		taken := 0
+		err := b.View(ctx, func(tx *sql.Tx) error {
+			return order.Each(ctx, tx, func(order.Fact) error { taken++; return nil })
+		})
+		if err != nil {
+			return "", false, err
+		}
+		n.ID = fmt.Sprintf("%s-%d", n.ID, taken+1) // planted: the next number, also when it is the same order
+		return placeOnce(m)(ctx, n, r)
+	}
+}
+
+func tellRequested(m *bus.Module, _ Outside) {
+	bus.On(m, "tell-requested", func(ctx context.Context, e orderevents.CancelRequested) (bus.Events, error) {
+		// planted: whether it wins is not known yet
+		return tell(ctx, notification.OfCancelled(orderevents.Cancelled{OrderID: e.OrderID, CustomerID: "c-" + e.OrderID, Reason: e.Reason}))
+	})
+}

@@ -1,0 +1,150 @@
+package planted
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/bustest"
+	"github.com/troupebus/troupe/domain/inventory"
+	"github.com/troupebus/troupe/domain/inventory/inventoryevents"
+	"github.com/troupebus/troupe/domain/order/orderevents"
+	"github.com/troupebus/troupe/domain/payment"
+	"github.com/troupebus/troupe/domain/payment/paymentevents"
+	"github.com/troupebus/troupe/domain/shipping"
+	"github.com/troupebus/troupe/domain/shipping/shippingevents"
+)
+
+// What goes wrong when two modules, or two orders, do not take turns as somebody thought, or wait for each other.
+var races = []Bug{
+	{
+		Name:     "cancel-and-dispatch",
+		What:     "stop takes a parcel that the carrier has been asked for as not sent: the customer has it, and the money back",
+		Swap:     Swap{"shipping/stop": stopTooLate},
+		Scenario: hesitant,
+		Wrong:    "books: the carrier took 1 parcels of order-1, which is undeliverable",
+	},
+	{
+		Name:     "shipped-before-returned",
+		What:     "ship expects to hear of the parcel before restock hears of its return: two subscriptions have no order between them",
+		Swap:     Swap{"inventory/ship": shipStrictly},
+		Scenario: hesitant,
+		Wrong:    "inventory/ship of shipping.dispatched order-1 is a dead letter",
+		Needs:    bustest.Orders | bustest.Answers,
+	},
+	{
+		Name:     "in-order-of-numbers",
+		What:     "inventory expects orders in the order of their numbers: keys have no order between them",
+		Swap:     Swap{"inventory/reserve-stock": reserveInTurn},
+		Scenario: scenario(place("order-1", 2, "MUG"), place("order-2", 1, "MUG")),
+		Wrong:    "inventory/reserve-stock of order.placed order-2 is a dead letter",
+		Needs:    bustest.Orders,
+	},
+	{
+		Name:     "deadlock",
+		What:     "shipping waits for the order to be completed, which waits for the parcel to be dispatched",
+		Swap:     Swap{"shipping/dispatch": prepareParcel, "shipping/hand-over": dispatchCompleted},
+		Scenario: plain,
+		Wrong:    "books: order-1 is still open",
+		Needs:    bustest.Books,
+	},
+	{
+		Name:     "impatient-deadline",
+		What:     "charge gives up an order that has waited for 5 minutes, and tells nobody: a busy day leaves orders open",
+		Swap:     Swap{"payment/charge": chargeInTime},
+		Scenario: plain,
+		Wrong:    "books: order-1 is still open",
+		Needs:    bustest.Pauses | bustest.Books,
+	},
+	{
+		Name:     "hung-call",
+		What:     "dispatch is one at a time and waits for the carrier as long as it takes: one call without an answer holds up every order",
+		Swap:     Swap{"shipping/dispatch": dispatchForEver},
+		Scenario: scenario(place("order-1", 2, "MUG"), place("order-2", 1, "MUG")),
+		Wrong:    "it does not become quiet",
+		Needs:    bustest.Troubles | bustest.Ends,
+	},
+}
+
+func stopTooLate(m *bus.Module, _ Outside) {
+	bus.On(m, "stop", func(ctx context.Context, e orderevents.CancelRequested) (bus.Events, error) {
+		const undo = "UPDATE shipping_parcels SET status = 'undeliverable', reason = 'cancelled' WHERE order_id = ? AND status = 'dispatching'"
+		res, err := bus.Tx(ctx).ExecContext(ctx, undo, e.OrderID) // planted: the carrier has been asked
+		if err != nil {
+			return nil, err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 1 {
+			return bus.Emit(shippingevents.Undeliverable{OrderID: e.OrderID, Reason: shippingevents.ReasonCancelled}), err
+		}
+		_, err = shipping.Stop(ctx, bus.Tx(ctx), e.OrderID)
+		return nil, err
+	}).Emits(shippingevents.Undeliverable{})
+}
+
+func shipStrictly(m *bus.Module, _ Outside) {
+	bus.On(m, "ship", func(ctx context.Context, e shippingevents.Dispatched) (bus.Events, error) {
+		fresh, err := inventory.Ship(ctx, bus.Tx(ctx), e.OrderID)
+		if err == nil && !fresh {
+			err = bus.Dead(errors.New("the goods are not reserved")) // planted: they have been returned meanwhile
+		}
+		return nil, final(err)
+	})
+}
+
+func reserveInTurn(m *bus.Module, _ Outside) {
+	bus.On(m, "reserve-stock", func(ctx context.Context, e orderevents.Placed) (bus.Events, error) {
+		seen := 0
+		err := inventory.EachReservation(ctx, bus.Tx(ctx), func(inventory.Fact) error { seen++; return nil })
+		switch {
+		case err != nil:
+			return nil, err
+		case !strings.HasSuffix(e.OrderID, fmt.Sprint(seen+1)): // planted: it may be ahead of the one before
+			return nil, bus.Dead(fmt.Errorf("%s comes after %d orders", e.OrderID, seen))
+		}
+		_, fresh, err := inventory.Reserve(ctx, bus.Tx(ctx), e.OrderID, e.Lines)
+		if err != nil || !fresh {
+			return nil, final(err)
+		}
+		return bus.Emit(inventoryevents.Reserved{OrderID: e.OrderID, Total: e.Total}), nil
+	}).Emits(inventoryevents.Reserved{}, inventoryevents.Short{})
+}
+
+func prepareParcel(m *bus.Module, _ Outside) {
+	bus.On(m, "dispatch", func(ctx context.Context, e paymentevents.Charged) (bus.Events, error) {
+		_, err := shipping.Begin(ctx, bus.Tx(ctx), e.OrderID)
+		return nil, err
+	})
+}
+
+func dispatchCompleted(m *bus.Module, o Outside) {
+	bus.On(m, "hand-over", func(ctx context.Context, e orderevents.Completed) (bus.Events, error) { // planted: it never comes
+		return handOver(ctx, o.Carrier, shipping.Parcel{Key: bus.Delivery(ctx).ID, OrderID: e.OrderID})
+	}).Emits(shippingevents.Dispatched{}, shippingevents.Undeliverable{}).External(parallel)
+}
+
+func chargeInTime(m *bus.Module, o Outside) {
+	bus.On(m, "charge", func(ctx context.Context, e inventoryevents.Reserved) (bus.Events, error) {
+		if time.Since(bus.Delivery(ctx).Time) > 5*time.Minute { // planted: the clock decides, and nobody hears of it
+			return nil, nil
+		}
+		step, err := beginCharge(ctx, e.OrderID)
+		if err != nil || step != payment.AskGateway {
+			return voided(step, e.OrderID), err
+		}
+		return take(ctx, o.Gateway, payment.Charge{Key: bus.Delivery(ctx).ID, OrderID: e.OrderID, Amount: e.Total})
+	}).Emits(paymentevents.Charged{}, paymentevents.Declined{}).External(parallel)
+}
+
+func dispatchForEver(m *bus.Module, o Outside) {
+	bus.On(m, "dispatch", func(ctx context.Context, e paymentevents.Charged) (bus.Events, error) {
+		step, err := beginDispatch(ctx, e.OrderID)
+		if err != nil || step != shipping.AskCarrier {
+			return stopped(step, e.OrderID), err
+		}
+		return handOver(ctx, o.Carrier, shipping.Parcel{Key: bus.Delivery(ctx).ID, OrderID: e.OrderID})
+	}).Emits(shippingevents.Dispatched{}, shippingevents.Undeliverable{}).
+		External(1).Timeout(10 * 365 * 24 * time.Hour) // planted: both
+}
