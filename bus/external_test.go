@@ -10,12 +10,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/bustest"
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/sqlitetest"
 )
 
 func TestExternalHandler(t *testing.T) {
@@ -108,98 +111,102 @@ func TestExternalParallelism(t *testing.T) {
 
 func TestExternalHandlerThatHangs(t *testing.T) {
 	t.Parallel()
-	release := make(chan struct{})
-	defer close(release)
-	var calls atomic.Int32
-	a := MustRun(t, bus.Config{Retry: fast}, func(m *bus.Module) {
-		m.Emits(asked{})
-		bus.On(m, "deaf", func(context.Context, asked) (bus.Events, error) {
-			if calls.Add(1) == 1 {
-				<-release // does not listen to its context
-			}
-			return nil, nil
-		}).External(1).Timeout(20 * time.Millisecond)
-		bus.On(m, "polite", func(ctx context.Context, e asked) (bus.Events, error) {
-			<-ctx.Done()
-			return nil, ctx.Err()
-		}).External(1).Timeout(20 * time.Millisecond).Retry(bus.Retry{Attempts: -1})
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		defer close(release)
+		var calls atomic.Int32
+		a := MustRun(t, bus.Config{Retry: fast}, func(m *bus.Module) {
+			m.Emits(asked{})
+			bus.On(m, "deaf", func(context.Context, asked) (bus.Events, error) {
+				if calls.Add(1) == 1 {
+					<-release // does not listen to its context
+				}
+				return nil, nil
+			}).External(1).Timeout(20 * time.Millisecond)
+			bus.On(m, "polite", func(ctx context.Context, e asked) (bus.Events, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}).External(1).Timeout(20 * time.Millisecond).Retry(bus.Retry{Attempts: -1})
+		})
+		a.publish(t, asked{"a", 1})
+		wantStrings(t, "deaf", a.outcomes(t, "test/deaf"), "done/2")
+		wantStrings(t, "polite", a.outcomes(t, "test/polite"), "dead/1")
 	})
-	a.publish(t, asked{"a", 1})
-	wantStrings(t, "deaf", a.outcomes(t, "test/deaf"), "done/2")
-	wantStrings(t, "polite", a.outcomes(t, "test/polite"), "dead/1")
 }
 
 func TestDelayedEventSurvivesRestart(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "j.db")
-	wire := func(m *bus.Module) {
-		m.Emits(asked{})
+	const month = 30 * 24 * time.Hour
+	sys := bustest.System[*bus.Module]{Open: sqlitetest.Open, Wire: func(b *bus.Bus, _ *bustest.World) *bus.Module {
+		m := b.Module("test").Emits(asked{}).Migrations(tables)
 		bus.On(m, "first", func(_ context.Context, e asked) (bus.Events, error) {
-			return bus.Emit(bus.After(300*time.Millisecond, answered(e))), nil
+			return bus.Emit(bus.After(month, answered(e))), nil
 		}).Emits(answered{})
 		bus.On(m, "later", func(ctx context.Context, e answered) (bus.Events, error) {
 			return nil, note(ctx, "later", e.Key, e.N)
 		})
-	}
-	a := MustRunOn(t, path, bus.Config{}, wire)
-	a.publish(t, asked{"a", 1})
-	wantStrings(t, "before it is due", a.seen(t, "later"))
-	a.stop()
-	a = MustRunOn(t, path, bus.Config{}, wire)
-	arrived := errors.New("arrived")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	if err := a.j.Follow(ctx, 0, func(*journal.Event) error { return arrived }, "test.answered"); !errors.Is(err, arrived) {
-		t.Fatal(err)
-	}
-	a.wait(t)
-	wantStrings(t, "when it is due", a.seen(t, "later"), "a:1")
-	wantStrings(t, "causation", a.strings(t, "SELECT count(*) FROM events e JOIN events c ON c.id = e.causation_id WHERE e.time >= c.time + 300000"), "1")
+		return m
+	}}
+	bustest.Run(t, sys, func(app *bustest.App[*bus.Module]) {
+		app.Must("publish", func(ctx context.Context, m *bus.Module) error {
+			_, err := m.Publish(bus.Correlate(ctx, "flow"), asked{"a", 1})
+			return err
+		})
+		app.Quiet()
+		app.Restart()
+		app.Advance(month - time.Second)
+		app.Flow("flow").Never(answered{})
+		app.Crash()
+		app.Advance(2 * time.Second)
+		app.Flow("flow").Causes(asked{"a", 1}, answered{"a", 1}).Outcome("test/later", journal.Done)
+	})
 }
 
 // At shutdown what runs is finished and recorded; what cannot finish is done by the next process, under the same id.
 func TestShutdown(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "j.db")
-	var ids sync.Map
-	started := make(chan struct{}, 2)
-	finish := make(chan struct{})
-	first := true
-	wire := func(m *bus.Module) {
-		stuck := first
-		m.Emits(asked{})
-		bus.On(m, "call", func(ctx context.Context, e asked) (bus.Events, error) {
-			id := bus.Delivery(ctx).ID
-			if !stuck {
-				_, again := ids.Load(id)
-				return bus.Emit().Also(func(ctx context.Context) error { return note(ctx, "second", e.Key, map[bool]int{true: 1}[again]) }), nil
-			}
-			ids.Store(id, true)
-			started <- struct{}{}
-			if e.Key == "finishes" {
-				<-finish
-				return bus.Emit().Also(func(ctx context.Context) error { return note(ctx, "first", e.Key, e.N) }), nil
-			}
-			<-ctx.Done()
-			return nil, ctx.Err()
-		}).External(2)
-	}
-	a := MustRunOn(t, path, bus.Config{ShutdownTimeout: 100 * time.Millisecond}, wire)
-	if _, err := a.m.Publish(t.Context(), asked{"finishes", 1}, asked{"stuck", 1}); err != nil {
-		t.Fatal(err)
-	}
-	<-started
-	<-started
-	close(finish)
-	a.stop()
-	if _, err := a.m.Publish(t.Context(), asked{"late", 1}); !errors.Is(err, bus.ErrNotRunning) {
-		t.Errorf("Publish after the end: %v", err)
-	}
-	first = false
-	a = MustRunOn(t, path, bus.Config{}, wire)
-	a.wait(t)
-	wantStrings(t, "finished in time", a.seen(t, "first"), "finishes:1")
-	wantStrings(t, "called again", a.seen(t, "second"), "stuck:1")
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "j.db")
+		var ids sync.Map
+		started := make(chan struct{}, 2)
+		finish := make(chan struct{})
+		first := true
+		wire := func(m *bus.Module) {
+			stuck := first
+			m.Emits(asked{})
+			bus.On(m, "call", func(ctx context.Context, e asked) (bus.Events, error) {
+				id := bus.Delivery(ctx).ID
+				if !stuck {
+					_, again := ids.Load(id)
+					return bus.Emit().Also(func(ctx context.Context) error { return note(ctx, "second", e.Key, map[bool]int{true: 1}[again]) }), nil
+				}
+				ids.Store(id, true)
+				started <- struct{}{}
+				if e.Key == "finishes" {
+					<-finish
+					return bus.Emit().Also(func(ctx context.Context) error { return note(ctx, "first", e.Key, e.N) }), nil
+				}
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}).External(2)
+		}
+		a := MustRunOn(t, path, bus.Config{ShutdownTimeout: 100 * time.Millisecond}, wire)
+		if _, err := a.m.Publish(t.Context(), asked{"finishes", 1}, asked{"stuck", 1}); err != nil {
+			t.Fatal(err)
+		}
+		<-started
+		<-started
+		close(finish)
+		a.stop()
+		if _, err := a.m.Publish(t.Context(), asked{"late", 1}); !errors.Is(err, bus.ErrNotRunning) {
+			t.Errorf("Publish after the end: %v", err)
+		}
+		first = false
+		a = MustRunOn(t, path, bus.Config{}, wire)
+		a.wait(t)
+		wantStrings(t, "finished in time", a.seen(t, "first"), "finishes:1")
+		wantStrings(t, "called again", a.seen(t, "second"), "stuck:1")
+	})
 }
 
 func TestMiddlewareLosesNothing(t *testing.T) {

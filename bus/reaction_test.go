@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/troupebus/troupe/bus"
@@ -174,26 +175,28 @@ func TestParkedKeyWaits(t *testing.T) {
 
 func TestTransactionalHandlerThatHangs(t *testing.T) {
 	t.Parallel()
-	release := make(chan struct{})
-	defer close(release)
-	var hung atomic.Bool
-	a := MustRun(t, bus.Config{Retry: fast}, func(m *bus.Module) {
-		m.Emits(asked{})
-		bus.On(m, "hang", func(ctx context.Context, e asked) (bus.Events, error) {
-			if err := note(ctx, "hang", e.Key, e.N); err != nil {
-				return nil, err
-			}
-			if e.Key == "slow" && !hung.Swap(true) {
-				<-release
-				return nil, note(ctx, "late", e.Key, e.N) // the transaction is over by now
-			}
-			return nil, nil
-		}).Timeout(50 * time.Millisecond)
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		defer close(release)
+		var hung atomic.Bool
+		a := MustRun(t, bus.Config{Retry: fast}, func(m *bus.Module) {
+			m.Emits(asked{})
+			bus.On(m, "hang", func(ctx context.Context, e asked) (bus.Events, error) {
+				if err := note(ctx, "hang", e.Key, e.N); err != nil {
+					return nil, err
+				}
+				if e.Key == "slow" && !hung.Swap(true) {
+					<-release
+					return nil, note(ctx, "late", e.Key, e.N) // the transaction is over by now
+				}
+				return nil, nil
+			}).Timeout(50 * time.Millisecond)
+		})
+		a.publish(t, asked{"before", 1}, asked{"slow", 1}, asked{"after", 1})
+		wantStrings(t, "rows", a.strings(t, "SELECT key FROM test_seen WHERE name = 'hang' ORDER BY key"), "after", "before", "slow")
+		wantStrings(t, "late rows", a.seen(t, "late"))
+		wantStrings(t, "deliveries", a.outcomes(t, "test/hang"), "done/1", "done/2", "done/1")
 	})
-	a.publish(t, asked{"before", 1}, asked{"slow", 1}, asked{"after", 1})
-	wantStrings(t, "rows", a.strings(t, "SELECT key FROM test_seen WHERE name = 'hang' ORDER BY key"), "after", "before", "slow")
-	wantStrings(t, "late rows", a.seen(t, "late"))
-	wantStrings(t, "deliveries", a.outcomes(t, "test/hang"), "done/1", "done/2", "done/1")
 }
 
 func TestStatementThatNeverEnds(t *testing.T) {
