@@ -16,6 +16,7 @@
 //   - A block is changed by a comment on the line before it:
 //     <!-- run --> a go program is run too; a text block right after it is its output.
 //     <!-- file: path --> the block is that file of the checkout, for the go blocks of this page.
+//     <!-- from: path --> the block is in that file of the checkout, word for word: where the file is a test, it is run.
 //     <!-- in the checkout --> the session starts in the root of the checkout, not in the page's folder.
 //     <!-- skip: reason --> the block is not looked at, and reported as a skipped test.
 //   - A link to a file, a folder or a heading of this repository leads to one.
@@ -110,7 +111,7 @@ func TestPages(t *testing.T) {
 	for _, p := range pages {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			found := slices.Concat(p.wrong, checkLinks(root, p), checkGo(t, root, p), checkSessions(t, root, bin, p))
+			found := slices.Concat(p.wrong, checkLinks(root, p), checkQuotes(root, p), checkGo(t, root, p), checkSessions(t, root, bin, p))
 			for _, f := range found {
 				t.Errorf("%s:%d: %s", p.name, f.line, f.text)
 			}
@@ -121,6 +122,43 @@ func TestPages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// checkQuotes looks for each quoted block in the file that it is from; the indent of the whole may differ.
+func checkQuotes(root string, p page) []finding {
+	var found []finding
+	for _, b := range p.blocks {
+		if b.is != quoted {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(root, b.arg))
+		if err != nil {
+			found = append(found, finding{b.line, err.Error()})
+		} else if !strings.Contains(unindented(string(text)), unindented(b.text)) {
+			found = append(found, finding{b.line, "the block is not in " + b.arg + " any more: copy it again"})
+		}
+	}
+	return found
+}
+
+// unindented is text without the white space before its lines.
+func unindented(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(strings.TrimSpace(text)) {
+		b.WriteString(strings.TrimSpace(line) + "\n")
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func TestCheckQuotes(t *testing.T) {
+	t.Parallel()
+	root := MustModule(t)
+	page := func(text string) page {
+		return parsePage("a.md", lines("<!-- from: greet/a.go -->", "```go", text, "```"))
+	}
+	expectFindings(t, checkQuotes(root, page("\t// Hello greets.")))
+	expectFindings(t, checkQuotes(root, page("// Hello shouts.")), "2: the block is not in greet/a.go any more")
+	expectFindings(t, checkQuotes(root, parsePage("a.md", lines("<!-- from: greet/no.go -->", "```go", "x", "```"))), "no such file")
 }
 
 // expectFindings wants one finding for each of wants, in order, each containing its text.

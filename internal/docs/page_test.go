@@ -18,6 +18,7 @@ const (
 	plain directive = iota
 	run
 	asFile
+	quoted
 	inCheckout
 	skipped
 )
@@ -27,16 +28,18 @@ type block struct {
 	line int
 	lang string
 	is   directive
-	arg  string // the reason of skipped, the path of asFile
+	arg  string // the reason of skipped, the path of asFile and quoted
 	text string
 }
 
 // isShell and isGo say what is done with a block that is not skipped.
 func (b block) isShell() bool {
-	return b.is != skipped && slices.Contains([]string{"sh", "bash", "shell", "console"}, b.lang)
+	return b.is != skipped && b.is != quoted && slices.Contains([]string{"sh", "bash", "shell", "console"}, b.lang)
 }
 
-func (b block) isGo() bool { return b.is != skipped && b.is != asFile && b.lang == "go" }
+func (b block) isGo() bool {
+	return b.is != skipped && b.is != asFile && b.is != quoted && b.lang == "go"
+}
 
 // page is one Markdown file, with what is wrong in its form already.
 type page struct {
@@ -123,12 +126,14 @@ func (p *page) direct(b *block, text string) {
 		b.is = skipped
 	case word == "file" && filepath.IsLocal(b.arg):
 		b.is = asFile
+	case word == "from" && filepath.IsLocal(b.arg):
+		b.is = quoted
 	case text == "run" && b.isGo():
 		b.is = run
 	case text == "in the checkout" && b.isShell():
 		b.is = inCheckout
 	default:
-		p.wrong = append(p.wrong, finding{b.line, "the comment before this block is none of run, file, in the checkout, skip with a reason: " + text})
+		p.wrong = append(p.wrong, finding{b.line, "the comment before this block is none of run, file, from, in the checkout, skip with a reason: " + text})
 	}
 }
 
@@ -165,6 +170,7 @@ func TestParsePageFindsBadForm(t *testing.T) {
 		{"skip without a reason", "<!-- skip: -->\n```go\n```\n", "2: the comment before"},
 		{"run of something else", "<!-- run -->\n```json\n```\n", "2: the comment before"},
 		{"checkout of something else", "<!-- in the checkout -->\n```go\n```\n", "2: the comment before"},
+		{"quote from outside", "<!-- from: ../x.go -->\n```go\n```\n", "2: the comment before"},
 		{"file outside", "<!-- file: ../x.go -->\n```go\n```\n", "2: the comment before"},
 	}
 	for _, tt := range tests {
