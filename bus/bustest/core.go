@@ -19,9 +19,6 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// bubble runs fn where time is virtual.
-func bubble(t *testing.T, fn func(t *testing.T)) { synctest.Test(t, fn) }
-
 // core is a system that runs, without the types of what it is.
 type core struct {
 	t        testing.TB

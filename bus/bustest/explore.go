@@ -182,7 +182,7 @@ func prepare[S any](t *testing.T, sys System[S], dir string) (template string, e
 	if err := os.Mkdir(template, 0o700); err != nil {
 		return "", err
 	}
-	bubble(t, func(t *testing.T) {
+	leaked := bubble(t, func(t *testing.T) {
 		a := newApp(t, sys, filepath.Join(dir, "first"))
 		if err = a.boot(); err != nil {
 			return
@@ -196,7 +196,7 @@ func prepare[S any](t *testing.T, sys System[S], dir string) (template string, e
 			err = store.Close()
 		}
 	})
-	return template, err
+	return template, errors.Join(err, leaked)
 }
 
 // outcome is what one schedule came to.

@@ -15,7 +15,7 @@ import (
 // runOnce runs scenario once, as tp decides.
 func runOnce[S any](t *testing.T, sys System[S], x Exploration, scenario func(app *App[S]), dir string, tp *tape) *outcome {
 	out := &outcome{tape: tp}
-	bubble(t, func(t *testing.T) {
+	err := bubble(t, func(t *testing.T) {
 		r := &recorder{TB: t}
 		a := newApp(r, sys, dir)
 		if a.without = x.Without; tp.chance != nil && tp.chance.IntN(4) != 0 {
@@ -51,6 +51,9 @@ func runOnce[S any](t *testing.T, sys System[S], x Exploration, scenario func(ap
 			out.story = []string{"a second passes before each reaction is run again"}
 		}
 	})
+	if err != nil && x.Without&Ends == 0 {
+		out.wrong = append(out.wrong, err.Error())
+	}
 	return out
 }
 

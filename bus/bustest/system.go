@@ -95,5 +95,7 @@ func Run[S any](t *testing.T, sys System[S], test func(app *App[S])) {
 		run(t)
 		return
 	}
-	bubble(t, run)
+	if err := bubble(t, run); err != nil {
+		t.Error(err)
+	}
 }

@@ -224,6 +224,10 @@ func TestRunFindsByItself(t *testing.T) {
 		"dead letter": {tweak{seats: remembers(func(context.Context, asked, int) (bus.Events, error) {
 			return nil, bus.Dead(errors.New("no seats here"))
 		})}, "no seats here"},
+		"goroutine": {tweak{seats: remembers(func(ctx context.Context, e asked, _ int) (bus.Events, error) {
+			go func() { <-make(chan int) }()
+			return bookSeat(ctx, e)
+		})}, "a goroutine is left that nobody can wake: in github.com/troupebus/troupe/bus/bustest_test."},
 		"key": {tweak{key: func(ctx context.Context) string { return fmt.Sprint(bus.Delivery(ctx).Attempt) }}, "another idempotency key"},
 	} {
 		found := bustest.Search(t, tickets(c.tweak), bustest.Exploration{Schedules: 1}, func(app *bustest.App[desk]) {

@@ -1,0 +1,65 @@
+package bustest
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+// bubble runs fn where time is virtual. It is an error when goroutines are left that nobody can wake: testing/synctest
+// panics then, which would end the whole test binary.
+func bubble(t *testing.T, fn func(t *testing.T)) (err error) {
+	id := ""
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if !strings.Contains(fmt.Sprint(v), "blocked goroutines remain") {
+			panic(v)
+		}
+		err = errors.New(left(id))
+	}()
+	synctest.Test(t, func(t *testing.T) {
+		id = bubbleID()
+		fn(t)
+	})
+	return nil
+}
+
+var bubbleOf = regexp.MustCompile(`synctest bubble (\d+)`)
+
+// bubbleID is what stack traces call the bubble of this goroutine.
+func bubbleID() string {
+	buf := make([]byte, 256)
+	m := bubbleOf.FindSubmatch(buf[:runtime.Stack(buf, false)])
+	if m == nil {
+		return ""
+	}
+	return string(m[1])
+}
+
+// left says which goroutines of a bubble there still are, and who started them.
+func left(id string) string {
+	buf := make([]byte, 1<<20)
+	var lines []string
+	for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if m := bubbleOf.FindStringSubmatch(g); m == nil || m[1] != id {
+			continue
+		}
+		_, by, _ := strings.Cut(g, "created by ")
+		by, _, _ = strings.Cut(by, " in goroutine")
+		frames := strings.SplitN(g, "\n", 3)
+		if len(frames) > 1 {
+			in := frames[1][:max(0, strings.LastIndex(frames[1], "("))] // without the arguments, which are addresses
+			lines = append(lines, fmt.Sprintf("a goroutine is left that nobody can wake: in %s, started by %s", in, by))
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(slices.Compact(lines), "\n")
+}
