@@ -264,6 +264,7 @@ func (e *explorer) random(t *testing.T) Found {
 	if out := e.first(t); len(out.wrong) > 0 {
 		return e.found(1, nil, out)
 	}
+	traces := make([]uint64, e.x.Schedules)
 	var all sync.WaitGroup
 	for range workers {
 		all.Go(func() {
@@ -276,10 +277,9 @@ func (e *explorer) random(t *testing.T) Found {
 				if stop {
 					return
 				}
-				tp := &tape{chance: rand.New(rand.NewPCG(e.x.Seed, uint64(i)))}
-				out := e.once(t, tp)
+				out := e.once(t, e.drawn(i))
 				e.mu.Lock()
-				e.seen[out.trace] = true
+				traces[i] = out.trace
 				if len(out.wrong) > 0 && i < first {
 					first, failed = i, out
 				}
@@ -288,11 +288,19 @@ func (e *explorer) random(t *testing.T) Found {
 		})
 	}
 	all.Wait()
+	for i := 1; i < min(first+1, len(traces)); i++ { // not those that were on their way meanwhile
+		e.seen[traces[i]] = true
+	}
 	if failed == nil {
 		return Found{Schedules: e.x.Schedules, Different: len(e.seen)}
 	}
-	values, out := e.shrink(t, failed)
+	values, out := e.simplest(t, first, failed)
 	return e.found(first+1, values, out)
+}
+
+// drawn is the tape of schedule i.
+func (e *explorer) drawn(i int) *tape {
+	return &tape{chance: rand.New(rand.NewPCG(e.x.Seed, uint64(i)))}
 }
 
 // exhaust tries every schedule once, those with the fewest decisions that are not the obvious ones first. A state that was

@@ -27,6 +27,7 @@ type scheduler struct {
 	round    int
 
 	story   []string            // decisions that were not the obvious ones
+	waits   *step               // that the last line of the story is about, when it says that it waits
 	history map[string][]string // by place, what happened there
 	order   []string            // everything, in order
 	keep    bool                // states are wanted
@@ -249,6 +250,12 @@ func (s *scheduler) decide(ready []*step) {
 		s.budget--
 	}
 	switch {
+	case at > 0 && f == faultNone:
+		if s.waits == ready[0] { // it waits still: one fact
+			s.story = s.story[:len(s.story)-1]
+		}
+		s.tellStory("%s waits until after %s", ready[0], st)
+		s.waits = ready[0]
 	case at > 0:
 		s.tellStory("%s, before %s", f.with(st), ready[0])
 	case f != faultNone:
@@ -263,6 +270,7 @@ func (s *scheduler) decide(ready []*step) {
 }
 
 func (s *scheduler) tellStory(format string, args ...any) {
+	s.waits = nil
 	s.story = append(s.story, fmt.Sprintf(format, args...))
 }
 

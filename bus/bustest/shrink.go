@@ -9,51 +9,99 @@ import (
 // shrinkLimit is how many runs shrinking may take.
 const shrinkLimit = 600
 
-// shrink looks for the simplest decisions that break it still: fewer that are not the obvious ones, and these smaller.
-func (e *explorer) shrink(t *testing.T, broken *outcome) ([]int, *outcome) {
-	best, values := broken, trimmed(slices.Clone(broken.tape.drawn))
-	left := shrinkLimit
-	better := func(candidate []int) bool {
-		if left--; left < 0 {
-			return false
+// longStory is one that a person does not read at a glance: another way to break it the same may be shorter. So many
+// schedules are searched for one.
+const (
+	longStory  = 5
+	otherTries = 300
+)
+
+// simplest shrinks what broke at schedule first and, when that leaves a long story, what breaks the same way later.
+func (e *explorer) simplest(t *testing.T, first int, broken *outcome) ([]int, *outcome) {
+	values, best := e.shrink(t, broken)
+	for i := first + 1; i <= first+otherTries && len(best.story) > longStory; i++ {
+		other := e.once(t, e.drawn(i))
+		if !alike(other.wrong, broken.wrong) {
+			continue
 		}
-		out := e.try(t, candidate)
-		if !alike(out.wrong, broken.wrong) || len(out.story) > len(best.story) || slices.Equal(trimmed(out.tape.drawn), values) {
-			return false
-		}
-		best, values = out, trimmed(slices.Clone(out.tape.drawn))
-		return true
-	}
-	for again := true; again && left > 0; {
-		again = false
-		for size := max(1, len(values)/2); size > 0; size /= 2 {
-			for from := len(values) - size; from > -size; from -= size {
-				candidate, changed := zeroed(values, max(from, 0), from+size)
-				if changed && better(candidate) {
-					again = true
-				}
-			}
-		}
-		if !again {
-			for _, candidate := range fewer(values, best.tape.limits) {
-				if left > 0 && better(candidate) {
-					again = true
-					break
-				}
-			}
-		}
-		for i := 0; i < len(values); i++ {
-			for v := 1; i < len(values) && v < values[i]; v++ {
-				candidate := slices.Clone(values)
-				candidate[i] = v
-				if better(candidate) {
-					again = true
-					break
-				}
-			}
+		if shorter, out := e.shrink(t, other); len(out.story) < len(best.story) {
+			values, best = shorter, out
 		}
 	}
 	return values, best
+}
+
+// shrinking is the search for the simplest decisions that break it still.
+type shrinking struct {
+	try    func(values []int) *outcome
+	broken *outcome
+	best   *outcome
+	values []int
+	left   int // runs
+}
+
+// shrink looks for fewer decisions that are not the obvious ones, and for smaller ones, that break it still.
+func (e *explorer) shrink(t *testing.T, broken *outcome) ([]int, *outcome) {
+	s := &shrinking{
+		try: func(values []int) *outcome { return e.try(t, values) }, broken: broken, best: broken,
+		values: trimmed(slices.Clone(broken.tape.drawn)), left: shrinkLimit,
+	}
+	for s.zero() || s.remove() || s.any(fewer(s.values, s.best.tape.limits)) || s.lower() {
+		if s.left <= 0 {
+			break
+		}
+	}
+	return s.values, s.best
+}
+
+// better runs a candidate, and keeps it when it breaks the same and is no longer.
+func (s *shrinking) better(candidate []int) bool {
+	if s.left--; s.left < 0 {
+		return false
+	}
+	out := s.try(candidate)
+	drawn := trimmed(slices.Clone(out.tape.drawn))
+	if !alike(out.wrong, s.broken.wrong) || len(out.story) > len(s.best.story) || slices.Equal(drawn, s.values) {
+		return false
+	}
+	s.best, s.values = out, drawn
+	return true
+}
+
+func (s *shrinking) any(candidates [][]int) bool { return slices.ContainsFunc(candidates, s.better) }
+
+// zero makes stretches of decisions the obvious ones, long ones first.
+func (s *shrinking) zero() (did bool) {
+	for size := max(1, len(s.values)/2); size > 0; size /= 2 {
+		for from := len(s.values) - size; from > -size; from -= size {
+			candidate, changed := zeroed(s.values, max(from, 0), from+size)
+			did = changed && s.better(candidate) || did
+		}
+	}
+	return did
+}
+
+// remove leaves out whole decisions, so that the later ones move up. Only what makes the story shorter is progress.
+func (s *shrinking) remove() bool {
+	before := len(s.best.story)
+	for at := 0; at+3 <= len(s.values); at += 3 {
+		s.better(slices.Delete(slices.Clone(s.values), at, at+3))
+	}
+	return len(s.best.story) < before
+}
+
+// lower makes decisions smaller: a step that waited longer, a fault that is simpler.
+func (s *shrinking) lower() bool {
+	for i, v := range s.values {
+		for smaller := 1; smaller < v; smaller++ {
+			candidate := slices.Clone(s.values)
+			candidate[i] = smaller
+			if s.better(candidate) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // fewer are candidates with fewer decisions than values: its faults alone, in the obvious order, each where it may have
