@@ -38,10 +38,11 @@ type Journal struct {
 	follow  atomic.Pointer[followers]
 	closing bool
 
-	flushed     int64 // the head when the cursors were last written; the writer's goroutine's
-	unflushed   bool  // they were written in a group that is not committed; likewise
-	version     int64 // PRAGMA data_version, likewise
-	lastAct     int64 // the newest act that was taken up, likewise
+	applied     migrations // the writer's goroutine's
+	flushed     int64      // the head when the cursors were last written; the writer's goroutine's
+	unflushed   bool       // they were written in a group that is not committed; likewise
+	version     int64      // PRAGMA data_version, likewise
+	lastAct     int64      // the newest act that was taken up, likewise
 	delayedWake chan struct{}
 	checkpoint  chan struct{}
 	uncopied    int           // work since the last checkpoint was asked for; the writer's goroutine's
@@ -146,7 +147,8 @@ func (j *Journal) open(ctx context.Context) (err error) {
 
 // setUp makes sure of what the file is, and how the connection treats it.
 func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) error {
-	if err := claim(ctx, conn); err != nil {
+	var err error
+	if j.applied, err = claim(ctx, conn); err != nil {
 		return err
 	}
 	if err := checkPragmas(ctx, conn, j.cfg); err != nil {
@@ -155,7 +157,7 @@ func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) error {
 	if j.cfg.MaxPages == 0 {
 		return nil
 	}
-	_, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", j.cfg.MaxPages))
+	_, err = conn.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", j.cfg.MaxPages))
 	return err
 }
 
@@ -305,7 +307,7 @@ func (j *Journal) flushCursors(k *kept) error {
 
 // Migrate implements journal.Journal.
 func (j *Journal) Migrate(ctx context.Context, module string, fsys fs.FS) error {
-	err := j.writer.submit(ctx, &item{alone: func(c *sql.Conn) error { return migrate(ctx, c, module, fsys) }})
+	err := j.writer.submit(ctx, &item{alone: func(c *sql.Conn) error { return j.applied.migrate(ctx, c, module, fsys) }})
 	if err != nil {
 		return fmt.Errorf("sqlite: migrate %s: %w", module, explain(err))
 	}

@@ -101,11 +101,13 @@ func checkJournal(ctx context.Context, db *sql.DB) error {
 	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = 'migrations'").Scan(&begun); err != nil {
 		return err
 	}
-	applied := map[string]string{}
+	var applied map[string]string
 	if begun > 0 {
-		if applied, err = appliedMigrations(ctx, conn, journalSchema); err != nil {
+		all, err := appliedMigrations(ctx, conn)
+		if err != nil {
 			return err
 		}
+		applied = all[journalSchema]
 	}
 	known, err := fs.Glob(schemaFS, "schema/*.sql")
 	if err != nil {

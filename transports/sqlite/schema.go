@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 )
 
@@ -30,29 +31,36 @@ CREATE TABLE IF NOT EXISTS migrations (
 	PRIMARY KEY (module, name)
 ) STRICT`
 
-// claim makes a fresh file a journal, and refuses a file that belongs to something else.
-func claim(ctx context.Context, c *sql.Conn) error {
+// migrations are the checksums of what was applied, by module and name.
+type migrations map[string]map[string]string
+
+// claim makes a fresh file a journal, and refuses a file that belongs to something else. It returns what is applied.
+func claim(ctx context.Context, c *sql.Conn) (migrations, error) {
 	var id int64
 	if err := c.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
-		return err
+		return nil, err
 	}
 	if id != 0 && id != applicationID {
-		return fmt.Errorf("it is an SQLite database of another application (id %#x): name another path", id)
+		return nil, fmt.Errorf("it is an SQLite database of another application (id %#x): name another path", id)
 	}
 	if id == 0 {
 		if _, err := c.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if _, err := c.ExecContext(ctx, createMigrations); err != nil {
-		return err
+		return nil, err
 	}
-	return migrate(ctx, c, journalSchema, schemaFS)
+	applied, err := appliedMigrations(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return applied, applied.migrate(ctx, c, journalSchema, schemaFS)
 }
 
 // migrate applies the files of fsys that module has not applied yet, one transaction a file. A name that is applied but
 // not in fsys means that a newer program was here.
-func migrate(ctx context.Context, c *sql.Conn, module string, fsys fs.FS) error {
+func (m migrations) migrate(ctx context.Context, c *sql.Conn, module string, fsys fs.FS) error {
 	names, err := fs.Glob(fsys, "*.sql")
 	if err == nil && len(names) == 0 {
 		names, err = fs.Glob(fsys, "*/*.sql")
@@ -60,9 +68,10 @@ func migrate(ctx context.Context, c *sql.Conn, module string, fsys fs.FS) error 
 	if err != nil {
 		return err
 	}
-	applied, err := appliedMigrations(ctx, c, module)
-	if err != nil {
-		return err
+	applied := m[module]
+	if applied == nil {
+		applied = map[string]string{}
+		m[module] = applied
 	}
 	for _, name := range names { // Glob sorts
 		text, err := fs.ReadFile(fsys, name)
@@ -72,7 +81,6 @@ func migrate(ctx context.Context, c *sql.Conn, module string, fsys fs.FS) error 
 		sum := sha256.Sum256(text)
 		checksum := hex.EncodeToString(sum[:8])
 		was, done := applied[name]
-		delete(applied, name)
 		switch {
 		case done && was != checksum:
 			return fmt.Errorf("migration %s of %s was changed after it was applied: undo the change, and put it into a new file", name, module)
@@ -82,26 +90,33 @@ func migrate(ctx context.Context, c *sql.Conn, module string, fsys fs.FS) error 
 		if err := applyMigration(ctx, c, migration{module, name, checksum, string(text)}); err != nil {
 			return fmt.Errorf("migration %s of %s: %w", name, module, err)
 		}
+		applied[name] = checksum
 	}
 	for name := range applied {
+		if slices.Contains(names, name) {
+			continue
+		}
 		return fmt.Errorf("%w: it has %s of %s, which this program does not know: use the newer program", ErrNewer, name, module)
 	}
 	return nil
 }
 
-func appliedMigrations(ctx context.Context, c *sql.Conn, module string) (map[string]string, error) {
-	rows, err := c.QueryContext(ctx, "SELECT name, checksum FROM migrations WHERE module = ?", module)
+func appliedMigrations(ctx context.Context, c *sql.Conn) (migrations, error) {
+	rows, err := c.QueryContext(ctx, "SELECT module, name, checksum FROM migrations")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
-	applied := map[string]string{}
+	applied := migrations{}
 	for rows.Next() {
-		var name, checksum string
-		if err := rows.Scan(&name, &checksum); err != nil {
+		var module, name, checksum string
+		if err := rows.Scan(&module, &name, &checksum); err != nil {
 			return nil, err
 		}
-		applied[name] = checksum
+		if applied[module] == nil {
+			applied[module] = map[string]string{}
+		}
+		applied[module][name] = checksum
 	}
 	return applied, rows.Err()
 }
