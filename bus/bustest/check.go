@@ -78,7 +78,7 @@ func (c *core) unanswered(l *life) ([]string, error) {
 	for _, f := range flows {
 		for _, e := range f.Events {
 			for _, r := range e.Reactions {
-				if !r.Outcome.Final() {
+				if parked := r.Outcome == journal.Blocked && c.expected(r.Subscription); !r.Outcome.Final() && !parked {
 					wrong = append(wrong, fmt.Sprintf("%s of %s %s is %s", r.Subscription, e.Type, e.Key, r.Outcome))
 				}
 			}
@@ -99,7 +99,10 @@ func (c *core) expected(subscription string) bool {
 
 // trees draws all flows, for a failure.
 func (c *core) trees() string {
-	l := c.current()
+	l := c.alive()
+	if l == nil {
+		return ""
+	}
 	flows, err := l.Flows(c.ctx)
 	if err != nil {
 		return err.Error()

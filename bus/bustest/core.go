@@ -34,6 +34,7 @@ type core struct {
 	seen     *coverage
 	gap      time.Duration // between a reaction and the same again
 	died     atomic.Bool   // something became a dead letter
+	asleep   atomic.Int64  // until when the scenario lets time pass, in nanoseconds since 1970
 
 	mu        sync.Mutex
 	path      string
@@ -68,7 +69,7 @@ type life struct {
 	bus   *bus.Bus
 	stop  context.CancelFunc
 	ended chan error
-	free  atomic.Bool   // nothing waits for its turn any more
+	stops chan struct{} // closed when it begins to stop: it takes nothing new
 	dead  chan struct{} // closed by a crash
 	over  chan struct{} // closed when it has ended, one way or the other
 	once  sync.Once
@@ -91,7 +92,7 @@ func (c *core) boot() error {
 	if err != nil {
 		return fmt.Errorf("bustest: open the journal: %w", err)
 	}
-	l := &life{Store: store, core: c, ended: make(chan error, 1), dead: make(chan struct{}), over: make(chan struct{})}
+	l := &life{Store: store, core: c, ended: make(chan error, 1), stops: make(chan struct{}), dead: make(chan struct{}), over: make(chan struct{})}
 	l.bus = bus.New(l, c.cfg)
 	c.wire(l.bus)
 	ctx, stop := context.WithCancel(c.ctx)
@@ -123,6 +124,7 @@ func (c *core) halt() error {
 	}
 	defer close(l.over)
 	c.trespasses(l)
+	close(l.stops)
 	l.stop()
 	return errors.Join(<-l.ended, l.Close())
 }
@@ -135,6 +137,13 @@ func (c *core) trespasses(l *life) {
 	for _, line := range l.Trespasses() {
 		c.fault("%s", line)
 	}
+}
+
+// alive returns the process, or nil when there is none.
+func (c *core) alive() *life {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.life
 }
 
 // current waits for a process, and returns it.
@@ -158,7 +167,7 @@ func (c *core) current() *life {
 func (c *core) Restart() {
 	c.t.Helper()
 	if c.sched != nil {
-		c.sched.ask(func() error { return errors.Join(c.halt(), c.boot()) })
+		c.sched.ask(&wish{restart: true})
 		return
 	}
 	if err := errors.Join(c.halt(), c.boot()); err != nil {
@@ -179,11 +188,14 @@ func (c *core) Replay(subscription string) {
 // Crash kills the process where it is: all that is not committed is gone. Then it starts it again.
 func (c *core) Crash() {
 	c.t.Helper()
-	c.current().die()
+	l := c.current()
 	if c.sched != nil {
-		c.sched.ask(c.revive)
+		c.sched.ask(&wish{crash: true})
+		<-l.over
+		c.current()
 		return
 	}
+	l.die()
 	if err := c.revive(); err != nil {
 		c.t.Fatal(err)
 	}
@@ -229,7 +241,7 @@ const patience = 366 * 24 * time.Hour
 func (c *core) Quiet() {
 	c.t.Helper()
 	if c.sched != nil {
-		c.sched.ask(nil)
+		c.sched.ask(&wish{})
 		return
 	}
 	limit := patience
@@ -268,6 +280,7 @@ func (c *core) busy(l *life) string {
 
 // Advance lets d pass. What is due on the way happens on the way. A reaction takes some nanoseconds.
 func (c *core) Advance(d time.Duration) {
+	c.asleep.Store(time.Now().Add(d).UnixNano())
 	time.Sleep(d)
 	if c.sched == nil {
 		c.rest()
@@ -279,6 +292,10 @@ func (c *core) Context() context.Context { return c.ctx }
 
 // Flows returns every flow on record, in the order in which they began.
 func (c *core) Flows() ([]*journal.Flow, error) { return c.current().Store.Flows(c.ctx) }
+
+// T is what the test fails with. In a scenario that is explored it belongs to the schedule: a failure is part of the search, and
+// ends no other schedule. Failing the test's own t there fails the test without a story.
+func (c *core) T() testing.TB { return c.t }
 
 // World is what is outside.
 func (c *core) World() *World { return c.world }

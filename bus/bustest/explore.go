@@ -60,6 +60,14 @@ func (x Exploration) withDefaults() Exploration {
 	return x
 }
 
+// budget is how many faults there may be: in a replay as many as it has, wherever it was found.
+func (x Exploration) budget() int {
+	if x.Replay != "" {
+		return maxSteps
+	}
+	return x.Faults
+}
+
 // Found is what an exploration came to.
 type Found struct {
 	Schedules int      // that were run until the first failure, or in all
@@ -68,11 +76,14 @@ type Found struct {
 	Story     []string // the shortest that was found to break it
 	Replay    string   // for Exploration.Replay
 	Trees     string   // the flows of that run
+
+	without Part
 }
 
 // Explore runs scenario on a new system under many schedules, and fails the test with the shortest story that breaks it. The
 // scenario is the test's own side: it acts, and may wait for Quiet or let time pass; what must hold at the end is checked by
-// itself. It must do the same each time it is run.
+// itself. It must do the same each time it is run, and fails with app.T. Several run at once, and with them sys.Wire and
+// sys.Verify.
 func Explore[S any](t *testing.T, sys System[S], x Exploration, scenario func(app *App[S])) {
 	t.Helper()
 	f := Search(t, sys, x, scenario)
@@ -86,6 +97,9 @@ func Explore[S any](t *testing.T, sys System[S], x Exploration, scenario func(ap
 // String is the story, for people.
 func (f Found) String() string {
 	var b strings.Builder
+	if f.Replay == "" { // no schedule broke it
+		return strings.Join(f.Wrong, "\n")
+	}
 	fmt.Fprintf(&b, "broken by schedule %d:\n", f.Schedules)
 	for i, line := range f.Story {
 		fmt.Fprintf(&b, "  %d. %s\n", i+1, line)
@@ -97,7 +111,11 @@ func (f Found) String() string {
 	for _, w := range f.Wrong {
 		fmt.Fprintf(&b, "  %s\n", strings.ReplaceAll(w, "\n", "\n  "))
 	}
-	fmt.Fprintf(&b, "again: bustest.Exploration{Replay: %q}\n\n%s", f.Replay, f.Trees)
+	fmt.Fprintf(&b, "again: bustest.Exploration{Replay: %q", f.Replay)
+	if f.without != 0 {
+		fmt.Fprintf(&b, ", Without: %#x", uint(f.without))
+	}
+	fmt.Fprintf(&b, "}\n\n%s", f.Trees)
 	return b.String()
 }
 
@@ -249,7 +267,7 @@ func (e *explorer) once(t *testing.T, tp *tape) *outcome {
 func (e *explorer) try(t *testing.T, values []int) *outcome { return e.once(t, &tape{values: values}) }
 
 func (e *explorer) found(n int, values []int, out *outcome) Found {
-	f := Found{Schedules: n, Different: len(e.seen), Wrong: out.wrong, Story: out.story, Replay: encode(values), Trees: out.trees}
+	f := Found{Schedules: n, Different: len(e.seen), Wrong: out.wrong, Story: out.story, Replay: encode(values), Trees: out.trees, without: e.x.Without}
 	if out.tape.probe {
 		f.Replay = probing
 	}

@@ -91,6 +91,10 @@ func TestExhaustive(t *testing.T) {
 		t.Errorf("%d schedules, %d different: %v", f.Schedules, f.Different, f.Wrong)
 	}
 	t.Logf("%d schedules, %d different", f.Schedules, f.Different)
+	f = bustest.Search(t, tickets(counts()), bustest.Exploration{Exhaustive: true, Without: bustest.Again}, two)
+	if len(f.Wrong) == 0 || len(f.Story) != 1 {
+		t.Errorf("a seat plan in memory: %v", f)
+	}
 }
 
 func TestWhatDoesNotEnd(t *testing.T) {

@@ -28,7 +28,10 @@ func (l *life) Subscribe(ctx context.Context, subs []journal.Subscription) (map[
 	return out, nil
 }
 
-type lifeKey struct{}
+type handedKey struct{}
+
+// handed is one run of a handler that calls the outside.
+type handed struct{ life *life }
 
 // gated holds up messages until it is their turn.
 type gated struct {
@@ -65,12 +68,11 @@ func (g *gated) hand(msg *message.Message, out chan<- *message.Message) {
 	if err != nil {
 		return
 	}
-	ctx := context.WithValue(msg.Context(), lifeKey{}, g.life)
-	msg.SetContext(ctx)
+	again := msg.Copy()
+	again.SetContext(context.WithValue(msg.Context(), handedKey{}, &handed{g.life}))
+	msg.SetContext(context.WithValue(msg.Context(), handedKey{}, &handed{g.life}))
 	out <- msg // from here on it is the Router's
 	if decided == faultTwice {
-		again := message.NewMessage(d.Event.ID, d.Event.Data)
-		again.SetContext(ctx)
 		out <- again
 	}
 }
@@ -150,10 +152,14 @@ func (l *life) pass(st *step) (fault, error) {
 	if l.isDead() {
 		return faultNone, journal.ErrClosed
 	}
-	if l.core.sched == nil || l.free.Load() {
+	if l.core.sched == nil {
 		return faultNone, nil
 	}
-	f := l.core.sched.await(st, l.dead)
+	var stops <-chan struct{} // of what has begun already: never
+	if st.kind == stepDeliver {
+		stops = l.stops
+	}
+	f := l.core.sched.await(st, l.dead, stops)
 	if f == faultDead {
 		return faultNone, journal.ErrClosed
 	}

@@ -2,6 +2,7 @@ package bustest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"runtime"
@@ -34,10 +35,10 @@ type scheduler struct {
 	states  []uint64            // at each decision, what can be told of the state
 }
 
-// wish is what the scenario waits for: quiet, or that fn is done while nothing else happens.
+// wish is what the scenario waits for: quiet, or a restart or a crash of the process.
 type wish struct {
-	fn   func() error
-	done chan struct{}
+	restart, crash bool
+	done           chan struct{}
 }
 
 // pauses are the times that may pass while there is work.
@@ -52,7 +53,7 @@ type restless struct{ error }
 func restlessf(format string, args ...any) error { return restless{fmt.Errorf(format, args...)} }
 
 // await waits for st's turn, and returns what is to go wrong with it.
-func (s *scheduler) await(st *step, dead <-chan struct{}) fault {
+func (s *scheduler) await(st *step, dead, stops <-chan struct{}) fault {
 	s.mu.Lock()
 	s.pending = append(s.pending, st)
 	s.mu.Unlock()
@@ -61,6 +62,11 @@ func (s *scheduler) await(st *step, dead <-chan struct{}) fault {
 	case f := <-st.turn:
 		return f
 	case <-dead:
+		return faultDead
+	case <-stops:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.pending = slices.DeleteFunc(s.pending, func(p *step) bool { return p == st })
 		return faultDead
 	}
 }
@@ -72,14 +78,14 @@ func (s *scheduler) tell() {
 	}
 }
 
-// ask waits until all is quiet, or until fn is done.
-func (s *scheduler) ask(fn func() error) {
+// ask waits until w is granted.
+func (s *scheduler) ask(w *wish) {
 	select {
 	case <-s.core.over:
 		runtime.Goexit()
 	default:
 	}
-	w := &wish{fn: fn, done: make(chan struct{})}
+	w.done = make(chan struct{})
 	s.mu.Lock()
 	s.wishes = append(s.wishes, w)
 	s.mu.Unlock()
@@ -127,10 +133,12 @@ func (s *scheduler) run() error {
 	}
 }
 
-// giveUp ends a scenario that does not end by itself.
+// giveUp ends a scenario that does not end by itself, or cannot go on.
 func (s *scheduler) giveUp() {
 	close(s.core.over)
-	s.core.current().die()
+	if l := s.core.alive(); l != nil {
+		l.die()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, w := range s.wishes {
@@ -149,22 +157,43 @@ func (s *scheduler) forget() {
 // grant does what the scenario asked for, if it can be done at once.
 func (s *scheduler) grant() (did bool, err error) {
 	s.mu.Lock()
-	i := slices.IndexFunc(s.wishes, func(w *wish) bool { return w.fn != nil })
+	i := slices.IndexFunc(s.wishes, func(w *wish) bool { return w.restart || w.crash })
 	if i < 0 {
 		s.mu.Unlock()
 		return false, nil
 	}
 	w := s.wishes[i]
 	s.wishes = slices.Delete(s.wishes, i, i+1)
-	s.core.current().free.Store(true)
-	for _, st := range s.pending { // a process that stops in order finishes what it has begun
-		st.turn <- faultNone
-	}
-	s.pending = nil
 	s.mu.Unlock()
-	err = w.fn()
-	close(w.done)
-	return true, err
+	defer close(w.done)
+	if w.crash {
+		s.core.current().die() // run sees to the rest
+		return true, nil
+	}
+	return true, s.restart()
+}
+
+// restart stops the process in order, and starts it again. What it had begun ends, one after the other.
+func (s *scheduler) restart() error {
+	ended := make(chan error, 1)
+	go func() { ended <- errors.Join(s.core.halt(), s.core.boot()) }()
+	for {
+		synctest.Wait()
+		select {
+		case err := <-ended:
+			return err
+		default:
+		}
+		if ready := s.ready(); len(ready) > 0 {
+			s.letGo(ready[0], faultNone)
+			continue
+		}
+		select {
+		case err := <-ended:
+			return err
+		case <-s.arrived:
+		}
+	}
 }
 
 // idle lets time pass until there is something to decide. It reports that there is nothing left.
@@ -189,7 +218,7 @@ func (s *scheduler) idle() (end bool, err error) {
 	select {
 	case <-s.arrived:
 		return false, nil
-	case <-time.After(patience):
+	case <-time.After(patience + max(0, time.Until(time.Unix(0, s.core.asleep.Load())))):
 		return true, restlessf("it does not become quiet: %s", s.core.busy(l))
 	}
 }
@@ -262,6 +291,11 @@ func (s *scheduler) decide(ready []*step) {
 		s.tellStory("%s", f.with(st))
 	}
 	s.note(st.place(), f.with(st))
+	s.letGo(st, f)
+}
+
+// letGo has st go on with f, and waits until it has done what it does while nothing else may happen.
+func (s *scheduler) letGo(st *step, f fault) {
 	s.mu.Lock()
 	s.pending = slices.DeleteFunc(s.pending, func(p *step) bool { return p == st })
 	s.mu.Unlock()

@@ -25,25 +25,29 @@ func runOnce[S any](t *testing.T, sys System[S], x Exploration, scenario func(ap
 			a.gap = time.Second // long enough for who looks at the clock's seconds
 		}
 		a.Expect(x.Expect...)
-		s := &scheduler{core: a.core, tape: tp, without: x.Without, budget: tp.faults(x.Faults), keep: x.Exhaustive, arrived: make(chan struct{}, 1), history: map[string][]string{}}
+		s := &scheduler{core: a.core, tape: tp, without: x.Without, budget: tp.faults(x.budget()), keep: x.Exhaustive, arrived: make(chan struct{}, 1), history: map[string][]string{}}
 		a.sched = s
+		ended := make(chan struct{})
 		err := a.boot()
 		if err == nil {
-			ended := make(chan struct{})
 			go func() {
 				defer close(ended)
 				defer s.finish()
 				scenario(a)
 			}()
-			if err = s.run(); err != nil {
-				if x.Without&Ends == 0 || !errors.As(err, new(restless)) {
-					r.Errorf("%v", err)
-				}
-				s.giveUp()
+			err = s.run()
+		} else {
+			close(ended)
+		}
+		if err != nil {
+			if x.Without&Ends == 0 || !errors.As(err, new(restless)) {
+				r.Errorf("%v", err)
 			}
+			s.giveUp()
 		}
 		out.judge(a.core, r, s, err, x)
 		a.shutdown()
+		<-ended
 		out.wrong = append(out.wrong, r.lines()...)
 		out.story, out.trace, out.states = s.story, s.trace(), s.states
 		if tp.probe { // what else it finds comes from the seconds that pass, and others find it without

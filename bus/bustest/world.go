@@ -49,7 +49,7 @@ func (w *World) Service(name string) *Service {
 	defer w.mu.Unlock()
 	s := w.services[name]
 	if s == nil {
-		s = &Service{name: name, core: w.core, answers: map[string]answer{}, keys: map[string]string{}, troubles: map[string][]Trouble{}}
+		s = &Service{name: name, core: w.core, answers: map[string]answer{}, keys: map[nth]string{}, counts: map[calls]int{}, troubles: map[string][]Trouble{}}
 		w.services[name] = s
 	}
 	return s
@@ -62,10 +62,23 @@ type Service struct {
 
 	mu       sync.Mutex
 	calls    []Call
-	answers  map[string]answer    // by key
-	keys     map[string]string    // by delivery and operation: the key it used
+	answers  map[string]answer // by operation and key
+	keys     map[nth]string    // that a delivery used
+	counts   map[calls]int
 	troubles map[string][]Trouble // by operation: of the next calls
 }
+
+// calls are those of one operation in one run of a handler; nth is the n-th of them, in whichever run.
+type (
+	calls struct {
+		run *handed
+		op  string
+	}
+	nth struct {
+		delivery, op string
+		n            int
+	}
+)
 
 type answer struct {
 	value   any
@@ -76,9 +89,12 @@ type answer struct {
 // Request is a call of a Service.
 type Request struct {
 	Op   string // the operation, "charge"
-	Key  string // the idempotency key; the same for the same Body
+	Key  string // the idempotency key; within an operation it stands for one Body
 	Body any    // what is asked for, as encoding/json has it
 }
+
+// id is what r's answer is kept under.
+func (r Request) id() string { return r.Op + "\x00" + r.Key }
 
 // Call is a Request that came, and what became of it.
 type Call struct {
@@ -113,7 +129,10 @@ func (s *Service) Done(op string) []Call {
 // is an answer too. do must not call s. ctx must be the handler's.
 func Ask[A any](ctx context.Context, s *Service, r Request, do func() (A, error)) (A, error) {
 	value, err := s.ask(ctx, r, func() (any, error) { return do() })
-	a, _ := value.(A)
+	a, ok := value.(A)
+	if err == nil && !ok {
+		err = fmt.Errorf("bustest: %s.%s answers with a %T, where a %T is asked for", s.name, r.Op, value, a)
+	}
 	return a, err
 }
 
@@ -123,15 +142,15 @@ func (s *Service) ask(ctx context.Context, r Request, do func() (any, error)) (a
 		return nil, fmt.Errorf("bustest: %s.%s: %w", s.name, r.Op, err)
 	}
 	info := bus.Delivery(ctx)
-	l, ok := ctx.Value(lifeKey{}).(*life)
+	run, ok := ctx.Value(handedKey{}).(*handed)
 	if !ok {
 		return nil, fmt.Errorf("bustest: %s.%s: called with a context that is not an external handler's", s.name, r.Op)
 	}
-	trouble, err := s.trouble(l, r, info)
+	trouble, err := s.trouble(run.life, r, info)
 	if err != nil {
 		return nil, err
 	}
-	s.check(r, info, body)
+	s.check(run, r, info, body)
 	call := Call{Request: r, Subscription: info.Subscription, Trouble: trouble}
 	var a answer
 	if trouble == 0 || trouble == LosesAnswer {
@@ -147,7 +166,7 @@ func (s *Service) ask(ctx context.Context, r Request, do func() (any, error)) (a
 	case Hangs:
 		select {
 		case <-ctx.Done():
-		case <-l.dead:
+		case <-run.life.dead:
 		}
 		return nil, fmt.Errorf("%s.%s: no answer: %w", s.name, r.Op, cmp.Or(ctx.Err(), journal.ErrClosed))
 	case LosesAnswer:
@@ -157,7 +176,7 @@ func (s *Service) ask(ctx context.Context, r Request, do func() (any, error)) (a
 }
 
 // check holds a call against what makes repeating it safe.
-func (s *Service) check(r Request, d bus.Info, body []byte) {
+func (s *Service) check(run *handed, r Request, d bus.Info, body []byte) {
 	if s.core.without&Keys != 0 {
 		return
 	}
@@ -168,13 +187,15 @@ func (s *Service) check(r Request, d bus.Info, body []byte) {
 		return
 	}
 	if d.ID != "" {
-		of := d.ID + "\x00" + r.Op
+		in := calls{run, r.Op}
+		of := nth{d.ID, r.Op, s.counts[in]}
+		s.counts[in]++
 		if before, ok := s.keys[of]; ok && before != r.Key {
 			s.core.fault("%s called %s.%s again with another idempotency key", d.Subscription, s.name, r.Op)
 		}
 		s.keys[of] = r.Key
 	}
-	if before, ok := s.answers[r.Key]; ok && string(before.request) != string(body) {
+	if before, ok := s.answers[r.id()]; ok && string(before.request) != string(body) {
 		s.core.fault("%s called %s.%s with a key that stands for another request: %s, now %s", d.Subscription, s.name, r.Op, before.request, body)
 	}
 }
@@ -211,11 +232,11 @@ var faultOf = map[Trouble]fault{Fails: faultFails, Hangs: faultHangs, LosesAnswe
 func (s *Service) answer(r Request, body []byte, do func() (any, error)) (answer, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a, ok := s.answers[r.Key]; ok && r.Key != "" {
+	if a, ok := s.answers[r.id()]; ok && r.Key != "" {
 		return a, false
 	}
 	value, err := do()
 	a := answer{value, err, body}
-	s.answers[r.Key] = a
+	s.answers[r.id()] = a
 	return a, true
 }

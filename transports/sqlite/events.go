@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,20 +41,23 @@ func scanEvent(row scanner, more ...any) (*journal.Event, error) {
 // loadTail has the newest events in memory: what the subscriptions have to look at again, since their cursors are written
 // seldom, is read once, rather than once by each of them.
 func (j *Journal) loadTail(ctx context.Context) error {
-	rows, err := j.readers.QueryContext(ctx, "SELECT "+eventColumns+" FROM events WHERE seq > ? ORDER BY seq", j.tail.head-cursorEvery)
+	rows, err := j.readers.QueryContext(ctx, "SELECT "+eventColumns+" FROM events WHERE seq > ? ORDER BY seq DESC", j.tail.head-cursorEvery)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = rows.Close() }()
-	var events []*journal.Event
-	for rows.Next() {
+	for j.tail.bytes < tailBytes && rows.Next() {
 		e, err := scanEvent(rows)
 		if err != nil {
 			return err
 		}
-		events = append(events, e)
+		if e.Seq != j.tail.head-int64(len(j.tail.events)) {
+			break // a gap: what is behind it is read from the disk
+		}
+		j.tail.events = append(j.tail.events, e)
+		j.tail.bytes += len(e.Data)
 	}
-	j.tail.load(events)
+	slices.Reverse(j.tail.events)
 	return rows.Err()
 }
 

@@ -22,18 +22,6 @@ type tail struct {
 	durable int64 // seq of the newest that is on disk
 }
 
-// load begins with the newest events there are, as many as lie without a gap before the head.
-func (t *tail) load(events []*journal.Event) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	first := len(events)
-	for first > 0 && t.bytes < tailBytes && events[first-1].Seq == t.head-int64(len(events)-first) {
-		first--
-		t.bytes += len(events[first].Data)
-	}
-	t.events = events[first:]
-}
-
 // append takes what a commit appended, and reports a gap before it: another connection wrote. That empties the tail,
 // and its readers go to the disk.
 func (t *tail) append(events []*journal.Event) (gap bool) {
