@@ -42,7 +42,7 @@ var again = []Bug{
 		What:     "a call to the gateway that failed is made again at once as a new charge: one whose answer was lost is paid twice",
 		Gateway:  func(g payment.Gateway) payment.Gateway { return impatient{g} },
 		Scenario: plain,
-		Wrong:    "called gateway.charge again with another idempotency key",
+		Wrong:    "books: the gateway has charged 5980",
 	},
 	{
 		Name:     "parcel-by-attempt",
