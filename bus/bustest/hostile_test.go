@@ -134,6 +134,25 @@ func TestTwoCallsOfOneReaction(t *testing.T) {
 	bustest.Explore(t, sys, bustest.Exploration{Schedules: 50}, func(app *bustest.App[desk]) { ask(app, "a") })
 }
 
+// A handler that calls again after its context has ended may do so when all is over: nobody decides about it then.
+func TestHandlerThatIsLeftBehind(t *testing.T) {
+	t.Parallel()
+	sys := small(func(b *bus.Bus, w *bustest.World) {
+		bus.On(b.Module("bank"), "charge", func(ctx context.Context, e asked) (bus.Events, error) {
+			call := func() (err error) {
+				_, err = bustest.Ask(ctx, w.Service("card"), bustest.Request{Op: "charge", Key: e.ID}, func() (string, error) { return "", nil })
+				return err
+			}
+			if call() != nil { // once more, whatever the context says
+				return nil, call()
+			}
+			return nil, nil
+		}).External(2)
+	})
+	x := bustest.Exploration{Exhaustive: true, Faults: 2, Without: bustest.Crashes | bustest.Pauses | bustest.Orders}
+	bustest.Explore(t, sys, x, func(app *bustest.App[desk]) { ask(app, "a") })
+}
+
 // What is behind an expected dead letter that parks its key may wait for ever.
 func TestExpectedDeadLetterParksItsKey(t *testing.T) {
 	t.Parallel()

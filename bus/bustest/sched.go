@@ -25,6 +25,7 @@ type scheduler struct {
 	wishes   []*wish
 	finished bool          // the scenario has returned
 	arrived  chan struct{} // capacity 1
+	closed   chan struct{} // closed when nothing is decided any more
 	round    int
 
 	story   []string            // decisions that were not the obvious ones
@@ -62,6 +63,8 @@ func (s *scheduler) await(st *step, dead, stops <-chan struct{}) fault {
 	case f := <-st.turn:
 		return f
 	case <-dead:
+		return faultDead
+	case <-s.closed: // a handler that was left behind goes on while its process stops
 		return faultDead
 	case <-stops:
 		s.mu.Lock()

@@ -25,7 +25,7 @@ func runOnce[S any](t *testing.T, sys System[S], x Exploration, scenario func(ap
 			a.gap = time.Second // long enough for who looks at the clock's seconds
 		}
 		a.Expect(x.Expect...)
-		s := &scheduler{core: a.core, tape: tp, without: x.Without, budget: tp.faults(x.budget()), keep: x.Exhaustive, arrived: make(chan struct{}, 1), history: map[string][]string{}}
+		s := &scheduler{core: a.core, tape: tp, without: x.Without, budget: tp.faults(x.budget()), keep: x.Exhaustive, arrived: make(chan struct{}, 1), closed: make(chan struct{}), history: map[string][]string{}}
 		a.sched = s
 		ended := make(chan struct{})
 		err := a.boot()
@@ -36,6 +36,7 @@ func runOnce[S any](t *testing.T, sys System[S], x Exploration, scenario func(ap
 				scenario(a)
 			}()
 			err = s.run()
+			close(s.closed)
 		} else {
 			close(ended)
 		}
