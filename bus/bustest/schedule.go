@@ -46,7 +46,7 @@ func runOnce[S any](t *testing.T, sys System[S], x Exploration, scenario func(ap
 			}
 			s.giveUp()
 		}
-		out.judge(a.core, r, s, err, x)
+		out.judge(a.core, r, err, x)
 		a.shutdown()
 		<-ended
 		out.wrong = append(out.wrong, r.lines()...)
@@ -63,7 +63,7 @@ func runOnce[S any](t *testing.T, sys System[S], x Exploration, scenario func(ap
 }
 
 // judge looks at what a run has left.
-func (o *outcome) judge(c *core, r *recorder, s *scheduler, err error, x Exploration) {
+func (o *outcome) judge(c *core, r *recorder, err error, x Exploration) {
 	if err == nil {
 		wrong, err := c.audit()
 		if err != nil {
