@@ -31,6 +31,12 @@ type Config struct {
 	ShutdownTimeout time.Duration
 	// Chance draws a number from [0, 1), for the jitter of retries. Defaults to that of math/rand/v2.
 	Chance func() float64
+	// Modules are the names of those that run in this process; the others are wired, too, so that it is known who emits and
+	// consumes what, but run in others. Defaults to all that are wired.
+	Modules []string
+	// Transport carries events to the modules that run elsewhere, and from them. Whoever opened it closes it, after Run has
+	// returned. Defaults to none: every module runs here.
+	Transport Transport
 	// Middleware is Watermill's, around every reaction, the first outermost. One that acknowledges a message without
 	// calling on makes the event dropped; one that fails it makes it retried: neither can lose it.
 	Middleware []message.HandlerMiddleware
@@ -76,6 +82,11 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	if c.Transport != nil {
+		if most := c.Transport.Features().MaxPayload; most > 0 {
+			c.MaxPayload = min(c.MaxPayload, most)
+		}
+	}
 	return c
 }
 
@@ -94,6 +105,7 @@ type Bus struct {
 	ended     chan struct{} // capacity 1: the last of them has, while the bus is stopping
 	running   chan struct{}
 	work      context.Context // of external calls; ends when the time for shutdown is over
+	wires     wires
 }
 
 // eventType is what the wiring knows of a type of event.
@@ -131,7 +143,7 @@ func (b *Bus) Run(ctx context.Context) error {
 		return errors.New("bus: Run is called twice")
 	}
 	for _, m := range b.modules {
-		if m.migrations == nil {
+		if m.migrations == nil || !m.here() {
 			continue
 		}
 		if err := b.journal.Migrate(ctx, m.name, m.migrations); err != nil {
@@ -141,6 +153,9 @@ func (b *Bus) Run(ctx context.Context) error {
 	work, cancelWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelWork()
 	b.work = work
+	if err := b.openWires(ctx); err != nil {
+		return err
+	}
 	router, err := b.router(ctx)
 	if err != nil {
 		return err
@@ -154,6 +169,8 @@ func (b *Bus) Run(ctx context.Context) error {
 	}
 	b.state.Store(up)
 	close(b.running)
+	closeWires := b.wires.run(ctx, work)
+	defer closeWires()
 	select {
 	case <-ctx.Done():
 	case err := <-ended:
@@ -201,10 +218,14 @@ func (b *Bus) end() {
 
 // router puts every subscription on a Watermill router.
 func (b *Bus) router(ctx context.Context) (*message.Router, error) {
-	specs := make([]journal.Subscription, 0, len(b.subscriptions)+1)
-	all := append([]*subscription{b.unknown()}, b.subscriptions...)
-	for _, s := range all {
-		specs = append(specs, s.spec())
+	var specs []journal.Subscription
+	var all []*subscription // that run here
+	for _, s := range append(b.own(), b.subscriptions...) {
+		spec := s.spec()
+		if spec.Elsewhere = !s.module.here(); !spec.Elsewhere {
+			all = append(all, s)
+		}
+		specs = append(specs, spec)
 	}
 	subscribers, err := b.journal.Subscribe(ctx, specs)
 	if err != nil {

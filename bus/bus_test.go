@@ -56,14 +56,23 @@ func MustRun(tb testing.TB, cfg bus.Config, wire func(*bus.Module)) *app {
 // MustRunOn does so on the journal at path.
 func MustRunOn(tb testing.TB, path string, cfg bus.Config, wire func(*bus.Module)) *app {
 	tb.Helper()
+	return MustStart(tb, path, cfg, func(b *bus.Bus) *bus.Module {
+		m := b.Module("test").Migrations(tables)
+		wire(m)
+		return m
+	})
+}
+
+// MustStart runs what wire puts on a bus.
+func MustStart(tb testing.TB, path string, cfg bus.Config, wire func(*bus.Bus) *bus.Module) *app {
+	tb.Helper()
 	cfg.Logger = quiet
 	j, err := sqlite.Open(tb.Context(), path, sqlite.Config{Logger: quiet, Fence: func(string, string) {}})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	b := bus.New(j, cfg)
-	a := &app{Bus: b, j: j, path: path, m: b.Module("test").Migrations(tables)}
-	wire(a.m)
+	a := &app{Bus: b, j: j, path: path, m: wire(b)}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- b.Run(ctx) }()

@@ -12,6 +12,8 @@ var (
 	ErrWiring = errors.New("bus: wiring")
 	// ErrNotRunning: Do, Publish and the like before Run is ready, or after it has ended.
 	ErrNotRunning = errors.New("bus: not running")
+	// ErrElsewhere: Do, Publish or View of a module that runs in another process.
+	ErrElsewhere = errors.New("bus: module runs elsewhere")
 	// ErrNested: Do or Publish inside a handler or another unit of work, which return their events instead.
 	ErrNested = errors.New("bus: nested unit of work")
 	// ErrUndeclared: an event that the handler, or the module, did not declare with Emits.

@@ -102,6 +102,9 @@ func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, then []func(c
 		case also:
 			then = append(then, x.fn)
 			continue
+		case carried:
+			sealed = append(sealed, x.Event)
+			continue
 		case delayed:
 			e = x.Event
 			if x.by > 0 {

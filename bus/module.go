@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,6 +28,9 @@ var validName = regexp.MustCompile(`^[a-z][a-z0-9]*([-_][a-z0-9]+)*$`)
 // its tables.
 func (b *Bus) Module(name string) *Module {
 	m := &Module{bus: b, name: name, emits: map[string]bool{}, outside: map[string]bool{}}
+	if name == ownName {
+		b.mistake("module %q: the name is the bus's own", name)
+	}
 	if !validName.MatchString(name) {
 		b.mistake("module %q: a name is lower case letters, digits, and dashes within", name)
 	}
@@ -80,7 +84,7 @@ func (m *Module) Do(ctx context.Context, fn func(ctx context.Context) (Events, e
 	if ctx.Value(scopeKey{}) != nil {
 		return "", fmt.Errorf("%w: return the events instead", ErrNested)
 	}
-	if err := m.bus.ready(); err != nil {
+	if err := errors.Join(m.mustBeHere(), m.bus.ready()); err != nil {
 		return "", err
 	}
 	o := origin{module: m, declared: m.emits}
@@ -109,6 +113,14 @@ func (m *Module) Do(ctx context.Context, fn func(ctx context.Context) (Events, e
 // It returns the id of their flow.
 func (m *Module) Publish(ctx context.Context, events ...Event) (flow string, err error) {
 	return m.Do(ctx, func(context.Context) (Events, error) { return events, nil })
+}
+
+// View runs fn in a read-only transaction on a snapshot of the module's tables, and waits for nobody.
+func (m *Module) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	if err := m.mustBeHere(); err != nil {
+		return err
+	}
+	return m.bus.View(ctx, fn)
 }
 
 // sealAndFollow seals out and runs what was to be done in the same transaction.

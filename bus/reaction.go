@@ -67,18 +67,6 @@ type prepared struct {
 	err   error
 }
 
-// unknown is the bus's own subscription to all event types that no module knows: they become dead letters, with their
-// bytes, rather than nothing.
-func (b *Bus) unknown() *subscription {
-	return &subscription{
-		bus: b, module: &Module{bus: b, name: "bus"}, name: "bus/unknown", retry: b.cfg.Retry, timeout: b.cfg.Timeout,
-		except: slices.Sorted(maps.Keys(b.types)),
-		decode: func(e *journal.Event) (Event, error) {
-			return nil, fmt.Errorf("unknown event type %q: no module of this program emits or consumes it", e.Type)
-		},
-	}
-}
-
 // react is the Router's handler of one message. It never fails a message: what becomes of a delivery is decided here
 // and recorded by the journal.
 func (s *subscription) react(msg *message.Message) error {

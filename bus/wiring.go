@@ -72,6 +72,7 @@ func (b *Bus) Check() error {
 			errs = append(errs, fmt.Errorf("event type %q, emitted by module %s, is consumed by nobody: mark it with ForOutside if that is meant", name, t.emitter))
 		}
 	}
+	errs = append(errs, b.checkModules()...)
 	if len(errs) == 0 {
 		return nil
 	}

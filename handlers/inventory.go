@@ -14,10 +14,7 @@ import (
 )
 
 // Stock is what the outside may ask of the inventory module.
-type Stock struct {
-	b *bus.Bus
-	m *bus.Module
-}
+type Stock struct{ m *bus.Module }
 
 // Inventory wires the inventory module: goods are reserved for an order, then shipped or released, and may come back.
 func Inventory(b *bus.Bus) *Stock {
@@ -60,7 +57,7 @@ func Inventory(b *bus.Bus) *Stock {
 		return nil, finalStock(err)
 	})
 
-	return &Stock{b: b, m: m}
+	return &Stock{m}
 }
 
 // finalStock marks what no retry helps against: events that contradict each other.
@@ -98,7 +95,7 @@ func (s *Stock) Receive(ctx context.Context, deliveries []Delivery) (fresh int, 
 
 // Get reads the stock of an article.
 func (s *Stock) Get(ctx context.Context, sku string) (got inventory.Stock, err error) {
-	err = s.b.View(ctx, func(tx *sql.Tx) error {
+	err = s.m.View(ctx, func(tx *sql.Tx) error {
 		got, err = inventory.Get(ctx, tx, sku)
 		return err
 	})

@@ -15,10 +15,7 @@ import (
 
 // Orders is what the outside may ask of the order module. The flow of an order is called by the order's id, so that
 // everything that ever happens about it is one flow.
-type Orders struct {
-	b *bus.Bus
-	m *bus.Module
-}
+type Orders struct{ m *bus.Module }
 
 // Order wires the order module: it knows what was asked for, and how each order ended.
 func Order(b *bus.Bus) *Orders {
@@ -56,7 +53,7 @@ func Order(b *bus.Bus) *Orders {
 		return cancel(ctx, e.OrderID, "undeliverable, refunded")
 	}).Emits(orderevents.Cancelled{}).When(func(e paymentevents.Refunded) bool { return e.Reason == paymentevents.ReasonUndeliverable })
 
-	return &Orders{b: b, m: m}
+	return &Orders{m}
 }
 
 // finalOrder marks what no retry helps against: events that contradict each other.
@@ -125,7 +122,7 @@ func (o *Orders) Credit(ctx context.Context, n order.New, reason string) (fresh 
 
 // Get reads an order.
 func (o *Orders) Get(ctx context.Context, id string) (got order.Order, err error) {
-	err = o.b.View(ctx, func(tx *sql.Tx) error {
+	err = o.m.View(ctx, func(tx *sql.Tx) error {
 		got, err = order.Get(ctx, tx, id)
 		return err
 	})

@@ -41,6 +41,9 @@ type Subscription struct {
 	// FromNow makes a subscription that the journal has never seen start behind the newest event. Otherwise it
 	// starts with the oldest.
 	FromNow bool
+	// Elsewhere marks a subscription of a module that another process runs. It is made known so that a journal that has it
+	// refuses to leave it behind; nobody subscribes to it here.
+	Elsewhere bool
 	// Park keeps a key's later events blocked behind a dead letter until a person replays or drops it.
 	// Otherwise the key resumes.
 	Park bool
@@ -103,8 +106,8 @@ type Journal interface {
 	// yet, each in a transaction of its own.
 	Migrate(ctx context.Context, module string, fsys fs.FS) error
 
-	// Subscribe makes the set of durable subscriptions known, all at once, and returns a Watermill subscriber for each,
-	// by name. Deliveries start when Subscribe is called on it; its acknowledgements are not listened to: a delivery is
+	// Subscribe makes the set of durable subscriptions known, all at once, and returns a Watermill subscriber for each that
+	// is not Elsewhere, by name. Deliveries start when Subscribe is called on it; its acknowledgements are not listened to: a delivery is
 	// settled by React alone.
 	Subscribe(ctx context.Context, subs []Subscription) (map[string]message.Subscriber, error)
 
@@ -125,6 +128,9 @@ type Journal interface {
 	// Quiet returns when nothing is ready, in flight or waiting for a retry, or with ctx's error.
 	// Delayed events, blocked keys and dead letters do not count.
 	Quiet(ctx context.Context) error
+
+	// Feed opens one of the journal's feeds, which is what others are told. Each is opened once, before Subscribe.
+	Feed(ctx context.Context, name FeedName) (Feed, error)
 }
 
 // Backlog counts what a journal has left to do.

@@ -9,6 +9,10 @@ type Store interface {
 	// Flows returns every flow on record, in the order in which they began.
 	Flows(ctx context.Context) ([]*Flow, error)
 
+	// Events calls fn with the events behind seq after, in the order of the log, until fn answers with an error, which it
+	// returns.
+	Events(ctx context.Context, after int64, fn func(*Event) error) error
+
 	// DeadLetters returns what is dead.
 	DeadLetters(ctx context.Context) ([]DeadLetter, error)
 

@@ -25,7 +25,7 @@ type Config struct {
 	// Group is how many items are committed together at most. Defaults to 512.
 	Group int
 
-	// SlowWork is how long work may hold the writer's transaction before it is reported by name. Defaults to 50 ms; -1
+	// SlowWork is how long work of a module may hold the writer's transaction before it is reported by name. Defaults to 50 ms; -1
 	// turns it off.
 	SlowWork time.Duration
 

@@ -96,17 +96,19 @@ func (j *Journal) read(ctx context.Context, pos int64, m *match, limit int) ([]*
 	}
 	defer func() { _ = rows.Close() }()
 	var events []*journal.Event
-	for rows.Next() {
+	bytes := 0
+	for bytes < tailBytes && rows.Next() { // a thousand of the largest would be a gigabyte
 		e, err := scanEvent(rows)
 		if err != nil {
 			return nil, pos, err
 		}
 		events = append(events, e)
+		bytes += len(e.Data)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, pos, fmt.Errorf("read events: %w", explain(err))
 	}
-	if len(events) == limit {
+	if len(events) == limit || bytes >= tailBytes {
 		upTo = events[len(events)-1].Seq
 	}
 	return events, upTo, nil

@@ -19,6 +19,7 @@ import (
 type Journal struct {
 	cfg     Config
 	path    string
+	id      string
 	lock    *ownership
 	writeDB *sql.DB
 	readers *sql.DB // the journal's own
@@ -34,8 +35,10 @@ type Journal struct {
 	mu      sync.Mutex
 	subs    map[string]*subscription
 	groups  map[string]*group
+	feeds   map[journal.FeedName]*feed
 	topics  map[string]bool // of plain consumer groups, also of those that are not here now
 	follow  atomic.Pointer[followers]
+	told    atomic.Pointer[feed] // the feed of records, once it is open
 	closing bool
 
 	applied     migrations // the writer's goroutine's
@@ -75,7 +78,7 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 	}
 	j := &Journal{
 		cfg: cfg.withDefaults(), path: path, lock: lock,
-		subs: map[string]*subscription{}, groups: map[string]*group{}, topics: map[string]bool{},
+		subs: map[string]*subscription{}, groups: map[string]*group{}, feeds: map[journal.FeedName]*feed{}, topics: map[string]bool{},
 		delayedWake: make(chan struct{}, 1), hint: make(chan struct{}, 1),
 		checkpoint: make(chan struct{}, 1),
 	}
@@ -115,8 +118,8 @@ func (j *Journal) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	err = j.readers.QueryRowContext(ctx, "SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT coalesce(max(id), 0) FROM acts)").
-		Scan(&j.tail.head, &j.lastAct)
+	err = j.readers.QueryRowContext(ctx, "SELECT (SELECT id FROM identity), (SELECT coalesce(max(seq), 0) FROM events), (SELECT coalesce(max(id), 0) FROM acts)").
+		Scan(&j.id, &j.tail.head, &j.lastAct)
 	if err != nil {
 		return err
 	}
@@ -149,6 +152,9 @@ func (j *Journal) open(ctx context.Context) (err error) {
 func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) error {
 	var err error
 	if j.applied, err = claim(ctx, conn); err != nil {
+		return err
+	}
+	if err := settleMoves(ctx, conn, j.path); err != nil {
 		return err
 	}
 	if err := checkPragmas(ctx, conn, j.cfg); err != nil {
@@ -224,6 +230,9 @@ func (j *Journal) closeFiles() error {
 	return errors.Join(append(errs, j.lock.release())...)
 }
 
+// ID tells this journal from all others, for ever: 16 hexadecimal digits. A copy of the file has the same.
+func (j *Journal) ID() string { return j.id }
+
 // Path is the absolute path of the journal's file.
 func (j *Journal) Path() string { return j.path }
 
@@ -269,6 +278,9 @@ func (j *Journal) durable(head int64) {
 			r.poke()
 		}
 	}
+	if f := j.told.Load(); f != nil { // a reaction that emits nothing is news for it
+		f.poke()
+	}
 }
 
 // wakeAll has every reader look as far as head: another connection wrote, and nobody knows what.
@@ -298,6 +310,11 @@ func (j *Journal) flushCursors(k *kept) error {
 	}
 	for _, s := range j.subs {
 		if _, _, err := k.cursor.exec(s.cursor(), s.id); err != nil {
+			return err
+		}
+	}
+	for _, f := range j.feeds {
+		if err := f.flush(k); err != nil {
 			return err
 		}
 	}

@@ -73,7 +73,14 @@ SELECT 'the file is damaged: ' || quick_check FROM pragma_quick_check WHERE quic
 func (r *Reader) Check(ctx context.Context) ([]string, error) {
 	wrong := []string{}
 	err := r.View(ctx, func(tx *sql.Tx) error {
+		observed, err := Observes(ctx, tx)
+		if err != nil {
+			return fmt.Errorf("sqlite: check: %w", err)
+		}
 		for _, rule := range rules {
+			if observed && rule.name == emission {
+				rule = observedEmission
+			}
 			found, err := rule.violations(ctx, tx)
 			if err != nil {
 				return fmt.Errorf("sqlite: check that %s: %w", rule.name, explain(err))

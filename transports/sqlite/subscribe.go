@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -25,7 +26,7 @@ RETURNING id, cursor`
 
 // list is the types as the journal has them.
 func (m *match) list() (string, error) {
-	list, err := json.Marshal(slices.Sorted(maps.Keys(m.types)))
+	list, err := json.Marshal(append([]string{}, slices.Sorted(maps.Keys(m.types))...)) // none is [], not null
 	return string(list), err
 }
 
@@ -103,6 +104,12 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 		return nil, nil, err
 	}
 	for _, spec := range specs {
+		if spec.Elsewhere {
+			if was, ok := before[spec.Name]; ok && !was.retired {
+				return nil, nil, elsewhere(spec.Name)
+			}
+			continue
+		}
 		start := int64(0)
 		if spec.FromNow {
 			start = j.tail.newest()
@@ -129,6 +136,13 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 		}
 	}
 	return subs, known, nil
+}
+
+// elsewhere refuses to leave behind what a module has under way.
+func elsewhere(name string) error {
+	module, _, _ := strings.Cut(name, "/")
+	return fmt.Errorf("this journal has the subscription %s, and the module %s is not to run here: what it has under way would stand still; "+
+		"take it out with 'troupe split --modules %s', or run it here", name, module, module)
 }
 
 // registeredBefore are the bus's subscriptions, by name.

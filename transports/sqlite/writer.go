@@ -252,7 +252,7 @@ func (w *writer) group(r *reign, items []*item) (n int, err error) {
 		it.unit = unit{w: w, reign: r, it: it, tx: tx}
 		it.err = w.runItem(it)
 		end := time.Now()
-		if held := end.Sub(start); w.cfg.SlowWork > 0 && held > w.cfg.SlowWork && !errors.Is(it.err, errDeposed) {
+		if held := end.Sub(start); w.cfg.SlowWork > 0 && held > w.cfg.SlowWork && it.work.Module != "" && !errors.Is(it.err, errDeposed) {
 			w.reportSlow(it.work.Name, held)
 		}
 		start = end

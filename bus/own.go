@@ -1,0 +1,58 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire"
+)
+
+// own are the bus's own subscriptions: what nobody else answers for.
+func (b *Bus) own() []*subscription {
+	subs := []*subscription{b.unknown()}
+	if b.cfg.Transport != nil {
+		subs = append(subs, b.undecoded())
+	}
+	for _, s := range subs {
+		s.bus, s.module, s.retry, s.timeout = b, &Module{bus: b, name: ownName}, b.cfg.Retry, b.cfg.Timeout
+	}
+	return subs
+}
+
+// ownName is the module's that the bus's own subscriptions belong to. It runs everywhere.
+const ownName = "bus"
+
+// unknown takes all event types that no module knows: they become dead letters, with their bytes, rather than nothing.
+func (b *Bus) unknown() *subscription {
+	return &subscription{
+		name: "bus/unknown", except: append(slices.Sorted(maps.Keys(b.types)), wire.UndecodedType),
+		decode: func(e *journal.Event) (Event, error) {
+			return nil, fmt.Errorf("unknown event type %q: no module of this program emits or consumes it", e.Type)
+		},
+	}
+}
+
+// undecoded takes the messages from the transport that are no events. They become dead letters of the ingest; when one is
+// replayed, and this program can read what an older one could not, it becomes the event that it carries.
+func (b *Bus) undecoded() *subscription {
+	return &subscription{
+		name: "bus/ingest", eventType: wire.UndecodedType,
+		decode: func(e *journal.Event) (Event, error) {
+			decoded, err := wire.Redecode(e)
+			return carried{decoded}, err
+		},
+		handle: func(_ context.Context, e Event) (Events, error) { return Emit(e), nil },
+	}
+}
+
+// carried is an event that came from elsewhere: it has all its attributes already.
+type carried struct{ *journal.Event }
+
+// EventType implements Event.
+func (c carried) EventType() string { return c.Type }
+
+// EventKey implements Event.
+func (c carried) EventKey() string { return c.Key }

@@ -1,0 +1,186 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire"
+)
+
+// Transport carries events between deployables; see there for its contract. bustest.Transport is its test.
+type Transport = wire.Transport
+
+// Features says what a Transport can do.
+type Features = wire.Features
+
+// Link is one direction of what goes between this deployable and the others, as it is now.
+type Link = wire.Link
+
+// RecordsTopic is the topic on which deployables tell what became of their deliveries, for whoever watches all of them. No
+// module can have that name.
+const RecordsTopic = "_records"
+
+// here reports whether the module runs in this process.
+func (m *Module) here() bool {
+	return m.bus.cfg.Modules == nil || m.name == ownName || slices.Contains(m.bus.cfg.Modules, m.name)
+}
+
+// mustBeHere is an ErrElsewhere when the module runs in another process.
+func (m *Module) mustBeHere() error {
+	if m.here() {
+		return nil
+	}
+	return fmt.Errorf("%w: module %s does not run in this process, which runs %s: ask the one that runs it", ErrElsewhere, m.name, strings.Join(m.bus.cfg.Modules, ", "))
+}
+
+// checkModules returns what is wrong with the choice of modules.
+func (b *Bus) checkModules() (errs []error) {
+	for _, name := range b.cfg.Modules {
+		if b.modules[name] == nil {
+			errs = append(errs, fmt.Errorf("module %q is to run here, but is not wired: there are %s", name, strings.Join(slices.Sorted(maps.Keys(b.modules)), ", ")))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.modules)) {
+		if !b.modules[name].here() && b.cfg.Transport == nil {
+			errs = append(errs, fmt.Errorf("module %q runs elsewhere, but there is no Transport to it", name))
+		}
+	}
+	return errs
+}
+
+// wires are the relays and ingests of a bus with a transport.
+type wires struct {
+	logger  *slog.Logger
+	relays  []*wire.Relay
+	ingests []*wire.Ingest
+}
+
+// openWires prepares what goes between this deployable and the others: everything that the modules here emit is sent to the
+// topics called after them, and what they consume of others' is taken in.
+func (b *Bus) openWires(ctx context.Context) error {
+	if b.cfg.Transport == nil {
+		return nil
+	}
+	b.wires.logger = b.cfg.Logger
+	events, err := b.journal.Feed(ctx, journal.Sent)
+	if err != nil {
+		return fmt.Errorf("bus: relay: %w", err)
+	}
+	records, err := b.journal.Feed(ctx, journal.Told)
+	if err != nil {
+		return fmt.Errorf("bus: relay: %w", err)
+	}
+	b.wires.relays = []*wire.Relay{
+		wire.NewRelay(wire.RelayConfig{Feed: events, Publisher: b.cfg.Transport, Name: "events", Logger: b.cfg.Logger, Topic: b.topicOf}),
+		wire.NewRelay(wire.RelayConfig{Feed: records, Publisher: b.cfg.Transport, Name: RecordsTopic, Logger: b.cfg.Logger,
+			Topic: func(*journal.Event) string { return RecordsTopic }}),
+	}
+	wants := b.consumedHere()
+	for _, module := range b.emittersElsewhere(wants) {
+		b.wires.ingests = append(b.wires.ingests, wire.NewIngest(wire.IngestConfig{
+			Topic: module, Place: b.placeIn(module), Subscriber: b.cfg.Transport, Logger: b.cfg.Logger,
+			Wants: func(eventType string) bool {
+				_, known := b.types[eventType]
+				return wants[eventType] || !known
+			},
+			Take: func(ctx context.Context, events []*journal.Event) error {
+				return b.journal.Do(ctx, journal.Work{Name: "ingest of " + module}, func(journal.TxFunc) ([]*journal.Event, error) { return events, nil })
+			},
+		}))
+	}
+	return nil
+}
+
+// topicOf is where an event of the journal is sent: nowhere, unless a module that runs here emitted it.
+func (b *Bus) topicOf(e *journal.Event) string {
+	if m := b.modules[e.Source]; m != nil && m.here() {
+		return e.Source
+	}
+	return ""
+}
+
+// consumedHere are the event types that modules which run here consume.
+func (b *Bus) consumedHere() map[string]bool {
+	types := map[string]bool{}
+	for _, s := range b.subscriptions {
+		if s.module.here() {
+			types[s.eventType] = true
+		}
+	}
+	return types
+}
+
+// placeIn names the place in the topic of a module by what is taken in from it. When a program comes to consume a type that
+// it acknowledged and forgot before, the name is another one: the topic is read from the oldest message on, as a new
+// subscription reads a journal, and what is there already is dropped. What is to be had FromNow alone needs no past.
+func (b *Bus) placeIn(module string) string {
+	types := map[string]bool{}
+	for _, s := range b.subscriptions {
+		if s.module.here() && !s.fromNow && b.types[s.eventType].emitter == module {
+			types[s.eventType] = true
+		}
+	}
+	sum := fnv.New64a()
+	for _, t := range slices.Sorted(maps.Keys(types)) {
+		_, _ = io.WriteString(sum, t+"\n") // a hash takes everything
+	}
+	return strconv.FormatUint(sum.Sum64(), 36)
+}
+
+// emittersElsewhere are the modules that emit any of types and run elsewhere.
+func (b *Bus) emittersElsewhere(types map[string]bool) []string {
+	found := map[string]bool{}
+	for eventType := range types {
+		if m := b.modules[b.types[eventType].emitter]; m != nil && !m.here() {
+			found[m.name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// run starts everything. Nothing is taken in any more when ctx has ended; what is called at the end, after the reactions have
+// ended, or after work has, stops the relays, and returns when all is over.
+func (w *wires) run(ctx, work context.Context) (end func()) {
+	var running sync.WaitGroup
+	start := func(ctx context.Context, run func(context.Context) error) {
+		running.Go(func() {
+			if err := run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				w.logger.LogAttrs(ctx, slog.LevelError, "what goes between the deployables has ended by itself", slog.Any("error", err))
+			}
+		})
+	}
+	sending, stop := context.WithCancel(work)
+	for _, i := range w.ingests {
+		start(ctx, i.Run)
+	}
+	for _, r := range w.relays {
+		start(sending, r.Run)
+	}
+	return func() {
+		stop()
+		running.Wait()
+	}
+}
+
+// Links says how it stands between this deployable and the others: what is sent, and each topic that is taken in. Without a
+// Transport there are none. It may be called once Running is closed.
+func (b *Bus) Links() []Link {
+	var links []Link
+	for _, r := range b.wires.relays {
+		links = append(links, r.Link())
+	}
+	for _, i := range b.wires.ingests {
+		links = append(links, i.Link())
+	}
+	return links
+}

@@ -1,0 +1,235 @@
+package wire
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"mime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// An event's attributes as metadata of a message: CloudEvents 1.0, Kafka protocol binding, section 3.2 (binary content
+// mode). Transports write them as headers, as they are.
+const (
+	metaSpec         = "ce_specversion"
+	metaID           = "ce_id"
+	metaType         = "ce_type"
+	metaSource       = "ce_source"
+	metaSubject      = "ce_subject" // the event's key
+	metaTime         = "ce_time"
+	metaVersion      = "ce_dataversion"
+	metaCorrelation  = "ce_correlationid"
+	metaCausation    = "ce_causationid"
+	metaSubscription = "ce_subscription"
+	metaHops         = "ce_hops"
+	metaTrace        = "ce_traceparent"  // CloudEvents extension "Distributed Tracing"
+	metaPartitionKey = "ce_partitionkey" // CloudEvents extension "Partitioning"; read, not written
+	metaAfter        = "ce_troupeafter"
+	metaContent      = "content-type"
+)
+
+// specVersion is the version of CloudEvents that is written.
+const specVersion = "1.0"
+
+// attributes are the metadata that are fields of a journal.Event; all others are kept as its Metadata.
+var attributes = map[string]bool{
+	metaSpec: true, metaID: true, metaType: true, metaSource: true, metaSubject: true, metaTime: true, metaVersion: true,
+	metaCorrelation: true, metaCausation: true, metaSubscription: true, metaHops: true, metaAfter: true,
+}
+
+// Encode is e as a message, in binary content mode. It shares e's payload.
+func Encode(e *journal.Event) *message.Message {
+	msg := message.NewMessage(e.ID, e.Data)
+	m := msg.Metadata
+	for name, value := range e.Metadata {
+		if Sent(name) {
+			m[name] = value
+		}
+	}
+	m[metaSpec], m[metaID], m[metaType], m[metaSource] = specVersion, e.ID, e.Type, e.Source
+	m[metaTime] = e.Time.UTC().Format(time.RFC3339Nano)
+	m[metaVersion] = strconv.Itoa(e.Version)
+	m[metaCorrelation] = e.CorrelationID
+	m[metaHops] = strconv.Itoa(e.Hops)
+	for name, value := range map[string]string{metaSubject: e.Key, metaCausation: e.CausationID, metaSubscription: e.Subscription} {
+		if value != "" {
+			m[name] = value
+		}
+	}
+	if _, ok := m[metaTrace]; !ok {
+		m[metaTrace] = traceparent(e)
+	}
+	if _, ok := m[metaContent]; !ok {
+		m[metaContent] = "application/json"
+	}
+	return msg
+}
+
+// traceparent makes a flow a trace, and each of its events a span (W3C Trace Context, version 00): whoever reads the topics
+// with a tracing tool sees the flow as one, without asking us.
+func traceparent(e *journal.Event) string {
+	flow := fnv.New128a()
+	_, _ = flow.Write([]byte(e.CorrelationID)) // a hash takes everything
+	span := fnv.New64a()
+	_, _ = span.Write([]byte(e.ID))
+	b := span.Sum(flow.Sum(make([]byte, 0, 24)))
+	if binary.BigEndian.Uint64(b[16:]) == 0 {
+		b[23] = 1 // an id of zeros is none
+	}
+	return "00-" + hex.EncodeToString(b[:16]) + "-" + hex.EncodeToString(b[16:]) + "-01"
+}
+
+// Decode is the event that msg carries, in binary or structured content mode. Seq is 0. Errors say what is wrong with the
+// message; they are the sender's fault, and the same whenever it is decoded.
+func Decode(msg *message.Message) (*journal.Event, error) {
+	if trouble := msg.Metadata[MetaTrouble]; trouble != "" {
+		return nil, errors.New(trouble)
+	}
+	meta, data := map[string]string(msg.Metadata), []byte(msg.Payload)
+	if kind, _, _ := mime.ParseMediaType(meta[metaContent]); strings.HasPrefix(kind, "application/cloudevents") {
+		var err error
+		if meta, data, err = unpack(kind, msg); err != nil {
+			return nil, err
+		}
+	}
+	if err := required(meta); err != nil {
+		return nil, err
+	}
+	e := &journal.Event{
+		ID: meta[metaID], Type: meta[metaType], Source: meta[metaSource], Key: keyOf(meta),
+		CorrelationID: meta[metaCorrelation], CausationID: meta[metaCausation], Subscription: meta[metaSubscription], Data: data,
+	}
+	var err error
+	if e.Version, err = number(meta, metaVersion, 1); err == nil {
+		e.Hops, err = number(meta, metaHops, 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if e.Time, err = timeOf(meta); err != nil {
+		return nil, err
+	}
+	if e.CorrelationID == "" {
+		e.CorrelationID = e.ID
+	}
+	for name, value := range meta {
+		if !attributes[name] && Sent(name) && !added(name, value, e) {
+			if e.Metadata == nil {
+				e.Metadata = map[string]string{}
+			}
+			e.Metadata[name] = value
+		}
+	}
+	return e, nil
+}
+
+// added reports whether Encode adds that metadata by itself.
+func added(name, value string, e *journal.Event) bool {
+	return name == metaContent && value == "application/json" || name == metaTrace && value == traceparent(e)
+}
+
+// required checks the attributes that every CloudEvent has (CloudEvents 1.0, section "Required attributes").
+func required(meta map[string]string) error {
+	var missing []string
+	for _, name := range []string{metaSpec, metaID, metaType, metaSource} {
+		if meta[name] == "" {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("not a CloudEvent: without %s", strings.Join(missing, ", "))
+	}
+	if v := meta[metaSpec]; v != "1" && !strings.HasPrefix(v, "1.") {
+		return fmt.Errorf("a CloudEvent of version %q: this program reads 1.0", v)
+	}
+	return nil
+}
+
+// keyOf prefers the key that the carrier kept the message in order by.
+func keyOf(meta map[string]string) string {
+	for _, name := range []string{MetaKey, metaPartitionKey} {
+		if key, ok := meta[name]; ok {
+			return key
+		}
+	}
+	return meta[metaSubject]
+}
+
+func number(meta map[string]string, name string, least int) (int, error) {
+	text, ok := meta[name]
+	if !ok {
+		return least, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least {
+		return 0, fmt.Errorf("%s is %q: want a number from %d", name, text, least)
+	}
+	return n, nil
+}
+
+func timeOf(meta map[string]string) (time.Time, error) {
+	text, ok := meta[metaTime]
+	if !ok {
+		return time.Now().UTC().Truncate(time.Microsecond), nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%s is %q: want a time as in RFC 3339", metaTime, text)
+	}
+	return t.UTC().Truncate(time.Microsecond), nil
+}
+
+// unpack takes a CloudEvent in structured content mode apart (CloudEvents 1.0, JSON event format).
+func unpack(kind string, msg *message.Message) (meta map[string]string, data []byte, err error) {
+	if kind != "application/cloudevents+json" {
+		return nil, nil, fmt.Errorf("a CloudEvent as %s: this program reads binary mode and application/cloudevents+json", kind)
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(msg.Payload, &fields); err != nil {
+		return nil, nil, fmt.Errorf("a structured CloudEvent that is not a JSON object: %w", err)
+	}
+	meta = maps.Clone(map[string]string(msg.Metadata))
+	delete(meta, metaContent)
+	for name, raw := range fields {
+		switch name {
+		case "data":
+			data = raw
+		case "data_base64":
+			err = json.Unmarshal(raw, &data)
+		case "datacontenttype":
+			meta[metaContent], err = scalar(raw)
+		default:
+			meta["ce_"+name], err = scalar(raw)
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("attribute %s of a structured CloudEvent: %w", name, err)
+		}
+	}
+	return meta, data, nil
+}
+
+// scalar is an attribute's value as text.
+func scalar(raw json.RawMessage) (string, error) {
+	var v any
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return "", err
+	}
+	switch v := v.(type) {
+	case string:
+		return v, nil
+	case bool, float64:
+		return string(raw), nil
+	default:
+		return "", errors.New("want a string, a number or a boolean")
+	}
+}

@@ -1,0 +1,189 @@
+package wire
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"time"
+	"unicode/utf8"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// What an ingest takes in at once.
+const (
+	ingestBatch = 2000
+	ingestBytes = 8 << 20
+)
+
+// UndecodedType is the type of the event that stands for a message that is no event: its payload is the message's, its
+// metadata are the message's, and Redecode tries once more.
+const UndecodedType = "bus.undecoded"
+
+// Ingest takes in the messages of one topic: what it acknowledges is in the journal, once.
+type Ingest struct {
+	topic      string
+	place      string
+	subscriber message.Subscriber
+	wants      func(eventType string) bool
+	take       func(context.Context, []*journal.Event) error
+	line       line
+}
+
+// IngestConfig is what an Ingest needs. All fields but Place are required.
+type IngestConfig struct {
+	Topic      string
+	Place      string // the name of the place in the topic; whoever wants more than before gives it another one
+	Subscriber message.Subscriber
+	Wants      func(eventType string) bool // what is not wanted is acknowledged, and nothing else is done about it
+	// Take makes events durable, all or none of them, in their order, leaving out those whose id it has.
+	Take   func(context.Context, []*journal.Event) error
+	Logger *slog.Logger
+}
+
+// NewIngest makes an ingest. It does nothing before Run.
+func NewIngest(c IngestConfig) *Ingest {
+	return &Ingest{topic: c.Topic, place: c.Place, subscriber: c.Subscriber, wants: c.Wants, take: c.Take, line: line{topic: c.Topic, logger: c.Logger}}
+}
+
+// Link is how the ingest is.
+func (i *Ingest) Link() Link { return i.line.link() }
+
+// Run takes in messages until ctx ends, which is no error, or the journal is closed. A transport in trouble is tried again,
+// with longer and longer pauses.
+func (i *Ingest) Run(ctx context.Context) error {
+	for {
+		err := i.read(ctx)
+		switch {
+		case ctx.Err() != nil || errors.Is(err, journal.ErrClosed):
+			return nil
+		case err == nil: // the transport closed the channel: asked again, it says why
+			continue
+		}
+		if !sleep(ctx, i.line.failed(err)) {
+			return nil
+		}
+	}
+}
+
+// read takes in what one subscription delivers until it ends.
+func (i *Ingest) read(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	messages, err := i.subscriber.Subscribe(WithPlace(ctx, i.place), i.topic)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		cancel()
+		for range messages { // they come again
+			continue
+		}
+	}()
+	i.line.works()
+	for first := range messages {
+		if err := i.takeIn(ctx, gather(first, messages)); err != nil {
+			return err
+		}
+	}
+	sleep(ctx, firstPause) // a transport may close channels as fast as it opens them
+	return nil
+}
+
+// gather adds to first what is there already.
+func gather(first *message.Message, more <-chan *message.Message) []*message.Message {
+	msgs := []*message.Message{first}
+	for bytes := len(first.Payload); len(msgs) < ingestBatch && bytes < ingestBytes; {
+		select {
+		case msg, ok := <-more:
+			if !ok {
+				return msgs
+			}
+			msgs = append(msgs, msg)
+			bytes += len(msg.Payload)
+		default:
+			return msgs
+		}
+	}
+	return msgs
+}
+
+// takeIn has the journal take what msgs carry, and acknowledges them then. A journal that refuses is tried again: nothing is
+// acknowledged in the meantime.
+func (i *Ingest) takeIn(ctx context.Context, msgs []*message.Message) error {
+	var events []*journal.Event
+	for _, msg := range msgs {
+		e, err := Decode(msg)
+		switch {
+		case err != nil:
+			events = append(events, undecoded(i.topic, msg))
+		case i.wants(e.Type):
+			e.After = msg.Metadata[metaAfter]
+			events = append(events, e)
+		}
+	}
+	for len(events) > 0 {
+		err := i.take(ctx, events)
+		switch {
+		case err == nil:
+			i.line.works()
+			events = nil
+		case ctx.Err() != nil || errors.Is(err, journal.ErrClosed):
+			return err
+		case !sleep(ctx, i.line.failed(fmt.Errorf("write the journal: %w", err))):
+			return ctx.Err()
+		}
+	}
+	for _, msg := range msgs {
+		msg.Ack()
+	}
+	return nil
+}
+
+// metaTopic is where an undecoded message came from.
+const metaTopic = "_troupe_topic"
+
+// undecoded is the event that stands for msg. Its id is the same whenever the message is delivered, and another one for another
+// message in the same place of a topic that was made anew.
+func undecoded(topic string, msg *message.Message) *journal.Event {
+	sum := fnv.New64a()
+	_, _ = sum.Write(msg.Payload) // a hash takes everything
+	id := fmt.Sprintf("%s#%016x", msg.Metadata[MetaPlace], sum.Sum64())
+	if msg.Metadata[MetaPlace] == "" {
+		id = msg.UUID
+	}
+	e := &journal.Event{
+		ID: id, Type: UndecodedType, Version: 1, Source: "bus", Time: time.Now().UTC().Truncate(time.Microsecond), CorrelationID: id,
+		Metadata: map[string]string{metaTopic: topic}, Data: msg.Payload,
+	}
+	for name, value := range msg.Metadata {
+		e.Metadata[text(name)] = text(value)
+	}
+	return e
+}
+
+// text is s in a form that any store keeps: what is not text is shown as base64.
+func text(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return "base64:" + base64.StdEncoding.EncodeToString([]byte(s))
+}
+
+// Redecode tries to decode the message that e, of UndecodedType, stands for.
+func Redecode(e *journal.Event) (*journal.Event, error) {
+	msg := message.NewMessage(e.ID, e.Data)
+	for name, value := range e.Metadata {
+		msg.Metadata[name] = value
+	}
+	decoded, err := Decode(msg)
+	if err != nil {
+		return nil, fmt.Errorf("message %s of topic %s: %w", e.Metadata[MetaPlace], e.Metadata[metaTopic], err)
+	}
+	return decoded, nil
+}

@@ -1,0 +1,81 @@
+package wire
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Link is one direction of what goes between this deployable and the others, as it is now.
+type Link struct {
+	Topic  string    // whose events: the name of a module, or of the records
+	Out    bool      // they are sent from here; otherwise they are taken in
+	Err    error     // what is wrong, with what to do about it; nil when nothing is
+	Since  time.Time // when Err came up; zero when nothing is wrong
+	Behind int64     // with Out: events of the log that are still to be looked at
+}
+
+// The pauses between tries while a transport is in trouble.
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = 5 * time.Second
+)
+
+// tellAgain is how long the log hears nothing more of a trouble. What is wrong with a network reads differently at every try, if only
+// because of the port that it names.
+const tellAgain = time.Minute
+
+// line keeps the state of a link, and says in the log when it changes: once for a trouble, not once for a try.
+type line struct {
+	topic  string
+	out    bool
+	logger *slog.Logger
+
+	mu    sync.Mutex
+	err   error
+	since time.Time
+	told  time.Time // when the log last heard of it
+	tries int
+}
+
+// failed notes that a try went wrong, and returns how long to wait before the next one.
+func (l *line) failed(err error) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if l.err == nil || l.err.Error() != err.Error() && now.Sub(l.told) >= tellAgain {
+		l.logger.Error(l.what()+" stands still, will try again", slog.String("topic", l.topic), slog.Any("error", err))
+		l.told = now
+	}
+	if l.err == nil {
+		l.since = now
+	}
+	l.err = err
+	pause := min(firstPause<<min(l.tries, 10), lastPause)
+	l.tries++
+	return pause/2 + rand.N(pause/2+1)
+}
+
+// works notes that a try went well.
+func (l *line) works() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		l.logger.Info(l.what()+" goes on", slog.String("topic", l.topic), slog.Duration("after", time.Since(l.since).Round(time.Millisecond)))
+	}
+	l.err, l.since, l.tries = nil, time.Time{}, 0
+}
+
+func (l *line) what() string {
+	if l.out {
+		return "the relay to the other deployables"
+	}
+	return "the ingest from the other deployables"
+}
+
+func (l *line) link() Link {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Link{Topic: l.topic, Out: l.out, Err: l.err, Since: l.since}
+}

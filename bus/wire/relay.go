@@ -1,0 +1,183 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// relayBatch is how many events of the log are sent at once. Kafka's clients make large requests of them; one call a
+// message is a fortieth of the speed.
+const relayBatch = 1000
+
+// Relay sends what a feed has to the topics of a transport, in the feed's order, again and again until the transport has
+// taken it: the journal is the outbox, and the feed a place in it.
+type Relay struct {
+	feed      journal.Feed
+	publisher message.Publisher
+	topic     func(*journal.Event) string
+	line      line
+}
+
+// RelayConfig is what a Relay needs. All fields are required.
+type RelayConfig struct {
+	Feed      journal.Feed
+	Publisher message.Publisher
+	Topic     func(*journal.Event) string // where an event goes; "" leaves it out
+	Name      string                      // of what it sends, for people
+	Logger    *slog.Logger
+}
+
+// NewRelay makes a relay. It does nothing before Run.
+func NewRelay(c RelayConfig) *Relay {
+	return &Relay{feed: c.Feed, publisher: c.Publisher, topic: c.Topic, line: line{topic: c.Name, out: true, logger: c.Logger}}
+}
+
+// Link is how the relay is.
+func (r *Relay) Link() Link {
+	l := r.line.link()
+	l.Behind = r.feed.Behind()
+	return l
+}
+
+// batch is what is sent at once: events of the log, encoded, by topic.
+type batch struct {
+	topics []string // in the order of their first events
+	byName map[string][]*message.Message
+	last   int64 // seq of the last event, sent or left out
+	err    error // instead: there will be no more
+}
+
+// Run sends until ctx ends, which is no error, or the journal is closed. While one batch is being sent, the next is read.
+func (r *Relay) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	ahead := make(chan batch)
+	defer func() {
+		cancel()
+		for range ahead { // until who reads ahead has ended
+			continue
+		}
+	}()
+	go func() {
+		defer close(ahead)
+		for {
+			b := r.next(ctx)
+			select {
+			case ahead <- b:
+			case <-ctx.Done():
+				return
+			}
+			if b.err != nil {
+				return
+			}
+		}
+	}()
+	for b := range ahead {
+		if b.err == nil {
+			b.err = r.send(ctx, b)
+		}
+		switch {
+		case ctx.Err() != nil || errors.Is(b.err, journal.ErrClosed):
+			return nil
+		case b.err != nil:
+			return b.err
+		}
+		r.feed.Passed(b.last)
+	}
+	return nil
+}
+
+// next waits for events and encodes them. The journal that cannot be read is tried again: it is in trouble, not over.
+func (r *Relay) next(ctx context.Context) batch {
+	for {
+		events, err := r.feed.Next(ctx, relayBatch)
+		switch {
+		case err == nil:
+			return r.encode(events)
+		case ctx.Err() != nil || errors.Is(err, journal.ErrClosed):
+			return batch{err: err}
+		}
+		if !sleep(ctx, r.line.failed(fmt.Errorf("read the journal: %w", err))) {
+			return batch{err: ctx.Err()}
+		}
+	}
+}
+
+// encode tells each message which of its key and type goes before it in this batch. When a transport takes only some of a
+// batch, all of it is sent again; until then whoever has not got the one before leaves the next one out, so that none
+// overtakes another. Nothing of the kind is needed between batches: one is not begun before the last one is taken whole.
+func (r *Relay) encode(events []*journal.Event) batch {
+	b := batch{byName: map[string][]*message.Message{}}
+	type line struct{ key, kind string }
+	before := make(map[line]string, len(events))
+	for _, e := range events {
+		b.last = e.Seq
+		topic := r.topic(e)
+		if topic == "" {
+			continue
+		}
+		msg := Encode(e)
+		if e.Key != "" {
+			at := line{e.Key, e.Type}
+			if id, ok := before[at]; ok {
+				msg.Metadata[metaAfter] = id
+			}
+			before[at] = e.ID
+		}
+		if b.byName[topic] == nil {
+			b.topics = append(b.topics, topic)
+		}
+		b.byName[topic] = append(b.byName[topic], msg)
+	}
+	return b
+}
+
+// send returns when the transport has all of b, or with ctx's error.
+func (r *Relay) send(ctx context.Context, b batch) error {
+	for _, topic := range b.topics {
+		for {
+			err := publish(ctx, r.publisher, topic, b.byName[topic])
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err == nil {
+				break
+			}
+			if !sleep(ctx, r.line.failed(err)) {
+				return ctx.Err()
+			}
+		}
+	}
+	r.line.works()
+	return nil
+}
+
+// publish leaves a call behind that does not end with ctx: nobody is waiting for what it says, and what it sends is sent again.
+func publish(ctx context.Context, p message.Publisher, topic string, msgs []*message.Message) error {
+	done := make(chan error, 1)
+	go func() { done <- p.Publish(topic, msgs...) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// sleep reports false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

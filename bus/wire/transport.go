@@ -1,0 +1,84 @@
+package wire
+
+import (
+	"context"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// Transport carries messages between deployables. It is a Watermill publisher and subscriber that keeps some promises more;
+// bustest.Transport holds an implementation to all of them. Its methods are safe for concurrent use.
+//
+// Topics are names of modules; a transport may add a prefix of its own. It makes a topic that is missing when it is first
+// used, if it is configured to.
+//
+// Publish returns nil when every message is where a crash of the carrier does not reach it. Messages of one key (Key) come
+// out in the order in which they went in, within a call and from one call to the next. With an error, some of them may
+// have been taken: whoever sends again sends all of them again, in the same order. Publish gives up by itself after some
+// seconds, and at Close.
+//
+// Subscribe reads a topic for one deployable: from the oldest message on the first time, later from behind the last one
+// that was acknowledged, in whatever process that was. The place is kept under what PlaceOf makes of the deployable's name:
+// under another one it reads from the oldest message again. It does not wait for one acknowledgement before it delivers the next
+// message. What was not acknowledged when the channel closes is delivered again by the next Subscribe, and some that was may
+// be, too. The channel closes when ctx ends, at Close, and when the transport is in trouble; then Subscribe says what the
+// trouble is, or succeeds when it is over. Whoever calls it in a loop sees to the pauses. Of messages of one key none
+// overtakes another, unless one is nacked: that is delivered again, later. A deployable is one process: what a second one of
+// the same name does to the first is the transport's to say.
+//
+// What another program wrote arrives as it is, however malformed: its headers as metadata, its bytes as payload, with an
+// id (UUID) made of its place if it has none. A transport never judges messages.
+//
+// Making a Transport does not need its carrier: that may be away. Close ends both halves, waits for their goroutines, and
+// loses nothing that was acknowledged.
+type Transport interface {
+	message.Publisher
+	message.Subscriber
+	Features() Features
+}
+
+// Features says what a transport can do.
+type Features struct {
+	Name       string // of the kind, such as "kafka"
+	MaxPayload int    // bytes that the payload of a message may have; 0 where there is no limit of its own
+}
+
+type placeKey struct{}
+
+// WithPlace returns ctx for a Subscribe whose place has that name: letters and digits, up to 16.
+func WithPlace(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, placeKey{}, name)
+}
+
+// PlaceOf is what the place of a deployable is called in a Subscribe with ctx: the name that it goes by and, after a dot, the
+// one that WithPlace gave, if it did.
+func PlaceOf(ctx context.Context, deployable string) string {
+	if name, _ := ctx.Value(placeKey{}).(string); name != "" {
+		return deployable + "." + name
+	}
+	return deployable
+}
+
+// Metadata that tell more about a message than its sender wrote. They are the transport's, and never sent.
+const (
+	// MetaKey is the key of a message that came with one which is not its ce_subject.
+	MetaKey = "_troupe_key"
+	// MetaPlace says where a message was found, such as "troupe.order/3/1042". It is the same whenever it is delivered.
+	MetaPlace = "_troupe_place"
+	// MetaTrouble is set on a message that stands for something that went wrong with the topic itself, such as
+	// messages that were deleted before anybody read them.
+	MetaTrouble = "_troupe_trouble"
+)
+
+// Key is the key by which msg is kept in order; "" means that none is asked for.
+func Key(msg *message.Message) string {
+	if k, ok := msg.Metadata[MetaKey]; ok {
+		return k
+	}
+	return msg.Metadata[metaSubject]
+}
+
+// Sent reports whether metadata called name goes over the wire.
+func Sent(name string) bool { return len(name) < len(local) || name[:len(local)] != local }
+
+const local = "_troupe_"

@@ -1,0 +1,221 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+func mustOpen(t *testing.T, path string) *Journal {
+	t.Helper()
+	j, err := Open(t.Context(), path, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return j
+}
+
+func mustFeed(t *testing.T, j *Journal, name journal.FeedName) journal.Feed {
+	t.Helper()
+	f, err := j.Feed(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func mustAppend(t *testing.T, j *Journal, events ...*journal.Event) {
+	t.Helper()
+	err := j.Do(t.Context(), journal.Work{Name: "test"}, func(journal.TxFunc) ([]*journal.Event, error) { return events, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func plain(id string) *journal.Event {
+	return &journal.Event{ID: id, Type: "t", Version: 1, Source: "m", Key: "k", CorrelationID: "f", Time: time.Now()}
+}
+
+func mustNext(t *testing.T, f journal.Feed, limit int) (ids []string, last int64) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	events, err := f.Next(ctx, limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		ids, last = append(ids, e.ID), e.Seq
+	}
+	return ids, last
+}
+
+func TestAFeedKeepsItsPlace(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "j.db")
+	j := mustOpen(t, path)
+	f := mustFeed(t, j, journal.Sent)
+	mustAppend(t, j, plain("1"), plain("2"), plain("3"))
+	if ids, _ := mustNext(t, f, 2); !slices.Equal(ids, []string{"1", "2"}) {
+		t.Errorf("at first: %v", ids)
+	}
+	ids, last := mustNext(t, f, 2)
+	if !slices.Equal(ids, []string{"3"}) || f.Behind() != 3 {
+		t.Errorf("then: %v, %d behind", ids, f.Behind())
+	}
+	f.Passed(last - 1)
+	if f.Behind() != 1 {
+		t.Errorf("%d behind, want 1", f.Behind())
+	}
+	if _, err := j.Feed(t.Context(), journal.Sent); err == nil {
+		t.Error("it can be opened twice")
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := f.Next(context.Background(), 1)
+		ended <- err
+	}()
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("who waits when the journal is closed gets %v", err)
+	}
+	j = mustOpen(t, path)
+	mustAppend(t, j, plain("4"), plain("3"))
+	f = mustFeed(t, j, journal.Sent)
+	if ids, _ := mustNext(t, f, 10); !slices.Equal(ids, []string{"3", "4"}) {
+		t.Errorf("what was not passed comes again: %v, want 3 and 4", ids)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := f.Next(ctx, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("a context that is over: %v", err)
+	}
+}
+
+// An event that must stand behind another is left out where that one is missing.
+func TestAnEventWithoutItsPredecessorIsLeftOut(t *testing.T) {
+	t.Parallel()
+	j := mustOpen(t, filepath.Join(t.TempDir(), "j.db"))
+	after := func(id, other string) *journal.Event {
+		e := plain(id)
+		e.After = other
+		return e
+	}
+	mustAppend(t, j, after("2", "1"), after("3", "2"))
+	mustAppend(t, j, plain("1"), after("2", "1"), after("3", "2"))
+	f := mustFeed(t, j, journal.Sent)
+	if ids, _ := mustNext(t, f, 10); !slices.Equal(ids, []string{"1", "2", "3"}) {
+		t.Errorf("the journal has %v", ids)
+	}
+}
+
+// Every answer is told, also those from before anybody asked, and what people decide in other processes.
+func TestTheFeedOfRecords(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "j.db")
+	j := mustOpen(t, path)
+	out := mustDeliver(t, mustSubscribe(t, j, journal.Subscription{Name: "m/work", Types: []string{"t"}, Parallel: 1})["m/work"])
+	answer := func(v journal.Verdict) {
+		d := journal.FromContext((<-out).Context())
+		v.Started = time.Now()
+		if err := j.React(t.Context(), d, journal.Work{}, func(journal.TxFunc) journal.Verdict { return v }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustAppend(t, j, plain("1"))
+	answer(journal.Verdict{Outcome: journal.Done})
+	f := mustFeed(t, j, journal.Told)
+	mustAppend(t, j, plain("2"), plain("3"))
+	answer(journal.Verdict{Outcome: journal.Dead, Err: "it is broken", Stack: "main.go:1"})
+	answer(journal.Verdict{Outcome: journal.Retrying, Err: "later", RetryAt: time.Now().Add(time.Hour)})
+	want := []string{"1 done ", "2 dead it is broken", "3 retrying later"}
+	got, records, last := mustRecords(t, f, len(want))
+	if !slices.Equal(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
+	if r := records[1]; r.Stack != "main.go:1" || r.DeadAt.IsZero() || r.Attempts != 1 || r.EventType != "t" || r.Subscription != "m/work" {
+		t.Errorf("of the dead letter: %+v", r)
+	}
+	if records[2].RetryAt.IsZero() {
+		t.Errorf("of the retry: %+v", records[2])
+	}
+	f.Passed(last)
+	if _, err := Drop(t.Context(), path, Act{Actor: "ada", Reason: "not worth it", Select: DeadLetterFilter{Subscription: "m/work"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, _ := mustRecords(t, f, 1); !slices.Equal(got, []string{"2 dropped not worth it"}) {
+		t.Errorf("told of the act: %q", got)
+	}
+}
+
+func mustRecords(t *testing.T, f journal.Feed, n int) (text []string, records []journal.Record, last int64) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for len(records) < n {
+		events, err := f.Next(ctx, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var more []journal.Record
+		if err := json.Unmarshal(events[0].Data, &more); err != nil || events[0].Type != journal.RecordsType {
+			t.Fatalf("%+v: %v", events[0], err)
+		}
+		records, last = append(records, more...), events[0].Seq
+	}
+	for _, r := range records {
+		text = append(text, fmt.Sprint(r.EventID, " ", r.Outcome, " ", r.Error))
+	}
+	return text, records, last
+}
+
+func TestEveryJournalIsAnother(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "j.db")
+	j, other := mustOpen(t, path), mustOpen(t, filepath.Join(t.TempDir(), "j.db"))
+	if len(j.ID()) != 16 || j.ID() == other.ID() {
+		t.Errorf("ids %q and %q", j.ID(), other.ID())
+	}
+	id := j.ID()
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if again := mustOpen(t, path); again.ID() != id {
+		t.Errorf("it was %q, and is %q", id, again.ID())
+	}
+}
+
+// What a module has under way is not left behind when the module is to run elsewhere.
+func TestAModuleThatIsElsewhereIsNotLeftBehind(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "j.db")
+	j := mustOpen(t, path)
+	spec := journal.Subscription{Name: "pay/charge", Types: []string{"t"}}
+	mustSubscribe(t, j, spec)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	j = mustOpen(t, path)
+	spec.Elsewhere = true
+	if _, err := j.Subscribe(t.Context(), []journal.Subscription{spec}); err == nil {
+		t.Error("it is left behind")
+	}
+	fresh := mustOpen(t, filepath.Join(t.TempDir(), "j.db"))
+	if subs, err := fresh.Subscribe(t.Context(), []journal.Subscription{spec}); err != nil || len(subs) != 0 {
+		t.Errorf("a fresh journal: %v, %v", subs, err)
+	}
+}

@@ -1,0 +1,98 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"time"
+)
+
+// Sent is an event of one journal.
+type Sent struct {
+	Seq      int64 // in that journal
+	ID, Type string
+	Time     time.Time
+}
+
+// Unarrived returns the events that the modules called sources have emitted in the journal that from reads, and the one that to
+// reads has not got although it consumes types. Both are of a View. Where to has some of a type, it is not held to have older
+// ones: it began to consume it then.
+func Unarrived(ctx context.Context, from, to *sql.Tx, c Crossing) ([]Sent, error) {
+	began := map[string]int64{}
+	query := statement{"SELECT type, min(time) FROM events WHERE type IN (SELECT value FROM json_each(?)) GROUP BY type", []any{list(c.Types)}}
+	err := each(ctx, to, query, func(rows *sql.Rows) error {
+		var t string
+		var first int64
+		err := rows.Scan(&t, &first)
+		began[t] = first
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var late []Sent
+	err = missing(ctx, from, to, statement{sentWhere + "type IN (SELECT value FROM json_each(?3))" + sentPage, []any{list(c.Sources), list(c.Types)}}, func(s Sent) {
+		if s.Time.UnixMicro() >= began[s.Type] {
+			late = append(late, s)
+		}
+	})
+	return late, err
+}
+
+// Crossing says which events go from one journal to another: those of some modules, and of some types.
+type Crossing struct{ Sources, Types []string }
+
+// Unknown returns the events in the journal that to reads which came from modules called sources, though the journal that from
+// reads, on which these run, has not got them: it is seen earlier than the other, or is an old copy. Both are of a View. What
+// the modules emitted before they moved to that journal is left out.
+func Unknown(ctx context.Context, from, to *sql.Tx, sources []string) (unknown []Sent, err error) {
+	var moved int64
+	if err := from.QueryRowContext(ctx, "SELECT coalesce(max(at), 0) FROM moves WHERE state = 'done'").Scan(&moved); err != nil {
+		return nil, explain(err)
+	}
+	err = missing(ctx, to, from, statement{sentWhere + "time > ?3" + sentPage, []any{list(sources), moved}}, func(s Sent) { unknown = append(unknown, s) })
+	return unknown, err
+}
+
+const (
+	sentWhere = "SELECT seq, id, type, time FROM events WHERE seq > ?1 AND source IN (SELECT value FROM json_each(?2)) AND "
+	sentPage  = " ORDER BY seq LIMIT 1000"
+
+	selectMissing = `
+SELECT key FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM events WHERE id = value ->> 0 AND type = value ->> 1)`
+)
+
+// missing calls fn with what sent, whose first argument is where a page begins, finds in one journal and the other has not.
+func missing(ctx context.Context, in, from *sql.Tx, sent statement, fn func(Sent)) error {
+	after := int64(0)
+	for {
+		var page []Sent
+		var ids [][2]string
+		err := each(ctx, in, statement{sent.query, append([]any{after}, sent.args...)}, func(rows *sql.Rows) error {
+			var s Sent
+			var at int64
+			err := rows.Scan(&s.Seq, &s.ID, &s.Type, &at)
+			s.Time, after = micros(at), s.Seq
+			page, ids = append(page, s), append(ids, [2]string{s.ID, s.Type})
+			return err
+		})
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		text, err := json.Marshal(ids)
+		if err != nil {
+			return err
+		}
+		err = each(ctx, from, statement{selectMissing, []any{string(text)}}, func(rows *sql.Rows) error {
+			var i int
+			err := rows.Scan(&i)
+			if err == nil {
+				fn(page[i])
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+}
