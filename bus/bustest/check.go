@@ -26,36 +26,57 @@ func (c *core) finish() {
 
 // audit holds the system against everything that must be so when all is quiet.
 func (c *core) audit() ([]string, error) {
-	l := c.current()
-	c.trespasses(l)
+	lives := c.lives()
+	for _, l := range lives {
+		c.trespasses(l)
+	}
 	c.mu.Lock()
 	wrong := slices.Clone(c.wrong)
 	c.mu.Unlock()
-	if c.without&Answers == 0 {
-		found, err := c.unanswered(l)
-		if err != nil {
-			return nil, fmt.Errorf("bustest: read the answers: %w", err)
+	for _, l := range lives {
+		if c.without&Answers == 0 {
+			found, err := c.unanswered(l)
+			if err != nil {
+				return nil, fmt.Errorf("bustest: read the answers: %w", err)
+			}
+			wrong = append(wrong, found...)
 		}
-		wrong = append(wrong, found...)
-	}
-	if c.thorough() {
-		unsound, err := l.Check(c.ctx)
-		if err != nil {
-			return nil, fmt.Errorf("bustest: check the journal: %w", err)
+		if c.thorough() {
+			unsound, err := l.Check(c.ctx)
+			if err != nil {
+				return nil, fmt.Errorf("bustest: check the journal: %w", err)
+			}
+			wrong = append(wrong, unsound...)
 		}
-		wrong = append(wrong, unsound...)
 	}
 	if c.verify != nil && c.without&Books == 0 {
-		err := l.View(c.ctx, func(tx *sql.Tx) error {
-			found, err := c.verify(c.ctx, tx, c.world)
-			wrong = append(wrong, found...)
-			return err
-		})
+		found, err := c.books(lives, map[*deployable]*sql.Tx{})
 		if err != nil {
 			return nil, fmt.Errorf("bustest: verify: %w", err)
 		}
+		wrong = append(wrong, found...)
 	}
 	return wrong, nil
+}
+
+// books opens a view of each journal, one inside the other, and verifies all of them together.
+func (c *core) books(lives []*life, open map[*deployable]*sql.Tx) (wrong []string, err error) {
+	if len(lives) > 0 {
+		err := lives[0].View(c.ctx, func(tx *sql.Tx) (err error) {
+			open[lives[0].deployable] = tx
+			wrong, err = c.books(lives[1:], open)
+			return err
+		})
+		return wrong, err
+	}
+	return c.verify(c.ctx, func(module string) *sql.Tx {
+		for _, p := range c.procs {
+			if p.runs(module) {
+				return open[p]
+			}
+		}
+		return nil
+	}, c.world)
 }
 
 // unanswered lists what has no answer that lasts, and the dead letters that nobody expected.
@@ -99,11 +120,10 @@ func (c *core) expected(subscription string) bool {
 
 // trees draws all flows, for a failure.
 func (c *core) trees() string {
-	l := c.alive()
-	if l == nil {
+	if c.alive() == nil {
 		return ""
 	}
-	flows, err := l.Flows(c.ctx)
+	flows, err := c.Flows()
 	if err != nil {
 		return err.Error()
 	}

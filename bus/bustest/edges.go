@@ -50,8 +50,8 @@ func (c *coverage) declare(subs []journal.Subscription) {
 	defer c.mu.Unlock()
 	for i := range subs {
 		s := &subs[i]
-		if len(s.Types) == 0 {
-			continue
+		if moduleOf(s.Name) == busModule {
+			continue // the bus's own are not the application's
 		}
 		c.dirty = true
 		of := c.news.Of(s.Name)
@@ -59,6 +59,9 @@ func (c *coverage) declare(subs []journal.Subscription) {
 		of.Declare(s.Types, s.Emits)
 	}
 }
+
+// busModule is the module that the bus's own subscriptions belong to.
+const busModule = "bus"
 
 // react notes what became of a delivery, once it is on disk. A verdict without an outcome is of one that had been settled
 // before.

@@ -122,6 +122,9 @@ func (f Found) String() string {
 // Search is Explore that returns what it found.
 func Search[S any](t *testing.T, sys System[S], x Exploration, scenario func(app *App[S])) Found {
 	t.Helper()
+	if len(sys.Deployables) > 0 {
+		t.Fatal("bustest: Explore runs one process: what several do at once is not decided by the test")
+	}
 	defer flush(t)
 	collectLess()
 	x = x.withDefaults()
@@ -205,7 +208,7 @@ func prepare[S any](t *testing.T, sys System[S], dir string) (template string, e
 		if err = a.boot(); err != nil {
 			return
 		}
-		image := filepath.Join(template, filepath.Base(a.path))
+		image := filepath.Join(template, filepath.Base(a.procs[0].path))
 		if err = errors.Join(a.current().Image(a.ctx, image), a.halt()); err != nil {
 			return
 		}

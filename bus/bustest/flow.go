@@ -26,7 +26,7 @@ type Flow struct {
 func (c *core) Flow(id string) *Flow {
 	c.t.Helper()
 	c.Quiet()
-	flows, err := c.current().Flows(c.ctx)
+	flows, err := c.Flows()
 	if err != nil {
 		c.t.Fatalf("bustest: read the flows: %v", err)
 	}

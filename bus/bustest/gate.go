@@ -21,7 +21,7 @@ func (l *life) Subscribe(ctx context.Context, subs []journal.Subscription) (map[
 		return nil, err
 	}
 	for _, s := range subs {
-		if s.Outside {
+		if s.Outside && !s.Elsewhere {
 			out[s.Name] = &gated{Subscriber: out[s.Name], life: l}
 		}
 	}

@@ -39,6 +39,9 @@ func (f *Flow) Golden(t testing.TB, name string) {
 	})
 }
 
+// Sequence is the flow as Golden has it: what caused what, and nothing that differs from one run to the next.
+func (f *Flow) Sequence() string { return drawSequence(f.flow) }
+
 // goldenFiles lets one test at a time write: a scenario that is explored does it from several goroutines.
 var goldenFiles sync.Mutex
 

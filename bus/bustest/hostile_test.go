@@ -86,9 +86,9 @@ func TestRestartsAndCrashesReplay(t *testing.T) {
 			})
 		}
 	})
-	sys.Verify = func(ctx context.Context, tx *sql.Tx, _ *bustest.World) ([]string, error) {
+	sys.Verify = func(ctx context.Context, tables func(module string) *sql.Tx, _ *bustest.World) ([]string, error) {
 		var order string
-		err := tx.QueryRowContext(ctx, "SELECT group_concat(what, ' ') FROM (SELECT what FROM log_lines ORDER BY n)").Scan(&order)
+		err := tables("log").QueryRowContext(ctx, "SELECT group_concat(what, ' ') FROM (SELECT what FROM log_lines ORDER BY n)").Scan(&order)
 		return []string{order}, err
 	}
 	for name, end := range map[string]func(app *bustest.App[desk]){

@@ -18,8 +18,17 @@ type System[S any] struct {
 	// Wire puts the modules on b, with fakes of w for what is outside. It is called whenever the process starts: what
 	// must survive a crash is in the journal, or in w. Required.
 	Wire func(b *bus.Bus, w *World) S
-	// Verify holds the application's books, when all is quiet, and returns a line for everything that is wrong. Optional.
-	Verify func(ctx context.Context, tx *sql.Tx, w *World) ([]string, error)
+	// Verify holds the application's books, when all is quiet, and returns a line for everything that is wrong. The tables of a
+	// module are in the transaction that tables returns for it: the same for all, unless there are Deployables. Optional.
+	Verify func(ctx context.Context, tables func(module string) *sql.Tx, w *World) ([]string, error)
+	// Deployables has the system run as several processes, each on a journal of its own and with the modules that are named;
+	// Transport lies between. Explore runs one process only. Defaults to one process without a transport.
+	Deployables [][]string
+	// Transport opens the transport of the deployable that group names, as NewBroker's does. Required with Deployables.
+	Transport func(group string) (bus.Transport, error)
+	// Join makes the S that a test talks to out of those of the deployables: at returns that of the one that runs a module.
+	// Required with more than one of Deployables.
+	Join func(at func(module string) S) S
 	// Config is the bus's. Its Logger defaults to one that discards; its Chance is the kit's.
 	Config bus.Config
 	// RealTime has the test run outside of a testing/synctest bubble: for tests that talk to other processes.
@@ -29,16 +38,22 @@ type System[S any] struct {
 // App is a System that runs. Its methods are for the test's own goroutine, unless they say otherwise.
 type App[S any] struct {
 	*core
-	s S
+	parts []S // of the processes
+	join  func(at func(module string) S) S
 }
 
 // S is what the test talks to. It is another one after Restart and Crash.
-func (a *App[S]) S() S { return a.s }
+func (a *App[S]) S() S {
+	if len(a.parts) == 1 {
+		return a.parts[0]
+	}
+	return a.join(func(module string) S { return a.parts[a.where(module).deployable.number] })
+}
 
 // Act does something as a client of the system would: when the process dies before it has answered, it is asked again when
 // it is up. what names the act in stories; fn may run several times.
 func (a *App[S]) Act(what string, fn func(ctx context.Context, s S) error) error {
-	return a.act(what, func(ctx context.Context) error { return fn(ctx, a.s) })
+	return a.act(what, func(ctx context.Context) error { return fn(ctx, a.S()) })
 }
 
 // Must is Act that fails the test with fn's error.
@@ -54,9 +69,17 @@ func newApp[S any](t testing.TB, sys System[S], dir string) *App[S] {
 	if sys.Open == nil || sys.Wire == nil {
 		panic("bustest: a System needs Open, such as sqlitetest.Open, and Wire")
 	}
-	a := &App[S]{core: newCore(t, sys.Config, dir)}
+	if len(sys.Deployables) > 0 && sys.Transport == nil || len(sys.Deployables) > 1 && sys.Join == nil {
+		panic("bustest: a System of Deployables needs Transport, and Join when there is more than one")
+	}
+	a := &App[S]{core: newCore(t, sys.Config, dir), join: sys.Join}
 	a.open, a.verify, a.realTime = sys.Open, sys.Verify, sys.RealTime
-	a.wire = func(b *bus.Bus) { a.s = sys.Wire(b, a.world) }
+	a.deploy(sys.Deployables)
+	if len(sys.Deployables) > 0 {
+		a.carrier = sys.Transport
+	}
+	a.parts = make([]S, len(a.procs))
+	a.wire = func(p *deployable, b *bus.Bus) { a.parts[p.number] = sys.Wire(b, a.world) }
 	return a
 }
 

@@ -107,8 +107,8 @@ func bookSeat(ctx context.Context, e asked) (bus.Events, error) {
 }
 
 // verifyTickets: every ticket that was asked for is printed once, has one seat, and was charged once.
-func verifyTickets(ctx context.Context, tx *sql.Tx, w *bustest.World) ([]string, error) {
-	rows, err := tx.QueryContext(ctx, "SELECT id, printed, (SELECT count(*) FROM seats_taken s WHERE s.id = t.id) FROM desk_tickets t ORDER BY id")
+func verifyTickets(ctx context.Context, tables func(module string) *sql.Tx, w *bustest.World) ([]string, error) {
+	rows, err := tables("desk").QueryContext(ctx, "SELECT id, printed, (SELECT count(*) FROM seats_taken s WHERE s.id = t.id) FROM desk_tickets t ORDER BY id")
 	if err != nil {
 		return nil, err
 	}

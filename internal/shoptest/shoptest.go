@@ -108,8 +108,8 @@ func (c carrier) Dispatch(ctx context.Context, p shipping.Parcel) (shipping.Labe
 }
 
 // Verify holds the shop's books, and compares them with those of the gateway and the carrier.
-func Verify(ctx context.Context, tx *sql.Tx, w *bustest.World) ([]string, error) {
-	r, err := books.Verify(ctx, tx, true)
+func Verify(ctx context.Context, tables func(module string) *sql.Tx, w *bustest.World) ([]string, error) {
+	r, err := books.VerifyAcross(ctx, tables, true)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func Verify(ctx context.Context, tx *sql.Tx, w *bustest.World) ([]string, error)
 	if charged != r.Charged || refunded != r.Refunded {
 		wrong = append(wrong, fmt.Sprintf("books: the gateway has charged %d and refunded %d, the shop %d and %d", charged, refunded, r.Charged, r.Refunded))
 	}
-	return append(wrong, carried(ctx, tx, w)...), nil
+	return append(wrong, carried(ctx, tables("shipping"), w)...), nil
 }
 
 // carried compares the parcels that the carrier took with those that have left.

@@ -80,6 +80,11 @@ func (s *store) Flows(ctx context.Context) ([]*journal.Flow, error) {
 	return flows, nil
 }
 
+// Events implements journal.Store.
+func (s *store) Events(ctx context.Context, after int64, fn func(*journal.Event) error) error {
+	return s.Reader().Events(ctx, sqlite.EventFilter{AfterSeq: after}, fn)
+}
+
 // DeadLetters implements journal.Store.
 func (s *store) DeadLetters(ctx context.Context) ([]journal.DeadLetter, error) {
 	return s.Reader().DeadLetters(ctx, sqlite.DeadLetterFilter{Status: journal.LetterDead})

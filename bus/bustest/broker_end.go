@@ -1,0 +1,105 @@
+package bustest
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/bus/wire"
+)
+
+// brokerEnd is a process' connection to a Broker. The broker's mutex guards its fields.
+type brokerEnd struct {
+	broker  *Broker
+	group   string
+	closed  bool
+	cut     bool // this process alone cannot reach the broker
+	readers []*brokerReader
+	running sync.WaitGroup // of readers and of what they started
+}
+
+// Features says that there is no limit to a payload.
+func (e *brokerEnd) Features() wire.Features { return wire.Features{Name: "memory"} }
+
+// reachable says whether the broker can be asked anything. The caller holds the mutex.
+func (e *brokerEnd) reachable() error {
+	switch {
+	case e.closed:
+		return errBrokerClosed
+	case e.cut || e.broker.down:
+		return errBrokerDown
+	default:
+		return nil
+	}
+}
+
+// Publish takes all messages or none.
+func (e *brokerEnd) Publish(topic string, messages ...*message.Message) error {
+	e.broker.mu.Lock()
+	defer e.broker.mu.Unlock()
+	if err := e.reachable(); err != nil {
+		return err
+	}
+	t := e.broker.topic(topic)
+	for _, msg := range messages {
+		r := brokerRecord{id: msg.UUID, key: wire.Key(msg), meta: maps.Clone(map[string]string(msg.Metadata)), payload: slices.Clone(msg.Payload)}
+		maps.DeleteFunc(r.meta, func(name, _ string) bool { return !wire.Sent(name) })
+		t.append(r)
+	}
+	return nil
+}
+
+// Subscribe reads a topic on behalf of the group.
+func (e *brokerEnd) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	e.broker.mu.Lock()
+	defer e.broker.mu.Unlock()
+	if err := e.reachable(); err != nil {
+		return nil, err
+	}
+	t := e.broker.topic(topic)
+	g := t.group(wire.PlaceOf(ctx, e.group))
+	if g.reader != nil {
+		g.reader.stop()
+	}
+	r := &brokerReader{
+		end: e, topic: t, group: g, next: g.places, out: make(chan *message.Message), wake: make(chan struct{}, 1), over: make(chan struct{}),
+	}
+	g.reader = r
+	e.readers = append(e.readers, r)
+	e.running.Go(func() { r.run(ctx) })
+	return r.out, nil
+}
+
+// Close ends the process' part in it. What was acknowledged before is kept.
+func (e *brokerEnd) Close() error {
+	e.broker.mu.Lock()
+	e.closed = true
+	e.hangUp()
+	e.broker.ends = slices.DeleteFunc(e.broker.ends, func(other *brokerEnd) bool { return other == e })
+	e.broker.mu.Unlock()
+	e.running.Wait()
+	return nil
+}
+
+// partition cuts this process off from the broker, or mends that. Others notice nothing.
+func (e *brokerEnd) partition(away bool) {
+	e.broker.mu.Lock()
+	defer e.broker.mu.Unlock()
+	e.cut = away
+	if away {
+		e.hangUp()
+	}
+}
+
+// hangUp ends all subscriptions. The caller holds the mutex.
+func (e *brokerEnd) hangUp() {
+	for _, r := range slices.Clone(e.readers) {
+		r.stop()
+	}
+}

@@ -1,0 +1,222 @@
+package bustest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"testing/synctest"
+	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// rest waits until nobody can go on without time passing.
+func (c *core) rest() {
+	if !c.realTime {
+		synctest.Wait()
+	}
+}
+
+// shutdown ends everything, and fails the test when that goes wrong.
+func (c *core) shutdown() {
+	if err := c.halt(); err != nil {
+		c.t.Errorf("bustest: stop: %v", err)
+	}
+}
+
+// How long Quiet waits before it says what is busy, in virtual and in real time.
+const (
+	patience     = 366 * 24 * time.Hour
+	realPatience = 30 * time.Second
+)
+
+// Quiet returns when nothing is ready, in flight or waiting for a retry; time passes as it must. Of several deployables, what
+// one has sent must have arrived at the others, too. When that does not come about, within a year of virtual time or 30 s of
+// real time, the test fails with what is still busy.
+func (c *core) Quiet() {
+	c.t.Helper()
+	if c.sched != nil {
+		c.sched.ask(&wish{})
+		return
+	}
+	limit := patience
+	if c.realTime {
+		limit = realPatience
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, limit)
+	defer cancel()
+	c.rest()
+	for {
+		for _, l := range c.lives() {
+			if err := l.Store.Quiet(ctx); err != nil {
+				c.t.Fatalf("not quiet after %v: %s: %s", limit, l.deployable.name, c.busy(l))
+			}
+		}
+		missing, err := c.onTheWay()
+		switch {
+		case err != nil:
+			c.t.Fatalf("bustest: %v", err)
+		case missing == "":
+			c.rest()
+			return
+		case ctx.Err() != nil:
+			c.t.Fatalf("not quiet after %v: %s", limit, missing)
+		}
+		time.Sleep(lookAgain)
+		c.rest()
+	}
+}
+
+// lookAgain is how long what is on its way between deployables is given before it is looked for again.
+const lookAgain = 2 * time.Millisecond
+
+// onTheWay names an event that one deployable has and another that consumes it has not, or whoever is not at rest; "" when all
+// has arrived, and nothing more can come of it. What happens while it looks, it sees: nothing must be under way after the
+// first look, and nothing new be there at the second.
+func (c *core) onTheWay() (string, error) {
+	lives := c.lives()
+	if len(lives) == 1 {
+		return "", nil
+	}
+	if _, err := c.look(lives); err != nil {
+		return "", err
+	}
+	for _, from := range lives {
+		for _, to := range lives {
+			if missing := from.missingAt(to); missing != nil {
+				return fmt.Sprintf("%s %s of %s has not arrived at %s", missing.Type, missing.Key, from.deployable.name, to.deployable.name), nil
+			}
+		}
+	}
+	for _, l := range lives {
+		if !l.Backlog().Quiet() {
+			return l.deployable.name + " goes on", nil
+		}
+	}
+	more, err := c.look(lives)
+	if more {
+		return "there is more", err
+	}
+	return "", err
+}
+
+// look notes what the processes have that they had not when it was last called, and reports whether there is any.
+func (c *core) look(lives []*life) (more bool, err error) {
+	for _, l := range lives {
+		err := l.Events(c.ctx, l.last, func(e *journal.Event) error {
+			l.has[e.ID], l.last, more = true, e.Seq, true
+			if l.deployable.runs(e.Source) {
+				l.sends = append(l.sends, e)
+			}
+			return nil
+		})
+		if err != nil {
+			return false, err
+		}
+	}
+	return more, nil
+}
+
+// missingAt returns an event that l sends and to consumes, but has not, or nil.
+func (l *life) missingAt(to *life) *journal.Event {
+	if l == to {
+		return nil
+	}
+	wanted := to.consumes()
+	for _, e := range l.sends {
+		if wanted[e.Type] && !to.has[e.ID] {
+			return e
+		}
+	}
+	return nil
+}
+
+// consumes are the types that the process consumes.
+func (l *life) consumes() map[string]bool {
+	types := map[string]bool{}
+	for _, s := range l.bus.Wiring().Subscriptions {
+		if l.deployable.runs(moduleOf(s.Name)) {
+			types[s.Consumes] = true
+		}
+	}
+	return types
+}
+
+// busy says what is not done.
+func (c *core) busy(l *life) string {
+	b := l.Backlog()
+	text := fmt.Sprintf("%d ready, %d in flight, %d retrying, %d blocked", b.Ready, b.InFlight, b.Retrying, b.Blocked)
+	flows, err := l.Flows(c.ctx)
+	if err != nil {
+		return text + ": " + err.Error()
+	}
+	for _, f := range flows {
+		for _, e := range f.Events {
+			for _, r := range e.Reactions {
+				if !r.Outcome.Final() {
+					text += fmt.Sprintf("\n  %s of %s %s: %s, %d attempts %s", r.Subscription, e.Type, e.Key, r.Outcome, r.Attempts, r.Error)
+				}
+			}
+		}
+	}
+	return text
+}
+
+// Flows returns every flow on record, in the order in which they began. Of several deployables it is what an observer of all
+// of them would see: each event once, with the reactions of all.
+func (c *core) Flows() ([]*journal.Flow, error) {
+	lives := c.lives()
+	if len(lives) == 1 {
+		return lives[0].Flows(c.ctx)
+	}
+	joined := map[string]*journal.Flow{}
+	for _, l := range lives {
+		flows, err := l.Flows(c.ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range flows {
+			if joined[f.ID] == nil {
+				joined[f.ID] = &journal.Flow{ID: f.ID}
+			}
+			join(joined[f.ID], f)
+		}
+	}
+	var all []*journal.Flow
+	for _, f := range joined {
+		slices.SortFunc(f.Events, func(a, b journal.FlowEvent) int {
+			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Hops, b.Hops), cmp.Compare(a.ID, b.ID))
+		})
+		slices.SortFunc(f.Delayed, func(a, b journal.DelayedEvent) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID)) })
+		for i := range f.Events {
+			slices.SortFunc(f.Events[i].Reactions, func(a, b journal.Reaction) int { return cmp.Compare(a.Subscription, b.Subscription) })
+		}
+		all = append(all, f)
+	}
+	slices.SortFunc(all, func(a, b *journal.Flow) int {
+		return cmp.Or(began(a).Compare(began(b)), cmp.Compare(a.ID, b.ID))
+	})
+	return all, nil
+}
+
+// began is when f's first event was; the zero time where all are still to come.
+func began(f *journal.Flow) time.Time {
+	if len(f.Events) == 0 {
+		return time.Time{}
+	}
+	return f.Events[0].Time
+}
+
+// join adds what another deployable knows of a flow.
+func join(to, from *journal.Flow) {
+	to.Delayed = append(to.Delayed, from.Delayed...)
+	for _, e := range from.Events {
+		at := slices.IndexFunc(to.Events, func(known journal.FlowEvent) bool { return known.ID == e.ID && known.Type == e.Type })
+		if at < 0 {
+			to.Events = append(to.Events, e)
+			continue
+		}
+		to.Events[at].Reactions = append(to.Events[at].Reactions, e.Reactions...)
+	}
+}

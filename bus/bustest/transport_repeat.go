@@ -1,0 +1,103 @@
+package bustest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+const (
+	repeatCalls = 12
+	repeatBatch = 150
+	repeatKeys  = 5
+)
+
+// checkPublisherCloses ends publishers in the middle of a call, by Close.
+func checkPublisherCloses(s *stage) error {
+	return s.checkRepeat(6, func(p *process) error { return p.close() })
+}
+
+// checkPublisherDies ends publishers in the middle of a call, by cutting them off. It may take them long to notice.
+func checkPublisherDies(s *stage) error {
+	return s.checkRepeat(3, func(p *process) error { p.to(refused); return nil })
+}
+
+// checkRepeat has a publisher end in the middle of a call, and the next one send everything again from the call that failed
+// on; and so on, a few times. What a call took that returned nil is there, and dropping repeated ids gives the order.
+func (s *stage) checkRepeat(rounds int, end func(p *process) error) error {
+	sent := map[string]int{}
+	var calls [][]*message.Message
+	for len(calls) < rounds*repeatCalls {
+		var batch []*message.Message
+		for n := range repeatBatch {
+			series := fmt.Sprintf("key-%d", n%repeatKeys)
+			batch = append(batch, letter(series, sent[series]))
+			sent[series]++
+		}
+		calls = append(calls, batch)
+	}
+	done := 0 // calls that returned nil
+	for round := range rounds {
+		n, err := s.publishUntil(calls[done:min(len(calls), done+repeatCalls)], end)
+		if err != nil {
+			return fmt.Errorf("publisher %d: %w", round+1, err)
+		}
+		done += n
+	}
+	last := s.start("sender")
+	for _, batch := range calls[done:] {
+		if err := last.publish(batch...); err != nil {
+			return err
+		}
+	}
+	return s.readAll("reader", newLedger(sent))
+}
+
+// publishUntil has a new process publish, and ends it somewhere after the third call. It returns how many calls returned nil.
+func (s *stage) publishUntil(calls [][]*message.Message, end func(p *process) error) (done int, err error) {
+	p := s.start("sender")
+	began := time.Now()
+	third, ending, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for n, batch := range calls {
+			switch n {
+			case 3:
+				close(third)
+			case len(calls) - 1:
+				<-ending // one call at least gets into it
+			}
+			if p.publish(fresh(batch)...) != nil {
+				return
+			}
+			done++
+		}
+	}()
+	select {
+	case <-third:
+	case <-ended:
+		return done, fmt.Errorf("call %d failed before anything had happened", done+1)
+	}
+	time.Sleep(rand.N(time.Since(began)/2 + 1)) // somewhere in the next calls
+	close(ending)
+	if err := end(p); err != nil {
+		return done, err
+	}
+	select {
+	case <-ended:
+	case <-time.After(2 * suitePatience):
+		return 0, fmt.Errorf("Publish goes on %v after its end", 2*suitePatience)
+	}
+	return done, nil
+}
+
+// fresh is a copy for one more Publish, to which a message belongs.
+func fresh(batch []*message.Message) []*message.Message {
+	var messages []*message.Message
+	for _, msg := range batch {
+		messages = append(messages, msg.Copy())
+	}
+	return messages
+}

@@ -1,0 +1,203 @@
+package bus_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/bustest"
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire"
+)
+
+// part is a deployable of a program of two modules: test asks, other answers.
+type part struct {
+	*app
+	other *bus.Module
+}
+
+// wirePart puts both modules on b.
+func wirePart(b *bus.Bus) (test, other *bus.Module) {
+	test = b.Module("test").Migrations(tables).Emits(asked{})
+	bus.On(test, "note", func(ctx context.Context, e answered) (bus.Events, error) { return nil, note(ctx, "note", e.Key, e.N) })
+	other = b.Module("other")
+	bus.On(other, "answer", func(_ context.Context, e asked) (bus.Events, error) { return bus.Emit(answered(e)), nil }).Emits(answered{})
+	return test, other
+}
+
+// MustRunPart runs some of them.
+func MustRunPart(tb testing.TB, broker *bustest.Broker, modules ...string) *part {
+	tb.Helper()
+	group := strings.Join(modules, "-")
+	carrier := broker.Transport(group)
+	tb.Cleanup(func() {
+		if err := carrier.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	p := &part{}
+	cfg := bus.Config{Modules: modules, Transport: carrier, Retry: fast}
+	p.app = MustStart(tb, filepath.Join(tb.TempDir(), group+".db"), cfg, func(b *bus.Bus) (m *bus.Module) {
+		m, p.other = wirePart(b)
+		return m
+	})
+	return p
+}
+
+// follow waits until the journal has an event of a type, and returns the first one.
+func (a *app) follow(tb testing.TB, eventType string) (found *journal.Event) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), 20*time.Second)
+	defer cancel()
+	enough := errors.New("enough")
+	if err := a.j.Follow(ctx, 0, func(e *journal.Event) error { found = e; return enough }, eventType); !errors.Is(err, enough) {
+		tb.Fatalf("no %s: %v", eventType, err)
+	}
+	a.wait(tb)
+	return found
+}
+
+func TestTwoDeployables(t *testing.T) {
+	t.Parallel()
+	broker := bustest.NewBroker()
+	here, there := MustRunPart(t, broker, "test"), MustRunPart(t, broker, "other")
+	flow, err := here.m.Publish(t.Context(), asked{"a", 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := here.follow(t, "test.answered")
+	if e.CorrelationID != flow || e.Subscription != "other/answer" || e.Hops != 1 || e.Source != "other" {
+		t.Errorf("the answer is %+v", e)
+	}
+	wantStrings(t, "rows", here.seen(t, "note"), "a:1")
+	wantStrings(t, "here", here.strings(t, "SELECT type FROM events ORDER BY seq"), "test.asked", "test.answered")
+	wantStrings(t, "there", there.strings(t, "SELECT type FROM events ORDER BY seq"), "test.asked", "test.answered")
+	wantStrings(t, "subscriptions there", there.strings(t, "SELECT name FROM subscriptions WHERE kind = 'bus' ORDER BY name"), "bus/ingest", "bus/unknown", "other/answer")
+	wantStrings(t, "tables there", there.strings(t, "SELECT name FROM sqlite_master WHERE name = 'test_seen'"))
+}
+
+func TestAModuleElsewhereSaysSo(t *testing.T) {
+	t.Parallel()
+	there := MustRunPart(t, bustest.NewBroker(), "other")
+	_, err := there.m.Publish(t.Context(), asked{"a", 1})
+	if !errors.Is(err, bus.ErrElsewhere) || !strings.Contains(err.Error(), "module test does not run in this process, which runs other") {
+		t.Errorf("Publish: %v", err)
+	}
+	err = there.m.View(t.Context(), func(*sql.Tx) error { t.Error("it is read"); return nil })
+	if !errors.Is(err, bus.ErrElsewhere) {
+		t.Errorf("View: %v", err)
+	}
+	if err := there.other.View(t.Context(), func(*sql.Tx) error { return nil }); err != nil {
+		t.Errorf("View of the module that is here: %v", err)
+	}
+}
+
+func TestMistakesInTheChoiceOfModules(t *testing.T) {
+	t.Parallel()
+	b := bus.New(nil, bus.Config{Modules: []string{"other", "tset"}})
+	wirePart(b)
+	b.Module("bus")
+	err := b.Check()
+	if !errors.Is(err, bus.ErrWiring) {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"tset" is to run here, but is not wired: there are bus, other, test`, `"test" runs elsewhere, but there is no Transport to it`,
+		`"bus": the name is the bus's own`} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in\n%v", want, err)
+		}
+	}
+}
+
+// The broker is away: the deployable works, and says how it stands. When it is back, everything arrives.
+func TestABrokerThatIsAway(t *testing.T) {
+	t.Parallel()
+	broker := bustest.NewBroker()
+	broker.Down(true)
+	here, there := MustRunPart(t, broker, "test"), MustRunPart(t, broker, "other")
+	for n := range 10 {
+		here.publish(t, asked{"a", n})
+	}
+	standing := func(p *part) (n int) {
+		for _, l := range p.Links() {
+			if l.Err != nil && !l.Since.IsZero() {
+				n++
+			}
+		}
+		return n
+	}
+	until(t, "links stand still", func() bool { return standing(here) >= 2 && standing(there) == 1 })
+	broker.Down(false)
+	until(t, "all is noted", func() bool { return len(here.seen(t, "note")) == 10 })
+	wantStrings(t, "rows", here.seen(t, "note"), "a:0", "a:1", "a:2", "a:3", "a:4", "a:5", "a:6", "a:7", "a:8", "a:9")
+	until(t, "links are well", func() bool { return standing(here) == 0 && standing(there) == 0 })
+}
+
+func until(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	limit := time.After(20 * time.Second)
+	for !so() {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-limit:
+			t.Fatalf("it never came about that %s", what)
+		}
+	}
+}
+
+// What others write to a topic that is no event, or of a type that nobody knows, is a dead letter with its bytes.
+func TestWhatComesFromOutsideAndIsNoEvent(t *testing.T) {
+	t.Parallel()
+	broker := bustest.NewBroker()
+	there := MustRunPart(t, broker, "other")
+	broker.Write("test", []byte("a"), map[string]string{"from": "web"}, []byte("\x00garbage"))
+	broker.Write("test", []byte("a"), map[string]string{"ce_specversion": "1.0", "ce_id": "7", "ce_type": "web.clicked", "ce_source": "web"}, []byte(`{}`))
+	until(t, "both are dead", func() bool {
+		return len(there.strings(t, "SELECT 'dead' FROM dead_letters")) == 2
+	})
+	wantStrings(t, "dead letters", there.strings(t, `
+SELECT s.name || ' ' || e.type || ' ' || coalesce(json_extract(e.metadata, '$.from'), '') || ' ' || hex(e.data)
+FROM dead_letters d JOIN subscriptions s ON s.id = d.subscription JOIN events e ON e.seq = d.seq ORDER BY s.name`),
+		"bus/ingest bus.undecoded web 0067617262616765", "bus/unknown web.clicked  7B7D")
+}
+
+// What an older program could not read, a newer one may: the dead letter of the ingest becomes the event that it carries.
+func TestADeadLetterOfTheIngestIsReplayed(t *testing.T) {
+	t.Parallel()
+	there := MustRunPart(t, bustest.NewBroker(), "other")
+	msg := wire.Encode(&journal.Event{ID: "7", Type: "test.asked", Version: 1, Source: "test", Key: "a", CorrelationID: "f", Data: []byte(`{"key":"a","n":3}`)})
+	lost := &journal.Event{ID: "lost", Type: wire.UndecodedType, Version: 1, CorrelationID: "lost", Data: msg.Payload, Metadata: map[string]string(msg.Metadata)}
+	if err := there.j.Do(t.Context(), journal.Work{}, func(journal.TxFunc) ([]*journal.Event, error) { return []*journal.Event{lost}, nil }); err != nil {
+		t.Fatal(err)
+	}
+	if e := there.follow(t, "test.answered"); e.Key != "a" || e.CausationID != "7" || e.CorrelationID != "f" {
+		t.Errorf("what came of it: %+v", e)
+	}
+}
+
+// small is a transport that carries little.
+type small struct{ message.Publisher }
+
+func (small) Subscribe(context.Context, string) (<-chan *message.Message, error) {
+	return nil, errors.New("not here")
+}
+func (small) Publish(string, ...*message.Message) error { return nil }
+func (small) Close() error                              { return nil }
+func (small) Features() bus.Features                    { return bus.Features{Name: "small", MaxPayload: 20} }
+
+// What a transport cannot carry is refused where it is emitted, not where it would be stuck.
+func TestWhatTheTransportCannotCarryIsNotEmitted(t *testing.T) {
+	t.Parallel()
+	a := MustStart(t, filepath.Join(t.TempDir(), "j.db"), bus.Config{Transport: small{}}, func(b *bus.Bus) *bus.Module { m, _ := wirePart(b); return m })
+	if _, err := a.m.Publish(t.Context(), asked{"a long, long key", 1}); !errors.Is(err, bus.ErrTooLarge) {
+		t.Errorf("too large: %v", err)
+	}
+	a.publish(t, asked{"a", 1})
+}
