@@ -1,0 +1,124 @@
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// protocol is the newest version of Kafka's protocol that is spoken; sarama agrees with each broker on what both know.
+var protocol = sarama.V3_6_0_0
+
+// link makes the connections of one sarama client, all of which end with ctx. Sarama's calls take no context and wait for
+// as long as the network lets them; a connection that is closed under them makes them return at once.
+type link struct {
+	ctx  context.Context
+	wait time.Duration
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Dial implements sarama's Net.Proxy.Dialer.
+func (l *link) Dial(network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(l.ctx, l.wait)
+	defer cancel()
+	conn, err := l.dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &linkedConn{Conn: conn, unlink: context.AfterFunc(l.ctx, func() { _ = conn.Close() })}, nil
+}
+
+type linkedConn struct {
+	net.Conn
+	unlink func() bool
+}
+
+func (c *linkedConn) Close() error {
+	c.unlink()
+	return c.Conn.Close()
+}
+
+// client is a sarama client whose connections can be cut.
+type client struct {
+	sarama.Client
+	cut context.CancelFunc
+}
+
+// connect makes a client that lives until it is closed. It does not connect yet.
+func (t *Transport) connect() (*client, error) {
+	ctx, cut := context.WithCancel(context.Background())
+	c, err := sarama.NewClient(t.cfg.Brokers, t.sarama(ctx))
+	if err != nil {
+		cut()
+		return nil, err
+	}
+	return &client{Client: c, cut: cut}, nil
+}
+
+// until cuts c when ctx ends. The function that it returns calls that off, and reports whether it was in time.
+func (c *client) until(ctx context.Context) (stop func() bool) { return context.AfterFunc(ctx, c.cut) }
+
+// close cuts c's connections first, as sarama's Close would wait for what is on them.
+func (c *client) close() {
+	c.cut()
+	for _, b := range c.Brokers() {
+		_ = b.Close() // says only that it was not connected
+	}
+	_ = c.Close() // of a second close
+}
+
+// sarama is the configuration of a client whose connections end with ctx.
+func (t *Transport) sarama(ctx context.Context) *sarama.Config {
+	cfg, s := &t.cfg, sarama.NewConfig()
+	s.ClientID, s.Version = cfg.ClientID, protocol
+	s.Net.ReadTimeout = cfg.patience + longPoll
+	s.Net.WriteTimeout = s.Net.ReadTimeout
+	s.Net.Proxy.Enable = true
+	s.Net.Proxy.Dialer = &link{ctx: ctx, wait: cfg.patience, dial: cfg.Dial}
+	s.Net.TLS.Enable, s.Net.TLS.Config = cfg.TLS.Enabled, t.tls
+	if cfg.SASL.Mechanism != "" {
+		s.Net.SASL.Enable = true
+		s.Net.SASL.Mechanism = sarama.SASLMechanism(cfg.SASL.Mechanism)
+		s.Net.SASL.User, s.Net.SASL.Password = cfg.SASL.User, cfg.SASL.Password
+		s.Net.SASL.SCRAMClientGeneratorFunc = newScram(cfg.SASL.Mechanism)
+	}
+	s.Metadata.Full = false // only the topics that are used
+	s.Metadata.AllowAutoTopicCreation = false
+	s.Metadata.Retry.Max = 0 // tried again here, where there is a context
+	s.Metadata.RefreshFrequency = cfg.Refresh
+	s.Admin.Timeout = cfg.patience
+	s.Admin.Retry.Max = 2
+	return s
+}
+
+// config reads what s names.
+func (s TLS) config() (*tls.Config, error) {
+	if !s.Enabled {
+		return nil, nil
+	}
+	c := &tls.Config{ServerName: s.ServerName, MinVersion: tls.VersionTLS12}
+	if s.CAFile != "" {
+		pem, err := os.ReadFile(s.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("field TLS.CAFile: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("field TLS.CAFile: %s holds no certificate in PEM", s.CAFile)
+		}
+	}
+	if s.CertFile != "" {
+		cert, err := tls.LoadX509KeyPair(s.CertFile, s.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("fields TLS.CertFile and TLS.KeyFile: %w", err)
+		}
+		c.Certificates = []tls.Certificate{cert}
+	}
+	return c, nil
+}

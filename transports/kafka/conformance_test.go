@@ -1,0 +1,57 @@
+package kafka_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/troupebus/troupe/bus/bustest"
+	"github.com/troupebus/troupe/bus/wire"
+)
+
+// TestConformance holds the transport to every promise of wire.Transport.
+func TestConformance(t *testing.T) {
+	conformance(t, MustCluster(t).ListenAddrs())
+}
+
+func conformance(t *testing.T, brokers []string) {
+	// Sarama's go-metrics starts a goroutine that stays with the process, at the first connection.
+	MustPublish(t, MustTransport(t, alone(brokers)), "order", numbered("k", 0, 1)...)
+	bustest.Transport(t, bustest.Carrier{
+		CanCut: true,
+		Open: func(tb testing.TB, group, prefix string, dial bustest.Dialer) wire.Transport {
+			cfg := config(brokers)
+			cfg.Group, cfg.Prefix, cfg.Dial, cfg.Timeout = group, prefix, dial, 3*time.Second
+			return MustTransport(tb, cfg)
+		},
+		Foreign: func(tb testing.TB, m bustest.Foreign) error {
+			msg := &sarama.ProducerMessage{Topic: m.Prefix + "." + m.Topic}
+			if m.Key != nil {
+				msg.Key = sarama.ByteEncoder(m.Key)
+			}
+			if m.Payload != nil {
+				msg.Value = sarama.ByteEncoder(m.Payload)
+			}
+			for k, v := range m.Headers {
+				msg.Headers = append(msg.Headers, sarama.RecordHeader{Key: []byte(k), Value: []byte(v)})
+			}
+			return send(brokers, msg)
+		},
+	})
+}
+
+// send writes as another program would, with a partitioner that places keys as Java's does.
+func send(brokers []string, msgs ...*sarama.ProducerMessage) error {
+	cfg := sarama.NewConfig()
+	cfg.Version = sarama.V3_6_0_0
+	cfg.Producer.Return.Successes = true
+	cfg.Producer.Partitioner = sarama.NewMurmur2Partitioner
+	cfg.Metadata.Retry.Backoff = 50 * time.Millisecond
+	p, err := sarama.NewSyncProducer(brokers, cfg)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	return p.SendMessages(msgs)
+}

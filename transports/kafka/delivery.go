@@ -1,0 +1,67 @@
+package kafka
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// delivery is a message that is out, and its context, which ends when it is acknowledged or nacked, and with the
+// subscription. Few ask for Done: so it is made when they do, and a message costs no context.WithCancel.
+type delivery struct {
+	context.Context // the subscription's, for its values
+	msg             *message.Message
+	offset          int64 // where to read on as long as this is not acknowledged
+	next            int64 // and when it is
+
+	mu    sync.Mutex
+	ended bool
+	done  chan struct{}
+}
+
+func newDelivery(ctx context.Context, msg *message.Message, offset, next int64) *delivery {
+	d := &delivery{Context: ctx, msg: msg, offset: offset, next: next}
+	msg.SetContext(d)
+	return d
+}
+
+// again is a second delivery of the same message.
+func (d *delivery) again() *delivery { return newDelivery(d.Context, d.msg.Copy(), d.offset, d.next) }
+
+// end ends the context. It is idempotent.
+func (d *delivery) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.ended && d.done != nil {
+		close(d.done)
+	}
+	d.ended = true
+}
+
+// Done implements context.Context.
+func (d *delivery) Done() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.done == nil {
+		d.done = make(chan struct{})
+		if d.ended {
+			close(d.done)
+		}
+	}
+	return d.done
+}
+
+// Err implements context.Context.
+func (d *delivery) Err() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ended {
+		return context.Canceled
+	}
+	return nil
+}
+
+// Deadline implements context.Context.
+func (d *delivery) Deadline() (time.Time, bool) { return time.Time{}, false }

@@ -1,0 +1,9 @@
+package kafka
+
+import "time"
+
+// WithPatience is c with another bound of how long trouble may last.
+func (c Config) WithPatience(d time.Duration) Config {
+	c.patience = d
+	return c
+}

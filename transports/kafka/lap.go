@@ -1,0 +1,149 @@
+package kafka
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// leaders are the brokers that lead partitions, with those that each leads.
+type leaders map[*sarama.Broker][]*partition
+
+// read goes from lap to lap until ctx ends, and returns nil, or until there is trouble that lasts.
+func (s *subscription) read(l leaders) error {
+	for {
+		err := s.lap(l)
+		for again := true; again; again = err != nil {
+			switch {
+			case s.ctx.Err() != nil:
+				return nil
+			case err == nil:
+			case refused(err) || s.failing() > s.t.cfg.patience:
+				return err
+			default:
+				pause(s.ctx, 2*retry)
+			}
+			started := time.Now()
+			if err = s.client.RefreshMetadata(s.topic); err == nil {
+				l, err = s.layout(s.ctx)
+			}
+			if err != nil {
+				for _, p := range s.partitions { // which nobody else adds to
+					p.tell(started, err)
+				}
+			}
+		}
+	}
+}
+
+// failing is for how long a partition could not be read by now.
+func (s *subscription) failing() time.Duration {
+	var longest time.Duration
+	for _, p := range s.partitions {
+		if !p.failing.IsZero() {
+			longest = max(longest, time.Since(p.failing))
+		}
+	}
+	return longest
+}
+
+// lap reads from l until one of them is in trouble, and returns that, until others lead, or until ctx ends.
+func (s *subscription) lap(l leaders) error {
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	ended := make(chan error, len(l))
+	for leader, partitions := range l {
+		f := &fetcher{s: s, leader: leader.Addr(), partitions: partitions, wake: make(chan struct{}, 1), short: shortPoll}
+		for _, p := range partitions {
+			p.by.Store(f)
+		}
+		go func() { ended <- f.run(ctx) }()
+	}
+	look := time.NewTicker(s.t.cfg.Refresh)
+	defer look.Stop()
+	var reasons reasons
+	for running := len(l); running > 0; {
+		select {
+		case err := <-ended:
+			running--
+			cancel()
+			reasons.add(err)
+		case <-look.C: // sarama refreshes what it knows by itself
+			if s.moved(l) {
+				cancel()
+			}
+		}
+	}
+	return reasons.join()
+}
+
+// moved reports whether l is no longer what sarama knows.
+func (s *subscription) moved(l leaders) bool {
+	ids, err := s.client.Partitions(s.topic)
+	if err != nil || len(ids) != len(s.partitions) {
+		return true
+	}
+	for leader, partitions := range l {
+		for _, p := range partitions {
+			if now, err := s.client.Leader(s.topic, p.id); err != nil || now.ID() != leader.ID() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// layout finds out who leads what, and begins partitions that are new.
+func (s *subscription) layout(ctx context.Context) (leaders, error) {
+	ids, err := s.client.Partitions(s.topic)
+	if err != nil {
+		return nil, err
+	}
+	fresh := slices.DeleteFunc(slices.Clone(ids), func(id int32) bool { return s.partition(id) != nil })
+	if len(fresh) > 0 {
+		if err := s.begin(ctx, fresh); err != nil {
+			return nil, err
+		}
+	}
+	l := leaders{}
+	for _, id := range ids {
+		leader, epoch, err := s.client.LeaderAndEpoch(s.topic, id)
+		if err != nil {
+			return nil, err
+		}
+		p := s.partition(id)
+		p.epoch = epoch
+		l[leader] = append(l[leader], p)
+	}
+	return l, nil
+}
+
+// begin takes partitions up at the places kept for them, or else at their oldest messages.
+func (s *subscription) begin(ctx context.Context, ids []int32) error {
+	places, err := s.committed(ctx, ids)
+	if err != nil {
+		return err
+	}
+	first, err := s.oldest(slices.DeleteFunc(slices.Clone(ids), func(id int32) bool { return places[id] >= 0 }))
+	if err != nil {
+		return err
+	}
+	s.unknown.Add(int32(len(ids)))
+	for _, id := range ids {
+		p := &partition{
+			s: s, id: id, feed: make(chan chunk, 2), kept: places[id], offset: places[id], size: fetchBytes, names: map[string]string{},
+		}
+		if p.offset < 0 {
+			p.offset = first[id]
+		}
+		p.end = p.offset
+		p.at.Store(p.offset)
+		s.mu.Lock()
+		s.partitions[id] = p
+		s.mu.Unlock()
+		s.wg.Go(func() { p.run(s.ctx) })
+	}
+	return nil
+}

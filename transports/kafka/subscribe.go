@@ -1,0 +1,236 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+const (
+	// buffered is how many messages of all partitions may wait for whoever takes them.
+	buffered = 256
+	// commitEvery is how often places that moved are written to Kafka.
+	commitEvery = time.Second
+	// tellAgain is how long the log hears nothing more of members of the group.
+	tellAgain = time.Minute
+	// keepEvery is how often all of them are, moved or not: Kafka forgets those that nobody wrote for a while (a week).
+	keepEvery = time.Hour
+)
+
+// subscription reads one topic, all of its partitions.
+//
+// It is no member of a consumer group. A group shares partitions out among its members, but a journal belongs to one
+// process and must see all of them: a second member would quietly take half of the events away. And a group makes
+// everybody wait: for others to join, for the session of a member that was killed, for each rebalance.
+//
+// It runs in laps (lap.go): for as long as leaders stay where they are, each has a fetcher. When anything is wrong, the
+// lap ends, and the next one begins with a fresh look at who leads what.
+type subscription struct {
+	t      *Transport
+	topic  string
+	group  string // under which the place is kept
+	out    chan *message.Message
+	client *client        // for everything but fetching
+	sarama *sarama.Config // for fetching: connections end with ctx
+
+	ctx  context.Context
+	end  context.CancelCauseFunc // with what is wrong
+	wg   sync.WaitGroup          // of the partitions and the keeper
+	done chan struct{}           // closed last
+
+	mu         sync.Mutex
+	partitions map[int32]*partition // only grows
+
+	unknown atomic.Int32  // partitions that were not read once
+	ready   chan struct{} // closed when there are none
+	once    sync.Once
+}
+
+// subscribe owns the reservation of topic and group, and gives it back before the channel closes, or with an error.
+func (t *Transport) subscribe(ctx context.Context, topic, group string) (<-chan *message.Message, error) {
+	s := &subscription{
+		t: t, topic: topic, group: group, out: make(chan *message.Message, buffered), done: make(chan struct{}),
+		partitions: map[int32]*partition{}, ready: make(chan struct{}),
+	}
+	s.ctx, s.end = context.WithCancelCause(ctx)
+	unlink := context.AfterFunc(t.ctx, func() { s.end(ErrClosed) })
+	s.sarama = t.sarama(s.ctx)
+	leaders, err := s.start()
+	if err != nil {
+		unlink()
+		s.end(err)
+		t.release(topic, group)
+		return nil, err
+	}
+	t.wg.Add(1)
+	go func() {
+		defer t.wg.Done()
+		s.run(leaders)
+		unlink()
+		t.release(topic, group)
+		close(s.out)
+		close(s.done)
+	}()
+	select {
+	case <-s.ready:
+		return s.out, nil
+	case <-s.done:
+		return nil, context.Cause(s.ctx)
+	}
+}
+
+// start finds out where to begin.
+func (s *subscription) start() (leaders, error) {
+	c, err := s.t.connect()
+	if err != nil {
+		return nil, err
+	}
+	s.client = c
+	within := 2 * s.t.cfg.patience
+	ctx, cancel := context.WithTimeoutCause(s.ctx, within, fmt.Errorf("not ready after %v", within))
+	defer cancel()
+	stop := c.until(ctx)
+	var l leaders
+	for again := true; again; { // as long as brokers answer that it is not the time yet
+		if err = s.t.ensure(ctx, c, s.topic); err == nil {
+			l, err = s.layout(ctx)
+		}
+		var answer sarama.KError
+		again = errors.As(err, &answer) && !refused(err) && pause(ctx, retry)
+	}
+	if !stop() {
+		err = join(context.Cause(ctx), err)
+	}
+	if s.ctx.Err() != nil {
+		err = context.Cause(s.ctx)
+	}
+	if err != nil {
+		s.end(err)
+		s.wg.Wait() // for partitions that were begun
+		c.close()
+		return nil, s.t.explain(err, s.topic)
+	}
+	return l, nil
+}
+
+// run reads until ctx ends, or until there is trouble that lasts, and leaves everything in order.
+func (s *subscription) run(l leaders) {
+	s.wg.Go(s.keep)
+	budget := s.t.cfg.patience
+	unlink := context.AfterFunc(s.ctx, func() { time.AfterFunc(budget, s.client.cut) })
+	if err := s.read(l); err != nil {
+		s.end(trouble{s.t.explain(err, s.topic)})
+	}
+	s.wg.Wait()
+	for empty := false; !empty; { // of messages that nobody took
+		select {
+		case <-s.out:
+		default:
+			empty = true
+		}
+	}
+	s.leave()
+	unlink()
+	s.client.close()
+}
+
+// leave writes the last places, and tells what ended s when nobody else does.
+func (s *subscription) leave() {
+	budget, why := s.t.cfg.patience, context.Cause(s.ctx)
+	_, troubled := why.(trouble)
+	if troubled {
+		budget /= 6 // it is likely to fail
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), budget)
+	defer cancel()
+	defer s.client.until(ctx)()
+	places := s.places(false)
+	var err error
+	if len(places) > 0 {
+		err = s.commit(ctx, places)
+	}
+	select {
+	case <-s.ready: // Subscribe has returned
+	default:
+		return
+	}
+	log := s.t.cfg.Logger.With("topic", s.topic, "group", s.group)
+	switch {
+	case troubled:
+		log.Warn("kafka: stopped reading", "err", why)
+	case err != nil:
+		log.Warn("kafka: could not write the last place: some messages will be delivered again", "err", err)
+	}
+}
+
+// keep writes places to Kafka while s lasts.
+func (s *subscription) keep() {
+	tick := time.NewTicker(commitEvery)
+	defer tick.Stop()
+	var told time.Time // of strangers
+	for all := time.Now(); ; {
+		select {
+		case <-tick.C:
+		case <-s.ctx.Done():
+			return
+		}
+		every := time.Since(all) >= keepEvery
+		places := s.places(every)
+		if len(places) == 0 {
+			continue
+		}
+		ctx, cancel := context.WithTimeoutCause(s.ctx, s.t.cfg.patience, fmt.Errorf("gave up after %v", s.t.cfg.patience))
+		err := s.commit(ctx, places)
+		cancel()
+		if strangers(err) {
+			if time.Since(told) >= tellAgain {
+				told = time.Now()
+				s.t.cfg.Logger.Warn("kafka: cannot write the place, and reads on: what comes now will be delivered again some time",
+					"topic", s.topic, "group", s.group, "err", s.t.explain(err, s.topic))
+			}
+			continue
+		}
+		if err != nil {
+			s.end(trouble{s.t.explain(err, s.topic)}) // what is acknowledged must not pile up unwritten
+			return
+		}
+		for id, at := range places {
+			s.partition(id).kept = at
+		}
+		if every {
+			all = time.Now()
+		}
+	}
+}
+
+// places are those that moved, or all.
+func (s *subscription) places(all bool) map[int32]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	places := map[int32]int64{}
+	for id, p := range s.partitions {
+		if at := p.at.Load(); all || at != p.kept {
+			places[id] = at
+		}
+	}
+	return places
+}
+
+func (s *subscription) partition(id int32) *partition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.partitions[id]
+}
+
+// reached notes that a partition was read for the first time.
+func (s *subscription) reached() {
+	if s.unknown.Add(-1) == 0 {
+		s.once.Do(func() { close(s.ready) })
+	}
+}

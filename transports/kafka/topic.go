@@ -1,0 +1,125 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// What a message may take. Kafka's own limit, 1 MiB and a little with everything around it, is no limit for payloads of
+// 1 MiB: so topics that are made here get one that is.
+const (
+	maxPayload = 1 << 20
+	maxHeaders = 64 << 10
+	maxMessage = maxPayload + maxHeaders + batchOverhead
+	// batchOverhead is what a record batch takes beside its records.
+	batchOverhead = 61
+)
+
+// retry is the pause before something is asked again of a broker that has not got it yet.
+const retry = 50 * time.Millisecond
+
+// ensure finds topic, makes it if it is missing, and waits until each of its partitions has a leader: one that was made a
+// moment ago refuses to be used. Its error is not explained yet.
+func (t *Transport) ensure(ctx context.Context, c *client, topic string) error {
+	for {
+		err := c.RefreshMetadata(topic)
+		switch {
+		case err == nil:
+			if led(c, topic) {
+				return nil
+			}
+			err = sarama.ErrLeaderNotAvailable
+		case errors.Is(err, sarama.ErrUnknownTopicOrPartition):
+			if t.cfg.NoCreate {
+				return fmt.Errorf("it does not exist, and is not made here (Config.NoCreate): %s", creation(topic, &t.cfg))
+			}
+			if err := t.create(c, topic); err != nil {
+				return err
+			}
+		case !errors.Is(err, sarama.ErrLeaderNotAvailable):
+			return err
+		}
+		if !pause(ctx, retry) {
+			return join(context.Cause(ctx), err)
+		}
+	}
+}
+
+// led reports whether every partition has a leader.
+func led(c *client, topic string) bool {
+	all, err := c.Partitions(topic)
+	if err != nil || len(all) == 0 {
+		return false
+	}
+	writable, err := c.WritablePartitions(topic)
+	return err == nil && len(writable) == len(all)
+}
+
+// create makes topic. That somebody else was faster is as good.
+func (t *Transport) create(c *client, topic string) error {
+	admin, err := sarama.NewClusterAdminFromClient(c.Client)
+	if err != nil {
+		return err
+	}
+	limit := strconv.Itoa(maxMessage)
+	err = admin.CreateTopic(topic, &sarama.TopicDetail{
+		NumPartitions: t.cfg.Partitions, ReplicationFactor: t.cfg.Replication,
+		ConfigEntries: map[string]*string{"max.message.bytes": &limit},
+	}, false)
+	switch {
+	case err == nil, errors.Is(err, sarama.ErrTopicAlreadyExists):
+		return nil
+	case errors.Is(err, sarama.ErrTopicAuthorizationFailed), errors.Is(err, sarama.ErrClusterAuthorizationFailed),
+		errors.Is(err, sarama.ErrPolicyViolation), errors.Is(err, sarama.ErrInvalidReplicationFactor), errors.Is(err, sarama.ErrInvalidConfig):
+		return fmt.Errorf("it does not exist, and this client may not make it: allow it to, or %s: %w", creation(topic, &t.cfg), err)
+	default:
+		return fmt.Errorf("make the topic: %w", err)
+	}
+}
+
+// creation says how somebody else makes topic.
+func creation(topic string, cfg *Config) string {
+	return fmt.Sprintf("make it with kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions %d --config max.message.bytes=%d",
+		cfg.Brokers[0], topic, cfg.Partitions, maxMessage)
+}
+
+// limit is how many bytes a batch of topic may have. Who may not ask hears it from the broker when it is too late, which is
+// as good, only not as clear.
+func limit(c *client, topic string) int {
+	admin, err := sarama.NewClusterAdminFromClient(c.Client)
+	if err != nil {
+		return maxMessage
+	}
+	const setting = "max.message.bytes"
+	resources, err := admin.DescribeConfigs([]*sarama.ConfigResource{
+		{Type: sarama.TopicResource, Name: topic, ConfigNames: []string{setting}},
+	}, sarama.DescribeConfigsOptions{})
+	if err != nil {
+		return maxMessage
+	}
+	for _, r := range resources {
+		for _, e := range r.Configs {
+			if n, err := strconv.Atoi(e.Value); err == nil && e.Name == setting {
+				return min(n, maxMessage)
+			}
+		}
+	}
+	return maxMessage
+}
+
+// pause waits for d, and reports false when ctx ended before.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
