@@ -1,0 +1,46 @@
+package postgres_test
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/troupebus/troupe/bus/bustest"
+	"github.com/troupebus/troupe/bus/wire"
+	"github.com/troupebus/troupe/internal/servers"
+	"github.com/troupebus/troupe/transports/postgres"
+)
+
+// TestTransport holds the transport to every promise of the seam.
+func TestTransport(t *testing.T) {
+	url := servers.Postgres(t)
+	bustest.Transport(t, bustest.Carrier{
+		Open: func(tb testing.TB, group, prefix string, dial bustest.Dialer) wire.Transport {
+			return MustNew(tb, postgres.Config{URL: url, Group: group, Prefix: prefix, Dial: dial, Timeout: 3 * time.Second})
+		},
+		CanCut: true,
+		Foreign: func(tb testing.TB, m bustest.Foreign) error {
+			var key any // NULL
+			if m.Key != nil {
+				key = string(m.Key)
+			}
+			if !utf8.Valid(m.Key) {
+				return errors.ErrUnsupported
+			}
+			for _, value := range m.Headers {
+				if !utf8.ValidString(value) {
+					return errors.ErrUnsupported
+				}
+			}
+			headers, err := json.Marshal(m.Headers)
+			if err != nil {
+				return err
+			}
+			_, err = MustOpen(tb, url).ExecContext(tb.Context(), `INSERT INTO "`+m.Prefix+`_`+m.Topic+`_messages" (uuid, key, payload, metadata)
+				VALUES ('', $1, $2, $3)`, key, m.Payload, headers)
+			return err
+		},
+	})
+}

@@ -1,0 +1,26 @@
+// Package postgres carries events between deployables in tables of a PostgreSQL database (13 or later): the transport of teams
+// that have a PostgreSQL and no Kafka. It stands on watermill-sql and pgx.
+//
+// Each topic is two tables, such as troupe_order_messages and troupe_order_offsets. A message's place is the number of the
+// transaction that wrote it, and its offset. A reader goes up to the oldest transaction that is still running, and no further:
+// what commits late is behind what it has read, never before it. So a transaction that stays open anywhere in the server holds
+// up delivery; a reader says in the log which one it is. Every message wakes the readers through NOTIFY, in the transaction
+// that writes it.
+//
+// Of the readers of one group one reads and the others wait, until it ends or the server gives it up, which takes up to 15 s
+// when its machine has gone without a word. The reader delivers about 10,000 messages, or 64 MiB, ahead of the oldest that is
+// not acknowledged, and keeps the place of that at most four times a second. It has a connection of its own for each topic;
+// behind a pooler that shares connections between transactions neither the waiting nor NOTIFY works: connect to the server.
+//
+// Messages that every group has acknowledged are deleted after Config.Retention. A group that has gone for good holds them for
+// ever: its row in the table of offsets must be deleted, and the log says so.
+//
+// Other programs publish by inserting rows: uuid, payload, metadata (a JSON object of strings) and key, which may be NULL, are
+// theirs. What text cannot hold in PostgreSQL, zero bytes and what is not UTF-8, is written as the byte 1, "b64:" and base64.
+//
+// Tables that were restored from a dump into another server have transaction numbers that mean nothing there. If they are ahead
+// of the server's, the first who uses a topic numbers its messages again, in their order, and moves the places along.
+//
+// The package imports the standard library, bus/wire, Watermill, watermill-sql and pgx. Close ends a Transport: calls give up,
+// places are kept, and no goroutine is left.
+package postgres

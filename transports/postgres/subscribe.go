@@ -1,0 +1,161 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/troupebus/troupe/bus/wire"
+)
+
+// grace is how long what a reader has asked the server may go on after the end of its subscription.
+const grace = 2 * time.Second
+
+// Subscribe implements message.Subscriber: it delivers the messages of topic to the group. While another process of the group
+// reads, nothing comes. A connection that is lost closes the channel at once; the log says why, and so does the next Subscribe
+// if it lasts. Until then ctx bounds everything, and Config.Timeout bounds the call.
+func (t *Transport) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	if err := t.begin(); err != nil {
+		return nil, err
+	}
+	defer t.running.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	unhook := context.AfterFunc(t.ctx, cancel)
+	r, err := t.open(ctx, topic)
+	if err != nil {
+		ended := ctx.Err()
+		unhook()
+		cancel()
+		switch {
+		case t.ctx.Err() != nil:
+			return nil, ErrClosed
+		case ended != nil:
+			return nil, fmt.Errorf("postgres: subscribe to %s: %w", topic, ended)
+		}
+		return nil, t.explain("subscribe to "+topic, err)
+	}
+	t.running.Go(func() {
+		defer cancel()
+		defer unhook()
+		r.run()
+	})
+	return r.out, nil
+}
+
+// open connects a reader, and makes its group known.
+func (t *Transport) open(ctx context.Context, topic string) (*reader, error) {
+	r := &reader{t: t, tables: t.tables(topic), group: wire.PlaceOf(ctx, t.config.Group), ctx: ctx, out: make(chan *message.Message, batchRows)}
+	limited, cancel := context.WithTimeout(ctx, t.config.Timeout)
+	defer cancel()
+	t.forget(topic)
+	if err := t.prepare(limited, topic); err != nil {
+		return nil, err
+	}
+	config := t.connect.Copy()
+	config.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) { r.more = true }
+	var err error
+	if r.conn, err = pgx.ConnectConfig(limited, config); err != nil {
+		return nil, err
+	}
+	if err := r.begin(limited); err != nil {
+		r.hangUp()
+		return nil, err
+	}
+	r.work, r.drop = context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { time.AfterFunc(grace, r.drop) })
+	return r, nil
+}
+
+// The server notices within 15 s that a reader's machine has gone without a word, or it would keep the group's place for it
+// for hours. A place that a crash of the server forgets is one that is read again: keeping it need not wait for the disk.
+const settings = `
+SELECT set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_interval', '5', false),
+	set_config('tcp_keepalives_count', '2', false), set_config('tcp_user_timeout', '15000', false),
+	set_config('synchronous_commit', 'off', false)`
+
+// forgetOthers deletes the places that the deployable kept under other names: it is one process, and none of them will be read
+// from again, but they would hold up the deletion of messages.
+func (r *reader) forgetOthers(ctx context.Context, tx pgx.Tx) error {
+	if r.group == r.t.config.Group {
+		return nil
+	}
+	_, err := tx.Exec(ctx, "DELETE FROM "+r.tables.offsets+" WHERE (consumer_group = $1 OR starts_with(consumer_group, $1 || '.')) AND consumer_group <> $2",
+		r.t.config.Group, r.group)
+	return err
+}
+
+// begin makes the group known and tries to get its place.
+func (r *reader) begin(ctx context.Context) error {
+	if _, err := r.conn.Exec(ctx, settings); err != nil {
+		r.t.config.Logger.Warn("postgres: the server cannot be told to look after connections: a reader whose machine goes without a word"+
+			" keeps its group's place until the server notices", slog.Any("error", err))
+	}
+	err := pgx.BeginFunc(ctx, r.conn, func(tx pgx.Tx) error {
+		// Nothing is deleted between this and the first look at the messages that would leave a gap in them (prune.go).
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1)`, lockOf("prune", r.tables.messages)); err != nil {
+			return err
+		}
+		for _, q := range r.t.offsets.BeforeSubscribingQueries(r.tables.topic, r.group) {
+			if _, err := tx.Exec(ctx, q.Query, q.Args...); err != nil {
+				return err
+			}
+		}
+		return r.forgetOthers(ctx, tx)
+	})
+	if err != nil {
+		return err
+	}
+	if err := r.claim(ctx); err != nil {
+		return err
+	}
+	if !r.ours {
+		r.t.config.Logger.Info("postgres: another process of the group reads the topic: waiting for its end",
+			slog.String("topic", r.tables.topic), slog.String("group", r.group))
+		return r.listen(ctx, r.tables.offsets)
+	}
+	return nil
+}
+
+func (r *reader) listen(ctx context.Context, channel string) error {
+	_, err := r.conn.Exec(ctx, `LISTEN `+quoted(channel))
+	return err
+}
+
+// claim tries to become the one who reads for the group. The lock is the session's: it is free when that has ended.
+func (r *reader) claim(ctx context.Context) error {
+	if err := r.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(`+lockKey+`)`, r.lock()...).Scan(&r.ours); err != nil || !r.ours {
+		return err
+	}
+	if err := r.listen(ctx, r.tables.messages); err != nil {
+		return err
+	}
+	next := r.t.offsets.NextOffsetQuery(r.tables.topic, r.group)
+	if err := r.conn.QueryRow(ctx, next.Query, next.Args...).Scan(&r.read.offset, &r.read.transaction); err != nil {
+		return fmt.Errorf("read the place of group %s: %w", r.group, err)
+	}
+	r.more, r.kept = true, r.read
+	return nil
+}
+
+// lockKey tells tables of one name in several schemas apart.
+const lockKey = `$1 # $2::text::regclass::oid::bigint`
+
+func (r *reader) lock() []any {
+	return []any{lockOf("read", r.group), quoted(r.tables.offsets)}
+}
+
+// hangUp ends the connection, whatever state it is in.
+func (r *reader) hangUp() {
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	_ = r.conn.Close(ctx) // the server frees what it holds in any case
+	select {
+	case <-r.conn.PgConn().CleanupDone():
+	case <-ctx.Done():
+	}
+}

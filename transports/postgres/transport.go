@@ -1,0 +1,114 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"sync"
+	"time"
+
+	watermillsql "github.com/ThreeDotsLabs/watermill-sql/v3/pkg/sql"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/troupebus/troupe/bus/wire"
+)
+
+const (
+	// maxPayload is what passes within the Timeout on a slow machine; two of 256 MiB took 25 s on a busy one. A row may have 1 GiB.
+	maxPayload = 64 << 20
+	// publishers is how many connections a Transport publishes with at most. Commits that notify take turns anyway.
+	publishers = 4
+)
+
+// topics are what watermill-sql allows.
+var topics = regexp.MustCompile(`^[A-Za-z0-9$:._-]+$`)
+
+// Transport is a wire.Transport on PostgreSQL. It is safe for concurrent use.
+type Transport struct {
+	config  Config
+	connect *pgx.ConnConfig
+	db      *sql.DB // for everything but reading
+	schema  schema
+	offsets watermillsql.DefaultPostgreSQLOffsetsAdapter
+
+	ctx     context.Context // ends at Close
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	mu       sync.Mutex
+	closed   bool
+	prepared map[string]bool // by topic
+	pruning  bool
+	told     map[string]bool // of groups that hold messages, so that each is told of once
+}
+
+var _ wire.Transport = (*Transport)(nil)
+
+// New makes a Transport, which must be closed. Only a bad config is an error: the server may be away.
+func New(config Config) (*Transport, error) {
+	if err := config.Validate(); err != nil {
+		return nil, fmt.Errorf("postgres: %w", err)
+	}
+	config = config.withDefaults()
+	connect, err := pgx.ParseConfig(config.URL)
+	if err != nil {
+		return nil, errors.New("postgres: field URL cannot be read") // Validate has read it
+	}
+	if connect.RuntimeParams["application_name"] == "" {
+		connect.RuntimeParams["application_name"] = "troupe " + config.Group
+	}
+	t := &Transport{config: config, connect: connect, prepared: map[string]bool{}, told: map[string]bool{}}
+	t.schema, t.offsets = adapters(config.Prefix)
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	connect.DialFunc = t.dial
+	t.db = stdlib.OpenDB(*connect, stdlib.OptionAfterConnect(durable))
+	t.db.SetMaxOpenConns(publishers)
+	t.db.SetConnMaxIdleTime(time.Minute)
+	return t, nil
+}
+
+// dial ends with the Transport, too: pgx would go on in the background to cancel what it has given up.
+func (t *Transport) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(t.ctx, cancel)()
+	return t.config.Dial(ctx, network, addr)
+}
+
+// durable makes a commit wait for the disk where the database's settings would have it not wait.
+func durable(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`)
+	return err
+}
+
+// Features implements wire.Transport.
+func (t *Transport) Features() wire.Features {
+	return wire.Features{Name: "postgres", MaxPayload: maxPayload}
+}
+
+// begin admits a call, which must call t.running.Done at its end.
+func (t *Transport) begin() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return ErrClosed
+	}
+	t.running.Add(1)
+	return nil
+}
+
+// Close has Publish give up and ends subscriptions; the places that they have come to are kept. It returns when no goroutine is
+// left. Once is enough, and more is no error.
+func (t *Transport) Close() error {
+	t.mu.Lock()
+	t.closed = true
+	t.mu.Unlock()
+	t.cancel()
+	t.running.Wait()
+	_ = t.db.Close() // all it can say is that an idle connection was broken already
+	return nil
+}
