@@ -7,13 +7,17 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/troupebus/troupe/internal/config"
 	"github.com/troupebus/troupe/internal/httpapi"
 	"github.com/troupebus/troupe/internal/sim"
+	"github.com/troupebus/troupe/transports"
 )
 
 const runLong = `run serves the shop over HTTP until it is interrupted: orders are placed, watched,
@@ -21,6 +25,11 @@ cancelled and returned, stock is delivered. Payment gateway and carrier are simu
 beside the journal: they take their time, and now and then they fail, as real ones do.
 
 A fresh journal has nothing in stock: deliver an article before you order it.
+
+With --modules it runs some of the modules only, as one of several deployables. Each of these
+has a journal of its own, and they meet over Kafka or Postgres, which need not be there when
+they start, in whatever order: each goes on with what it has, and catches up. Settings may
+also be in troupe.yaml and in variables: see troupe config, and troupe check for all files.
 
 SIGINT and SIGTERM stop it cleanly: no new requests are taken, streams end, those under
 way finish, then the modules stop. A kill loses nothing either: run it again, and every
@@ -32,73 +41,67 @@ const runExample = `  troupe run --journal shop.db
   curl -X POST -H 'Content-Type: application/json' -H 'Idempotency-Key: 1' http://127.0.0.1:8080/api/orders \
     -d '{"customer_id": "ada", "lines": [{"sku": "TEA", "quantity": 1, "unit_price_cents": 250}]}'
   curl 'http://127.0.0.1:8080/api/orders/ORDER?wait=5s'
-  curl -N http://127.0.0.1:8080/api/orders/ORDER/events`
+  curl -N http://127.0.0.1:8080/api/orders/ORDER/events
+  troupe run --modules order,notification --transport kafka --brokers 127.0.0.1:9092 --journal one.db
+  troupe run --modules inventory,payment,shipping --transport kafka --brokers 127.0.0.1:9092 --journal two.db --http 127.0.0.1:8081`
 
 // runParallel is how many calls the gateway and the carrier get at a time, each.
 const runParallel = 16
 
-// runConfig is what the flags of run say.
-type runConfig struct {
-	journal string
-	http    string
-	seed    uint64
-	latency time.Duration
-}
+func newRunCmd(o *options) *cobra.Command { return runCmd(o, os.Environ()) }
 
-func newRunCmd(o *options) *cobra.Command {
-	var c runConfig
+// runCmd is the command in an environment.
+func runCmd(o *options, environ []string) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "run", Short: "Serve the shop over HTTP",
+		Use: "run", Short: "Serve the shop, or some of its modules, over HTTP",
 		Long: runLong, Example: runExample,
 		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := c.check(); err != nil {
-				return err
-			}
-			return c.serve(cmd.Context(), o)
-		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&c.journal, "journal", defaultJournal, "the journal's file; made where there is none")
-	f.StringVar(&c.http, "http", "127.0.0.1:8080", "the address to listen on; with port 0 a free one is chosen")
-	f.Uint64Var(&c.seed, "seed", 1, "which failures the simulated gateway and carrier come up with")
-	f.DurationVar(&c.latency, "latency", 40*time.Millisecond, "how long they take on average")
+	flags := bindSettings(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		l, err := loadSettings(flags, environ)
+		if err != nil {
+			return err
+		}
+		return serve(cmd.Context(), o, &l.Settings)
+	}
 	return cmd
 }
 
-func (c *runConfig) check() error {
-	if _, _, err := net.SplitHostPort(c.http); err != nil {
-		return usageErrorf("--http %s: %w\nwant host:port, such as 127.0.0.1:8080", c.http, err)
-	}
-	if c.latency < 0 {
-		return usageErrorf("--latency %v: want 0 or more", c.latency)
-	}
-	return nil
-}
-
-// world is an outside in which most goes well.
-func (c *runConfig) world() sim.Options {
+// worldOf is an outside in which most goes well.
+func worldOf(s *config.Settings) sim.Options {
 	return sim.Options{
-		Seed: c.seed, Latency: c.latency, Silence: 2 * time.Second,
+		Seed: s.Seed, Latency: s.Latency, Silence: 2 * time.Second,
 		DeclineRate: 0.04, UndeliverableRate: 0.02,
 		TransientRate: 0.04, TimeoutRate: 0.002, LostAnswerRate: 0.01,
 	}
 }
 
-// serve runs the shop until ctx ends. Then the requests end first, the bus after them, and the journal last.
-func (c *runConfig) serve(ctx context.Context, o *options) (err error) {
-	l, err := listen(ctx, c.http)
+// serve runs a deployable until ctx ends. Then the requests end first, the bus after them, then the transport, and the journal
+// last.
+func serve(ctx context.Context, o *options, c *config.Settings) (err error) {
+	l, err := listen(ctx, c.HTTP)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = l.Close() }() // for the case that nobody has come to serve it
 	logger := slog.New(slog.NewTextHandler(o.stderr, nil))
-	s, err := openShop(ctx, shopConfig{journal: c.journal, world: c.world(), parallel: runParallel, logger: logger})
+	s, err := openShop(ctx, shopConfig{
+		journal: c.Journal, world: worldOf(c), parallel: runParallel, logger: logger,
+		name: c.Name, modules: c.Modules, transport: c.Transport(),
+	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	api, err := httpapi.New(httpapi.Config{Orders: s.orders, Stock: s.stock, Journal: s.journal, Logger: logger})
+	here := c.Modules
+	if here == nil {
+		here = moduleNames()
+	}
+	api, err := httpapi.New(httpapi.Config{
+		Orders: s.orders, Stock: s.stock, Journal: s.journal, Logger: logger,
+		Modules: here, Peers: c.Peers, Links: s.bus.Links,
+	})
 	if err != nil {
 		return err
 	}
@@ -109,7 +112,8 @@ func (c *runConfig) serve(ctx context.Context, o *options) (err error) {
 			logger.Info("stopping: requests first, then the modules, then the journal")
 			stop()
 		})()
-		if err := announce(o, l, s.journal.Path()); err != nil {
+		a := announcement{URL: urlOf(l), Journal: s.journal.Path(), Name: c.Name, Modules: here, Transport: c.Carrier.Kind, at: c.Where()}
+		if err := a.print(o); err != nil {
 			return err
 		}
 		warnOfStrangers(logger, l)
@@ -131,21 +135,37 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// announce says where the shop is.
-func announce(o *options, l net.Listener, journal string) error {
-	at := listenedOn(l)
-	url := "http://" + at.String()
-	if at.Addr().IsUnspecified() { // everywhere, which is no place to send a browser to
-		url = fmt.Sprintf("http://localhost:%d", at.Port())
-	}
+// announcement says where the shop is, and what of it.
+type announcement struct {
+	URL       string   `json:"url"`
+	Journal   string   `json:"journal"`
+	Name      string   `json:"name"`
+	Modules   []string `json:"modules"`
+	Transport string   `json:"transport"`
+
+	at string // where the transport is
+}
+
+func (a announcement) print(o *options) error {
 	if o.json {
-		return o.printJSON(struct {
-			URL     string `json:"url"`
-			Journal string `json:"journal"`
-		}{url, journal})
+		return o.printJSON(a)
 	}
-	_, err := fmt.Fprintf(o.stdout, "The shop is open at %s\nIts journal is %s\n", url, journal)
-	return err
+	p := &printer{o: o}
+	p.line("The shop is open at %s", a.URL)
+	p.line("Its journal is %s", a.Journal)
+	if a.Transport != transports.SQLite {
+		p.line("It is deployable %s, which runs %s, and meets the others over %s at %s", a.Name, strings.Join(a.Modules, ", "), a.Transport, a.at)
+	}
+	return p.err
+}
+
+// urlOf is where a browser finds what listens.
+func urlOf(l net.Listener) string {
+	at := listenedOn(l)
+	if at.Addr().IsUnspecified() { // everywhere, which is no place to send a browser to
+		return fmt.Sprintf("http://localhost:%d", at.Port())
+	}
+	return "http://" + at.String()
 }
 
 // warnOfStrangers: whoever reaches the address can use the shop.

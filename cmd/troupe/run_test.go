@@ -21,6 +21,7 @@ import (
 // running is a run command that has announced itself.
 type running struct {
 	url   string
+	said  announcement
 	stop  context.CancelFunc // what a signal does
 	ended chan error
 	log   *syncedLog
@@ -44,14 +45,14 @@ func (l *syncedLog) String() string {
 	return l.text.String()
 }
 
-// MustStartRun starts run on a free port.
-func MustStartRun(tb testing.TB, journal string) *running {
+// MustStartRun starts run on a free port, with more flags where there are some.
+func MustStartRun(tb testing.TB, journal string, more ...string) *running {
 	tb.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	out, stdout := io.Pipe()
 	r := &running{stop: stop, ended: make(chan error, 1), log: &syncedLog{}}
-	cmd := newRunCmd(&options{stdout: stdout, stderr: r.log, json: true})
-	cmd.SetArgs([]string{"--journal", journal, "--http", "127.0.0.1:0", "--latency", "1ms"})
+	cmd := runCmd(&options{stdout: stdout, stderr: r.log, json: true}, nil)
+	cmd.SetArgs(append([]string{"--journal", journal, "--http", "127.0.0.1:0", "--latency", "1ms"}, more...))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -63,19 +64,28 @@ func MustStartRun(tb testing.TB, journal string) *running {
 		stop()
 		<-done
 	})
-	var said struct{ URL, Journal string }
+	var said announcement
 	if err := json.NewDecoder(out).Decode(&said); err != nil {
 		tb.Fatalf("%v\n%s", err, r.log)
 	}
-	if said.Journal != journal || !strings.HasPrefix(said.URL, "http://127.0.0.1:") || strings.HasSuffix(said.URL, ":0") {
+	if said.Journal != journal || said.Name == "" || len(said.Modules) == 0 || said.Transport == "" || !strings.HasPrefix(said.URL, "http://127.0.0.1:") || strings.HasSuffix(said.URL, ":0") {
 		tb.Errorf("announced %+v", said)
 	}
-	r.url = said.URL
+	r.url, r.said = said.URL, said
 	return r
 }
 
-// MustStop ends it as a signal does.
+// MustStop ends it as a signal does. It had no trouble.
 func (r *running) MustStop(tb testing.TB) {
+	tb.Helper()
+	r.MustStopInTrouble(tb)
+	if text := r.log.String(); strings.Contains(text, "level=ERROR") {
+		tb.Errorf("log:\n%s", text)
+	}
+}
+
+// MustStopInTrouble ends it as a signal does, whatever is in its log.
+func (r *running) MustStopInTrouble(tb testing.TB) {
 	tb.Helper()
 	r.stop()
 	select {
@@ -85,9 +95,6 @@ func (r *running) MustStop(tb testing.TB) {
 		}
 	case <-time.After(30 * time.Second):
 		tb.Fatalf("run does not stop\n%s", r.log)
-	}
-	if text := r.log.String(); strings.Contains(text, "level=ERROR") {
-		tb.Errorf("log:\n%s", text)
 	}
 }
 
@@ -211,16 +218,20 @@ func TestRunRefuses(t *testing.T) {
 		{"no such host", "choose another address with --http", exitWrong, []string{"--journal", fresh, "--http", "host.invalid:0"}},
 		{"no address", "want host:port", exitUsage, []string{"--journal", fresh, "--http", "8080"}},
 		{"backward latency", "--latency", exitUsage, []string{"--journal", fresh, "--latency", "-1s"}},
+		{"some of the modules and nothing between them", "no transport to them", exitUsage, []string{"--modules", "order"}},
+		{"two mistakes", "2 mistakes", exitUsage, []string{"--modules", "order", "--latency", "x"}},
+		{"a secret as a flag", "TROUPE_POSTGRES_URL", exitUsage, []string{"--transport", "postgres", "--postgres-url", "postgres://u:hunter2@h/d"}},
+		{"certificates that are not there", "/nowhere.pem", exitWrong, []string{"--journal", fresh, "--http", "127.0.0.1:0", "--transport", "kafka", "--brokers", "h:1", "--kafka-tls", "--kafka-tls-ca", "/nowhere.pem"}},
 		{"arguments", "--help", exitUsage, []string{"now"}},
 		{"journal in use", owned, exitWrong, []string{"--journal", owned, "--http", "127.0.0.1:0"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out strings.Builder
-			cmd := newRunCmd(&options{stdout: &out, stderr: io.Discard})
+			cmd := runCmd(&options{stdout: &out, stderr: io.Discard}, nil)
 			cmd.SilenceErrors, cmd.SilenceUsage = true, true
 			cmd.SetArgs(c.args)
 			err := cmd.ExecuteContext(t.Context())
-			if err == nil || exitCode(err) != c.code || !strings.Contains(err.Error(), c.want) {
+			if err == nil || exitCode(err) != c.code || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("error %v, exit code %d, want %d and %q", err, exitCode(err), c.code, c.want)
 			}
 			if out.Len() > 0 {
@@ -239,11 +250,17 @@ func TestRunAnnouncesInWords(t *testing.T) {
 		}
 		defer func() { _ = l.Close() }()
 		var out strings.Builder
-		if err := announce(&options{stdout: &out}, l, "/x/shop.db"); err != nil {
+		a := announcement{URL: urlOf(l), Journal: "/x/shop.db", Transport: "sqlite"}
+		if err := a.print(&options{stdout: &out}); err != nil {
 			t.Fatal(err)
 		}
-		if text := out.String(); !strings.Contains(text, want) || !strings.Contains(text, "/x/shop.db") || strings.Contains(text, ":0\n") {
+		if text := out.String(); !strings.Contains(text, want) || !strings.Contains(text, "/x/shop.db") || strings.Contains(text, ":0\n") || strings.Contains(text, "sqlite") {
 			t.Errorf("%s: %q", address, text)
 		}
+	}
+	var out strings.Builder
+	a := announcement{Name: "front", Modules: []string{"order", "notification"}, Transport: "kafka", at: "h:1"}
+	if err := a.print(&options{stdout: &out}); err != nil || !strings.Contains(out.String(), "front, which runs order, notification, and meets the others over kafka at h:1") {
+		t.Errorf("%v %q", err, out.String())
 	}
 }

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/handlers"
 	"github.com/troupebus/troupe/internal/sim"
+	"github.com/troupebus/troupe/transports"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -20,34 +23,81 @@ type shopConfig struct {
 	parallel    int         // calls to each of them at a time
 	retry       bus.Retry
 	logger      *slog.Logger
+
+	name      string            // of the deployable
+	modules   []string          // that run here; nil for all
+	transport transports.Config // to the others; its group is made of the name
+}
+
+// runs reports whether one of the modules runs here.
+func (c *shopConfig) runs(modules ...string) bool {
+	return c.modules == nil || slices.ContainsFunc(modules, func(m string) bool { return slices.Contains(c.modules, m) })
 }
 
 // shop is the whole program behind its commands: the modules on one journal, with the simulated outside world.
 type shop struct {
-	bus     *bus.Bus
-	journal *sqlite.Journal
-	world   *sim.World
-	orders  *handlers.Orders
-	stock   *handlers.Stock
+	bus       *bus.Bus
+	journal   *sqlite.Journal
+	transport bus.Transport // nil where there is none
+	world     *sim.World
+	orders    *handlers.Orders
+	stock     *handlers.Stock
 }
 
-// openShop opens the journal and the world beside it, and wires the modules. Whoever opens the shop closes it.
+// openShop opens the journal, the transport and the world beside them, and wires the modules. Whoever opens the shop closes
+// it.
 func openShop(ctx context.Context, c shopConfig) (*shop, error) {
 	j, err := sqlite.Open(ctx, c.journal, sqlite.Config{Synchronous: c.synchronous, Logger: c.logger})
 	if err != nil {
 		return nil, err
 	}
-	world, err := sim.Open(worldPath(j.Path()), c.world)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("the simulated gateway and carrier: %w", err), j.Close())
+	s := &shop{journal: j}
+	if s.transport, err = transports.Open(c.transportOf(j)); err != nil {
+		return nil, errors.Join(fmt.Errorf("the transport to the other deployables: %w", err), s.close())
 	}
-	s := &shop{bus: bus.New(j, bus.Config{Logger: c.logger, Retry: c.retry}), journal: j, world: world}
-	s.orders = handlers.Order(s.bus)
-	s.stock = handlers.Inventory(s.bus)
-	handlers.Payment(s.bus, world, c.parallel)
-	handlers.Shipping(s.bus, world, c.parallel)
-	handlers.Notification(s.bus)
+	world := "" // in memory, for nobody, where those who would ask it run elsewhere
+	if c.runs("payment", "shipping") {
+		world = worldPath(j.Path())
+	}
+	if s.world, err = sim.Open(world, c.world); err != nil {
+		return nil, errors.Join(fmt.Errorf("the simulated gateway and carrier: %w", err), s.close())
+	}
+	s.bus = bus.New(j, bus.Config{Logger: c.logger, Retry: c.retry, Modules: c.modules, Transport: s.transport})
+	s.orders, s.stock = wire(s.bus, s.world, c.parallel)
 	return s, nil
+}
+
+// wire puts all modules on b, and returns the doors of those that have one.
+func wire(b *bus.Bus, world *sim.World, parallel int) (*handlers.Orders, *handlers.Stock) {
+	orders, stock := handlers.Order(b), handlers.Inventory(b)
+	handlers.Payment(b, world, parallel)
+	handlers.Shipping(b, world, parallel)
+	handlers.Notification(b)
+	return orders, stock
+}
+
+// moduleNames are those of all modules: whatever emits something, or reacts to it.
+func moduleNames() []string {
+	w := shopWiring()
+	var names []string
+	for _, e := range w.Events {
+		names = append(names, e.Emitter)
+	}
+	for _, s := range w.Subscriptions {
+		module, _, _ := strings.Cut(s.Name, "/")
+		names = append(names, module)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// transportOf is the transport of the shop on j. A journal that is made anew takes in everything anew: the place of the old one
+// in the topics is not its own.
+func (c *shopConfig) transportOf(j *sqlite.Journal) transports.Config {
+	t := c.transport
+	t.Group = fmt.Sprintf("%s-%.8s", c.name, j.ID())
+	t.Logger = c.logger
+	return t
 }
 
 // worldPath is where the simulated outside world keeps its own books: it must not forget when the shop is killed.
@@ -76,5 +126,15 @@ func (s *shop) run(ctx context.Context, work func(ctx context.Context) error) er
 	}
 }
 
-// close gives the journal and the world back.
-func (s *shop) close() error { return errors.Join(s.journal.Close(), s.world.Close()) }
+// close gives everything back: the transport before the journal, which it may still be asked to read and write.
+func (s *shop) close() error {
+	var errs []error
+	if s.transport != nil {
+		errs = append(errs, s.transport.Close())
+	}
+	errs = append(errs, s.journal.Close())
+	if s.world != nil {
+		errs = append(errs, s.world.Close())
+	}
+	return errors.Join(errs...)
+}

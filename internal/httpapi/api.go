@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/handlers"
 	"github.com/troupebus/troupe/transports/sqlite"
@@ -30,6 +31,13 @@ type Config struct {
 	Orders  *handlers.Orders
 	Stock   *handlers.Stock
 	Journal Journal
+	// Modules are the names of those that run here. What is asked of another is refused, with advice. Defaults to all.
+	Modules []string
+	// Peers are the base URLs, such as http://10.0.0.1:8080, of the deployables that run other modules, by module: clients are
+	// told of them. Defaults to none.
+	Peers map[string]string
+	// Links says how it stands between this deployable and the others, as bus.Bus does. Defaults to no links.
+	Links func() []bus.Link
 	// Heartbeat is how often a stream in which nothing happens says that it is alive. Defaults to 15 s.
 	Heartbeat time.Duration
 	// ShutdownTimeout is how long requests may go on after Serve's context has ended. Defaults to 10 s.
@@ -57,6 +65,9 @@ func (c Config) withDefaults() Config {
 	if c.ShutdownTimeout == 0 {
 		c.ShutdownTimeout = 10 * time.Second
 	}
+	if c.Links == nil {
+		c.Links = func() []bus.Link { return nil }
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -80,13 +91,13 @@ func New(c Config) (*API, error) {
 	c = c.withDefaults()
 	a := &API{cfg: c, mux: http.NewServeMux(), stopping: make(chan struct{})}
 	a.news = news{journal: c.Journal, logger: c.Logger, watchers: map[string]map[chan struct{}]bool{}}
-	a.handle("POST /api/orders", a.placeOrder)
-	a.handle("GET /api/orders/{id}", a.getOrder)
-	a.handle("GET /api/orders/{id}/events", a.streamFlow)
-	a.handle("POST /api/orders/{id}/cancel", a.cancelOrder)
-	a.handle("POST /api/orders/{id}/return", a.returnOrder)
-	a.handle("GET /api/stock/{sku}", a.getStock)
-	a.handle("PUT /api/stock/{sku}", a.putStock)
+	a.handle("POST /api/orders", a.of("order", a.placeOrder))
+	a.handle("GET /api/orders/{id}", a.of("order", a.getOrder))
+	a.handle("GET /api/orders/{id}/events", a.of("order", a.streamFlow))
+	a.handle("POST /api/orders/{id}/cancel", a.of("order", a.cancelOrder))
+	a.handle("POST /api/orders/{id}/return", a.of("order", a.returnOrder))
+	a.handle("GET /api/stock/{sku}", a.of("inventory", a.getStock))
+	a.handle("PUT /api/stock/{sku}", a.of("inventory", a.putStock))
 	a.handle("GET /healthz", a.health)
 	a.handle("GET /readyz", a.ready)
 	return a, nil

@@ -8,7 +8,7 @@
 //	PUT  /api/stock/{sku}          the first delivery of an article: {quantity}
 //	GET  /api/stock/{sku}          what there is of it
 //	GET  /healthz                  the process is alive
-//	GET  /readyz                   the bus runs and the journal takes writes
+//	GET  /readyz                   the bus runs and the journal takes writes; and how the links to other deployables are
 //
 // Whatever changes something is durable before it is answered. Placing answers 202: the modules take it from there.
 // With an Idempotency-Key the same order asked for again, at the same time too, is the same order; another one under
@@ -24,10 +24,15 @@
 //	urn:problem-type:troupe:sku-not-found    404
 //	urn:problem-type:troupe:too-late         409  the order has ended, or is not completed
 //	urn:problem-type:troupe:too-large        413
+//	urn:problem-type:troupe:elsewhere        421  the module does not run here: there, if known, is the same address where it does
 //	urn:problem-type:troupe:invalid          422  the body is JSON, but no order, reason or quantity
 //	urn:problem-type:troupe:key-reused       422  the idempotency key stands for another order
 //	urn:problem-type:troupe:unavailable      503  try again: what may be repeated, or has a key, never happens twice
 //	about:blank                              the status says it all: 404, 405, 415, 500
+//
+// A deployable that runs only some of the modules answers for these. What is asked of another it refuses with 421 and redirects
+// nobody: whoever sends an order somewhere else is to know. While a link to the others stands still it goes on with what it
+// can: /readyz then answers 200 and "degraded".
 //
 // There is no authentication: listen where only those can reach it who may use it.
 //

@@ -2,10 +2,13 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"time"
 
+	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
 )
 
@@ -14,22 +17,80 @@ const readyTimeout = 5 * time.Second
 
 type health struct {
 	Status string `json:"status"`
+	Links  []link `json:"links,omitempty"`
+}
+
+// link is a direction of what goes between this deployable and the others, as clients see it.
+type link struct {
+	Topic     string     `json:"topic"`
+	Direction string     `json:"direction"` // out, or in
+	State     string     `json:"state"`     // ok, or standing
+	Error     string     `json:"error,omitempty"`
+	Since     *time.Time `json:"since,omitempty"` // the error is there
+	Behind    int64      `json:"behind"`          // events that wait to be sent
 }
 
 func (a *API) health(w http.ResponseWriter, r *http.Request) error {
-	return a.reply(w, r, http.StatusOK, health{"alive"})
+	return a.reply(w, r, http.StatusOK, health{Status: "alive"})
 }
 
+// ready does not depend on the links: without them a deployable takes work all the same, and taken out of service by whoever
+// watches this it would do nobody any good.
 func (a *API) ready(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
-	if _, err := a.cfg.Stock.Receive(ctx, nil); err != nil { // nothing is received, but by way of the bus
+	if err := a.tryBus(ctx); err != nil {
 		return unready("the bus", err)
 	}
 	if err := tryWrite(ctx, a.cfg.Journal); err != nil {
 		return unready("the journal", err)
 	}
-	return a.reply(w, r, http.StatusOK, health{"ready"})
+	h := health{Status: "ready"}
+	for _, l := range a.cfg.Links() {
+		v := viewLink(l)
+		if h.Links = append(h.Links, v); v.State != "ok" {
+			h.Status = "degraded"
+		}
+	}
+	return a.reply(w, r, http.StatusOK, h)
+}
+
+// tryBus has nothing received, but by way of the bus. That this is not to be done here does not mean that the bus does not run.
+func (a *API) tryBus(ctx context.Context) error {
+	_, err := a.cfg.Stock.Receive(ctx, nil)
+	if errors.Is(err, bus.ErrElsewhere) && !errors.Is(err, bus.ErrNotRunning) {
+		return nil
+	}
+	return err
+}
+
+func viewLink(l bus.Link) link {
+	v := link{Topic: l.Topic, Direction: "in", State: "ok", Behind: l.Behind}
+	if l.Out {
+		v.Direction = "out"
+	}
+	if l.Err != nil {
+		v.State, v.Error = "standing", withoutPasswords(l.Err.Error())
+		if !l.Since.IsZero() {
+			since := l.Since.UTC()
+			v.Since = &since
+		}
+	}
+	return v
+}
+
+// passwords are where a text about a connection may have one: in a URL, and in a list of settings.
+var passwords = regexp.MustCompile(`(://[^\s/:@]*:)[^\s/]*@|((?i:password|passwd|pwd|secret)["']?\s*[=:]\s*)("[^"]*"|'[^']*'|\S+)`)
+
+// withoutPasswords is the last guard: no transport is to tell them, but what it passes on is the word of a driver or a server.
+func withoutPasswords(text string) string {
+	return passwords.ReplaceAllStringFunc(text, func(found string) string {
+		m := passwords.FindStringSubmatch(found)
+		if m[1] != "" {
+			return m[1] + "***@"
+		}
+		return m[2] + "***"
+	})
 }
 
 func unready(what string, err error) *problem {

@@ -59,7 +59,7 @@ func TestRequestsOutliveTheStop(t *testing.T) {
 	s.api.handle("GET /slow", func(w http.ResponseWriter, r *http.Request) error {
 		close(entered)
 		<-release
-		return s.api.reply(w, r, http.StatusOK, health{"finished"})
+		return s.api.reply(w, r, http.StatusOK, health{Status: "finished"})
 	})
 	var asking sync.WaitGroup
 	asking.Go(func() {

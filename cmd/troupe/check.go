@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/troupebus/troupe/internal/config"
+	"github.com/troupebus/troupe/transports"
+)
+
+const checkLong = `check holds the files of all deployables of a system against each other: whether each module
+runs in one of them and in no other, whether they meet on the same transport, and whether any two
+would stand in each other's way. It takes the files that 'troupe run --config' takes, one for each
+deployable, or one that describes them all; without an argument, troupe.yaml.
+
+It looks at nothing but the files: not at the environment, and not at the network. The exit code
+is 1 when something is wrong; a warning alone is none.`
+
+const checkExample = `  troupe check
+  troupe check front.yaml back.yaml
+  troupe check --json | jq '.wrong[].what'`
+
+func newCheckCmd(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use: "check [FILE...]", Short: "Check that the files of all deployables fit together",
+		Long: checkLong, Example: checkExample,
+		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
+		RunE: func(_ *cobra.Command, files []string) error {
+			if len(files) == 0 {
+				files = []string{config.DefaultFile}
+			}
+			r := config.Check(moduleNames(), files...)
+			if err := printCheck(o, r); err != nil {
+				return err
+			}
+			if len(r.Wrong) > 0 {
+				return &exitError{code: exitWrong}
+			}
+			return nil
+		},
+	}
+}
+
+func printCheck(o *options, r config.Report) error {
+	if o.json {
+		return o.printJSON(struct {
+			OK bool `json:"ok"`
+			config.Report
+		}{len(r.Wrong) == 0, r})
+	}
+	p := &printer{o: o}
+	for _, d := range r.Deployables {
+		how := "without a transport"
+		if d.Transport != transports.SQLite {
+			how = strings.TrimSpace(fmt.Sprintf("over %s %s", d.Transport, d.At)) + ", topics " + d.Prefix + ".*"
+		}
+		p.line("%s runs %s; %s; journal %s, http %s", d.Name, strings.Join(d.Modules, ", "), how, d.Journal, d.HTTP)
+	}
+	for _, m := range r.Wrong {
+		p.line("%s    %s", p.paint(red, "wrong"), printable(m.String()))
+	}
+	for _, m := range r.Warnings {
+		p.line("%s  %s", p.paint(yellow, "warning"), printable(m.String()))
+	}
+	if len(r.Wrong) == 0 {
+		p.line("%s", p.paint(green, "the deployables fit together"))
+	} else {
+		p.line("%s", p.paint(red, fmt.Sprintf("%d wrong", len(r.Wrong))))
+	}
+	return p.err
+}

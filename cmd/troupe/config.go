@@ -1,0 +1,117 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/troupebus/troupe/internal/config"
+	"github.com/troupebus/troupe/transports"
+)
+
+const configLong = `config prints the settings of 'troupe run' as they hold, and where each value comes from. It takes
+the same flags. Settings may be in a file, troupe.yaml in the working folder or the one that
+--config names, in variables, and in flags:
+
+  file                          variable               flag
+  modules: [order, payment]     TROUPE_MODULES         --modules order,payment
+  transport: kafka              TROUPE_TRANSPORT       --transport kafka
+  kafka:
+    brokers: [kafka-1:9092]     TROUPE_BROKERS         --brokers kafka-1:9092
+    client-id: shop             TROUPE_KAFKA_CLIENT_ID --kafka-client-id shop
+
+A flag counts over a variable, a variable over the file. An empty variable counts as not set.
+Passwords have no flag, and are shown as (set).
+
+A file may describe several deployables, on top of what they share; --deployable chooses one:
+
+  transport: kafka
+  kafka: {brokers: [kafka-1:9092]}
+  deployables:
+    front: {modules: [order, notification, inventory], journal: front.db}
+    back:  {modules: [payment, shipping], journal: back.db, http: 127.0.0.1:8081}
+
+Paths are seen from the working folder. Everything that is wrong is reported at once; the exit
+code is 2 then.`
+
+const configExample = `  troupe config
+  troupe config --config troupe.yaml --deployable back
+  TROUPE_TRANSPORT=kafka troupe config --brokers kafka-1:9092 --json`
+
+func newConfigCmd(o *options) *cobra.Command { return configCmd(o, os.Environ()) }
+
+// configCmd is the command in an environment.
+func configCmd(o *options, environ []string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "config", Short: "Print the settings of run, and where each comes from",
+		Long: configLong, Example: configExample,
+		Args: usageArgs(cobra.NoArgs),
+	}
+	flags := bindSettings(cmd)
+	cmd.RunE = func(*cobra.Command, []string) error {
+		l, wrong := loadSettings(flags, environ)
+		if err := printSettings(o, l); err != nil {
+			return err
+		}
+		return wrong
+	}
+	return cmd
+}
+
+// bindSettings gives cmd the flags of settings; paths choose some, as config.Bind says.
+func bindSettings(cmd *cobra.Command, paths ...string) *config.Flags {
+	f := config.Bind(cmd.Flags(), paths...)
+	cmd.Flags().SortFlags = false // what belongs together stands together
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		var unknown *pflag.NotExistError
+		if errors.As(err, &unknown) {
+			if instead, secret := config.Secret(unknown.GetSpecifiedName()); secret {
+				return usageErrorf("--%s: %s", unknown.GetSpecifiedName(), instead)
+			}
+		}
+		return usageErrorf("%w\nsee '%s --help'", err, cmd.CommandPath())
+	})
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
+	_ = cmd.RegisterFlagCompletionFunc("transport", cobra.FixedCompletions(transports.Kinds(), cobra.ShellCompDirectiveNoFileComp))
+	if cmd.Flags().Lookup("modules") != nil {
+		_ = cmd.RegisterFlagCompletionFunc("modules", cobra.FixedCompletions(moduleNames(), cobra.ShellCompDirectiveNoFileComp))
+	}
+	return f
+}
+
+// loadSettings reads the settings of this process. What is wrong with them is a usage error; what could be read comes with it.
+func loadSettings(f *config.Flags, environ []string) (*config.Loaded, error) {
+	return loadSettingsOf(config.Input{Flags: f, Environ: environ, Known: moduleNames()})
+}
+
+func loadSettingsOf(in config.Input) (*config.Loaded, error) {
+	l, err := config.Load(in)
+	if err != nil {
+		err = usageErrorf("%w\nsee 'troupe config' for what holds, and 'troupe config --help'", err)
+	}
+	return l, err
+}
+
+func printSettings(o *options, l *config.Loaded) error {
+	if o.json {
+		return o.printJSON(struct {
+			File       string       `json:"file"` // "" where none was read
+			Deployable string       `json:"deployable"`
+			Settings   []config.Row `json:"settings"`
+		}{l.File, l.Deployable, l.Rows()})
+	}
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	for _, r := range l.Rows() {
+		_, _ = w.Write([]byte(strings.Join([]string{r.Setting, cmp.Or(printable(r.Value), "-"), r.Source}, "\t") + "\n")) // a strings.Builder takes it all
+	}
+	_ = w.Flush()
+	p := &printer{o: o}
+	p.line("%s", strings.TrimSuffix(text.String(), "\n"))
+	return p.err
+}

@@ -1,0 +1,71 @@
+package config
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/troupebus/troupe/transports"
+)
+
+// Settings are those of one deployable: a process with a journal, which runs some of the modules.
+type Settings struct {
+	Name    string            // of the deployable; never empty once loaded
+	Modules []string          // that run here; nil for all
+	Journal string            // path
+	HTTP    string            // address to listen on
+	Peers   map[string]string // by module, the base URL of the deployable that runs it; for answers to clients
+	Carrier transports.Config // without Group and loggers, which are not settings
+	Prefix  string            // of the topics
+	Create  bool              // topics that are missing
+
+	Seed    uint64        // of what the simulated gateway and carrier come up with
+	Latency time.Duration // of them, on average
+
+	passwordFile, urlFile string
+}
+
+// Transport is the transport's config, without a group.
+func (s *Settings) Transport() transports.Config {
+	c := s.Carrier
+	c.Kafka.Prefix, c.Postgres.Prefix = s.Prefix, s.Prefix
+	c.Kafka.NoCreate, c.Postgres.NoCreate = !s.Create, !s.Create
+	return c
+}
+
+// Where is where the transport is, without who logs in; "" where there is none, or where it cannot be told.
+func (s *Settings) Where() string {
+	switch s.Carrier.Kind {
+	case transports.Kafka:
+		return strings.Join(s.Carrier.Kafka.Brokers, ",")
+	case transports.Postgres:
+		return database(s.Carrier.Postgres.URL)
+	}
+	return ""
+}
+
+// Runs reports whether the module called name runs in this deployable.
+func (s *Settings) Runs(name string) bool {
+	return s.Modules == nil || slices.Contains(s.Modules, name)
+}
+
+// nameOf is what a deployable is called that has no name: after what it runs.
+func nameOf(modules []string) string {
+	if modules == nil {
+		return all
+	}
+	return strings.Join(modules, "-")
+}
+
+// all stands for every module.
+const all = "all"
+
+// database is the place that a URL of Postgres names, without who logs in; "" where it cannot be told.
+func database(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return u.Host + u.Query().Get("host") + u.Path
+}

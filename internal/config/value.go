@@ -1,0 +1,250 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// value is a field of Settings that is read from text and shown as text. What set refuses it answers with what is wanted
+// instead, never with the text: that may be secret.
+type value interface {
+	set(text string) error
+	String() string
+	kind() string
+}
+
+// parsed is a value of any type.
+type parsed[T any] struct {
+	to     *T
+	of     string // what it is, for --help
+	parse  func(text string) (T, error)
+	format func(T) string
+}
+
+func (p parsed[T]) set(text string) error {
+	v, err := p.parse(text)
+	if err == nil {
+		*p.to = v
+	}
+	return err
+}
+
+func (p parsed[T]) String() string { return p.format(*p.to) }
+func (p parsed[T]) kind() string   { return p.of }
+
+// Kinds of values that are treated in a way of their own.
+const (
+	kindSwitch = "bool" // a flag of this kind needs no value
+	kindPairs  = "MODULE=URL" + several
+	several    = ",..." // at the end of kinds that a file may have as a list
+)
+
+func text(to *string, of string, check func(string) error) value {
+	return parsed[string]{to, of, func(s string) (string, error) { return s, check(s) }, func(s string) string { return s }}
+}
+
+// legalName is what Kafka takes in names of topics and groups, and Postgres in those of tables.
+var legalName = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+
+// name is one of up to most characters.
+func name(to *string, most int) value {
+	return text(to, "NAME", func(s string) error {
+		if !legalName.MatchString(s) || len(s) > most {
+			return fmt.Errorf("want up to %d letters, digits, '.', '_' and '-'", most)
+		}
+		return nil
+	})
+}
+
+// words is any text without control characters.
+func words(to *string) value {
+	return text(to, "TEXT", func(s string) error {
+		if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			return errors.New("want some text on one line")
+		}
+		return nil
+	})
+}
+
+func path(to *string) value {
+	return text(to, "FILE", func(s string) error {
+		if s == "" || strings.ContainsRune(s, 0) {
+			return errors.New("want the path of a file")
+		}
+		return nil
+	})
+}
+
+func address(to *string) value {
+	return text(to, "HOST:PORT", func(s string) error { return checkAddress(s, 0) })
+}
+
+// checkAddress refuses what is not host:port with a port from least.
+func checkAddress(s string, least int) error {
+	_, port, err := net.SplitHostPort(s)
+	if n, bad := strconv.Atoi(port); err != nil || bad != nil || n < least || n > 65535 {
+		return errors.New("want host:port, such as 127.0.0.1:8080")
+	}
+	return nil
+}
+
+func choice(to *string, from ...string) value {
+	return text(to, strings.Join(from, "|"), func(s string) error {
+		if !slices.Contains(from, s) {
+			return fmt.Errorf("want one of %s", strings.Join(from, ", "))
+		}
+		return nil
+	})
+}
+
+// databaseURL keeps to URLs, of which it can be told what is a password.
+func databaseURL(to *string) value {
+	return text(to, "URL", func(s string) error {
+		if u, err := url.Parse(s); err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+			return errors.New("want a URL, postgres://user:password@host:5432/database")
+		}
+		return nil
+	})
+}
+
+func onOff(to *bool) value {
+	return parsed[bool]{to, kindSwitch, func(s string) (bool, error) {
+		v, err := strconv.ParseBool(s)
+		if err != nil {
+			return false, errors.New("want true or false")
+		}
+		return v, nil
+	}, strconv.FormatBool}
+}
+
+func whole[T ~int16 | ~int32](to *T, from, upTo T) value {
+	return parsed[T]{to, "N", func(s string) (T, error) {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || n < int64(from) || n > int64(upTo) {
+			return 0, fmt.Errorf("want a whole number from %d to %d", from, upTo)
+		}
+		return T(n), nil
+	}, func(n T) string { return strconv.FormatInt(int64(n), 10) }}
+}
+
+func seed(to *uint64) value {
+	return parsed[uint64]{to, "SEED", func(s string) (uint64, error) {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			return 0, errors.New("want a whole number of 0 or more")
+		}
+		return n, nil
+	}, func(n uint64) string { return strconv.FormatUint(n, 10) }}
+}
+
+func span(to *time.Duration) value {
+	return parsed[time.Duration]{to, "TIME", func(s string) (time.Duration, error) {
+		d, err := time.ParseDuration(s)
+		if err != nil || d < 0 {
+			return 0, errors.New("want a time of 0 or more, such as 40ms, 5s or 168h")
+		}
+		return d, nil
+	}, time.Duration.String}
+}
+
+// forever is a span of time without an end, as postgres.Config has it.
+const forever time.Duration = -1
+
+// retention is a span of time that may be forever.
+func retention(to *time.Duration) value {
+	return parsed[time.Duration]{to, "TIME|forever", func(s string) (time.Duration, error) {
+		if s == "forever" {
+			return forever, nil
+		}
+		d, err := time.ParseDuration(s)
+		if err != nil || d <= 0 {
+			return 0, errors.New("want a time above 0, such as 168h, or forever")
+		}
+		return d, nil
+	}, func(d time.Duration) string {
+		if d == forever {
+			return "forever"
+		}
+		return d.String()
+	}}
+}
+
+// list is names or addresses with commas between them.
+func list(to *[]string, of string, check func(string) error) value {
+	return parsed[[]string]{to, of, func(s string) ([]string, error) {
+		items := strings.Split(s, ",")
+		for i := range items {
+			items[i] = strings.TrimSpace(items[i])
+			if err := check(items[i]); err != nil {
+				return nil, err
+			}
+		}
+		return items, nil
+	}, func(items []string) string { return strings.Join(items, ",") }}
+}
+
+// modules is a list of them; nil is all.
+func modules(to *[]string) value {
+	named := list(to, "MODULE"+several, func(s string) error {
+		if s == "" {
+			return errors.New("want names of modules with commas between them, or " + all)
+		}
+		return nil
+	}).(parsed[[]string])
+	parse, format := named.parse, named.format
+	named.parse = func(s string) ([]string, error) {
+		if s == all {
+			return nil, nil
+		}
+		return parse(s)
+	}
+	named.format = func(items []string) string {
+		if items == nil {
+			return all
+		}
+		return format(items)
+	}
+	return named
+}
+
+func addresses(to *[]string) value {
+	return list(to, "HOST:PORT"+several, func(s string) error {
+		if checkAddress(s, 1) != nil {
+			return errors.New("want host:port, with commas between several, such as kafka-1:9092,kafka-2:9092")
+		}
+		return nil
+	})
+}
+
+// peers is a base URL for each of some modules. Clients are told of them, so there is no place for passwords in them.
+func peers(to *map[string]string) value {
+	return parsed[map[string]string]{to, kindPairs, func(s string) (map[string]string, error) {
+		found := map[string]string{}
+		for pair := range strings.SplitSeq(s, ",") {
+			module, at, _ := strings.Cut(strings.TrimSpace(pair), "=")
+			u, err := url.Parse(at)
+			if err != nil || module == "" || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+				return nil, errors.New("want a URL for each module, such as order=http://10.0.0.1:8080, without a user or password")
+			}
+			if found[module] != "" {
+				return nil, errors.New("want one URL for each module: one is there twice")
+			}
+			found[module] = strings.TrimSuffix(at, "/")
+		}
+		return found, nil
+	}, func(m map[string]string) string {
+		var pairs []string
+		for _, module := range slices.Sorted(maps.Keys(m)) {
+			pairs = append(pairs, module+"="+m[module])
+		}
+		return strings.Join(pairs, ",")
+	}}
+}
