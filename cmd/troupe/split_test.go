@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/transports/sqlite/move"
+)
+
+// TestSplitAndMerge moves a module of a shop that has done some business out and back in.
+func TestSplitAndMerge(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	shop, pay := filepath.Join(folder, "shop.db"), filepath.Join(folder, "payment.db")
+	MustReport(t, newDemoCmd, "--orders", "60", "--journal", shop, "--json")
+
+	wantOutput(t, MustRunCommand(t, newSplitCmd, "--check", "--modules", "payment", "--journal", shop), 0, "payment.charged, from payment to ", "ready: ")
+	dry := MustRunCommand(t, newSplitCmd, "--modules", "payment", "--journal", shop, "--into", pay, "--dry-run")
+	wantOutput(t, dry, 0, "table payment_payments", "nothing was done")
+	if _, err := os.Stat(pay); err == nil {
+		t.Error("a dry run made a journal")
+	}
+	wantOutput(t, MustRunCommand(t, newSplitCmd, "--modules", "payment", "--journal", shop, "--into", pay), 0,
+		"table payment_payments", "nothing was lost or doubled: ", "rows of modules' tables", "run --modules payment --transport kafka --journal "+pay, "split --undo --journal "+shop)
+	wantOutput(t, MustRunCommand(t, newSplitCmd, "--modules", "payment", "--journal", shop, "--into", pay), 0, "it took place at ")
+	wantOutput(t, MustRunCommand(t, newVerifyCmd, "--journal", pay), 0)
+
+	wantOutput(t, MustRunCommand(t, newSplitCmd, "--undo", "--journal", shop), 0, "the split of payment is undone")
+	wantOutput(t, MustRunCommand(t, newSplitCmd, "--modules", "payment", "--journal", shop, "--into", pay, "--no-backup"), 0)
+	wantOutput(t, MustRunCommand(t, newSplitCmd, "--undo", "--journal", shop), exitWrong, "troupe merge")
+
+	merged := MustRunCommand(t, newMergeCmd, "--from", pay, "--journal", shop, "--json")
+	wantOutput(t, merged, 0)
+	var p move.Proof
+	if err := json.Unmarshal([]byte(merged.stdout), &p); err != nil || len(p.Wrong()) > 0 || len(p.Lines) < 10 {
+		t.Errorf("proof: %v, %s", err, merged.stdout)
+	}
+	wantOutput(t, MustRunCommand(t, newVerifyCmd, "--journal", shop), 0, "everything adds up")
+	wantOutput(t, MustRunCommand(t, newRunCmd, "--journal", pay, "--http", "127.0.0.1:0"), exitWrong, "were merged into "+shop)
+	MustReport(t, newDemoCmd, "--orders", "80", "--journal", shop, "--json")
+}
+
+func TestSplitUsage(t *testing.T) {
+	t.Parallel()
+	shop := filepath.Join(t.TempDir(), "shop.db")
+	for _, c := range []struct {
+		args string
+		says string
+	}{
+		{"--modules payment", "--into is missing"},
+		{"--into x.db", "--modules is missing"},
+		{"--undo --into x.db", "--undo needs"},
+		{"--check --into x.db", "--check needs"},
+		{"--check --max-payload 0", "--max-payload 0"},
+		{"--check --modules paymint", "there are inventory, notification, order, payment, shipping"},
+		{"x", "unknown command"},
+	} {
+		wantOutput(t, MustRunCommand(t, newSplitCmd, append(strings.Fields(c.args), "--journal", shop)...), exitUsage, c.says)
+	}
+	wantOutput(t, MustRunCommand(t, newMergeCmd, "--journal", shop), exitUsage, "--from is missing")
+	wantOutput(t, MustRunCommand(t, newMergeCmd, "--undo", "--from", "x.db", "--journal", shop), exitUsage, "--undo needs")
+	wantOutput(t, MustRunCommand(t, newSplitCmd, "--modules", "payment", "--into", "x.db", "--journal", shop), exitWrong, "there is no journal")
+	wantOutput(t, MustRunCommand(t, newSplitCmd, "--check", "--journal", shop), exitWrong, "there is no journal yet")
+}
+
+// TestSplitCheck finds everything that stands in the way.
+func TestSplitCheck(t *testing.T) {
+	t.Parallel()
+	shop := filepath.Join(t.TempDir(), "shop.db")
+	MustReport(t, newDemoCmd, "--orders", "5", "--journal", shop, "--json")
+	db, err := sql.Open("sqlite3", shop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	for _, query := range []string{
+		"UPDATE events SET key = '' WHERE seq = (SELECT min(seq) FROM events WHERE type = 'payment.charged')",
+		"UPDATE events SET data = zeroblob(2000000) WHERE seq = (SELECT max(seq) FROM events WHERE type = 'inventory.reserved')",
+		"UPDATE events SET source = 'billing' WHERE seq = (SELECT max(seq) FROM events WHERE type = 'payment.charged')",
+		"CREATE VIEW order_paid AS SELECT order_id FROM payment_payments",
+		`INSERT INTO delayed (due_at, event_id, type, version, source, key, correlation_id, causation_id, subscription, hops, data)
+VALUES (9e15, 'late', 'inventory.reserved', 1, '', '', 'f', '', '', 0, x'7b7d')`,
+	} {
+		if _, err := db.Exec(query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"--modules", "payment"}, nil} {
+		got := MustRunCommand(t, newSplitCmd, append([]string{"--check", "--json", "--journal", shop}, args...)...)
+		wantOutput(t, got, exitWrong)
+		var r splitReport
+		if err := json.Unmarshal([]byte(got.stdout), &r); err != nil {
+			t.Fatal(err)
+		}
+		found := map[string]bool{}
+		for _, f := range r.Findings {
+			found[f.What] = f.Error
+		}
+		for what, isError := range map[string]bool{
+			"events without a key": false, "payloads too large for a topic": true, "events that nobody would carry": false,
+			"delayed events that nobody would carry": true, "tables of two modules tied together": true,
+		} {
+			if is, ok := found[what]; !ok || is != isError {
+				t.Errorf("%v: %s: found %v, an error %v, want %v", args, what, ok, is, isError)
+			}
+		}
+	}
+	wantOutput(t, MustRunCommand(t, newSplitCmd, "--check", "--modules", "payment", "--journal", shop), exitWrong,
+		"order_paid is a view that touches payment_payments", "2000000 bytes", "not ready: 3 errors to mend first")
+	wantOutput(t, MustRunCommand(t, newSplitCmd, "--check", "--modules", "notification", "--journal", shop), 0, "ready: ")
+}
+
+// unversioned and versioned are contracts.
+type (
+	unversioned struct{ parcel }
+	versioned   struct{ parcel }
+)
+
+func (versioned) EventType() string  { return "test.versioned" }
+func (*versioned) EventVersion() int { return 2 }
+
+func TestSplitCheckContracts(t *testing.T) {
+	t.Parallel()
+	b := bus.New(nil, bus.Config{})
+	b.Module("from").Emits(unversioned{}, versioned{})
+	to := b.Module("to")
+	bus.On(to, "one", ignore[unversioned])
+	bus.On(to, "two", ignore[versioned])
+	r := splitReport{Crossings: crossingsOf(b.Wiring(), []string{"to"})}
+	r.checkContracts()
+	if len(r.Crossings) != 2 || len(r.Findings) != 1 || !strings.HasPrefix(r.Findings[0].Where, "test.sent ") {
+		t.Errorf("crossings %v, findings %v", r.Crossings, r.Findings)
+	}
+	if none := crossingsOf(b.Wiring(), []string{"from", "to"}); len(none) > 0 {
+		t.Errorf("together, they exchange %v", none)
+	}
+}
+
+// ignore handles an event by doing nothing.
+func ignore[E bus.Event](context.Context, E) (bus.Events, error) { return nil, nil }

@@ -1,0 +1,211 @@
+package move
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+const (
+	eventColumns    = `id, type, version, source, key, time, correlation_id, causation_id, subscription, hops, metadata, data`
+	deliveryColumns = `outcome, attempts, started_at, duration, error`
+	letterColumns   = `error, stack, attempts, first_failed_at, dead_at, status`
+	delayedColumns  = `due_at, event_id, type, version, source, key, correlation_id, causation_id, subscription, hops, data`
+
+	insertRelay = `INSERT INTO main.subscriptions (name, kind, types, except_of, start_seq, cursor) `
+)
+
+// chosen are the events that a new journal needs, in their order: temp.map has their old and new numbers, and temp.subs the
+// subscriptions that move. ?1 are the modules.
+//
+// An event is needed when a subscription that moves consumes its type, whether it has been handled or not: the new journal
+// will be sent it again, and must know that it has it. So is what any row refers to, and what the modules emitted and the
+// journal has not sent: from now on it leaves that out.
+var chosen = []string{
+	`CREATE TEMP TABLE subs AS SELECT s.id, s.name, s.types FROM a.subscriptions s WHERE s.kind = 'bus' AND ` + moves,
+	`CREATE TEMP TABLE map (b INTEGER PRIMARY KEY, a INTEGER NOT NULL UNIQUE)`, `
+INSERT INTO temp.map (a) SELECT e.seq FROM a.events e
+WHERE e.type IN (SELECT t.value FROM temp.subs s, json_each(s.types) t)
+   OR e.source IN (SELECT value FROM json_each(?1)) AND e.seq > (SELECT cursor FROM a.subscriptions WHERE kind = 'group' AND name = 'relay')
+   OR e.seq IN (SELECT seq FROM a.deliveries WHERE subscription IN (SELECT id FROM temp.subs))
+   OR e.seq IN (SELECT seq FROM a.pending WHERE subscription IN (SELECT id FROM temp.subs))
+   OR e.seq IN (SELECT seq FROM a.dead_letters WHERE subscription IN (SELECT id FROM temp.subs))
+   OR e.seq IN (SELECT seq FROM a.records WHERE subscription IN (SELECT id FROM temp.subs))
+ORDER BY e.seq`,
+}
+
+// choose finds out what the new journal is to have.
+func (s *split) choose(ctx context.Context) (err error) {
+	if err := s.b.run(ctx, step{"ATTACH ? AS a", []any{uri(s.Journal) + "?mode=rw"}}); err != nil {
+		return err
+	}
+	if err := s.b.runAll(ctx, chosen, s.Modules); err != nil {
+		return err
+	}
+	s.moved = part{}
+	for name, sum := range s.before.Moving {
+		s.moved[name] = sum
+	}
+	s.moved[inEvents], err = s.b.sumOf(ctx, `SELECT count(*), digest(`+eventContent+`) FROM temp.map m JOIN a.events e ON e.seq = m.a`)
+	return err
+}
+
+// filled are the rows that move, as they were but for the numbers of events. A cursor is at the last event that the new journal has
+// of those that it had passed: never further.
+var filled = []string{
+	`INSERT INTO main.events (seq, ` + eventColumns + `) SELECT m.b, ` + eventContent + ` FROM temp.map m CROSS JOIN a.events e ON e.seq = m.a ORDER BY m.b`, `
+INSERT INTO main.subscriptions (id, name, kind, types, except_of, start_seq, cursor, retired_at)
+SELECT s.id, s.name, s.kind, s.types, s.except_of, ` + upTo("s.start_seq") + `, ` + upTo("s.cursor") + `, s.retired_at
+FROM a.subscriptions s WHERE s.id IN (SELECT id FROM temp.subs)`,
+	insertRelay + `SELECT 'relay', 'group', '[]', 1,
+	coalesce((SELECT ` + upTo("s.start_seq") + ` FROM a.subscriptions s WHERE s.kind = 'group' AND s.name = 'relay'), (SELECT max(b) FROM temp.map), 0),
+	coalesce((SELECT ` + upTo("s.cursor") + ` FROM a.subscriptions s WHERE s.kind = 'group' AND s.name = 'relay'), (SELECT max(b) FROM temp.map), 0)`,
+	`INSERT INTO main.deliveries (seq, subscription, ` + deliveryColumns + `) SELECT m.b, d.subscription, ` + deliveryColumns + `
+FROM a.deliveries d JOIN temp.map m ON m.a = d.seq WHERE d.subscription IN (SELECT id FROM temp.subs)`,
+	`INSERT INTO main.pending (subscription, key, seq, state, attempts, due_at) SELECT p.subscription, p.key, m.b, p.state, p.attempts, p.due_at
+FROM a.pending p JOIN temp.map m ON m.a = p.seq WHERE p.subscription IN (SELECT id FROM temp.subs)`,
+	`INSERT INTO main.dead_letters (id, seq, subscription, ` + letterColumns + `) SELECT l.id, m.b, l.subscription, ` + letterColumns + `
+FROM a.dead_letters l JOIN temp.map m ON m.a = l.seq WHERE l.subscription IN (SELECT id FROM temp.subs)`,
+	`INSERT INTO main.acts SELECT x.* FROM a.acts x JOIN a.dead_letters l ON l.id = x.dead_letter WHERE l.subscription IN (SELECT id FROM temp.subs)`,
+	`INSERT INTO main.records (id, seq, subscription) SELECT r.id, m.b, r.subscription
+FROM a.records r JOIN temp.map m ON m.a = r.seq WHERE r.subscription IN (SELECT id FROM temp.subs)`,
+	`INSERT INTO main.delayed SELECT * FROM a.delayed WHERE source IN (SELECT value FROM json_each(?1))`,
+	`DELETE FROM main.sqlite_sequence WHERE name <> 'events'`, // numbers that people have seen are not used for others
+	`INSERT INTO main.sqlite_sequence (name, seq) SELECT name, seq FROM a.sqlite_sequence WHERE name IN ('dead_letters', 'acts', 'delayed', 'records')`,
+	`INSERT INTO main.migrations SELECT * FROM a.migrations WHERE module IN (SELECT value FROM json_each(?1))`,
+}
+
+// upTo is the number in the new journal for what a column says about the old one.
+func upTo(column string) string {
+	return `coalesce((SELECT b FROM temp.map WHERE a <= ` + column + ` ORDER BY a DESC LIMIT 1), 0)`
+}
+
+// build makes the new journal, closed and whole, in s.part.
+func (s *split) build(ctx context.Context) (err error) {
+	j, err := sqlite.Open(ctx, s.part, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(j.Close(), os.Remove(s.part+".lock")); err != nil {
+		return err
+	}
+	if s.b, err = open(ctx, s.part, careless); err != nil {
+		return err
+	}
+	if err := s.choose(ctx); err != nil {
+		return err
+	}
+	if err := s.b.run(ctx, step{query: "BEGIN"}); err != nil {
+		return err
+	}
+	if err := s.b.runAll(ctx, filled, s.Modules); err != nil {
+		return err
+	}
+	known, err := s.fillTables(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.guardNew(ctx, known); err != nil {
+		return err
+	}
+	half := record{Asks: s.identity, Path: s.Other, Proof: s.proof}
+	if err := half.put(ctx, s.b, s.Journal, "prepared"); err != nil {
+		return err
+	}
+	if err := s.b.run(ctx, step{query: "COMMIT"}, step{query: "DETACH a"}); err != nil {
+		return err
+	}
+	err = s.b.close()
+	s.b = nil
+	return err
+}
+
+// fillTables copies the modules' tables, and returns all modules that the journal has.
+func (s *split) fillTables(ctx context.Context) (known []string, err error) {
+	if known, err = knownModules(ctx, s.a); err != nil {
+		return nil, err
+	}
+	objects, err := readObjects(ctx, s.b, "a")
+	if err != nil {
+		return nil, err
+	}
+	if err := copyObjects(ctx, s.b, "a", ofModules(objects, s.Modules, known)); err != nil {
+		return nil, err
+	}
+	noting, err := s.b.texts(ctx, `SELECT sql FROM a.sqlite_schema WHERE `+isNoting)
+	for _, text := range noting {
+		err = errors.Join(err, s.b.run(ctx, step{query: text}))
+	}
+	return known, err
+}
+
+// isNoting are the triggers by which a journal notes what it has to tell of its deliveries.
+const isNoting = `type = 'trigger' AND tbl_name = 'deliveries' AND name LIKE 'records\_%' ESCAPE '\'`
+
+// guardNew keeps all modules but those that move out of the new journal.
+func (s *split) guardNew(ctx context.Context, known []string) error {
+	if err := copyGuards(ctx, s.b, "a"); err != nil {
+		return err
+	}
+	moving := map[string]bool{}
+	for _, m := range s.Modules {
+		moving[m] = true
+		if err := letIn(ctx, s.b, m); err != nil {
+			return err
+		}
+	}
+	for _, m := range known {
+		if moving[m] {
+			continue
+		}
+		why := fmt.Sprintf("%s stayed in %s when this journal was split off: run it there, and name those to run here with --modules", m, s.Journal)
+		if err := guardOut(ctx, s.b, m, why); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const leaving = `(SELECT s.id FROM main.subscriptions s WHERE s.kind = 'bus' AND ` + moves + `)`
+
+// left are the statements that take the modules out of the journal. It keeps every event.
+var left = []string{
+	`DELETE FROM main.acts WHERE dead_letter IN (SELECT id FROM main.dead_letters WHERE subscription IN ` + leaving + `)`,
+	`DELETE FROM main.dead_letters WHERE subscription IN ` + leaving,
+	`DELETE FROM main.pending WHERE subscription IN ` + leaving,
+	`DELETE FROM main.records WHERE subscription IN ` + leaving,
+	`DELETE FROM main.deliveries WHERE subscription IN ` + leaving,
+	`DELETE FROM main.subscriptions WHERE id IN ` + leaving,
+	`DELETE FROM main.delayed WHERE source IN (SELECT value FROM json_each(?1))`,
+	`DELETE FROM main.migrations WHERE module IN (SELECT value FROM json_each(?1))`,
+	insertRelay + `SELECT 'relay', 'group', '[]', 1, head, head FROM (SELECT coalesce(max(seq), 0) AS head FROM main.events) WHERE true ON CONFLICT (name) DO NOTHING`,
+}
+
+func (s *split) leave(ctx context.Context) error {
+	known, err := knownModules(ctx, s.a)
+	if err != nil {
+		return err
+	}
+	objects, err := readObjects(ctx, s.a, "main")
+	if err != nil {
+		return err
+	}
+	if err := dropObjects(ctx, s.a, ofModules(objects, s.Modules, known)); err != nil {
+		return err
+	}
+	if err := s.a.runAll(ctx, left, s.Modules); err != nil {
+		return err
+	}
+	for _, m := range s.Modules {
+		why := fmt.Sprintf("%s went to %s when this journal was split: run it there, and name those to run here with --modules, or bring it back with 'troupe merge --from %s --journal %s'",
+			m, s.Other, s.Other, s.Journal)
+		if err := guardOut(ctx, s.a, m, why); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package move
+
+import (
+	"context"
+	"fmt"
+)
+
+// mapped says what the events of the other journal are in this one: temp.map has their numbers there and here, NULL for those
+// that are not here yet.
+var mapped = []string{
+	`CREATE TEMP TABLE map (b INTEGER PRIMARY KEY, a INTEGER)`,
+	`INSERT INTO temp.map (b, a) SELECT o.seq, e.seq FROM b.events o LEFT JOIN main.events e ON e.id = o.id AND e.type = o.type`,
+	`CREATE INDEX temp.map_a ON map (a)`,
+	`CREATE TEMP TABLE fresh AS SELECT b FROM temp.map WHERE a IS NULL`,
+}
+
+// differs finds an event that is in both journals and not the same. What a transport adds, and when it took an event, may be another.
+const differs = `
+SELECT e.type || ' ' || e.id FROM temp.map m JOIN b.events o ON o.seq = m.b JOIN main.events e ON e.seq = m.a
+WHERE (e.version, e.source, e.key, e.correlation_id, e.causation_id, e.subscription, e.hops, e.data)
+   <> (o.version, o.source, o.key, o.correlation_id, o.causation_id, o.subscription, o.hops, o.data) LIMIT 1`
+
+// past is true for an event e of this journal that lies before the start of the other journal's subscription o, which began to consume
+// with what came then: it was there before that, or happened before.
+const past = `o.start_seq > 0 AND (
+	   EXISTS (SELECT 1 FROM temp.map m WHERE m.a = e.seq AND m.b <= o.start_seq)
+	OR NOT EXISTS (SELECT 1 FROM temp.map m WHERE m.a = e.seq) AND e.time <= (SELECT max(time) FROM b.events WHERE seq <= o.start_seq))`
+
+// predict works out what there is going to be.
+func (m *merge) predict(ctx context.Context) error {
+	e := &m.expected
+	e.moved, e.stayed = part{}, part{}
+	for name, sum := range m.there.Moving {
+		if name != inUnsent && name != inPassed {
+			e.moved[name] = sum
+		}
+	}
+	for name, sum := range m.before.Staying {
+		e.stayed[name] = sum
+	}
+	for _, more := range []struct {
+		to          part
+		name, query string
+	}{
+		{e.stayed, inEvents, `SELECT count(*), digest(` + eventContent + `) FROM b.events e WHERE e.seq IN (SELECT b FROM temp.fresh)`},
+		{e.stayed, inWaiting, `
+SELECT count(*), digest(s.name, e.id, e.type) FROM main.subscriptions s, json_each(s.types) t JOIN b.events e ON e.type = t.value
+WHERE s.kind = 'bus' AND s.except_of = 0 AND e.seq IN (SELECT b FROM temp.fresh)`},
+		{e.moved, inWaiting, `
+SELECT count(*), digest(o.name, e.id, e.type) FROM b.subscriptions o, json_each(o.types) t JOIN main.events e ON e.type = t.value
+WHERE o.kind = 'bus' AND o.except_of = 0 AND o.name NOT LIKE 'bus/%' AND e.seq NOT IN (SELECT a FROM temp.map WHERE a IS NOT NULL) AND NOT (` + past + `)`},
+	} {
+		sum, err := m.a.sumOf(ctx, more.query)
+		if err != nil {
+			return err
+		}
+		more.to[more.name] = more.to[more.name].plus(sum)
+	}
+	return nil
+}
+
+// come are the statements that bring the modules in. Events that are new here go behind those that are here, in their order: whoever
+// consumes them here gets them, and the relay sends them. temp.subs has the ids of subscriptions there and here.
+var come = []string{
+	`INSERT INTO main.events (` + eventColumns + `) SELECT ` + eventContent + ` FROM b.events e WHERE e.seq IN (SELECT b FROM temp.fresh) ORDER BY e.seq`,
+	`UPDATE temp.map SET a = (SELECT e.seq FROM b.events o JOIN main.events e ON e.id = o.id AND e.type = o.type WHERE o.seq = map.b) WHERE a IS NULL`,
+	// Ids that are free are kept, and taken first.
+	`INSERT INTO main.subscriptions (id, name, kind, types, except_of, start_seq, cursor, retired_at)
+SELECT s.id, s.name, s.kind, s.types, s.except_of, 0, 0, s.retired_at FROM b.subscriptions s
+WHERE ` + arrives + ` AND s.id NOT IN (SELECT id FROM main.subscriptions)`,
+	`INSERT INTO main.subscriptions (name, kind, types, except_of, start_seq, cursor, retired_at)
+SELECT s.name, s.kind, s.types, s.except_of, 0, 0, s.retired_at FROM b.subscriptions s
+WHERE ` + arrives + ` AND s.name NOT IN (SELECT name FROM main.subscriptions)`,
+	`CREATE TEMP TABLE subs AS SELECT s.id AS b, i.id AS a FROM b.subscriptions s JOIN main.subscriptions i ON i.name = s.name WHERE ` + arrives,
+	`INSERT INTO main.deliveries (seq, subscription, ` + deliveryColumns + `) SELECT m.a, i.a, ` + deliveryColumns + `
+FROM b.deliveries d JOIN temp.map m ON m.b = d.seq JOIN temp.subs i ON i.b = d.subscription`,
+	`INSERT INTO main.pending (subscription, key, seq, state, attempts, due_at) SELECT i.a, p.key, m.a, p.state, p.attempts, p.due_at
+FROM b.pending p JOIN temp.map m ON m.b = p.seq JOIN temp.subs i ON i.b = p.subscription`,
+	`CREATE TEMP TABLE letters AS SELECT l.id AS b, l.id IN (SELECT id FROM main.dead_letters) AS taken FROM b.dead_letters l JOIN temp.subs i ON i.b = l.subscription`,
+	`INSERT INTO main.dead_letters (id, seq, subscription, ` + letterColumns + `) SELECT l.id, m.a, i.a, ` + letterColumns + `
+FROM b.dead_letters l JOIN temp.letters x ON x.b = l.id JOIN temp.map m ON m.b = l.seq JOIN temp.subs i ON i.b = l.subscription WHERE NOT x.taken`,
+	`INSERT INTO main.dead_letters (seq, subscription, ` + letterColumns + `) SELECT m.a, i.a, ` + letterColumns + `
+FROM b.dead_letters l JOIN temp.letters x ON x.b = l.id JOIN temp.map m ON m.b = l.seq JOIN temp.subs i ON i.b = l.subscription WHERE x.taken ORDER BY l.id`,
+	`INSERT INTO main.acts (at, actor, act, dead_letter, reason) SELECT x.at, x.actor, x.act, l.id, x.reason
+FROM b.acts x JOIN b.dead_letters o ON o.id = x.dead_letter JOIN temp.map m ON m.b = o.seq JOIN temp.subs i ON i.b = o.subscription
+JOIN main.dead_letters l ON l.seq = m.a AND l.subscription = i.a ORDER BY x.id`,
+	`INSERT INTO main.records (seq, subscription) SELECT m.a, i.a
+FROM b.records r JOIN temp.map m ON m.b = r.seq JOIN temp.subs i ON i.b = r.subscription ORDER BY r.id`,
+	`INSERT INTO main.delayed (` + delayedColumns + `) SELECT ` + delayedColumns + ` FROM b.delayed WHERE source IN (SELECT value FROM json_each(?1)) ORDER BY id`,
+	`INSERT INTO main.migrations SELECT * FROM b.migrations WHERE module IN (SELECT value FROM json_each(?1))`,
+}
+
+const arrives = `s.kind = 'bus' AND ` + moves
+
+// places are the statements that say how far everybody is.
+//
+// A subscription that began with what came later starts before the first event that it wants; what it does not want and lies
+// behind that is answered as skipped, without an attempt. Its cursor is before the first event that it has no answer for.
+var places = []string{
+	`CREATE TEMP TABLE past AS SELECT i.a AS subscription, e.seq FROM temp.subs i JOIN b.subscriptions o ON o.id = i.b, json_each(o.types) t
+JOIN main.events e ON e.type = t.value WHERE ` + past,
+	`UPDATE main.subscriptions AS s SET start_seq = coalesce((
+	SELECT min(e.seq) - 1 FROM main.events e WHERE e.type IN (SELECT value FROM json_each(s.types))
+	AND NOT EXISTS (SELECT 1 FROM temp.past p WHERE p.subscription = s.id AND p.seq = e.seq)), (SELECT max(seq) FROM main.events), 0), cursor = ` + headSeq + `
+WHERE s.id IN (SELECT i.a FROM temp.subs i JOIN b.subscriptions o ON o.id = i.b WHERE o.start_seq > 0)`,
+	`INSERT INTO main.deliveries (seq, subscription, outcome, attempts, started_at, duration)
+SELECT p.seq, p.subscription, 'skipped', 0, CAST(unixepoch('subsec') * 1000000 AS INTEGER), 0 FROM temp.past p JOIN main.subscriptions s ON s.id = p.subscription
+WHERE p.seq > s.start_seq ON CONFLICT DO NOTHING`,
+	`UPDATE main.subscriptions AS s SET cursor = coalesce((
+	SELECT min(e.seq) - 1 FROM main.events e WHERE e.seq > s.start_seq AND e.type IN (SELECT value FROM json_each(s.types))
+	AND NOT EXISTS (SELECT 1 FROM main.deliveries d WHERE d.seq = e.seq AND d.subscription = s.id)), ` + headSeq + `)
+WHERE s.id IN (SELECT a FROM temp.subs)`,
+	// What the modules emitted and the other journal has not sent, this one sends, even where it lies behind what it has sent: since a
+	// split. Some of the others go out twice: whoever reads drops them.
+	`UPDATE main.subscriptions SET cursor = min(cursor, unsent), start_seq = min(start_seq, unsent) FROM (
+	SELECT min(m.a) - 1 AS unsent FROM temp.map m JOIN b.events e ON e.seq = m.b WHERE e.source IN (SELECT value FROM json_each(?1))
+	AND e.seq > coalesce((SELECT cursor FROM b.subscriptions WHERE kind = 'group' AND name = 'relay'), 0))
+WHERE kind = 'group' AND name = 'relay' AND unsent IS NOT NULL`,
+	// Under its old identity this journal has read, and thrown away, what only the modules that come consume: under a new one it reads
+	// the topics from the beginning, and drops what it has.
+	`UPDATE main.identity SET id = lower(hex(randomblob(8)))`,
+}
+
+const headSeq = `coalesce((SELECT max(seq) FROM main.events), 0)`
+
+// come brings the modules in, in the transaction that is open.
+func (m *merge) come(ctx context.Context) error {
+	if err := m.a.runAll(ctx, mapped, m.Modules); err != nil {
+		return err
+	}
+	if found, err := m.a.texts(ctx, differs); err != nil || len(found) > 0 {
+		return joinf(err, "%w: event %v is another one in each of the journals: they do not belong together", ErrModules, found)
+	}
+	if err := m.predict(ctx); err != nil {
+		return err
+	}
+	for _, name := range m.Modules {
+		if err := letIn(ctx, m.a, name); err != nil {
+			return err
+		}
+	}
+	noting, err := m.a.texts(ctx, `SELECT sql FROM main.sqlite_schema WHERE `+isNoting)
+	if err != nil {
+		return err
+	}
+	names, err := m.a.texts(ctx, `SELECT name FROM main.sqlite_schema WHERE `+isNoting)
+	if err != nil {
+		return err
+	}
+	for _, name := range names { // what comes in was noted where it comes from
+		if err := m.a.run(ctx, step{query: "DROP TRIGGER main." + quote(name)}); err != nil {
+			return err
+		}
+	}
+	if err := m.a.runAll(ctx, append(append([]string{}, come...), places...), m.Modules); err != nil {
+		return err
+	}
+	for _, text := range noting {
+		if err := m.a.run(ctx, step{query: text}); err != nil {
+			return err
+		}
+	}
+	objects, err := readObjects(ctx, m.a, "b")
+	if err != nil {
+		return err
+	}
+	return copyObjects(ctx, m.a, "b", ofModules(objects, m.Modules, m.Modules))
+}
+
+// joinf is err, or else the error of the format.
+func joinf(err error, format string, args ...any) error {
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf(format, args...)
+}

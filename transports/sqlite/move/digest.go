@@ -1,0 +1,88 @@
+package move
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"math"
+	"math/bits"
+)
+
+// Digest is the sum, modulo 2^256, of the SHA-256 of each of a number of rows. It does not depend on their order, and a row that
+// is there twice does not cancel itself out. The digest of two sets that have nothing in common is the sum of theirs.
+type Digest [sha256.Size]byte
+
+// String is d as 64 hexadecimal digits.
+func (d Digest) String() string { return hex.EncodeToString(d[:]) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Digest) UnmarshalText(text []byte) error {
+	if n, err := hex.Decode(d[:], text); err != nil || n != len(d) {
+		return fmt.Errorf("move: digest %q: want %d hexadecimal digits", text, 2*len(d))
+	}
+	return nil
+}
+
+func (d *Digest) add(o Digest) {
+	var carry uint64
+	for i := len(d) - 8; i >= 0; i -= 8 {
+		var sum uint64
+		sum, carry = bits.Add64(binary.BigEndian.Uint64(d[i:]), binary.BigEndian.Uint64(o[i:]), carry)
+		binary.BigEndian.PutUint64(d[i:], sum)
+	}
+}
+
+// Sum is how many rows there are, and their digest.
+type Sum struct {
+	Rows   int64  `json:"rows"`
+	Digest Digest `json:"digest"`
+}
+
+func (s Sum) plus(o Sum) Sum {
+	s.Rows += o.Rows
+	s.Digest.add(o.Digest)
+	return s
+}
+
+// digester is the SQL function digest(column, ...), an aggregate over rows.
+type digester struct {
+	sum Digest
+	row hash.Hash
+	buf []byte
+}
+
+func newDigester() *digester { return &digester{row: sha256.New()} }
+
+// Step takes a row. Each value goes in with its type and length, so that no two rows look the same.
+func (d *digester) Step(columns ...any) {
+	d.row.Reset()
+	for _, c := range columns {
+		d.buf = d.buf[:0]
+		switch c := c.(type) {
+		case int64:
+			d.buf = binary.BigEndian.AppendUint64(append(d.buf, 'i'), uint64(c))
+		case float64:
+			d.buf = binary.BigEndian.AppendUint64(append(d.buf, 'f'), math.Float64bits(c))
+		case string:
+			d.buf = append(binary.BigEndian.AppendUint64(append(d.buf, 't'), uint64(len(c))), c...)
+		case []byte:
+			if c == nil {
+				d.buf = append(d.buf, 'n')
+				break
+			}
+			d.buf = append(binary.BigEndian.AppendUint64(append(d.buf, 'b'), uint64(len(c))), c...)
+		}
+		d.row.Write(d.buf)
+	}
+	var sum Digest
+	d.row.Sum(sum[:0])
+	d.sum.add(sum)
+}
+
+// Done is the digest, as a blob.
+func (d *digester) Done() []byte { return d.sum[:] }

@@ -1,0 +1,170 @@
+package move
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/mattn/go-sqlite3"
+)
+
+// How a file is opened. Foreign keys are not enforced while rows move in bulk: they are checked afterwards.
+var (
+	careful  = url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_busy_timeout": {"10000"}, "_synchronous": {"FULL"}, "_foreign_keys": {"0"}}
+	reading  = url.Values{"mode": {"rw"}, "_query_only": {"1"}, "_busy_timeout": {"10000"}}
+	careless = url.Values{"mode": {"rwc"}, "_journal_mode": {"OFF"}, "_synchronous": {"OFF"}, "_foreign_keys": {"0"}} // a crash makes it garbage
+)
+
+// connector opens connections that know the SQL function digest.
+type connector struct {
+	driver sqlite3.SQLiteDriver
+	dsn    string
+}
+
+func (c *connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+func (c *connector) Driver() driver.Driver                        { return &c.driver }
+
+// file is an open database: one connection, which keeps its transaction from one statement to the next.
+type file struct {
+	path string
+	db   *sql.DB
+	*sql.Conn
+}
+
+func uri(path string) string {
+	return "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()
+}
+
+func open(ctx context.Context, path string, how url.Values) (*file, error) {
+	c := &connector{dsn: uri(path) + "?" + how.Encode()}
+	c.driver.ConnectHook = func(conn *sqlite3.SQLiteConn) error {
+		return conn.RegisterAggregator("digest", newDigester, true)
+	}
+	f := &file{path: path, db: sql.OpenDB(c)}
+	var err error
+	if f.Conn, err = f.db.Conn(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), f.db.Close())
+	}
+	return f, nil
+}
+
+// close rolls back what is not committed.
+func (f *file) close() error {
+	if f == nil {
+		return nil
+	}
+	return errors.Join(f.Conn.Close(), f.db.Close())
+}
+
+// step is a statement that a move is made of.
+type step struct {
+	query string
+	args  []any
+}
+
+// run runs steps one after the other.
+func (f *file) run(ctx context.Context, steps ...step) error {
+	for _, s := range steps {
+		if _, err := f.ExecContext(ctx, s.query, s.args...); err != nil {
+			return fmt.Errorf("%s: %w: %.200s", filepath.Base(f.path), err, s.query)
+		}
+	}
+	return nil
+}
+
+// runAll runs statements; ?1 in them is a JSON array of modules.
+func (f *file) runAll(ctx context.Context, queries []string, modules []string) error {
+	for _, query := range queries {
+		s := step{query: query}
+		if strings.Contains(query, "?1") {
+			s.args = []any{list(modules)}
+		}
+		if err := f.run(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// int64 reads a number; NULL is 0.
+func (f *file) int64(ctx context.Context, query string, args ...any) (n int64, err error) {
+	var v sql.NullInt64
+	err = f.QueryRowContext(ctx, query, args...).Scan(&v)
+	return v.Int64, err
+}
+
+// texts reads the first column of all rows.
+func (f *file) texts(ctx context.Context, query string, args ...any) (all []string, err error) {
+	err = f.each(ctx, step{query, args}, func(rows *sql.Rows) error {
+		var s string
+		err := rows.Scan(&s)
+		all = append(all, s)
+		return err
+	})
+	return all, err
+}
+
+func (f *file) each(ctx context.Context, s step, fn func(*sql.Rows) error) error {
+	rows, err := f.QueryContext(ctx, s.query, s.args...)
+	if err != nil {
+		return fmt.Errorf("%s: %w: %.200s", filepath.Base(f.path), err, s.query)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := fn(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// exists reports whether there is a file.
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// remove removes a database that is closed, with all that lies beside it.
+func remove(path string) error {
+	var errs []error
+	for _, name := range []string{path + "-wal", path + "-shm", path + "-journal", path} { // the log goes first: it means nothing alone
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// settle makes a database that is closed durable under its final name.
+func settle(path, final string) error {
+	for _, left := range []string{path + "-wal", path + "-journal"} {
+		if there, err := exists(left); err != nil || there {
+			return errors.Join(err, fmt.Errorf("%s is in use by another process: it must not be", path))
+		}
+	}
+	if err := syncFile(path); err != nil {
+		return err
+	}
+	if err := os.Rename(path, final); err != nil {
+		return err
+	}
+	return syncFile(filepath.Dir(final))
+}
+
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

@@ -1,0 +1,156 @@
+package move
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"slices"
+)
+
+// part is what a journal has, by its name: what belongs to the modules that move, or what does not.
+type part map[string]Sum
+
+// inventory is all that a journal has. Events belong to no module: all of them are in Staying.
+type inventory struct {
+	Moving  part `json:"moving"`
+	Staying part `json:"staying"`
+}
+
+// The names of parts that are looked at by themselves.
+const (
+	inEvents  = "events"
+	inWaiting = "waiting"
+	inUnsent  = "events to send"
+	inRecords = "records to send"
+	inPassed  = "passed over"
+)
+
+const (
+	eventContent = `e.id, e.type, e.version, e.source, e.key, e.time, e.correlation_id, e.causation_id, e.subscription, e.hops, e.metadata, e.data`
+
+	// moduleOf is the module that the subscription s belongs to.
+	moduleOf = `substr(s.name, 1, instr(s.name, '/') - 1)`
+	moves    = moduleOf + ` IN (SELECT value FROM json_each(?1))`
+
+	// relayCursor is how far what a journal has for others was sent; NULL where nothing ever was.
+	relayCursor = `(SELECT cursor FROM main.subscriptions WHERE kind = 'group' AND name = 'relay')`
+
+	// isWaiting is where subscription s has no answer for event e, and is to give one. Below its cursor that would be a mistake of the
+	// journal, which its own audit finds.
+	isWaiting = `s.kind = 'bus' AND s.except_of = 0 AND e.seq > s.cursor
+	AND NOT EXISTS (SELECT 1 FROM main.deliveries d WHERE d.seq = e.seq AND d.subscription = s.id)`
+)
+
+// counted are the rows of a journal's own tables. ?1 is a JSON array of the modules that move. Each yields whether it moves,
+// a name, how many rows, and their digest. A sequence number is never in a digest: it stands for the event that it is of.
+// Nor is an id that means something in one file only.
+var counted = []string{`
+SELECT 0, 'events', count(*), digest(` + eventContent + `) FROM main.events e`, `
+SELECT 1, 'events to send', count(*), digest(` + eventContent + `) FROM main.events e
+WHERE e.source IN (SELECT value FROM json_each(?1)) AND e.seq > ` + relayCursor, `
+SELECT ` + moves + `, 'subscriptions', count(*), digest(s.name, s.kind, s.types, s.except_of, s.retired_at)
+FROM main.subscriptions s WHERE s.kind = 'bus' GROUP BY 1`, `
+SELECT ` + moves + `, CASE WHEN d.outcome = 'skipped' AND d.attempts = 0 THEN 'passed over' ELSE 'deliveries ' || d.outcome END, count(*),
+	digest(s.name, e.id, e.type, d.outcome, d.attempts, d.started_at, d.duration, d.error)
+FROM main.deliveries d LEFT JOIN main.subscriptions s ON s.id = d.subscription LEFT JOIN main.events e ON e.seq = d.seq GROUP BY 1, 2`, `
+SELECT ` + moves + `, 'waiting', count(*), digest(s.name, e.id, e.type)
+FROM main.subscriptions s CROSS JOIN main.events e ON e.type IN (SELECT value FROM json_each(s.types)) WHERE ` + isWaiting + ` GROUP BY 1`, `
+SELECT ` + moves + `, 'pending ' || p.state, count(*), digest(s.name, p.key, e.id, e.type, p.state, p.attempts, p.due_at)
+FROM main.pending p LEFT JOIN main.subscriptions s ON s.id = p.subscription LEFT JOIN main.events e ON e.seq = p.seq GROUP BY 1, 2`, `
+SELECT ` + moves + `, 'dead letters ' || l.status, count(*),
+	digest(s.name, e.id, e.type, l.error, l.stack, l.attempts, l.first_failed_at, l.dead_at, l.status)
+FROM main.dead_letters l LEFT JOIN main.subscriptions s ON s.id = l.subscription LEFT JOIN main.events e ON e.seq = l.seq GROUP BY 1, 2`, `
+SELECT ` + moves + `, 'acts on dead letters', count(*), digest(s.name, e.id, e.type, a.at, a.actor, a.act, a.reason)
+FROM main.acts a LEFT JOIN main.dead_letters l ON l.id = a.dead_letter LEFT JOIN main.subscriptions s ON s.id = l.subscription
+LEFT JOIN main.events e ON e.seq = l.seq GROUP BY 1`, `
+SELECT ` + moves + `, 'records to send', count(*), digest(s.name, e.id, e.type)
+FROM main.records r LEFT JOIN main.subscriptions s ON s.id = r.subscription LEFT JOIN main.events e ON e.seq = r.seq GROUP BY 1`, `
+SELECT source IN (SELECT value FROM json_each(?1)), 'delayed events', count(*), digest(due_at, event_id, type, version, source, key,
+	correlation_id, causation_id, subscription, hops, data) FROM main.delayed GROUP BY 1`, `
+SELECT module IN (SELECT value FROM json_each(?1)), 'migrations', count(*), digest(module, name, checksum, applied_at)
+FROM main.migrations WHERE module <> 'journal' GROUP BY 1`,
+}
+
+// takeInventory counts all that f has.
+func takeInventory(ctx context.Context, f *file, modules []string) (inventory, error) {
+	inv := inventory{Moving: part{}, Staying: part{}}
+	arg := list(modules)
+	for _, query := range counted {
+		if err := inv.count(ctx, f, step{query, []any{arg}}); err != nil {
+			return inv, err
+		}
+	}
+	objects, err := readObjects(ctx, f, "main")
+	if err != nil {
+		return inv, err
+	}
+	known, err := knownModules(ctx, f)
+	if err != nil {
+		return inv, err
+	}
+	for _, o := range objects {
+		owner := ownerOf(o.table, slices.Concat(known, modules))
+		p := inv.Staying
+		if slices.Contains(modules, owner) {
+			p = inv.Moving
+		}
+		if owner != "" {
+			p["schema"] = p["schema"].plus(o.sum())
+		}
+		if o.kind != "table" {
+			continue
+		}
+		query, err := o.digestQuery(ctx, f)
+		if err != nil {
+			return inv, err
+		}
+		var s Sum
+		if err := f.QueryRowContext(ctx, query).Scan(&s.Rows, digestOf(&s)); err != nil {
+			return inv, err
+		}
+		p["table "+o.name] = s
+	}
+	return inv, nil
+}
+
+// count adds up what a query of counted yields.
+func (inv inventory) count(ctx context.Context, f *file, s step) error {
+	return f.each(ctx, s, func(rows *sql.Rows) error {
+		var moving sql.NullBool
+		var name string
+		var sum Sum
+		if err := rows.Scan(&moving, &name, &sum.Rows, digestOf(&sum)); err != nil {
+			return err
+		}
+		p := inv.Staying
+		if moving.Bool {
+			p = inv.Moving
+		}
+		p[name] = p[name].plus(sum)
+		return nil
+	})
+}
+
+// scanDigest takes what the SQL function digest yields.
+type scanDigest struct{ to *Sum }
+
+func digestOf(s *Sum) *scanDigest { return &scanDigest{s} }
+
+// Scan implements sql.Scanner.
+func (d *scanDigest) Scan(v any) error {
+	b, _ := v.([]byte) // NULL, of no rows at all in some versions of SQLite, is the sum of none
+	copy(d.to.Digest[:], b)
+	return nil
+}
+
+// sumOf runs a query that yields a number of rows and their digest.
+func (f *file) sumOf(ctx context.Context, query string, args ...any) (s Sum, err error) {
+	err = f.QueryRowContext(ctx, query, args...).Scan(&s.Rows, digestOf(&s))
+	return s, err
+}
+
+// list is the one argument for json_each that stands for any number of names.
+func list(names []string) string {
+	b, _ := json.Marshal(names) // names can be encoded
+	return string(b)
+}

@@ -1,0 +1,182 @@
+package move
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+// Options say what is to be moved. Journal and Other are required, Modules for Split.
+type Options struct {
+	// Journal is the path of the journal that modules leave with Split, or come to with Merge.
+	Journal string
+	// Other is the path of the journal that Split makes, or Merge empties.
+	Other string
+	// Modules are those that Split moves. Merge moves all that Other has.
+	Modules []string
+	// NoBackup leaves out the copy of Journal that Undo needs. Defaults to making one.
+	NoBackup bool
+	// DryRun only counts what would move. It may be done beside the process that owns the journal. Defaults to moving.
+	DryRun bool
+	// Progress is told what is being done. Defaults to telling nobody.
+	Progress func(doing string) `json:"-"`
+
+	at func(point string) error // for tests that fail, or die, between two steps
+}
+
+// Errors that callers may want to tell apart. errors.Is finds sqlite.ErrInUse and sqlite.ErrNewer, too.
+var (
+	// ErrModules: the modules cannot be moved: they are not there, or in both journals, or are all that there are.
+	ErrModules = errors.New("move: modules cannot be moved")
+	// ErrExists: the file that Split was to make is there.
+	ErrExists = errors.New("move: file exists")
+	// ErrChanged: a journal has changed since the move that was to be undone.
+	ErrChanged = errors.New("move: journal has changed since")
+	// ErrNothing: there is no move to undo, or no copy of the journal as it was.
+	ErrNothing = errors.New("move: nothing to undo")
+	// ErrSpace: the disk has too little room.
+	ErrSpace = errors.New("move: not enough room on the disk")
+)
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Journal == "" {
+		return o, errors.New("move: field Journal is required")
+	}
+	var errs [2]error
+	o.Journal, errs[0] = filepath.Abs(o.Journal)
+	if o.Other != "" {
+		o.Other, errs[1] = filepath.Abs(o.Other)
+	}
+	o.Modules = slices.Compact(slices.Sorted(slices.Values(o.Modules)))
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	if o.at == nil {
+		o.at = func(string) error { return nil }
+	}
+	return o, errors.Join(errs[:]...)
+}
+
+// checkOther refuses what cannot be the other journal.
+func (o Options) checkOther() error {
+	if o.Other == "" {
+		return errors.New("move: field Other is required")
+	}
+	if o.Other == o.Journal {
+		return fmt.Errorf("move: %s cannot be both journals", o.Journal)
+	}
+	return nil
+}
+
+func (o Options) proof(act string) *Proof {
+	return &Proof{ID: newID(), Act: act, Modules: o.Modules, Journal: o.Journal, Other: o.Other, At: time.Now().UTC().Truncate(time.Microsecond)}
+}
+
+func (o Options) backup(id string) string { return o.Journal + ".before-" + id }
+
+// refresh has the journal at path recovered, brought to this program's schema, and settled.
+func refresh(ctx context.Context, path string) error {
+	if there, err := exists(path); err != nil || !there {
+		return errors.Join(err, fmt.Errorf("move: %w: there is no journal at %s: check the path", fs.ErrNotExist, path))
+	}
+	j, err := sqlite.Open(ctx, path, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	return j.Close()
+}
+
+// readable makes sure that there are journals of this program's schema at paths.
+func readable(ctx context.Context, paths ...string) error {
+	for _, path := range paths {
+		r, err := sqlite.OpenReader(ctx, path)
+		if err != nil {
+			return err
+		}
+		if err := r.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// locked holds the locks of journals.
+type locked []func() error
+
+func (l *locked) take(path string) error {
+	release, err := sqlite.Lock(path)
+	if err != nil {
+		return fmt.Errorf("move: %s: %w", path, err)
+	}
+	*l = append(*l, release)
+	return nil
+}
+
+func (l *locked) release() error {
+	var errs []error
+	for _, release := range *l {
+		errs = append(errs, release())
+	}
+	return errors.Join(errs...)
+}
+
+// modulesOf are those of a journal that runs modules: that of an observer only looks as if it did.
+func modulesOf(ctx context.Context, f *file) ([]string, error) {
+	if n, err := f.int64(ctx, "SELECT count(*) FROM main.observer"); err != nil || n > 0 {
+		return nil, joinf(err, "%w: %s is the journal of an observer, which runs none", ErrModules, f.path)
+	}
+	return knownModules(ctx, f)
+}
+
+// checkLeaving makes sure that modules can leave the journal f.
+func checkLeaving(ctx context.Context, f *file, modules []string) error {
+	known, err := modulesOf(ctx, f)
+	if err != nil {
+		return err
+	}
+	if len(modules) == 0 {
+		return fmt.Errorf("%w: none is named: %s has %s", ErrModules, f.path, strings.Join(known, ", "))
+	}
+	for _, m := range modules {
+		if slices.Contains(known, m) {
+			continue
+		}
+		if why, err := guardedBy(ctx, f, m); err != nil || why != "" {
+			return joinf(err, "%w: %s", ErrModules, why)
+		}
+		return fmt.Errorf("%w: %s has neither tables nor subscriptions of %s: it has %s", ErrModules, f.path, m, strings.Join(known, ", "))
+	}
+	if len(modules) == len(known) {
+		return fmt.Errorf("%w: %s has no others: to move them all, move the file", ErrModules, f.path)
+	}
+	found, err := trespasses(ctx, f, modules)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	t := found[0]
+	return fmt.Errorf("%w: %s %s (%d in all, see 'troupe split --check')", ErrModules, t.Where, t.What, len(found))
+}
+
+// readMove returns the record that query finds, nil when it finds none.
+func readMove(ctx context.Context, f *file, query string, args ...any) (*record, error) {
+	var proof, state string
+	err := f.QueryRowContext(ctx, query, args...).Scan(&proof, &state)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	r := &record{state: state}
+	return r, json.Unmarshal([]byte(proof), r)
+}

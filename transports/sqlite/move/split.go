@@ -1,0 +1,297 @@
+package move
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+)
+
+// Split takes modules out of the journal at o.Journal into a new one at o.Other, and proves that nothing was lost or doubled. It
+// is all or nothing, also when it is killed: repeat it then. ctx ends it before it is decided, never in between.
+func Split(ctx context.Context, o Options) (*Proof, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := o.checkOther(); err != nil {
+		return nil, err
+	}
+	s := &split{Options: o, proof: o.proof("split"), part: o.Other + ".part"}
+	if o.DryRun {
+		return s.dryRun(ctx)
+	}
+	defer func() { _ = s.close() }() // everything is on disk, or garbage
+	if again, err := s.begin(ctx); err != nil || again != nil {
+		return again, err
+	}
+	if err := s.prepare(ctx); err != nil {
+		return nil, errors.Join(err, s.a.close(), s.abandon(ctx))
+	}
+	if err := s.decide(ctx); err != nil {
+		return nil, errors.Join(err, s.a.close(), s.abandon(ctx))
+	}
+	return s.proof, s.finish(context.WithoutCancel(ctx))
+}
+
+// split is one under way.
+type split struct {
+	Options
+	proof *Proof
+	part  string // where the new journal is built
+	locks locked
+	a     *file // the journal, whose write lock is held from begin to decide
+	b     *file // the new one, while it is built
+
+	identity string
+	before   inventory // of the journal
+	moved    part      // what the new journal is to have
+}
+
+func (s *split) close() error { return errors.Join(s.b.close(), s.a.close(), s.locks.release()) }
+
+func (s *split) dryRun(ctx context.Context) (_ *Proof, err error) {
+	if err := readable(ctx, s.Journal); err != nil {
+		return nil, err
+	}
+	if s.a, err = open(ctx, s.Journal, reading); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if there, err := exists(s.Other); err != nil || there {
+		return nil, errors.Join(err, fmt.Errorf("%w: %s: name another one", ErrExists, s.Other))
+	}
+	if err := s.count(ctx); err != nil {
+		return nil, err
+	}
+	s.proof.DryRun = true
+	if s.b, err = open(ctx, "", careless); err != nil { // in memory, for what is to be compared
+		return nil, err
+	}
+	if err := s.choose(ctx); err != nil {
+		return nil, err
+	}
+	s.proof.compare([2]part{s.moved}, [2]part{s.before.Staying})
+	return s.proof, nil
+}
+
+// begin makes sure that the split can be made, and takes both journals. When it was made before, it returns its proof.
+func (s *split) begin(ctx context.Context) (again *Proof, err error) {
+	if err := refresh(ctx, s.Journal); err != nil {
+		return nil, err
+	}
+	if err := s.locks.take(s.Journal); err != nil {
+		return nil, err
+	}
+	if s.a, err = open(ctx, s.Journal, careful); err != nil {
+		return nil, err
+	}
+	if err := s.a.run(ctx, step{query: "BEGIN IMMEDIATE"}); err != nil { // people who act on dead letters need no lock of the journal's
+		return nil, err
+	}
+	if err := s.a.QueryRowContext(ctx, "SELECT id FROM main.identity").Scan(&s.identity); err != nil {
+		return nil, err
+	}
+	if again, err := s.leftover(ctx); err != nil || again != nil {
+		return again, err
+	}
+	if err := checkRoom(s.Journal, s.Other, !s.NoBackup); err != nil {
+		return nil, err
+	}
+	s.Progress("counting")
+	if err := s.count(ctx); err != nil {
+		return nil, err
+	}
+	return nil, s.locks.take(s.Other)
+}
+
+// leftover looks at what a split that was killed left behind.
+func (s *split) leftover(ctx context.Context) (*Proof, error) {
+	if there, err := exists(s.Other); err != nil || !there {
+		return nil, errors.Join(err, remove(s.part))
+	}
+	var look locked
+	if err := look.take(s.Other); err != nil {
+		return nil, err
+	}
+	defer func() { _ = look.release() }() // it is taken again when all is checked
+	refused := fmt.Errorf("%w: %s: name another one", ErrExists, s.Other)
+	b, err := open(ctx, s.Other, careful)
+	if err != nil {
+		return nil, errors.Join(refused, err)
+	}
+	defer func() { _ = b.close() }()
+	theirs, err := readMove(ctx, b, "SELECT proof, state FROM main.moves WHERE act = 'split' AND proof ->> '$.asks' IS NOT NULL ORDER BY at DESC LIMIT 1")
+	if err != nil || theirs == nil || list(theirs.Proof.Modules) != list(s.Modules) {
+		return nil, refused
+	}
+	ours, err := readMove(ctx, s.a, "SELECT proof, state FROM main.moves WHERE id = ?", theirs.Proof.ID)
+	switch {
+	case err != nil:
+		return nil, err
+	case ours != nil && ours.Proof.Act == "split":
+		theirs.Proof = ours.Proof
+		theirs.Proof.Again = true
+		return theirs.Proof, b.run(ctx, step{"UPDATE main.moves SET state = 'done' WHERE id = ?", []any{ours.Proof.ID}})
+	case theirs.state == "prepared" && (ours != nil || theirs.Asks == s.identity): // never decided, or undone
+		return nil, errors.Join(b.close(), remove(s.Other), remove(s.part))
+	default:
+		return nil, refused
+	}
+}
+
+// count checks the modules, and takes the inventory of the journal.
+func (s *split) count(ctx context.Context) (err error) {
+	if err := checkLeaving(ctx, s.a, s.Modules); err != nil {
+		return err
+	}
+	s.before, err = takeInventory(ctx, s.a, s.Modules)
+	return err
+}
+
+// prepare makes the copy of the journal, and the new one.
+func (s *split) prepare(ctx context.Context) error {
+	if err := s.at("locked"); err != nil {
+		return err
+	}
+	if !s.NoBackup {
+		if err := s.backUp(ctx, s.proof, s.before); err != nil {
+			return err
+		}
+		if err := s.at("backed up"); err != nil {
+			return err
+		}
+	}
+	s.Progress("building " + s.Other)
+	if err := s.build(ctx); err != nil {
+		return fmt.Errorf("move: build %s: %w", s.Other, err)
+	}
+	if err := s.at("built"); err != nil {
+		return err
+	}
+	if err := settle(s.part, s.Other); err != nil {
+		return err
+	}
+	return s.at("renamed")
+}
+
+// decide takes the modules out of the journal. Its commit is what makes the split.
+func (s *split) decide(ctx context.Context) error {
+	s.Progress("taking " + fmt.Sprint(s.Modules) + " out of " + s.Journal)
+	if err := s.leave(ctx); err != nil {
+		return fmt.Errorf("move: take out of %s: %w", s.Journal, err)
+	}
+	after, err := takeInventory(ctx, s.a, s.Modules)
+	if err != nil {
+		return err
+	}
+	there, err := inventoryOf(ctx, s.Other, s.Modules)
+	if err != nil {
+		return err
+	}
+	s.judge(after, there)
+	if err := s.proof.check(); err != nil {
+		return err
+	}
+	r := record{Path: s.Journal, Proof: s.proof, Before: s.before, After: after, There: there}
+	if err := r.put(ctx, s.a, s.Other, "done"); err != nil {
+		return err
+	}
+	if err := s.at("judged"); err != nil {
+		return err
+	}
+	return s.a.run(context.WithoutCancel(ctx), step{query: "COMMIT"})
+}
+
+// judge compares what there was with what there is.
+func (s *split) judge(after, there inventory) {
+	left := part{}
+	for name, sum := range after.Moving { // nothing may be left of them
+		if name != inUnsent { // these it keeps, and the new one sends
+			left["left behind: "+name] = sum
+		}
+	}
+	extra := part{}
+	for name, sum := range there.Staying { // nor anything of others be there
+		if name != inEvents {
+			extra["others': "+name] = sum
+		}
+	}
+	is := part{inEvents: there.Staying[inEvents]}
+	for _, p := range []part{there.Moving, left, extra} {
+		for name, sum := range p {
+			is[name] = sum
+		}
+	}
+	s.proof.compare([2]part{s.moved, is}, [2]part{s.before.Staying, after.Staying})
+}
+
+// finish tells the new journal that it is one, and reads everything once more from the disk.
+func (s *split) finish(ctx context.Context) error {
+	if err := errors.Join(s.at("decided"), s.a.close()); err != nil {
+		return err
+	}
+	s.a = nil
+	b, err := open(ctx, s.Other, careful)
+	if err != nil {
+		return err
+	}
+	ours := record{Asks: s.identity, Path: s.Other, Proof: s.proof}
+	if err := errors.Join(ours.put(ctx, b, s.Journal, "done"), b.close()); err != nil {
+		return err
+	}
+	if err := s.at("done"); err != nil {
+		return err
+	}
+	s.Progress("reading both once more")
+	return s.verify(ctx)
+}
+
+// verify looks at what is on disk. When that is not what it was to be, the split is undone.
+func (s *split) verify(ctx context.Context) error {
+	after, err := inventoryOf(ctx, s.Journal, s.Modules)
+	if err != nil {
+		return err
+	}
+	there, err := inventoryOf(ctx, s.Other, s.Modules)
+	if err != nil {
+		return err
+	}
+	s.judge(after, there)
+	err = s.proof.check()
+	if err == nil {
+		err = audit(ctx, s.Journal, s.Other)
+	}
+	if err == nil {
+		return nil
+	}
+	if s.NoBackup {
+		return fmt.Errorf("%w: there is no copy to go back to: do not run either before this is understood", err)
+	}
+	if restored := restore(ctx, s.proof); restored != nil {
+		return errors.Join(err, fmt.Errorf("move: and it cannot be undone: %s is the journal as it was: %w", s.proof.Backup, restored))
+	}
+	return errors.Join(fmt.Errorf("%w: the journal is again as it was", err), remove(s.Other))
+}
+
+// abandon removes what was made for a split that is not to be. Whether it is, the journal knows: a commit that failed may have been
+// made after all.
+func (s *split) abandon(ctx context.Context) error {
+	a, err := open(context.WithoutCancel(ctx), s.Journal, reading)
+	if err != nil {
+		return err
+	}
+	n, err := a.int64(context.WithoutCancel(ctx), "SELECT count(*) FROM main.moves WHERE id = ?", s.proof.ID)
+	if err = errors.Join(err, a.close()); err != nil || n > 0 {
+		return err
+	}
+	errs := []error{s.b.close(), remove(s.part), remove(s.part + ".lock"), remove(s.Other)}
+	if s.proof.Backup != "" {
+		errs = append(errs, remove(s.proof.Backup), remove(s.proof.Backup+".part"))
+	}
+	if err := os.Remove(s.Other + ".lock"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		errs = append(errs, err)
+	}
+	s.b = nil
+	return errors.Join(errs...)
+}

@@ -1,0 +1,213 @@
+package move
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Undo puts things back as they were before the last move of o.Journal, which must have been act, "split" or "merge". It needs the
+// copy that was made then, and that nothing has happened in either journal since: otherwise it is an ErrNothing or an ErrChanged, and
+// the opposite move brings the modules back. It is all or nothing, also when it is killed: repeat it then. Of o it takes
+// Journal and Progress.
+func Undo(ctx context.Context, act string, o Options) (_ *Proof, err error) {
+	o, err = o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	u := &undo{Options: o, act: act}
+	defer func() { err = errors.Join(err, u.look.close(), u.locks.release()) }()
+	again, err := u.begin(ctx)
+	if err != nil || again != nil {
+		return again, err
+	}
+	if err := u.prepare(ctx); err != nil {
+		return nil, err
+	}
+	return u.proof, u.finish(context.WithoutCancel(ctx))
+}
+
+// undo is one under way.
+type undo struct {
+	Options
+	act   string
+	proof *Proof
+	was   *record // of what is to be undone
+	locks locked
+
+	look    *file // the journal, for reading
+	version int64 // of it, to see whether somebody else has written
+}
+
+// opposite is the act that brings back what act took away.
+var opposite = map[string]string{"split": "merge", "merge": "split"}
+
+// begin finds the move, takes both journals, and makes sure that they have not changed.
+func (u *undo) begin(ctx context.Context) (again *Proof, err error) {
+	if err := readable(ctx, u.Journal); err != nil { // to open it for writing would append what is due
+		return nil, err
+	}
+	if err := u.locks.take(u.Journal); err != nil {
+		return nil, err
+	}
+	if u.look, err = open(ctx, u.Journal, reading); err != nil {
+		return nil, err
+	}
+	if u.version, err = u.look.int64(ctx, "PRAGMA data_version"); err != nil {
+		return nil, err
+	}
+	if u.was, err = readMove(ctx, u.look, "SELECT proof, state FROM main.moves WHERE proof ->> '$.asks' IS NULL ORDER BY at DESC, rowid DESC LIMIT 1"); err != nil {
+		return nil, err
+	}
+	if u.was == nil {
+		return nil, fmt.Errorf("%w: %s was neither split nor merged", ErrNothing, u.Journal)
+	}
+	u.proof = u.was.Proof
+	if u.Other, err = u.other(); err != nil {
+		return nil, err
+	}
+	u.proof.Journal, u.proof.Other = u.Journal, u.Other
+	if u.proof.Act == "undo" {
+		u.proof.Again = true
+		if u.was.state == "done" {
+			return u.proof, nil
+		}
+		return u.proof, u.clean(context.WithoutCancel(ctx)) // it was killed when it had been decided
+	}
+	if u.proof.Act != u.act {
+		return nil, fmt.Errorf("%w: the last move of %s is a %s: see 'troupe %s --undo'", ErrNothing, u.Journal, u.proof.Act, u.proof.Act)
+	}
+	return nil, u.unchanged(ctx)
+}
+
+// other is where the other journal is now: where it was, or, if both were moved, in the same place as seen from this one.
+func (u *undo) other() (string, error) {
+	at := u.proof.Other
+	if rel, err := filepath.Rel(filepath.Dir(u.was.Path), at); err == nil && u.was.Path != u.Journal {
+		at = filepath.Join(filepath.Dir(u.Journal), rel)
+	}
+	there, err := exists(at)
+	if err == nil && !there && u.proof.Act != "undo" {
+		err = fmt.Errorf("%w: %s is not there, so that nobody can tell whether it has changed", ErrChanged, at)
+	}
+	return at, err
+}
+
+// unchanged makes sure that both journals are as the move left them, and that there is a copy.
+func (u *undo) unchanged(ctx context.Context) error {
+	p := u.proof
+	instead := fmt.Sprintf("bring it back with 'troupe %s'", opposite[p.Act])
+	if p.Backup == "" {
+		return fmt.Errorf("%w: no copy of %s was made: %s", ErrNothing, u.Journal, instead)
+	}
+	p.Backup = u.backup(p.ID)
+	if there, err := exists(p.Backup); err != nil || !there {
+		return errors.Join(err, fmt.Errorf("%w: the copy %s is not there: %s", ErrNothing, p.Backup, instead))
+	}
+	if err := u.locks.take(u.Other); err != nil {
+		return err
+	}
+	u.Progress("comparing both journals with what they were")
+	now, err := takeInventory(ctx, u.look, p.Modules)
+	if err != nil {
+		return err
+	}
+	there, err := inventoryOf(ctx, u.Other, p.Modules)
+	if err != nil {
+		return err
+	}
+	copied, err := inventoryOf(ctx, p.Backup, p.Modules)
+	if err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		path    string
+		was, is inventory
+	}{{u.Journal, u.was.After, now}, {u.Other, u.was.There, there}, {p.Backup, u.was.Before, copied}} {
+		if diff := changed(c.was, c.is); len(diff) > 0 {
+			return fmt.Errorf("%w: %s: %s: %s", ErrChanged, c.path, strings.Join(diff, ", "), instead)
+		}
+	}
+	return nil
+}
+
+// prepare has the other journal ask this one what it is to be, and makes the copy the journal. That the copy has the row of the
+// undoing, and not that of the move, decides.
+func (u *undo) prepare(ctx context.Context) error {
+	if err := u.at("locked"); err != nil {
+		return err
+	}
+	if err := waver(ctx, u.Other, u.proof.ID); err != nil {
+		return err
+	}
+	if err := u.at("prepared"); err != nil {
+		return err
+	}
+	saved, err := open(ctx, u.proof.Backup, careful)
+	if err != nil {
+		return err
+	}
+	u.proof.Act, u.proof.Undoes = "undo", u.proof.Act
+	undone := record{Path: u.Journal, Proof: u.proof, Before: u.was.Before, After: u.was.Before}
+	if err = errors.Join(undone.put(ctx, saved, u.Other, "prepared"), saved.close(), u.at("noted")); err != nil {
+		return err
+	}
+	u.Progress("copying back")
+	err = pages(ctx, u.proof.Backup, u.Journal, func() error { // people who act on dead letters need no lock of the journal's
+		is, err := u.look.int64(ctx, "PRAGMA data_version")
+		if err != nil || is != u.version {
+			return errors.Join(err, fmt.Errorf("%w: %s was written to meanwhile: try again", ErrChanged, u.Journal))
+		}
+		return u.at("copying")
+	})
+	if err != nil {
+		return fmt.Errorf("move: copy back: %w", err)
+	}
+	return nil
+}
+
+// finish removes what the move had made, and compares the journal with what it was.
+func (u *undo) finish(ctx context.Context) error {
+	if err := u.at("decided"); err != nil {
+		return err
+	}
+	if err := u.clean(ctx); err != nil {
+		return err
+	}
+	u.Progress("reading it once more")
+	now, err := inventoryOf(ctx, u.Journal, u.proof.Modules)
+	if err != nil {
+		return err
+	}
+	u.proof.compare([2]part{u.was.Before.Moving, now.Moving}, [2]part{u.was.Before.Staying, now.Staying})
+	if err := u.proof.check(); err != nil {
+		return err
+	}
+	return audit(ctx, u.Journal)
+}
+
+// clean removes the new journal of a split, lets the other one of a merge be used again, and removes the copy.
+func (u *undo) clean(ctx context.Context) error {
+	var err error
+	if u.proof.Undoes == "split" {
+		err = remove(u.Other)
+		_ = os.Remove(u.Other + ".lock") // which may have gone before
+	} else {
+		err = unmark(ctx, u.Other, u.proof.ID)
+	}
+	if err != nil {
+		return err
+	}
+	if err := u.at("cleaned"); err != nil {
+		return err
+	}
+	a, err := open(ctx, u.Journal, careful)
+	if err != nil {
+		return err
+	}
+	err = a.run(ctx, step{"UPDATE main.moves SET state = 'done' WHERE id = ?", []any{u.proof.ID}})
+	return errors.Join(err, a.close(), remove(u.backup(u.proof.ID)))
+}
