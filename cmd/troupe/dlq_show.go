@@ -32,7 +32,11 @@ func newDLQShowCmd(o *options) *cobra.Command {
 				if o.json {
 					return o.printJSON(d)
 				}
-				return showLetter(o, d, r.Path())
+				observed, err := observes(cmd.Context(), r)
+				if err != nil {
+					return err
+				}
+				return showLetter(o, d, r.Path(), observed)
 			})
 		},
 	}
@@ -40,7 +44,8 @@ func newDLQShowCmd(o *options) *cobra.Command {
 	return cmd
 }
 
-func showLetter(o *options, d *journal.DeadLetter, path string) error {
+// showLetter prints d, and what can be done about it: in the journal of an observer, nothing.
+func showLetter(o *options, d *journal.DeadLetter, path string, observed bool) error {
 	p := &printer{o: o}
 	p.line("dead letter   %d of %s, %s", d.ID, printable(d.Subscription), p.status(d.Status))
 	p.line("error         %s", printable(d.Error))
@@ -63,7 +68,7 @@ func showLetter(o *options, d *journal.DeadLetter, path string) error {
 	}
 	id := fmt.Sprint(d.ID)
 	p.line("\nnext: %s", invocation(path, "trace", e.CorrelationID))
-	if d.Status == journal.LetterDead {
+	if d.Status == journal.LetterDead && !observed {
 		p.line("      %s", invocation(path, "dlq", "replay", id, "--reason", "why"))
 		p.line("      %s", invocation(path, "dlq", "drop", id, "--reason", "why"))
 	}

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"database/sql"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -37,7 +40,7 @@ func newTraceCmd(o *options) *cobra.Command {
 }
 
 func trace(ctx context.Context, o *options, r *sqlite.Reader, id string) error {
-	flows, err := r.Flow(ctx, id)
+	flows, err := readFlows(ctx, r, id)
 	if err != nil {
 		return err
 	}
@@ -56,6 +59,34 @@ func trace(ctx context.Context, o *options, r *sqlite.Reader, id string) error {
 		_, err = fmt.Fprintf(o.stdout, "\nnext: %s\n", invocation(r.Path(), "dlq", "show", fmt.Sprint(dead)))
 	}
 	return err
+}
+
+// readFlows returns the flows that id stands for. An observer gets events in the order in which they come by different topics:
+// they are put in that of their times.
+func readFlows(ctx context.Context, r *sqlite.Reader, id string) ([]*journal.Flow, error) {
+	flows, err := r.Flow(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	observed, err := observes(ctx, r)
+	if err != nil || !observed {
+		return flows, err
+	}
+	for _, f := range flows {
+		slices.SortStableFunc(f.Events, func(a, b journal.FlowEvent) int {
+			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Hops, b.Hops))
+		})
+	}
+	return flows, nil
+}
+
+// observes reports whether the journal is an observer's.
+func observes(ctx context.Context, r *sqlite.Reader) (is bool, err error) {
+	err = r.View(ctx, func(tx *sql.Tx) error {
+		is, err = sqlite.Observes(ctx, tx)
+		return err
+	})
+	return is, err
 }
 
 // firstDead is the id of a dead letter in flows that nobody has acted on, or 0.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,24 +20,35 @@ each event has exactly one record for each subscription that wants it. While som
 still open (a retry, a blocked key, an event to come), orders under way may be unfinished;
 once all is settled each of them must have its end.
 
+Of a system of several deployables, name the journal of each: then the books are held over
+the tables of all of them, and what one has sent must have come to those who consume it. Or
+name the journal of an observer alone: it has no tables, so the books are held by what all
+events, and the records of what became of them, say of each order.
+
 It changes nothing and may run beside the shop. The exit code is 1 when something is wrong.`
 
 const verifyExample = `  troupe verify
-  troupe verify --journal shop.db --json`
+  troupe verify --journal shop.db --json
+  troupe verify --journal orders.db --journal warehouse.db
+  troupe verify --journal observer.db`
 
 func newVerifyCmd(o *options) *cobra.Command {
-	var path string
+	var paths []string
+	late := grace
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Audit the books and the journal",
 		Long: verifyLong, Example: verifyExample,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return readJournal(cmd.Context(), path, func(r *sqlite.Reader) error {
-				v, err := verify(cmd.Context(), r)
+			if late < 0 {
+				return usageErrorf("--grace %v: want 0 or more", late)
+			}
+			return readJournals(cmd.Context(), paths, func(readers []*sqlite.Reader) error {
+				v, err := verifyAll(cmd.Context(), readers, time.Now().Add(-late))
 				if err != nil {
 					return err
 				}
-				if err := v.print(o, r.Path()); err != nil {
+				if err := v.print(o, readers[0].Path()); err != nil {
 					return err
 				}
 				if !v.OK {
@@ -46,8 +58,38 @@ func newVerifyCmd(o *options) *cobra.Command {
 			})
 		},
 	}
-	journalFlag(cmd, &path)
+	cmd.Flags().StringArrayVar(&paths, "journal", []string{defaultJournal}, "the journal's `FILE`; may be repeated, for those of several deployables")
+	cmd.Flags().DurationVar(&late, "grace", late, "how long something may be on its way between deployables before it is missed")
+	_ = cmd.MarkFlagFilename("journal", "db") // only fails for a flag that does not exist
 	return cmd
+}
+
+// readJournals runs fn on the journals at paths, which may be in use.
+func readJournals(ctx context.Context, paths []string, fn func([]*sqlite.Reader) error) error {
+	var open func(readers []*sqlite.Reader) error
+	open = func(readers []*sqlite.Reader) error {
+		if len(readers) == len(paths) {
+			return fn(readers)
+		}
+		return readJournal(ctx, paths[len(readers)], func(r *sqlite.Reader) error { return open(append(readers, r)) })
+	}
+	return open(nil)
+}
+
+// verifyAll checks a system whose journals these are: that of its only deployable, those of several, or that of an observer.
+// What is younger than before may be on its way from one to another.
+func verifyAll(ctx context.Context, readers []*sqlite.Reader, before time.Time) (verification, error) {
+	if len(readers) > 1 {
+		return verifyAcross(ctx, readers, before)
+	}
+	observed, err := observes(ctx, readers[0])
+	switch {
+	case err != nil:
+		return verification{}, err
+	case observed:
+		return verifyObserved(ctx, readers[0], before)
+	}
+	return verify(ctx, readers[0])
 }
 
 // verification is the outcome of an audit.
@@ -55,15 +97,33 @@ type verification struct {
 	OK      bool          `json:"ok"`
 	Settled bool          `json:"settled"`         // nothing is open in the journal: each order must have its end
 	Wrong   []string      `json:"wrong"`           // everything, in words; never nil
-	Books   *books.Report `json:"books,omitempty"` // nil where no shop has run yet
-	Stats   sqlite.Stats  `json:"journal"`
+	Books   *books.Report `json:"books,omitempty"` // nil where no shop has run yet, or not all of it
+	Stats   sqlite.Stats  `json:"journal"`         // of all together, where there are several
+
+	// Of several deployables:
+	Elsewhere []string  `json:"elsewhere,omitempty"` // modules of the shop whose tables are in none of the journals
+	OnTheWay  int       `json:"on_the_way,omitzero"` // events that one journal has and another is to get; answers that have come to an observer before their events
+	Unmatched int64     `json:"unmatched,omitzero"`  // answers that an observer got long ago, and never their events
+	Journals  []audited `json:"journals,omitempty"`  // where there are several
+}
+
+// audited is one of several journals.
+type audited struct {
+	Path    string       `json:"path"`
+	Modules []string     `json:"modules"`
+	Stats   sqlite.Stats `json:"journal"`
 }
 
 // verify checks the books of the shop, as they are at one instant, and the journal of r.
 func verify(ctx context.Context, r *sqlite.Reader) (verification, error) {
 	v := verification{Wrong: []string{}}
 	err := r.View(ctx, func(tx *sql.Tx) (err error) {
-		if ready, err := hasShop(ctx, tx); err != nil || !ready {
+		ready, err := hasShop(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if !ready {
+			v.Elsewhere, err = elsewhere(ctx, r)
 			return err
 		}
 		if v.Settled, err = sqlite.Settled(ctx, tx); err != nil {
@@ -76,21 +136,26 @@ func verify(ctx context.Context, r *sqlite.Reader) (verification, error) {
 	if err != nil {
 		return v, err
 	}
+	found, err := r.Check(ctx)
+	if err != nil {
+		return v, err
+	}
+	v.judge(found)
+	v.Stats, err = r.Stats(ctx)
+	return v, err
+}
+
+// judge puts what is wrong with the books and what was found in a journal into words.
+func (v *verification) judge(found []string) {
 	if v.Books != nil {
 		for _, p := range v.Books.Wrong {
 			v.Wrong = append(v.Wrong, describeProblem(p))
 		}
 	}
-	found, err := r.Check(ctx)
-	if err != nil {
-		return v, err
-	}
 	for _, what := range found {
 		v.Wrong = append(v.Wrong, "journal: "+what)
 	}
 	v.OK = len(v.Wrong) == 0
-	v.Stats, err = r.Stats(ctx)
-	return v, err
 }
 
 // hasShop says whether the tables of all modules are there: a shop that was killed at its first start has some of them.
@@ -105,23 +170,34 @@ func (v *verification) print(o *options, path string) error {
 		return o.printJSON(v)
 	}
 	p := &printer{o: o}
-	if b := v.Books; b == nil {
+	switch b := v.Books; {
+	case len(v.Elsewhere) > 0:
+		p.line("books    not checked: the tables of %s are in other journals; add --journal FILE for each", strings.Join(v.Elsewhere, ", "))
+	case b == nil:
 		p.line("books    no shop has run on this journal yet")
-	} else {
+	default:
 		p.line("books    %d orders: %d completed, %d cancelled, %d returned, %d open", b.Orders, b.Completed, b.Cancelled, b.Returned, b.Open)
 		p.line("         charged %s, refunded %s, sold for %s", cents(b.Charged), cents(b.Refunded), cents(b.Sold))
 	}
-	s := &v.Stats
-	recorded := int64(0)
-	for _, n := range s.Deliveries {
-		recorded += n
+	if v.partial() > 0 || v.Unmatched > 0 {
+		p.line("older    %s known in part, %s to events that never came: what was before the observer is not judged", count(v.partial(), "order"), count(int(v.Unmatched), "answer"))
 	}
-	p.line("journal  %d events, %d deliveries, %d retries", s.Events, recorded, s.Retries)
+	all := v.Journals
+	if len(all) == 0 {
+		all = []audited{{Path: path, Stats: v.Stats}}
+		p.line("journal  %s", volume(&v.Stats))
+	} else {
+		for _, a := range all {
+			p.line("journal  %s of %s: %s", printable(a.Path), strings.Join(a.Modules, ", "), volume(&a.Stats))
+		}
+	}
 	if !v.Settled && v.Books != nil {
 		p.line("open     %s: orders under way may be unfinished", v.open())
 	}
-	if dead := s.DeadLetters[journal.LetterDead]; dead > 0 {
-		p.line("dead     %s; next: %s", count(int(dead), "dead letter"), invocation(path, "dlq", "list"))
+	for _, a := range all {
+		if dead := a.Stats.DeadLetters[journal.LetterDead]; dead > 0 {
+			p.line("dead     %s; next: %s", count(int(dead), "dead letter"), invocation(a.Path, "dlq", "list"))
+		}
 	}
 	for _, what := range v.Wrong {
 		p.line("%s    %s", p.paint(red, "wrong"), printable(what))
@@ -132,6 +208,23 @@ func (v *verification) print(o *options, path string) error {
 		p.line("%s", p.paint(red, fmt.Sprintf("%d wrong", len(v.Wrong))))
 	}
 	return p.err
+}
+
+// partial counts orders that began before they were observed.
+func (v *verification) partial() int {
+	if v.Books == nil {
+		return 0
+	}
+	return v.Books.Partial
+}
+
+// volume is how much is in a journal.
+func volume(s *sqlite.Stats) string {
+	recorded := int64(0)
+	for _, n := range s.Deliveries {
+		recorded += n
+	}
+	return fmt.Sprintf("%d events, %d deliveries, %d retries", s.Events, recorded, s.Retries)
 }
 
 // open counts what is under way.
@@ -147,13 +240,17 @@ func (v *verification) open() string {
 	for _, c := range []struct {
 		n    int64
 		what string
-	}{{lag, "waiting"}, {s.Deliveries[journal.Retrying], "retrying"}, {s.Deliveries[journal.Blocked], "blocked"}, {s.Delayed, "to come"}} {
+	}{{lag, "waiting"}, {s.Deliveries[journal.Retrying], "retrying"}, {s.Deliveries[journal.Blocked], "blocked"}, {s.Delayed, "to come"}, {int64(v.OnTheWay), "on the way"}} {
 		if c.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.what))
 		}
 	}
-	if len(parts) == 0 {
+	switch {
+	case len(parts) > 0:
+		return strings.Join(parts, ", ")
+	case s.DeadLetters[journal.LetterDead] > 0:
 		return "a key is parked"
+	default: // of several deployables
+		return "what follows from the newest events may be on its way"
 	}
-	return strings.Join(parts, ", ")
 }

@@ -1,0 +1,234 @@
+package books
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/domain/inventory"
+	"github.com/troupebus/troupe/domain/inventory/inventoryevents"
+	"github.com/troupebus/troupe/domain/notification"
+	"github.com/troupebus/troupe/domain/order"
+	"github.com/troupebus/troupe/domain/order/orderevents"
+	"github.com/troupebus/troupe/domain/payment"
+	"github.com/troupebus/troupe/domain/payment/paymentevents"
+	"github.com/troupebus/troupe/domain/shipping"
+	"github.com/troupebus/troupe/domain/shipping/shippingevents"
+)
+
+// Observed audits the shop by its events and what became of them, for whoever sees no module's tables: what the modules have
+// on record follows from that, but for the quantities in stock. Events may come in any order. It is for one goroutine.
+type Observed struct {
+	before time.Time
+	orders map[string]*observed
+	wrong  []Problem
+}
+
+// NewObserved begins an audit. An order is held to have its end when all that is known of it is answered, and nothing has
+// happened to it since before: what follows from the newest may be on its way. One whose beginning is not known is not judged: it is
+// older than what is observed.
+func NewObserved(before time.Time) *Observed {
+	return &Observed{before: before, orders: map[string]*observed{}}
+}
+
+// observed is what is known of an order. Amounts are in cents.
+type observed struct {
+	happened map[string]int  // how often, by type
+	done     map[string]bool // reactions
+	dead     []string        // likewise
+	open     bool            // one is still to come
+	last     time.Time       // when something happened
+	older    bool            // there must have been something before what is known
+
+	credit            bool
+	total, refund     int64
+	charged, refunded int64
+}
+
+// The reactions that change what a module has on record, and emit nothing.
+const (
+	ship          = "inventory/ship"
+	restock       = "inventory/restock"
+	tellCompleted = "notification/tell-completed"
+	tellCancelled = "notification/tell-cancelled"
+)
+
+// The types that say where an order stands.
+var (
+	placedType          = orderevents.Placed{}.EventType()
+	completedType       = orderevents.Completed{}.EventType()
+	cancelRequestedType = orderevents.CancelRequested{}.EventType()
+	cancelledType       = orderevents.Cancelled{}.EventType()
+	returnedType        = orderevents.Returned{}.EventType()
+	reservedType        = inventoryevents.Reserved{}.EventType()
+	shortType           = inventoryevents.Short{}.EventType()
+	releasedType        = inventoryevents.Released{}.EventType()
+	chargedType         = paymentevents.Charged{}.EventType()
+	declinedType        = paymentevents.Declined{}.EventType()
+	refundedType        = paymentevents.Refunded{}.EventType()
+	dispatchedType      = shippingevents.Dispatched{}.EventType()
+	undeliverableType   = shippingevents.Undeliverable{}.EventType()
+)
+
+// reads has every type of the shop's events, with what its payload adds to what is known.
+var reads = map[string]func(*observed, []byte) error{
+	placedType:          payload(func(o *observed, e orderevents.Placed) { o.total = e.Total }),
+	cancelRequestedType: payload(func(*observed, orderevents.CancelRequested) {}),
+	completedType:       payload(func(*observed, orderevents.Completed) {}),
+	cancelledType:       payload(func(*observed, orderevents.Cancelled) {}),
+	returnedType:        payload(func(o *observed, e orderevents.Returned) { o.refund, o.credit = e.Refund, e.Credit }),
+	reservedType:        payload(func(*observed, inventoryevents.Reserved) {}),
+	shortType:           payload(func(*observed, inventoryevents.Short) {}),
+	releasedType:        payload(func(*observed, inventoryevents.Released) {}),
+	chargedType:         payload(func(o *observed, e paymentevents.Charged) { o.charged += e.Amount }),
+	declinedType:        payload(func(*observed, paymentevents.Declined) {}),
+	refundedType:        payload(func(o *observed, e paymentevents.Refunded) { o.refunded += e.Amount }),
+	dispatchedType:      payload(func(*observed, shippingevents.Dispatched) {}),
+	undeliverableType:   payload(func(*observed, shippingevents.Undeliverable) {}),
+}
+
+func payload[E any](add func(*observed, E)) func(*observed, []byte) error {
+	return func(o *observed, data []byte) error {
+		var e E
+		if err := json.Unmarshal(data, &e); err != nil {
+			return err
+		}
+		add(o, e)
+		return nil
+	}
+}
+
+// Add takes in an event, with the answers to it. Events that are not the shop's are left out.
+func (o *Observed) Add(e *journal.Event, answers []journal.Reaction) {
+	read := reads[e.Type]
+	if read == nil {
+		return
+	}
+	s := o.orders[e.Key]
+	if s == nil {
+		s = &observed{happened: map[string]int{}, done: map[string]bool{}}
+		o.orders[e.Key] = s
+	}
+	if err := read(s, e.Data); err != nil {
+		o.wrong = append(o.wrong, Problem{OrderID: e.Key, What: fmt.Sprintf("event %s (%s) cannot be read: %v", e.ID, e.Type, err)})
+	}
+	s.happened[e.Type]++
+	s.older = s.older || e.CausationID != "" || e.Type == returnedType || e.Type == cancelRequestedType
+	s.at(e.Time)
+	for _, a := range answers {
+		s.at(a.Started.Add(a.Duration))
+		switch {
+		case !a.Outcome.Final():
+			s.open = true
+		case a.Outcome == journal.Done:
+			s.done[a.Subscription] = true
+		case a.Outcome == journal.Dead:
+			s.dead = append(s.dead, a.Subscription)
+		}
+	}
+}
+
+func (s *observed) at(t time.Time) {
+	if t.After(s.last) {
+		s.last = t
+	}
+}
+
+// Report says what is wrong, and reports whether every order was held to have its end.
+func (o *Observed) Report() (r Report, settled bool) {
+	r.Wrong, settled = o.wrong, true
+	for _, id := range slices.Sorted(maps.Keys(o.orders)) {
+		s := o.orders[id]
+		found := s.contradictions()
+		quiet := !s.open && s.last.Before(o.before)
+		settled = settled && quiet
+		switch e := s.entry(id); {
+		case !s.partial():
+			r.count(e)
+			if quiet {
+				found = append(found, e.problems(true)...)
+			}
+		case quiet: // otherwise its beginning may be on its way
+			r.Partial++
+		}
+		for _, what := range found {
+			if len(s.dead) > 0 {
+				what += "; dead: " + strings.Join(slices.Compact(slices.Sorted(slices.Values(s.dead))), ", ")
+			}
+			r.Wrong = append(r.Wrong, Problem{OrderID: id, What: what})
+		}
+	}
+	if settled {
+		r.Wrong = append(r.Wrong, r.totals()...)
+	}
+	if r.Wrong == nil {
+		r.Wrong = []Problem{}
+	}
+	r.OK = len(r.Wrong) == 0
+	return r, settled
+}
+
+// partial reports whether the order began before the events that are known.
+func (s *observed) partial() bool { return s.older && !s.credit && s.happened[placedType] == 0 }
+
+// contradictions are wrong at any instant.
+func (s *observed) contradictions() (found []string) {
+	for _, t := range slices.Sorted(maps.Keys(s.happened)) {
+		if n := s.happened[t]; n > 1 {
+			found = append(found, fmt.Sprintf("%s happened %d times", t, n))
+		}
+	}
+	for _, pair := range [][2]string{
+		{completedType, cancelledType}, {reservedType, shortType}, {chargedType, declinedType}, {dispatchedType, undeliverableType},
+	} {
+		if s.happened[pair[0]] > 0 && s.happened[pair[1]] > 0 {
+			found = append(found, fmt.Sprintf("%s and %s both happened", pair[0], pair[1]))
+		}
+	}
+	if !s.credit && !s.partial() && s.refunded > s.charged {
+		found = append(found, fmt.Sprintf("%s was refunded, but only %s charged", money(s.refunded), money(s.charged)))
+	}
+	return found
+}
+
+// entry is what the modules must have on record, each as its last event says.
+func (s *observed) entry(id string) *entry {
+	e := &entry{payment: payment.Fact{OrderID: id, Charged: s.charged, Refunded: s.refunded, Credit: s.credit}}
+	switch {
+	case s.credit:
+		e.order = order.Fact{OrderID: id, Total: s.refund, Credit: true, Status: order.StatusReturned}
+	case s.happened[placedType] > 0:
+		e.order = order.Fact{OrderID: id, Total: s.total, Status: latest(s, []so[order.Status]{
+			{returnedType, "", order.StatusReturned}, {completedType, "", order.StatusCompleted}, {cancelledType, "", order.StatusCancelled}, {placedType, "", order.StatusPlaced}})}
+	}
+	e.goods = inventory.Fact{OrderID: id, State: latest(s, []so[inventory.State]{
+		{returnedType, restock, inventory.StateReturned}, {dispatchedType, ship, inventory.StateShipped}, {releasedType, "", inventory.StateReleased},
+		{reservedType, "", inventory.StateReserved}, {shortType, "", inventory.StateShort}})}
+	e.payment.Status = latest(s, []so[payment.Status]{
+		{refundedType, "", payment.StatusRefunded}, {chargedType, "", payment.StatusCharged}, {declinedType, "", payment.StatusDeclined}})
+	e.parcel = shipping.Fact{OrderID: id, Status: latest(s, []so[shipping.Status]{
+		{dispatchedType, "", shipping.StatusDispatched}, {undeliverableType, "", shipping.StatusUndeliverable}})}
+	e.notice = notification.Fact{OrderID: id, Kind: latest(s, []so[notification.Kind]{
+		{completedType, tellCompleted, notification.KindCompleted}, {cancelledType, tellCancelled, notification.KindCancelled}})}
+	return e
+}
+
+// so is what a module has on record once an event happened, and the reaction to it is done if one is named.
+type so[S any] struct {
+	happened, done string
+	is             S
+}
+
+// latest is the first of steps that was taken: they go from the end of an order to its beginning.
+func latest[S any](s *observed, steps []so[S]) (is S) {
+	for _, step := range steps {
+		if s.happened[step.happened] > 0 && (step.done == "" || s.done[step.done]) {
+			return step.is
+		}
+	}
+	return is
+}
