@@ -12,6 +12,10 @@ KILLS ?= 200
 FUZZTIME ?= 10s
 # Under how many schedules `make explore` runs each of the six scenarios.
 SCHEDULES ?= 1667
+# Where `make kafka` and `make postgres` keep their data, and where they listen.
+SERVERS ?= $(CURDIR)/bin/servers
+KAFKA_PORT ?= 9092
+POSTGRES_PORT ?= 5432
 # Where `make check` reads the known vulnerabilities.
 VULNDB ?= https://vuln.go.dev
 
@@ -23,7 +27,7 @@ gotest = { go test -json -shuffle=on -timeout 20m $(1) ./... || echo "go test: e
 
 .PHONY: help
 help: ## List what make can do
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: bin/troupe ## Run hundreds of orders through the shop, and check the books; ARGS="..." passes flags
@@ -73,6 +77,10 @@ bench: bin/troupe ## Measure throughput and latency; ARGS="..." passes flags
 crash: tools ## Kill a running shop KILLS times and audit its books
 	TROUPE_CRASH_KILLS=$(KILLS) go test -count=1 -run TestCrash -timeout 30m -v ./cmd/troupe
 
+.PHONY: faults
+faults: tools ## Kill, part and split five processes on a real Kafka of their own, under load: a quarter of an hour
+	TROUPE_FAULTS=full go test -count=1 -timeout 60m -v -run TestFaults ./cmd/troupe
+
 .PHONY: explore
 explore: tools ## Run the shop's scenarios under SCHEDULES schedules each: 10,000 in all
 	TROUPE_SCHEDULES=$(SCHEDULES) go test -count=1 -timeout 60m -v -run 'WhateverHappens|TheLastPiece|AtAnyMoment' ./handlers
@@ -80,6 +88,22 @@ explore: tools ## Run the shop's scenarios under SCHEDULES schedules each: 10,00
 .PHONY: proof
 proof: tools ## Find the planted bugs from 20 seeds each, and print what that took
 	PLANTED_SEEDS=20 go test -count=1 -timeout 30m -v -run TestBugsAreFound ./internal/planted
+
+.PHONY: kafka
+kafka: ## Start a real Apache Kafka on 127.0.0.1:KAFKA_PORT, without Docker; it needs Java 17 and Maven
+	@internal/servers/kafka.sh start '$(SERVERS)/kafka' $(KAFKA_PORT)
+
+.PHONY: kafka-stop
+kafka-stop: ## Stop it; its data stays
+	@internal/servers/kafka.sh stop '$(SERVERS)/kafka'
+
+.PHONY: postgres
+postgres: ## Start a PostgreSQL on 127.0.0.1:POSTGRES_PORT, without Docker; it needs Debian's package postgresql
+	@internal/servers/postgres.sh start '$(SERVERS)/postgres' $(POSTGRES_PORT)
+
+.PHONY: postgres-stop
+postgres-stop: ## Stop it; its data stays
+	@internal/servers/postgres.sh stop '$(SERVERS)/postgres'
 
 .PHONY: fuzz
 fuzz: tools ## Run each fuzz target for FUZZTIME

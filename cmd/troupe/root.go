@@ -9,7 +9,7 @@ import (
 const rootLong = `troupe runs a shop of five modules that know nothing of each other: order, inventory,
 payment, shipping and notification only react to events. Everything they do is in one
 journal, an SQLite file, where every business flow can be seen: where it is, why, and
-what comes next.`
+what comes next. Any of them can run in a process of its own, over Kafka or Postgres.`
 
 const rootExample = `  troupe demo                              # hundreds of orders, and what became of them
   troupe run --journal shop.db             # serve the shop on http://127.0.0.1:8080
@@ -35,6 +35,7 @@ func newRootCmd(o *options) *cobra.Command {
 	root.AddCommand(
 		newDemoCmd(o), newImportCmd(o), newRunCmd(o),
 		newTraceCmd(o), newEventsCmd(o), newVerifyCmd(o), newDLQCmd(o),
+		newConfigCmd(o), newCheckCmd(o), newSplitCmd(o), newMergeCmd(o), newObserveCmd(o), newBrokerCmd(o),
 		newBenchCmd(o), newCoverCmd(o),
 	)
 	return root
