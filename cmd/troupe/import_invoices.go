@@ -145,26 +145,37 @@ func (i *importer) done() string {
 // stockBatch is how many articles are received in one commit.
 const stockBatch = 500
 
+// desk is where invoices are entered: the shop, in one process or in several.
+type desk struct {
+	orders *handlers.Orders
+	stock  *handlers.Stock
+	quiet  func(ctx context.Context) error
+}
+
 // work enters all invoices, in the order of the file. Those that are on their way at the same time have no article in
 // common: so who gets the last piece does not depend on who is faster.
 func (i *importer) work(ctx context.Context, s *shop) (placed int, err error) {
+	return i.enterAll(ctx, desk{s.orders, s.stock, s.bus.Quiet})
+}
+
+func (i *importer) enterAll(ctx context.Context, d desk) (placed int, err error) {
 	for batch := range slices.Chunk(i.stock, stockBatch) {
-		if _, err := s.stock.Receive(ctx, batch); err != nil {
+		if _, err := d.stock.Receive(ctx, batch); err != nil {
 			return 0, fmt.Errorf("receive the stock: %w", err)
 		}
 	}
-	if err := s.bus.Quiet(ctx); err != nil { // what an earlier import has left to do comes first
+	if err := d.quiet(ctx); err != nil { // what an earlier import has left to do comes first
 		return 0, err
 	}
 	moving := map[string]bool{}
 	for _, n := range i.invoices {
 		if slices.ContainsFunc(n.Lines, func(l orderevents.Line) bool { return moving[l.SKU] }) {
-			if err := s.bus.Quiet(ctx); err != nil {
+			if err := d.quiet(ctx); err != nil {
 				return placed, err
 			}
 			clear(moving)
 		}
-		fresh, err := i.enter(ctx, s, n)
+		fresh, err := i.enter(ctx, d, n)
 		if err != nil {
 			return placed, fmt.Errorf("invoice %s: %w", n.number, err)
 		}
@@ -176,15 +187,15 @@ func (i *importer) work(ctx context.Context, s *shop) (placed int, err error) {
 		}
 		i.entered.Add(1)
 	}
-	return placed, s.bus.Quiet(ctx)
+	return placed, d.quiet(ctx)
 }
 
 // enter enters one invoice, and reports whether it is new. One that the shop does not want is noted as refused.
-func (i *importer) enter(ctx context.Context, s *shop, n invoice) (fresh bool, err error) {
+func (i *importer) enter(ctx context.Context, d desk, n invoice) (fresh bool, err error) {
 	if n.credit {
-		fresh, err = s.orders.Credit(ctx, n.New, "credit note "+n.number)
+		fresh, err = d.orders.Credit(ctx, n.New, "credit note "+n.number)
 	} else {
-		_, fresh, err = s.orders.Place(ctx, n.New, nil)
+		_, fresh, err = d.orders.Place(ctx, n.New, nil)
 	}
 	switch {
 	case errors.Is(err, order.ErrConflict):

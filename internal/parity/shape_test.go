@@ -1,0 +1,131 @@
+package parity
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/bustest"
+	"github.com/troupebus/troupe/internal/servers"
+	"github.com/troupebus/troupe/internal/shoptest"
+	"github.com/troupebus/troupe/transports/kafka"
+	"github.com/troupebus/troupe/transports/postgres"
+)
+
+// shape is a way in which a system runs.
+type shape struct {
+	name        string
+	deployables func(modules []string) [][]string
+	realTime    bool
+	// carrier prepares what lies between the deployables of one test, and returns how they reach it. It skips the test, by
+	// name, where there is no server.
+	carrier func(t *testing.T) func(group string) (bus.Transport, error)
+}
+
+// The shapes beside the first, which is one process on SQLite and nothing else.
+var shapes = []shape{
+	{name: "five in memory", deployables: each, carrier: memory},
+	{name: "one with Kafka", deployables: together, realTime: true, carrier: inProcessKafka},
+	{name: "five over Kafka", deployables: each, realTime: true, carrier: inProcessKafka},
+	{name: "one with the real Kafka", deployables: together, realTime: true, carrier: realKafka},
+	{name: "five over the real Kafka", deployables: each, realTime: true, carrier: realKafka},
+	{name: "five over Postgres", deployables: each, realTime: true, carrier: realPostgres},
+}
+
+func together(modules []string) [][]string { return [][]string{modules} }
+
+func each(modules []string) (all [][]string) {
+	for _, m := range modules {
+		all = append(all, []string{m})
+	}
+	return all
+}
+
+// memory is made inside of the test's bubble: the first who asks makes it.
+func memory(*testing.T) func(string) (bus.Transport, error) {
+	broker := sync.OnceValue(bustest.NewBroker)
+	return func(group string) (bus.Transport, error) { return broker().Transport(group), nil }
+}
+
+func inProcessKafka(t *testing.T) func(string) (bus.Transport, error) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	return overKafka(t, cluster.ListenAddrs())
+}
+
+func realKafka(t *testing.T) func(string) (bus.Transport, error) {
+	return overKafka(t, []string{servers.Kafka(t)})
+}
+
+func overKafka(t *testing.T, brokers []string) func(string) (bus.Transport, error) {
+	prefix := fmt.Sprintf("parity-%x", time.Now().UnixNano())
+	return func(group string) (bus.Transport, error) {
+		return kafka.New(kafka.Config{Brokers: brokers, Group: prefix + "-" + group, Prefix: prefix, Partitions: 3})
+	}
+}
+
+func realPostgres(t *testing.T) func(string) (bus.Transport, error) {
+	url := servers.Postgres(t)
+	return func(group string) (bus.Transport, error) {
+		return postgres.New(postgres.Config{URL: url, Group: group})
+	}
+}
+
+// timing is the same in every shape: what hangs is cut off soon, and what fails is tried again soon, but not so soon that an event
+// of another deployable could not come in between.
+var timing = bus.Config{
+	ExternalTimeout: 2 * time.Second,
+	Retry:           bus.Retry{Attempts: 4, First: 200 * time.Millisecond, Factor: 1.5, Jitter: -1},
+}
+
+// modules are the shop's.
+var modules = shoptest.One[0]
+
+// tables writes down every row of the modules' tables.
+func tables(ctx context.Context, of func(module string) *sql.Tx, modules []string) (string, error) {
+	var out strings.Builder
+	for _, m := range modules {
+		names, err := strs(ctx, of(m), "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB ? ORDER BY name", m+"_*")
+		if err != nil {
+			return "", err
+		}
+		for _, name := range names {
+			columns, err := strs(ctx, of(m), "SELECT 'quote(' || name || ')' FROM pragma_table_info(?) ORDER BY cid", name)
+			if err != nil {
+				return "", err
+			}
+			rows, err := strs(ctx, of(m), "SELECT "+strings.Join(columns, " || ' ' || ")+" AS r FROM "+name+" ORDER BY r")
+			if err != nil {
+				return "", err
+			}
+			fmt.Fprintf(&out, "%s\n  %s\n", name, strings.Join(rows, "\n  "))
+		}
+	}
+	return out.String(), nil
+}
+
+func strs(ctx context.Context, tx *sql.Tx, query string, args ...any) (found []string, err error) {
+	rows, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			return nil, err
+		}
+		found = append(found, s)
+	}
+	return found, rows.Err()
+}
