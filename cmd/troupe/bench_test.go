@@ -62,6 +62,26 @@ func TestBenchJSON(t *testing.T) {
 	}
 }
 
+func TestBenchOverKafka(t *testing.T) {
+	t.Parallel()
+	var stdout bytes.Buffer
+	if err := MustBench(t, &options{stdout: &stdout, json: true}, bench.Work, "--transport", "kafka", "--run", "relay", "--flows", "5"); err != nil {
+		t.Fatal(err)
+	}
+	var got bench.Report
+	if err := json.Unmarshal(stdout.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Rows) != 1 || got.Rows[0].Value <= 0 || got.Rows[0].Target != "≥ 0.5" || !strings.Contains(got.Broker, "kfake") {
+		t.Errorf("report %+v", got)
+	}
+	var stderr bytes.Buffer
+	err := MustBench(t, &options{stdout: &stdout, stderr: &stderr}, bench.Work, "--transport", "kafka", "--brokers", "127.0.0.1:1")
+	if exitCode(err) != exitWrong || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		t.Errorf("with no Kafka there: %v, exit code %d", err, exitCode(err))
+	}
+}
+
 func TestBenchThatCannotMeasure(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("the disk is gone")
@@ -74,7 +94,11 @@ func TestBenchThatCannotMeasure(t *testing.T) {
 
 func TestBenchUsage(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"--run", "speed"}, {"--flows", "-1"}, {"now"}} {
+	for _, args := range [][]string{
+		{"--run", "speed"}, {"--flows", "-1"}, {"now"},
+		{"--transport", "pigeon"}, {"--transport", "kafka", "--run", "sqlite"}, {"--transport", "kafka", "--grow"}, {"--run", "relay"},
+		{"--brokers", "127.0.0.1:9092"}, {"--transport", "kafka", "--brokers", "there"},
+	} {
 		err := MustBench(t, &options{stdout: &bytes.Buffer{}}, bench.Work, args...)
 		if exitCode(err) != exitUsage {
 			t.Errorf("%q: %v, exit code %d, want %d", args, err, exitCode(err), exitUsage)

@@ -1,5 +1,5 @@
 // Package bench measures what durability costs: Troupe against the same work in memory, and against the same rows
-// written with no bus at all.
+// written with no bus at all. And what the wire between two deployables costs: against the same work straight on Kafka.
 //
 // # The flow
 //
@@ -42,4 +42,33 @@
 // in turns. It keeps growing meanwhile. Opening is measured in a fresh process, with the file still in the system's
 // cache, from the call of Open until a first flow, with all of its reactions, is on disk. Resident memory is that of
 // the process that was measured, SQLite's included, when its last flow is on disk.
+//
+// # Over Kafka
+//
+// With the transport "kafka" other things are measured, in the same way: what is compared takes turns, in fresh processes,
+// each on topics and under groups of its own, which are made beforehand, all with 6 partitions, and removed at the end. The
+// broker is one for all of it. A stand-in, which is started where no broker is named, has a process of its own and keeps
+// everything in memory: its figures show what the programs cost, not what Kafka does.
+//
+// Flows. Troupe is two processes, each with a journal, a bus, and a transport, all with their defaults. Of the five reactions
+// two get their event from the other deployable, as in the shop when order and notification are split off from the
+// rest; and once more, four. Either way all six events of a flow are sent to Kafka, and so are the records of its deliveries.
+// What is left behind is as above, and the events that crossed are in both journals. The time ends when the last reactions
+// are on disk and Kafka has acknowledged every event; records may still be under way.
+//
+// watermill-kafka is one process: its Publisher and its Subscribers under a Router, with a topic for each type of event and
+// a consumer group for each handler, so that all five hops go over Kafka. It waits for all replicas and is idempotent, as
+// Troupe's transport is, starts at the oldest offset, and commits offsets by itself every second. A flow's messages share
+// a key. It does not compress. The time ends when the last handler returns. It makes a round trip for each message of
+// a partition, where Troupe sends and takes in what has gathered: on a machine that is busy with other things round trips get
+// longer, and the comparison flatters Troupe.
+//
+// Relay: a journal that was filled before with as many events as the flows have, read and sent by a relay through the
+// transport. Against sarama, which one goroutine hands the same records, made beforehand, 500 at a time: durable,
+// idempotent, with the same compression and partitioner.
+//
+// Ingest: a topic that was filled before, taken in by an ingest, into an empty journal. Against single events that 64 publishers
+// publish into an empty journal, each on disk when its Publish returns, with no transport and nobody who reacts.
+//
+// Latency: as above, in two deployables; and without a target, straight on watermill-kafka, until the last handler returns.
 package bench

@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,10 +26,12 @@ type order struct {
 
 var note = strings.Repeat("ring twice; ", 8)
 
+const orderPrefix = "order-"
+
 // newOrder is the n-th order; all are equally long when encoded.
 func newOrder(n int64) order {
 	return order{
-		OrderID: fmt.Sprintf("order-%09d", n), Customer: fmt.Sprintf("customer-%05d", n%100_000), Note: note,
+		OrderID: fmt.Sprintf("%s%09d", orderPrefix, n), Customer: fmt.Sprintf("customer-%05d", n%100_000), Note: note,
 		Lines: 1 + n%9, Total: 100_000 + n%800_000,
 	}
 }
@@ -55,6 +58,8 @@ func (dispatched) EventType() string { return "bench.dispatched" }
 func (completed) EventType() string  { return "bench.completed" }
 func (told) EventType() string       { return "bench.told" }
 
+// schema is that of each module: where there are two, each has its table in a journal of its own.
+//
 //go:embed schema/*.sql
 var schema embed.FS
 
@@ -85,6 +90,42 @@ func (g gate) leave() {
 	select {
 	case <-g:
 	default:
+	}
+}
+
+// ends counts flows that have ended, each once, however often its last reaction runs.
+type ends struct {
+	seen    []atomic.Bool // by the order's number
+	ended   atomic.Int64
+	goal    atomic.Int64
+	reached chan struct{} // of capacity 1
+}
+
+// newEnds is for the flows of so many orders, from the first on.
+func newEnds(orders int64) *ends {
+	return &ends{seen: make([]atomic.Bool, orders), reached: make(chan struct{}, 1)}
+}
+
+// expect is called before so many more flows begin.
+func (e *ends) expect(flows int64) { e.goal.Add(flows) }
+
+func (e *ends) note(o order) {
+	n, err := strconv.Atoi(o.OrderID[len(orderPrefix):])
+	if err != nil || e.seen[n].Swap(true) {
+		return
+	}
+	if e.ended.Add(1) == e.goal.Load() {
+		e.reached <- struct{}{}
+	}
+}
+
+// wait returns when all flows that are expected have ended, or with ctx's error.
+func (e *ends) wait(ctx context.Context) error {
+	select {
+	case <-e.reached:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 

@@ -15,7 +15,8 @@ type Report struct {
 	Rows         []Row    `json:"rows"`
 	Figures      []Figure `json:"figures"` // behind the rows
 	Machine      Machine  `json:"machine"`
-	Flows        int64    `json:"flows"` // timed in each run
+	Broker       string   `json:"broker,omitempty"` // that carried events, where one did
+	Flows        int64    `json:"flows"`            // timed in each run
 	Rounds       int      `json:"rounds"`
 	Reactions    int      `json:"reactions"` // of a flow
 	Publishers   int      `json:"publishers"`
@@ -134,6 +135,9 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 	}
 	fmt.Fprintf(&b, "\n%d reactions a flow, %d bytes an event, %d publishers, %s flows a run, every run in a process of its own; values are the median of their runs (least to greatest).\n\n%s.\n",
 		r.Reactions, r.PayloadBytes, r.Publishers, number(float64(r.Flows)), r.Machine)
+	if r.Broker != "" {
+		fmt.Fprintf(&b, "\nBroker: %s; %d partitions a topic.\n", r.Broker, partitions)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

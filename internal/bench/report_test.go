@@ -118,6 +118,15 @@ func (s *script) start(_ context.Context, j Job) (Figures, error) {
 			"idle":      {busy: 0.1},
 			"open":      {opened: 0.25},
 			"grow":      {flowsPerSecond: 1},
+
+			"kafka":             {flowsPerSecond: 900 / slow},
+			"watermill":         {flowsPerSecond: 1000 / slow},
+			"relay":             {eventsPerSecond: 600 / slow},
+			"send":              {eventsPerSecond: 1000 / slow},
+			"ingest":            {eventsPerSecond: 1200 / slow},
+			"publish":           {eventsPerSecond: 1000 / slow},
+			"kafka-latency":     {p50: 4 * slow, p99: 40 * slow},
+			"watermill-latency": {p50: 1 * slow, p99: 10 * slow},
 		}[j.Worker], nil
 	}
 }
@@ -236,6 +245,14 @@ func TestMistakesInOptions(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), `"speed"`) || !strings.Contains(err.Error(), "Flows is -1") {
 		t.Errorf("got %v", err)
 	}
+	for _, o := range []Options{
+		{Transport: "pigeon"}, {Transport: "kafka", Grow: true}, {Transport: "kafka", Run: []string{"sqlite"}}, {Run: []string{"relay"}},
+		{Brokers: []string{"127.0.0.1:9092"}}, {Transport: "kafka", Brokers: []string{"127.0.0.1:9092", "there"}},
+	} {
+		if err := o.Validate(); err == nil {
+			t.Errorf("nothing wrong with %+v", o)
+		}
+	}
 	if _, err := Run(t.Context(), Options{Start: (&script{}).start, Folder: filepath.Join(t.TempDir(), "none")}); err == nil {
 		t.Error("runs in a folder that is not there")
 	}
@@ -279,6 +296,11 @@ func TestMarkdown(t *testing.T) {
 	if err := threeRows().WriteMarkdown(&b); err != nil || b.String() != want {
 		t.Errorf("got %v\n%s", err, b.String())
 	}
+	r := threeRows()
+	r.Broker = "Kafka at there:9092"
+	if err := r.WriteMarkdown(&b); err != nil || !strings.HasSuffix(b.String(), "\n\nBroker: Kafka at there:9092; 6 partitions a topic.\n") {
+		t.Errorf("got %v\n%s", err, b.String())
+	}
 }
 
 func TestJSON(t *testing.T) {
@@ -292,5 +314,10 @@ func TestJSON(t *testing.T) {
 		`"flows":20000,"rounds":3,"reactions":5,"publishers":64,"payload_bytes":195}`
 	if got, err := json.Marshal(threeRows()); err != nil || string(got) != want {
 		t.Errorf("got %v\n%s\nwant\n%s", err, got, want)
+	}
+	r := threeRows()
+	r.Broker = "Kafka at there:9092"
+	if got, err := json.Marshal(r); err != nil || !strings.Contains(string(got), `,"broker":"Kafka at there:9092",`) {
+		t.Errorf("got %v\n%s", err, got)
 	}
 }

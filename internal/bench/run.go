@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,12 @@ var Sections = []string{"gochannel", "sqlite", "latency", "idle", "grow"}
 type Options struct {
 	// Start runs the workers. Defaults to Process("bench", "worker").
 	Start Start
+	// Transport is "kafka" to measure what the wire between two deployables costs, instead of a journal alone. Defaults to
+	// none.
+	Transport string
+	// Brokers are the addresses, host:port, of the Kafka to use. Topics and groups are made in it, and removed. Defaults to a
+	// stand-in that is started for the run.
+	Brokers []string
 	// Run names the sections to measure. Defaults to all but "grow".
 	Run []string
 	// Grow adds the section "grow", which takes some minutes and 1 GB of disk.
@@ -39,15 +46,42 @@ type Options struct {
 // Validate joins everything that is wrong with o.
 func (o Options) Validate() error {
 	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	sections := o.sections()
+	switch o.Transport {
+	case "kafka":
+		if o.Grow {
+			wrong("section \"grow\" is measured without a transport")
+		}
+	case "":
+		if len(o.Brokers) > 0 {
+			wrong("there are Brokers %q, but no Transport: want \"kafka\"", o.Brokers)
+		}
+	default:
+		wrong("unknown Transport %q: there is \"kafka\", or none", o.Transport)
+	}
+	for _, b := range o.Brokers {
+		if _, _, err := net.SplitHostPort(b); err != nil {
+			wrong("one of Brokers is %q: want host:port", b)
+		}
+	}
 	for _, name := range o.Run {
-		if !slices.Contains(Sections, name) {
-			errs = append(errs, fmt.Errorf("unknown section %q: there are %s", name, strings.Join(Sections, ", ")))
+		if !slices.Contains(sections, name) {
+			wrong("unknown section %q: there are %s", name, strings.Join(sections, ", "))
 		}
 	}
 	if o.Flows < 0 || o.Rounds < 0 || o.Events < 0 || o.Idle < 0 {
-		errs = append(errs, fmt.Errorf("want 0 for the default, or more: Flows is %d, Rounds %d, Events %d, Idle %v", o.Flows, o.Rounds, o.Events, o.Idle))
+		wrong("want 0 for the default, or more: Flows is %d, Rounds %d, Events %d, Idle %v", o.Flows, o.Rounds, o.Events, o.Idle)
 	}
 	return errors.Join(errs...)
+}
+
+// sections are those that there are with o's transport.
+func (o Options) sections() []string {
+	if o.Transport == "kafka" {
+		return KafkaSections
+	}
+	return Sections
 }
 
 func (o Options) withDefaults() Options {
@@ -55,7 +89,7 @@ func (o Options) withDefaults() Options {
 		o.Start = Process("bench", "worker")
 	}
 	if len(o.Run) == 0 {
-		o.Run = Sections[:len(Sections)-1]
+		o.Run = slices.DeleteFunc(slices.Clone(o.sections()), func(name string) bool { return name == "grow" })
 	}
 	if o.Grow {
 		o.Run = append(slices.Clone(o.Run), "grow")
@@ -100,7 +134,11 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	if r.report.Machine, err = thisMachine(folder); err != nil {
 		return nil, fmt.Errorf("bench: look at the machine: %w", err)
 	}
-	for _, section := range []func(context.Context) error{r.throughput, r.latency, r.idle, r.grow} {
+	sections := []func(context.Context) error{r.throughput, r.latency, r.idle, r.grow}
+	if o.Transport == "kafka" {
+		sections = []func(context.Context) error{r.overKafka}
+	}
+	for _, section := range sections {
 		if err := section(ctx); err != nil {
 			return nil, err
 		}
@@ -142,7 +180,7 @@ func (r *runner) throughput(ctx context.Context) error {
 			contest{"Troupe ÷ bare SQLite, one thread, in groups of 64", troupe, side{"bare SQLite, groups of 64", Job{Worker: "sqlite", Group: 64}}, atLeast(0.5)},
 			contest{"the same, in groups of 512", troupe, side{"bare SQLite, groups of 512", Job{Worker: "sqlite", Group: 512}}, noGoal})
 	}
-	_, err := r.compete(ctx, r.Rounds, contests)
+	_, err := r.compete(ctx, r.Rounds, perFlow, contests)
 	return err
 }
 
@@ -153,8 +191,16 @@ type contest struct {
 	goal        goal
 }
 
+// rate is the figure in which sides are compared, with its unit.
+type rate struct{ figure, unit string }
+
+var (
+	perFlow  = rate{flowsPerSecond, "flows/s"}
+	perEvent = rate{eventsPerSecond, "events/s"}
+)
+
 // compete measures all sides of contests in rounds, and reports their rates and their ratios round by round.
-func (r *runner) compete(ctx context.Context, rounds int, contests []contest) (map[string][]Figures, error) {
+func (r *runner) compete(ctx context.Context, rounds int, in rate, contests []contest) (map[string][]Figures, error) {
 	var sides []side
 	for _, c := range contests {
 		for _, s := range []side{c.over, c.under} {
@@ -167,7 +213,9 @@ func (r *runner) compete(ctx context.Context, rounds int, contests []contest) (m
 	for round := range rounds {
 		for i := range sides {
 			s := sides[(i+round)%len(sides)]
-			s.job.Flows = r.Flows
+			if s.job.Flows == 0 {
+				s.job.Flows = r.Flows
+			}
 			f, err := r.work(ctx, fmt.Sprintf("round %d of %d: %s", round+1, rounds, s.name), s.job)
 			if err != nil {
 				return nil, err
@@ -178,10 +226,10 @@ func (r *runner) compete(ctx context.Context, rounds int, contests []contest) (m
 	rates := map[string][]float64{}
 	for _, s := range sides {
 		var err error
-		if rates[s.name], err = all(measured[s.name], flowsPerSecond); err != nil {
+		if rates[s.name], err = all(measured[s.name], in.figure); err != nil {
 			return nil, fmt.Errorf("bench: %s: %w", s.name, err)
 		}
-		r.report.figure(s.name, "flows/s", rates[s.name])
+		r.report.figure(s.name, in.unit, rates[s.name])
 	}
 	for _, c := range contests {
 		r.report.row(c.name, "×", ratios(rates[c.over.name], rates[c.under.name]), c.goal)
@@ -285,7 +333,7 @@ func (r *runner) grow(ctx context.Context) error {
 	grown := side{"Troupe on a journal of " + events + " events and more", Job{Worker: "troupe", Journal: journal}}
 	empty := side{"Troupe on an empty journal", Job{Worker: "troupe"}}
 	ratio := contest{"throughput on a journal of " + events + " events ÷ on an empty one", grown, empty, atLeast(0.9)}
-	measured, err := r.compete(ctx, 2*r.Rounds, []contest{ratio}) // twice: the difference that is looked for is small
+	measured, err := r.compete(ctx, 2*r.Rounds, perFlow, []contest{ratio}) // twice: the difference that is looked for is small
 	if err != nil {
 		return err
 	}

@@ -11,33 +11,44 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// program is the flow on a bus, on a journal.
+// program is the flow on a bus, on a journal: all of it, or the part of one of two deployables.
 type program struct {
 	journal *sqlite.Journal
 	bus     *bus.Bus
-	module  *bus.Module
+	module  *bus.Module // publishes
 	gate    gate
+	ends    *ends // of flows that end in another process than they may; nil where Quiet says as much
 	stop    context.CancelFunc
 	ended   chan error
 }
 
-// start opens the journal at path with the defaults, and runs the bus on it. Whoever starts a program closes it.
+// silent is the logger of everything that is measured.
+func silent() *slog.Logger {
+	return slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError}))
+}
+
+// start runs the whole flow on the journal at path, which is opened with the defaults. Whoever starts a program closes it.
 func start(ctx context.Context, path string, inFlight int) (*program, error) {
-	logger := slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError}))
-	j, err := sqlite.Open(ctx, path, sqlite.Config{Logger: logger})
-	if err != nil {
-		return nil, err
+	p := &program{gate: newGate(inFlight)}
+	return p, p.run(ctx, path, bus.Config{}, func() { p.wire(together) })
+}
+
+// run opens the journal at path, and runs a bus on it that wire has wired. After an error there is nothing to close.
+func (p *program) run(ctx context.Context, path string, c bus.Config, wire func()) (err error) {
+	c.Logger = silent()
+	if p.journal, err = sqlite.Open(ctx, path, sqlite.Config{Logger: c.Logger}); err != nil {
+		return err
 	}
-	p := &program{journal: j, bus: bus.New(j, bus.Config{Logger: logger}), gate: newGate(inFlight), ended: make(chan error, 1)}
-	p.wire()
+	p.bus, p.ended = bus.New(p.journal, c), make(chan error, 1)
+	wire()
 	ctx, p.stop = context.WithCancel(ctx)
 	go func() { p.ended <- p.bus.Run(ctx) }()
 	select {
 	case <-p.bus.Running():
-		return p, nil
+		return nil
 	case err := <-p.ended:
 		p.stop()
-		return nil, errors.Join(err, j.Close())
+		return errors.Join(err, p.journal.Close())
 	}
 }
 
@@ -46,14 +57,35 @@ func (p *program) close() error {
 	return errors.Join(<-p.ended, p.journal.Close())
 }
 
-func (p *program) wire() {
-	p.module = p.bus.Module("bench").Emits(placed{}).ForOutside(told{}).Migrations(schema)
-	react(p.module, "reserve", 1, func(e placed) reserved { return reserved(e) })
-	react(p.module, "charge", 2, func(e reserved) charged { return charged(e) })
-	react(p.module, "dispatch", 3, func(e charged) dispatched { return dispatched(e) })
-	react(p.module, "complete", 4, func(e dispatched) completed { return completed(e) })
-	react(p.module, "tell", 5, func(e completed) told {
+// split says which module does each of the reactions. The first event, and the last reaction, are always mainModule's.
+type split [reactions]string
+
+const (
+	mainModule = "bench"
+	peerModule = "peer"
+)
+
+// together is a flow of one module.
+var together = split{mainModule, mainModule, mainModule, mainModule, mainModule}
+
+// wire wires all modules that s names, whether they run here or not.
+func (p *program) wire(s split) {
+	modules := map[string]*bus.Module{}
+	for _, name := range append(s[:], mainModule) {
+		if modules[name] == nil {
+			modules[name] = p.bus.Module(name).Migrations(schema)
+		}
+	}
+	p.module = modules[mainModule].Emits(placed{}).ForOutside(told{})
+	react(modules[s[0]], "reserve", 1, func(e placed) reserved { return reserved(e) })
+	react(modules[s[1]], "charge", 2, func(e reserved) charged { return charged(e) })
+	react(modules[s[2]], "dispatch", 3, func(e charged) dispatched { return dispatched(e) })
+	react(modules[s[3]], "complete", 4, func(e dispatched) completed { return completed(e) })
+	react(modules[s[4]], "tell", 5, func(e completed) told {
 		p.gate.leave()
+		if p.ends != nil {
+			p.ends.note(e.order)
+		}
 		return told(e)
 	})
 }

@@ -2,13 +2,10 @@ package bench
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
-	"net/url"
-	"path/filepath"
 	"slices"
 	"time"
 )
@@ -17,10 +14,14 @@ import (
 type Job struct {
 	Worker   string        `json:"worker"`
 	Journal  string        `json:"journal,omitempty"`   // the path of its file, which may exist
-	Flows    int64         `json:"flows,omitempty"`     // in the time measured; a tenth of them come before it
+	Flows    int64         `json:"flows,omitempty"`     // or events, in the time measured; a tenth of them come before it
 	InFlight int           `json:"in_flight,omitempty"` // flows under way at most
 	Group    int           `json:"group,omitempty"`     // reactions that bare SQLite commits together
 	Pause    time.Duration `json:"pause_ns,omitempty"`  // between single flows, or how long to do nothing
+	Brokers  string        `json:"brokers,omitempty"`   // of Kafka, with commas between them
+	Prefix   string        `json:"prefix,omitempty"`    // of this job's topics and groups, which are its own
+	Across   int           `json:"across,omitempty"`    // of the flow's reactions, how many get their event from the other deployable
+	Control  string        `json:"control,omitempty"`   // where a service announces itself, see service
 }
 
 // Figures are what a worker measured, by name.
@@ -28,13 +29,14 @@ type Figures map[string]float64
 
 // The names of figures.
 const (
-	flowsPerSecond = "flows_per_second"
-	p50            = "p50_ms"
-	p99            = "p99_ms"
-	busy           = "busy_percent" // of one core
-	opened         = "open_seconds"
-	resident       = "resident_mb"
-	peak           = "resident_peak_mb"
+	flowsPerSecond  = "flows_per_second"
+	eventsPerSecond = "events_per_second"
+	p50             = "p50_ms"
+	p99             = "p99_ms"
+	busy            = "busy_percent" // of one core
+	opened          = "open_seconds"
+	resident        = "resident_mb"
+	peak            = "resident_peak_mb"
 )
 
 // get returns a figure that must be there, and must be a number that can have been measured.
@@ -54,6 +56,17 @@ var workers = map[string]func(context.Context, Job) (Figures, error){
 	"idle":      workIdle,
 	"open":      workOpen,
 	"grow":      workGrow,
+
+	"broker":            workBroker,
+	"kafka":             workSplit,
+	"kafka-latency":     workSplitLatency,
+	"kafka-peer":        workPeer,
+	"watermill":         workStraight,
+	"watermill-latency": workStraightLatency,
+	"relay":             workRelay,
+	"send":              workSend,
+	"ingest":            workIngest,
+	"publish":           workPublish,
 }
 
 // Work does j in this process, and checks afterwards that nothing of it was lost. It leaves its journal behind.
@@ -76,8 +89,8 @@ func (j Job) measured() load { return load{first: j.warmUp().n, n: j.Flows} }
 
 func (j Job) all() int64 { return j.warmUp().n + j.Flows }
 
-// timed runs the flows of j, warm-up first, and returns the rate.
-func (j Job) timed(ctx context.Context, flows func(context.Context, load) (time.Duration, error)) (Figures, error) {
+// timed runs the flows of j, warm-up first, and returns their rate as the figure of that name.
+func (j Job) timed(ctx context.Context, figure string, flows func(context.Context, load) (time.Duration, error)) (Figures, error) {
 	if _, err := flows(ctx, j.warmUp()); err != nil {
 		return nil, fmt.Errorf("warm-up: %w", err)
 	}
@@ -85,7 +98,25 @@ func (j Job) timed(ctx context.Context, flows func(context.Context, load) (time.
 	if err != nil {
 		return nil, err
 	}
-	return Figures{flowsPerSecond: float64(j.Flows) / took.Seconds()}, nil
+	return Figures{figure: float64(j.Flows) / took.Seconds()}, nil
+}
+
+// latencies runs the flows of j one by one, warm-up first.
+func (j Job) latencies(ctx context.Context, one func(context.Context, int64) (time.Duration, error)) (Figures, error) {
+	var took []time.Duration
+	for i := range j.all() {
+		if err := pause(ctx, j.Pause); err != nil {
+			return nil, err
+		}
+		d, err := one(ctx, i)
+		if err != nil {
+			return nil, err
+		}
+		if i >= j.warmUp().n {
+			took = append(took, d)
+		}
+	}
+	return Figures{p50: milliseconds(percentile(took, 50)), p99: milliseconds(percentile(took, 99))}, nil
 }
 
 func workTroupe(ctx context.Context, j Job) (f Figures, err error) {
@@ -98,28 +129,13 @@ func workTroupe(ctx context.Context, j Job) (f Figures, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if f, err = j.timed(ctx, p.flows); err != nil {
+	if f, err = j.timed(ctx, flowsPerSecond, p.flows); err != nil {
 		return nil, err
 	}
 	if f[resident], f[peak], err = residentMB(); err != nil {
 		return nil, err
 	}
 	return f, before.expect(ctx, j.Journal, j.all())
-}
-
-func workGoChannel(ctx context.Context, j Job) (f Figures, err error) {
-	m, err := startInMemory(ctx, j.InFlight)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, m.close()) }()
-	if f, err = j.timed(ctx, m.flows); err != nil {
-		return nil, err
-	}
-	if got := m.ran.Load(); got != j.all() {
-		return nil, fmt.Errorf("%d flows ended, want %d", got, j.all())
-	}
-	return f, nil
 }
 
 func workBare(ctx context.Context, j Job) (Figures, error) {
@@ -134,7 +150,7 @@ func workBare(ctx context.Context, j Job) (Figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := j.timed(ctx, b.flows)
+	f, err := j.timed(ctx, flowsPerSecond, b.flows)
 	if err = errors.Join(err, b.close()); err != nil {
 		return nil, err
 	}
@@ -147,20 +163,9 @@ func workLatency(ctx context.Context, j Job) (f Figures, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	var took []time.Duration
-	for i := range j.all() {
-		if err := pause(ctx, j.Pause); err != nil {
-			return nil, err
-		}
-		d, err := p.one(ctx, i)
-		if err != nil {
-			return nil, err
-		}
-		if i >= j.warmUp().n {
-			took = append(took, d)
-		}
+	if f, err = j.latencies(ctx, p.one); err != nil {
+		return nil, err
 	}
-	f = Figures{p50: milliseconds(percentile(took, 50)), p99: milliseconds(percentile(took, 99))}
 	return f, new(position).expect(ctx, j.Journal, j.all())
 }
 
@@ -235,43 +240,4 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// position is how far a journal is: behind it is what is yet to be written.
-type position struct{ seq, row int64 }
-
-// view reads a journal's file beside whoever writes it.
-func view(path string, read func(*sql.DB) error) error {
-	db, err := sql.Open("sqlite3", "file:"+(&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()+"?_query_only=1&_busy_timeout=5000")
-	if err != nil {
-		return err
-	}
-	return errors.Join(read(db), db.Close())
-}
-
-func end(ctx context.Context, path string) (p position, err error) {
-	err = view(path, func(db *sql.DB) error {
-		return db.QueryRowContext(ctx, "SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT coalesce(max(id), 0) FROM bench_rows)").Scan(&p.seq, &p.row)
-	})
-	return p, err
-}
-
-const behind = `
-SELECT (SELECT count(*) FROM events WHERE seq > ?1),
-       (SELECT count(*) FROM deliveries WHERE seq > ?1 AND outcome = 'done'),
-       (SELECT count(*) FROM bench_rows WHERE id > ?2)`
-
-// expect is an error unless exactly the rows of so many flows lie behind p.
-func (p *position) expect(ctx context.Context, path string, flows int64) error {
-	var events, deliveries, rows int64
-	err := view(path, func(db *sql.DB) error {
-		return db.QueryRowContext(ctx, behind, p.seq, p.row).Scan(&events, &deliveries, &rows)
-	})
-	if err != nil {
-		return err
-	}
-	if events != flows*(reactions+1) || deliveries != flows*reactions || rows != flows*reactions {
-		return fmt.Errorf("%d flows left %d events, %d deliveries that are done and %d rows", flows, events, deliveries, rows)
-	}
-	return nil
 }

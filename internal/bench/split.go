@@ -1,0 +1,141 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/transports/kafka"
+)
+
+// splits are the ways in which the flow is split between two deployables, by how many of its reactions get their event from
+// the other one.
+var splits = map[int]split{
+	2: {peerModule, peerModule, peerModule, mainModule, mainModule}, // as the shop's are: order and notification on one side
+	4: {mainModule, peerModule, mainModule, peerModule, mainModule},
+}
+
+// newTransport is the transport of a deployable: with its defaults, but that topics are made elsewhere.
+func (j Job) newTransport(group string) (*kafka.Transport, error) {
+	return kafka.New(kafka.Config{
+		Brokers: strings.Split(j.Brokers, ","), Group: j.Prefix + "." + group, Prefix: j.Prefix, NoCreate: true, Logger: silent(),
+	})
+}
+
+// deployable is what one of the two does of the flow.
+type deployable struct {
+	program
+	transport *kafka.Transport
+}
+
+// deploy runs module's part of the flow on the journal at path. Whoever deploys closes it.
+func (j Job) deploy(ctx context.Context, module, path string) (*deployable, error) {
+	s, ok := splits[j.Across]
+	if !ok {
+		return nil, fmt.Errorf("no split has %d reactions across", j.Across)
+	}
+	t, err := j.newTransport(module)
+	if err != nil {
+		return nil, err
+	}
+	d := &deployable{transport: t, program: program{ends: newEnds(j.all())}}
+	if err := d.run(ctx, path, bus.Config{Modules: []string{module}, Transport: t}, func() { d.wire(s) }); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return d, nil
+}
+
+func (d *deployable) close() error { return errors.Join(d.program.close(), d.transport.Close()) }
+
+// flows publishes l, waits until its last reactions are on disk here, and until Kafka has all that is sent of it, and returns
+// how long that took. Everything on the other side has happened then, too.
+func (d *deployable) flows(ctx context.Context, l load) (time.Duration, error) {
+	d.ends.expect(l.n)
+	started := time.Now()
+	if err := l.publish(ctx, nil, d.publish); err != nil {
+		return 0, err
+	}
+	if err := d.end(ctx); err != nil {
+		return 0, err
+	}
+	for d.behind() > 0 {
+		if err := pause(ctx, time.Millisecond); err != nil {
+			return 0, err
+		}
+	}
+	return time.Since(started), nil
+}
+
+// end waits until the flows that were expected have ended, and that is on disk.
+func (d *deployable) end(ctx context.Context) error {
+	if err := d.ends.wait(ctx); err != nil {
+		return err
+	}
+	return d.bus.Quiet(ctx)
+}
+
+// behind is how many events of the journal are still to be sent.
+func (d *deployable) behind() (n int64) {
+	for _, l := range d.bus.Links() {
+		n += l.Behind
+	}
+	return n
+}
+
+// one runs a single flow and returns how long it took until its last reaction was on disk.
+func (d *deployable) one(ctx context.Context, n int64) (time.Duration, error) {
+	d.ends.expect(1)
+	o := newOrder(n)
+	started := time.Now()
+	if err := d.publish(ctx, o); err != nil {
+		return 0, err
+	}
+	if err := d.end(ctx); err != nil {
+		return 0, err
+	}
+	return time.Since(started), nil
+}
+
+// workSplit is the deployable that publishes, and in which flows end.
+func workSplit(ctx context.Context, j Job) (Figures, error) {
+	return j.workMain(ctx, func(d *deployable) (Figures, error) { return j.timed(ctx, flowsPerSecond, d.flows) })
+}
+
+func workSplitLatency(ctx context.Context, j Job) (Figures, error) {
+	return j.workMain(ctx, func(d *deployable) (Figures, error) { return j.latencies(ctx, d.one) })
+}
+
+func (j Job) workMain(ctx context.Context, measure func(*deployable) (Figures, error)) (f Figures, err error) {
+	d, err := j.deploy(ctx, mainModule, j.Journal)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	if f, err = measure(d); err != nil {
+		return nil, err
+	}
+	return f, new(position).expectLeft(ctx, j.Journal, splits[j.Across].leaves(mainModule, j.all()))
+}
+
+// peerJournal is where the other deployable of j has its journal.
+func (j Job) peerJournal() string { return filepath.Join(filepath.Dir(j.Journal), "peer.db") }
+
+// workPeer is the other deployable, a service. When it is stopped, all flows must have come by.
+func workPeer(ctx context.Context, j Job) (f Figures, err error) {
+	d, err := j.deploy(ctx, peerModule, j.peerJournal())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	if err := j.announce(ctx, ""); err != nil {
+		return nil, err
+	}
+	if err := d.bus.Quiet(ctx); err != nil {
+		return nil, err
+	}
+	return Figures{}, new(position).expectLeft(ctx, j.peerJournal(), splits[j.Across].leaves(peerModule, j.all()))
+}
