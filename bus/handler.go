@@ -88,7 +88,8 @@ func (h *Handler[E]) ParkKey() *Handler[E] {
 	return h
 }
 
-// FromNow starts a subscription that the journal has never seen behind the newest event, rather than with the oldest.
+// FromNow starts a subscription that the journal has never seen behind the newest event, rather than with the oldest. Of a
+// module that runs elsewhere it may still get events from before: what its topic holds comes in when it is first read.
 func (h *Handler[E]) FromNow() *Handler[E] {
 	h.s.fromNow = true
 	return h

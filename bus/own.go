@@ -30,6 +30,9 @@ func (b *Bus) unknown() *subscription {
 	return &subscription{
 		name: "bus/unknown", except: append(slices.Sorted(maps.Keys(b.types)), wire.UndecodedType),
 		decode: func(e *journal.Event) (Event, error) {
+			if _, known := b.types[e.Type]; known { // replayed under a newer program
+				return nil, fmt.Errorf("this program knows the event type %q, and its own subscriptions have the event: drop this", e.Type)
+			}
 			return nil, fmt.Errorf("unknown event type %q: no module of this program emits or consumes it", e.Type)
 		},
 	}

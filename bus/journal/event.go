@@ -20,7 +20,6 @@ type Event struct {
 	Metadata      map[string]string // what a Watermill message carried beside the attributes above; usually nil
 	Data          []byte            // the payload, JSON for events of the bus
 	Due           time.Time         // not to be appended before; zero means now
-	After         string            // when set: an event of that id must be in the journal, or this one is left out
 }
 
 // Outcome is the one answer that a journal has for an event and a subscription.

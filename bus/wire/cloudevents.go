@@ -34,7 +34,6 @@ const (
 	metaHops         = "ce_hops"
 	metaTrace        = "ce_traceparent"  // CloudEvents extension "Distributed Tracing"
 	metaPartitionKey = "ce_partitionkey" // CloudEvents extension "Partitioning"; read, not written
-	metaAfter        = "ce_troupeafter"
 	metaContent      = "content-type"
 )
 
@@ -44,7 +43,7 @@ const specVersion = "1.0"
 // attributes are the metadata that are fields of a journal.Event; all others are kept as its Metadata.
 var attributes = map[string]bool{
 	metaSpec: true, metaID: true, metaType: true, metaSource: true, metaSubject: true, metaTime: true, metaVersion: true,
-	metaCorrelation: true, metaCausation: true, metaSubscription: true, metaHops: true, metaAfter: true,
+	metaCorrelation: true, metaCausation: true, metaSubscription: true, metaHops: true,
 }
 
 // Encode is e as a message, in binary content mode. It shares e's payload.

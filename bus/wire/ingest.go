@@ -123,7 +123,6 @@ func (i *Ingest) takeIn(ctx context.Context, msgs []*message.Message) error {
 		case err != nil:
 			events = append(events, undecoded(i.topic, msg))
 		case i.wants(e.Type):
-			e.After = msg.Metadata[metaAfter]
 			events = append(events, e)
 		}
 	}

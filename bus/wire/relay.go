@@ -109,31 +109,20 @@ func (r *Relay) next(ctx context.Context) batch {
 	}
 }
 
-// encode tells each message which of its key and type goes before it in this batch. When a transport takes only some of a
-// batch, all of it is sent again; until then whoever has not got the one before leaves the next one out, so that none
-// overtakes another. Nothing of the kind is needed between batches: one is not begun before the last one is taken whole.
+// encode sorts events by their topics. When a transport takes only some of a batch, all of it is sent again, and is never begun
+// anew in the middle: of a key the first ones were taken, so that none overtakes another.
 func (r *Relay) encode(events []*journal.Event) batch {
 	b := batch{byName: map[string][]*message.Message{}}
-	type line struct{ key, kind string }
-	before := make(map[line]string, len(events))
 	for _, e := range events {
 		b.last = e.Seq
 		topic := r.topic(e)
 		if topic == "" {
 			continue
 		}
-		msg := Encode(e)
-		if e.Key != "" {
-			at := line{e.Key, e.Type}
-			if id, ok := before[at]; ok {
-				msg.Metadata[metaAfter] = id
-			}
-			before[at] = e.ID
-		}
 		if b.byName[topic] == nil {
 			b.topics = append(b.topics, topic)
 		}
-		b.byName[topic] = append(b.byName[topic], msg)
+		b.byName[topic] = append(b.byName[topic], Encode(e))
 	}
 	return b
 }

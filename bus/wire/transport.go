@@ -14,7 +14,8 @@ import (
 //
 // Publish returns nil when every message is where a crash of the carrier does not reach it. Messages of one key (Key) come
 // out in the order in which they went in, within a call and from one call to the next. With an error, some of them may
-// have been taken: whoever sends again sends all of them again, in the same order. Publish gives up by itself after some
+// have been taken, but of a key only the first ones: none without those before it. Whoever sends again sends all of them again, in
+// the same order. Publish gives up by itself after some
 // seconds, and at Close.
 //
 // Subscribe reads a topic for one deployable: from the oldest message on the first time, later from behind the last one

@@ -157,11 +157,8 @@ func (s *stmt) exec(args ...any) (changed, rowid int64, err error) {
 }
 
 // int64 steps a statement that yields one number.
-func (s *stmt) int64(args ...any) (int64, error) {
-	for i, a := range args {
-		s.args[i].Value = a
-	}
-	rows, err := s.s.QueryContext(context.Background(), s.args[:len(args)])
+func (s *stmt) int64() (int64, error) {
+	rows, err := s.s.QueryContext(context.Background(), nil)
 	if err != nil {
 		return 0, err
 	}

@@ -19,7 +19,7 @@ type kept struct {
 	dead, revived                *stmt
 	cursor                       *stmt
 	dataVersion, nothing         *stmt
-	known, told                  *stmt
+	told                         *stmt
 
 	all []*stmt
 }
@@ -83,7 +83,6 @@ func prepareKept(c *sqlite3.SQLiteConn) (*kept, error) {
 		{&k.cursor, "UPDATE subscriptions SET cursor = max(cursor, ?) WHERE id = ?"},
 		{&k.dataVersion, "PRAGMA data_version"},
 		{&k.nothing, "SELECT 1"},
-		{&k.known, "SELECT count(*) FROM (SELECT 1 FROM events WHERE id = ? LIMIT 1)"},
 		{&k.told, "DELETE FROM records WHERE id <= ?"},
 	} {
 		var err error
@@ -111,11 +110,6 @@ func (u *unit) append(e *journal.Event) error {
 			e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), bytesOf(e.Data))
 		u.delayed = true
 		return u.refuse(err)
-	}
-	if e.After != "" {
-		if n, err := u.w.kept.known.int64(e.After); err != nil || n == 0 {
-			return u.refuse(err)
-		}
 	}
 	changed, seq, err := u.insert(e)
 	if err != nil || changed == 0 {
