@@ -22,9 +22,10 @@ type feed struct {
 	full bool  // what Next returned last was as much as there may be; its
 	from int64 // of the records: what is behind it in the log is on no topic, and neither is what became of it
 
-	mu     sync.Mutex
-	passed int64
-	moved  bool // Passed was called
+	mu      sync.Mutex
+	passed  int64
+	moved   bool  // Passed was called
+	written int64 // passed, when it was last written down
 }
 
 // Feed implements journal.Journal.
@@ -79,10 +80,28 @@ func (f *feed) openRecords(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
+// tellNobody ends the noting of records where nobody is told of them, such as after a merge: they would only grow. When the feed is
+// opened again, it begins with all that there is.
+func (j *Journal) tellNobody(ctx context.Context, tx *sql.Tx) error {
+	if j.told.Load() != nil {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, "DROP TRIGGER IF EXISTS records_new; DROP TRIGGER IF EXISTS records_changed; DELETE FROM records")
+	return err
+}
+
+// unwritten is how much has been passed since it was last written down. It is the writer's goroutine's.
+func (f *feed) unwritten() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.passed - f.written
+}
+
 // flush writes down how far the feed is. It runs in the writer's goroutine.
 func (f *feed) flush(k *kept) error {
 	f.mu.Lock()
 	passed, moved := f.passed, f.moved
+	f.written = passed
 	f.mu.Unlock()
 	if !moved {
 		return nil
@@ -149,8 +168,13 @@ func (f *feed) events(ctx context.Context, limit int) (events []*journal.Event, 
 	return events, more, err
 }
 
-// recordsAtOnce is how many records one event of their feed carries.
-const recordsAtOnce = 1000
+// How much one event of the feed of records carries: less than any transport's limit, whatever the errors are. What is longer of an
+// error, or of a stack, is with the dead letter itself.
+const (
+	recordsAtOnce = 1000
+	recordBytes   = 512 << 10
+	recordText    = 32 << 10 // JSON makes up to six bytes of one
+)
 
 // gathering is how long records may wait for others. Nobody reacts to them, and reading and sending each by itself costs
 // more than the delivery that it tells of: measured, a quarter of the processor time of a flow that is alone.
@@ -186,21 +210,27 @@ func (f *feed) records(ctx context.Context, _ int) (events []*journal.Event, mor
 		return nil, false, fmt.Errorf("read records: %w", explain(err))
 	}
 	defer func() { _ = rows.Close() }()
-	last, n := f.pos, 0
-	var found []journal.Record
-	for ; rows.Next(); n++ {
+	last, n, size := f.pos, 0, 0
+	var found []json.RawMessage
+	for ; size < recordBytes && rows.Next(); n++ {
 		r, id, seq, err := scanRecord(rows)
 		if err != nil {
 			return nil, false, err
 		}
-		if last = id; seq > f.from {
-			found = append(found, r)
+		if last = id; seq <= f.from {
+			continue
 		}
+		r.Error, r.Stack = r.Error[:min(len(r.Error), recordText)], r.Stack[:min(len(r.Stack), recordText)]
+		one, err := json.Marshal(r)
+		if err != nil {
+			return nil, false, err
+		}
+		found, size = append(found, one), size+len(one)+1
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return nil, false, err
 	}
-	f.full = n == recordsAtOnce
+	f.full = n == recordsAtOnce || size >= recordBytes
 	if len(found) == 0 {
 		more, f.pos = last != f.pos, last
 		return nil, more, nil

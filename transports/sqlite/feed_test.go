@@ -2,11 +2,13 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,23 +108,6 @@ func TestAFeedKeepsItsPlace(t *testing.T) {
 	}
 }
 
-// An event that must stand behind another is left out where that one is missing.
-func TestAnEventWithoutItsPredecessorIsLeftOut(t *testing.T) {
-	t.Parallel()
-	j := mustOpen(t, filepath.Join(t.TempDir(), "j.db"))
-	after := func(id, other string) *journal.Event {
-		e := plain(id)
-		e.After = other
-		return e
-	}
-	mustAppend(t, j, after("2", "1"), after("3", "2"))
-	mustAppend(t, j, plain("1"), after("2", "1"), after("3", "2"))
-	f := mustFeed(t, j, journal.Sent)
-	if ids, _ := mustNext(t, f, 10); !slices.Equal(ids, []string{"1", "2", "3"}) {
-		t.Errorf("the journal has %v", ids)
-	}
-}
-
 // Every answer is told, also those from before anybody asked, and what people decide in other processes.
 func TestTheFeedOfRecords(t *testing.T) {
 	t.Parallel()
@@ -159,6 +144,68 @@ func TestTheFeedOfRecords(t *testing.T) {
 	}
 	if got, _, _ := mustRecords(t, f, 1); !slices.Equal(got, []string{"2 dropped not worth it"}) {
 		t.Errorf("told of the act: %q", got)
+	}
+}
+
+// A message that a transport refuses for its size would hold up all that come after it.
+func TestRecordsFitIntoAMessage(t *testing.T) {
+	t.Parallel()
+	const letters = 200
+	j := mustOpen(t, filepath.Join(t.TempDir(), "j.db"))
+	f := mustFeed(t, j, journal.Told)
+	out := mustDeliver(t, mustSubscribe(t, j, journal.Subscription{Name: "m/work", Types: []string{"t"}, Parallel: 1})["m/work"])
+	for i := range letters {
+		mustAppend(t, j, plain(fmt.Sprint(i)))
+		v := journal.Verdict{Outcome: journal.Dead, Err: strings.Repeat("e", 2<<20*min(1, i%100)/99), Stack: strings.Repeat("s", 8<<10), Started: time.Now()}
+		if err := j.React(t.Context(), journal.FromContext((<-out).Context()), journal.Work{}, func(journal.TxFunc) journal.Verdict { return v }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for told := 0; told < letters; {
+		events, err := f.Next(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var records []journal.Record
+		if err := json.Unmarshal(events[0].Data, &records); err != nil || len(events[0].Data) > 1<<20 {
+			t.Fatalf("%d bytes: %v", len(events[0].Data), err)
+		}
+		told += len(records)
+	}
+}
+
+// When nobody is told any more, nothing is noted; when somebody is again, he hears of everything.
+func TestRecordsEndWithTheirFeed(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "j.db")
+	spec := journal.Subscription{Name: "m/work", Types: []string{"t"}, Parallel: 1}
+	for _, told := range []bool{true, false, true} {
+		j := mustOpen(t, path)
+		var f journal.Feed
+		if told {
+			f = mustFeed(t, j, journal.Told)
+		}
+		out := mustDeliver(t, mustSubscribe(t, j, spec)["m/work"])
+		mustAppend(t, j, plain(fmt.Sprint(j.tail.newest())))
+		v := journal.Verdict{Outcome: journal.Done, Started: time.Now()}
+		if err := j.React(t.Context(), journal.FromContext((<-out).Context()), journal.Work{}, func(journal.TxFunc) journal.Verdict { return v }); err != nil {
+			t.Fatal(err)
+		}
+		if told {
+			if got, _, _ := mustRecords(t, f, int(j.tail.newest())); len(got) != int(j.tail.newest()) {
+				t.Errorf("told %q of %d", got, j.tail.newest())
+			}
+		}
+		var noted int
+		if err := j.View(t.Context(), func(tx *sql.Tx) error { return tx.QueryRow("SELECT count(*) FROM records").Scan(&noted) }); err != nil {
+			t.Fatal(err)
+		}
+		if !told && noted != 0 {
+			t.Errorf("%d records for nobody", noted)
+		}
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

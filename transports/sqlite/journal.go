@@ -294,7 +294,10 @@ func (j *Journal) wakeAll(head int64) {
 // flushCursors notes how far everybody is, now and then. It runs in the writer's goroutine, at the start of a group.
 func (j *Journal) flushCursors(k *kept) error {
 	head := j.tail.newest()
-	all := head-j.flushed >= cursorEvery || j.flushed == 0 || j.unflushed // what a group wrote that was undone is written again
+	all := head-j.flushed >= cursorEvery || j.flushed == 0 || j.unflushed      // what a group wrote that was undone is written again
+	if told := j.told.Load(); told != nil && told.unwritten() >= cursorEvery { // retries make records, and no events
+		all = true
+	}
 	j.unflushed = true
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -58,6 +58,9 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 		if subs, known, err = j.registerAll(ctx, tx, specs); err != nil {
 			return err
 		}
+		if err = j.tellNobody(ctx, tx); err != nil {
+			return err
+		}
 		if topics, err = groupTopics(ctx, tx); err != nil {
 			return err
 		}
