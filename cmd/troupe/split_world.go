@@ -63,6 +63,7 @@ func joinWorlds(from, to string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	ours = ours[:bytes.LastIndexByte(ours, '\n')+1] // what a kill tore off does not count, as for the world itself
 	same := 0
 	for same < min(len(ours), len(theirs)) && ours[same] == theirs[same] {
 		same++
