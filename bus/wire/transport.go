@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"strings"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 )
@@ -80,6 +81,6 @@ func Key(msg *message.Message) string {
 }
 
 // Sent reports whether metadata called name goes over the wire.
-func Sent(name string) bool { return len(name) < len(local) || name[:len(local)] != local }
+func Sent(name string) bool { return !strings.HasPrefix(name, local) }
 
 const local = "_troupe_"

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/handlers"
@@ -27,11 +26,6 @@ type shopConfig struct {
 	name      string            // of the deployable
 	modules   []string          // that run here; nil for all
 	transport transports.Config // to the others; its group is made of the name
-}
-
-// runs reports whether one of the modules runs here.
-func (c *shopConfig) runs(modules ...string) bool {
-	return c.modules == nil || slices.ContainsFunc(modules, func(m string) bool { return slices.Contains(c.modules, m) })
 }
 
 // shop is the whole program behind its commands: the modules on one journal, with the simulated outside world.
@@ -56,7 +50,7 @@ func openShop(ctx context.Context, c shopConfig) (*shop, error) {
 		return nil, errors.Join(fmt.Errorf("the transport to the other deployables: %w", err), s.close())
 	}
 	world := "" // in memory, for nobody, where those who would ask it run elsewhere
-	if c.runs("payment", "shipping") {
+	if asksWorld(c.modules) {
 		world = worldPath(j.Path())
 	}
 	if s.world, err = sim.Open(world, c.world); err != nil {
@@ -84,8 +78,7 @@ func moduleNames() []string {
 		names = append(names, e.Emitter)
 	}
 	for _, s := range w.Subscriptions {
-		module, _, _ := strings.Cut(s.Name, "/")
-		names = append(names, module)
+		names = append(names, moduleOf(s.Name))
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

@@ -17,11 +17,8 @@ import (
 
 // splitWithWorld is move.Split, after which the new journal's world knows what the old one's does.
 func splitWithWorld(ctx context.Context, m move.Options) (*move.Proof, error) {
-	if m.DryRun || !asksWorld(m.Modules) {
-		return move.Split(ctx, m)
-	}
 	proof, err := move.Split(ctx, m)
-	if err != nil {
+	if err != nil || m.DryRun || !asksWorld(m.Modules) {
 		return proof, err
 	}
 	known, err := os.ReadFile(worldPath(m.Journal))
@@ -72,7 +69,7 @@ func joinWorlds(from, to string) error {
 	return os.WriteFile(to, append(ours, theirs[same:]...), 0o644)
 }
 
-// asksWorld says whether any of modules calls the gateway or the carrier.
+// asksWorld says whether any of modules, of which nil are all, calls the gateway or the carrier.
 func asksWorld(modules []string) bool {
-	return slices.Contains(modules, "payment") || slices.Contains(modules, "shipping")
+	return modules == nil || slices.Contains(modules, "payment") || slices.Contains(modules, "shipping")
 }

@@ -24,7 +24,6 @@ type feed struct {
 
 	mu      sync.Mutex
 	passed  int64
-	moved   bool  // Passed was called
 	written int64 // passed, when it was last written down
 }
 
@@ -100,12 +99,9 @@ func (f *feed) unwritten() int64 {
 // flush writes down how far the feed is. It runs in the writer's goroutine.
 func (f *feed) flush(k *kept) error {
 	f.mu.Lock()
-	passed, moved := f.passed, f.moved
+	passed := f.passed
 	f.written = passed
 	f.mu.Unlock()
-	if !moved {
-		return nil
-	}
 	if f.name == journal.Told {
 		_, _, err := k.told.exec(passed)
 		return err
@@ -118,7 +114,7 @@ func (f *feed) flush(k *kept) error {
 func (f *feed) Passed(seq int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.passed, f.moved = max(f.passed, seq), true
+	f.passed = max(f.passed, seq)
 }
 
 // Behind implements journal.Feed.
