@@ -21,17 +21,17 @@ const (
 // was sent before a partition, and after its client has long given up.
 type proxy struct {
 	listener net.Listener
-	target   string
 	running  sync.WaitGroup
 
 	mu      sync.Mutex
+	target  string
 	is      weather
 	changed chan struct{} // closed when is does
 	over    bool
 	conns   map[net.Conn]bool
 }
 
-// MustProxy starts a proxy, which ends with the test. Its target is to be set before anybody connects.
+// MustProxy starts a proxy, which ends with the test. It leads nowhere until it is told where.
 func MustProxy(tb testing.TB) *proxy {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -52,6 +52,13 @@ func MustProxy(tb testing.TB) *proxy {
 }
 
 func (p *proxy) address() string { return p.listener.Addr().String() }
+
+// lead tells the proxy where its broker is, which needs the address of the proxy to start.
+func (p *proxy) lead(to string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = to
+}
 
 // turn changes the weather.
 func (p *proxy) turn(w weather) {
@@ -75,14 +82,14 @@ func reset(c net.Conn) {
 	_ = c.Close()
 }
 
-// pass waits while the proxy swallows, and reports whether things go through now.
-func (p *proxy) pass() bool {
+// pass waits while the proxy swallows, and reports whether things go through now, and where to.
+func (p *proxy) pass() (target string, ok bool) {
 	for {
 		p.mu.Lock()
-		is, changed := p.is, p.changed
+		is, changed, target := p.is, p.changed, p.target
 		p.mu.Unlock()
 		if is != swallows {
-			return is == calm
+			return target, is == calm
 		}
 		<-changed
 	}
@@ -122,10 +129,11 @@ func (p *proxy) accept() {
 // serve carries one connection.
 func (p *proxy) serve(client net.Conn) {
 	defer p.drop(client)
-	if !p.pass() {
+	target, ok := p.pass()
+	if !ok {
 		return
 	}
-	broker, err := net.Dial("tcp", p.target)
+	broker, err := net.Dial("tcp", target)
 	if err != nil || !p.hold(broker) {
 		return
 	}
@@ -141,7 +149,7 @@ func (p *proxy) carry(to, from net.Conn) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
-		if !p.pass() {
+		if _, ok := p.pass(); !ok {
 			return
 		}
 		if _, failed := to.Write(buffer[:n]); failed != nil {

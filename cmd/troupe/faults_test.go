@@ -53,7 +53,7 @@ func TestFaults(t *testing.T) {
 	t.Logf("TROUPE_FAULTS_SEED=%d", seed)
 	network := MustProxy(t)
 	kafka := servers.OwnKafka(t, network.address())
-	network.target = kafka.Proxied
+	network.lead(kafka.Proxied)
 	f := &faults{faultCounts: counts, seed: seed, random: rand.New(rand.NewPCG(seed, 0)), kafka: kafka, network: network}
 	f.binary = MustBuild(t, t.TempDir())
 	t.Run("five processes", f.five)
