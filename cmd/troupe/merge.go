@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-
 	"github.com/spf13/cobra"
 
 	"github.com/troupebus/troupe/transports/sqlite/move"
@@ -31,16 +29,16 @@ func newMergeCmd(o *options) *cobra.Command {
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			m.Progress = progress(o)
-			merge := func(ctx context.Context) (*move.Proof, error) { return mergeWithWorld(ctx, m) }
 			switch {
 			case undo && (m.Other != "" || m.DryRun || m.NoBackup):
 				return usageErrorf("--undo needs --journal, and nothing else")
 			case undo:
-				merge = func(ctx context.Context) (*move.Proof, error) { return move.Undo(ctx, "merge", m) }
+				return printMove(o)(move.Undo(cmd.Context(), "merge", m))
 			case m.Other == "":
 				return usageErrorf("--from is missing: say which journal's modules are to come")
 			}
-			return printMove(o)(merge(cmd.Context()))
+			bringWorld(&m)
+			return printMove(o)(move.Merge(cmd.Context(), m))
 		},
 	}
 	journalFlag(cmd, &m.Journal)

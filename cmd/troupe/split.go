@@ -51,7 +51,8 @@ func newSplitCmd(o *options) *cobra.Command {
 			case c.undo:
 				return printMove(o)(move.Undo(cmd.Context(), "split", c.Options))
 			default:
-				return printMove(o)(splitWithWorld(cmd.Context(), c.Options))
+				takeWorld(&c.Options)
+				return printMove(o)(move.Split(cmd.Context(), c.Options))
 			}
 		},
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -28,7 +29,17 @@ func TestSplitAndMerge(t *testing.T) {
 	}
 	wantOutput(t, MustRunCommand(t, newSplitCmd, "--modules", "payment", "--journal", shop, "--into", pay), 0,
 		"table payment_payments", "nothing was lost or doubled: ", "rows of modules' tables", "run --modules payment --transport kafka --journal "+pay, "split --undo --journal "+shop)
+	went := append(mustRead(t, worldPath(shop)), `{"kind":"charge","key":"later"}`+"\n"...)
+	if err := os.WriteFile(worldPath(pay), went, 0o600); err != nil { // it has gone on since
+		t.Fatal(err)
+	}
 	wantOutput(t, MustRunCommand(t, newSplitCmd, "--modules", "payment", "--journal", shop, "--into", pay), 0, "it took place at ")
+	if !bytes.Equal(mustRead(t, worldPath(pay)), went) {
+		t.Error("a split that took place before makes the gateway forget what it did since")
+	}
+	if err := os.WriteFile(worldPath(pay), mustRead(t, worldPath(shop)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	wantOutput(t, MustRunCommand(t, newVerifyCmd, "--journal", pay), 0)
 
 	wantOutput(t, MustRunCommand(t, newSplitCmd, "--undo", "--journal", shop), 0, "the split of payment is undone")

@@ -2,9 +2,8 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -13,41 +12,23 @@ import (
 )
 
 // The simulated gateway and carrier are one outside world for all deployables, but what they have done lies beside the journal
-// of those who ask them. It goes along when a module moves, or they would forget whom they have charged.
+// of those who ask them. It goes along when a module moves, or they would forget whom they have charged. Nobody asks them
+// meanwhile, and one that knows more than its journal does no harm: that is why it goes before the move is decided.
 
-// splitWithWorld is move.Split, after which the new journal's world knows what the old one's does.
-func splitWithWorld(ctx context.Context, m move.Options) (*move.Proof, error) {
-	proof, err := move.Split(ctx, m)
-	if err != nil || m.DryRun || !asksWorld(m.Modules) {
-		return proof, err
+// takeWorld has a split give the world of the new journal what the old one's knows.
+func takeWorld(m *move.Options) {
+	if asksWorld(m.Modules) {
+		m.Ready = func() error { return joinWorlds(worldPath(m.Journal), worldPath(m.Other)) }
 	}
-	known, err := os.ReadFile(worldPath(m.Journal))
-	if errors.Is(err, fs.ErrNotExist) {
-		return proof, nil
-	}
-	if err == nil {
-		err = os.WriteFile(worldPath(m.Other), known, 0o644)
-	}
-	if err != nil {
-		err = fmt.Errorf("the journal is split, but what the simulated gateway and carrier did is not copied: cp %s %s: %w",
-			worldPath(m.Journal), worldPath(m.Other), err)
-	}
-	return proof, err
 }
 
-// mergeWithWorld is move.Merge, after which the world knows what that of the other journal has done since the split.
-func mergeWithWorld(ctx context.Context, m move.Options) (*move.Proof, error) {
-	proof, err := move.Merge(ctx, m)
-	if err != nil || m.DryRun {
-		return proof, err
-	}
-	if err := joinWorlds(worldPath(m.Other), worldPath(m.Journal)); err != nil {
-		return proof, fmt.Errorf("the journals are merged, but what the simulated gateway and carrier did is not: %w", err)
-	}
-	return proof, nil
+// bringWorld has a merge give the world of the journal what the other one's has done since the split.
+func bringWorld(m *move.Options) {
+	m.Ready = func() error { return joinWorlds(worldPath(m.Other), worldPath(m.Journal)) }
 }
 
-// joinWorlds adds to the file at to what the one at from has behind what both begin with.
+// joinWorlds adds to the file at to what the one at from has behind what both begin with. What a kill tears off does not count, as
+// for the world itself, and what is there twice counts once.
 func joinWorlds(from, to string) error {
 	theirs, err := os.ReadFile(from)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -56,18 +37,25 @@ func joinWorlds(from, to string) error {
 	if err != nil {
 		return err
 	}
-	ours, err := os.ReadFile(to)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	f, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
 		return err
 	}
-	ours = ours[:bytes.LastIndexByte(ours, '\n')+1] // what a kill tore off does not count, as for the world itself
-	same := 0
-	for same < min(len(ours), len(theirs)) && ours[same] == theirs[same] {
-		same++
+	ours, err := io.ReadAll(f)
+	if err == nil {
+		ours, theirs = wholeLines(ours), wholeLines(theirs)
+		same := 0
+		for same < min(len(ours), len(theirs)) && ours[same] == theirs[same] {
+			same++
+		}
+		if err = f.Truncate(int64(len(ours))); err == nil {
+			_, err = f.WriteAt(theirs[len(wholeLines(theirs[:same])):], int64(len(ours)))
+		}
 	}
-	same = bytes.LastIndexByte(theirs[:same], '\n') + 1 // lines, not parts of one
-	return os.WriteFile(to, append(ours, theirs[same:]...), 0o644)
+	return errors.Join(err, f.Sync(), f.Close())
 }
+
+func wholeLines(text []byte) []byte { return text[:bytes.LastIndexByte(text, '\n')+1] }
 
 // asksWorld says whether any of modules, of which nil are all, calls the gateway or the carrier.
 func asksWorld(modules []string) bool {

@@ -14,6 +14,8 @@ func TestWorldsAreJoinedBehindWhatTheyHaveInCommon(t *testing.T) {
 		"only theirs":        {"a\n", "a\nb\n", "a\nb\n"},
 		"lines, not letters": {"a\nab1\n", "a\nab2\n", "a\nab1\nab2\n"},
 		"nothing of ours":    {"", "a\n", "a\n"},
+		"torn off":           {"a\nb", "a\nc\nd", "a\nc\n"},
+		"longer torn off":    {"a\nbbbbbbbb", "a\nc\n", "a\nc\n"},
 	} {
 		dir := t.TempDir()
 		ours, theirs := filepath.Join(dir, "ours"), filepath.Join(dir, "theirs")

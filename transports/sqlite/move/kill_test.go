@@ -176,7 +176,7 @@ func TestFails(t *testing.T) {
 	t.Parallel()
 	boom := errors.New("boom")
 	for _, k := range killed[:2] {
-		for _, point := range k.points[:slices.Index(k.points, k.decided)] {
+		for _, point := range append(slices.Clone(k.points[:slices.Index(k.points, k.decided)]), "ready") {
 			t.Run(k.act+" "+point, func(t *testing.T) {
 				t.Parallel()
 				d := mustSetUp(t, k.act)
@@ -187,6 +187,7 @@ func TestFails(t *testing.T) {
 					}
 					return nil
 				}
+				d.Options.Ready = func() error { return d.Options.at("ready") }
 				if _, err := d.do(t.Context()); !errors.Is(err, boom) {
 					t.Fatal(err)
 				}

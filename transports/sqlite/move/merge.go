@@ -250,7 +250,7 @@ func (m *merge) decide(ctx context.Context) error {
 	if err := r.put(ctx, m.a, m.Other, "done"); err != nil {
 		return err
 	}
-	if err := m.at("judged"); err != nil {
+	if err := errors.Join(m.Ready(), m.at("judged")); err != nil {
 		return err
 	}
 	return m.a.run(context.WithoutCancel(ctx), step{query: "COMMIT"})

@@ -30,6 +30,10 @@ type Options struct {
 	DryRun bool
 	// Progress is told what is being done. Defaults to telling nobody.
 	Progress func(doing string) `json:"-"`
+	// Ready is called when nobody can use either journal and all is prepared, before the move is decided: for what a program
+	// keeps beside its journals. Its error ends the move, and everything is as before. It may be called again when the move is
+	// repeated. Undo does not call it. Defaults to doing nothing.
+	Ready func() error `json:"-"`
 
 	at func(point string) error // for tests that fail, or die, between two steps
 }
@@ -60,6 +64,9 @@ func (o Options) withDefaults() (Options, error) {
 	o.Modules = slices.Compact(slices.Sorted(slices.Values(o.Modules)))
 	if o.Progress == nil {
 		o.Progress = func(string) {}
+	}
+	if o.Ready == nil {
+		o.Ready = func() error { return nil }
 	}
 	if o.at == nil {
 		o.at = func(string) error { return nil }

@@ -197,7 +197,7 @@ func (s *split) decide(ctx context.Context) error {
 	if err := r.put(ctx, s.a, s.Other, "done"); err != nil {
 		return err
 	}
-	if err := s.at("judged"); err != nil {
+	if err := errors.Join(s.Ready(), s.at("judged")); err != nil {
 		return err
 	}
 	return s.a.run(context.WithoutCancel(ctx), step{query: "COMMIT"})
