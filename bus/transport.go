@@ -89,9 +89,11 @@ func (b *Bus) openWires(ctx context.Context) error {
 	for _, module := range b.emittersElsewhere(wants) {
 		b.wires.ingests = append(b.wires.ingests, wire.NewIngest(wire.IngestConfig{
 			Topic: module, Place: b.placeIn(module), Subscriber: b.cfg.Transport, Logger: b.cfg.Logger,
-			Wants: func(eventType string) bool {
-				_, known := b.types[eventType]
-				return wants[eventType] || !known
+			Wants: func(e *journal.Event) (bool, error) {
+				if _, known := b.types[e.Type]; known && !wants[e.Type] {
+					return false, nil
+				}
+				return true, b.believe(module, e)
 			},
 			Take: func(ctx context.Context, events []*journal.Event) error {
 				return b.journal.Do(ctx, journal.Work{Name: "ingest of " + module}, func(journal.TxFunc) ([]*journal.Event, error) { return events, nil })
@@ -107,6 +109,15 @@ func (b *Bus) topicOf(e *journal.Event) string {
 		return e.Source
 	}
 	return ""
+}
+
+// believe is an error for an event that says that it is from another module than the one whose topic it is on. Where that one runs
+// it would be sent on in its name.
+func (b *Bus) believe(topic string, e *journal.Event) error {
+	if b.modules[e.Source] != nil && e.Source != topic && topic != "" {
+		return fmt.Errorf("its source is %s, a module whose events are on its own topic, not on that of %s: whoever writes it is to give another source", e.Source, topic)
+	}
+	return nil
 }
 
 // consumedHere are the event types that modules which run here consume.

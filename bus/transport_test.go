@@ -159,13 +159,16 @@ func TestWhatComesFromOutsideAndIsNoEvent(t *testing.T) {
 	there := MustRunPart(t, broker, "other")
 	broker.Write("test", []byte("a"), map[string]string{"from": "web"}, []byte("\x00garbage"))
 	broker.Write("test", []byte("a"), map[string]string{"ce_specversion": "1.0", "ce_id": "7", "ce_type": "web.clicked", "ce_source": "web"}, []byte(`{}`))
-	until(t, "both are dead", func() bool {
-		return len(there.strings(t, "SELECT 'dead' FROM dead_letters")) == 2
+	forged := map[string]string{"ce_specversion": "1.0", "ce_id": "8", "ce_type": "test.asked", "ce_source": "other", "from": "mallory"} // it would be sent on as other's
+	broker.Write("test", []byte("a"), forged, []byte(`{"key":"a"}`))
+	until(t, "all are dead", func() bool {
+		return len(there.strings(t, "SELECT 'dead' FROM dead_letters")) == 3
 	})
+	wantStrings(t, "errors", there.strings(t, "SELECT error LIKE '%its source is other, a module whose events are on its own topic, not on that of test%' FROM dead_letters d JOIN events e ON e.seq = d.seq WHERE json_extract(e.metadata, '$.from') = 'mallory'"), "1")
 	wantStrings(t, "dead letters", there.strings(t, `
 SELECT s.name || ' ' || e.type || ' ' || coalesce(json_extract(e.metadata, '$.from'), '') || ' ' || hex(e.data)
-FROM dead_letters d JOIN subscriptions s ON s.id = d.subscription JOIN events e ON e.seq = d.seq ORDER BY s.name`),
-		"bus/ingest bus.undecoded web 0067617262616765", "bus/unknown web.clicked  7B7D")
+FROM dead_letters d JOIN subscriptions s ON s.id = d.subscription JOIN events e ON e.seq = d.seq ORDER BY s.name, hex(e.data) DESC`),
+		"bus/ingest bus.undecoded mallory 7B226B6579223A2261227D", "bus/ingest bus.undecoded web 0067617262616765", "bus/unknown web.clicked  7B7D")
 }
 
 // What an older program could not read, a newer one may: the dead letter of the ingest becomes the event that it carries.

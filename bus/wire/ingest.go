@@ -30,17 +30,19 @@ type Ingest struct {
 	topic      string
 	place      string
 	subscriber message.Subscriber
-	wants      func(eventType string) bool
+	wants      func(*journal.Event) (bool, error)
 	take       func(context.Context, []*journal.Event) error
 	line       line
 }
 
-// IngestConfig is what an Ingest needs. All fields but Place are required.
+// IngestConfig is what an Ingest needs. All fields but Place and Wants are required.
 type IngestConfig struct {
 	Topic      string
 	Place      string // the name of the place in the topic; whoever wants more than before gives it another one
 	Subscriber message.Subscriber
-	Wants      func(eventType string) bool // what is not wanted is acknowledged, and nothing else is done about it
+	// Wants says whether an event is to be taken in. One that is not is acknowledged, and nothing else is done about it; one that
+	// cannot be believed, with an error, is taken in as a message that is no event. Defaults to all of them.
+	Wants func(*journal.Event) (bool, error)
 	// Take makes events durable, all or none of them, in their order, leaving out those whose id it has.
 	Take   func(context.Context, []*journal.Event) error
 	Logger *slog.Logger
@@ -48,6 +50,9 @@ type IngestConfig struct {
 
 // NewIngest makes an ingest. It does nothing before Run.
 func NewIngest(c IngestConfig) *Ingest {
+	if c.Wants == nil {
+		c.Wants = func(*journal.Event) (bool, error) { return true, nil }
+	}
 	return &Ingest{topic: c.Topic, place: c.Place, subscriber: c.Subscriber, wants: c.Wants, take: c.Take, line: line{topic: c.Topic, logger: c.Logger}}
 }
 
@@ -119,10 +124,14 @@ func (i *Ingest) takeIn(ctx context.Context, msgs []*message.Message) error {
 	var events []*journal.Event
 	for _, msg := range msgs {
 		e, err := Decode(msg)
+		wanted := false
+		if err == nil {
+			wanted, err = i.wants(e)
+		}
 		switch {
 		case err != nil:
 			events = append(events, undecoded(i.topic, msg))
-		case i.wants(e.Type):
+		case wanted:
 			events = append(events, e)
 		}
 	}
@@ -174,13 +183,17 @@ func text(s string) string {
 	return "base64:" + base64.StdEncoding.EncodeToString([]byte(s))
 }
 
-// Redecode tries to decode the message that e, of UndecodedType, stands for.
-func Redecode(e *journal.Event) (*journal.Event, error) {
+// Redecode tries to decode the message that e, of UndecodedType, stands for, and has believe look at what it is, and at whose topic
+// it was on.
+func Redecode(e *journal.Event, believe func(topic string, e *journal.Event) error) (*journal.Event, error) {
 	msg := message.NewMessage(e.ID, e.Data)
 	for name, value := range e.Metadata {
 		msg.Metadata[name] = value
 	}
 	decoded, err := Decode(msg)
+	if err == nil {
+		err = believe(e.Metadata[metaTopic], decoded)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("message %s of topic %s: %w", e.Metadata[MetaPlace], e.Metadata[metaTopic], err)
 	}

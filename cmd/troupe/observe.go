@@ -155,8 +155,7 @@ func openObserver(ctx context.Context, c observeConfig, cfg sqlite.Config) (*obs
 	}
 	for _, topic := range append(emitters(w), bus.RecordsTopic) {
 		ob.ingests = append(ob.ingests, buswire.NewIngest(buswire.IngestConfig{
-			Topic: topic, Subscriber: ob.transport, Logger: cfg.Logger,
-			Wants: func(string) bool { return true }, Take: into.Take,
+			Topic: topic, Subscriber: ob.transport, Logger: cfg.Logger, Take: into.Take,
 		}))
 	}
 	return ob, nil

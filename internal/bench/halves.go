@@ -154,7 +154,7 @@ func workIngest(ctx context.Context, j Job) (f Figures, err error) {
 	defer func() { err = errors.Join(err, transport.Close()) }()
 	m, taken := j.newMeter(), int64(0)
 	ingest := wire.NewIngest(wire.IngestConfig{
-		Topic: mainModule, Subscriber: transport, Logger: silent(), Wants: func(string) bool { return true },
+		Topic: mainModule, Subscriber: transport, Logger: silent(),
 		Take: func(ctx context.Context, events []*journal.Event) error {
 			err := take(ctx, into, events)
 			if err == nil {
