@@ -53,7 +53,7 @@ func NewIngest(c IngestConfig) *Ingest {
 	if c.Wants == nil {
 		c.Wants = func(*journal.Event) (bool, error) { return true, nil }
 	}
-	return &Ingest{topic: c.Topic, place: c.Place, subscriber: c.Subscriber, wants: c.Wants, take: c.Take, line: line{topic: c.Topic, logger: c.Logger}}
+	return &Ingest{topic: c.Topic, place: c.Place, subscriber: c.Subscriber, wants: c.Wants, take: c.Take, line: line{topic: c.Topic, logger: c.Logger, young: true}}
 }
 
 // Link is how the ingest is.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -11,10 +12,13 @@ import (
 type Link struct {
 	Topic  string    // whose events: the name of a module, or of the records
 	Out    bool      // they are sent from here; otherwise they are taken in
-	Err    error     // what is wrong, with what to do about it; nil when nothing is
-	Since  time.Time // when Err came up; zero when nothing is wrong
+	Err    error     // what is wrong, with what to do about it; nil when nothing is; ErrNotYet at first
+	Since  time.Time // when Err came up; zero when nothing is wrong, and with ErrNotYet
 	Behind int64     // with Out: events of the log that are still to be looked at
 }
+
+// ErrNotYet is what an ingest says between its start and the answer of the transport to its first try.
+var ErrNotYet = errors.New("wire: not connected yet: the first try is under way")
 
 // The pauses between tries while a transport is in trouble.
 const (
@@ -33,6 +37,7 @@ type line struct {
 	logger *slog.Logger
 
 	mu    sync.Mutex
+	young bool // neither failed nor works was called, and that matters
 	err   error
 	since time.Time
 	told  time.Time // when the log last heard of it
@@ -51,7 +56,7 @@ func (l *line) failed(err error) time.Duration {
 	if l.err == nil {
 		l.since = now
 	}
-	l.err = err
+	l.err, l.young = err, false
 	pause := min(firstPause<<min(l.tries, 10), lastPause)
 	l.tries++
 	return pause/2 + rand.N(pause/2+1)
@@ -64,7 +69,7 @@ func (l *line) works() {
 	if l.err != nil {
 		l.logger.Info(l.what()+" goes on", slog.String("topic", l.topic), slog.Duration("after", time.Since(l.since).Round(time.Millisecond)))
 	}
-	l.err, l.since, l.tries = nil, time.Time{}, 0
+	l.err, l.since, l.tries, l.young = nil, time.Time{}, 0, false
 }
 
 func (l *line) what() string {
@@ -77,5 +82,8 @@ func (l *line) what() string {
 func (l *line) link() Link {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.young {
+		return Link{Topic: l.topic, Out: l.out, Err: ErrNotYet}
+	}
 	return Link{Topic: l.topic, Out: l.out, Err: l.err, Since: l.since}
 }

@@ -281,6 +281,9 @@ func TestTheIngestAcknowledgesWhatTheJournalHas(t *testing.T) {
 		bad.Metadata[MetaPlace], bad.Metadata["odd\xff"] = "order/0/7", "\xfe"
 		s.in <- []*message.Message{good, unwanted, bad}
 		i := runIngest(t, s, st)
+		if l := i.Link(); !errors.Is(l.Err, ErrNotYet) || !l.Since.IsZero() {
+			t.Errorf("before the first try: %+v", l)
+		}
 		synctest.Wait()
 		if l := i.Link(); !errors.Is(l.Err, journal.ErrUnavailable) || isAcked(good) || isAcked(unwanted) {
 			t.Errorf("while the journal refuses: %+v, acked %v %v", l, isAcked(good), isAcked(unwanted))
