@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,7 +15,7 @@ import (
 func (b *Bus) own() []*subscription {
 	subs := []*subscription{b.unknown()}
 	if b.cfg.Transport != nil {
-		subs = append(subs, b.undecoded())
+		subs = append(subs, b.undecoded(), b.unsent())
 	}
 	for _, s := range subs {
 		s.bus, s.module, s.retry, s.timeout = b, &Module{bus: b, name: ownName}, b.cfg.Retry, b.cfg.Timeout
@@ -28,7 +29,7 @@ const ownName = "bus"
 // unknown takes all event types that no module knows: they become dead letters, with their bytes, rather than nothing.
 func (b *Bus) unknown() *subscription {
 	return &subscription{
-		name: "bus/unknown", except: append(slices.Sorted(maps.Keys(b.types)), wire.UndecodedType),
+		name: "bus/unknown", except: append(slices.Sorted(maps.Keys(b.types)), wire.UndecodedType, wire.UnsentType),
 		decode: func(e *journal.Event) (Event, error) {
 			if _, known := b.types[e.Type]; known { // replayed under a newer program
 				return nil, fmt.Errorf("this program knows the event type %q, and its own subscriptions have the event: drop this", e.Type)
@@ -48,6 +49,22 @@ func (b *Bus) undecoded() *subscription {
 			return carried{decoded}, err
 		},
 		handle: func(_ context.Context, e Event) (Events, error) { return Emit(e), nil },
+	}
+}
+
+// unsent takes the events that the transport refused. Each is tried once more, and becomes a dead letter of the relay, which can be
+// replayed when the transport takes it.
+func (b *Bus) unsent() *subscription {
+	return &subscription{
+		name: "bus/relay", eventType: wire.UnsentType, external: 1,
+		decode: func(e *journal.Event) (Event, error) { return carried{e}, nil },
+		handle: func(ctx context.Context, e Event) (Events, error) {
+			err := wire.Resend(ctx, b.cfg.Transport, e.(carried).Event)
+			if errors.As(err, new(*wire.Refused)) {
+				err = Dead(err)
+			}
+			return nil, err
+		},
 	}
 }
 

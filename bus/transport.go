@@ -81,7 +81,7 @@ func (b *Bus) openWires(ctx context.Context) error {
 		return fmt.Errorf("bus: relay: %w", err)
 	}
 	b.wires.relays = []*wire.Relay{
-		wire.NewRelay(wire.RelayConfig{Feed: events, Publisher: b.cfg.Transport, Name: "events", Logger: b.cfg.Logger, Topic: b.topicOf}),
+		wire.NewRelay(wire.RelayConfig{Feed: events, Publisher: b.cfg.Transport, Name: "events", Logger: b.cfg.Logger, Topic: b.topicOf, Take: b.take("relay")}),
 		wire.NewRelay(wire.RelayConfig{Feed: records, Publisher: b.cfg.Transport, Name: RecordsTopic, Logger: b.cfg.Logger,
 			Topic: func(*journal.Event) string { return RecordsTopic }}),
 	}
@@ -95,12 +95,17 @@ func (b *Bus) openWires(ctx context.Context) error {
 				}
 				return true, b.believe(module, e)
 			},
-			Take: func(ctx context.Context, events []*journal.Event) error {
-				return b.journal.Do(ctx, journal.Work{Name: "ingest of " + module}, func(journal.TxFunc) ([]*journal.Event, error) { return events, nil })
-			},
+			Take: b.take("ingest of " + module),
 		}))
 	}
 	return nil
+}
+
+// take makes what comes by a wire durable.
+func (b *Bus) take(name string) func(context.Context, []*journal.Event) error {
+	return func(ctx context.Context, events []*journal.Event) error {
+		return b.journal.Do(ctx, journal.Work{Name: name}, func(journal.TxFunc) ([]*journal.Event, error) { return events, nil })
+	}
 }
 
 // topicOf is where an event of the journal is sent: nowhere, unless a module that runs here emitted it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/troupebus/troupe/bus/bustest"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
+	"github.com/troupebus/troupe/transports/sqlite"
 )
 
 // part is a deployable of a program of two modules: test asks, other answers.
@@ -79,7 +81,7 @@ func TestTwoDeployables(t *testing.T) {
 	wantStrings(t, "rows", here.seen(t, "note"), "a:1")
 	wantStrings(t, "here", here.strings(t, "SELECT type FROM events ORDER BY seq"), "test.asked", "test.answered")
 	wantStrings(t, "there", there.strings(t, "SELECT type FROM events ORDER BY seq"), "test.asked", "test.answered")
-	wantStrings(t, "subscriptions there", there.strings(t, "SELECT name FROM subscriptions WHERE kind = 'bus' ORDER BY name"), "bus/ingest", "bus/unknown", "other/answer")
+	wantStrings(t, "subscriptions there", there.strings(t, "SELECT name FROM subscriptions WHERE kind = 'bus' ORDER BY name"), "bus/ingest", "bus/relay", "bus/unknown", "other/answer")
 	wantStrings(t, "tables there", there.strings(t, "SELECT name FROM sqlite_master WHERE name = 'test_seen'"))
 }
 
@@ -183,6 +185,50 @@ func TestADeadLetterOfTheIngestIsReplayed(t *testing.T) {
 	if e := there.follow(t, "test.answered"); e.Key != "a" || e.CausationID != "7" || e.CorrelationID != "f" {
 		t.Errorf("what came of it: %+v", e)
 	}
+}
+
+// narrow is a transport whose topics take less than it says, until they are widened.
+type narrow struct {
+	bus.Transport
+	limit atomic.Int64
+}
+
+func (n *narrow) Publish(topic string, msgs ...*message.Message) error {
+	for i, msg := range msgs {
+		if len(msg.Payload) > int(n.limit.Load()) && topic != bus.RecordsTopic {
+			return &wire.Refused{At: i, Err: errors.New("too large for the topic: widen it")}
+		}
+	}
+	return n.Transport.Publish(topic, msgs...)
+}
+
+// What a topic does not take holds up nobody: it is a dead letter of the relay, and goes its way when the topic takes it.
+func TestWhatATopicDoesNotTakeIsADeadLetter(t *testing.T) {
+	t.Parallel()
+	broker := bustest.NewBroker()
+	there := MustRunPart(t, broker, "other")
+	n := &narrow{Transport: broker.Transport("test")}
+	t.Cleanup(func() { _ = n.Close() })
+	n.limit.Store(30)
+	path := filepath.Join(t.TempDir(), "test.db")
+	here := MustStart(t, path, bus.Config{Modules: []string{"test"}, Transport: n, Retry: fast}, func(b *bus.Bus) *bus.Module { m, _ := wirePart(b); return m })
+	large := asked{strings.Repeat("a", 30), 2}
+	for _, e := range []asked{{"a", 1}, large, {"a", 3}} {
+		here.publish(t, e)
+	}
+	until(t, "the small ones are answered", func() bool { return len(here.seen(t, "note")) == 2 })
+	until(t, "the large one is dead", func() bool { return len(here.strings(t, "SELECT 'dead' FROM dead_letters")) == 1 })
+	wantStrings(t, "dead letters", here.strings(t, `
+SELECT s.name || ' ' || e.type || ' ' || d.error || ', ' || (e.causation_id = a.id AND e.correlation_id = a.correlation_id AND e.key = a.key)
+FROM dead_letters d JOIN subscriptions s ON s.id = d.subscription JOIN events e ON e.seq = d.seq JOIN events a ON a.id = e.id AND a.type = 'test.asked'`),
+		"bus/relay bus.unsent too large for the topic: widen it, 1")
+	wantStrings(t, "what is there", there.strings(t, "SELECT count(*) FROM events WHERE type = 'test.asked'"), "2")
+	n.limit.Store(1000)
+	if _, err := sqlite.Replay(t.Context(), path, sqlite.Act{Reason: "the topic is wider"}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the large one is answered", func() bool { return len(here.seen(t, "note")) == 3 })
+	wantStrings(t, "dead letters", here.strings(t, "SELECT status FROM dead_letters"), "replayed")
 }
 
 // small is a transport that carries little.

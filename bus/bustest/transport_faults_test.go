@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,6 +64,7 @@ var faults = []struct {
 		alter(func(_ *faulty, msg *message.Message) { msg.Metadata[wire.MetaKey] = strings.TrimSpace(wire.Key(msg)) })},
 	{"the transport's metadata are sent", "attributes and bytes arrive as they were sent", "it has a " + wire.MetaTrouble, sendTrouble},
 	{"less is taken than is promised", "a payload of the greatest size", "which MaxPayload allows", promiseTooMuch},
+	{"too much is refused, but not by its place", "a payload of the greatest size", "want a wire.Refused that says which", refuseFirst},
 	{"too much is cut", "a payload of the greatest size", "became one of 1000 bytes", cutPayload},
 
 	{"ids are made up", "what others wrote arrives as it is", "is another when it comes again",
@@ -240,10 +242,22 @@ func promiseTooMuch(f *faulty) {
 	}
 }
 
+func refuseFirst(f *faulty) {
+	f.features.MaxPayload = 1000
+	f.publish = func(topic string, messages []*message.Message) error {
+		if slices.ContainsFunc(messages, func(msg *message.Message) bool { return len(msg.Payload) > 1000 }) {
+			return &wire.Refused{Err: errors.New("too large")}
+		}
+		return f.brokerEnd.Publish(topic, messages...)
+	}
+}
+
 func cutPayload(f *faulty) {
 	f.features.MaxPayload = 1000
 	f.publish = func(topic string, messages []*message.Message) error {
-		messages[0].Payload = messages[0].Payload[:min(1000, len(messages[0].Payload))]
+		for _, msg := range messages {
+			msg.Payload = msg.Payload[:min(1000, len(msg.Payload))]
+		}
 		return f.brokerEnd.Publish(topic, messages...)
 	}
 }

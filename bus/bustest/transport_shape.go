@@ -2,6 +2,7 @@ package bustest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -200,8 +201,8 @@ func awkwardMessages() []*message.Message {
 	}
 }
 
-// checkGreatest sends a payload of exactly the size that the transport names, and one that is larger: that is refused, or it
-// arrives. It is in nobody's way.
+// checkGreatest sends a payload of exactly the size that the transport names, and one that is larger: that is refused by its
+// place in the call, or it arrives. It is in nobody's way.
 func checkGreatest(s *stage) error {
 	p := s.start("reader")
 	limit := p.Features().MaxPayload
@@ -217,15 +218,20 @@ func checkGreatest(s *stage) error {
 		msg.UUID, msg.Payload = id, content[:size]
 		return msg
 	}
-	want := map[string]int{"greatest": limit, "after": 1}
+	want := map[string]int{"greatest": limit, "before": 1, "after": 1}
 	if err := p.publish(message("greatest", limit)); err != nil {
 		return fmt.Errorf("publish %d bytes, which MaxPayload allows: %w", limit, err)
 	}
-	if p.publish(message("too great", limit+1)) == nil {
+	var no *wire.Refused
+	switch err := p.publish(message("before", 1), message("too great", limit+1), message("after", 1)); {
+	case err == nil:
 		want["too great"] = limit + 1
-	}
-	if err := p.publish(message("after", 1)); err != nil {
-		return fmt.Errorf("publish a small message after one that was too great: %w", err)
+	case !errors.As(err, &no) || no.At != 1:
+		return fmt.Errorf("publish a message that is too great between two small ones: want a wire.Refused that says which: %w", err)
+	default:
+		if err := p.publish(message("before", 1), message("after", 1)); err != nil {
+			return fmt.Errorf("publish small messages after one that was too great: %w", err)
+		}
 	}
 	r := p.read()
 	for len(want) > 0 {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -22,21 +24,25 @@ type Relay struct {
 	feed      journal.Feed
 	publisher message.Publisher
 	topic     func(*journal.Event) string
+	take      func(context.Context, []*journal.Event) error
 	line      line
 }
 
-// RelayConfig is what a Relay needs. All fields are required.
+// RelayConfig is what a Relay needs. All fields but Take are required.
 type RelayConfig struct {
 	Feed      journal.Feed
 	Publisher message.Publisher
 	Topic     func(*journal.Event) string // where an event goes; "" leaves it out
 	Name      string                      // of what it sends, for people
-	Logger    *slog.Logger
+	// Take makes events durable, leaving out those that are there. It gets one of UnsentType for each event that the transport
+	// refuses, and the others go on. Defaults to none: a refusal stops the relay, as any other error does.
+	Take   func(context.Context, []*journal.Event) error
+	Logger *slog.Logger
 }
 
 // NewRelay makes a relay. It does nothing before Run.
 func NewRelay(c RelayConfig) *Relay {
-	return &Relay{feed: c.Feed, publisher: c.Publisher, topic: c.Topic, line: line{topic: c.Name, out: true, logger: c.Logger}}
+	return &Relay{feed: c.Feed, publisher: c.Publisher, topic: c.Topic, take: c.Take, line: line{topic: c.Name, out: true, logger: c.Logger}}
 }
 
 // Link is how the relay is.
@@ -130,21 +136,56 @@ func (r *Relay) encode(events []*journal.Event) batch {
 // send returns when the transport has all of b, or with ctx's error.
 func (r *Relay) send(ctx context.Context, b batch) error {
 	for _, topic := range b.topics {
-		for {
-			err := publish(ctx, r.publisher, topic, b.byName[topic])
+		for msgs := b.byName[topic]; len(msgs) > 0; {
+			err := publish(ctx, r.publisher, topic, msgs)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
 			if err == nil {
 				break
 			}
-			if !sleep(ctx, r.line.failed(err)) {
+			if msgs, err = r.without(ctx, topic, msgs, err); err != nil && !sleep(ctx, r.line.failed(err)) {
 				return ctx.Err()
 			}
 		}
 	}
 	r.line.works()
 	return nil
+}
+
+// without leaves out of msgs the one that err refuses, once the journal has what stands for it. Otherwise it returns err.
+func (r *Relay) without(ctx context.Context, topic string, msgs []*message.Message, err error) ([]*message.Message, error) {
+	var no *Refused
+	if r.take == nil || !errors.As(err, &no) || no.At < 0 || no.At >= len(msgs) {
+		return msgs, err
+	}
+	if err := r.take(ctx, []*journal.Event{unsent(topic, msgs[no.At])}); err != nil {
+		return msgs, fmt.Errorf("write the journal: %w", err)
+	}
+	return slices.Delete(msgs, no.At, no.At+1), nil
+}
+
+// UnsentType is the type of the event that stands for one that the transport refused: its payload is that one's, its metadata
+// are the message's, and Resend gives it another try.
+const UnsentType = "bus.unsent"
+
+// unsent is the event that stands for msg. There is only one, however often that is refused.
+func unsent(topic string, msg *message.Message) *journal.Event {
+	e := &journal.Event{
+		ID: msg.UUID, Type: UnsentType, Version: 1, Source: "bus", Key: Key(msg), Time: time.Now().UTC().Truncate(time.Microsecond),
+		CorrelationID: msg.Metadata[metaCorrelation], CausationID: msg.UUID, Metadata: map[string]string{metaTopic: topic}, Data: msg.Payload,
+	}
+	maps.Copy(e.Metadata, msg.Metadata)
+	return e
+}
+
+// Resend publishes the message that e, of UnsentType, stands for. It returns when that is taken, with the transport's error, or
+// with ctx's.
+func Resend(ctx context.Context, p message.Publisher, e *journal.Event) error {
+	msg := message.NewMessage(e.ID, e.Data)
+	maps.Copy(msg.Metadata, e.Metadata)
+	delete(msg.Metadata, metaTopic)
+	return publish(ctx, p, e.Metadata[metaTopic], []*message.Message{msg})
 }
 
 // publish leaves a call behind that does not end with ctx: nobody is waiting for what it says, and what it sends is sent again.

@@ -17,7 +17,7 @@ import (
 // out in the order in which they went in, within a call and from one call to the next. With an error, some of them may
 // have been taken, but of a key only the first ones: none without those before it. Whoever sends again sends all of them again, in
 // the same order. Publish gives up by itself after some
-// seconds, and at Close.
+// seconds, and at Close. A Refused among the error's causes is about one message, which is not to be sent again.
 //
 // Subscribe reads a topic for one deployable: from the oldest message on the first time, later from behind the last one
 // that was acknowledged, in whatever process that was. The place is kept under what PlaceOf makes of the deployable's name:
@@ -44,6 +44,19 @@ type Features struct {
 	Name       string // of the kind, such as "kafka"
 	MaxPayload int    // bytes that the payload of a message may have; 0 where there is no limit of its own
 }
+
+// Refused is an error of Publish that one message is the reason of: it is not taken now, and would not be later, such as one
+// that is larger than its topic takes.
+type Refused struct {
+	At  int   // its index among the messages of the call
+	Err error // why, with what to do about it
+}
+
+// Error implements error.
+func (r *Refused) Error() string { return r.Err.Error() }
+
+// Unwrap is for errors.Is and errors.As.
+func (r *Refused) Unwrap() error { return r.Err }
 
 type placeKey struct{}
 

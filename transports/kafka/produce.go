@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/troupebus/troupe/bus/wire"
 )
 
 // producer is an idempotent producer for one topic, on sarama's requests.
@@ -95,8 +97,8 @@ func (p *producer) check(c *call) error {
 	for i := range c.records {
 		r := &c.records[i]
 		if size := r.size + batchOverhead; size > p.limit || len(r.Value) > maxPayload {
-			return fmt.Errorf("%w: message %d of %d has a payload of %d bytes, %d with its headers; the payload may have %d, and all of it %d (max.message.bytes of the topic, or this transport's limit): send a reference to what is large",
-				ErrTooLarge, i+1, len(c.records), len(r.Value), size, maxPayload, p.limit)
+			return &wire.Refused{At: i, Err: fmt.Errorf("%w: message %d of %d for topic %s has a payload of %d bytes, %d with its headers; the payload may have %d, and all of it %d (max.message.bytes of the topic, or this transport's limit): raise it, or send a reference to what is large",
+				ErrTooLarge, i+1, len(c.records), p.topic, len(r.Value), size, maxPayload, p.limit)}
 		}
 	}
 	return nil

@@ -9,6 +9,8 @@ import (
 
 	watermillsql "github.com/ThreeDotsLabs/watermill-sql/v3/pkg/sql"
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/bus/wire"
 )
 
 const (
@@ -37,9 +39,9 @@ func (t *Transport) Publish(topic string, msgs ...*message.Message) error {
 	if len(msgs) == 0 {
 		return nil
 	}
-	for _, msg := range msgs {
+	for i, msg := range msgs {
 		if len(msg.Payload) > maxPayload {
-			return fmt.Errorf("postgres: publish to %s: message %q has %d bytes: want at most %d", topic, msg.UUID, len(msg.Payload), maxPayload)
+			return &wire.Refused{At: i, Err: fmt.Errorf("postgres: publish to %s: message %q has %d bytes: want at most %d; send a reference to what is large", topic, msg.UUID, len(msg.Payload), maxPayload)}
 		}
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, t.config.Timeout)

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
+	"maps"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -105,9 +105,9 @@ func numbered(n int, key, kind string) *journal.Event {
 	return &journal.Event{ID: fmt.Sprint(n), Type: kind, Version: 1, Source: "order", Key: key, CorrelationID: "f", Time: time.UnixMicro(int64(n)).UTC()}
 }
 
-func runRelay(t *testing.T, f *feed, p *fickle) *Relay {
+func runRelay(t *testing.T, f *feed, p *fickle, take func(context.Context, []*journal.Event) error) *Relay {
 	ctx, cancel := context.WithCancel(t.Context())
-	r := NewRelay(RelayConfig{Feed: f, Publisher: p, Name: "events", Logger: quiet, Topic: func(e *journal.Event) string { return e.Source }})
+	r := NewRelay(RelayConfig{Feed: f, Publisher: p, Name: "events", Logger: quiet, Take: take, Topic: func(e *journal.Event) string { return e.Source }})
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
 	t.Cleanup(func() {
@@ -129,7 +129,7 @@ func TestTheRelayTriesUntilAllOfABatchIsTaken(t *testing.T) {
 			}
 			return msgs, nil
 		}}
-		r := runRelay(t, f, p)
+		r := runRelay(t, f, p, nil)
 		synctest.Wait()
 		if l := r.Link(); !errors.Is(l.Err, away) || l.Since.IsZero() || !l.Out || f.at() != 0 {
 			t.Errorf("in trouble: %+v, passed %d", l, f.at())
@@ -146,13 +146,67 @@ func TestTheRelayTriesUntilAllOfABatchIsTaken(t *testing.T) {
 	})
 }
 
+// What the transport refuses is kept, and holds up nothing. The journal that cannot keep it holds up everything.
+func TestTheRelayGoesOnWithoutWhatIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFeed(numbered(1, "a", "t"), numbered(2, "a", "large"), numbered(3, "a", "t"), numbered(4, "b", "large"))
+		p := &fickle{take: func(_ int, _ string, msgs []*message.Message) ([]*message.Message, error) {
+			for i, msg := range msgs {
+				if msg.Metadata["ce_type"] == "large" {
+					return nil, fmt.Errorf("publish: %w", &Refused{At: i, Err: errors.New("too large")})
+				}
+			}
+			return msgs, nil
+		}}
+		st := &store{fails: 3}
+		r := runRelay(t, f, p, st.take)
+		synctest.Wait()
+		if l := r.Link(); !errors.Is(l.Err, journal.ErrUnavailable) || f.at() != 0 {
+			t.Errorf("while the journal refuses: %+v, passed %d", l, f.at())
+		}
+		pass(time.Minute)
+		if l := r.Link(); l.Err != nil || f.at() != 4 {
+			t.Errorf("%+v, passed %d", l, f.at())
+		}
+		if sent := p.sent("order"); len(sent) != 2 || sent[0].UUID != "1" || sent[1].UUID != "3" {
+			t.Errorf("sent %v", sent)
+		}
+		kept := st.all()
+		if len(kept) != 2 || kept[0].ID != "2" || kept[0].Type != UnsentType || kept[0].Key != "a" || kept[0].CorrelationID != "f" || kept[0].CausationID != "2" {
+			t.Fatalf("kept %+v", kept)
+		}
+		p.take = func(_ int, _ string, msgs []*message.Message) ([]*message.Message, error) { return msgs, nil }
+		if err := Resend(t.Context(), p, kept[1]); err != nil {
+			t.Error(err)
+		}
+		want := Encode(numbered(4, "b", "large"))
+		if got := p.sent("order")[2]; got.UUID != "4" || !maps.Equal(got.Metadata, want.Metadata) || string(got.Payload) != string(want.Payload) {
+			t.Errorf("sent again: %q %v, want %v", got.UUID, got.Metadata, want.Metadata)
+		}
+	})
+}
+
+func TestARelayThatMayLeaveOutNothingStands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFeed(numbered(1, "a", "t"))
+		p := &fickle{take: func(int, string, []*message.Message) ([]*message.Message, error) {
+			return nil, &Refused{Err: errors.New("too large")}
+		}}
+		r := runRelay(t, f, p, nil)
+		pass(time.Minute)
+		if l := r.Link(); l.Err == nil || f.at() != 0 {
+			t.Errorf("%+v, passed %d", l, f.at())
+		}
+	})
+}
+
 func TestTheRelayLeavesOutWhatHasNoTopic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		theirs := numbered(2, "a", "t")
 		theirs.Source = ""
 		f := newFeed(numbered(1, "a", "t"), theirs)
 		p := &fickle{take: func(_ int, _ string, msgs []*message.Message) ([]*message.Message, error) { return msgs, nil }}
-		runRelay(t, f, p)
+		runRelay(t, f, p, nil)
 		synctest.Wait()
 		if len(p.sent("order")) != 1 || len(p.sent("")) != 0 || f.at() != 2 {
 			t.Errorf("sent %v and %v, passed %d", p.sent("order"), p.sent(""), f.at())
@@ -173,158 +227,6 @@ func TestTheRelayLeavesAHungCallBehind(t *testing.T) {
 			t.Error(err)
 		}
 	})
-}
-
-// store takes events as a journal does: once.
-type store struct {
-	mu     sync.Mutex
-	fails  int
-	tries  int
-	has    map[string]bool
-	events []*journal.Event
-}
-
-func (s *store) take(_ context.Context, events []*journal.Event) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.tries++; s.tries <= s.fails {
-		return journal.ErrUnavailable
-	}
-	if s.has == nil {
-		s.has = map[string]bool{}
-	}
-	for _, e := range events {
-		if s.has[e.ID] {
-			continue
-		}
-		s.has[e.ID] = true
-		s.events = append(s.events, e)
-	}
-	return nil
-}
-
-func (s *store) all() []*journal.Event {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.events
-}
-
-func (s *store) ids() (ids []string) {
-	for _, e := range s.all() {
-		ids = append(ids, e.ID)
-	}
-	return ids
-}
-
-// spout delivers what is put into it, subscription after subscription.
-type spout struct {
-	message.Publisher
-	in   chan []*message.Message // what each subscription delivers before it ends
-	fail error
-}
-
-func (s *spout) Subscribe(ctx context.Context, _ string) (<-chan *message.Message, error) {
-	var msgs []*message.Message
-	select {
-	case msgs = <-s.in:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	default:
-		return nil, s.fail
-	}
-	out := make(chan *message.Message)
-	go func() {
-		defer close(out)
-		for _, msg := range msgs {
-			select {
-			case out <- msg:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return out, nil
-}
-
-func (s *spout) Close() error { return nil }
-
-func runIngest(t *testing.T, s *spout, st *store) *Ingest {
-	ctx, cancel := context.WithCancel(t.Context())
-	i := NewIngest(IngestConfig{Topic: "order", Subscriber: s, Take: st.take, Logger: quiet, Wants: func(e *journal.Event) (bool, error) { return e.Type != "unwanted", nil }})
-	ended := make(chan error, 1)
-	go func() { ended <- i.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return i
-}
-
-func believeAll(string, *journal.Event) error { return nil }
-
-func isAcked(msg *message.Message) bool {
-	select {
-	case <-msg.Acked():
-		return true
-	default:
-		return false
-	}
-}
-
-func TestTheIngestAcknowledgesWhatTheJournalHas(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &spout{in: make(chan []*message.Message, 2), fail: errors.New("no broker")}
-		st := &store{fails: 3}
-		good, unwanted, bad := Encode(numbered(1, "a", "t")), Encode(numbered(2, "a", "unwanted")), message.NewMessage("x", []byte{0xff})
-		bad.Metadata[MetaPlace], bad.Metadata["odd\xff"] = "order/0/7", "\xfe"
-		s.in <- []*message.Message{good, unwanted, bad}
-		i := runIngest(t, s, st)
-		if l := i.Link(); !errors.Is(l.Err, ErrNotYet) || !l.Since.IsZero() {
-			t.Errorf("before the first try: %+v", l)
-		}
-		synctest.Wait()
-		if l := i.Link(); !errors.Is(l.Err, journal.ErrUnavailable) || isAcked(good) || isAcked(unwanted) {
-			t.Errorf("while the journal refuses: %+v, acked %v %v", l, isAcked(good), isAcked(unwanted))
-		}
-		pass(time.Minute)
-		for _, msg := range []*message.Message{good, unwanted, bad} {
-			if !isAcked(msg) {
-				t.Errorf("%s is not acknowledged", msg.UUID)
-			}
-		}
-		if has := st.all(); len(has) != 2 || has[0].ID != "1" || has[1].Type != UndecodedType {
-			t.Fatalf("the journal has %v", st.ids())
-		}
-		lost := st.all()[1]
-		if string(lost.Data) != "\xff" || lost.Metadata["base64:b2Rk/w=="] != "base64:/g==" || lost.Metadata[MetaPlace] != "order/0/7" {
-			t.Errorf("the dead letter has %q, %v", lost.Data, lost.Metadata)
-		}
-		if _, err := Redecode(lost, believeAll); err == nil {
-			t.Error("it can be decoded")
-		}
-		if l := i.Link(); l.Err == nil || l.Err.Error() != "no broker" {
-			t.Errorf("without a broker: %+v", l)
-		}
-		s.in <- []*message.Message{Encode(numbered(3, "a", "t")), Encode(numbered(1, "a", "t"))}
-		pass(time.Minute)
-		if !slices.Equal(st.ids()[2:], []string{"3"}) {
-			t.Errorf("the journal has %v", st.ids())
-		}
-	})
-}
-
-// A message that could not be read by an older program can be by a newer one.
-func TestAnUndecodedMessageIsDecodedLater(t *testing.T) {
-	t.Parallel()
-	msg := Encode(event())
-	msg.Metadata[MetaKey], msg.Metadata[MetaPlace] = "another", "order/0/7"
-	e, err := Redecode(undecoded("order", msg), believeAll)
-	want, _ := Decode(msg)
-	if err != nil || e.ID != want.ID || e.Key != "another" || e.Version != 2 || len(e.Metadata) != 0 || string(e.Data) != string(want.Data) {
-		t.Errorf("decoded %+v, %v", e, err)
-	}
 }
 
 // A transport may take only the first ones of a batch, of each key another number. Those of one key arrive in order all the same.
@@ -350,7 +252,7 @@ func TestNoEventOvertakesOneOfItsKey(t *testing.T) {
 				}
 				return first, err
 			}}
-			runRelay(t, newFeed(events()...), p)
+			runRelay(t, newFeed(events()...), p, nil)
 			pass(time.Minute)
 			s, st := &spout{in: make(chan []*message.Message, 1), fail: errors.New("over")}, &store{}
 			s.in <- p.sent("order")

@@ -1,0 +1,167 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// store takes events as a journal does: once.
+type store struct {
+	mu     sync.Mutex
+	fails  int
+	tries  int
+	has    map[string]bool
+	events []*journal.Event
+}
+
+func (s *store) take(_ context.Context, events []*journal.Event) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tries++; s.tries <= s.fails {
+		return journal.ErrUnavailable
+	}
+	if s.has == nil {
+		s.has = map[string]bool{}
+	}
+	for _, e := range events {
+		if s.has[e.ID] {
+			continue
+		}
+		s.has[e.ID] = true
+		s.events = append(s.events, e)
+	}
+	return nil
+}
+
+func (s *store) all() []*journal.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.events
+}
+
+func (s *store) ids() (ids []string) {
+	for _, e := range s.all() {
+		ids = append(ids, e.ID)
+	}
+	return ids
+}
+
+// spout delivers what is put into it, subscription after subscription.
+type spout struct {
+	message.Publisher
+	in   chan []*message.Message // what each subscription delivers before it ends
+	fail error
+}
+
+func (s *spout) Subscribe(ctx context.Context, _ string) (<-chan *message.Message, error) {
+	var msgs []*message.Message
+	select {
+	case msgs = <-s.in:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	default:
+		return nil, s.fail
+	}
+	out := make(chan *message.Message)
+	go func() {
+		defer close(out)
+		for _, msg := range msgs {
+			select {
+			case out <- msg:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out, nil
+}
+
+func (s *spout) Close() error { return nil }
+
+func runIngest(t *testing.T, s *spout, st *store) *Ingest {
+	ctx, cancel := context.WithCancel(t.Context())
+	i := NewIngest(IngestConfig{Topic: "order", Subscriber: s, Take: st.take, Logger: quiet, Wants: func(e *journal.Event) (bool, error) { return e.Type != "unwanted", nil }})
+	ended := make(chan error, 1)
+	go func() { ended <- i.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return i
+}
+
+func believeAll(string, *journal.Event) error { return nil }
+
+func isAcked(msg *message.Message) bool {
+	select {
+	case <-msg.Acked():
+		return true
+	default:
+		return false
+	}
+}
+
+func TestTheIngestAcknowledgesWhatTheJournalHas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &spout{in: make(chan []*message.Message, 2), fail: errors.New("no broker")}
+		st := &store{fails: 3}
+		good, unwanted, bad := Encode(numbered(1, "a", "t")), Encode(numbered(2, "a", "unwanted")), message.NewMessage("x", []byte{0xff})
+		bad.Metadata[MetaPlace], bad.Metadata["odd\xff"] = "order/0/7", "\xfe"
+		s.in <- []*message.Message{good, unwanted, bad}
+		if l := NewIngest(IngestConfig{}).Link(); !errors.Is(l.Err, ErrNotYet) || !l.Since.IsZero() {
+			t.Errorf("before the first try: %+v", l)
+		}
+		i := runIngest(t, s, st)
+		synctest.Wait()
+		if l := i.Link(); !errors.Is(l.Err, journal.ErrUnavailable) || isAcked(good) || isAcked(unwanted) {
+			t.Errorf("while the journal refuses: %+v, acked %v %v", l, isAcked(good), isAcked(unwanted))
+		}
+		pass(time.Minute)
+		for _, msg := range []*message.Message{good, unwanted, bad} {
+			if !isAcked(msg) {
+				t.Errorf("%s is not acknowledged", msg.UUID)
+			}
+		}
+		if has := st.all(); len(has) != 2 || has[0].ID != "1" || has[1].Type != UndecodedType {
+			t.Fatalf("the journal has %v", st.ids())
+		}
+		lost := st.all()[1]
+		if string(lost.Data) != "\xff" || lost.Metadata["base64:b2Rk/w=="] != "base64:/g==" || lost.Metadata[MetaPlace] != "order/0/7" {
+			t.Errorf("the dead letter has %q, %v", lost.Data, lost.Metadata)
+		}
+		if _, err := Redecode(lost, believeAll); err == nil {
+			t.Error("it can be decoded")
+		}
+		if l := i.Link(); l.Err == nil || l.Err.Error() != "no broker" {
+			t.Errorf("without a broker: %+v", l)
+		}
+		s.in <- []*message.Message{Encode(numbered(3, "a", "t")), Encode(numbered(1, "a", "t"))}
+		pass(time.Minute)
+		if !slices.Equal(st.ids()[2:], []string{"3"}) {
+			t.Errorf("the journal has %v", st.ids())
+		}
+	})
+}
+
+// A message that could not be read by an older program can be by a newer one.
+func TestAnUndecodedMessageIsDecodedLater(t *testing.T) {
+	t.Parallel()
+	msg := Encode(event())
+	msg.Metadata[MetaKey], msg.Metadata[MetaPlace] = "another", "order/0/7"
+	e, err := Redecode(undecoded("order", msg), believeAll)
+	want, _ := Decode(msg)
+	if err != nil || e.ID != want.ID || e.Key != "another" || e.Version != 2 || len(e.Metadata) != 0 || string(e.Data) != string(want.Data) {
+		t.Errorf("decoded %+v, %v", e, err)
+	}
+}
