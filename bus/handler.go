@@ -88,8 +88,8 @@ func (h *Handler[E]) ParkKey() *Handler[E] {
 	return h
 }
 
-// FromNow starts a subscription that the journal has never seen behind the newest event, rather than with the oldest. Of a
-// module that runs elsewhere it may still get events from before: what its topic holds comes in when it is first read.
+// FromNow starts a subscription that the journal has never seen behind the newest event, rather than with the oldest. Events of a
+// module that runs elsewhere count as older when their time is: the clocks of two machines may differ.
 func (h *Handler[E]) FromNow() *Handler[E] {
 	h.s.fromNow = true
 	return h

@@ -80,6 +80,10 @@ func (s *subscription) react(msg *message.Message) error {
 		return nil // the next process will
 	}
 	started := time.Now()
+	if s.past(d) {
+		s.settle(ctx, d, journal.Verdict{Outcome: journal.Skipped, Started: started, Err: "published before the subscription began"})
+		return nil
+	}
 	p := d.Prepared.(prepared)
 	if p.err != nil {
 		s.settle(ctx, d, s.verdict(d, started, Dead(p.err)))
@@ -104,6 +108,16 @@ func (s *subscription) react(msg *message.Message) error {
 		s.transact(ctx, d, e)
 	}
 	return nil
+}
+
+// past reports whether d is of an event from elsewhere that is older than a subscription FromNow: it came when its topic was first
+// read, or once more. What is emitted here lies in the log where it belongs.
+func (s *subscription) past(d *journal.Delivery) bool {
+	if !d.Event.Time.Before(d.Since) {
+		return false
+	}
+	m := s.bus.modules[d.Event.Source]
+	return m == nil || !m.here()
 }
 
 // transact runs the handler inside the journal's transaction.

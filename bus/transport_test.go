@@ -187,6 +187,29 @@ func TestADeadLetterOfTheIngestIsReplayed(t *testing.T) {
 	}
 }
 
+// What a subscription FromNow would not have got in one process it does not get from elsewhere, however late its topic is read.
+func TestFromNowOfAnotherDeployable(t *testing.T) {
+	t.Parallel()
+	broker := bustest.NewBroker()
+	here := MustRunPart(t, broker, "test")
+	here.publish(t, asked{"old", 1})
+	until(t, "it is sent", func() bool { return here.Links()[0].Behind == 0 })
+	carrier := broker.Transport("other")
+	t.Cleanup(func() { _ = carrier.Close() })
+	there := MustStart(t, filepath.Join(t.TempDir(), "other.db"), bus.Config{Modules: []string{"other"}, Transport: carrier, Retry: fast}, func(b *bus.Bus) *bus.Module {
+		test, other := wirePart(b)
+		bus.On(other, "new", func(context.Context, asked) (bus.Events, error) { return nil, nil }).FromNow()
+		return test
+	})
+	until(t, "it is answered", func() bool { return len(here.seen(t, "note")) == 1 })
+	here.publish(t, asked{"new", 2})
+	until(t, "both are answered", func() bool { return len(here.seen(t, "note")) == 2 })
+	there.wait(t)
+	wantStrings(t, "answers", there.strings(t, `
+SELECT e.key || ' ' || d.outcome || ' ' || coalesce(d.error, '') FROM deliveries d JOIN events e ON e.seq = d.seq JOIN subscriptions s ON s.id = d.subscription
+WHERE s.name = 'other/new' ORDER BY d.seq`), "old skipped published before the subscription began", "new done ")
+}
+
 // narrow is a transport whose topics take less than it says, until they are widened.
 type narrow struct {
 	bus.Transport

@@ -57,6 +57,7 @@ type Delivery struct {
 	Attempt      int       // 1 for the first
 	Prepared     any       // what Subscription.Prepare made of the event
 	Failed       time.Time // when the attempt before this one failed; zero at the first
+	Since        time.Time // when the journal came to know the subscription, with its FromNow; zero otherwise
 }
 
 // ID names this delivery for ever, over retries and restarts: the idempotency key for calls to the outside.

@@ -54,9 +54,9 @@ func (j *Journal) Feed(ctx context.Context, name journal.FeedName) (journal.Feed
 	return f, nil
 }
 
-func (f *feed) openEvents(ctx context.Context, tx *sql.Tx) (err error) {
-	f.id, f.pos, err = register(ctx, tx, string(f.name), "group", f.match, 0)
-	f.passed = f.pos
+func (f *feed) openEvents(ctx context.Context, tx *sql.Tx) error {
+	r, err := register(ctx, tx, string(f.name), "group", f.match, 0, 0)
+	f.id, f.pos, f.passed = r.id, r.cursor, r.cursor
 	return err
 }
 

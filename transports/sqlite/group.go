@@ -165,8 +165,9 @@ func (j *Journal) join(ctx context.Context, name, topic string) (*group, error) 
 	m.durable = true
 	g = &group{reader: newReader(m), j: j, turn: make(chan struct{}, 1)}
 	if name != "" {
-		err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) (err error) {
-			g.id, g.pos, err = register(ctx, u.Tx(), key, "group", g.match, 0)
+		err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
+			r, err := register(ctx, u.Tx(), key, "group", g.match, 0, 0)
+			g.id, g.pos = r.id, r.cursor
 			return err
 		}})
 		if err != nil {

@@ -19,10 +19,10 @@ import (
 // A subscription that changes what it consumes would leave the events of the new type that lie behind its cursor
 // without an answer. The bus's own watch for unknown types (except_of) does change, whenever the program learns a type.
 const upsertSubscription = `
-INSERT INTO subscriptions (name, kind, types, except_of, start_seq, cursor) VALUES (?1, ?2, ?3, ?4, ?5, ?5)
+INSERT INTO subscriptions (name, kind, types, except_of, start_seq, cursor, since) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)
 ON CONFLICT (name) DO UPDATE SET types = excluded.types, except_of = excluded.except_of, retired_at = NULL
 WHERE types = excluded.types OR except_of = 1
-RETURNING id, cursor`
+RETURNING id, cursor, since`
 
 // list is the types as the journal has them.
 func (m *match) list() (string, error) {
@@ -30,17 +30,18 @@ func (m *match) list() (string, error) {
 	return string(list), err
 }
 
-// register makes a subscription or group durable and returns its id and cursor.
-func register(ctx context.Context, q rowQueryer, name, kind string, m *match, start int64) (id, cursor int64, err error) {
+// register makes a subscription or group durable, that starts behind start and began at since, unless it is there, and returns what
+// is.
+func register(ctx context.Context, q rowQueryer, name, kind string, m *match, start, since int64) (r registered, err error) {
 	list, err := m.list()
 	if err != nil {
-		return 0, 0, err
+		return r, err
 	}
-	err = q.QueryRowContext(ctx, upsertSubscription, name, kind, list, m.except, start).Scan(&id, &cursor)
+	err = q.QueryRowContext(ctx, upsertSubscription, name, kind, list, m.except, start, since).Scan(&r.id, &r.cursor, &r.since)
 	if errors.Is(err, sql.ErrNoRows) {
-		return 0, 0, fmt.Errorf("%s consumed other event types before, now %s: give what it does now a new name", name, list)
+		return r, fmt.Errorf("%s consumed other event types before, now %s: give what it does now a new name", name, list)
 	}
-	return id, cursor, err
+	return r, err
 }
 
 type rowQueryer interface {
@@ -94,9 +95,9 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 
 // registered is a subscription as the journal has it.
 type registered struct {
-	id, cursor int64
-	types      string
-	retired    bool
+	id, cursor, since int64
+	types             string
+	retired           bool
 }
 
 // registerAll makes specs durable, and says which of them were known before. In the usual case, in which the program
@@ -113,18 +114,19 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 			}
 			continue
 		}
-		start := int64(0)
+		start, since := int64(0), int64(0)
 		if spec.FromNow {
-			start = j.tail.newest()
+			start, since = j.tail.newest(), time.Now().UnixMicro()
 		}
 		s := newSubscription(j, 0, spec, 0)
 		was, ok := before[spec.Name]
 		delete(before, spec.Name)
-		if list, err := s.match.list(); err == nil && ok && !was.retired && was.types == list {
-			s.id, s.pos = was.id, was.cursor
-		} else if s.id, s.pos, err = register(ctx, tx, spec.Name, "bus", s.match, start); err != nil {
-			return nil, nil, err
+		if list, err := s.match.list(); err != nil || !ok || was.retired || was.types != list {
+			if was, err = register(ctx, tx, spec.Name, "bus", s.match, start, since); err != nil {
+				return nil, nil, err
+			}
 		}
+		s.id, s.pos, s.since = was.id, was.cursor, micros(was.since)
 		subs = append(subs, s)
 		if ok {
 			known = append(known, s)
@@ -150,7 +152,7 @@ func elsewhere(name string) error {
 
 // registeredBefore are the bus's subscriptions, by name.
 func registeredBefore(ctx context.Context, q queryer) (map[string]registered, error) {
-	rows, err := q.QueryContext(ctx, "SELECT name, id, cursor, types, retired_at IS NOT NULL FROM subscriptions WHERE kind = 'bus'")
+	rows, err := q.QueryContext(ctx, "SELECT name, id, cursor, since, types, retired_at IS NOT NULL FROM subscriptions WHERE kind = 'bus'")
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +161,7 @@ func registeredBefore(ctx context.Context, q queryer) (map[string]registered, er
 	for rows.Next() {
 		var name string
 		var r registered
-		if err := rows.Scan(&name, &r.id, &r.cursor, &r.types, &r.retired); err != nil {
+		if err := rows.Scan(&name, &r.id, &r.cursor, &r.since, &r.types, &r.retired); err != nil {
 			return nil, err
 		}
 		before[name] = r

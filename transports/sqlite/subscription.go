@@ -45,6 +45,8 @@ type subscription struct {
 	id  int64
 	out chan *message.Message // capacity Parallel: sending never blocks
 
+	since time.Time // when it became known, with FromNow
+
 	mu        sync.Mutex
 	pos       int64             // every wanted event up to here is admitted
 	flights   map[int64]*flight // admitted or loaded again, and not settled, by seq
@@ -80,7 +82,7 @@ type place struct {
 
 // flight makes the first delivery of e. It takes its time, and must not be called under s.mu, for which the writer may wait.
 func (s *subscription) flight(e *journal.Event) *flight {
-	f := &flight{Delivery: journal.Delivery{Event: e, Subscription: s.Name, Attempt: 1}}
+	f := &flight{Delivery: journal.Delivery{Event: e, Subscription: s.Name, Attempt: 1, Since: s.since}}
 	if s.Prepare != nil {
 		f.Prepared = s.Prepare(e)
 	}

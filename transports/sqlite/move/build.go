@@ -58,8 +58,8 @@ func (s *split) choose(ctx context.Context) (err error) {
 // of those that it had passed: never further.
 var filled = []string{
 	`INSERT INTO main.events (seq, ` + eventColumns + `) SELECT m.b, ` + eventContent + ` FROM temp.map m CROSS JOIN a.events e ON e.seq = m.a ORDER BY m.b`, `
-INSERT INTO main.subscriptions (id, name, kind, types, except_of, start_seq, cursor, retired_at)
-SELECT s.id, s.name, s.kind, s.types, s.except_of, ` + upTo("s.start_seq") + `, ` + upTo("s.cursor") + `, s.retired_at
+INSERT INTO main.subscriptions (id, name, kind, types, except_of, start_seq, cursor, retired_at, since)
+SELECT s.id, s.name, s.kind, s.types, s.except_of, ` + upTo("s.start_seq") + `, ` + upTo("s.cursor") + `, s.retired_at, s.since
 FROM a.subscriptions s WHERE s.id IN (SELECT id FROM temp.subs)`,
 	insertRelay + `SELECT 'relay', 'group', '[]', 1,
 	coalesce((SELECT ` + upTo("s.start_seq") + ` FROM a.subscriptions s WHERE s.kind = 'group' AND s.name = 'relay'), (SELECT max(b) FROM temp.map), 0),

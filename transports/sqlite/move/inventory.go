@@ -48,7 +48,7 @@ var counted = []string{`
 SELECT 0, 'events', count(*), digest(` + eventContent + `) FROM main.events e`, `
 SELECT 1, 'events to send', count(*), digest(` + eventContent + `) FROM main.events e
 WHERE e.source IN (SELECT value FROM json_each(?1)) AND e.seq > ` + relayCursor, `
-SELECT ` + moves + `, 'subscriptions', count(*), digest(s.name, s.kind, s.types, s.except_of, s.retired_at)
+SELECT ` + moves + `, 'subscriptions', count(*), digest(s.name, s.kind, s.types, s.except_of, s.retired_at, s.since)
 FROM main.subscriptions s WHERE s.kind = 'bus' GROUP BY 1`, `
 SELECT ` + moves + `, CASE WHEN d.outcome = 'skipped' AND d.attempts = 0 THEN 'passed over' ELSE 'deliveries ' || d.outcome END, count(*),
 	digest(s.name, e.id, e.type, d.outcome, d.attempts, d.started_at, d.duration, d.error)
