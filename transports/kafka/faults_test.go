@@ -153,14 +153,12 @@ func TestFailureStops(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := MustCluster(t)
-			cfg := config(c.ListenAddrs())
-			cfg.Timeout = 300 * time.Millisecond
+			cfg, count := config(c.ListenAddrs()), 1
+			if name == "lasting" {
+				cfg.Timeout, count = 300*time.Millisecond, -1
+			}
 			tr := MustTransport(t, cfg)
 			MustPublish(t, tr, "order", numbered("a", 0, 1)...)
-			count := 1
-			if name == "lasting" {
-				count = -1
-			}
 			handle := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: fault, Count: count})
 			msgs := numbered("a", 1, 30) // of 100 kB each: three batches
 			for i, m := range msgs {
@@ -177,7 +175,8 @@ func TestFailureStops(t *testing.T) {
 			if err := insist(tr, msgs); err != nil {
 				t.Fatal(err)
 			}
-			if n := ordered(t, MustSubscribe(t, tr, "order"), map[string]int{"a": 30}); n > 0 {
+			n := ordered(t, MustSubscribe(t, tr, "order"), map[string]int{"a": 30})
+			if name != "lasting" && n > 0 { // what was on its way when the time was over may be stored, and comes twice
 				t.Errorf("%d messages were stored although a batch before them was not", n)
 			}
 		})
