@@ -18,7 +18,7 @@ var (
 	ErrNested = errors.New("bus: nested unit of work")
 	// ErrUndeclared: an event that the handler, or the module, did not declare with Emits.
 	ErrUndeclared = errors.New("bus: undeclared event")
-	// ErrTooLarge: an event over Config.MaxPayload.
+	// ErrTooLarge: an event over Config.MaxPayload, with a key over 16 KiB, or with a correlation id over 1 KiB.
 	ErrTooLarge = errors.New("bus: event too large")
 	// ErrTooManyHops: an event that would be further than Config.MaxHops from the start of its flow.
 	ErrTooManyHops = errors.New("bus: too many hops")

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire"
 )
 
 // Event is an immutable fact, in the past tense. Implementations are plain structs that encoding/json understands; a
@@ -117,6 +118,7 @@ func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, then []func(c
 		if err != nil {
 			return nil, nil, err
 		}
+		s.ID = newID()
 		s.Time, s.Due = now, due
 		if o.correlation == "" {
 			o.correlation = s.ID
@@ -126,6 +128,9 @@ func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, then []func(c
 	}
 	return sealed, then, nil
 }
+
+// maxKey is how many bytes a key may have: it goes along in what a transport allows beside the payload.
+const maxKey = 16 << 10
 
 func (b *Bus) sealOne(e Event, o origin) (*journal.Event, error) {
 	eventType := e.EventType()
@@ -140,11 +145,16 @@ func (b *Bus) sealOne(e Event, o origin) (*journal.Event, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", eventType, err)
 	}
+	key := e.EventKey()
+	if len(key) > maxKey || len(o.correlation) > wire.MaxAttribute {
+		return nil, fmt.Errorf("%w: %s has a key of %d bytes, the limit is %d, and a correlation id of %d, the limit is %d",
+			ErrTooLarge, eventType, len(key), maxKey, len(o.correlation), wire.MaxAttribute)
+	}
 	if len(data) > b.cfg.MaxPayload {
 		return nil, fmt.Errorf("%w: %s has %d bytes, the limit is %d: store the large part elsewhere and refer to it", ErrTooLarge, eventType, len(data), b.cfg.MaxPayload)
 	}
 	s := &journal.Event{
-		ID: newID(), Type: eventType, Version: versionOf(e), Source: o.module.name, Key: e.EventKey(),
+		Type: eventType, Version: versionOf(e), Source: o.module.name, Key: key,
 		Subscription: o.subscription, Data: data,
 	}
 	if o.cause != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
+	"math"
 	"mime"
 	"strconv"
 	"strings"
@@ -88,6 +89,10 @@ func traceparent(e *journal.Event) string {
 	return "00-" + hex.EncodeToString(b[:16]) + "-" + hex.EncodeToString(b[16:]) + "-01"
 }
 
+// MaxAttribute is how many bytes an attribute may have that names something. What comes of an event inherits some of them, and must
+// still fit where the event did.
+const MaxAttribute = 1 << 10
+
 // Decode is the event that msg carries, in binary or structured content mode. Seq is 0. Errors say what is wrong with the
 // message; they are the sender's fault, and the same whenever it is decoded.
 func Decode(msg *message.Message) (*journal.Event, error) {
@@ -107,6 +112,11 @@ func Decode(msg *message.Message) (*journal.Event, error) {
 	e := &journal.Event{
 		ID: meta[metaID], Type: meta[metaType], Source: meta[metaSource], Key: keyOf(meta),
 		CorrelationID: meta[metaCorrelation], CausationID: meta[metaCausation], Subscription: meta[metaSubscription], Data: data,
+	}
+	for _, name := range []string{metaID, metaType, metaSource, metaCorrelation, metaCausation, metaSubscription} {
+		if len(meta[name]) > MaxAttribute {
+			return nil, fmt.Errorf("%s has %d bytes: want at most %d", name, len(meta[name]), MaxAttribute)
+		}
 	}
 	var err error
 	if e.Version, err = number(meta, metaVersion, 1); err == nil {
@@ -169,11 +179,11 @@ func number(meta map[string]string, name string, least int) (int, error) {
 	if !ok {
 		return least, nil
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < least {
-		return 0, fmt.Errorf("%s is %q: want a number from %d", name, text, least)
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || int(n) < least {
+		return 0, fmt.Errorf("%s is %.40q: want a number from %d to %d", name, text, least, math.MaxInt32)
 	}
-	return n, nil
+	return int(n), nil
 }
 
 func timeOf(meta map[string]string) (time.Time, error) {

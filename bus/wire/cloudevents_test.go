@@ -129,6 +129,8 @@ func TestWhatIsNoEventSaysWhy(t *testing.T) {
 		"a later spec":   {foreign("ce_specversion", "2.0", "ce_id", "7", "ce_type", "t", "ce_source", "s"), `version "2.0"`},
 		"version":        {foreign(append(least, "ce_dataversion", "two")...), "ce_dataversion"},
 		"hops":           {foreign(append(least, "ce_hops", "-1")...), "ce_hops"},
+		"many hops":      {foreign(append(least, "ce_hops", "9223372036854775807")...), "ce_hops"},
+		"a long flow":    {foreign(append(least, "ce_correlationid", strings.Repeat("c", MaxAttribute+1))...), "ce_correlationid has 1025 bytes"},
 		"time":           {foreign(append(least, "ce_time", "yesterday")...), "ce_time"},
 		"trouble":        {foreign(append(least, MetaTrouble, "offsets 1 to 3 are gone")...), "offsets 1 to 3 are gone"},
 		"a batch":        {foreign("content-type", "application/cloudevents-batch+json"), "batch"},
