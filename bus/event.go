@@ -118,7 +118,9 @@ func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, then []func(c
 		if err != nil {
 			return nil, nil, err
 		}
-		s.ID = newID()
+		if s.ID = newID(); o.cause != nil {
+			s.ID = emittedID(o.subscription, o.cause, len(sealed), s.Type)
+		}
 		s.Time, s.Due = now, due
 		if o.correlation == "" {
 			o.correlation = s.ID

@@ -1,10 +1,14 @@
 package bus
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
 )
 
 // lastID is the time of the newest id, in units of 2^-12 ms since 1970.
@@ -22,16 +26,43 @@ func newID() string {
 			break
 		}
 	}
+	return uuid(7, uint64(t), rand.Uint64())
+}
+
+// emittedID is the id of the event that a reaction to cause emits as its nth, of a type. It is the same whenever that reaction runs:
+// when a journal was restored from a backup, or a copy of it runs by mistake, and what it does once more is sent, the others
+// drop it by its id. The time in it is a trace behind that of cause's id, so that it lies near in the index, and behind those that were
+// emitted before it; where there is none, it is a UUID of version 8.
+func emittedID(subscription string, cause *journal.Event, n int, eventType string) string {
+	name := binary.AppendUvarint(make([]byte, 0, 256), uint64(n))
+	for _, part := range []string{subscription, cause.Type, cause.ID, eventType} {
+		name = append(binary.AppendUvarint(name, uint64(len(part))), part...)
+	}
+	sum := sha256.Sum256(name)
+	high, low := binary.BigEndian.Uint64(sum[:8]), binary.BigEndian.Uint64(sum[8:])
+	if t, ok := timeIn(cause.ID); ok {
+		return uuid(7, t+1+uint64(n), low)
+	}
+	return uuid(8, high, low)
+}
+
+// timeIn is the time of a UUID of version 7, in units of 2^-12 ms since 1970.
+func timeIn(id string) (t uint64, ok bool) {
+	if len(id) != 36 || id[8] != '-' || id[13] != '-' || id[14] != '7' || id[18] != '-' {
+		return 0, false
+	}
+	var b [8]byte
+	_, err := hex.Decode(b[:], []byte(id[:8]+id[9:13]+id[14:18]))
+	t = binary.BigEndian.Uint64(b[:])
+	return t>>16<<12 | t&0xfff, err == nil
+}
+
+// uuid writes a UUID of a version from the 60 bits before the variant and the 62 behind it.
+func uuid(version byte, high, low uint64) string {
 	var b [16]byte
-	ms, fraction, random := t>>12, t&0xfff, rand.Uint64()
-	for i := range 6 {
-		b[i] = byte(ms >> (40 - 8*i))
-	}
-	b[6], b[7] = 0x70|byte(fraction>>8), byte(fraction)
-	for i := range 8 {
-		b[8+i] = byte(random >> (56 - 8*i))
-	}
-	b[8] = 0x80 | b[8]&0x3f
+	binary.BigEndian.PutUint64(b[:8], high>>12<<16|high&0xfff)
+	binary.BigEndian.PutUint64(b[8:], low)
+	b[6], b[8] = version<<4|b[6], 0x80|b[8]&0x3f
 	var s [36]byte
 	hex.Encode(s[:8], b[:4])
 	hex.Encode(s[9:13], b[4:6])

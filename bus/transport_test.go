@@ -210,6 +210,35 @@ SELECT e.key || ' ' || d.outcome || ' ' || coalesce(d.error, '') FROM deliveries
 WHERE s.name = 'other/new' ORDER BY d.seq`), "old skipped published before the subscription began", "new done ")
 }
 
+// A journal that was restored from a backup does once more what it does not know of, and what comes of that the others know by
+// its id.
+func TestARestoredJournalDoublesNothing(t *testing.T) {
+	t.Parallel()
+	broker := bustest.NewBroker()
+	here := MustRunPart(t, broker, "test")
+	var ids []string
+	for _, name := range []string{"other", "restored"} { // the second one from a backup that was made before everything
+		carrier := broker.Transport(name)
+		there := MustStart(t, filepath.Join(t.TempDir(), "other.db"), bus.Config{Modules: []string{"other"}, Transport: carrier, Retry: fast}, func(b *bus.Bus) *bus.Module {
+			m, _ := wirePart(b)
+			return m
+		})
+		if name == "other" {
+			here.publish(t, asked{"a", 1})
+		}
+		ids = append(ids, there.follow(t, "test.answered").ID)
+		until(t, "it is sent", func() bool { return there.Links()[0].Behind == 0 })
+		there.stop()
+		if err := carrier.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "all are read", func() bool { return broker.Pending() == 0 })
+	here.wait(t)
+	wantStrings(t, "rows", here.seen(t, "note"), "a:1")
+	wantStrings(t, "ids", ids[1:], ids[0])
+}
+
 // narrow is a transport whose topics take less than it says, until they are widened.
 type narrow struct {
 	bus.Transport
