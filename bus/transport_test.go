@@ -210,6 +210,25 @@ SELECT e.key || ' ' || d.outcome || ' ' || coalesce(d.error, '') FROM deliveries
 WHERE s.name = 'other/new' ORDER BY d.seq`), "old skipped published before the subscription began", "new done ")
 }
 
+// An id is one within its source: of two writers that count from 1, neither is lost, however often both are delivered.
+func TestTwoSourcesMayUseTheSameID(t *testing.T) {
+	t.Parallel()
+	broker := bustest.NewBroker()
+	there := MustRunPart(t, broker, "other")
+	for range 2 {
+		for _, source := range []string{"/north", "/south"} {
+			broker.Write("test", []byte("k"), map[string]string{
+				"ce_specversion": "1.0", "ce_id": "1", "ce_source": source, "ce_type": "test.asked",
+			}, []byte(`{"key":"`+source+`","n":1}`))
+		}
+	}
+	until(t, "both are answered", func() bool {
+		return len(there.strings(t, "SELECT id FROM events WHERE type = 'test.answered'")) == 2 && broker.Pending() == 0
+	})
+	wantStrings(t, "events", there.strings(t, "SELECT source || ' ' || id || ' ' || correlation_id FROM events WHERE type = 'test.asked' ORDER BY seq"), "/north 1 1", "/south /south#1 /south#1")
+	wantStrings(t, "answers", there.strings(t, "SELECT json_extract(data, '$.key') || ' ' || causation_id FROM events WHERE type = 'test.answered' ORDER BY seq"), "/north 1", "/south /south#1")
+}
+
 // A journal that was restored from a backup does once more what it does not know of, and what comes of that the others know by
 // its id.
 func TestARestoredJournalDoublesNothing(t *testing.T) {

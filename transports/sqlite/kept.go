@@ -112,12 +112,31 @@ func (u *unit) append(e *journal.Event) error {
 		return u.refuse(err)
 	}
 	changed, seq, err := u.insert(e)
+	if err == nil && changed == 0 {
+		changed, seq, err = u.insertNamesake(e)
+	}
 	if err != nil || changed == 0 {
 		return u.refuse(err)
 	}
 	e.Seq = seq
 	u.appended = append(u.appended, e)
 	return nil
+}
+
+// insertNamesake gives e a longer id where its own is that of an event from another source: an id is unique within its source only
+// (CloudEvents 1.0, section "id"). Nobody but other programs has such ids.
+func (u *unit) insertNamesake(e *journal.Event) (changed, seq int64, err error) {
+	var other bool
+	err = u.tx.QueryRow("SELECT source <> ? FROM events WHERE id = ? AND type = ?", e.Source, e.ID, e.Type).Scan(&other)
+	if err != nil || !other {
+		return 0, 0, err
+	}
+	id := e.Source + "#" + e.ID
+	if e.CorrelationID == e.ID {
+		e.CorrelationID = id
+	}
+	e.ID = id
+	return u.insert(e)
 }
 
 func (u *unit) insert(e *journal.Event) (changed, seq int64, err error) {
