@@ -72,6 +72,11 @@ func (b *Bus) openWires(ctx context.Context) error {
 		return nil
 	}
 	b.wires.logger = b.cfg.Logger
+	if carrier := b.cfg.Transport.Features().Carrier; carrier != "" {
+		if err := b.journal.Over(ctx, carrier); err != nil {
+			return fmt.Errorf("bus: relay: %w", err)
+		}
+	}
 	events, err := b.journal.Feed(ctx, journal.Sent)
 	if err != nil {
 		return fmt.Errorf("bus: relay: %w", err)

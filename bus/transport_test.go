@@ -258,6 +258,28 @@ func TestARestoredJournalDoublesNothing(t *testing.T) {
 	wantStrings(t, "ids", ids[1:], ids[0])
 }
 
+// What went where nobody listens, because of a wrong setting, is sent once more when that is put right.
+func TestWhatWentToAnotherCarrierIsSentToThisOne(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "test.db")
+	wrong, right := bustest.NewBroker(), bustest.NewBroker()
+	there := MustRunPart(t, right, "other")
+	for n, broker := range []*bustest.Broker{right, wrong, right} {
+		carrier := broker.Transport("test")
+		here := MustStart(t, path, bus.Config{Modules: []string{"test"}, Transport: carrier, Retry: fast}, func(b *bus.Bus) *bus.Module { m, _ := wirePart(b); return m })
+		here.publish(t, asked{"a", n})
+		until(t, "it is sent", func() bool { return here.Links()[0].Behind == 0 && here.Links()[1].Behind == 0 })
+		if n == 2 {
+			until(t, "all are answered", func() bool { return len(here.seen(t, "note")) == 3 })
+		}
+		here.stop()
+		if err := carrier.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantStrings(t, "what is there", there.strings(t, "SELECT json_extract(data, '$.n') FROM events WHERE type = 'test.asked' ORDER BY seq"), "0", "1", "2")
+}
+
 // narrow is a transport whose topics take less than it says, until they are widened.
 type narrow struct {
 	bus.Transport

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -31,6 +32,8 @@ var (
 // delivered when depends on what its callers do, and on nothing else. In a testing/synctest bubble, in which it must be made,
 // time passes while it waits. Its methods are safe for concurrent use.
 type Broker struct {
+	number int64 // each is another one
+
 	mu     sync.Mutex
 	down   bool
 	topics map[string]*brokerTopic
@@ -59,7 +62,11 @@ type brokerGroup struct {
 }
 
 // NewBroker makes a broker without topics.
-func NewBroker() *Broker { return &Broker{topics: map[string]*brokerTopic{}} }
+func NewBroker() *Broker {
+	return &Broker{number: brokersMade.Add(1), topics: map[string]*brokerTopic{}}
+}
+
+var brokersMade atomic.Int64
 
 // Transport is the way of the deployable called group to the broker. It works whether the broker is up or down, and must be
 // closed. When a second process of a group subscribes to a topic, the channel of the first one closes.

@@ -2,6 +2,7 @@ package bustest
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -22,7 +23,9 @@ type brokerEnd struct {
 }
 
 // Features says that there is no limit to a payload.
-func (e *brokerEnd) Features() wire.Features { return wire.Features{Name: "memory"} }
+func (e *brokerEnd) Features() wire.Features {
+	return wire.Features{Name: "memory", Carrier: fmt.Sprintf("memory %d", e.broker.number)}
+}
 
 // reachable says whether the broker can be asked anything. The caller holds the mutex.
 func (e *brokerEnd) reachable() error {

@@ -130,6 +130,9 @@ type Journal interface {
 	// Delayed events, blocked keys and dead letters do not count.
 	Quiet(ctx context.Context) error
 
+	// Over says which carrier the feeds go over, before the first of them is opened. When it was another one, they begin again with
+	// all that they have ever had: nobody there has been sent anything.
+	Over(ctx context.Context, carrier string) error
 	// Feed opens one of the journal's feeds, which is what others are told. Each is opened once, before Subscribe.
 	Feed(ctx context.Context, name FeedName) (Feed, error)
 }

@@ -43,6 +43,9 @@ type Transport interface {
 type Features struct {
 	Name       string // of the kind, such as "kafka"
 	MaxPayload int    // bytes that the payload of a message may have; 0 where there is no limit of its own
+	// Carrier tells topics of one name apart: those of another cluster or database, or with another prefix. It comes of the
+	// settings alone, and is the same in every process of a system. "" is not known.
+	Carrier string
 }
 
 // Refused is an error of Publish that one message is the reason of: it is not taken now, and would not be later, such as one

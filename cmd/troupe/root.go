@@ -35,7 +35,7 @@ func newRootCmd(o *options) *cobra.Command {
 	root.AddCommand(
 		newDemoCmd(o), newImportCmd(o), newRunCmd(o),
 		newTraceCmd(o), newEventsCmd(o), newVerifyCmd(o), newDLQCmd(o),
-		newConfigCmd(o), newCheckCmd(o), newSplitCmd(o), newMergeCmd(o), newObserveCmd(o), newBrokerCmd(o),
+		newConfigCmd(o), newCheckCmd(o), newSplitCmd(o), newMergeCmd(o), newResendCmd(o), newObserveCmd(o), newBrokerCmd(o),
 		newBenchCmd(o), newCoverCmd(o),
 	)
 	return root

@@ -57,7 +57,7 @@ func New(cfg Config) (*Transport, error) {
 
 // Features implements wire.Transport.
 func (t *Transport) Features() wire.Features {
-	return wire.Features{Name: "kafka", MaxPayload: maxPayload}
+	return wire.Features{Name: "kafka", MaxPayload: maxPayload, Carrier: "kafka, topics " + t.cfg.Prefix + ".*"}
 }
 
 // Publish sends msgs to the topic of that name, and returns nil when all of them are on every replica that is in sync. It

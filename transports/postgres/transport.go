@@ -87,7 +87,7 @@ func durable(ctx context.Context, conn *pgx.Conn) error {
 
 // Features implements wire.Transport.
 func (t *Transport) Features() wire.Features {
-	return wire.Features{Name: "postgres", MaxPayload: maxPayload}
+	return wire.Features{Name: "postgres", MaxPayload: maxPayload, Carrier: fmt.Sprintf("postgres, tables %s* of database %s", t.config.Prefix, t.connect.Database)}
 }
 
 // begin admits a call, which must call t.running.Done at its end.

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"net/http"
+	"path/filepath"
+	"testing"
+)
+
+// TestResend has a cluster be made anew, with nothing in it: what a deployable had sent there is sent again when somebody says so.
+func TestResend(t *testing.T) {
+	t.Parallel()
+	p := MustParts(t)
+	p.MustKafka(t)
+	p.MustFront(t)
+	order := p.MustPlace(t)
+	for p.front.MustAsk(t, "GET", "/readyz", "", http.StatusOK)["links"].([]any)[0].(map[string]any)["behind"] != 0.0 {
+		if err := t.Context().Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	front := filepath.Join(p.folder, "front.db")
+	wantOutput(t, MustRunCommand(t, newResendCmd, "--journal", front), exitWrong, "in use")
+	p.front.MustStop(t)
+	p.kafka.Close()
+	p.MustKafka(t)
+
+	wantOutput(t, MustRunCommand(t, newResendCmd, "--journal", front, "--since", "0s"), 0, "nothing is to be sent again")
+	wantOutput(t, MustRunCommand(t, newResendCmd, "--journal", front), 0, "events will be looked at again")
+	wantOutput(t, MustRunCommand(t, newResendCmd, "--journal", front+".gone"), exitWrong, "there is no journal")
+	wantOutput(t, MustRunCommand(t, newResendCmd, "--since", "yesterday"), exitUsage, "how long ago")
+	p.MustFront(t)
+	p.MustBack(t)
+	p.MustEnd(t, order)
+	p.front.MustStop(t)
+	p.back.MustStop(t)
+}

@@ -1,0 +1,91 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// Over implements journal.Journal.
+func (j *Journal) Over(ctx context.Context, carrier string) error {
+	var was string
+	var again int64
+	err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, durable: true, run: func(u *unit) (err error) {
+		tx := u.Tx()
+		if err := tx.QueryRowContext(ctx, "SELECT carrier FROM identity").Scan(&was); err != nil || was == carrier {
+			return err
+		}
+		if was != "" { // it was not noted before, or there was no carrier
+			if again, err = sendAgain(ctx, tx, time.Time{}); err != nil {
+				return err
+			}
+		}
+		_, err = tx.ExecContext(ctx, "UPDATE identity SET carrier = ?", carrier)
+		return err
+	}})
+	if err != nil {
+		return fmt.Errorf("sqlite: over %s: %w", carrier, explain(err))
+	}
+	if again > 0 {
+		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "the events go over another carrier than before: all of them are sent again, and whoever has them drops them",
+			slog.String("carrier", carrier), slog.String("before", was), slog.Int64("events", again))
+	}
+	return nil
+}
+
+// Resend has everything sent again that the journal at path has had for others since a time, the zero time for all of it: events, and
+// what became of deliveries. It is done when a process next runs on the journal, which must not be in use now (ErrInUse). It returns
+// how many events that may be; those of modules that run elsewhere are not sent.
+func Resend(ctx context.Context, path string, since time.Time) (events int64, err error) {
+	if err := mustExist(path); err != nil {
+		return 0, fmt.Errorf("sqlite: resend %s: %w", path, err)
+	}
+	j, err := Open(ctx, path, Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return 0, err
+	}
+	err = j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, durable: true, run: func(u *unit) (err error) {
+		events, err = sendAgain(ctx, u.Tx(), since)
+		return err
+	}})
+	if err != nil {
+		err = fmt.Errorf("sqlite: resend: %w", explain(err))
+	}
+	return events, errors.Join(err, j.Close())
+}
+
+// What was noted of deliveries is deleted when it is sent: all of it is noted anew. Nobody notes it where there is nobody to tell.
+const (
+	rewind = `
+UPDATE subscriptions
+SET cursor = max(start_seq, min(cursor, coalesce((SELECT min(seq) - 1 FROM events WHERE time >= ?1), cursor)))
+WHERE kind = 'group' AND name = 'relay'`
+
+	noteAgain = `
+INSERT INTO records (seq, subscription)
+SELECT d.seq, d.subscription FROM deliveries d JOIN events e ON e.seq = d.seq
+WHERE e.time >= ?1 AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = 'records_new') ORDER BY d.seq`
+
+	countAhead = `
+SELECT count(*) FROM events e JOIN subscriptions s ON e.seq > s.cursor WHERE s.kind = 'group' AND s.name = 'relay'`
+)
+
+// sendAgain moves the place of the relay back to where the events since a time begin, and returns how many are behind it.
+func sendAgain(ctx context.Context, tx *sql.Tx, since time.Time) (events int64, err error) {
+	from := int64(0)
+	if !since.IsZero() {
+		from = since.UnixMicro()
+	}
+	for _, query := range []string{rewind, noteAgain} {
+		if _, err := tx.ExecContext(ctx, query, from); err != nil {
+			return 0, err
+		}
+	}
+	err = tx.QueryRowContext(ctx, countAhead).Scan(&events)
+	return events, err
+}
