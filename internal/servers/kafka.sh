@@ -6,7 +6,10 @@
 #   kafka.sh stop DIR           stops it; its data stays
 #
 # DIR keeps the data, and while the node runs: address (host:port to connect to), pid, kafka.log. A node that was killed,
-# kill -9 included, is started again on its DIR.
+# kill -9 included, is started again on its DIR. Before its first start one may put there
+#   more.properties   further lines of server.properties, which count over those from here: other listeners, users and certificates,
+#                     or what makes it one of several nodes. One listener has to be at PORT
+#   format            further arguments, one a line, for what formats its data: --cluster-id=ID, --add-scram=USER
 #
 # TROUPE_KAFKA_HOME            where the jars are; defaults to ${XDG_CACHE_HOME:-~/.cache}/troupe/kafka-4.1.1
 # TROUPE_KAFKA_ADVERTISED      host:port of a proxy: the node gets a second listener, PROXIED, that sends its clients there.
@@ -115,6 +118,7 @@ configure() {
 		broker.session.timeout.ms=1500
 		broker.heartbeat.interval.ms=300
 	PROPERTIES
+	[[ ! -e $dir/more.properties ]] || cat "$dir/more.properties" >>"$dir/server.properties"
 	cat >"$dir/log4j2.xml" <<-XML
 		<Configuration status="WARN"><Appenders><Console name="out"><PatternLayout pattern="%d %p %m (%c)%n"/></Console></Appenders>
 		<Loggers><Root level="INFO"><AppenderRef ref="out"/></Root></Loggers></Configuration>
@@ -143,9 +147,10 @@ start() {
 	configure "$dir" "$port"
 	local run=("$java" -Xms256m -Xmx512m -XX:+UseSerialGC "-Dlog4j2.configurationFile=file:$dir/log4j2.xml" -cp "$home/lib/*")
 	if [[ ! -e $dir/data/meta.properties ]]; then
-		local id
-		id=$("${run[@]}" kafka.tools.StorageTool random-uuid | tail -1)
-		"${run[@]}" kafka.tools.StorageTool format -t "$id" -c "$dir/server.properties" >"$dir/kafka.log" 2>&1 ||
+		local format more
+		format=(format "--cluster-id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d =)" -c "$dir/server.properties")
+		while read -r more; do format+=("$more"); done < <(cat "$dir/format" 2>/dev/null)
+		"${run[@]}" kafka.tools.StorageTool "${format[@]}" >"$dir/kafka.log" 2>&1 ||
 			fail "could not prepare $dir/data: $(tail -5 "$dir/kafka.log")"
 	fi
 	local detach=(nohup)
@@ -154,7 +159,7 @@ start() {
 	pid=$!
 	echo "$pid" >"$dir/pid"
 	echo "127.0.0.1:$port" >"$dir/address"
-	for _ in {1..600}; do
+	for _ in {1..1800}; do
 		kill -0 "$pid" 2>/dev/null || fail "Kafka ended: $(tail -20 "$dir/kafka.log")"
 		if grep -q "Kafka Server started" "$dir/kafka.log" && answers "127.0.0.1:$port"; then
 			echo "127.0.0.1:$port"
@@ -162,7 +167,7 @@ start() {
 		fi
 		sleep 0.1
 	done
-	fail "Kafka did not answer within a minute: see $dir/kafka.log"
+	fail "Kafka did not answer within three minutes: see $dir/kafka.log"
 }
 
 stop() {

@@ -19,7 +19,7 @@ type KafkaNode struct {
 	Address string // host:port to connect to
 	Proxied string // host:port that the proxy connects to; empty without one
 
-	dir, proxy string
+	dir, port, proxy string
 }
 
 // OwnKafka starts a node for one test, which stops with it. Clients that come by way of a proxy at the address proxy, to which
@@ -27,46 +27,76 @@ type KafkaNode struct {
 // skipped.
 func OwnKafka(tb testing.TB, proxy string) *KafkaNode {
 	tb.Helper()
-	n := &KafkaNode{dir: tb.TempDir(), proxy: proxy}
-	tb.Cleanup(func() {
-		if _, err := n.script("stop", n.dir); err != nil {
-			tb.Error(err)
-		}
-	})
-	out, err := n.script("start", n.dir, freePort(tb))
-	if err != nil && strings.Contains(err.Error(), "is missing") {
-		tb.Skipf("%s needs a real Kafka of its own: %v", tb.Name(), err)
-	}
-	n.Address = out
+	n := newNode(tb, freePorts(tb, 1)[0], nil, nil)
+	n.proxy = proxy
+	err := n.Start()
 	if err == nil && proxy != "" {
 		n.Proxied, err = n.read("proxied")
 	}
-	if err != nil {
-		tb.Fatal(err)
+	mustRun(tb, err)
+	return n
+}
+
+// newNode makes a node that stops with the test, and does not run yet. The lines of properties count over those that every node
+// has; format are further arguments for what formats its data.
+func newNode(tb testing.TB, port string, properties, format []string) *KafkaNode {
+	tb.Helper()
+	n := &KafkaNode{Address: "127.0.0.1:" + port, dir: tb.TempDir(), port: port}
+	tb.Cleanup(func() {
+		if err := n.Stop(); err != nil {
+			tb.Error(err)
+		}
+	})
+	for name, lines := range map[string][]string{"more.properties": properties, "format": format} {
+		if len(lines) == 0 {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(n.dir, name), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+			tb.Fatal(err)
+		}
 	}
 	return n
 }
 
-// freePort is one that no client is given for its end of a connection: those that a killed node leaves behind try again all the
-// time, and one of them might take the node's port, or even connect to itself.
-func freePort(tb testing.TB) string {
+// mustRun skips the test when err is that something is missing without which no node can be started, and fails it for others.
+func mustRun(tb testing.TB, err error) {
 	tb.Helper()
-	for range 100 {
-		port := strconv.Itoa(20000 + rand.IntN(12000))
-		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
-			if err := l.Close(); err != nil {
-				tb.Fatal(err)
-			}
-			return port
-		}
+	if err != nil && strings.Contains(err.Error(), "is missing") {
+		tb.Skipf("%s needs a real Kafka of its own: %v", tb.Name(), err)
 	}
-	tb.Fatal("found no free port")
-	return ""
+	if err != nil {
+		tb.Fatal(err)
+	}
 }
 
-// Start starts the node again, on the same port and data, and returns when it answers.
+// freePorts are such that no client is given for its end of a connection: those that a killed node leaves behind try again all the
+// time, and one of them might take the node's port, or even connect to itself.
+func freePorts(tb testing.TB, count int) (ports []string) {
+	tb.Helper()
+	for range 100 * count {
+		port := strconv.Itoa(20000 + rand.IntN(12000))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			continue
+		}
+		defer func() { _ = l.Close() }() // held until there are enough: so they differ
+		if ports = append(ports, port); len(ports) == count {
+			return ports
+		}
+	}
+	tb.Fatalf("found no %d free ports", count)
+	return nil
+}
+
+// Start starts the node, always on the same port and data, and returns when it answers.
 func (n *KafkaNode) Start() error {
-	_, err := n.script("start", n.dir)
+	_, err := n.script("start", n.dir, n.port)
+	return err
+}
+
+// Stop stops the node in order: one of several hands what it leads over to the others first.
+func (n *KafkaNode) Stop() error {
+	_, err := n.script("stop", n.dir)
 	return err
 }
 
@@ -90,14 +120,21 @@ func (n *KafkaNode) Kill() error {
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	for range 3000 {
-		c, err := net.Dial("tcp", n.Address)
-		if err != nil {
+		if !n.answers() {
 			return nil
 		}
-		_ = c.Close() // it was only to see whether somebody is there
 		<-again.C
 	}
 	return fmt.Errorf("Kafka, pid %d, answers after it was killed", pid)
+}
+
+func (n *KafkaNode) answers() bool {
+	c, err := net.Dial("tcp", n.Address)
+	if err != nil {
+		return false
+	}
+	_ = c.Close() // it was only to see whether somebody is there
+	return true
 }
 
 func (n *KafkaNode) read(name string) (string, error) {
@@ -109,7 +146,8 @@ func (n *KafkaNode) read(name string) (string, error) {
 func (n *KafkaNode) script(args ...string) (string, error) {
 	_, here, _, _ := runtime.Caller(0)
 	cmd := exec.Command(filepath.Join(filepath.Dir(here), "kafka.sh"), args...)
-	cmd.Env = append(os.Environ(), "TROUPE_KAFKA_ADVERTISED="+n.proxy)
+	cmd.Env = append(os.Environ(), "TROUPE_KAFKA_ADVERTISED="+n.proxy,
+		"JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1") // half of the work of a start is to make it fast later
 	var complaint strings.Builder
 	cmd.Stderr = &complaint
 	out, err := cmd.Output()
