@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -63,6 +64,30 @@ func TestNobodyThere(t *testing.T) {
 	}
 	if err := tr.Publish("order", numbered("k", 0, 1)...); !errors.Is(err, kafka.ErrClosed) {
 		t.Errorf("Publish after Close: %v", err)
+	}
+}
+
+// TestAdvertisedElsewhere: brokers whose addresses, as the first one tells them, lead nowhere from here.
+func TestAdvertisedElsewhere(t *testing.T) {
+	t.Parallel()
+	c := MustCluster(t, kfake.NumBrokers(3), kfake.SeedTopics(6, "troupe.order"))
+	cfg := config(c.ListenAddrs()[:1])
+	cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if address != cfg.Brokers[0] {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: &net.DNSError{Err: "no such host", Name: "kafka-2"}}
+		}
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+	tr := MustTransport(t, cfg.WithPatience(3*time.Second))
+	var all []*message.Message // of partitions that lead to every broker
+	for _, key := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		all = append(all, numbered(key, 0, 1)...)
+	}
+	_, err := tr.Subscribe(t.Context(), "order")
+	for _, err := range []error{err, tr.Publish("order", all...)} {
+		if err == nil || !strings.Contains(err.Error(), "can be reached from here under their advertised.listeners") || !strings.Contains(err.Error(), "kafka-2") {
+			t.Errorf("want an error that says where to look, got: %v", err)
+		}
 	}
 }
 
@@ -134,9 +159,9 @@ func TestTrouble(t *testing.T) {
 		fault kfake.Fault
 		says  string
 	}{
-		"fetch refused":  {kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.TopicAuthorizationFailed}, "grant DESCRIBE, READ and WRITE on topic troupe.order"},
+		"fetch refused":  {kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.TopicAuthorizationFailed}, "grant READ on topic troupe.order"},
 		"fetch fails":    {kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.KafkaStorageError}, "Disk"},
-		"group refused":  {kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit, kmsg.OffsetFetch}, Err: kerr.GroupAuthorizationFailed}, "grant READ on group g"},
+		"group refused":  {kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit, kmsg.OffsetFetch}, Err: kerr.GroupAuthorizationFailed}, "grant READ on all groups whose names begin with g"},
 		"no coordinator": {kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit, kmsg.OffsetFetch}, Err: kerr.CoordinatorNotAvailable}, "place of group g"},
 	} {
 		t.Run(name, func(t *testing.T) {

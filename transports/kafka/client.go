@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -71,6 +72,27 @@ func (c *client) close() {
 		_ = b.Close() // says only that it was not connected
 	}
 	_ = c.Close() // of a second close
+}
+
+// refresh has c ask who leads topic. Where no broker will tell, sarama keeps to itself that it is for a login that they do not
+// offer, or want.
+func (t *Transport) refresh(c *client, topic string) error {
+	err := c.RefreshMetadata(topic)
+	if !errors.Is(err, sarama.ErrOutOfBrokers) || errors.Unwrap(err) != nil {
+		return err
+	}
+	for _, address := range t.cfg.Brokers {
+		b := sarama.NewBroker(address)
+		if b.Open(c.Config()) != nil {
+			continue
+		}
+		_, why := b.Connected() // when the login is over
+		_ = b.Close()           // says only that it was not connected
+		if why != nil {
+			return sarama.Wrap(sarama.ErrOutOfBrokers, why)
+		}
+	}
+	return err
 }
 
 // sarama is the configuration of a client whose connections end with ctx.

@@ -1,8 +1,11 @@
 package kafka
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -23,6 +26,12 @@ var passing = map[sarama.KError]bool{
 	sarama.ErrStaleControllerEpochCode: true, sarama.ErrReassignmentInProgress: true, sarama.ErrUnknown: true,
 }
 
+// missing is that a topic does not exist, and is not made here. It says what to do.
+type missing struct{ error }
+
+// Unwrap is for errors.Is and errors.As.
+func (m missing) Unwrap() error { return m.error }
+
 // trouble is what ended a subscription that nobody else did.
 type trouble struct{ error }
 
@@ -39,7 +48,8 @@ func refused(err error) bool {
 		return !passing[answer]
 	}
 	var encoding sarama.PacketEncodingError
-	return errors.As(err, &encoding) || errors.Is(err, sarama.ErrUnsupportedVersion)
+	return errors.As(err, &encoding) || errors.Is(err, sarama.ErrSASLAuthenticationFailed) || // which As does not find in what sarama makes of it
+		errors.Is(err, sarama.ErrUnsupportedVersion)
 }
 
 // strangers reports whether err is that the place of a group cannot be written because it has members. Nobody is a member here, and
@@ -48,43 +58,103 @@ func strangers(err error) bool {
 	return errors.Is(err, sarama.ErrUnknownMemberId) || errors.Is(err, sarama.ErrIllegalGeneration) || errors.Is(err, sarama.ErrRebalanceInProgress)
 }
 
-// explain adds to err what somebody can do about it.
-func (t *Transport) explain(err error, topic string) error {
+// explain adds to err what somebody can do about it. What it was about needs a right to topic, READ or WRITE.
+func (t *Transport) explain(err error, topic, right string) error {
 	is := func(targets ...error) bool {
-		for _, target := range targets {
-			if errors.Is(err, target) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
 	}
-	who := "this client"
-	if t.cfg.SASL.User != "" {
-		who = "user " + t.cfg.SASL.User
-	}
-	var network net.Error
+	err = line{err}
+	var missing missing
 	switch {
-	case is(sarama.ErrSASLAuthenticationFailed, sarama.ErrUnsupportedSASLMechanism, sarama.ErrIllegalSASLState):
-		return fmt.Errorf("the broker does not let %s in: check SASL's Mechanism, User and Password: %w", who, err)
+	case errors.As(err, &missing): // says it
+		return err
+	case is(sarama.ErrSASLAuthenticationFailed):
+		return fmt.Errorf("the broker does not let %s in: check SASL's Mechanism, User and Password: %w", t.who(), err)
+	case is(sarama.ErrUnsupportedSASLMechanism):
+		return fmt.Errorf("the listener at %v does not know SASL's Mechanism %s: use one of its sasl.enabled.mechanisms, or the port of another listener: %w",
+			t.cfg.Brokers, t.cfg.SASL.Mechanism, err)
+	case is(sarama.ErrIllegalSASLState):
+		return fmt.Errorf("the listener at %v takes no login: use the port of one that does, or clear SASL: %w", t.cfg.Brokers, err)
 	case is(sarama.ErrTopicAuthorizationFailed):
-		return fmt.Errorf("%s is not allowed to: grant DESCRIBE, READ and WRITE on topic %s: %w", who, topic, err)
+		return fmt.Errorf("%s is not allowed to: grant %s on topic %s, and CREATE if it is to be made here: %w", t.who(), right, topic, err)
 	case is(sarama.ErrGroupAuthorizationFailed):
-		return fmt.Errorf("%s may not keep its place: grant READ on group %[2]s, and on %[2]s.* for places with a name: %[3]w", who, t.cfg.Group, err)
+		return fmt.Errorf("%s may not keep its place: grant READ on all groups whose names begin with %s (--resource-pattern-type prefixed): %w",
+			t.who(), t.cfg.Group, err)
 	case is(sarama.ErrClusterAuthorizationFailed):
-		return fmt.Errorf("%s is not allowed to: grant IDEMPOTENT_WRITE on the cluster: %w", who, err)
+		return fmt.Errorf("%s is not allowed to: grant %s on topic %s; brokers before Kafka 2.8 want IDEMPOTENT_WRITE on the cluster, too: %w",
+			t.who(), right, topic, err)
 	case is(sarama.ErrMessageSizeTooLarge, sarama.ErrMessageSetSizeTooLarge):
 		return fmt.Errorf("%w: raise max.message.bytes of topic %s: %w", ErrTooLarge, topic, err)
 	case strangers(err):
 		return fmt.Errorf("the group has members of its own: give this deployable one that nobody else uses: %w", err)
 	case is(sarama.ErrUnknownTopicOrPartition):
 		return fmt.Errorf("the topic is gone: it is made anew when it is next used, unless that is left to others: %w", err)
-	case is(sarama.ErrOutOfBrokers) || errors.As(err, &network):
+	case is(sarama.ErrNotEnoughReplicas, sarama.ErrNotEnoughReplicasAfterAppend):
+		return fmt.Errorf("fewer replicas of topic %s are in sync than its min.insync.replicas: start the brokers that are down; kafka-topics.sh --bootstrap-server %s --describe --topic %[1]s shows which: %[3]w",
+			topic, strings.Join(t.cfg.Brokers, ","), err)
+	case is(lacking...):
+		return fmt.Errorf("brokers answer at %v, but too few work for this: start those that are down: %w", t.cfg.Brokers, err)
+	default:
+		return t.unreached(err)
+	}
+}
+
+// lacking are the answers of brokers that miss others: leaders, replicas, or the majority of the controllers.
+var lacking = []error{
+	sarama.ErrLeaderNotAvailable, sarama.ErrNotLeaderForPartition, sarama.ErrReplicaNotAvailable, sarama.ErrBrokerNotAvailable,
+	sarama.ErrRequestTimedOut, sarama.ErrOffsetNotAvailable, sarama.ErrOffsetsLoadInProgress,
+	sarama.ErrConsumerCoordinatorNotAvailable, sarama.ErrNotCoordinatorForConsumer, sarama.ErrNotController,
+}
+
+// who is what the brokers know this client as.
+func (t *Transport) who() string {
+	if t.cfg.SASL.User != "" {
+		return "user " + t.cfg.SASL.User
+	}
+	return "this client"
+}
+
+// unreached is explain for what stands between this client and a broker.
+func (t *Transport) unreached(err error) error {
+	var (
+		untrusted *tls.CertificateVerificationError
+		network   net.Error
+		op        *net.OpError
+		noTLS     tls.RecordHeaderError
+		garbled   sarama.PacketDecodingError
+	)
+	isNetwork := errors.As(err, &network)
+	cut := isNetwork && (errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled)) // here, for lack of an answer
+	hungUp := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &noTLS) || errors.As(err, &garbled)
+	switch {
+	case errors.As(err, &untrusted):
+		return fmt.Errorf("the certificate of the broker at %v is not trusted: set TLS.CAFile to those who vouch for it, and TLS.ServerName if it has another name: %w",
+			t.cfg.Brokers, err)
+	case errors.As(err, &op) && op.Op == "remote error": // an alert of TLS
+		return fmt.Errorf("the broker at %v breaks TLS off: it is likely to want a certificate of this client, or another one: set TLS.CertFile and TLS.KeyFile: %w",
+			t.cfg.Brokers, err)
+	case cut, (isNetwork || hungUp) && !errors.Is(err, sarama.ErrOutOfBrokers): // who named the others does
+		return fmt.Errorf("a broker of the cluster at %v does not answer: start those that are down, and check that all can be reached from here under their advertised.listeners: %w",
+			t.cfg.Brokers, err)
+	case hungUp && !isNetwork:
+		return fmt.Errorf("the broker at %v hangs up: if it goes on so, check that its listener wants TLS (%t) and login (%v) as they are: %w",
+			t.cfg.Brokers, t.cfg.TLS.Enabled, t.cfg.SASL, err)
+	case errors.Is(err, sarama.ErrOutOfBrokers):
 		return fmt.Errorf("no broker answers at %v: check that Kafka runs there, and wants TLS (%t) and login (%v) as they are: %w",
 			t.cfg.Brokers, t.cfg.TLS.Enabled, t.cfg.SASL, err)
 	default:
 		return err
 	}
 }
+
+// line is an error in one line; what sarama joins has several.
+type line struct{ error }
+
+// Error implements error.
+func (l line) Error() string { return strings.ReplaceAll(l.error.Error(), "\n", "; ") }
+
+// Unwrap is for errors.Is and errors.As.
+func (l line) Unwrap() error { return l.error }
 
 // several are errors in one line.
 type several []error
@@ -100,6 +170,15 @@ func (s several) Error() string {
 
 // Unwrap is for errors.Is and errors.As.
 func (s several) Unwrap() []error { return s }
+
+// because is err, with why ctx ended.
+func because(ctx context.Context, err error) error {
+	why := context.Cause(ctx)
+	if errors.Is(err, why) { // says it already
+		return err
+	}
+	return join(why, err)
+}
 
 // join is errors.Join in one line, each text once.
 func join(errs ...error) error {

@@ -26,7 +26,7 @@ func (s *subscription) read(l leaders) error {
 				pause(s.ctx, 2*retry)
 			}
 			started := time.Now()
-			if err = s.client.RefreshMetadata(s.topic); err == nil {
+			if err = s.t.refresh(s.client, s.topic); err == nil {
 				l, err = s.layout(s.ctx)
 			}
 			if err != nil {

@@ -28,7 +28,7 @@ func (s *subscription) coordinated(ctx context.Context, ask func(*sarama.Broker)
 			return err
 		}
 		if !pause(ctx, retry) {
-			return join(context.Cause(ctx), err)
+			return because(ctx, err)
 		}
 		_ = s.client.RefreshCoordinator(s.group) // or the next try says why not
 	}
@@ -86,6 +86,9 @@ func (s *subscription) commit(ctx context.Context, places map[int32]int64) error
 	})
 	if err != nil {
 		return fmt.Errorf("write the place of group %s: %w", s.group, err)
+	}
+	for id, at := range places {
+		s.partition(id).kept = at
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func (t *Transport) newProducer(ctx context.Context, topic string) (_ *producer,
 	stop := c.until(ctx)
 	defer func() {
 		if !stop() {
-			err = join(context.Cause(ctx), err)
+			err = because(ctx, err)
 		}
 		if err != nil {
 			c.close()
@@ -73,7 +73,7 @@ func (t *Transport) newProducer(ctx context.Context, topic string) (_ *producer,
 		client: c, topic: topic, limit: limit(c, topic), timeout: min(t.cfg.Timeout, t.cfg.patience), codec: codecs[t.cfg.Compression],
 		partitioner: sarama.NewMurmur2Partitioner(topic), // as Java's clients do: both put a key on the same partition
 	}
-	for {
+	for wait := retry; ; wait = min(2*wait, 10*retry) {
 		res, err := c.InitProducerID()
 		if err == nil && res.Err == sarama.ErrNoError {
 			p.id, p.epoch = res.ProducerID, res.ProducerEpoch
@@ -85,7 +85,7 @@ func (t *Transport) newProducer(ctx context.Context, topic string) (_ *producer,
 		if refused(err) {
 			return nil, err
 		}
-		if !pause(ctx, retry) {
+		if !pause(ctx, wait) {
 			return nil, err
 		}
 		_ = c.RefreshMetadata(topic) // which gives brokers that did not answer another chance
@@ -160,7 +160,7 @@ func (p *producer) flush(ctx context.Context) error {
 		case refused(err):
 			return err
 		case !pause(ctx, wait):
-			return join(context.Cause(ctx), err)
+			return because(ctx, err)
 		}
 		_ = p.client.RefreshMetadata(p.topic) // or the next try says why not
 	}

@@ -64,7 +64,7 @@ func (l *lane) serve(calls []*call) {
 		if l.t.ctx.Err() != nil {
 			err = ErrClosed
 		} else {
-			err = l.t.explain(err, l.topic)
+			err = l.t.explain(err, l.topic, "WRITE")
 		}
 	}
 	for _, c := range calls {
@@ -102,7 +102,7 @@ func (l *lane) send(ctx context.Context, calls []*call) (err error) {
 		err = p.flush(ctx)
 	}
 	if !stop() {
-		err = join(context.Cause(ctx), err)
+		err = because(ctx, err)
 	}
 	return err
 }

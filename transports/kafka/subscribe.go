@@ -101,22 +101,29 @@ func (s *subscription) start() (leaders, error) {
 		if err = s.t.ensure(ctx, c, s.topic); err == nil {
 			l, err = s.layout(ctx)
 		}
+		if err == nil { // who may not write it would read the same messages again and again
+			if err = s.commit(ctx, s.places(true)); strangers(err) {
+				err = nil
+			}
+		}
 		var answer sarama.KError
 		again = errors.As(err, &answer) && !refused(err) && pause(ctx, retry)
 	}
 	if !stop() {
-		err = join(context.Cause(ctx), err)
+		err = because(ctx, err)
 	}
-	if s.ctx.Err() != nil {
+	switch {
+	case s.ctx.Err() != nil:
 		err = context.Cause(s.ctx)
+	case err != nil:
+		err = s.explain(err)
+	default:
+		return l, nil
 	}
-	if err != nil {
-		s.end(err)
-		s.wg.Wait() // for partitions that were begun
-		c.close()
-		return nil, s.t.explain(err, s.topic)
-	}
-	return l, nil
+	s.end(err)
+	s.wg.Wait() // for partitions that were begun
+	c.close()
+	return nil, err
 }
 
 // run reads until ctx ends, or until there is trouble that lasts, and leaves everything in order.
@@ -125,7 +132,7 @@ func (s *subscription) run(l leaders) {
 	budget := s.t.cfg.patience
 	unlink := context.AfterFunc(s.ctx, func() { time.AfterFunc(budget, s.client.cut) })
 	if err := s.read(l); err != nil {
-		s.end(trouble{s.t.explain(err, s.topic)})
+		s.end(trouble{s.explain(err)})
 	}
 	s.wg.Wait()
 	for empty := false; !empty; { // of messages that nobody took
@@ -192,22 +199,22 @@ func (s *subscription) keep() {
 			if time.Since(told) >= tellAgain {
 				told = time.Now()
 				s.t.cfg.Logger.Warn("kafka: cannot write the place, and reads on: what comes now will be delivered again some time",
-					"topic", s.topic, "group", s.group, "err", s.t.explain(err, s.topic))
+					"topic", s.topic, "group", s.group, "err", s.explain(err))
 			}
 			continue
 		}
 		if err != nil {
-			s.end(trouble{s.t.explain(err, s.topic)}) // what is acknowledged must not pile up unwritten
+			s.end(trouble{s.explain(err)}) // what is acknowledged must not pile up unwritten
 			return
-		}
-		for id, at := range places {
-			s.partition(id).kept = at
 		}
 		if every {
 			all = time.Now()
 		}
 	}
 }
+
+// explain adds to err what somebody can do about it.
+func (s *subscription) explain(err error) error { return s.t.explain(err, s.topic, "READ") }
 
 // places are those that moved, or all.
 func (s *subscription) places(all bool) map[int32]int64 {

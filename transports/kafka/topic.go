@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -27,7 +28,7 @@ const retry = 50 * time.Millisecond
 // moment ago refuses to be used. Its error is not explained yet.
 func (t *Transport) ensure(ctx context.Context, c *client, topic string) error {
 	for {
-		err := c.RefreshMetadata(topic)
+		err := t.refresh(c, topic)
 		switch {
 		case err == nil:
 			if led(c, topic) {
@@ -36,7 +37,7 @@ func (t *Transport) ensure(ctx context.Context, c *client, topic string) error {
 			err = sarama.ErrLeaderNotAvailable
 		case errors.Is(err, sarama.ErrUnknownTopicOrPartition):
 			if t.cfg.NoCreate {
-				return fmt.Errorf("it does not exist, and is not made here (Config.NoCreate): %s", creation(topic, &t.cfg))
+				return missing{fmt.Errorf("it does not exist, and is not made here (Config.NoCreate): %s", creation(topic, &t.cfg))}
 			}
 			if err := t.create(c, topic); err != nil {
 				return err
@@ -45,7 +46,7 @@ func (t *Transport) ensure(ctx context.Context, c *client, topic string) error {
 			return err
 		}
 		if !pause(ctx, retry) {
-			return join(context.Cause(ctx), err)
+			return because(ctx, err)
 		}
 	}
 }
@@ -74,9 +75,13 @@ func (t *Transport) create(c *client, topic string) error {
 	switch {
 	case err == nil, errors.Is(err, sarama.ErrTopicAlreadyExists):
 		return nil
-	case errors.Is(err, sarama.ErrTopicAuthorizationFailed), errors.Is(err, sarama.ErrClusterAuthorizationFailed),
-		errors.Is(err, sarama.ErrPolicyViolation), errors.Is(err, sarama.ErrInvalidReplicationFactor), errors.Is(err, sarama.ErrInvalidConfig):
-		return fmt.Errorf("it does not exist, and this client may not make it: allow it to, or %s: %w", creation(topic, &t.cfg), err)
+	case errors.Is(err, sarama.ErrTopicAuthorizationFailed), errors.Is(err, sarama.ErrClusterAuthorizationFailed):
+		return missing{fmt.Errorf("it does not exist, and %s may not make it: grant CREATE on topic %s, or %s: %w", t.who(), topic, creation(topic, &t.cfg), err)}
+	case errors.Is(err, sarama.ErrInvalidReplicationFactor):
+		return missing{fmt.Errorf("it does not exist, and cannot be made with that many replicas: change Config.Replication (%d, where -1 is the broker's default.replication.factor): %w",
+			t.cfg.Replication, err)}
+	case errors.Is(err, sarama.ErrPolicyViolation), errors.Is(err, sarama.ErrInvalidConfig):
+		return missing{fmt.Errorf("it does not exist, and the broker does not allow one like this: %s, changed as it says: %w", creation(topic, &t.cfg), err)}
 	default:
 		return fmt.Errorf("make the topic: %w", err)
 	}
@@ -84,8 +89,12 @@ func (t *Transport) create(c *client, topic string) error {
 
 // creation says how somebody else makes topic.
 func creation(topic string, cfg *Config) string {
-	return fmt.Sprintf("make it with kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions %d --config max.message.bytes=%d",
-		cfg.Brokers[0], topic, cfg.Partitions, maxMessage)
+	replication := ""
+	if cfg.Replication > 0 {
+		replication = fmt.Sprintf(" --replication-factor %d", cfg.Replication)
+	}
+	return fmt.Sprintf("make it with kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions %d%s --config max.message.bytes=%d",
+		strings.Join(cfg.Brokers, ","), topic, cfg.Partitions, replication, maxMessage)
 }
 
 // limit is how many bytes a batch of topic may have. Who may not ask hears it from the broker when it is too late, which is

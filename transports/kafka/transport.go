@@ -85,7 +85,8 @@ func (t *Transport) Publish(topic string, msgs ...*message.Message) error {
 }
 
 // Subscribe reads the topic of that name, all of its partitions, from behind what was acknowledged under wire.PlaceOf of
-// Config.Group, at first from the oldest message. It returns within a few seconds, with an error if Kafka cannot be read.
+// Config.Group, at first from the oldest message. It returns within a few seconds, with an error if Kafka cannot be read, or the
+// place not be written.
 // The channel closes when ctx ends, at Close, and when there is trouble that lasts; then Subscribe can be called again.
 //
 // Up to Config.Window messages of each partition are delivered before they are acknowledged, in the order of the partition.
