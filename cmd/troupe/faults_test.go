@@ -24,17 +24,19 @@ type faultCounts struct {
 	partitions      int
 	storm           time.Duration
 	flips           int
+	nodeKills       int // of one broker of three
 }
 
 var (
-	allFaults = faultCounts{kills: 100, perAudit: 20, brokerKills: 10, both: 5, partitions: 8, storm: 30 * time.Second, flips: 4}
+	allFaults = faultCounts{kills: 100, perAudit: 20, brokerKills: 10, both: 5, partitions: 8, storm: 30 * time.Second, flips: 4, nodeKills: 9}
 	someFault = faultCounts{kills: 12, perAudit: 12, brokerKills: 2, both: 1, partitions: 2, storm: 4 * time.Second, flips: 1}
 )
 
 // TestFaults runs the shop as five processes over a real Kafka, under load, and has everything happen to it. After each kind of
 // fault the load stops: everything must come to its end then, once, and all books must agree.
 //
-// That a partition gets another leader is left out: it takes more than one broker.
+// That partitions get other leaders, for which there have to be several brokers, is shown with all faults only; with some, the
+// transport's own test has to do (TestRealCluster).
 func TestFaults(t *testing.T) {
 	counts := someFault
 	switch {
@@ -58,6 +60,9 @@ func TestFaults(t *testing.T) {
 	f.binary = MustBuild(t, t.TempDir())
 	t.Run("five processes", f.five)
 	t.Run("the flag flips", f.flip)
+	if f.nodeKills > 0 {
+		t.Run("leaders are killed", f.cluster)
+	}
 }
 
 // faults is what happens to a shop.

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/troupebus/troupe/internal/servers"
+)
+
+// cluster runs the shop as five processes over three brokers, whose leaders are killed: one at a time, which nobody may have to
+// care about, and two, with which nothing goes between the processes until they are back.
+func (f *faults) cluster(t *testing.T) {
+	nodes := servers.OwnCluster(t, 3)
+	brokers := []string{"127.0.0.1:1"} // where none is
+	for _, n := range nodes {
+		brokers = append(brokers, n.Address)
+	}
+	f.kafka = nodes[0] // to look at
+	f.MustOpen(t)
+	for _, m := range modulesOfShop {
+		f.shop.add(m, m+".db", f.over(strings.Join(brokers, ","))...)
+	}
+	f.shop.MustStart(t)
+	f.customers.mustDeliver(t, f.seed)
+	f.customers.mustBeReady(t)
+	f.underLoad(t, func() {
+		for n := range f.nodeKills {
+			f.mustBeInSync(t, len(nodes))
+			f.mustLose(t, nodes[n%3])
+		}
+	})
+	t.Logf("killed one of three %d times", f.nodeKills)
+	var back []time.Duration
+	f.underLoad(t, func() {
+		for n := range (f.nodeKills + 2) / 3 {
+			f.mustBeInSync(t, len(nodes))
+			f.mustLose(t, nodes[n%3], nodes[(n+1)%3])
+			back = append(back, f.mustRecover(t))
+		}
+	})
+	t.Logf("killed two of three %d times; all links went on %s after they answered", len(back), spread(back))
+	f.shop.MustStop(t)
+	is := f.shop.MustAudit(t, f.customers)
+	t.Logf("%v; %d events were sent again", is, f.compareTopics(t))
+}
+
+// mustLose kills nodes, and starts them again when orders were taken without them, and, where one is lost, everybody is ready.
+func (f *faults) mustLose(t *testing.T, nodes ...*servers.KafkaNode) {
+	t.Helper()
+	f.pause(2 * time.Second)
+	for _, n := range nodes {
+		if err := n.Kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.mustTakeOrders(t)
+	f.pause(6 * time.Second)
+	if len(nodes) == 1 {
+		f.customers.mustBeReady(t)
+	} else {
+		d := f.shop.runningModule("order")
+		f.customers.mustSay(t, d, "does not say that its links stand", func(r readiness) bool { return r.Status == "degraded" && r.standing("in") })
+	}
+	f.mustTakeOrders(t)
+	errs := make([]error, len(nodes))
+	var starting sync.WaitGroup
+	for i, n := range nodes {
+		starting.Go(func() { errs[i] = n.Start() })
+	}
+	starting.Wait()
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// mustBeInSync returns when all partitions have that many replicas in sync: before, to kill another node is to kill two.
+func (f *faults) mustBeInSync(t *testing.T, replicas int) {
+	t.Helper()
+	c := f.mustConnect(t)
+	defer func() { _ = c.Close() }() // it only looks
+	for began := time.Now(); time.Since(began) < settling; <-time.After(50 * time.Millisecond) {
+		behind := 0
+		for _, topic := range f.topics() {
+			partitions, err := c.Partitions(topic)
+			if err != nil {
+				continue // of a module that emits nothing
+			}
+			if c.RefreshMetadata(topic) != nil {
+				behind++
+			}
+			for _, p := range partitions {
+				if in, err := c.InSyncReplicas(topic, p); err != nil || len(in) < replicas {
+					behind++
+				}
+			}
+		}
+		if behind == 0 {
+			return
+		}
+	}
+	t.Fatalf("not all of %d replicas are in sync after %v", replicas, settling)
+}
