@@ -78,8 +78,8 @@ crash: tools ## Kill a running shop KILLS times and audit its books
 	TROUPE_CRASH_KILLS=$(KILLS) go test -count=1 -run TestCrash -timeout 30m -v ./cmd/troupe
 
 .PHONY: faults
-faults: tools ## Kill, part and split five processes on a real Kafka of their own, under load: a quarter of an hour
-	TROUPE_FAULTS=full go test -count=1 -timeout 60m -v -run TestFaults ./cmd/troupe
+faults: tools ## Kill, part and split five processes on a real Kafka of their own, under load, and the leaders of a cluster: half an hour
+	TROUPE_FAULTS=full go test -count=1 -p 1 -timeout 60m -v -run '^(TestFaults|TestRealCluster)$$' ./cmd/troupe ./transports/kafka
 
 .PHONY: explore
 explore: tools ## Run the shop's scenarios under SCHEDULES schedules each: 10,000 in all
