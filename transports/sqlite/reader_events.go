@@ -19,7 +19,7 @@ type EventFilter struct {
 	Since    time.Time // published then or later
 	AfterSeq int64     // behind this one in the log
 	Limit    int       // at most so many; 0 means all
-	Newest   bool      // with Limit: the newest rather than the oldest
+	Newest   bool      // with Limit: the newest rather than the oldest; in the journal of an observer, by their times
 }
 
 // where returns the conditions of f and their arguments.
@@ -40,21 +40,19 @@ func (f EventFilter) where() (string, []any) {
 	return strings.Join(conditions, " AND "), args
 }
 
-// Events calls fn with the events that f wants, in the order of the log, also when they are the newest. An error of fn
-// ends it and is returned as it is. fn runs while the read transaction is open: see View.
+// Events calls fn with the events that f wants, in the order of the log, also when they are the newest. To an observer they come
+// by several topics, one of which may be long behind another: its newest are those of the latest times, in the order of these. An
+// error of fn ends it and is returned as it is. fn runs while the read transaction is open: see View.
 func (r *Reader) Events(ctx context.Context, f EventFilter, fn func(*journal.Event) error) error {
-	where, args := f.where()
-	query := "SELECT " + eventColumns + " FROM events WHERE " + where + " ORDER BY seq"
-	if f.Limit > 0 {
-		args = append(args, f.Limit)
-		if f.Newest {
-			query = "SELECT * FROM (" + query + " DESC LIMIT ?) ORDER BY seq"
-		} else {
-			query += " LIMIT ?"
-		}
-	}
 	return r.View(ctx, func(tx *sql.Tx) error {
-		return each(ctx, tx, statement{query, args}, func(rows *sql.Rows) error {
+		observed := false
+		if f.Newest {
+			var err error
+			if observed, err = Observes(ctx, tx); err != nil {
+				return fmt.Errorf("sqlite: read events: %w", err)
+			}
+		}
+		return each(ctx, tx, f.query(observed), func(rows *sql.Rows) error {
 			e, err := scanEvent(rows)
 			if err != nil {
 				return fmt.Errorf("sqlite: read events: %w", err)
@@ -62,6 +60,24 @@ func (r *Reader) Events(ctx context.Context, f EventFilter, fn func(*journal.Eve
 			return fn(e)
 		})
 	})
+}
+
+// query finds the events. Those of one time are in the order of their causes.
+func (f EventFilter) query(observed bool) statement {
+	where, args := f.where()
+	order, back := "seq", "seq DESC"
+	if observed {
+		order, back = "time, hops, seq", "time DESC, hops DESC, seq DESC"
+	}
+	switch {
+	case f.Limit > 0 && f.Newest: // of those left out, nothing but what orders them is read
+		where = "seq IN (SELECT seq FROM events WHERE " + where + " ORDER BY " + back + " LIMIT ?)"
+		args = append(args, f.Limit)
+	case f.Limit > 0:
+		order += " LIMIT ?"
+		args = append(args, f.Limit)
+	}
+	return statement{"SELECT " + eventColumns + " FROM events WHERE " + where + " ORDER BY " + order, args}
 }
 
 // list is the one argument for json_each that stands for any number of values.
