@@ -27,6 +27,7 @@ type SubscriptionInfo struct {
 	Name     string   // durable, "module/name"
 	Consumes string   // the type of event; "" when that is a mistake in the wiring
 	Emits    []string // the types that it may emit, sorted
+	FromNow  bool     // it began behind the newest event
 }
 
 // Wiring returns what has been wired so far, mistakes included: Check reports these. It asks nothing of the journal, and may
@@ -43,7 +44,7 @@ func (b *Bus) Wiring() Wiring {
 	}
 	for _, s := range b.subscriptions {
 		w.Subscriptions = append(w.Subscriptions, SubscriptionInfo{
-			Name: s.name, Consumes: s.eventType, Emits: slices.Sorted(maps.Keys(s.emits)),
+			Name: s.name, Consumes: s.eventType, Emits: slices.Sorted(maps.Keys(s.emits)), FromNow: s.fromNow,
 		})
 	}
 	slices.SortStableFunc(w.Subscriptions, func(a, b SubscriptionInfo) int { return cmp.Compare(a.Name, b.Name) })

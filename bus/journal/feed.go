@@ -12,8 +12,9 @@ type FeedName string
 const (
 	// Sent is every event, in the order of the log, from the oldest on.
 	Sent FeedName = "relay"
-	// Told is what became of the deliveries: events of type RecordsType, each with a JSON array of Records as its payload. A
-	// journal begins to note them when this feed is first opened, with those that it has.
+	// Told is what became of the deliveries, and what is still to come: events of RecordsType and of DelayedType. A journal
+	// begins to note answers when this feed is first opened, with those that it has; what is delayed, it tells of whenever the
+	// feed is opened.
 	Told FeedName = "records"
 )
 
@@ -30,22 +31,42 @@ type Feed interface {
 	Behind() int64
 }
 
-// RecordsType is the type of the events of the feed Told.
-const RecordsType = "bus.records"
+// The types of the events of the feed Told.
+const (
+	// RecordsType has a JSON array of Records as its payload. Of version 2, each of them is all that there is to say of its
+	// delivery. Those of version 1 have no Retired, DeadError, AllAttempts and Acts, and what became of the dead letter only with Dead.
+	RecordsType = "bus.records"
+	// DelayedType has a JSON array of Delayed. It is a type of its own because an observer of an older program refuses an array of
+	// Records with something else in it.
+	DelayedType = "bus.delayed"
+)
 
-// Record is what became of a delivery: the answer of one subscription to one event, as it was when it was sent.
+// Record is what became of a delivery: the answer of one subscription to one event, as it was when it was sent. Of two, the
+// later one in the life of the delivery counts: it says all that the earlier one does.
 type Record struct {
 	EventID      string    `json:"event_id"`
 	EventType    string    `json:"event_type"`
 	Subscription string    `json:"subscription"`
 	Outcome      Outcome   `json:"outcome"`
-	Attempts     int       `json:"attempts"`
+	Attempts     int       `json:"attempts"` // since it was last replayed
 	Started      time.Time `json:"started"`
 	DurationUS   int64     `json:"duration_us"`
 	Error        string    `json:"error,omitempty"`
-	Stack        string    `json:"stack,omitempty"`       // with Dead, of a panic
-	RetryAt      time.Time `json:"retry_at,omitzero"`     // with Retrying
-	FirstFailed  time.Time `json:"first_failed,omitzero"` // with Dead
-	DeadAt       time.Time `json:"dead_at,omitzero"`      // with Dead
-	Parked       bool      `json:"parked,omitempty"`      // with Dead: its key waits for a person
+	RetryAt      time.Time `json:"retry_at,omitzero"` // with Retrying
+	Parked       bool      `json:"parked,omitempty"`  // with Dead: its key waits for a person
+	Retired      bool      `json:"retired,omitempty"` // the subscription is, and does nothing more
+
+	// Of a delivery that is or was dead:
+	DeadError   string    `json:"dead_error,omitempty"` // its last one, unless it is the Error
+	Stack       string    `json:"stack,omitempty"`      // of a panic
+	AllAttempts int       `json:"all_attempts,omitempty"`
+	FirstFailed time.Time `json:"first_failed,omitzero"`
+	DeadAt      time.Time `json:"dead_at,omitzero"` // the last time
+	Acts        []Act     `json:"acts,omitempty"`   // the newest, the oldest of them first
+}
+
+// Delayed is an event that a journal has stored, to append it when it is due.
+type Delayed struct {
+	DelayedEvent
+	CorrelationID string `json:"correlation_id"`
 }

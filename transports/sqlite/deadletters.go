@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"os/user"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
@@ -15,6 +17,9 @@ import (
 
 // ErrNotDead: a dead letter that was replayed or dropped before.
 var ErrNotDead = errors.New("sqlite: dead letter is not dead any more")
+
+// ErrObserver: the journal is that of an observer, which decides nothing.
+var ErrObserver = errors.New("sqlite: journal of an observer")
 
 // Act says what a person does with which dead letters, and why.
 type Act struct {
@@ -26,7 +31,8 @@ type Act struct {
 // Replay gives dead letters of the journal at path another chance, with the subscription that failed only: each takes
 // its place by age among what is open for its key. It may be called while a process runs on the journal, which takes
 // them up within Config.ForeignCheck; otherwise the next process does. It returns those that it replays. It is all or
-// nothing: an ErrNotFound when there is no such dead letter, an ErrNotDead when one was acted on before.
+// nothing: an ErrNotFound when there is no such dead letter, an ErrNotDead when one was acted on before. On the journal of an
+// observer it is an ErrObserver, which says where to do it.
 func Replay(ctx context.Context, path string, a Act) ([]journal.DeadLetter, error) {
 	return a.on(ctx, path, verb{"replay", replay})
 }
@@ -62,6 +68,9 @@ func (a Act) on(ctx context.Context, path string, v verb) (_ []journal.DeadLette
 		return nil, fail(err)
 	}
 	defer func() { _ = tx.Rollback() }() // a no-op after Commit
+	if err := mustDecide(ctx, tx, a.Select); err != nil {
+		return nil, fail(err)
+	}
 	letters, err := selectDead(ctx, tx, a.Select)
 	if err != nil {
 		return nil, err
@@ -119,6 +128,28 @@ func selectDead(ctx context.Context, tx *sql.Tx, f DeadLetterFilter) ([]journal.
 		errs = append(errs, fmt.Errorf("%w: no dead letter fits", ErrNotFound))
 	}
 	return letters, errors.Join(errs...)
+}
+
+// mustDecide refuses a journal on which nothing is decided, and says where what f selects is.
+func mustDecide(ctx context.Context, tx *sql.Tx, f DeadLetterFilter) error {
+	if is, err := Observes(ctx, tx); err != nil || !is {
+		return err
+	}
+	letters, err := deadLetters(ctx, tx, f)
+	if err != nil {
+		return err
+	}
+	runs := "their subscription"
+	if len(letters) > 0 {
+		names := make([]string, len(letters))
+		for i, l := range letters {
+			names[i] = l.Subscription
+		}
+		slices.Sort(names)
+		runs = strings.Join(slices.Compact(names), ", ")
+	}
+	return fmt.Errorf("%w, which only looks on: name, with --journal, that of the deployable which runs %s; a dead letter has another number there, which 'troupe dlq list' shows",
+		ErrObserver, runs)
 }
 
 // letter is a dead letter that is acted on.

@@ -12,7 +12,7 @@ import (
 // delayedBatch bounds how many delayed events one transaction appends.
 const delayedBatch = 256
 
-// watchDelayed appends delayed events when they are due. It sleeps until the next one is.
+// watchDelayed appends delayed events when they are due. It sleeps until the next one is. To an observer they come from elsewhere.
 func (j *Journal) watchDelayed() {
 	timer := time.NewTimer(0) // what came due while nobody ran
 	defer timer.Stop()
@@ -35,6 +35,8 @@ func (j *Journal) watchDelayed() {
 const dueDelayed = `
 SELECT 0, event_id, type, version, source, key, due_at, correlation_id, causation_id, subscription, hops, NULL, data
 FROM delayed WHERE due_at <= ? ORDER BY due_at, id LIMIT ?`
+
+const firstDelayed = "SELECT due_at FROM delayed WHERE NOT EXISTS (SELECT 1 FROM observer) ORDER BY due_at LIMIT 1"
 
 // appendDue appends what is due, and returns when to look again.
 func (j *Journal) appendDue() (next time.Time, err error) {
@@ -68,7 +70,7 @@ func (j *Journal) appendDue() (next time.Time, err error) {
 // nextDue is when the next delayed event is due; in a day where there is none.
 func (j *Journal) nextDue() (time.Time, error) {
 	var micros int64
-	err := j.readers.QueryRowContext(j.ctx, "SELECT due_at FROM delayed ORDER BY due_at LIMIT 1").Scan(&micros)
+	err := j.readers.QueryRowContext(j.ctx, firstDelayed).Scan(&micros)
 	if errors.Is(err, sql.ErrNoRows) {
 		return time.Now().Add(24 * time.Hour), nil
 	}

@@ -3,8 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -21,6 +19,7 @@ type feed struct {
 	pos  int64 // returned up to here; who calls Next has it
 	full bool  // what Next returned last was as much as there may be; its
 	from int64 // of the records: what is behind it in the log is on no topic, and neither is what became of it
+	next int64 // of the records: delayed events up to here were returned since the feed was opened
 
 	mu      sync.Mutex
 	passed  int64
@@ -131,7 +130,7 @@ func (f *feed) Behind() int64 {
 func (f *feed) Next(ctx context.Context, limit int) ([]*journal.Event, error) {
 	read := f.events
 	if f.name == journal.Told {
-		read = f.records
+		read = f.tell
 	}
 	for {
 		f.gather(ctx)
@@ -162,96 +161,6 @@ func (f *feed) events(ctx context.Context, limit int) (events []*journal.Event, 
 	more = pos != f.pos
 	f.pos = pos
 	return events, more, err
-}
-
-// How much one event of the feed of records carries: less than any transport's limit, whatever the errors are. What is longer of an
-// error, or of a stack, is with the dead letter itself.
-const (
-	recordsAtOnce = 1000
-	recordBytes   = 512 << 10
-	recordText    = 32 << 10 // JSON makes up to six bytes of one
-)
-
-// gathering is how long records may wait for others. Nobody reacts to them, and reading and sending each by itself costs
-// more than the delivery that it tells of: measured, a quarter of the processor time of a flow that is alone.
-const gathering = 20 * time.Millisecond
-
-// gather waits before records are read, unless there are plenty.
-func (f *feed) gather(ctx context.Context) {
-	if f.name != journal.Told || f.full {
-		return
-	}
-	t := time.NewTimer(gathering)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	case <-f.j.ctx.Done():
-	}
-}
-
-const selectRecords = `
-SELECT r.id, r.seq, e.id, e.type, s.name, d.outcome, d.attempts, d.started_at, d.duration, coalesce(d.error, ''),
-       coalesce(p.due_at, 0), coalesce(p.state = 'parked', 0), coalesce(l.stack, ''), coalesce(l.first_failed_at, 0), coalesce(l.dead_at, 0)
-FROM records r JOIN events e ON e.seq = r.seq JOIN subscriptions s ON s.id = r.subscription
-JOIN deliveries d ON d.seq = r.seq AND d.subscription = r.subscription
-LEFT JOIN pending p ON p.subscription = r.subscription AND p.key = e.key AND p.seq = r.seq
-LEFT JOIN dead_letters l ON l.subscription = r.subscription AND l.seq = r.seq AND d.outcome = 'dead'
-WHERE r.id > ? ORDER BY r.id LIMIT ?`
-
-// records is one event that carries many records. Others may hear of them once they are on disk.
-func (f *feed) records(ctx context.Context, _ int) (events []*journal.Event, more bool, err error) {
-	rows, err := f.j.readers.QueryContext(ctx, selectRecords, f.pos, recordsAtOnce)
-	if err != nil {
-		return nil, false, fmt.Errorf("read records: %w", explain(err))
-	}
-	defer func() { _ = rows.Close() }()
-	last, n, size := f.pos, 0, 0
-	var found []json.RawMessage
-	for ; size < recordBytes && rows.Next(); n++ {
-		r, id, seq, err := scanRecord(rows)
-		if err != nil {
-			return nil, false, err
-		}
-		if last = id; seq <= f.from {
-			continue
-		}
-		r.Error, r.Stack = r.Error[:min(len(r.Error), recordText)], r.Stack[:min(len(r.Stack), recordText)]
-		one, err := json.Marshal(r)
-		if err != nil {
-			return nil, false, err
-		}
-		found, size = append(found, one), size+len(one)+1
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return nil, false, err
-	}
-	f.full = n == recordsAtOnce || size >= recordBytes
-	if len(found) == 0 {
-		more, f.pos = last != f.pos, last
-		return nil, more, nil
-	}
-	if err := f.j.sync.wait(); err != nil {
-		return nil, false, err
-	}
-	data, err := json.Marshal(found)
-	if err != nil {
-		return nil, false, err
-	}
-	f.pos = last
-	id := fmt.Sprintf("%s-%d", f.j.id, last)
-	return []*journal.Event{{
-		Seq: last, ID: id, Type: journal.RecordsType, Version: 1, Source: "bus", Key: f.j.id,
-		Time: time.Now().UTC().Truncate(time.Microsecond), CorrelationID: id, Data: data,
-	}}, false, nil
-}
-
-func scanRecord(rows *sql.Rows) (r journal.Record, id, seq int64, err error) {
-	var started, retry, first, dead int64
-	err = rows.Scan(&id, &seq, &r.EventID, &r.EventType, &r.Subscription, &r.Outcome, &r.Attempts, &started, &r.DurationUS, &r.Error,
-		&retry, &r.Parked, &r.Stack, &first, &dead)
-	r.Started, r.RetryAt, r.FirstFailed, r.DeadAt = micros(started), micros(retry), micros(first), micros(dead)
-	return r, id, seq, err
 }
 
 // micros is a time as the journal has it; 0 is none.

@@ -147,19 +147,118 @@ func TestTheFeedOfRecords(t *testing.T) {
 	}
 }
 
+// What is to come is told of whenever the feed is opened, until it has come. That it has, the event itself says.
+func TestTheFeedTellsWhatIsToCome(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "j.db")
+	later, soon := plain("later"), plain("soon")
+	later.Due, soon.Due = time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond), time.Now().Add(time.Hour)
+	later.CausationID, later.Subscription = "1", "m/work"
+	for _, want := range []string{"later soon", "later"} {
+		j := mustOpen(t, path)
+		f := mustFeed(t, j, journal.Told)
+		sent := mustFeed(t, j, journal.Sent)
+		if want == "later soon" {
+			mustAppend(t, j, later, soon)
+		}
+		var ids []string
+		for len(ids) < len(strings.Fields(want)) {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			events, err := f.Next(ctx, 1)
+			if cancel(); err != nil {
+				t.Fatal(err)
+			}
+			var told []journal.Delayed
+			if err := json.Unmarshal(events[0].Data, &told); err != nil || events[0].Type != journal.DelayedType || events[0].Key != j.ID() {
+				t.Fatalf("told %+v: %v", events[0], err)
+			}
+			f.Passed(events[0].Seq)
+			for _, d := range told {
+				if ids = append(ids, d.ID); d.ID != "later" {
+					continue
+				}
+				if d.Type != "t" || d.Key != "k" || d.CorrelationID != "f" || d.CausationID != "1" || d.Subscription != "m/work" || !d.Due.Equal(later.Due) {
+					t.Errorf("told %+v", d)
+				}
+			}
+		}
+		if got := strings.Join(ids, " "); got != want {
+			t.Errorf("told of %s, want %s", got, want)
+		}
+		if want == "later soon" {
+			mustComeTrue(t, j, soon)
+		}
+		if ids, _ := mustNext(t, sent, 1); ids[0] != "soon" {
+			t.Errorf("%v has come", ids)
+		}
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// mustComeTrue has an event that is to come be due now.
+func mustComeTrue(t *testing.T, j *Journal, e *journal.Event) {
+	t.Helper()
+	err := j.Do(t.Context(), journal.Work{Name: "test"}, func(tx journal.TxFunc) ([]*journal.Event, error) {
+		_, err := tx().Exec("UPDATE delayed SET due_at = 0 WHERE event_id = ?", e.ID)
+		return nil, err
+	})
+	if err == nil {
+		_, err = j.appendDue()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// To an observer, what is due comes from elsewhere, with its payload.
+func TestAnObserverMakesNoEvents(t *testing.T) {
+	t.Parallel()
+	j := mustOpen(t, filepath.Join(t.TempDir(), "j.db"))
+	o, err := j.Observe(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := &journal.Event{ID: "j-1", Type: journal.DelayedType, Data: []byte(`[{"id": "x", "type": "t", "due": "1970-01-01T00:00:05Z", "correlation_id": "f"}]`)}
+	if err := o.Take(t.Context(), []*journal.Event{told}); err != nil {
+		t.Fatal(err)
+	}
+	if next, err := j.appendDue(); err != nil || !next.After(time.Now()) {
+		t.Errorf("the next one is due at %v: %v", next, err)
+	}
+	if s, err := j.Reader().Stats(t.Context()); err != nil || s.Events != 0 || s.Delayed != 1 {
+		t.Errorf("%d events, %d to come: %v", s.Events, s.Delayed, err)
+	}
+}
+
 // A message that a transport refuses for its size would hold up all that come after it.
 func TestRecordsFitIntoAMessage(t *testing.T) {
 	t.Parallel()
-	const letters = 200
+	const letters = 50
 	j := mustOpen(t, filepath.Join(t.TempDir(), "j.db"))
 	f := mustFeed(t, j, journal.Told)
 	out := mustDeliver(t, mustSubscribe(t, j, journal.Subscription{Name: "m/work", Types: []string{"t"}, Parallel: 1})["m/work"])
+	long := strings.Repeat("\x01", 32<<10) // six bytes each in JSON
 	for i := range letters {
 		mustAppend(t, j, plain(fmt.Sprint(i)))
-		v := journal.Verdict{Outcome: journal.Dead, Err: strings.Repeat("e", 2<<20*min(1, i%100)/99), Stack: strings.Repeat("s", 8<<10), Started: time.Now()}
+		text := long
+		if i%3 < 2 { // what is added last is much
+			text = long[:4<<10]
+		}
+		v := journal.Verdict{Outcome: journal.Dead, Err: text, Stack: text, Started: time.Now()}
 		if err := j.React(t.Context(), journal.FromContext((<-out).Context()), journal.Work{}, func(journal.TxFunc) journal.Verdict { return v }); err != nil {
 			t.Fatal(err)
 		}
+	}
+	err := j.Do(t.Context(), journal.Work{Name: "test"}, func(tx journal.TxFunc) ([]*journal.Event, error) {
+		_, err := tx().Exec(`
+INSERT INTO acts (at, actor, act, dead_letter, reason) SELECT l.id, ?1, 'replay', l.id, ?1 FROM dead_letters l, json_each('[1,2,3,4,5,6,7,8,9,10,11,12]');
+UPDATE deliveries SET outcome = 'retrying'`, long)
+		return nil, err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	for told := 0; told < letters; {
 		events, err := f.Next(t.Context(), 1)
@@ -171,6 +270,9 @@ func TestRecordsFitIntoAMessage(t *testing.T) {
 			t.Fatalf("%d bytes: %v", len(events[0].Data), err)
 		}
 		told += len(records)
+		if r := records[0]; len(r.Acts) != recordActs || r.DeadError == "" || r.AllAttempts != 1 {
+			t.Fatalf("told of %d acts, %d bytes of what it died of, %d attempts", len(r.Acts), len(r.DeadError), r.AllAttempts)
+		}
 	}
 }
 

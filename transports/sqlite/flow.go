@@ -140,7 +140,7 @@ func newAnswers(ctx context.Context, tx *sql.Tx) (*answers, error) {
 }
 
 const delayedOfFlow = `
-SELECT event_id, type, key, due_at, causation_id, subscription FROM delayed WHERE correlation_id = ? ORDER BY due_at, id`
+SELECT event_id, type, key, due_at, causation_id, subscription FROM delayed WHERE correlation_id = ? ORDER BY due_at, event_id`
 
 func (a *answers) flow(ctx context.Context, id string) (*journal.Flow, error) {
 	f := &journal.Flow{ID: id}

@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -32,7 +33,8 @@ func TestObserverKnowsLaterSubscriptions(t *testing.T) {
 	told := &journal.Event{ID: "r", Type: journal.RecordsType, Data: []byte("[" + strings.Join(records, ",") + "]")}
 	mustTake(t, o, told)
 	mustTake(t, o, events...)
-	_, err := j.Observe(t.Context(), []journal.Subscription{{Name: "test/answer", Types: []string{"test.asked"}}, {Name: "test/new", Types: []string{"test.asked"}}})
+	o, err := j.Observe(t.Context(), []journal.Subscription{{Name: "test/answer", Types: []string{"test.asked"}}, {Name: "test/new", Types: []string{"test.asked"}},
+		{Name: "test/now", Types: []string{"test.asked"}, FromNow: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,6 +50,44 @@ func TestObserverKnowsLaterSubscriptions(t *testing.T) {
 	wantSame(t, "new", got["test/new"], "from 2500, at 2500, 0 behind, retired false")
 	wantSame(t, "fail", got["test/fail"], "from 0, at 0, 0 behind, retired true")
 	wantObserved(t, j.Reader(), 0)
+
+	// With its first answer it is known since when it is: it owes one to what came after that.
+	mustTake(t, o, &journal.Event{ID: "r2", Type: journal.RecordsType, Version: 2,
+		Data: []byte(`[{"event_id":"2000","event_type":"test.asked","subscription":"test/new","outcome":"done","attempts":1},
+			{"event_id":"2001","event_type":"test.asked","subscription":"test/now","outcome":"done","attempts":1}]`)})
+	if stats, err = j.Reader().Stats(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range stats.Subscriptions {
+		if s.Name == "test/new" && (s.Start != 2000 || s.Lag != 499) {
+			t.Errorf("after its first answer, new is from %d, %d behind", s.Start, s.Lag)
+		}
+		if s.Name == "test/now" && s.Start != 2500 {
+			t.Errorf("one that wants nothing from before is from %d", s.Start)
+		}
+	}
+	wantObserved(t, j.Reader(), 0)
+}
+
+// A subscription that is in no program any more, and owes nothing, is no trouble of an observer that never knew it.
+func TestObserverIsToldWhatIsRetired(t *testing.T) {
+	t.Parallel()
+	owner := filepath.Join(t.TempDir(), "owner.db")
+	MustRunTroubled(t, owner, false, 1, asked{"a", 1}, asked{"a", 2})
+	for _, retired := range []bool{false, true, false} {
+		if retired {
+			MustRun(t, owner, func(m *bus.Module) {
+				bus.On(m, "answer", func(_ context.Context, e asked) (bus.Events, error) { return bus.Emit(answered(e)), nil }).Emits(answered{})
+				m.ForOutside(answered{})
+			}).stop()
+		} else {
+			MustRun(t, owner, wireTroubled(false)).stop()
+		}
+		events, records := MustFeed(t, owner)
+		j, o := MustObserveSubs(t, filepath.Join(t.TempDir(), "observer.db"), observedSubs[:1])
+		mustTake(t, o, slices.Concat(events, records)...)
+		wantSettled(t, j.Reader(), retired)
+	}
 }
 
 // The journal of an observer is never that of a deployable, nor the other way round; and nothing is decided on it.

@@ -73,6 +73,18 @@ func EachAnswered(ctx context.Context, tx *sql.Tx, fn func(*journal.Event, []jou
 	})
 }
 
+// EachDelayed calls fn with every event that is still to come, as tx, of a View, sees it. An error of fn ends it and is returned as
+// it is.
+func EachDelayed(ctx context.Context, tx *sql.Tx, fn func(journal.Delayed) error) error {
+	return each(ctx, tx, statement{selectDelayed, []any{0, -1}}, func(rows *sql.Rows) error {
+		_, d, err := scanDelayed(rows)
+		if err != nil {
+			return fmt.Errorf("sqlite: read delayed events: %w", err)
+		}
+		return fn(d)
+	})
+}
+
 // recordedAnswer is a journal.Reaction as eventsWithAnswers has it.
 type recordedAnswer journal.Reaction
 

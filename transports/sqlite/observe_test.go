@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -56,7 +57,7 @@ func MustRunTroubled(tb testing.TB, path string, repaired bool, keys int, publis
 	a.stop()
 }
 
-// MustFeed returns what the journal at path has for others: its events, and a message for each record.
+// MustFeed returns what the journal at path has for others: its events, and a message for each record, or event to come.
 func MustFeed(tb testing.TB, path string) (events, records []*journal.Event) {
 	tb.Helper()
 	j := MustOpen(tb, path, sqlite.Config{})
@@ -72,7 +73,11 @@ func MustFeed(tb testing.TB, path string) (events, records []*journal.Event) {
 		}
 		return found
 	}
-	for _, e := range next(journal.Told) {
+	told, err := j.Feed(tb.Context(), journal.Told)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for e := range tellings(tb, told) {
 		var all []json.RawMessage
 		if err := json.Unmarshal(e.Data, &all); err != nil {
 			tb.Fatal(err)
@@ -86,6 +91,25 @@ func MustFeed(tb testing.TB, path string) (events, records []*journal.Event) {
 	return next(journal.Sent), records
 }
 
+// tellings are the events of a feed until it has told of some delivery: what is to come, it tells first.
+func tellings(tb testing.TB, f journal.Feed) iter.Seq[*journal.Event] {
+	return func(yield func(*journal.Event) bool) {
+		ctx, cancel := context.WithTimeout(tb.Context(), 20*time.Second)
+		defer cancel()
+		for {
+			events, err := f.Next(ctx, 10_000)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			for _, e := range events {
+				if !yield(e) || e.Type == journal.RecordsType {
+					return
+				}
+			}
+		}
+	}
+}
+
 var observedSubs = []journal.Subscription{
 	{Name: "test/answer", Types: []string{"test.asked"}}, {Name: "test/fail", Types: []string{"test.asked"}}, {Name: "test/park", Types: []string{"test.asked"}},
 	{Name: "test/later", Types: []string{"test.asked"}}, {Name: "test/drop", Types: []string{"test.asked"}}, {Name: "test/skip", Types: []string{"test.asked"}},
@@ -93,8 +117,13 @@ var observedSubs = []journal.Subscription{
 
 func MustObserve(tb testing.TB, path string) (*sqlite.Journal, *sqlite.Observer) {
 	tb.Helper()
-	j := MustOpen(tb, path, sqlite.Config{SlowWork: -1, Logger: slog.New(slog.DiscardHandler)})
-	o, err := j.Observe(tb.Context(), observedSubs)
+	return MustObserveSubs(tb, path, observedSubs)
+}
+
+func MustObserveSubs(tb testing.TB, path string, subs []journal.Subscription) (*sqlite.Journal, *sqlite.Observer) {
+	tb.Helper()
+	j := MustOpen(tb, path, sqlite.Config{Synchronous: "off", SlowWork: -1, Logger: slog.New(slog.DiscardHandler)})
+	o, err := j.Observe(tb.Context(), subs)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -138,8 +167,15 @@ func seen(tb testing.TB, r *sqlite.Reader) string {
 		tb.Fatal(err)
 	}
 	for _, l := range letters {
+		l, err := r.DeadLetter(tb.Context(), l.ID) // with its acts
+		if err != nil {
+			tb.Fatal(err)
+		}
 		l.ID, l.Event.Seq = 0, 0
-		lines = append(lines, fmt.Sprintf("letter %+v", l))
+		lines = append(lines, fmt.Sprintf("letter %+v", *l))
+	}
+	for _, e := range flows[0].Delayed {
+		lines = append(lines, fmt.Sprintf("to come %+v", e))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")

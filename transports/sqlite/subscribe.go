@@ -120,6 +120,7 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 		}
 		s := newSubscription(j, 0, spec, 0)
 		was, ok := before[spec.Name]
+		back := was.retired
 		delete(before, spec.Name)
 		if list, err := s.match.list(); err != nil || !ok || was.retired || was.types != list {
 			if was, err = register(ctx, tx, spec.Name, "bus", s.match, start, since); err != nil {
@@ -131,6 +132,11 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 		if ok {
 			known = append(known, s)
 		}
+		if back {
+			if err := tellAgain(ctx, tx, was.id); err != nil {
+				return nil, nil, err
+			}
+		}
 	}
 	for _, gone := range before {
 		if gone.retired {
@@ -139,8 +145,21 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 		if _, err := tx.ExecContext(ctx, "UPDATE subscriptions SET retired_at = ? WHERE id = ?", time.Now().UnixMicro(), gone.id); err != nil {
 			return nil, nil, err
 		}
+		if err := tellAgain(ctx, tx, gone.id); err != nil {
+			return nil, nil, err
+		}
 	}
 	return subs, known, nil
+}
+
+// tellAgain has observers hear of a subscription that is retired, or is not any more: with its newest delivery and those that are
+// open.
+func tellAgain(ctx context.Context, tx *sql.Tx, subscription int64) error {
+	_, err := tx.ExecContext(ctx, `
+INSERT INTO records (seq, subscription)
+SELECT * FROM (SELECT seq, subscription FROM deliveries WHERE subscription = ?1 ORDER BY seq DESC LIMIT 1)
+UNION SELECT seq, subscription FROM pending WHERE subscription = ?1`, subscription)
+	return err
 }
 
 // elsewhere refuses to leave behind what a module has under way.

@@ -1,0 +1,60 @@
+package sqlite
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire"
+)
+
+// redecode takes in the event that the message at seq became when it was replayed: no topic has it.
+func (t *take) redecode(seq int64) error {
+	e, err := scanEvent(t.tx.QueryRowContext(t.ctx, "SELECT "+eventColumns+" FROM events WHERE seq = ?", seq))
+	if err != nil {
+		return err
+	}
+	decoded, err := wire.Redecode(e, func(string, *journal.Event) error { return nil }) // it was believed where it was replayed
+	if err != nil {
+		t.logger.LogAttrs(t.ctx, slog.LevelError, "a message became an event where it was replayed, but cannot be read here; if the deployables are newer, update the observer",
+			slog.String("event_id", e.ID), slog.Any("error", err))
+		return nil
+	}
+	return t.u.append(decoded)
+}
+
+// decodeDelayed reads what a deployable says that is still to come.
+func decodeDelayed(e *journal.Event) ([]journal.Delayed, error) {
+	var delayed []journal.Delayed
+	if err := json.Unmarshal(e.Data, &delayed); err != nil {
+		return nil, err
+	}
+	for i, d := range delayed {
+		if d.ID == "" || d.Type == "" || d.Due.IsZero() {
+			return nil, fmt.Errorf("delayed event %d does not say what it is, and when it is due", i)
+		}
+	}
+	return delayed, nil
+}
+
+// What is to come has no payload here: it comes with the event.
+const (
+	observeDelayed = `
+INSERT INTO delayed (due_at, event_id, type, version, source, key, correlation_id, causation_id, subscription, hops, data)
+SELECT ?1, ?2, ?3, 1, '', ?4, ?5, ?6, ?7, 0, x'' WHERE NOT EXISTS (SELECT 1 FROM events WHERE id = ?2 AND type = ?3)
+ON CONFLICT (event_id) DO NOTHING`
+
+	forgetDelayed = `
+DELETE FROM delayed WHERE event_id IN (SELECT value FROM json_each(?)) AND EXISTS (SELECT 1 FROM events e WHERE e.id = event_id AND e.type = delayed.type)`
+)
+
+// delayed takes in what is to come, but for what has come already.
+func (t *take) delayed(all []journal.Delayed) error {
+	for _, d := range all {
+		if _, err := t.tx.ExecContext(t.ctx, observeDelayed, unixMicro(d.Due), d.ID, d.Type, d.Key, d.CorrelationID, d.CausationID, d.Subscription); err != nil {
+			return err
+		}
+	}
+	return nil
+}

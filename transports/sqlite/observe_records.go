@@ -1,0 +1,288 @@
+package sqlite
+
+import (
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire"
+)
+
+// record is a journal.Record as it came.
+type record struct {
+	journal.Record
+	Whole bool `json:"whole,omitempty"` // it is of version 2 or later: what it does not say is not so
+}
+
+// decodeRecords reads what a deployable, whose journal's id is the event's key, says of deliveries. What each bus has for
+// itself is told apart by that: two of them may have an answer of their own to one event.
+func decodeRecords(e *journal.Event) ([]record, error) {
+	var records []record
+	if err := json.Unmarshal(e.Data, &records); err != nil {
+		return nil, err
+	}
+	for i := range records {
+		r := &records[i]
+		switch {
+		case r.EventID == "" || r.EventType == "" || r.Subscription == "":
+			return nil, fmt.Errorf("record %d does not say what it is of", i)
+		case r.Outcome != journal.Retrying && r.Outcome != journal.Blocked && !r.Outcome.Final():
+			return nil, fmt.Errorf("record %d has the outcome %q", i, r.Outcome)
+		}
+		for _, a := range r.Acts {
+			if a.Act != "replay" && a.Act != "drop" {
+				return nil, fmt.Errorf("record %d has the act %q", i, a.Act)
+			}
+		}
+		r.Whole = e.Version > 1
+		if strings.HasPrefix(r.Subscription, "bus/") {
+			r.Subscription += "@" + e.Key[:min(len(e.Key), 8)]
+		}
+	}
+	return records, nil
+}
+
+// stage is how far a delivery is in its life, in which it may die, be replayed and die again: each number only grows while those
+// before it are the same.
+type stage [4]int
+
+func stageOf(o journal.Outcome, attempts, allAttempts int) stage {
+	s := stage{allAttempts, 0, attempts, 0} // of all its attempts until it was dead the last time
+	if o != journal.Dead {
+		s[1] = 1
+	}
+	if o.Final() {
+		s[3] = 1
+	}
+	return s
+}
+
+func (r *record) stage() stage { return stageOf(r.Outcome, r.Attempts, r.AllAttempts) }
+
+// before reports whether r is from earlier than s: it comes late, or once more, and changes nothing.
+func (r *record) before(s stage) bool { was := r.stage(); return slices.Compare(was[:], s[:]) < 0 }
+
+const (
+	selectEarly = `SELECT record FROM early_records WHERE event_id = ? AND event_type = ? AND subscription = ?`
+	insertEarly = `INSERT OR REPLACE INTO early_records (event_id, event_type, subscription, at, record) VALUES (?, ?, ?, ?, ?)`
+)
+
+// records takes in what became of deliveries.
+func (t *take) records(records []record) error {
+	for i := range records {
+		r := &records[i]
+		there, err := t.record(r)
+		if err == nil && !there {
+			err = t.early(r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// early keeps r until its event comes.
+func (t *take) early(r *record) error {
+	was, text := record{}, []byte{}
+	err := t.tx.QueryRowContext(t.ctx, selectEarly, r.EventID, r.EventType, r.Subscription).Scan(&text)
+	if err == nil {
+		err = json.Unmarshal(text, &was)
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) || err == nil && r.Whole && was.Whole && r.before(was.stage()) {
+		return err
+	}
+	if text, err = json.Marshal(r); err != nil {
+		return err
+	}
+	_, err = t.tx.ExecContext(t.ctx, insertEarly, r.EventID, r.EventType, r.Subscription, unixMicro(r.Started)+r.DurationUS, string(text))
+	return err
+}
+
+// belated applies what was said early about the events that have just come.
+func (t *take) belated() error {
+	for done := 0; done < len(t.u.appended); {
+		var ids []string
+		for _, e := range t.u.appended[done:] {
+			ids = append(ids, e.ID)
+		}
+		done = len(t.u.appended)
+		if _, err := t.tx.ExecContext(t.ctx, forgetDelayed, list(ids)); err != nil {
+			return err
+		}
+		var early []record
+		query := statement{"SELECT record FROM early_records WHERE event_id IN (SELECT value FROM json_each(?))", []any{list(ids)}}
+		err := each(t.ctx, t.tx, query, func(rows *sql.Rows) error {
+			var text []byte
+			if err := rows.Scan(&text); err != nil {
+				return err
+			}
+			early = append(early, record{})
+			return json.Unmarshal(text, &early[len(early)-1])
+		})
+		for i := range early {
+			if err == nil {
+				err = t.late(&early[i])
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *take) late(r *record) error {
+	there, err := t.record(r)
+	if err == nil && there { // it may be another event of the same id
+		_, err = t.tx.ExecContext(t.ctx, "DELETE FROM early_records WHERE event_id = ? AND event_type = ? AND subscription = ?", r.EventID, r.EventType, r.Subscription)
+	}
+	return err
+}
+
+// answered is a delivery as the journal has it.
+type answered struct {
+	sub         *observedSub
+	seq         int64
+	key         string
+	outcome     journal.Outcome // "" where there is no answer yet
+	attempts    int
+	letter      int64 // 0 where it never was dead
+	allAttempts int
+	deadAt      int64
+}
+
+const selectAnswer = `
+SELECT e.seq, e.key, coalesce(d.outcome, ''), coalesce(d.attempts, 0), coalesce(l.id, 0), coalesce(l.attempts, 0), coalesce(l.dead_at, 0)
+FROM events e LEFT JOIN deliveries d ON d.seq = e.seq AND d.subscription = ?1
+LEFT JOIN dead_letters l ON l.subscription = ?1 AND l.seq = e.seq
+WHERE e.id = ?2 AND e.type = ?3`
+
+// record takes in what became of one delivery, and reports false when its event is not here.
+func (t *take) record(r *record) (there bool, err error) {
+	var was answered
+	if was.sub, err = t.subscription(r.Subscription); err != nil {
+		return false, err
+	}
+	err = t.tx.QueryRowContext(t.ctx, selectAnswer, was.sub.id, r.EventID, r.EventType).
+		Scan(&was.seq, &was.key, &was.outcome, &was.attempts, &was.letter, &was.allAttempts, &was.deadAt)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return false, nil
+	case err != nil:
+		return true, err
+	}
+	if err := t.began(was.sub, was.seq); err != nil || was.after(r) {
+		return true, err
+	}
+	if r.Whole {
+		if err := t.retire(was.sub, r.Retired); err != nil {
+			return true, err
+		}
+	}
+	return true, t.answer(was, r)
+}
+
+// after reports whether r is from before what is known. What an older program says has no place in the life of a delivery: it counts
+// as it comes, until there is an answer for good.
+func (was *answered) after(r *record) bool {
+	switch {
+	case was.outcome == "":
+		return false
+	case r.Whole:
+		return r.before(stageOf(was.outcome, was.attempts, was.allAttempts))
+	default:
+		return was.outcome.Final() && was.outcome != journal.Dead
+	}
+}
+
+const setDelivery = `
+INSERT INTO deliveries (seq, subscription, outcome, attempts, started_at, duration, error) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (seq, subscription) DO UPDATE
+SET outcome = excluded.outcome, attempts = excluded.attempts, started_at = excluded.started_at,
+    duration = excluded.duration, error = excluded.error`
+
+// answer writes r as the journal of its deployable has it.
+func (t *take) answer(was answered, r *record) error {
+	steps := []statement{{setDelivery, []any{was.seq, was.sub.id, string(r.Outcome), r.Attempts, unixMicro(r.Started), r.DurationUS, nullable(r.Error)}}}
+	if was.outcome != "" {
+		steps = append(steps, statement{"DELETE FROM pending WHERE subscription = ? AND key = ? AND seq = ?", []any{was.sub.id, was.key, was.seq}})
+	}
+	pending := string(r.Outcome)
+	switch {
+	case r.Outcome == journal.Dead && r.Parked:
+		pending = "parked"
+	case r.Outcome.Final():
+		pending = ""
+	}
+	if pending != "" {
+		steps = append(steps, statement{upsertPending, []any{was.sub.id, was.key, was.seq, pending, r.Attempts, unixMicro(r.RetryAt)}})
+	}
+	for _, s := range append(steps, letterSteps(was, r)...) {
+		if _, err := t.tx.ExecContext(t.ctx, s.query, s.args...); err != nil {
+			return err
+		}
+	}
+	if r.Outcome == journal.Done && r.EventType == wire.UndecodedType {
+		return t.redecode(was.seq)
+	}
+	return nil
+}
+
+const (
+	setDeadLetter = `
+INSERT INTO dead_letters (seq, subscription, error, stack, attempts, first_failed_at, dead_at, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (subscription, seq) DO UPDATE
+SET error = excluded.error, stack = excluded.stack, attempts = excluded.attempts, first_failed_at = excluded.first_failed_at,
+    dead_at = excluded.dead_at, status = excluded.status`
+
+	// The record has the newest acts: those before them are known, or are too many.
+	forgetActs = `
+DELETE FROM acts WHERE dead_letter = (SELECT id FROM dead_letters WHERE subscription = ? AND seq = ?) AND at >= ?`
+	insertAct = `
+INSERT INTO acts (at, actor, act, reason, dead_letter) SELECT ?, ?, ?, ?, id FROM dead_letters WHERE subscription = ? AND seq = ?`
+)
+
+// letterSteps keep the dead letter as r has it.
+func letterSteps(was answered, r *record) []statement {
+	status := string(map[journal.Outcome]journal.LetterStatus{
+		journal.Dead: journal.LetterDead, journal.Retrying: journal.LetterReplaying, journal.Blocked: journal.LetterReplaying,
+		journal.Done: journal.LetterReplayed, journal.Skipped: journal.LetterReplayed, journal.Dropped: journal.LetterDropped,
+	}[r.Outcome])
+	text, all, dead := r.DeadError, r.AllAttempts, unixMicro(r.DeadAt)
+	if r.Outcome == journal.Dead {
+		text = r.Error
+	}
+	switch {
+	case r.Whole && all == 0:
+		return nil
+	case !r.Whole && r.Outcome != journal.Dead:
+		return []statement{{"UPDATE dead_letters SET status = ? WHERE id = ?", []any{status, was.letter}}}
+	case !r.Whole && dead > was.deadAt: // the attempts before a replay count; those of the same death, told again, do not
+		all = was.allAttempts + r.Attempts
+	case !r.Whole:
+		all, dead = was.allAttempts, was.deadAt
+	}
+	steps := []statement{{setDeadLetter, []any{was.seq, was.sub.id, text, r.Stack, all, unixMicro(r.FirstFailed), dead, status}}}
+	if len(r.Acts) > 0 {
+		first := slices.MinFunc(r.Acts, func(a, b journal.Act) int { return a.At.Compare(b.At) })
+		steps = append(steps, statement{forgetActs, []any{was.sub.id, was.seq, unixMicro(first.At)}})
+	}
+	for _, a := range r.Acts {
+		steps = append(steps, statement{insertAct, []any{unixMicro(a.At), a.Actor, a.Act, a.Reason, was.sub.id, was.seq}})
+	}
+	return steps
+}
+
+// unixMicro is a time as the journal has it; no time is 0.
+func unixMicro(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
