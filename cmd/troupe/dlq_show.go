@@ -68,7 +68,11 @@ func showLetter(o *options, d *journal.DeadLetter, path string, observed bool) e
 	}
 	id := fmt.Sprint(d.ID)
 	p.line("\nnext: %s", invocation(path, "trace", e.CorrelationID))
-	if d.Status == journal.LetterDead && !observed {
+	switch {
+	case d.Status != journal.LetterDead:
+	case observed:
+		p.line("      replay it or drop it where %s runs, on the journal of that deployable", printable(d.Subscription))
+	default:
 		p.line("      %s", invocation(path, "dlq", "replay", id, "--reason", "why"))
 		p.line("      %s", invocation(path, "dlq", "drop", id, "--reason", "why"))
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,10 +23,10 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-const observeLong = `observe looks on: it takes in every event of all deployables, and the records of what became
-of their deliveries, into a journal of its own. On that, 'troupe trace', 'events', 'dlq list',
-'dlq show' and 'verify' show the whole system as if it ran in one process, also while observe
-runs. Over HTTP, read-only:
+const observeLong = `observe looks on: it takes in every event of all deployables, what became of their deliveries,
+what people did with their dead letters, and what is still to come, into a journal of its own.
+On that, 'troupe trace', 'events', 'dlq list', 'dlq show' and 'verify' show the whole system as
+if it ran in one process, also while observe runs. Over HTTP, read-only:
 
   GET /flows/ID    the flow of an order, or whatever else 'troupe trace' can find, as JSON
   GET /events      events; ?type= and ?key= choose, ?after=SEQ and ?limit= go through them
@@ -52,7 +53,7 @@ func newObserveCmd(o *options) *cobra.Command { return observeCmd(o, os.Environ(
 
 // observeCmd is the command in an environment.
 func observeCmd(o *options, environ []string) *cobra.Command {
-	var c observeConfig
+	c := observeConfig{wiring: shopWiring()}
 	cmd := &cobra.Command{
 		Use: "observe", Short: "Watch a system of several deployables as one",
 		Long: observeLong, Example: observeExample,
@@ -82,6 +83,7 @@ func observeCmd(o *options, environ []string) *cobra.Command {
 
 // observeConfig says what to observe, and where to.
 type observeConfig struct {
+	wiring  bus.Wiring // of all deployables together
 	journal string
 	http    string
 	connect func(group string, logger *slog.Logger) (bus.Transport, error)
@@ -131,7 +133,7 @@ func announceObserver(o *options, l net.Listener, journal string) error {
 	return err
 }
 
-// observer takes in all topics of the shop.
+// observer takes in all topics of a system.
 type observer struct {
 	journal   *sqlite.Journal
 	transport bus.Transport
@@ -145,20 +147,38 @@ func openObserver(ctx context.Context, c observeConfig, cfg sqlite.Config) (*obs
 		return nil, err
 	}
 	ob := &observer{journal: j}
-	w := shopWiring()
-	into, err := j.Observe(ctx, subscriptionsOf(w))
+	into, err := j.Observe(ctx, subscriptionsOf(c.wiring))
 	if err != nil {
 		return nil, errors.Join(err, j.Close())
 	}
 	if ob.transport, err = c.connect("observer-"+j.ID()[:8], cfg.Logger); err != nil {
 		return nil, errors.Join(fmt.Errorf("the transport to the deployables: %w", err), j.Close())
 	}
-	for _, topic := range append(emitters(w), bus.RecordsTopic) {
+	for _, topic := range append(emitters(c.wiring), bus.RecordsTopic) {
 		ob.ingests = append(ob.ingests, buswire.NewIngest(buswire.IngestConfig{
-			Topic: topic, Subscriber: ob.transport, Logger: cfg.Logger, Take: into.Take,
+			Topic: topic, Subscriber: ob.transport, Logger: cfg.Logger, Take: into.Take, Wants: believe(c.wiring, topic),
 		}))
 	}
 	return ob, nil
+}
+
+// believe takes in all events of a topic, but for those that say that they are from a module which has another one: where they are
+// consumed, they are messages that are no events.
+func believe(w bus.Wiring, topic string) func(*journal.Event) (bool, error) {
+	modules := map[string]bool{}
+	for _, m := range emitters(w) {
+		modules[m] = true
+	}
+	for _, s := range w.Subscriptions {
+		module, _, _ := strings.Cut(s.Name, "/")
+		modules[module] = true
+	}
+	return func(e *journal.Event) (bool, error) {
+		if modules[e.Source] && e.Source != topic {
+			return false, fmt.Errorf("its source is %s, whose events are on its own topic, not on %s", e.Source, topic)
+		}
+		return true, nil
+	}
 }
 
 // run takes in topics until ctx ends.
@@ -184,7 +204,7 @@ func (ob *observer) close() error { return errors.Join(ob.transport.Close(), ob.
 func subscriptionsOf(w bus.Wiring) []journal.Subscription {
 	subs := make([]journal.Subscription, len(w.Subscriptions))
 	for i, s := range w.Subscriptions {
-		subs[i] = journal.Subscription{Name: s.Name, Types: []string{s.Consumes}, Emits: s.Emits}
+		subs[i] = journal.Subscription{Name: s.Name, Types: []string{s.Consumes}, Emits: s.Emits, FromNow: s.FromNow}
 	}
 	return subs
 }

@@ -57,7 +57,7 @@ func watch(t *testing.T, test func(w *watched)) string {
 func (w *watched) observe() {
 	w.T().Helper()
 	ob, err := openObserver(w.Context(), observeConfig{
-		journal: w.path, connect: func(group string, _ *slog.Logger) (bus.Transport, error) { return w.broker.Transport(group), nil },
+		wiring: shopWiring(), journal: w.path, connect: func(group string, _ *slog.Logger) (bus.Transport, error) { return w.broker.Transport(group), nil },
 	}, sqlite.Config{Synchronous: "off", ForeignCheck: 10 * 365 * 24 * time.Hour, SlowWork: -1, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		w.T().Fatal(err)

@@ -28,6 +28,12 @@ func verifyObserved(ctx context.Context, r *sqlite.Reader, before time.Time) (ve
 			audit.Add(e, answers)
 			return nil
 		})
+		if err == nil {
+			err = sqlite.EachDelayed(ctx, tx, func(e journal.Delayed) error {
+				audit.Expect(e.Key)
+				return nil
+			})
+		}
 		if err != nil {
 			return err
 		}

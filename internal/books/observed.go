@@ -132,6 +132,13 @@ func (o *Observed) Add(e *journal.Event, answers []journal.Reaction) {
 	}
 }
 
+// Expect notes that an event of an order is still to come. Call it when all is added.
+func (o *Observed) Expect(orderID string) {
+	if s := o.orders[orderID]; s != nil {
+		s.open = true
+	}
+}
+
 func (s *observed) at(t time.Time) {
 	if t.After(s.last) {
 		s.last = t

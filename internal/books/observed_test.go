@@ -96,6 +96,23 @@ func TestObservedBalance(t *testing.T) {
 	}
 }
 
+// An order to which something is still to come may be unfinished; another may not.
+func TestObservedExpects(t *testing.T) {
+	t.Parallel()
+	for id, wrong := range map[string]int{"slow": 0, "other": 1, "": 1} {
+		o := NewObserved(time.Unix(3600, 0))
+		data, err := json.Marshal(orderevents.Placed{OrderID: "slow", Total: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Add(&journal.Event{ID: "1", Type: placedType, Key: "slow", Time: time.Unix(60, 0), Data: data}, nil)
+		o.Expect(id)
+		if r, settled := o.Report(); len(r.Wrong) < wrong || wrong == 0 && (len(r.Wrong) > 0 || settled) {
+			t.Errorf("%q is waited for: %+v, settled %t", id, r.Wrong, settled)
+		}
+	}
+}
+
 // TestObservedBreakages breaks one thing each, and wants to hear of it, about the right order.
 func TestObservedBreakages(t *testing.T) {
 	t.Parallel()
