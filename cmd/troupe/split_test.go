@@ -53,6 +53,8 @@ func TestSplitAndMerge(t *testing.T) {
 		t.Errorf("proof: %v, %s", err, merged.stdout)
 	}
 	wantOutput(t, MustRunCommand(t, newVerifyCmd, "--journal", shop), 0, "everything adds up")
+	wantOutput(t, MustRunCommand(t, newSplitCmd, "--modules", "payment", "--journal", shop, "--into", pay), exitWrong,
+		"its modules were merged into "+shop+": name another one, or remove that one")
 	wantOutput(t, MustRunCommand(t, newRunCmd, "--journal", pay, "--http", "127.0.0.1:0"), exitWrong, "were merged into "+shop)
 	MustReport(t, newDemoCmd, "--orders", "80", "--journal", shop, "--json")
 }

@@ -113,7 +113,10 @@ func (m *merge) made(ctx context.Context, refused error) (*Proof, error) {
 	if err != nil || ours == nil {
 		return nil, refused
 	}
-	ours.Proof.Again = true
+	if last, err := lastMove(ctx, a, ours.Proof.Modules); err != nil || last == nil || last.Proof.ID != ours.Proof.ID {
+		return nil, errors.Join(err, refused) // what came has left again
+	}
+	m.repeated(ours.Proof)
 	return ours.Proof, nil
 }
 

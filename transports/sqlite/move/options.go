@@ -89,6 +89,14 @@ func (o Options) proof(act string) *Proof {
 	return &Proof{ID: newID(), Act: act, Modules: o.Modules, Journal: o.Journal, Other: o.Other, At: time.Now().UTC().Truncate(time.Microsecond)}
 }
 
+// repeated makes p, of a move that took place before, say so, and where the files are now.
+func (o Options) repeated(p *Proof) {
+	p.Again, p.Journal, p.Other = true, o.Journal, o.Other
+	if p.Backup != "" {
+		p.Backup = o.backup(p.ID)
+	}
+}
+
 func (o Options) backup(id string) string { return o.Journal + ".before-" + id }
 
 // refresh has the journal at path recovered, brought to this program's schema, and settled.
@@ -186,4 +194,11 @@ func readMove(ctx context.Context, f *file, query string, args ...any) (*record,
 	}
 	r := &record{state: state}
 	return r, json.Unmarshal([]byte(proof), r)
+}
+
+// lastMove returns the last move that took any of modules out of the journal f, or into it, and was not undone; nil when there is none.
+func lastMove(ctx context.Context, f *file, modules []string) (*record, error) {
+	return readMove(ctx, f, `
+SELECT proof, state FROM main.moves WHERE act <> 'undo' AND proof ->> '$.asks' IS NULL
+AND EXISTS (SELECT 1 FROM json_each(modules) WHERE value IN (SELECT value FROM json_each(?))) ORDER BY at DESC, rowid DESC LIMIT 1`, list(modules))
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
+	"time"
 )
 
 // Split takes modules out of the journal at o.Journal into a new one at o.Other, and proves that nothing was lost or doubled. It
@@ -105,7 +107,7 @@ func (s *split) begin(ctx context.Context) (again *Proof, err error) {
 	return nil, s.locks.take(s.Other)
 }
 
-// leftover looks at what a split that was killed left behind.
+// leftover looks at what a split that was killed left behind, or one that took place.
 func (s *split) leftover(ctx context.Context) (*Proof, error) {
 	if there, err := exists(s.Other); err != nil || !there {
 		return nil, errors.Join(err, remove(s.part))
@@ -122,7 +124,13 @@ func (s *split) leftover(ctx context.Context) (*Proof, error) {
 	}
 	defer func() { _ = b.close() }()
 	theirs, err := readMove(ctx, b, "SELECT proof, state FROM main.moves WHERE act = 'split' AND proof ->> '$.asks' IS NOT NULL ORDER BY at DESC LIMIT 1")
-	if err != nil || theirs == nil || list(theirs.Proof.Modules) != list(s.Modules) {
+	if err != nil || theirs == nil {
+		return nil, refused
+	}
+	if err := s.refuseMerged(ctx, b); err != nil {
+		return nil, err
+	}
+	if list(theirs.Proof.Modules) != list(s.Modules) {
 		return nil, refused
 	}
 	ours, err := readMove(ctx, s.a, "SELECT proof, state FROM main.moves WHERE id = ?", theirs.Proof.ID)
@@ -130,14 +138,39 @@ func (s *split) leftover(ctx context.Context) (*Proof, error) {
 	case err != nil:
 		return nil, err
 	case ours != nil && ours.Proof.Act == "split":
-		theirs.Proof = ours.Proof
-		theirs.Proof.Again = true
-		return theirs.Proof, b.run(ctx, step{"UPDATE main.moves SET state = 'done' WHERE id = ?", []any{ours.Proof.ID}})
+		return s.again(ctx, b, ours.Proof)
 	case theirs.state == "prepared" && (ours != nil || theirs.Asks == s.identity): // never decided, or undone
 		return nil, errors.Join(b.close(), remove(s.Other), remove(s.part))
 	default:
 		return nil, refused
 	}
+}
+
+// refuseMerged refuses the file b when its modules went on into another journal: it is no place for them any more.
+func (s *split) refuseMerged(ctx context.Context, b *file) error {
+	merged, err := readMove(ctx, b, "SELECT proof, state FROM main.moves WHERE act = 'merge' AND proof ->> '$.asks' IS NOT NULL ORDER BY at DESC, rowid DESC LIMIT 1")
+	switch {
+	case err != nil || merged == nil:
+		return err
+	case merged.state == "done":
+		return fmt.Errorf("%w: %s: its modules were merged into %s: name another one, or remove that one", ErrExists, s.Other, merged.Proof.Journal)
+	default:
+		return fmt.Errorf("%w: %s: its merge into %s was begun, and perhaps not finished: repeat that, or its undoing, or name another one", ErrExists, s.Other, merged.Proof.Journal)
+	}
+}
+
+// again is the proof of the split that took place, if its modules are still where it took them.
+func (s *split) again(ctx context.Context, b *file, p *Proof) (*Proof, error) {
+	last, err := lastMove(ctx, s.a, p.Modules)
+	if err != nil {
+		return nil, err
+	}
+	if last == nil || last.Proof.ID != p.ID {
+		return nil, fmt.Errorf("%w: %s: %s went there at %s, and has been moved since: name another one",
+			ErrExists, s.Other, strings.Join(p.Modules, ", "), p.At.Format(time.DateTime))
+	}
+	s.repeated(p)
+	return p, b.run(ctx, step{"UPDATE main.moves SET state = 'done' WHERE id = ?", []any{p.ID}})
 }
 
 // count checks the modules, and takes the inventory of the journal.
