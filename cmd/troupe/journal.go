@@ -31,19 +31,29 @@ func readJournal(ctx context.Context, path string, fn func(*sqlite.Reader) error
 
 // invocation is the command line for what to type next on the journal at path.
 func invocation(path string, args ...string) string {
+	if path = here(path); path != defaultJournal {
+		args = append(slices.Clone(args), "--journal", path)
+	}
+	return typed(args...)
+}
+
+// typed is the command line that has args.
+func typed(args ...string) string {
 	words := append([]string{program()}, args...)
-	if here, err := os.Getwd(); err == nil {
-		if short, err := filepath.Rel(here, path); err == nil && filepath.IsLocal(short) {
-			path = short
-		}
-	}
-	if path != defaultJournal {
-		words = append(words, "--journal", path)
-	}
 	for i, w := range words {
 		words[i] = quoteArg(w)
 	}
 	return strings.Join(words, " ")
+}
+
+// here is path as it is seen from the working folder.
+func here(path string) string {
+	if folder, err := os.Getwd(); err == nil {
+		if short, err := filepath.Rel(folder, path); err == nil && filepath.IsLocal(short) {
+			return short
+		}
+	}
+	return path
 }
 
 // sinceFlag is a point in time, given as such or as how long ago it was.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+
 	"github.com/spf13/cobra"
 
 	"github.com/troupebus/troupe/transports/sqlite/move"
@@ -20,7 +22,10 @@ const mergeExample = `  troupe merge --from payment.db --journal shop.db --dry-r
   troupe merge --from payment.db --journal shop.db
   troupe merge --undo --journal shop.db`
 
-func newMergeCmd(o *options) *cobra.Command {
+func newMergeCmd(o *options) *cobra.Command { return mergeCmd(o, os.Environ()) }
+
+// mergeCmd is the command in an environment.
+func mergeCmd(o *options, environ []string) *cobra.Command {
 	var m move.Options
 	var undo bool
 	cmd := &cobra.Command{
@@ -33,12 +38,12 @@ func newMergeCmd(o *options) *cobra.Command {
 			case undo && (m.Other != "" || m.DryRun || m.NoBackup):
 				return usageErrorf("--undo needs --journal, and nothing else")
 			case undo:
-				return printMove(o)(move.Undo(cmd.Context(), "merge", m))
+				return printMove(cmd.Context(), o, environ)(move.Undo(cmd.Context(), "merge", m))
 			case m.Other == "":
 				return usageErrorf("--from is missing: say which journal's modules are to come")
 			}
 			bringWorld(&m)
-			return printMove(o)(move.Merge(cmd.Context(), m))
+			return printMove(cmd.Context(), o, environ)(move.Merge(cmd.Context(), m))
 		},
 	}
 	journalFlag(cmd, &m.Journal)

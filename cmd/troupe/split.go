@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +35,10 @@ type splitConfig struct {
 	maxPayload  int
 }
 
-func newSplitCmd(o *options) *cobra.Command {
+func newSplitCmd(o *options) *cobra.Command { return splitCmd(o, os.Environ()) }
+
+// splitCmd is the command in an environment.
+func splitCmd(o *options, environ []string) *cobra.Command {
 	var c splitConfig
 	cmd := &cobra.Command{
 		Use: "split", Short: "Take modules out of a journal into one of their own",
@@ -49,10 +53,10 @@ func newSplitCmd(o *options) *cobra.Command {
 			case c.check:
 				return checkSplit(cmd.Context(), o, c, cmd.Flags().Changed("journal"))
 			case c.undo:
-				return printMove(o)(move.Undo(cmd.Context(), "split", c.Options))
+				return printMove(cmd.Context(), o, environ)(move.Undo(cmd.Context(), "split", c.Options))
 			default:
 				takeWorld(&c.Options)
-				return printMove(o)(move.Split(cmd.Context(), c.Options))
+				return printMove(cmd.Context(), o, environ)(move.Split(cmd.Context(), c.Options))
 			}
 		},
 	}

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -11,8 +11,8 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move"
 )
 
-// printMove prints what became of a move.
-func printMove(o *options) func(*move.Proof, error) error {
+// printMove prints what became of a move, and what to type next in an environment.
+func printMove(ctx context.Context, o *options, environ []string) func(*move.Proof, error) error {
 	return func(p *move.Proof, err error) error {
 		if p == nil || err != nil && len(p.Lines) == 0 {
 			return err
@@ -20,7 +20,12 @@ func printMove(o *options) func(*move.Proof, error) error {
 		if o.json {
 			return errors.Join(err, o.printJSON(p))
 		}
-		return errors.Join(err, (&proofText{printer{o: o}, p}).print(err == nil))
+		t := &proofText{printer: printer{o: o}, proof: p}
+		var lost error // of what is only advice
+		if err == nil && !p.DryRun && p.Act != "undo" {
+			t.next, lost = nextSteps(ctx, environ, p)
+		}
+		return errors.Join(err, t.print(err == nil), lost)
 	}
 }
 
@@ -28,6 +33,7 @@ func printMove(o *options) func(*move.Proof, error) error {
 type proofText struct {
 	printer
 	proof *move.Proof
+	next  []string // what to type, if anything
 }
 
 func (t *proofText) print(holds bool) error {
@@ -57,7 +63,7 @@ func (t *proofText) print(holds bool) error {
 	default:
 		t.line("%s", t.paint(red, "this does not add up: see above"))
 	}
-	t.next()
+	t.goOn()
 	return t.err
 }
 
@@ -111,22 +117,22 @@ func (t *proofText) totals() string {
 	return strings.Join(parts, ", ")
 }
 
-// next says what to type next.
-func (t *proofText) next() {
+// goOn says what to do next.
+func (t *proofText) goOn() {
 	p := t.proof
-	modules := strings.Join(p.Modules, ",")
-	switch {
-	case p.DryRun || p.Act == "undo":
+	label := "next: "
+	for _, line := range t.next {
+		t.line("%s%s", label, line)
+		label = "      "
+	}
+	if len(t.next) == 0 {
 		return
-	case p.Act == "split":
-		staying := slices.DeleteFunc(moduleNames(), func(m string) bool { return slices.Contains(p.Modules, m) })
-		t.line("next: %s", invocation(p.Other, "run", "--modules", modules, "--transport", "kafka"))
-		t.line("      %s", invocation(p.Journal, "run", "--modules", strings.Join(staying, ","), "--transport", "kafka"))
-	default:
-		t.line("next: %s; %s can be removed", invocation(p.Journal, "run"), printable(p.Other))
+	}
+	if p.Act == "merge" {
+		t.line("      %s can be removed", printable(here(p.Other)))
 	}
 	if p.Backup != "" {
-		t.line("undo: %s; when you are content, remove %s", invocation(p.Journal, p.Act, "--undo"), printable(p.Backup))
+		t.line("undo: %s; when you are content, remove %s", invocation(p.Journal, p.Act, "--undo"), printable(here(p.Backup)))
 	}
 }
 

@@ -28,7 +28,7 @@ func TestSplitAndMerge(t *testing.T) {
 		t.Error("a dry run made a journal")
 	}
 	wantOutput(t, MustRunCommand(t, newSplitCmd, "--modules", "payment", "--journal", shop, "--into", pay), 0,
-		"table payment_payments", "nothing was lost or doubled: ", "rows of modules' tables", "run --modules payment --transport kafka --journal "+pay, "split --undo --journal "+shop)
+		"table payment_payments", "nothing was lost or doubled: ", "rows of modules' tables", "--journal "+pay, "split --undo --journal "+shop)
 	went := append(mustRead(t, worldPath(shop)), `{"kind":"charge","key":"later"}`+"\n"...)
 	if err := os.WriteFile(worldPath(pay), went, 0o600); err != nil { // it has gone on since
 		t.Fatal(err)

@@ -56,6 +56,19 @@ func Check(known []string, files ...string) Report {
 	return r
 }
 
+// Described are the deployables that the file at path describes, as far as it can be read, by the names that choose them; none
+// where it describes one only. known are the modules that there are.
+func Described(known []string, path string) (found []Deployable) {
+	f := readFile(path)
+	for _, d := range f.deployables {
+		l, _ := d.load(f, known)
+		one := l.deployable(d.at, known)
+		one.Name = d.name
+		found = append(found, one)
+	}
+	return found
+}
+
 // all are the deployables of a file, be they named there or not.
 func (f *file) all() []described {
 	switch {

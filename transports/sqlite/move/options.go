@@ -145,6 +145,16 @@ func (l *locked) release() error {
 	return errors.Join(errs...)
 }
 
+// Modules are the names of those that the journal at path has something of: tables, subscriptions, or events to come.
+func Modules(ctx context.Context, path string) ([]string, error) {
+	f, err := open(ctx, path, reading)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.close() }() // it was only read
+	return knownModules(ctx, f)
+}
+
 // modulesOf are those of a journal that runs modules: that of an observer only looks as if it did.
 func modulesOf(ctx context.Context, f *file) ([]string, error) {
 	if n, err := f.int64(ctx, "SELECT count(*) FROM main.observer"); err != nil || n > 0 {
