@@ -22,10 +22,11 @@ the same flags. Settings may be in a file, troupe.yaml in the working folder or 
   modules: [order, payment]     TROUPE_MODULES         --modules order,payment
   transport: kafka              TROUPE_TRANSPORT       --transport kafka
   kafka:
-    brokers: [kafka-1:9092]     TROUPE_BROKERS         --brokers kafka-1:9092
+    brokers: [kafka-1:9092]     TROUPE_KAFKA_BROKERS   --brokers kafka-1:9092
     client-id: shop             TROUPE_KAFKA_CLIENT_ID --kafka-client-id shop
 
-A flag counts over a variable, a variable over the file. An empty variable counts as not set.
+A variable is called like the place in the file; TROUPE_BROKERS, like the flag, is taken, too. A flag
+counts over a variable, a variable over the file. An empty variable counts as not set.
 Passwords have no flag, and are shown as (set).
 
 A file may describe several deployables, on top of what they share; --deployable chooses one:

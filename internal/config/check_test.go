@@ -50,7 +50,7 @@ func TestCheck(t *testing.T) {
 			"1.yaml: postgres.url is h/e in back, and h/d in front (0.yaml): with other databases they do not meet"}, nil},
 		{"other users of one database", []string{swap(front, kafka, "transport: postgres\npostgres: {url: 'postgres://u:hunter2@h/d'}\n"), swap(back, kafka, "transport: postgres\npostgres: {url: 'postgres://v:hunter3@h/d'}\n")}, nil, nil},
 		{"brokers that are told later", []string{front, swap(back, "kafka: {brokers: 'h:1'}\n", "")}, nil, []string{
-			"1.yaml: back does not say where kafka is: it has to be told with TROUPE_BROKERS when it is started"}},
+			"1.yaml: back does not say where kafka is: it has to be told with TROUPE_KAFKA_BROKERS when it is started"}},
 		{"one name", []string{front, swap(back, "name: back", "name: front")}, []string{"front (0.yaml) and front (1.yaml) are both called front: give each a name of its own"}, nil},
 		{"one journal and one address", []string{front, swap(swap(back, "journal: back.db", "journal: ./troupe.db"), "127.0.0.1:0", "127.0.0.1:8080")}, nil, []string{
 			"front (0.yaml) and back (1.yaml) have the same journal, troupe.db: on one host, each needs its own",

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -114,31 +113,6 @@ func chosenBy(in Input, flag string) (text, at string) {
 		}
 	}
 	return "", ""
-}
-
-// fromEnviron takes in variables. One that is nearly that of a setting is a mistake; others may be anybody's.
-func fromEnviron(environ []string) (map[string]given, Mistakes) {
-	paths := map[string]string{"CONFIG": "", "DEPLOYABLE": ""} // by variable, without what all begin with
-	for i := range table {
-		paths[strings.TrimPrefix(table[i].env(), variable(""))] = table[i].path
-	}
-	var mistakes Mistakes
-	env := map[string]given{}
-	for _, pair := range environ {
-		name, text, _ := strings.Cut(pair, "=")
-		rest, ours := strings.CutPrefix(name, variable(""))
-		path, known := paths[rest]
-		switch {
-		case !ours || text == "":
-		case path != "":
-			env[path] = given{text: text, at: name, level: fromEnv}
-		case !known:
-			if n := nearest(rest, slices.Sorted(maps.Keys(paths))); n != "" {
-				mistakes = append(mistakes, Mistake{name, "no setting has this variable: did you mean " + variable(n) + "?"})
-			}
-		}
-	}
-	return env, mistakes
 }
 
 // all are the settings that the flags give.

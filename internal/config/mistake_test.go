@@ -92,7 +92,7 @@ func TestRules(t *testing.T) {
 	}{
 		{"nothing", nil, "", ""},
 		{"kafka", kafka, "", ""},
-		{"kafka without brokers", kafka[:2], "", "--transport: transport kafka needs to know where Kafka is: set kafka.brokers in the file, TROUPE_BROKERS or --brokers"},
+		{"kafka without brokers", kafka[:2], "", "--transport: transport kafka needs to know where Kafka is: set kafka.brokers in the file, TROUPE_KAFKA_BROKERS or --brokers"},
 		{"brokers without kafka", kafka[2:], "",
 			"--brokers: kafka.brokers is for transport kafka, but transport is sqlite: set transport in the file, TROUPE_TRANSPORT or --transport to kafka, or leave it out"},
 		{"brokers of a file, and no transport on the command line", []string{"--config", file, "--transport", "sqlite"}, "", ""},

@@ -32,13 +32,6 @@ func (s *setting) short() string {
 	return strings.ReplaceAll(s.path, ".", "-")
 }
 
-// env is the name of its environment variable.
-func (s *setting) env() string { return variable(s.short()) }
-
-func variable(name string) string {
-	return "TROUPE_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
-}
-
 // table is every setting, in the order in which people look for them.
 var table = []setting{
 	{path: "name", help: "the name of this deployable (default: its modules with dashes between them)",

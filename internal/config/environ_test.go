@@ -1,0 +1,99 @@
+package config
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestVariablesFollowTheFile: who knows a setting's place in the file knows its variable.
+func TestVariablesFollowTheFile(t *testing.T) {
+	t.Parallel()
+	for i := range table {
+		want := "TROUPE_" + strings.ToUpper(regexp.MustCompile(`[.-]`).ReplaceAllString(table[i].path, "_"))
+		if got := table[i].env(); got != want {
+			t.Errorf("the variable of %s is %s, want %s", table[i].path, got, want)
+		}
+	}
+}
+
+// TestVariableByBothNames takes what is called after the flag, and does not choose between two that differ.
+func TestVariableByBothNames(t *testing.T) {
+	t.Parallel()
+	const short, long = "TROUPE_BROKERS", "TROUPE_KAFKA_BROKERS"
+	file := MustWrite(t, "transport: kafka", "kafka: {brokers: 'file:1'}")
+	for _, c := range []struct {
+		environ      []string
+		brokers, bad string
+	}{
+		{[]string{long + "=long:1"}, "long:1", ""},
+		{[]string{short + "=short:1"}, "short:1", ""},
+		{[]string{short + "=", long + "=long:1"}, "long:1", ""},
+		{[]string{short + "=same:1", long + "=same:1"}, "same:1", ""},
+		{[]string{short + "=short:1", long + "=long:1"}, "", long + ": is the same setting as " + short + ", which says otherwise: remove one of them"},
+		{[]string{long + "=long:1", short + "=short:1"}, "", short + ": is the same setting as " + long + ", which says otherwise: remove one of them"},
+	} {
+		l, err := Load(Input{Known: shop, Environ: c.environ, Flags: MustFlags(t, "--config", file)})
+		if c.bad != "" {
+			if err == nil || !strings.Contains(err.Error(), c.bad) {
+				t.Errorf("%v: %v, want %s", c.environ, err, c.bad)
+			}
+			continue
+		}
+		if got := strings.Join(l.Carrier.Kafka.Brokers, ","); err != nil || got != c.brokers {
+			t.Errorf("%v: brokers are %s, want %s (%v)", c.environ, got, c.brokers, err)
+		}
+	}
+}
+
+func TestVariablesThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"TROUPE_KAFKA_BROKER": "TROUPE_KAFKA_BROKERS", "TROUPE_BROKER": "TROUPE_BROKERS", "TROUPE_POSTGRES_URI": "TROUPE_POSTGRES_URL",
+		"TROUPE_CONFG": "TROUPE_CONFIG", "TROUPE_KAFKA_CLIENTID": "TROUPE_KAFKA_CLIENT_ID",
+		"TROUPE_VERSION": "", "TROUPES_SEED": "",
+		"TROUPE_PORT": "", "TROUPE_SERVICE_HOST": "", "TROUPE_POSTGRES_PORT": "", "TROUPE_POSTGRES_SERVICE_PORT": "", "TROUPE_KAFKA_PORT_9092_TCP_ADDR": "",
+	} {
+		_, got := fromEnviron([]string{name + "=x"})
+		if want == "" && len(got) > 0 || want != "" && (len(got) != 1 || got[0] != Mistake{name, "no setting has this variable: did you mean " + want + "?"}) {
+			t.Errorf("%s: %v, want %q", name, got, want)
+		}
+	}
+}
+
+// TestVariablesOfTools finds every variable that this repository reads besides: a program beside them does not take them for mistakes.
+func TestVariablesOfTools(t *testing.T) {
+	t.Parallel()
+	name := regexp.MustCompile(`TROUPE_[A-Z][A-Z_]*[A-Z]`)
+	found := map[string]bool{}
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == ".git" || path == "../../internal/config"): // with mistakes, for its tests
+			return fs.SkipDir
+		case d.IsDir() || !slices.Contains([]string{".go", ".sh", ".yaml", ""}, filepath.Ext(path)):
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		for _, v := range name.FindAllString(string(text), -1) {
+			found[v] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) < 10 || !found["TROUPE_TEST_KAFKA"] || !found["TROUPE_KAFKA_HOME"] {
+		t.Errorf("found %v only", found)
+	}
+	for v := range found {
+		if _, wrong := fromEnviron([]string{v + "=x"}); len(wrong) > 0 {
+			t.Errorf("%v: if a test or a tool reads it, add it to others", wrong)
+		}
+	}
+}
