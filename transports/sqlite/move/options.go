@@ -74,6 +74,16 @@ func (o Options) withDefaults() (Options, error) {
 	return o, errors.Join(errs[:]...)
 }
 
+// checkFolder makes sure that there is a place for the file that Split makes.
+func (o Options) checkFolder() error {
+	folder := filepath.Dir(o.Other)
+	there, err := exists(folder)
+	if err == nil && !there {
+		err = fmt.Errorf("move: %w: there is no folder %s: make it first, or name another one", fs.ErrNotExist, folder)
+	}
+	return err
+}
+
 // checkOther refuses what cannot be the other journal.
 func (o Options) checkOther() error {
 	if o.Other == "" {

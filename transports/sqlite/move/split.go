@@ -1,6 +1,7 @@
 package move
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ func Split(ctx context.Context, o Options) (*Proof, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := o.checkOther(); err != nil {
+	if err := cmp.Or(o.checkOther(), o.checkFolder()); err != nil {
 		return nil, err
 	}
 	s := &split{Options: o, proof: o.proof("split"), part: o.Other + ".part"}

@@ -148,6 +148,7 @@ func TestRefuses(t *testing.T) {
 		{"looked at", Options{Modules: []string{"order"}}, ErrModules, "shipping_seen"},
 		{"exists", Options{Modules: []string{"payment"}, Other: there}, ErrExists, there},
 		{"itself", Options{Modules: []string{"payment"}, Other: shop}, nil, "both journals"},
+		{"no folder", Options{Modules: []string{"payment"}, Other: filepath.Join(t.TempDir(), "none", "new.db")}, fs.ErrNotExist, "make it first"},
 		{"no journal", Options{Modules: []string{"payment"}, Journal: none}, fs.ErrNotExist, none},
 	} {
 		if c.o.Journal == "" {
