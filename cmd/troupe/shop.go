@@ -12,6 +12,7 @@ import (
 	"github.com/troupebus/troupe/internal/sim"
 	"github.com/troupebus/troupe/transports"
 	"github.com/troupebus/troupe/transports/sqlite"
+	"github.com/troupebus/troupe/transports/sqlite/move"
 )
 
 // shopConfig says what the shop runs on.
@@ -105,7 +106,7 @@ func (s *shop) run(ctx context.Context, work func(ctx context.Context) error) er
 	select {
 	case <-s.bus.Running():
 	case err := <-ended:
-		return err
+		return move.Refusal(err)
 	}
 	worked := make(chan error, 1)
 	go func() { worked <- work(ctx) }()

@@ -46,6 +46,12 @@ func TestSplitAndMerge(t *testing.T) {
 	wantOutput(t, MustRunCommand(t, newSplitCmd, "--modules", "payment", "--journal", shop, "--into", pay, "--no-backup"), 0)
 	wantOutput(t, MustRunCommand(t, newSplitCmd, "--undo", "--journal", shop), exitWrong, "troupe merge")
 
+	refused := MustRunCommand(t, newRunCmd, "--journal", shop, "--http", "127.0.0.1:0")
+	wantOutput(t, refused, exitWrong, "run it there", "or bring it back with 'troupe merge --from "+pay+" --journal "+shop+"'")
+	if text := refused.err.Error(); !strings.HasPrefix(text, "payment went to "+pay) {
+		t.Errorf("a person has to look for what is wrong in %q", text)
+	}
+
 	merged := MustRunCommand(t, newMergeCmd, "--from", pay, "--journal", shop, "--json")
 	wantOutput(t, merged, 0)
 	var p move.Proof

@@ -2,8 +2,11 @@ package move
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/mattn/go-sqlite3"
 )
 
 // Guards are triggers that keep a module out of a journal that it is not in any more: a program that is started without
@@ -40,6 +43,16 @@ SELECT proof, state FROM main.moves WHERE act = 'split' AND EXISTS (SELECT 1 FRO
 		return module + " stayed behind when the journal was split off", err
 	}
 	return module + " went to " + r.Proof.Other + " when the journal was split", nil
+}
+
+// Refusal is what the journal says to a program that would run a module which is not in it any more, and what to do instead, when err
+// is because of that; otherwise it is err.
+func Refusal(err error) error {
+	var e sqlite3.Error
+	if !errors.As(err, &e) || e.ExtendedCode != sqlite3.ErrConstraintTrigger {
+		return err
+	}
+	return e
 }
 
 // letIn takes the guards of a module away.
