@@ -105,6 +105,7 @@ func TestRules(t *testing.T) {
 		{"modules without a transport", []string{"--modules", "order,payment"}, "",
 			"--modules: modules leaves out inventory, notification, shipping, and there is no transport to them: set transport in the file, TROUPE_TRANSPORT or --transport to kafka or postgres, or run all"},
 		{"all modules by name", []string{"--modules", "order,payment,inventory,shipping,notification"}, "", ""},
+		{"all, and one by name", []string{"--modules", "all,order"}, "", `--modules: "all,order": want all alone, or names of modules without it`},
 		{"unknown peer", []string{"--peers", "pay=http://h"}, "", "--peers: there is no module \"pay\": there are inventory, notification, order, payment, shipping"},
 		{"certificate without key", append(kafka, "--kafka-tls", "--kafka-tls-cert=c"), "", "--kafka-tls-cert: kafka.tls-cert needs kafka.tls-key beside it"},
 		{"key without certificate", append(kafka, "--kafka-tls", "--kafka-tls-key=c"), "", "--kafka-tls-key: kafka.tls-key needs kafka.tls-cert beside it"},

@@ -204,7 +204,11 @@ func modules(to *[]string) value {
 		if s == all {
 			return nil, nil
 		}
-		return parse(s)
+		items, err := parse(s)
+		if err == nil && slices.Contains(items, all) {
+			err = errors.New("want " + all + " alone, or names of modules without it")
+		}
+		return items, err
 	}
 	named.format = func(items []string) string {
 		if items == nil {
