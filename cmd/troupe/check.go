@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,8 +13,8 @@ import (
 
 const checkLong = `check holds the files of all deployables of a system against each other: whether each module
 runs in one of them and in no other, whether they meet on the same transport, and whether any two
-would stand in each other's way. It takes the files that 'troupe run --config' takes, one for each
-deployable, or one that describes them all; without an argument, troupe.yaml.
+would stand in each other's way, or send clients astray. It takes the files that 'troupe run --config'
+takes, one for each deployable, or one that describes them all; without any, troupe.yaml.
 
 It looks at nothing but the files: not at the environment, and not at the network. The exit code
 is 1 when something is wrong; a warning alone is none.`
@@ -23,12 +24,13 @@ const checkExample = `  troupe check
   troupe check --json | jq '.wrong[].what'`
 
 func newCheckCmd(o *options) *cobra.Command {
-	return &cobra.Command{
+	var named []string
+	cmd := &cobra.Command{
 		Use: "check [FILE...]", Short: "Check that the files of all deployables fit together",
 		Long: checkLong, Example: checkExample,
 		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
 		RunE: func(_ *cobra.Command, files []string) error {
-			if len(files) == 0 {
+			if files = slices.Concat(named, files); len(files) == 0 {
 				files = []string{config.DefaultFile}
 			}
 			r := config.Check(moduleNames(), files...)
@@ -41,6 +43,9 @@ func newCheckCmd(o *options) *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().StringArrayVar(&named, "config", nil, "a file, as an argument is one, and as run takes it; may be repeated")
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml") // only fails for a flag that does not exist
+	return cmd
 }
 
 func printCheck(o *options, r config.Report) error {

@@ -38,7 +38,11 @@ func TestCheckFiles(t *testing.T) {
 				var out strings.Builder
 				cmd := newCheckCmd(&options{stdout: &out, json: asJSON})
 				cmd.SilenceErrors, cmd.SilenceUsage = true, true
-				cmd.SetArgs(files)
+				args := files
+				if asJSON { // the files may be named as for run
+					args = []string{"--config", files[0], "--config=" + files[1]}
+				}
+				cmd.SetArgs(args)
 				if err := cmd.ExecuteContext(t.Context()); exitCode(err) != c.code {
 					t.Errorf("exit code %d, want %d: %v", exitCode(err), c.code, err)
 				}

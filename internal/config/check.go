@@ -20,6 +20,9 @@ type Deployable struct {
 	At        string   `json:"at"` // where the transport is, without who logs in; "" where the file does not say
 	Journal   string   `json:"journal"`
 	HTTP      string   `json:"http"`
+
+	peers   map[string]string
+	peersAt string // where they are described
 }
 
 // Report is what Check found. Only what is in Wrong keeps the deployables from being one system.
@@ -51,6 +54,7 @@ func Check(known []string, files ...string) Report {
 	r.names()
 	r.reach(known)
 	r.meet()
+	r.peers(known)
 	r.collide()
 	r.Wrong = r.Wrong.once()
 	return r
@@ -88,7 +92,8 @@ func (d described) load(f *file, known []string) (*Loaded, Mistakes) {
 }
 
 func (l *Loaded) deployable(where string, known []string) Deployable {
-	d := Deployable{Name: l.Name, Where: where, Modules: l.Modules, Transport: l.Carrier.Kind, Prefix: l.Prefix, At: l.Where(), Journal: l.Journal, HTTP: l.HTTP}
+	d := Deployable{Name: l.Name, Where: where, Modules: l.Modules, Transport: l.Carrier.Kind, Prefix: l.Prefix, At: l.Where(), Journal: l.Journal, HTTP: l.HTTP,
+		peers: l.Peers, peersAt: l.from["peers"].at}
 	if d.Modules == nil {
 		d.Modules = known
 	}
