@@ -26,10 +26,10 @@ func shopWiring() bus.Wiring {
 
 // crossing is a type of event that goes from one deployable to another.
 type crossing struct {
-	Type string   `json:"type"`
-	From string   `json:"from"`
-	To   []string `json:"to"` // modules, sorted
-	goes reflect.Type
+	Type    string   `json:"type"`
+	Version int      `json:"version"` // of its shape
+	From    string   `json:"from"`
+	To      []string `json:"to"` // modules, sorted
 }
 
 // crossingsOf are the types that leave the process of their emitter when modules run in one of their own; with none named, when each
@@ -37,7 +37,7 @@ type crossing struct {
 func crossingsOf(w bus.Wiring, modules []string) []crossing {
 	var all []crossing
 	for _, e := range w.Events {
-		c := crossing{Type: e.Type, From: e.Emitter, goes: e.Go}
+		c := crossing{Type: e.Type, Version: versionOf(e.Go), From: e.Emitter}
 		for _, s := range w.Subscriptions {
 			to := moduleOf(s.Name)
 			apart := slices.Contains(modules, e.Emitter) != slices.Contains(modules, to)
@@ -53,6 +53,14 @@ func crossingsOf(w bus.Wiring, modules []string) []crossing {
 		}
 	}
 	return all
+}
+
+// versionOf is the version of an event's Go type, as the bus has it.
+func versionOf(t reflect.Type) int {
+	if e, ok := reflect.New(t).Interface().(interface{ EventVersion() int }); ok {
+		return e.EventVersion()
+	}
+	return 1
 }
 
 // finding is something that matters once modules are apart.
@@ -87,7 +95,6 @@ func checkSplit(ctx context.Context, o *options, c splitConfig, named bool) erro
 	if len(r.Modules) == 0 {
 		r.Modules = moduleNames()
 	}
-	r.checkContracts()
 	err := readJournal(ctx, c.Journal, func(j *sqlite.Reader) error {
 		r.Journal = j.Path()
 		return errors.Join(r.checkSchema(ctx, j.Path(), len(c.Modules) == 0), r.checkEvents(ctx, j, c.maxPayload))
@@ -109,20 +116,6 @@ func checkSplit(ctx context.Context, o *options, c splitConfig, named bool) erro
 }
 
 func (r *splitReport) add(f finding) { r.Findings = append(r.Findings, f) }
-
-// checkContracts looks at the Go types of what crosses.
-func (r *splitReport) checkContracts() {
-	for _, c := range r.Crossings {
-		if _, ok := reflect.PointerTo(c.goes).MethodByName("EventVersion"); ok {
-			continue
-		}
-		r.add(finding{
-			What: "contract without a version", Where: fmt.Sprintf("%s (%s)", c.Type, c.goes),
-			Why: "deployables are updated one after the other, so that a new shape meets old readers",
-			Do:  "give it a method EventVersion() int that returns 1, and raise it with the shape",
-		})
-	}
-}
 
 // checkSchema looks for what ties the tables of modules together.
 func (r *splitReport) checkSchema(ctx context.Context, path string, each bool) error {
@@ -214,7 +207,7 @@ func (r *splitReport) print(o *options) error {
 	p := &printer{o: o}
 	p.line("to run apart   %s", strings.Join(r.Modules, ", "))
 	for _, c := range r.Crossings {
-		p.line("on the wire    %s, from %s to %s", c.Type, c.From, strings.Join(c.To, ", "))
+		p.line("on the wire    %s, version %d, from %s to %s", c.Type, c.Version, c.From, strings.Join(c.To, ", "))
 	}
 	if r.Journal == "" {
 		p.line("journal        none: events and tables were not looked at")
@@ -239,10 +232,14 @@ func (r *splitReport) print(o *options) error {
 		p.line("        do:  %s\n", f.Do)
 	}
 	p.line("What handlers do in Go is not seen here: tests on package bustest fail when a module touches another's tables.")
-	if r.OK {
-		p.line("%s", p.paint(green, "ready: "+count(len(r.Findings), "warning")))
-	} else {
+	p.line("Deployables are updated one after the other: a new shape of an event meets old readers, and needs a higher EventVersion.")
+	switch {
+	case !r.OK:
 		p.line("%s", p.paint(red, "not ready: "+count(errs, "error")+" to mend first"))
+	case len(r.Findings) > 0:
+		p.line("%s", p.paint(green, "ready: "+count(len(r.Findings), "warning")))
+	default:
+		p.line("%s", p.paint(green, "ready: nothing stands in the way"))
 	}
 	return p.err
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,7 +22,7 @@ func TestSplitAndMerge(t *testing.T) {
 	shop, pay := filepath.Join(folder, "shop.db"), filepath.Join(folder, "payment.db")
 	MustReport(t, newDemoCmd, "--orders", "60", "--journal", shop, "--json")
 
-	wantOutput(t, MustRunCommand(t, newSplitCmd, "--check", "--modules", "payment", "--journal", shop), 0, "payment.charged, from payment to ", "ready: ")
+	wantOutput(t, MustRunCommand(t, newSplitCmd, "--check", "--modules", "payment", "--journal", shop), 0, "payment.charged, version 1, from payment to ", "ready: nothing stands in the way")
 	dry := MustRunCommand(t, newSplitCmd, "--modules", "payment", "--journal", shop, "--into", pay, "--dry-run")
 	wantOutput(t, dry, 0, "table payment_payments", "nothing was done")
 	if _, err := os.Stat(pay); err == nil {
@@ -144,17 +145,19 @@ type (
 func (versioned) EventType() string  { return "test.versioned" }
 func (*versioned) EventVersion() int { return 2 }
 
-func TestSplitCheckContracts(t *testing.T) {
+func TestCrossingsHaveVersions(t *testing.T) {
 	t.Parallel()
 	b := bus.New(nil, bus.Config{})
 	b.Module("from").Emits(unversioned{}, versioned{})
 	to := b.Module("to")
 	bus.On(to, "one", ignore[unversioned])
 	bus.On(to, "two", ignore[versioned])
-	r := splitReport{Crossings: crossingsOf(b.Wiring(), []string{"to"})}
-	r.checkContracts()
-	if len(r.Crossings) != 2 || len(r.Findings) != 1 || !strings.HasPrefix(r.Findings[0].Where, "test.sent ") {
-		t.Errorf("crossings %v, findings %v", r.Crossings, r.Findings)
+	versions := map[string]int{}
+	for _, c := range crossingsOf(b.Wiring(), []string{"to"}) {
+		versions[c.Type] = c.Version
+	}
+	if want := map[string]int{"test.sent": 1, "test.versioned": 2}; !maps.Equal(versions, want) {
+		t.Errorf("crossings %v, want %v", versions, want)
 	}
 	if none := crossingsOf(b.Wiring(), []string{"from", "to"}); len(none) > 0 {
 		t.Errorf("together, they exchange %v", none)
