@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/httpapi"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -66,11 +67,11 @@ func newObserverAPI(ob *observer, logger *slog.Logger) http.Handler {
 
 // refusal is an answer, as RFC 9457 has it.
 type refusal struct {
-	Type   string `json:"type"`
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Detail string `json:"detail"`
-	Links  []link `json:"links,omitempty"`
+	Type   string         `json:"type"`
+	Title  string         `json:"title"`
+	Status int            `json:"status"`
+	Detail string         `json:"detail"`
+	Links  []httpapi.Link `json:"links,omitempty"`
 }
 
 // Error implements error.
@@ -145,23 +146,14 @@ func (a *observerAPI) verify(r *http.Request) (any, error) {
 	return verifyObserved(r.Context(), a.ob.journal.Reader(), time.Now().Add(-grace))
 }
 
-// link is how the observer is connected to one topic.
-type link struct {
-	Topic string    `json:"topic"`
-	Error string    `json:"error,omitempty"`
-	Since time.Time `json:"since,omitzero"` // with Error
-}
-
 func (a *observerAPI) ready(*http.Request) (any, error) {
-	var links []link
+	var links []httpapi.Link
 	wrong := 0
 	for _, l := range a.ob.links() {
-		shown := link{Topic: l.Topic, Since: l.Since}
-		if l.Err != nil {
-			shown.Error = l.Err.Error()
+		v := httpapi.ViewLink(l)
+		if links = append(links, v); !v.OK() {
 			wrong++
 		}
-		links = append(links, shown)
 	}
 	if wrong > 0 {
 		no := refuse(http.StatusServiceUnavailable, fmt.Errorf("%d of %d topics are not being read; it is tried again and again", wrong, len(links)))

@@ -77,6 +77,8 @@ func TestObserve(t *testing.T) {
 	}
 	if no := MustGet[refusal](t, r, "/readyz", http.StatusServiceUnavailable); len(no.Links) != 5 || !strings.Contains(no.Detail, "topics are not being read") {
 		t.Errorf("not ready: %+v", no)
+	} else if l := no.Links[0]; l.Direction != "in" || l.State != "standing" || l.Error == "" {
+		t.Errorf("a link is shown as %+v", l)
 	}
 	p.MustKafka(t)
 	p.MustFront(t)

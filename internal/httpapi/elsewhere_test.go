@@ -123,11 +123,11 @@ func TestAPartThatDoesNotRunIsNotReady(t *testing.T) {
 func TestALinkThatStandsDegrades(t *testing.T) {
 	t.Parallel()
 	since := time.Date(2026, 1, 31, 9, 0, 0, 0, time.FixedZone("CET", 3600))
-	links := []bus.Link{{Topic: "events", Out: true, Behind: 7, Err: errors.New("kafka: no broker answers: start it"), Since: since}, {Topic: "order"}}
+	links := []bus.Link{{Topic: "events", Out: true, Behind: 7, Err: errors.New("no broker answers <h:1> -> start it & wait"), Since: since}, {Topic: "order"}}
 	s := MustShop(t, func(c *Config) { c.Links = func() []bus.Link { return links } })
 	code, _, body := s.call(t, "GET", "/readyz", "")
 	if want := `{"status":"degraded","links":[` +
-		`{"topic":"events","direction":"out","state":"standing","error":"kafka: no broker answers: start it","since":"2026-01-31T08:00:00Z","behind":7},` +
+		`{"topic":"events","direction":"out","state":"standing","error":"no broker answers <h:1> -> start it & wait","since":"2026-01-31T08:00:00Z","behind":7},` +
 		`{"topic":"order","direction":"in","state":"ok","behind":0}]}` + "\n"; code != http.StatusOK || body != want {
 		t.Errorf("answer %d %s, want 200 %s", code, body, want)
 	}
@@ -152,7 +152,7 @@ func TestErrorsOfLinksTellNoPasswords(t *testing.T) {
 		"broker kafka-1:9092: password is wrong":                "broker kafka-1:9092: password is wrong",
 		"http://h:80/a@b is fine":                               "http://h:80/a@b is fine",
 	} {
-		v := viewLink(bus.Link{Err: fmt.Errorf("wrapped: %w", errors.New(text))})
+		v := ViewLink(bus.Link{Err: fmt.Errorf("wrapped: %w", errors.New(text))})
 		if v.Error != "wrapped: "+want {
 			t.Errorf("shown as %q, want %q", v.Error, want)
 		}

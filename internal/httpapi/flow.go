@@ -3,7 +3,6 @@ package httpapi
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -101,15 +100,11 @@ type stream struct {
 // oneLine keeps a type that somebody published past the bus from ending its line.
 var oneLine = strings.NewReplacer("\r", " ", "\n", " ")
 
-// event adds e to what is sent next. As JSON it has no line ends.
+// event adds e to what is sent next. As JSON it has one line end, its own.
 func (s *stream) event(e journal.EventRecord) {
-	data, err := json.Marshal(e)
-	if err != nil { // our own types always can
-		panic(err)
-	}
 	fmt.Fprintf(&s.buf, "id: %d\n", e.Seq)
 	fmt.Fprintf(&s.buf, "event: %s\n", oneLine.Replace(e.Type))
-	fmt.Fprintf(&s.buf, "data: %s\n\n", data)
+	fmt.Fprintf(&s.buf, "data: %s\n", encode(e))
 }
 
 // send sends what was added, then text. A client that takes nothing for too long is given up.

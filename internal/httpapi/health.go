@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"time"
 
 	"github.com/troupebus/troupe/bus"
@@ -17,17 +16,7 @@ const readyTimeout = 5 * time.Second
 
 type health struct {
 	Status string `json:"status"`
-	Links  []link `json:"links,omitempty"`
-}
-
-// link is a direction of what goes between this deployable and the others, as clients see it.
-type link struct {
-	Topic     string     `json:"topic"`
-	Direction string     `json:"direction"` // out, or in
-	State     string     `json:"state"`     // ok, or standing
-	Error     string     `json:"error,omitempty"`
-	Since     *time.Time `json:"since,omitempty"` // the error is there
-	Behind    int64      `json:"behind"`          // events that wait to be sent
+	Links  []Link `json:"links,omitempty"`
 }
 
 func (a *API) health(w http.ResponseWriter, r *http.Request) error {
@@ -47,8 +36,8 @@ func (a *API) ready(w http.ResponseWriter, r *http.Request) error {
 	}
 	h := health{Status: "ready"}
 	for _, l := range a.cfg.Links() {
-		v := viewLink(l)
-		if h.Links = append(h.Links, v); v.State != "ok" {
+		v := ViewLink(l)
+		if h.Links = append(h.Links, v); !v.OK() {
 			h.Status = "degraded"
 		}
 	}
@@ -62,35 +51,6 @@ func (a *API) tryBus(ctx context.Context) error {
 		return nil
 	}
 	return err
-}
-
-func viewLink(l bus.Link) link {
-	v := link{Topic: l.Topic, Direction: "in", State: "ok", Behind: l.Behind}
-	if l.Out {
-		v.Direction = "out"
-	}
-	if l.Err != nil {
-		v.State, v.Error = "standing", withoutPasswords(l.Err.Error())
-		if !l.Since.IsZero() {
-			since := l.Since.UTC()
-			v.Since = &since
-		}
-	}
-	return v
-}
-
-// passwords are where a text about a connection may have one: in a URL, and in a list of settings.
-var passwords = regexp.MustCompile(`(://[^\s/:@]*:)[^\s/]*@|((?i:password|passwd|pwd|secret)["']?\s*[=:]\s*)("[^"]*"|'[^']*'|\S+)`)
-
-// withoutPasswords is the last guard: no transport is to tell them, but what it passes on is the word of a driver or a server.
-func withoutPasswords(text string) string {
-	return passwords.ReplaceAllStringFunc(text, func(found string) string {
-		m := passwords.FindStringSubmatch(found)
-		if m[1] != "" {
-			return m[1] + "***@"
-		}
-		return m[2] + "***"
-	})
 }
 
 func unready(what string, err error) *problem {

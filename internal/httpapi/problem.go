@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -144,13 +145,10 @@ type content struct {
 }
 
 func (a *API) write(w http.ResponseWriter, r *http.Request, c content) {
-	body, err := json.Marshal(c.value)
-	if err != nil { // our own types always can
-		panic(err)
-	}
+	body := encode(c.value)
 	w.Header().Set("Content-Type", c.mediaType)
 	w.WriteHeader(c.status)
-	if _, err := w.Write(append(body, '\n')); err != nil {
+	if _, err := w.Write(body); err != nil {
 		a.cfg.Logger.LogAttrs(r.Context(), slog.LevelDebug, "a client left before its answer", slog.String("path", r.URL.Path), slog.Any("error", err))
 	}
 }
@@ -159,4 +157,15 @@ func (a *API) write(w http.ResponseWriter, r *http.Request, c content) {
 func (a *API) reply(w http.ResponseWriter, r *http.Request, status int, value any) error {
 	a.write(w, r, content{"application/json", status, value})
 	return nil
+}
+
+// encode is value as JSON and a line end. It is no HTML, and what people read of it keeps its <, > and &.
+func encode(value any) []byte {
+	var body bytes.Buffer
+	e := json.NewEncoder(&body)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(value); err != nil { // our own types always can
+		panic(err)
+	}
+	return body.Bytes()
 }
