@@ -42,7 +42,8 @@ type Config struct {
 	Heartbeat time.Duration
 	// ShutdownTimeout is how long requests may go on after Serve's context has ended. Defaults to 10 s.
 	ShutdownTimeout time.Duration
-	// Logger takes one line for every request that fails here, not for those that are refused. Defaults to slog.Default.
+	// Logger takes one line for every request that fails here, not for those that are refused. While the shop can serve none, such as
+	// on a full disk, it is one a minute with their number. Defaults to slog.Default.
 	Logger *slog.Logger
 }
 
@@ -80,6 +81,7 @@ type API struct {
 	cfg      Config
 	mux      *http.ServeMux
 	news     news
+	troubles troubles
 	stopping chan struct{} // closed when waits and streams are to end
 }
 
@@ -90,6 +92,7 @@ func New(c Config) (*API, error) {
 	}
 	c = c.withDefaults()
 	a := &API{cfg: c, mux: http.NewServeMux(), stopping: make(chan struct{})}
+	a.troubles = troubles{logger: c.Logger, routes: map[string]*trouble{}}
 	a.news = news{journal: c.Journal, logger: c.Logger, watchers: map[string]map[chan struct{}]bool{}}
 	a.handle("POST /api/orders", a.of("order", a.placeOrder))
 	a.handle("GET /api/orders/{id}", a.of("order", a.getOrder))
@@ -106,7 +109,10 @@ func New(c Config) (*API, error) {
 // handle routes pattern to h, whose error becomes the answer.
 func (a *API) handle(pattern string, h func(http.ResponseWriter, *http.Request) error) {
 	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		if err := h(w, r); err != nil && !errors.Is(err, errLeft) {
+		switch err := h(w, r); {
+		case err == nil:
+			a.troubles.served(r.Context(), r.Pattern)
+		case !errors.Is(err, errLeft):
 			a.refuse(w, r, err)
 		}
 	})

@@ -117,7 +117,11 @@ func wholeFaults(err error) []fault {
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	p := asProblem(err)
 	gone := r.Context().Err() != nil // the client has left: nobody failed
-	if p.Status >= http.StatusInternalServerError && !gone {
+	switch {
+	case gone:
+	case p.Status == http.StatusServiceUnavailable:
+		a.troubles.failed(r, err)
+	case p.Status >= http.StatusInternalServerError:
 		a.cfg.Logger.LogAttrs(r.Context(), slog.LevelError, "a request failed", slog.String("method", r.Method), slog.String("path", r.URL.Path),
 			slog.Int("status", p.Status), slog.Any("error", err))
 	}
