@@ -133,7 +133,7 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 			known = append(known, s)
 		}
 		if back {
-			if err := tellAgain(ctx, tx, was.id); err != nil {
+			if err := tellObservers(ctx, tx, was.id); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -145,16 +145,16 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 		if _, err := tx.ExecContext(ctx, "UPDATE subscriptions SET retired_at = ? WHERE id = ?", time.Now().UnixMicro(), gone.id); err != nil {
 			return nil, nil, err
 		}
-		if err := tellAgain(ctx, tx, gone.id); err != nil {
+		if err := tellObservers(ctx, tx, gone.id); err != nil {
 			return nil, nil, err
 		}
 	}
 	return subs, known, nil
 }
 
-// tellAgain has observers hear of a subscription that is retired, or is not any more: with its newest delivery and those that are
+// tellObservers has observers hear of a subscription that is retired, or is not any more: with its newest delivery and those that are
 // open.
-func tellAgain(ctx context.Context, tx *sql.Tx, subscription int64) error {
+func tellObservers(ctx context.Context, tx *sql.Tx, subscription int64) error {
 	_, err := tx.ExecContext(ctx, `
 INSERT INTO records (seq, subscription)
 SELECT * FROM (SELECT seq, subscription FROM deliveries WHERE subscription = ?1 ORDER BY seq DESC LIMIT 1)

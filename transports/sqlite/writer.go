@@ -36,9 +36,9 @@ type writer struct {
 	stopped chan struct{} // closed when the last goroutine has ended
 	answers sync.Pool     // of channels of capacity 1, empty; one is given back when its answer is taken, or will never come
 
-	troubled bool                 // the last group was refused; the running goroutine's
-	slowAt   map[string]time.Time // by work, when it was last reported; the running goroutine's
-	fence    *fence
+	trouble trouble              // the running goroutine's
+	slowAt  map[string]time.Time // by work, when it was last reported; the running goroutine's
+	fence   *fence
 }
 
 func newWriter(cfg Config, conn *sql.Conn) (*writer, error) {
@@ -204,15 +204,33 @@ func (w *writer) oneByOne(r *reign, items []*item, n int, cause error) error {
 	return nil
 }
 
-// noteTrouble reports, once each, that the store refuses work, and that it takes it again.
+// tellAgain is how long the log hears nothing more of a trouble. On a disk that is all but full, what is small is still written, and what
+// is larger is not: trouble comes and goes a hundred times a second.
+const tellAgain = time.Minute
+
+// trouble is that the store refuses work.
+type trouble struct {
+	is      bool      // the last group was refused
+	known   bool      // the log has heard of it since it began
+	told    time.Time // when the log last heard of any
+	refused int       // groups since then
+}
+
+// noteTrouble reports that the store refuses work, and that it takes it again.
 func (w *writer) noteTrouble(err error) {
-	switch {
-	case err != nil && !w.troubled:
-		w.cfg.Logger.LogAttrs(context.Background(), slog.LevelError, "the journal cannot write: publishers get errors, reactions wait", slog.Any("error", err))
-	case err == nil && w.troubled:
+	t := &w.trouble
+	switch now := time.Now(); {
+	case err == nil && t.is && t.known:
 		w.cfg.Logger.LogAttrs(context.Background(), slog.LevelInfo, "the journal writes again")
+	case err != nil:
+		t.known = t.known && t.is
+		if t.refused++; t.told.IsZero() || now.Sub(t.told) >= tellAgain {
+			w.cfg.Logger.LogAttrs(context.Background(), slog.LevelError, "the journal cannot write: publishers get errors, reactions wait",
+				slog.Int("commits", t.refused), slog.Any("error", err))
+			t.known, t.told, t.refused = true, now, 0
+		}
 	}
-	w.troubled = err != nil
+	t.is = err != nil
 }
 
 // requeue puts items that were taken back to the front.
