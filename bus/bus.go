@@ -29,7 +29,8 @@ type Config struct {
 	MaxPayload int
 	// ShutdownTimeout is how long handlers may go on after Run's context has ended. Defaults to 10 s.
 	ShutdownTimeout time.Duration
-	// Chance draws a number from [0, 1), for the jitter of retries. Defaults to that of math/rand/v2.
+	// Chance draws a number from [0, 1), for the jitter of retries, and of tries to reach the others. Defaults to that of
+	// math/rand/v2.
 	Chance func() float64
 	// Modules are the names of those that run in this process; the others are wired, too, so that it is known who emits and
 	// consumes what, but run in others. Defaults to all that are wired.

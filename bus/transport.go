@@ -86,14 +86,14 @@ func (b *Bus) openWires(ctx context.Context) error {
 		return fmt.Errorf("bus: relay: %w", err)
 	}
 	b.wires.relays = []*wire.Relay{
-		wire.NewRelay(wire.RelayConfig{Feed: events, Publisher: b.cfg.Transport, Name: "events", Logger: b.cfg.Logger, Topic: b.topicOf, Take: b.take("relay")}),
-		wire.NewRelay(wire.RelayConfig{Feed: records, Publisher: b.cfg.Transport, Name: RecordsTopic, Logger: b.cfg.Logger,
+		wire.NewRelay(wire.RelayConfig{Feed: events, Publisher: b.cfg.Transport, Name: "events", Logger: b.cfg.Logger, Chance: b.cfg.Chance, Topic: b.topicOf, Take: b.take("relay")}),
+		wire.NewRelay(wire.RelayConfig{Feed: records, Publisher: b.cfg.Transport, Name: RecordsTopic, Logger: b.cfg.Logger, Chance: b.cfg.Chance,
 			Topic: func(*journal.Event) string { return RecordsTopic }}),
 	}
 	wants := b.consumedHere()
 	for _, module := range b.emittersElsewhere(wants) {
 		b.wires.ingests = append(b.wires.ingests, wire.NewIngest(wire.IngestConfig{
-			Topic: module, Place: b.placeIn(module), Subscriber: b.cfg.Transport, Logger: b.cfg.Logger,
+			Topic: module, Place: b.placeIn(module), Subscriber: b.cfg.Transport, Logger: b.cfg.Logger, Chance: b.cfg.Chance,
 			Wants: func(e *journal.Event) (bool, error) {
 				if _, known := b.types[e.Type]; known && !wants[e.Type] {
 					return false, nil

@@ -35,7 +35,7 @@ type Ingest struct {
 	line       line
 }
 
-// IngestConfig is what an Ingest needs. All fields but Place and Wants are required.
+// IngestConfig is what an Ingest needs. All fields but Place, Wants and Chance are required.
 type IngestConfig struct {
 	Topic      string
 	Place      string // the name of the place in the topic; whoever wants more than before gives it another one
@@ -46,6 +46,8 @@ type IngestConfig struct {
 	// Take makes events durable, all or none of them, in their order, leaving out those whose id it has.
 	Take   func(context.Context, []*journal.Event) error
 	Logger *slog.Logger
+	// Chance draws a number from [0, 1), for the jitter of the pauses. Defaults to that of math/rand/v2.
+	Chance func() float64
 }
 
 // NewIngest makes an ingest. It does nothing before Run.
@@ -53,7 +55,10 @@ func NewIngest(c IngestConfig) *Ingest {
 	if c.Wants == nil {
 		c.Wants = func(*journal.Event) (bool, error) { return true, nil }
 	}
-	return &Ingest{topic: c.Topic, place: c.Place, subscriber: c.Subscriber, wants: c.Wants, take: c.Take, line: line{topic: c.Topic, logger: c.Logger, young: true}}
+	return &Ingest{
+		topic: c.Topic, place: c.Place, subscriber: c.Subscriber, wants: c.Wants, take: c.Take,
+		line: line{topic: c.Topic, logger: c.Logger, chance: c.Chance, young: true},
+	}
 }
 
 // Link is how the ingest is.

@@ -35,6 +35,7 @@ type line struct {
 	topic  string
 	out    bool
 	logger *slog.Logger
+	chance func() float64 // nil for that of math/rand/v2
 
 	mu    sync.Mutex
 	young bool // neither failed nor works was called, and that matters
@@ -59,7 +60,11 @@ func (l *line) failed(err error) time.Duration {
 	l.err, l.young = err, false
 	pause := min(firstPause<<min(l.tries, 10), lastPause)
 	l.tries++
-	return pause/2 + rand.N(pause/2+1)
+	chance := rand.Float64
+	if l.chance != nil {
+		chance = l.chance
+	}
+	return pause/2 + time.Duration(chance()*float64(pause/2))
 }
 
 // works notes that a try went well.

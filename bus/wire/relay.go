@@ -28,7 +28,7 @@ type Relay struct {
 	line      line
 }
 
-// RelayConfig is what a Relay needs. All fields but Take are required.
+// RelayConfig is what a Relay needs. All fields but Take and Chance are required.
 type RelayConfig struct {
 	Feed      journal.Feed
 	Publisher message.Publisher
@@ -38,11 +38,16 @@ type RelayConfig struct {
 	// refuses, and the others go on. Defaults to none: a refusal stops the relay, as any other error does.
 	Take   func(context.Context, []*journal.Event) error
 	Logger *slog.Logger
+	// Chance draws a number from [0, 1), for the jitter of the pauses. Defaults to that of math/rand/v2.
+	Chance func() float64
 }
 
 // NewRelay makes a relay. It does nothing before Run.
 func NewRelay(c RelayConfig) *Relay {
-	return &Relay{feed: c.Feed, publisher: c.Publisher, topic: c.Topic, take: c.Take, line: line{topic: c.Name, out: true, logger: c.Logger}}
+	return &Relay{
+		feed: c.Feed, publisher: c.Publisher, topic: c.Topic, take: c.Take,
+		line: line{topic: c.Name, out: true, logger: c.Logger, chance: c.Chance},
+	}
 }
 
 // Link is how the relay is.
