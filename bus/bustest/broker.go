@@ -70,7 +70,9 @@ var brokersMade atomic.Int64
 
 // Transport is the way of the deployable called group to the broker. It works whether the broker is up or down, and must be
 // closed. When a second process of a group subscribes to a topic, the channel of the first one closes.
-func (b *Broker) Transport(group string) wire.Transport {
+func (b *Broker) Transport(group string) wire.Transport { return b.transport(group) }
+
+func (b *Broker) transport(group string) *brokerEnd {
 	e := &brokerEnd{broker: b, group: group}
 	b.mu.Lock()
 	defer b.mu.Unlock()

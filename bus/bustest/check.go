@@ -50,33 +50,39 @@ func (c *core) audit() ([]string, error) {
 		}
 	}
 	if c.verify != nil && c.without&Books == 0 {
-		found, err := c.books(lives, map[*deployable]*sql.Tx{})
+		err := c.view(func(tables func(module string) *sql.Tx) error {
+			found, err := c.verify(c.ctx, tables, c.world)
+			wrong = append(wrong, found...)
+			return err
+		})
 		if err != nil {
 			return nil, fmt.Errorf("bustest: verify: %w", err)
 		}
-		wrong = append(wrong, found...)
 	}
 	return wrong, nil
 }
 
-// books opens a view of each journal, one inside the other, and verifies all of them together.
-func (c *core) books(lives []*life, open map[*deployable]*sql.Tx) (wrong []string, err error) {
+// view has fn read the tables of every module, wherever they are.
+func (c *core) view(fn func(tables func(module string) *sql.Tx) error) error {
+	return c.viewAll(c.lives(), map[*deployable]*sql.Tx{}, fn)
+}
+
+// viewAll opens a view of each journal, one inside the other.
+func (c *core) viewAll(lives []*life, open map[*deployable]*sql.Tx, fn func(tables func(module string) *sql.Tx) error) error {
 	if len(lives) > 0 {
-		err := lives[0].View(c.ctx, func(tx *sql.Tx) (err error) {
+		return lives[0].View(c.ctx, func(tx *sql.Tx) error {
 			open[lives[0].deployable] = tx
-			wrong, err = c.books(lives[1:], open)
-			return err
+			return c.viewAll(lives[1:], open, fn)
 		})
-		return wrong, err
 	}
-	return c.verify(c.ctx, func(module string) *sql.Tx {
+	return fn(func(module string) *sql.Tx {
 		for _, p := range c.procs {
 			if p.runs(module) {
 				return open[p]
 			}
 		}
 		return nil
-	}, c.world)
+	})
 }
 
 // unanswered lists what has no answer that lasts, and the dead letters that nobody expected.
@@ -120,7 +126,7 @@ func (c *core) expected(subscription string) bool {
 
 // trees draws all flows, for a failure.
 func (c *core) trees() string {
-	if c.alive() == nil {
+	if len(c.alive()) < len(c.procs) {
 		return ""
 	}
 	flows, err := c.Flows()

@@ -22,7 +22,9 @@ type core struct {
 	dir      string
 	open     func(ctx context.Context, path string) (journal.Store, error)
 	wire     func(p *deployable, b *bus.Bus)
-	carrier  func(group string) (bus.Transport, error) // nil where one process runs all
+	carrier  func(group string) (bus.Transport, error) // nil where it is the broker
+	broker   *Broker
+	between  func(*life, bus.Transport) bus.Transport // nil but in tests of this package
 	verify   func(ctx context.Context, tables func(module string) *sql.Tx, w *World) ([]string, error)
 	cfg      bus.Config
 	realTime bool
@@ -33,13 +35,12 @@ type core struct {
 	died     atomic.Bool   // something became a dead letter
 	asleep   atomic.Int64  // until when the scenario lets time pass, in nanoseconds since 1970
 
-	procs     []*deployable
-	mu        sync.Mutex
-	over      chan struct{} // closed when there will be no process any more
-	wrong     []string      // what was found on the way
-	without   Part
-	expect    map[string]bool
-	delivered map[string]*journal.Event // by id: what deliveries were about
+	procs   []*deployable
+	mu      sync.Mutex
+	over    chan struct{} // closed when there will be no process any more
+	wrong   []string      // what was found on the way
+	without Part
+	expect  map[string]bool
 }
 
 func newCore(t testing.TB, cfg bus.Config, dir string) *core {
@@ -48,7 +49,7 @@ func newCore(t testing.TB, cfg bus.Config, dir string) *core {
 	}
 	c := &core{
 		t: t, ctx: context.WithoutCancel(t.Context()), dir: dir, cfg: cfg, gap: 1,
-		over: make(chan struct{}), expect: map[string]bool{}, delivered: map[string]*journal.Event{}, seen: newCoverage(),
+		over: make(chan struct{}), expect: map[string]bool{}, seen: newCoverage(),
 	}
 	c.cfg.Chance = func() float64 { return 0.5 }
 	c.world = &World{core: c, services: map[string]*Service{}}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
@@ -25,6 +26,14 @@ type deployable struct {
 	images int
 	life   *life
 	up     chan struct{} // closed while it runs
+}
+
+// process is what a story calls what runs here.
+func (p *deployable) process() string {
+	if p.modules == nil {
+		return "the process"
+	}
+	return "the process " + p.name
 }
 
 // runs reports whether module runs here.
@@ -55,19 +64,34 @@ type life struct {
 	deployable *deployable
 	bus        *bus.Bus
 	carrier    bus.Transport // nil where there is none
+	end        *brokerEnd    // of the broker; nil where there is none
 	stop       context.CancelFunc
 	ended      chan error
 	stops      chan struct{} // closed when it begins to stop: it takes nothing new
 	dead       chan struct{} // closed by a crash
 	over       chan struct{} // closed when it has ended, one way or the other
 	once       sync.Once
+	arriving   atomic.Pointer[fault] // what is to go wrong with the message that is being taken in; nil when none is
+
+	mu        sync.Mutex
+	delivered map[string]*journal.Event // by id: what deliveries were about
+
+	reaches func() map[string]reach
 
 	has   map[string]bool  // events by id, as far as look has come
 	last  int64            // the seq to which it has
 	sends []*journal.Event // of them, those of the modules that run here
 }
 
-func (l *life) die() { l.once.Do(func() { close(l.dead) }) }
+// die has the process reach nobody any more, at this instant.
+func (l *life) die() {
+	l.once.Do(func() {
+		close(l.dead)
+		if l.end != nil {
+			l.end.partition(true)
+		}
+	})
+}
 
 func (l *life) isDead() bool {
 	select {
@@ -102,10 +126,14 @@ func (c *core) start(p *deployable) error {
 	if err != nil {
 		return fmt.Errorf("bustest: open the journal: %w", err)
 	}
-	l := &life{Store: store, core: c, deployable: p, ended: make(chan error, 1), has: map[string]bool{}, stops: make(chan struct{}), dead: make(chan struct{}), over: make(chan struct{})}
+	l := &life{
+		Store: store, core: c, deployable: p, ended: make(chan error, 1), has: map[string]bool{}, delivered: map[string]*journal.Event{},
+		stops: make(chan struct{}), dead: make(chan struct{}), over: make(chan struct{}),
+	}
+	l.reaches = sync.OnceValue(l.allReaches)
 	cfg := c.cfg
-	if c.carrier != nil {
-		if l.carrier, err = c.carrier(p.name); err != nil {
+	if p.modules != nil {
+		if err := l.connect(); err != nil {
 			return errors.Join(fmt.Errorf("bustest: open the transport: %w", err), store.Close())
 		}
 		cfg.Modules, cfg.Transport = p.modules, l.carrier
@@ -126,6 +154,46 @@ func (c *core) start(p *deployable) error {
 	p.life = l
 	close(p.up)
 	return nil
+}
+
+// connect opens what lies between this process and the others.
+func (l *life) connect() (err error) {
+	c := l.core
+	if c.carrier != nil {
+		l.carrier, err = c.carrier(l.deployable.name)
+		return err
+	}
+	l.end = c.broker.transport(l.deployable.name)
+	l.carrier = l.end
+	if c.between != nil {
+		l.carrier = c.between(l, l.carrier)
+	}
+	if c.sched != nil {
+		l.carrier = &gatedCarrier{l.carrier, l}
+	}
+	return nil
+}
+
+// reach is who consumes an event type. One that nobody knows has none.
+type reach struct{ here, elsewhere, known bool }
+
+func (l *life) reach(eventType string) reach { return l.reaches()[eventType] }
+
+func (l *life) allReaches() map[string]reach {
+	all, w := map[string]reach{}, l.bus.Wiring()
+	for _, e := range w.Events {
+		all[e.Type] = reach{known: true}
+	}
+	for _, s := range w.Subscriptions {
+		r := all[s.Consumes]
+		if l.deployable.runs(moduleOf(s.Name)) {
+			r.here = true
+		} else {
+			r.elsewhere = true
+		}
+		all[s.Consumes] = r
+	}
+	return all
 }
 
 // halt ends every process that there is.
@@ -164,11 +232,17 @@ func (c *core) trespasses(l *life) {
 	}
 }
 
-// alive returns the first process, or nil when there is none.
-func (c *core) alive() *life {
+// alive returns the processes that there are.
+func (c *core) alive() []*life {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.procs[0].life
+	var all []*life
+	for _, p := range c.procs {
+		if p.life != nil {
+			all = append(all, p.life)
+		}
+	}
+	return all
 }
 
 // current waits for the first process, and returns it.
@@ -237,10 +311,12 @@ func (c *core) Replay(subscription string) {
 func (c *core) Crash() {
 	c.t.Helper()
 	if c.sched != nil {
-		l := c.current()
+		lives := c.lives()
 		c.sched.ask(&wish{crash: true})
-		<-l.over
-		c.current()
+		for _, l := range lives {
+			<-l.over
+		}
+		c.lives()
 		return
 	}
 	for _, l := range c.lives() {
@@ -254,17 +330,20 @@ func (c *core) Crash() {
 // revive starts new processes on what dead ones have left.
 func (c *core) revive() error {
 	c.rest()
-	for _, p := range c.procs {
-		if err := c.reviveOne(p); err != nil {
+	for _, l := range c.alive() {
+		if !l.isDead() {
+			continue
+		}
+		if err := c.reviveOne(l); err != nil {
 			return fmt.Errorf("bustest: crash: %w", err)
 		}
 	}
 	return nil
 }
 
-func (c *core) reviveOne(p *deployable) error {
+func (c *core) reviveOne(l *life) error {
+	p := l.deployable
 	c.mu.Lock()
-	l := p.life
 	p.images++
 	image := filepath.Join(c.dir, fmt.Sprintf("%s-%d.db", p.name, p.images))
 	c.mu.Unlock()
@@ -288,11 +367,12 @@ type actKey struct{}
 // act runs fn until it is answered by a living system.
 func (c *core) act(what string, fn func(ctx context.Context) error) error {
 	for {
-		l := c.current()
+		lives := c.lives()
 		err := fn(context.WithValue(c.ctx, actKey{}, what))
-		if !l.isDead() {
+		dead := slices.IndexFunc(lives, (*life).isDead)
+		if err == nil || dead < 0 {
 			return err
 		}
-		<-l.over
+		<-lives[dead].over
 	}
 }

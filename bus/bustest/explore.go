@@ -14,8 +14,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/troupebus/troupe/bus/journal"
 )
 
 // Exploration says how a scenario is explored. The zero value works.
@@ -33,8 +31,9 @@ type Exploration struct {
 	Without Part
 	// Expect names subscriptions whose dead letters are part of the scenario.
 	Expect []string
-	// Same, when set, describes a final state that must not depend on the schedule.
-	Same func(ctx context.Context, tx *sql.Tx) (string, error)
+	// Same, when set, describes a final state that must not depend on the schedule. The tables of a module are in the
+	// transaction that tables returns for it.
+	Same func(ctx context.Context, tables func(module string) *sql.Tx) (string, error)
 	// Replay is one schedule, from the line that a failure prints: only that is run.
 	Replay string
 }
@@ -122,8 +121,8 @@ func (f Found) String() string {
 // Search is Explore that returns what it found.
 func Search[S any](t *testing.T, sys System[S], x Exploration, scenario func(app *App[S])) Found {
 	t.Helper()
-	if len(sys.Deployables) > 0 {
-		t.Fatal("bustest: Explore runs one process: what several do at once is not decided by the test")
+	if len(sys.Deployables) > 0 && sys.Transport != nil {
+		t.Fatal("bustest: Explore decides what a transport delivers when, and gives each schedule a Broker of its own: leave System.Transport out")
 	}
 	defer flush(t)
 	collectLess()
@@ -194,7 +193,7 @@ func temporary() (string, error) {
 	return os.MkdirTemp("", "bustest-")
 }
 
-// prepare starts the system once, and keeps what that leaves: thousands of runs need not lay out the same tables.
+// prepare starts the system once, and keeps the journals that that leaves: thousands of runs need not lay out the same tables.
 func prepare[S any](t *testing.T, sys System[S], dir string) (template string, err error) {
 	if err := os.MkdirAll(filepath.Join(dir, "first"), 0o700); err != nil {
 		return "", err
@@ -208,13 +207,18 @@ func prepare[S any](t *testing.T, sys System[S], dir string) (template string, e
 		if err = a.boot(); err != nil {
 			return
 		}
-		image := filepath.Join(template, filepath.Base(a.procs[0].path))
-		if err = errors.Join(a.current().Image(a.ctx, image), a.halt()); err != nil {
+		for _, l := range a.lives() {
+			err = errors.Join(err, l.Image(a.ctx, filepath.Join(template, filepath.Base(l.deployable.path))))
+		}
+		if err = errors.Join(err, a.halt()); err != nil {
 			return
 		}
-		var store journal.Store // closing it in order leaves the least to read
-		if store, err = sys.Open(a.ctx, image); err == nil {
-			err = store.Close()
+		for _, p := range a.procs {
+			store, failed := sys.Open(a.ctx, filepath.Join(template, filepath.Base(p.path)))
+			if failed == nil {
+				failed = store.Close() // in order, which leaves the least to read
+			}
+			err = errors.Join(err, failed)
 		}
 	})
 	return template, errors.Join(err, leaked)
@@ -234,7 +238,7 @@ type outcome struct {
 type explorer struct {
 	x        Exploration
 	dir      string
-	template string // a folder with the journal of a system that has only been started
+	template string // a folder with the journals of a system that has only been started
 	run      func(t *testing.T, dir string, tp *tape) *outcome
 
 	mu    sync.Mutex

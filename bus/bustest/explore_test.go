@@ -125,8 +125,8 @@ func (e reminded2) EventKey() string { return e.ID }
 // A final state that depends on who comes first is a failure where the scenario says that it must not.
 func TestSame(t *testing.T) {
 	t.Parallel()
-	x := bustest.Exploration{Same: func(ctx context.Context, tx *sql.Tx) (s string, err error) {
-		err = tx.QueryRowContext(ctx, "SELECT group_concat(id, ' ') FROM (SELECT id FROM seats_taken ORDER BY seat)").Scan(&s)
+	x := bustest.Exploration{Same: func(ctx context.Context, tables func(module string) *sql.Tx) (s string, err error) {
+		err = tables("seats").QueryRowContext(ctx, "SELECT group_concat(id, ' ') FROM (SELECT id FROM seats_taken ORDER BY seat)").Scan(&s)
 		return s, err
 	}}
 	f := bustest.Search(t, tickets(tweak{}), x, two)

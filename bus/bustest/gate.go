@@ -60,9 +60,9 @@ func (g *gated) Subscribe(ctx context.Context, topic string) (<-chan *message.Me
 // hand passes msg on when it is its turn, perhaps twice.
 func (g *gated) hand(msg *message.Message, out chan<- *message.Message) {
 	d := journal.FromContext(msg.Context())
-	g.life.core.about(d.Event)
+	g.life.about(d.Event)
 	st := newStep(stepDeliver, d.Subscription)
-	st.about = d.Event
+	st.about, st.gone = d.Event, g.life.stops
 	decided, err := g.life.pass(st)
 	close(st.done)
 	if err != nil {
@@ -79,7 +79,7 @@ func (g *gated) hand(msg *message.Message, out chan<- *message.Message) {
 
 // React implements journal.Journal.
 func (l *life) React(ctx context.Context, d *journal.Delivery, w journal.Work, run func(journal.TxFunc) journal.Verdict) error {
-	l.core.about(d.Event)
+	l.about(d.Event)
 	st := newStep(stepReact, d.Subscription)
 	defer close(st.done)
 	st.about, st.attempt = d.Event, d.Attempt
@@ -119,10 +119,14 @@ func (l *life) React(ctx context.Context, d *journal.Delivery, w journal.Work, r
 
 // Do implements journal.Journal.
 func (l *life) Do(ctx context.Context, w journal.Work, run func(journal.TxFunc) ([]*journal.Event, error)) error {
+	if decided := l.arriving.Load(); decided != nil && w.Module == "" { // the ingest's: its turn has come with the message's
+		return l.do(ctx, w, *decided, run)
+	}
 	st := newStep(stepDo, w.Name)
 	defer close(st.done)
+	st.module = w.Module
 	if d := bus.Delivery(ctx); d.EventID != "" {
-		st.about = l.core.eventOf(d.EventID)
+		st.about = l.eventOf(d.EventID)
 	} else if act, ok := ctx.Value(actKey{}).(string); ok {
 		st.what = act
 	}
@@ -130,7 +134,11 @@ func (l *life) Do(ctx context.Context, w journal.Work, run func(journal.TxFunc) 
 	if err != nil {
 		return err
 	}
-	err = l.Store.Do(ctx, w, func(tx journal.TxFunc) ([]*journal.Event, error) {
+	return l.do(ctx, w, decided, run)
+}
+
+func (l *life) do(ctx context.Context, w journal.Work, decided fault, run func(journal.TxFunc) ([]*journal.Event, error)) error {
+	err := l.Store.Do(ctx, w, func(tx journal.TxFunc) ([]*journal.Event, error) {
 		out, err := run(tx)
 		if err == nil && decided == faultCrashBefore {
 			l.die()
@@ -149,17 +157,14 @@ func (l *life) Do(ctx context.Context, w journal.Work, run func(journal.TxFunc) 
 
 // pass waits for its turn, and returns what is to go wrong. It is an ErrClosed when the process has died meanwhile.
 func (l *life) pass(st *step) (fault, error) {
+	st.life = l
 	if l.isDead() {
 		return faultNone, journal.ErrClosed
 	}
 	if l.core.sched == nil {
 		return faultNone, nil
 	}
-	var stops <-chan struct{} // of what has begun already: never
-	if st.kind == stepDeliver {
-		stops = l.stops
-	}
-	f := l.core.sched.await(st, l.dead, stops)
+	f := l.core.sched.await(st)
 	if f == faultDead {
 		return faultNone, journal.ErrClosed
 	}
@@ -227,14 +232,14 @@ func delay(e *journal.Event) time.Duration {
 }
 
 // about remembers what a delivery is about.
-func (c *core) about(e *journal.Event) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.delivered[e.ID] = e
+func (l *life) about(e *journal.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.delivered[e.ID] = e
 }
 
-func (c *core) eventOf(id string) *journal.Event {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.delivered[id]
+func (l *life) eventOf(id string) *journal.Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.delivered[id]
 }

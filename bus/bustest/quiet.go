@@ -71,6 +71,20 @@ func (c *core) Quiet() {
 // lookAgain is how long what is on its way between deployables is given before it is looked for again.
 const lookAgain = 2 * time.Millisecond
 
+// unrest is nil when everything is quiet; otherwise it tells why it is not.
+func (c *core) unrest() (why func() string, err error) {
+	for _, l := range c.lives() {
+		if !l.Backlog().Quiet() {
+			return func() string { return c.busy(l) }, nil
+		}
+	}
+	missing, err := c.onTheWay()
+	if missing == "" {
+		return nil, err
+	}
+	return func() string { return missing }, err
+}
+
 // onTheWay names an event that one deployable has and another that consumes it has not, or whoever is not at rest; "" when all
 // has arrived, and nothing more can come of it. What happens while it looks, it sees: nothing must be under way after the
 // first look, and nothing new be there at the second.
@@ -123,24 +137,12 @@ func (l *life) missingAt(to *life) *journal.Event {
 	if l == to {
 		return nil
 	}
-	wanted := to.consumes()
 	for _, e := range l.sends {
-		if wanted[e.Type] && !to.has[e.ID] {
+		if to.reach(e.Type).here && !to.has[e.ID] {
 			return e
 		}
 	}
 	return nil
-}
-
-// consumes are the types that the process consumes.
-func (l *life) consumes() map[string]bool {
-	types := map[string]bool{}
-	for _, s := range l.bus.Wiring().Subscriptions {
-		if l.deployable.runs(moduleOf(s.Name)) {
-			types[s.Consumes] = true
-		}
-	}
-	return types
 }
 
 // busy says what is not done.
@@ -180,13 +182,13 @@ func (c *core) Flows() ([]*journal.Flow, error) {
 			if joined[f.ID] == nil {
 				joined[f.ID] = &journal.Flow{ID: f.ID}
 			}
-			join(joined[f.ID], f)
+			l.join(joined[f.ID], f)
 		}
 	}
 	var all []*journal.Flow
 	for _, f := range joined {
 		slices.SortFunc(f.Events, func(a, b journal.FlowEvent) int {
-			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Hops, b.Hops), cmp.Compare(a.ID, b.ID))
+			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Hops, b.Hops), cmp.Compare(a.Source, b.Source), cmp.Compare(a.Seq, b.Seq))
 		})
 		slices.SortFunc(f.Delayed, func(a, b journal.DelayedEvent) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID)) })
 		for i := range f.Events {
@@ -208,14 +210,17 @@ func began(f *journal.Flow) time.Time {
 	return f.Events[0].Time
 }
 
-// join adds what another deployable knows of a flow.
-func join(to, from *journal.Flow) {
+// join adds what l knows of a flow. An event has the seq of the journal in which it began: ids tell nothing of its order.
+func (l *life) join(to, from *journal.Flow) {
 	to.Delayed = append(to.Delayed, from.Delayed...)
 	for _, e := range from.Events {
 		at := slices.IndexFunc(to.Events, func(known journal.FlowEvent) bool { return known.ID == e.ID && known.Type == e.Type })
 		if at < 0 {
 			to.Events = append(to.Events, e)
 			continue
+		}
+		if l.deployable.runs(e.Source) {
+			to.Events[at].Seq = e.Seq
 		}
 		to.Events[at].Reactions = append(to.Events[at].Reactions, e.Reactions...)
 	}

@@ -1,13 +1,11 @@
 package bustest
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"testing/synctest"
 	"time"
@@ -54,7 +52,7 @@ type restless struct{ error }
 func restlessf(format string, args ...any) error { return restless{fmt.Errorf(format, args...)} }
 
 // await waits for st's turn, and returns what is to go wrong with it.
-func (s *scheduler) await(st *step, dead, stops <-chan struct{}) fault {
+func (s *scheduler) await(st *step) fault {
 	s.mu.Lock()
 	s.pending = append(s.pending, st)
 	s.mu.Unlock()
@@ -62,11 +60,11 @@ func (s *scheduler) await(st *step, dead, stops <-chan struct{}) fault {
 	select {
 	case f := <-st.turn:
 		return f
-	case <-dead:
+	case <-st.life.dead:
 		return faultDead
 	case <-s.closed: // a handler that was left behind goes on while its process stops
 		return faultDead
-	case <-stops:
+	case <-st.gone:
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.pending = slices.DeleteFunc(s.pending, func(p *step) bool { return p == st })
@@ -108,7 +106,7 @@ func (s *scheduler) finish() {
 func (s *scheduler) run() error {
 	for {
 		synctest.Wait()
-		if l := s.core.current(); l.isDead() {
+		if slices.ContainsFunc(s.core.alive(), (*life).isDead) {
 			s.forget()
 			if err := s.core.revive(); err != nil {
 				return err
@@ -139,7 +137,7 @@ func (s *scheduler) run() error {
 // giveUp ends a scenario that does not end by itself, or cannot go on.
 func (s *scheduler) giveUp() {
 	close(s.core.over)
-	if l := s.core.alive(); l != nil {
+	for _, l := range s.core.alive() {
 		l.die()
 	}
 	s.mu.Lock()
@@ -154,7 +152,7 @@ func (s *scheduler) giveUp() {
 func (s *scheduler) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pending = nil
+	s.pending = slices.DeleteFunc(s.pending, func(st *step) bool { return st.life.isDead() })
 }
 
 // grant does what the scenario asked for, if it can be done at once.
@@ -170,7 +168,9 @@ func (s *scheduler) grant() (did bool, err error) {
 	s.mu.Unlock()
 	defer close(w.done)
 	if w.crash {
-		s.core.current().die() // run sees to the rest
+		for _, l := range s.core.lives() {
+			l.die() // run sees to the rest
+		}
 		return true, nil
 	}
 	return true, s.restart()
@@ -201,9 +201,12 @@ func (s *scheduler) restart() error {
 
 // idle lets time pass until there is something to decide. It reports that there is nothing left.
 func (s *scheduler) idle() (end bool, err error) {
-	l := s.core.current()
+	why, err := s.core.unrest()
+	if err != nil {
+		return true, err
+	}
 	s.mu.Lock()
-	if l.Backlog().Quiet() {
+	if why == nil {
 		if len(s.wishes) > 0 {
 			for _, w := range s.wishes {
 				close(w.done)
@@ -222,7 +225,10 @@ func (s *scheduler) idle() (end bool, err error) {
 	case <-s.arrived:
 		return false, nil
 	case <-time.After(patience + max(0, time.Until(time.Unix(0, s.core.asleep.Load())))):
-		return true, restlessf("it does not become quiet: %s", s.core.busy(l))
+		if why == nil { // the scenario goes on for ever
+			why = func() string { return s.core.busy(s.core.current()) }
+		}
+		return true, restlessf("it does not become quiet: %s", why())
 	}
 }
 
@@ -236,17 +242,8 @@ func (s *scheduler) ready() []*step {
 			st.round = s.round
 		}
 	}
-	slices.SortStableFunc(s.pending, func(a, b *step) int {
-		return cmp.Or(cmp.Compare(a.round, b.round), cmp.Compare(a.kind, b.kind), strings.Compare(a.String(), b.String()), cmp.Compare(seqOf(a), seqOf(b)))
-	})
+	slices.SortStableFunc(s.pending, (*step).compare)
 	return slices.Clone(s.pending)
-}
-
-func seqOf(s *step) int64 {
-	if s.about == nil {
-		return 0
-	}
-	return s.about.Seq
 }
 
 // decide lets time pass, or one step go on. Every decision is three draws, so that one that is changed leaves the others
@@ -255,15 +252,15 @@ func (s *scheduler) decide(ready []*step) {
 	if s.keep {
 		s.states = append(s.states, s.state(ready))
 	}
-	rest := 1
-	if s.budget > 0 && s.without&Pauses == 0 {
-		rest = len(pauses)
+	rest, options := len(pauses), len(ready)
+	urgent := ready[0].kind == stepSend
+	if s.budget == 0 || s.without&Pauses != 0 || urgent {
+		rest = 1
 	}
-	pause := pauses[s.tape.draw(drawPause, rest)]
-	options := len(ready)
-	if s.without&Orders != 0 {
+	if s.without&Orders != 0 || urgent {
 		options = 1
 	}
+	pause := pauses[s.tape.draw(drawPause, rest)]
 	at := s.tape.draw(drawStep, options)
 	st := ready[at]
 	faults := []fault{faultNone}
@@ -318,7 +315,8 @@ func (s *scheduler) note(place, what string) {
 }
 
 // state tells states apart. Modules share no tables, so what each has done, in its order, is all that its state depends
-// on; two runs that differ only in how the modules' steps lie between each other are in the same state.
+// on; two runs that differ only in how the modules' steps lie between each other are in the same state. What is on its way between
+// deployables is what each has sent and has not taken in.
 func (s *scheduler) state(ready []*step) uint64 {
 	h := fnv.New64a()
 	places := make([]string, 0, len(s.history))

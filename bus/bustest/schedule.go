@@ -76,8 +76,8 @@ func (o *outcome) judge(c *core, r *recorder, err error, x Exploration) {
 		c.mu.Unlock()
 	}
 	if x.Same != nil && err == nil && len(o.wrong) == 0 && !r.failed() {
-		if err := c.current().View(c.ctx, func(tx *sql.Tx) (err error) {
-			o.state, err = x.Same(c.ctx, tx)
+		if err := c.view(func(tables func(module string) *sql.Tx) (err error) {
+			o.state, err = x.Same(c.ctx, tables)
 			return err
 		}); err != nil {
 			r.Errorf("%v", err)

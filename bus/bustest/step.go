@@ -1,6 +1,7 @@
 package bustest
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -13,9 +14,9 @@ type Part uint
 // The parts. The first five make trouble, the others find it.
 const (
 	Orders   Part = 1 << iota // another order than that of arrival
-	Crashes                   // before and after each commit
+	Crashes                   // before and after each commit, and each message that is sent
 	Twice                     // the same delivery again
-	Troubles                  // of calls to the outside
+	Troubles                  // of calls to the outside, and of what is sent to other deployables
 	Pauses                    // time that passes while there is work
 	Again                     // a reaction run again on the same state emits the same; in every fourth schedule
 	Answers                   // every event has one answer, and no dead letter is left
@@ -33,6 +34,8 @@ const (
 	stepReact                   // a reaction, or the recording of an answer from outside
 	stepDeliver                 // an event to a handler that calls the outside
 	stepCall                    // a call to the outside
+	stepTake                    // an event that another deployable has sent
+	stepSend                    // an event to the other deployables
 )
 
 // fault is what goes wrong with a step.
@@ -56,6 +59,8 @@ func (k stepKind) possible(without Part) []fault {
 		stepReact:   {faultCrashBefore, faultCrashAfter, faultTwice},
 		stepDeliver: {faultTwice},
 		stepCall:    {faultFails, faultLoses, faultHangs},
+		stepTake:    {faultCrashBefore, faultCrashAfter, faultTwice},
+		stepSend:    {faultCrashBefore, faultCrashAfter, faultFails, faultLoses},
 	}[k]
 	out := []fault{faultNone}
 	for _, f := range all {
@@ -82,12 +87,16 @@ func (f fault) part() Part {
 // step is a piece of work that waits for its turn.
 type step struct {
 	kind    stepKind
-	what    string         // the act, the subscription, or the call
+	life    *life
+	what    string         // the act, the subscription, the call, or the deployable that sends or takes in
 	by      string         // of a call: the subscription
-	about   *journal.Event // nil for an act
+	module  string         // of a unit of work: whose tables it may touch
+	about   *journal.Event // nil for an act, and for a message that is no event
 	attempt int
+	message string // where the broker has the message that is taken in
 
-	round int // in which it was first seen
+	round int             // in which it was first seen
+	gone  <-chan struct{} // closed when it is over without a turn; nil for what has begun already: never
 	turn  chan fault
 	done  chan struct{} // closed when it has done what it does while nothing else may happen
 }
@@ -97,10 +106,33 @@ func newStep(kind stepKind, what string) *step {
 	return &step{kind: kind, what: what, turn: make(chan fault, 1), done: make(chan struct{})}
 }
 
+// compare says which of two steps that are ready is the older one, the same in every run. What is to be sent comes first: when it
+// is sent makes no difference to anybody, since it is taken in at any time after that.
+func (s *step) compare(o *step) int {
+	return cmp.Or(
+		cmp.Compare(s.patient(), o.patient()), cmp.Compare(s.round, o.round), cmp.Compare(s.kind, o.kind), cmp.Compare(s.String(), o.String()),
+		cmp.Compare(s.life.deployable.number, o.life.deployable.number), cmp.Compare(s.seq(), o.seq()), cmp.Compare(s.message, o.message))
+}
+
+// patient is 0 for what must come next.
+func (s *step) patient() int {
+	if s.kind == stepSend {
+		return 0
+	}
+	return 1
+}
+
+func (s *step) seq() int64 {
+	if s.about == nil {
+		return 0
+	}
+	return s.about.Seq
+}
+
 // subject is the event that a step is about, in words that are the same in every run.
 func (s *step) subject() string {
 	if s.about == nil {
-		return ""
+		return "a message that is no event"
 	}
 	text := s.about.Type
 	if s.about.Key != "" {
@@ -124,6 +156,10 @@ func (s *step) String() string {
 		return fmt.Sprintf("%s gets %s", s.what, s.subject())
 	case stepCall:
 		return fmt.Sprintf("%s by %s of %s", s.what, s.by, s.subject())
+	case stepTake:
+		return fmt.Sprintf("%s takes in %s", s.what, s.subject())
+	case stepSend:
+		return fmt.Sprintf("%s sends %s", s.what, s.subject())
 	default:
 		return fmt.Sprintf("%s of %s", s.what, s.subject())
 	}
@@ -131,16 +167,32 @@ func (s *step) String() string {
 
 // with is the sentence for a step that met f.
 func (f fault) with(s *step) string {
+	crash, sent := s.String()+": "+s.life.deployable.process(), s.kind == stepSend
 	switch f {
 	case faultCrashBefore:
-		return s.String() + ": the process crashes before the commit"
+		if sent {
+			return crash + " crashes before the broker has it"
+		}
+		return crash + " crashes before the commit"
 	case faultCrashAfter:
-		return s.String() + ": the process crashes after the commit"
+		switch {
+		case sent:
+			return crash + " crashes before it notes that the broker has it"
+		case s.kind == stepTake:
+			return crash + " crashes after the commit, before it acknowledges"
+		}
+		return crash + " crashes after the commit"
 	case faultTwice:
 		return s.String() + ": delivered twice"
 	case faultFails:
+		if sent {
+			return s.String() + ": the broker refuses it"
+		}
 		return s.String() + " fails"
 	case faultLoses:
+		if sent {
+			return s.String() + ": the broker has it, but its answer is lost"
+		}
 		return s.String() + " is done, but the answer is lost"
 	case faultHangs:
 		return s.String() + " hangs"
@@ -149,11 +201,19 @@ func (f fault) with(s *step) string {
 	}
 }
 
-// place is whose state a step changes: a module's, or a service's.
+// place is whose state a step changes: a module's, a service's, or what a deployable has sent or taken in.
 func (s *step) place() string {
-	at := strings.IndexAny(s.what, "/.")
-	if s.kind == stepDo && s.about == nil || at < 0 {
-		return "clients"
+	switch module, _, _ := strings.Cut(s.what, "/"); s.kind {
+	case stepDo:
+		return s.module
+	case stepCall:
+		service, _, _ := strings.Cut(s.what, ".")
+		return "service " + service
+	case stepSend:
+		return "sent by " + s.what
+	case stepTake:
+		return "taken in by " + s.what
+	default:
+		return module
 	}
-	return s.what[:at]
 }

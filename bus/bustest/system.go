@@ -22,9 +22,10 @@ type System[S any] struct {
 	// module are in the transaction that tables returns for it: the same for all, unless there are Deployables. Optional.
 	Verify func(ctx context.Context, tables func(module string) *sql.Tx, w *World) ([]string, error)
 	// Deployables has the system run as several processes, each on a journal of its own and with the modules that are named;
-	// Transport lies between. Explore runs one process only. Defaults to one process without a transport.
+	// Transport lies between. Defaults to one process without a transport.
 	Deployables [][]string
-	// Transport opens the transport of the deployable that group names, as NewBroker's does. Required with Deployables.
+	// Transport opens the transport of the deployable that group names. Explore decides itself what is delivered when, in many
+	// runs at once, and does without. Defaults to a Broker of each run's own, which loses nothing and takes no time.
 	Transport func(group string) (bus.Transport, error)
 	// Join makes the S that a test talks to out of those of the deployables: at returns that of the one that runs a module.
 	// Required with more than one of Deployables.
@@ -33,6 +34,8 @@ type System[S any] struct {
 	Config bus.Config
 	// RealTime has the test run outside of a testing/synctest bubble: for tests that talk to other processes.
 	RealTime bool
+
+	between func(*life, bus.Transport) bus.Transport // for tests of this package: stands before the run's own Broker
 }
 
 // App is a System that runs. Its methods are for the test's own goroutine, unless they say otherwise.
@@ -69,15 +72,13 @@ func newApp[S any](t testing.TB, sys System[S], dir string) *App[S] {
 	if sys.Open == nil || sys.Wire == nil {
 		panic("bustest: a System needs Open, such as sqlitetest.Open, and Wire")
 	}
-	if len(sys.Deployables) > 0 && sys.Transport == nil || len(sys.Deployables) > 1 && sys.Join == nil {
-		panic("bustest: a System of Deployables needs Transport, and Join when there is more than one")
+	if len(sys.Deployables) > 1 && sys.Join == nil {
+		panic("bustest: a System of several Deployables needs Join")
 	}
 	a := &App[S]{core: newCore(t, sys.Config, dir), join: sys.Join}
 	a.open, a.verify, a.realTime = sys.Open, sys.Verify, sys.RealTime
 	a.deploy(sys.Deployables)
-	if len(sys.Deployables) > 0 {
-		a.carrier = sys.Transport
-	}
+	a.carrier, a.broker, a.between = sys.Transport, NewBroker(), sys.between
 	a.parts = make([]S, len(a.procs))
 	a.wire = func(p *deployable, b *bus.Bus) { a.parts[p.number] = sys.Wire(b, a.world) }
 	return a

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -108,27 +110,40 @@ func bookSeat(ctx context.Context, e asked) (bus.Events, error) {
 
 // verifyTickets: every ticket that was asked for is printed once, has one seat, and was charged once.
 func verifyTickets(ctx context.Context, tables func(module string) *sql.Tx, w *bustest.World) ([]string, error) {
-	rows, err := tables("desk").QueryContext(ctx, "SELECT id, printed, (SELECT count(*) FROM seats_taken s WHERE s.id = t.id) FROM desk_tickets t ORDER BY id")
+	taken, err := count(ctx, tables("seats"), "SELECT id, count(*) FROM seats_taken GROUP BY id")
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = rows.Close() }()
+	printed, err := count(ctx, tables("desk"), "SELECT id, printed FROM desk_tickets")
 	charges := map[any]int{}
 	for _, c := range w.Service("card").Done("charge") {
 		charges[c.Body]++
 	}
 	var wrong []string
-	for rows.Next() {
-		var id string
-		var printed, seats int
-		if err := rows.Scan(&id, &printed, &seats); err != nil {
-			return nil, err
-		}
-		if printed != 1 || seats != 1 || charges[id] != 1 {
-			wrong = append(wrong, fmt.Sprintf("ticket %s: printed %d times, %d seats, charged %d times", id, printed, seats, charges[id]))
+	for _, id := range slices.Sorted(maps.Keys(printed)) {
+		if printed[id] != 1 || taken[id] != 1 || charges[id] != 1 {
+			wrong = append(wrong, fmt.Sprintf("ticket %s: printed %d times, %d seats, charged %d times", id, printed[id], taken[id], charges[id]))
 		}
 	}
-	return wrong, rows.Err()
+	return wrong, err
+}
+
+func count(ctx context.Context, tx *sql.Tx, query string) (map[string]int, error) {
+	rows, err := tx.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	counts := map[string]int{}
+	for rows.Next() {
+		var id string
+		var n int
+		if err := rows.Scan(&id, &n); err != nil {
+			return nil, err
+		}
+		counts[id] = n
+	}
+	return counts, rows.Err()
 }
 
 // ask is what most scenarios do.

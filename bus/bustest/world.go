@@ -203,7 +203,7 @@ func (s *Service) check(run *handed, r Request, d bus.Info, body []byte) {
 // trouble says what happens to a call, when it is its turn.
 func (s *Service) trouble(l *life, r Request, d bus.Info) (Trouble, error) {
 	st := newStep(stepCall, s.name+"."+r.Op)
-	st.by, st.about, st.attempt = d.Subscription, s.core.eventOf(d.EventID), d.Attempt
+	st.by, st.about, st.attempt = d.Subscription, l.eventOf(d.EventID), d.Attempt
 	decided, err := l.pass(st)
 	close(st.done)
 	if err != nil {

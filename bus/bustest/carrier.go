@@ -1,0 +1,162 @@
+package bustest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire"
+)
+
+// gatedCarrier is a process's transport when schedules are explored: each event passes the gate on its way out, and on its way
+// in. What is told to observers does not, nor what nobody on the other side consumes: nothing depends on when that is.
+type gatedCarrier struct {
+	bus.Transport
+	life *life
+}
+
+// Publish implements message.Publisher. It sends one message after the other, so that a crash may come between any two.
+func (c *gatedCarrier) Publish(topic string, messages ...*message.Message) error {
+	for _, msg := range messages {
+		e := decoded(msg)
+		if topic == bus.RecordsTopic || e != nil && !c.life.reach(e.Type).elsewhere {
+			if err := c.Transport.Publish(topic, msg); err != nil {
+				return err
+			}
+		} else if err := c.send(topic, msg, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *gatedCarrier) send(topic string, msg *message.Message, e *journal.Event) error {
+	st := newStep(stepSend, c.life.deployable.name)
+	st.about, st.gone = e, c.life.stops
+	defer close(st.done)
+	decided, err := c.life.pass(st)
+	if err != nil {
+		return err
+	}
+	switch decided {
+	case faultCrashBefore:
+		c.life.die()
+		return journal.ErrClosed
+	case faultFails:
+		return fmt.Errorf("%w: the broker", ErrUnavailable)
+	}
+	err = c.Transport.Publish(topic, msg)
+	switch decided {
+	case faultCrashAfter:
+		c.life.die()
+		return journal.ErrClosed
+	case faultLoses:
+		return fmt.Errorf("%w: of the broker", ErrNoAnswer)
+	}
+	return err
+}
+
+// Subscribe implements message.Subscriber.
+func (c *gatedCarrier) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	in, err := c.Transport.Subscribe(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	a := &arrivals{life: c.life, out: make(chan *message.Message), over: make(chan struct{}), lines: map[string][]*message.Message{}}
+	go a.run(in)
+	return a.out, nil
+}
+
+// arrivals are what comes from a topic. Messages of one key keep their order, and each waits for its turn.
+type arrivals struct {
+	life    *life
+	out     chan *message.Message
+	over    chan struct{} // closed when no more come
+	handing sync.WaitGroup
+
+	mu    sync.Mutex
+	lines map[string][]*message.Message // by key: what waits, the first of them for its turn
+}
+
+func (a *arrivals) run(in <-chan *message.Message) {
+	defer close(a.out)
+	for msg := range in {
+		key := wire.Key(msg)
+		if key == "" {
+			key = msg.Metadata[wire.MetaPlace] // no order is asked for
+		}
+		a.mu.Lock()
+		a.lines[key] = append(a.lines[key], msg)
+		first := len(a.lines[key]) == 1
+		a.mu.Unlock()
+		if first {
+			a.handing.Go(func() { a.handAll(key, msg) })
+		}
+	}
+	close(a.over)
+	a.handing.Wait()
+}
+
+// handAll passes on what there is of a key, and msg first.
+func (a *arrivals) handAll(key string, msg *message.Message) {
+	for msg != nil && a.hand(msg) {
+		a.mu.Lock()
+		line := a.lines[key][1:]
+		if msg = nil; len(line) > 0 {
+			msg = line[0]
+		}
+		a.lines[key] = line
+		a.mu.Unlock()
+	}
+}
+
+// hand passes msg on when it is its turn, perhaps twice, and returns when it is acknowledged. It reports false when it never will be.
+func (a *arrivals) hand(msg *message.Message) bool {
+	e := decoded(msg)
+	if e != nil && a.life.reach(e.Type) != (reach{}) && !a.life.reach(e.Type).here {
+		return a.give(msg) // it is acknowledged and forgotten
+	}
+	st := newStep(stepTake, a.life.deployable.name)
+	st.about, st.message, st.gone = e, msg.Metadata[wire.MetaPlace], a.over
+	defer close(st.done)
+	decided, err := a.life.pass(st)
+	if err != nil {
+		return false
+	}
+	a.life.arriving.Store(&decided) // the journal's commit is a part of this step
+	defer a.life.arriving.Store(nil)
+	again := msg.Copy()
+	again.SetContext(msg.Context())
+	return a.give(msg) && (decided != faultTwice || a.give(again))
+}
+
+func (a *arrivals) give(msg *message.Message) bool {
+	select {
+	case a.out <- msg:
+	case <-a.over:
+		return false
+	}
+	select {
+	case <-msg.Acked():
+		return true
+	case <-msg.Nacked():
+		return true // it comes again
+	case <-a.over:
+		return false
+	case <-a.life.dead:
+		return false
+	}
+}
+
+// decoded is the event that msg carries, or nil.
+func decoded(msg *message.Message) *journal.Event {
+	e, err := wire.Decode(msg)
+	if err != nil {
+		return nil
+	}
+	return e
+}
