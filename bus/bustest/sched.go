@@ -28,6 +28,7 @@ type scheduler struct {
 
 	story   []string            // decisions that were not the obvious ones
 	waits   *step               // that the last line of the story is about, when it says that it waits
+	late    *step               // that was made to wait
 	history map[string][]string // by place, what happened there
 	order   []string            // everything, in order
 	keep    bool                // states are wanted
@@ -261,7 +262,7 @@ func (s *scheduler) decide(ready []*step) {
 		options = 1
 	}
 	pause := pauses[s.tape.draw(drawPause, rest)]
-	at := s.tape.draw(drawStep, options)
+	at := s.next(ready[0], options)
 	st := ready[at]
 	faults := []fault{faultNone}
 	if s.budget > 0 {
@@ -292,6 +293,19 @@ func (s *scheduler) decide(ready []*step) {
 	}
 	s.note(st.place(), f.with(st))
 	s.letGo(st, f)
+}
+
+// next draws the next step among so many, of which oldest waits longest.
+func (s *scheduler) next(oldest *step, options int) int {
+	kind := drawStep
+	if s.tape.linger && s.late == oldest {
+		kind = drawLate
+	}
+	at := s.tape.draw(kind, options)
+	if at > 0 {
+		s.late = oldest
+	}
+	return at
 }
 
 // letGo has st go on with f, and waits until it has done what it does while nothing else may happen.

@@ -14,12 +14,15 @@ const (
 	drawPause drawKind = iota
 	drawStep
 	drawFault
+	drawLate // a step, where the oldest one was made to wait before
 )
 
-// Odds of a random run, in percent: that something goes wrong with a step, and that time passes.
+// Odds of a random run, in percent: that something goes wrong with a step, that time passes, and that a step which waits goes on
+// waiting.
 const (
 	faultOdds = 8
 	pauseOdds = 2
+	lateOdds  = 94
 )
 
 // tape is where decisions come from, and where they are kept. 0 is always the obvious one: the oldest step, without a
@@ -27,6 +30,7 @@ const (
 type tape struct {
 	values []int
 	chance *rand.Rand // nil for a tape that is only played
+	linger bool       // a step that waits tends to go on waiting
 	probe  bool       // the obvious schedule, with a second between each reaction and the same again
 
 	drawn  []int // every decision so far
@@ -60,7 +64,7 @@ func (t *tape) obvious() bool { return t.chance == nil && !t.probe && len(trimme
 // random draws the same number of random numbers whatever the outcome.
 func (t *tape) random(kind drawKind, n int) int {
 	percent, among := t.chance.IntN(100), t.chance.Uint64()
-	odds := map[drawKind]int{drawPause: pauseOdds, drawStep: 101, drawFault: faultOdds}[kind]
+	odds := map[drawKind]int{drawPause: pauseOdds, drawStep: 101, drawFault: faultOdds, drawLate: lateOdds}[kind]
 	if n <= 1 || percent >= odds {
 		return 0
 	}
