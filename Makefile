@@ -10,8 +10,8 @@ ARGS ?=
 KILLS ?= 200
 # How long `make fuzz` runs each target.
 FUZZTIME ?= 10s
-# Under how many schedules `make explore` runs each of the six scenarios.
-SCHEDULES ?= 1667
+# Under how many schedules `make explore` runs each of the ten scenarios.
+SCHEDULES ?= 1000
 # Where `make kafka` and `make postgres` keep their data, and where they listen.
 SERVERS ?= $(CURDIR)/bin/servers
 KAFKA_PORT ?= 9092

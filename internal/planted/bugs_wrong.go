@@ -20,7 +20,7 @@ import (
 )
 
 // Bugs are all of them.
-var Bugs = slices.Concat(again, races, wrongs, chances)
+var Bugs = slices.Concat(again, races, wrongs, chances, aparts)
 
 // What is forgotten, or is the wrong thing to do.
 var wrongs = []Bug{

@@ -31,6 +31,8 @@ type Bug struct {
 	Gateway func(payment.Gateway) payment.Gateway
 	// Place, when set, is how orders are placed instead.
 	Place func(b *bus.Bus, m *bus.Module) PlaceFunc
+	// Apart has each module run in a deployable of its own. In one process, nothing is wrong.
+	Apart bool
 	// Scenario is what the clients do.
 	Scenario Scenario
 	// Wrong is part of what the kit must say.
@@ -79,7 +81,14 @@ type Stock interface {
 
 // System is the shop with the bug in it. The zero Bug is the right shop.
 func (g Bug) System() bustest.System[Shop] {
-	return bustest.System[Shop]{Open: sqlitetest.Open, Wire: g.wire, Verify: shoptest.Verify}
+	s := bustest.System[Shop]{Open: sqlitetest.Open, Wire: g.wire, Verify: shoptest.Verify}
+	if g.Apart {
+		s.Deployables = shoptest.Five
+		s.Join = func(at func(module string) Shop) Shop {
+			return Shop{Orders: at("order").Orders, Stock: at("inventory").Stock}
+		}
+	}
+	return s
 }
 
 // parallel is how many calls to the outside a subscription makes at a time.

@@ -2,6 +2,7 @@ package planted
 
 import (
 	"cmp"
+	"flag"
 	"fmt"
 	"maps"
 	"math"
@@ -84,12 +85,40 @@ func median(of []int) int {
 	return of[len(of)/2]
 }
 
+// What is only wrong in several deployables is not found in one.
+func TestOneProcessHidesIt(t *testing.T) {
+	for _, g := range aparts {
+		t.Run(g.Name, func(t *testing.T) {
+			g.Apart = false
+			if f := bustest.Search(t, g.System(), bustest.Exploration{Schedules: 2 * maxSchedules}, g.Scenario); len(f.Wrong) > 0 {
+				t.Errorf("it is wrong in one process, too:\n%s", f)
+			}
+		})
+	}
+}
+
+// What people read of it is kept as a file, which docs/testing.md shows.
+func TestStoryOfSeveralDeployables(t *testing.T) {
+	f := bustest.Search(t, aparts[0].System(), bustest.Exploration{Exhaustive: true, Faults: -1}, aparts[0].Scenario)
+	got, _, _ := strings.Cut(f.String(), "again:")
+	const file = "testdata/story.txt"
+	if flag.Lookup("update").Value.String() == "true" {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil || string(want) != got {
+		t.Errorf("the story is\n%s\nwant\n%s: %v (go test -update writes it)", got, want, err)
+	}
+}
+
 // The right shop, in production's wiring and in the one that bugs are planted into, is never blamed.
 func TestRightShopIsNotBlamed(t *testing.T) {
 	for i, g := range Bugs {
 		t.Run(g.Name, func(t *testing.T) {
 			x := bustest.Exploration{Schedules: 40, Seed: uint64(i) + 100}
-			for _, shop := range []Bug{{}, {Swap: right}} {
+			for _, shop := range []Bug{{Apart: g.Apart}, {Swap: right, Apart: g.Apart}} {
 				if f := bustest.Search(t, shop.System(), x, g.Scenario); len(f.Wrong) > 0 {
 					t.Error(f)
 				}

@@ -47,12 +47,18 @@ func BenchmarkHappyFlow(b *testing.B) {
 }
 
 // BenchmarkCancelRace is how many schedules of the cancel race are explored in a second.
-func BenchmarkCancelRace(b *testing.B) {
+func BenchmarkCancelRace(b *testing.B) { cancelRace(b, shoptest.System()) }
+
+// BenchmarkCancelRaceInFive is the same in five deployables: what opening five journals a schedule costs.
+func BenchmarkCancelRaceInFive(b *testing.B) { cancelRace(b, shoptest.Spread(shoptest.Five, nil)) }
+
+func cancelRace(b *testing.B, sys bustest.System[shoptest.Shop]) {
+	b.Helper()
 	const schedules = 500
 	seed := uint64(0)
 	one(b, func(t *testing.T) {
 		seed++
-		bustest.Explore(t, shoptest.System(), bustest.Exploration{Schedules: schedules, Seed: seed}, func(a *app) {
+		bustest.Explore(t, sys, bustest.Exploration{Schedules: schedules, Seed: seed}, func(a *app) {
 			stock(a)
 			place(a, "order-1")
 			cancel(a, "order-1")

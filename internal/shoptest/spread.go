@@ -11,7 +11,8 @@ var (
 	Five = [][]string{{"order"}, {"inventory"}, {"payment"}, {"shipping"}, {"notification"}}
 )
 
-// Spread is the shop as several deployables over a transport: the same modules, the same outside, the same books.
+// Spread is the shop as several deployables over a transport, or over the kit's own where that is nil: the same modules, the same
+// outside, the same books.
 func Spread(deployables [][]string, transport func(group string) (bus.Transport, error)) bustest.System[Shop] {
 	s := System()
 	s.Deployables, s.Transport, s.Join = deployables, transport, Join
