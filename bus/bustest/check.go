@@ -124,7 +124,7 @@ func (c *core) expected(subscription string) bool {
 	return c.expect[subscription]
 }
 
-// trees draws all flows, for a failure.
+// trees draws all flows, for a failure. One that nobody has named goes by its number: its id is another one in every run.
 func (c *core) trees() string {
 	if len(c.alive()) < len(c.procs) {
 		return ""
@@ -134,7 +134,10 @@ func (c *core) trees() string {
 		return err.Error()
 	}
 	var b strings.Builder
-	for _, f := range flows {
+	for i, f := range flows {
+		if slices.ContainsFunc(f.Events, func(e journal.FlowEvent) bool { return e.ID == f.ID }) {
+			f.ID = fmt.Sprint("number ", i+1)
+		}
 		err = errors.Join(err, f.WriteTree(&b, journal.TreeOptions{Now: time.Now()}))
 	}
 	if err != nil {
