@@ -13,11 +13,13 @@ import (
 )
 
 // features has no GuaranteedOrder, although order is kept: the suite takes that for waiting for one acknowledgement before the
-// next message. Nor has it a command that restarts the server: the suite wants a channel to outlive that, and ours closes.
+// next message. Nor has it a command that restarts the server: the suite wants a channel to outlive that, and ours closes. It has
+// RequireSingleInstance as Subscribe refuses a second reader of a group, of which the suite makes ten at once.
 var features = tests.Features{
 	ConsumerGroups:                   true,
 	Persistent:                       true,
 	NewSubscriberReceivesOldMessages: true,
+	RequireSingleInstance:            true,
 }
 
 // TestPubSub runs Watermill's own acceptance suite in its short form.

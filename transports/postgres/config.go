@@ -32,12 +32,11 @@ type Config struct {
 	Retention time.Duration
 
 	// Timeout is how long Publish tries before it gives up, and how long a reader waits for one answer of the server before it
-	// takes the connection for lost. Defaults to 10 s.
+	// takes the connection for lost. Subscribe waits up to half of it, and 3 s, for what stands in its way. Defaults to 10 s.
 	Timeout time.Duration
 
 	// Poll is how often an idle reader looks although nobody told it to. It bounds how late a reader notices a message that
-	// came without NOTIFY, that its connection is gone, or that the place of its group has become free after a crash.
-	// Messages of this package wake it at once. Defaults to 5 s.
+	// came without NOTIFY, or that its connection is gone. Messages of this package wake it at once. Defaults to 5 s.
 	Poll time.Duration
 
 	// NoCreate says that the tables are made by somebody else; Schema has the statements. Defaults to making what is missing.

@@ -3,12 +3,12 @@
 //
 // Each topic is two tables, such as troupe_order_messages and troupe_order_offsets. A message's place is the number of the
 // transaction that wrote it, and its offset. A reader goes up to the oldest transaction that is still running, and no further:
-// what commits late is behind what it has read, never before it. So a transaction that stays open anywhere in the server holds
-// up delivery; a reader says in the log which one it is. Every message wakes the readers through NOTIFY, in the transaction
-// that writes it.
+// what commits late is behind what it has read, never before it. So a transaction that writes and stays open holds up all delivery,
+// in whatever database of the server it is; after 10 s the channel closes, and Subscribe says which one it is, until it ends. Every
+// message wakes the readers through NOTIFY, in the transaction that writes it.
 //
-// Of the readers of one group one reads and the others wait, until it ends or the server gives it up, which takes up to 15 s
-// when its machine has gone without a word. The reader delivers about 10,000 messages, or 64 MiB, ahead of the oldest that is
+// Of the readers of one group one reads, and Subscribe refuses the others, until it ends or the server gives it up, which takes up
+// to 15 s when its machine has gone without a word. The reader delivers about 10,000 messages, or 64 MiB, ahead of the oldest that is
 // not acknowledged, and keeps the place of that at most four times a second. It has a connection of its own for each topic;
 // behind a pooler that shares connections between transactions neither the waiting nor NOTIFY works: connect to the server.
 //

@@ -94,6 +94,20 @@ func MustSubscribe(ctx context.Context, tb testing.TB, tr *postgres.Transport, t
 	return in
 }
 
+// MustSubscribeSoon subscribes again and again until nothing stands in the way.
+func MustSubscribeSoon(ctx context.Context, tb testing.TB, tr *postgres.Transport, topic string) <-chan *message.Message {
+	tb.Helper()
+	for began := time.Now(); ; {
+		in, err := tr.Subscribe(ctx, topic)
+		if err == nil {
+			return in
+		}
+		if ctx.Err() != nil || time.Since(began) > patience {
+			tb.Fatal(err)
+		}
+	}
+}
+
 // MustNext is the next message, not yet acknowledged.
 func MustNext(tb testing.TB, in <-chan *message.Message) *message.Message {
 	tb.Helper()

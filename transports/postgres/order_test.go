@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"database/sql"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -98,21 +97,6 @@ func nothing(tb testing.TB, in <-chan *message.Message) {
 		tb.Fatalf("%v came (the channel is open: %v), want nothing yet", msg, ok)
 	case <-time.After(200 * time.Millisecond):
 	}
-}
-
-// TestHolderIsNamed has a transaction hold up messages for long.
-func TestHolderIsNamed(t *testing.T) {
-	t.Parallel()
-	url := servers.OwnPostgres(t).URL // it holds up the messages of all others, too
-	var log lines
-	tr := MustNew(t, postgres.Config{URL: url, Logger: slog.New(slog.NewTextHandler(&log, nil))}.WithHeldUp(time.Millisecond))
-	in := MustSubscribe(t.Context(), t, tr, "order")
-	holder := MustBegin(t, MustOpen(t, url+"&application_name=holder"))
-	MustExec(t, holder, `SELECT pg_current_xact_id()`)
-	MustPublish(t, tr, "order", numbered(0, 1)...)
-	eventually(t, "the holder is named", func() bool { return log.has("holds up messages", "application=holder") })
-	MustExec(t, holder, "ROLLBACK")
-	MustReadNumbered(t, in, 0, 1)
 }
 
 // lines is a log to look into.

@@ -18,11 +18,10 @@ const (
 	batchBytes = 8 << 20
 	// keepEvery is how often the place is kept at most.
 	keepEvery = 250 * time.Millisecond
-	// While a message is held up by an older transaction, or the group's place by another reader, it is tried again after
-	// firstLook, and then less and less often.
+	// While a message is held up by an older transaction it is tried again after firstLook, and then less and less often.
 	firstLook = 2 * time.Millisecond
 	lastLook  = 250 * time.Millisecond
-	// heldUp is how long a transaction may hold up messages before it is reported.
+	// heldUp is how long one transaction may hold up messages before the reader ends, for Subscribe to say so.
 	heldUp = 10 * time.Second
 )
 
@@ -38,7 +37,6 @@ type reader struct {
 	out    chan *message.Message
 	window *window
 
-	ours     bool          // the group's place
 	read     place         // everything up to here is in the window
 	kept     place         // everything up to here is acknowledged, and the server knows it
 	lastKept time.Time     // when it was told, or could not be
@@ -46,7 +44,8 @@ type reader struct {
 	more     bool          // there may be something to read
 	nextLook time.Time     // when to look in any case
 	pause    time.Duration // until the next look at messages that are held up; 0 when none are
-	held     time.Time     // since when some are; zero when none are, and after that was reported
+	oldest   uint64        // the transaction that was the oldest open one at the last look
+	held     time.Time     // since when it is that, while messages wait for it
 	// interrupt ends the wait for a notification. The window's mu guards it.
 	interrupt context.CancelFunc
 	wantsAck  bool
@@ -58,32 +57,16 @@ func (r *reader) run() {
 	defer close(r.out)
 	defer r.hangUp()
 	defer r.drop()
-	err := r.await()
-	if err == nil && r.ours {
-		err = r.serve()
-	}
-	if err != nil {
+	err := r.serve()
+	switch {
+	case errors.Is(err, errHeld):
+		r.t.mu.Lock()
+		r.t.holder = r.oldest
+		r.t.mu.Unlock()
+	case err != nil:
 		r.t.config.Logger.Warn("postgres: reading stops; messages whose acknowledgement is not kept come again", slog.String("topic", r.tables.topic),
 			slog.Any("error", r.t.explain("read "+r.tables.topic, err)))
 	}
-}
-
-// await returns when the group's place is ours, or the subscription has ended.
-func (r *reader) await() error {
-	pause := firstLook
-	for !r.ours && r.ctx.Err() == nil {
-		ctx, cancel := context.WithTimeout(r.ctx, pause)
-		err := r.hear(ctx)
-		cancel()
-		if err != nil {
-			return err
-		}
-		pause = min(2*pause, r.t.config.Poll)
-		if err := r.call(r.claim); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // call asks the server something, with a limit.
@@ -131,7 +114,7 @@ func (r *reader) step() error {
 
 // leave frees the group's place, and tells who waits for it.
 func (r *reader) leave(ctx context.Context) error {
-	_, err := r.conn.Exec(ctx, `SELECT pg_advisory_unlock(`+lockKey+`), pg_notify($3, '')`, append(r.lock(), r.tables.offsets)...)
+	_, err := r.conn.Exec(ctx, `SELECT pg_advisory_unlock(`+lockKey+`), pg_notify($3, '')`, append(r.tables.lock(r.group), r.tables.offsets)...)
 	return err
 }
 
@@ -158,12 +141,12 @@ func (r *reader) look() error {
 const selectMessages = `
 WITH now AS MATERIALIZED (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS oldest),
 next AS (
-	SELECT m.*, transaction_id < now.oldest AS final,
+	SELECT m.*, now.oldest, transaction_id < now.oldest AS final,
 		sum(octet_length(payload)) OVER (ORDER BY transaction_id, "offset" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
 	FROM (
 		SELECT transaction_id, "offset", uuid, key, payload, metadata FROM %s
 		WHERE (transaction_id, "offset") > ($1, $2) ORDER BY transaction_id, "offset" LIMIT %d) m, now)
-SELECT transaction_id, "offset", final, CASE WHEN final THEN uuid ELSE '' END, key,
+SELECT transaction_id, "offset", oldest, CASE WHEN final THEN uuid ELSE '' END, key,
 	CASE WHEN final THEN payload END, CASE WHEN final THEN metadata::text END
 FROM next WHERE coalesce(before, 0) < $3 ORDER BY transaction_id, "offset"`
 
@@ -179,13 +162,14 @@ func (r *reader) fetch(ctx context.Context) error {
 	size, waits := 0, false
 	for rows.Next() {
 		var m row
-		var final bool
-		if err := rows.Scan(&m.place.transaction, &m.place.offset, &final, &m.uuid, &m.key, &m.payload, &m.metadata); err != nil {
+		var oldest uint64
+		if err := rows.Scan(&m.place.transaction, &m.place.offset, &oldest, &m.uuid, &m.key, &m.payload, &m.metadata); err != nil {
 			rows.Close()
 			return err
 		}
-		if !final {
+		if m.place.transaction >= oldest {
 			waits = true
+			r.waitFor(oldest)
 			break
 		}
 		msg := m.message(m.place.in(r.tables.messages))
@@ -200,43 +184,31 @@ func (r *reader) fetch(ctx context.Context) error {
 	r.window.add(flights)
 	r.more = r.more || !waits && (len(flights) == batchRows || size >= batchBytes)
 	r.nextLook = time.Now().Add(r.t.config.Poll)
-	return r.holdUp(ctx, waits)
+	return r.holdUp(waits)
 }
 
-// holdUp has messages that wait for older transactions looked at again soon.
-func (r *reader) holdUp(ctx context.Context, waits bool) error {
-	if !waits {
-		r.pause, r.held = 0, time.Time{}
-		return nil
+// waitFor notes which transaction messages wait for.
+func (r *reader) waitFor(oldest uint64) {
+	if r.oldest != oldest || r.pause == 0 {
+		r.oldest, r.held = oldest, time.Now()
 	}
-	if r.pause == 0 {
-		r.held = time.Now()
+}
+
+// holdUp has messages that wait for older transactions looked at again soon. It is errHeld when they have waited for one for long,
+// and nothing that was delivered would have to come again.
+func (r *reader) holdUp(waits bool) error {
+	if !waits {
+		r.pause = 0
+		return nil
 	}
 	r.pause = min(max(2*r.pause, firstLook), lastLook)
 	r.nextLook = time.Now().Add(min(r.pause, r.t.config.Poll))
-	if r.held.IsZero() || time.Since(r.held) < r.t.config.heldUp {
+	r.window.mu.Lock()
+	defer r.window.mu.Unlock()
+	if len(r.window.flights) > 0 || time.Since(r.held) < r.t.config.heldUp {
 		return nil
 	}
-	r.held = time.Time{}
-	return r.reportHolder(ctx)
-}
-
-// The rest is empty where the role may not see other roles' sessions.
-const selectHolder = `
-SELECT oldest::xid::text, coalesce(pid, 0), coalesce(datname, ''), coalesce(application_name, ''), coalesce(xact_start::text, '')
-FROM (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS oldest) now LEFT JOIN pg_stat_activity ON backend_xid = oldest::xid`
-
-// reportHolder says which transaction holds messages up.
-func (r *reader) reportHolder(ctx context.Context) error {
-	var id, database, application, since string
-	var pid int
-	if err := r.conn.QueryRow(ctx, selectHolder).Scan(&id, &pid, &database, &application, &since); err != nil {
-		return err
-	}
-	r.t.config.Logger.Warn("postgres: a transaction that is still open holds up messages: end it; pg_stat_activity has it by its backend_xid,"+
-		" or pg_prepared_xacts", slog.String("topic", r.tables.topic), slog.String("transaction", id), slog.Int("pid", pid),
-		slog.String("database", database), slog.String("application", application), slog.String("since", since))
-	return nil
+	return errHeld
 }
 
 // keep tells the server up to where everything is acknowledged, if that is new, and it was not told just now.

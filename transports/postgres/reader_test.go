@@ -2,7 +2,10 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,8 +15,8 @@ import (
 	"github.com/troupebus/troupe/transports/postgres"
 )
 
-// TestSecondReaderWaits has two processes of one group: the second one gets nothing until the first one ends, and then all that
-// was not acknowledged, at once.
+// TestSecondReaderWaits has two processes of one group: the second one is told who reads until the first one ends, and then gets all
+// that was not acknowledged, at once.
 func TestSecondReaderWaits(t *testing.T) {
 	t.Parallel()
 	url := servers.Postgres(t)
@@ -23,17 +26,25 @@ func TestSecondReaderWaits(t *testing.T) {
 	MustReadNumbered(t, in, 0, 4)
 	MustNext(t, in)
 	MustNext(t, in).Ack() // behind one that is not acknowledged
-	waiting := MustSubscribe(t.Context(), t, second, "order")
+	_, err := second.Subscribe(t.Context(), "order")
+	for _, part := range []string{"another process reads for group readers", "troupe readers", "stop one of the two"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("the second one is told %v, want it to say %s", err, part)
+		}
+	}
 	MustPublish(t, first, "order", numbered(10, 10)...)
-	nothing(t, waiting)
-	<-time.After(4 * time.Second) // by itself it now looks every few seconds only
-	began := time.Now()
-	MustClose(t, first)
-	MustEnd(t, in)
+	var ended atomic.Int64
+	go func() {
+		<-time.After(2 * time.Second) // by itself it now looks seldom
+		MustClose(t, first)
+		ended.Store(time.Now().UnixNano())
+	}()
+	waiting := MustSubscribeSoon(t.Context(), t, second, "order")
 	MustReadNumbered(t, waiting, 4, 16)
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(time.Unix(0, ended.Load())); took > time.Second {
 		t.Errorf("the second one noticed after %v", took)
 	}
+	MustEnd(t, in)
 }
 
 // TestAcknowledgedAndClosed closes right after the last acknowledgement. All of them count, and the channel has nothing left that
@@ -80,12 +91,19 @@ func TestWaitingEnds(t *testing.T) {
 	url := servers.Postgres(t)
 	first, second := MustNew(t, postgres.Config{URL: url, Poll: never}), MustNew(t, postgres.Config{URL: url, Poll: never})
 	MustSubscribe(t.Context(), t, first, "order")
-	ctx, cancel := context.WithCancel(t.Context())
-	a, b := MustSubscribe(ctx, t, second, "order"), MustSubscribe(t.Context(), t, second, "order")
-	cancel()
-	MustEnd(t, a)
-	MustClose(t, second)
-	MustEnd(t, b)
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := second.Subscribe(ctx, "order"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("with a context that ends: %v", err)
+	}
+	time.AfterFunc(100*time.Millisecond, func() { MustClose(t, second) })
+	if _, err := second.Subscribe(t.Context(), "order"); !errors.Is(err, postgres.ErrClosed) {
+		t.Errorf("closed meanwhile: %v", err)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("they ended after %v", took)
+	}
 }
 
 // TestLostConnection has the server end the reader's session. Another process goes on, and so does the first.
@@ -99,14 +117,15 @@ func TestLostConnection(t *testing.T) {
 	in := MustSubscribe(t.Context(), t, first, "order")
 	MustReadNumbered(t, in, 0, 3)
 	eventually(t, "the place is kept", func() bool { return MustAsk[int](t, db, `SELECT offset_acked FROM troupe_order_offsets`) == 3 })
-	waiting := MustSubscribe(t.Context(), t, MustNew(t, postgres.Config{URL: url, Poll: 50 * time.Millisecond}), "order")
 	pid := MustAsk[int](t, db, `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
 	if !MustAsk[bool](t, db, `SELECT pg_terminate_backend($1)`, pid) {
 		t.Fatal("the session is not ended")
 	}
 	MustEnd(t, in)
 	eventually(t, "the log says why", func() bool { return log.has("reading stops", "order", "57P01") })
-	MustReadNumbered(t, waiting, 3, 7)
+	other := MustNew(t, postgres.Config{URL: url})
+	MustReadNumbered(t, MustSubscribe(t.Context(), t, other, "order"), 3, 7)
+	MustClose(t, other)
 	MustSubscribe(t.Context(), t, first, "order")
 }
 

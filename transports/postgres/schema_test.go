@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -22,8 +23,9 @@ func TestCreateAtOnce(t *testing.T) {
 	for _, topic := range []string{"a", "b", "c"} {
 		start := make(chan struct{})
 		var running sync.WaitGroup
-		for range 8 {
+		for i := range 8 {
 			tr := MustNew(t, postgres.Config{URL: at})
+			reader := MustNew(t, postgres.Config{URL: at, Group: fmt.Sprint(i)})
 			running.Go(func() {
 				<-start
 				if err := tr.Publish(topic, message.NewMessage("1", nil)); err != nil {
@@ -32,7 +34,7 @@ func TestCreateAtOnce(t *testing.T) {
 			})
 			running.Go(func() {
 				<-start
-				if _, err := tr.Subscribe(t.Context(), topic); err != nil {
+				if _, err := reader.Subscribe(t.Context(), topic); err != nil {
 					t.Error(err)
 				}
 			})

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -16,9 +17,13 @@ import (
 // grace is how long what a reader has asked the server may go on after the end of its subscription.
 const grace = 2 * time.Second
 
+// firstTry is after how long it is seen whether another reader has gone without telling; then less and less often.
+const firstTry = 50 * time.Millisecond
+
 // Subscribe implements message.Subscriber: it delivers the messages of topic to the group. While another process of the group
-// reads, nothing comes. A connection that is lost closes the channel at once; the log says why, and so does the next Subscribe
-// if it lasts. Until then ctx bounds everything, and Config.Timeout bounds the call.
+// reads, it waits for some seconds, and is an error then that names the other. So it is while a transaction that stays open holds
+// up all messages; a channel that is open is closed after 10 s of that. A connection that is lost closes the channel at once; the
+// log says why, and so does the next Subscribe if it lasts. Until then ctx bounds everything, and Config.Timeout bounds the call.
 func (t *Transport) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	if err := t.begin(); err != nil {
 		return nil, err
@@ -56,6 +61,9 @@ func (t *Transport) open(ctx context.Context, topic string) (*reader, error) {
 	if err := t.prepare(limited, topic); err != nil {
 		return nil, err
 	}
+	if err := t.waitForHolder(limited); err != nil {
+		return nil, err
+	}
 	config := t.connect.Copy()
 	config.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) { r.more = true }
 	var err error
@@ -89,7 +97,7 @@ func (r *reader) forgetOthers(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
-// begin makes the group known and tries to get its place.
+// begin makes the group known and gets its place.
 func (r *reader) begin(ctx context.Context) error {
 	if _, err := r.conn.Exec(ctx, settings); err != nil {
 		r.t.config.Logger.Warn("postgres: the server cannot be told to look after connections: a reader whose machine goes without a word"+
@@ -110,15 +118,52 @@ func (r *reader) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.claim(ctx); err != nil {
+	return r.await(ctx)
+}
+
+// await returns when the group's place is ours. When another reader has kept it for some seconds, the error names that.
+func (r *reader) await(ctx context.Context) error {
+	until := time.Now().Add(min(tryFor, r.t.config.Timeout/2))
+	for pause := firstTry; ; pause *= 2 {
+		ours, err := r.claim(ctx)
+		if err != nil || ours {
+			return err
+		}
+		if pause == firstTry { // it may have become free before we listen
+			if err := r.listen(ctx, r.tables.offsets); err != nil {
+				return err
+			}
+		} else if time.Now().After(until) {
+			return r.sayWhoReads(ctx)
+		}
+		limited, cancel := context.WithTimeout(ctx, pause)
+		err = r.hear(limited)
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// selectWhoReads finds the session that has an advisory lock.
+const selectWhoReads = `
+SELECT l.pid, coalesce(application_name, ''), coalesce(host(client_addr), 'the same machine'), coalesce(backend_start::timestamptz(0)::text, '')
+FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+	AND (classid::bigint << 32 | objid::bigint) = (` + lockKey + `)`
+
+func (r *reader) sayWhoReads(ctx context.Context) error {
+	var pid int
+	var application, from, since string
+	err := r.conn.QueryRow(ctx, selectWhoReads, r.tables.lock(r.group)...).Scan(&pid, &application, &from, &since)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return refuse("another process read for group %s until now: try again", r.group)
+	case err != nil:
 		return err
 	}
-	if !r.ours {
-		r.t.config.Logger.Info("postgres: another process of the group reads the topic: waiting for its end",
-			slog.String("topic", r.tables.topic), slog.String("group", r.group))
-		return r.listen(ctx, r.tables.offsets)
-	}
-	return nil
+	return refuse("another process reads for group %s: application %q from %s, connected since %s, pid %d: stop one of the two, or give one a name"+
+		" and a journal of its own; if it was killed, the server notices within 15 s", r.group, application, from, since, pid)
 }
 
 func (r *reader) listen(ctx context.Context, channel string) error {
@@ -127,26 +172,27 @@ func (r *reader) listen(ctx context.Context, channel string) error {
 }
 
 // claim tries to become the one who reads for the group. The lock is the session's: it is free when that has ended.
-func (r *reader) claim(ctx context.Context) error {
-	if err := r.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(`+lockKey+`)`, r.lock()...).Scan(&r.ours); err != nil || !r.ours {
-		return err
+func (r *reader) claim(ctx context.Context) (ours bool, err error) {
+	if err := r.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(`+lockKey+`)`, r.tables.lock(r.group)...).Scan(&ours); err != nil || !ours {
+		return false, err
 	}
 	if err := r.listen(ctx, r.tables.messages); err != nil {
-		return err
+		return false, err
 	}
 	next := r.t.offsets.NextOffsetQuery(r.tables.topic, r.group)
 	if err := r.conn.QueryRow(ctx, next.Query, next.Args...).Scan(&r.read.offset, &r.read.transaction); err != nil {
-		return fmt.Errorf("read the place of group %s: %w", r.group, err)
+		return false, fmt.Errorf("read the place of group %s: %w", r.group, err)
 	}
 	r.more, r.kept = true, r.read
-	return nil
+	return true, nil
 }
 
 // lockKey tells tables of one name in several schemas apart.
 const lockKey = `$1 # $2::text::regclass::oid::bigint`
 
-func (r *reader) lock() []any {
-	return []any{lockOf("read", r.group), quoted(r.tables.offsets)}
+// lock is what lockKey needs.
+func (tb tables) lock(group string) []any {
+	return []any{lockOf("read", group), quoted(tb.offsets)}
 }
 
 // hangUp ends the connection, whatever state it is in.

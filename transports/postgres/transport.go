@@ -44,6 +44,7 @@ type Transport struct {
 	prepared map[string]bool // by topic
 	pruning  bool
 	told     map[string]bool // of groups that hold messages, so that each is told of once
+	holder   uint64          // the transaction that stopped a reader; 0 once it has ended
 }
 
 var _ wire.Transport = (*Transport)(nil)
