@@ -28,7 +28,9 @@ type Config struct {
 	Prefix string
 
 	// Retention is how long messages that every group has acknowledged are kept, for groups that come later; -1 keeps them for
-	// ever. What one group has not acknowledged, and what nobody reads, stays in any case. Defaults to 7 days.
+	// ever. What one group has not acknowledged stays, until nobody has read for it while that became four times as old. What
+	// nobody has read yet stays in any case, but for topics whose names begin with "_", as those that observers read. Defaults to
+	// 7 days.
 	Retention time.Duration
 
 	// Timeout is how long Publish tries before it gives up, and how long a reader waits for one answer of the server before it

@@ -12,8 +12,13 @@
 // not acknowledged, and keeps the place of that at most four times a second. It has a connection of its own for each topic;
 // behind a pooler that shares connections between transactions neither the waiting nor NOTIFY works: connect to the server.
 //
-// Messages that every group has acknowledged are deleted after Config.Retention. A group that has gone for good holds them for
-// ever: its row in the table of offsets must be deleted, and the log says so.
+// Messages that every group has acknowledged are deleted after Config.Retention; the log names a group that holds them for twice
+// as long. A topic that no group has read stays as it is, unless its name begins with "_": such a topic, of which no module is the
+// owner, is for observers, who may never come, and goes by age alone. A place is given up, which the log says, when the first
+// message behind it is four times as old as the Retention, and nobody was seen reading from it for an hour; so is a place that the
+// deployable kept under another name (wire.WithPlace), once the present one has passed it. Up to where messages were deleted is
+// noted in the table of offsets, in the row without a name. A group that begins before that, or again, first gets a message that
+// says so, with wire.MetaTrouble.
 //
 // Other programs publish by inserting rows: uuid, payload, metadata (a JSON object of strings) and key, which may be NULL, are
 // theirs. What text cannot hold in PostgreSQL, zero bytes and what is not UTF-8, is written as the byte 1, "b64:" and base64.

@@ -26,7 +26,7 @@ func MustNew(tb testing.TB, config postgres.Config) *postgres.Transport {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
-	tr, err := postgres.New(config)
+	tr, err := postgres.New(config.Patient())
 	if err != nil {
 		tb.Fatal(err)
 	}

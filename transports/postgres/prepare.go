@@ -108,16 +108,18 @@ SELECT EXISTS (SELECT FROM %[1]s WHERE transaction_id >= pg_snapshot_xmax(pg_cur
 	OR EXISTS (SELECT FROM %[2]s WHERE last_processed_transaction_id >= pg_snapshot_xmax(pg_current_snapshot()))`
 
 // renumber makes all messages those of one transaction, of a number that servers never give out, 0 or 1: the one that is free.
-// The places move along.
+// Their offsets begin at 2. The places move along: 1 is before the first message, and 0 before what was deleted, if the place was.
 const renumber = `
 WITH target AS (SELECT CASE WHEN EXISTS (SELECT FROM %[1]s WHERE transaction_id = '0') THEN '1' ELSE '0' END::xid8 AS id),
 moved AS (
 	UPDATE %[2]s o SET last_processed_transaction_id = target.id, offset_acked =
-		(SELECT count(*) FROM %[1]s m WHERE (m.transaction_id, m."offset") <= (o.last_processed_transaction_id, o.offset_acked))
+		(SELECT count(*) FROM %[1]s m WHERE (m.transaction_id, m."offset") <= (o.last_processed_transaction_id, o.offset_acked)) +
+		CASE WHEN (o.last_processed_transaction_id, o.offset_acked) <
+			(SELECT last_processed_transaction_id, offset_acked FROM %[2]s WHERE consumer_group = '') THEN 0 ELSE 1 END
 	FROM target),
 ranked AS (
 	SELECT transaction_id, "offset", row_number() OVER (ORDER BY transaction_id, "offset") AS rank FROM %[1]s)
-UPDATE %[1]s m SET transaction_id = target.id, "offset" = ranked.rank
+UPDATE %[1]s m SET transaction_id = target.id, "offset" = ranked.rank + 1
 FROM ranked, target WHERE (m.transaction_id, m."offset") = (ranked.transaction_id, ranked."offset")`
 
 // adopt numbers the messages of a restored dump again. Left as they are, nobody would see them before the server has given out

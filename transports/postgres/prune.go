@@ -3,12 +3,12 @@ package postgres
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -34,37 +34,58 @@ func (t *Transport) pruneAll() {
 	}
 }
 
-// prune deletes the old messages of a topic, some at a time.
+// prune deletes the old messages of a topic, some at a time, and the places that stand in the way for nothing.
 func (t *Transport) prune(topic string) error {
 	ctx, cancel := context.WithTimeout(t.ctx, pruneLimit)
 	defer cancel()
 	tb := t.tables(topic)
-	for {
+	if err := t.forgetPassed(ctx, tb); err != nil {
+		return err
+	}
+	for more := true; more; {
 		deleted, err := t.pruneSome(ctx, tb)
 		if err != nil {
 			return err
 		}
-		if deleted < pruneRows {
-			return t.reportHolding(ctx, tb)
+		if more = deleted == pruneRows; !more {
+			if more, err = t.lookAtLast(ctx, tb); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
-// deleteOld looks at the oldest messages only. Those that are deleted are behind the place of every group; without a group,
-// none is.
+// forObservers says of a topic that it is told to observers, who may never come: no module's name begins like this.
+func (tb tables) forObservers() bool { return strings.HasPrefix(tb.topic, "_") }
+
+// deleteOld looks at the oldest messages only, and deletes them up to the first one that is to stay. They are behind the place of
+// every group; without a group, none is, unless the topic is for observers: then they need to be final (selectMessages). Up to
+// where they were deleted is noted in the row of noGroup.
 const deleteOld = `
-WITH first AS (
-	SELECT last_processed_transaction_id AS transaction_id, offset_acked AS "offset" FROM %[2]s ORDER BY 1, 2 LIMIT 1),
+WITH behind AS (
+	SELECT last_processed_transaction_id AS transaction_id, offset_acked AS "offset" FROM %[2]s WHERE consumer_group <> ''
+	UNION ALL SELECT pg_snapshot_xmin(pg_current_snapshot()), 0 WHERE $3
+	ORDER BY 1, 2 LIMIT 1),
 oldest AS (
-	SELECT transaction_id, "offset", created_at FROM %[1]s ORDER BY transaction_id, "offset" LIMIT $1)
-DELETE FROM %[1]s m USING oldest, first
-WHERE (m.transaction_id, m."offset") = (oldest.transaction_id, oldest."offset")
-	AND (oldest.transaction_id, oldest."offset") <= (first.transaction_id, first."offset")
-	AND oldest.created_at < now() - $2 * interval '1 microsecond'`
+	SELECT transaction_id, "offset",
+		bool_and(created_at < now() - $2 * interval '1 microsecond') OVER (ORDER BY transaction_id, "offset") AS old
+	FROM (SELECT transaction_id, "offset", created_at FROM %[1]s ORDER BY transaction_id, "offset" LIMIT $1) m),
+deleted AS (
+	DELETE FROM %[1]s m USING oldest, behind
+	WHERE (m.transaction_id, m."offset") = (oldest.transaction_id, oldest."offset")
+		AND oldest.old AND (oldest.transaction_id, oldest."offset") <= (behind.transaction_id, behind."offset")
+	RETURNING m.transaction_id, m."offset"),
+noted AS (
+	INSERT INTO %[2]s (consumer_group, offset_acked, last_processed_transaction_id)
+	SELECT '', "offset", transaction_id FROM deleted ORDER BY transaction_id DESC, "offset" DESC LIMIT 1
+	ON CONFLICT (consumer_group) DO UPDATE
+	SET offset_acked = excluded.offset_acked, last_processed_transaction_id = excluded.last_processed_transaction_id)
+SELECT count(*) FROM deleted`
 
 // pruneSome returns how many messages it deleted. It leaves it to another process if that is at it, or if a group is just
 // becoming known, which would find a gap.
-func (t *Transport) pruneSome(ctx context.Context, tb tables) (deleted int64, err error) {
+func (t *Transport) pruneSome(ctx context.Context, tb tables) (deleted int, err error) {
 	err = t.inTx(ctx, func(tx *sql.Tx) error {
 		mine := false
 		err := tx.QueryRowContext(ctx, `SELECT pg_try_advisory_xact_lock($1)`, lockOf("prune", tb.messages)).Scan(&mine)
@@ -72,44 +93,7 @@ func (t *Transport) pruneSome(ctx context.Context, tb tables) (deleted int64, er
 			return err
 		}
 		query := fmt.Sprintf(deleteOld, quoted(tb.messages), quoted(tb.offsets))
-		result, err := tx.ExecContext(ctx, query, pruneRows, t.config.Retention.Microseconds())
-		if err != nil {
-			return err
-		}
-		deleted, err = result.RowsAffected()
-		return err
+		return tx.QueryRowContext(ctx, query, pruneRows, t.config.Retention.Microseconds(), tb.forObservers()).Scan(&deleted)
 	})
 	return deleted, err
-}
-
-// selectHolding finds the group that is behind the most, if the oldest message is behind its place and should have gone long ago.
-const selectHolding = `
-SELECT g.consumer_group, m.created_at
-FROM (SELECT * FROM %[2]s ORDER BY last_processed_transaction_id, offset_acked LIMIT 1) g,
-	(SELECT * FROM %[1]s ORDER BY transaction_id, "offset" LIMIT 1) m
-WHERE (m.transaction_id, m."offset") > (g.last_processed_transaction_id, g.offset_acked)
-	AND m.created_at < now() - $1 * interval '2 microseconds'`
-
-// reportHolding says once of a group that it makes a topic grow.
-func (t *Transport) reportHolding(ctx context.Context, tb tables) error {
-	var group string
-	var since time.Time
-	query := fmt.Sprintf(selectHolding, quoted(tb.messages), quoted(tb.offsets))
-	err := t.db.QueryRowContext(ctx, query, t.config.Retention.Microseconds()).Scan(&group, &since)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	key := tb.topic + "\x00" + group
-	t.mu.Lock()
-	told := t.told[key]
-	t.told[key] = true
-	t.mu.Unlock()
-	if !told {
-		t.config.Logger.Warn("postgres: a group does not acknowledge, and its messages are kept: start it, or, if it is gone for good, delete its row",
-			slog.String("topic", tb.topic), slog.String("group", group), slog.String("table", tb.offsets), slog.Time("since", since))
-	}
-	return nil
 }

@@ -37,6 +37,7 @@ type reader struct {
 	out    chan *message.Message
 	window *window
 
+	deleted  place         // up to here messages were deleted; zero when none that were not read
 	read     place         // everything up to here is in the window
 	kept     place         // everything up to here is acknowledged, and the server knows it
 	lastKept time.Time     // when it was told, or could not be
@@ -89,6 +90,7 @@ func (r *reader) hear(ctx context.Context) error {
 func (r *reader) serve() (err error) {
 	ctx, cancel := context.WithCancel(r.ctx)
 	r.window = newWindow(ctx, r.kept, r.out, r.changed)
+	r.tellDeleted()
 	for r.ctx.Err() == nil && err == nil {
 		err = r.step()
 	}

@@ -86,17 +86,6 @@ SELECT set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives
 	set_config('tcp_keepalives_count', '2', false), set_config('tcp_user_timeout', '15000', false),
 	set_config('synchronous_commit', 'off', false)`
 
-// forgetOthers deletes the places that the deployable kept under other names: it is one process, and none of them will be read
-// from again, but they would hold up the deletion of messages.
-func (r *reader) forgetOthers(ctx context.Context, tx pgx.Tx) error {
-	if r.group == r.t.config.Group {
-		return nil
-	}
-	_, err := tx.Exec(ctx, "DELETE FROM "+r.tables.offsets+" WHERE (consumer_group = $1 OR starts_with(consumer_group, $1 || '.')) AND consumer_group <> $2",
-		r.t.config.Group, r.group)
-	return err
-}
-
 // begin makes the group known and gets its place.
 func (r *reader) begin(ctx context.Context) error {
 	if _, err := r.conn.Exec(ctx, settings); err != nil {
@@ -113,7 +102,7 @@ func (r *reader) begin(ctx context.Context) error {
 				return err
 			}
 		}
-		return r.forgetOthers(ctx, tx)
+		return nil
 	})
 	if err != nil {
 		return err
@@ -180,11 +169,38 @@ func (r *reader) claim(ctx context.Context) (ours bool, err error) {
 		return false, err
 	}
 	next := r.t.offsets.NextOffsetQuery(r.tables.topic, r.group)
-	if err := r.conn.QueryRow(ctx, next.Query, next.Args...).Scan(&r.read.offset, &r.read.transaction); err != nil {
+	err = r.conn.QueryRow(ctx, next.Query, next.Args...).Scan(&r.read.offset, &r.read.transaction)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows): // it was given up after we made it known again
+		return false, refuse("the place of group %s was deleted just now: subscribe again", r.group)
+	case err != nil:
 		return false, fmt.Errorf("read the place of group %s: %w", r.group, err)
 	}
+	err = r.conn.QueryRow(ctx, `SELECT offset_acked, last_processed_transaction_id FROM `+quoted(r.tables.offsets)+`
+		WHERE consumer_group = $1 AND (last_processed_transaction_id, offset_acked) > ($2, $3)`, noGroup, r.read.transaction, r.read.offset).
+		Scan(&r.deleted.offset, &r.deleted.transaction)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return false, fmt.Errorf("read what was deleted: %w", err)
+	}
 	r.more, r.kept = true, r.read
+	r.t.mu.Lock()
+	defer r.t.mu.Unlock()
+	r.t.reading[r.tables.topic] = r.group
 	return true, nil
+}
+
+// tellDeleted delivers a message that says what the group cannot read any more, until that is acknowledged.
+func (r *reader) tellDeleted() {
+	if r.deleted == (place{}) {
+		return
+	}
+	found := r.deleted.in(r.tables.messages) + "/" + r.group // not where the last of the deleted was found
+	msg := message.NewMessage(found, []byte{})
+	msg.Metadata[wire.MetaPlace] = found
+	msg.Metadata[wire.MetaTrouble] = fmt.Sprintf("topic %s: the messages up to offset %d are gone: they were old, and deleted before group %s had read them;"+
+		" read on at the oldest that is left", r.tables.topic, r.deleted.offset, r.group)
+	r.t.config.Logger.Warn("postgres: " + msg.Metadata[wire.MetaTrouble])
+	r.window.add([]*flight{{place: r.deleted, msg: msg, size: rowBytes}})
 }
 
 // lockKey tells tables of one name in several schemas apart.

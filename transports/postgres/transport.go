@@ -43,8 +43,10 @@ type Transport struct {
 	closed   bool
 	prepared map[string]bool // by topic
 	pruning  bool
-	told     map[string]bool // of groups that hold messages, so that each is told of once
-	holder   uint64          // the transaction that stopped a reader; 0 once it has ended
+	told     map[string]bool    // of groups that hold messages, so that each is told of once
+	absent   map[string]absence // by topic
+	reading  map[string]string  // the names of this deployable's places, by topic
+	holder   uint64             // the transaction that stopped a reader; 0 once it has ended
 }
 
 var _ wire.Transport = (*Transport)(nil)
@@ -62,7 +64,8 @@ func New(config Config) (*Transport, error) {
 	if connect.RuntimeParams["application_name"] == "" {
 		connect.RuntimeParams["application_name"] = "troupe " + config.Group
 	}
-	t := &Transport{config: config, connect: connect, prepared: map[string]bool{}, told: map[string]bool{}}
+	t := &Transport{config: config, connect: connect, prepared: map[string]bool{}, told: map[string]bool{},
+		absent: map[string]absence{}, reading: map[string]string{}}
 	t.schema, t.offsets = adapters(config.Prefix)
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	connect.DialFunc = t.dial
