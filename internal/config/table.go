@@ -89,7 +89,7 @@ var table = []setting{
 		field: func(s *Settings) value { return databaseURL(&s.Carrier.Postgres.URL) }},
 	{path: "postgres.url-file", help: "a file that holds the URL of Postgres and nothing else",
 		field: func(s *Settings) value { return path(&s.urlFile) }},
-	{path: "postgres.retention", standard: "168h", help: "how long messages that all have read are kept for those who come later, or forever",
+	{path: "postgres.retention", standard: "168h", help: "how long messages that all have read, and those that nobody will, are kept for those who come later, or forever",
 		field: func(s *Settings) value { return retention(&s.Carrier.Postgres.Retention) }},
 
 	{path: "seed", standard: "1", help: "which failures the simulated gateway and carrier come up with",
