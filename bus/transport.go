@@ -113,8 +113,12 @@ func (b *Bus) take(name string) func(context.Context, []*journal.Event) error {
 	}
 }
 
-// topicOf is where an event of the journal is sent: nowhere, unless a module that runs here emitted it.
+// topicOf is where an event of the journal is sent: nowhere, unless a module that runs here emitted it. That the transport refused one
+// is for observers to know.
 func (b *Bus) topicOf(e *journal.Event) string {
+	if e.Type == wire.UnsentType {
+		return RecordsTopic
+	}
 	if m := b.modules[e.Source]; m != nil && m.here() {
 		return e.Source
 	}

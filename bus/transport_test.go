@@ -300,6 +300,12 @@ func TestWhatATopicDoesNotTakeIsADeadLetter(t *testing.T) {
 	t.Parallel()
 	broker := bustest.NewBroker()
 	there := MustRunPart(t, broker, "other")
+	watch := broker.Transport("watch")
+	t.Cleanup(func() { _ = watch.Close() })
+	told, err := watch.Subscribe(t.Context(), bus.RecordsTopic)
+	if err != nil {
+		t.Fatal(err)
+	}
 	n := &narrow{Transport: broker.Transport("test")}
 	t.Cleanup(func() { _ = n.Close() })
 	n.limit.Store(30)
@@ -315,6 +321,15 @@ func TestWhatATopicDoesNotTakeIsADeadLetter(t *testing.T) {
 SELECT s.name || ' ' || e.type || ' ' || d.error || ', ' || (e.causation_id = a.id AND e.correlation_id = a.correlation_id AND e.key = a.key)
 FROM dead_letters d JOIN subscriptions s ON s.id = d.subscription JOIN events e ON e.seq = d.seq JOIN events a ON a.id = e.id AND a.type = 'test.asked'`),
 		"bus/relay bus.unsent too large for the topic: widen it, 1")
+	for msg := range told {
+		msg.Ack()
+		if msg.Metadata["ce_type"] == wire.UnsentType {
+			if len(msg.Payload) > 0 || msg.Metadata["ce_subject"] != large.Key || msg.Metadata["ce_causationid"] != msg.UUID {
+				t.Errorf("observers are told %q, %v", msg.Payload, msg.Metadata)
+			}
+			break
+		}
+	}
 	wantStrings(t, "what is there", there.strings(t, "SELECT count(*) FROM events WHERE type = 'test.asked'"), "2")
 	n.limit.Store(1000)
 	if _, err := sqlite.Replay(t.Context(), path, sqlite.Act{Reason: "the topic is wider"}); err != nil {

@@ -133,6 +133,11 @@ func (r *Relay) encode(events []*journal.Event) batch {
 		if b.byName[topic] == nil {
 			b.topics = append(b.topics, topic)
 		}
+		if e.Type == UnsentType { // what it stands for is what was refused
+			without := *e
+			without.Data, without.Metadata = nil, nil
+			e = &without
+		}
 		b.byName[topic] = append(b.byName[topic], Encode(e))
 	}
 	return b
