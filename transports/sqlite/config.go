@@ -41,7 +41,8 @@ type Config struct {
 	// Logger takes what an operator should hear of. Defaults to slog.Default.
 	Logger *slog.Logger
 
-	wrapLog func(syncFile) syncFile // for tests of what a disk may do
+	wrapLog  func(syncFile) syncFile // for tests of what a disk may do
+	logLimit int64                   // of the log's file in bytes, for tests
 }
 
 // synchronous is what SQLite's pragma of that name is set to. The syncer makes NORMAL full (sync.go).

@@ -6,9 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strconv"
 
@@ -72,26 +70,6 @@ func checkPragmas(ctx context.Context, c *sql.Conn, cfg Config) error {
 		}
 	}
 	return nil
-}
-
-// checkFile refuses, before SQLite sees it, a path that cannot be a journal.
-func checkFile(path string) error {
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if dir, err := os.Stat(filepath.Dir(path)); err != nil || !dir.IsDir() {
-			return fmt.Errorf("its folder %s does not exist: create it, or name another path", filepath.Dir(path))
-		}
-		return nil
-	case err != nil:
-		return err
-	case info.IsDir():
-		return fmt.Errorf("it is a directory: name a file in it, such as %s", filepath.Join(path, "troupe.db"))
-	case !info.Mode().IsRegular():
-		return errors.New("it is not a regular file: a journal needs one")
-	default:
-		return nil
-	}
 }
 
 // explain puts what to do next to an error of SQLite.

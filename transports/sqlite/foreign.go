@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -27,6 +28,9 @@ func (j *Journal) watchForeign() {
 		case <-j.hint:
 			pace = hintedCheck
 		case <-timer.C:
+			if j.lookAtFiles() {
+				return
+			}
 			seen := false
 			err := j.writer.submit(j.ctx, &item{alone: func(c *sql.Conn) (err error) {
 				seen, err = j.lookForeign(c)
@@ -43,6 +47,18 @@ func (j *Journal) watchForeign() {
 	}
 }
 
+// lookAtFiles reports whether the journal's files were moved, removed or replaced: nothing is acknowledged from then on.
+func (j *Journal) lookAtFiles() (gone bool) {
+	err := cmp.Or(j.site.check(), j.sync.health())
+	if !errors.Is(err, ErrGone) {
+		return false
+	}
+	j.gone.Store(true)
+	j.sync.fail(err)
+	j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "the journal's file is gone: nothing is acknowledged any more", slog.Any("error", err))
+	return true
+}
+
 // lookForeign runs in the writer's goroutine, on its connection, and waits for no other: data_version changes on its connection only when another one has committed.
 func (j *Journal) lookForeign(c *sql.Conn) (seen bool, err error) {
 	version, err := j.writer.kept.dataVersion.int64()
@@ -57,6 +73,7 @@ func (j *Journal) lookForeign(c *sql.Conn) (seen bool, err error) {
 		return false, err
 	}
 	j.version = version
+	j.written()
 	j.tail.skipTo(head)
 	j.sync.begin()
 	j.sync.committed(head, nil) // a foreign connection may not have synced it

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,9 @@ type Journal struct {
 	writer  *writer
 	sync    *syncer
 	tail    tail
+	log     *logFile
+	site    *site
+	gone    atomic.Bool // the files are not at their site any more
 
 	ctx     context.Context // of the goroutines below; ends at Close
 	cancel  context.CancelFunc
@@ -48,7 +52,6 @@ type Journal struct {
 	lastAct     int64      // the newest act that was taken up, likewise
 	delayedWake chan struct{}
 	checkpoint  chan struct{}
-	uncopied    int           // work since the last checkpoint was asked for; the writer's goroutine's
 	hint        chan struct{} // somebody in this process writes past the writer: look soon
 	quiet       broadcast
 }
@@ -65,16 +68,20 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("sqlite: invalid config: %w", err)
 	}
-	path, err := filepath.Abs(path)
+	named, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkFile(path); err != nil {
-		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
+	path, err = resolve(named)
+	if err == nil {
+		err = checkFile(path)
 	}
-	lock, err := own(path)
+	var lock *ownership
+	if err == nil {
+		lock, err = own(path)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
+		return nil, fmt.Errorf("sqlite: open %s: %w", named, err)
 	}
 	j := &Journal{
 		cfg: cfg.withDefaults(), path: path, lock: lock,
@@ -86,7 +93,7 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	if err := j.open(ctx); err != nil {
 		j.cancel()
-		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", path, explain(err)), j.closeFiles())
+		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", named, explain(err)), j.closeFiles())
 	}
 	j.running.Go(j.watchForeign)
 	j.running.Go(j.watchDelayed)
@@ -95,6 +102,9 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 }
 
 func (j *Journal) open(ctx context.Context) (err error) {
+	if err := j.makeFile(); err != nil {
+		return err
+	}
 	if j.writeDB, err = sql.Open("sqlite3", writeDSN(j.path, j.cfg)); err != nil {
 		return err
 	}
@@ -107,6 +117,9 @@ func (j *Journal) open(ctx context.Context) (err error) {
 			err = errors.Join(err, conn.Close())
 		}
 	}()
+	if err := j.takeFile(); err != nil {
+		return err
+	}
 	if err := j.setUp(ctx, conn); err != nil {
 		return err
 	}
@@ -133,16 +146,12 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	if j.version, err = j.writer.kept.dataVersion.int64(); err != nil {
 		return err
 	}
-	j.writer.committed, j.writer.between = j.committed, j.flushCursors
-	if err := takeOverCheckpoints(ctx, conn); err != nil {
-		return err
-	}
+	j.writer.committed, j.writer.between = j.committed, j.beginGroup
 	j.tail.durable = j.tail.head
-	file, err := j.openSyncFile()
-	if err != nil {
+	if err := j.openLog(ctx, conn); err != nil {
 		return err
 	}
-	j.sync = newSyncer(file, j.durable)
+	j.sync = newSyncer(j.syncFile(), j.durable)
 	j.writer.sync = j.sync
 	j.writer.govern()
 	return nil
@@ -151,7 +160,10 @@ func (j *Journal) open(ctx context.Context) (err error) {
 // setUp makes sure of what the file is, and how the connection treats it.
 func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) error {
 	var err error
-	if j.applied, err = claim(ctx, conn); err != nil {
+	if j.applied, err = claim(ctx, conn, j.lock.making); err != nil {
+		return err
+	}
+	if err := j.made(ctx, conn); err != nil {
 		return err
 	}
 	if err := settleMoves(ctx, conn, j.path); err != nil {
@@ -167,19 +179,44 @@ func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) error {
 	return err
 }
 
-// openSyncFile returns the log for the syncer: nil where nothing is forced.
-func (j *Journal) openSyncFile() (syncFile, error) {
-	if j.cfg.Synchronous != "full" {
-		return nil, nil
+// makeFile makes the file where there is none, and notes in the lock that it is not a journal yet.
+func (j *Journal) makeFile() error {
+	info, err := os.Stat(j.path)
+	switch {
+	case err == nil && info.Size() > 0:
+		return nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
 	}
-	log, err := openLog(j.path)
+	j.lock.making = true
+	if err := j.lock.sign(); err != nil {
+		return err
+	}
+	return create(j.path)
+}
+
+// takeFile makes sure that this process alone writes the file that SQLite has opened.
+func (j *Journal) takeFile() error {
+	info, err := os.Stat(j.path)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if j.cfg.wrapLog != nil {
-		return j.cfg.wrapLog(log), nil
+	if err := j.lock.holdFile(info); err != nil {
+		return err
 	}
-	return log, nil
+	return j.lock.sign()
+}
+
+// made puts the tables of a journal that is being made into the database file itself, where they were only in the log.
+func (j *Journal) made(ctx context.Context, conn *sql.Conn) error {
+	if !j.lock.making {
+		return nil
+	}
+	if _, _, err := checkpoint(ctx, conn, "PASSIVE"); err != nil {
+		return err
+	}
+	j.lock.making = false
+	return j.lock.sign()
 }
 
 func openReaders(path string) (*sql.DB, error) {
@@ -205,6 +242,7 @@ func (j *Journal) Close() error {
 	j.mu.Unlock()
 	j.cancel()
 	j.running.Wait()
+	j.lookAtFiles()
 	flush := &item{run: func(u *unit) error {
 		j.flushed = 0
 		return j.flushCursors(u.w.kept)
@@ -221,11 +259,19 @@ func (j *Journal) closeFiles() error {
 			errs = append(errs, db.Close())
 		}
 	}
-	if j.writer != nil {
-		errs = append(errs, j.writer.kept.close(), j.writer.conn.Close())
+	if j.log != nil {
+		errs = append(errs, j.log.close())
 	}
-	if j.writeDB != nil {
-		errs = append(errs, j.writeDB.Close())
+	errs = append(errs, j.lock.releaseFile())
+	// SQLite, when it closes, copies the log into the database and removes the log by its name. Files that are not at their
+	// site stay as a kill leaves them: the name may be another journal's by now.
+	if !j.gone.Load() {
+		if j.writer != nil {
+			errs = append(errs, j.writer.kept.close(), j.writer.conn.Close())
+		}
+		if j.writeDB != nil {
+			errs = append(errs, j.writeDB.Close())
+		}
 	}
 	return errors.Join(append(errs, j.lock.release())...)
 }
@@ -239,7 +285,7 @@ func (j *Journal) Path() string { return j.path }
 // committed runs in the writer's goroutine after every commit.
 func (j *Journal) committed(c *commit) {
 	j.unflushed = false
-	j.written(len(c.items))
+	j.written()
 	if c.delayed {
 		poke(j.delayedWake)
 	}

@@ -1,64 +1,169 @@
 package sqlite
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"time"
-
-	"github.com/gofrs/flock"
 )
 
 // ErrInUse: another process owns the journal for writing. Reading is always possible.
 var ErrInUse = errors.New("sqlite: journal in use")
 
-// holder is what the owner of a journal leaves in its lock file, for whoever finds it locked.
+// holder is what the owner of a journal leaves in its lock file, for the process that finds it locked.
 type holder struct {
 	PID     int       `json:"pid"`
 	Command string    `json:"command"`
 	Since   time.Time `json:"since"`
+	Making  bool      `json:"making,omitempty"` // the journal has no tables yet
 }
 
 // ownership is the right to write a journal. The kernel takes it back when the process dies, however it dies.
-type ownership struct{ file *flock.Flock }
-
-const lockRetry = 20 * time.Millisecond
-
-// own takes the journal's lock, or says who has it.
-func own(path string) (*ownership, error) {
-	f := flock.New(lockPath(path), flock.SetPermissions(0o644))
-	// A process that was killed a moment ago, or somebody who only looks (Owned), gives it back at once.
-	ctx, cancel := context.WithTimeout(context.Background(), 10*lockRetry)
-	defer cancel()
-	ok, err := f.TryLockContext(ctx, lockRetry)
-	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return nil, fmt.Errorf("lock %s: %w", f.Path(), err)
-	}
-	if !ok {
-		return nil, fmt.Errorf("%w: %s: stop it, or name another journal", ErrInUse, describe(path))
-	}
-	me, err := json.Marshal(holder{PID: os.Getpid(), Command: strings.Join(os.Args, " "), Since: time.Now().Truncate(time.Second)})
-	if err == nil {
-		err = os.WriteFile(f.Path(), me, 0o644)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("write %s: %w", f.Path(), err), f.Unlock())
-	}
-	return &ownership{file: f}, nil
+//
+// It has two parts. The lock file beside the journal says who the owner is. The lock on the database file itself holds
+// whatever name the file has, and when the lock file was removed.
+type ownership struct {
+	lock   *lockFile
+	making bool         // the journal has no tables yet
+	file   fs.FileInfo  // the database file, once it is owned
+	unlock func() error // gives the lock on it back; nil where there is none
 }
 
-func (o *ownership) release() error { return o.file.Unlock() }
+const (
+	lockRetry = 20 * time.Millisecond
+	lockTries = 10
+)
+
+// patiently tries to lock. A process that was killed a moment ago, or one that only looks (Owned), gives a lock back at once.
+func patiently(try func() (bool, error)) (bool, error) {
+	for n := 1; ; n++ {
+		if ok, err := try(); ok || err != nil || n == lockTries {
+			return ok, err
+		}
+		<-time.After(lockRetry)
+	}
+}
+
+// own takes the lock file of the journal at path, a resolved one, or returns an ErrInUse that names the owner.
+func own(path string) (*ownership, error) {
+	f, err := openLock(lockPath(path), true)
+	if err != nil {
+		return nil, fmt.Errorf("lock file %s: %w", lockPath(path), err)
+	}
+	ok, err := patiently(func() (bool, error) { return f.try(true) })
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", lockPath(path), err), f.close())
+	}
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("%w: %s: stop it, or name another journal", ErrInUse, f.describe()), f.close())
+	}
+	return &ownership{lock: f, making: f.holder().Making}, nil
+}
+
+// sign writes into the lock file who the owner is, and whether the journal is being made.
+func (o *ownership) sign() error {
+	me, err := json.Marshal(holder{PID: os.Getpid(), Command: strings.Join(os.Args, " "), Since: time.Now().Truncate(time.Second), Making: o.making})
+	if err == nil {
+		err = o.lock.write(me)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", o.lock.path, err)
+	}
+	return nil
+}
+
+// owned are the files that this process owns: the kernel's lock does not tell two owners in one process apart.
+var owned struct {
+	mu    sync.Mutex
+	files []fs.FileInfo
+}
+
+// ours notes that this process owns a file, unless it does already.
+func (o *ownership) ours(info fs.FileInfo) bool {
+	owned.mu.Lock()
+	defer owned.mu.Unlock()
+	if slices.ContainsFunc(owned.files, func(f fs.FileInfo) bool { return os.SameFile(f, info) }) {
+		return false
+	}
+	owned.files = append(owned.files, info)
+	o.file = info
+	return true
+}
+
+// holdFile takes the lock on the database file itself, which SQLite has open in this process. An ErrInUse means that an
+// owner has the file under another name, or that its lock file was removed.
+func (o *ownership) holdFile(info fs.FileInfo) error {
+	if !o.ours(info) {
+		return errOtherName()
+	}
+	unlock, ok, err := lockOpened(info)
+	if err == nil && !ok {
+		err = errOtherName()
+	}
+	o.unlock = unlock
+	return err
+}
+
+// holdWhole does the same for a file that nobody in this process has open, and that is closed again before the lock is
+// given back. There may be no file.
+func (o *ownership) holdWhole(path string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !o.ours(info) {
+		return errOtherName()
+	}
+	unlock, ok, err := lockClosed(path)
+	if err == nil && !ok {
+		err = errOtherName()
+	}
+	o.unlock = unlock
+	return err
+}
+
+func errOtherName() error {
+	return fmt.Errorf("%w: a process owns this file under another name, or its lock file was removed: find the process (fuser, lsof), and stop it", ErrInUse)
+}
+
+// releaseFile gives the lock on the database file back, before SQLite closes the descriptor that has it.
+func (o *ownership) releaseFile() error {
+	owned.mu.Lock()
+	owned.files = slices.DeleteFunc(owned.files, func(f fs.FileInfo) bool { return f == o.file })
+	owned.mu.Unlock()
+	unlock := o.unlock
+	o.unlock, o.file = nil, nil
+	if unlock == nil {
+		return nil
+	}
+	return unlock()
+}
+
+// release gives the journal back.
+func (o *ownership) release() error { return errors.Join(o.releaseFile(), o.lock.close()) }
 
 func lockPath(path string) string { return path + ".lock" }
 
-// describe names the process that holds the journal at path.
-func describe(path string) string {
-	var h holder
-	b, err := os.ReadFile(lockPath(path))
-	if err != nil || json.Unmarshal(b, &h) != nil || h.PID == 0 {
+func (f *lockFile) holder() (h holder) {
+	b, err := f.read()
+	if err != nil || json.Unmarshal(b, &h) != nil {
+		return holder{}
+	}
+	return h
+}
+
+// describe names the process that holds the journal.
+func (f *lockFile) describe() string {
+	h := f.holder()
+	if h.PID == 0 {
 		return "held by another process"
 	}
 	return fmt.Sprintf("held by process %d (%s) since %s", h.PID, h.Command, h.Since.Format(time.DateTime))
@@ -66,14 +171,20 @@ func describe(path string) string {
 
 // Owned reports whether a process holds the journal at path for writing, and describes it.
 func Owned(path string) (bool, string) {
-	if _, err := os.Stat(lockPath(path)); err != nil {
+	path, err := resolve(path)
+	if err != nil {
 		return false, ""
 	}
-	f := flock.New(lockPath(path))
-	ok, err := f.TryRLock()
-	if err != nil || !ok {
-		return true, describe(path)
+	f, err := openLock(lockPath(path), false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, ""
 	}
-	_ = f.Unlock() // a shared lock on a file that nobody else uses
+	if err != nil {
+		return true, fmt.Sprintf("maybe held by a process: %v", err)
+	}
+	defer func() { _ = f.close() }() // a shared lock on a file that nobody else uses
+	if ok, err := f.try(false); err != nil || !ok {
+		return true, f.describe()
+	}
 	return false, ""
 }

@@ -167,6 +167,9 @@ func (j *Journal) Do(ctx context.Context, w journal.Work, run func(journal.TxFun
 
 // View implements journal.Journal.
 func (j *Journal) View(ctx context.Context, run func(*sql.Tx) error) error {
+	if err := j.sync.health(); err != nil { // the files may be another journal's
+		return err
+	}
 	if err := view(ctx, j.views, run); err != nil {
 		return err
 	}

@@ -22,6 +22,10 @@ const journalSchema = "journal"
 // ErrNewer: the journal was written by a newer version of the program, or of a module, than this one.
 var ErrNewer = errors.New("sqlite: journal from a newer version")
 
+// errTorn: a journal has its tables in the database file before it acknowledges anything, so a file without them is a part of one.
+var errTorn = errors.New("it is an SQLite database without any tables: if it was copied from a journal in use, what it lacks is in the " +
+	"file beside that one (-wal): stop the program and copy both, or use `sqlite3 FILE '.backup COPY'`; otherwise remove it")
+
 const createMigrations = `
 CREATE TABLE IF NOT EXISTS migrations (
 	module     TEXT    NOT NULL,
@@ -34,16 +38,20 @@ CREATE TABLE IF NOT EXISTS migrations (
 // migrations are the checksums of what was applied, by module and name.
 type migrations map[string]map[string]string
 
-// claim makes a fresh file a journal, and refuses a file that belongs to something else. It returns what is applied.
-func claim(ctx context.Context, c *sql.Conn) (migrations, error) {
-	var id int64
-	if err := c.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
+// claim makes a fresh file a journal, and refuses a file that belongs to something else. It returns what is applied. making
+// says that the file has no tables because nobody has made them yet.
+func claim(ctx context.Context, c *sql.Conn, making bool) (migrations, error) {
+	var id, tables int64
+	err := c.QueryRowContext(ctx, "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id").Scan(&id, &tables)
+	if err != nil {
 		return nil, err
 	}
-	if id != 0 && id != applicationID {
+	switch {
+	case id != 0 && id != applicationID:
 		return nil, fmt.Errorf("it is an SQLite database of another application (id %#x): name another path", id)
-	}
-	if id == 0 {
+	case tables == 0 && !making:
+		return nil, errTorn
+	case id == 0:
 		if _, err := c.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
 			return nil, err
 		}

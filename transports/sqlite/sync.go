@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -126,7 +127,9 @@ func (s *syncer) force() error {
 // finish answers those who waited for commits up to upTo.
 func (s *syncer) finish(upTo, head int64, err error) {
 	s.mu.Lock()
-	if err != nil {
+	if errors.Is(err, ErrGone) {
+		s.broken, upTo = err, s.commits
+	} else if err != nil {
 		s.broken = fmt.Errorf("%w: the disk failed to sync, and what it holds is unknown: check it, then start again: %w", journal.ErrUnavailable, err)
 		upTo = s.commits
 	} else {
@@ -142,9 +145,20 @@ func (s *syncer) finish(upTo, head int64, err error) {
 	s.waiting = s.waiting[:rest]
 	close(s.advanced)
 	s.advanced = make(chan struct{})
+	broken := s.broken != nil
 	s.mu.Unlock()
-	if err == nil {
+	if !broken {
 		s.durable(head)
+	}
+}
+
+// fail has everything refused from now on, and tells those who wait.
+func (s *syncer) fail(err error) {
+	s.mu.Lock()
+	upTo, broken := s.commits, s.broken != nil
+	s.mu.Unlock()
+	if !broken {
+		s.finish(upTo, 0, err)
 	}
 }
 

@@ -1,0 +1,4 @@
+package sqlite
+
+// setOpenFileLock is F_OFD_SETLK, which package syscall leaves out.
+const setOpenFileLock = 90

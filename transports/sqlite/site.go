@@ -1,0 +1,115 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// ErrGone: the journal's file was moved, removed or replaced while the journal was in use. It comes with
+// journal.ErrUnavailable. The journal acknowledges nothing more until the program starts again on the right file.
+var ErrGone = errors.New("sqlite: the journal's file is gone")
+
+// resolve returns the absolute path of the file that path names, with every symbolic link on the way followed: SQLite
+// puts its own files beside that one, and so must everything else that belongs to the journal.
+func resolve(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	_, err = os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		folder, err := filepath.EvalSymlinks(filepath.Dir(path))
+		if err != nil {
+			return path, nil // checkFile says what is wrong with the folder
+		}
+		return filepath.Join(folder, filepath.Base(path)), nil
+	case err != nil:
+		return "", err
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%w: it is a symbolic link to a file that does not exist: name that file itself to create it, or mend the link", err)
+	}
+	return real, err
+}
+
+// checkFile refuses, before SQLite sees it, a path that cannot be a journal.
+func checkFile(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if dir, err := os.Stat(filepath.Dir(path)); err != nil || !dir.IsDir() {
+			return fmt.Errorf("its folder %s does not exist: create it, or name another path", filepath.Dir(path))
+		}
+		return nil
+	case err != nil:
+		return err
+	case info.IsDir():
+		return fmt.Errorf("it is a directory: name a file in it, such as %s", filepath.Join(path, "troupe.db"))
+	case !info.Mode().IsRegular():
+		return errors.New("it is not a regular file: a journal needs one")
+	case links(info) > 1:
+		return fmt.Errorf("the file has %d names (hard links), and SQLite keeps a log of its own for each name: remove all names but one, or copy the file",
+			links(info))
+	default:
+		return nil
+	}
+}
+
+// create makes an empty file at path, for its owner alone, unless there is a file. SQLite gives the files that it puts beside a
+// database the database's permissions.
+func create(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close() // nobody else has opened it yet: closing it drops no lock of SQLite's
+}
+
+// site is where the files of an open journal are, and which files those were when it was opened.
+type site struct{ files []sited }
+
+type sited struct {
+	path string
+	info fs.FileInfo
+}
+
+// locate notes which files the journal at path consists of. SQLite has opened them.
+func locate(path string) (*site, error) {
+	s := &site{}
+	for _, end := range []string{"", "-wal", "-shm"} {
+		info, err := os.Lstat(path + end)
+		if err != nil {
+			return nil, err
+		}
+		s.files = append(s.files, sited{path + end, info})
+	}
+	return s, nil
+}
+
+// check returns an error when one of the files is no longer at its path. What is written then, nobody will find.
+func (s *site) check() error {
+	for _, f := range s.files {
+		info, err := os.Lstat(f.path)
+		switch {
+		case err == nil && os.SameFile(info, f.info):
+			continue
+		case err == nil:
+			err = errors.New("another file is in its place")
+		case !errors.Is(err, fs.ErrNotExist):
+			continue // a folder that cannot be read for a moment is not a file that is gone
+		}
+		return fmt.Errorf("%w: %w: %s: %w: stop the program, put the right files back (all of %s*), and start again",
+			journal.ErrUnavailable, ErrGone, f.path, err, s.files[0].path)
+	}
+	return nil
+}
