@@ -25,7 +25,7 @@ const lineStart = `{"kind":"`
 
 // openDiary opens the file at path for this process alone and reads what is in it into s.
 func openDiary(path string, s *state) (*diary, error) {
-	lock := flock.New(path+".lock", flock.SetPermissions(0o644))
+	lock := flock.New(path+".lock", flock.SetPermissions(0o600))
 	ok, err := lock.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("sim: lock %s: %w", lock.Path(), err)
@@ -33,7 +33,7 @@ func openDiary(path string, s *state) (*diary, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: %s: stop it, or name another file", ErrInUse, path)
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("sim: open: %w", err), lock.Unlock())
 	}

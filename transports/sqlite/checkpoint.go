@@ -255,9 +255,11 @@ func (j *Journal) copyLog() (held bool, err error) {
 			return err
 		}
 		return withoutWaiting(context.Background(), c, j.cfg, func() (err error) {
-			_, held, err = checkpoint(context.Background(), c, "TRUNCATE")
+			if _, held, err = checkpoint(context.Background(), c, "TRUNCATE"); err != nil {
+				return err
+			}
 			j.log.layOut = j.cfg.Synchronous == "full"
-			return err
+			return j.markAgain(context.Background(), c, !held) // a log that is empty says that nothing is missing
 		})
 	}})
 	return held, err

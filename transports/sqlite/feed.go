@@ -36,6 +36,9 @@ func (j *Journal) Feed(ctx context.Context, name journal.FeedName) (journal.Feed
 		open = f.openRecords
 	}
 	err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, durable: true, run: func(u *unit) error { return open(ctx, u.Tx()) }})
+	if err == nil { // it may have changed the schema
+		err = j.writer.submit(ctx, &item{alone: func(c *sql.Conn) error { return j.markAgain(ctx, c, false) }})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: feed %s: %w", name, explain(err))
 	}

@@ -29,6 +29,7 @@ type Journal struct {
 	sync    *syncer
 	tail    tail
 	log     *logFile
+	hadLog  bool // beside the file, when it was opened
 	site    *site
 	gone    atomic.Bool // the files are not at their site any more
 
@@ -105,6 +106,7 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	if err := j.makeFile(); err != nil {
 		return err
 	}
+	j.hadLog = hasLog(j.path)
 	if j.writeDB, err = sql.Open("sqlite3", writeDSN(j.path, j.cfg)); err != nil {
 		return err
 	}
@@ -160,16 +162,19 @@ func (j *Journal) open(ctx context.Context) (err error) {
 // setUp makes sure of what the file is, and how the connection treats it.
 func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) error {
 	var err error
-	if j.applied, err = claim(ctx, conn, j.lock.making); err != nil {
+	if err := j.checkWhole(ctx, conn); err != nil {
 		return err
 	}
-	if err := j.made(ctx, conn); err != nil {
+	if j.applied, err = claim(ctx, conn, j.lock.making); err != nil {
 		return err
 	}
 	if err := settleMoves(ctx, conn, j.path); err != nil {
 		return err
 	}
 	if err := checkPragmas(ctx, conn, j.cfg); err != nil {
+		return err
+	}
+	if err := errors.Join(j.markInUse(ctx, conn), j.made()); err != nil {
 		return err
 	}
 	if j.cfg.MaxPages == 0 {
@@ -207,13 +212,10 @@ func (j *Journal) takeFile() error {
 	return j.lock.sign()
 }
 
-// made puts the tables of a journal that is being made into the database file itself, where they were only in the log.
-func (j *Journal) made(ctx context.Context, conn *sql.Conn) error {
+// made notes that the journal has its tables, in the database file itself.
+func (j *Journal) made() error {
 	if !j.lock.making {
 		return nil
-	}
-	if _, _, err := checkpoint(ctx, conn, "PASSIVE"); err != nil {
-		return err
 	}
 	j.lock.making = false
 	return j.lock.sign()
@@ -248,6 +250,9 @@ func (j *Journal) Close() error {
 		return j.flushCursors(u.w.kept)
 	}}
 	err := j.writer.submit(context.Background(), flush)
+	if err == nil {
+		err = j.writer.submit(context.Background(), &item{alone: func(c *sql.Conn) error { return setMark(context.Background(), c, 0) }})
+	}
 	j.writer.close()
 	return errors.Join(err, j.sync.close(), j.closeFiles())
 }
@@ -373,7 +378,9 @@ func (j *Journal) flushCursors(k *kept) error {
 
 // Migrate implements journal.Journal.
 func (j *Journal) Migrate(ctx context.Context, module string, fsys fs.FS) error {
-	err := j.writer.submit(ctx, &item{alone: func(c *sql.Conn) error { return j.applied.migrate(ctx, c, module, fsys) }})
+	err := j.writer.submit(ctx, &item{alone: func(c *sql.Conn) error {
+		return errors.Join(j.applied.migrate(ctx, c, module, fsys), j.markAgain(ctx, c, false))
+	}})
 	if err != nil {
 		return fmt.Errorf("sqlite: migrate %s: %w", module, explain(err))
 	}

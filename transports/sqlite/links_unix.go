@@ -14,3 +14,12 @@ func links(info fs.FileInfo) uint64 {
 	}
 	return 1
 }
+
+// fileNumber is the number that a file has on its file system. A copy has another one.
+func fileNumber(info fs.FileInfo) (n uint64, known bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return uint64(st.Ino), true //nolint:unconvert // its type differs from system to system
+}

@@ -97,7 +97,7 @@ func TestOpenBesideCommits(t *testing.T) {
 			n += 100
 		}
 	}()
-	const opens = 30
+	const opens = 12
 	for i := range opens {
 		j := mustOpenOn(t, path, newDisk())
 		if err := j.Publisher().Publish("t", message.NewMessage(strconv.Itoa(i), []byte("x"))); err != nil {
