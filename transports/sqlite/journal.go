@@ -251,7 +251,7 @@ func (j *Journal) Close() error {
 	}}
 	err := j.writer.submit(context.Background(), flush)
 	if err == nil {
-		err = j.writer.submit(context.Background(), &item{alone: func(c *sql.Conn) error { return setMark(context.Background(), c, 0) }})
+		err = j.unmark()
 	}
 	j.writer.close()
 	return errors.Join(err, j.sync.close(), j.closeFiles())
