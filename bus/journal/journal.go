@@ -17,6 +17,14 @@ var (
 	// ErrUnavailable: the store refused (a full disk, a lost lock, an I/O error). Nothing of the work is on disk;
 	// it may be tried again.
 	ErrUnavailable = errors.New("journal: unavailable")
+	// ErrUnknown: the work was committed, and the disk then failed to sync: whether it is still there after a crash
+	// nobody knows. Trying it again may do it twice.
+	ErrUnknown = errors.New("journal: outcome unknown")
+	// ErrFailed: the work itself, not the store, is why it cannot be committed: a deferred constraint, a transaction that
+	// it ended. Nothing of it is on disk, and trying it again fails again unless the work changes.
+	ErrFailed = errors.New("journal: failed")
+	// ErrNested: work that was called by other work waits for that to end. Nothing of it is on disk.
+	ErrNested = errors.New("journal: nested work")
 	// ErrAbandoned: the work outstayed its Limit inside the transaction and was cut off; its changes are rolled back.
 	ErrAbandoned = errors.New("journal: abandoned")
 )
@@ -55,7 +63,7 @@ type Delivery struct {
 	Event        *Event // shared with other subscriptions: never to be changed
 	Subscription string
 	Attempt      int       // 1 for the first
-	Prepared     any       // what Subscription.Prepare made of the event
+	Prepared     any       // what Subscription.Prepare made of the event; a delivery made again has the same
 	Failed       time.Time // when the attempt before this one failed; zero at the first
 	Since        time.Time // when the journal came to know the subscription, with its FromNow; zero otherwise
 }
@@ -98,6 +106,9 @@ type Work struct {
 	Module string        // whose tables it may touch
 	Name   string        // who it is, for reports of slow work
 	Limit  time.Duration // how long it may hold the transaction before it is cut off; 0 means no limit
+	// Keep says, to React, that the caller keeps the verdict and tries again itself when the journal cannot record it. The
+	// delivery stays handed out until then; otherwise it is delivered again.
+	Keep bool
 }
 
 // Journal is an append-only log of events with everything recorded about them, owned by one process.
@@ -120,6 +131,10 @@ type Journal interface {
 	// Do runs work in the writer's transaction and commits, as one, its state changes and the events that it
 	// returns. An error of run rolls back and is returned as it is.
 	Do(ctx context.Context, w Work, run func(TxFunc) ([]*Event, error)) error
+
+	// Writable returns when the journal takes work, as far as it knows from the last that it got, or with ctx's error.
+	// Handlers that call the outside wait for it: their answers could not be recorded.
+	Writable(ctx context.Context) error
 
 	// View runs run in a read-only transaction: a snapshot that does not wait for the writer.
 	View(ctx context.Context, run func(*sql.Tx) error) error

@@ -150,7 +150,7 @@ func (b *bundle) add(item any) error {
 
 // bundled is e with b, once what b says is on disk.
 func (f *feed) bundled(b *bundle, e journal.Event) ([]*journal.Event, error) {
-	if err := f.j.sync.wait(); err != nil {
+	if err := f.j.sync.wait(f.j.ctx); err != nil {
 		return nil, err
 	}
 	data, err := json.Marshal(b.items)

@@ -1,16 +1,20 @@
 package sqlite
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/mattn/go-sqlite3"
 )
 
-// fence keeps modules out of each other's tables: SQLite asks it about every table that a statement touches. A nil fence
-// lets everything pass. Only the writer's goroutine uses it.
+// fence is asked by SQLite, when a statement is prepared, whether it may do what it means to. It keeps work from ending
+// the journal's transaction and from changing the connection, and where Config.Fence is set, modules out of each other's
+// tables. Only the goroutine that has the connection uses it.
 type fence struct {
-	module string // whose work is running; "" for the journal's own
-	tell   func(module, table string)
+	inside  bool   // work is running; otherwise it is the journal, which may do anything
+	module  string // whose work
+	tell    func(module, table string)
+	refused error // what was refused last, and not asked for since
 }
 
 func newFence(c *sqlite3.SQLiteConn, tell func(module, table string)) *fence {
@@ -19,22 +23,50 @@ func newFence(c *sqlite3.SQLiteConn, tell func(module, table string)) *fence {
 	return f
 }
 
-func (f *fence) enter(module string) {
-	if f != nil {
-		f.module = module
-	}
+func (f *fence) enter(module string) { f.inside, f.module = true, module }
+
+func (f *fence) leave() { f.inside, f.refused = false, nil }
+
+// refusal says what was refused to the statement that has just failed, nil if nothing was.
+func (f *fence) refusal() error {
+	err := f.refused
+	f.refused = nil
+	return err
 }
 
-func (f *fence) leave() {
-	if f != nil {
-		f.module = ""
-	}
-}
+// testSavepoint is the name of the savepoint with which bustest runs work twice.
+const testSavepoint = "bustest"
 
 // allow is SQLite's question (https://www.sqlite.org/c3ref/set_authorizer.html). For the operations on tables the first
 // argument is the table.
-func (f *fence) allow(op int, table, _, _ string) int {
-	if f.module == "" || strings.HasPrefix(table, f.module+"_") {
+func (f *fence) allow(op int, first, second, _ string) int {
+	if !f.inside {
+		return sqlite3.SQLITE_OK
+	}
+	switch op {
+	case sqlite3.SQLITE_TRANSACTION:
+		f.refused = fmt.Errorf("%w: the work said %s", errByHand, first)
+	case sqlite3.SQLITE_SAVEPOINT:
+		if f.tell != nil && second == testSavepoint {
+			return sqlite3.SQLITE_OK
+		}
+		f.refused = fmt.Errorf("%w: the work said %s of a savepoint", errByHand, first)
+	case sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH:
+		f.refused = fmt.Errorf("sqlite: work may neither attach nor detach a database: open a connection of its own to %s", first)
+	case sqlite3.SQLITE_PRAGMA:
+		if changesConnection(first, second) {
+			f.refused = fmt.Errorf("sqlite: work may not run PRAGMA %s, which is for the whole connection: everybody writes through it", first)
+		}
+	}
+	if f.refused != nil {
+		return sqlite3.SQLITE_DENY
+	}
+	return f.allowTable(op, first)
+}
+
+// allowTable keeps modules out of each other's tables.
+func (f *fence) allowTable(op int, table string) int {
+	if f.tell == nil || f.module == "" || strings.HasPrefix(table, f.module+"_") {
 		return sqlite3.SQLITE_OK
 	}
 	switch op {
@@ -49,4 +81,24 @@ func (f *fence) allow(op int, table, _, _ string) int {
 	}
 	f.tell(f.module, table)
 	return sqlite3.SQLITE_DENY
+}
+
+// pragmasWithArgument are those whose argument says what to look at, rather than what to change.
+var pragmasWithArgument = map[string]bool{
+	"table_info": true, "table_xinfo": true, "table_list": true, "index_list": true, "index_info": true, "index_xinfo": true,
+	"foreign_key_list": true, "foreign_key_check": true, "integrity_check": true, "quick_check": true,
+}
+
+// pragmasThatAct are those that do something even without an argument.
+var pragmasThatAct = map[string]bool{
+	"incremental_vacuum": true, "optimize": true, "shrink_memory": true, "wal_checkpoint": true,
+}
+
+// changesConnection reports whether a pragma does more than look.
+func changesConnection(name, argument string) bool {
+	name = strings.ToLower(name)
+	if argument != "" {
+		return !pragmasWithArgument[name]
+	}
+	return pragmasThatAct[name]
 }

@@ -65,14 +65,16 @@ func TestHangWhileRunAgain(t *testing.T) {
 			<-never
 		}
 	})
-	breaks := queue(t, j, 0, func(u *unit) { _, _ = u.Tx().Exec("ROLLBACK") })
+	breaks := queue(t, j, 0, func(u *unit) {
+		_, _ = u.Tx().Exec("INSERT OR ROLLBACK INTO identity SELECT * FROM identity")
+	})
 	last := queue(t, j, 0, func(*unit) {})
 	close(gate)
 	for _, c := range []struct {
 		name   string
 		answer chan error
 		want   error
-	}{{"first", first, nil}, {"hangs", hangs, journal.ErrAbandoned}, {"breaks", breaks, journal.ErrUnavailable}, {"last", last, nil}} {
+	}{{"first", first, nil}, {"hangs", hangs, journal.ErrAbandoned}, {"breaks", breaks, journal.ErrFailed}, {"last", last, nil}} {
 		select {
 		case err := <-c.answer:
 			if !errors.Is(err, c.want) {

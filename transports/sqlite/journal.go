@@ -107,9 +107,7 @@ func (j *Journal) open(ctx context.Context) (err error) {
 		return err
 	}
 	j.hadLog = hasLog(j.path)
-	if j.writeDB, err = sql.Open("sqlite3", writeDSN(j.path, j.cfg)); err != nil {
-		return err
-	}
+	j.writeDB = openFaces(writeDSN(j.path, j.cfg))
 	conn, err := j.writeDB.Conn(ctx)
 	if err != nil {
 		return err
@@ -125,11 +123,9 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	if err := j.setUp(ctx, conn); err != nil {
 		return err
 	}
-	if j.readers, err = openReaders(j.path); err != nil {
-		return err
-	}
-	if j.views = j.readers; j.cfg.Synchronous != "off" { // a test opens hundreds of journals, and holds no view for long
-		if j.views, err = openReaders(j.path); err != nil {
+	j.views = openViews(j.path)
+	if j.readers = j.views; j.cfg.Synchronous != "off" { // a test opens hundreds of journals, and few connections of each
+		if j.readers, err = openReaders(j.path); err != nil {
 			return err
 		}
 	}
@@ -155,7 +151,7 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	}
 	j.sync = newSyncer(j.syncFile(), j.durable)
 	j.writer.sync = j.sync
-	j.writer.govern()
+	j.writer.govern(nil)
 	return nil
 }
 
@@ -272,7 +268,7 @@ func (j *Journal) closeFiles() error {
 	// site stay as a kill leaves them: the name may be another journal's by now.
 	if !j.gone.Load() {
 		if j.writer != nil {
-			errs = append(errs, j.writer.kept.close(), j.writer.conn.Close())
+			errs = append(errs, j.writer.closeFiles())
 		}
 		if j.writeDB != nil {
 			errs = append(errs, j.writeDB.Close())

@@ -12,6 +12,7 @@ import (
 
 // kept are the journal's own statements, prepared once on the write connection. Only the writer's goroutine uses them.
 type kept struct {
+	begin, commit, abort, trial  *stmt
 	savepoint, rollback, release *stmt
 	event, eventMeta             *stmt
 	delay, undelay               *stmt
@@ -68,6 +69,10 @@ func prepareKept(c *sqlite3.SQLiteConn) (*kept, error) {
 		into  **stmt
 		query string
 	}{
+		{&k.begin, "BEGIN IMMEDIATE"},
+		{&k.commit, "COMMIT"},
+		{&k.abort, "ROLLBACK"},
+		{&k.trial, "UPDATE identity SET id = id"},
 		{&k.savepoint, "SAVEPOINT work"},
 		{&k.rollback, "ROLLBACK TO work"},
 		{&k.release, "RELEASE work"},

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"sync"
@@ -32,7 +31,8 @@ func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work
 		return nil
 	}
 	var v journal.Verdict
-	err := j.writer.submit(ctx, &item{work: w, run: func(u *unit) error {
+	it := &item{work: w}
+	it.run = func(u *unit) error {
 		if !f.claim(u.it) {
 			return errSettled
 		}
@@ -40,15 +40,27 @@ func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work
 		if err := u.user(func() { verdict = run(u.Tx) }); err != nil {
 			return err
 		}
-		if verdict.Abort != nil {
+		switch {
+		case u.failed != nil:
+			return u.failed
+		case verdict.Abort != nil:
 			return verdict.Abort
+		case u.hand != nil && verdict.Outcome == journal.Done:
+			return failed(u.it, u.hand)
+		case u.hand != nil:
+			verdict.Err += " (" + u.hand.Error() + ")"
+			u.hand = nil // it is told
 		}
 		if err := s.record(u, d, f.again, &verdict); err != nil {
 			return err
 		}
 		v = verdict
 		return nil
-	}})
+	}
+	err := j.writer.submit(ctx, it)
+	if it.twice && errors.Is(err, journal.ErrFailed) {
+		f.Attempt++ // both of its runs failed by its own fault
+	}
 	switch {
 	case errors.Is(err, errSettled):
 		return nil
@@ -58,7 +70,7 @@ func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work
 	case errors.Is(err, errAnswered): // nothing of it is on disk, and nothing more is to be done
 		s.settle(d.Event.Seq, &journal.Verdict{Outcome: journal.Done})
 		return nil
-	case errors.Is(err, journal.ErrAbandoned): // the bus decides
+	case errors.Is(err, journal.ErrAbandoned), errors.Is(err, journal.ErrFailed), w.Keep: // the bus decides
 		f.claimed.Store(nil)
 	default:
 		s.refused(d.Event.Seq, troubleDelay)
@@ -150,8 +162,13 @@ func (j *Journal) Do(ctx context.Context, w journal.Work, run func(journal.TxFun
 		if cut := u.user(func() { events, err = run(u.Tx) }); cut != nil {
 			return cut
 		}
-		if err != nil {
+		switch {
+		case u.failed != nil:
+			return u.failed
+		case err != nil:
 			return err
+		case u.hand != nil:
+			return failed(u.it, u.hand)
 		}
 		if err := u.release(); err != nil {
 			return err
@@ -163,26 +180,6 @@ func (j *Journal) Do(ctx context.Context, w journal.Work, run func(journal.TxFun
 		}
 		return nil
 	}})
-}
-
-// View implements journal.Journal.
-func (j *Journal) View(ctx context.Context, run func(*sql.Tx) error) error {
-	if err := j.sync.health(); err != nil { // the files may be another journal's
-		return err
-	}
-	if err := view(ctx, j.views, run); err != nil {
-		return err
-	}
-	return j.sync.wait() // what it saw may be a moment too new to be told
-}
-
-func view(ctx context.Context, db *sql.DB, run func(*sql.Tx) error) error {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return explain(err)
-	}
-	defer func() { _ = tx.Rollback() }() // nothing was written
-	return run(tx)
 }
 
 // Backlog implements journal.Journal.
@@ -205,7 +202,7 @@ func (j *Journal) Quiet(ctx context.Context) error {
 	for {
 		changed := j.quiet.wait()
 		if j.Backlog().Quiet() {
-			return j.sync.wait()
+			return j.sync.wait(ctx)
 		}
 		select {
 		case <-ctx.Done():

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,42 +15,63 @@ import (
 var errDeposed = errors.New("sqlite: writer deposed")
 
 // reign is the time of one writer goroutine. Work runs in that goroutine, so work that never returns would hold every
-// other write for ever. When it outstays its limit, the reign is ended from outside: the transaction is rolled back
-// under it, which makes its *sql.Tx useless; the hung work alone is answered with journal.ErrAbandoned; the rest of its
-// group goes back to the front of the queue, for a new goroutine. In the ordinary course this costs two uncontended
-// locks a piece of work.
+// other write for ever. When it outstays its limit, the reign is ended from outside: the hung work alone is answered with
+// journal.ErrAbandoned; the rest of its group goes back to the front of the queue, for a new goroutine, which begins with
+// taking the connection away from the hung work and rolling back its transaction. In the ordinary course this costs two
+// uncontended locks a piece of work.
+//
+// Nothing that may take long happens under mu.
 type reign struct {
-	w *writer
+	w      *writer
+	before *face  // of the work that hung, to be taken away first; nil for the first reign
+	id     uint64 // of the goroutine
 
 	mu       sync.Mutex
 	deposed  bool
-	tx       *sql.Tx
-	items    []*item // of the transaction
+	items    []*item // that are being written
 	rest     []*item // that this goroutine holds beyond them
 	current  *item   // the work that is running in user code, nil between
+	entered  time.Time
 	deadline time.Time
 	watch    *time.Timer
 	due      time.Time // when the watch was first to go off
 }
 
-// govern starts a writer goroutine.
-func (w *writer) govern() {
-	r := &reign{w: w}
+// govern starts a writer goroutine, which takes the connection away from before.
+func (w *writer) govern(before *face) {
+	r := &reign{w: w, before: before}
 	go w.loop(r)
 }
 
-// begin notes the group's transaction.
-func (r *reign) begin(tx *sql.Tx, items []*item) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.tx, r.items = tx, items
+// start makes the goroutine ready to write.
+func (r *reign) start() {
+	r.id, _ = goroutines()
+	if r.before != nil {
+		r.w.takeAway(r.before)
+		r.before = nil
+	}
 }
 
-// hold notes what this goroutine has taken beyond the group that it writes next.
-func (r *reign) hold(rest []*item) {
+// takeAway ends what work that hangs has of the connection. When it hangs in the driver, this waits until the driver is
+// interrupted: nobody could write before that anyway.
+func (w *writer) takeAway(old *face) {
+	old.retire(w.interrupt)
+	if !w.raw.AutoCommit() {
+		_, _, _ = w.kept.abort.exec() // the next begin says why, if it fails
+	}
+	fresh, err := newFace(w.raw, w.fence)
+	if err != nil { // every begin says so
+		w.noteTrouble(err)
+		return
+	}
+	w.face = fresh
+}
+
+// hold notes what is being written, and what this goroutine has taken beyond that.
+func (r *reign) hold(items, rest []*item) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.rest = rest
+	r.items, r.rest = items, rest
 }
 
 // enter notes that it is about to run user code.
@@ -62,10 +82,12 @@ func (r *reign) enter(it *item) {
 	if it.work.Limit <= 0 {
 		return
 	}
-	r.deadline = time.Now().Add(it.work.Limit)
+	r.entered = time.Now()
+	r.deadline = r.entered.Add(it.work.Limit)
+	first := min(it.work.Limit, askAfter)
 	if r.watch == nil {
-		r.due = r.deadline
-		r.watch = time.AfterFunc(it.work.Limit, r.check)
+		r.due = r.entered.Add(first)
+		r.watch = time.AfterFunc(first, r.check)
 	} else if r.deadline.Before(r.due) {
 		r.due = r.deadline
 		r.watch.Reset(it.work.Limit)
@@ -83,16 +105,14 @@ func (r *reign) leave() error {
 	return nil
 }
 
-// end finishes the group's transaction.
-func (r *reign) end(finish func() error) error {
+// end notes that no more work runs in this group.
+func (r *reign) end() {
 	r.mu.Lock()
-	r.tx, r.items = nil, nil
+	defer r.mu.Unlock()
 	if r.watch != nil {
 		r.watch.Stop()
 		r.watch = nil
 	}
-	r.mu.Unlock()
-	return finish()
 }
 
 // check runs when the watch goes off.
@@ -105,7 +125,10 @@ func (r *reign) check() {
 	if r.current == nil || r.current.work.Limit <= 0 {
 		r.watch.Reset(time.Second) // between two limited items: have another look
 	} else if left := time.Until(r.deadline); left > 0 {
-		r.watch.Reset(left)
+		if time.Since(r.entered) >= askAfter {
+			r.w.ask(r.current, r.id)
+		}
+		r.watch.Reset(min(left, askAfter))
 	} else {
 		r.depose(r.current)
 	}
@@ -115,9 +138,13 @@ func (r *reign) check() {
 // (runtime.Goexit, as a test's FailNow does) is treated like work that never returned.
 func (r *reign) gone() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.current != nil && !r.deposed {
 		r.depose(r.current)
+	}
+	deposed := r.deposed
+	r.mu.Unlock()
+	if deposed { // what database/sql has is this goroutine's to close: nobody else can while it hangs
+		_ = r.before.close()
 	}
 }
 
@@ -129,19 +156,13 @@ func (r *reign) depose(hung *item) {
 		r.watch.Stop()
 		r.watch = nil
 	}
-	r.w.interrupt()
-	err := ignoreDone(r.tx.Rollback())
-	r.w.fence.leave()
-	rest := make([]*item, 0, len(r.items)+len(r.rest))
-	for _, it := range slices.Concat(r.items, r.rest) {
-		if it != hung {
-			rest = append(rest, it)
-		}
-	}
-	hung.reply(errors.Join(fmt.Errorf("%w: %s held the transaction for more than %v: it must not wait for the outside; mark it external",
-		journal.ErrAbandoned, hung.work.Name, hung.work.Limit), err))
+	rest := slices.DeleteFunc(slices.Concat(r.items, r.rest), func(it *item) bool { return it == hung })
+	hung.reply(fmt.Errorf("%w: %s held the transaction for more than %v: work in a transaction must not wait for the outside",
+		journal.ErrAbandoned, hung.work.Name, hung.work.Limit))
+	r.w.ask(hung, r.id) // before those that are innocent for certain come back
 	r.w.requeue(rest)
-	r.w.govern()
+	r.before = hung.unit.face
+	r.w.govern(r.before)
 }
 
 // interrupt makes a statement that runs on the write connection return, if there is one. SQLite's own interrupt is

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -28,7 +29,8 @@ type syncer struct {
 	synced   int64 // of them, durable
 	head     int64 // seq of the newest committed event
 	waiting  []waiter
-	broken   error
+	broken   error // the answer to all work since the disk failed
+	cause    error // what the disk said
 	closed   bool
 	advanced chan struct{} // closed and replaced when synced advances
 
@@ -69,7 +71,7 @@ func (s *syncer) committed(head int64, items []*item) {
 	s.head = max(s.head, head)
 	for _, it := range items {
 		if it.durable && it.err == nil && s.broken != nil { // it was being written when the disk failed
-			it.reply(s.broken)
+			it.reply(s.unknown())
 		} else if it.durable && it.err == nil {
 			s.waiting = append(s.waiting, waiter{s.commits, it})
 		} else {
@@ -87,14 +89,24 @@ func (s *syncer) health() error {
 	return s.broken
 }
 
-// wait returns when all that anybody can see now is durable.
-func (s *syncer) wait() error {
+// unknown is the answer to work that was committed, and not made durable. s.mu is held.
+func (s *syncer) unknown() error {
+	return fmt.Errorf("%w: it was committed, and the disk then failed to sync: look for it before you try again: %w",
+		journal.ErrUnknown, s.cause)
+}
+
+// wait returns when all that anybody can see now is durable, or with ctx's error.
+func (s *syncer) wait(ctx context.Context) error {
 	s.mu.Lock()
 	upTo := s.begun
 	for s.synced < upTo && s.broken == nil {
 		advanced := s.advanced
 		s.mu.Unlock()
-		<-advanced
+		select {
+		case <-advanced:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 		s.mu.Lock()
 	}
 	defer s.mu.Unlock()
@@ -128,8 +140,9 @@ func (s *syncer) force() error {
 func (s *syncer) finish(upTo, head int64, err error) {
 	s.mu.Lock()
 	if errors.Is(err, ErrGone) {
-		s.broken, upTo = err, s.commits
+		s.cause, s.broken, upTo = err, err, s.commits
 	} else if err != nil {
+		s.cause = err
 		s.broken = fmt.Errorf("%w: the disk failed to sync, and what it holds is unknown: check it, then start again: %w", journal.ErrUnavailable, err)
 		upTo = s.commits
 	} else {
@@ -137,7 +150,11 @@ func (s *syncer) finish(upTo, head int64, err error) {
 	}
 	n := 0
 	for n < len(s.waiting) && s.waiting[n].commit <= upTo {
-		s.waiting[n].it.reply(s.broken)
+		if err != nil {
+			s.waiting[n].it.reply(s.unknown())
+		} else {
+			s.waiting[n].it.reply(nil)
+		}
 		n++
 	}
 	rest := copy(s.waiting, s.waiting[n:])

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"database/sql"
-	"fmt"
 	"sync/atomic"
 
 	"github.com/troupebus/troupe/bus/journal"
@@ -17,25 +16,40 @@ type item struct {
 	state   atomic.Int32          // itemQueued, itemTaken, itemCancelled
 	answer  chan error            // capacity 1; nil where nobody waits
 	err     error                 // what run answered
+	twice   bool                  // it failed at the commit of a group, and once more at one of its own
 	unit    unit
+
+	asked  *item  // the work that it was last asked about, by ask; under the writer's mutex
+	asking uint64 // the goroutine of that
 }
 
 const (
 	itemQueued int32 = iota
 	itemTaken
 	itemCancelled
+	itemAsked // out of the queue, to come again when it has answered a question
 )
+
+// take begins it, unless its caller has taken it back.
+func (it *item) take() bool { return it.state.CompareAndSwap(itemQueued, itemTaken) }
+
+// giveBack undoes take: its caller may take it back again.
+func (it *item) giveBack() { it.state.CompareAndSwap(itemTaken, itemQueued) }
 
 // unit is what an item's work sees of the transaction.
 type unit struct {
 	w        *writer
 	reign    *reign
 	it       *item
+	face     *face
 	tx       *sql.Tx
 	saved    bool // the savepoint is open
+	touched  bool // the work asked for the transaction
+	over     bool // the user's code has returned; under the face's mutex
 	appended []*journal.Event
 	delayed  bool
-	failed   error // the store refused a statement of the journal's own: not the work's fault
+	failed   error // fails the whole group, for a reason that trying the work alone shows
+	hand     error // the work did what it may not do to the transaction, which is sound
 }
 
 func (it *item) reply(err error) {
@@ -48,26 +62,47 @@ func (it *item) reply(err error) {
 // touch nothing any more.
 func (u *unit) user(code func()) error {
 	u.reign.enter(u.it)
-	u.w.fence.enter(u.it.work.Module)
+	u.face.enter(u.it.work.Module)
 	code()
 	if err := u.reign.leave(); err != nil {
 		return err
 	}
-	u.w.fence.leave()
+	h, used := u.face.leave(u)
+	switch {
+	case h.store != nil:
+		u.failed = h.store
+	case h.lost != nil:
+		u.failed = h.lost
+	}
+	if u.hand = h.hand; !used || u.failed != nil {
+		return nil
+	}
+	if err := u.w.renew(); err != nil {
+		u.failed = err
+	}
 	return nil
 }
 
 // Tx gives the transaction to the work, and opens its savepoint. Work that was cut off gets a transaction that is over.
 func (u *unit) Tx() *sql.Tx {
-	u.reign.mu.Lock()
-	defer u.reign.mu.Unlock()
-	if !u.saved && !u.reign.deposed {
-		u.saved = true
-		if _, _, err := u.w.kept.savepoint.exec(); err != nil {
-			u.failed = err
-		}
+	u.face.mu.Lock()
+	defer u.face.mu.Unlock()
+	if u.saved || u.over || u.face.gone.Load() || u.face.heard.lost != nil {
+		return u.tx
+	}
+	u.saved, u.touched = true, true
+	if err := u.own(u.w.kept.savepoint); err != nil {
+		u.failed = err
 	}
 	return u.tx
+}
+
+// own runs a statement of the journal's while work may be running.
+func (u *unit) own(s *stmt) error {
+	defer func(inside bool) { u.w.fence.inside = inside }(u.w.fence.inside)
+	u.w.fence.inside = false
+	_, _, err := s.exec()
+	return err
 }
 
 // rollback undoes what the work did.
@@ -80,7 +115,7 @@ func (u *unit) rollback() error {
 	if err == nil {
 		_, _, err = u.w.kept.release.exec()
 	}
-	return u.endSavepoint(err)
+	return u.refuse(err)
 }
 
 // release makes what the work did part of the group. The journal's own rows come after it: a savepoint keeps a copy of
@@ -91,13 +126,5 @@ func (u *unit) release() error {
 	}
 	u.saved = false
 	_, _, err := u.w.kept.release.exec()
-	return u.endSavepoint(err)
-}
-
-// endSavepoint explains a savepoint that is gone: so is the transaction that it was in.
-func (u *unit) endSavepoint(err error) error {
-	if err != nil && u.w.raw.AutoCommit() {
-		err = fmt.Errorf("%s ended the transaction, which is the journal's (or the store gave it up): %w", u.it.work.Name, err)
-	}
 	return u.refuse(err)
 }

@@ -4,10 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
@@ -20,10 +21,11 @@ import (
 //
 // Lock order: mu is a leaf. No user code runs under it.
 type writer struct {
-	cfg  Config
-	conn *sql.Conn           // the write connection: only the running goroutine uses it
-	raw  *sqlite3.SQLiteConn // the same, beneath database/sql
-	kept *kept
+	cfg   Config
+	raw   *sqlite3.SQLiteConn // the write connection: only the running goroutine uses it
+	fence *fence              // its authorizer
+	face  *face               // what work sees of it; the running goroutine's
+	kept  *kept
 
 	sync      *syncer
 	committed func(*commit)     // wakes and answers whom it concerns
@@ -37,42 +39,56 @@ type writer struct {
 	answers sync.Pool     // of channels of capacity 1, empty; one is given back when its answer is taken, or will never come
 
 	trouble trouble              // the running goroutine's
+	refuses atomic.Bool          // trouble.is, for everybody
 	slowAt  map[string]time.Time // by work, when it was last reported; the running goroutine's
-	fence   *fence
 }
 
 func newWriter(cfg Config, conn *sql.Conn) (*writer, error) {
-	w := &writer{cfg: cfg, conn: conn, wake: make(chan struct{}, 1), stopped: make(chan struct{}), slowAt: map[string]time.Time{}}
+	w := &writer{cfg: cfg, wake: make(chan struct{}, 1), stopped: make(chan struct{}), slowAt: map[string]time.Time{}}
 	w.answers.New = func() any { return make(chan error, 1) }
 	err := conn.Raw(func(c any) (err error) {
-		w.raw = c.(*sqlite3.SQLiteConn)
-		if cfg.Fence != nil { // first: an authorizer that comes later has every statement prepared again
-			w.fence = newFence(w.raw, cfg.Fence)
-		}
+		w.face = c.(*face)
+		w.raw = w.face.raw
+		w.fence = newFence(w.raw, cfg.Fence) // first: with a new authorizer every statement is prepared again
 		w.kept, err = prepareKept(w.raw)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	w.face.fence, w.face.conn = w.fence, conn
 	return w, nil
+}
+
+// closeFiles closes the write connection. The goroutine has ended.
+func (w *writer) closeFiles() error {
+	return errors.Join(w.kept.close(), w.face.close(), w.raw.Close())
 }
 
 // submit queues it and waits for its answer. When ctx ends first, work that has not begun is taken back.
 func (w *writer) submit(ctx context.Context, it *item) error {
 	it.answer = w.answers.Get().(chan error)
 	defer w.answers.Put(it.answer)
-	if err := w.enqueue(it); err != nil {
-		return err
-	}
-	select {
-	case err := <-it.answer:
-		return err
-	case <-ctx.Done():
-		if it.state.CompareAndSwap(itemQueued, itemCancelled) {
-			return ctx.Err()
+	for {
+		if err := w.enqueue(it); err != nil {
+			return err
 		}
-		return <-it.answer // it has begun: its outcome is the truth
+		var err error
+		select {
+		case err = <-it.answer:
+		case <-ctx.Done():
+			if it.state.CompareAndSwap(itemQueued, itemCancelled) {
+				return ctx.Err()
+			}
+			err = <-it.answer // it has begun: its outcome is the truth
+		}
+		if err != errAsked {
+			return err
+		}
+		if err := it.kin(); err != nil {
+			return err
+		}
+		it.state.Store(itemQueued)
 	}
 }
 
@@ -105,6 +121,7 @@ func (w *writer) close() {
 // word.
 func (w *writer) loop(r *reign) {
 	defer r.gone()
+	r.start()
 	for {
 		w.gather()
 		items, closed := w.take()
@@ -116,7 +133,7 @@ func (w *writer) loop(r *reign) {
 			<-w.wake
 			continue
 		}
-		if deposed := w.write(r, items); deposed {
+		if deposed := w.write(r, items, nil); deposed {
 			return
 		}
 	}
@@ -155,53 +172,86 @@ func (w *writer) take() (items []*item, closed bool) {
 	return items, w.closed
 }
 
-// write runs items that nobody has taken back, and answers them. It reports whether this goroutine was deposed meanwhile.
-func (w *writer) write(r *reign, items []*item) (deposed bool) {
-	live := items[:0]
-	for _, it := range items {
-		if it.state.CompareAndSwap(itemQueued, itemTaken) {
-			live = append(live, it)
+// write brings items to disk, and answers them. It reports whether this goroutine was deposed meanwhile. beyond are
+// others that it holds.
+func (w *writer) write(r *reign, items, beyond []*item) (deposed bool) {
+	if len(items) == 1 && items[0].alone != nil {
+		if it := items[0]; it.take() {
+			it.reply(it.alone(w.face.conn))
 		}
-	}
-	if len(live) == 1 && live[0].alone != nil {
-		live[0].reply(live[0].alone(w.conn))
 		return false
 	}
-	for len(live) > 0 {
-		r.hold(nil)
-		n, err := w.group(r, live)
-		if err != nil && !errors.Is(err, errDeposed) {
-			w.noteTrouble(err)
-			err = w.oneByOne(r, live, n, err)
-		} else if err == nil {
+	for len(items) > 0 {
+		r.hold(items, beyond)
+		if f := w.begin(); f != nil {
+			w.refuse(items, f)
+			return false
+		}
+		n, f := w.group(r, items)
+		switch {
+		case f == nil:
 			w.noteTrouble(nil)
-		}
-		if err != nil {
+		case errors.Is(f.err, errDeposed):
 			return true
+		case n == 1:
+			items[0].reply(w.charge(items[0], f))
+		default:
+			if n, deposed = w.apart(r, items, n, f, beyond); deposed {
+				return true
+			}
 		}
-		live = live[n:]
+		items = items[n:]
 	}
 	return false
 }
 
-// oneByOne runs the first n items again, which the store refused as a group, so that the one that is at fault (because it fills the
-// disk, or broke the transaction) fails alone. cause is what was said to the group.
-func (w *writer) oneByOne(r *reign, items []*item, n int, cause error) error {
-	if n == 1 {
-		items[0].reply(cause)
-		return nil
+// apart brings the first n of items to disk, which failed together, so that the one that is at fault fails alone. It
+// returns how many it has answered.
+func (w *writer) apart(r *reign, items []*item, n int, f *failure, beyond []*item) (answered int, deposed bool) {
+	for _, it := range items[:n] {
+		it.giveBack()
 	}
-	for i, it := range items[:n] {
-		r.hold(items[i+1:])
-		_, err := w.group(r, items[i:i+1])
-		if errors.Is(err, errDeposed) {
-			return err
+	others, suspects := f.sort(items[:n])
+	rest := slices.Concat(items[n:], beyond)
+	if w.write(r, others, slices.Concat(suspects, rest)) {
+		return 0, true
+	}
+	if f.by != nil && blame(f.err) == workFault { // no other work can have to do with it
+		if f.by.take() {
+			f.by.reply(w.charge(f.by, f))
 		}
-		if err != nil {
+		return n, false
+	}
+	for i, it := range suspects {
+		r.hold(suspects[i:], rest)
+		if f := w.begin(); f != nil { // nobody can write: those behind need not wait for that again
+			w.refuse(suspects[i:], f)
+			w.refuse(items[n:], f)
+			return len(items), false
+		}
+		_, f := w.group(r, suspects[i:i+1])
+		switch {
+		case f == nil:
+			w.noteTrouble(nil)
+		case errors.Is(f.err, errDeposed):
+			return 0, true
+		default:
+			it.twice = f.step == "commit"
+			it.reply(w.charge(it, f))
+		}
+	}
+	return n, false
+}
+
+// refuse answers items that none of has run.
+func (w *writer) refuse(items []*item, f *failure) {
+	err := unavailable(f.step, f.err)
+	w.noteTrouble(err)
+	for _, it := range items {
+		if it.take() {
 			it.reply(err)
 		}
 	}
-	return nil
 }
 
 // tellAgain is how long the log hears nothing more of a trouble. On a disk that is all but full, what is small is still written, and what
@@ -231,12 +281,13 @@ func (w *writer) noteTrouble(err error) {
 		}
 	}
 	t.is = err != nil
+	w.refuses.Store(t.is)
 }
 
-// requeue puts items that were taken back to the front.
+// requeue puts items that were not answered to the front.
 func (w *writer) requeue(items []*item) {
 	for _, it := range items {
-		it.state.Store(itemQueued)
+		it.giveBack()
 	}
 	w.mu.Lock()
 	w.queue = append(append([]*item{}, items...), w.queue...)
@@ -244,50 +295,81 @@ func (w *writer) requeue(items []*item) {
 	poke(w.wake)
 }
 
+// begin opens a transaction, and writes what is to be written with every one.
+func (w *writer) begin() *failure {
+	if err := w.sync.health(); err != nil {
+		return &failure{step: "sync", err: err}
+	}
+	if _, _, err := w.kept.begin.exec(); err != nil {
+		return &failure{step: "begin", err: err}
+	}
+	err := w.between(w.kept)
+	if err == nil {
+		err = w.face.beginTx()
+	}
+	if err != nil {
+		w.rollback()
+		return &failure{step: "cursors", err: err}
+	}
+	return nil
+}
+
+// commit makes the transaction's commit, which is not durable yet.
+func (w *writer) commit() error {
+	w.sync.begin()
+	_, _, err := w.kept.commit.exec()
+	if err != nil {
+		w.sync.committed(0, nil)
+	}
+	return err
+}
+
+// rollback ends the transaction, if SQLite has not done so: what it did not do then is found by the next begin.
+func (w *writer) rollback() {
+	w.face.endTx()
+	if !w.raw.AutoCommit() {
+		_, _, _ = w.kept.abort.exec()
+	}
+}
+
 // groupTime is how long a group may take before it is committed, whatever is left of it: those who are done with should
 // not wait for others' slow work.
 const groupTime = 20 * time.Millisecond
 
-// group runs items in one transaction and answers them after its commit: n of them, the first ones. An error means that
-// nothing of those is on disk and that nobody was answered.
-func (w *writer) group(r *reign, items []*item) (n int, err error) {
-	if err := w.sync.health(); err != nil {
-		return len(items), err
-	}
-	tx, err := w.conn.BeginTx(context.Background(), nil)
-	if err != nil {
-		return len(items), unavailable("begin", err)
-	}
+// group runs items in the transaction that is open, and answers them after its commit: n of them, the first ones. A
+// failure means that nothing of those is on disk and that nobody was answered.
+func (w *writer) group(r *reign, items []*item) (n int, f *failure) {
 	began := time.Now()
-	r.begin(tx, items)
-	if err := w.between(w.kept); err != nil {
-		return len(items), errors.Join(unavailable("cursors", err), r.end(tx.Rollback))
-	}
 	var done commit
 	for start := began; n < len(items) && start.Sub(began) < groupTime; {
 		it := items[n]
 		n++
-		it.unit = unit{w: w, reign: r, it: it, tx: tx}
+		if !it.take() {
+			continue
+		}
+		it.unit = unit{w: w, reign: r, it: it, face: w.face, tx: w.face.tx}
 		it.err = w.runItem(it)
+		if errors.Is(it.err, errDeposed) {
+			return len(items), &failure{err: errDeposed} // whoever deposed us has seen to all of them
+		}
 		end := time.Now()
-		if held := end.Sub(start); w.cfg.SlowWork > 0 && held > w.cfg.SlowWork && it.work.Module != "" && !errors.Is(it.err, errDeposed) {
+		if held := end.Sub(start); w.cfg.SlowWork > 0 && held > w.cfg.SlowWork && it.work.Module != "" {
 			w.reportSlow(it.work.Name, held)
 		}
 		start = end
-		if errors.Is(it.err, errDeposed) {
-			return len(items), errDeposed // whoever deposed us has seen to all of them
-		}
 		if it.unit.failed != nil {
-			return n, errors.Join(unavailable("write", it.unit.failed), r.end(tx.Rollback))
+			r.end()
+			w.rollback()
+			return n, &failure{step: "write", err: it.unit.failed, by: it}
 		}
-		done.add(&it.unit)
+		done.add(it)
 	}
-	w.sync.begin()
-	if err := r.end(tx.Commit); err != nil {
-		w.sync.committed(0, nil)
-		return n, errors.Join(unavailable("commit", err), ignoreDone(tx.Rollback()))
+	r.end()
+	w.face.endTx()
+	if err := w.commit(); err != nil {
+		w.rollback()
+		return n, &failure{step: "commit", err: err}
 	}
-	done.items = items[:n]
 	w.committed(&done)
 	return n, nil
 }
@@ -299,9 +381,10 @@ type commit struct {
 	delayed  bool // there are new delayed events
 }
 
-func (c *commit) add(u *unit) {
-	c.appended = append(c.appended, u.appended...)
-	c.delayed = c.delayed || u.delayed
+func (c *commit) add(it *item) {
+	c.items = append(c.items, it)
+	c.appended = append(c.appended, it.unit.appended...)
+	c.delayed = c.delayed || it.unit.delayed
 }
 
 // head is the seq of its newest event, 0 if there is none.
@@ -322,6 +405,9 @@ func (w *writer) runItem(it *item) error {
 	if u.failed != nil {
 		return u.failed
 	}
+	if err == nil && u.hand != nil {
+		err = failed(it, u.hand)
+	}
 	if err != nil {
 		u.appended, u.delayed = nil, false
 		if failed := u.rollback(); failed != nil {
@@ -341,15 +427,4 @@ func (w *writer) reportSlow(name string, held time.Duration) {
 	w.slowAt[name] = now
 	w.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn, "work held the transaction, and every other write with it; if it waits for something outside, mark the handler external",
 		slog.String("work", name), slog.Duration("held", held.Round(time.Millisecond)))
-}
-
-func unavailable(step string, err error) error {
-	return fmt.Errorf("%w: %s: %w", journal.ErrUnavailable, step, explain(err))
-}
-
-func ignoreDone(err error) error {
-	if errors.Is(err, sql.ErrTxDone) {
-		return nil
-	}
-	return err
 }

@@ -1,0 +1,144 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"reflect"
+
+	"github.com/mattn/go-sqlite3"
+)
+
+// opened is what database/sql has open on a face: rows or a statement. All fields are under the face's mutex.
+type opened struct {
+	f            *face // nil once it is closed
+	rows         *sqlite3.SQLiteRows
+	stmt         *sqlite3.SQLiteStmt
+	older, newer *opened
+}
+
+// track puts o among what is open. f.mu is held.
+func (f *face) track(o *opened) {
+	o.f, o.older = f, f.open
+	if f.open != nil {
+		f.open.newer = o
+	}
+	f.open = o
+}
+
+// close closes it, once. f.mu is held.
+func (o *opened) close() error {
+	f := o.f
+	if f == nil {
+		return nil
+	}
+	if o.f = nil; o.newer != nil {
+		o.newer.older = o.older
+	} else {
+		f.open = o.older
+	}
+	if o.older != nil {
+		o.older.newer = o.newer
+	}
+	o.newer, o.older = nil, nil
+	if o.rows != nil {
+		return o.rows.Close()
+	}
+	return o.stmt.Close()
+}
+
+// rows puts a face on what a query returned. f.mu is held.
+func (f *face) rows(rows driver.Rows, err error) (driver.Rows, error) {
+	if err != nil {
+		return nil, f.hear(err)
+	}
+	fr := &faceRows{SQLiteRows: rows.(*sqlite3.SQLiteRows), face: f}
+	fr.opened.rows = fr.SQLiteRows
+	f.track(&fr.opened)
+	return fr, nil
+}
+
+// faceRows are rows on a face.
+type faceRows struct {
+	*sqlite3.SQLiteRows
+	opened
+	face *face
+}
+
+// Next implements driver.Rows.
+func (r *faceRows) Next(dest []driver.Value) error {
+	if err := r.face.enterDriver(); err != nil {
+		return err
+	}
+	defer r.face.mu.Unlock()
+	if r.f == nil {
+		return errOver
+	}
+	return r.face.hear(r.SQLiteRows.Next(dest))
+}
+
+// ColumnTypeDatabaseTypeName implements driver.RowsColumnTypeDatabaseTypeName.
+func (r *faceRows) ColumnTypeDatabaseTypeName(i int) string {
+	r.face.mu.Lock()
+	defer r.face.mu.Unlock()
+	if r.f == nil {
+		return ""
+	}
+	return r.SQLiteRows.ColumnTypeDatabaseTypeName(i)
+}
+
+// ColumnTypeScanType implements driver.RowsColumnTypeScanType.
+func (r *faceRows) ColumnTypeScanType(i int) reflect.Type {
+	r.face.mu.Lock()
+	defer r.face.mu.Unlock()
+	if r.f == nil {
+		return reflect.TypeFor[any]()
+	}
+	return r.SQLiteRows.ColumnTypeScanType(i)
+}
+
+// Close implements driver.Rows.
+func (r *faceRows) Close() error {
+	r.face.mu.Lock()
+	defer r.face.mu.Unlock()
+	return r.face.hear(r.close())
+}
+
+// faceStmt is a prepared statement on a face.
+type faceStmt struct {
+	*sqlite3.SQLiteStmt
+	opened
+	face *face
+}
+
+// ExecContext implements driver.StmtExecContext.
+func (s *faceStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	if err := s.face.enterDriver(); err != nil {
+		return nil, err
+	}
+	defer s.face.mu.Unlock()
+	if s.f == nil {
+		return nil, errOver
+	}
+	res, err := s.SQLiteStmt.ExecContext(ctx, args)
+	return res, s.face.hear(err)
+}
+
+// QueryContext implements driver.StmtQueryContext.
+func (s *faceStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	if err := s.face.enterDriver(); err != nil {
+		return nil, err
+	}
+	defer s.face.mu.Unlock()
+	if s.f == nil {
+		return nil, errOver
+	}
+	rows, err := s.SQLiteStmt.QueryContext(ctx, args)
+	return s.face.rows(rows, err)
+}
+
+// Close implements driver.Stmt.
+func (s *faceStmt) Close() error {
+	s.face.mu.Lock()
+	defer s.face.mu.Unlock()
+	return s.face.hear(s.close())
+}
