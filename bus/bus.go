@@ -106,6 +106,8 @@ type Bus struct {
 	ended     chan struct{} // capacity 1: the last of them has, while the bus is stopping
 	running   chan struct{}
 	work      context.Context // of external calls; ends when the time for shutdown is over
+	taking    context.Context // ends when the bus is stopping: no reaction begins any more
+	inside    atomic.Int64    // pieces of the users' code that are running within work
 	wires     wires
 }
 
@@ -153,7 +155,9 @@ func (b *Bus) Run(ctx context.Context) error {
 	}
 	work, cancelWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelWork()
-	b.work = work
+	taking, stopTaking := context.WithCancel(work)
+	defer stopTaking()
+	b.work, b.taking = work, taking
 	if err := b.openWires(ctx); err != nil {
 		return err
 	}
@@ -176,9 +180,11 @@ func (b *Bus) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err := <-ended:
 		b.state.Store(stopping)
+		stopTaking()
 		return errors.Join(errors.New("bus: the router stopped by itself"), err)
 	}
 	b.state.Store(stopping)
+	stopTaking()
 	b.drain(cancelWork)
 	return errors.Join(router.Close(), <-ended)
 }
@@ -261,11 +267,20 @@ func (b *Bus) ready() error {
 	}
 }
 
-// View runs fn in a read-only transaction on a snapshot. It waits for nobody.
+// View runs fn in a read-only transaction on a snapshot. It waits for nobody. Where there is a transaction already, in a
+// handler or a unit of work, it is an ErrNested: the snapshot would lack what that transaction wrote.
 func (b *Bus) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	if s, _ := ctx.Value(scopeKey{}).(*scope); s != nil && s.tx != nil {
+		return fmt.Errorf("%w: %s", ErrNested, readThroughTx)
+	}
+	if err := b.mustNotNest(readThroughTx, inTransactionPC); err != nil {
+		return err
+	}
 	return b.journal.View(ctx, fn)
 }
 
 // Quiet returns when nothing is ready, in flight or waiting for a retry, or with ctx's error. Events delayed with
 // After, keys that wait for a person, and dead letters do not count.
 func (b *Bus) Quiet(ctx context.Context) error { return b.journal.Quiet(ctx) }
+
+const readThroughTx = "a View would not see what this transaction wrote: read through Tx"

@@ -25,6 +25,7 @@ type scope struct {
 	tx       journal.TxFunc // nil in external handlers
 	delivery *journal.Delivery
 	sub      *subscription // in handlers
+	call     *call         // in external handlers
 }
 
 type scopeKey struct{}
@@ -47,8 +48,9 @@ func Tx(ctx context.Context) *sql.Tx {
 
 // Commit runs fn in a transaction of its own, from an external handler, and returns when it is on disk: what the module
 // must have written down before it calls the outside, such as that it is about to. The call may be repeated after a
-// crash, and so is fn. It emits nothing: events belong to the handler's answer. Elsewhere it is an ErrNested or,
-// outside of handlers, a panic: there it is Module.Do that is meant.
+// crash, and so is fn. It emits nothing: events belong to the handler's answer. A handler that has returned, or that was
+// given up after its Timeout, gets a journal.ErrAbandoned: its delivery may have been answered without it. Elsewhere it is
+// an ErrNested or, outside of handlers, a panic: there it is Module.Do that is meant.
 func Commit(ctx context.Context, fn func(ctx context.Context) error) error {
 	s, _ := ctx.Value(scopeKey{}).(*scope)
 	if s == nil || s.sub == nil {
@@ -59,8 +61,11 @@ func Commit(ctx context.Context, fn func(ctx context.Context) error) error {
 	}
 	work := journal.Work{Module: s.sub.module.name, Name: s.sub.name, Limit: unitLimit}
 	return s.sub.bus.journal.Do(ctx, work, func(tx journal.TxFunc) ([]*journal.Event, error) {
+		if s.call.over.Load() { // in the transaction: the next attempt's answer is not in it yet
+			return nil, fmt.Errorf("%w: this call of %s has returned or was given up", journal.ErrAbandoned, s.sub.name)
+		}
 		inner := context.WithValue(context.WithoutCancel(ctx), scopeKey{}, &scope{tx: tx, delivery: s.delivery, sub: s.sub})
-		_, err := protect(func() (Events, error) { return nil, fn(inner) })
+		_, err := s.sub.bus.transaction(func() (Events, error) { return nil, fn(inner) })
 		return nil, err
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
 )
 
 // Errors that a caller may want to tell apart, with errors.Is.
@@ -14,8 +16,12 @@ var (
 	ErrNotRunning = errors.New("bus: not running")
 	// ErrElsewhere: Do, Publish or View of a module that runs in another process.
 	ErrElsewhere = errors.New("bus: module runs elsewhere")
-	// ErrNested: Do or Publish inside a handler or another unit of work, which return their events instead.
+	// ErrNested: Do or Publish inside a handler or another unit of work, which return their events instead, or View where
+	// there is a transaction to read through.
 	ErrNested = errors.New("bus: nested unit of work")
+	// ErrUnknown: Do or Publish committed, and the disk then failed. The events may or may not be there after a restart;
+	// with every other error they are not.
+	ErrUnknown = journal.ErrUnknown
 	// ErrUndeclared: an event that the handler, or the module, did not declare with Emits.
 	ErrUndeclared = errors.New("bus: undeclared event")
 	// ErrTooLarge: an event over Config.MaxPayload, with a key over 16 KiB, or with a correlation id over 1 KiB.

@@ -79,10 +79,14 @@ const unitLimit = 10 * time.Second
 // ctx comes from Correlate. fn must not wait for the outside world: every other write waits for it. An error or a panic
 // of fn undoes everything; an error is returned as it is.
 //
-// When ctx ends before the work has begun, it is not done; once it has begun, Do waits for its outcome.
+// When ctx ends before the work has begun, it is not done; once it has begun, Do waits for its outcome. After an error
+// nothing of it is on disk, but for ErrUnknown.
 func (m *Module) Do(ctx context.Context, fn func(ctx context.Context) (Events, error)) (flow string, err error) {
 	if ctx.Value(scopeKey{}) != nil {
-		return "", fmt.Errorf("%w: return the events instead", ErrNested)
+		return "", fmt.Errorf("%w: %s", ErrNested, returnInstead)
+	}
+	if err := m.bus.mustNotNest(returnInstead, inTransactionPC, outsidePC); err != nil {
+		return "", err
 	}
 	if err := errors.Join(m.mustBeHere(), m.bus.ready()); err != nil {
 		return "", err
@@ -93,7 +97,7 @@ func (m *Module) Do(ctx context.Context, fn func(ctx context.Context) (Events, e
 	var started string // another variable: work that was abandoned may still write it
 	err = m.bus.journal.Do(ctx, work, func(tx journal.TxFunc) ([]*journal.Event, error) {
 		inner := context.WithValue(context.WithoutCancel(ctx), scopeKey{}, &scope{tx: tx})
-		out, err := protect(func() (Events, error) { return fn(inner) })
+		out, err := m.bus.transaction(func() (Events, error) { return fn(inner) })
 		if err != nil {
 			return nil, err
 		}
@@ -103,11 +107,16 @@ func (m *Module) Do(ctx context.Context, fn func(ctx context.Context) (Events, e
 		}
 		return events, err
 	})
+	if errors.Is(err, journal.ErrNested) {
+		err = fmt.Errorf("%w: %s: %w", ErrNested, returnInstead, err)
+	}
 	if err != nil {
 		return "", err
 	}
 	return started, nil
 }
+
+const returnInstead = "return the events instead"
 
 // Publish emits facts that need no unit of work: in their order, all or none, on disk when it returns without an error.
 // It returns the id of their flow.
@@ -135,7 +144,7 @@ func (b *Bus) sealAndFollow(ctx context.Context, out Events, o origin) ([]*journ
 		return nil, err
 	}
 	for _, fn := range then {
-		if _, err := protect(func() (Events, error) { return nil, fn(ctx) }); err != nil {
+		if _, err := b.transaction(func() (Events, error) { return nil, fn(ctx) }); err != nil {
 			return nil, err
 		}
 	}

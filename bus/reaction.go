@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -15,9 +15,9 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// inTransaction is how many deliveries of a transactional subscription are on their way to the writer at once: enough to
+// inTransactions is how many deliveries of a transactional subscription are on their way to the writer at once: enough to
 // fill its groups.
-const inTransaction = 128
+const inTransactions = 128
 
 // subscription is one handler with its policy.
 type subscription struct {
@@ -29,6 +29,7 @@ type subscription struct {
 	external  int // how many at a time; 0 for a transactional handler
 	timeout   time.Duration
 	retry     Retry
+	calls     chan struct{} // as many as calls of the outside may run at once
 	park      bool
 	fromNow   bool
 	except    []string
@@ -40,19 +41,16 @@ type subscription struct {
 
 func (s *subscription) spec() journal.Subscription {
 	spec := journal.Subscription{
-		Name: s.name, Parallel: inTransaction, FromNow: s.fromNow, Park: s.park, Except: s.except,
+		Name: s.name, Parallel: inTransactions, FromNow: s.fromNow, Park: s.park, Except: s.except,
 		Emits: slices.Sorted(maps.Keys(s.emits)), Bare: len(s.bus.cfg.Middleware) == 0,
 	}
 	if s.external > 0 {
 		spec.Parallel, spec.Outside = s.external, true
+		s.calls = make(chan struct{}, leftBehind*s.external)
 	}
 	spec.Prepare = func(e *journal.Event) any {
-		var p prepared
-		_, err := protect(func() (Events, error) {
-			p.event, p.err = s.decode(e)
-			return nil, nil
-		})
-		p.err = errors.Join(p.err, err)
+		p := &prepared{}
+		p.event, p.err = s.prepare(e)
 		return p
 	}
 	if s.eventType != "" {
@@ -65,6 +63,24 @@ func (s *subscription) spec() journal.Subscription {
 type prepared struct {
 	event Event
 	err   error
+	taken atomic.Bool
+}
+
+func (s *subscription) prepare(e *journal.Event) (decoded Event, err error) {
+	_, panicked := protect(func() (Events, error) {
+		decoded, err = s.decode(e)
+		return nil, nil
+	})
+	return decoded, errors.Join(err, panicked)
+}
+
+// take returns d's event for one run of the handler, which may change it: the next run gets another one.
+func (s *subscription) take(d *journal.Delivery) (Event, error) {
+	p := d.Prepared.(*prepared)
+	if p.taken.CompareAndSwap(false, true) {
+		return p.event, p.err
+	}
+	return s.prepare(d.Event)
 }
 
 // react is the Router's handler of one message. It never fails a message: what becomes of a delivery is decided here
@@ -84,12 +100,11 @@ func (s *subscription) react(msg *message.Message) error {
 		s.settle(ctx, d, journal.Verdict{Outcome: journal.Skipped, Started: started, Err: "published before the subscription began"})
 		return nil
 	}
-	p := d.Prepared.(prepared)
-	if p.err != nil {
-		s.settle(ctx, d, s.verdict(d, started, Dead(p.err)))
+	e, err := s.take(d)
+	if err != nil {
+		s.settle(ctx, d, s.verdict(d, started, Dead(err)))
 		return nil
 	}
-	e := p.event
 	if s.wants != nil {
 		wanted := false
 		_, err := protect(func() (Events, error) { wanted = s.wants(e); return nil, nil })
@@ -120,23 +135,43 @@ func (s *subscription) past(d *journal.Delivery) bool {
 	return m == nil || !m.here()
 }
 
-// transact runs the handler inside the journal's transaction.
+// transact runs the handler inside the journal's transaction. The first run gets e.
 func (s *subscription) transact(ctx context.Context, d *journal.Delivery, e Event) {
 	ctx = context.WithoutCancel(ctx) // a middleware may have set a deadline
 	var v journal.Verdict
+	runs := 0
+	began := time.Now()
 	work := journal.Work{Module: s.module.name, Name: s.name, Limit: s.timeout}
 	err := s.bus.journal.React(ctx, d, work, func(tx journal.TxFunc) journal.Verdict {
 		started := time.Now()
 		inner := context.WithValue(ctx, scopeKey{}, &scope{tx: tx, delivery: d, sub: s})
-		out, err := protect(func() (Events, error) { return s.handle(inner, e) })
+		out, err := s.bus.transaction(func() (_ Events, err error) {
+			if runs++; runs > 1 {
+				if e, err = s.take(d); err != nil {
+					return nil, err
+				}
+			}
+			return s.handle(inner, e)
+		})
 		v = s.conclude(inner, d, started, out, err)
 		return v
 	})
-	if errors.Is(err, journal.ErrAbandoned) { // v belongs to the goroutine that hangs
-		s.settle(ctx, d, s.verdict(d, time.Now().Add(-s.timeout), err))
-		return
+	switch {
+	case errors.Is(err, journal.ErrAbandoned): // v belongs to the goroutine that hangs
+		s.settle(ctx, d, s.verdict(d, time.Now().Add(-s.timeout), fmt.Errorf("%w; mark the handler external", err)))
+	case errors.Is(err, journal.ErrFailed):
+		s.settle(ctx, d, s.ownFault(d, v, began, err))
+	default:
+		s.report(ctx, d, &v, err)
 	}
-	s.report(ctx, d, &v, err)
+}
+
+// ownFault is the verdict on an attempt that cannot be committed as it is: v, if that was a failure anyway.
+func (s *subscription) ownFault(d *journal.Delivery, v journal.Verdict, started time.Time, err error) journal.Verdict {
+	if v.Outcome != journal.Done && v.Outcome != "" {
+		return v
+	}
+	return s.verdict(d, started, err)
 }
 
 // conclude makes a verdict of what a handler returned, in the transaction that records it.
@@ -202,61 +237,6 @@ func (s *subscription) report(ctx context.Context, d *journal.Delivery, v *journ
 	s.bus.cfg.Logger.LogAttrs(ctx, level, "reaction failed", slog.String("subscription", s.name), slog.String("outcome", string(v.Outcome)),
 		slog.String("event", d.Event.ID), slog.String("key", d.Event.Key), slog.String("flow", d.Event.CorrelationID),
 		slog.Int("attempt", d.Attempt), slog.String("error", v.Err))
-}
-
-// result is what an external handler returned.
-type result struct {
-	out Events
-	err error
-}
-
-// callOutside runs an external handler without a transaction, and records its result in a short one. A handler that
-// ignores the end of its context is left behind: it cannot be stopped, but it holds up nothing.
-func (s *subscription) callOutside(ctx context.Context, d *journal.Delivery, e Event) {
-	started := time.Now()
-	call, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	defer context.AfterFunc(s.bus.work, cancel)()
-	call = context.WithValue(call, scopeKey{}, &scope{delivery: d, sub: s})
-	answer := make(chan result, 1)
-	go func() {
-		r := result{err: &panicError{value: "the handler ended its goroutine", stack: string(debug.Stack())}}
-		defer func() { answer <- r }()
-		r.out, r.err = protect(func() (Events, error) { return s.handle(call, e) })
-	}()
-	var r result
-	select {
-	case r = <-answer:
-	case <-call.Done():
-		select {
-		case r = <-answer: // both at once: the answer is worth more
-		case <-time.After(s.grace()):
-			r.err = fmt.Errorf("no answer within %v: %w", s.timeout, call.Err())
-		}
-	}
-	if r.err != nil && s.bus.work.Err() != nil {
-		return // cut off by the shutdown: the next process calls again, with the same id
-	}
-	s.recordAnswer(context.WithoutCancel(ctx), d, started, r)
-}
-
-// grace is how long a handler whose context has ended has to return.
-func (s *subscription) grace() time.Duration { return min(s.timeout/10, time.Second) }
-
-// recordAnswer commits the answer of the outside, and what the module writes down about it.
-func (s *subscription) recordAnswer(ctx context.Context, d *journal.Delivery, started time.Time, r result) {
-	var v journal.Verdict
-	took := time.Since(started)
-	err := s.bus.journal.React(ctx, d, journal.Work{Module: s.module.name, Name: s.name, Limit: unitLimit}, func(tx journal.TxFunc) journal.Verdict {
-		v = s.conclude(context.WithValue(ctx, scopeKey{}, &scope{tx: tx, delivery: d, sub: s}), d, started, r.out, r.err)
-		v.Duration = took
-		return v
-	})
-	if errors.Is(err, journal.ErrAbandoned) {
-		s.settle(ctx, d, s.verdict(d, started, err))
-		return
-	}
-	s.report(ctx, d, &v, err)
 }
 
 type accountKey struct{}

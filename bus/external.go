@@ -1,0 +1,136 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// result is what an external handler returned.
+type result struct {
+	out Events
+	err error
+}
+
+// call is one call of an external handler.
+type call struct{ over atomic.Bool } // it has returned, or was given up
+
+// leftBehind is how many times External's number of calls may run at once, with those that were given up and have not
+// returned.
+const leftBehind = 2
+
+// callOutside runs an external handler without a transaction, and records its result in a short one. A handler that
+// ignores the end of its context is left behind: it cannot be stopped. When too many are, no other is called.
+func (s *subscription) callOutside(ctx context.Context, d *journal.Delivery, e Event) {
+	if !s.mayCall(d) {
+		return // the next process calls
+	}
+	started := time.Now()
+	c := &call{}
+	ends, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	defer context.AfterFunc(s.bus.work, cancel)()
+	ends = context.WithValue(ends, scopeKey{}, &scope{delivery: d, sub: s, call: c})
+	answer := make(chan result, 1)
+	go func() {
+		r := result{err: &panicError{value: "the handler ended its goroutine", stack: string(debug.Stack())}}
+		defer func() {
+			c.over.Store(true)
+			<-s.calls
+			answer <- r
+		}()
+		r.out, r.err = s.bus.external(func() (Events, error) { return s.handle(ends, e) })
+	}()
+	var r result
+	select {
+	case r = <-answer:
+	case <-ends.Done():
+		select {
+		case r = <-answer: // both at once: the answer is worth more
+		case <-time.After(s.grace()):
+			c.over.Store(true)
+			r.err = fmt.Errorf("no answer within %v: %w", s.timeout, ends.Err())
+		}
+	}
+	if r.err != nil && s.bus.work.Err() != nil {
+		return // cut off by the shutdown: the next process calls again, with the same id
+	}
+	s.recordAnswer(context.WithoutCancel(ctx), d, started, r)
+}
+
+// mayCall waits until the outside may be called, and reports false when the bus stops first. There must be room among
+// the calls, and the journal must be able to record the answer.
+func (s *subscription) mayCall(d *journal.Delivery) bool {
+	select {
+	case s.calls <- struct{}{}:
+	default:
+		s.bus.cfg.Logger.LogAttrs(context.Background(), slog.LevelError,
+			"subscription stands still: calls of its handler do not return although their context has ended; it goes on when one does, or after a restart",
+			slog.String("subscription", s.name), slog.Int("calls", cap(s.calls)), slog.String("waiting", d.Event.ID))
+		select {
+		case s.calls <- struct{}{}:
+		case <-s.bus.taking.Done():
+			return false
+		}
+	}
+	if err := s.bus.journal.Writable(s.bus.taking); err != nil {
+		<-s.calls
+		return false
+	}
+	return true
+}
+
+// grace is how long a handler whose context has ended has to return.
+func (s *subscription) grace() time.Duration { return min(s.timeout/10, time.Second) }
+
+// recordAnswer commits the answer of the outside, and what the module writes down about it.
+func (s *subscription) recordAnswer(ctx context.Context, d *journal.Delivery, started time.Time, r result) {
+	var v journal.Verdict
+	took := time.Since(started)
+	work := journal.Work{Module: s.module.name, Name: s.name, Limit: unitLimit}
+	err := s.keepRecording(ctx, d, work, func(tx journal.TxFunc) journal.Verdict {
+		v = s.conclude(context.WithValue(ctx, scopeKey{}, &scope{tx: tx, delivery: d, sub: s}), d, started, r.out, r.err)
+		v.Duration = took
+		return v
+	})
+	switch {
+	case errors.Is(err, journal.ErrAbandoned): // v belongs to the goroutine that hangs
+		v = s.verdict(d, started, err)
+	case errors.Is(err, journal.ErrFailed):
+		v = s.ownFault(d, v, started, err)
+	default:
+		s.report(ctx, d, &v, err)
+		return
+	}
+	err = s.keepRecording(ctx, d, journal.Work{Name: s.name}, func(journal.TxFunc) journal.Verdict { return v })
+	s.report(ctx, d, &v, err)
+}
+
+// Between two tries to record an answer, and between two looks whether the journal can write again.
+const (
+	firstRecordPause   = 100 * time.Millisecond
+	longestRecordPause = 2 * time.Second
+)
+
+// keepRecording reacts as often as it takes, until the time for shutdown is over: an answer that is lost would be asked
+// for again.
+func (s *subscription) keepRecording(ctx context.Context, d *journal.Delivery, w journal.Work, run func(journal.TxFunc) journal.Verdict) error {
+	w.Keep = true
+	for pause := firstRecordPause; ; pause = min(2*pause, longestRecordPause) {
+		err := s.bus.journal.React(ctx, d, w, run)
+		if !errors.Is(err, journal.ErrUnavailable) {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-s.bus.work.Done():
+			return err
+		}
+	}
+}
