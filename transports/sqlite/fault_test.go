@@ -1,0 +1,241 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// mustLockOut holds the write lock of the journal at path from another connection until it is called.
+func mustLockOut(t *testing.T, path string) (release func()) {
+	t.Helper()
+	db, err := sql.Open("sqlite3", "file:"+path+"?_busy_timeout=10000&_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sync.OnceFunc(func() {
+		if err := errors.Join(tx.Rollback(), db.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A group that cannot begin is answered at once: nobody in it waits for the lock again. A caller's context counts until
+// the work begins.
+func TestQueueBehindALock(t *testing.T) {
+	t.Parallel()
+	const busy, callers = 300 * time.Millisecond, 12
+	path := filepath.Join(t.TempDir(), "j.db")
+	j, err := Open(t.Context(), path, Config{BusyTimeout: busy, ForeignCheck: time.Hour, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := mustLockOut(t, path)
+	defer release()
+	first := queue(t, j, 0, func(*unit) {}) // the others become one group
+	start := time.Now()
+	var rest []chan error
+	for range callers {
+		rest = append(rest, queue(t, j, 0, func(*unit) {}))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), busy/10)
+	defer cancel()
+	err = j.Do(ctx, journal.Work{}, func(journal.TxFunc) ([]*journal.Event, error) { return nil, nil })
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a caller who does not wait for long: %v after %v", err, time.Since(start))
+	}
+	for _, answer := range append(rest, first) {
+		if err := <-answer; !errors.Is(err, journal.ErrUnavailable) {
+			t.Errorf("answer: %v", err)
+		}
+	}
+	if took := time.Since(start); took > (callers-2)*busy {
+		t.Errorf("the last of %d heard after %v", callers, took)
+	}
+	release()
+	if err := errors.Join(<-queue(t, j, 0, func(*unit) {}), j.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// While the store refuses work, Writable does not return.
+func TestWritable(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "j.db")
+	j, err := Open(t.Context(), path, Config{BusyTimeout: time.Millisecond, ForeignCheck: time.Hour, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Writable(t.Context()); err != nil {
+		t.Error(err)
+	}
+	release := mustLockOut(t, path)
+	defer release()
+	if err := <-queue(t, j, 0, func(*unit) {}); !errors.Is(err, journal.ErrUnavailable) {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*firstTryPause)
+	defer cancel()
+	if err := j.Writable(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("under a lock: %v", err)
+	}
+	release()
+	if err := errors.Join(j.Writable(t.Context()), j.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// What the store refuses a handler's own statement is the store's, whatever the handler makes of it.
+func TestFullDiskUsesUpNoAttempt(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "j.db")
+	logger := slog.New(slog.DiscardHandler)
+	j, err := Open(t.Context(), path, Config{MaxPages: 100, Logger: logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	deliver := func(j *Journal) *journal.Delivery {
+		return journal.FromContext((<-mustDeliver(t, mustSubscribe(t, j, journal.Subscription{Name: "m/work", Types: []string{"t"}})["m/work"])).Context())
+	}
+	write := func(d *journal.Delivery, j *Journal) error {
+		return j.React(t.Context(), d, journal.Work{Name: "m/work", Module: "m"}, func(tx journal.TxFunc) journal.Verdict {
+			_, err := tx().Exec("CREATE TABLE m_large AS SELECT hex(randomblob(1000000))")
+			if err != nil && j.cfg.MaxPages == 0 {
+				t.Error(err)
+			}
+			return journal.Verdict{Outcome: journal.Done, Started: time.Now()} // it swallows the error
+		})
+	}
+	if err := j.Publisher().Publish("t", message.NewMessage("a", nil)); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(deliver(j), j); !errors.Is(err, journal.ErrUnavailable) {
+		t.Errorf("on a full disk: %v", err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if j, err = Open(t.Context(), path, Config{Logger: logger}); err != nil {
+		t.Fatal(err)
+	}
+	d := deliver(j)
+	if d.Attempt != 1 {
+		t.Errorf("attempt %d after the disk was full", d.Attempt)
+	}
+	if err := errors.Join(write(d, j), j.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Work's own fault is no trouble of the store in the log.
+func TestOwnFaultIsNotLogged(t *testing.T) {
+	t.Parallel()
+	var text bytes.Buffer
+	j, err := Open(t.Context(), filepath.Join(t.TempDir(), "j.db"), Config{Logger: slog.New(slog.NewTextHandler(&text, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = <-queue(t, j, 0, func(u *unit) { _, _ = u.Tx().Exec("INSERT OR ROLLBACK INTO identity SELECT * FROM identity") })
+	if !errors.Is(err, journal.ErrFailed) || errors.Is(err, journal.ErrUnavailable) {
+		t.Errorf("answer: %v", err)
+	}
+	if err := errors.Join(<-queue(t, j, 0, func(*unit) {}), j.Close()); err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(text.String(), "cannot write") {
+		t.Errorf("log: %s", text.String())
+	}
+}
+
+// Work may look at what it likes, and change nothing of the connection that all work writes through.
+func TestWorkCannotChangeTheConnection(t *testing.T) {
+	t.Parallel()
+	j := mustOpenQuiet(t)
+	for query, allowed := range map[string]bool{
+		"PRAGMA foreign_keys = OFF": false, "PRAGMA defer_foreign_keys = ON": false, "PRAGMA wal_checkpoint": false,
+		"PRAGMA main.journal_mode = DELETE": false, "ATTACH ':memory:' AS other": false, "DETACH main": false,
+		"PRAGMA foreign_keys": true, "PRAGMA table_info(events)": true, "SELECT * FROM pragma_index_list('events')": true,
+	} {
+		var got error
+		if err := <-queue(t, j, 0, func(u *unit) { _, got = u.Tx().Exec(query) }); err != nil {
+			t.Errorf("%s: the work: %v", query, err)
+		}
+		if (got == nil) != allowed || got != nil && !strings.Contains(got.Error(), "sqlite: work may") {
+			t.Errorf("%s: %v", query, got)
+		}
+	}
+	if err := j.View(t.Context(), func(tx *sql.Tx) error {
+		if _, err := tx.Exec("PRAGMA query_only = OFF"); err == nil {
+			t.Error("a view may write from now on")
+		}
+		_, err := tx.Exec("PRAGMA table_info(events)")
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A View waits for nobody, not for other Views either, and not longer than its context.
+func TestViewWaitsForNobody(t *testing.T) {
+	t.Parallel()
+	d := newDisk()
+	j := mustOpenOn(t, filepath.Join(t.TempDir(), "j.db"), d)
+	var nest func(depth int) error
+	nest = func(depth int) error {
+		return j.View(t.Context(), func(*sql.Tx) error {
+			if depth == 0 {
+				return nil
+			}
+			return nest(depth - 1)
+		})
+	}
+	if err := nest(10); err != nil {
+		t.Fatal(err)
+	}
+	d.hold(t, j)
+	published := make(chan error, 1)
+	go func() { published <- j.Publisher().Publish("t", message.NewMessage("1", nil)) }()
+	<-d.asked // the disk hangs
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := j.View(ctx, func(*sql.Tx) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while the disk hangs: %v", err)
+	}
+	d.free.Store(true)
+	d.allow <- nil
+	if err := errors.Join(<-published, j.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A plain publish from inside of work, which would wait for itself, is refused.
+func TestPlainPublishWithinWork(t *testing.T) {
+	t.Parallel()
+	j := mustOpenQuiet(t)
+	var inner error
+	err := <-queue(t, j, time.Minute, func(*unit) { inner = j.Publisher().Publish("t", message.NewMessage("1", nil)) })
+	if !errors.Is(inner, journal.ErrNested) || err != nil {
+		t.Errorf("publish within work: %v; the work: %v", inner, err)
+	}
+	if err := errors.Join(j.Publisher().Publish("t", message.NewMessage("1", nil)), j.Close()); err != nil {
+		t.Error(err)
+	}
+}
