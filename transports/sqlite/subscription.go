@@ -315,6 +315,8 @@ func (s *subscription) refused(seq int64, after time.Duration) {
 	s.handed--
 	f.claimed.Store(nil)
 	s.retries.add(retry{seq: seq, flight: f, due: time.Now().Add(after)})
+	s.fill() // its place is free: the others would wait for a settling that never comes
+	s.throttled = false
 	s.poke()
 }
 
