@@ -19,7 +19,8 @@ type Config struct {
 	// is tried again. Defaults to 5 s.
 	BusyTimeout time.Duration
 
-	// ForeignCheck is how often an otherwise idle journal looks for commits by other connections. Defaults to 250 ms.
+	// ForeignCheck is how often an otherwise idle journal looks for commits by other connections, and whether the clock was
+	// stepped. Defaults to 250 ms.
 	ForeignCheck time.Duration
 
 	// Group is how many items are committed together at most. Defaults to 512.
@@ -43,6 +44,7 @@ type Config struct {
 
 	wrapLog  func(syncFile) syncFile // for tests of what a disk may do
 	logLimit int64                   // of the log's file in bytes, for tests
+	now      func() time.Time        // the wall clock, for tests of what it may do
 }
 
 // synchronous is what SQLite's pragma of that name is set to. The syncer makes NORMAL full (sync.go).
@@ -87,6 +89,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	if c.now == nil {
+		c.now = wallClock
 	}
 	return c
 }

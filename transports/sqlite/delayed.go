@@ -26,9 +26,9 @@ func (j *Journal) watchDelayed() {
 		next, err := j.appendDue()
 		if err != nil && j.ctx.Err() == nil {
 			j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "cannot append delayed events, will try again", slog.Any("error", err))
-			next = time.Now().Add(troubleDelay)
+			next = j.cfg.now().Add(troubleDelay)
 		}
-		timer.Reset(max(time.Until(next), 0))
+		timer.Reset(max(next.Sub(j.cfg.now()), 0))
 	}
 }
 
@@ -42,10 +42,10 @@ const firstDelayed = "SELECT due_at FROM delayed WHERE NOT EXISTS (SELECT 1 FROM
 func (j *Journal) appendDue() (next time.Time, err error) {
 	for {
 		next, err := j.nextDue()
-		if err != nil || next.After(time.Now()) {
+		if err != nil || next.After(j.cfg.now()) {
 			return next, err
 		}
-		due, err := j.due(time.Now())
+		due, err := j.due(j.cfg.now())
 		if err != nil {
 			return time.Time{}, err
 		}
@@ -72,7 +72,7 @@ func (j *Journal) nextDue() (time.Time, error) {
 	var micros int64
 	err := j.readers.QueryRowContext(j.ctx, firstDelayed).Scan(&micros)
 	if errors.Is(err, sql.ErrNoRows) {
-		return time.Now().Add(24 * time.Hour), nil
+		return j.cfg.now().Add(24 * time.Hour), nil
 	}
 	return time.UnixMicro(micros), err
 }

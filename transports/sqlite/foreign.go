@@ -21,6 +21,7 @@ func (j *Journal) watchForeign() {
 	pace := j.cfg.ForeignCheck
 	timer := time.NewTimer(pace)
 	defer timer.Stop()
+	clock := newClockWatch(j.cfg.now)
 	for {
 		select {
 		case <-j.ctx.Done():
@@ -30,6 +31,9 @@ func (j *Journal) watchForeign() {
 		case <-timer.C:
 			if j.lookAtFiles() {
 				return
+			}
+			if clock.stepped() {
+				j.clockStepped()
 			}
 			seen := false
 			err := j.writer.submit(j.ctx, &item{alone: func(c *sql.Conn) (err error) {

@@ -51,7 +51,7 @@ func (s *subscription) nap(troubled bool) time.Duration {
 	if len(s.retries) == 0 || s.throttled {
 		return 24 * time.Hour
 	}
-	return max(time.Until(s.retries[0].due), 0)
+	return max(s.retries[0].due.Sub(s.j.cfg.now()), 0)
 }
 
 // stop ends the deliveries: nothing is handed out after it.
@@ -206,7 +206,7 @@ func (s *subscription) launchDue(ctx context.Context) error {
 			s.mu.Unlock()
 			return nil
 		}
-		r, ok := s.retries.next(time.Now())
+		r, ok := s.retries.next(s.j.cfg.now())
 		switch {
 		case ok && r.flight != nil:
 			s.launch(r.flight)

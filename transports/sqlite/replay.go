@@ -1,7 +1,5 @@
 package sqlite
 
-import "time"
-
 // replayed takes up a delivery that a person gave another chance: it takes its place, by age, among the blocked of its key.
 func (s *subscription) replayed(seq int64, key string) {
 	s.mu.Lock()
@@ -16,7 +14,7 @@ func (s *subscription) replayed(seq int64, key string) {
 // replay puts seq among what is open. s.mu is held.
 func (s *subscription) replay(seq int64, key string) {
 	if key == "" {
-		s.retries.add(retry{seq: seq, due: time.Now()})
+		s.retries.add(retry{seq: seq, due: s.j.cfg.now()})
 		s.poke()
 		return
 	}

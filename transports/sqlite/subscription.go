@@ -225,7 +225,7 @@ func (s *subscription) settle(seq int64, v *journal.Verdict) {
 	key := f.Event.Key
 	switch {
 	case v.Outcome == journal.Retrying:
-		s.retries.add(retry{seq: seq, attempts: f.Attempt, failed: v.Started.Add(v.Duration), due: v.RetryAt})
+		s.retries.add(retry{seq: seq, attempts: f.Attempt, failed: v.Started.Add(v.Duration), due: v.RetryAt.Round(0)})
 		s.poke()
 		if l := s.keys[key]; l != nil {
 			l.held = true
@@ -314,7 +314,7 @@ func (s *subscription) refused(seq int64, after time.Duration) {
 	}
 	s.handed--
 	f.claimed.Store(nil)
-	s.retries.add(retry{seq: seq, flight: f, due: time.Now().Add(after)})
+	s.retries.add(retry{seq: seq, flight: f, due: s.j.cfg.now().Add(after)})
 	s.fill() // its place is free: the others would wait for a settling that never comes
 	s.throttled = false
 	s.poke()
