@@ -64,7 +64,7 @@ type Delivery struct {
 	Subscription string
 	Attempt      int       // 1 for the first
 	Prepared     any       // what Subscription.Prepare made of the event; a delivery made again has the same
-	Failed       time.Time // when the attempt before this one failed; zero at the first
+	Failed       time.Time // when its first attempt failed; zero before that
 	Since        time.Time // when the journal came to know the subscription, with its FromNow; zero otherwise
 }
 

@@ -55,7 +55,7 @@ func (j *Journal) loadTail(ctx context.Context) error {
 			break // a gap: what is behind it is read from the disk
 		}
 		j.tail.events = append(j.tail.events, e)
-		j.tail.bytes += len(e.Data)
+		j.tail.bytes += sizeOf(e)
 	}
 	slices.Reverse(j.tail.events)
 	return rows.Err()
@@ -73,9 +73,23 @@ func (j *Journal) event(ctx context.Context, seq int64) (*journal.Event, error) 
 // chunk bounds how much of the log one query looks at, so that a reader of a rare type gives way to others.
 const chunk = 10_000
 
+// sizeOf is what e takes up in memory, as far as it is not the same for all.
+func sizeOf(e *journal.Event) int {
+	n := len(e.Data)
+	for k, v := range e.Metadata {
+		n += len(k) + len(v)
+	}
+	return n
+}
+
 // read returns the next events behind pos that m wants, at most limit, and how far it looked.
 func (j *Journal) read(ctx context.Context, pos int64, m *match, limit int) ([]*journal.Event, int64, error) {
-	if events, next, ok := j.tail.read(nil, pos, m, limit); ok {
+	return j.readWithin(ctx, pos, m, limit, tailBytes)
+}
+
+// readWithin is read with a bound on the bytes of the events, which the last one may exceed.
+func (j *Journal) readWithin(ctx context.Context, pos int64, m *match, limit, most int) ([]*journal.Event, int64, error) {
+	if events, next, ok := j.tail.read(nil, pos, m, limit, most); ok {
 		return events, next, nil
 	}
 	upTo := min(pos+chunk, j.tail.bound(m.durable))
@@ -97,18 +111,18 @@ func (j *Journal) read(ctx context.Context, pos int64, m *match, limit int) ([]*
 	defer func() { _ = rows.Close() }()
 	var events []*journal.Event
 	bytes := 0
-	for bytes < tailBytes && rows.Next() { // a thousand of the largest would be a gigabyte
+	for bytes < most && rows.Next() { // a thousand of the largest would be a gigabyte
 		e, err := scanEvent(rows)
 		if err != nil {
 			return nil, pos, err
 		}
 		events = append(events, e)
-		bytes += len(e.Data)
+		bytes += sizeOf(e)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, pos, fmt.Errorf("read events: %w", explain(err))
 	}
-	if len(events) == limit || bytes >= tailBytes {
+	if len(events) == limit || bytes >= most {
 		upTo = events[len(events)-1].Seq
 	}
 	return events, upTo, nil

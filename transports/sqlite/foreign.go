@@ -73,10 +73,15 @@ func (j *Journal) lookForeign(c *sql.Conn) (seen bool, err error) {
 	if err := c.QueryRowContext(j.ctx, "SELECT coalesce(max(seq), 0) FROM events").Scan(&head); err != nil {
 		return false, err
 	}
-	if err := j.takeActs(j.ctx, c); err != nil {
+	more, err := j.takeActs(j.ctx, c)
+	if err != nil {
 		return false, err
 	}
-	j.version = version
+	if more { // look again at once
+		poke(j.hint)
+	} else {
+		j.version = version
+	}
 	j.written()
 	j.tail.skipTo(head)
 	j.sync.begin()
@@ -86,35 +91,58 @@ func (j *Journal) lookForeign(c *sql.Conn) (seen bool, err error) {
 	return true, nil
 }
 
-const newActs = `
+// actsAtOnce bounds how many acts one look takes up, so that others can write in between.
+const actsAtOnce = 2000
+
+const (
+	newestActs = "SELECT (SELECT coalesce(max(id), 0) FROM acts), (SELECT coalesce(max(id), 0) FROM open_acts)"
+
+	newActs = `
 SELECT a.id, a.act, d.seq, s.name, e.key
 FROM acts a JOIN dead_letters d ON d.id = a.dead_letter JOIN subscriptions s ON s.id = d.subscription JOIN events e ON e.seq = d.seq
-WHERE a.id > ? ORDER BY a.id`
+WHERE a.id > ? ORDER BY a.id LIMIT ?`
 
-// takeActs has the subscriptions hear of what people did with their dead letters; the rows are changed already.
-func (j *Journal) takeActs(ctx context.Context, q queryer) error {
-	rows, err := q.QueryContext(ctx, newActs, j.lastAct)
+	newOpenActs = `
+SELECT a.id, a.act, a.seq, s.name, e.key
+FROM open_acts a JOIN subscriptions s ON s.id = a.subscription JOIN events e ON e.seq = a.seq
+WHERE a.id > ? ORDER BY a.id LIMIT ?`
+)
+
+// takeActs has the subscriptions hear of what people did with their deliveries; the rows are changed already. It reports whether there
+// is more to take.
+func (j *Journal) takeActs(ctx context.Context, q queryer) (more bool, err error) {
+	for _, log := range []struct {
+		query string
+		last  *int64
+	}{{newActs, &j.lastAct}, {newOpenActs, &j.lastOpenAct}} {
+		n, err := j.takeActsOf(ctx, q, log.query, log.last)
+		if err != nil {
+			return false, err
+		}
+		more = more || n == actsAtOnce
+	}
+	return more, nil
+}
+
+func (j *Journal) takeActsOf(ctx context.Context, q queryer, query string, last *int64) (n int, err error) {
+	rows, err := q.QueryContext(ctx, query, *last, actsAtOnce)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { _ = rows.Close() }()
-	for rows.Next() {
+	for ; rows.Next(); n++ {
 		var id, seq int64
 		var act, name, key string
 		if err := rows.Scan(&id, &act, &seq, &name, &key); err != nil {
-			return err
+			return n, err
 		}
-		j.lastAct = id
+		*last = id
 		j.mu.Lock()
 		s := j.subs[name]
 		j.mu.Unlock()
-		switch {
-		case s == nil: // not run by this process: its rows tell the one that will
-		case act == "replay":
-			s.replayed(seq, key)
-		case act == "drop":
-			s.released(seq, key)
+		if s != nil { // otherwise its rows tell the process that will run it
+			s.acted(seq, key, act)
 		}
 	}
-	return rows.Err()
+	return n, rows.Err()
 }

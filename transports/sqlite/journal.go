@@ -51,6 +51,7 @@ type Journal struct {
 	unflushed   bool       // they were written in a group that is not committed; likewise
 	version     int64      // PRAGMA data_version, likewise
 	lastAct     int64      // the newest act that was taken up, likewise
+	lastOpenAct int64      // the same of open_acts
 	delayedWake chan struct{}
 	checkpoint  chan struct{}
 	hint        chan struct{} // somebody in this process writes past the writer: look soon
@@ -129,8 +130,8 @@ func (j *Journal) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	err = j.readers.QueryRowContext(ctx, "SELECT (SELECT id FROM identity), (SELECT coalesce(max(seq), 0) FROM events), (SELECT coalesce(max(id), 0) FROM acts)").
-		Scan(&j.id, &j.tail.head, &j.lastAct)
+	err = j.readers.QueryRowContext(ctx, "SELECT (SELECT id FROM identity), (SELECT coalesce(max(seq), 0) FROM events), (SELECT coalesce(max(id), 0) FROM acts), (SELECT coalesce(max(id), 0) FROM open_acts)").
+		Scan(&j.id, &j.tail.head, &j.lastAct, &j.lastOpenAct)
 	if err != nil {
 		return err
 	}

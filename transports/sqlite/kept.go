@@ -51,9 +51,9 @@ SET outcome = excluded.outcome, attempts = excluded.attempts, started_at = exclu
 WHERE outcome IN ('retrying', 'blocked')`
 
 	upsertPending = `
-INSERT INTO pending (subscription, key, seq, state, attempts, due_at) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO pending (subscription, key, seq, state, attempts, due_at, failed_at) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (subscription, key, seq) DO UPDATE
-SET state = excluded.state, attempts = excluded.attempts, due_at = excluded.due_at`
+SET state = excluded.state, attempts = excluded.attempts, due_at = excluded.due_at, failed_at = excluded.failed_at`
 
 	upsertDeadLetter = `
 INSERT INTO dead_letters (seq, subscription, error, stack, attempts, first_failed_at, dead_at)

@@ -221,7 +221,7 @@ func (t *take) answer(was answered, r *record) error {
 		pending = ""
 	}
 	if pending != "" {
-		steps = append(steps, statement{upsertPending, []any{was.sub.id, was.key, was.seq, pending, r.Attempts, unixMicro(r.RetryAt)}})
+		steps = append(steps, statement{upsertPending, []any{was.sub.id, was.key, was.seq, pending, r.Attempts, unixMicro(r.RetryAt), unixMicro(r.FirstFailed)}})
 	}
 	for _, s := range append(steps, letterSteps(was, r)...) {
 		if _, err := t.tx.ExecContext(t.ctx, s.query, s.args...); err != nil {

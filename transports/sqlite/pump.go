@@ -3,14 +3,13 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/dispatch"
 )
 
 // troubleDelay is the pause after the store refused something that a subscription needs.
@@ -23,7 +22,7 @@ func (s *subscription) run(ctx context.Context) {
 	defer timer.Stop()
 	troubled := false
 	for {
-		err := s.pump(ctx)
+		until, err := s.pump(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -31,7 +30,7 @@ func (s *subscription) run(ctx context.Context) {
 			s.j.cfg.Logger.LogAttrs(ctx, slog.LevelError, "subscription cannot go on, will try again", slog.String("subscription", s.Name), slog.Any("error", err))
 		}
 		troubled = err != nil
-		timer.Reset(s.nap(troubled))
+		timer.Reset(s.nap(until, troubled))
 		select {
 		case <-ctx.Done():
 			return
@@ -42,69 +41,89 @@ func (s *subscription) run(ctx context.Context) {
 }
 
 // nap is how long to wait at most.
-func (s *subscription) nap(troubled bool) time.Duration {
-	if troubled {
+func (s *subscription) nap(until time.Time, troubled bool) time.Duration {
+	switch {
+	case troubled:
 		return troubleDelay
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.retries) == 0 || s.throttled {
+	case until.IsZero():
 		return 24 * time.Hour
+	default:
+		return max(until.Sub(s.j.cfg.now()), 0)
 	}
-	return max(s.retries[0].due.Sub(s.j.cfg.now()), 0)
 }
 
 // stop ends the deliveries: nothing is handed out after it.
 func (s *subscription) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stopped = true
+	s.dispatch.Stop()
 	close(s.out)
 }
 
-// pump does all that can be done now. Recording the blocked comes before going on with their keys, which looks for them
-// on disk.
-func (s *subscription) pump(ctx context.Context) error {
-	for ctx.Err() == nil {
-		if err := s.recordBlocked(ctx); err != nil {
-			return err
-		}
-		if err := s.resumeKeys(ctx); err != nil {
-			return err
-		}
-		if err := s.launchDue(ctx); err != nil {
-			return err
-		}
-		more, err := s.follow(ctx)
-		if err != nil {
-			return err
-		}
-		if !more {
-			s.j.settled()
-			return nil
-		}
-	}
-	return nil
-}
-
-// follow admits events from the log. It reports whether there may be more.
-func (s *subscription) follow(ctx context.Context) (more bool, err error) {
-	room := s.room()
-	if room <= 0 {
-		return false, nil // settling makes room and wakes us
+// pump does all that can be done now, and returns when there is something to do again.
+func (s *subscription) pump(ctx context.Context) (until time.Time, err error) {
+	if err := s.countBlocked(ctx); err != nil {
+		return until, err
 	}
 	s.mu.Lock()
-	pos := s.pos
+	s.dispatch.News()
 	s.mu.Unlock()
-	events, next, err := s.j.read(ctx, pos, s.match, room)
-	if err != nil || next == pos {
-		return false, err
+	for ctx.Err() == nil {
+		s.mu.Lock()
+		step := s.dispatch.Next(s.j.cfg.now())
+		s.mu.Unlock()
+		switch step.Kind {
+		case dispatch.Record:
+			err = s.recordBlocked(ctx, step.Tasks)
+		case dispatch.Look:
+			err = s.look(ctx, step.Lane)
+		case dispatch.SweepOn:
+			err = s.sweep(ctx, step.After)
+		case dispatch.LookDue:
+			err = s.lookDue(ctx, step.Mark)
+		case dispatch.ReadLog:
+			err = s.follow(ctx, step.Room)
+		default:
+			s.j.settled()
+			return step.Until, nil
+		}
+		if err != nil {
+			return until, err
+		}
+	}
+	return until, nil
+}
+
+// follow admits events from the log.
+func (s *subscription) follow(ctx context.Context, room dispatch.Room) error {
+	s.mu.Lock()
+	pos, complete := s.dispatch.Pos(), s.dispatch.Complete()
+	s.mu.Unlock()
+	events, next, err := s.j.readWithin(ctx, pos, s.match, room.Tasks, room.Bytes)
+	if err != nil {
+		return err
 	}
 	if s.match.except {
 		events = s.j.withoutPlain(events)
 	}
-	s.admit(events, next)
-	return true, nil
+	if pos < s.answered {
+		if events, err = s.withoutAnswered(ctx, events); err != nil {
+			return err
+		}
+	}
+	tasks := make([]*dispatch.Task, len(events))
+	for i, e := range events {
+		tasks[i] = &s.flight(e).task
+	}
+	if !complete {
+		if err := s.askForRows(ctx, tasks); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dispatch.Admit(tasks, next, next != pos)
+	return nil
 }
 
 // withoutPlain drops the events of plain Watermill topics: they are the business of their consumer groups.
@@ -115,18 +134,11 @@ func (j *Journal) withoutPlain(events []*journal.Event) []*journal.Event {
 }
 
 // recordBlocked writes down who waits behind a failed event of its key, so that the cursor can pass it.
-func (s *subscription) recordBlocked(ctx context.Context) error {
-	s.mu.Lock()
-	flights := s.toBlock
-	s.toBlock = nil
-	s.mu.Unlock()
-	if len(flights) == 0 {
-		return nil
-	}
+func (s *subscription) recordBlocked(ctx context.Context, tasks []*dispatch.Task) error {
 	err := s.j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
 		u.Tx() // all of them or none
-		for _, f := range flights {
-			if err := u.block(s.id, f.Event); err != nil {
+		for _, t := range tasks {
+			if err := u.block(s.id, t.Owner.(*flight).Event); err != nil {
 				return err
 			}
 		}
@@ -134,12 +146,9 @@ func (s *subscription) recordBlocked(ctx context.Context) error {
 	}})
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.dispatch.Recorded(tasks, err == nil)
 	if err != nil {
-		s.toBlock = append(flights, s.toBlock...)
 		return fmt.Errorf("record blocked: %w", err)
-	}
-	for _, f := range flights {
-		s.land(f)
 	}
 	return nil
 }
@@ -150,154 +159,91 @@ func (u *unit) block(subscription int64, e *journal.Event) error {
 	if _, _, err := k.deliver.exec(e.Seq, subscription, string(journal.Blocked), int64(0), time.Now().UnixMicro(), int64(0), nil); err != nil {
 		return u.refuse(err)
 	}
-	_, _, err := k.pend.exec(subscription, e.Key, e.Seq, "blocked", int64(0), int64(0))
+	_, _, err := k.pend.exec(subscription, e.Key, e.Seq, "blocked", int64(0), int64(0), int64(0))
 	return u.refuse(err)
 }
 
-const oldestBlocked = `
-SELECT seq FROM pending WHERE subscription = ? AND key = ? AND state = 'blocked' ORDER BY seq LIMIT 1`
-
-// resumeKeys launches the oldest blocked event of each key whose head was settled.
-func (s *subscription) resumeKeys(ctx context.Context) error {
-	for {
-		s.mu.Lock()
-		if len(s.resume) == 0 || s.crowded() {
-			s.mu.Unlock()
-			return nil
+// look reads the oldest row of a lane, and its event if it is to run now.
+func (s *subscription) look(ctx context.Context, id dispatch.Lane) error {
+	now := s.j.cfg.now()
+	found, err := s.oldest(ctx, id)
+	var row *dispatch.Row
+	var task *dispatch.Task
+	if err == nil && found != nil {
+		if row = &found.Row; row.Runs(now) {
+			task, err = s.reload(ctx, found)
 		}
-		key := s.resume[0]
-		s.mu.Unlock()
-		var seq int64
-		err := s.j.readers.QueryRowContext(ctx, oldestBlocked, s.id, key).Scan(&seq)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return fmt.Errorf("read blocked: %w", explain(err))
-		}
-		var f *flight
-		if err == nil {
-			e, err := s.j.event(ctx, seq)
-			if err != nil {
-				return err
-			}
-			f = s.flight(e)
-		}
-		s.mu.Lock()
-		if f == nil && s.isToBlock(key) { // not on disk yet: pump records it, and comes back
-			s.mu.Unlock()
-			return nil
-		}
-		s.resume = s.resume[1:]
-		l := s.keys[key]
-		if f == nil { // none left on disk: nothing may be owed in memory either
-			s.owe(l, -l.blocked)
-			s.advance(key)
-		} else {
-			s.owe(l, -1)
-			s.relaunch(f)
-		}
-		s.mu.Unlock()
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.dispatch.Unfound(id)
+		return err
+	}
+	s.dispatch.Found(id, row, task, now)
+	return nil
 }
 
-// launchDue hands out what is due for another attempt.
-func (s *subscription) launchDue(ctx context.Context) error {
-	for {
-		s.mu.Lock()
-		if s.crowded() {
-			s.mu.Unlock()
-			return nil
-		}
-		r, ok := s.retries.next(s.j.cfg.now())
-		switch {
-		case ok && r.flight != nil:
-			s.launch(r.flight)
-		case ok:
-			s.loading++ // it is neither waiting nor in flight, and must not look like quiet
-		}
-		s.mu.Unlock()
-		if !ok {
-			return nil
-		}
-		if r.flight != nil {
-			continue
-		}
-		e, err := s.j.event(ctx, r.seq)
-		if err != nil {
-			s.mu.Lock()
-			s.loading--
-			s.retries.add(r)
-			s.mu.Unlock()
-			return err
-		}
-		f := s.flight(e)
-		f.Attempt, f.Failed = r.attempts+1, r.failed
-		s.mu.Lock()
-		s.loading--
-		s.relaunch(f)
-		s.mu.Unlock()
+// reload makes the next delivery of a row.
+func (s *subscription) reload(ctx context.Context, r *openRow) (*dispatch.Task, error) {
+	e, err := s.j.event(ctx, r.Seq)
+	if err != nil {
+		return nil, err
 	}
+	f := s.flight(e)
+	f.Attempt, f.Failed, f.again = r.attempts+1, r.firstFailed, true
+	return &f.task, nil
 }
 
-// relaunch hands out a delivery that was read back from the disk, unless it is out already: an act may be heard of twice,
-// from the rows and from the log of acts. s.mu is held.
-func (s *subscription) relaunch(f *flight) {
-	if s.flights[f.Event.Seq] != nil {
-		return
-	}
-	f.again = true
-	s.flights[f.Event.Seq] = f
-	s.launch(f)
-}
-
-// loadPending tells each subscription what the last process left open.
-func loadPending(ctx context.Context, q queryer, subs []*subscription) error {
-	byID := map[int64]*subscription{}
-	for _, s := range subs {
-		byID[s.id] = s
-	}
-	rows, err := q.QueryContext(ctx, "SELECT subscription, seq, key, state, attempts, due_at FROM pending ORDER BY subscription, seq")
+// sweep reads the oldest rows of the next lanes. What a clock wrote that was ahead is put right on disk, too, where it is looked for
+// by the moment at which it is due.
+func (s *subscription) sweep(ctx context.Context, after dispatch.Lane) error {
+	rows, last, err := s.nextLanes(ctx, after)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var id, seq, due int64
-		var key, state string
-		var attempts int
-		if err := rows.Scan(&id, &seq, &key, &state, &attempts, &due); err != nil {
-			return err
-		}
-		if s := byID[id]; s != nil {
-			s.restore(retry{seq: seq, attempts: attempts, due: time.UnixMicro(due)}, key, state)
-		}
-	}
-	for _, s := range subs {
-		for _, key := range slices.Sorted(maps.Keys(s.keys)) {
-			if l := s.keys[key]; !l.held && l.parked == 0 {
-				s.resume = append(s.resume, key)
+	now := s.j.cfg.now()
+	for i := range rows {
+		if r := &rows[i]; r.ahead(now) {
+			r.Due = now.Add(r.Pause)
+			if err := s.correct(ctx, r); err != nil {
+				return err
 			}
 		}
 	}
-	return rows.Err()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dispatch.Swept(after, rowsOf(rows), last)
+	return nil
 }
 
-// restore takes one row of pending.
-func (s *subscription) restore(r retry, key, state string) {
-	l := s.keys[key]
-	if l == nil && key != "" {
-		l = &lane{}
-		s.keys[key] = l
+// correct writes when r is due.
+func (s *subscription) correct(ctx context.Context, r *openRow) error {
+	const query = "UPDATE pending SET due_at = ? WHERE subscription = ? AND key = ? AND seq = ? AND state = 'retrying'"
+	return s.j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
+		_, err := u.Tx().ExecContext(ctx, query, r.Due.UnixMicro(), s.id, r.Lane.Key, r.Seq)
+		return err
+	}})
+}
+
+// lookDue reads the next retries that are due.
+func (s *subscription) lookDue(ctx context.Context, mark dispatch.Mark) error {
+	rows, last, err := s.nextRetries(ctx, mark)
+	if err != nil {
+		return err
 	}
-	switch {
-	case state == "blocked":
-		s.owe(l, 1)
-	case state == "parked":
-		l.parked = r.seq
-	default:
-		s.retries.add(r)
-		if l != nil {
-			l.held = true
-		}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dispatch.FoundDue(rowsOf(rows), last, s.j.cfg.now())
+	return nil
+}
+
+func rowsOf(found []openRow) []dispatch.Row {
+	rows := make([]dispatch.Row, len(found))
+	for i := range found {
+		rows[i] = found[i].Row
 	}
+	return rows
 }
 
 type queryer interface {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -108,7 +109,7 @@ func (s *subscription) record(u *unit, d *journal.Delivery, again bool, v *journ
 			}
 		}
 	case journal.Retrying:
-		_, _, err = k.pend.exec(s.id, e.Key, e.Seq, "retrying", int64(d.Attempt), v.RetryAt.UnixMicro())
+		_, _, err = k.pend.exec(s.id, e.Key, e.Seq, "retrying", int64(d.Attempt), v.RetryAt.UnixMicro(), firstFailed(d, v).UnixMicro())
 	case journal.Dead:
 		err = s.bury(u, d, v)
 	}
@@ -135,16 +136,20 @@ func (s *subscription) clear(u *unit, e *journal.Event, o journal.Outcome) error
 
 // bury keeps the dead letter, and its key parked if the subscription wants that.
 func (s *subscription) bury(u *unit, d *journal.Delivery, v *journal.Verdict) error {
-	first := d.Failed
-	if first.IsZero() {
-		first = v.Started
-	}
 	k, e := u.w.kept, d.Event
-	_, _, err := k.dead.exec(e.Seq, s.id, v.Err, v.Stack, int64(d.Attempt), first.UnixMicro(), v.Started.Add(v.Duration).UnixMicro())
+	_, _, err := k.dead.exec(e.Seq, s.id, v.Err, v.Stack, int64(d.Attempt), firstFailed(d, v).UnixMicro(), v.Started.Add(v.Duration).UnixMicro())
 	if err == nil && s.Park && e.Key != "" {
-		_, _, err = k.pend.exec(s.id, e.Key, e.Seq, "parked", int64(0), int64(0))
+		_, _, err = k.pend.exec(s.id, e.Key, e.Seq, "parked", int64(0), int64(0), int64(0))
 	}
 	return err
+}
+
+// firstFailed is when the first attempt of a delivery failed, of which v is the newest.
+func firstFailed(d *journal.Delivery, v *journal.Verdict) time.Time {
+	if !d.Failed.IsZero() {
+		return d.Failed
+	}
+	return v.Started.Add(v.Duration)
 }
 
 func nullable(s string) any {

@@ -50,13 +50,13 @@ type rowQueryer interface {
 
 // Subscribe implements journal.Journal. Subscriptions of an earlier program that are not in subs are marked as retired.
 func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (map[string]message.Subscriber, error) {
-	var subs, known []*subscription
+	var subs []*subscription
 	var topics []string
 	err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
 		var err error
 		tx := u.Tx()
 		j.dismiss(subs) // of a first try, whose group failed
-		if subs, known, err = j.registerAll(ctx, tx, specs); err != nil {
+		if subs, err = j.registerAll(ctx, tx, specs); err != nil {
 			return err
 		}
 		if err = j.tellNobody(ctx, tx); err != nil {
@@ -65,14 +65,8 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 		if topics, err = groupTopics(ctx, tx); err != nil {
 			return err
 		}
-		if err := loadPending(ctx, tx, known); err != nil {
-			return err
-		}
-		if err := loadDelivered(ctx, tx, known); err != nil {
-			return err
-		}
-		// From here on the subscriptions hear of acts: not of those that are in the rows just read, and of every later one.
-		if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM acts").Scan(&j.lastAct); err != nil {
+		// From here on the subscriptions hear of acts: the rows that they are going to read tell of the earlier ones.
+		if err := tx.QueryRowContext(ctx, newestActs).Scan(&j.lastAct, &j.lastOpenAct); err != nil {
 			return err
 		}
 		return j.admitSubscriptions(subs)
@@ -100,17 +94,17 @@ type registered struct {
 	retired           bool
 }
 
-// registerAll makes specs durable, and says which of them were known before. In the usual case, in which the program
-// consumes what it consumed before, it writes nothing.
-func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.Subscription) (subs, known []*subscription, err error) {
+// registerAll makes specs durable. In the usual case, in which the program consumes what it consumed before, it writes
+// nothing.
+func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.Subscription) (subs []*subscription, err error) {
 	before, err := registeredBefore(ctx, tx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for _, spec := range specs {
 		if spec.Elsewhere {
 			if was, ok := before[spec.Name]; ok && !was.retired {
-				return nil, nil, elsewhere(spec.Name)
+				return nil, elsewhere(spec.Name)
 			}
 			continue
 		}
@@ -124,17 +118,18 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 		delete(before, spec.Name)
 		if list, err := s.match.list(); err != nil || !ok || was.retired || was.types != list {
 			if was, err = register(ctx, tx, spec.Name, "bus", s.match, start, since); err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 		}
-		s.id, s.pos, s.since = was.id, was.cursor, micros(was.since)
-		subs = append(subs, s)
+		s.id, s.since = was.id, micros(was.since)
+		s.startAt(was.cursor)
 		if ok {
-			known = append(known, s)
+			s.answered = j.tail.newest()
 		}
+		subs = append(subs, s)
 		if back {
 			if err := tellObservers(ctx, tx, was.id); err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 		}
 	}
@@ -143,13 +138,13 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 			continue
 		}
 		if _, err := tx.ExecContext(ctx, "UPDATE subscriptions SET retired_at = ? WHERE id = ?", time.Now().UnixMicro(), gone.id); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if err := tellObservers(ctx, tx, gone.id); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	return subs, known, nil
+	return subs, nil
 }
 
 // tellObservers has observers hear of a subscription that is retired, or is not any more: with its newest delivery and those that are
@@ -210,35 +205,6 @@ func (j *Journal) dismiss(subs []*subscription) {
 			delete(j.subs, s.Name)
 		}
 	}
-}
-
-// loadDelivered tells each subscription what it settled above its cursor. It looks at everything behind the lowest cursor:
-// subscriptions that are new have settled nothing, and are better left out.
-func loadDelivered(ctx context.Context, q queryer, subs []*subscription) error {
-	if len(subs) == 0 {
-		return nil
-	}
-	byID := map[int64]*subscription{}
-	lowest := subs[0].pos
-	for _, s := range subs {
-		byID[s.id] = s
-		lowest = min(lowest, s.pos)
-	}
-	rows, err := q.QueryContext(ctx, "SELECT seq, subscription FROM deliveries WHERE seq > ?", lowest)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var seq, id int64
-		if err := rows.Scan(&seq, &id); err != nil {
-			return err
-		}
-		if s := byID[id]; s != nil && seq > s.pos {
-			s.delivered[seq] = true
-		}
-	}
-	return rows.Err()
 }
 
 func groupTopics(ctx context.Context, q queryer) ([]string, error) {

@@ -33,7 +33,7 @@ func (t *tail) append(events []*journal.Event) (gap bool) {
 		}
 		t.head = e.Seq
 		t.events = append(t.events, e)
-		t.bytes += len(e.Data)
+		t.bytes += sizeOf(e)
 	}
 	if len(t.events) > 2*tailEvents || t.bytes > 2*tailBytes {
 		t.trim()
@@ -45,7 +45,7 @@ func (t *tail) append(events []*journal.Event) (gap bool) {
 func (t *tail) trim() {
 	drop := 0
 	for len(t.events)-drop > 1 && (len(t.events)-drop > tailEvents || t.bytes > tailBytes) {
-		t.bytes -= len(t.events[drop].Data)
+		t.bytes -= sizeOf(t.events[drop])
 		drop++
 	}
 	t.events = append(make([]*journal.Event, 0, 2*tailEvents), t.events[drop:]...)
@@ -83,9 +83,9 @@ func (t *tail) newest() int64 {
 	return t.head
 }
 
-// read appends to into the events behind pos that match wants, at most limit, and returns up to where it looked. It
-// reports false when the tail does not reach back to pos.
-func (t *tail) read(into []*journal.Event, pos int64, m *match, limit int) ([]*journal.Event, int64, bool) {
+// read appends to into the events behind pos that match wants, at most limit and until they have
+// most bytes, and returns up to where it looked. It reports false when the tail does not reach back to pos.
+func (t *tail) read(into []*journal.Event, pos int64, m *match, limit, most int) ([]*journal.Event, int64, bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	bound := t.head
@@ -103,11 +103,12 @@ func (t *tail) read(into []*journal.Event, pos int64, m *match, limit int) ([]*j
 			break
 		}
 		if m.wants(e.Type) {
-			if limit == 0 {
+			if limit == 0 || most <= 0 {
 				return into, pos, true
 			}
 			into = append(into, e)
 			limit--
+			most -= sizeOf(e)
 		}
 		pos = e.Seq
 	}

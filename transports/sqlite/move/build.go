@@ -66,7 +66,7 @@ FROM a.subscriptions s WHERE s.id IN (SELECT id FROM temp.subs)`,
 	coalesce((SELECT ` + upTo("s.cursor") + ` FROM a.subscriptions s WHERE s.kind = 'group' AND s.name = 'relay'), (SELECT max(b) FROM temp.map), 0)`,
 	`INSERT INTO main.deliveries (seq, subscription, ` + deliveryColumns + `) SELECT m.b, d.subscription, ` + deliveryColumns + `
 FROM a.deliveries d JOIN temp.map m ON m.a = d.seq WHERE d.subscription IN (SELECT id FROM temp.subs)`,
-	`INSERT INTO main.pending (subscription, key, seq, state, attempts, due_at) SELECT p.subscription, p.key, m.b, p.state, p.attempts, p.due_at
+	`INSERT INTO main.pending (subscription, key, seq, state, attempts, due_at, failed_at) SELECT p.subscription, p.key, m.b, p.state, p.attempts, p.due_at, p.failed_at
 FROM a.pending p JOIN temp.map m ON m.a = p.seq WHERE p.subscription IN (SELECT id FROM temp.subs)`,
 	`INSERT INTO main.dead_letters (id, seq, subscription, ` + letterColumns + `) SELECT l.id, m.b, l.subscription, ` + letterColumns + `
 FROM a.dead_letters l JOIN temp.map m ON m.a = l.seq WHERE l.subscription IN (SELECT id FROM temp.subs)`,

@@ -74,7 +74,7 @@ WHERE ` + arrives + ` AND s.name NOT IN (SELECT name FROM main.subscriptions)`,
 	`CREATE TEMP TABLE subs AS SELECT s.id AS b, i.id AS a FROM b.subscriptions s JOIN main.subscriptions i ON i.name = s.name WHERE ` + arrives,
 	`INSERT INTO main.deliveries (seq, subscription, ` + deliveryColumns + `) SELECT m.a, i.a, ` + deliveryColumns + `
 FROM b.deliveries d JOIN temp.map m ON m.b = d.seq JOIN temp.subs i ON i.b = d.subscription`,
-	`INSERT INTO main.pending (subscription, key, seq, state, attempts, due_at) SELECT i.a, p.key, m.a, p.state, p.attempts, p.due_at
+	`INSERT INTO main.pending (subscription, key, seq, state, attempts, due_at, failed_at) SELECT i.a, p.key, m.a, p.state, p.attempts, p.due_at, p.failed_at
 FROM b.pending p JOIN temp.map m ON m.b = p.seq JOIN temp.subs i ON i.b = p.subscription`,
 	`CREATE TEMP TABLE letters AS SELECT l.id AS b, l.id IN (SELECT id FROM main.dead_letters) AS taken FROM b.dead_letters l JOIN temp.subs i ON i.b = l.subscription`,
 	`INSERT INTO main.dead_letters (id, seq, subscription, ` + letterColumns + `) SELECT l.id, m.a, i.a, ` + letterColumns + `

@@ -55,7 +55,7 @@ SELECT ` + moves + `, CASE WHEN d.outcome = 'skipped' AND d.attempts = 0 THEN 'p
 FROM main.deliveries d LEFT JOIN main.subscriptions s ON s.id = d.subscription LEFT JOIN main.events e ON e.seq = d.seq GROUP BY 1, 2`, `
 SELECT ` + moves + `, 'waiting', count(*), digest(s.name, e.id, e.type)
 FROM main.subscriptions s CROSS JOIN main.events e ON e.type IN (SELECT value FROM json_each(s.types)) WHERE ` + isWaiting + ` GROUP BY 1`, `
-SELECT ` + moves + `, 'pending ' || p.state, count(*), digest(s.name, p.key, e.id, e.type, p.state, p.attempts, p.due_at)
+SELECT ` + moves + `, 'pending ' || p.state, count(*), digest(s.name, p.key, e.id, e.type, p.state, p.attempts, p.due_at, p.failed_at)
 FROM main.pending p LEFT JOIN main.subscriptions s ON s.id = p.subscription LEFT JOIN main.events e ON e.seq = p.seq GROUP BY 1, 2`, `
 SELECT ` + moves + `, 'dead letters ' || l.status, count(*),
 	digest(s.name, e.id, e.type, l.error, l.stack, l.attempts, l.first_failed_at, l.dead_at, l.status)

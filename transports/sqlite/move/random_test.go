@@ -196,7 +196,7 @@ func (m *made) deliver(sub int64, e event, held map[string]bool) {
 		m.exec("INSERT INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?)", e.seq, sub, outcome, 1+m.IntN(3), m.IntN(1<<40), m.IntN(1000), nil)
 	}
 	pend := func(state string) {
-		m.exec("INSERT INTO pending VALUES (?, ?, ?, ?, 1, ?)", sub, e.key, e.seq, state, m.IntN(1<<40))
+		m.exec("INSERT INTO pending VALUES (?, ?, ?, ?, 1, ?, ?)", sub, e.key, e.seq, state, m.IntN(1<<40), m.IntN(1<<40))
 	}
 	letter := func(status string) int64 {
 		return m.exec("INSERT INTO dead_letters (seq, subscription, error, attempts, first_failed_at, dead_at, status) VALUES (?, ?, 'boom', 3, 1, ?, ?)",
