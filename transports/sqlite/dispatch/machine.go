@@ -31,6 +31,8 @@ type Task struct {
 	acted bool      // without a lane: somebody acted on it
 	due   time.Time // when refused
 	pause time.Duration
+
+	blocked bool // its row is
 }
 
 func (t *Task) lane() Lane { return LaneOf(t.Key, t.Seq) }
@@ -292,6 +294,10 @@ func (m *Machine) Refuse(seq int64, now time.Time, after time.Duration) bool {
 	m.handed--
 	t.state, t.due, t.pause = refused, now.Add(after), after
 	m.refused = append(m.refused, t)
+	if l := m.lanes[t.lane()]; l != nil && l.stale { // its turn may be another's now
+		l.stale = false
+		m.giveBack(l)
+	}
 	m.fill()
 	m.wake()
 	return true

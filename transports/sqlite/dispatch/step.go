@@ -160,7 +160,7 @@ func (m *Machine) until() (first time.Time) {
 	if len(m.held) > 0 {
 		take(m.held[0].due)
 	}
-	if !m.disk.later.IsZero() {
+	if !m.disk.later.IsZero() && len(m.looks) == 0 { // otherwise room is what is waited for
 		take(m.disk.later)
 	}
 	return first
@@ -224,7 +224,7 @@ func (m *Machine) Found(id Lane, row *Row, t *Task, now time.Time) {
 		l.disk = false
 		m.advance(l)
 	case t != nil:
-		if row.State == Blocked {
+		if t.blocked = row.State == Blocked; t.blocked {
 			m.disk.blocked--
 		}
 		l.disk = row.More
@@ -248,10 +248,14 @@ func (m *Machine) Unfound(id Lane) {
 	}
 }
 
-// touch has a lane looked at of which the disk has rows.
-func (m *Machine) touch(id Lane) {
+// touch has a lane looked at of which the disk has a row of that event.
+func (m *Machine) touch(id Lane, seq int64) {
 	l := m.lanes[id]
-	if l == nil {
+	switch t := m.tasks[seq]; {
+	case l == nil && t != nil: // it has no key, and its answer is on disk and not settled
+		t.acted = true
+		return
+	case l == nil:
 		l = m.add(id)
 		l.disk = true
 	}
@@ -269,10 +273,10 @@ func (m *Machine) Swept(after Lane, rows []Row, last bool) {
 	for _, r := range rows {
 		d.after = r.Lane
 		switch {
-		case m.lanes[r.Lane] != nil:
+		case m.lanes[r.Lane] != nil || m.tasks[r.Seq] != nil:
 			m.Acted(r.Lane, r.Seq)
 		case r.Runs(m.now):
-			m.touch(r.Lane)
+			m.touch(r.Lane, r.Seq)
 		case r.State == Retry && len(m.held) >= m.limits.Lanes:
 			d.forgot = true
 			m.leave(sooner(r.Due, m.now, r.Pause))
@@ -302,7 +306,7 @@ func (m *Machine) FoundDue(rows []Row, last bool, now time.Time) {
 		if m.lanes[r.Lane] == nil && d.forgotten > 0 {
 			d.forgotten--
 		}
-		m.touch(r.Lane)
+		m.touch(r.Lane, r.Seq)
 	}
 	if last {
 		d.later, d.forgotten = time.Time{}, 0
@@ -313,18 +317,37 @@ func (m *Machine) FoundDue(rows []Row, last bool, now time.Time) {
 func (m *Machine) Acted(id Lane, seq int64) {
 	l := m.lanes[id]
 	switch {
-	case l == nil && m.tasks[seq] != nil: // without a key, and not settled: the act is about what it just became
-		m.tasks[seq].acted = true
-	case l == nil && len(m.looks) > m.limits.Lanes:
+	case l == nil && m.tasks[seq] == nil && len(m.looks) > m.limits.Lanes:
 		m.Sweep()
 	case l == nil:
-		m.touch(id)
+		m.touch(id, seq)
+	case l.head != nil && l.head.state != handedOut: // it has not begun: its turn may be another's now
+		m.giveBack(l)
 	case l.head != nil || l.looking:
 		l.stale, l.disk = true, true
 	default:
 		l.disk = true
 		m.look(l)
 	}
+}
+
+// giveBack leaves the head of l, and what waits behind it, to the disk.
+func (m *Machine) giveBack(l *lane) {
+	t := l.head
+	l.head, l.disk = nil, true
+	if t.state == refused {
+		m.unrefuse(t)
+	}
+	if t.slot != nil {
+		m.block(l, t)
+	} else {
+		if t.blocked {
+			m.disk.blocked++
+		}
+		m.land(t)
+	}
+	m.blockWaiting(l)
+	m.look(l)
 }
 
 // CountBlocked adds to the blocked deliveries that the disk has.
