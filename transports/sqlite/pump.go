@@ -78,7 +78,7 @@ func (s *subscription) pump(ctx context.Context) (until time.Time, err error) {
 		case dispatch.Look:
 			err = s.look(ctx, step.Lane)
 		case dispatch.SweepOn:
-			err = s.sweep(ctx, step.After)
+			err = s.sweep(ctx, step)
 		case dispatch.LookDue:
 			err = s.lookDue(ctx, step.Mark)
 		case dispatch.ReadLog:
@@ -197,8 +197,8 @@ func (s *subscription) reload(ctx context.Context, r *openRow) (*dispatch.Task, 
 
 // sweep reads the oldest rows of the next lanes. What a clock wrote that was ahead is put right on disk, too, where it is looked for
 // by the moment at which it is due.
-func (s *subscription) sweep(ctx context.Context, after dispatch.Lane) error {
-	rows, last, err := s.nextLanes(ctx, after)
+func (s *subscription) sweep(ctx context.Context, step dispatch.Step) error {
+	rows, last, err := s.nextLanes(ctx, step.After)
 	if err != nil {
 		return err
 	}
@@ -213,7 +213,7 @@ func (s *subscription) sweep(ctx context.Context, after dispatch.Lane) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dispatch.Swept(after, rowsOf(rows), last)
+	s.dispatch.Swept(step, rowsOf(rows), last)
 	return nil
 }
 

@@ -153,13 +153,13 @@ func (w *world) state() uint64 {
 	put := func(args ...any) { _, _ = fmt.Fprintln(&h, args...) }
 	put(len(w.log), w.now, w.acts, w.flights, w.asleep, w.awake, w.until.Unix(), w.head, w.left, w.back, w.answer != nil)
 	if w.step != nil {
-		put(w.step.Kind, w.step.Lane, w.step.After, w.step.Mark, w.step.Room, seqs(w.step.Tasks), w.saw)
+		put(w.step.Kind, w.step.Lane, w.step.After, w.m.disk.sweep-w.step.sweep, w.step.Mark, w.step.Room, seqs(w.step.Tasks), w.saw)
 	}
 	for i := range w.log {
 		put(*w.events[int64(i+1)])
 	}
 	if m := w.m; m != nil {
-		put(m.now.Unix(), m.pos, m.unread, m.handed, m.admits, m.loads, m.disk, m.wantsAdmits, m.wantsLoads, seqs(m.queue), seqs(m.refused), seqs(m.toBlock))
+		put(m.now.Unix(), m.pos, m.unread, m.handed, m.admits, m.loads, unnumbered(m.disk), m.wantsAdmits, m.wantsLoads, seqs(m.queue), seqs(m.refused), seqs(m.toBlock))
 		for i := range w.log {
 			if t := m.tasks[int64(i+1)]; t != nil {
 				put(t.Seq, t.state, t.acted, t.slot != nil, t.due.Unix(), t.blocked)
@@ -185,4 +185,10 @@ func seqs(tasks []*Task) (all []int64) {
 		all = append(all, t.Seq)
 	}
 	return all
+}
+
+// unnumbered is d without what only grows.
+func unnumbered(d disk) disk {
+	d.sweep = 0
+	return d
 }

@@ -17,9 +17,11 @@
 //     may have put something older there: then all that waits is recorded as blocked before the lane goes on.
 //  3. A lane without a head is looked at, or held until a row of it is due, or stands until an act on it is heard of (a dead
 //     letter parks its key). It has nothing that waits in memory.
-//  4. Every lane that has rows on disk is in memory, or Complete is false. Then the caller asks the disk about the lane of each
+//  4. A row of a key runs when the log was read up to it: before that, older events of its key may be without a row, since
+//     the process that had them in memory ended.
+//  5. Every lane that has rows on disk is in memory, or Complete is false. Then the caller asks the disk about the lane of each
 //     event that it admits, and each lane that is not in memory is found by the sweep, or by a row that comes due.
-//  5. At most Parallel deliveries are handed out, and while fewer are, none is ready.
-//  6. The deliveries in memory stay within their limits in number and in bytes, but for the last one of each kind (admitted from
+//  6. At most Parallel deliveries are handed out, and while fewer are, none is ready.
+//  7. The deliveries in memory stay within their limits in number and in bytes, but for the last one of each kind (admitted from
 //     the log, loaded from rows).
 package dispatch

@@ -95,7 +95,8 @@ func sooner(due, now time.Time, pause time.Duration) time.Time {
 // tolerated is by how much the moments that concurrent callers tell may be out of order.
 const tolerated = time.Second
 
-// hear takes note of the time. When the clock was put back, nothing waits longer than it was to.
+// hear takes note of the time. When the clock was put back, nothing waits longer than it was to: the caller puts the rows right
+// that the sweep finds.
 func (m *Machine) hear(now time.Time) {
 	if now.After(m.now) {
 		m.now = now
@@ -112,9 +113,7 @@ func (m *Machine) hear(now time.Time) {
 	for _, t := range m.refused {
 		t.due = sooner(t.due, now, t.pause)
 	}
-	if !m.disk.complete {
-		m.Sweep()
-	}
+	m.Sweep()
 }
 
 // heldLanes has the lane on top that is due first, and of those due at once the one with the smaller name.

@@ -132,8 +132,13 @@ func (m *Machine) Oldest() (seq int64, ok bool) {
 func (m *Machine) Stop() { m.stopped = true }
 
 // Admit takes the next events of the log in their order, and how far the log was read. With more, there may be events behind
-// pos.
+// pos. When a sweep began since the step, it takes nothing, and has the log read again: what the disk said of their lanes may
+// be from before acts that only the sweep will find.
 func (m *Machine) Admit(tasks []*Task, pos int64, more bool) {
+	if m.disk.outdated {
+		m.disk.outdated, m.unread = false, true
+		return
+	}
 	for _, t := range tasks {
 		if m.tasks[t.Seq] != nil {
 			continue
@@ -145,6 +150,9 @@ func (m *Machine) Admit(tasks []*Task, pos int64, more bool) {
 		m.place(t)
 	}
 	m.pos, m.unread = pos, more
+	if m.disk.again != 0 && pos >= m.disk.again {
+		m.Sweep()
+	}
 }
 
 // place has t run, or wait for its turn.
@@ -311,3 +319,6 @@ func (m *Machine) unrefuse(t *Task) {
 		}
 	}
 }
+
+// Bytes is the size of the events of all deliveries in memory.
+func (m *Machine) Bytes() int { return m.admits.bytes + m.loads.bytes }

@@ -13,7 +13,7 @@ const (
 	Wait    Kind = iota // nothing, until Step.Until (zero for no moment), or until wake is called
 	Record              // write that Tasks are blocked: Recorded
 	Look                // read the oldest row of Lane, and its event when it is to run now: Found
-	SweepOn             // read the oldest rows of the next lanes after After: Swept
+	SweepOn             // read the oldest rows of the next lanes after After, and put right what a clock wrote that was ahead: Swept
 	LookDue             // read the next retrying rows after Mark, by Mark: FoundDue
 	ReadLog             // read at most Tasks events of at most Bytes behind Pos: Admit
 )
@@ -27,6 +27,8 @@ type Step struct {
 	After Lane
 	Mark  Mark
 	Room  Room
+
+	sweep int // the number of the sweep
 }
 
 // Room is how much may be admitted, at least one event.
@@ -68,18 +70,31 @@ func (r Row) Runs(now time.Time) bool {
 type disk struct {
 	complete  bool
 	sweeping  bool
+	sweep     int       // its number
 	after     Lane      // the sweep is there
+	outdated  bool      // the sweep began after the newest ReadLog
 	yielded   bool      // the log was read since the sweep's last step
 	forgot    bool      // lanes, since the sweep began
 	forgotten int       // lanes that wait for a moment, and are not in memory
 	later     time.Time // the first such moment; zero for none
 	mark      Mark      // no such lane is before it
+	again     int64     // when the log was read up to here, all lanes are to be swept again; 0 for not
 	blocked   int
+}
+
+// early reports whether r must wait until the log was read up to it, and has it found again then: of its key, older events may
+// have no row, since the process that was to handle them ended.
+func (m *Machine) early(r Row) bool {
+	if r.Lane.Key == "" || r.Seq <= m.pos {
+		return false
+	}
+	m.disk.again = max(m.disk.again, r.Seq)
+	return true
 }
 
 // Sweep has all lanes that have rows looked at once, from the first on.
 func (m *Machine) Sweep() {
-	m.disk = disk{sweeping: true, blocked: m.disk.blocked, yielded: true}
+	m.disk = disk{sweeping: true, sweep: m.disk.sweep + 1, blocked: m.disk.blocked, yielded: true, outdated: true}
 	m.wake()
 }
 
@@ -110,6 +125,7 @@ func (m *Machine) Next(now time.Time) Step {
 	if m.unread && !m.stopped {
 		m.disk.yielded = true
 		if m.admits.room(m.limits) {
+			m.disk.outdated = false
 			return Step{Kind: ReadLog, Room: Room{m.limits.Tasks - m.admits.tasks, m.limits.Bytes - m.admits.bytes}}
 		}
 		m.wantsAdmits = true
@@ -123,7 +139,7 @@ func (m *Machine) explore(now time.Time) (Step, bool) {
 	switch {
 	case d.sweeping && (d.yielded || !m.unread):
 		d.yielded = false
-		return Step{Kind: SweepOn, After: d.after}, true
+		return Step{Kind: SweepOn, After: d.after, sweep: d.sweep}, true
 	case !d.later.IsZero() && !d.later.After(now):
 		return Step{Kind: LookDue, Mark: d.mark}, true
 	default:
@@ -223,6 +239,8 @@ func (m *Machine) Found(id Lane, row *Row, t *Task, now time.Time) {
 	case row == nil:
 		l.disk = false
 		m.advance(l)
+	case m.early(*row):
+		l.disk = true
 	case t != nil:
 		if t.blocked = row.State == Blocked; t.blocked {
 			m.disk.blocked--
@@ -265,14 +283,16 @@ func (m *Machine) touch(id Lane, seq int64) {
 }
 
 // Swept takes the answer to a SweepOn: the oldest row of each of the next lanes, in their order, and whether these are the last.
-func (m *Machine) Swept(after Lane, rows []Row, last bool) {
+func (m *Machine) Swept(step Step, rows []Row, last bool) {
 	d := &m.disk
-	if !d.sweeping || d.after != after {
+	if !d.sweeping || d.sweep != step.sweep {
 		return // it began again
 	}
 	for _, r := range rows {
 		d.after = r.Lane
 		switch {
+		case m.early(r):
+			d.forgot = true
 		case m.lanes[r.Lane] != nil || m.tasks[r.Seq] != nil:
 			m.Acted(r.Lane, r.Seq)
 		case r.Runs(m.now):
@@ -370,7 +390,7 @@ func (m *Machine) Left() Left {
 	if m.looking != nil {
 		l.Ready++
 	}
-	if m.disk.sweeping {
+	if m.disk.sweeping || m.disk.again != 0 {
 		l.Ready++
 	}
 	return l
