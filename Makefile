@@ -10,6 +10,8 @@ ARGS ?=
 KILLS ?= 200
 # How long `make fuzz` runs each target.
 FUZZTIME ?= 10s
+# How many events the journal has on which `make grown` measures the commands that read.
+EVENTS ?= 10000000
 # Under how many schedules `make explore` runs each of the ten scenarios.
 SCHEDULES ?= 1000
 # Where `make kafka` and `make postgres` keep their data, and where they listen.
@@ -72,6 +74,10 @@ fmt: tools ## Format every Go file
 .PHONY: bench
 bench: bin/troupe ## Measure throughput and latency; ARGS="..." passes flags
 	bin/troupe bench $(ARGS)
+
+.PHONY: grown
+grown: tools ## Measure the reading commands on a journal of EVENTS events: ten million, in some minutes
+	TROUPE_GROWN=$(EVENTS) go test -count=1 -timeout 60m -v -run TestGrown ./cmd/troupe
 
 .PHONY: crash
 crash: tools ## Kill a running shop KILLS times and audit its books
