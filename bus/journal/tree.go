@@ -4,9 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"strings"
 	"time"
-	"unicode"
 )
 
 // TreeOptions say how a flow is drawn. The zero value is plain text.
@@ -300,21 +298,5 @@ func shortDuration(d time.Duration) string {
 // maxText is how much of a text that came from outside is drawn.
 const maxText = 300
 
-// oneLine makes text of any origin fit for a terminal: on one line, not too long, and without control characters.
-func oneLine(text string) string {
-	short := false
-	if r := []rune(text); len(r) > maxText {
-		text, short = string(r[:maxText]), true
-	}
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, text)
-	text = strings.Join(strings.Fields(text), " ")
-	if short {
-		text += "…"
-	}
-	return text
-}
+// oneLine is text on one line, not too long, and without control characters.
+func oneLine(text string) string { return Clip(text, maxText) }

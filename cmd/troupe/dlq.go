@@ -129,7 +129,7 @@ func (l *letterList) show(ctx context.Context, o *options, r *sqlite.Reader) err
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	p.line("\nnext: %s", invocation(r.Path(), "dlq", "show", fmt.Sprint(letters[len(letters)-1].ID)))
+	p.next(invocation(r.Path(), "dlq", "show", fmt.Sprint(letters[len(letters)-1].ID)))
 	return p.err
 }
 
@@ -154,7 +154,7 @@ func (l *letterList) showCauses(ctx context.Context, o *options, r *sqlite.Reade
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	p.line("\nnext: %s", invocation(r.Path(), "dlq", "show", fmt.Sprint(causes[0].Example)))
+	p.next(invocation(r.Path(), "dlq", "show", fmt.Sprint(causes[0].Example)))
 	return p.err
 }
 

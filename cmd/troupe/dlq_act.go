@@ -151,12 +151,12 @@ func (r replayed) print(o *options, path string) error {
 	}
 	switch n := len(r.Waiting); {
 	case n > 0 && r.Running:
-		p.line("%s: still waiting or being retried; next: %s", p.paint(yellow, count(n, "dead letter")), invocation(path, "dlq", "list", "--status", "replaying"))
+		p.line("%s: still waiting or being retried%s", p.paint(yellow, count(n, "dead letter")), hint(invocation(path, "dlq", "list", "--status", "replaying")))
 	case n > 0:
 		p.line("%s: to be replayed when troupe next runs on %s", p.paint(yellow, count(n, "dead letter")), printable(path))
 	}
 	if n := len(r.Dead); n > 0 {
-		p.line("%s: dead again; next: %s", p.paint(red, count(n, "dead letter")), invocation(path, "dlq", "show", fmt.Sprint(r.Dead[0])))
+		p.line("%s: dead again%s", p.paint(red, count(n, "dead letter")), hint(invocation(path, "dlq", "show", fmt.Sprint(r.Dead[0]))))
 	}
 	return p.err
 }

@@ -60,21 +60,20 @@ func showLetter(o *options, d *journal.DeadLetter, path string, observed bool) e
 	if d.Stack != "" {
 		p.line("stack")
 		for line := range strings.Lines(d.Stack) {
-			p.line("  %s", strings.Replace(strings.TrimRight(line, "\n"), "\t", "  ", 1))
+			p.line("  %s", strings.Replace(cleaned(strings.TrimRight(line, "\n")), "\t", "  ", 1))
 		}
 	}
 	for _, a := range d.Acts {
 		p.line("%-13s by %s at %s: %s", a.Act, printable(a.Actor), moment(a.At), printable(a.Reason))
 	}
 	id := fmt.Sprint(d.ID)
-	p.line("\nnext: %s", invocation(path, "trace", e.CorrelationID))
-	switch {
-	case d.Status != journal.LetterDead:
-	case observed:
+	next := []string{invocation(path, "trace", e.CorrelationID)}
+	if d.Status == journal.LetterDead && !observed {
+		next = append(next, invocation(path, "dlq", "replay", id, "--reason", "why"), invocation(path, "dlq", "drop", id, "--reason", "why"))
+	}
+	p.next(next...)
+	if d.Status == journal.LetterDead && observed {
 		p.line("      replay it or drop it where %s runs, on the journal of that deployable", printable(d.Subscription))
-	default:
-		p.line("      %s", invocation(path, "dlq", "replay", id, "--reason", "why"))
-		p.line("      %s", invocation(path, "dlq", "drop", id, "--reason", "why"))
 	}
 	return p.err
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -29,7 +30,7 @@ func readJournal(ctx context.Context, path string, fn func(*sqlite.Reader) error
 	return errors.Join(fn(r), r.Close())
 }
 
-// invocation is the command line for what to type next on the journal at path.
+// invocation is the command line for what to type next on the journal at path; "" where a word of it cannot be typed.
 func invocation(path string, args ...string) string {
 	if path = here(path); path != defaultJournal {
 		args = append(slices.Clone(args), "--journal", path)
@@ -37,10 +38,14 @@ func invocation(path string, args ...string) string {
 	return typed(args...)
 }
 
-// typed is the command line that has args.
+// typed is the command line that has args; "" where one of them cannot be typed: it came from elsewhere, and has characters in it
+// that a terminal does not show.
 func typed(args ...string) string {
 	words := append([]string{program()}, args...)
 	for i, w := range words {
+		if !journal.IsPrintable(w) {
+			return ""
+		}
 		words[i] = quoteArg(w)
 	}
 	return strings.Join(words, " ")

@@ -20,14 +20,14 @@ func run(args []string) int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	o := &options{
-		stdout: os.Stdout, stderr: os.Stderr,
 		isTerminal: term.IsTerminal(int(os.Stdout.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),
 	}
+	o.stdout, o.stderr = &screen{w: os.Stdout, json: &o.json}, &screen{w: os.Stderr}
 	root := newRootCmd(o)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if e, silent := err.(*exitError); err != nil && (!silent || e.err != nil) {
-		fmt.Fprintln(o.stderr, "troupe:", err)
+		fmt.Fprintln(o.stderr, "troupe:", cleaned(err.Error()))
 	}
 	return exitCode(err)
 }

@@ -96,11 +96,17 @@ func (rep *report) writeNext(w *strings.Builder) {
 	fmt.Fprint(w, "\nNext:\n")
 	for _, f := range []*journal.Flow{rep.straight, rep.undone} {
 		if f != nil {
-			fmt.Fprintf(w, "  %s\n", invocation(rep.Journal, "trace", f.ID))
+			writeCommand(w, invocation(rep.Journal, "trace", f.ID))
 		}
 	}
 	for _, args := range [][]string{{"events", "--type", "payment.declined"}, {"verify"}, {"run"}} {
-		fmt.Fprintf(w, "  %s\n", invocation(rep.Journal, args...))
+		writeCommand(w, invocation(rep.Journal, args...))
+	}
+}
+
+func writeCommand(w *strings.Builder, command string) {
+	if command != "" {
+		fmt.Fprintf(w, "  %s\n", command)
 	}
 }
 

@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
+
+	"github.com/troupebus/troupe/bus/journal"
 )
 
 // Colours of text, as parameters of ANSI's SGR.
@@ -26,6 +27,25 @@ func (p *printer) line(format string, args ...any) {
 	}
 }
 
+// next tells what to type next, each command line on a line of its own. One that has something in it that cannot be typed is left out.
+func (p *printer) next(commands ...string) {
+	label := "\nnext: "
+	for _, c := range commands {
+		if c != "" {
+			p.line("%s%s", label, c)
+			label = "      "
+		}
+	}
+}
+
+// hint is the end of a line that says what to type next; nothing where that cannot be typed.
+func hint(command string) string {
+	if command == "" {
+		return ""
+	}
+	return "; next: " + command
+}
+
 // paint colours text where that is wanted.
 func (p *printer) paint(color, text string) string {
 	if !p.o.color() {
@@ -35,18 +55,19 @@ func (p *printer) paint(color, text string) string {
 }
 
 // printable makes text of any origin fit for one line of a terminal.
-func printable(text string) string {
-	text = strings.ToValidUTF8(text, "\uFFFD")
-	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
-}
+func printable(text string) string { return journal.Printable(text) }
 
 // clip is printable text in at most width characters.
-func clip(text string, width int) string {
-	r := []rune(printable(text))
-	if len(r) <= width {
-		return string(r)
+func clip(text string, width int) string { return journal.Clip(text, width) }
+
+// cleaned is a message of several lines, each of them printable and indented as before.
+func cleaned(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		indent := len(l) - len(strings.TrimLeft(l, " \t"))
+		lines[i] = l[:indent] + printable(l)
 	}
-	return string(r[:width-1]) + "…"
+	return strings.Join(lines, "\n")
 }
 
 // cents is an amount the way that people write it.

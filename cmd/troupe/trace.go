@@ -56,9 +56,11 @@ func trace(ctx context.Context, o *options, r *sqlite.Reader, id string) error {
 		}
 	}
 	if dead := firstDead(flows); dead > 0 {
-		_, err = fmt.Fprintf(o.stdout, "\nnext: %s\n", invocation(r.Path(), "dlq", "show", fmt.Sprint(dead)))
+		p := &printer{o: o}
+		p.next(invocation(r.Path(), "dlq", "show", fmt.Sprint(dead)))
+		return p.err
 	}
-	return err
+	return nil
 }
 
 // readFlows returns the flows that id stands for. An observer gets events in the order in which they come by different topics:

@@ -196,7 +196,7 @@ func (v *verification) print(o *options, path string) error {
 	}
 	for _, a := range all {
 		if dead := a.Stats.DeadLetters[journal.LetterDead]; dead > 0 {
-			p.line("dead     %s; next: %s", count(int(dead), "dead letter"), invocation(a.Path, "dlq", "list"))
+			p.line("dead     %s%s", count(int(dead), "dead letter"), hint(invocation(a.Path, "dlq", "list")))
 		}
 	}
 	for _, what := range v.Wrong {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/troupebus/troupe/bus/journal"
 )
 
 // Mistake is one thing that is wrong with what a deployable was told.
@@ -12,12 +14,12 @@ type Mistake struct {
 	What  string `json:"what"`  // with what is wanted
 }
 
-// String is one line for people.
+// String is one line for people, fit for a terminal: names in a file may be anything.
 func (m Mistake) String() string {
 	if m.Where == "" {
-		return m.What
+		return journal.Printable(m.What)
 	}
-	return m.Where + ": " + m.What
+	return journal.Printable(m.Where + ": " + m.What)
 }
 
 // Mistakes is an error that is everything that is wrong, in all sources.
