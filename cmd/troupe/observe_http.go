@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -94,13 +95,25 @@ func (a *observerAPI) answer(w http.ResponseWriter, r *http.Request, with func(*
 		}
 		value, status, mediaType = no, no.Status, "application/problem+json"
 	}
+	body, err := encodeJSON(value) // before the status, which must not say that all is well when this fails
+	if err != nil {
+		a.logger.LogAttrs(r.Context(), slog.LevelError, "an answer cannot be written as JSON", slog.String("path", r.URL.Path), slog.Any("error", err))
+		status, mediaType = http.StatusInternalServerError, "application/problem+json"
+		body, _ = encodeJSON(refuse(status, err)) // a few strings
+	}
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	e := json.NewEncoder(w)
+	_, _ = w.Write(body) // a client that has left
+}
+
+func encodeJSON(value any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(value) // a client that has left
+	err := e.Encode(value)
+	return b.Bytes(), err
 }
 
 func (a *observerAPI) flows(r *http.Request) (any, error) {

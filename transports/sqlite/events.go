@@ -29,13 +29,25 @@ func scanEvent(row scanner, more ...any) (*journal.Event, error) {
 	if err := row.Scan(dest...); err != nil {
 		return nil, err
 	}
-	e.Time = time.UnixMicro(micros).UTC()
+	e.Time = instant(micros)
 	if metadata.Valid {
 		if err := json.Unmarshal([]byte(metadata.String), &e.Metadata); err != nil {
 			return nil, fmt.Errorf("metadata of event %d: %w", e.Seq, err)
 		}
 	}
 	return &e, nil
+}
+
+// The first and the last instant that RFC 3339 can write, and so JSON and every other program.
+var (
+	earliest = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
+	latest   = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).Add(-time.Microsecond)
+)
+
+// instant is a time as the journal has it, in microseconds. A row that somebody wrote past the journal may have any number: what
+// cannot be shown counts as the nearest instant that can.
+func instant(n int64) time.Time {
+	return time.UnixMicro(min(max(n, earliest.UnixMicro()), latest.UnixMicro())).UTC()
 }
 
 // loadTail has the newest events in memory: what the subscriptions have to look at again, since their cursors are written

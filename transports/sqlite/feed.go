@@ -171,5 +171,5 @@ func micros(n int64) time.Time {
 	if n == 0 {
 		return time.Time{}
 	}
-	return time.UnixMicro(n).UTC()
+	return instant(n)
 }

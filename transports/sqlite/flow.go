@@ -152,7 +152,7 @@ func (a *answers) flow(ctx context.Context, id string) (*journal.Flow, error) {
 		var e journal.DelayedEvent
 		var due int64
 		err := rows.Scan(&e.ID, &e.Type, &e.Key, &due, &e.CausationID, &e.Subscription)
-		e.Due = time.UnixMicro(due).UTC()
+		e.Due = instant(due)
 		f.Delayed = append(f.Delayed, e)
 		return err
 	})
@@ -230,10 +230,10 @@ func scanReaction(row scanner) (journal.Reaction, error) {
 	var started, duration, due int64
 	err := row.Scan(&r.Subscription, &r.Outcome, &r.Attempts, &started, &duration, &r.Error, &state, &due, &r.DeadLetter, &r.Behind)
 	if r.Attempts > 0 { // of a delivery that is only blocked, it is when that was noted
-		r.Started, r.Duration = time.UnixMicro(started).UTC(), time.Duration(duration)*time.Microsecond
+		r.Started, r.Duration = instant(started), time.Duration(duration)*time.Microsecond
 	}
 	if r.Outcome == journal.Retrying {
-		r.RetryAt = time.UnixMicro(due).UTC()
+		r.RetryAt = instant(due)
 	}
 	r.Parked = state == "parked"
 	return r, err

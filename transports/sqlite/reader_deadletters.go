@@ -77,7 +77,7 @@ func deadLetters(ctx context.Context, q queryer, f DeadLetterFilter) ([]journal.
 			return fmt.Errorf("sqlite: read dead letters: %w", err)
 		}
 		l.Event = journal.NewEventRecord(e)
-		l.FirstFailed, l.DeadAt = time.UnixMicro(first).UTC(), time.UnixMicro(last).UTC()
+		l.FirstFailed, l.DeadAt = instant(first), instant(last)
 		letters = append(letters, l)
 		return nil
 	})
@@ -111,7 +111,7 @@ func actsOn(ctx context.Context, q queryer, id int64) ([]journal.Act, error) {
 		var a journal.Act
 		var at int64
 		err := rows.Scan(&at, &a.Actor, &a.Act, &a.Reason)
-		a.At = time.UnixMicro(at).UTC()
+		a.At = instant(at)
 		acts = append(acts, a)
 		return err
 	})
@@ -142,7 +142,7 @@ func (r *Reader) Causes(ctx context.Context, f DeadLetterFilter) ([]Cause, error
 				return err
 			}
 			c.text = normalise(c.text)
-			at := time.UnixMicro(micros).UTC()
+			at := instant(micros)
 			known := found[c]
 			if known == nil {
 				known = &Cause{Subscription: c.subscription, Error: c.text, First: at, Last: at, Example: id}

@@ -98,7 +98,7 @@ func subscriptionStats(ctx context.Context, q queryer) ([]SubscriptionStats, err
 			return err
 		}
 		if retired > 0 {
-			s.Retired = time.UnixMicro(retired).UTC()
+			s.Retired = instant(retired)
 		}
 		out = append(out, s)
 		return json.Unmarshal([]byte(types), &out[len(out)-1].Types)
