@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"github.com/mattn/go-sqlite3"
 )
@@ -42,15 +43,20 @@ func writeDSN(path string, c Config) string {
 	return dsn(path, v)
 }
 
-func readDSN(path string) string {
-	return dsn(path, url.Values{
-		"mode":             {"rw"}, // a WAL file needs its -shm beside it even for reading
+// readDSN opens the file for reading. The mode is "rw" where that is possible: the log needs its -shm file beside it even for reading.
+func readDSN(path, mode string) string {
+	return dsn(path, readParams(mode))
+}
+
+func readParams(mode string) url.Values {
+	return url.Values{
+		"mode":             {mode},
 		"_query_only":      {"1"},
 		"_txlock":          {"deferred"},
 		"_busy_timeout":    {"5000"},
 		"_cache_size":      {strconv.Itoa(-cacheKiB / 4)},
 		"_stmt_cache_size": {"64"},
-	})
+	}
 }
 
 // checkPragmas reads back what the DSN asked for.
@@ -78,8 +84,11 @@ func explain(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	hint := ""
-	switch e.Code {
+	hint, code := "", e.Code
+	if code == sqlite3.ErrIoErr && errors.Is(e.SystemErrno, syscall.ENOSPC) {
+		code = sqlite3.ErrFull
+	}
+	switch code {
 	case sqlite3.ErrNotADB:
 		hint = "the file is not an SQLite database: name another path, or move the file away"
 	case sqlite3.ErrCorrupt:

@@ -219,7 +219,7 @@ func (j *Journal) made() error {
 }
 
 func openReaders(path string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite3", readDSN(path))
+	db, err := sql.Open("sqlite3", readDSN(path, "rw"))
 	if err != nil {
 		return nil, err
 	}

@@ -113,7 +113,7 @@ func (h half) decided(ctx context.Context, path string) (bool, error) {
 }
 
 func (h half) ask(ctx context.Context, place string) (bool, error) {
-	db, err := openExisting(ctx, place, readDSN(place))
+	db, err := openExisting(ctx, place, readDSN(place, "rw"))
 	if err != nil {
 		return false, err
 	}

@@ -19,16 +19,30 @@ type Reader struct {
 	path  string
 	db    *sql.DB
 	owner *Journal // that it belongs to; nil where it has its own connections
+	still *still   // what must not change meanwhile; nil where SQLite sees to that
 }
 
 // OpenReader opens the journal at path for reading. It creates no journal and takes no lock: the owner neither notices
-// nor waits. Errors say what to do; errors.Is tells fs.ErrNotExist and ErrNewer apart. Whoever opens it closes it.
+// nor waits. It also opens a journal that cannot be written: of another user, on a file system that is read-only or full. Errors say
+// what to do; errors.Is tells fs.ErrNotExist and ErrNewer apart. Whoever opens it closes it.
 func OpenReader(ctx context.Context, path string) (*Reader, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
-	db, err := openExisting(ctx, path, readDSN(path))
+	db, err := openExisting(ctx, path, readDSN(path, "rw"))
+	if err != nil && cannotWrite(err) {
+		first := err
+		if db, err = openExisting(ctx, path, readDSN(path, "ro")); err != nil && cannotWrite(err) {
+			var r *Reader
+			if r, err = openStill(ctx, path); err == nil {
+				return r, nil
+			}
+		}
+		if err != nil {
+			err = errors.Join(first, err)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +69,9 @@ func (r *Reader) Path() string { return r.path }
 func (r *Reader) View(ctx context.Context, fn func(*sql.Tx) error) error {
 	if r.owner != nil {
 		return r.owner.View(ctx, fn)
+	}
+	if r.still != nil {
+		return r.still.view(ctx, r.db, fn)
 	}
 	return view(ctx, r.db, fn)
 }

@@ -1,0 +1,4 @@
+package sqlite
+
+// OpenReaderWithoutLocks opens a journal as where nothing can be written beside it.
+var OpenReaderWithoutLocks = openStill

@@ -1,0 +1,176 @@
+//go:build unix
+
+package sqlite_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+// MustLeave returns a folder with a journal of one event, as it is left when its owner is killed (dirty), with the log and without
+// the index of that (copied), or when it is closed.
+func MustLeave(tb testing.TB, how string) (path string) {
+	tb.Helper()
+	dir := tb.TempDir()
+	j := MustOpen(tb, filepath.Join(tb.TempDir(), "j.db"), sqlite.Config{Synchronous: "normal"})
+	defer func() { _ = j.Close() }()
+	MustAppend(tb, j, &journal.Event{ID: "1", Type: "t", CorrelationID: "f"})
+	ends := map[string][]string{"dirty": {"", "-wal", "-shm"}, "copied": {"", "-wal"}, "closed": {""}}[how]
+	if how == "closed" {
+		if err := j.Close(); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	path = filepath.Join(dir, "j.db")
+	for _, end := range ends {
+		b, err := os.ReadFile(j.Path() + end)
+		if err == nil {
+			err = os.WriteFile(path+end, b, 0o444)
+		}
+		if err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return path
+}
+
+// MustAppend has e in the journal.
+func MustAppend(tb testing.TB, j *sqlite.Journal, e *journal.Event) {
+	tb.Helper()
+	e.Data, e.Time = []byte("{}"), time.Now()
+	err := j.Do(tb.Context(), journal.Work{Name: "test"}, func(journal.TxFunc) ([]*journal.Event, error) { return []*journal.Event{e}, nil })
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// What may be read but not written is read: on a file system that is read-only, or by another user.
+func TestReadWhatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"dirty", "copied", "closed"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			path := MustLeave(t, how)
+			for _, d := range []string{filepath.Dir(path), filepath.Dir(filepath.Dir(path))} {
+				if err := os.Chmod(d, 0o555); err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = os.Chmod(d, 0o755) })
+			}
+			before := listing(t, filepath.Dir(path))
+			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestReadAsAnotherUser$", "-test.v")
+			child.Env = append(os.Environ(), "TROUPE_READ="+path)
+			child.Dir = filepath.Dir(path)
+			if os.Getuid() == 0 { // whom no permissions hold back
+				child.Path = MustCopyOfMyself(t)
+				child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+			}
+			out, err := child.CombinedOutput()
+			if err != nil || !strings.Contains(string(out), "read 1 event") {
+				t.Errorf("%v: %s", err, out)
+			}
+			if after := listing(t, filepath.Dir(path)); after != before {
+				t.Errorf("there were %s, now there are %s", before, after)
+			}
+		})
+	}
+}
+
+// TestReadAsAnotherUser is run by TestReadWhatCannotBeWritten.
+func TestReadAsAnotherUser(t *testing.T) {
+	path := os.Getenv("TROUPE_READ")
+	if path == "" {
+		return
+	}
+	r, err := sqlite.OpenReader(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	n := 0
+	if err := r.Events(t.Context(), sqlite.EventFilter{}, func(*journal.Event) error { n++; return nil }); err != nil || n != 1 {
+		t.Fatalf("%d events, %v", n, err)
+	}
+	if _, err := r.Stats(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if wrong, err := r.Check(t.Context()); err != nil || len(wrong) > 0 {
+		t.Fatalf("%v, %v", wrong, err)
+	}
+	t.Log("read 1 event")
+}
+
+// MustCopyOfMyself puts this test's binary where everybody may run it.
+func MustCopyOfMyself(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "troupe")
+	if err == nil {
+		tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+		err = os.Chmod(dir, 0o755)
+	}
+	var b []byte
+	if err == nil {
+		b, err = os.ReadFile(os.Args[0])
+	}
+	path := filepath.Join(dir, "self")
+	if err == nil {
+		err = os.WriteFile(path, b, 0o755)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+func listing(tb testing.TB, dir string) string {
+	tb.Helper()
+	all, err := os.ReadDir(dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	names := make([]string, len(all))
+	for i, e := range all {
+		names[i] = e.Name()
+	}
+	return strings.Join(names, " ")
+}
+
+// Whoever writes while files are read without locks is noticed: what was read may be of two instants.
+func TestAWriterIsNoticedWhereNothingIsLocked(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"copied", "closed"} {
+		path := MustLeave(t, how)
+		r, err := sqlite.OpenReaderWithoutLocks(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = r.Close() }()
+		count := func() (n int, err error) {
+			err = r.Events(context.Background(), sqlite.EventFilter{}, func(*journal.Event) error { n++; return nil })
+			return n, err
+		}
+		if n, err := count(); n != 1 || err != nil {
+			t.Errorf("%s: %d events, %v", how, n, err)
+		}
+		for _, end := range []string{"", "-wal"} {
+			if err := os.Chmod(path+end, 0o600); err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Fatal(err)
+			}
+		}
+		j := MustOpen(t, path, sqlite.Config{Synchronous: "normal"})
+		MustAppend(t, j, &journal.Event{ID: "2", Type: "t", CorrelationID: "f"})
+		if _, err := count(); err == nil || !strings.Contains(err.Error(), "run the command again") {
+			t.Errorf("%s: somebody wrote, and the reader says %v", how, err)
+		}
+	}
+}
