@@ -47,9 +47,13 @@ type letterList struct {
 	filter  sqlite.DeadLetterFilter
 }
 
-const dlqListLong = `list shows the dead letters that nobody has acted on, or those of another status. With
---causes it groups them by subscription and error, where # stands for each word that
-differs, such as an id or an amount.`
+const dlqListLong = `list shows the dead letters that nobody has acted on, or those of another status: the
+newest 100, unless --limit says otherwise. Payloads are left out; 'troupe dlq show' has
+them. With --causes it groups all of them by subscription and error, where # stands for
+each word that differs, such as an id or an amount.`
+
+// listed is how many dead letters list shows when it is not told how many.
+const listed = 100
 
 func newDLQListCmd(o *options) *cobra.Command {
 	var l letterList
@@ -66,6 +70,9 @@ func newDLQListCmd(o *options) *cobra.Command {
 			}
 			return readJournal(cmd.Context(), l.journal, func(r *sqlite.Reader) error {
 				if l.causes {
+					if !cmd.Flags().Changed("limit") {
+						l.filter.Limit = 0
+					}
 					return l.showCauses(cmd.Context(), o, r)
 				}
 				return l.show(cmd.Context(), o, r)
@@ -77,7 +84,7 @@ func newDLQListCmd(o *options) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&l.status, "status", string(journal.LetterDead), "dead, replaying, replayed, dropped, or all")
 	f.Var(&l.since, "since", "only those that died since then: 30m, 24h, 2026-01-31T08:00:00Z")
-	f.IntVar(&l.filter.Limit, "limit", 0, "at most so many, the newest; 0 for all")
+	f.IntVar(&l.filter.Limit, "limit", listed, "at most so many, the newest; 0 for all, which is the default with --causes")
 	f.BoolVar(&l.causes, "causes", false, "group them by cause")
 	_ = cmd.RegisterFlagCompletionFunc("status", cobra.FixedCompletions([]string{"dead", "replaying", "replayed", "dropped", "all"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -108,29 +115,51 @@ func (l *letterList) check() error {
 }
 
 func (l *letterList) show(ctx context.Context, o *options, r *sqlite.Reader) error {
-	letters, err := r.DeadLetters(ctx, l.filter)
-	if err != nil {
-		return err
-	}
 	if o.json {
-		return o.printJSON(letters)
+		return l.showJSON(ctx, o, r)
 	}
 	p := &printer{o: o}
-	if len(letters) == 0 {
-		p.line("no dead letters")
-		return p.err
-	}
 	t := tabwriter.NewWriter(o.stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "ID\tSUBSCRIPTION\tEVENT\tKEY\tDIED\tATTEMPTS\tSTATUS\tERROR") // Flush tells of errors
-	for _, d := range letters {
+	n, newest := 0, int64(0)
+	more, err := r.ListDeadLetters(ctx, l.filter, func(d *journal.DeadLetter) error {
+		if n == 0 {
+			_, _ = fmt.Fprintln(t, "ID\tSUBSCRIPTION\tEVENT\tKEY\tDIED\tATTEMPTS\tSTATUS\tERROR") // Flush tells of errors
+		}
+		n, newest = n+1, d.ID
 		_, _ = fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", d.ID, printable(d.Subscription), printable(d.Event.Type), printable(d.Event.Key),
 			moment(d.DeadAt), d.Attempts, d.Status, clip(d.Error, 80))
+		if n%listed == 0 {
+			return t.Flush()
+		}
+		return nil
+	})
+	if err == nil {
+		err = t.Flush()
 	}
-	if err := t.Flush(); err != nil {
+	switch {
+	case err != nil:
 		return err
+	case n == 0:
+		p.line("no dead letters")
+		return p.err
+	case more:
+		p.line("\nthere are older ones: --limit 0 lists all, --causes groups them")
 	}
-	p.next(invocation(r.Path(), "dlq", "show", fmt.Sprint(letters[len(letters)-1].ID)))
+	p.next(invocation(r.Path(), "dlq", "show", fmt.Sprint(newest)))
 	return p.err
+}
+
+// showJSON writes an array, one element after the other.
+func (l *letterList) showJSON(ctx context.Context, o *options, r *sqlite.Reader) error {
+	a := &jsonArray{w: o.stdout}
+	more, err := r.ListDeadLetters(ctx, l.filter, func(d *journal.DeadLetter) error { return a.add(d) })
+	if err == nil {
+		err = a.end()
+	}
+	if more && err == nil {
+		_, _ = fmt.Fprintf(o.stderr, "troupe: only the newest %d: --limit 0 lists all\n", l.filter.Limit) // for a person
+	}
+	return err
 }
 
 func (l *letterList) showCauses(ctx context.Context, o *options, r *sqlite.Reader) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -240,5 +241,31 @@ func TestCompletion(t *testing.T) {
 		if got := MustRunCommand(t, root, args...); !strings.Contains(got.stdout, c.want) {
 			t.Errorf("%s offers %q, want %q", c.args, got.stdout, c.want)
 		}
+	}
+}
+
+func TestDLQListIsBounded(t *testing.T) {
+	t.Parallel()
+	p := MustHaveDeadLetters(t)
+	p.send(t, "f4", parcel{"c", 1}, parcel{"d", 1}, parcel{"e", 1})
+	list := func(args ...string) ranCommand {
+		return MustRunCommand(t, newDLQCmd, append([]string{"list", "--journal", p.path}, args...)...)
+	}
+	all := mustUnmarshal[[]journal.DeadLetter](t, list("--json"))
+	for _, d := range all {
+		if d.Event.Data != nil || d.Event.DataBase64 != nil || d.Stack != "" || d.Event.ID == "" || d.Error == "" {
+			t.Errorf("listed: %+v", d)
+		}
+	}
+	few := list("--json", "--limit", "2")
+	if got := mustUnmarshal[[]journal.DeadLetter](t, few); len(all) < 3 || len(got) != 2 || got[1].ID != all[len(all)-1].ID || !strings.Contains(few.stderr, "--limit 0") {
+		t.Errorf("the newest 2 of %d: %+v, %q", len(all), got, few.stderr)
+	}
+	wantOutput(t, list("--limit", "2"), 0, "there are older ones: --limit 0", "next: ")
+	if text := list("--limit", fmt.Sprint(len(all))).stdout; strings.Contains(text, "older") {
+		t.Errorf("there are no older ones: %s", text)
+	}
+	if causes := mustUnmarshal[[]sqlite.Cause](t, list("--causes", "--json")); len(causes) != 1 || causes[0].Count != len(all) || causes[0].Example != all[len(all)-1].ID {
+		t.Errorf("causes: %+v", causes)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -47,6 +48,37 @@ func (o *options) printJSON(v any) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
+}
+
+// jsonArray writes an array as printJSON does, one element at a time: it may be longer than what fits into memory.
+type jsonArray struct {
+	w io.Writer
+	n int
+}
+
+func (a *jsonArray) add(v any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("  ", "  ")
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	before := ",\n  "
+	if a.n++; a.n == 1 {
+		before = "[\n  "
+	}
+	_, err := fmt.Fprintf(a.w, "%s%s", before, bytes.TrimRight(b.Bytes(), "\n"))
+	return err
+}
+
+func (a *jsonArray) end() error {
+	end := "\n]\n"
+	if a.n == 0 {
+		end = "[]\n"
+	}
+	_, err := io.WriteString(a.w, end)
+	return err
 }
 
 // exitError ends the program with code. A nil err means that everything worth saying is printed.

@@ -54,6 +54,7 @@ type Journal struct {
 	lastOpenAct int64      // the same of open_acts
 	delayedWake chan struct{}
 	checkpoint  chan struct{}
+	count       chan struct{} // the log is longer than what is counted of it
 	hint        chan struct{} // somebody in this process writes past the writer: look soon
 	quiet       broadcast
 }
@@ -89,7 +90,7 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 		cfg: cfg.withDefaults(), path: path, lock: lock,
 		subs: map[string]*subscription{}, groups: map[string]*group{}, feeds: map[journal.FeedName]*feed{}, topics: map[string]bool{},
 		delayedWake: make(chan struct{}, 1), hint: make(chan struct{}, 1),
-		checkpoint: make(chan struct{}, 1),
+		checkpoint: make(chan struct{}, 1), count: make(chan struct{}, 1),
 	}
 	j.follow.Store(newFollowers(nil))
 	j.ctx, j.cancel = context.WithCancel(context.Background())
@@ -100,6 +101,7 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 	j.running.Go(j.watchForeign)
 	j.running.Go(j.watchDelayed)
 	j.running.Go(j.watchLog)
+	j.running.Go(j.watchCounts)
 	return j, nil
 }
 
@@ -368,6 +370,9 @@ func (j *Journal) flushCursors(k *kept) error {
 		if err := f.flush(k); err != nil {
 			return err
 		}
+	}
+	if head/blockSize != j.flushed/blockSize {
+		poke(j.count)
 	}
 	j.flushed = head
 	return nil

@@ -48,7 +48,7 @@ func (f DeadLetterFilter) where() (string, []any) {
 }
 
 const (
-	fromDeadLetters = ` FROM dead_letters l JOIN subscriptions s ON s.id = l.subscription JOIN events e ON e.seq = l.seq WHERE `
+	fromDeadLetters = ` FROM dead_letters l CROSS JOIN subscriptions s ON s.id = l.subscription CROSS JOIN events e ON e.seq = l.seq WHERE `
 
 	selectDeadLetters = `
 SELECT e.seq, e.id, e.type, e.version, e.source, e.key, e.time, e.correlation_id, e.causation_id, e.subscription, e.hops, e.metadata, e.data,
@@ -70,19 +70,78 @@ func deadLetters(ctx context.Context, q queryer, f DeadLetterFilter) ([]journal.
 	limit := cmp.Or(f.Limit, -1)
 	letters := []journal.DeadLetter{}
 	err := each(ctx, q, statement{selectDeadLetters + where + " ORDER BY l.id DESC LIMIT ?", append(args, limit)}, func(rows *sql.Rows) error {
-		var l journal.DeadLetter
-		var first, last int64
-		e, err := scanEvent(rows, &l.ID, &l.Subscription, &l.Status, &l.Error, &l.Stack, &l.Attempts, &first, &last)
-		if err != nil {
-			return fmt.Errorf("sqlite: read dead letters: %w", err)
-		}
-		l.Event = journal.NewEventRecord(e)
-		l.FirstFailed, l.DeadAt = instant(first), instant(last)
+		l, err := scanLetter(rows)
 		letters = append(letters, l)
-		return nil
+		return err
 	})
 	slices.Reverse(letters)
 	return letters, err
+}
+
+// scanLetter reads a row of selectDeadLetters.
+func scanLetter(rows scanner) (l journal.DeadLetter, err error) {
+	var first, last int64
+	e, err := scanEvent(rows, &l.ID, &l.Subscription, &l.Status, &l.Error, &l.Stack, &l.Attempts, &first, &last)
+	if err != nil {
+		return l, fmt.Errorf("sqlite: read dead letters: %w", err)
+	}
+	l.Event = journal.NewEventRecord(e)
+	l.FirstFailed, l.DeadAt = instant(first), instant(last)
+	return l, nil
+}
+
+const (
+	// listDeadLetters leaves out what may be long.
+	listDeadLetters = `
+SELECT e.seq, e.id, e.type, e.version, e.source, e.key, e.time, e.correlation_id, e.causation_id, e.subscription, e.hops, NULL, x'',
+       l.id, s.name, l.status, substr(l.error, 1, 8192), '', l.attempts, l.first_failed_at, l.dead_at` + fromDeadLetters
+
+	letterPage = 500
+)
+
+// ListDeadLetters calls fn with the dead letters that f wants, in the order of their ids: without payload, metadata, stack, and what was
+// done with them, which DeadLetter has. It reports whether f.Limit left out older ones. An error of fn ends it and is returned as it
+// is. They are read in pages, and no transaction is open while fn runs.
+func (r *Reader) ListDeadLetters(ctx context.Context, f DeadLetterFilter, fn func(*journal.DeadLetter) error) (more bool, err error) {
+	where, args := f.where()
+	after := int64(0)
+	if f.Limit > 0 {
+		err := r.View(ctx, func(tx *sql.Tx) error {
+			n := 0
+			ids := statement{"SELECT l.id" + fromDeadLetters + where + " ORDER BY l.id DESC LIMIT ?", append(slices.Clone(args), f.Limit+1)}
+			return each(ctx, tx, ids, func(rows *sql.Rows) error {
+				var id int64
+				err := rows.Scan(&id)
+				if n++; n > f.Limit {
+					more, after = true, id
+				}
+				return err
+			})
+		})
+		if err != nil {
+			return false, err
+		}
+	}
+	for {
+		var page []journal.DeadLetter
+		query := statement{listDeadLetters + where + " AND l.id > ? ORDER BY l.id LIMIT ?", append(slices.Clone(args), after, letterPage)}
+		err := r.View(ctx, func(tx *sql.Tx) error {
+			return each(ctx, tx, query, func(rows *sql.Rows) error {
+				l, err := scanLetter(rows)
+				page = append(page, l)
+				return err
+			})
+		})
+		if err != nil || len(page) == 0 {
+			return more, err
+		}
+		after = page[len(page)-1].ID
+		for i := range page {
+			if err := fn(&page[i]); err != nil {
+				return more, err
+			}
+		}
+	}
 }
 
 // DeadLetter returns the dead letter with that id and all that was done with it, or an ErrNotFound.
@@ -130,33 +189,24 @@ type Cause struct {
 
 // Causes groups the dead letters that f wants by subscription and error, the most frequent first.
 func (r *Reader) Causes(ctx context.Context, f DeadLetterFilter) ([]Cause, error) {
-	where, args := f.where()
-	query := statement{"SELECT l.id, s.name, l.error, l.dead_at" + fromDeadLetters + where + " ORDER BY l.id DESC LIMIT ?", append(args, cmp.Or(f.Limit, -1))}
 	type cause struct{ subscription, text string }
 	found := map[cause]*Cause{}
-	err := r.View(ctx, func(tx *sql.Tx) error {
-		return each(ctx, tx, query, func(rows *sql.Rows) error {
-			var id, micros int64
-			var c cause
-			if err := rows.Scan(&id, &c.subscription, &c.text, &micros); err != nil {
-				return err
-			}
-			c.text = normalise(c.text)
-			at := instant(micros)
-			known := found[c]
-			if known == nil {
-				known = &Cause{Subscription: c.subscription, Error: c.text, First: at, Last: at, Example: id}
-				found[c] = known
-			}
-			known.Count++
-			if at.Before(known.First) {
-				known.First = at
-			}
-			if at.After(known.Last) {
-				known.Last = at
-			}
-			return nil
-		})
+	_, err := r.ListDeadLetters(ctx, f, func(l *journal.DeadLetter) error {
+		c := cause{l.Subscription, normalise(l.Error)}
+		known := found[c]
+		if known == nil {
+			known = &Cause{Subscription: c.subscription, Error: c.text, First: l.DeadAt, Last: l.DeadAt}
+			found[c] = known
+		}
+		known.Count++
+		known.Example = l.ID
+		if l.DeadAt.Before(known.First) {
+			known.First = l.DeadAt
+		}
+		if l.DeadAt.After(known.Last) {
+			known.Last = l.DeadAt
+		}
+		return nil
 	})
 	causes := make([]Cause, 0, len(found))
 	for _, c := range found {

@@ -22,62 +22,34 @@ type EventFilter struct {
 	Newest   bool      // with Limit: the newest rather than the oldest; in the journal of an observer, by their times
 }
 
-// where returns the conditions of f and their arguments.
-func (f EventFilter) where() (string, []any) {
-	conditions, args := []string{"seq > ?"}, []any{f.AfterSeq}
+// matches returns the conditions of f but for its key, and their arguments, by name.
+func (f EventFilter) matches() (string, []any) {
+	conditions, args := []string{"1"}, []any{}
 	if len(f.Types) > 0 {
-		conditions, args = append(conditions, "type IN (SELECT value FROM json_each(?))"), append(args, list(f.Types))
-	}
-	if f.Key != "" {
-		conditions, args = append(conditions, "key = ?"), append(args, f.Key)
+		conditions, args = append(conditions, "type IN (SELECT value FROM json_each(:types))"), append(args, sql.Named("types", list(f.Types)))
 	}
 	if f.Flow != "" {
-		conditions, args = append(conditions, "correlation_id = ?"), append(args, f.Flow)
+		conditions, args = append(conditions, "correlation_id = :flow"), append(args, sql.Named("flow", f.Flow))
 	}
 	if !f.Since.IsZero() {
-		conditions, args = append(conditions, "time >= ?"), append(args, f.Since.UnixMicro())
+		conditions, args = append(conditions, "time >= :since"), append(args, sql.Named("since", f.Since.UnixMicro()))
 	}
 	return strings.Join(conditions, " AND "), args
 }
 
 // Events calls fn with the events that f wants, in the order of the log, also when they are the newest. To an observer they come
 // by several topics, one of which may be long behind another: its newest are those of the latest times, in the order of these. An
-// error of fn ends it and is returned as it is. fn runs while the read transaction is open: see View.
+// error of fn ends it and is returned as it is. The journal is read in pages, and no transaction is open while fn runs: it may take
+// as long as it likes. What is published meanwhile is left out.
 func (r *Reader) Events(ctx context.Context, f EventFilter, fn func(*journal.Event) error) error {
-	return r.View(ctx, func(tx *sql.Tx) error {
-		observed := false
-		if f.Newest {
-			var err error
-			if observed, err = Observes(ctx, tx); err != nil {
-				return fmt.Errorf("sqlite: read events: %w", err)
-			}
-		}
-		return each(ctx, tx, f.query(observed), func(rows *sql.Rows) error {
-			e, err := scanEvent(rows)
-			if err != nil {
-				return fmt.Errorf("sqlite: read events: %w", err)
-			}
-			return fn(e)
-		})
-	})
-}
-
-// query finds the events. Those of one time are in the order of their causes.
-func (f EventFilter) query(observed bool) statement {
-	where, args := f.where()
-	order, back := "seq", "seq DESC"
-	if observed {
-		order, back = "time, hops, seq", "time DESC, hops DESC, seq DESC"
+	p := &pages{r: r, f: f}
+	if err := p.begin(ctx); err != nil {
+		return err
 	}
-	switch {
-	case f.Limit > 0 && f.Newest: // of those left out, nothing but what orders them is read
-		where = "seq IN (SELECT seq FROM events WHERE " + where + " ORDER BY " + back + " LIMIT ?)"
-		args = append(args, f.Limit)
-	case f.Limit > 0:
-		order += " LIMIT ?"
-		args = append(args, f.Limit)
+	if p.sorted != nil {
+		return p.bySeq(ctx, fn)
 	}
-	return statement{"SELECT " + eventColumns + " FROM events WHERE " + where + " ORDER BY " + order, args}
+	return p.inOrder(ctx, fn)
 }
 
 // list is the one argument for json_each that stands for any number of values.

@@ -35,7 +35,7 @@ func view(ctx context.Context, db *sql.DB, run func(*sql.Tx) error) error {
 // openViews opens the connections of views. There is no limit to them: a View inside a View that waited for the outer
 // one would wait for ever.
 func openViews(path string) *sql.DB {
-	db := sql.OpenDB(viewConnector{readDSN(path)})
+	db := sql.OpenDB(viewConnector{readDSN(path, "rw")})
 	db.SetMaxIdleConns(4)
 	return db
 }

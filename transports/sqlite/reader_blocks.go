@@ -1,0 +1,69 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"math"
+	"slices"
+)
+
+// latestOfAll is the latest of the times in a part of the log that is not counted.
+const latestOfAll = math.MaxInt64
+
+// block is a part of the log in which there may be events that a filter wants.
+type block struct{ after, upto, latest int64 }
+
+// blocks are those that are counted and may have something, in the order of the log, and how far is counted. The zero value knows of none:
+// there may be something everywhere.
+type blocks struct {
+	some    []block
+	counted int64
+}
+
+// blocks finds the blocks that have events of a type and time that f wants.
+func (f EventFilter) blocks(ctx context.Context, tx *sql.Tx) (b blocks, err error) {
+	if err := tx.QueryRowContext(ctx, "SELECT coalesce((SELECT upto FROM counted WHERE subscription = 0), 0)").Scan(&b.counted); err != nil {
+		return b, explain(err)
+	}
+	where, args := "1", []any{}
+	if len(f.Types) > 0 {
+		where, args = "type IN (SELECT value FROM json_each(:types))", append(args, sql.Named("types", list(f.Types)))
+	}
+	since := int64(math.MinInt64)
+	if !f.Since.IsZero() {
+		since = f.Since.UnixMicro()
+	}
+	args = append(args, sql.Named("since", since), sql.Named("first", f.AfterSeq/blockSize))
+	query := statement{"SELECT block, max(latest) FROM blocks WHERE block >= :first AND latest >= :since AND " + where + " GROUP BY block ORDER BY block", args}
+	err = each(ctx, tx, query, func(rows *sql.Rows) error {
+		var n, latest int64
+		err := rows.Scan(&n, &latest)
+		b.some = append(b.some, block{n * blockSize, (n + 1) * blockSize, latest})
+		return err
+	})
+	return b, err
+}
+
+// skip returns from where on there may be something behind after.
+func (b blocks) skip(after, head int64) int64 {
+	for _, x := range b.some {
+		if x.upto > after {
+			return min(max(after, x.after), head)
+		}
+	}
+	return min(max(after, b.counted), head)
+}
+
+// backwards returns the parts of the log behind after that may have something, the newest first.
+func (b blocks) backwards(after, head int64) (parts []block) {
+	for upto := head; upto > max(b.counted, after); {
+		from := max(upto-blockSize, b.counted, after)
+		parts, upto = append(parts, block{from, upto, latestOfAll}), from
+	}
+	for _, x := range slices.Backward(b.some) {
+		if x.upto > after {
+			parts = append(parts, x)
+		}
+	}
+	return parts
+}

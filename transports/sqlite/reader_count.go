@@ -1,0 +1,215 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"slices"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// inHand is more events than a subscription can have taken from the log without a record of them: behind so many in a row that it
+// has not answered, it has answered none.
+const inHand = 4 * (admitted + laneLength)
+
+// counting reads how far the subscriptions of a journal are, in one transaction.
+type counting struct {
+	tx       *sql.Tx
+	head     int64 // the newest event
+	blocks   int64 // the log is counted up to here
+	observer bool
+	topics   []string // of plain consumer groups
+	subs     []*countedSub
+}
+
+// countedSub is a subscription with what is counted of its deliveries.
+type countedSub struct {
+	SubscriptionStats
+	id, upto int64
+}
+
+const selectSubscriptions = `
+SELECT s.id, s.name, s.kind, s.types, s.except_of, s.start_seq, s.cursor, coalesce(s.retired_at, 0), coalesce(c.upto, 0)
+FROM subscriptions s LEFT JOIN counted c ON c.subscription = s.id ORDER BY s.name`
+
+func newCounting(ctx context.Context, tx *sql.Tx) (*counting, error) {
+	c := &counting{tx: tx}
+	err := tx.QueryRowContext(ctx, `
+SELECT coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT upto FROM counted WHERE subscription = 0), 0), EXISTS (SELECT 1 FROM observer)`).
+		Scan(&c.head, &c.blocks, &c.observer)
+	if err != nil {
+		return nil, explain(err)
+	}
+	if c.topics, err = groupTopics(ctx, tx); err != nil {
+		return nil, explain(err)
+	}
+	return c, each(ctx, tx, statement{query: selectSubscriptions}, func(rows *sql.Rows) error {
+		s := &countedSub{}
+		var types string
+		var retired int64
+		if err := rows.Scan(&s.id, &s.Name, &s.Kind, &types, &s.Except, &s.Start, &s.Cursor, &retired, &s.upto); err != nil {
+			return err
+		}
+		if retired > 0 {
+			s.Retired = instant(retired)
+		}
+		c.subs = append(c.subs, s)
+		return json.Unmarshal([]byte(types), &s.Types)
+	})
+}
+
+// subscriptions returns all of them with their lag, and calls add with the deliveries that are recorded above their cursors.
+func (c *counting) subscriptions(ctx context.Context, add func(o journal.Outcome, n, retries int64)) ([]SubscriptionStats, error) {
+	out := make([]SubscriptionStats, 0, len(c.subs))
+	for _, s := range c.subs {
+		if s.Retired.IsZero() {
+			err := c.behind(ctx, s, func(o journal.Outcome, n, retries int64) {
+				switch {
+				case o == "":
+					s.Lag += n
+				case !c.observer: // there, recorded has counted them
+					add(o, n, retries)
+				}
+			})
+			if err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, s.SubscriptionStats)
+	}
+	return out, nil
+}
+
+// recorded calls add with the deliveries that are counted, and those that are recorded up to the cursors. Of a subscription that is
+// retired, and in the journal of an observer, it is all of them.
+func (c *counting) recorded(ctx context.Context, add func(o journal.Outcome, n, retries int64)) error {
+	var n [7]int64
+	err := c.tx.QueryRowContext(ctx, `
+SELECT coalesce(sum(done), 0), coalesce(sum(skipped), 0), coalesce(sum(retrying), 0), coalesce(sum(blocked), 0), coalesce(sum(dead), 0),
+       coalesce(sum(dropped), 0), coalesce(sum(retries), 0) FROM counted`).Scan(&n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6])
+	if err != nil {
+		return explain(err)
+	}
+	for i, o := range []journal.Outcome{journal.Done, journal.Skipped, journal.Retrying, journal.Blocked, journal.Dead, journal.Dropped} {
+		add(o, n[i], 0)
+	}
+	add(journal.Done, 0, n[6])
+	bounds := map[int64][][2]int64{} // by how far is counted: the subscription, and how far is to be
+	for _, s := range c.subs {
+		bound := s.Cursor
+		if c.observer || !s.Retired.IsZero() {
+			bound = c.head
+		}
+		if s.Kind == "bus" && bound > s.upto {
+			bounds[s.upto] = append(bounds[s.upto], [2]int64{s.id, bound})
+		}
+	}
+	for upto, of := range bounds {
+		last := slices.MaxFunc(of, func(a, b [2]int64) int { return int(a[1] - b[1]) })[1]
+		text, err := json.Marshal(of)
+		if err != nil {
+			return err
+		}
+		query := statement{`
+SELECT d.outcome, count(*), sum(max(d.attempts - 1, 0)) FROM deliveries d
+CROSS JOIN (SELECT value ->> 0 AS id, value ->> 1 AS bound FROM json_each(?3)) s ON s.id = d.subscription
+WHERE d.seq > ?1 AND d.seq <= ?2 AND d.seq <= s.bound GROUP BY d.outcome`, []any{upto, last, string(text)}}
+		if err := eachCount(ctx, c.tx, query, add); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func eachCount(ctx context.Context, tx *sql.Tx, query statement, add func(o journal.Outcome, n, retries int64)) error {
+	return each(ctx, tx, query, func(rows *sql.Rows) error {
+		var o journal.Outcome
+		var n, retries int64
+		err := rows.Scan(&o, &n, &retries)
+		add(o, n, retries)
+		return err
+	})
+}
+
+// wants is the condition under which s wants event e, with its arguments. Plain topics belong to their consumer groups.
+func (c *counting) wants(s *countedSub) (condition string, types string) {
+	if !s.Except {
+		return "type IN (SELECT value FROM json_each(?1))", list(s.Types)
+	}
+	return "type NOT IN (SELECT value FROM json_each(?1))", list(append(slices.Clone(s.Types), c.topics...))
+}
+
+// behind calls add with how many events behind the cursor s wants, by what is recorded of them: "" for nothing. Where much of the log
+// lies behind it, what it has in hand is looked for, and the rest is taken from what is counted.
+func (c *counting) behind(ctx context.Context, s *countedSub, add func(o journal.Outcome, n, retries int64)) error {
+	parts, err := c.parts(ctx, s)
+	if err != nil {
+		return err
+	}
+	unanswered := int64(0) // in a row
+	for _, p := range parts {
+		if p.events >= 0 && unanswered > inHand {
+			add("", p.events, 0)
+			continue
+		}
+		err := c.count(ctx, s, p, func(o journal.Outcome, n, retries int64) {
+			if add(o, n, retries); o == "" {
+				unanswered += n
+			} else {
+				unanswered = 0
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waits reports whether there is an event that s has still to answer.
+func (c *counting) waits(ctx context.Context, s *countedSub) (waits bool, err error) {
+	parts, err := c.parts(ctx, s)
+	for _, p := range parts {
+		if err != nil || waits {
+			break
+		}
+		err = c.count(ctx, s, p, func(o journal.Outcome, _, _ int64) { waits = waits || o == "" })
+	}
+	return waits, err
+}
+
+// part is a part of the log, and how many events in it a subscription wants: -1 where that is not counted.
+type part struct{ after, upto, events int64 }
+
+// parts are those behind the cursor of s in which there is something that it wants.
+func (c *counting) parts(ctx context.Context, s *countedSub) (parts []part, err error) {
+	if s.Cursor < c.blocks {
+		condition, types := c.wants(s)
+		query := "SELECT block, sum(events) FROM blocks WHERE block >= ?2 / 4096 AND " + condition + " GROUP BY block ORDER BY block"
+		err = each(ctx, c.tx, statement{query, []any{types, s.Cursor}}, func(rows *sql.Rows) error {
+			var p part
+			var block int64
+			err := rows.Scan(&block, &p.events)
+			p.after, p.upto = block*blockSize, (block+1)*blockSize
+			if p.after < s.Cursor {
+				p.after, p.events = s.Cursor, -1
+			}
+			parts = append(parts, p)
+			return err
+		})
+	}
+	for from := max(s.Cursor, c.blocks); from < c.head; from += blockSize {
+		parts = append(parts, part{from, min(from+blockSize, c.head), -1})
+	}
+	return parts, err
+}
+
+// count counts the events in p that s wants, by what is recorded of them.
+func (c *counting) count(ctx context.Context, s *countedSub, p part, add func(o journal.Outcome, n, retries int64)) error {
+	condition, types := c.wants(s)
+	return eachCount(ctx, c.tx, statement{`
+SELECT coalesce(d.outcome, ''), count(*), coalesce(sum(max(d.attempts - 1, 0)), 0)
+FROM events e LEFT JOIN deliveries d ON d.seq = e.seq AND d.subscription = ?4
+WHERE e.seq > ?2 AND e.seq <= ?3 AND e.` + condition + ` GROUP BY 1`, []any{types, p.after, p.upto, s.id}}, add)
+}
