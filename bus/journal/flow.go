@@ -10,6 +10,7 @@ type Flow struct {
 	ID      string         `json:"id"`
 	Events  []FlowEvent    `json:"events"`            // in the order of the log
 	Delayed []DelayedEvent `json:"delayed,omitempty"` // still to come, the next one first
+	Omitted int64          `json:"omitted,omitempty"` // how many later events Events leaves out, of a flow that is too long to be shown
 }
 
 // Outcomes counts the flow's reactions.

@@ -32,6 +32,9 @@ func (f *Flow) WriteTree(w io.Writer, o TreeOptions) error {
 	for i := range f.Events { // circles have no beginning
 		t.draw(node{event: i})
 	}
+	if f.Omitted > 0 {
+		_, _ = fmt.Fprintf(t, "%s more, which are left out\n", plural(int(f.Omitted), "event"))
+	}
 	return t.Flush()
 }
 

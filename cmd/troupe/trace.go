@@ -18,7 +18,8 @@ all modules to it, and below these the events that they emitted. What has not ha
 yet is there too: what waits, what is being retried and when, what is blocked, what is dead.
 
 ID is the id of a flow (in the shop, that of the order), the id of any event in it, or
-the key of events: then all flows with events of that key are drawn.`
+the key of events: then all flows with events of that key are drawn. Of a flow of more than
+10,000 events the first ones are drawn; 'troupe events --flow ID --limit 0' lists all.`
 
 const traceExample = `  troupe trace ord-1
   troupe trace 0198c2a4-6f1e-7c3b-9d52-3f2a41b7c9e0 --journal shop.db
@@ -55,12 +56,19 @@ func trace(ctx context.Context, o *options, r *sqlite.Reader, id string) error {
 			return err
 		}
 	}
-	if dead := firstDead(flows); dead > 0 {
-		p := &printer{o: o}
-		p.next(invocation(r.Path(), "dlq", "show", fmt.Sprint(dead)))
-		return p.err
+	var next []string
+	for _, f := range flows {
+		if f.Omitted > 0 {
+			next = append(next, invocation(r.Path(), "events", "--flow", f.ID, "--limit", "0"))
+			break
+		}
 	}
-	return nil
+	if dead := firstDead(flows); dead > 0 {
+		next = append(next, invocation(r.Path(), "dlq", "show", fmt.Sprint(dead)))
+	}
+	p := &printer{o: o}
+	p.next(next...)
+	return p.err
 }
 
 // readFlows returns the flows that id stands for. An observer gets events in the order in which they come by different topics:

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -19,30 +20,70 @@ var ErrTooMany = errors.New("sqlite: too many")
 // maxFlows is how many flows one key may stand for.
 const maxFlows = 1000
 
+// maxFlowEvents is how many events are shown at once.
+const maxFlowEvents = 10_000
+
 // Flow returns what id stands for, in the order in which the flows began: the flow of that correlation id; otherwise
 // that of the event with that id; otherwise all flows with events of that key. It is an ErrNotFound when there is none,
-// and an ErrTooMany when there are more than 1000.
+// and an ErrTooMany when there are more than 1000. Of the events it reads 10,000 at most, the first ones, in pages: each is seen at one
+// instant. How many a flow has beyond those is in its Omitted.
 func (r *Reader) Flow(ctx context.Context, id string) ([]*journal.Flow, error) {
+	var ids []string
+	err := r.View(ctx, func(tx *sql.Tx) (err error) {
+		ids, err = flowIDs(ctx, tx, id)
+		return err
+	})
 	var flows []*journal.Flow
-	err := r.View(ctx, func(tx *sql.Tx) error {
-		ids, err := flowIDs(ctx, tx, id)
+	left := maxFlowEvents
+	for _, id := range ids {
 		if err != nil {
-			return err
+			break
 		}
-		answers, err := newAnswers(ctx, tx)
-		if err != nil {
-			return err
-		}
-		for _, id := range ids {
-			f, err := answers.flow(ctx, id)
+		f := &journal.Flow{ID: id, Events: []journal.FlowEvent{}}
+		err = r.readFlow(ctx, f, left)
+		left -= len(f.Events)
+		flows = append(flows, f)
+	}
+	return flows, err
+}
+
+// readFlow reads no more than limit events of f.
+func (r *Reader) readFlow(ctx context.Context, f *journal.Flow, limit int) error {
+	filter, after := EventFilter{Flow: f.ID}, int64(0)
+	for first := true; ; first = false {
+		size := min(pageEvents, limit-len(f.Events))
+		full := false
+		err := r.View(ctx, func(tx *sql.Tx) error {
+			a, err := newAnswers(ctx, tx)
 			if err != nil {
 				return err
 			}
-			flows = append(flows, f)
+			if first {
+				if err := a.delayed(ctx, f); err != nil {
+					return err
+				}
+			}
+			seqs, err := filter.seqs(ctx, tx, after, math.MaxInt64, "", size)
+			if err != nil || len(seqs) == 0 {
+				return err
+			}
+			page, err := readPage(ctx, tx, seqs)
+			if err != nil {
+				return err
+			}
+			events, err := a.to(ctx, page)
+			f.Events = append(f.Events, events...)
+			after, full = page[len(page)-1].Seq, len(page) < len(seqs) || len(seqs) == size
+			if !full || len(f.Events) < limit {
+				return err
+			}
+			query := "SELECT count(*) FROM events WHERE correlation_id = ? AND seq > ?"
+			return errors.Join(err, explain(tx.QueryRowContext(ctx, query, f.ID, after).Scan(&f.Omitted)))
+		})
+		if err != nil || !full || len(f.Events) >= limit {
+			return err
 		}
-		return nil
-	})
-	return flows, err
+	}
 }
 
 // Explain returns the event called id with the answer of every subscription that wants it. It is more than one event when
@@ -54,7 +95,15 @@ func (r *Reader) Explain(ctx context.Context, id string) ([]journal.FlowEvent, e
 		if err != nil {
 			return err
 		}
-		events, err = answers.events(ctx, statement{"SELECT " + eventColumns + " FROM events WHERE id = ? ORDER BY seq", []any{id}})
+		var named []*journal.Event
+		err = each(ctx, tx, statement{"SELECT " + eventColumns + " FROM events WHERE id = ? ORDER BY seq", []any{id}}, func(rows *sql.Rows) error {
+			e, err := scanEvent(rows)
+			named = append(named, e)
+			return err
+		})
+		if err == nil {
+			events, err = answers.to(ctx, named)
+		}
 		if err == nil && len(events) == 0 {
 			err = fmt.Errorf("%w: no event has the id %q", ErrNotFound, id)
 		}
@@ -63,14 +112,14 @@ func (r *Reader) Explain(ctx context.Context, id string) ([]journal.FlowEvent, e
 	return events, err
 }
 
-// flowsBy are the ways in which an id may name flows, the best first.
+// flowsBy are the ways in which an id may name flows, the best first. A key that is the id of a flow too is found by that.
 var flowsBy = []string{
 	`SELECT ?1 WHERE EXISTS (SELECT 1 FROM events WHERE correlation_id = ?1) OR EXISTS (SELECT 1 FROM delayed WHERE correlation_id = ?1)`,
 	`SELECT correlation_id FROM events WHERE id = ?1 UNION SELECT correlation_id FROM delayed WHERE event_id = ?1`,
 	`SELECT correlation_id FROM (
-		SELECT correlation_id, seq AS at FROM events WHERE key = ?1
-		UNION ALL SELECT correlation_id, 1 << 62 FROM delayed WHERE key = ?1)
-	WHERE ?1 <> '' GROUP BY correlation_id ORDER BY min(at), correlation_id`,
+		SELECT correlation_id, seq AS at FROM events INDEXED BY events_key WHERE key = ?1 AND key <> correlation_id
+		UNION ALL SELECT correlation_id, 1 << 62 FROM delayed INDEXED BY delayed_key WHERE key = ?1 AND key <> correlation_id)
+	WHERE ?1 <> '' GROUP BY correlation_id ORDER BY min(at), correlation_id LIMIT 1001`,
 }
 
 // flowIDs returns the correlation ids of the flows that id stands for.
@@ -87,7 +136,7 @@ func flowIDs(ctx context.Context, q queryer, id string) ([]string, error) {
 		case err != nil:
 			return nil, err
 		case len(ids) > maxFlows:
-			return nil, fmt.Errorf("%w: %q is a key of %d flows: name one of them by its correlation id, or the id of one of its events", ErrTooMany, id, len(ids))
+			return nil, fmt.Errorf("%w: %q is a key of more than %d flows: name one of them by its correlation id, or the id of one of its events", ErrTooMany, id, maxFlows)
 		case len(ids) > 0:
 			return ids, nil
 		}
@@ -142,13 +191,9 @@ func newAnswers(ctx context.Context, tx *sql.Tx) (*answers, error) {
 const delayedOfFlow = `
 SELECT event_id, type, key, due_at, causation_id, subscription FROM delayed WHERE correlation_id = ? ORDER BY due_at, event_id`
 
-func (a *answers) flow(ctx context.Context, id string) (*journal.Flow, error) {
-	f := &journal.Flow{ID: id}
-	var err error
-	if f.Events, err = a.events(ctx, statement{"SELECT " + eventColumns + " FROM events WHERE correlation_id = ? ORDER BY seq", []any{id}}); err != nil {
-		return nil, err
-	}
-	return f, each(ctx, a.tx, statement{delayedOfFlow, []any{id}}, func(rows *sql.Rows) error {
+// delayed reads what is still to come in f.
+func (a *answers) delayed(ctx context.Context, f *journal.Flow) error {
+	return each(ctx, a.tx, statement{delayedOfFlow, []any{f.ID}}, func(rows *sql.Rows) error {
 		var e journal.DelayedEvent
 		var due int64
 		err := rows.Scan(&e.ID, &e.Type, &e.Key, &due, &e.CausationID, &e.Subscription)
@@ -158,58 +203,55 @@ func (a *answers) flow(ctx context.Context, id string) (*journal.Flow, error) {
 	})
 }
 
-// events reads events with the answers to them.
-func (a *answers) events(ctx context.Context, s statement) ([]journal.FlowEvent, error) {
-	events := []journal.FlowEvent{}
-	err := each(ctx, a.tx, s, func(rows *sql.Rows) error {
-		e, err := scanEvent(rows)
-		if err != nil {
-			return err
-		}
-		events = append(events, journal.FlowEvent{EventRecord: journal.NewEventRecord(e)})
-		return nil
-	})
-	for i := range events {
-		if err == nil {
-			events[i].Reactions, err = a.reactions(ctx, &events[i].EventRecord)
-		}
-	}
-	return events, err
-}
-
-// recordedReactions has, for what is blocked, the oldest open event of its key.
+// recordedReactions are those to the events with these seqs. What is blocked has the oldest open event of its key.
 const recordedReactions = `
-SELECT s.name, d.outcome, d.attempts, d.started_at, d.duration, coalesce(d.error, ''), coalesce(p.state, ''), coalesce(p.due_at, 0), coalesce(l.id, 0),
-       CASE d.outcome WHEN 'blocked' THEN coalesce((SELECT min(o.seq) FROM pending o WHERE o.subscription = d.subscription AND o.key = ?2), 0) ELSE 0 END
-FROM deliveries d JOIN subscriptions s ON s.id = d.subscription
-LEFT JOIN pending p ON p.subscription = d.subscription AND p.key = ?2 AND p.seq = d.seq
-LEFT JOIN dead_letters l ON l.subscription = d.subscription AND l.seq = d.seq
-WHERE d.seq = ?1 ORDER BY s.name`
+WITH j(seq) AS (SELECT value FROM json_each(?1))
+SELECT d.seq, s.name, d.outcome, d.attempts, d.started_at, d.duration, coalesce(d.error, ''), coalesce(p.state, ''), coalesce(p.due_at, 0), coalesce(l.id, 0),
+       CASE d.outcome WHEN 'blocked' THEN coalesce((SELECT min(o.seq) FROM pending o WHERE o.subscription = d.subscription AND o.key = e.key), 0) ELSE 0 END
+FROM j CROSS JOIN events e ON e.seq = j.seq CROSS JOIN deliveries d ON d.seq = e.seq CROSS JOIN subscriptions s ON s.id = d.subscription
+LEFT JOIN pending p ON p.subscription = d.subscription AND p.key = e.key AND p.seq = d.seq
+LEFT JOIN dead_letters l ON l.subscription = d.subscription AND l.seq = d.seq`
 
-// reactions returns every answer to e, by subscription.
-func (a *answers) reactions(ctx context.Context, e *journal.EventRecord) ([]journal.Reaction, error) {
-	out := []journal.Reaction{}
-	recorded := map[string]bool{}
-	err := each(ctx, a.tx, statement{recordedReactions, []any{e.Seq, e.Key}}, func(rows *sql.Rows) error {
-		r, err := scanReaction(rows)
-		if r.Behind == e.Seq { // it is the next of its key
+// to returns events with the answers to them, by subscription.
+func (a *answers) to(ctx context.Context, events []*journal.Event) ([]journal.FlowEvent, error) {
+	out := make([]journal.FlowEvent, len(events))
+	at := map[int64]*journal.FlowEvent{}
+	seqs := make([]int64, len(events))
+	for i, e := range events {
+		out[i] = journal.FlowEvent{EventRecord: journal.NewEventRecord(e), Reactions: []journal.Reaction{}}
+		at[e.Seq], seqs[i] = &out[i], e.Seq
+	}
+	err := each(ctx, a.tx, statement{recordedReactions, []any{list(seqs)}}, func(rows *sql.Rows) error {
+		var seq int64
+		r, err := scanReaction(rows, &seq)
+		if r.Behind == seq { // it is the next of its key
 			r.Behind = 0
 		}
-		out = append(out, r)
-		recorded[r.Subscription] = true
+		at[seq].Reactions = append(at[seq].Reactions, r)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	for i := range out {
+		a.complete(&out[i])
+	}
+	return out, nil
+}
+
+// complete adds the answers to e that are not recorded.
+func (a *answers) complete(e *journal.FlowEvent) {
+	recorded := map[string]bool{}
+	for _, r := range e.Reactions {
+		recorded[r.Subscription] = true
+	}
 	for _, c := range a.subs {
 		if recorded[c.name] || !c.match.wants(e.Type) || c.match.except && (a.topics[e.Type] || e.Seq <= c.cursor) {
 			continue // what was a known type when the cursor passed it needed no answer from whoever takes unknown ones
 		}
-		out = append(out, c.unrecorded(e.Seq))
+		e.Reactions = append(e.Reactions, c.unrecorded(e.Seq))
 	}
-	slices.SortFunc(out, func(x, y journal.Reaction) int { return strings.Compare(x.Subscription, y.Subscription) })
-	return out, nil
+	slices.SortFunc(e.Reactions, func(x, y journal.Reaction) int { return strings.Compare(x.Subscription, y.Subscription) })
 }
 
 // unrecorded is c's answer to an event for which it has no record.
@@ -224,11 +266,11 @@ func (c *consumer) unrecorded(seq int64) journal.Reaction {
 	return r
 }
 
-func scanReaction(row scanner) (journal.Reaction, error) {
+func scanReaction(row scanner, seq *int64) (journal.Reaction, error) {
 	var r journal.Reaction
 	var state string
 	var started, duration, due int64
-	err := row.Scan(&r.Subscription, &r.Outcome, &r.Attempts, &started, &duration, &r.Error, &state, &due, &r.DeadLetter, &r.Behind)
+	err := row.Scan(seq, &r.Subscription, &r.Outcome, &r.Attempts, &started, &duration, &r.Error, &state, &due, &r.DeadLetter, &r.Behind)
 	if r.Attempts > 0 { // of a delivery that is only blocked, it is when that was noted
 		r.Started, r.Duration = instant(started), time.Duration(duration)*time.Microsecond
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,7 +101,36 @@ func TestFlowOfAKeyWithTooManyFlows(t *testing.T) {
 	path := MustJournal(t)
 	MustExec(t, path, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001)
 		INSERT INTO events (id, type, key, time, correlation_id, data) SELECT 'e' || i, 't', 'k', 0, 'f' || i, x'' FROM n`)
-	if _, err := MustRead(t, path).Flow(t.Context(), "k"); !errors.Is(err, sqlite.ErrTooMany) || !strings.Contains(err.Error(), "1001 flows") {
+	if _, err := MustRead(t, path).Flow(t.Context(), "k"); !errors.Is(err, sqlite.ErrTooMany) || !strings.Contains(err.Error(), "more than 1000 flows") {
 		t.Errorf("error is %v", err)
+	}
+}
+
+// A flow is read in bounds, however many consequences an event has, and says what it leaves out.
+func TestFlowOfManyEvents(t *testing.T) {
+	t.Parallel()
+	path := MustJournal(t)
+	MustExec(t, path, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
+		INSERT INTO events (id, type, key, time, correlation_id, causation_id, subscription, data)
+		SELECT 'e' || i, 't', 'k' || (i % 7), i, iif(i % 10, 'f', 'g'), iif(i > 1, 'e1', ''), 'm/s', x'' FROM n`)
+	MustExec(t, path, `INSERT INTO subscriptions (id, name, kind, types, start_seq, cursor) VALUES (77, 'm/s', 'bus', '["t"]', 0, 60000)`)
+	MustExec(t, path, `INSERT INTO deliveries (seq, subscription, outcome, attempts, started_at, duration) SELECT seq, 77, 'done', 1, 0, 0 FROM events`)
+	r := MustRead(t, path)
+	for id, want := range map[string][2]int64{"f": {10_000, 44_000}, "g": {6000, 0}} {
+		flows, err := r.Flow(t.Context(), id)
+		if err != nil || len(flows) != 1 {
+			t.Fatalf("%d flows, %v", len(flows), err)
+		}
+		f := flows[0]
+		if int64(len(f.Events)) != want[0] || f.Omitted != want[1] || f.Outcomes()[journal.Done] != int(want[0]) {
+			t.Errorf("%s: %d events, %d left out, %v", id, len(f.Events), f.Omitted, f.Outcomes())
+		}
+		if !slices.IsSortedFunc(f.Events, func(a, b journal.FlowEvent) int { return int(a.Seq - b.Seq) }) {
+			t.Errorf("%s is not in order", id)
+		}
+		var tree strings.Builder
+		if err := f.WriteTree(&tree, journal.TreeOptions{}); err != nil || strings.Contains(tree.String(), "44000 events more") != (want[1] > 0) {
+			t.Errorf("%s: %v, the tree ends with %q", id, err, tree.String()[tree.Len()-100:])
+		}
 	}
 }
