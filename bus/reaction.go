@@ -193,7 +193,7 @@ func (s *subscription) conclude(ctx context.Context, d *journal.Delivery, starte
 
 // verdict decides what becomes of an attempt that failed.
 func (s *subscription) verdict(d *journal.Delivery, started time.Time, err error) journal.Verdict {
-	v := journal.Verdict{Started: started, Duration: time.Since(started), Err: err.Error(), Stack: stackOf(err)}
+	v := journal.Verdict{Started: started, Duration: time.Since(started), Err: journal.Cut(err.Error(), journal.MaxError), Stack: journal.Cut(stackOf(err), journal.MaxStack)}
 	var own *decision
 	errors.As(err, &own)
 	switch {

@@ -1,8 +1,10 @@
 package journal
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Printable returns text of any origin in a form that is fit for one line of a terminal. A run of white space, control characters
@@ -30,4 +32,23 @@ func Clip(text string, width int) string {
 		return string(r)
 	}
 	return string(r[:min(len(r), width-1)]) + "…"
+}
+
+// Bounds, in bytes, of what a journal keeps of a failed attempt.
+const (
+	MaxError = 8 << 10
+	MaxStack = 64 << 10
+)
+
+// Cut returns text if it has at most limit bytes, and otherwise its beginning, which ends by saying how much is missing.
+func Cut(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	note := fmt.Sprintf("… (cut: it has %d bytes)", len(text))
+	end := max(limit-len(note), 0)
+	for end > 0 && end > limit-len(note)-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return strings.Clone(text[:end]) + note // not a piece of what may be large
 }

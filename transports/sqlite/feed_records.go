@@ -172,7 +172,7 @@ func scanRecord(rows *sql.Rows) (r journal.Record, id, seq int64, err error) {
 	}
 	r.Started, r.RetryAt, r.FirstFailed, r.DeadAt = micros(started), micros(retry), micros(first), micros(dead)
 	for _, text := range []*string{&r.Error, &r.DeadError, &r.Stack} {
-		*text = (*text)[:min(len(*text), recordText)]
+		*text = journal.Cut(*text, recordText)
 	}
 	if acts != nil {
 		r.Acts, err = scanActs(acts)

@@ -206,7 +206,7 @@ func (a *answers) delayed(ctx context.Context, f *journal.Flow) error {
 // recordedReactions are those to the events with these seqs. What is blocked has the oldest open event of its key.
 const recordedReactions = `
 WITH j(seq) AS (SELECT value FROM json_each(?1))
-SELECT d.seq, s.name, d.outcome, d.attempts, d.started_at, d.duration, coalesce(d.error, ''), coalesce(p.state, ''), coalesce(p.due_at, 0), coalesce(l.id, 0),
+SELECT d.seq, s.name, d.outcome, d.attempts, d.started_at, d.duration, substr(coalesce(d.error, ''), 1, 8192), coalesce(p.state, ''), coalesce(p.due_at, 0), coalesce(l.id, 0),
        CASE d.outcome WHEN 'blocked' THEN coalesce((SELECT min(o.seq) FROM pending o WHERE o.subscription = d.subscription AND o.key = e.key), 0) ELSE 0 END
 FROM j CROSS JOIN events e ON e.seq = j.seq CROSS JOIN deliveries d ON d.seq = e.seq CROSS JOIN subscriptions s ON s.id = d.subscription
 LEFT JOIN pending p ON p.subscription = d.subscription AND p.key = e.key AND p.seq = d.seq

@@ -40,6 +40,8 @@ func decodeRecords(e *journal.Event) ([]record, error) {
 			}
 		}
 		r.Whole = e.Version > 1
+		r.Error, r.DeadError = journal.Cut(r.Error, journal.MaxError), journal.Cut(r.DeadError, journal.MaxError)
+		r.Stack = journal.Cut(r.Stack, journal.MaxStack)
 		if strings.HasPrefix(r.Subscription, "bus/") {
 			r.Subscription += "@" + e.Key[:min(len(e.Key), 8)]
 		}

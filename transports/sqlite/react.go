@@ -52,6 +52,7 @@ func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work
 			verdict.Err += " (" + u.hand.Error() + ")"
 			u.hand = nil // it is told
 		}
+		verdict.Err, verdict.Stack = journal.Cut(verdict.Err, journal.MaxError), journal.Cut(verdict.Stack, journal.MaxStack)
 		if err := s.record(u, d, f.again, &verdict); err != nil {
 			return err
 		}
