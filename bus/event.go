@@ -79,11 +79,22 @@ func decode[E Event](e *journal.Event, maxBytes int) (E, error) {
 	if !utf8.Valid(e.Data) { // encoding/json would replace the bytes in silence
 		return out, fmt.Errorf("payload of %s is not valid UTF-8", e.Type)
 	}
+	if wire.IsNull(e.Data) { // it would be an event of zeros
+		return out, fmt.Errorf("payload of %s is null", e.Type)
+	}
+	if e.Metadata != nil && e.Metadata[contentType] != "" { // of another program, which sent it as something else than JSON
+		if err := wire.CheckPayload(e.Data); err != nil {
+			return out, fmt.Errorf("payload of %s, which came as %.60q: %w", e.Type, e.Metadata[contentType], err)
+		}
+	}
 	if err := json.Unmarshal(e.Data, &out); err != nil {
 		return out, fmt.Errorf("decode %s: %w", e.Type, err)
 	}
 	return out, nil
 }
+
+// contentType is the metadata that a payload has which did not come as application/json.
+const contentType = "content-type"
 
 // origin is what the events of one commit have in common.
 type origin struct {
@@ -147,10 +158,18 @@ func (b *Bus) sealOne(e Event, o origin) (*journal.Event, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", eventType, err)
 	}
+	if wire.IsNull(data) {
+		return nil, fmt.Errorf("encode %s: it encodes as null, which nobody can tell from an event of zeros", eventType)
+	}
 	key := e.EventKey()
 	if len(key) > maxKey || len(o.correlation) > wire.MaxAttribute {
 		return nil, fmt.Errorf("%w: %s has a key of %d bytes, the limit is %d, and a correlation id of %d, the limit is %d",
 			ErrTooLarge, eventType, len(key), maxKey, len(o.correlation), wire.MaxAttribute)
+	}
+	if o.cause == nil && o.correlation != "" { // it came from a caller; others inherit it
+		if err := wire.CheckName(o.correlation); err != nil {
+			return nil, fmt.Errorf("correlation id %.60q %w", o.correlation, err)
+		}
 	}
 	if len(data) > b.cfg.MaxPayload {
 		return nil, fmt.Errorf("%w: %s has %d bytes, the limit is %d: store the large part elsewhere and refer to it", ErrTooLarge, eventType, len(data), b.cfg.MaxPayload)

@@ -3,6 +3,7 @@ package journal
 import (
 	"encoding/json"
 	"time"
+	"unicode/utf8"
 )
 
 // Flow is everything that a journal has on record under one correlation id.
@@ -30,7 +31,7 @@ type FlowEvent struct {
 	Reactions []Reaction `json:"reactions"` // by subscription
 }
 
-// EventRecord is an Event in the form in which it is shown. The payload is in Data when it is valid JSON, otherwise in
+// EventRecord is an Event in the form in which it is shown. The payload is in Data when it is JSON in UTF-8, otherwise in
 // DataBase64.
 type EventRecord struct {
 	Seq           int64             `json:"seq"`
@@ -55,7 +56,7 @@ func NewEventRecord(e *Event) EventRecord {
 		Seq: e.Seq, ID: e.ID, Type: e.Type, Version: e.Version, Source: e.Source, Key: e.Key, Time: e.Time.UTC(),
 		CorrelationID: e.CorrelationID, CausationID: e.CausationID, Subscription: e.Subscription, Hops: e.Hops, Metadata: e.Metadata,
 	}
-	if json.Valid(e.Data) {
+	if json.Valid(e.Data) && utf8.Valid(e.Data) { // encoding/json passes any bytes inside of a string
 		r.Data = e.Data
 	} else {
 		r.DataBase64 = e.Data

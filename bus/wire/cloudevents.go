@@ -113,12 +113,15 @@ func Decode(msg *message.Message) (*journal.Event, error) {
 		ID: meta[metaID], Type: meta[metaType], Source: meta[metaSource], Key: keyOf(meta),
 		CorrelationID: meta[metaCorrelation], CausationID: meta[metaCausation], Subscription: meta[metaSubscription], Data: data,
 	}
-	for _, name := range []string{metaID, metaType, metaSource, metaCorrelation, metaCausation, metaSubscription} {
-		if len(meta[name]) > MaxAttribute {
-			return nil, fmt.Errorf("%s has %d bytes: want at most %d", name, len(meta[name]), MaxAttribute)
+	err := checkNames(meta)
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > 0 && isJSON(meta[metaContent]) {
+		if err := CheckPayload(data); err != nil {
+			return nil, err
 		}
 	}
-	var err error
 	if e.Version, err = number(meta, metaVersion, 1); err == nil {
 		e.Hops, err = number(meta, metaHops, 0)
 	}
@@ -136,10 +139,23 @@ func Decode(msg *message.Message) (*journal.Event, error) {
 			if e.Metadata == nil {
 				e.Metadata = map[string]string{}
 			}
-			e.Metadata[name] = value
+			e.Metadata[text(name)] = text(value)
 		}
 	}
 	return e, nil
+}
+
+// checkNames checks the attributes that name something.
+func checkNames(meta map[string]string) error {
+	for _, name := range []string{metaID, metaType, metaSource, metaCorrelation, metaCausation, metaSubscription} {
+		if len(meta[name]) > MaxAttribute {
+			return fmt.Errorf("%s has %d bytes: want at most %d", name, len(meta[name]), MaxAttribute)
+		}
+		if err := CheckName(meta[name]); err != nil {
+			return fmt.Errorf("%s %w", name, err)
+		}
+	}
+	return nil
 }
 
 // added reports whether Encode adds that metadata by itself.
@@ -191,40 +207,94 @@ func timeOf(meta map[string]string) (time.Time, error) {
 	if !ok {
 		return time.Now().UTC().Truncate(time.Microsecond), nil
 	}
-	t, err := time.Parse(time.RFC3339, text)
+	t, err := parseTime(text)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("%s is %q: want a time as in RFC 3339", metaTime, text)
+		return time.Time{}, fmt.Errorf("%s is %.60q: %w", metaTime, text, err)
 	}
-	return t.UTC().Truncate(time.Microsecond), nil
+	return t.Truncate(time.Microsecond), nil
 }
 
-// unpack takes a CloudEvent in structured content mode apart (CloudEvents 1.0, JSON event format).
+// parseTime reads a time as RFC 3339 has it: t and z may be lower case, and the second of a leap second is 60, which is read as the
+// first one of the next day, as clocks do. In UTC it must lie in the years from 1 to 9999: others cannot be written so.
+func parseTime(text string) (time.Time, error) {
+	text = strings.ToUpper(text)
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil && len(text) > 19 && text[16:19] == ":60" {
+		t, err = time.Parse(time.RFC3339, text[:16]+":59"+text[19:])
+		t = t.UTC().Add(time.Second)
+		if t.Hour() != 0 || t.Minute() != 0 {
+			return time.Time{}, errors.New("only the last minute of a day, in UTC, can have a second 60")
+		}
+	}
+	t = t.UTC()
+	switch {
+	case err != nil:
+		return time.Time{}, errors.New("want a time as in RFC 3339, such as 2026-01-31T08:00:00Z")
+	case t.Year() < 1 || t.Year() > 9999:
+		return time.Time{}, fmt.Errorf("that is in the year %d in UTC: want one from 1 to 9999", t.Year())
+	}
+	return t, nil
+}
+
+// unpack takes a CloudEvent in structured content mode apart (CloudEvents 1.0, JSON event format). An attribute that is null is
+// unset, also where a header of the message has it.
 func unpack(kind string, msg *message.Message) (meta map[string]string, data []byte, err error) {
 	if kind != "application/cloudevents+json" {
 		return nil, nil, fmt.Errorf("a CloudEvent as %s: this program reads binary mode and application/cloudevents+json", kind)
 	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(msg.Payload, &fields); err != nil {
+	if err := CheckJSON(msg.Payload); err != nil {
 		return nil, nil, fmt.Errorf("a structured CloudEvent that is not a JSON object: %w", err)
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(msg.Payload, &fields); err != nil || fields == nil {
+		return nil, nil, errors.New("a structured CloudEvent that is not a JSON object, but another value")
 	}
 	meta = maps.Clone(map[string]string(msg.Metadata))
 	delete(meta, metaContent)
 	for name, raw := range fields {
-		switch name {
-		case "data":
-			data = raw
-		case "data_base64":
-			err = json.Unmarshal(raw, &data)
-		case "datacontenttype":
-			meta[metaContent], err = scalar(raw)
-		default:
-			meta["ce_"+name], err = scalar(raw)
+		at := "ce_" + name
+		switch {
+		case name == "data" || name == "data_base64":
+			continue
+		case name == "datacontenttype":
+			at = metaContent
 		}
-		if err != nil {
-			return nil, nil, fmt.Errorf("attribute %s of a structured CloudEvent: %w", name, err)
+		delete(meta, at)
+		if IsNull(raw) {
+			continue
+		}
+		if meta[at], err = scalar(raw); err != nil {
+			return nil, nil, fmt.Errorf("attribute %.60q of a structured CloudEvent: %w", name, err)
 		}
 	}
-	return meta, data, nil
+	if _, ok := meta[metaContent]; !ok && fields["data_base64"] != nil && !IsNull(fields["data_base64"]) {
+		meta[metaContent] = "application/octet-stream" // whoever sends JSON has no reason to hide it
+	}
+	data, err = payloadOf(fields, isJSON(meta[metaContent]))
+	return meta, data, err
+}
+
+// payloadOf is the payload of a structured CloudEvent: the value of data or, where the payload is no JSON, its text; or what
+// data_base64 stands for.
+func payloadOf(fields map[string]json.RawMessage, isJSON bool) (data []byte, err error) {
+	plain, encoded := fields["data"], fields["data_base64"]
+	if IsNull(encoded) {
+		encoded = nil
+	}
+	switch {
+	case plain != nil && encoded != nil:
+		return nil, errors.New("a structured CloudEvent with both data and data_base64: want one of them")
+	case encoded != nil:
+		if err := json.Unmarshal(encoded, &data); err != nil || encoded[0] != '"' {
+			return nil, errors.New("data_base64 of a structured CloudEvent is not text in base64")
+		}
+		return data, nil
+	case !isJSON && len(plain) > 0 && plain[0] == '"':
+		var text string
+		err := json.Unmarshal(plain, &text)
+		return []byte(text), err
+	}
+	return plain, nil
 }
 
 // scalar is an attribute's value as text.

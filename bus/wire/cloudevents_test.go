@@ -25,7 +25,7 @@ func TestAnEventComesThroughWhole(t *testing.T) {
 	more := event()
 	more.Metadata = map[string]string{"tenant": "a b", "empty": "", "content-type": "text/plain", "ce_traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"}
 	binary := event()
-	binary.Data = []byte{0, 0xff, '\n'}
+	binary.Data, binary.Metadata = []byte{0, 0xff, '\n'}, map[string]string{"content-type": "application/octet-stream"}
 	for name, e := range map[string]*journal.Event{"all fields": event(), "the least": bare, "metadata": more, "binary": binary} {
 		msg := Encode(e)
 		got, err := Decode(msg)
@@ -135,7 +135,7 @@ func TestWhatIsNoEventSaysWhy(t *testing.T) {
 		"trouble":        {foreign(append(least, MetaTrouble, "offsets 1 to 3 are gone")...), "offsets 1 to 3 are gone"},
 		"a batch":        {foreign("content-type", "application/cloudevents-batch+json"), "batch"},
 		"broken JSON":    {foreign("content-type", "application/cloudevents+json"), "without ce_specversion"},
-		"nested in JSON": {structured(`{"specversion":"1.0","id":{"a":1}}`), "attribute id"},
+		"nested in JSON": {structured(`{"specversion":"1.0","id":{"a":1}}`), `attribute "id"`},
 		"no JSON":        {structured(`<xml/>`), "not a JSON object"},
 	} {
 		if _, err := Decode(c.msg); err == nil || !strings.Contains(err.Error(), c.want) {
