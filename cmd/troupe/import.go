@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/troupebus/troupe/domain/inventory"
 	"github.com/troupebus/troupe/internal/retail"
 )
 
@@ -32,7 +33,8 @@ them, --stock pieces of every stock code are received. Goods are set aside in th
 the same file and the same --stock always end the same way. A line that cannot be used is reported by its number, with the
 reason, and nothing else suffers. Importing a file again changes nothing.
 
-The columns are InvoiceNo, StockCode, Quantity, InvoiceDate, UnitPrice and CustomerID, in any order; others are ignored.`,
+The columns are InvoiceNo, StockCode, Quantity, InvoiceDate, UnitPrice and CustomerID, in any order; others are ignored. Lines
+may end with LF, CRLF or CR.`,
 		Example: `  troupe import online-retail.csv
   troupe import online-retail.csv --stock 20 --journal scarce.db
   troupe import online-retail.csv --json | jq .import.problems`,
@@ -48,14 +50,17 @@ The columns are InvoiceNo, StockCode, Quantity, InvoiceDate, UnitPrice and Custo
 }
 
 func runImport(ctx context.Context, o *options, c importConfig) error {
-	if c.stock < 0 {
-		return usageErrorf("import: --stock is %d: want 0 or more", c.stock)
+	if c.stock < 0 || c.stock > inventory.MaxDelivery {
+		return usageErrorf("import: --stock is %d: want a number from 0 to %d", c.stock, inventory.MaxDelivery)
 	}
 	f, err := readInvoices(c.file)
 	if err != nil {
 		return usageErrorf("import: %w", err)
 	}
 	i := newImporter(c, f)
+	if len(i.invoices) == 0 {
+		return usageErrorf("import: %s: %s", c.file, i.useless())
+	}
 	r := shopRun{
 		options: o, path: c.journal,
 		config: shopConfig{journal: c.journal, parallel: importParallel},

@@ -76,6 +76,10 @@ func (i *importer) take(v retail.Invoice) {
 	n := invoice{number: v.Number, credit: v.Credit, New: order.New{ID: "inv-" + v.Number, CustomerID: v.CustomerID}, line: firstLineNo(v)}
 	var total int64
 	for _, l := range v.Lines {
+		if bad := order.BadName(l.SKU, order.MaxName); bad != "" {
+			i.Problems = append(i.Problems, problem{l.LineNo, v.Number, "the StockCode " + bad})
+			continue
+		}
 		if l.Quantity > order.MaxQuantity {
 			i.Problems = append(i.Problems, problem{l.LineNo, v.Number, fmt.Sprintf("the quantity %d is above %d", l.Quantity, order.MaxQuantity)})
 			continue
@@ -84,6 +88,10 @@ func (i *importer) take(v retail.Invoice) {
 		total += l.Quantity * l.UnitPrice
 	}
 	for _, c := range v.Charges {
+		if bad := order.BadName(c.Code, order.MaxName); bad != "" {
+			i.Problems = append(i.Problems, problem{c.LineNo, v.Number, "the StockCode " + bad})
+			continue
+		}
 		n.Charges = append(n.Charges, orderevents.Charge{Code: c.Code, Amount: c.Amount})
 		total += c.Amount
 	}
@@ -135,6 +143,16 @@ func (i *importer) receive(pieces int64) {
 		}
 	}
 	i.StockCodes = len(i.stock)
+}
+
+// useless says why there is no invoice.
+func (i *importer) useless() string {
+	for _, problems := range [][]problem{i.Problems, i.Refused} {
+		if len(problems) > 0 {
+			return fmt.Sprintf("none of its invoices can be used: line %d: %s", problems[0].Line, printable(problems[0].Reason))
+		}
+	}
+	return "there is no invoice in it"
 }
 
 // done says how far it is.

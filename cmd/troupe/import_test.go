@@ -220,6 +220,7 @@ func TestImportRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := MustWriteCSV(t, "1001,A,1,1.00")
+	useless := MustWriteCSV(t, "1001,A,nine,1.00", "1002,A,1,1.00", "1002,D,-2,1.00")
 	for _, c := range []struct {
 		args []string
 		want string
@@ -230,6 +231,9 @@ func TestImportRefuses(t *testing.T) {
 		{[]string{filepath.Join(dir, "missing.csv")}, "no such file"},
 		{[]string{dir}, "is a directory"},
 		{[]string{text}, "lacks the columns"},
+		{[]string{good, "--stock", "1000000001"}, "from 0 to 1000000000"},
+		{[]string{useless}, `none of its invoices can be used: line 2: the quantity "nine"`},
+		{[]string{MustWriteCSV(t)}, "there is no invoice in it"},
 	} {
 		path := filepath.Join(dir, "shop.db")
 		ran := MustRunCommand(t, newImportCmd, append(c.args, "--journal", path)...)
@@ -240,6 +244,31 @@ func TestImportRefuses(t *testing.T) {
 			t.Fatalf("import %v created a journal", c.args)
 		}
 	}
+}
+
+// The file says the same with any line ends, and the rule for names is that of the API.
+func TestImportOfOtherForms(t *testing.T) {
+	t.Parallel()
+	good := MustWriteCSV(t, "1001,A,1,1.00", "1001,POST,1,3.00", "1002,A,2,1.00")
+	text, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, end := range []string{"\r", "\r\n"} {
+		file := filepath.Join(t.TempDir(), "invoices.csv")
+		if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(text), "\n", end)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		rep := MustReport(t, newImportCmd, file, "--journal", filepath.Join(t.TempDir(), "shop.db"))
+		if rep.Import.Orders != 2 || rep.Placed != 2 || len(rep.Import.Problems) != 0 {
+			t.Errorf("lines that end with %q: %+v", end, rep.Import)
+		}
+	}
+	file := MustWriteCSV(t, "1001,A,1,1.00", "1001,"+strings.Repeat("A", order.MaxName+1)+",1,1.00", "1001,A\x00B,1,1.00", "1001,A\x1b[31m,1,1.00",
+		"1001,A\u202eB,1,1.00", "1001,gift_\u200b,1,1.00", "100\u200b2,A,1,1.00")
+	i := MustReport(t, newImportCmd, file, "--journal", filepath.Join(t.TempDir(), "shop.db")).Import
+	wantProblems(t, "lines", i.Problems, "3 1001 65 characters: at most 64", "4 1001 U+0000", "5 1001 U+001B", "6 1001 U+202E", "7 1001 U+200B")
+	wantProblems(t, "invoices", i.Refused, "8 100\u200b2 the id must not have invisible characters")
 }
 
 func TestImporterHoldsToTheLimitsOfOrders(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 )
 
 // Fact is what an auditor needs to know of an order's goods.
@@ -84,7 +85,7 @@ func Check(ctx context.Context, tx *sql.Tx) ([]Fault, error) {
 // faults compares the counters with each other, and with the sums over the orders.
 func (s Stock) faults(sums Stock) []Fault {
 	var faults []Fault
-	if s.OnHand+s.Reserved+s.Shipped-s.Returned != s.Initial {
+	if left, ok := s.left(); !ok || left != s.Initial {
 		faults = append(faults, Fault{s.SKU, fmt.Sprintf("%d on hand + %d reserved + %d shipped - %d returned is not the initial %d",
 			s.OnHand, s.Reserved, s.Shipped, s.Returned, s.Initial)})
 	}
@@ -97,4 +98,16 @@ func (s Stock) faults(sums Stock) []Fault {
 		}
 	}
 	return faults
+}
+
+// left is what on hand, reserved and shipped come to less what was returned. It reports false where that cannot be counted.
+func (s Stock) left() (sum int64, ok bool) {
+	for _, n := range []int64{s.OnHand, s.Reserved, s.Shipped, -s.Returned} {
+		next := sum + n
+		if (next > sum) != (n > 0) || n == math.MinInt64 {
+			return 0, false
+		}
+		sum = next
+	}
+	return sum, true
 }

@@ -40,16 +40,19 @@ type Stock struct {
 	Returned int64 // ever
 }
 
+// MaxDelivery is the most that comes in at once, in pieces: far from where a sum of pieces could not be counted.
+const MaxDelivery = 1_000_000_000
+
 const receive = `
 INSERT INTO inventory_stock (sku, initial, on_hand, received) VALUES (?1, ?2, ?2, 1)
 ON CONFLICT (sku) DO UPDATE SET initial = ?2, on_hand = on_hand + ?2, received = 1
 WHERE received = 0`
 
 // Receive takes in the first delivery of an article. It reports false, and leaves the stock as it is, when the article was
-// received before. A quantity below zero or an empty sku is ErrInvalid.
+// received before. A quantity that is not from 0 to MaxDelivery, or an empty sku, is ErrInvalid.
 func Receive(ctx context.Context, tx *sql.Tx, sku string, quantity int64) (bool, error) {
-	if sku == "" || quantity < 0 {
-		return false, fmt.Errorf("%w: receive %d of article %q", ErrInvalid, quantity, sku)
+	if sku == "" || quantity < 0 || quantity > MaxDelivery {
+		return false, fmt.Errorf("%w: receive %d of article %q: want 0 to %d of one that has a name", ErrInvalid, quantity, sku, MaxDelivery)
 	}
 	res, err := tx.ExecContext(ctx, receive, sku, quantity)
 	if err != nil {

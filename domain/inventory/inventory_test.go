@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -302,5 +303,21 @@ func TestNeverBelowZero(t *testing.T) {
 	}
 	if short == 0 || short == 200 {
 		t.Errorf("%d of 200 orders were short: nothing competed", short)
+	}
+}
+
+// What comes in at once is bounded, and counters that wrap are not taken for right.
+func TestCountersThatCannotBeCounted(t *testing.T) {
+	t.Parallel()
+	tx := MustTx(t)
+	if fresh, err := Receive(t.Context(), tx, "a", MaxDelivery+1); fresh || !errors.Is(err, ErrInvalid) {
+		t.Errorf("received %t, %v", fresh, err)
+	}
+	if fresh, err := Receive(t.Context(), tx, "a", MaxDelivery); !fresh || err != nil {
+		t.Errorf("received %t, %v", fresh, err)
+	}
+	wraps := Stock{SKU: "a", OnHand: math.MaxInt64, Reserved: math.MaxInt64, Shipped: 2}
+	if got := wraps.faults(wraps); len(got) != 1 {
+		t.Errorf("faults %v, want that of the sum", got)
 	}
 }

@@ -110,12 +110,18 @@ func TestPlaceInvalid(t *testing.T) {
 		"many lines":   {New{ID: "o", Lines: make([]orderevents.Line, MaxLines+1)}, []string{"2001 lines and 0 charges"}},
 		"many charges": {New{ID: "o", Charges: make([]orderevents.Charge, MaxLines+1)}, []string{"0 lines and 2001 charges"}},
 		"below zero":   {New{ID: "o", Lines: line(good), Charges: []orderevents.Charge{{Code: "D", Amount: -2}}}, []string{"the total of -1 cents"}},
-		"overflow of a line": {New{ID: "o", Lines: line(orderevents.Line{SKU: "a", Quantity: 2, UnitPrice: math.MaxInt64/2 + 1})},
-			[]string{"more than can be counted"}},
-		"overflow of lines": {New{ID: "o", Lines: append(line(orderevents.Line{SKU: "a", Quantity: 1, UnitPrice: math.MaxInt64}), good)},
-			[]string{"more than can be counted"}},
-		"overflow of charges": {New{ID: "o", Charges: []orderevents.Charge{{Code: "D", Amount: math.MinInt64}, {Code: "D", Amount: -1}}},
-			[]string{"more than can be counted"}},
+		"total of a line": {New{ID: "o", Lines: line(orderevents.Line{SKU: "a", Quantity: 2, UnitPrice: MaxTotal/2 + 1})},
+			[]string{"the total is above 1000000000000 cents"}},
+		"total of lines": {New{ID: "o", Lines: append(line(orderevents.Line{SKU: "a", Quantity: 1, UnitPrice: MaxTotal}), good)},
+			[]string{"the total is above"}},
+		"total of charges": {New{ID: "o", Charges: []orderevents.Charge{{Code: "D", Amount: MaxTotal}, {Code: "D", Amount: 1}}},
+			[]string{"the total is above"}},
+		"price":       {New{ID: "o", Lines: line(orderevents.Line{SKU: "a", Quantity: 1, UnitPrice: math.MaxInt64})}, []string{"line 1: the price"}},
+		"high charge": {New{ID: "o", Charges: []orderevents.Charge{{Code: "D", Amount: math.MaxInt64}}}, []string{"charge 1: the amount"}},
+		"low charge":  {New{ID: "o", Charges: []orderevents.Charge{{Code: "D", Amount: math.MinInt64}}}, []string{"charge 1: the amount"}},
+		"names": {New{ID: "o\n", CustomerID: "c\xff", Lines: line(orderevents.Line{SKU: "a\u202e", Quantity: 1}), Charges: []orderevents.Charge{{Code: strings.Repeat("c", MaxName+1)}}},
+			[]string{"the id must not have control characters: it has U+000A", "the customer's id is not UTF-8", "line 1: the sku must not have invisible characters: it has U+202E",
+				"charge 1: the code has 65 characters: at most 64"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -139,10 +145,10 @@ func TestPlaceAtTheLimits(t *testing.T) {
 	t.Parallel()
 	n := New{ID: "o1", Lines: make([]orderevents.Line, MaxLines)}
 	for i := range n.Lines {
-		n.Lines[i] = orderevents.Line{SKU: "a", Quantity: MaxQuantity, UnitPrice: math.MaxInt64 / MaxLines / MaxQuantity}
+		n.Lines[i] = orderevents.Line{SKU: "a", Quantity: MaxQuantity, UnitPrice: MaxTotal / MaxLines / MaxQuantity}
 	}
 	e, placed, err := Place(t.Context(), MustTx(t), n)
-	if want := math.MaxInt64 / MaxLines / MaxQuantity * int64(MaxLines) * MaxQuantity; err != nil || !placed || e.Total != want {
+	if want := int64(MaxTotal); err != nil || !placed || e.Total != want {
 		t.Errorf("placed %v over %d, %v; want %d", placed, e.Total, err, want)
 	}
 }
@@ -181,5 +187,18 @@ func TestEach(t *testing.T) {
 	stop := errors.New("stop")
 	if err := Each(t.Context(), tx, func(Fact) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("visit's error is lost: %v", err)
+	}
+}
+
+func TestBadName(t *testing.T) {
+	t.Parallel()
+	for name, wants := range map[string]string{
+		"": "", "TEA": "", "Köln 東京 🙂 \uFFFD": "", strings.Repeat("ä", 11): "", strings.Repeat("ä", 12): "12 characters: at most 11",
+		"a\x00": "U+0000", "a\x7f": "U+007F", "a\u0085": "control", "a\u200f": "U+200F", "a\u2029": "U+2029", "\ufeffa": "U+FEFF", "\xc0\xaf": "not UTF-8",
+		"\U0010ffff": "no character",
+	} {
+		if got := BadName(name, 11); got == "" && wants != "" || !strings.Contains(got, wants) || got != "" && wants == "" {
+			t.Errorf("%q: %q, want %q", name, got, wants)
+		}
 	}
 }

@@ -3,7 +3,6 @@ package order
 import (
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/troupebus/troupe/domain/order/orderevents"
 )
@@ -12,9 +11,12 @@ import (
 const (
 	MaxLines    = 2_000     // of lines, and of charges
 	MaxQuantity = 1_000_000 // of one line
+	// MaxTotal is the most that an order, or anything in it, may come to, in cents. Beyond it an amount is taken for a mistake; below
+	// it the sums over millions of orders can be counted.
+	MaxTotal = 1_000_000_000_000
 )
 
-var errOverflow = errors.New("the total is more than can be counted")
+var errTotal = fmt.Errorf("the total is above %d cents", int64(MaxTotal))
 
 // check returns the order's total in cents, or all that is wrong with it.
 func (n New) check() (int64, error) {
@@ -22,6 +24,8 @@ func (n New) check() (int64, error) {
 	if n.ID == "" {
 		problems = append(problems, errors.New("the id is empty"))
 	}
+	problems = append(problems, checkName("the id", n.ID, MaxID)...)
+	problems = append(problems, checkName("the customer's id", n.CustomerID, MaxPerson)...)
 	if len(n.Lines) == 0 && len(n.Charges) == 0 {
 		problems = append(problems, errors.New("there are neither lines nor charges"))
 	}
@@ -34,9 +38,7 @@ func (n New) check() (int64, error) {
 		problems = append(problems, checkLine(i+1, l)...)
 	}
 	for i, c := range n.Charges {
-		if c.Code == "" {
-			problems = append(problems, fmt.Errorf("charge %d: the code is empty", i+1))
-		}
+		problems = append(problems, checkCharge(i+1, c)...)
 	}
 	if len(problems) > 0 {
 		return 0, refuse(problems)
@@ -60,37 +62,43 @@ func checkLine(number int, l orderevents.Line) []error {
 	if l.Quantity < 1 || l.Quantity > MaxQuantity {
 		problems = append(problems, fmt.Errorf("line %d: the quantity %d is not from 1 to %d", number, l.Quantity, MaxQuantity))
 	}
-	if l.UnitPrice < 0 {
-		problems = append(problems, fmt.Errorf("line %d: the price of %d cents is below zero", number, l.UnitPrice))
+	problems = append(problems, checkName(fmt.Sprintf("line %d: the sku", number), l.SKU, MaxName)...)
+	if l.UnitPrice < 0 || l.UnitPrice > MaxTotal {
+		problems = append(problems, fmt.Errorf("line %d: the price of %d cents is not from 0 to %d", number, l.UnitPrice, int64(MaxTotal)))
 	}
 	return problems
 }
 
-// total adds up lines that have passed checkLine, and charges.
-func (n New) total() (int64, error) {
-	var total int64
-	var ok bool
-	for _, l := range n.Lines {
-		if l.UnitPrice > math.MaxInt64/l.Quantity {
-			return 0, errOverflow
-		}
-		if total, ok = add(total, l.UnitPrice*l.Quantity); !ok {
-			return 0, errOverflow
-		}
+func checkCharge(number int, c orderevents.Charge) []error {
+	var problems []error
+	if c.Code == "" {
+		problems = append(problems, fmt.Errorf("charge %d: the code is empty", number))
 	}
-	for _, c := range n.Charges {
-		if total, ok = add(total, c.Amount); !ok {
-			return 0, errOverflow
-		}
+	problems = append(problems, checkName(fmt.Sprintf("charge %d: the code", number), c.Code, MaxName)...)
+	if c.Amount < -MaxTotal || c.Amount > MaxTotal {
+		problems = append(problems, fmt.Errorf("charge %d: the amount of %d cents is not from %d to %d", number, c.Amount, int64(-MaxTotal), int64(MaxTotal)))
 	}
-	if total < 0 {
-		return 0, fmt.Errorf("the total of %d cents is below zero", total)
-	}
-	return total, nil
+	return problems
 }
 
-// add reports false where the sum does not fit.
-func add(a, b int64) (int64, bool) {
-	sum := a + b
-	return sum, (sum > a) == (b > 0)
+// total adds up lines that have passed checkLine, and charges that have passed checkCharge: MaxLines of each, times MaxTotal, can
+// be counted.
+func (n New) total() (int64, error) {
+	var total int64
+	for _, l := range n.Lines {
+		if l.UnitPrice > MaxTotal/l.Quantity {
+			return 0, errTotal
+		}
+		total += l.UnitPrice * l.Quantity
+	}
+	for _, c := range n.Charges {
+		total += c.Amount
+	}
+	switch {
+	case total < 0:
+		return 0, fmt.Errorf("the total of %d cents is below zero", total)
+	case total > MaxTotal:
+		return 0, errTotal
+	}
+	return total, nil
 }

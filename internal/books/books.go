@@ -34,6 +34,8 @@ type Report struct {
 	Charged  int64 `json:"charged_cents"`  // ever
 	Refunded int64 `json:"refunded_cents"` // ever
 	Sold     int64 `json:"sold_cents"`     // completed, unreturned orders less credit notes
+
+	beyond bool // an amount was too much to be added: the totals are not known
 }
 
 // Problem is one thing that is wrong, in words for an operator. It names the order or the article that it is about, or
@@ -64,7 +66,7 @@ func VerifyAcross(ctx context.Context, tables func(module string) *sql.Tx, settl
 	}
 	r := Report{Wrong: []Problem{}}
 	for _, id := range slices.Sorted(maps.Keys(l)) {
-		r.count(l[id])
+		r.count(id, l[id])
 		for _, what := range l[id].problems(settled) {
 			r.Wrong = append(r.Wrong, Problem{OrderID: id, What: what})
 		}
@@ -81,18 +83,28 @@ func VerifyAcross(ctx context.Context, tables func(module string) *sql.Tx, settl
 
 // totals is what is wrong with them, once every order has its end.
 func (r *Report) totals() []Problem {
-	kept := r.Charged - r.Refunded
-	if kept == r.Sold {
+	kept, ok := add(r.Charged, -r.Refunded)
+	if kept == r.Sold && ok || r.beyond {
 		return nil
 	}
 	return []Problem{{What: fmt.Sprintf(
 		"%s charged - %s refunded leaves %s, but what was sold is worth %s", money(r.Charged), money(r.Refunded), money(kept), money(r.Sold))}}
 }
 
-// count adds one order to the totals.
-func (r *Report) count(e *entry) {
-	r.Charged += e.payment.Charged
-	r.Refunded += e.payment.Refunded
+// count adds one order to the totals. What is too much to be added is wrong, and makes the totals unknown.
+func (r *Report) count(id string, e *entry) {
+	plus := func(to *int64, amount int64, what string) {
+		sum, ok := add(*to, amount)
+		if ok {
+			*to = sum
+			return
+		}
+		r.beyond = true
+		r.Wrong = append(r.Wrong, Problem{OrderID: id, What: fmt.Sprintf(
+			"%s cannot be added to the %s %s before it: more than can be counted, so the totals are not known", money(amount), money(*to), what)})
+	}
+	plus(&r.Charged, e.payment.Charged, "charged")
+	plus(&r.Refunded, e.payment.Refunded, "refunded")
 	if e.order.OrderID == "" {
 		return
 	}
@@ -102,13 +114,13 @@ func (r *Report) count(e *entry) {
 		r.Open++
 	case order.StatusCompleted:
 		r.Completed++
-		r.Sold += e.order.Total
+		plus(&r.Sold, e.order.Total, "sold")
 	case order.StatusCancelled:
 		r.Cancelled++
 	case order.StatusReturned:
 		r.Returned++
 		if e.order.Credit {
-			r.Sold -= e.order.Total
+			plus(&r.Sold, -e.order.Total, "sold")
 		}
 	}
 }
@@ -154,11 +166,17 @@ func read(ctx context.Context, tables func(module string) *sql.Tx) (ledger, erro
 	return l, nil
 }
 
+// add reports false where the sum cannot be counted.
+func add(a, b int64) (int64, bool) {
+	sum := a + b
+	return sum, (sum > a) == (b > 0)
+}
+
 // money writes cents the way that people do.
 func money(cents int64) string {
-	sign := ""
+	sign, n := "", uint64(cents)
 	if cents < 0 {
-		sign, cents = "-", -cents
+		sign, n = "-", -n
 	}
-	return fmt.Sprintf("%s%d.%02d", sign, cents/100, cents%100)
+	return fmt.Sprintf("%s%d.%02d", sign, n/100, n%100)
 }

@@ -47,6 +47,16 @@ type observed struct {
 	credit            bool
 	total, refund     int64
 	charged, refunded int64
+	beyond            bool // one of them is more than can be counted
+}
+
+func (o *observed) plus(to *int64, amount int64) {
+	sum, ok := add(*to, amount)
+	if !ok {
+		o.beyond = true
+		return
+	}
+	*to = sum
 }
 
 // The reactions that change what a module has on record, and emit nothing.
@@ -84,9 +94,9 @@ var reads = map[string]func(*observed, []byte) error{
 	reservedType:        payload(func(*observed, inventoryevents.Reserved) {}),
 	shortType:           payload(func(*observed, inventoryevents.Short) {}),
 	releasedType:        payload(func(*observed, inventoryevents.Released) {}),
-	chargedType:         payload(func(o *observed, e paymentevents.Charged) { o.charged += e.Amount }),
+	chargedType:         payload(func(o *observed, e paymentevents.Charged) { o.plus(&o.charged, e.Amount) }),
 	declinedType:        payload(func(*observed, paymentevents.Declined) {}),
-	refundedType:        payload(func(o *observed, e paymentevents.Refunded) { o.refunded += e.Amount }),
+	refundedType:        payload(func(o *observed, e paymentevents.Refunded) { o.plus(&o.refunded, e.Amount) }),
 	dispatchedType:      payload(func(*observed, shippingevents.Dispatched) {}),
 	undeliverableType:   payload(func(*observed, shippingevents.Undeliverable) {}),
 }
@@ -155,7 +165,7 @@ func (o *Observed) Report() (r Report, settled bool) {
 		settled = settled && quiet
 		switch e := s.entry(id); {
 		case !s.partial():
-			r.count(e)
+			r.count(id, e)
 			if quiet {
 				found = append(found, e.problems(true)...)
 			}
@@ -195,6 +205,9 @@ func (s *observed) contradictions() (found []string) {
 		if s.happened[pair[0]] > 0 && s.happened[pair[1]] > 0 {
 			found = append(found, fmt.Sprintf("%s and %s both happened", pair[0], pair[1]))
 		}
+	}
+	if s.beyond {
+		found = append(found, "more was charged or refunded than can be counted")
 	}
 	if !s.credit && !s.partial() && s.refunded > s.charged {
 		found = append(found, fmt.Sprintf("%s was refunded, but only %s charged", money(s.refunded), money(s.charged)))

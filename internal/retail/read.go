@@ -10,7 +10,7 @@ import (
 // Read reads the whole of r, and holds it in memory until the File is dropped.
 //
 // Columns are found by the names in the header, in any order and case; Description and Country may be missing, and
-// further columns are ignored. A byte order mark, CRLF and blank lines are fine. A Description that is not UTF-8 is read
+// further columns are ignored. A byte order mark, blank lines, and line ends of any kind (LF, CRLF, CR) are fine. A Description that is not UTF-8 is read
 // as Windows-1252, the encoding of the original data set; any other field that is not UTF-8 makes its line a Problem.
 //
 // A line that is unusable becomes a Problem, and all others are read as if it were not there. So that this holds for

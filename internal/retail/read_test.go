@@ -36,6 +36,21 @@ func lamp(lineNo int) Invoice {
 		Lines: []Line{{SKU: "L1", Description: "LAMP", Quantity: 2, UnitPrice: 150, LineNo: lineNo}}}
 }
 
+// Line ends of every kind mean the same, also mixed, and lines are counted as editors count them.
+func TestReadLineEnds(t *testing.T) {
+	t.Parallel()
+	text := head + "\n7,L1,LAMP,2,12/1/2010 8:26,1.5,17850,Norway\n7,L1,LAMP,x,12/1/2010 8:26,1.5,17850,Norway\n7,L1,\"LAMP\nRED\",1,12/1/2010 8:26,1.5,17850,Norway\n"
+	want := MustRead(t, text)
+	if len(want.Invoices) != 1 || len(want.Invoices[0].Lines) != 2 || len(want.Problems) != 1 || want.Problems[0].Line != 4 {
+		t.Fatalf("%+v", want)
+	}
+	for _, end := range []string{"\r", "\r\n"} {
+		expect(t, MustRead(t, strings.ReplaceAll(text, "\n", end)), want)
+	}
+	expect(t, MustRead(t, strings.Replace(text, "\n", "\r", 3)), want)
+	expect(t, MustRead(t, strings.Replace(text, "\n", "\r\n", 4)), want)
+}
+
 func TestReadGroupsByInvoice(t *testing.T) {
 	t.Parallel()
 	f := MustRead(t, head+

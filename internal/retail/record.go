@@ -11,13 +11,12 @@ var (
 	errStrayQuote = errors.New(`a quote stands inside a field: a field that contains quotes is written "like ""this"""`)
 )
 
-// physicalLines cuts text at its line ends, LF or CRLF, and drops a byte order mark.
+// lineEnds makes one of the three that files have: LF, CRLF, and CR alone.
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
+// physicalLines cuts text at its line ends, of whatever kind, and drops a byte order mark.
 func physicalLines(text string) []string {
-	lines := strings.Split(strings.TrimPrefix(text, "\uFEFF"), "\n")
-	for i, l := range lines {
-		lines[i] = strings.TrimSuffix(l, "\r")
-	}
-	return lines
+	return strings.Split(lineEnds.Replace(strings.TrimPrefix(text, "\uFEFF")), "\n")
 }
 
 func isBlank(line string) bool { return strings.TrimSpace(line) == "" }
