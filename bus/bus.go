@@ -255,6 +255,9 @@ func (b *Bus) router(ctx context.Context) (*message.Router, error) {
 // Running is closed when Run is ready for work.
 func (b *Bus) Running() <-chan struct{} { return b.running }
 
+// Ready says why the bus takes no work at the moment, or nil: Run has not got so far, or is stopping. It waits for nothing.
+func (b *Bus) Ready() error { return b.ready() }
+
 // ready says whether work can be taken.
 func (b *Bus) ready() error {
 	switch b.state.Load() {

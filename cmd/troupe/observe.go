@@ -62,7 +62,7 @@ func observeCmd(o *options, environ []string) *cobra.Command {
 	cmd.Flags().StringVar(&c.journal, "journal", defaultObserver, "the observer's own journal; made where there is none")
 	cmd.Flags().StringVar(&c.http, "http", defaultObserverHTTP, "the address to listen on; with port 0 a free one is chosen")
 	_ = cmd.MarkFlagFilename("journal", "db") // only fails for a flag that does not exist
-	flags := bindSettings(cmd, "transport", "prefix", "create-topics", "kafka", "postgres")
+	flags := bindSettings(cmd, "hosts", "transport", "prefix", "create-topics", "kafka", "postgres")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		l, err := loadSettingsOf(config.Input{Flags: flags, Environ: environ, Known: moduleNames(), Shared: true})
 		switch {
@@ -71,6 +71,7 @@ func observeCmd(o *options, environ []string) *cobra.Command {
 		case l.Carrier.Kind == transports.SQLite:
 			return usageErrorf("there is nothing to observe without a transport: set --transport to that of the deployables; where all modules are in one, its journal shows everything")
 		}
+		c.hosts = hostsOf(c.http, l.Hosts)
 		c.connect = func(group string, logger *slog.Logger) (bus.Transport, error) {
 			t := l.Transport()
 			t.Group, t.Logger = group, logger
@@ -86,6 +87,7 @@ type observeConfig struct {
 	wiring  bus.Wiring // of all deployables together
 	journal string
 	http    string
+	hosts   []string // that it answers for over HTTP, beside localhost and addresses
 	connect func(group string, logger *slog.Logger) (bus.Transport, error)
 }
 
@@ -115,7 +117,7 @@ func (c observeConfig) serve(ctx context.Context, o *options) (err error) {
 		defer close(ended)
 		ob.run(observing)
 	}()
-	err = serveObserver(ctx, l, ob, logger)
+	err = serveObserver(ctx, l, observerAPI{ob: ob, logger: logger}, c.hosts)
 	stop()
 	<-ended
 	return err

@@ -10,28 +10,26 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/internal/httpapi"
+	"github.com/troupebus/troupe/internal/httpserve"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
 // How long clients of the observer may take, and how long their requests may go on after it is told to stop.
 const (
-	observerHeaderTimeout   = 5 * time.Second
 	observerRequestTimeout  = 2 * time.Minute
 	observerShutdownTimeout = 10 * time.Second
 )
 
 // serveObserver answers requests on l, which it closes, until ctx ends.
-func serveObserver(ctx context.Context, l net.Listener, ob *observer, logger *slog.Logger) error {
-	srv := &http.Server{
-		Handler: newObserverAPI(ob, logger), ReadHeaderTimeout: observerHeaderTimeout,
-		ReadTimeout: observerRequestTimeout, WriteTimeout: observerRequestTimeout, IdleTimeout: observerRequestTimeout,
-		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
-	}
+func serveObserver(ctx context.Context, l net.Listener, a observerAPI, hosts []string) error {
+	srv := httpserve.New(httpserve.Config{
+		Handler: a.handler(), Hosts: hosts, Probes: []string{"/healthz", "/readyz"},
+		ReadTimeout: observerRequestTimeout, WriteTimeout: observerRequestTimeout, Logger: a.logger,
+	})
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
 	select {
@@ -49,13 +47,13 @@ func serveObserver(ctx context.Context, l net.Listener, ob *observer, logger *sl
 
 // observerAPI is what an observer sees, over HTTP.
 type observerAPI struct {
-	ob       *observer
-	logger   *slog.Logger
-	auditing sync.Mutex // an audit reads everything: one at a time
+	ob     *observer
+	logger *slog.Logger
+	heavy  chan struct{} // capacity 1: an audit reads everything, so that there is one at a time
 }
 
-func newObserverAPI(ob *observer, logger *slog.Logger) http.Handler {
-	a := &observerAPI{ob: ob, logger: logger}
+func (a observerAPI) handler() http.Handler {
+	a.heavy = make(chan struct{}, 1)
 	mux := http.NewServeMux()
 	for pattern, answer := range map[string]func(*http.Request) (any, error){
 		"GET /flows/{id}": a.flows, "GET /events": a.events, "GET /verify": a.verify, "GET /readyz": a.ready,
@@ -82,7 +80,7 @@ func refuse(status int, err error) *refusal {
 	return &refusal{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: err.Error()}
 }
 
-func (a *observerAPI) answer(w http.ResponseWriter, r *http.Request, with func(*http.Request) (any, error)) {
+func (a observerAPI) answer(w http.ResponseWriter, r *http.Request, with func(*http.Request) (any, error)) {
 	value, err := with(r)
 	status, mediaType := http.StatusOK, "application/json"
 	if err != nil {
@@ -98,8 +96,8 @@ func (a *observerAPI) answer(w http.ResponseWriter, r *http.Request, with func(*
 	body, err := encodeJSON(value) // before the status, which must not say that all is well when this fails
 	if err != nil {
 		a.logger.LogAttrs(r.Context(), slog.LevelError, "an answer cannot be written as JSON", slog.String("path", r.URL.Path), slog.Any("error", err))
-		status, mediaType = http.StatusInternalServerError, "application/problem+json"
-		body, _ = encodeJSON(refuse(status, err)) // a few strings
+		httpserve.Refuse(w, r, http.StatusInternalServerError, "what was asked for cannot be shown as JSON: "+err.Error())
+		return
 	}
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Cache-Control", "no-store")
@@ -116,7 +114,7 @@ func encodeJSON(value any) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-func (a *observerAPI) flows(r *http.Request) (any, error) {
+func (a observerAPI) flows(r *http.Request) (any, error) {
 	flows, err := readFlows(r.Context(), a.ob.journal.Reader(), r.PathValue("id"))
 	switch {
 	case errors.Is(err, sqlite.ErrNotFound):
@@ -130,7 +128,7 @@ func (a *observerAPI) flows(r *http.Request) (any, error) {
 // eventsAtOnce is how many events one answer has at most.
 const eventsAtOnce = 1000
 
-func (a *observerAPI) events(r *http.Request) (any, error) {
+func (a observerAPI) events(r *http.Request) (any, error) {
 	q := r.URL.Query()
 	f := sqlite.EventFilter{Types: q["type"], Key: q.Get("key"), Flow: q.Get("flow"), Limit: 100, Newest: !q.Has("after")}
 	for name, set := range map[string]func(int64){
@@ -153,13 +151,20 @@ func (a *observerAPI) events(r *http.Request) (any, error) {
 	return events, err
 }
 
-func (a *observerAPI) verify(r *http.Request) (any, error) {
-	a.auditing.Lock()
-	defer a.auditing.Unlock()
+func (a observerAPI) verify(r *http.Request) (any, error) {
+	select {
+	case a.heavy <- struct{}{}:
+		defer func() { <-a.heavy }()
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
 	return verifyObserved(r.Context(), a.ob.journal.Reader(), time.Now().Add(-grace))
 }
 
-func (a *observerAPI) ready(*http.Request) (any, error) {
+func (a observerAPI) ready(*http.Request) (any, error) {
+	if err := a.ob.journal.Health(); err != nil {
+		return nil, refuse(http.StatusServiceUnavailable, fmt.Errorf("the observer's journal takes nothing in: %w", err))
+	}
 	var links []httpapi.Link
 	wrong := 0
 	for _, l := range a.ob.links() {

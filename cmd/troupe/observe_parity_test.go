@@ -191,7 +191,7 @@ var inherent = regexp.MustCompile(`(?m)^(next: troupe (trace|dlq show)| troupe d
 // wantSameOverHTTP compares what the observer answers with what the commands say.
 func wantSameOverHTTP(d *dinerShape, n *names, says map[string]string) {
 	d.T().Helper()
-	api := newObserverAPI(d.ob, slog.New(slog.DiscardHandler))
+	api := observerAPI{ob: d.ob, logger: slog.New(slog.DiscardHandler)}.handler()
 	get := func(path string) string {
 		w := httptest.NewRecorder()
 		api.ServeHTTP(w, httptest.NewRequestWithContext(d.Context(), "GET", path, nil))

@@ -100,7 +100,7 @@ func serve(ctx context.Context, o *options, c *config.Settings) (err error) {
 	}
 	api, err := httpapi.New(httpapi.Config{
 		Orders: s.orders, Stock: s.stock, Journal: s.journal, Logger: logger,
-		Modules: here, Peers: c.Peers, Links: s.bus.Links,
+		Modules: here, Peers: c.Peers, Links: s.bus.Links, Ready: s.bus.Ready, Hosts: hostsOf(c.HTTP, c.Hosts),
 	})
 	if err != nil {
 		return err
@@ -133,6 +133,15 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with --http", address, err)
 	}
 	return l, nil
+}
+
+// hostsOf are the names that a server at address answers for: those that are configured, and that of the address if it has one.
+func hostsOf(address string, configured []string) []string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || host == "" {
+		return configured
+	}
+	return append([]string{host}, configured...)
 }
 
 // announcement says where the shop is, and what of it.

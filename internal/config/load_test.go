@@ -60,7 +60,7 @@ func samples(tb testing.TB, s *setting) [2]string {
 	}
 	found, ok := map[string][2]string{
 		"NAME": {"a.b", "c-d"}, "TEXT": {"some text", "other text"}, "FILE": {"a/b", "c.d"}, "HOST:PORT": {"127.0.0.1:80", "[::1]:0"},
-		"HOST:PORT" + several: {"a:1", "b:2,c:3"}, "URL": {"postgres://u:p@h/d", "postgresql://h:5432/d?sslmode=disable"}, "N": {"1", "12"}, "SEED": {"0", "18446744073709551615"},
+		"HOST" + several: {"shop.example", "a,b-c"}, "HOST:PORT" + several: {"a:1", "b:2,c:3"}, "URL": {"postgres://u:p@h/d", "postgresql://h:5432/d?sslmode=disable"}, "N": {"1", "12"}, "SEED": {"0", "18446744073709551615"},
 		"TIME": {"5s", "0s"}, "TIME|forever": {"1h0m0s", "forever"}, kindSwitch: {"true", "false"}, "MODULE" + several: {"order,payment", "all"},
 		kindPairs: {"order=http://a:1", "order=http://b,payment=https://c/d"},
 	}[kind]

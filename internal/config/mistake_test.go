@@ -61,7 +61,7 @@ func TestAllMistakesAtOnce(t *testing.T) {
   troupe.yaml:13: latency has the wrong shape: want TIME
   troupe.yaml:15: peers is there already, in line 14: remove one of them
   troupe.yaml:16: postgres is a plain value or a list: want names here, with what belongs to each behind or below it
-  troupe.yaml:17: unknown key zzz: known here are name, modules, journal, http, peers, transport, prefix, create-topics, kafka, postgres, seed, latency, deployables
+  troupe.yaml:17: unknown key zzz: known here are name, modules, journal, http, hosts, peers, transport, prefix, create-topics, kafka, postgres, seed, latency, deployables
   TROUPE_MODULS: no setting has this variable: did you mean TROUPE_MODULES?
   troupe.yaml:3: http "8080": want host:port, such as 127.0.0.1:8080
   troupe.yaml:14: peers: want a URL for each module, such as order=http://10.0.0.1:8080, without a user or password

@@ -15,6 +15,7 @@ type Settings struct {
 	Modules []string          // that run here; nil for all
 	Journal string            // path
 	HTTP    string            // address to listen on
+	Hosts   []string          // names that it answers for over HTTP, beside localhost and addresses
 	Peers   map[string]string // by module, the base URL of the deployable that runs it; for answers to clients
 	Carrier transports.Config // without Group and loggers, which are not settings
 	Prefix  string            // of the topics

@@ -42,6 +42,8 @@ var table = []setting{
 		field: func(s *Settings) value { return path(&s.Journal) }},
 	{path: "http", standard: "127.0.0.1:8080", help: "the address to listen on; with port 0 a free one is chosen",
 		field: func(s *Settings) value { return address(&s.HTTP) }},
+	{path: "hosts", help: "host names that requests may be for, beside localhost and IP addresses, with commas between them",
+		field: func(s *Settings) value { return hostNames(&s.Hosts) }},
 	{path: "peers", help: "where the modules that run elsewhere can be asked, for answers to clients",
 		field: func(s *Settings) value { return peers(&s.Peers) }},
 

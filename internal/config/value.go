@@ -228,6 +228,18 @@ func addresses(to *[]string) value {
 	})
 }
 
+// hostName is a name as it stands in a URL, without a port.
+var hostName = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9._-]{0,251}[a-zA-Z0-9.])?$`)
+
+func hostNames(to *[]string) value {
+	return list(to, "HOST"+several, func(s string) error {
+		if !hostName.MatchString(s) {
+			return errors.New("want names of hosts without a port, such as shop.example, with commas between several")
+		}
+		return nil
+	})
+}
+
 // peers is a base URL for each of some modules. Clients are told of them, so there is no place for passwords in them.
 func peers(to *map[string]string) value {
 	return parsed[map[string]string]{to, kindPairs, func(s string) (map[string]string, error) {

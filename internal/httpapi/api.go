@@ -12,18 +12,20 @@ import (
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/handlers"
+	"github.com/troupebus/troupe/internal/httpserve"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// Journal is what the API needs beside the modules: to read flows, to hear of news, and to try whether it takes writes.
+// Journal is what the API needs beside the modules: to read flows, to hear of news, and to know whether it takes
+// writes.
 // *sqlite.Journal is one.
 type Journal interface {
 	// Reader reads what is durable.
 	Reader() *sqlite.Reader
 	// Follow calls fn with durable events until ctx ends or fn fails; after below 0 means from now on.
 	Follow(ctx context.Context, after int64, fn func(*journal.Event) error, types ...string) error
-	// Do runs work in the writer's transaction and commits it.
-	Do(ctx context.Context, w journal.Work, run func(journal.TxFunc) ([]*journal.Event, error)) error
+	// Health says why the journal cannot write at the moment, or nil. It asks nobody and waits for nothing.
+	Health() error
 }
 
 // Config says what the API serves. Orders, Stock and Journal are needed; the zero value of the others works.
@@ -36,6 +38,12 @@ type Config struct {
 	// Peers are the base URLs, such as http://10.0.0.1:8080, of the deployables that run other modules, by module: clients are
 	// told of them. Defaults to none.
 	Peers map[string]string
+	// Ready says why the bus takes no work, or nil, as bus.Bus does. Defaults to nil at all times.
+	Ready func() error
+	// Hosts are names that requests may be for beside localhost and IP addresses. Defaults to none.
+	Hosts []string
+	// MaxHeld is how many streams and waits may be open at once. Defaults to half of the connections that there may be.
+	MaxHeld int
 	// Links says how it stands between this deployable and the others, as bus.Bus does. Defaults to no links.
 	Links func() []bus.Link
 	// Heartbeat is how often a stream in which nothing happens says that it is alive. Defaults to 15 s.
@@ -53,8 +61,8 @@ func (c Config) Validate() error {
 	if c.Orders == nil || c.Stock == nil || c.Journal == nil {
 		errs = append(errs, errors.New("a field is missing: Orders, Stock and Journal are needed"))
 	}
-	if c.Heartbeat < 0 || c.ShutdownTimeout < 0 {
-		errs = append(errs, fmt.Errorf("a time is below zero: Heartbeat is %v, ShutdownTimeout %v: want 0 for the default, or more", c.Heartbeat, c.ShutdownTimeout))
+	if c.Heartbeat < 0 || c.ShutdownTimeout < 0 || c.MaxHeld < 0 {
+		errs = append(errs, fmt.Errorf("Heartbeat is %v, ShutdownTimeout %v, MaxHeld %d: want 0 for the default, or more", c.Heartbeat, c.ShutdownTimeout, c.MaxHeld))
 	}
 	return errors.Join(errs...)
 }
@@ -65,6 +73,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ShutdownTimeout == 0 {
 		c.ShutdownTimeout = 10 * time.Second
+	}
+	if c.MaxHeld == 0 {
+		c.MaxHeld = httpserve.Limits().Held
+	}
+	if c.Ready == nil {
+		c.Ready = func() error { return nil }
 	}
 	if c.Links == nil {
 		c.Links = func() []bus.Link { return nil }
@@ -82,6 +96,8 @@ type API struct {
 	mux      *http.ServeMux
 	news     news
 	troubles troubles
+	intake   intake
+	held     chan struct{} // full while as many streams and waits are open as may be
 	stopping chan struct{} // closed when waits and streams are to end
 }
 
@@ -91,7 +107,7 @@ func New(c Config) (*API, error) {
 		return nil, fmt.Errorf("httpapi: invalid config: %w", err)
 	}
 	c = c.withDefaults()
-	a := &API{cfg: c, mux: http.NewServeMux(), stopping: make(chan struct{})}
+	a := &API{cfg: c, mux: http.NewServeMux(), intake: newIntake(), held: make(chan struct{}, c.MaxHeld), stopping: make(chan struct{})}
 	a.troubles = troubles{logger: c.Logger, routes: map[string]*trouble{}}
 	a.news = news{journal: c.Journal, logger: c.Logger, watchers: map[string]map[chan struct{}]bool{}}
 	a.handle("POST /api/orders", a.of("order", a.placeOrder))

@@ -97,10 +97,23 @@ func TestALinkIsOneLink(t *testing.T) {
 	}
 }
 
+// awaitLinks returns when the first try of every link is over.
+func (s *shop) awaitLinks(tb testing.TB) {
+	tb.Helper()
+	for tick := time.NewTicker(time.Millisecond); slices.ContainsFunc(s.api.cfg.Links(), func(l bus.Link) bool { return l.Err != nil }); {
+		select {
+		case <-tick.C:
+		case <-tb.Context().Done():
+			tb.Fatal("the links stand still")
+		}
+	}
+}
+
 func TestAPartIsReady(t *testing.T) {
 	t.Parallel()
 	for _, modules := range [][]string{{"payment"}, {"order"}, {"inventory", "notification"}} {
 		s := MustPart(t, nil, modules...)
+		s.awaitLinks(t)
 		for path, want := range map[string]string{"/healthz": "alive", "/readyz": "ready"} {
 			if code, _, body := s.call(t, "GET", path, ""); code != http.StatusOK || MustDecode[health](t, body).Status != want {
 				t.Errorf("%s of %v: %d %s", path, modules, code, body)
@@ -113,7 +126,7 @@ func TestAPartIsReady(t *testing.T) {
 func TestAPartThatDoesNotRunIsNotReady(t *testing.T) {
 	t.Parallel()
 	s := MustPart(t, func(c *Config) {
-		c.Stock = handlers.Inventory(bus.New(nil, bus.Config{Modules: []string{"payment"}}))
+		c.Ready = bus.New(nil, bus.Config{Modules: []string{"payment"}}).Ready
 	}, "payment")
 	if code, _, body := s.call(t, "GET", "/readyz", ""); code != http.StatusServiceUnavailable || !strings.Contains(body, "not running") {
 		t.Errorf("answer %d %s", code, body)

@@ -27,12 +27,27 @@ func (a *API) streamFlow(w http.ResponseWriter, r *http.Request) error {
 	if _, err := a.cfg.Orders.Get(ctx, id); err != nil {
 		return err
 	}
+	from := ""
+	if after > 0 {
+		known, err := a.sent(ctx, id, after)
+		if err != nil {
+			return err
+		}
+		if !known { // of another journal, or stream
+			after, from = 0, ": the Last-Event-ID is of no event of this stream: it begins at its beginning\n"
+		}
+	}
+	release, err := a.hold()
+	if err != nil {
+		return err
+	}
+	defer release()
 	woken, stop := a.news.watch(id) // before the first look, so that no event falls between
 	defer stop()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // a proxy is not to hold events back
 	s := stream{w: w}
-	if err := s.send("retry: 2000\n\n"); err != nil || r.Method == http.MethodHead {
+	if err := s.send(from + "retry: 2000\n\n"); err != nil || r.Method == http.MethodHead {
 		return err
 	}
 	beat := time.NewTicker(a.cfg.Heartbeat)
@@ -72,6 +87,28 @@ func (a *API) sendNew(ctx context.Context, s *stream, flow string, after int64) 
 		if err := s.send(""); err != nil || n < flowPage { // sent now, when what was read is durable
 			return after, err
 		}
+	}
+}
+
+// sent reports whether the event of seq is one of flow.
+func (a *API) sent(ctx context.Context, flow string, seq int64) (found bool, err error) {
+	page := sqlite.EventFilter{Flow: flow, AfterSeq: seq - 1, Limit: 1}
+	err = a.cfg.Journal.Reader().Events(ctx, page, func(e *journal.Event) error {
+		found = e.Seq == seq
+		return nil
+	})
+	return found, err
+}
+
+// hold takes one of the places that requests have which are answered only after a while; release gives it back.
+func (a *API) hold() (release func(), err error) {
+	select {
+	case a.held <- struct{}{}:
+		return func() { <-a.held }, nil
+	default:
+		p := unavailable(errors.New("too many streams and waits"))
+		p.Detail = fmt.Sprintf("%d streams and waits are open, which is the most: close one, or try again; without wait, an order is answered at once", cap(a.held))
+		return nil, p
 	}
 }
 

@@ -127,12 +127,33 @@ func TestStreamIsResumed(t *testing.T) {
 	}
 }
 
+// A place of another journal, or of another order's stream, is not taken for one behind which nothing has happened.
+func TestStreamBeginsAgainBehindAnUnknownPlace(t *testing.T) {
+	t.Parallel()
+	s := MustShop(t, nil)
+	other := s.MustPlace(t, oneTea)
+	s.MustEnd(t, other)
+	_, ids := s.MustStream(t, other, "").MustEvents(t, len(happy))
+	path := s.MustPlace(t, oneTea)
+	s.MustEnd(t, path)
+	for _, place := range []string{"999999", "9223372036854775807", ids[0], ids[len(ids)-1]} {
+		stream := s.MustStream(t, path, place)
+		if first := stream.MustNext(t); !strings.Contains(first[""], "of no event of this stream") || first["retry"] == "" {
+			t.Errorf("behind %s the stream begins with %v", place, first)
+		}
+		if got, _ := stream.MustEvents(t, len(happy)); !slices.Equal(typesOf(got), happy) {
+			t.Errorf("behind %s: %q, want all of it", place, typesOf(got))
+		}
+	}
+}
+
 func TestStreamBeats(t *testing.T) {
 	t.Parallel()
 	s := MustShop(t, func(c *Config) { c.Heartbeat = time.Millisecond })
 	path := s.MustPlace(t, oneTea)
 	s.MustEnd(t, path)
-	stream := s.MustStream(t, path, "1000000")
+	_, ids := s.MustStream(t, path, "").MustEvents(t, len(happy))
+	stream := s.MustStream(t, path, ids[len(ids)-1])
 	if first := stream.MustNext(t); first["retry"] == "" {
 		t.Errorf("the stream begins with %v", first)
 	}

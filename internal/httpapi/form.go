@@ -3,11 +3,12 @@ package httpapi
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/troupebus/troupe/domain/order"
 )
 
 // maxFaults is how many faults of one body are listed.
@@ -40,19 +41,38 @@ func (f *form) err() error {
 	return nil
 }
 
+// maxUnknown is how many unknown members of one object are listed. With one more, nothing else is read of it: the client means
+// something else, and lists of such things may be long.
+const maxUnknown = 5
+
 // members reads an object that may have the members called names, and no others. Their case counts.
 func (f *form) members(at string, raw json.RawMessage, names ...string) map[string]json.RawMessage {
-	var m map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &m); err != nil || m == nil {
+	if len(raw) == 0 || raw[0] != '{' {
 		f.note(at, "must be an object")
 		return nil
 	}
-	for _, name := range slices.Sorted(maps.Keys(m)) {
-		if !slices.Contains(names, name) {
-			f.note(at+"/"+pointer.Replace(name), "is not known here; known are %s", strings.Join(names, ", "))
+	m, unknown := map[string]json.RawMessage{}, 0
+	for name, value := range membersOf(raw) {
+		if slices.Contains(names, name) {
+			m[name] = value
+			continue
 		}
+		if unknown++; unknown > maxUnknown {
+			f.note(at, "has more members that are not known here: nothing else was read of it")
+			return nil
+		}
+		f.note(at+"/"+pointer.Replace(clip(name)), "is not known here; known are %s", strings.Join(names, ", "))
 	}
 	return m
+}
+
+// clip keeps a name that a client made up to a length that can be shown.
+func clip(name string) string {
+	const most = 64
+	if utf8.RuneCountInString(name) <= most {
+		return name
+	}
+	return string([]rune(name)[:most]) + "…"
 }
 
 // pointer escapes a member's name for a JSON Pointer in a URI fragment, as far as it must be (RFC 6901).
@@ -60,23 +80,35 @@ var pointer = strings.NewReplacer("~", "~0", "/", "~1", "%", "%25", " ", "%20", 
 
 // list reads an array of up to limit values. A missing one is empty.
 func (f *form) list(at string, raw json.RawMessage, limit int) []json.RawMessage {
-	var l []json.RawMessage
 	if raw == nil {
 		return nil
 	}
-	if err := json.Unmarshal(raw, &l); err != nil || l == nil {
+	if raw[0] != '[' {
 		f.note(at, "must be an array")
 		return nil
 	}
-	if len(l) > limit {
-		f.note(at, "has %d entries: at most %d", len(l), limit)
-		return nil // the list of what is wrong with them would be as long
+	var l []json.RawMessage
+	for value := range valuesOf(raw) {
+		if len(l) == limit {
+			f.note(at, "has more than %d entries", limit)
+			return nil // the list of what is wrong with them would be as long
+		}
+		l = append(l, value)
 	}
 	return l
 }
 
-// text reads a string of up to limit characters. A missing one is empty.
+// text reads a string of up to limit characters, all of which can be shown on one line. A missing one is empty.
 func (f *form) text(at string, raw json.RawMessage, limit int) string {
+	return f.checked(at, raw, func(s string) string { return badText(s, limit) })
+}
+
+// name reads a string of up to limit characters that names something. A missing one is empty.
+func (f *form) name(at string, raw json.RawMessage, limit int) string {
+	return f.checked(at, raw, func(s string) string { return order.BadName(s, limit) })
+}
+
+func (f *form) checked(at string, raw json.RawMessage, bad func(string) string) string {
 	if raw == nil {
 		return ""
 	}
@@ -85,7 +117,7 @@ func (f *form) text(at string, raw json.RawMessage, limit int) string {
 		f.note(at, "must be a string")
 		return ""
 	}
-	if detail := badText(*s, limit); detail != "" {
+	if detail := bad(*s); detail != "" {
 		f.note(at, "%s", detail)
 		return ""
 	}
@@ -106,10 +138,10 @@ func badText(s string, limit int) string {
 	return ""
 }
 
-// needed reads a string as text does that must be there.
-func (f *form) needed(at string, raw json.RawMessage, limit int) string {
+// needed reads a string, with read, that must be there.
+func (f *form) needed(at string, raw json.RawMessage, read func(string, json.RawMessage, int) string, limit int) string {
 	before := len(f.faults) + f.more
-	s := f.text(at, raw, limit)
+	s := read(at, raw, limit)
 	if s == "" && len(f.faults)+f.more == before {
 		f.note(at, "is needed")
 	}

@@ -5,19 +5,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"math"
 
 	"github.com/troupebus/troupe/domain/order"
 	"github.com/troupebus/troupe/domain/order/orderevents"
 )
 
-// The lengths of names and texts, in characters. With them every event about an order of order.MaxLines lines stays
-// below what the bus carries, once its order.placed did.
-const (
-	maxName   = 64 // of a sku and of a charge's code
-	maxPerson = 128
-	maxReason = 500
-)
+// maxReason is how many characters a reason may have.
+const maxReason = 500
 
 // decodeOrder reads the body of an order to be placed. It has no id yet. What it lists as wrong is what single fields
 // tell; whether the whole makes an order is for the order module to say.
@@ -28,7 +22,7 @@ func decodeOrder(body []byte) (order.New, error) {
 	}
 	var f form
 	m := f.members("", value, "customer_id", "lines", "charges")
-	n := order.New{CustomerID: f.text("/customer_id", m["customer_id"], maxPerson)}
+	n := order.New{CustomerID: f.name("/customer_id", m["customer_id"], order.MaxPerson)}
 	for i, raw := range f.list("/lines", m["lines"], order.MaxLines) {
 		n.Lines = append(n.Lines, f.line(fmt.Sprintf("/lines/%d", i), raw))
 	}
@@ -50,9 +44,9 @@ func (f *form) line(at string, raw json.RawMessage) orderevents.Line {
 		return orderevents.Line{}
 	}
 	return orderevents.Line{
-		SKU:       f.needed(at+"/sku", m["sku"], maxName),
+		SKU:       f.needed(at+"/sku", m["sku"], f.name, order.MaxName),
 		Quantity:  f.whole(at+"/quantity", m["quantity"], 1, order.MaxQuantity),
-		UnitPrice: f.whole(at+"/unit_price_cents", m["unit_price_cents"], 0, math.MaxInt64),
+		UnitPrice: f.whole(at+"/unit_price_cents", m["unit_price_cents"], 0, order.MaxTotal),
 	}
 }
 
@@ -62,8 +56,8 @@ func (f *form) charge(at string, raw json.RawMessage) orderevents.Charge {
 		return orderevents.Charge{}
 	}
 	return orderevents.Charge{
-		Code:   f.needed(at+"/code", m["code"], maxName),
-		Amount: f.whole(at+"/amount_cents", m["amount_cents"], math.MinInt64, math.MaxInt64),
+		Code:   f.needed(at+"/code", m["code"], f.name, order.MaxName),
+		Amount: f.whole(at+"/amount_cents", m["amount_cents"], -order.MaxTotal, order.MaxTotal),
 	}
 }
 
@@ -87,7 +81,7 @@ func decodeReason(body []byte) (string, error) {
 	var f form
 	var reason string
 	if m := f.members("", value, "reason"); m != nil {
-		reason = f.needed("/reason", m["reason"], maxReason)
+		reason = f.needed("/reason", m["reason"], f.text, maxReason)
 	}
 	return reason, f.err()
 }

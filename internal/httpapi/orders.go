@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/troupebus/troupe/domain/order"
@@ -67,7 +68,7 @@ func (a *API) placeOrder(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	n, err := readBody(w, r, decodeOrder)
+	n, err := readBody(a, w, r, decodeOrder)
 	if err != nil {
 		return err
 	}
@@ -98,17 +99,20 @@ func (a *API) accepted(w http.ResponseWriter, r *http.Request, o order.Order) er
 	return a.reply(w, r, http.StatusAccepted, receipt{o.ID, o.Status, linksOf(o)})
 }
 
-// idempotencyKey is the client's own name for its request, or "".
+// idempotencyKey is the client's own name for its request, or "". It is what a header can carry unharmed: visible ASCII.
 func idempotencyKey(h http.Header) (string, error) {
 	keys := h.Values(keyHeader)
 	switch {
 	case len(keys) == 0:
 		return "", nil
 	case len(keys) > 1:
-		return "", malformed("one idempotency key, please", fault{Header: keyHeader, Detail: fmt.Sprintf("is there %d times", len(keys))})
+		return "", malformed("send one "+keyHeader, fault{Header: keyHeader, Detail: fmt.Sprintf("is there %d times", len(keys))})
 	case keys[0] == "" || len(keys[0]) > maxKey:
-		return "", malformed("the idempotency key is of no use",
+		return "", malformed("the "+keyHeader+" is invalid",
 			fault{Header: keyHeader, Detail: fmt.Sprintf("has %d characters: from 1 to %d", len(keys[0]), maxKey)})
+	case strings.ContainsFunc(keys[0], func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+		return "", malformed("the "+keyHeader+" is invalid",
+			fault{Header: keyHeader, Detail: "must be visible ASCII characters, without spaces, such as a UUID"})
 	}
 	return keys[0], nil
 }
@@ -147,6 +151,11 @@ func (a *API) awaitEnd(ctx context.Context, id string, wait time.Duration) (orde
 	if wait == 0 {
 		return a.cfg.Orders.Get(ctx, id)
 	}
+	release, err := a.hold()
+	if err != nil {
+		return order.Order{}, err
+	}
+	defer release()
 	woken, stop := a.news.watch(id) // before the first look, so that no end falls between
 	defer stop()
 	over := time.NewTimer(wait)
@@ -178,7 +187,7 @@ func (a *API) returnOrder(w http.ResponseWriter, r *http.Request) error {
 
 // endOrder asks for an end, and answers with where the order stands then, or with what is possible instead.
 func (a *API) endOrder(w http.ResponseWriter, r *http.Request, ask func(ctx context.Context, id, reason string) (bool, error)) error {
-	reason, err := readBody(w, r, decodeReason)
+	reason, err := readBody(a, w, r, decodeReason)
 	if err != nil {
 		return err
 	}

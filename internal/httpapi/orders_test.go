@@ -264,7 +264,7 @@ func TestLargestOrderEnds(t *testing.T) {
 	var lines []string
 	var deliveries []handlers.Delivery
 	for i := range order.MaxLines {
-		sku := fmt.Sprintf("%04d%s", i, strings.Repeat("<", maxName-4)) // grows sixfold as an event
+		sku := fmt.Sprintf("%04d%s", i, strings.Repeat("<", order.MaxName-4)) // grows sixfold as an event
 		lines = append(lines, `{"sku": "`+sku+`", "quantity": 1, "unit_price_cents": 1}`)
 		deliveries = append(deliveries, handlers.Delivery{SKU: sku, Quantity: 1})
 	}

@@ -49,12 +49,23 @@ func TestProblems(t *testing.T) {
 			`{"customer_id": 7, "lines": [{"sku": "", "quantity": 0, "unit_price_cents": -1}, 5, {"sku": "a\u0000b", "quantity": 1.5, "unit_price_cents": "1"}], "charges": [{"amount_cents": null}]}`,
 			nil, 422, "invalid", []string{"#/customer_id", "#/lines/0/sku", "#/lines/0/quantity", "#/lines/0/unit_price_cents", "#/lines/1",
 				"#/lines/2/sku", "#/lines/2/quantity", "#/lines/2/unit_price_cents", "#/charges/0/code", "#/charges/0/amount_cents"}},
-		{"long texts", "POST", "/api/orders", `{"customer_id": "` + strings.Repeat("ä", maxPerson+1) + `", "charges": {}, "lines": [{"sku": "` +
-			strings.Repeat("x", maxName+1) + `", "quantity": 1, "unit_price_cents": 1}]}`, nil, 422, "invalid", []string{"#/customer_id", "#/lines/0/sku", "#/charges"}},
+		{"long texts", "POST", "/api/orders", `{"customer_id": "` + strings.Repeat("ä", order.MaxPerson+1) + `", "charges": {}, "lines": [{"sku": "` +
+			strings.Repeat("x", order.MaxName+1) + `", "quantity": 1, "unit_price_cents": 1}]}`, nil, 422, "invalid", []string{"#/customer_id", "#/lines/0/sku", "#/charges"}},
 		{"missing members", "POST", "/api/orders", line(""), nil, 422, "invalid", []string{"#/lines/0/sku", "#/lines/0/quantity", "#/lines/0/unit_price_cents"}},
 		{"too many lines", "POST", "/api/orders", many, nil, 422, "invalid", []string{"#/lines"}},
 		{"total below zero", "POST", "/api/orders", `{"charges": [{"code": "D", "amount_cents": -5}]}`, nil, 422, "invalid", []string{"#"}},
-		{"total too large", "POST", "/api/orders", line(`"sku": "TEA", "quantity": 1000000, "unit_price_cents": 9223372036854775807`), nil, 422, "invalid", []string{"#"}},
+		{"total too large", "POST", "/api/orders", line(`"sku": "TEA", "quantity": 1000000, "unit_price_cents": 1000001`), nil, 422, "invalid", []string{"#"}},
+		{"amounts too large", "POST", "/api/orders", `{"lines": [{"sku": "TEA", "quantity": 1, "unit_price_cents": 1000000000001}], "charges": [{"code": "D", "amount_cents": -1000000000001}]}`,
+			nil, 422, "invalid", []string{"#/lines/0/unit_price_cents", "#/charges/0/amount_cents"}},
+		{"invisible characters", "POST", "/api/orders", `{"customer_id": "a\u202eb", "lines": [{"sku": "T\u200bEA", "quantity": 1, "unit_price_cents": 1}]}`, nil, 422, "invalid",
+			[]string{"#/customer_id", "#/lines/0/sku"}},
+		{"a member twice", "POST", "/api/orders", `{"lines": [], "lines": []}`, nil, 400, "malformed", nil},
+		{"half a surrogate pair", "POST", "/api/orders", `{"customer_id": "\ud800"}`, nil, 400, "malformed", nil},
+		{"a key with a space", "POST", "/api/orders", oneTea, http.Header{keyHeader: {"a b"}}, 400, "malformed", []string{keyHeader}},
+		{"a key that is no ASCII", "POST", "/api/orders", oneTea, http.Header{keyHeader: {"\xc3\xa4"}}, 400, "malformed", []string{keyHeader}},
+		{"many unknown members", "POST", "/api/orders", `{"a": 1, "b": 2, "c": 3, "d": 4, "e": 5, "f": 6, "lines": 7}`, nil, 422, "invalid",
+			[]string{"#/a", "#/b", "#/c", "#/d", "#/e", "#"}},
+		{"article with an invisible character", "PUT", "/api/stock/a%E2%80%AEb", `{"quantity": 1}`, nil, 422, "invalid", []string{"sku"}},
 		{"no reason", "POST", "/api/orders/x/cancel", `{}`, nil, 422, "invalid", []string{"#/reason"}},
 		{"long reason", "POST", "/api/orders/x/return", `{"reason": "` + strings.Repeat("x", maxReason+1) + `"}`, nil, 422, "invalid", []string{"#/reason"}},
 		{"cancel of nothing", "POST", "/api/orders/x/cancel", `{"reason": "r"}`, nil, 404, "order-not-found", nil},
@@ -102,7 +113,7 @@ func kindOf(name string) string {
 
 // hugeOrder is within the limits of a body and beyond those of an event.
 func hugeOrder() string {
-	sku := strings.Repeat("<", maxName)
+	sku := strings.Repeat("<", order.MaxName)
 	line := `{"sku":"` + sku + `","quantity":1,"unit_price_cents":1},`
 	charge := `{"code":"` + sku + `","amount_cents":1},`
 	return `{"lines":[` + strings.TrimSuffix(strings.Repeat(line, order.MaxLines), ",") + `],"charges":[` +

@@ -9,25 +9,20 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/troupebus/troupe/internal/httpserve"
 )
 
-// How long a client may take. Waits and streams take the time that they need instead.
-const (
-	headerTimeout = 5 * time.Second
-	readTimeout   = 30 * time.Second
-	writeTimeout  = 30 * time.Second
-	idleTimeout   = 2 * time.Minute
-)
+// writeTimeout is how long a client may take to read an answer. Waits and streams take the time that they need instead.
+const writeTimeout = 30 * time.Second
 
 // Serve answers requests on l, which it closes, until ctx ends. Then it takes no new ones, ends waits and streams, and
 // lets the others finish for up to Config.ShutdownTimeout. The bus must run until Serve has returned. It is called
 // once.
 func (a *API) Serve(ctx context.Context, l net.Listener) error {
-	srv := &http.Server{
-		Handler:           a,
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
-		ErrorLog: slog.NewLogLogger(a.cfg.Logger.Handler(), slog.LevelWarn),
-	}
+	srv := httpserve.New(httpserve.Config{
+		Handler: a, Hosts: a.cfg.Hosts, Probes: []string{"/healthz", "/readyz"}, WriteTimeout: writeTimeout, Logger: a.cfg.Logger,
+	})
 	head, err := a.news.head(ctx) // before the first request, so that none misses what comes behind it
 	if err != nil {
 		return errors.Join(fmt.Errorf("httpapi: read the journal: %w", err), l.Close())

@@ -5,11 +5,9 @@ import (
 	"net/url"
 
 	"github.com/troupebus/troupe/domain/inventory"
+	"github.com/troupebus/troupe/domain/order"
 	"github.com/troupebus/troupe/handlers"
 )
-
-// maxDelivery is the most that comes in at once: far from where a sum of pieces would overflow.
-const maxDelivery = 1_000_000_000
 
 // stockView is the stock of an article as clients see it, in pieces.
 type stockView struct {
@@ -36,7 +34,7 @@ func (a *API) getStock(w http.ResponseWriter, r *http.Request) error {
 // putStock takes in the first delivery of an article. Asked again it changes nothing, whatever the quantity: what was
 // sold since could not be told from what was miscounted.
 func (a *API) putStock(w http.ResponseWriter, r *http.Request) error {
-	quantity, err := readBody(w, r, decodeQuantity)
+	quantity, err := readBody(a, w, r, decodeQuantity)
 	if err != nil {
 		return err
 	}
@@ -67,14 +65,14 @@ func decodeQuantity(body []byte) (int64, error) {
 	var f form
 	var quantity int64
 	if m := f.members("", value, "quantity"); m != nil {
-		quantity = f.whole("/quantity", m["quantity"], 0, maxDelivery)
+		quantity = f.whole("/quantity", m["quantity"], 0, inventory.MaxDelivery)
 	}
 	return quantity, f.err()
 }
 
 // checkSKU holds the sku of a path to what an order's line may have: no other could be sold.
 func checkSKU(sku string) error {
-	if detail := badText(sku, maxName); detail != "" {
+	if detail := order.BadName(sku, order.MaxName); detail != "" {
 		return invalid([]fault{{Parameter: "sku", Detail: detail}})
 	}
 	return nil

@@ -102,6 +102,7 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 	j.running.Go(j.watchDelayed)
 	j.running.Go(j.watchLog)
 	j.running.Go(j.watchCounts)
+	j.running.Go(j.watchHealth)
 	return j, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/troupebus/troupe/bus/journal"
 )
@@ -33,6 +34,8 @@ type syncer struct {
 	cause    error // what the disk said
 	closed   bool
 	advanced chan struct{} // closed and replaced when synced advances
+
+	syncing atomic.Int64 // since when a sync is under way, in nanoseconds; 0 when none is
 
 	wake  chan struct{} // capacity 1
 	ended chan struct{}
@@ -133,6 +136,7 @@ func (s *syncer) force() error {
 	if s.file == nil {
 		return nil
 	}
+	defer under(&s.syncing)()
 	return s.file.Sync()
 }
 

@@ -38,6 +38,7 @@ type writer struct {
 	stopped chan struct{} // closed when the last goroutine has ended
 	answers sync.Pool     // of channels of capacity 1, empty; one is given back when its answer is taken, or will never come
 
+	health  health               // for anybody
 	trouble trouble              // the running goroutine's
 	refuses atomic.Bool          // trouble.is, for everybody
 	slowAt  map[string]time.Time // by work, when it was last reported; the running goroutine's
@@ -45,6 +46,7 @@ type writer struct {
 
 func newWriter(cfg Config, conn *sql.Conn) (*writer, error) {
 	w := &writer{cfg: cfg, wake: make(chan struct{}, 1), stopped: make(chan struct{}), slowAt: map[string]time.Time{}}
+	w.health.sick = make(chan struct{}, 1)
 	w.answers.New = func() any { return make(chan error, 1) }
 	err := conn.Raw(func(c any) (err error) {
 		w.face = c.(*face)
@@ -183,11 +185,14 @@ func (w *writer) write(r *reign, items, beyond []*item) (deposed bool) {
 	}
 	for len(items) > 0 {
 		r.hold(items, beyond)
+		written := under(&w.health.writing)
 		if f := w.begin(); f != nil {
+			written()
 			w.refuse(items, f)
 			return false
 		}
 		n, f := w.group(r, items)
+		written()
 		switch {
 		case f == nil:
 			w.noteTrouble(nil)
@@ -268,6 +273,7 @@ type trouble struct {
 
 // noteTrouble reports that the store refuses work, and that it takes it again.
 func (w *writer) noteTrouble(err error) {
+	w.health.note(err)
 	t := &w.trouble
 	switch now := time.Now(); {
 	case err == nil && t.is && t.known:

@@ -1,0 +1,126 @@
+package httpserve
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// Config says what a server serves. Only Handler is needed.
+type Config struct {
+	// Handler gets what is not refused. Required.
+	Handler http.Handler
+	// Hosts are names, without ports, that the server answers for beside localhost and IP addresses. Defaults to none.
+	Hosts []string
+	// Probes are paths that are answered also when there are too many connections. Defaults to none.
+	Probes []string
+	// MaxConnections is how many clients may be connected at once. Defaults to Limits.
+	MaxConnections int
+	// ReadTimeout, WriteTimeout and IdleTimeout are those of http.Server. They default to 30 s, 30 s and 2 minutes.
+	ReadTimeout, WriteTimeout, IdleTimeout time.Duration
+	// Logger takes what http.Server has to say. Defaults to slog.Default.
+	Logger *slog.Logger
+}
+
+const (
+	headerTimeout = 5 * time.Second
+	maxHeader     = 64 << 10 // bytes
+)
+
+// Server is an http.Server within these bounds. Serve is called once.
+type Server struct {
+	cfg  Config
+	http *http.Server
+	open *counter
+}
+
+// New makes a server. It does nothing before Serve.
+func New(c Config) *Server {
+	c.MaxConnections = cmp.Or(c.MaxConnections, Limits().Connections)
+	c.ReadTimeout, c.WriteTimeout = cmp.Or(c.ReadTimeout, 30*time.Second), cmp.Or(c.WriteTimeout, 30*time.Second)
+	if c.IdleTimeout = cmp.Or(c.IdleTimeout, 2*time.Minute); c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	s := &Server{cfg: c, open: &counter{most: c.MaxConnections}}
+	s.http = &http.Server{
+		Handler: s.guard(c.Handler), ReadHeaderTimeout: headerTimeout, MaxHeaderBytes: maxHeader,
+		ReadTimeout: c.ReadTimeout, WriteTimeout: c.WriteTimeout, IdleTimeout: c.IdleTimeout,
+		ErrorLog:    slog.NewLogLogger(c.Logger.Handler(), slog.LevelWarn),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
+	}
+	return s
+}
+
+// Serve answers requests on l, which it closes. It returns nil after Shutdown or Close, and otherwise why it cannot go on. The host
+// that l listens on by name is one that the server answers for.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.http.Serve(&listener{Listener: l, open: s.open}); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Shutdown takes no new connections, and returns when all requests are answered, or with ctx's error.
+func (s *Server) Shutdown(ctx context.Context) error { return s.http.Shutdown(ctx) }
+
+// Close cuts all connections.
+func (s *Server) Close() error { return s.http.Close() }
+
+// connKey is under which a request's context has its connection.
+type connKey struct{}
+
+// guard refuses what is not to reach h.
+func (s *Server) guard(h http.Handler) http.Handler {
+	hosts := allowed(s.cfg.Hosts)
+	origins := http.NewCrossOriginProtection()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c, ok := r.Context().Value(connKey{}).(*conn); ok && c.beyond {
+			w.Header().Set("Connection", "close")
+			if !slices.Contains(s.cfg.Probes, r.URL.Path) {
+				w.Header().Set("Retry-After", "1")
+				Refuse(w, r, http.StatusServiceUnavailable, s.crowded())
+				return
+			}
+		}
+		if !hosts.has(r.Host) {
+			Refuse(w, r, http.StatusMisdirectedRequest, fmt.Sprintf(
+				"this server does not answer for the host %.100q: ask it by its IP address or as localhost, or start it with that name among its --hosts", r.Host))
+			return
+		}
+		if err := origins.Check(r); err != nil {
+			Refuse(w, r, http.StatusForbidden, "a page of another origin may not write here: send this from a program, or from a page of the same origin")
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) crowded() string {
+	return fmt.Sprintf("%d clients are connected, which is the most: try again, and keep connections open between requests rather than opening more", s.cfg.MaxConnections)
+}
+
+// Refuse answers r with a problem of the status's own kind.
+func Refuse(w http.ResponseWriter, r *http.Request, status int, detail string) {
+	body, _ := json.Marshal(problem{"about:blank", http.StatusText(status), status, detail, r.URL.EscapedPath()}) // texts and a number
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n')) // a client that has left
+}
+
+// problem is why a request is refused (RFC 9457).
+type problem struct {
+	Type     string `json:"type"`
+	Title    string `json:"title"`
+	Status   int    `json:"status"`
+	Detail   string `json:"detail"`
+	Instance string `json:"instance,omitempty"`
+}
