@@ -5,9 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -145,13 +148,8 @@ func (b *Bus) Run(ctx context.Context) error {
 	if !b.state.CompareAndSwap(wired, starting) {
 		return errors.New("bus: Run is called twice")
 	}
-	for _, m := range b.modules {
-		if m.migrations == nil || !m.here() {
-			continue
-		}
-		if err := b.journal.Migrate(ctx, m.name, m.migrations); err != nil {
-			return fmt.Errorf("bus: tables of module %s: %w", m.name, err)
-		}
+	if err := b.migrate(ctx); err != nil {
+		return err
 	}
 	work, cancelWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelWork()
@@ -187,6 +185,36 @@ func (b *Bus) Run(ctx context.Context) error {
 	stopTaking()
 	b.drain(cancelWork)
 	return errors.Join(router.Close(), <-ended)
+}
+
+// migrate brings the modules' tables up to date, unless the journal and the program do not fit: a program that is refused changes
+// nothing, so that the right one can still run.
+func (b *Bus) migrate(ctx context.Context) error {
+	tables := map[string]fs.FS{}
+	for _, m := range b.modules {
+		if m.migrations != nil && m.here() {
+			tables[m.name] = m.migrations
+		}
+	}
+	if err := b.journal.Fits(ctx, tables, specsOf(append(b.own(), b.subscriptions...))); err != nil {
+		return fmt.Errorf("bus: %w", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(tables)) {
+		if err := b.journal.Migrate(ctx, name, tables[name]); err != nil {
+			return fmt.Errorf("bus: tables of module %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// specsOf are subs as the journal is to know them.
+func specsOf(subs []*subscription) (specs []journal.Subscription) {
+	for _, s := range subs {
+		spec := s.spec()
+		spec.Elsewhere = !s.module.here()
+		specs = append(specs, spec)
+	}
+	return specs
 }
 
 // afterCancel is how long handlers may take to notice that their context has ended, before they are left behind.
@@ -225,16 +253,8 @@ func (b *Bus) end() {
 
 // router puts every subscription on a Watermill router.
 func (b *Bus) router(ctx context.Context) (*message.Router, error) {
-	var specs []journal.Subscription
-	var all []*subscription // that run here
-	for _, s := range append(b.own(), b.subscriptions...) {
-		spec := s.spec()
-		if spec.Elsewhere = !s.module.here(); !spec.Elsewhere {
-			all = append(all, s)
-		}
-		specs = append(specs, spec)
-	}
-	subscribers, err := b.journal.Subscribe(ctx, specs)
+	all := append(b.own(), b.subscriptions...)
+	subscribers, err := b.journal.Subscribe(ctx, specsOf(all))
 	if err != nil {
 		return nil, fmt.Errorf("bus: subscribe: %w", err)
 	}
@@ -242,6 +262,7 @@ func (b *Bus) router(ctx context.Context) (*message.Router, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bus: router: %w", err)
 	}
+	all = slices.DeleteFunc(all, func(s *subscription) bool { return !s.module.here() })
 	if len(b.cfg.Middleware) > 0 {
 		router.AddMiddleware(account(all))
 		router.AddMiddleware(b.cfg.Middleware...)

@@ -114,6 +114,11 @@ type Work struct {
 // Journal is an append-only log of events with everything recorded about them, owned by one process.
 // All methods are safe for concurrent use.
 type Journal interface {
+	// Fits says why the program whose modules have these tables, and which subscribes to subs, must not run on the journal, before
+	// anything of it is applied: the journal is from a newer program, a migration was changed, or manages transactions itself, or
+	// Subscribe would refuse. It writes nothing, and logs which subscriptions that are not in subs have work open.
+	Fits(ctx context.Context, modules map[string]fs.FS, subs []Subscription) error
+
 	// Migrate applies, in the order of their names, the SQL files of fsys that the journal has not applied for module
 	// yet, each in a transaction of its own.
 	Migrate(ctx context.Context, module string, fsys fs.FS) error

@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -66,47 +68,60 @@ func claim(ctx context.Context, c *sql.Conn, making bool) (migrations, error) {
 	return applied, applied.migrate(ctx, c, journalSchema, schemaFS)
 }
 
-// migrate applies the files of fsys that module has not applied yet, one transaction a file. A name that is applied but
-// not in fsys means that a newer program was here.
+// migrate applies the files of fsys that module has not applied yet, one transaction a file.
 func (m migrations) migrate(ctx context.Context, c *sql.Conn, module string, fsys fs.FS) error {
+	todo, err := m.todo(module, fsys)
+	if err != nil {
+		return err
+	}
+	for _, one := range todo {
+		if err := applyMigration(ctx, c, one); err != nil {
+			return fmt.Errorf("migration %s of %s: %w", one.name, module, err)
+		}
+		if m[module] == nil {
+			m[module] = map[string]string{}
+		}
+		m[module][one.name] = one.checksum
+	}
+	return nil
+}
+
+// todo are the files of fsys that module has not applied yet, in the order of their names. An error means that the program must
+// apply none: a name that is applied but not in fsys says that a newer one was here.
+func (m migrations) todo(module string, fsys fs.FS) (todo []migration, err error) {
 	names, err := fs.Glob(fsys, "*.sql")
 	if err == nil && len(names) == 0 {
 		names, err = fs.Glob(fsys, "*/*.sql")
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	applied := m[module]
-	if applied == nil {
-		applied = map[string]string{}
-		m[module] = applied
+	for _, name := range slices.Sorted(maps.Keys(m[module])) {
+		if !slices.Contains(names, name) {
+			return nil, fmt.Errorf("%w: it has %s of %s, which this program does not know: use the newer program", ErrNewer, name, module)
+		}
 	}
 	for _, name := range names { // Glob sorts
-		text, err := fs.ReadFile(fsys, name)
+		data, err := fs.ReadFile(fsys, name)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		sum := sha256.Sum256(text)
-		checksum := hex.EncodeToString(sum[:8])
-		was, done := applied[name]
+		one := newMigration(module, name, data)
+		was, done := m[module][name]
+		word := ""
+		if !done {
+			word = ownTransaction(one.text)
+		}
 		switch {
-		case done && was != checksum:
-			return fmt.Errorf("migration %s of %s was changed after it was applied: undo the change, and put it into a new file", name, module)
-		case done:
-			continue
+		case done && !one.is(was):
+			return nil, fmt.Errorf("migration %s of %s was changed after it was applied: undo the change, and put it into a new file", name, module)
+		case word != "":
+			return nil, fmt.Errorf("migration %s of %s has %s: each file is one transaction, which the journal begins and commits; leave it out, and use a file each for what must be apart", name, module, word)
+		case !done:
+			todo = append(todo, one)
 		}
-		if err := applyMigration(ctx, c, migration{module, name, checksum, string(text)}); err != nil {
-			return fmt.Errorf("migration %s of %s: %w", name, module, err)
-		}
-		applied[name] = checksum
 	}
-	for name := range applied {
-		if slices.Contains(names, name) {
-			continue
-		}
-		return fmt.Errorf("%w: it has %s of %s, which this program does not know: use the newer program", ErrNewer, name, module)
-	}
-	return nil
+	return todo, nil
 }
 
 func appliedMigrations(ctx context.Context, c *sql.Conn) (migrations, error) {
@@ -129,7 +144,26 @@ func appliedMigrations(ctx context.Context, c *sql.Conn) (migrations, error) {
 	return applied, rows.Err()
 }
 
+// migration is a file that is, or is to be, applied. Its text has the line end LF, and so has what its checksum is of: how a file was
+// checked out changes nothing.
 type migration struct{ module, name, checksum, text string }
+
+func newMigration(module, name string, data []byte) migration {
+	text := strings.ReplaceAll(string(data), "\r\n", "\n")
+	return migration{module, name, checksumOf(text), text}
+}
+
+func checksumOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:8])
+}
+
+// is reports whether checksum is of that file. Programs that were built with CRLF noted that of CRLF, once.
+func (m migration) is(checksum string) bool {
+	return checksum == m.checksum || checksum == checksumOf(strings.ReplaceAll(m.text, "\n", "\r\n"))
+}
+
+const insertMigration = "INSERT INTO migrations (module, name, checksum, applied_at) VALUES (?, ?, ?, ?)"
 
 func applyMigration(ctx context.Context, c *sql.Conn, m migration) error {
 	tx, err := c.BeginTx(ctx, nil)
@@ -140,9 +174,7 @@ func applyMigration(ctx context.Context, c *sql.Conn, m migration) error {
 	if _, err := tx.ExecContext(ctx, m.text); err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO migrations (module, name, checksum, applied_at) VALUES (?, ?, ?, ?)",
-		m.module, m.name, m.checksum, time.Now().UnixMicro())
-	if err != nil {
+	if _, err := tx.ExecContext(ctx, insertMigration, m.module, m.name, m.checksum, time.Now().UnixMicro()); err != nil {
 		return err
 	}
 	return tx.Commit()

@@ -1,0 +1,113 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"slices"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// errTried undoes what was only tried.
+var errTried = errors.New("sqlite: tried")
+
+// Fits implements journal.Journal: it tries in a transaction that is rolled back what Migrate and Subscribe would refuse, short of
+// running the migrations, and logs which subscriptions of an earlier program leave work open.
+func (j *Journal) Fits(ctx context.Context, modules map[string]fs.FS, subs []journal.Subscription) error {
+	var left []leftOpen
+	err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
+		tx := u.Tx()
+		for _, module := range slices.Sorted(maps.Keys(modules)) {
+			if err := j.applied.try(ctx, tx, module, modules[module]); err != nil {
+				return fmt.Errorf("tables of module %s: %w", module, err)
+			}
+		}
+		var err error
+		if left, err = openWorkOfOthers(ctx, tx, subs); err != nil { // before they are retired
+			return err
+		}
+		if _, _, err = j.registerAll(ctx, tx, subs); err != nil {
+			return fmt.Errorf("subscribe: %w", err)
+		}
+		return errTried
+	}})
+	if !errors.Is(err, errTried) {
+		return fmt.Errorf("sqlite: %w", explain(err))
+	}
+	for _, l := range left {
+		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "the program has no such subscription any more, and its open work is not done: "+
+			"run the program that has it until that is done, or drop its dead letters with 'troupe dlq drop'",
+			slog.String("subscription", l.name), slog.Int64("events", l.events), slog.Int64("retrying", l.retrying), slog.Int64("blocked", l.blocked),
+			slog.Int64("dead_letters", l.dead))
+	}
+	return nil
+}
+
+// try finds out whether module could be migrated, without applying anything: whatever refuses to note that it was does so here, too.
+func (m migrations) try(ctx context.Context, tx *sql.Tx, module string, fsys fs.FS) error {
+	todo, err := m.todo(module, fsys)
+	if err != nil || len(todo) == 0 {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, insertMigration, module, todo[0].name, todo[0].checksum, 0)
+	return err
+}
+
+// leftOpen is what a subscription that the program does not have any more has left to do.
+type leftOpen struct {
+	name                            string
+	events, retrying, blocked, dead int64
+}
+
+// manyEvents is how far the events are counted that nobody takes any more.
+const manyEvents = 10_000
+
+const selectLeftOpen = `
+SELECT s.name,
+       CASE WHEN s.retired_at IS NULL THEN (SELECT count(*) FROM (
+           SELECT 1 FROM events e WHERE e.seq > s.cursor AND ` + wanted + `
+              AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = e.seq AND d.subscription = s.id)
+              AND NOT EXISTS (SELECT 1 FROM pending p WHERE p.subscription = s.id AND p.seq = e.seq AND p.key = e.key) LIMIT ?1)) ELSE 0 END,
+       (SELECT count(*) FROM pending p WHERE p.subscription = s.id AND p.state = 'retrying'),
+       (SELECT count(*) FROM pending p WHERE p.subscription = s.id AND p.state = 'blocked'),
+       (SELECT count(*) FROM dead_letters l WHERE l.subscription = s.id AND l.status IN ('dead', 'replaying'))
+FROM subscriptions s WHERE s.kind = 'bus' AND s.name IN (SELECT value FROM json_each(?2)) ORDER BY s.name`
+
+// openWorkOfOthers is what subscriptions that are not among subs have left to do.
+func openWorkOfOthers(ctx context.Context, q queryer, subs []journal.Subscription) (left []leftOpen, err error) {
+	has := map[string]bool{}
+	for _, s := range subs {
+		has[s.Name] = true
+	}
+	gone := []string{}
+	err = each(ctx, q, statement{query: "SELECT name FROM subscriptions WHERE kind = 'bus'"}, func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		if !has[name] {
+			gone = append(gone, name)
+		}
+		return err
+	})
+	if err != nil || len(gone) == 0 {
+		return nil, err
+	}
+	list, err := json.Marshal(gone)
+	if err != nil {
+		return nil, err
+	}
+	err = each(ctx, q, statement{query: selectLeftOpen, args: []any{manyEvents, string(list)}}, func(rows *sql.Rows) error {
+		var l leftOpen
+		err := rows.Scan(&l.name, &l.events, &l.retrying, &l.blocked, &l.dead)
+		if l.events+l.retrying+l.blocked+l.dead > 0 {
+			left = append(left, l)
+		}
+		return err
+	})
+	return left, err
+}

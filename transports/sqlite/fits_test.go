@@ -1,0 +1,217 @@
+package sqlite
+
+import (
+	"bytes"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/mattn/go-sqlite3"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+func files(pairs ...string) fs.FS {
+	m := fstest.MapFS{}
+	for i := 0; i < len(pairs); i += 2 {
+		m[pairs[i]] = &fstest.MapFile{Data: []byte(pairs[i+1])}
+	}
+	return m
+}
+
+func mustOpenLogged(t *testing.T) (*Journal, *bytes.Buffer) {
+	t.Helper()
+	var log bytes.Buffer
+	j, err := Open(t.Context(), filepath.Join(t.TempDir(), "j.db"), Config{Synchronous: "normal", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = j.Close() })
+	return j, &log
+}
+
+func mustMigrate(t *testing.T, j *Journal, module string, fsys fs.FS) {
+	t.Helper()
+	if err := j.Migrate(t.Context(), module, fsys); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// everything that a refused program might leave behind.
+func traces(t *testing.T, j *Journal) (text string) {
+	t.Helper()
+	err := j.View(t.Context(), func(tx *sql.Tx) error {
+		return tx.QueryRowContext(t.Context(), `
+SELECT (SELECT group_concat(name) FROM sqlite_schema) || (SELECT group_concat(module || name) FROM migrations) ||
+       coalesce((SELECT group_concat(name || types || coalesce(retired_at, '')) FROM subscriptions), '')`).Scan(&text)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// A program that is refused leaves nothing behind, whatever it is refused for, and whichever of its modules comes first.
+func TestARefusedProgramChangesNothing(t *testing.T) {
+	t.Parallel()
+	j, _ := mustOpenLogged(t)
+	old := files("0001.sql", "CREATE TABLE m_t (x)", "0002.sql", "CREATE TABLE m_u (x)")
+	mustMigrate(t, j, "m", old)
+	mustSubscribe(t, j, journal.Subscription{Name: "m/s", Types: []string{"t"}, Parallel: 1}, journal.Subscription{Name: "m/gone", Types: []string{"t"}, Parallel: 1})
+	err := j.writer.submit(t.Context(), &item{run: func(u *unit) error {
+		_, err := u.Tx().ExecContext(t.Context(), `CREATE TRIGGER "elsewhere:away:migrations" BEFORE INSERT ON migrations WHEN new.module = 'away' BEGIN SELECT RAISE(ABORT, 'it went away'); END`)
+		return err
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := traces(t, j)
+	fresh := files("0001.sql", "CREATE TABLE a_t (x)")
+	subs := []journal.Subscription{{Name: "m/s", Types: []string{"t"}}, {Name: "a/s", Types: []string{"t"}}}
+	for name, c := range map[string]struct {
+		modules map[string]fs.FS
+		subs    []journal.Subscription
+		is      error
+		wants   string
+	}{
+		"older":         {map[string]fs.FS{"a": fresh, "m": files("0001.sql", "CREATE TABLE m_t (x)"), "z": fresh}, subs, ErrNewer, "0002.sql of m"},
+		"changed":       {map[string]fs.FS{"a": fresh, "m": files("0001.sql", "CREATE TABLE m_t (y)", "0002.sql", "CREATE TABLE m_u (x)")}, subs, nil, "was changed after it was applied"},
+		"transactions":  {map[string]fs.FS{"a": fresh, "z": files("0001.sql", "CREATE TABLE z_t (x);\ncommit;")}, subs, nil, "0001.sql of z has COMMIT"},
+		"other types":   {map[string]fs.FS{"a": fresh, "m": old}, []journal.Subscription{{Name: "a/s", Types: []string{"t"}}, {Name: "m/s", Types: []string{"u"}}}, nil, "consumed other event types"},
+		"elsewhere":     {map[string]fs.FS{"a": fresh}, []journal.Subscription{{Name: "a/s", Types: []string{"t"}}, {Name: "m/s", Types: []string{"t"}, Elsewhere: true}}, nil, "is not to run here"},
+		"split off":     {map[string]fs.FS{"a": fresh, "away": files("0001.sql", "CREATE TABLE away_t (x)")}, subs, nil, "it went away"},
+		"none of these": {map[string]fs.FS{"a": fresh, "m": old}, subs, nil, ""},
+	} {
+		err := j.Fits(t.Context(), c.modules, c.subs)
+		switch {
+		case c.wants == "" && err != nil, c.wants != "" && (err == nil || !strings.Contains(err.Error(), c.wants)), c.is != nil && !errors.Is(err, c.is):
+			t.Errorf("%s: %v, want %q", name, err, c.wants)
+		}
+		if after := traces(t, j); after != before {
+			t.Errorf("%s left traces:\n%s\nbefore\n%s", name, after, before)
+		}
+	}
+}
+
+// What a subscription that is gone leaves undone is told before anything is applied.
+func TestOpenWorkOfSubscriptionsThatAreGone(t *testing.T) {
+	t.Parallel()
+	j, log := mustOpenLogged(t)
+	gone := journal.Subscription{Name: "m/gone", Types: []string{"t"}, Parallel: 1}
+	stays := journal.Subscription{Name: "m/stays", Types: []string{"t"}, Parallel: 1}
+	mustSubscribe(t, j, gone, stays)
+	for i := range 3 {
+		err := j.Do(t.Context(), journal.Work{}, func(journal.TxFunc) ([]*journal.Event, error) {
+			return []*journal.Event{{ID: fmt.Sprint(i), Type: "t", Version: 1}}, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.Fits(t.Context(), nil, []journal.Subscription{gone, stays}); err != nil || log.Len() > 0 {
+		t.Errorf("nothing is gone: %v, log %s", err, log)
+	}
+	if err := j.Fits(t.Context(), nil, []journal.Subscription{stays}); err != nil {
+		t.Error(err)
+	}
+	text := log.String()
+	if !strings.Contains(text, "subscription=m/gone events=3 retrying=0 blocked=0 dead_letters=0") || strings.Contains(text, "m/stays") || !strings.Contains(text, "level=WARN") {
+		t.Errorf("log: %s", text)
+	}
+}
+
+// The line ends with which a file was checked out count for nothing, now and in journals that noted those of CRLF.
+func TestChecksumsDoNotDependOnLineEnds(t *testing.T) {
+	t.Parallel()
+	const text = "CREATE TABLE m_t (x);\nINSERT INTO m_t VALUES ('a\nb');\n"
+	crlf := strings.ReplaceAll(text, "\n", "\r\n")
+	for _, first := range []string{text, crlf} {
+		j, _ := mustOpenLogged(t)
+		mustMigrate(t, j, "m", files("0001.sql", first))
+		mustMigrate(t, j, "m", files("0001.sql", text))
+		mustMigrate(t, j, "m", files("0001.sql", crlf))
+		j.applied["m"]["0001.sql"] = checksumOf(crlf) // as a program noted it that was built with CRLF
+		mustMigrate(t, j, "m", files("0001.sql", text))
+		mustMigrate(t, j, "m", files("0001.sql", crlf))
+		if err := j.Migrate(t.Context(), "m", files("0001.sql", text+" ")); err == nil {
+			t.Error("another text is taken for the same")
+		}
+		var x string
+		err := j.View(t.Context(), func(tx *sql.Tx) error { return tx.QueryRowContext(t.Context(), "SELECT x FROM m_t").Scan(&x) })
+		if err != nil || x != "a\nb" {
+			t.Errorf("%q, %v", x, err)
+		}
+	}
+}
+
+func TestOwnTransaction(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"CREATE TABLE t (x);":       "",
+		"":                          "",
+		";;":                        "",
+		"BEGIN; CREATE TABLE t (x)": "BEGIN",
+		"CREATE TABLE t (x);\n -- no\n /* nor */ commit": "COMMIT",
+		"SELECT 1;END":                           "END",
+		"Rollback to x":                          "ROLLBACK",
+		"SAVEPOINT x":                            "SAVEPOINT",
+		"; release x":                            "RELEASE",
+		"ATTACH 'x' AS y":                        "ATTACH",
+		"DETACH y":                               "DETACH",
+		"INSERT INTO t VALUES (';COMMIT;')":      "",
+		"INSERT INTO t VALUES ('it''s;COMMIT;')": "",
+		"SELECT \"; COMMIT\", [; COMMIT], `; COMMIT`": "",
+		"-- COMMIT\n/* COMMIT; */ SELECT 1":           "",
+		"CREATE TRIGGER a AFTER INSERT ON t BEGIN SELECT CASE 1 WHEN 1 THEN 2 END; INSERT INTO t VALUES (1); END; SELECT 1": "",
+		"create temp trigger if not exists a after insert on t begin select 1; end ; COMMIT":                                "COMMIT",
+		"CREATE TABLE trigger_t (x); COMMIT":     "COMMIT",
+		"CREATE TABLE a (beginning, committed);": "",
+		"SELECT 1 -- no end":                     "",
+		"SELECT 'no end; COMMIT":                 "",
+		"/* no end; COMMIT":                      "",
+	} {
+		if got := ownTransaction(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// FuzzOwnTransaction: SQLite itself never sees a statement about transactions that the look at the text did not.
+func FuzzOwnTransaction(f *testing.F) {
+	for _, text := range []string{"SELECT 1; COMMIT", "CREATE TRIGGER a AFTER INSERT ON t BEGIN SELECT 1; END; ROLLBACK", "/**/BEGIN", "'a';SAVEPOINT x", "EXPLAIN COMMIT",
+		"CREATE TEMP TRIGGER a AFTER INSERT ON t BEGIN SELECT CASE 1 WHEN 1 THEN 2 END; END;ATTACH 'x' AS y"} {
+		f.Add(text)
+	}
+	conn, err := (&sqlite3.SQLiteDriver{}).Open(":memory:")
+	if err != nil {
+		f.Fatal(err)
+	}
+	c := conn.(*sqlite3.SQLiteConn)
+	if _, err := c.Exec("CREATE TABLE t (x)", nil); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		seen := false
+		c.RegisterAuthorizer(func(op int, _, _, _ string) int {
+			switch op {
+			case sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_SAVEPOINT, sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH:
+				seen = true
+			case sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_CREATE_TEMP_TRIGGER, sqlite3.SQLITE_CREATE_TRIGGER:
+				return sqlite3.SQLITE_OK
+			}
+			return sqlite3.SQLITE_DENY
+		})
+		stmts, said := text, ownTransaction(text)
+		_, _ = c.Exec(stmts, nil) // most of it is no SQL
+		c.RegisterAuthorizer(nil)
+		if seen && said == "" && !strings.Contains(strings.ToUpper(text), "EXPLAIN") {
+			t.Fatalf("%q is about transactions", text)
+		}
+	})
+}
