@@ -42,6 +42,11 @@ func Check(known []string, files ...string) Report {
 		r.Wrong = append(r.Wrong, f.mistakes...)
 		complete = complete && !f.unread
 		for _, d := range f.all() {
+			if len(r.Deployables) == maxDeployables {
+				r.wrong(d.at, "there are more than %d deployables: those from here on are not looked at", maxDeployables)
+				complete = false
+				break
+			}
 			l, wrong := d.load(f, known)
 			r.Wrong = append(r.Wrong, wrong...)
 			r.Deployables = append(r.Deployables, l.deployable(d.at, known))
@@ -107,11 +112,11 @@ func (d Deployable) alone() bool { return d.Transport == transports.SQLite }
 func (d Deployable) String() string { return fmt.Sprintf("%s (%s)", d.Name, d.Where) }
 
 func (r *Report) wrong(where, format string, args ...any) {
-	r.Wrong = append(r.Wrong, Mistake{where, fmt.Sprintf(format, args...)})
+	r.Wrong = append(r.Wrong, Mistake{where, fmt.Sprintf(format, inMessage(args)...)})
 }
 
 func (r *Report) warn(where, format string, args ...any) {
-	r.Warnings = append(r.Warnings, Mistake{where, fmt.Sprintf(format, args...)})
+	r.Warnings = append(r.Warnings, Mistake{where, fmt.Sprintf(format, inMessage(args)...)})
 }
 
 // modules finds those that run nowhere, or more than once.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
@@ -56,14 +55,20 @@ type described struct {
 
 // readFile reads as much of the file as it can.
 func readFile(path string) *file {
+	data, err := readAtMost(path, maxFile)
+	if err == nil {
+		return parseFile(path, data)
+	}
 	f := &file{path: path, shared: map[string]given{}}
-	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f.unreadable("there is no such file")
 	}
-	if err != nil {
-		return f.unreadable(err.Error())
-	}
+	return f.unreadable(err.Error())
+}
+
+// parseFile reads as much of data, which is in the file at path, as it can.
+func parseFile(path string, data []byte) *file {
+	f := &file{path: path, shared: map[string]given{}}
 	var doc yaml.Node
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	if err := d.Decode(&doc); errors.Is(err, io.EOF) {
@@ -85,8 +90,17 @@ func (f *file) unreadable(why string) *file {
 }
 
 func (f *file) wrong(at, format string, args ...any) {
-	f.mistakes = append(f.mistakes, Mistake{at, fmt.Sprintf(format, args...)})
+	if f.crowded() {
+		return
+	}
+	f.mistakes = append(f.mistakes, Mistake{at, fmt.Sprintf(format, inMessage(args)...)})
+	if f.crowded() {
+		f.mistakes = append(f.mistakes, Mistake{f.path, fmt.Sprintf("has more than %d mistakes: the others are not listed", maxMistakes)})
+	}
 }
+
+// crowded reports whether so much is wrong that nothing more is listed.
+func (f *file) crowded() bool { return len(f.mistakes) >= maxMistakes }
 
 func (f *file) line(n *yaml.Node) string { return fmt.Sprintf("%s:%d", f.path, n.Line) }
 
@@ -109,7 +123,7 @@ func (f *file) walk(n *yaml.Node, p place) {
 			f.walk(v, place{path + ".", p.level, p.into})
 		case path == deployablesKey && p.level == fromFile:
 			f.describe(v)
-		default:
+		case !f.crowded():
 			f.wrong(f.line(key), "unknown key %s: %s", path, f.hint(key.Value, p))
 		}
 	})
@@ -139,7 +153,15 @@ func (f *file) each(n *yaml.Node, name string, fn func(key, v *yaml.Node)) {
 
 // describe takes in deployables.
 func (f *file) describe(n *yaml.Node) {
+	many := false
 	f.each(n, deployablesKey, func(key, v *yaml.Node) {
+		if len(f.deployables) == maxDeployables {
+			if !many {
+				f.wrong(f.line(key), "%s has more than %d: those from here on are not looked at", deployablesKey, maxDeployables)
+			}
+			many = true
+			return
+		}
 		d := described{name: key.Value, at: f.line(key), given: map[string]given{}}
 		f.walk(v, place{level: fromDeployable, into: d.given})
 		if _, ok := d.given["name"]; !ok {

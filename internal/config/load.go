@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -95,9 +94,9 @@ func (l *Loaded) choose(f *file, in Input) (string, Mistakes) {
 	case name == "":
 		return "", Mistakes{{f.path, fmt.Sprintf("describes several deployables: choose %s with --deployable or TROUPE_DEPLOYABLE", strings.Join(there, ", "))}}
 	case there == nil:
-		return "", Mistakes{{at, fmt.Sprintf("there is no deployable %q to choose: it takes a file that has %s", name, deployablesKey)}}
+		return "", Mistakes{{at, fmt.Sprintf("there is no deployable %s to choose: it takes a file that has %s", quoted(name), deployablesKey)}}
 	}
-	return "", Mistakes{{at, fmt.Sprintf("there is no deployable %q in %s: %s", name, f.path, choices(name, there))}}
+	return "", Mistakes{{at, fmt.Sprintf("there is no deployable %s in %s: %s", quoted(name), f.path, choices(name, there))}}
 }
 
 // chosenBy is what the command line, or else the environment, says of what is no setting itself.
@@ -171,7 +170,7 @@ func (s *setting) complaint(g given, wanted error) string {
 		is = append(is, s.path)
 	}
 	if !s.secret && !strings.Contains(g.text, "@") {
-		is = append(is, strconv.Quote(g.text))
+		is = append(is, quoted(g.text))
 	}
 	return strings.TrimPrefix(strings.Join(is, " ")+": "+wanted.Error(), ": ")
 }
@@ -187,7 +186,7 @@ func (l *Loaded) readSecrets() (mistakes Mistakes) {
 			mistakes = append(mistakes, Mistake{holder.at, fmt.Sprintf("%s-file is given, and %s at %s, too: remove one of them", s.path, s.path, direct.at)})
 			continue
 		}
-		data, err := os.ReadFile(s.file)
+		data, err := readAtMost(s.file, maxSecretFile)
 		if err == nil {
 			err = named(s.path).field(&l.Settings).set(strings.TrimRight(string(data), "\r\n"))
 		}

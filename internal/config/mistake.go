@@ -59,6 +59,9 @@ func (m Mistakes) once() Mistakes {
 
 // nearest is the one of known that somebody may have meant by word, or "".
 func nearest(word string, known []string) string {
+	if len(word) > maxWord {
+		return ""
+	}
 	best, least := "", max(1, len(word)/3)+1
 	for _, k := range known {
 		if d := distance(plain(word), plain(k)); d < least {
@@ -70,7 +73,7 @@ func nearest(word string, known []string) string {
 
 // choices is the end of a message about a word that is not one of known.
 func choices(word string, known []string) string {
-	all := "there are " + strings.Join(known, ", ")
+	all := "there are " + shown(strings.Join(known, ", "))
 	if n := nearest(word, known); n != "" {
 		return "did you mean " + n + "? " + all
 	}

@@ -40,7 +40,10 @@ var always = append([]rule{
 	{[]string{"modules"}, func(l *Loaded, known []string) (found []string) {
 		for i, m := range l.Modules {
 			found = append(found, unknown(m, known)...)
-			found = append(found, when(slices.Index(l.Modules, m) < i, "modules has %s twice", m)...)
+			found = append(found, when(slices.Index(l.Modules, m) < i, "modules has %s twice", shown(m))...)
+			if len(found) >= maxMistakes {
+				break
+			}
 		}
 		return found
 	}},
@@ -112,5 +115,5 @@ func unknown(module string, known []string) []string {
 	if slices.Contains(known, module) {
 		return nil
 	}
-	return []string{fmt.Sprintf("there is no module %q: %s", module, choices(module, known))}
+	return []string{fmt.Sprintf("there is no module %s: %s", quoted(module), choices(module, known))}
 }

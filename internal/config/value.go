@@ -180,7 +180,10 @@ func retention(to *time.Duration) value {
 // list is names or addresses with commas between them.
 func list(to *[]string, of string, check func(string) error) value {
 	return parsed[[]string]{to, of, func(s string) ([]string, error) {
-		items := strings.Split(s, ",")
+		items := strings.SplitN(s, ",", maxItems+1)
+		if len(items) > maxItems {
+			return nil, errMany
+		}
 		for i := range items {
 			items[i] = strings.TrimSpace(items[i])
 			if err := check(items[i]); err != nil {
@@ -245,6 +248,9 @@ func peers(to *map[string]string) value {
 	return parsed[map[string]string]{to, kindPairs, func(s string) (map[string]string, error) {
 		found := map[string]string{}
 		for pair := range strings.SplitSeq(s, ",") {
+			if len(found) == maxItems {
+				return nil, errMany
+			}
 			module, at, _ := strings.Cut(strings.TrimSpace(pair), "=")
 			u, err := url.Parse(at)
 			if err != nil || module == "" || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
