@@ -93,6 +93,7 @@ type observeConfig struct {
 
 // serve observes until ctx ends. Then the requests end first, and the journal is closed last.
 func (c observeConfig) serve(ctx context.Context, o *options) (err error) {
+	outliveReaders()
 	l, err := listen(ctx, c.http)
 	if err != nil {
 		return err
@@ -104,7 +105,7 @@ func (c observeConfig) serve(ctx context.Context, o *options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, ob.close()) }()
-	if err := announceObserver(o, l, ob.journal.Path()); err != nil {
+	if err := unheard(announceObserver(o, l, ob.journal.Path())); err != nil {
 		return err
 	}
 	if at := listenedOn(l); !at.Addr().IsLoopback() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -44,8 +45,27 @@ func newRootCmd(o *options) *cobra.Command {
 // version is what the binary was built from.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
+	if !ok {
 		return "(unknown)"
 	}
-	return info.Main.Version
+	return describeBuild(info)
+}
+
+// describeBuild is the version of the module and, as far as the build knows them, the revision, its time, and whether the files were others.
+func describeBuild(info *debug.BuildInfo) string {
+	text := cmp.Or(info.Main.Version, "(unknown)")
+	vcs := map[string]string{}
+	for _, s := range info.Settings {
+		vcs[s.Key] = s.Value
+	}
+	if revision := vcs["vcs.revision"]; revision != "" {
+		text += " " + revision
+	}
+	if at := vcs["vcs.time"]; at != "" {
+		text += " of " + at
+	}
+	if vcs["vcs.modified"] == "true" {
+		text += ", with changes"
+	}
+	return text + ", " + info.GoVersion
 }

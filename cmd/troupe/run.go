@@ -31,7 +31,7 @@ has a journal of its own, and they meet over Kafka or Postgres, which need not b
 they start, in whatever order: each goes on with what it has, and catches up. Settings may
 also be in troupe.yaml and in variables: see troupe config, and troupe check for all files.
 
-SIGINT and SIGTERM stop it cleanly: no new requests are taken, streams end, those under
+SIGINT, SIGTERM and SIGHUP stop it cleanly: no new requests are taken, streams end, those under
 way finish, then the modules stop. A kill loses nothing either: run it again, and every
 order goes on where it was. There is no authentication: keep it on an address that only
 those can reach who may use it.`
@@ -80,6 +80,7 @@ func worldOf(s *config.Settings) sim.Options {
 // serve runs a deployable until ctx ends. Then the requests end first, the bus after them, then the transport, and the journal
 // last.
 func serve(ctx context.Context, o *options, c *config.Settings) (err error) {
+	outliveReaders()
 	l, err := listen(ctx, c.HTTP)
 	if err != nil {
 		return err
@@ -113,7 +114,7 @@ func serve(ctx context.Context, o *options, c *config.Settings) (err error) {
 			stop()
 		})()
 		a := announcement{URL: urlOf(l), Journal: s.journal.Path(), Name: c.Name, Modules: here, Transport: c.Carrier.Kind, at: c.Where()}
-		if err := a.print(o); err != nil {
+		if err := unheard(a.print(o)); err != nil {
 			return err
 		}
 		warnOfStrangers(logger, l)

@@ -23,7 +23,7 @@ func (a *API) Serve(ctx context.Context, l net.Listener) error {
 	srv := httpserve.New(httpserve.Config{
 		Handler: a, Hosts: a.cfg.Hosts, Probes: []string{"/healthz", "/readyz"}, WriteTimeout: writeTimeout, Logger: a.cfg.Logger,
 	})
-	head, err := a.news.head(ctx) // before the first request, so that none misses what comes behind it
+	head, err := a.news.head(context.WithoutCancel(ctx)) // before the first request, so that none misses what comes behind it
 	if err != nil {
 		return errors.Join(fmt.Errorf("httpapi: read the journal: %w", err), l.Close())
 	}
