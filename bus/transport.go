@@ -86,9 +86,9 @@ func (b *Bus) openWires(ctx context.Context) error {
 		return fmt.Errorf("bus: relay: %w", err)
 	}
 	b.wires.relays = []*wire.Relay{
-		wire.NewRelay(wire.RelayConfig{Feed: events, Publisher: b.cfg.Transport, Name: "events", Logger: b.cfg.Logger, Chance: b.cfg.Chance, Topic: b.topicOf, Take: b.take("relay")}),
+		wire.NewRelay(wire.RelayConfig{Feed: events, Publisher: b.cfg.Transport, Name: "events", Logger: b.cfg.Logger, Chance: b.cfg.Chance, Topic: b.topicOf, Take: b.take("relay"), Try: b.someTopic()}),
 		wire.NewRelay(wire.RelayConfig{Feed: records, Publisher: b.cfg.Transport, Name: RecordsTopic, Logger: b.cfg.Logger, Chance: b.cfg.Chance,
-			Topic: func(*journal.Event) string { return RecordsTopic }}),
+			Topic: func(*journal.Event) string { return RecordsTopic }, Try: RecordsTopic}),
 	}
 	wants := b.consumedHere()
 	for _, module := range b.emittersElsewhere(wants) {
@@ -104,6 +104,20 @@ func (b *Bus) openWires(ctx context.Context) error {
 		}))
 	}
 	return nil
+}
+
+// someTopic is one that a module which runs here sends to, "" where none emits anything.
+func (b *Bus) someTopic() string {
+	var topics []string
+	for _, t := range b.types {
+		if m := b.modules[t.emitter]; m != nil && m.here() {
+			topics = append(topics, t.emitter)
+		}
+	}
+	if len(topics) == 0 {
+		return ""
+	}
+	return slices.Min(topics)
 }
 
 // take makes what comes by a wire durable.

@@ -30,6 +30,9 @@ func checkRefused(s *stage) error {
 	if err := a.fails(a.sender); err != nil {
 		return err
 	}
+	if err := a.cannot(newcomer); err != nil {
+		return fmt.Errorf("a process that starts meanwhile: %w", err)
+	}
 	if err := a.fails(newcomer); err != nil {
 		return fmt.Errorf("a process that starts meanwhile: %w", err)
 	}
@@ -104,6 +107,16 @@ func (a *away) fails(p *process) error {
 	}
 	a.stage.tb.Logf("Publish gave up after %v", time.Since(began).Round(time.Millisecond))
 	return nil
+}
+
+// cannot expects p, which has published nothing yet, to say that it could not.
+func (a *away) cannot(p *process) error {
+	return p.stage.limited("Publish", func() error {
+		if p.Publish(a.stage.topic) == nil {
+			return errors.New("Publish without messages, the first one to its topic, returned nil while the carrier was away")
+		}
+		return nil
+	})
 }
 
 var errGaveUp = errors.New("gave up")

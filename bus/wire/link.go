@@ -17,7 +17,7 @@ type Link struct {
 	Behind int64     // with Out: events of the log that are still to be looked at
 }
 
-// ErrNotYet is what an ingest says between its start and the answer of the transport to its first try.
+// ErrNotYet is what a link says between its start and the answer of the transport to its first try.
 var ErrNotYet = errors.New("wire: not connected yet: the first try is under way")
 
 // The pauses between tries while a transport is in trouble.

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -25,10 +27,12 @@ type Relay struct {
 	publisher message.Publisher
 	topic     func(*journal.Event) string
 	take      func(context.Context, []*journal.Event) error
+	try       string
+	sent      atomic.Bool // a batch, or a try, went well
 	line      line
 }
 
-// RelayConfig is what a Relay needs. All fields but Take and Chance are required.
+// RelayConfig is what a Relay needs. All fields but Take, Try and Chance are required.
 type RelayConfig struct {
 	Feed      journal.Feed
 	Publisher message.Publisher
@@ -36,7 +40,10 @@ type RelayConfig struct {
 	Name      string                      // of what it sends, for people
 	// Take makes events durable, leaving out those that are there. It gets one of UnsentType for each event that the transport
 	// refuses, and the others go on. Defaults to none: a refusal stops the relay, as any other error does.
-	Take   func(context.Context, []*journal.Event) error
+	Take func(context.Context, []*journal.Event) error
+	// Try is a topic to which the relay publishes nothing at its start, and again until that or a batch is taken: a carrier that was
+	// never there is known before there is something to send. Defaults to none.
+	Try    string
 	Logger *slog.Logger
 	// Chance draws a number from [0, 1), for the jitter of the pauses. Defaults to that of math/rand/v2.
 	Chance func() float64
@@ -45,8 +52,8 @@ type RelayConfig struct {
 // NewRelay makes a relay. It does nothing before Run.
 func NewRelay(c RelayConfig) *Relay {
 	return &Relay{
-		feed: c.Feed, publisher: c.Publisher, topic: c.Topic, take: c.Take,
-		line: line{topic: c.Name, out: true, logger: c.Logger, chance: c.Chance},
+		feed: c.Feed, publisher: c.Publisher, topic: c.Topic, take: c.Take, try: c.Try,
+		line: line{topic: c.Name, out: true, logger: c.Logger, chance: c.Chance, young: c.Try != ""},
 	}
 }
 
@@ -69,8 +76,13 @@ type batch struct {
 func (r *Relay) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	ahead := make(chan batch)
+	var trying sync.WaitGroup
+	if r.try != "" {
+		trying.Go(func() { r.tryFirst(ctx) })
+	}
 	defer func() {
 		cancel()
+		trying.Wait()
 		for range ahead { // until who reads ahead has ended
 			continue
 		}
@@ -159,8 +171,30 @@ func (r *Relay) send(ctx context.Context, b batch) error {
 			}
 		}
 	}
-	r.line.works()
+	if len(b.topics) > 0 { // otherwise nobody was asked
+		r.works()
+	}
 	return nil
+}
+
+func (r *Relay) works() {
+	r.sent.Store(true)
+	r.line.works()
+}
+
+// tryFirst finds out whether there is somebody to send to.
+func (r *Relay) tryFirst(ctx context.Context) {
+	for !r.sent.Load() {
+		err := publish(ctx, r.publisher, r.try, nil)
+		switch {
+		case ctx.Err() != nil || r.sent.Load():
+			return
+		case err == nil:
+			r.works()
+		case !sleep(ctx, r.line.failed(err)):
+			return
+		}
+	}
 }
 
 // without leaves out of msgs the one that err refuses, once the journal has what stands for it. Otherwise it returns err.

@@ -271,3 +271,47 @@ func TestNoEventOvertakesOneOfItsKey(t *testing.T) {
 		})
 	}
 }
+
+// A relay that has nothing to send finds out all the same whether there is somebody to send to.
+func TestTheRelayTriesAtItsStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		away := errors.New("the broker is away")
+		back := make(chan struct{})
+		p := &fickle{take: func(_ int, topic string, msgs []*message.Message) ([]*message.Message, error) {
+			if topic != "order" || len(msgs) > 0 {
+				t.Errorf("%d messages are sent to %q", len(msgs), topic)
+			}
+			select {
+			case <-back:
+				return nil, nil
+			default:
+				return nil, away
+			}
+		}}
+		ctx, cancel := context.WithCancel(t.Context())
+		r := NewRelay(RelayConfig{Feed: newFeed(), Publisher: p, Name: "events", Logger: quiet, Try: "order", Topic: func(e *journal.Event) string { return e.Source }})
+		if err := r.Link().Err; !errors.Is(err, ErrNotYet) {
+			t.Errorf("before it runs: %v", err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- r.Run(ctx) }()
+		pass(time.Second)
+		if l := r.Link(); !errors.Is(l.Err, away) || l.Since.IsZero() {
+			t.Errorf("while the broker is away: %+v", l)
+		}
+		close(back)
+		pass(time.Minute)
+		if l := r.Link(); l.Err != nil {
+			t.Errorf("when it is back: %v", l.Err)
+		}
+		tries := p.tried()
+		pass(time.Hour)
+		if p.tried() != tries {
+			t.Errorf("it is tried %d times more", p.tried()-tries)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}

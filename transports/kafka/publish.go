@@ -68,7 +68,7 @@ func (l *lane) serve(calls []*call) {
 		}
 	}
 	for _, c := range calls {
-		if c.left > 0 && c.err == nil {
+		if (c.left > 0 || len(c.records) == 0) && c.err == nil { // without records, the caller asks whether it could
 			c.err = err
 		}
 		close(c.done)

@@ -71,9 +71,6 @@ func (t *Transport) Publish(topic string, msgs ...*message.Message) error {
 		return err
 	}
 	defer t.wg.Done()
-	if len(msgs) == 0 {
-		return nil
-	}
 	name, err := t.topic(topic)
 	if err != nil {
 		return err

@@ -36,9 +36,6 @@ func (t *Transport) Publish(topic string, msgs ...*message.Message) error {
 		return err
 	}
 	defer t.running.Done()
-	if len(msgs) == 0 {
-		return nil
-	}
 	for i, msg := range msgs {
 		if len(msg.Payload) > maxPayload {
 			return &wire.Refused{At: i, Err: fmt.Errorf("postgres: publish to %s: message %q has %d bytes: want at most %d; send a reference to what is large", topic, msg.UUID, len(msg.Payload), maxPayload)}
@@ -81,6 +78,9 @@ func wait(ctx context.Context, pause time.Duration) bool {
 func (t *Transport) publish(ctx context.Context, topic string, msgs []*message.Message) error {
 	if err := t.prepare(ctx, topic); err != nil {
 		return err
+	}
+	if len(msgs) == 0 { // the caller asks whether it could
+		return t.inTx(ctx, func(*sql.Tx) error { return nil })
 	}
 	committing := false
 	err := t.inTx(ctx, func(tx *sql.Tx) error {
