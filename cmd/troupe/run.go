@@ -34,7 +34,7 @@ also be in troupe.yaml and in variables: see troupe config, and troupe check for
 SIGINT, SIGTERM and SIGHUP stop it cleanly: no new requests are taken, streams end, those under
 way finish, then the modules stop. A kill loses nothing either: run it again, and every
 order goes on where it was. There is no authentication: keep it on an address that only
-those can reach who may use it.`
+those can reach who may use it. Requests must be for an IP address, localhost or one of --hosts.`
 
 const runExample = `  troupe run --journal shop.db
   curl -X PUT  -H 'Content-Type: application/json' -d '{"quantity": 10}' http://127.0.0.1:8080/api/stock/TEA

@@ -8,11 +8,13 @@
 //	PUT  /api/stock/{sku}          the first delivery of an article: {quantity}
 //	GET  /api/stock/{sku}          what there is of it
 //	GET  /healthz                  the process is alive
-//	GET  /readyz                   the bus runs and the journal takes writes; and how the links to other deployables are
+//	GET  /readyz                   the bus runs and the journal takes writes, as far as they know, without a write or a wait; and how the links
+//	                               to other deployables are
 //
 // Whatever changes something is durable before it is answered. Placing answers 202: the modules take it from there.
 // With an Idempotency-Key the same order asked for again, at the same time too, is the same order; another one under
-// that key is refused. Cancelling, returning and delivering may be repeated as they are: PUT of an article that is
+// that key is refused. A key is 1 to 255 visible ASCII characters, and stands for its order for as long as the journal exists, whoever
+// sends it. Cancelling, returning and delivering may be repeated as they are: PUT of an article that is
 // known changes nothing and answers 200 with what there is, not 201.
 //
 // Everything that is refused is an application/problem+json (RFC 9457). Fields that are wrong are all listed at once in
@@ -28,11 +30,14 @@
 //	urn:problem-type:troupe:invalid          422  the body is JSON, but no order, reason or quantity
 //	urn:problem-type:troupe:key-reused       422  the idempotency key stands for another order
 //	urn:problem-type:troupe:unavailable      503  try again: what may be repeated, or has a key, never happens twice
-//	about:blank                              the status says it all: 404, 405, 415, 500
+//	about:blank                              the status says it all: 403, 404, 405, 415, 421, 500, 503
 //
 // A deployable that runs only some of the modules answers for these. What is asked of another it refuses with 421 and redirects
 // nobody: whoever sends an order somewhere else is to know. While a link to the others stands still it goes on with what it
 // can: /readyz then answers 200 and "degraded".
+//
+// docs/input.md has the bounds on what is taken, and the rule for JSON and names. A Last-Event-ID that is of no event of the stream
+// begins the stream again.
 //
 // There is no authentication: listen where only those can reach it who may use it.
 //
