@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -160,8 +161,12 @@ func (v *verification) judge(found []string) {
 
 // hasShop says whether the tables of all modules are there: a shop that was killed at its first start has some of them.
 func hasShop(ctx context.Context, tx *sql.Tx) (ready bool, err error) {
+	all, err := json.Marshal(moduleNames())
+	if err != nil {
+		return false, err
+	}
 	err = tx.QueryRowContext(ctx, `
-SELECT count(DISTINCT module) = 5 FROM migrations WHERE module IN ('order', 'inventory', 'payment', 'shipping', 'notification')`).Scan(&ready)
+SELECT count(DISTINCT module) = json_array_length(?1) FROM migrations WHERE module IN (SELECT value FROM json_each(?1))`, string(all)).Scan(&ready)
 	return ready, err
 }
 
