@@ -32,7 +32,7 @@ func (j *Journal) Fits(ctx context.Context, modules map[string]fs.FS, subs []jou
 		if left, err = openWorkOfOthers(ctx, tx, subs); err != nil { // before they are retired
 			return err
 		}
-		if _, _, err = j.registerAll(ctx, tx, subs); err != nil {
+		if _, err = j.registerAll(ctx, tx, subs); err != nil {
 			return fmt.Errorf("subscribe: %w", err)
 		}
 		return errTried
@@ -67,6 +67,13 @@ type leftOpen struct {
 
 // manyEvents is how far the events are counted that nobody takes any more.
 const manyEvents = 10_000
+
+// wanted is the condition under which subscription s of the bus wants event e. Plain topics belong to their consumer
+// groups.
+const wanted = `(
+	CASE s.except_of WHEN 0 THEN e.type IN (SELECT value FROM json_each(s.types))
+	ELSE e.type NOT IN (SELECT value FROM json_each(s.types))
+	 AND e.type NOT IN (SELECT t.value FROM subscriptions g, json_each(g.types) t WHERE g.kind = 'group') END)`
 
 const selectLeftOpen = `
 SELECT s.name,
