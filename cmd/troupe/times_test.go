@@ -51,7 +51,7 @@ func TestTimesOutOfRangeBlindNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api := newObserverAPI(&observer{journal: j}, slog.New(slog.DiscardHandler))
+	api := observerAPI{ob: &observer{journal: j}, logger: slog.New(slog.DiscardHandler)}.handler()
 	for _, path := range []string{"/events", "/flows/f"} {
 		w := httptest.NewRecorder()
 		api.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
