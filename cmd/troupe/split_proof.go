@@ -98,9 +98,11 @@ func (t *proofText) totals() string {
 		if l.What == "dead letters" || strings.HasPrefix(l.What, "dead letters ") {
 			kind = "dead letters"
 		}
-		counts[kind] += l.Moved.After.Rows + l.Stayed.After.Rows
-		if l.What == "events" {
+		switch {
+		case l.What == "events":
 			counts[kind] = l.Stayed.After.Rows
+		case kind != "events": // the other lines about events count some of these once more
+			counts[kind] += l.Moved.After.Rows + l.Stayed.After.Rows
 		}
 	}
 	var parts []string

@@ -23,14 +23,14 @@ const (
 // subscriptions that move. ?1 are the modules.
 //
 // An event is needed when a subscription that moves consumes its type, whether it has been handled or not: the new journal
-// will be sent it again, and must know that it has it. So is what any row refers to, and what the modules emitted and the
-// journal has not sent: from now on it leaves that out.
+// will be sent it again, and must know that it has it. Also needed are the events that a moved row refers to, and all events that the
+// modules emitted: once the modules are elsewhere, the journal's relay never sends these, neither for the first time nor again.
 var chosen = []string{
 	`CREATE TEMP TABLE subs AS SELECT s.id, s.name, s.types FROM a.subscriptions s WHERE s.kind = 'bus' AND ` + moves,
 	`CREATE TEMP TABLE map (b INTEGER PRIMARY KEY, a INTEGER NOT NULL UNIQUE)`, `
 INSERT INTO temp.map (a) SELECT e.seq FROM a.events e
 WHERE e.type IN (SELECT t.value FROM temp.subs s, json_each(s.types) t)
-   OR e.source IN (SELECT value FROM json_each(?1)) AND e.seq > (SELECT cursor FROM a.subscriptions WHERE kind = 'group' AND name = 'relay')
+   OR e.source IN (SELECT value FROM json_each(?1))
    OR e.seq IN (SELECT seq FROM a.deliveries WHERE subscription IN (SELECT id FROM temp.subs))
    OR e.seq IN (SELECT seq FROM a.pending WHERE subscription IN (SELECT id FROM temp.subs))
    OR e.seq IN (SELECT seq FROM a.dead_letters WHERE subscription IN (SELECT id FROM temp.subs))
@@ -50,7 +50,7 @@ func (s *split) choose(ctx context.Context) (err error) {
 	for name, sum := range s.before.Moving {
 		s.moved[name] = sum
 	}
-	s.moved[inEvents], err = s.b.sumOf(ctx, `SELECT count(*), digest(`+eventContent+`) FROM temp.map m JOIN a.events e ON e.seq = m.a`)
+	s.moved[inEvents], err = s.b.sumOf(ctx, `SELECT count(*), digest(`+eventContent+`) FROM temp.map m JOIN a.events e ON e.seq = m.a`, s.Modules)
 	return err
 }
 

@@ -38,6 +38,7 @@ func (m *merge) predict(ctx context.Context) error {
 	for name, sum := range m.before.Staying {
 		e.stayed[name] = sum
 	}
+	e.moved[inEmitted] = m.before.Moving[inEmitted]
 	for _, more := range []struct {
 		to          part
 		name, query string
@@ -46,11 +47,13 @@ func (m *merge) predict(ctx context.Context) error {
 		{e.stayed, inWaiting, `
 SELECT count(*), digest(s.name, e.id, e.type) FROM main.subscriptions s, json_each(s.types) t JOIN b.events e ON e.type = t.value
 WHERE s.kind = 'bus' AND s.except_of = 0 AND e.seq IN (SELECT b FROM temp.fresh)`},
+		{e.moved, inEmitted, `
+SELECT count(*), digest(` + eventContent + `) FROM b.events e WHERE e.seq IN (SELECT b FROM temp.fresh) AND e.source IN (SELECT value FROM json_each(?1))`},
 		{e.moved, inWaiting, `
 SELECT count(*), digest(o.name, e.id, e.type) FROM b.subscriptions o, json_each(o.types) t JOIN main.events e ON e.type = t.value
 WHERE o.kind = 'bus' AND o.except_of = 0 AND o.name NOT LIKE 'bus/%' AND e.seq NOT IN (SELECT a FROM temp.map WHERE a IS NOT NULL) AND NOT (` + past + `)`},
 	} {
-		sum, err := m.a.sumOf(ctx, more.query)
+		sum, err := m.a.sumOf(ctx, more.query, m.Modules)
 		if err != nil {
 			return err
 		}
@@ -112,6 +115,11 @@ WHERE p.seq > s.start_seq ON CONFLICT DO NOTHING`,
 WHERE s.id IN (SELECT a FROM temp.subs)`,
 	// What the modules emitted and the other journal has not sent, this one sends, even where it lies behind what it has sent: since a
 	// split. Some of the others go out twice: whoever reads drops them.
+	// All that the other journal sent can be sent again from here, even where this one began to send later.
+	`UPDATE main.subscriptions SET start_seq = min(start_seq, sent) FROM (
+	SELECT min(m.a) - 1 AS sent FROM temp.map m JOIN b.events e ON e.seq = m.b WHERE e.source IN (SELECT value FROM json_each(?1))
+	AND e.seq > coalesce((SELECT start_seq FROM b.subscriptions WHERE kind = 'group' AND name = 'relay'), 0))
+WHERE kind = 'group' AND name = 'relay' AND sent IS NOT NULL`,
 	`UPDATE main.subscriptions SET cursor = min(cursor, unsent), start_seq = min(start_seq, unsent) FROM (
 	SELECT min(m.a) - 1 AS unsent FROM temp.map m JOIN b.events e ON e.seq = m.b WHERE e.source IN (SELECT value FROM json_each(?1))
 	AND e.seq > coalesce((SELECT cursor FROM b.subscriptions WHERE kind = 'group' AND name = 'relay'), 0))

@@ -11,8 +11,8 @@
 //     then on. What is handled must be there too: the new journal reads the topics of others from the beginning, and drops what
 //     it has.
 //   - Every event that a row which moves is of.
-//   - Every event that the moving modules emitted and the journal has not sent. Both keep it, but only the new one's relay sends it:
-//     a relay leaves out what modules elsewhere emitted.
+//   - Every event that the moving modules emitted, sent or not. Both journals keep it, but from now on only the new one can send it,
+//     for the first time or again: a relay leaves out what modules elsewhere emitted. A topic's owner owns the topic's past.
 //
 // All that refers to an event's number is mapped. A cursor, or the start of a subscription, comes to the last event that the new journal
 // has of those up to it; so does the place of the relay. A cursor that lags stays behind, and the deliveries above it still say what

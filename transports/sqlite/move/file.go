@@ -82,15 +82,19 @@ func (f *file) run(ctx context.Context, steps ...step) error {
 // runAll runs statements; ?1 in them is a JSON array of modules.
 func (f *file) runAll(ctx context.Context, queries []string, modules []string) error {
 	for _, query := range queries {
-		s := step{query: query}
-		if strings.Contains(query, "?1") {
-			s.args = []any{list(modules)}
-		}
-		if err := f.run(ctx, s); err != nil {
+		if err := f.run(ctx, ofModulesStep(query, modules)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ofModulesStep is a statement in which ?1, if it is there, is a JSON array of modules.
+func ofModulesStep(query string, modules []string) step {
+	if strings.Contains(query, "?1") {
+		return step{query, []any{list(modules)}}
+	}
+	return step{query: query}
 }
 
 // int64 reads a number; NULL is 0.

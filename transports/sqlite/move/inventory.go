@@ -19,6 +19,7 @@ type inventory struct {
 // The names of parts that are looked at by themselves.
 const (
 	inEvents  = "events"
+	inEmitted = "events emitted"
 	inWaiting = "waiting"
 	inUnsent  = "events to send"
 	inRecords = "records to send"
@@ -46,6 +47,7 @@ const (
 // Nor is an id that means something in one file only.
 var counted = []string{`
 SELECT 0, 'events', count(*), digest(` + eventContent + `) FROM main.events e`, `
+SELECT 1, 'events emitted', count(*), digest(` + eventContent + `) FROM main.events e WHERE e.source IN (SELECT value FROM json_each(?1))`, `
 SELECT 1, 'events to send', count(*), digest(` + eventContent + `) FROM main.events e
 WHERE e.source IN (SELECT value FROM json_each(?1)) AND e.seq > ` + relayCursor, `
 SELECT ` + moves + `, 'subscriptions', count(*), digest(s.name, s.kind, s.types, s.except_of, s.retired_at, s.since)
@@ -143,9 +145,10 @@ func (d *scanDigest) Scan(v any) error {
 	return nil
 }
 
-// sumOf runs a query that yields a number of rows and their digest.
-func (f *file) sumOf(ctx context.Context, query string, args ...any) (s Sum, err error) {
-	err = f.QueryRowContext(ctx, query, args...).Scan(&s.Rows, digestOf(&s))
+// sumOf runs a query that yields a number of rows and their digest; ?1 in it is a JSON array of modules.
+func (f *file) sumOf(ctx context.Context, query string, modules []string) (s Sum, err error) {
+	step := ofModulesStep(query, modules)
+	err = f.QueryRowContext(ctx, step.query, step.args...).Scan(&s.Rows, digestOf(&s))
 	return s, err
 }
 

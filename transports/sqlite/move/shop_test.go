@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/bustest"
+	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/domain/order"
 	"github.com/troupebus/troupe/domain/order/orderevents"
 	"github.com/troupebus/troupe/handlers"
@@ -166,6 +168,85 @@ func TestShopMovesHouse(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.verify(one.journal.Reader(), 70)
+}
+
+// TestSentBeforeASplitIsSentAgain loses all topics after a split. What payment had sent before it was split off is in its journal,
+// and 'resend' on all journals brings it to shipping.
+func TestSentBeforeASplitIsSentAgain(t *testing.T) {
+	t.Parallel()
+	const orders = 5
+	w := MustOpenTown(t)
+	folder := t.TempDir()
+	shop, pay, ship := filepath.Join(folder, "shop.db"), filepath.Join(folder, "payment.db"), filepath.Join(folder, "shipping.db")
+	others := []string{"order", "inventory", "notification"}
+
+	front := w.mustRun(shop, append(others, "payment")...)
+	if _, err := front.stock.Receive(t.Context(), []handlers.Delivery{{SKU: "TEA", Quantity: 100}}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range orders { // mustPlace would cancel some
+		_, _, err := front.orders.Place(t.Context(), order.New{
+			ID: fmt.Sprintf("o-%03d", i), CustomerID: "ada", Lines: []orderevents.Line{{SKU: "TEA", Quantity: 1, UnitPrice: 250}},
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.mustSee("payment", orders)
+	front.stop()
+	o := move.Options{Journal: shop, Other: pay, Modules: []string{"payment"}}
+	p, err := move.Split(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i := slices.IndexFunc(p.Lines, func(l move.Line) bool { return l.What == "events emitted" }); i < 0 || p.Lines[i].Moved.After.Rows != orders {
+		t.Errorf("the proof does not count the %d events that payment had emitted: %+v", orders, p.Lines)
+	}
+
+	w.broker = bustest.NewBroker() // all topics are lost
+	for _, path := range []string{shop, pay} {
+		if _, err := sqlite.Resend(t.Context(), path, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	front = w.mustRun(shop, others...)
+	w.mustRun(pay, "payment")
+	w.mustRun(ship, "shipping")
+	ended := 0
+	enough := errors.New("enough")
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	err = front.journal.Follow(ctx, 0, func(*journal.Event) error {
+		if ended++; ended == orders {
+			return enough
+		}
+		return nil
+	}, orderevents.Completed{}.EventType(), orderevents.Cancelled{}.EventType())
+	if !errors.Is(err, enough) {
+		t.Errorf("%d of %d orders came to an end: %v", ended, orders, err)
+	}
+}
+
+// mustSee waits until n messages are on a topic.
+func (w *town) mustSee(topic string, n int) {
+	w.tb.Helper()
+	look := w.broker.Transport("look")
+	ctx, cancel := context.WithTimeout(w.tb.Context(), 60*time.Second)
+	defer cancel()
+	messages, err := look.Subscribe(ctx, topic)
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	for i := range n {
+		msg, ok := <-messages
+		if !ok {
+			w.tb.Fatalf("%d of %d messages are on %s", i, n, topic)
+		}
+		msg.Ack()
+	}
+	if err := look.Close(); err != nil {
+		w.tb.Error(err)
+	}
 }
 
 // startFails is the error of a process that is not to start.

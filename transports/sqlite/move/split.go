@@ -241,7 +241,7 @@ func (s *split) decide(ctx context.Context) error {
 func (s *split) judge(after, there inventory) {
 	left := part{}
 	for name, sum := range after.Moving { // nothing may be left of them
-		if name != inUnsent { // these it keeps, and the new one sends
+		if name != inUnsent && name != inEmitted { // the journal keeps these; the new one sends them
 			left["left behind: "+name] = sum
 		}
 	}

@@ -182,6 +182,9 @@ func (u *undo) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if _, counted := u.was.Before.Moving[inEmitted]; !counted { // an older program made the move
+		delete(now.Moving, inEmitted)
+	}
 	u.proof.compare([2]part{u.was.Before.Moving, now.Moving}, [2]part{u.was.Before.Staying, now.Staying})
 	if err := u.proof.check(); err != nil {
 		return err
