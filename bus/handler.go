@@ -89,7 +89,8 @@ func (h *Handler[E]) ParkKey() *Handler[E] {
 }
 
 // FromNow starts a subscription that the journal has never seen behind the newest event, rather than with the oldest. Events of a
-// module that runs elsewhere count as older when their time is: the clocks of two machines may differ.
+// module that runs elsewhere count as older when their time is: the clocks of two machines may differ. What comes while the
+// subscription does not run waits for it.
 func (h *Handler[E]) FromNow() *Handler[E] {
 	h.s.fromNow = true
 	return h

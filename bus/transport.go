@@ -159,13 +159,14 @@ func (b *Bus) consumedHere() map[string]bool {
 	return types
 }
 
-// placeIn names the place in the topic of a module by what is taken in from it. When a program comes to consume a type that
-// it acknowledged and forgot before, the name is another one: the topic is read from the oldest message on, as a new
-// subscription reads a journal, and what is there already is dropped. What is to be had FromNow alone needs no past.
+// placeIn returns the name of the place in the topic of a module. The name stands for all event types of the module that subscriptions
+// here consume. A program that consumes other types has another place: a new place begins at the oldest message, a former one goes on
+// where it was, and events that the journal has are dropped. So no place ever passes a message that its subscriptions want. A
+// subscription FromNow counts, too: messages that come while it does not run here are not acknowledged in its name.
 func (b *Bus) placeIn(module string) string {
 	types := map[string]bool{}
 	for _, s := range b.subscriptions {
-		if s.module.here() && !s.fromNow && b.types[s.eventType].emitter == module {
+		if s.module.here() && b.types[s.eventType].emitter == module {
 			types[s.eventType] = true
 		}
 	}

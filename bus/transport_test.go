@@ -212,6 +212,52 @@ SELECT e.key || ' ' || d.outcome || ' ' || coalesce(d.error, '') FROM deliveries
 WHERE s.name = 'other/new' ORDER BY d.seq`), "old skipped published before the subscription began", "new done ")
 }
 
+// A subscription FromNow gets what came while it did not run: in an older program, or in another deployable.
+func TestFromNowGetsWhatCameWhileItDidNotRun(t *testing.T) {
+	t.Parallel()
+	broker := bustest.NewBroker()
+	wire := func(b *bus.Bus, withNew bool) (test *bus.Module) {
+		test = b.Module("test").Emits(asked{}, orphan{}).ForOutside(asked{})
+		other := b.Module("other")
+		bus.On(other, "old", func(context.Context, orphan) (bus.Events, error) { return nil, nil })
+		if withNew {
+			bus.On(other, "new", func(context.Context, asked) (bus.Events, error) { return nil, nil }).FromNow()
+		}
+		return test
+	}
+	source := broker.Transport("test")
+	t.Cleanup(func() { _ = source.Close() })
+	here := MustStart(t, filepath.Join(t.TempDir(), "test.db"), bus.Config{Modules: []string{"test"}, Transport: source},
+		func(b *bus.Bus) *bus.Module { return wire(b, true) })
+	path := filepath.Join(t.TempDir(), "other.db")
+	answers := func(there *app) []string {
+		return there.strings(t, `
+SELECT s.name || ' ' || d.outcome FROM deliveries d JOIN subscriptions s ON s.id = d.subscription WHERE s.name LIKE 'other/%' ORDER BY s.name, d.seq`)
+	}
+	here.publish(t, asked{"", 1})
+	for _, step := range []struct {
+		withNew bool
+		publish []bus.Event
+		want    []string // answers, at the end
+	}{
+		{true, []bus.Event{orphan{}}, []string{"other/new skipped", "other/old done"}},
+		{false, []bus.Event{asked{"", 2}, orphan{}}, []string{"other/new skipped", "other/old done", "other/old done"}},
+		{true, nil, []string{"other/new skipped", "other/new done", "other/old done", "other/old done"}},
+	} {
+		carrier := broker.Transport("other")
+		there := MustStart(t, path, bus.Config{Modules: []string{"other"}, Transport: carrier}, func(b *bus.Bus) *bus.Module { return wire(b, step.withNew) })
+		if len(step.publish) > 0 {
+			here.publish(t, step.publish...)
+		}
+		until(t, strings.Join(step.want, ", "), func() bool { return len(answers(there)) >= len(step.want) })
+		wantStrings(t, "answers", answers(there), step.want...)
+		there.stop()
+		if err := carrier.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // An id is one within its source: of two writers that count from 1, neither is lost, however often both are delivered.
 func TestTwoSourcesMayUseTheSameID(t *testing.T) {
 	t.Parallel()
