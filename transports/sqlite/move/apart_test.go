@@ -217,3 +217,58 @@ LEFT JOIN deliveries d ON d.seq = e.seq AND d.subscription = s.id WHERE s.name =
 		t.Errorf("for the subscription there are %q, want %q", got, want)
 	}
 }
+
+// TestFromNowOfWhatStayed merges a journal with events that are older than subscriptions of both journals, which began to consume with
+// what came then: these answer them as skipped, without an attempt, and get all others.
+func TestFromNowOfWhatStayed(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(5, 5))
+	o := Options{Journal: MustMake(t, random), Other: filepath.Join(t.TempDir(), "payment.db"), Modules: []string{"payment"}, NoBackup: true}
+	if _, err := Split(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	a, b := mustTouch(t, random, o.Journal), mustTouch(t, random, o.Other)
+	put := func(m *made, id, source string, at int64) int64 {
+		return m.exec("INSERT INTO events (id, type, source, time, correlation_id, data) VALUES (?, 'weather.changed', ?, ?, 'f', x'7b7d')", id, source, at)
+	}
+	subscribe := func(m *made, name string, start, since int64) {
+		m.exec("INSERT INTO subscriptions (name, kind, types, start_seq, cursor, since) VALUES (?, 'bus', '[\"weather.changed\"]', ?, ?, ?)", name, start, start, since)
+	}
+	start := put(a, "before, here", "order", 8_000_000)
+	subscribe(a, "order/dated", start, 9_000_000)
+	subscribe(a, "order/undated", start, 0)
+	subscribe(a, "order/early", 0, 9_000_000) // known before there was any event
+	put(b, "before, there", "payment", 7_000_000)
+	subscribe(b, "payment/dated", column[int64](b, "SELECT max(seq) FROM events")[0], 9_000_000)
+	subscribe(b, "payment/early", 0, 9_000_000)
+	put(a, "sent late, in both", "payment", 7_500_000) // the bus would skip it in A, since its module is elsewhere
+	put(b, "sent late, in both", "payment", 7_500_000)
+	put(a, "late, of order", "order", 7_600_000) // likewise, in B
+	put(b, "late, of order", "order", 7_600_000)
+	put(a, "after, here", "order", 9_000_001)
+	put(b, "after, there", "payment", 9_000_002)
+	for _, m := range []*made{a, b} { // nothing else is to be said
+		m.exec("UPDATE subscriptions SET retired_at = NULL")
+	}
+	p, err := Merge(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustBeSound(t, o.Journal)
+	if wrong := p.Wrong(); len(wrong) > 0 {
+		t.Error(wrong)
+	}
+	for name, want := range map[string][]string{
+		"order/dated":   {"late, of order", "after, here", "after, there"}, // its own module's log decides
+		"order/undated": {"sent late, in both", "late, of order", "after, here", "after, there"},
+		"order/early":   {"before, here", "late, of order", "after, here", "after, there"},
+		"payment/dated": {"sent late, in both", "after, here", "after, there"},
+		"payment/early": {"before, there", "sent late, in both", "after, here", "after, there"},
+	} {
+		got := column[string](a, `SELECT e.id FROM subscriptions s JOIN events e ON e.type = 'weather.changed' AND e.seq > s.start_seq
+LEFT JOIN deliveries d ON d.seq = e.seq AND d.subscription = s.id WHERE s.name = ? AND d.seq IS NULL`, name)
+		if !slices.Equal(sorted(got), sorted(want)) {
+			t.Errorf("for %s there are %q, want %q", name, got, want)
+		}
+	}
+}

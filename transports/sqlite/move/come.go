@@ -3,6 +3,7 @@ package move
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // mapped says what the events of the other journal are in this one: temp.map has their numbers there and here, NULL for those
@@ -20,35 +21,73 @@ SELECT e.type || ' ' || e.id FROM temp.map m JOIN b.events o ON o.seq = m.b JOIN
 WHERE (e.version, e.source, e.key, e.correlation_id, e.causation_id, e.subscription, e.hops, e.data)
    <> (o.version, o.source, o.key, o.correlation_id, o.causation_id, o.subscription, o.hops, o.data) LIMIT 1`
 
-// past is true for an event e of this journal that lies before the start of the other journal's subscription o, which began to consume
-// with what came then: it was there before that, or happened before.
-const past = `o.start_seq > 0 AND (
-	   EXISTS (SELECT 1 FROM temp.map m WHERE m.a = e.seq AND m.b <= o.start_seq)
-	OR NOT EXISTS (SELECT 1 FROM temp.map m WHERE m.a = e.seq) AND e.time <= (SELECT max(time) FROM b.events WHERE seq <= o.start_seq))`
+// past is true for an event e of this journal that is from before the other journal's subscription o, which began to consume with what
+// came then. For an event that the other journal has, the place in its log decides, and the time where the bus would look at that: the
+// event came from elsewhere (bus, FromNow). All others count by their times. A subscription of an older program has no time of
+// its own: the newest event before its start has one.
+const past = `(o.start_seq > 0 OR o.since > 0) AND (
+	   EXISTS (SELECT 1 FROM temp.map m JOIN b.events x ON x.seq = m.b WHERE m.a = e.seq AND (x.seq <= o.start_seq OR ` + pastThere + `))
+	OR NOT EXISTS (SELECT 1 FROM temp.map m WHERE m.a = e.seq)
+	   AND coalesce(e.time < iif(o.since > 0, o.since, 1 + (SELECT max(time) FROM b.events WHERE seq <= o.start_seq)), 0))`
+
+// pastThere is true for an event x of the other journal, behind the start of o, that the bus would skip there.
+const pastThere = `o.since > 0 AND x.time < o.since AND x.source NOT IN (SELECT value FROM json_each(?1))`
+
+// begins has the subscriptions of this journal that began to consume with what came then, and when that was. Events that are new
+// here, or that the coming modules emitted, are from before them if their times are: in the log, they lie behind the start, or the bus
+// will not look at their times any more.
+const begins = `CREATE TEMP TABLE begins AS SELECT s.id, s.since > 0 AS dated,
+	iif(s.since > 0, s.since, 1 + (SELECT max(time) FROM main.events WHERE seq <= s.start_seq)) AS at
+FROM main.subscriptions s WHERE s.kind = 'bus' AND s.except_of = 0 AND (s.since > 0 OR s.start_seq > 0)`
+
+// Of a subscription s of this journal: tooOld is true for a new event e from before it, tooOldHere for one that was here already.
+const (
+	tooOld     = `EXISTS (SELECT 1 FROM temp.begins g WHERE g.id = s.id AND e.time < g.at)`
+	tooOldHere = `EXISTS (SELECT 1 FROM temp.begins g WHERE g.id = s.id AND e.time < g.at AND g.dated AND e.source IN (SELECT value FROM json_each(?1)))`
+
+	waitingHere = `main.subscriptions s CROSS JOIN main.events e ON e.type IN (SELECT value FROM json_each(s.types)) WHERE ` + isWaiting
+	comingHere  = `main.subscriptions s, json_each(s.types) t JOIN b.events e ON e.type = t.value
+WHERE s.kind = 'bus' AND s.except_of = 0 AND e.seq IN (SELECT b FROM temp.fresh)`
+
+	// skippedNow is what an answer without an attempt says; %d is when the merge began.
+	skippedNow = `'skipped', 0, %d, 0`
+)
 
 // predict works out what there is going to be.
 func (m *merge) predict(ctx context.Context) error {
+	if err := m.a.run(ctx, step{query: begins}); err != nil {
+		return err
+	}
 	e := &m.expected
 	e.moved, e.stayed = part{}, part{}
 	for name, sum := range m.there.Moving {
-		if name != inUnsent && name != inPassed {
+		if name != inUnsent && name != inPassed && name != inWaiting {
 			e.moved[name] = sum
 		}
 	}
 	for name, sum := range m.before.Staying {
-		e.stayed[name] = sum
+		if name != inWaiting {
+			e.stayed[name] = sum
+		}
 	}
 	e.moved[inEmitted] = m.before.Moving[inEmitted]
+	waits := `SELECT count(*), digest(s.name, e.id, e.type) FROM `
+	skips := `SELECT count(*), digest(s.name, e.id, e.type, ` + m.skipped() + `, NULL) FROM `
 	for _, more := range []struct {
 		to          part
 		name, query string
 	}{
 		{e.stayed, inEvents, `SELECT count(*), digest(` + eventContent + `) FROM b.events e WHERE e.seq IN (SELECT b FROM temp.fresh)`},
-		{e.stayed, inWaiting, `
-SELECT count(*), digest(s.name, e.id, e.type) FROM main.subscriptions s, json_each(s.types) t JOIN b.events e ON e.type = t.value
-WHERE s.kind = 'bus' AND s.except_of = 0 AND e.seq IN (SELECT b FROM temp.fresh)`},
+		{e.stayed, inWaiting, waits + waitingHere + ` AND NOT ` + tooOldHere},
+		{e.stayed, inWaiting, waits + comingHere + ` AND NOT ` + tooOld},
+		{e.stayed, inPassed, skips + waitingHere + ` AND ` + tooOldHere},
+		{e.stayed, inPassed, skips + comingHere + ` AND ` + tooOld},
 		{e.moved, inEmitted, `
 SELECT count(*), digest(` + eventContent + `) FROM b.events e WHERE e.seq IN (SELECT b FROM temp.fresh) AND e.source IN (SELECT value FROM json_each(?1))`},
+		{e.moved, inWaiting, `
+SELECT count(*), digest(o.name, x.id, x.type) FROM b.subscriptions o CROSS JOIN b.events x ON x.type IN (SELECT value FROM json_each(o.types))
+WHERE o.kind = 'bus' AND o.except_of = 0 AND o.name NOT LIKE 'bus/%' AND x.seq > o.cursor AND NOT (` + pastThere + `)
+AND NOT EXISTS (SELECT 1 FROM b.deliveries d WHERE d.seq = x.seq AND d.subscription = o.id)`},
 		{e.moved, inWaiting, `
 SELECT count(*), digest(o.name, e.id, e.type) FROM b.subscriptions o, json_each(o.types) t JOIN main.events e ON e.type = t.value
 WHERE o.kind = 'bus' AND o.except_of = 0 AND o.name NOT LIKE 'bus/%' AND e.seq NOT IN (SELECT a FROM temp.map WHERE a IS NOT NULL) AND NOT (` + past + `)`},
@@ -60,6 +99,18 @@ WHERE o.kind = 'bus' AND o.except_of = 0 AND o.name NOT LIKE 'bus/%' AND e.seq N
 		more.to[more.name] = more.to[more.name].plus(sum)
 	}
 	return nil
+}
+
+// skipped is what an answer without an attempt says.
+func (m *merge) skipped() string { return fmt.Sprintf(skippedNow, m.proof.At.UnixMicro()) }
+
+// skipOld answers, for the subscriptions of the journal, what is from before them.
+func (m *merge) skipOld() []string {
+	insert := `INSERT INTO main.deliveries (seq, subscription, outcome, attempts, started_at, duration) SELECT e.seq, s.id, ` + m.skipped() + ` FROM `
+	return []string{
+		insert + waitingHere + ` AND ` + tooOldHere + ` AND e.seq NOT IN (SELECT m.a FROM temp.map m JOIN temp.fresh f ON f.b = m.b) AND NOT ` + moves,
+		insert + waitingHere + ` AND ` + tooOld + ` AND e.seq IN (SELECT m.a FROM temp.map m JOIN temp.fresh f ON f.b = m.b) AND NOT ` + moves,
+	}
 }
 
 // come are the statements that bring the modules in. Events that are new here go behind those that are here, in their order: whoever
@@ -105,7 +156,7 @@ JOIN main.events e ON e.type = t.value WHERE ` + past,
 	`UPDATE main.subscriptions AS s SET start_seq = coalesce((
 	SELECT min(e.seq) - 1 FROM main.events e WHERE e.type IN (SELECT value FROM json_each(s.types))
 	AND NOT EXISTS (SELECT 1 FROM temp.past p WHERE p.subscription = s.id AND p.seq = e.seq)), (SELECT max(seq) FROM main.events), 0), cursor = ` + headSeq + `
-WHERE s.id IN (SELECT i.a FROM temp.subs i JOIN b.subscriptions o ON o.id = i.b WHERE o.start_seq > 0)`,
+WHERE s.id IN (SELECT i.a FROM temp.subs i JOIN b.subscriptions o ON o.id = i.b WHERE o.start_seq > 0 OR o.since > 0)`,
 	`INSERT INTO main.deliveries (seq, subscription, outcome, attempts, started_at, duration)
 SELECT p.seq, p.subscription, 'skipped', 0, CAST(unixepoch('subsec') * 1000000 AS INTEGER), 0 FROM temp.past p JOIN main.subscriptions s ON s.id = p.subscription
 WHERE p.seq > s.start_seq ON CONFLICT DO NOTHING`,
@@ -160,7 +211,7 @@ func (m *merge) come(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := m.a.runAll(ctx, append(append([]string{}, come...), places...), m.Modules); err != nil {
+	if err := m.a.runAll(ctx, slices.Concat(come, places, m.skipOld()), m.Modules); err != nil {
 		return err
 	}
 	for _, text := range noting {

@@ -32,7 +32,7 @@
 //   - A subscription's cursor comes to before the first event that it wants and has no answer for: also one that the journal has and the
 //     other one was never given. A subscription that began with what came later (start_seq > 0) wants nothing that the other
 //     journal had before, or that is older than that; where such an event comes to lie behind one that is wanted, it is answered as
-//     skipped, after 0 attempts.
+//     skipped, after 0 attempts. So does a subscription of the journal that began like that with older events that come.
 //   - The ingest of the journal has read topics, and dropped what only the modules that come consume. What was on its way to them is
 //     not in either journal. So the journal gets a new identity, under which it reads the topics from the beginning, and drops
 //     what it has.
