@@ -19,6 +19,9 @@ and after, prints both, and undoes itself when they differ. The journal as it wa
 beside it, so that --undo can put it back while nothing has happened since; later, merge
 brings the modules back.
 
+With --list it names what splits and merges have left beside the journal, with sizes and how
+to remove it: copies of the journal as it was, and files of a run that was killed.
+
 With --check it changes nothing, and reports what should be mended before modules run in
 processes of their own. Without --modules it looks at every module. The exit code is 1 when
 something has to be mended first.`
@@ -26,13 +29,14 @@ something has to be mended first.`
 const splitExample = `  troupe split --check --modules payment --journal shop.db
   troupe split --modules payment --journal shop.db --into payment.db --dry-run
   troupe split --modules payment --journal shop.db --into payment.db
-  troupe split --undo --journal shop.db`
+  troupe split --undo --journal shop.db
+  troupe split --list --journal shop.db`
 
 // splitConfig is what the flags of split say.
 type splitConfig struct {
 	move.Options
-	undo, check bool
-	maxPayload  int
+	undo, check, list bool
+	maxPayload        int
 }
 
 func newSplitCmd(o *options) *cobra.Command { return splitCmd(o, os.Environ()) }
@@ -50,6 +54,8 @@ func splitCmd(o *options, environ []string) *cobra.Command {
 			}
 			c.Progress = progress(o)
 			switch {
+			case c.list:
+				return listLeftovers(cmd.Context(), o, c.Journal)
 			case c.check:
 				return checkSplit(cmd.Context(), o, c, cmd.Flags().Changed("journal"))
 			case c.undo:
@@ -65,6 +71,7 @@ func splitCmd(o *options, environ []string) *cobra.Command {
 	f.StringSliceVar(&c.Modules, "modules", nil, "the modules that move, separated by commas")
 	f.StringVar(&c.Other, "into", "", "the file of the new journal, which must not exist")
 	moveFlags(cmd, &c.Options, &c.undo)
+	f.BoolVar(&c.list, "list", false, "only list what moves have left: copies, and files of moves that were killed")
 	f.BoolVar(&c.check, "check", false, "only report what should be mended before")
 	f.IntVar(&c.maxPayload, "max-payload", 1<<20, "with --check: how many bytes the payload of an event may have on its way")
 	_ = cmd.MarkFlagFilename("into", "db") // only fails for a flag that does not exist
@@ -82,13 +89,15 @@ func moveFlags(cmd *cobra.Command, m *move.Options, undo *bool) {
 
 func (c *splitConfig) valid() error {
 	switch {
-	case c.undo && (len(c.Modules) > 0 || c.Other != "" || c.DryRun || c.NoBackup || c.check):
+	case c.undo && (len(c.Modules) > 0 || c.Other != "" || c.DryRun || c.NoBackup || c.check || c.list):
 		return usageErrorf("--undo needs --journal, and nothing else")
+	case c.list && (len(c.Modules) > 0 || c.Other != "" || c.DryRun || c.NoBackup || c.check):
+		return usageErrorf("--list needs --journal, and nothing else")
 	case c.check && (c.Other != "" || c.DryRun || c.NoBackup):
 		return usageErrorf("--check needs --journal, --modules and --max-payload at most")
 	case c.maxPayload < 1:
 		return usageErrorf("--max-payload %d: want 1 or more", c.maxPayload)
-	case c.undo || c.check:
+	case c.undo || c.check || c.list:
 		return nil
 	case len(c.Modules) == 0:
 		return usageErrorf("--modules is missing: say which modules are to move")

@@ -43,7 +43,9 @@ func TestSplitAndMerge(t *testing.T) {
 	}
 	wantOutput(t, MustRunCommand(t, newVerifyCmd, "--journal", pay), 0)
 
+	wantOutput(t, MustRunCommand(t, newSplitCmd, "--list", "--journal", shop), 0, shop+".before-", " bytes", "which --undo needs", "rm '")
 	wantOutput(t, MustRunCommand(t, newSplitCmd, "--undo", "--journal", shop), 0, "the split of payment is undone")
+	wantOutput(t, MustRunCommand(t, newSplitCmd, "--list", "--journal", shop), 0, "no move has left anything beside "+shop)
 	wantOutput(t, MustRunCommand(t, newSplitCmd, "--modules", "payment", "--journal", shop, "--into", pay, "--no-backup"), 0)
 	wantOutput(t, MustRunCommand(t, newSplitCmd, "--undo", "--journal", shop), exitWrong, "troupe merge")
 

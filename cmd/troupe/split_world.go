@@ -37,7 +37,11 @@ func joinWorlds(from, to string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE, 0o644)
+	info, err := os.Stat(from)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE, info.Mode().Perm()) // as private as that of the old one
 	if err != nil {
 		return err
 	}

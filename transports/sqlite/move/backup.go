@@ -1,9 +1,12 @@
 package move
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/mattn/go-sqlite3"
@@ -46,16 +49,19 @@ func audit(ctx context.Context, paths ...string) error {
 func (o Options) backUp(ctx context.Context, p *Proof, want inventory) (err error) {
 	o.Progress("copying the journal as it is")
 	p.Backup = o.backup(p.ID)
-	part := p.Backup + ".part"
+	part := p.part(p.Backup)
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("move: copy %s: %w", o.Journal, err), remove(part))
 		}
 	}()
-	if err := remove(part); err != nil {
+	if err := private(part); err != nil {
 		return err
 	}
 	if err := pages(ctx, o.Journal, part, func() error { return nil }); err != nil {
+		return err
+	}
+	if err := cmp.Or(o.at("copied"), likeness(o.Journal, part)); err != nil {
 		return err
 	}
 	is, err := inventoryOf(ctx, part, p.Modules)
@@ -80,7 +86,7 @@ func pages(ctx context.Context, from, to string, locked func() error) (err error
 	}
 	defer func() { err = errors.Join(err, src.close()) }()
 	how := careful
-	if there, err := exists(to); err == nil && !there {
+	if info, err := os.Stat(to); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
 		how = careless
 	}
 	dst, err := open(ctx, to, how)

@@ -86,6 +86,9 @@ func upTo(column string) string {
 
 // build makes the new journal, closed and whole, in s.part.
 func (s *split) build(ctx context.Context) (err error) {
+	if err := private(s.part); err != nil {
+		return err
+	}
 	j, err := sqlite.Open(ctx, s.part, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
@@ -121,7 +124,7 @@ func (s *split) build(ctx context.Context) (err error) {
 	}
 	err = s.b.close()
 	s.b = nil
-	return err
+	return errors.Join(err, likeness(s.Journal, s.part))
 }
 
 // fillTables copies the modules' tables, and returns all modules that the journal has.

@@ -47,7 +47,7 @@
 // before, and done after that; who opens it in between asks the first one (package sqlite, moves.go).
 //
 //	           copy    other journal                       the journal         other journal
-//	split      made    built as FILE.part, synced, named   loses the modules   done
+//	split      made    built as a part, synced, named      loses the modules   done
 //	merge      made    prepared                            gets the modules    done, and never opened again
 //	undo       noted   prepared                            is made the copy    removed, or used again
 //	                                                       ^ decides

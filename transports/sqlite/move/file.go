@@ -141,7 +141,7 @@ func exists(path string) (bool, error) {
 // remove removes a database that is closed, with all that lies beside it.
 func remove(path string) error {
 	var errs []error
-	for _, name := range []string{path + "-wal", path + "-shm", path + "-journal", path} { // the log goes first: it means nothing alone
+	for _, name := range append(beside(path), path) { // the log goes first: it means nothing alone
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}

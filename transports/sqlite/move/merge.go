@@ -75,6 +75,9 @@ func (m *merge) begin(ctx context.Context) (again *Proof, err error) {
 	if m.DryRun {
 		return nil, nil
 	}
+	if err := sweep(m.Journal); err != nil {
+		return nil, err
+	}
 	return nil, checkRoom(m.Journal, "", !m.NoBackup)
 }
 
@@ -335,7 +338,7 @@ func (m *merge) abandon(ctx context.Context) error {
 	}
 	err = unmark(ctx, m.Other, m.proof.ID)
 	if m.proof.Backup != "" {
-		err = errors.Join(err, remove(m.proof.Backup), remove(m.proof.Backup+".part"))
+		err = errors.Join(err, remove(m.proof.Backup), remove(m.proof.part(m.proof.Backup)))
 	}
 	return err
 }

@@ -2,7 +2,6 @@ package move
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 )
 
@@ -12,12 +11,7 @@ const spare = 16 << 20
 // checkRoom makes sure that there is room for what a move of the journal at path writes at most: the log of the change, as
 // large as the journal, a new journal at to, and a copy of the old one. to may be "", for none.
 func checkRoom(path, to string, backup bool) error {
-	size := uint64(0)
-	for _, name := range []string{path, path + "-wal"} {
-		if info, err := os.Stat(name); err == nil {
-			size += uint64(info.Size())
-		}
-	}
+	size := uint64(size(path))
 	needs := map[string]uint64{filepath.Dir(path): size + spare}
 	if backup {
 		needs[filepath.Dir(path)] += size

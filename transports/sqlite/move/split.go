@@ -20,7 +20,8 @@ func Split(ctx context.Context, o Options) (*Proof, error) {
 	if err := cmp.Or(o.checkOther(), o.checkFolder()); err != nil {
 		return nil, err
 	}
-	s := &split{Options: o, proof: o.proof("split"), part: o.Other + ".part"}
+	s := &split{Options: o, proof: o.proof("split")}
+	s.part = s.proof.part(o.Other)
 	if o.DryRun {
 		return s.dryRun(ctx)
 	}
@@ -98,6 +99,9 @@ func (s *split) begin(ctx context.Context) (again *Proof, err error) {
 	if again, err := s.leftover(ctx); err != nil || again != nil {
 		return again, err
 	}
+	if err := checkBeside(s.Other); err != nil {
+		return nil, err
+	}
 	if err := checkRoom(s.Journal, s.Other, !s.NoBackup); err != nil {
 		return nil, err
 	}
@@ -105,13 +109,16 @@ func (s *split) begin(ctx context.Context) (again *Proof, err error) {
 	if err := s.count(ctx); err != nil {
 		return nil, err
 	}
-	return nil, s.locks.take(s.Other)
+	if err := s.locks.take(s.Other); err != nil {
+		return nil, err
+	}
+	return nil, errors.Join(sweep(s.Journal), sweep(s.Other))
 }
 
 // leftover looks at what a split that was killed left behind, or one that took place.
 func (s *split) leftover(ctx context.Context) (*Proof, error) {
 	if there, err := exists(s.Other); err != nil || !there {
-		return nil, errors.Join(err, remove(s.part))
+		return nil, err
 	}
 	var look locked
 	if err := look.take(s.Other); err != nil {
@@ -141,7 +148,7 @@ func (s *split) leftover(ctx context.Context) (*Proof, error) {
 	case ours != nil && ours.Proof.Act == "split":
 		return s.again(ctx, b, ours.Proof)
 	case theirs.state == "prepared" && (ours != nil || theirs.Asks == s.identity): // never decided, or undone
-		return nil, errors.Join(b.close(), remove(s.Other), remove(s.part))
+		return nil, errors.Join(b.close(), remove(s.Other))
 	default:
 		return nil, refused
 	}
@@ -319,9 +326,9 @@ func (s *split) abandon(ctx context.Context) error {
 	if err = errors.Join(err, a.close()); err != nil || n > 0 {
 		return err
 	}
-	errs := []error{s.b.close(), remove(s.part), remove(s.part + ".lock"), remove(s.Other)}
+	errs := []error{s.b.close(), removeLocked(s.part), remove(s.Other)}
 	if s.proof.Backup != "" {
-		errs = append(errs, remove(s.proof.Backup), remove(s.proof.Backup+".part"))
+		errs = append(errs, remove(s.proof.Backup), remove(s.proof.part(s.proof.Backup)))
 	}
 	if err := os.Remove(s.Other + ".lock"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		errs = append(errs, err)

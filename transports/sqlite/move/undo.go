@@ -53,6 +53,9 @@ func (u *undo) begin(ctx context.Context) (again *Proof, err error) {
 	if err := u.locks.take(u.Journal); err != nil {
 		return nil, err
 	}
+	if err := sweep(u.Journal); err != nil {
+		return nil, err
+	}
 	if u.look, err = open(ctx, u.Journal, reading); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,159 @@
+package move
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Leftover is a file that a move made beside the journal, and that nothing needs in order to run.
+type Leftover struct {
+	Path  string `json:"path"`
+	Bytes int64  `json:"bytes"` // with what SQLite keeps beside it
+	What  string `json:"what"`
+	Do    string `json:"do"` // the command that removes it
+}
+
+// Leftovers finds what moves of the journal at path have left in its folder, and in those of the other journals: copies of the journal as
+// it was, files under construction of moves that were killed, and journals that may not be used any more. It changes nothing, and may be
+// used beside the process that owns the journal.
+func Leftovers(ctx context.Context, path string) ([]Leftover, error) {
+	path, err := resolve(path)
+	if err == nil {
+		err = readable(ctx, path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	f, err := open(ctx, path, reading)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.close() }() // it was only read
+	l := &leftovers{journal: path, f: f}
+	others, err := f.texts(ctx, "SELECT other FROM main.moves")
+	if err != nil {
+		return nil, err
+	}
+	folders := map[string]bool{filepath.Dir(path): true}
+	for _, other := range others {
+		folders[filepath.Dir(other)] = true
+	}
+	for _, folder := range slices.Sorted(maps.Keys(folders)) {
+		if err := l.look(ctx, folder); err != nil {
+			return nil, err
+		}
+	}
+	return l.found, nil
+}
+
+type leftovers struct {
+	journal string
+	f       *file
+	found   []Leftover
+}
+
+// look goes through a folder. What cannot be read there is nothing that is known of.
+func (l *leftovers) look(ctx context.Context, folder string) error {
+	entries, err := os.ReadDir(folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("move: look for what moves have left: %w", err)
+	}
+	for _, e := range entries {
+		path := filepath.Join(folder, e.Name())
+		if path == l.journal || sqliteName.MatchString(path) {
+			continue
+		}
+		if ours, err := isOurs(path); err != nil || !ours {
+			continue
+		}
+		what, err := l.whatIs(ctx, path)
+		if err != nil {
+			return err
+		}
+		if what != "" {
+			l.found = append(l.found, Leftover{path, size(path), what, "rm " + strings.Join(files(path), " ")})
+		}
+	}
+	return nil
+}
+
+// whatIs says what a file is to the journal; "" where it is nothing that a move has left.
+func (l *leftovers) whatIs(ctx context.Context, path string) (string, error) {
+	name, base := filepath.Base(path), filepath.Base(l.journal)
+	switch copied := beforeName.FindStringSubmatch(name); {
+	case partName.MatchString(name):
+		return "under construction, by a move that is running or was killed: the next run of a killed one removes it", nil
+	case copied == nil:
+		return l.half(ctx, path)
+	case copied[1] != base || filepath.Dir(path) != filepath.Dir(l.journal):
+		return "", nil // of another journal
+	default:
+		r, err := readMove(ctx, l.f, "SELECT proof, state FROM main.moves WHERE id = ?", copied[2])
+		if err != nil {
+			return "", err
+		}
+		if r == nil {
+			return "a copy of the journal, made for a move that did not take place", nil
+		}
+		return fmt.Sprintf("the copy of the journal before the %s of %s at %s, which --undo needs",
+			cmp.Or(r.Proof.Undoes, r.Proof.Act), strings.Join(r.Proof.Modules, ", "), r.Proof.At.Format(time.DateTime)), nil
+	}
+}
+
+// half says what a journal is that took part in a move of this one, and may not be used any more.
+func (l *leftovers) half(ctx context.Context, path string) (string, error) {
+	b, err := open(ctx, path, reading)
+	if err != nil {
+		return "", nil
+	}
+	defer func() { _ = b.close() }() // it was only read
+	theirs, err := readMove(ctx, b, "SELECT proof, state FROM main.moves WHERE proof ->> '$.asks' IS NOT NULL ORDER BY at DESC, rowid DESC LIMIT 1")
+	if err != nil || theirs == nil {
+		return "", nil // another program's file, or a journal that was never moved
+	}
+	ours, err := readMove(ctx, l.f, "SELECT proof, state FROM main.moves WHERE id = ?", theirs.Proof.ID)
+	if err != nil {
+		return "", err
+	}
+	modules := strings.Join(theirs.Proof.Modules, ", ")
+	identity, err := l.f.texts(ctx, "SELECT id FROM main.identity")
+	switch {
+	case err != nil:
+		return "", err
+	case theirs.Proof.Act == "merge" && ours != nil && ours.Proof.Act == "merge":
+		return fmt.Sprintf("the journal that %s came from, when it was merged into this one", modules), nil
+	case theirs.Proof.Act == "split" && theirs.state == "prepared" &&
+		(ours == nil && slices.Contains(identity, theirs.Asks) || ours != nil && ours.Proof.Act == "undo"):
+		return fmt.Sprintf("one half of a split of %s that did not take place", modules), nil
+	}
+	return "", nil
+}
+
+// size is how many bytes a database has, with what SQLite keeps beside it.
+func size(path string) (n int64) {
+	for _, name := range append(beside(path), path) {
+		if info, err := os.Stat(name); err == nil {
+			n += info.Size()
+		}
+	}
+	return n
+}
+
+// files are a database and what lies beside it, as a shell takes them.
+func files(path string) (names []string) {
+	for _, name := range append(beside(path), path+".lock", path) {
+		if there, err := exists(name); err == nil && there {
+			names = append(names, "'"+strings.ReplaceAll(name, "'", `'\''`)+"'")
+		}
+	}
+	return names
+}

@@ -1,0 +1,142 @@
+package move
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// A part is a file under construction. Its name ends with the id of its move, so that it is nobody else's. A killed move leaves its
+// part behind, which is garbage: the next run removes it.
+
+const partMark = ".part-"
+
+// part is where the file at path is built.
+func (p *Proof) part(path string) string { return path + partMark + p.ID }
+
+var (
+	partName   = regexp.MustCompile(`^(.+)\.part-[0-9a-f]{16}$`)
+	beforeName = regexp.MustCompile(`^(.+)\.before-([0-9a-f]{16})$`)
+	// sqliteName matches the names that SQLite gives to its own files beside a database.
+	sqliteName = regexp.MustCompile(`(?i)-(journal|wal|shm|mj[0-9a-f]{8,9})$`)
+	// ownName matches the names of what lies beside a journal.
+	ownName = regexp.MustCompile(`\.(lock|world|part-[0-9a-f]{16}|before-[0-9a-f]{16})$`)
+)
+
+// checkName refuses a name for a journal that means something else: SQLite deletes or overwrites files of such names.
+func checkName(path string) error {
+	name := filepath.Base(path)
+	switch {
+	case sqliteName.MatchString(name):
+		return fmt.Errorf("move: %s: SQLite has files of its own under such names, and deletes them: name another one", path)
+	case ownName.MatchString(name):
+		return fmt.Errorf("move: %s: a file of such a name belongs to a journal, and is none: name another one", path)
+	}
+	return nil
+}
+
+// beside are the files that SQLite keeps beside a database.
+func beside(path string) []string { return []string{path + "-wal", path + "-shm", path + "-journal"} }
+
+// checkBeside refuses a new database at path where files lie that SQLite would take for the database's.
+func checkBeside(path string) error {
+	for _, name := range beside(path) {
+		if there, err := exists(name); err != nil || there {
+			return joinf(err, "%w: %s is there without %s: SQLite would take it for a part of the new journal: move it away, or name another one",
+				ErrExists, name, path)
+		}
+	}
+	return nil
+}
+
+// sweep removes the parts that killed moves left of files at path. Whoever calls it has the lock of path.
+func sweep(path string) error {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var errs []error
+	for _, e := range entries {
+		if !isPartOf(e.Name(), filepath.Base(path)) {
+			continue
+		}
+		part := filepath.Join(filepath.Dir(path), e.Name())
+		if ours, err := isOurs(part); err != nil || !ours {
+			errs = append(errs, err)
+			continue
+		}
+		errs = append(errs, removeLocked(part))
+	}
+	return errors.Join(append(errs, err)...)
+}
+
+// isPartOf reports whether a file's name is that of a part of the journal called base, or of a copy of it.
+func isPartOf(name, base string) bool {
+	found := partName.FindStringSubmatch(name)
+	if found == nil {
+		return false
+	}
+	of := found[1]
+	if copied := beforeName.FindStringSubmatch(of); copied != nil {
+		of = copied[1]
+	}
+	return of == base
+}
+
+// removeLocked removes a database that is closed, with all that lies beside it, and its lock file.
+func removeLocked(path string) error {
+	err := remove(path)
+	if lock := os.Remove(path + ".lock"); lock != nil && !errors.Is(lock, fs.ErrNotExist) {
+		err = errors.Join(err, lock)
+	}
+	return err
+}
+
+// isOurs reports whether a file is a journal, or one of which nothing, or not yet the beginning, is written.
+func isOurs(path string) (bool, error) {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return false, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	head := make([]byte, 100)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return false, err
+	}
+	head = head[:n]
+	if len(bytes.Trim(head, "\x00")) == 0 {
+		return true, nil
+	}
+	const applicationID, at = 0x54727065, 68 // of a journal, in the header of an SQLite file
+	return n == 100 && strings.HasPrefix(string(head), "SQLite format 3\x00") && binary.BigEndian.Uint32(head[at:]) == applicationID, nil
+}
+
+// likeness gives the file at path the permissions of the one at from.
+func likeness(from, path string) error {
+	info, err := os.Stat(from)
+	if err != nil {
+		return err
+	}
+	return os.Chmod(path, info.Mode().Perm())
+}
+
+// private makes an empty file at path that only its owner may read. It is an error when there is one.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
