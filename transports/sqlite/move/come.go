@@ -1,6 +1,7 @@
 package move
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -55,7 +56,7 @@ WHERE s.kind = 'bus' AND s.except_of = 0 AND e.seq IN (SELECT b FROM temp.fresh)
 
 // predict works out what there is going to be.
 func (m *merge) predict(ctx context.Context) error {
-	if err := m.a.run(ctx, step{query: begins}); err != nil {
+	if err := cmp.Or(m.a.run(ctx, step{query: begins}), m.a.runAll(ctx, carries, m.Modules)); err != nil {
 		return err
 	}
 	e := &m.expected
@@ -78,8 +79,8 @@ func (m *merge) predict(ctx context.Context) error {
 		name, query string
 	}{
 		{e.stayed, inEvents, `SELECT count(*), digest(` + eventContent + `) FROM b.events e WHERE e.seq IN (SELECT b FROM temp.fresh)`},
-		{e.stayed, inWaiting, waits + waitingHere + ` AND NOT ` + tooOldHere},
-		{e.stayed, inWaiting, waits + comingHere + ` AND NOT ` + tooOld},
+		{e.stayed, inWaiting, waits + waitingHere + ` AND NOT ` + tooOldHere + ` AND NOT ` + isAnswered},
+		{e.stayed, inWaiting, waits + comingHere + ` AND NOT ` + tooOld + ` AND NOT ` + comesAnswered},
 		{e.stayed, inPassed, skips + waitingHere + ` AND ` + tooOldHere},
 		{e.stayed, inPassed, skips + comingHere + ` AND ` + tooOld},
 		{e.moved, inEmitted, `
@@ -98,7 +99,7 @@ WHERE o.kind = 'bus' AND o.except_of = 0 AND o.name NOT LIKE 'bus/%' AND e.seq N
 		}
 		more.to[more.name] = more.to[more.name].plus(sum)
 	}
-	return nil
+	return m.predictOwn(ctx, e.stayed)
 }
 
 // skipped is what an answer without an attempt says.
@@ -211,8 +212,11 @@ func (m *merge) come(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := m.a.runAll(ctx, slices.Concat(come, places, m.skipOld()), m.Modules); err != nil {
+	if err := m.a.runAll(ctx, slices.Concat(come, places, m.skipOld(), carry), m.Modules); err != nil {
 		return err
+	}
+	if len(noting) > 0 {
+		noting = append(noting, tellCarried)
 	}
 	for _, text := range noting {
 		if err := m.a.run(ctx, step{query: text}); err != nil {

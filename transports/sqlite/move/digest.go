@@ -43,6 +43,22 @@ type Sum struct {
 	Digest Digest `json:"digest"`
 }
 
+func (d *Digest) subtract(o Digest) {
+	var borrow uint64
+	for i := len(d) - 8; i >= 0; i -= 8 {
+		var rest uint64
+		rest, borrow = bits.Sub64(binary.BigEndian.Uint64(d[i:]), binary.BigEndian.Uint64(o[i:]), borrow)
+		binary.BigEndian.PutUint64(d[i:], rest)
+	}
+}
+
+// minus takes rows out that are among those of s.
+func (s Sum) minus(o Sum) Sum {
+	s.Rows -= o.Rows
+	s.Digest.subtract(o.Digest)
+	return s
+}
+
 func (s Sum) plus(o Sum) Sum {
 	s.Rows += o.Rows
 	s.Digest.add(o.Digest)

@@ -36,7 +36,8 @@
 //   - The ingest of the journal has read topics, and dropped what only the modules that come consume. What was on its way to them is
 //     not in either journal. So the journal gets a new identity, under which it reads the topics from the beginning, and drops
 //     what it has.
-//   - The bus's own subscriptions do not move. Their events do: what could not be decoded becomes a dead letter here, too.
+//   - The bus's own subscriptions are in every journal, and do not move. Their answers do, with dead letters and what people did with
+//     these. Where both journals have an answer to one event, own.go says which counts.
 //
 // Events of one key and type have one emitter, and come to every journal in their order: so they keep it in both directions.
 //

@@ -27,7 +27,11 @@ func Merge(ctx context.Context, o Options) (*Proof, error) {
 	}
 	if o.DryRun {
 		m.proof.DryRun = true
-		m.proof.compare([2]part{m.there.Moving}, [2]part{m.before.Staying})
+		come := ofBus(m.there.Staying)
+		for name, sum := range m.there.Moving {
+			come[name] = come[name].plus(sum)
+		}
+		m.proof.compare([2]part{come}, [2]part{m.before.Staying})
 		return m.proof, nil
 	}
 	err = m.prepare(ctx)

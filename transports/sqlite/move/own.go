@@ -1,0 +1,162 @@
+package move
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+)
+
+// The bus's own subscriptions (bus/ingest, bus/relay, bus/unknown) are in every journal, and stay there. When two journals become
+// one, the answers that they gave in the other one come along, with dead letters and what people did with these: otherwise somebody
+// would have to judge the same event once more.
+//
+// Of an event that both have answered, the journal's own answer counts, unless the other one settles more: done counts over all others,
+// and what is open over what was dropped, which was dropped in view of other modules. What people did counts in any case, where there is
+// a dead letter.
+
+// carries are the statements that work out which answers come. temp.carried has them: the event's number and the subscription's id there,
+// the subscription's name and id here, and the event's number here where the answer replaces one.
+var carries = []string{
+	`CREATE TEMP TABLE made AS SELECT name FROM b.subscriptions WHERE kind = 'bus' AND name LIKE 'bus/%' AND name NOT IN (SELECT name FROM main.subscriptions)`,
+	`INSERT INTO main.subscriptions (name, kind, types, except_of, start_seq, cursor, retired_at, since)
+SELECT name, kind, types, except_of, 0, 0, retired_at, since FROM b.subscriptions WHERE name IN (SELECT name FROM temp.made)`,
+	`CREATE TEMP TABLE carried AS
+SELECT d.seq, d.subscription AS there, o.name, i.id AS here, x.seq AS replaces
+FROM b.subscriptions o CROSS JOIN b.deliveries d ON d.subscription = o.id JOIN main.subscriptions i ON i.name = o.name
+JOIN temp.map m ON m.b = d.seq LEFT JOIN main.deliveries x ON x.seq = m.a AND x.subscription = i.id
+WHERE o.kind = 'bus' AND o.name LIKE 'bus/%' AND (x.seq IS NULL OR ` + settles("d") + ` > ` + settles("x") + `)`,
+	`CREATE INDEX temp.carried_seq ON carried (seq, there)`,
+	`CREATE INDEX temp.carried_replaces ON carried (replaces, here)`,
+}
+
+// settles is how much the answer of a delivery settles.
+func settles(d string) string {
+	return `CASE WHEN ` + d + `.outcome = 'done' THEN 3 WHEN ` + d + `.outcome IN ('dropped', 'skipped') THEN 1 ELSE 2 END`
+}
+
+const (
+	isReplaced = `(x.seq, x.subscription) IN (SELECT replaces, here FROM temp.carried WHERE replaces IS NOT NULL)`
+	isCarried  = `(x.seq, x.subscription) IN (SELECT seq, there FROM temp.carried)`
+
+	// isAnswered is where an answer comes for an event e of this journal and its subscription s; comesAnswered, for one of the other's.
+	isAnswered    = `EXISTS (SELECT 1 FROM temp.map m JOIN temp.carried c ON c.seq = m.b WHERE m.a = e.seq AND c.here = s.id)`
+	comesAnswered = `EXISTS (SELECT 1 FROM temp.carried c WHERE c.seq = e.seq AND c.here = s.id)`
+
+	// noLetter is where a replaced answer x has a dead letter, and the one that comes has none.
+	noLetter = `EXISTS (SELECT 1 FROM temp.carried c WHERE c.replaces = x.seq AND c.here = x.subscription
+	AND NOT EXISTS (SELECT 1 FROM b.dead_letters l WHERE l.seq = c.seq AND l.subscription = c.there))`
+
+	// letterStatus is that of such a dead letter afterwards.
+	letterStatus = `(SELECT CASE WHEN d.outcome = 'done' THEN 'replayed' ELSE 'replaying' END FROM temp.carried c
+	JOIN b.deliveries d ON d.seq = c.seq AND d.subscription = c.there WHERE c.replaces = x.seq AND c.here = x.subscription)`
+
+	// hasLetter is where what people did with a dead letter l of the other journal has one here to be about.
+	hasLetter = `(EXISTS (SELECT 1 FROM temp.carried c WHERE c.seq = l.seq AND c.there = l.subscription)
+	OR EXISTS (SELECT 1 FROM temp.map m JOIN main.dead_letters h ON h.seq = m.a JOIN main.subscriptions i ON i.id = h.subscription WHERE m.b = l.seq AND i.name = o.name))`
+)
+
+// carry are the statements that bring these answers in, when the events are there.
+var carry = []string{
+	`DELETE FROM main.pending AS x WHERE ` + isReplaced,
+	`DELETE FROM main.deliveries AS x WHERE ` + isReplaced,
+	`INSERT INTO main.deliveries (seq, subscription, ` + deliveryColumns + `) SELECT m.a, c.here, ` + deliveryColumns + `
+FROM temp.carried c JOIN temp.map m ON m.b = c.seq JOIN b.deliveries d ON d.seq = c.seq AND d.subscription = c.there`,
+	`INSERT INTO main.pending (subscription, key, seq, state, attempts, due_at) SELECT c.here, p.key, m.a, p.state, p.attempts, p.due_at
+FROM temp.carried c JOIN temp.map m ON m.b = c.seq JOIN b.pending p ON p.seq = c.seq AND p.subscription = c.there`,
+	`UPDATE main.dead_letters AS x SET status = ` + letterStatus + ` WHERE ` + noLetter,
+	// Ids that are free are kept, and taken first.
+	`CREATE TEMP TABLE own_letters AS SELECT l.id, l.id IN (SELECT id FROM main.dead_letters) AS taken, m.a, c.here
+FROM temp.carried c JOIN temp.map m ON m.b = c.seq JOIN b.dead_letters l ON l.seq = c.seq AND l.subscription = c.there`,
+	putLetters(`l.id`, `NOT o.taken`),
+	putLetters(`NULL`, `o.taken`),
+	`INSERT INTO main.acts (at, actor, act, dead_letter, reason) SELECT x.at, x.actor, x.act, h.id, x.reason
+FROM b.acts x JOIN b.dead_letters l ON l.id = x.dead_letter JOIN b.subscriptions o ON o.id = l.subscription AND o.kind = 'bus' AND o.name LIKE 'bus/%'
+JOIN temp.map m ON m.b = l.seq JOIN main.subscriptions i ON i.name = o.name JOIN main.dead_letters h ON h.seq = m.a AND h.subscription = i.id ORDER BY x.id`,
+	`UPDATE main.subscriptions AS s SET cursor = coalesce((
+	SELECT min(e.seq) - 1 FROM main.events e WHERE e.type IN (SELECT value FROM json_each(s.types))
+	AND NOT EXISTS (SELECT 1 FROM main.deliveries d WHERE d.seq = e.seq AND d.subscription = s.id)), ` + headSeq + `)
+WHERE name IN (SELECT name FROM temp.made) AND except_of = 0`,
+}
+
+// putLetters makes dead letters of the other journal this one's, with an id, where they are.
+func putLetters(id, where string) string {
+	return `INSERT INTO main.dead_letters (id, seq, subscription, ` + letterColumns + `) SELECT ` + id + `, o.a, o.here, ` + letterColumns + `
+FROM temp.own_letters o JOIN b.dead_letters l ON l.id = o.id WHERE ` + where + ` ORDER BY l.id
+ON CONFLICT (subscription, seq) DO UPDATE SET error = excluded.error, stack = excluded.stack, attempts = excluded.attempts,
+	first_failed_at = excluded.first_failed_at, dead_at = excluded.dead_at, status = excluded.status`
+}
+
+// tellCarried has observers told of these answers, where they are told of any.
+const tellCarried = `INSERT INTO main.records (seq, subscription) SELECT m.a, c.here FROM temp.carried c JOIN temp.map m ON m.b = c.seq ORDER BY m.a`
+
+// What changes in the journal by that. Each yields the name of a part, a number of rows and their digest.
+const (
+	deliveryDigest = `CASE WHEN x.outcome = 'skipped' AND x.attempts = 0 THEN 'passed over' ELSE 'deliveries ' || x.outcome END AS name, count(*),
+	digest(s.name, e.id, e.type, x.outcome, x.attempts, x.started_at, x.duration, x.error)`
+	pendingDigest = `'pending ' || x.state, count(*), digest(s.name, x.key, e.id, e.type, x.state, x.attempts, x.due_at)`
+	letterDigest  = `'dead letters ' || x.status, count(*),
+	digest(s.name, e.id, e.type, x.error, x.stack, x.attempts, x.first_failed_at, x.dead_at, x.status)`
+)
+
+// of joins a table of a schema, as x, with its subscriptions and events.
+func of(schema, table, where string) string {
+	return ` FROM ` + schema + `.` + table + ` x JOIN ` + schema + `.subscriptions s ON s.id = x.subscription JOIN ` + schema + `.events e ON e.seq = x.seq
+WHERE ` + where
+}
+
+var (
+	carriedGone = []string{
+		`SELECT ` + deliveryDigest + of("main", "deliveries", isReplaced) + ` GROUP BY 1`,
+		`SELECT ` + pendingDigest + of("main", "pending", isReplaced) + ` GROUP BY 1`,
+		`SELECT ` + letterDigest + of("main", "dead_letters", isReplaced) + ` GROUP BY 1`,
+	}
+	carriedCome = []string{
+		`SELECT ` + deliveryDigest + of("b", "deliveries", isCarried) + ` GROUP BY 1`,
+		`SELECT ` + pendingDigest + of("b", "pending", isCarried) + ` GROUP BY 1`,
+		`SELECT ` + letterDigest + of("b", "dead_letters", isCarried) + ` GROUP BY 1`,
+		`SELECT ` + strings.ReplaceAll(letterDigest, "x.status", letterStatus) + of("main", "dead_letters", noLetter) + ` GROUP BY 1`,
+		`SELECT 'acts on dead letters', count(*), digest(o.name, e.id, e.type, x.at, x.actor, x.act, x.reason)
+FROM b.acts x JOIN b.dead_letters l ON l.id = x.dead_letter JOIN b.subscriptions o ON o.id = l.subscription JOIN b.events e ON e.seq = l.seq
+WHERE o.kind = 'bus' AND o.name LIKE 'bus/%' AND ` + hasLetter,
+		`SELECT 'subscriptions', count(*), digest(s.name, s.kind, s.types, s.except_of, s.retired_at, s.since) FROM main.subscriptions s WHERE s.name IN (SELECT name FROM temp.made)`,
+		`SELECT 'records to send', count(*), digest(c.name, e.id, e.type) FROM temp.carried c JOIN b.events e ON e.seq = c.seq
+WHERE EXISTS (SELECT 1 FROM main.sqlite_schema WHERE ` + isNoting + `)`,
+	}
+)
+
+// predictOwn adds to what the journal will have what comes of the bus's own subscriptions.
+func (m *merge) predictOwn(ctx context.Context, stayed part) error {
+	for _, change := range []struct {
+		queries []string
+		add     func(Sum, Sum) Sum
+	}{{carriedGone, Sum.minus}, {carriedCome, Sum.plus}} {
+		for _, query := range change.queries {
+			err := m.a.each(ctx, step{query: query}, func(rows *sql.Rows) error {
+				var name string
+				var sum Sum
+				if err := rows.Scan(&name, &sum.Rows, digestOf(&sum)); err != nil {
+					return err
+				}
+				stayed[name] = change.add(stayed[name], sum)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// ofBus are the parts of the other journal, beside those of its modules, that a merge brings.
+func ofBus(staying part) part {
+	bus := part{}
+	for name, sum := range staying {
+		for _, kind := range []string{"deliveries ", "pending ", "dead letters ", "acts "} {
+			if strings.HasPrefix(name, kind) {
+				bus[name] = sum
+			}
+		}
+	}
+	return bus
+}
