@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
@@ -72,7 +73,7 @@ func (b *Bus) openWires(ctx context.Context) error {
 		return nil
 	}
 	b.wires.logger = b.cfg.Logger
-	if carrier := b.cfg.Transport.Features().Carrier; carrier != "" {
+	if carrier := b.carrier(ctx); carrier != "" {
 		if err := b.journal.Over(ctx, carrier); err != nil {
 			return fmt.Errorf("bus: relay: %w", err)
 		}
@@ -118,6 +119,23 @@ func (b *Bus) someTopic() string {
 		return ""
 	}
 	return slices.Min(topics)
+}
+
+// identifyFor is how long the start waits for a carrier to say which one it is.
+const identifyFor = 3 * time.Second
+
+// carrier names what lies between the deployables, as the journal notes it.
+func (b *Bus) carrier(ctx context.Context) string {
+	f := b.cfg.Transport.Features()
+	if f.Carrier == "" || f.Identity == nil {
+		return f.Carrier
+	}
+	ctx, cancel := context.WithTimeout(ctx, identifyFor)
+	defer cancel()
+	if id := f.Identity(ctx); id != "" {
+		return f.Carrier + journal.IdentityMark + id
+	}
+	return f.Carrier
 }
 
 // take makes what comes by a wire durable.

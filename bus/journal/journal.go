@@ -111,6 +111,9 @@ type Work struct {
 	Keep bool
 }
 
+// IdentityMark divides the name of a carrier, as its settings have it, from its identity.
+const IdentityMark = " #"
+
 // Journal is an append-only log of events with everything recorded about them, owned by one process.
 // All methods are safe for concurrent use.
 type Journal interface {
@@ -151,7 +154,8 @@ type Journal interface {
 	Quiet(ctx context.Context) error
 
 	// Over says which carrier the feeds go over, before the first of them is opened. When it was another one, they begin again with
-	// all that they have ever had: nobody there has been sent anything.
+	// all that they have ever had: nobody there has been sent anything. What follows an IdentityMark is the carrier's own identity: of
+	// two that differ in that, the later one lacks what was sent, and one that is not known is no other.
 	Over(ctx context.Context, carrier string) error
 	// Feed opens one of the journal's feeds, which is what others are told. Each is opened once, before Subscribe.
 	Feed(ctx context.Context, name FeedName) (Feed, error)

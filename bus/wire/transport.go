@@ -46,6 +46,9 @@ type Features struct {
 	// Carrier tells topics of one name apart: those of another cluster or database, or with another prefix. It comes of the
 	// settings alone, and is the same in every process of a system. "" is not known.
 	Carrier string
+	// Identity, where it is set, asks the carrier which one it is, beyond its settings: one that lost what it had, or was put back to an
+	// earlier state, answers with another text. "" is not known now.
+	Identity func(context.Context) string
 }
 
 // Refused is an error of Publish that one message is the reason of: it is not taken now, and would not be later, such as one

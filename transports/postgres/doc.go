@@ -26,6 +26,11 @@
 // Tables that were restored from a dump into another server have transaction numbers that mean nothing there. If they are ahead
 // of the server's, the first who uses a topic numbers its messages again, in their order, and moves the places along.
 //
+// A table of one row, such as troupe_identity, says which database this is. A process that finds another one than it began with, since
+// the tables were restored from a dump or made anew, publishes, reads and makes nothing any more; Features.Identity lets a journal
+// notice that after a restart. The tables are in the first schema of search_path. Where another schema has tables of the prefix
+// already, the URL must name the schema (search_path=...).
+//
 // The package imports the standard library, bus/wire, Watermill, watermill-sql and pgx. Close ends a Transport: calls give up,
 // places are kept, and no goroutine is left.
 package postgres

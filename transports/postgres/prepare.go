@@ -15,10 +15,13 @@ func (t *Transport) prepare(ctx context.Context, topic string) error {
 		return refuse("topic %q: want letters, digits and any of $:._-", topic)
 	}
 	t.mu.Lock()
-	done := t.prepared[topic]
+	done, changed := t.prepared[topic], t.changed
 	t.mu.Unlock()
-	if done {
-		return nil
+	if done || changed != nil {
+		return changed
+	}
+	if _, err := t.identify(ctx); err != nil {
+		return err
 	}
 	tb := t.tables(topic)
 	missing, err := t.missing(ctx, tb)
@@ -37,6 +40,10 @@ func (t *Transport) prepare(ctx context.Context, topic string) error {
 	if t.config.Retention >= 0 && !t.pruning {
 		t.pruning = true
 		t.running.Go(t.pruneAll)
+	}
+	if !t.watching {
+		t.watching = true
+		t.running.Go(t.watch)
 	}
 	return nil
 }

@@ -100,6 +100,9 @@ func (r *reader) serve() (err error) {
 	if err != nil && r.conn.IsClosed() {
 		return err
 	}
+	if r.t.lost.Err() != nil && r.t.ctx.Err() == nil { // the place means nothing in another database
+		return errors.Join(err, r.call(r.leave))
+	}
 	return errors.Join(err, r.keep(true), r.call(r.leave))
 }
 

@@ -30,7 +30,7 @@ func (t *Transport) Subscribe(ctx context.Context, topic string) (<-chan *messag
 	}
 	defer t.running.Done()
 	ctx, cancel := context.WithCancel(ctx)
-	unhook := context.AfterFunc(t.ctx, cancel)
+	unhook := context.AfterFunc(t.lost, cancel)
 	r, err := t.open(ctx, topic)
 	if err != nil {
 		ended := ctx.Err()
@@ -39,6 +39,8 @@ func (t *Transport) Subscribe(ctx context.Context, topic string) (<-chan *messag
 		switch {
 		case t.ctx.Err() != nil:
 			return nil, ErrClosed
+		case t.isAnother() != nil:
+			return nil, t.explain("subscribe to "+topic, t.isAnother())
 		case ended != nil:
 			return nil, fmt.Errorf("postgres: subscribe to %s: %w", topic, ended)
 		}

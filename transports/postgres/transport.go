@@ -37,12 +37,17 @@ type Transport struct {
 
 	ctx     context.Context // ends at Close
 	cancel  context.CancelFunc
+	lost    context.Context // ends when the database is another one than before
+	lose    context.CancelFunc
 	running sync.WaitGroup
 
 	mu       sync.Mutex
 	closed   bool
 	prepared map[string]bool // by topic
 	pruning  bool
+	watching bool
+	identity string             // of the database; "" before it is known
+	changed  error              // it is another one
 	told     map[string]bool    // of groups that hold messages, so that each is told of once
 	absent   map[string]absence // by topic
 	reading  map[string]string  // the names of this deployable's places, by topic
@@ -68,6 +73,7 @@ func New(config Config) (*Transport, error) {
 		absent: map[string]absence{}, reading: map[string]string{}}
 	t.schema, t.offsets = adapters(config.Prefix)
 	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.lost, t.lose = context.WithCancel(t.ctx)
 	connect.DialFunc = t.dial
 	t.db = stdlib.OpenDB(*connect, stdlib.OptionAfterConnect(durable))
 	t.db.SetMaxOpenConns(publishers)
@@ -91,7 +97,7 @@ func durable(ctx context.Context, conn *pgx.Conn) error {
 
 // Features implements wire.Transport.
 func (t *Transport) Features() wire.Features {
-	return wire.Features{Name: "postgres", MaxPayload: maxPayload, Carrier: fmt.Sprintf("postgres, tables %s* of database %s", t.config.Prefix, t.connect.Database)}
+	return wire.Features{Name: "postgres", MaxPayload: maxPayload, Carrier: t.carrier(), Identity: t.Identity}
 }
 
 // begin admits a call, which must call t.running.Done at its end.

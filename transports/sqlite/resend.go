@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
@@ -15,12 +16,21 @@ import (
 func (j *Journal) Over(ctx context.Context, carrier string) error {
 	var was string
 	var again int64
+	lost := false
 	err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, durable: true, run: func(u *unit) (err error) {
 		tx := u.Tx()
 		if err := tx.QueryRowContext(ctx, "SELECT carrier FROM identity").Scan(&was); err != nil || was == carrier {
 			return err
 		}
-		if was != "" { // it was not noted before, or there was no carrier
+		named, id, known := strings.Cut(carrier, journal.IdentityMark)
+		wasNamed, wasID, wasKnown := strings.Cut(was, journal.IdentityMark)
+		switch {
+		case named == wasNamed && !known:
+			return nil // it may be the same
+		case named == wasNamed && wasKnown:
+			lost = id != wasID
+		}
+		if was != "" && (named != wasNamed || lost) { // it was not noted before, or there was no carrier
 			if again, err = sendAgain(ctx, tx, time.Time{}); err != nil {
 				return err
 			}
@@ -31,7 +41,10 @@ func (j *Journal) Over(ctx context.Context, carrier string) error {
 	if err != nil {
 		return fmt.Errorf("sqlite: over %s: %w", carrier, explain(err))
 	}
-	if again > 0 {
+	if again > 0 && lost {
+		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "the carrier was restored from a copy, or made anew: all events are sent again, and readers drop those that they have",
+			slog.String("carrier", carrier), slog.String("before", was), slog.Int64("events", again))
+	} else if again > 0 {
 		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "the events go over another carrier than before: all of them are sent again, and whoever has them drops them",
 			slog.String("carrier", carrier), slog.String("before", was), slog.Int64("events", again))
 	}

@@ -1,0 +1,168 @@
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+)
+
+// The database has an identity: a table of one row, made with the first topic. A dump has the row, but not the number of the table, of
+// its database, and of the transaction that wrote the row. So tables that were restored from a dump, or made anew, have another
+// identity than those that a process began with, and lack what was published since the dump.
+
+// identityTable is where the identity is. No topic's table can be called so.
+func identityTable(prefix string) string { return prefix + "_identity" }
+
+func identityStatements(prefix string) []string {
+	table := quoted(identityTable(prefix))
+	return []string{
+		`CREATE TABLE IF NOT EXISTS ` + table + ` (one BOOLEAN PRIMARY KEY DEFAULT true CHECK (one), id TEXT NOT NULL)`,
+		`INSERT INTO ` + table + ` (id) VALUES (gen_random_uuid()::text) ON CONFLICT DO NOTHING`,
+	}
+}
+
+const selectIdentity = `
+SELECT concat_ws(' ', id, tableoid, xmin, (SELECT oid FROM pg_database WHERE datname = current_database())) FROM `
+
+// readIdentity returns the identity; "" where there is none.
+func (t *Transport) readIdentity(ctx context.Context) (string, error) {
+	var text string
+	err := t.db.QueryRowContext(ctx, selectIdentity+quoted(identityTable(t.config.Prefix))).Scan(&text)
+	switch {
+	case errors.Is(err, sql.ErrNoRows), stateOf(err) == undefinedTable:
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:8]), nil
+}
+
+// identify makes sure that the database is the one that this process began with. The first time, that is whichever there is; one without
+// an identity gets it.
+func (t *Transport) identify(ctx context.Context) (string, error) {
+	id, err := t.readIdentity(ctx)
+	if err != nil {
+		return "", err
+	}
+	t.mu.Lock()
+	known := t.identity
+	t.mu.Unlock()
+	if id == "" && known == "" {
+		if err := t.makeIdentity(ctx); err != nil {
+			return "", err
+		}
+		if id, err = t.readIdentity(ctx); err != nil {
+			return "", err
+		}
+	}
+	return id, t.recognize(id)
+}
+
+// recognize notes the first identity, and refuses any other, for as long as this process lives.
+func (t *Transport) recognize(id string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.identity == "" {
+		t.identity = id
+	}
+	if t.identity != id && t.changed == nil {
+		t.changed = refuse("the tables %s_* of database %s are not those that this process began with: they were restored from a dump, or made anew,"+
+			" and lack what was published since: when the restore is complete, restart every deployable, which then sends all of its events again",
+			t.config.Prefix, t.connect.Database)
+		t.lose()
+	}
+	return t.changed
+}
+
+// isAnother is why the database is not the one that this process began with; nil while it is.
+func (t *Transport) isAnother() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.changed
+}
+
+// selectElsewhere finds schemas other than ours with tables of the prefix, and whether ours has any.
+const selectElsewhere = `
+SELECT coalesce(current_schema(), ''), coalesce(bool_or(n.nspname = current_schema()), false),
+	coalesce(string_agg(DISTINCT n.nspname, ', ') FILTER (WHERE n.nspname <> current_schema()), '')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\_%'
+	AND (c.relname = $1 OR starts_with(c.relname, $2) AND c.relname LIKE '%\_messages')`
+
+// makeIdentity gives the database an identity, unless somebody else makes the tables. Where another schema has tables of the prefix, and
+// the URL does not name a schema, nobody knows whether a second system is meant.
+func (t *Transport) makeIdentity(ctx context.Context) error {
+	if t.config.NoCreate {
+		return nil
+	}
+	err := t.inTx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, lockOf("identity", t.config.Prefix)); err != nil {
+			return err
+		}
+		var schema, elsewhere string
+		var here bool
+		err := tx.QueryRowContext(ctx, selectElsewhere, identityTable(t.config.Prefix), t.config.Prefix+"_").Scan(&schema, &here, &elsewhere)
+		if err != nil {
+			return err
+		}
+		if elsewhere != "" && !here && !t.namesSchema() {
+			return refuse("schema %s of database %s has no tables %s_*, but schema %s has: name the schema that is meant in the URL, with search_path=%s"+
+				" to meet those who use that one, or search_path=%s to begin another system",
+				schema, t.connect.Database, t.config.Prefix, elsewhere, strings.Split(elsewhere, ",")[0], schema)
+		}
+		for _, q := range identityStatements(t.config.Prefix) {
+			if _, err := tx.ExecContext(ctx, q); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if stateOf(err) == insufficientPrivilege { // create says so, where tables are missing, too
+		t.config.Logger.Warn("postgres: the database has no identity, and this role may not make its table: that the database was restored from a dump is not noticed",
+			slog.String("make it with", strings.Join(identityStatements(t.config.Prefix), "; ")))
+		return nil
+	}
+	return err
+}
+
+// namesSchema reports whether the URL says where the tables are.
+func (t *Transport) namesSchema() bool {
+	return t.connect.RuntimeParams["search_path"] != "" || strings.Contains(t.connect.RuntimeParams["options"], "search_path")
+}
+
+// watch looks at the identity now and then, until Close: a restore need not break a connection.
+func (t *Transport) watch() {
+	for wait(t.ctx, t.config.Poll) {
+		ctx, cancel := context.WithTimeout(t.ctx, t.config.Timeout)
+		id, err := t.readIdentity(ctx)
+		cancel()
+		if err != nil {
+			continue // whoever reads or publishes says so
+		}
+		if err := t.recognize(id); err != nil {
+			t.config.Logger.Error("postgres: " + err.Error())
+			return
+		}
+	}
+}
+
+// Identity returns the identity of the database, as wire.Features has it; "" where it cannot be told now.
+func (t *Transport) Identity(ctx context.Context) string {
+	id, err := t.identify(ctx)
+	if err != nil {
+		t.config.Logger.Warn("postgres: cannot look which database this is", slog.Any("error", t.explain("look at the database", err)))
+		return ""
+	}
+	return id
+}
+
+// carrier names the tables by the settings alone.
+func (t *Transport) carrier() string {
+	return fmt.Sprintf("postgres, tables %s* of database %s", t.config.Prefix, t.connect.Database)
+}
