@@ -21,11 +21,17 @@ func (o object) sum() Sum {
 	return Sum{Rows: 1, Digest: d.sum}
 }
 
-// readObjects returns what is not the journal's own, tables first, in the order in which it was made.
-func readObjects(ctx context.Context, f *file, schema string) (all []object, err error) {
-	err = f.each(ctx, step{`
+// readObjects returns what is not on the journal's own tables, tables first, in the order in which it was made.
+func readObjects(ctx context.Context, f *file, schema string) ([]object, error) {
+	all, err := allObjects(ctx, f, schema)
+	return slices.DeleteFunc(all, func(o object) bool { return isOwn(o.table) }), err
+}
+
+// allObjects returns what readObjects does, and what there is on the journal's own tables, too.
+func allObjects(ctx context.Context, f *file, schema string) (all []object, err error) {
+	err = f.each(ctx, step{query: `
 SELECT type, name, tbl_name, sql FROM ` + schema + `.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
-	AND tbl_name NOT IN (SELECT value FROM json_each(?)) ORDER BY type <> 'table', rowid`, []any{list(own)}}, func(rows *sql.Rows) error {
+ORDER BY type <> 'table', rowid`}, func(rows *sql.Rows) error {
 		var o object
 		err := rows.Scan(&o.kind, &o.name, &o.table, &o.sql)
 		all = append(all, o)

@@ -2,7 +2,6 @@ package move
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"regexp"
 	"slices"
@@ -28,7 +27,7 @@ func Trespasses(ctx context.Context, path string, modules []string) ([]Trespass,
 }
 
 func trespasses(ctx context.Context, f *file, modules []string) ([]Trespass, error) {
-	objects, err := readObjects(ctx, f, "main")
+	all, err := allObjects(ctx, f, "main")
 	if err != nil {
 		return nil, err
 	}
@@ -41,6 +40,7 @@ func trespasses(ctx context.Context, f *file, modules []string) ([]Trespass, err
 		return slices.Contains(modules, owner(a)) != slices.Contains(modules, owner(b))
 	}
 	var found []Trespass
+	objects := slices.DeleteFunc(slices.Clone(all), func(o object) bool { return isOwn(o.table) })
 	for _, o := range objects {
 		mine := slices.Contains(modules, owner(o.table))
 		if mine && o.kind == "table" && virtual.MatchString(o.sql) {
@@ -52,7 +52,7 @@ func trespasses(ctx context.Context, f *file, modules []string) ([]Trespass, err
 				return nil, err
 			}
 			for _, p := range parents {
-				if apart(o.name, p) || mine && slices.Contains(own, p) {
+				if apart(o.name, p) || mine && isOwn(p) {
 					found = append(found, Trespass{o.name, "has a foreign key to " + p + ": keep the id, drop the reference"})
 				}
 			}
@@ -64,33 +64,41 @@ func trespasses(ctx context.Context, f *file, modules []string) ([]Trespass, err
 			}
 		}
 	}
-	onJournal, err := onJournal(ctx, f, modules)
-	return append(found, onJournal...), err
+	return append(found, onJournal(all, ties{modules, owner})...), nil
 }
 
-// onJournal finds triggers of modules on the journal's own tables.
-func onJournal(ctx context.Context, f *file, modules []string) (found []Trespass, err error) {
-	err = f.each(ctx, step{query: `SELECT name, tbl_name, sql FROM main.sqlite_schema WHERE type IN ('trigger', 'view')`}, func(rows *sql.Rows) error {
-		var name, table, text string
-		if err := rows.Scan(&name, &table, &text); err != nil {
-			return err
+// ties finds what ties modules to the journal's own tables.
+type ties struct {
+	modules []string
+	owner   func(name string) string
+}
+
+// onJournal finds triggers and indexes of modules on the journal's own tables, and triggers there that touch the modules' tables: without
+// these, nothing could be written to the journal any more.
+func onJournal(objects []object, t ties) (found []Trespass) {
+	moving := func(name string) bool { return slices.Contains(t.modules, t.owner(name)) }
+	for _, o := range objects {
+		if !isOwn(o.table) || isJournals(o) {
+			continue
 		}
-		if slices.Contains(own, table) && slices.Contains(modules, ownerOf(name, modules)) {
-			found = append(found, Trespass{name, "is a trigger on the journal's table " + table + ": subscribe to events instead"})
+		instead := map[string]string{"trigger": "subscribe to events instead", "index": "keep a table of your own instead"}[o.kind]
+		if moving(o.name) {
+			found = append(found, Trespass{o.name, fmt.Sprintf("is a %s on the journal's table %s: %s", o.kind, o.table, instead)})
+			continue
 		}
-		return nil
-	})
-	return found, err
+		for _, other := range objects {
+			if (other.kind == "table" || other.kind == "view") && moving(other.name) && mentions(o.sql, other.name) {
+				found = append(found, Trespass{o.name, fmt.Sprintf("is a %s on the journal's table %s that touches %s: %s", o.kind, o.table, other.name, instead)})
+			}
+		}
+	}
+	return found
+}
+
+// isJournals reports whether a trigger or an index on one of the journal's own tables is its own, or a guard.
+func isJournals(o object) bool {
+	return strings.HasPrefix(o.name, guardName) || slices.ContainsFunc([]string{"events_", "delayed_", "acts_", "records_", "observer_"},
+		func(begins string) bool { return strings.HasPrefix(o.name, begins) })
 }
 
 var virtual = regexp.MustCompile(`(?i)^\s*CREATE\s+VIRTUAL\b`)
-
-// mentions reports whether a statement has name in it as a word. It may be one in a comment or a string: then a person looks.
-func mentions(statement, name string) bool {
-	dash := strings.Contains(name, "-")
-	word := func(r rune) bool {
-		return r == '_' || r == '-' && dash || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r > 127
-	}
-	statement, name = strings.ToLower(statement), strings.ToLower(name)
-	return slices.Contains(strings.FieldsFunc(statement, func(r rune) bool { return !word(r) }), name)
-}
