@@ -184,6 +184,9 @@ func nobodys(ctx context.Context, b *file, modules []string) error {
 		return err
 	}
 	for _, o := range objects {
+		if virtual.MatchString(o.sql) {
+			return fmt.Errorf("%w: %s in %s %s", ErrModules, o.name, b.path, virtualWhy)
+		}
 		if ownerOf(o.table, modules) == "" {
 			names = append(names, o.name)
 		}

@@ -44,7 +44,7 @@ func trespasses(ctx context.Context, f *file, modules []string) ([]Trespass, err
 	for _, o := range objects {
 		mine := slices.Contains(modules, owner(o.table))
 		if mine && o.kind == "table" && virtual.MatchString(o.sql) {
-			found = append(found, Trespass{o.name, "is a virtual table, which cannot be copied: drop it, and make it again after the move"})
+			found = append(found, Trespass{o.name, virtualWhy})
 		}
 		if o.kind == "table" {
 			parents, err := f.texts(ctx, `SELECT DISTINCT "table" FROM pragma_foreign_key_list(?)`, o.name)
@@ -100,5 +100,7 @@ func isJournals(o object) bool {
 	return strings.HasPrefix(o.name, guardName) || slices.ContainsFunc([]string{"events_", "delayed_", "acts_", "records_", "observer_"},
 		func(begins string) bool { return strings.HasPrefix(o.name, begins) })
 }
+
+const virtualWhy = "is a virtual table, which cannot be copied: drop it, and make it again after the move"
 
 var virtual = regexp.MustCompile(`(?i)^\s*CREATE\s+VIRTUAL\b`)

@@ -194,7 +194,8 @@ func TestMergeRefuses(t *testing.T) {
 		"consumer groups": {func(_, b *made) {
 			b.exec(`INSERT INTO subscriptions (name, kind, types, start_seq, cursor) VALUES ('group:"y":z', 'group', '["z"]', 0, 0)`)
 		}, "group:"},
-		"an observer": {func(_, b *made) { b.exec("INSERT INTO observer VALUES (1)") }, "observer"},
+		"a virtual table": {func(_, b *made) { b.exec("CREATE VIRTUAL TABLE payment_words USING fts4 (text)") }, "payment_words in"},
+		"an observer":     {func(_, b *made) { b.exec("INSERT INTO observer VALUES (1)") }, "observer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
