@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -56,6 +57,7 @@ func configCmd(o *options, environ []string) *cobra.Command {
 	flags := bindSettings(cmd)
 	cmd.RunE = func(*cobra.Command, []string) error {
 		l, wrong := loadSettings(flags, environ)
+		warnOfSettings(o, l)
 		if err := printSettings(o, l); err != nil {
 			return err
 		}
@@ -96,6 +98,13 @@ func loadSettingsOf(in config.Input) (*config.Loaded, error) {
 		err = usageErrorf("%w\nsee 'troupe config' for what holds, and 'troupe config --help'", err)
 	}
 	return l, err
+}
+
+// warnOfSettings says what is not wrong with settings, but should be mended.
+func warnOfSettings(o *options, l *config.Loaded) {
+	for _, w := range l.Warnings() {
+		_, _ = fmt.Fprintln(o.stderr, "warning: "+printable(w.String())) // there is nobody else to tell
+	}
 }
 
 func printSettings(o *options, l *config.Loaded) error {

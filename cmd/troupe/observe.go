@@ -72,6 +72,7 @@ func observeCmd(o *options, environ []string) *cobra.Command {
 			return usageErrorf("there is nothing to observe without a transport: set --transport to that of the deployables; where all modules are in one, its journal shows everything")
 		}
 		c.hosts = hostsOf(c.http, l.Hosts)
+		warnOfSettings(o, l)
 		c.connect = func(group string, logger *slog.Logger) (bus.Transport, error) {
 			t := l.Transport()
 			t.Group, t.Logger = group, logger

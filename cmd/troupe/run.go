@@ -63,6 +63,7 @@ func runCmd(o *options, environ []string) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		warnOfSettings(o, l)
 		return serve(cmd.Context(), o, &l.Settings)
 	}
 	return cmd

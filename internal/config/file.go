@@ -117,6 +117,10 @@ func (f *file) walk(n *yaml.Node, p place) {
 		path := p.group + key.Value
 		switch s := named(path); {
 		case s != nil:
+			if before, twice := p.into[path]; twice { // under its group, and by its whole path
+				f.wrong(f.line(key), "%s is there already, at %s: remove one of them", path, before.at)
+				return
+			}
 			text, ok := f.text(s, key, v)
 			p.into[path] = given{text, f.line(key), p.level, !ok}
 		case slices.Contains(groups(), path):

@@ -32,8 +32,9 @@ type Loaded struct {
 	// Deployable is the name of the one that was chosen in File, "" where it describes one only.
 	Deployable string
 
-	from map[string]given // by path; what is not in it is the default
-	bad  map[string]bool  // paths of settings that are wrong
+	from        map[string]given  // by path; what is not in it is the default
+	bad         map[string]bool   // paths of settings that are wrong
+	secretFiles map[string]string // by path, of what stands in a file of its own
 }
 
 // Load reads the settings of one deployable. Everything that is wrong is in one error, which is Mistakes; what could be read
@@ -177,18 +178,20 @@ func (s *setting) complaint(g given, wanted error) string {
 
 // readSecrets reads those that are in files of their own. As with everything else, the stronger source holds.
 func (l *Loaded) readSecrets() (mistakes Mistakes) {
+	l.secretFiles = map[string]string{}
 	for _, s := range []struct{ path, file string }{{"kafka.sasl-password", l.passwordFile}, {"postgres.url", l.urlFile}} {
 		holder, direct := l.from[s.path+"-file"], l.from[s.path]
 		if s.file == "" || l.bad[s.path+"-file"] || direct.level > holder.level {
 			continue
 		}
 		if direct.level == holder.level {
+			l.bad[s.path] = true
 			mistakes = append(mistakes, Mistake{holder.at, fmt.Sprintf("%s-file is given, and %s at %s, too: remove one of them", s.path, s.path, direct.at)})
 			continue
 		}
-		data, err := readAtMost(s.file, maxSecretFile)
+		text, err := readSecret(s.file)
 		if err == nil {
-			err = named(s.path).field(&l.Settings).set(strings.TrimRight(string(data), "\r\n"))
+			err = named(s.path).field(&l.Settings).set(text)
 		}
 		if err != nil {
 			l.bad[s.path] = true
@@ -196,6 +199,7 @@ func (l *Loaded) readSecrets() (mistakes Mistakes) {
 			continue
 		}
 		l.from[s.path] = given{at: s.file, level: holder.level}
+		l.secretFiles[s.path] = s.file
 	}
 	return mistakes
 }

@@ -214,13 +214,13 @@ func TestSecretsAreReadFromFilesAndNeverShown(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	password := MustWriteAs(t, filepath.Join(folder, "password"), "hunter2\n")
-	url := MustWriteAs(t, filepath.Join(folder, "url"), "postgres://ada:hunter2@h/d")
+	url := MustWriteAs(t, filepath.Join(folder, "url"), "postgres://ada:hunter2@localhost/d")
 	kafka := []string{"--transport", "kafka", "--brokers", "h:1", "--kafka-tls", "--kafka-sasl-mechanism", "PLAIN", "--kafka-sasl-user", "ada"}
 	for name, in := range map[string]Input{
 		"password file":        {Flags: MustFlags(t, append(kafka, "--kafka-sasl-password-file", password)...)},
 		"password in variable": {Flags: MustFlags(t, kafka...), Environ: []string{"TROUPE_KAFKA_SASL_PASSWORD=hunter2"}},
 		"url file":             {Flags: MustFlags(t, "--transport", "postgres", "--postgres-url-file", url)},
-		"url in variable":      {Flags: MustFlags(t, "--transport", "postgres"), Environ: []string{"TROUPE_POSTGRES_URL=postgres://ada:hunter2@h/d"}},
+		"url in variable":      {Flags: MustFlags(t, "--transport", "postgres"), Environ: []string{"TROUPE_POSTGRES_URL=postgres://ada:hunter2@localhost/d"}},
 	} {
 		in.Folder, in.Known = folder, shop
 		l, err := Load(in)
@@ -229,7 +229,7 @@ func TestSecretsAreReadFromFilesAndNeverShown(t *testing.T) {
 			continue
 		}
 		c := l.Transport()
-		if c.Kafka.SASL.Password != "hunter2" && c.Postgres.URL != "postgres://ada:hunter2@h/d" {
+		if c.Kafka.SASL.Password != "hunter2" && c.Postgres.URL != "postgres://ada:hunter2@localhost/d" {
 			t.Errorf("%s: the secret did not arrive", name)
 		}
 		shown := fmt.Sprint(l.Rows())

@@ -121,7 +121,7 @@ func TestRules(t *testing.T) {
 			"--kafka-sasl-password-file: kafka.sasl-password-file /nowhere: open /nowhere: no such file or directory"},
 		{"secret twice", []string{"--config", MustWrite(t, "transport: postgres", "postgres:", "  url: postgres://u:hunter2@h/d", "  url-file: /nowhere")}, "",
 			"troupe.yaml:4: postgres.url-file is given, and postgres.url at troupe.yaml:3, too: remove one of them"},
-		{"secret in a variable over one in a file", []string{"--config", MustWrite(t, "transport: postgres", "postgres: {url-file: /nowhere}")}, "TROUPE_POSTGRES_URL=postgres://u:hunter2@h/d", ""},
+		{"secret in a variable over one in a file", []string{"--config", MustWrite(t, "transport: postgres", "postgres: {url-file: /nowhere}")}, "TROUPE_POSTGRES_URL=postgres://u:hunter2@localhost/d", ""},
 		{"no such file", []string{"--config", "/nowhere.yaml"}, "", "--config: /nowhere.yaml: there is no such file"},
 		{"no such file, by a variable", nil, "TROUPE_CONFIG=/nowhere.yaml", "TROUPE_CONFIG: /nowhere.yaml: there is no such file"},
 		{"a deployable without a file", []string{"--deployable=x"}, "", "--deployable: there is no deployable \"x\" to choose: it takes a file that has deployables"},

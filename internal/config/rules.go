@@ -23,6 +23,14 @@ var rules = append([]rule{
 	{[]string{"transport", "postgres.url"}, func(l *Loaded, _ []string) []string {
 		return when(l.Carrier.Kind == transports.Postgres && l.Carrier.Postgres.URL == "", "transport postgres needs to know where Postgres is: set %s", ways("postgres.url"))
 	}},
+	{[]string{"postgres.url", "postgres.insecure", "prefix", "transport"}, func(l *Loaded, _ []string) []string {
+		c := l.Transport()
+		if c.Group = "any"; c.Kind != transports.Postgres || c.Postgres.URL == "" {
+			return nil
+		}
+		err := c.Validate()
+		return when(err != nil, "%v, which is %s", err, ways("postgres.insecure"))
+	}},
 	{[]string{"modules", "transport"}, func(l *Loaded, known []string) []string {
 		away := slices.DeleteFunc(slices.Clone(known), l.Runs)
 		return when(l.Carrier.Kind == transports.SQLite && len(away) > 0, "modules leaves out %s, and there is no transport to them: set %s to kafka or postgres, or run all",

@@ -91,6 +91,8 @@ var table = []setting{
 		field: func(s *Settings) value { return databaseURL(&s.Carrier.Postgres.URL) }},
 	{path: "postgres.url-file", help: "a file that holds the URL of Postgres and nothing else",
 		field: func(s *Settings) value { return path(&s.urlFile) }},
+	{path: "postgres.insecure", standard: "false", help: "connect to another machine although Postgres does not prove who it is (sslmode=verify-full in the URL)",
+		field: func(s *Settings) value { return onOff(&s.Carrier.Postgres.Insecure) }},
 	{path: "postgres.retention", standard: "168h", help: "how long messages that all have read, and those that nobody will, are kept for those who come later, or forever",
 		field: func(s *Settings) value { return retention(&s.Carrier.Postgres.Retention) }},
 

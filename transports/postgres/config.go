@@ -20,6 +20,10 @@ type Config struct {
 	// and in no error. The tables are where search_path says. Required.
 	URL string
 
+	// Insecure allows connections to another machine in which the server does not prove who it is: with an sslmode that is not
+	// verify-full or verify-ca. Defaults to refusing these.
+	Insecure bool
+
 	// Group is whose place in the topics is kept: the name of the deployable. Required.
 	Group string
 
@@ -64,9 +68,11 @@ func (c Config) Validate() error {
 	var errs []error
 	if c.URL == "" {
 		errs = append(errs, errors.New("field URL is missing: want one such as postgres://user@host:5432/database"))
-	} else if _, err := pgx.ParseConfig(c.URL); err != nil {
+	} else if at, err := pgx.ParseConfig(c.URL); err == nil {
+		errs = append(errs, c.checkVerified(at))
+	} else {
 		// What is wrong is not repeated: in a URL that cannot be read, nobody knows what is the password.
-		errs = append(errs, errors.New("field URL cannot be read: want one such as postgres://user:password@host:5432/database?sslmode=require;"+
+		errs = append(errs, errors.New("field URL cannot be read: want one such as postgres://user:password@host:5432/database?sslmode=verify-full;"+
 			" look at its port, its parameters and their files, and write what is special in the password as %XX"))
 	}
 	switch {

@@ -40,6 +40,31 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// TestUnverified refuses connections to other machines that anybody could answer.
+func TestUnverified(t *testing.T) {
+	t.Parallel()
+	for url, safe := range map[string]bool{
+		"postgres://me@localhost/db": true, "postgres://me@127.0.0.2/db": true, "postgres://me@[::1]/db": true, "host=/var/run/postgresql user=me": true,
+		"postgres://me@db/db?host=/tmp": true,
+		"postgres://me@db/db":           false, "postgres://me@db/db?sslmode=disable": false, "postgres://me@db/db?sslmode=prefer": false,
+		"postgres://me@10.0.0.1/db?sslmode=require": false, "postgres://me@db/db?sslmode=verify-full": true, "postgres://me@db/db?sslmode=verify-ca": true,
+		"postgres://me@localhost,db/db": false, "postgres://me@db,localhost/db?sslmode=disable": false, "host=db user=me sslmode=require": false,
+		"postgres://me@a,b/db?sslmode=verify-full": true, "postgres://me@localhost.example.com/db": false,
+	} {
+		config := postgres.Config{URL: url, Group: "shop"}
+		err := config.Validate()
+		if (err == nil) != safe {
+			t.Errorf("%s: %v", url, err)
+		}
+		if err != nil && (!strings.Contains(err.Error(), "sslmode=verify-full") || !strings.Contains(err.Error(), "Insecure")) {
+			t.Errorf("%s: the error does not say what to do: %v", url, err)
+		}
+		if config.Insecure = true; config.Validate() != nil {
+			t.Errorf("%s with Insecure: %v", url, config.Validate())
+		}
+	}
+}
+
 // TestPasswordIsHidden looks for the password wherever a config or an error may be printed.
 func TestPasswordIsHidden(t *testing.T) {
 	t.Parallel()
