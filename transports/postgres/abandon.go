@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"regexp"
-	"strings"
 	"time"
 )
 
@@ -123,22 +121,19 @@ func (t *Transport) giveUp(ctx context.Context, tb tables, h held) (given bool, 
 	return given && err == nil, err
 }
 
-// places are what wire.WithPlace allows.
-var places = regexp.MustCompile(`^[A-Za-z0-9]{1,16}$`)
-
-// selectPassed finds the places under a deployable's name that are not ahead of the one that it reads from.
+// selectPassed finds the places of a deployable that are not ahead of the one that it reads from.
 const selectPassed = `
 SELECT o.consumer_group, o.last_processed_transaction_id::text, o.offset_acked FROM %[1]s o, %[1]s mine
-WHERE mine.consumer_group = $2 AND o.consumer_group <> $2 AND (o.consumer_group = $1 OR starts_with(o.consumer_group, $1 || '.'))
+WHERE mine.consumer_group = $2 AND o.consumer_group <> $2 AND o.` + ownerColumn + ` = $1
 	AND (o.last_processed_transaction_id, o.offset_acked) <= (mine.last_processed_transaction_id, mine.offset_acked)`
 
 // forgetPassed deletes the places that this deployable kept under other names, once the one that it reads from has passed them:
 // until then it may go back to the program that used them.
 func (t *Transport) forgetPassed(ctx context.Context, tb tables) error {
 	t.mu.Lock()
-	mine := t.reading[tb.topic]
+	mine, owned := t.reading[tb.topic], t.owned[tb.topic]
 	t.mu.Unlock()
-	if mine == "" {
+	if mine == "" || !owned {
 		return nil
 	}
 	passed, err := t.passed(ctx, tb, mine)
@@ -166,9 +161,7 @@ func (t *Transport) passed(ctx context.Context, tb tables, mine string) (passed 
 		if err := rows.Scan(&h.group, &h.place.transaction, &h.place.offset); err != nil {
 			return nil, err
 		}
-		if name, ok := strings.CutPrefix(h.group, t.config.Group+"."); !ok || places.MatchString(name) { // not "shop.eu-1" of "shop"
-			passed = append(passed, h)
-		}
+		passed = append(passed, h)
 	}
 	return passed, rows.Err()
 }

@@ -169,18 +169,21 @@ func TestPlaceUnderAnotherName(t *testing.T) {
 	other := MustNew(t, postgres.Config{URL: url, Group: "shop.eu-1"})
 	_, end = subscribe(other, "old")
 	end()
+	other = MustNew(t, postgres.Config{URL: url, Group: "shop.eu"}) // as if it were a place of shop
+	MustSubscribe(t.Context(), t, other, "order")
+	MustClose(t, other)
 	_, end = subscribe(tr, "busy")
 	defer end()
 	in, end = subscribe(tr, "new")
 	MustReadNumbered(t, in, 0, 4)
 	end()
 	in, end = subscribe(tr, "new")
-	has("shop.busy shop.eu-1.old shop.new shop.old")
+	has("shop.busy shop.eu shop.eu-1.old shop.new shop.old")
 	MustReadNumbered(t, in, 4, 1)
 	end()
 	in, end = subscribe(tr, "new")
 	defer end()
-	has("shop.busy shop.eu-1.old shop.new")
+	has("shop.busy shop.eu shop.eu-1.old shop.new")
 	if !log.has("given up", "place=shop.old", "present=shop.new") {
 		t.Error("the log does not say which place was given up")
 	}

@@ -24,9 +24,13 @@ func (t *Transport) prepare(ctx context.Context, topic string) error {
 		return err
 	}
 	tb := t.tables(topic)
-	missing, err := t.missing(ctx, tb)
-	if err == nil && missing {
+	missing, owned, err := t.missing(ctx, tb)
+	switch {
+	case err == nil && missing:
 		err = t.create(ctx, topic)
+		owned = true
+	case err == nil && !owned && !t.config.NoCreate: // tables of an earlier program; without the column, places are given up later
+		owned = t.create(ctx, topic) == nil
 	}
 	if err == nil {
 		err = t.adopt(ctx, tb)
@@ -36,7 +40,7 @@ func (t *Transport) prepare(ctx context.Context, topic string) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.prepared[topic] = true
+	t.prepared[topic], t.owned[topic] = true, owned
 	if t.config.Retention >= 0 && !t.pruning {
 		t.pruning = true
 		t.running.Go(t.pruneAll)
@@ -60,29 +64,29 @@ SELECT c.relname, a.attname, a.atttypid::regtype::text
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 WHERE c.oid IN (to_regclass($1), to_regclass($2)) AND a.attnum > 0 AND NOT a.attisdropped`
 
-// missing reports whether a table is missing. One that does not fit is an error.
-func (t *Transport) missing(ctx context.Context, tb tables) (bool, error) {
+// missing reports whether a table is missing, and whether places say whose they are. A table that does not fit is an error.
+func (t *Transport) missing(ctx context.Context, tb tables) (missing, owned bool, err error) {
 	found := map[string]map[string]string{tb.messages: {}, tb.offsets: {}}
 	rows, err := t.db.QueryContext(ctx, selectColumns, quoted(tb.messages), quoted(tb.offsets))
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	defer rows.Close() // rows.Err says what went wrong
 	for rows.Next() {
 		var table, column, kind string
 		if err := rows.Scan(&table, &column, &kind); err != nil {
-			return false, err
+			return false, false, err
 		}
 		found[table][column] = kind
 	}
 	if err := rows.Err(); err != nil {
-		return false, err
+		return false, false, err
 	}
 	if m := found[tb.messages]; len(m) > 0 && (m["payload"] != "bytea" || m["transaction_id"] != "xid8" || m["key"] == "") {
-		return false, refuse("table %q was made by another program: it needs the columns payload bytea, transaction_id xid8 and key text;"+
+		return false, false, refuse("table %q was made by another program: it needs the columns payload bytea, transaction_id xid8 and key text;"+
 			" alter it, or set another Prefix", tb.messages)
 	}
-	return len(found[tb.messages]) == 0 || len(found[tb.offsets]) == 0, nil
+	return len(found[tb.messages]) == 0 || len(found[tb.offsets]) == 0, found[tb.offsets][ownerColumn] != "", nil
 }
 
 // create makes the tables. CREATE TABLE IF NOT EXISTS fails when two do it at once, so they take turns.

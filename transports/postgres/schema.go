@@ -56,8 +56,12 @@ func statements(prefix, topic string) []string {
 	for _, q := range append(schema.SchemaInitializingQueries(topic), offsets.SchemaInitializingQueries(topic)...) {
 		all = append(all, strings.Join(strings.Fields(q.Query), " "))
 	}
-	return all
+	return append(all, `ALTER TABLE `+quoted(tableOf(prefix, topic, "offsets"))+` ADD COLUMN IF NOT EXISTS `+ownerColumn+` TEXT`)
 }
+
+// ownerColumn says of a place which deployable has it: the name of the place does not, since "shop.eu" may be a place of "shop", or a
+// deployable's only one.
+const ownerColumn = "deployable"
 
 // adapters are watermill-sql's, with our tables.
 func adapters(prefix string) (schema, watermillsql.DefaultPostgreSQLOffsetsAdapter) {

@@ -104,12 +104,25 @@ func (r *reader) begin(ctx context.Context) error {
 				return err
 			}
 		}
-		return nil
+		return r.sign(ctx, tx)
 	})
 	if err != nil {
 		return err
 	}
 	return r.await(ctx)
+}
+
+// sign notes in the place whose it is.
+func (r *reader) sign(ctx context.Context, tx pgx.Tx) error {
+	r.t.mu.Lock()
+	owned := r.t.owned[r.tables.topic]
+	r.t.mu.Unlock()
+	if !owned {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `UPDATE `+quoted(r.tables.offsets)+` SET `+ownerColumn+` = $2 WHERE consumer_group = $1 AND `+ownerColumn+` IS DISTINCT FROM $2`,
+		r.group, r.t.config.Group)
+	return err
 }
 
 // await returns when the group's place is ours. When another reader has kept it for some seconds, the error names that.

@@ -44,6 +44,7 @@ type Transport struct {
 	mu       sync.Mutex
 	closed   bool
 	prepared map[string]bool // by topic
+	owned    map[string]bool // whether places say whose they are, by topic
 	pruning  bool
 	watching bool
 	identity string             // of the database; "" before it is known
@@ -69,7 +70,7 @@ func New(config Config) (*Transport, error) {
 	if connect.RuntimeParams["application_name"] == "" {
 		connect.RuntimeParams["application_name"] = "troupe " + config.Group
 	}
-	t := &Transport{config: config, connect: connect, prepared: map[string]bool{}, told: map[string]bool{},
+	t := &Transport{config: config, connect: connect, prepared: map[string]bool{}, owned: map[string]bool{}, told: map[string]bool{},
 		absent: map[string]absence{}, reading: map[string]string{}}
 	t.schema, t.offsets = adapters(config.Prefix)
 	t.ctx, t.cancel = context.WithCancel(context.Background())
