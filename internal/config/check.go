@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,8 +20,10 @@ type Deployable struct {
 	Journal   string   `json:"journal"`
 	HTTP      string   `json:"http"`
 
-	peers   map[string]string
-	peersAt string // where they are described
+	peers    map[string]string
+	peersAt  string     // where they are described
+	meets    []string   // where the transport is, in one form: those who have one in common meet
+	database databaseAt // with transport postgres
 }
 
 // Report is what Check found. Only what is in Wrong keeps the deployables from being one system.
@@ -101,6 +102,13 @@ func (l *Loaded) deployable(where string, known []string) Deployable {
 		peers: l.Peers, peersAt: l.from["peers"].at}
 	if d.Modules == nil {
 		d.Modules = known
+	}
+	switch d.Transport {
+	case transports.Kafka:
+		d.meets = brokers(l.Carrier.Kafka.Brokers)
+	case transports.Postgres:
+		d.database, _ = databaseOf(l.Carrier.Postgres.URL)
+		d.meets = d.database.places
 	}
 	return d
 }
@@ -192,7 +200,20 @@ func (r *Report) meet() {
 			}
 		}
 		of = slices.DeleteFunc(of, func(d Deployable) bool { return d.At == "" })
-		apart(r, of, path, some, func(d Deployable) []string { return strings.Split(d.At, ",") })
+		r.services(of)
+		of = slices.DeleteFunc(of, func(d Deployable) bool { return d.database.service != "" })
+		apart(r, of, path, some, func(d Deployable) []string { return d.meets })
+		of = slices.DeleteFunc(of, func(d Deployable) bool { return d.database.schema == "" })
+		apart(r, of, path+" with search_path", "schemas", func(d Deployable) []string { return []string{d.database.schema} })
+	}
+}
+
+// services says of databases that a file of services names that they cannot be compared with others.
+func (r *Report) services(among []Deployable) {
+	for _, d := range among {
+		if s := d.database.service; s != "" && among[0].database.service != s || s == "" && among[0].database.service != "" {
+			r.warn(d.Where, "whether %s and %s use one database cannot be told: the file of services is not looked at", d.Name, among[0])
+		}
 	}
 }
 
@@ -221,15 +242,21 @@ func apart(r *Report, among []Deployable, property, several string, of func(Depl
 
 // collide finds what can be only once on one host.
 func (r *Report) collide() {
-	r.eachShared(func(d Deployable) string { return filepath.Clean(d.Journal) }, func(journal string, in []string) {
-		r.warn("", "%s have the same journal, %s: on one host, each needs its own", strings.Join(in, " and "), journal)
+	r.eachShared(func(d Deployable) string { return sameFile(d.Journal) }, func(journal string, in []string) {
+		i := slices.IndexFunc(r.Deployables, func(d Deployable) bool { return sameFile(d.Journal) == journal })
+		r.warn("", "%s have the same journal, %s: on one host, each needs its own", strings.Join(in, " and "), filepath.Clean(r.Deployables[i].Journal))
 	})
-	r.eachShared(func(d Deployable) string {
-		if _, port, err := net.SplitHostPort(d.HTTP); err != nil || port == "0" {
-			return ""
+	for i, d := range r.Deployables {
+		in, addresses := []string{d.String()}, []string{d.HTTP}
+		for _, other := range r.Deployables[i+1:] {
+			if listens(d.HTTP, other.HTTP) {
+				in, addresses = append(in, other.String()), append(addresses, other.HTTP)
+			}
 		}
-		return d.HTTP
-	}, func(address string, in []string) {
-		r.warn("", "%s listen on the same address, %s: on one host, each needs its own", strings.Join(in, " and "), address)
-	})
+		if first := slices.IndexFunc(r.Deployables, func(o Deployable) bool { return listens(o.HTTP, d.HTTP) }); len(in) == 1 || first < i {
+			continue // it was said of the first one
+		}
+		r.warn("", "%s listen on the same address, %s: on one host, each needs its own", strings.Join(in, " and "),
+			strings.Join(slices.Compact(slices.Sorted(slices.Values(addresses))), " and "))
+	}
 }

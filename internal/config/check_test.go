@@ -47,7 +47,7 @@ func TestCheck(t *testing.T) {
 		{"brokers of one cluster, by way of others", []string{"name: a\nmodules: [order, notification, inventory]\nhttp: 'h:0'\n" + kafka, swap(swap(back, "[payment, shipping]", "[shipping]"), "h:1", "h:2"),
 			"name: c\nmodules: [payment]\njournal: c.db\n" + swap(kafka, "'h:1'", "[h:2, h:1]")}, nil, nil},
 		{"other databases", []string{swap(front, kafka, "transport: postgres\npostgres: {url: 'postgres://u:hunter2@h/d'}\n"), swap(back, kafka, "transport: postgres\npostgres: {url: 'postgres://v:hunter2@h/e'}\n")}, []string{
-			"1.yaml: postgres.url is h/e in back, and h/d in front (0.yaml): with other databases they do not meet"}, nil},
+			"1.yaml: postgres.url is h:5432/e in back, and h:5432/d in front (0.yaml): with other databases they do not meet"}, nil},
 		{"other users of one database", []string{swap(front, kafka, "transport: postgres\npostgres: {url: 'postgres://u:hunter2@h/d'}\n"), swap(back, kafka, "transport: postgres\npostgres: {url: 'postgres://v:hunter3@h/d'}\n")}, nil, nil},
 		{"brokers that are told later", []string{front, swap(back, "kafka: {brokers: 'h:1'}\n", "")}, nil, []string{
 			"1.yaml: back does not say where kafka is: it has to be told with TROUPE_KAFKA_BROKERS when it is started"}},

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -61,12 +60,3 @@ func nameOf(modules []string) string {
 
 // all stands for every module.
 const all = "all"
-
-// database is the place that a URL of Postgres names, without who logs in; "" where it cannot be told.
-func database(text string) string {
-	u, err := url.Parse(text)
-	if err != nil {
-		return ""
-	}
-	return u.Host + u.Query().Get("host") + u.Path
-}
