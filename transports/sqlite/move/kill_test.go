@@ -84,8 +84,8 @@ var killed = []struct {
 	points  []string
 	decided string
 }{
-	{"split", []string{"locked", "backed up", "built", "renamed", "judged", "decided", "done"}, "decided"},
-	{"merge", []string{"locked", "prepared", "backed up", "judged", "decided", "done"}, "decided"},
+	{"split", []string{"locked", "copied", "backed up", "built", "renamed", "judged", "decided", "done"}, "decided"},
+	{"merge", []string{"locked", "prepared", "copied", "backed up", "judged", "decided", "done"}, "decided"},
 	{"undo split", []string{"locked", "prepared", "noted", "copying", "decided", "cleaned"}, "decided"},
 	{"undo merge", []string{"locked", "prepared", "noted", "copying", "decided", "cleaned"}, "decided"},
 }

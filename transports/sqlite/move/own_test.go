@@ -44,7 +44,8 @@ func TestMergeBringsTheAnswersOfTheBus(t *testing.T) {
 		}
 		a, b := mustTouch(t, random, o.Journal), mustTouch(t, random, o.Other)
 		subscribe := func(m *made, name, types string, except int) int64 {
-			return m.exec("INSERT INTO subscriptions (name, kind, types, except_of, start_seq, cursor) VALUES (?, 'bus', ?, ?, 0, 0)", name, types, except)
+			m.exec("INSERT INTO subscriptions (name, kind, types, except_of, start_seq, cursor) VALUES (?, 'bus', ?, ?, 0, 0) ON CONFLICT DO NOTHING", name, types, except)
+			return column[int64](m, "SELECT id FROM subscriptions WHERE name = ?", name)[0]
 		}
 		outcomes := []string{"", "done", "retrying", "dead", "dropped", "replaying", "replayed"}
 		ingestA, ingestB := subscribe(a, "bus/ingest", `["bus.undecoded"]`, 0), subscribe(b, "bus/ingest", `["bus.undecoded"]`, 0)

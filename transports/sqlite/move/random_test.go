@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -34,11 +35,13 @@ var consumed = map[string]string{
 	"order/complete": "shipping.sent", "order/cancel": "payment.declined", "order/count": "order.placed",
 	"payment/charge": "order.placed", "payment/settle": "payment.charged", "payment/old": "order.renamed",
 	"payment_audit/keep": "payment.charged", "shipping/send": "payment.charged", "shipping/stop": "payment.declined",
+	"bus/ingest": "bus.undecoded", "bus/relay": "bus.unsent",
 }
 
 var emitters = map[string]string{
 	"order.placed": "order", "order.renamed": "order", "payment.charged": "payment", "payment.declined": "payment", "shipping.sent": "shipping",
 	"shipping.lost": "shipping", "plain": "", "catalogue.priced": "catalogue", // of another deployable
+	"bus.undecoded": "bus", "bus.unsent": "bus",
 }
 
 // made is a journal under construction.
@@ -153,16 +156,19 @@ func (m *made) events(n int) (all []event) {
 
 // subscribe makes a subscription, and has it handle events up to somewhere, in the order of each key.
 func (m *made) subscribe(name string, events []event) {
-	start := int64(0)
-	if m.IntN(4) == 0 && len(events) > 0 {
+	start, since := int64(0), int64(0)
+	if m.IntN(4) == 0 && len(events) > 0 && !strings.HasPrefix(name, "bus/") {
 		start = pick(m, events).seq
+		if m.IntN(2) == 0 {
+			since = 1 + column[int64](m, "SELECT time FROM events WHERE seq = ?", start)[0]
+		}
 	}
 	var retired any
 	if m.IntN(8) == 0 {
 		retired = 5
 	}
-	sub := m.exec("INSERT INTO subscriptions (name, kind, types, start_seq, cursor, retired_at) VALUES (?, 'bus', ?, ?, ?, ?)",
-		name, list([]string{consumed[name]}), start, start, retired)
+	sub := m.exec("INSERT INTO subscriptions (name, kind, types, start_seq, cursor, retired_at, since) VALUES (?, 'bus', ?, ?, ?, ?, ?)",
+		name, list([]string{consumed[name]}), start, start, retired, since)
 	held, gap, cursor := map[string]bool{}, false, start
 	reach := m.IntN(len(events) + 1)
 	for i, e := range events {
