@@ -68,6 +68,9 @@ const cursorEvery = 1000
 // Open opens or creates the journal at path and takes it for writing. Errors say what to do; errors.Is tells ErrInUse and
 // ErrNewer apart. Whoever opens it closes it.
 func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
+	if err := CheckName(path); err != nil {
+		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
+	}
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("sqlite: invalid config: %w", err)
 	}

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/troupebus/troupe/transports/sqlite"
 )
 
 // Leftover is a file that a move made beside the journal, and that nothing needs in order to run.
@@ -69,7 +71,7 @@ func (l *leftovers) look(ctx context.Context, folder string) error {
 	}
 	for _, e := range entries {
 		path := filepath.Join(folder, e.Name())
-		if path == l.journal || sqliteName.MatchString(path) {
+		if path == l.journal || sqlite.CheckName(path) != nil {
 			continue
 		}
 		if ours, err := isOurs(path); err != nil || !ours {

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/troupebus/troupe/transports/sqlite"
 )
 
 // A part is a file under construction. Its name ends with the id of its move, so that it is nobody else's. A killed move leaves its
@@ -24,19 +26,16 @@ func (p *Proof) part(path string) string { return path + partMark + p.ID }
 var (
 	partName   = regexp.MustCompile(`^(.+)\.part-[0-9a-f]{16}$`)
 	beforeName = regexp.MustCompile(`^(.+)\.before-([0-9a-f]{16})$`)
-	// sqliteName matches the names that SQLite gives to its own files beside a database.
-	sqliteName = regexp.MustCompile(`(?i)-(journal|wal|shm|mj[0-9a-f]{8,9})$`)
 	// ownName matches the names of what lies beside a journal.
 	ownName = regexp.MustCompile(`\.(lock|world|part-[0-9a-f]{16}|before-[0-9a-f]{16})$`)
 )
 
 // checkName refuses a name for a journal that means something else: SQLite deletes or overwrites files of such names.
 func checkName(path string) error {
-	name := filepath.Base(path)
-	switch {
-	case sqliteName.MatchString(name):
-		return fmt.Errorf("move: %s: SQLite has files of its own under such names, and deletes them: name another one", path)
-	case ownName.MatchString(name):
+	if err := sqlite.CheckName(path); err != nil {
+		return fmt.Errorf("move: %s: %w", path, err)
+	}
+	if ownName.MatchString(filepath.Base(path)) {
 		return fmt.Errorf("move: %s: a file of such a name belongs to a journal, and is none: name another one", path)
 	}
 	return nil
