@@ -106,8 +106,12 @@ func (l *leftovers) whatIs(ctx context.Context, path string) (string, error) {
 		if r == nil {
 			return "a copy of the journal, made for a move that did not take place", nil
 		}
-		return fmt.Sprintf("the copy of the journal before the %s of %s at %s, which --undo needs",
-			cmp.Or(r.Proof.Undoes, r.Proof.Act), strings.Join(r.Proof.Modules, ", "), r.Proof.At.Format(time.DateTime)), nil
+		use := "which --undo needs"
+		if last, err := readMove(ctx, l.f, lastOwn); err != nil || last == nil || last.Proof.ID != r.Proof.ID {
+			use = "of no use for --undo, since there was another move"
+		}
+		return fmt.Sprintf("the copy of the journal before the %s of %s at %s, %s",
+			cmp.Or(r.Proof.Undoes, r.Proof.Act), strings.Join(r.Proof.Modules, ", "), r.Proof.At.Format(time.DateTime), use), nil
 	}
 }
 

@@ -94,6 +94,8 @@ func TestOddTablesMove(t *testing.T) {
 		`CREATE VIEW "payment_all of it" AS SELECT "a b" FROM "payment_my cards" UNION ALL SELECT k FROM payment_w`,
 		`CREATE TRIGGER "payment_in stead" INSTEAD OF INSERT ON "payment_all of it" BEGIN INSERT INTO "payment_my cards" ("a b") VALUES (new."a b"); END`,
 		`CREATE TRIGGER PAYMENT_CAPS AFTER DELETE ON PAYMENT_G BEGIN INSERT INTO payment_parent (parent) VALUES (NULL); END`,
+		`CREATE VIRTUAL TABLE order_words USING fts4 (text)`, `INSERT INTO order_words VALUES ('what stays may be searched')`, // it does not move
+		`CREATE VIRTUAL TABLE order_map USING rtree (id, x0, x1)`, `INSERT INTO order_map VALUES (1, 2, 3)`,
 		`INSERT INTO "payment_all of it" VALUES ('x'), ('y' || char(0) || 'z'), (NULL)`,
 		`INSERT INTO [payment_say "so"] (rowid, oid, _rowid_) VALUES (7, 'a', 'b'), (3, 'c', 'd')`,
 		`INSERT INTO payment_g (a) VALUES (1), (9223372036854775806), (NULL)`,

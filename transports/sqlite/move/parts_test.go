@@ -185,4 +185,24 @@ func TestLeftovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustLeave("the journal that payment came from")
+	third := Options{Journal: d.Options.Journal, Other: filepath.Join(folder, "again.db"), Modules: []string{"payment"}}
+	for _, use := range [][]string{{"which --undo needs"}, {"of no use for --undo", "which --undo needs"}} {
+		if _, err := Split(t.Context(), third); err != nil {
+			t.Fatal(err)
+		}
+		found, err := Leftovers(t.Context(), third.Journal)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, l := range found {
+			if strings.Contains(l.What, "--undo") {
+				got = append(got, l.What[strings.LastIndex(l.What, ", ")+2:])
+			}
+		}
+		if text := strings.Join(sorted(got), "; "); len(got) != len(use) || !strings.Contains(text, use[len(use)-1]) {
+			t.Errorf("the copies are %s, want %q", text, use)
+		}
+		third.Modules, third.Other = []string{"shipping"}, filepath.Join(folder, "shipping.db")
+	}
 }

@@ -30,6 +30,9 @@ func Undo(ctx context.Context, act string, o Options) (_ *Proof, err error) {
 	return u.proof, u.finish(context.WithoutCancel(ctx))
 }
 
+// lastOwn finds the last move that a journal decided.
+const lastOwn = "SELECT proof, state FROM main.moves WHERE proof ->> '$.asks' IS NULL ORDER BY at DESC, rowid DESC LIMIT 1"
+
 // undo is one under way.
 type undo struct {
 	Options
@@ -62,7 +65,7 @@ func (u *undo) begin(ctx context.Context) (again *Proof, err error) {
 	if u.version, err = u.look.int64(ctx, "PRAGMA data_version"); err != nil {
 		return nil, err
 	}
-	if u.was, err = readMove(ctx, u.look, "SELECT proof, state FROM main.moves WHERE proof ->> '$.asks' IS NULL ORDER BY at DESC, rowid DESC LIMIT 1"); err != nil {
+	if u.was, err = readMove(ctx, u.look, lastOwn); err != nil {
 		return nil, err
 	}
 	if u.was == nil {
