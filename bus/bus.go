@@ -118,6 +118,7 @@ type Bus struct {
 type eventType struct {
 	goType  reflect.Type
 	emitter string // the module that emits it
+	wiredAt string // file and line where it was first declared
 }
 
 const (
@@ -127,14 +128,14 @@ const (
 	stopping
 )
 
-// New makes a bus on j. Mistakes in c are reported with those of the wiring.
+// New makes a bus on j. A bus without a journal can be checked and described, and not run. Mistakes in c are reported with those of the wiring.
 func New(j journal.Journal, c Config) *Bus {
 	b := &Bus{
 		cfg: c.withDefaults(), journal: j, modules: map[string]*Module{}, types: map[string]eventType{},
 		running: make(chan struct{}), ended: make(chan struct{}, 1),
 	}
 	if err := c.Validate(); err != nil {
-		b.mistakes = append(b.mistakes, err)
+		b.mistakes = append(b.mistakes, joined(err)...)
 	}
 	return b
 }
@@ -144,6 +145,9 @@ func New(j journal.Journal, c Config) *Bus {
 func (b *Bus) Run(ctx context.Context) error {
 	if err := b.Check(); err != nil {
 		return err
+	}
+	if b.journal == nil {
+		return fmt.Errorf("%w: New was given no journal: open one, see transports/sqlite", ErrWiring)
 	}
 	if !b.state.CompareAndSwap(wired, starting) {
 		return errors.New("bus: Run is called twice")

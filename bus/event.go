@@ -50,6 +50,22 @@ type delayed struct {
 	by time.Duration
 }
 
+// check returns an error for a delay that means nothing.
+func (d delayed) check() error {
+	switch d.Event.(type) {
+	case nil:
+		return fmt.Errorf("%w: After(%v, nil): want an event", ErrUndeclared, d.by)
+	case delayed:
+		return fmt.Errorf("%w: After(%v, After(…)): delay the event once, by the sum", ErrUndeclared, d.by)
+	case also, carried:
+		return fmt.Errorf("%w: After(%v, %T): want an event of a module", ErrUndeclared, d.by, d.Event)
+	}
+	if d.by > maxDelay {
+		return fmt.Errorf("bus: After(%v, %s): the longest delay is %v", d.by, d.Event.EventType(), maxDelay)
+	}
+	return nil
+}
+
 // versionOf is the version of e's shape.
 func versionOf(e Event) int {
 	if v, ok := e.(interface{ EventVersion() int }); ok {
@@ -118,6 +134,9 @@ func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, then []func(c
 			sealed = append(sealed, x.Event)
 			continue
 		case delayed:
+			if err := x.check(); err != nil {
+				return nil, nil, err
+			}
 			e = x.Event
 			if x.by > 0 {
 				due = now.Add(x.by)
@@ -151,6 +170,10 @@ func (b *Bus) sealOne(e Event, o origin) (*journal.Event, error) {
 		who := o.subscription
 		if who == "" {
 			who = o.module.name
+		}
+		if name := b.nameOf(e); name != "" && name != eventType {
+			return nil, fmt.Errorf("%w: EventType of %v says %q here, and said %q when it was declared: it must be the same for every value",
+				ErrUndeclared, goType(e), eventType, name)
 		}
 		return nil, fmt.Errorf("%w: %s emits %q: add it to Emits", ErrUndeclared, who, eventType)
 	}

@@ -1,7 +1,9 @@
 package bus
 
 import (
+	"cmp"
 	"context"
+	"reflect"
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
@@ -15,14 +17,19 @@ type Handler[E Event] struct{ s *subscription }
 // must not wait for the outside. Both are undone when it returns an error or panics; it is tried again then, as Retry
 // says, unless the error is made by Dead, RetryAfter or Drop.
 func On[E Event](m *Module, name string, fn func(ctx context.Context, e E) (Events, error)) *Handler[E] {
-	var zero E
 	b := m.bus
 	s := &subscription{
-		bus: b, module: m, name: m.name + "/" + name, eventType: b.register(zero),
+		bus: b, module: m, name: m.name + "/" + name, wiredAt: wiringSite(),
 		emits: map[string]bool{}, timeout: b.cfg.Timeout, retry: b.cfg.Retry,
 	}
 	if !validName.MatchString(name) {
 		b.mistake("subscription %q: a name is lower case letters, digits, and dashes within", s.name)
+	}
+	if t := reflect.TypeFor[E](); t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface {
+		b.mistake("subscription %q takes %v: a handler takes the event's struct itself, neither a pointer nor an interface", s.name, t)
+	} else {
+		var zero E
+		s.eventType = b.register(zero)
 	}
 	h := &Handler[E]{s: s}
 	if fn == nil {
@@ -51,13 +58,16 @@ func (h *Handler[E]) External(parallel int) *Handler[E] {
 	if parallel < 1 {
 		h.s.bus.mistake("subscription %q: External(%d): want 1 or more", h.s.name, parallel)
 	}
-	h.s.external, h.s.timeout = parallel, h.s.bus.cfg.ExternalTimeout
+	h.s.external, h.s.timeout = parallel, cmp.Or(h.s.limit, h.s.bus.cfg.ExternalTimeout)
 	return h
 }
 
 // When has the handler skip the events that want does not accept; they are recorded as skipped. want must depend on the
 // event alone.
 func (h *Handler[E]) When(want func(e E) bool) *Handler[E] {
+	if want == nil {
+		h.s.bus.mistake("subscription %q: When(nil): want a function", h.s.name)
+	}
 	h.s.wants = func(e Event) bool { return want(e.(E)) }
 	return h
 }
@@ -71,13 +81,13 @@ func (h *Handler[E]) Retry(r Retry) *Handler[E] {
 	return h
 }
 
-// Timeout limits one attempt; set it after External. A transactional handler that outstays it loses its transaction, an
+// Timeout limits one attempt. Defaults to Config.Timeout, or Config.ExternalTimeout for an external handler. A transactional handler that outstays it loses its transaction, an
 // external one its context; either is tried again.
 func (h *Handler[E]) Timeout(d time.Duration) *Handler[E] {
 	if d <= 0 {
 		h.s.bus.mistake("subscription %q: Timeout(%v): want more than 0", h.s.name, d)
 	}
-	h.s.timeout = d
+	h.s.limit, h.s.timeout = d, d
 	return h
 }
 

@@ -28,6 +28,8 @@ type subscription struct {
 	emits     map[string]bool
 	external  int // how many at a time; 0 for a transactional handler
 	timeout   time.Duration
+	limit     time.Duration // the timeout that Handler.Timeout set; 0 for the bus's
+	wiredAt   string        // file and line of the call of On
 	retry     Retry
 	calls     chan struct{} // as many as calls of the outside may run at once
 	park      bool
@@ -204,7 +206,7 @@ func (s *subscription) verdict(d *journal.Delivery, started time.Time, err error
 	default:
 		pause := s.retry.pause(d.Attempt, s.bus.cfg.Chance)
 		if own != nil {
-			pause = own.after
+			pause = min(own.after, maxDelay)
 		}
 		v.Outcome, v.RetryAt = journal.Retrying, time.Now().Add(pause)
 	}

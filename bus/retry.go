@@ -49,6 +49,8 @@ func (r Retry) validate() error {
 		return fmt.Errorf("Retry.Attempts is %d: want 1 or more, 0 for the default, -1 for a single attempt", r.Attempts)
 	case r.First < 0 || r.Max < 0:
 		return fmt.Errorf("Retry.First is %v and Retry.Max %v: want 0 for the default, or more", r.First, r.Max)
+	case r.First > maxDelay || r.Max > maxDelay:
+		return fmt.Errorf("Retry.First is %v and Retry.Max %v: want no more than %v", r.First, r.Max, maxDelay)
 	case r.Factor < 0 || r.Factor > 0 && r.Factor < 1:
 		return fmt.Errorf("Retry.Factor is %v: want 1 or more, 0 for the default", r.Factor)
 	case r.Jitter > 1:
@@ -57,6 +59,9 @@ func (r Retry) validate() error {
 		return nil
 	}
 }
+
+// maxDelay is the longest time that anything is put off, a retry or a delayed event: ten years.
+const maxDelay = 10 * 365 * 24 * time.Hour
 
 // last reports whether attempt, counted from 1, was the last.
 func (r Retry) last(attempt int) bool { return r.Attempts < 0 || attempt >= r.Attempts }

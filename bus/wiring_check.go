@@ -1,0 +1,151 @@
+package bus
+
+import (
+	"encoding"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// nameOf returns the name under which e's Go type was declared, "" if it was not.
+func (b *Bus) nameOf(e Event) string {
+	t := goType(e)
+	for name, known := range b.types {
+		if known.goType == t {
+			return name
+		}
+	}
+	return ""
+}
+
+// joined returns the errors that err joins, or err alone.
+func joined(err error) []error {
+	if j, ok := err.(interface{ Unwrap() []error }); ok {
+		return j.Unwrap()
+	}
+	return []error{err}
+}
+
+// check returns the mistakes of one module: events for the outside that it does not emit, and migrations that would not be
+// found.
+func (m *Module) check() (errs []error) {
+	for _, name := range slices.Sorted(maps.Keys(m.outside)) {
+		if emitter := m.bus.types[name].emitter; emitter != m.name {
+			errs = append(errs, at(m.wiredAt, fmt.Errorf("module %s marks %q with ForOutside and does not emit it: add it to Emits", m.name, name)))
+		}
+	}
+	if m.migrations == nil {
+		return errs
+	}
+	if err := checkMigrations(m.migrations); err != nil {
+		errs = append(errs, at(m.wiredAt, fmt.Errorf("migrations of module %s: %w", m.name, err)))
+	}
+	return errs
+}
+
+// checkMigrations returns an error when fsys has no migration, or one that is in the wrong folder.
+func checkMigrations(fsys fs.FS) error {
+	byDepth := map[int][]string{}
+	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && path.Ext(name) == ".sql" {
+			depth := strings.Count(name, "/")
+			byDepth[depth] = append(byDepth[depth], name)
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case len(byDepth) == 0:
+		return errors.New("no .sql file at the top of the file system, or one folder below")
+	}
+	taken := 0 // from the top, if there is any
+	if len(byDepth[0]) == 0 {
+		taken = 1
+	}
+	for _, depth := range slices.Sorted(maps.Keys(byDepth)) {
+		if depth != taken {
+			return fmt.Errorf("%s would not be found: put all .sql files at the top of the file system, or all one folder below", byDepth[depth][0])
+		}
+	}
+	return nil
+}
+
+var (
+	jsonMarshaler = reflect.TypeFor[json.Marshaler]()
+	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
+)
+
+// checkPayload returns an error for a type that encoding/json cannot write, or of which it would leave out a field in silence.
+func checkPayload(t reflect.Type) error {
+	return (&payload{seen: map[reflect.Type]bool{}}).check(t, t.Name())
+}
+
+// payload is a walk over the types that an event is made of.
+type payload struct{ seen map[reflect.Type]bool }
+
+// check looks at t, which the event has at the place called at.
+func (p *payload) check(t reflect.Type, at string) error {
+	if p.seen[t] || marshals(t) {
+		return nil
+	}
+	p.seen[t] = true
+	switch t.Kind() {
+	case reflect.Chan, reflect.Func, reflect.Complex64, reflect.Complex128, reflect.UnsafePointer:
+		return fmt.Errorf("%s is a %v, which JSON cannot carry: leave it out of the event", at, t)
+	case reflect.Pointer, reflect.Slice, reflect.Array:
+		return p.check(t.Elem(), at)
+	case reflect.Map:
+		return p.checkMap(t, at)
+	case reflect.Struct:
+		return p.checkStruct(t, at)
+	default:
+		return nil
+	}
+}
+
+func marshals(t reflect.Type) bool {
+	for _, t := range []reflect.Type{t, reflect.PointerTo(t)} {
+		if t.Implements(jsonMarshaler) || t.Implements(textMarshaler) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *payload) checkMap(t reflect.Type, at string) error {
+	key := t.Key()
+	if k := key.Kind(); k != reflect.String && (k < reflect.Int || k > reflect.Uintptr) && !key.Implements(textMarshaler) {
+		return fmt.Errorf("%s is a map with keys of %v: JSON has strings and whole numbers only", at, key)
+	}
+	return p.check(t.Elem(), at)
+}
+
+func (p *payload) checkStruct(t reflect.Type, at string) error {
+	for f := range t.Fields() {
+		name := at + "." + f.Name
+		switch embedded := f.Anonymous && indirect(f.Type).Kind() == reflect.Struct; {
+		case f.Tag.Get("json") == "-" || f.Name == "_":
+			continue
+		case !f.IsExported() && !embedded:
+			return fmt.Errorf("%s is unexported, and JSON would leave it out in silence: export it, or tag it `json:\"-\"`", name)
+		}
+		if err := p.check(f.Type, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func indirect(t reflect.Type) reflect.Type {
+	if t.Kind() == reflect.Pointer {
+		return t.Elem()
+	}
+	return t
+}

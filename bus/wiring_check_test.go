@@ -1,0 +1,147 @@
+package bus_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/troupebus/troupe/bus"
+)
+
+// Events that encoding/json cannot carry as they are.
+type (
+	hidden struct {
+		N    int
+		note string
+	}
+	piped struct {
+		Deep []struct{ C chan int }
+	}
+	keyed   struct{ M map[float64]string }
+	excused struct {
+		At    time.Time
+		cache string `json:"-"`
+		Self  *excused
+	}
+	pointed struct{ N int }
+)
+
+func (hidden) EventType() string   { return "test.hidden" }
+func (h hidden) EventKey() string  { return h.note }
+func (piped) EventType() string    { return "test.piped" }
+func (piped) EventKey() string     { return "" }
+func (keyed) EventType() string    { return "test.keyed" }
+func (keyed) EventKey() string     { return "" }
+func (excused) EventType() string  { return "test.excused" }
+func (e excused) EventKey() string { return e.cache }
+func (pointed) EventType() string  { return "test.pointed" }
+func (pointed) EventKey() string   { return "" }
+
+// mistaken wires one module, and returns what Check says of it.
+func mistaken(wire func(m *bus.Module)) error {
+	b := bus.New(nil, bus.Config{})
+	wire(b.Module("test"))
+	return b.Check()
+}
+
+func TestWiringMistakesOfOneKind(t *testing.T) {
+	t.Parallel()
+	var noEvent *asked
+	for name, c := range map[string]struct {
+		wire func(m *bus.Module)
+		want string
+	}{
+		"pointer": {func(m *bus.Module) {
+			bus.On(m.Emits(asked{}), "x", ignore[*asked])
+		}, `subscription "test/x" takes *bus_test.asked: a handler takes the event's struct itself`},
+		"interface": {func(m *bus.Module) { bus.On(m, "x", ignore[bus.Event]) }, `subscription "test/x" takes bus.Event`},
+		"filter": {func(m *bus.Module) {
+			bus.On(m.Emits(asked{}), "x", ignore[asked]).When(nil)
+		}, `subscription "test/x": When(nil)`},
+		"nil event":      {func(m *bus.Module) { m.Emits(noEvent) }, "a nil *bus_test.asked is declared"},
+		"outside":        {func(m *bus.Module) { m.ForOutside(asked{}) }, `module test marks "test.asked" with ForOutside and does not emit it`},
+		"unexported":     {func(m *bus.Module) { m.Emits(hidden{}).ForOutside(hidden{}) }, `"test.hidden": hidden.note is unexported`},
+		"channel":        {func(m *bus.Module) { m.Emits(piped{}).ForOutside(piped{}) }, `"test.piped": piped.Deep.C is a chan int`},
+		"map":            {func(m *bus.Module) { m.Emits(keyed{}).ForOutside(keyed{}) }, `"test.keyed": keyed.M is a map with keys of float64`},
+		"deep migration": {func(m *bus.Module) { m.Migrations(fstest.MapFS{"a/b/1.sql": {}}) }, "a/b/1.sql would not be found"},
+		"two folders":    {func(m *bus.Module) { m.Migrations(fstest.MapFS{"1.sql": {}, "a/2.sql": {}}) }, "a/2.sql would not be found"},
+		"no migration":   {func(m *bus.Module) { m.Migrations(fstest.MapFS{"README": {}}) }, "no .sql file"},
+		"endless pause": {func(m *bus.Module) {
+			bus.On(m.Emits(asked{}), "x", ignore[asked]).Retry(bus.Retry{Max: math.MaxInt64})
+		}, "want no more than 87600h"},
+	} {
+		err := mistaken(c.wire)
+		if !errors.Is(err, bus.ErrWiring) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", name, err, c.want)
+		} else if !strings.Contains(err.Error(), "bus/wiring_check_test.go:") {
+			t.Errorf("%s: the line is not named: %v", name, err)
+		}
+	}
+}
+
+func TestNoMistake(t *testing.T) {
+	t.Parallel()
+	if err := mistaken(func(m *bus.Module) {
+		m.Emits(excused{}, &pointed{}).ForOutside(excused{}, pointed{}).Migrations(fstest.MapFS{"a/1.sql": {}, "a/README": {}})
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRunWithoutAJournal(t *testing.T) {
+	t.Parallel()
+	if err := bus.New(nil, bus.Config{}).Run(t.Context()); !errors.Is(err, bus.ErrWiring) {
+		t.Errorf("Run without a journal: %v", err)
+	}
+}
+
+// Timeout counts in whatever order the handler is refined.
+func TestTimeoutBeforeExternal(t *testing.T) {
+	t.Parallel()
+	left := make(chan time.Duration, 1)
+	a := MustRun(t, bus.Config{}, func(m *bus.Module) {
+		bus.On(m.Emits(asked{}), "x", func(ctx context.Context, _ asked) (bus.Events, error) {
+			end, _ := ctx.Deadline()
+			left <- time.Until(end)
+			return nil, nil
+		}).Timeout(time.Hour).External(1)
+	})
+	a.publish(t, asked{"a", 1})
+	if got := <-left; got < 30*time.Minute {
+		t.Errorf("the call has %v, want an hour", got)
+	}
+}
+
+// What cannot be delayed as it was meant is an error to the one who asks.
+func TestDelaysWithoutMeaning(t *testing.T) {
+	t.Parallel()
+	a := MustRun(t, bus.Config{}, func(m *bus.Module) { m.Emits(asked{}).ForOutside(asked{}) })
+	for want, e := range map[string]bus.Event{
+		"delay the event once": bus.After(time.Hour, bus.After(time.Hour, asked{"a", 1})),
+		"the longest delay is": bus.After(100*365*24*time.Hour, asked{"a", 1}),
+		"want an event":        bus.After(time.Hour, nil),
+	} {
+		if _, err := a.m.Publish(t.Context(), e); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+// fickle has another name for each value.
+type fickle struct{ Name string }
+
+func (f fickle) EventType() string { return "test.fickle" + f.Name }
+func (fickle) EventKey() string    { return "" }
+
+func TestEventTypeThatVaries(t *testing.T) {
+	t.Parallel()
+	a := MustRun(t, bus.Config{}, func(m *bus.Module) { m.Emits(fickle{}).ForOutside(fickle{}) })
+	_, err := a.m.Publish(t.Context(), fickle{"2"})
+	if !errors.Is(err, bus.ErrUndeclared) || !strings.Contains(err.Error(), "must be the same for every value") {
+		t.Errorf("Publish: %v", err)
+	}
+}
