@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +31,7 @@ func (c *core) audit() ([]string, error) {
 	for _, l := range lives {
 		c.trespasses(l)
 	}
+	c.strangers()
 	c.mu.Lock()
 	wrong := slices.Clone(c.wrong)
 	c.mu.Unlock()
@@ -60,6 +62,24 @@ func (c *core) audit() ([]string, error) {
 		}
 	}
 	return wrong, nil
+}
+
+// strangers notes the subscriptions that Expect names and no module has.
+func (c *core) strangers() {
+	known := map[string]bool{}
+	for _, l := range c.alive() {
+		for _, s := range l.bus.Wiring().Subscriptions {
+			known[s.Name] = true
+		}
+	}
+	c.mu.Lock()
+	expected := slices.Sorted(maps.Keys(c.expect))
+	c.mu.Unlock()
+	for _, name := range expected {
+		if !known[name] && moduleOf(name) != busModule {
+			c.fault("Expect names %s, which is no subscription: there are %s", name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		}
+	}
 }
 
 // view has fn read the tables of every module, wherever they are.

@@ -32,8 +32,9 @@ type core struct {
 	sched    *scheduler // nil in Run: nothing waits for anybody's decision
 	seen     *coverage
 	gap      time.Duration // between a reaction and the same again
-	died     atomic.Bool   // something became a dead letter
-	asleep   atomic.Int64  // until when the scenario lets time pass, in nanoseconds since 1970
+	store    refusals
+	died     atomic.Bool  // something became a dead letter
+	asleep   atomic.Int64 // until when the scenario lets time pass, in nanoseconds since 1970
 
 	procs   []*deployable
 	mu      sync.Mutex
@@ -51,6 +52,7 @@ func newCore(t testing.TB, cfg bus.Config, dir string) *core {
 		t: t, ctx: context.WithoutCancel(t.Context()), dir: dir, cfg: cfg, gap: 1,
 		over: make(chan struct{}), expect: map[string]bool{}, seen: newCoverage(),
 	}
+	c.store.stuck = make(chan struct{})
 	c.cfg.Chance = func() float64 { return 0.5 }
 	c.world = &World{core: c, services: map[string]*Service{}}
 	return c

@@ -75,6 +75,7 @@ type Found struct {
 	Story     []string // the shortest that was found to break it
 	Replay    string   // for Exploration.Replay
 	Trees     string   // the flows of that run
+	Others    []Found  // what breaks in another way in later schedules; Search looks for none
 
 	without Part
 }
@@ -83,9 +84,11 @@ type Found struct {
 // scenario is the test's own side: it acts, and may wait for Quiet or let time pass; what must hold at the end is checked by
 // itself. It must do the same each time it is run, and fails with app.T. Several run at once, and with them sys.Wire and
 // sys.Verify.
+//
+// A scenario that breaks in several ways is told with up to three different stories.
 func Explore[S any](t *testing.T, sys System[S], x Exploration, scenario func(app *App[S])) {
 	t.Helper()
-	f := Search(t, sys, x, scenario)
+	f := search(t, sys, x, mostStories, scenario)
 	if len(f.Wrong) == 0 {
 		t.Logf("%d schedules, %d different", f.Schedules, f.Different)
 		return
@@ -115,11 +118,22 @@ func (f Found) String() string {
 		fmt.Fprintf(&b, ", Without: %#x", uint(f.without))
 	}
 	fmt.Fprintf(&b, "}\n\n%s", f.Trees)
+	for _, o := range f.Others {
+		fmt.Fprintf(&b, "\nalso %s", o)
+	}
 	return b.String()
 }
 
-// Search is Explore that returns what it found.
+// Search is Explore that returns the first story that it finds.
 func Search[S any](t *testing.T, sys System[S], x Exploration, scenario func(app *App[S])) Found {
+	t.Helper()
+	return search(t, sys, x, 1, scenario)
+}
+
+// mostStories is how many different stories Explore tells.
+const mostStories = 3
+
+func search[S any](t *testing.T, sys System[S], x Exploration, stories int, scenario func(app *App[S])) Found {
 	t.Helper()
 	if len(sys.Deployables) > 0 && sys.Transport != nil {
 		t.Fatal("bustest: Explore decides what a transport delivers when, and gives each schedule a Broker of its own: leave System.Transport out")
@@ -127,7 +141,7 @@ func Search[S any](t *testing.T, sys System[S], x Exploration, scenario func(app
 	defer flush(t)
 	collectLess()
 	x = x.withDefaults()
-	e := &explorer{x: x, seen: map[uint64]bool{}, run: func(t *testing.T, dir string, tp *tape) *outcome {
+	e := &explorer{x: x, stories: stories, seen: map[uint64]bool{}, run: func(t *testing.T, dir string, tp *tape) *outcome {
 		return runOnce(t, sys, x, scenario, dir, tp)
 	}}
 	var err error
@@ -147,13 +161,13 @@ func Search[S any](t *testing.T, sys System[S], x Exploration, scenario func(app
 		if x.Replay == probing {
 			return e.found(1, nil, e.first(t))
 		}
-		values, err := decode(x.Replay)
+		start, values, err := decode(x.Replay)
 		if err != nil {
 			t.Fatal(err)
 		}
 		out := e.first(t)
-		if len(trimmed(values)) > 0 {
-			out = e.try(t, values)
+		if start > 0 || len(trimmed(values)) > 0 {
+			out = e.once(t, &tape{start: start, values: values})
 		}
 		return e.found(1, values, out)
 	case x.Exhaustive:
@@ -237,6 +251,7 @@ type outcome struct {
 
 type explorer struct {
 	x        Exploration
+	stories  int // how many are wanted
 	dir      string
 	template string // a folder with the journals of a system that has only been started
 	run      func(t *testing.T, dir string, tp *tape) *outcome
@@ -274,7 +289,7 @@ func (e *explorer) once(t *testing.T, tp *tape) *outcome {
 func (e *explorer) try(t *testing.T, values []int) *outcome { return e.once(t, &tape{values: values}) }
 
 func (e *explorer) found(n int, values []int, out *outcome) Found {
-	f := Found{Schedules: n, Different: len(e.seen), Wrong: out.wrong, Story: out.story, Replay: encode(values), Trees: out.trees, without: e.x.Without}
+	f := Found{Schedules: n, Different: len(e.seen), Wrong: out.wrong, Story: out.story, Replay: encode(out.tape.start, values), Trees: out.trees, without: e.x.Without}
 	if out.tape.probe {
 		f.Replay = probing
 	}
@@ -283,50 +298,38 @@ func (e *explorer) found(n int, values []int, out *outcome) Found {
 
 // random tries schedules from the seed, several at a time. Which is the first to fail does not depend on how many.
 func (e *explorer) random(t *testing.T) Found {
-	workers := 2 * runtime.GOMAXPROCS(0) // they wait for files, too
-	var failed *outcome
-	at, first := 1, e.x.Schedules
 	if out := e.first(t); len(out.wrong) > 0 {
 		return e.found(1, nil, out)
 	}
-	traces := make([]uint64, e.x.Schedules)
+	r := &sweep{next: 1, traces: make([]uint64, e.x.Schedules), broken: map[int]*outcome{}, limit: e.x.Schedules}
 	var all sync.WaitGroup
-	for range workers {
+	for range 2 * runtime.GOMAXPROCS(0) { // they wait for files, too
 		all.Go(func() {
-			for {
-				e.mu.Lock()
-				i := at
-				at++
-				stop := i >= first
-				e.mu.Unlock()
-				if stop {
-					return
-				}
-				out := e.once(t, e.drawn(i))
-				e.mu.Lock()
-				traces[i] = out.trace
-				if len(out.wrong) > 0 && i < first {
-					first, failed = i, out
-				}
-				e.mu.Unlock()
+			for i := range r.schedules {
+				r.ran(i, e.once(t, e.drawn(i)), e.stories > 1)
 			}
 		})
 	}
 	all.Wait()
-	for i := 1; i < min(first+1, len(traces)); i++ { // not those that were on their way meanwhile
-		e.seen[traces[i]] = true
+	for i := 1; i < min(r.last()+1, len(r.traces)); i++ { // not those that were on their way meanwhile
+		e.seen[r.traces[i]] = true
 	}
-	if failed == nil {
-		return Found{Schedules: e.x.Schedules, Different: len(e.seen)}
+	found := Found{Schedules: e.x.Schedules, Different: len(e.seen)}
+	for n, i := range r.different(e.stories) {
+		values, out := e.simplest(t, i, r.broken[i])
+		if f := e.found(i+1, values, out); n == 0 {
+			found = f
+		} else {
+			found.Others = append(found.Others, f)
+		}
 	}
-	values, out := e.simplest(t, first, failed)
-	return e.found(first+1, values, out)
+	return found
 }
 
 // drawn is the tape of schedule i. In every second one, what is late is very late: whoever chooses among the steps that are ready, each
 // time anew, hardly ever has one wait for all that follows from the others.
 func (e *explorer) drawn(i int) *tape {
-	return &tape{chance: rand.New(rand.NewPCG(e.x.Seed, uint64(i))), linger: i%2 == 1}
+	return &tape{chance: rand.New(rand.NewPCG(e.x.Seed, uint64(i))), linger: i%2 == 1, start: startOf(i, e.x.Without)}
 }
 
 // exhaust tries every schedule once, those with the fewest decisions that are not the obvious ones first. A state that was

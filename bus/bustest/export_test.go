@@ -3,6 +3,7 @@ package bustest
 import (
 	"context"
 	"sync"
+	"testing"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -119,4 +120,9 @@ func Through(inner bus.Transport, ctx context.Context, topic string, see func(*m
 		}
 	}()
 	return out, nil
+}
+
+// SearchAll is Explore that returns what it found.
+func SearchAll[S any](t *testing.T, sys System[S], x Exploration, scenario func(app *App[S])) Found {
+	return search(t, sys, x, mostStories, scenario)
 }

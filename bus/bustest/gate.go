@@ -99,7 +99,11 @@ func (l *life) React(ctx context.Context, d *journal.Delivery, w journal.Work, r
 		})
 	}
 	err = once()
+	l.core.store.note(err)
 	if err == nil {
+		if run, ok := ctx.Value(handedKey{}).(*handed); ok && v.Outcome == journal.Done && l.core.sched != nil && l.core.without&Unheard == 0 {
+			l.core.world.swallowed(run, d)
+		}
 		l.core.seen.react(d, &v)
 		if v.Outcome == journal.Dead {
 			l.core.died.Store(true)
@@ -127,8 +131,8 @@ func (l *life) Do(ctx context.Context, w journal.Work, run func(journal.TxFunc) 
 	st.module = w.Module
 	if d := bus.Delivery(ctx); d.EventID != "" {
 		st.about = l.eventOf(d.EventID)
-	} else if act, ok := ctx.Value(actKey{}).(string); ok {
-		st.what = act
+	} else {
+		st.asks(ctx)
 	}
 	decided, err := l.pass(st)
 	if err != nil {

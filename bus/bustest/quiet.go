@@ -46,11 +46,12 @@ func (c *core) Quiet() {
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, limit)
 	defer cancel()
+	defer c.store.whenStuck(cancel)()
 	c.rest()
 	for {
 		for _, l := range c.lives() {
 			if err := l.Store.Quiet(ctx); err != nil {
-				c.t.Fatalf("not quiet after %v: %s: %s", limit, l.deployable.name, c.busy(l))
+				c.t.Fatalf("not quiet after %s: %s: %s", c.store.after(limit), l.deployable.name, c.busy(l))
 			}
 		}
 		missing, err := c.onTheWay()

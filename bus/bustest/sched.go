@@ -129,7 +129,7 @@ func (s *scheduler) run() error {
 			continue
 		}
 		if len(s.order) > maxSteps {
-			return restlessf("it does not end: after %d steps there are more, next %s", maxSteps, ready[0])
+			return restlessf("it does not end: after %s there are more, next %s", s.core.store.after(maxSteps), ready[0])
 		}
 		s.decide(ready)
 	}

@@ -27,6 +27,9 @@ func runOnce[S any](t *testing.T, sys System[S], x Exploration, scenario func(ap
 		a.Expect(x.Expect...)
 		s := &scheduler{core: a.core, tape: tp, without: x.Without, budget: tp.faults(x.budget()), keep: x.Exhaustive, arrived: make(chan struct{}, 1), closed: make(chan struct{}), history: map[string][]string{}}
 		a.sched = s
+		if line := tp.begin(); line != "" {
+			s.tellStory("%s", line)
+		}
 		ended := make(chan struct{})
 		err := a.boot()
 		if err == nil {

@@ -42,9 +42,16 @@ type shrinking struct {
 
 // shrink looks for fewer decisions that are not the obvious ones, and for smaller ones, that break it still.
 func (e *explorer) shrink(t *testing.T, broken *outcome) ([]int, *outcome) {
+	start := broken.tape.start
 	s := &shrinking{
-		try: func(values []int) *outcome { return e.try(t, values) }, broken: broken, best: broken,
-		values: trimmed(slices.Clone(broken.tape.drawn)), left: shrinkLimit,
+		try:    func(values []int) *outcome { return e.once(t, &tape{start: start, values: values}) },
+		broken: broken, best: broken, values: trimmed(slices.Clone(broken.tape.drawn)), left: shrinkLimit,
+	}
+	if start > 0 { // the moment may have nothing to do with it
+		usual := e.try(t, s.values)
+		if alike(usual.wrong, broken.wrong) {
+			start, s.best, s.values = 0, usual, trimmed(slices.Clone(usual.tape.drawn))
+		}
 	}
 	for s.zero() || s.remove() || s.any(fewer(s.values, s.best.tape.limits)) || s.lower() {
 		if s.left <= 0 {

@@ -24,6 +24,8 @@ const (
 	Keys                      // a call that is repeated has the same key, and the same body
 	Fences                    // no module touches another's tables
 	Ends                      // everything becomes quiet
+	Starts                    // a run that begins just before the day, the month, the year or summer time ends: makes trouble
+	Unheard                   // a reaction is not done when a call of it to the outside has failed, and was not repeated
 )
 
 // stepKind is what waits for its turn.
@@ -36,6 +38,7 @@ const (
 	stepCall                    // a call to the outside
 	stepTake                    // an event that another deployable has sent
 	stepSend                    // an event to the other deployables
+	stepView                    // what one of several clients reads
 )
 
 // fault is what goes wrong with a step.
@@ -91,6 +94,7 @@ type step struct {
 	what    string         // the act, the subscription, the call, or the deployable that sends or takes in
 	by      string         // of a call: the subscription
 	module  string         // of a unit of work: whose tables it may touch
+	client  int            // which of several clients, from 2: the obvious schedule has them come one after the other
 	about   *journal.Event // nil for an act, and for a message that is no event
 	attempt int
 	message string // where the broker has the message that is taken in
@@ -106,12 +110,13 @@ func newStep(kind stepKind, what string) *step {
 	return &step{kind: kind, what: what, turn: make(chan fault, 1), done: make(chan struct{})}
 }
 
-// compare says which of two steps that are ready is the older one, the same in every run. What is to be sent comes first: when it
-// is sent makes no difference to anybody, since it is taken in at any time after that.
+// compare says which of two steps that are ready is the older one, the same in every run: by the log, and never by a name, so that
+// the obvious schedule handles events in the order in which they happened. What is to be sent comes first: when it is sent makes no
+// difference, since it is taken in at any time after that.
 func (s *step) compare(o *step) int {
 	return cmp.Or(
-		cmp.Compare(s.patient(), o.patient()), cmp.Compare(s.round, o.round), cmp.Compare(s.kind, o.kind), cmp.Compare(s.String(), o.String()),
-		cmp.Compare(s.life.deployable.number, o.life.deployable.number), cmp.Compare(s.seq(), o.seq()), cmp.Compare(s.message, o.message))
+		cmp.Compare(s.patient(), o.patient()), cmp.Compare(s.client, o.client), cmp.Compare(s.round, o.round), cmp.Compare(s.kind, o.kind), cmp.Compare(s.seq(), o.seq()),
+		cmp.Compare(s.String(), o.String()), cmp.Compare(s.life.deployable.number, o.life.deployable.number), cmp.Compare(s.message, o.message))
 }
 
 // patient is 0 for what must come next.
@@ -152,6 +157,8 @@ func (s *step) String() string {
 			return fmt.Sprintf("%s of %s notes what it is about to do", s.what, s.subject())
 		}
 		return s.what
+	case stepView:
+		return s.what + " (read)"
 	case stepDeliver:
 		return fmt.Sprintf("%s gets %s", s.what, s.subject())
 	case stepCall:
@@ -206,6 +213,8 @@ func (s *step) place() string {
 	switch module, _, _ := strings.Cut(s.what, "/"); s.kind {
 	case stepDo:
 		return s.module
+	case stepView:
+		return "read by " + s.what
 	case stepCall:
 		service, _, _ := strings.Cut(s.what, ".")
 		return "service " + service

@@ -69,11 +69,12 @@ func (a *App[S]) Must(what string, fn func(ctx context.Context, s S) error) {
 
 // newApp makes an App that has not been started.
 func newApp[S any](t testing.TB, sys System[S], dir string) *App[S] {
+	t.Helper()
 	if sys.Open == nil || sys.Wire == nil {
-		panic("bustest: a System needs Open, such as sqlitetest.Open, and Wire")
+		t.Fatal("bustest: a System needs Open, such as sqlitetest.Open, and Wire")
 	}
 	if len(sys.Deployables) > 1 && sys.Join == nil {
-		panic("bustest: a System of several Deployables needs Join")
+		t.Fatal("bustest: a System of several Deployables needs Join")
 	}
 	a := &App[S]{core: newCore(t, sys.Config, dir), join: sys.Join}
 	a.open, a.verify, a.realTime = sys.Open, sys.Verify, sys.RealTime

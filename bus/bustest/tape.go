@@ -22,6 +22,7 @@ const (
 const (
 	faultOdds = 8
 	pauseOdds = 2
+	startOdds = 25 // that time passes where the run began just before the calendar changes
 	lateOdds  = 94
 )
 
@@ -31,6 +32,7 @@ type tape struct {
 	values []int
 	chance *rand.Rand // nil for a tape that is only played
 	linger bool       // a step that waits tends to go on waiting
+	start  int        // when the run begins: 0 as usual, otherwise one of badStarts, from 1
 	probe  bool       // the obvious schedule, with a second between each reaction and the same again
 
 	drawn  []int // every decision so far
@@ -59,12 +61,17 @@ func (t *tape) faults(most int) int {
 }
 
 // obvious reports whether nothing is decided but the obvious.
-func (t *tape) obvious() bool { return t.chance == nil && !t.probe && len(trimmed(t.values)) == 0 }
+func (t *tape) obvious() bool {
+	return t.chance == nil && !t.probe && t.start == 0 && len(trimmed(t.values)) == 0
+}
 
 // random draws the same number of random numbers whatever the outcome.
 func (t *tape) random(kind drawKind, n int) int {
 	percent, among := t.chance.IntN(100), t.chance.Uint64()
 	odds := map[drawKind]int{drawPause: pauseOdds, drawStep: 101, drawFault: faultOdds, drawLate: lateOdds}[kind]
+	if kind == drawPause && t.start > 0 {
+		odds = startOdds
+	}
 	if n <= 1 || percent >= odds {
 		return 0
 	}
@@ -85,9 +92,12 @@ func trimmed(values []int) []int {
 // probing is the replay of a probe.
 const probing = "probe"
 
-// encode writes values so that they fit into a line of Go: "7z2.1" is seven zeros, 2, 1.
-func encode(values []int) string {
+// encode writes a schedule so that it fits into a line of Go: "s3.7z.2.1" begins at bad start 3, and is seven zeros, 2, 1.
+func encode(start int, values []int) string {
 	var parts []string
+	if start > 0 {
+		parts = append(parts, "s"+strconv.Itoa(start))
+	}
 	zeros := 0
 	for _, v := range trimmed(values) {
 		if v == 0 {
@@ -106,19 +116,24 @@ func encode(values []int) string {
 	return strings.Join(parts, ".")
 }
 
-func decode(s string) ([]int, error) {
-	var values []int
-	for _, part := range strings.Split(s, ".") {
+func decode(s string) (start int, values []int, err error) {
+	for i, part := range strings.Split(s, ".") {
+		if at, ok := strings.CutPrefix(part, "s"); ok && i == 0 {
+			if start, err = strconv.Atoi(at); err != nil || start < 1 || start > len(badStarts) {
+				return 0, nil, fmt.Errorf("bustest: Replay %q: there is no start %q: copy the whole line that a failure prints", s, part)
+			}
+			continue
+		}
 		digits, zeros := strings.CutSuffix(part, "z")
 		n, err := strconv.Atoi(digits)
 		switch {
 		case err != nil || n < 0 || zeros && n > 3*maxSteps:
-			return nil, fmt.Errorf("bustest: Replay %q: %q is neither a number nor a number of zeros: copy the whole line that a failure prints", s, part)
+			return 0, nil, fmt.Errorf("bustest: Replay %q: %q is neither a number nor a number of zeros: copy the whole line that a failure prints", s, part)
 		case zeros:
 			values = append(values, make([]int, n)...)
 		default:
 			values = append(values, n)
 		}
 	}
-	return values, nil
+	return start, values, nil
 }

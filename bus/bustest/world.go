@@ -49,7 +49,8 @@ func (w *World) Service(name string) *Service {
 	defer w.mu.Unlock()
 	s := w.services[name]
 	if s == nil {
-		s = &Service{name: name, core: w.core, answers: map[string]answer{}, keys: map[nth]string{}, counts: map[calls]int{}, troubles: map[string][]Trouble{}}
+		s = &Service{name: name, core: w.core, answers: map[string]answer{}, keys: map[nth]string{}, counts: map[calls]int{}, troubles: map[string][]Trouble{},
+			unheard: unheard{failed: map[string]*handed{}, heard: map[string]bool{}}}
 		w.services[name] = s
 	}
 	return s
@@ -66,6 +67,7 @@ type Service struct {
 	keys     map[nth]string    // that a delivery used
 	counts   map[calls]int
 	troubles map[string][]Trouble // by operation: of the next calls
+	unheard  unheard
 }
 
 // calls are those of one operation in one run of a handler; nth is the n-th of them, in whichever run.
@@ -136,6 +138,45 @@ func Ask[A any](ctx context.Context, s *Service, r Request, do func() (A, error)
 	return a, err
 }
 
+// Query is how a fake answers a question that changes nothing: do works out the answer anew for each call, and no key is needed.
+// It can fail, hang or lose its answer as a call of Ask can. ctx must be the handler's.
+func Query[A any](ctx context.Context, s *Service, op string, do func() (A, error)) (A, error) {
+	var none A
+	run, ok := ctx.Value(handedKey{}).(*handed)
+	if !ok {
+		return none, notOutside(s, op)
+	}
+	trouble, err := s.trouble(run.life, Request{Op: op}, bus.Delivery(ctx))
+	if err != nil {
+		return none, err
+	}
+	if trouble != 0 {
+		return none, s.fail(ctx, run, op, trouble)
+	}
+	return do()
+}
+
+// notOutside returns the error for a call from anywhere but an external handler.
+func notOutside(s *Service, op string) error {
+	return fmt.Errorf("bustest: %s.%s: called with a context that is not an external handler's", s.name, op)
+}
+
+// fail returns what a call that meets trouble comes to: a call that hangs does so until its context ends.
+func (s *Service) fail(ctx context.Context, run *handed, op string, trouble Trouble) error {
+	switch trouble {
+	case Fails:
+		return fmt.Errorf("%w: %s.%s", ErrUnavailable, s.name, op)
+	case Hangs:
+		select {
+		case <-ctx.Done():
+		case <-run.life.dead:
+		}
+		return fmt.Errorf("%s.%s: no answer: %w", s.name, op, cmp.Or(ctx.Err(), journal.ErrClosed))
+	default:
+		return fmt.Errorf("%w: %s.%s", ErrNoAnswer, s.name, op)
+	}
+}
+
 func (s *Service) ask(ctx context.Context, r Request, do func() (any, error)) (any, error) {
 	body, err := json.Marshal(r.Body)
 	if err != nil {
@@ -144,7 +185,7 @@ func (s *Service) ask(ctx context.Context, r Request, do func() (any, error)) (a
 	info := bus.Delivery(ctx)
 	run, ok := ctx.Value(handedKey{}).(*handed)
 	if !ok {
-		return nil, fmt.Errorf("bustest: %s.%s: called with a context that is not an external handler's", s.name, r.Op)
+		return nil, notOutside(s, r.Op)
 	}
 	trouble, err := s.trouble(run.life, r, info)
 	if err != nil {
@@ -159,18 +200,10 @@ func (s *Service) ask(ctx context.Context, r Request, do func() (any, error)) (a
 	}
 	s.mu.Lock()
 	s.calls = append(s.calls, call)
+	s.unheard.hear(r.id(), run, trouble)
 	s.mu.Unlock()
-	switch trouble {
-	case Fails:
-		return nil, fmt.Errorf("%w: %s.%s", ErrUnavailable, s.name, r.Op)
-	case Hangs:
-		select {
-		case <-ctx.Done():
-		case <-run.life.dead:
-		}
-		return nil, fmt.Errorf("%s.%s: no answer: %w", s.name, r.Op, cmp.Or(ctx.Err(), journal.ErrClosed))
-	case LosesAnswer:
-		return nil, fmt.Errorf("%w: %s.%s", ErrNoAnswer, s.name, r.Op)
+	if trouble != 0 {
+		return nil, s.fail(ctx, run, r.Op, trouble)
 	}
 	return a.value, a.err
 }
@@ -183,7 +216,7 @@ func (s *Service) check(run *handed, r Request, d bus.Info, body []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.Key == "" {
-		s.core.fault("%s called %s.%s without an idempotency key", d.Subscription, s.name, r.Op)
+		s.core.fault("%s called %s.%s without an idempotency key: bus.Delivery(ctx).ID is one; for a question that changes nothing use Query", d.Subscription, s.name, r.Op)
 		return
 	}
 	if d.ID != "" {

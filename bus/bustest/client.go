@@ -1,0 +1,72 @@
+package bustest
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"sync"
+)
+
+// Client is one of several that use the system at once: see App.Together.
+type Client[S any] struct {
+	app    *App[S]
+	number int // from 1
+}
+
+// Together has several clients use the system at once, and returns when all of them have. Explore decides, of all units of work
+// and views of all clients, which comes next; in Run the clients come one after the other. A client is called by its number
+// in stories, from 1.
+func (a *App[S]) Together(clients ...func(c *Client[S])) {
+	a.t.Helper()
+	if a.sched == nil {
+		for i, act := range clients {
+			act(&Client[S]{a, i + 1})
+		}
+		return
+	}
+	var all sync.WaitGroup
+	for i, act := range clients {
+		all.Go(func() { act(&Client[S]{a, i + 1}) })
+	}
+	all.Wait()
+}
+
+// Act is App.Act by this client.
+func (c *Client[S]) Act(what string, fn func(ctx context.Context, s S) error) error {
+	what = fmt.Sprintf("client %d: %s", c.number, what)
+	return c.app.act(what, func(ctx context.Context) error { return fn(context.WithValue(ctx, clientKey{}, c.number), c.app.S()) })
+}
+
+// Must is Act that fails the test with fn's error.
+func (c *Client[S]) Must(what string, fn func(ctx context.Context, s S) error) {
+	c.app.t.Helper()
+	if err := c.Act(what, fn); err != nil {
+		c.app.t.Fatalf("client %d: %s: %v", c.number, what, err)
+	}
+}
+
+type clientKey struct{}
+
+// asks notes which act of which client s is for.
+func (s *step) asks(ctx context.Context) {
+	if act, ok := ctx.Value(actKey{}).(string); ok {
+		s.what = act
+	}
+	if n, ok := ctx.Value(clientKey{}).(int); ok && n > 1 {
+		s.client = n
+	}
+}
+
+// View implements journal.Journal. What one of several clients reads is a step: others may come before it.
+func (l *life) View(ctx context.Context, run func(*sql.Tx) error) error {
+	if ctx.Value(clientKey{}) == nil || l.core.sched == nil {
+		return l.Store.View(ctx, run)
+	}
+	st := newStep(stepView, "view")
+	defer close(st.done)
+	st.asks(ctx)
+	if _, err := l.pass(st); err != nil {
+		return err
+	}
+	return l.Store.View(ctx, run)
+}
