@@ -57,8 +57,10 @@ func (j *Journal) lookAtFiles() (gone bool) {
 	if !errors.Is(err, ErrGone) {
 		return false
 	}
-	j.gone.Store(true)
 	j.sync.fail(err)
+	if j.gone.Swap(true) {
+		return true
+	}
 	j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "the journal's file is gone: nothing is acknowledged any more", slog.Any("error", err))
 	return true
 }

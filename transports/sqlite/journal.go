@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -185,43 +184,6 @@ func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) error {
 	}
 	_, err = conn.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", j.cfg.MaxPages))
 	return err
-}
-
-// makeFile makes the file where there is none, and notes in the lock that it is not a journal yet.
-func (j *Journal) makeFile() error {
-	info, err := os.Stat(j.path)
-	switch {
-	case err == nil && info.Size() > 0:
-		return nil
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return err
-	}
-	j.lock.making = true
-	if err := j.lock.sign(); err != nil {
-		return err
-	}
-	return create(j.path)
-}
-
-// takeFile makes sure that this process alone writes the file that SQLite has opened.
-func (j *Journal) takeFile() error {
-	info, err := os.Stat(j.path)
-	if err != nil {
-		return err
-	}
-	if err := j.lock.holdFile(info); err != nil {
-		return err
-	}
-	return j.lock.sign()
-}
-
-// made notes that the journal has its tables, in the database file itself.
-func (j *Journal) made() error {
-	if !j.lock.making {
-		return nil
-	}
-	j.lock.making = false
-	return j.lock.sign()
 }
 
 func openReaders(path string) (*sql.DB, error) {

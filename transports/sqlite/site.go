@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -75,6 +76,50 @@ func create(path string) error {
 	return f.Close() // nobody else has opened it yet: closing it drops no lock of SQLite's
 }
 
+// makeFile makes the file where there is none, and notes in the lock that it is not a journal yet.
+func (j *Journal) makeFile() error {
+	info, err := os.Stat(j.path)
+	switch {
+	case err == nil && info.Size() > 0:
+		return nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	j.lock.making = true
+	if err := j.lock.sign(); err != nil {
+		return err
+	}
+	return create(j.path)
+}
+
+// othersRead is the permission of users who are neither the owner nor of its group.
+const othersRead = 0o004
+
+// takeFile makes sure that this process alone writes the file that SQLite has opened.
+func (j *Journal) takeFile() error {
+	info, err := os.Stat(j.path)
+	if err != nil {
+		return err
+	}
+	if err := j.lock.holdFile(info); err != nil {
+		return err
+	}
+	if info.Mode().Perm()&othersRead != 0 {
+		j.cfg.Logger.LogAttrs(j.ctx, slog.LevelWarn, "every user of this machine may read the journal, and hold it up: chmod 600, or 640 for a group",
+			slog.String("file", j.path))
+	}
+	return j.lock.sign()
+}
+
+// made notes that the journal has its tables, in the database file itself.
+func (j *Journal) made() error {
+	if !j.lock.making {
+		return nil
+	}
+	j.lock.making = false
+	return j.lock.sign()
+}
+
 // site is where the files of an open journal are, and which files those were when it was opened.
 type site struct{ files []sited }
 
@@ -105,10 +150,12 @@ func (s *site) check() error {
 			continue
 		case err == nil:
 			err = errors.New("another file is in its place")
-		case !errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, fs.ErrNotExist):
+			err = errors.New("there is no file")
+		default:
 			continue // a folder that cannot be read for a moment is not a file that is gone
 		}
-		return fmt.Errorf("%w: %w: %s: %w: stop the program, put the right files back (all of %s*), and start again",
+		return fmt.Errorf("%w: %w: %s: %w: stop the program, put the right files back (%s and those beside it), and start again",
 			journal.ErrUnavailable, ErrGone, f.path, err, s.files[0].path)
 	}
 	return nil

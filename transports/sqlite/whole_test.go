@@ -1,0 +1,111 @@
+package sqlite_test
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"testing/fstest"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+// A copy of the database file without its log is not taken for a new journal.
+func TestOpenTornCopy(t *testing.T) {
+	t.Parallel()
+	t.Run("without tables", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "j.db")
+		MustExec(t, path, "PRAGMA journal_mode = WAL")
+		wantOpenError(t, path, nil, "without any tables", "copy both")
+	})
+	t.Run("being made", func(t *testing.T) { // by a process that was killed
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "j.db")
+		MustWrite(t, path+".lock", []byte(`{"pid":1,"making":true}`))
+		MustExec(t, path, "PRAGMA journal_mode = WAL")
+		MustOpen(t, path, sqlite.Config{})
+	})
+	t.Run("of a journal in use", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "j.db")
+		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestUseInAChild$")
+		child.Env = append(os.Environ(), "TROUPE_TEST_USE="+path) // copying it here would drop SQLite's locks
+		in, err := child.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := child.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "in use\n" {
+			t.Fatalf("%q %v", line, err)
+		}
+		copied, backup, both := path+".copy", path+".backup", path+".both"
+		MustCopy(t, path, copied)
+		MustCopy(t, path, both)
+		MustCopy(t, path+"-wal", both+"-wal")
+		MustExec(t, path, "VACUUM INTO ?", backup)
+		if err := child.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = in.Close(), child.Wait() // it was killed
+		wantOpenError(t, copied, nil, "a copy of a journal that was in use", "copy both files", "user_version = 0")
+		MustExec(t, copied, "PRAGMA user_version = 0")
+		for _, name := range []string{copied, backup, both, path} {
+			j, err := sqlite.Open(t.Context(), name, sqlite.Config{})
+			if err != nil {
+				t.Errorf("open %s: %v", name, err)
+				continue
+			}
+			if err := j.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		MustCopy(t, path, path+".closed")
+		MustOpen(t, path+".closed", sqlite.Config{})
+	})
+	t.Run("killed, and read afterwards", func(t *testing.T) {
+		t.Parallel()
+		path := MustJournal(t)
+		MustExec(t, path, "PRAGMA user_version = 77777") // what a process left that was killed, and nobody copied since
+		MustExec(t, path, "CREATE TABLE other_table (n INTEGER)")
+		MustOpen(t, path, sqlite.Config{})
+	})
+}
+
+// The other process of TestOpenTornCopy: it has a journal in use until it is killed.
+func TestUseInAChild(t *testing.T) {
+	path := os.Getenv("TROUPE_TEST_USE")
+	if path == "" {
+		return
+	}
+	j := MustOpen(t, path, sqlite.Config{})
+	err := j.Migrate(t.Context(), "m", fstest.MapFS{"1.sql": {Data: []byte("CREATE TABLE m_one (n INTEGER)")}})
+	if err == nil {
+		err = j.Publisher().Publish("t", message.NewMessage("1", []byte("x")))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Println("in use")
+	_, _ = os.Stdin.Read(make([]byte, 1)) // for ever
+}
+
+// MustCopy copies a file.
+func MustCopy(tb testing.TB, from, to string) {
+	tb.Helper()
+	b, err := os.ReadFile(from)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	MustWrite(tb, to, b)
+}
