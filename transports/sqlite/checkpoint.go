@@ -41,6 +41,7 @@ type logFile struct {
 	held   bool      // by a reader, as the log has been told; the watching goroutine's
 	heldAt int64     // how long it was then; likewise
 	told   time.Time // when; likewise
+	failed time.Time // when it was last told that a checkpoint failed; likewise
 }
 
 // The head of the log and of its frames (https://www.sqlite.org/fileformat.html, section 4.1).
@@ -229,10 +230,12 @@ func (j *Journal) watchLog() {
 			continue // what is in the files is unknown, or not this journal's
 		}
 		held, err := j.copyLog()
-		if err != nil && j.ctx.Err() == nil && !errors.Is(err, journal.ErrClosed) {
+		failed := err != nil && !errors.Is(err, journal.ErrClosed)
+		if failed && j.ctx.Err() == nil && time.Since(j.log.failed) >= tellAgain {
+			j.log.failed = time.Now()
 			j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "cannot copy the log into the database, it grows until that works", slog.Any("error", explain(err)))
 		}
-		if j.tellLong(held) {
+		if long := j.tellLong(held); long || failed { // on a full disk there is room again at some time
 			again = time.After(cutPace)
 		}
 	}
