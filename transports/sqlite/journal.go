@@ -77,7 +77,7 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	path, err = resolve(named)
+	path, err = Resolve(named)
 	if err == nil {
 		err = checkFile(path)
 	}

@@ -171,7 +171,7 @@ func (f *lockFile) describe() string {
 
 // Owned reports whether a process holds the journal at path for writing, and describes it.
 func Owned(path string) (bool, string) {
-	path, err := resolve(path)
+	path, err := Resolve(path)
 	if err != nil {
 		return false, ""
 	}

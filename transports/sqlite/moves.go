@@ -16,7 +16,7 @@ var ErrMoved = errors.New("sqlite: journal is not to be used")
 // Lock takes the journal at path for work on its file as a whole, as Open takes it for writing: with an ErrInUse while
 // somebody has it. release gives it back, when this process has closed the file.
 func Lock(path string) (release func() error, err error) {
-	if path, err = resolve(path); err != nil {
+	if path, err = Resolve(path); err != nil {
 		return nil, err
 	}
 	if err := checkFile(path); err != nil {

@@ -15,9 +15,9 @@ import (
 // journal.ErrUnavailable. The journal acknowledges nothing more until the program starts again on the right file.
 var ErrGone = errors.New("sqlite: the journal's file is gone")
 
-// resolve returns the absolute path of the file that path names, with every symbolic link on the way followed: SQLite
+// Resolve returns the absolute path of the file that path names, with every symbolic link on the way followed: SQLite
 // puts its own files beside that one, and so must everything else that belongs to the journal.
-func resolve(path string) (string, error) {
+func Resolve(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", err

@@ -28,7 +28,7 @@ type Leftover struct {
 // it was, files under construction of moves that were killed, and journals that may not be used any more. It changes nothing, and may be
 // used beside the process that owns the journal.
 func Leftovers(ctx context.Context, path string) ([]Leftover, error) {
-	path, err := resolve(path)
+	path, err := sqlite.Resolve(path)
 	if err == nil {
 		err = readable(ctx, path)
 	}

@@ -57,9 +57,9 @@ func (o Options) withDefaults() (Options, error) {
 		return o, errors.New("move: field Journal is required")
 	}
 	var errs [2]error
-	o.Journal, errs[0] = resolve(o.Journal)
+	o.Journal, errs[0] = sqlite.Resolve(o.Journal)
 	if o.Other != "" {
-		o.Other, errs[1] = resolve(o.Other)
+		o.Other, errs[1] = sqlite.Resolve(o.Other)
 	}
 	o.Modules = slices.Compact(slices.Sorted(slices.Values(o.Modules)))
 	if o.Progress == nil {
@@ -72,22 +72,6 @@ func (o Options) withDefaults() (Options, error) {
 		o.at = func(string) error { return nil }
 	}
 	return o, errors.Join(errs[:]...)
-}
-
-// resolve returns the absolute path of the file that path names, with symbolic links followed: what belongs to a journal lies beside the
-// file itself. Of a file that is not there, only its folder is looked at.
-func resolve(path string) (string, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real, nil
-	}
-	if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-		return filepath.Join(folder, filepath.Base(path)), nil
-	}
-	return path, nil
 }
 
 // checkFolder makes sure that there is a place for the file that Split makes.
