@@ -24,7 +24,7 @@ import (
 )
 
 var (
-	cuts = flag.Int("cuts", 120, "power cuts of each recording")
+	cuts = flag.Int("cuts", 60, "power cuts of each recording")
 	seed = flag.Uint64("seed", 1, "of the cuts")
 )
 
