@@ -1,8 +1,12 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
+	"time"
 
 	"github.com/mattn/go-sqlite3"
 
@@ -111,4 +115,84 @@ func unavailable(step string, err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %s: %w", journal.ErrUnavailable, step, explain(err))
+}
+
+// apart brings the first n of items to disk, which failed together, so that the one that is at fault fails alone. It
+// returns how many it has answered.
+func (w *writer) apart(r *reign, items []*item, n int, f *failure, beyond []*item) (answered int, deposed bool) {
+	for _, it := range items[:n] {
+		it.giveBack()
+	}
+	others, suspects := f.sort(items[:n])
+	rest := slices.Concat(items[n:], beyond)
+	if w.write(r, others, slices.Concat(suspects, rest)) {
+		return 0, true
+	}
+	if f.by != nil && blame(f.err) == workFault { // no other work can have to do with it
+		if f.by.take() {
+			f.by.reply(w.charge(f.by, f))
+		}
+		return n, false
+	}
+	for i, it := range suspects {
+		r.hold(suspects[i:], rest)
+		if f := w.begin(); f != nil { // nobody can write: those behind need not wait for that again
+			w.refuse(suspects[i:], f)
+			w.refuse(items[n:], f)
+			return len(items), false
+		}
+		_, f := w.group(r, suspects[i:i+1])
+		switch {
+		case f == nil:
+			w.noteTrouble(nil)
+		case errors.Is(f.err, errDeposed):
+			return 0, true
+		default:
+			it.twice = f.step == "commit"
+			it.reply(w.charge(it, f))
+		}
+	}
+	return n, false
+}
+
+// refuse answers items that none of has run.
+func (w *writer) refuse(items []*item, f *failure) {
+	err := unavailable(f.step, f.err)
+	w.noteTrouble(err)
+	for _, it := range items {
+		if it.take() {
+			it.reply(err)
+		}
+	}
+}
+
+// tellAgain is how long the log hears nothing more of a trouble. On a disk that is all but full, what is small is still written, and what
+// is larger is not: trouble comes and goes a hundred times a second.
+const tellAgain = time.Minute
+
+// trouble is that the store refuses work.
+type trouble struct {
+	is      bool      // the last group was refused
+	known   bool      // the log has heard of it since it began
+	told    time.Time // when the log last heard of any
+	refused int       // groups since then
+}
+
+// noteTrouble reports that the store refuses work, and that it takes it again.
+func (w *writer) noteTrouble(err error) {
+	w.health.note(err)
+	t := &w.trouble
+	switch now := time.Now(); {
+	case err == nil && t.is && t.known:
+		w.cfg.Logger.LogAttrs(context.Background(), slog.LevelInfo, "the journal writes again")
+	case err != nil:
+		t.known = t.known && t.is
+		if t.refused++; t.told.IsZero() || now.Sub(t.told) >= tellAgain {
+			w.cfg.Logger.LogAttrs(context.Background(), slog.LevelError, "the journal cannot write: publishers get errors, reactions wait",
+				slog.Int("commits", t.refused), slog.Any("error", err))
+			t.known, t.told, t.refused = true, now, 0
+		}
+	}
+	t.is = err != nil
+	w.refuses.Store(t.is)
 }

@@ -239,3 +239,25 @@ func TestPlainPublishWithinWork(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// An event that the journal has already costs no number: the tail keeps the newest events.
+func TestDuplicateLeavesNoGap(t *testing.T) {
+	t.Parallel()
+	j := mustOpenQuiet(t)
+	p := j.Publisher()
+	for _, id := range []string{"a", "a", "b", "a", "b", "c"} {
+		if err := p.Publish("t", message.NewMessage(id, nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := []*message.Message{message.NewMessage("c", nil), message.NewMessage("d", nil), message.NewMessage("a", nil), message.NewMessage("e", nil)}
+	if err := p.Publish("t", again...); err != nil {
+		t.Fatal(err)
+	}
+	if head, kept := j.tail.newest(), len(j.tail.events); head != 5 || kept != 5 {
+		t.Errorf("newest event %d, %d in the tail, want 5 and 5", head, kept)
+	}
+	if err := j.Close(); err != nil {
+		t.Error(err)
+	}
+}
