@@ -70,8 +70,8 @@ func (s *subscription) mayCall(d *journal.Delivery) bool {
 	select {
 	case s.calls <- struct{}{}:
 	default:
-		s.bus.cfg.Logger.LogAttrs(context.Background(), slog.LevelError,
-			"subscription stands still: calls of its handler do not return although their context has ended; it goes on when one does, or after a restart",
+		s.bus.cfg.Logger.LogAttrs(context.Background(), slog.LevelError, "subscription stands still: calls of its handler do not "+
+			"return although their context has ended; it goes on when one does, or after a restart",
 			slog.String("subscription", s.name), slog.Int("calls", cap(s.calls)), slog.String("waiting", d.Event.ID))
 		select {
 		case s.calls <- struct{}{}:
@@ -120,7 +120,9 @@ const (
 
 // keepRecording reacts as often as it takes, until the time for shutdown is over: an answer that is lost would be asked
 // for again.
-func (s *subscription) keepRecording(ctx context.Context, d *journal.Delivery, w journal.Work, run func(journal.TxFunc) journal.Verdict) error {
+func (s *subscription) keepRecording(ctx context.Context, d *journal.Delivery, w journal.Work,
+	run func(journal.TxFunc) journal.Verdict,
+) error {
 	w.Keep = true
 	for pause := firstRecordPause; ; pause = min(2*pause, longestRecordPause) {
 		err := s.bus.journal.React(ctx, d, w, run)

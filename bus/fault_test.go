@@ -108,12 +108,14 @@ func faulty(t *testing.T, work func(context.Context) (bus.Events, error)) *app {
 	return MustRun(t, bus.Config{Retry: bus.Retry{First: time.Millisecond, Attempts: 2}}, func(m *bus.Module) {
 		m.Migrations(faultTables).Emits(asked{}, broken{}).ForOutside(broken{})
 		bus.On(m, "bad", func(ctx context.Context, _ asked) (bus.Events, error) { return work(ctx) }).Emits(broken{})
-		bus.On(m, "good", func(ctx context.Context, e asked) (bus.Events, error) { return nil, note(ctx, "good", e.Key, e.N) })
+		bus.On(m, "good", func(ctx context.Context, e asked) (bus.Events, error) {
+			return nil, note(ctx, "good", e.Key, e.N)
+		})
 	})
 }
 
-// What work does wrong itself is an attempt, and then a dead letter, however it shows; it is no trouble of the store, and
-// costs nobody else anything.
+// What work does wrong itself is an attempt, and then a dead letter, however it shows. It is no trouble of the store,
+// and costs nobody else anything.
 func TestOwnFaultIsAnAttempt(t *testing.T) {
 	t.Parallel()
 	for _, c := range ownFaults {
@@ -143,11 +145,14 @@ func TestOwnFaultOfDo(t *testing.T) {
 			continue // as every panic
 		}
 		_, err := a.m.Do(t.Context(), c.work)
-		if err == nil || errors.Is(err, journal.ErrUnavailable) || errors.Is(err, bus.ErrUnknown) || !strings.Contains(err.Error(), c.want) {
+		if err == nil || errors.Is(err, journal.ErrUnavailable) || errors.Is(err, bus.ErrUnknown) ||
+			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
-	if _, err := a.m.Do(t.Context(), func(ctx context.Context) (bus.Events, error) { return nil, note(ctx, "after", "a", 1) }); err != nil {
+	if _, err := a.m.Do(t.Context(), func(ctx context.Context) (bus.Events, error) {
+		return nil, note(ctx, "after", "a", 1)
+	}); err != nil {
 		t.Error(err)
 	}
 	wantStrings(t, "rows", a.strings(t, "SELECT name FROM test_seen"), "after")

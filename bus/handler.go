@@ -53,7 +53,9 @@ func (h *Handler[E]) Emits(events ...Event) *Handler[E] {
 
 // External marks a handler that calls the outside world: it runs without a transaction, up to parallel at a time, those
 // of one key in order, each with a context that ends after Timeout. What it returns is recorded in a short transaction,
-// in which Events.Also runs too. After a crash in between it is called again with the same Info.ID.
+// in which Events.Also runs too. After a crash in between it is called again with the same Info.ID. Calls that ignore the
+// end of their context are left behind; with as many of them as parallel beside the others, the subscription stands still
+// until one returns.
 func (h *Handler[E]) External(parallel int) *Handler[E] {
 	if parallel < 1 {
 		h.s.bus.mistake("subscription %q: External(%d): want 1 or more", h.s.name, parallel)

@@ -24,7 +24,9 @@ type refusing struct {
 
 func (r *refusing) refuses() bool { return time.Now().Before(r.until) }
 
-func (r *refusing) React(ctx context.Context, d *journal.Delivery, w journal.Work, run func(journal.TxFunc) journal.Verdict) error {
+func (r *refusing) React(ctx context.Context, d *journal.Delivery, w journal.Work,
+	run func(journal.TxFunc) journal.Verdict,
+) error {
 	if r.refuses() {
 		r.refused.Add(1)
 		return fmt.Errorf("%w: the disk is full", journal.ErrUnavailable)
@@ -42,7 +44,9 @@ func (r *refusing) Writable(ctx context.Context) error {
 }
 
 // startRefusing runs a bus on a journal that refuses for as long as hold says, from the first call of the outside on.
-func startRefusing(t *testing.T, hold time.Duration, handle func(context.Context, asked) (bus.Events, error)) (*bus.Module, *refusing) {
+func startRefusing(t *testing.T, hold time.Duration, handle func(context.Context, asked) (bus.Events, error)) (
+	*bus.Module, *refusing,
+) {
 	j, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "journal.db"), sqlite.Config{Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +123,8 @@ func TestDeafCallsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var running, most, calls atomic.Int32
 		release := make(chan struct{})
-		a := MustRun(t, bus.Config{Retry: bus.Retry{First: time.Second, Max: time.Second, Attempts: 100}}, func(m *bus.Module) {
+		everySecond := bus.Retry{First: time.Second, Max: time.Second, Attempts: 100}
+		a := MustRun(t, bus.Config{Retry: everySecond}, func(m *bus.Module) {
 			m.Emits(asked{})
 			bus.On(m, "deaf", func(context.Context, asked) (bus.Events, error) {
 				calls.Add(1)

@@ -88,7 +88,7 @@ func asProblem(err error) *problem {
 		return invalid(wholeFaults(err))
 	case errors.Is(err, bus.ErrTooLarge):
 		return tooLarge("the order is larger than one event may be: split it")
-	case errors.Is(err, bus.ErrNotRunning), errors.Is(err, journal.ErrClosed), errors.Is(err, journal.ErrUnavailable), errors.Is(err, journal.ErrAbandoned),
+	case errors.Is(err, bus.ErrNotRunning), errors.Is(err, journal.ErrClosed), errors.Is(err, journal.ErrUnavailable), errors.Is(err, journal.ErrAbandoned), errors.Is(err, bus.ErrUnknown),
 		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return unavailable(err)
 	}

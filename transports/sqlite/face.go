@@ -42,7 +42,8 @@ type heard struct {
 
 var (
 	errOver   = errors.New("sqlite: the transaction of this work is over")
-	errByHand = errors.New("sqlite: the transaction is the journal's: return an error to roll back, nothing to commit, and end it in no other way")
+	errByHand = errors.New("sqlite: the transaction is the journal's: return an error to roll back, nothing to commit, " +
+		"and end it in no other way")
 )
 
 // renew replaces the face that work has misused, in the middle of a group.

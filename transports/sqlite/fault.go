@@ -22,8 +22,8 @@ const (
 	eitherFault              // trying the work alone tells
 )
 
-// blame looks at the error alone. A work's own are above all its constraints, an interrupt by its own context, and what is too
-// big. A statement of an open writing transaction is busy or locked only because of the transaction's own other
+// blame looks at the error alone. A work's own are above all its constraints, an interrupt by its own context, and what
+// is too big. A statement of an open writing transaction is busy or locked only because of the transaction's own other
 // statements, unless the store is in trouble.
 func blame(err error) fault {
 	var e sqlite3.Error

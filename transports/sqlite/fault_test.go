@@ -17,6 +17,8 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
+var discard = slog.New(slog.DiscardHandler)
+
 // mustLockOut holds the write lock of the journal at path from another connection until it is called.
 func mustLockOut(t *testing.T, path string) (release func()) {
 	t.Helper()
@@ -41,7 +43,7 @@ func TestQueueBehindALock(t *testing.T) {
 	t.Parallel()
 	const busy, callers = 300 * time.Millisecond, 12
 	path := filepath.Join(t.TempDir(), "j.db")
-	j, err := Open(t.Context(), path, Config{BusyTimeout: busy, ForeignCheck: time.Hour, Logger: slog.New(slog.DiscardHandler)})
+	j, err := Open(t.Context(), path, Config{BusyTimeout: busy, ForeignCheck: time.Hour, Logger: discard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +79,7 @@ func TestQueueBehindALock(t *testing.T) {
 func TestWritable(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "j.db")
-	j, err := Open(t.Context(), path, Config{BusyTimeout: time.Millisecond, ForeignCheck: time.Hour, Logger: slog.New(slog.DiscardHandler)})
+	j, err := Open(t.Context(), path, Config{BusyTimeout: time.Millisecond, ForeignCheck: time.Hour, Logger: discard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,13 +106,13 @@ func TestWritable(t *testing.T) {
 func TestFullDiskUsesUpNoAttempt(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "j.db")
-	logger := slog.New(slog.DiscardHandler)
-	j, err := Open(t.Context(), path, Config{MaxPages: 100, Logger: logger})
+	j, err := Open(t.Context(), path, Config{MaxPages: 100, Logger: discard})
 	if err != nil {
 		t.Fatal(err)
 	}
 	deliver := func(j *Journal) *journal.Delivery {
-		return journal.FromContext((<-mustDeliver(t, mustSubscribe(t, j, journal.Subscription{Name: "m/work", Types: []string{"t"}})["m/work"])).Context())
+		work := mustSubscribe(t, j, journal.Subscription{Name: "m/work", Types: []string{"t"}})["m/work"]
+		return journal.FromContext((<-mustDeliver(t, work)).Context())
 	}
 	write := func(d *journal.Delivery, j *Journal) error {
 		return j.React(t.Context(), d, journal.Work{Name: "m/work", Module: "m"}, func(tx journal.TxFunc) journal.Verdict {
@@ -130,7 +132,7 @@ func TestFullDiskUsesUpNoAttempt(t *testing.T) {
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if j, err = Open(t.Context(), path, Config{Logger: logger}); err != nil {
+	if j, err = Open(t.Context(), path, Config{Logger: discard}); err != nil {
 		t.Fatal(err)
 	}
 	d := deliver(j)
@@ -146,11 +148,14 @@ func TestFullDiskUsesUpNoAttempt(t *testing.T) {
 func TestOwnFaultIsNotLogged(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer
-	j, err := Open(t.Context(), filepath.Join(t.TempDir(), "j.db"), Config{Logger: slog.New(slog.NewTextHandler(&text, nil))})
+	logger := slog.New(slog.NewTextHandler(&text, nil))
+	j, err := Open(t.Context(), filepath.Join(t.TempDir(), "j.db"), Config{Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = <-queue(t, j, 0, func(u *unit) { _, _ = u.Tx().Exec("INSERT OR ROLLBACK INTO identity SELECT * FROM identity") })
+	err = <-queue(t, j, 0, func(u *unit) {
+		_, _ = u.Tx().Exec("INSERT OR ROLLBACK INTO identity SELECT * FROM identity")
+	})
 	if !errors.Is(err, journal.ErrFailed) || errors.Is(err, journal.ErrUnavailable) {
 		t.Errorf("answer: %v", err)
 	}
@@ -250,7 +255,10 @@ func TestDuplicateLeavesNoGap(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	again := []*message.Message{message.NewMessage("c", nil), message.NewMessage("d", nil), message.NewMessage("a", nil), message.NewMessage("e", nil)}
+	var again []*message.Message
+	for _, id := range []string{"c", "d", "a", "e"} {
+		again = append(again, message.NewMessage(id, nil))
+	}
 	if err := p.Publish("t", again...); err != nil {
 		t.Fatal(err)
 	}

@@ -52,10 +52,10 @@ func (f *fence) allow(op int, first, second, _ string) int {
 		}
 		f.refused = fmt.Errorf("%w: the work said %s of a savepoint", errByHand, first)
 	case sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH:
-		f.refused = fmt.Errorf("sqlite: work may neither attach nor detach a database: open a connection of its own to %s", first)
+		f.refused = fmt.Errorf("sqlite: work may neither attach nor detach a database: open a connection to %s", first)
 	case sqlite3.SQLITE_PRAGMA:
 		if changesConnection(first, second) {
-			f.refused = fmt.Errorf("sqlite: work may not run PRAGMA %s, which is for the whole connection: everybody writes through it", first)
+			f.refused = fmt.Errorf("sqlite: work may not run PRAGMA %s: everybody writes through this connection", first)
 		}
 	}
 	if f.refused != nil {

@@ -59,7 +59,8 @@ func (c viewConnector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
 // allowView refuses what would outlast the view on its connection.
 func allowView(op int, first, second, _ string) int {
 	switch {
-	case op == sqlite3.SQLITE_ATTACH, op == sqlite3.SQLITE_DETACH, op == sqlite3.SQLITE_PRAGMA && changesConnection(first, second):
+	case op == sqlite3.SQLITE_ATTACH, op == sqlite3.SQLITE_DETACH,
+		op == sqlite3.SQLITE_PRAGMA && changesConnection(first, second):
 		return sqlite3.SQLITE_DENY
 	default:
 		return sqlite3.SQLITE_OK
