@@ -99,17 +99,18 @@ func (s *subscription) recordAnswer(ctx context.Context, d *journal.Delivery, st
 		v.Duration = took
 		return v
 	})
+	var instead journal.Verdict
 	switch {
 	case errors.Is(err, journal.ErrAbandoned): // v belongs to the goroutine that hangs
-		v = s.verdict(d, started, err)
+		instead = s.verdict(d, started, err)
 	case errors.Is(err, journal.ErrFailed):
-		v = s.ownFault(d, v, started, err)
+		instead = s.ownFault(d, v, started, err)
 	default:
 		s.report(ctx, d, &v, err)
 		return
 	}
-	err = s.keepRecording(ctx, d, journal.Work{Name: s.name}, func(journal.TxFunc) journal.Verdict { return v })
-	s.report(ctx, d, &v, err)
+	err = s.keepRecording(ctx, d, journal.Work{Name: s.name}, func(journal.TxFunc) journal.Verdict { return instead })
+	s.report(ctx, d, &instead, err)
 }
 
 // Between two tries to record an answer, and between two looks whether the journal can write again.

@@ -126,7 +126,7 @@ func (r *reign) check() {
 		r.watch.Reset(time.Second) // between two limited items: have another look
 	} else if left := time.Until(r.deadline); left > 0 {
 		if time.Since(r.entered) >= askAfter {
-			r.w.ask(r.current, r.id)
+			r.w.ask(r.current, r.id, false)
 		}
 		r.watch.Reset(min(left, askAfter))
 	} else {
@@ -159,7 +159,7 @@ func (r *reign) depose(hung *item) {
 	rest := slices.DeleteFunc(slices.Concat(r.items, r.rest), func(it *item) bool { return it == hung })
 	hung.reply(fmt.Errorf("%w: %s held the transaction for more than %v: work in a transaction must not wait for the outside",
 		journal.ErrAbandoned, hung.work.Name, hung.work.Limit))
-	r.w.ask(hung, r.id) // before those that are innocent for certain come back
+	r.w.ask(hung, r.id, true) // before those that are innocent for certain come back
 	r.w.requeue(rest)
 	r.before = hung.unit.face
 	r.w.govern(r.before)

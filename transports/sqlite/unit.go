@@ -21,6 +21,7 @@ type item struct {
 
 	asked  *item  // the work that it was last asked about, by ask; under the writer's mutex
 	asking uint64 // the goroutine of that
+	cut    bool   // that was cut off
 }
 
 const (
