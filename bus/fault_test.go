@@ -63,7 +63,7 @@ var ownFaults = []struct {
 		return nil, nil
 	}, "forbidden"},
 	{"a context that ends in a statement", func(ctx context.Context) (bus.Events, error) {
-		short, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
+		short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 		defer cancel()
 		_, err := bus.Tx(ctx).ExecContext(short, endless)
 		return nil, err

@@ -88,7 +88,7 @@ func prepareKept(c *sqlite3.SQLiteConn) (*kept, error) {
 		{&k.revived, "UPDATE dead_letters SET status = ? WHERE subscription = ? AND seq = ? AND status = 'replaying'"},
 		{&k.cursor, "UPDATE subscriptions SET cursor = max(cursor, ?) WHERE id = ?"},
 		{&k.dataVersion, "PRAGMA data_version"},
-		{&k.nothing, "SELECT 1"},
+		{&k.nothing, "SELECT 1 WHERE 0"}, // no row: it is over at once, and no interrupt outlasts it
 		{&k.told, "DELETE FROM records WHERE id <= ?"},
 	} {
 		var err error
