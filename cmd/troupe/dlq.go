@@ -34,7 +34,7 @@ func newDLQCmd(o *options) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newDLQListCmd(o), newDLQShowCmd(o), newDLQReplayCmd(o), newDLQDropCmd(o))
+	cmd.AddCommand(newDLQListCmd(o), newDLQShowCmd(o), newDLQReplayCmd(o), newDLQDropCmd(o), newDLQRetryCmd(o))
 	return cmd
 }
 

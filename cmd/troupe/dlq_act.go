@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,7 +26,11 @@ goes on after it.
 
 While a process runs on the journal, it takes them up at once, and replay waits up to 3 s
 to tell what became of them. Otherwise they run when troupe next runs on it. The exit code
-is 1 when one is dead again.`
+is 1 when one is dead again.
+
+With ids it is all of them or none. Otherwise they are taken some hundred at a time, so that
+others can write in between. Those of a subscription that the program no longer has are left
+as they are, and named: nobody would handle them.`
 
 func newDLQReplayCmd(o *options) *cobra.Command {
 	var path string
@@ -69,13 +75,23 @@ type replayed struct {
 	Dead    []int64 `json:"dead_again"` // failed again
 	Dropped []int64 `json:"dropped"`    // given up by the handler
 	Waiting []int64 `json:"waiting"`    // for their turn, for their next attempt, or for a process to run
+	Removed []left  `json:"removed"`    // left as they are: nobody would handle them
+}
+
+// left are the dead letters of a removed subscription.
+type left struct {
+	Subscription string `json:"subscription"`
+	Letters      int    `json:"dead_letters"`
 }
 
 func replayLetters(ctx context.Context, o *options, path string, a sqlite.Act) error {
+	removed := []left{}
+	a.Left = func(subscription string, letters int) { removed = append(removed, left{subscription, letters}) }
 	letters, err := sqlite.Replay(ctx, path, a)
 	if err != nil {
 		return err
 	}
+	slices.SortFunc(removed, func(a, b left) int { return strings.Compare(a.Subscription, b.Subscription) })
 	running, _ := sqlite.Owned(path)
 	var done replayed
 	err = readJournal(ctx, path, func(r *sqlite.Reader) error {
@@ -86,13 +102,14 @@ func replayLetters(ctx context.Context, o *options, path string, a sqlite.Act) e
 		done.Running = true
 		return done.watch(ctx, r, letters)
 	})
+	done.Removed = removed
 	if err != nil {
 		return fmt.Errorf("%s replayed, but what became of them is unknown: %w", count(len(letters), "dead letter"), err)
 	}
 	if err := done.print(o, path); err != nil {
 		return err
 	}
-	if len(done.Dead) > 0 {
+	if len(done.Dead) > 0 || len(removed) > 0 && len(letters) == 0 {
 		return &exitError{code: exitWrong}
 	}
 	return nil
@@ -123,17 +140,19 @@ func (r *replayed) watch(ctx context.Context, reader *sqlite.Reader, letters []j
 
 // becameOf looks what letters are now.
 func becameOf(ctx context.Context, r *sqlite.Reader, letters []journal.DeadLetter) (replayed, error) {
-	done := replayed{Done: []int64{}, Dead: []int64{}, Dropped: []int64{}, Waiting: []int64{}}
+	done := replayed{Done: []int64{}, Dead: []int64{}, Dropped: []int64{}, Waiting: []int64{}, Removed: []left{}}
 	ids := make([]int64, len(letters))
 	for i, d := range letters {
 		ids[i] = d.ID
 	}
-	now, err := r.DeadLetters(ctx, sqlite.DeadLetterFilter{IDs: ids})
-	for _, d := range now {
+	now, err := r.LetterStatuses(ctx, ids)
+	for _, id := range ids {
 		list := map[journal.LetterStatus]*[]int64{
 			journal.LetterDead: &done.Dead, journal.LetterReplaying: &done.Waiting, journal.LetterReplayed: &done.Done, journal.LetterDropped: &done.Dropped,
-		}[d.Status]
-		*list = append(*list, d.ID)
+		}[now[id]]
+		if list != nil {
+			*list = append(*list, id)
+		}
 	}
 	return done, err
 }
@@ -155,43 +174,13 @@ func (r replayed) print(o *options, path string) error {
 	case n > 0:
 		p.line("%s: to be replayed when troupe next runs on %s", p.paint(yellow, count(n, "dead letter")), printable(path))
 	}
+	for _, l := range r.Removed {
+		p.line("%s of %s: left as they are, for the program that ran last has no such subscription; run one that has it, or: %s",
+			p.paint(yellow, count(l.Letters, "dead letter")), printable(l.Subscription),
+			invocation(path, "dlq", "drop", "--subscription", l.Subscription, "--reason", "WHY"))
+	}
 	if n := len(r.Dead); n > 0 {
 		p.line("%s: dead again%s", p.paint(red, count(n, "dead letter")), hint(invocation(path, "dlq", "show", fmt.Sprint(r.Dead[0]))))
 	}
 	return p.err
-}
-
-const dlqDropLong = `drop gives dead letters up for good: the subscription never handles these events. A key
-that was parked behind one goes on. It cannot be undone; the reason is kept on record.`
-
-func newDLQDropCmd(o *options) *cobra.Command {
-	var path string
-	var a sqlite.Act
-	cmd := &cobra.Command{
-		Use: "drop ID... --reason WHY", Short: "Give dead letters up, for a reason",
-		Long:    dlqDropLong,
-		Example: `  troupe dlq drop 3 --reason "a test order"`,
-		Args:    usageArgs(cobra.MinimumNArgs(1)), ValidArgsFunction: completeLetters(&path),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if a.Reason == "" {
-				return usageErrorf("--reason is missing: say why these events are given up")
-			}
-			if a.Select.IDs, err = letterIDs(args); err != nil {
-				return err
-			}
-			letters, err := sqlite.Drop(cmd.Context(), path, a)
-			if err != nil {
-				return err
-			}
-			if o.json {
-				return o.printJSON(letters)
-			}
-			p := &printer{o: o}
-			p.line("%s: dropped", count(len(letters), "dead letter"))
-			return p.err
-		},
-	}
-	journalFlag(cmd, &path)
-	reasonFlag(cmd, &a.Reason)
-	return cmd
 }

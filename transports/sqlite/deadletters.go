@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -10,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
 )
@@ -21,74 +21,113 @@ var ErrNotDead = errors.New("sqlite: dead letter is not dead any more")
 // ErrObserver: the journal is that of an observer, which decides nothing.
 var ErrObserver = errors.New("sqlite: journal of an observer")
 
+// ErrRetired: the subscription is that of a program that ran before, and the one that ran last does not have it.
+var ErrRetired = errors.New("sqlite: subscription is removed")
+
 // Act says what a person does with which dead letters, and why.
 type Act struct {
 	Actor  string           // who; defaults to the user of the operating system
 	Reason string           // why, for the record
 	Select DeadLetterFilter // which ones. Those with IDs must all be dead; otherwise only those that are dead are meant
+
+	// Left, when set, is called with each removed subscription whose dead letters a Replay without IDs leaves as they are, and
+	// with their number: no program would take them up.
+	Left func(subscription string, letters int)
 }
 
 // Replay gives dead letters of the journal at path another chance, with the subscription that failed only: each takes
 // its place by age among what is open for its key. It may be called while a process runs on the journal, which takes
-// them up within Config.ForeignCheck; otherwise the next process does. It returns those that it replays. It is all or
-// nothing: an ErrNotFound when there is no such dead letter, an ErrNotDead when one was acted on before. On the journal of an
+// them up within Config.ForeignCheck; otherwise the next process does. It returns those that it replays.
+//
+// With IDs it is all or nothing: an ErrNotFound when there is no such dead letter, an ErrNotDead when one was acted on before, an
+// ErrRetired when nobody would run it. Without them it goes in batches, each of which is durable, so that publishers need not wait:
+// on an error, those that it returns are replayed. It returns them without the data of their events. On the journal of an
 // observer it is an ErrObserver, which says where to do it.
 func Replay(ctx context.Context, path string, a Act) ([]journal.DeadLetter, error) {
-	return a.on(ctx, path, verb{"replay", replay})
+	return a.on(ctx, path, replaying)
 }
 
 // Drop gives dead letters up for good, and lets their keys go on where they were parked. In everything else it is like
-// Replay.
+// Replay, but that subscriptions may be removed.
 func Drop(ctx context.Context, path string, a Act) ([]journal.DeadLetter, error) {
-	return a.on(ctx, path, verb{"drop", drop})
+	return a.on(ctx, path, dropping)
 }
 
-// verb is what can be done with a dead letter, by its name in acts.
-type verb struct {
-	name string
-	do   func(context.Context, *sql.Tx, letter) error
-}
-
-// on does v to each dead letter that is selected, in one transaction on a connection of its own.
-func (a Act) on(ctx context.Context, path string, v verb) (_ []journal.DeadLetter, err error) {
-	if path, err = filepath.Abs(path); err != nil {
+// openForActs opens a connection on which people act beside the owner of the journal.
+func openForActs(ctx context.Context, path string) (*sql.DB, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
 		return nil, err
 	}
-	db, err := openExisting(ctx, path, actDSN(path))
+	return openExisting(ctx, path, actDSN(path))
+}
+
+// on does v to the dead letters that are selected, on a connection of its own.
+func (a Act) on(ctx context.Context, path string, v verb) (_ []journal.DeadLetter, err error) {
+	db, err := openForActs(ctx, path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if a.Actor == "" {
-		a.Actor = currentUser()
+	a.Actor = cmp.Or(a.Actor, currentUser())
+	if len(a.Select.IDs) == 0 && (a.Select.Status == "" || a.Select.Status == journal.LetterDead) {
+		return a.inBatches(ctx, db, v)
 	}
-	fail := func(err error) error { return fmt.Errorf("sqlite: %s dead letters: %w", v.name, explain(err)) }
+	var letters []journal.DeadLetter
+	return letters, v.explain(transact(ctx, db, func(tx *sql.Tx) error {
+		if err := mustDecide(ctx, tx, a.Select); err != nil {
+			return err
+		}
+		if letters, err = selectDead(ctx, tx, a.Select); err != nil {
+			return err
+		}
+		if v.runs {
+			if err := mustRun(ctx, tx, letters); err != nil {
+				return err
+			}
+		}
+		return v.do(ctx, tx, a, letters)
+	}))
+}
+
+// transact runs do in a transaction.
+func transact(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
-		return nil, fail(err)
+		return err
 	}
 	defer func() { _ = tx.Rollback() }() // a no-op after Commit
-	if err := mustDecide(ctx, tx, a.Select); err != nil {
-		return nil, fail(err)
+	if err := do(tx); err != nil {
+		return err
 	}
-	letters, err := selectDead(ctx, tx, a.Select)
+	return tx.Commit()
+}
+
+// mustRun refuses letters of subscriptions that are removed.
+func mustRun(ctx context.Context, q queryer, letters []journal.DeadLetter) error {
+	retired, err := retiredNames(ctx, q)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for i := range letters {
-		l := letter{DeadLetter: &letters[i], reason: a.Reason}
-		if err := v.do(ctx, tx, l); err != nil {
-			return nil, fail(err)
-		}
-		if _, err := tx.ExecContext(ctx, "INSERT INTO acts (at, actor, act, dead_letter, reason) VALUES (?, ?, ?, ?, ?)",
-			time.Now().UnixMicro(), a.Actor, v.name, l.ID, a.Reason); err != nil {
-			return nil, fail(err)
+	var errs []error
+	for _, l := range letters {
+		if retired[l.Subscription] {
+			errs = append(errs, fmt.Errorf("%w: nobody would handle dead letter %d, for the program that ran last has no %s: drop it, or run a program that has it",
+				ErrRetired, l.ID, l.Subscription))
 		}
 	}
-	if err := tx.Commit(); err != nil {
-		return nil, fail(err)
-	}
-	return letters, nil
+	return errors.Join(errs...)
+}
+
+func retiredNames(ctx context.Context, q queryer) (map[string]bool, error) {
+	names := map[string]bool{}
+	err := each(ctx, q, statement{query: "SELECT name FROM subscriptions WHERE kind = 'bus' AND retired_at IS NOT NULL"}, func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		names[name] = true
+		return err
+	})
+	return names, err
 }
 
 // actDSN is for a connection that writes beside the owner's. What it commits it makes durable itself.
@@ -150,57 +189,6 @@ func mustDecide(ctx context.Context, tx *sql.Tx, f DeadLetterFilter) error {
 	}
 	return fmt.Errorf("%w, which only looks on: name, with --journal, that of the deployable which runs %s; a dead letter has another number there, which 'troupe dlq list' shows",
 		ErrObserver, runs)
-}
-
-// letter is a dead letter that is acted on.
-type letter struct {
-	*journal.DeadLetter
-	reason string
-}
-
-// replay puts l where a delivery is that waits for its turn: behind nothing but what is older of its key.
-func replay(ctx context.Context, tx *sql.Tx, l letter) error {
-	state, due := journal.Blocked, int64(0)
-	if l.Event.Key == "" { // there is nothing to wait for
-		state, due = journal.Retrying, time.Now().UnixMicro()
-	}
-	if err := l.become(ctx, tx, journal.LetterReplaying, statement{"outcome = ?, attempts = 0", []any{string(state)}}); err != nil {
-		return err
-	}
-	_, err := tx.ExecContext(ctx, `
-INSERT INTO pending (subscription, key, seq, state, attempts, due_at)
-SELECT id, ?, ?, ?, 0, ? FROM subscriptions WHERE name = ?
-ON CONFLICT (subscription, key, seq) DO UPDATE SET state = excluded.state, attempts = 0, due_at = excluded.due_at`,
-		l.Event.Key, l.Event.Seq, string(state), due, l.Subscription)
-	return err
-}
-
-// drop ends l, and releases its key if it was parked.
-func drop(ctx context.Context, tx *sql.Tx, l letter) error {
-	if err := l.become(ctx, tx, journal.LetterDropped, statement{"outcome = 'dropped', error = ?", []any{l.reason}}); err != nil {
-		return err
-	}
-	_, err := tx.ExecContext(ctx, `
-DELETE FROM pending WHERE subscription = (SELECT id FROM subscriptions WHERE name = ?) AND key = ? AND seq = ? AND state = 'parked'`,
-		l.Subscription, l.Event.Key, l.Event.Seq)
-	return err
-}
-
-// become changes the status of l, and with set its delivery.
-func (l letter) become(ctx context.Context, tx *sql.Tx, status journal.LetterStatus, set statement) error {
-	if _, err := tx.ExecContext(ctx, "UPDATE dead_letters SET status = ? WHERE id = ?", string(status), l.ID); err != nil {
-		return err
-	}
-	res, err := tx.ExecContext(ctx, "UPDATE deliveries SET "+set.query+`
-WHERE seq = ? AND subscription = (SELECT id FROM subscriptions WHERE name = ?) AND outcome = 'dead'`, append(set.args, l.Event.Seq, l.Subscription)...)
-	if err != nil {
-		return err
-	}
-	if n, err := res.RowsAffected(); err != nil || n != 1 {
-		return errors.Join(err, fmt.Errorf("the delivery of dead letter %d is not dead: the journal's books are wrong, see troupe verify", l.ID))
-	}
-	l.Status = status
-	return nil
 }
 
 // currentUser names who runs this program.

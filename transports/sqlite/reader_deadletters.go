@@ -65,6 +65,22 @@ func (r *Reader) DeadLetters(ctx context.Context, f DeadLetterFilter) ([]journal
 	return letters, err
 }
 
+// LetterStatuses returns the status of each of the dead letters with these ids.
+func (r *Reader) LetterStatuses(ctx context.Context, ids []int64) (map[int64]journal.LetterStatus, error) {
+	statuses := make(map[int64]journal.LetterStatus, len(ids))
+	query := statement{"SELECT id, status FROM dead_letters WHERE id IN (SELECT value FROM json_each(?))", []any{list(ids)}}
+	err := r.View(ctx, func(tx *sql.Tx) error {
+		return each(ctx, tx, query, func(rows *sql.Rows) error {
+			var id int64
+			var status journal.LetterStatus
+			err := rows.Scan(&id, &status)
+			statuses[id] = status
+			return err
+		})
+	})
+	return statuses, err
+}
+
 func deadLetters(ctx context.Context, q queryer, f DeadLetterFilter) ([]journal.DeadLetter, error) {
 	where, args := f.where()
 	limit := cmp.Or(f.Limit, -1)
@@ -223,3 +239,13 @@ var withDigit = regexp.MustCompile(`[\pL\pN_-]*\pN[\pL\pN_-]*`)
 
 // normalise takes out of an error what differs from one event to the next.
 func normalise(text string) string { return withDigit.ReplaceAllString(text, "#") }
+
+// Removed reports whether the program that ran last on the journal does not have a subscription that one before it had.
+func (r *Reader) Removed(ctx context.Context, subscription string) (removed bool, err error) {
+	err = r.View(ctx, func(tx *sql.Tx) error {
+		names, err := retiredNames(ctx, tx)
+		removed = names[subscription]
+		return err
+	})
+	return removed, err
+}

@@ -71,11 +71,13 @@ FROM a.pending p JOIN temp.map m ON m.a = p.seq WHERE p.subscription IN (SELECT 
 	`INSERT INTO main.dead_letters (id, seq, subscription, ` + letterColumns + `) SELECT l.id, m.b, l.subscription, ` + letterColumns + `
 FROM a.dead_letters l JOIN temp.map m ON m.a = l.seq WHERE l.subscription IN (SELECT id FROM temp.subs)`,
 	`INSERT INTO main.acts SELECT x.* FROM a.acts x JOIN a.dead_letters l ON l.id = x.dead_letter WHERE l.subscription IN (SELECT id FROM temp.subs)`,
+	`INSERT INTO main.open_acts (id, at, actor, act, seq, subscription, reason) SELECT x.id, x.at, x.actor, x.act, m.b, x.subscription, x.reason
+FROM a.open_acts x JOIN temp.map m ON m.a = x.seq WHERE x.subscription IN (SELECT id FROM temp.subs)`,
 	`INSERT INTO main.records (id, seq, subscription) SELECT r.id, m.b, r.subscription
 FROM a.records r JOIN temp.map m ON m.a = r.seq WHERE r.subscription IN (SELECT id FROM temp.subs)`,
 	`INSERT INTO main.delayed SELECT * FROM a.delayed WHERE source IN (SELECT value FROM json_each(?1))`,
 	`DELETE FROM main.sqlite_sequence WHERE name <> 'events'`, // numbers that people have seen are not used for others
-	`INSERT INTO main.sqlite_sequence (name, seq) SELECT name, seq FROM a.sqlite_sequence WHERE name IN ('dead_letters', 'acts', 'delayed', 'records')`,
+	`INSERT INTO main.sqlite_sequence (name, seq) SELECT name, seq FROM a.sqlite_sequence WHERE name IN ('dead_letters', 'acts', 'open_acts', 'delayed', 'records')`,
 	`INSERT INTO main.migrations SELECT * FROM a.migrations WHERE module IN (SELECT value FROM json_each(?1))`,
 }
 
@@ -178,6 +180,7 @@ const leaving = `(SELECT s.id FROM main.subscriptions s WHERE s.kind = 'bus' AND
 // left are the statements that take the modules out of the journal. It keeps every event.
 var left = []string{
 	`DELETE FROM main.acts WHERE dead_letter IN (SELECT id FROM main.dead_letters WHERE subscription IN ` + leaving + `)`,
+	`DELETE FROM main.open_acts WHERE subscription IN ` + leaving,
 	`DELETE FROM main.dead_letters WHERE subscription IN ` + leaving,
 	`DELETE FROM main.pending WHERE subscription IN ` + leaving,
 	`DELETE FROM main.records WHERE subscription IN ` + leaving,

@@ -139,6 +139,8 @@ FROM b.dead_letters l JOIN temp.letters x ON x.b = l.id JOIN temp.map m ON m.b =
 	`INSERT INTO main.acts (at, actor, act, dead_letter, reason) SELECT x.at, x.actor, x.act, l.id, x.reason
 FROM b.acts x JOIN b.dead_letters o ON o.id = x.dead_letter JOIN temp.map m ON m.b = o.seq JOIN temp.subs i ON i.b = o.subscription
 JOIN main.dead_letters l ON l.seq = m.a AND l.subscription = i.a ORDER BY x.id`,
+	`INSERT INTO main.open_acts (at, actor, act, seq, subscription, reason) SELECT x.at, x.actor, x.act, m.a, i.a, x.reason
+FROM b.open_acts x JOIN temp.map m ON m.b = x.seq JOIN temp.subs i ON i.b = x.subscription ORDER BY x.id`,
 	`INSERT INTO main.records (seq, subscription) SELECT m.a, i.a
 FROM b.records r JOIN temp.map m ON m.b = r.seq JOIN temp.subs i ON i.b = r.subscription ORDER BY r.id`,
 	`INSERT INTO main.delayed (` + delayedColumns + `) SELECT ` + delayedColumns + ` FROM b.delayed WHERE source IN (SELECT value FROM json_each(?1)) ORDER BY id`,

@@ -65,6 +65,8 @@ FROM main.dead_letters l LEFT JOIN main.subscriptions s ON s.id = l.subscription
 SELECT ` + moves + `, 'acts on dead letters', count(*), digest(s.name, e.id, e.type, a.at, a.actor, a.act, a.reason)
 FROM main.acts a LEFT JOIN main.dead_letters l ON l.id = a.dead_letter LEFT JOIN main.subscriptions s ON s.id = l.subscription
 LEFT JOIN main.events e ON e.seq = l.seq GROUP BY 1`, `
+SELECT ` + moves + `, 'acts on open deliveries', count(*), digest(s.name, e.id, e.type, a.at, a.actor, a.act, a.reason)
+FROM main.open_acts a LEFT JOIN main.subscriptions s ON s.id = a.subscription LEFT JOIN main.events e ON e.seq = a.seq GROUP BY 1`, `
 SELECT ` + moves + `, 'records to send', count(*), digest(s.name, e.id, e.type)
 FROM main.records r LEFT JOIN main.subscriptions s ON s.id = r.subscription LEFT JOIN main.events e ON e.seq = r.seq GROUP BY 1`, `
 SELECT source IN (SELECT value FROM json_each(?1)), 'delayed events', count(*), digest(due_at, event_id, type, version, source, key,

@@ -1,0 +1,166 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// actBatch is how many deliveries a person's act changes in one transaction: others write in between.
+const actBatch = 500
+
+// verb is what can be done with dead letters.
+type verb struct {
+	name   string
+	status journal.LetterStatus  // what they become
+	runs   bool                  // their subscription is to handle them
+	set    func(a Act) statement // of deliveries
+	pend   func(ids string) statement
+}
+
+const ofLetters = ` FROM dead_letters l JOIN events e ON e.seq = l.seq WHERE l.id IN (SELECT value FROM json_each(?))`
+
+var (
+	// A dead letter that is replayed waits where a delivery does that is blocked: behind nothing but what is older of its key.
+	replaying = verb{"replay", journal.LetterReplaying, true, func(Act) statement {
+		return statement{query: "outcome = iif(x.key = '', 'retrying', 'blocked'), attempts = 0"}
+	}, func(ids string) statement {
+		return statement{`
+INSERT INTO pending (subscription, key, seq, state, attempts, due_at)
+SELECT l.subscription, e.key, e.seq, iif(e.key = '', 'retrying', 'blocked'), 0, iif(e.key = '', ?, 0)` + ofLetters + `
+ON CONFLICT (subscription, key, seq) DO UPDATE SET state = excluded.state, attempts = 0, due_at = excluded.due_at, failed_at = 0`,
+			[]any{time.Now().UnixMicro(), ids}}
+	}}
+
+	dropping = verb{"drop", journal.LetterDropped, false, func(a Act) statement {
+		return statement{"outcome = 'dropped', error = ?", []any{a.Reason}}
+	}, func(ids string) statement {
+		return statement{`
+DELETE FROM pending WHERE state = 'parked' AND (subscription, key, seq) IN (SELECT l.subscription, e.key, e.seq` + ofLetters + `)`, []any{ids}}
+	}}
+)
+
+func (v verb) explain(err error) error {
+	if err != nil {
+		return fmt.Errorf("sqlite: %s dead letters: %w", v.name, explain(err))
+	}
+	return nil
+}
+
+// do does v to letters, all of which are dead, and notes who did it.
+func (v verb) do(ctx context.Context, tx *sql.Tx, a Act, letters []journal.DeadLetter) error {
+	ids := make([]int64, len(letters))
+	for i := range letters {
+		ids[i], letters[i].Status = letters[i].ID, v.status
+	}
+	all := list(ids)
+	if _, err := tx.ExecContext(ctx, "UPDATE dead_letters SET status = ? WHERE id IN (SELECT value FROM json_each(?))", string(v.status), all); err != nil {
+		return err
+	}
+	set, pend := v.set(a), v.pend(all)
+	res, err := tx.ExecContext(ctx, "UPDATE deliveries SET "+set.query+` FROM (SELECT l.subscription, e.seq, e.key`+ofLetters+`) x
+WHERE deliveries.seq = x.seq AND deliveries.subscription = x.subscription AND deliveries.outcome = 'dead'`, append(set.args, all)...)
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil || n != int64(len(ids)) {
+		return errors.Join(err, fmt.Errorf("the deliveries of %d of these dead letters are not dead: the journal's books are wrong, see troupe verify", int64(len(ids))-n))
+	}
+	if _, err := tx.ExecContext(ctx, pend.query, pend.args...); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO acts (at, actor, act, dead_letter, reason) SELECT ?, ?, ?, value, ? FROM json_each(?)",
+		time.Now().UnixMicro(), a.Actor, v.name, a.Reason, all)
+	return err
+}
+
+const selectBriefly = `
+SELECT e.seq, e.id, e.type, e.key, l.id, s.name, s.retired_at IS NOT NULL` + fromDeadLetters
+
+// inBatches does v to all dead letters that fit, some hundred at a time.
+func (a Act) inBatches(ctx context.Context, db *sql.DB, v verb) (done []journal.DeadLetter, err error) {
+	a.Select.Status = journal.LetterDead
+	ids, err := a.fitting(ctx, db)
+	if err != nil {
+		return nil, v.explain(err)
+	}
+	left := map[string]int{}
+	for len(ids) > 0 {
+		n := min(len(ids), actBatch)
+		began := time.Now()
+		batch, err := a.batch(ctx, db, v, ids[:n], left)
+		done = append(done, batch...)
+		if err != nil {
+			return done, v.explain(err)
+		}
+		if ids = ids[n:]; len(ids) > 0 { // the owner polls for the lock: it gets a fair share
+			select {
+			case <-time.After(max(time.Since(began), time.Millisecond)):
+			case <-ctx.Done():
+				return done, v.explain(ctx.Err())
+			}
+		}
+	}
+	for name, n := range left {
+		if a.Left != nil {
+			a.Left(name, n)
+		}
+	}
+	if len(done) == 0 && len(left) == 0 {
+		return nil, v.explain(fmt.Errorf("%w: no dead letter fits", ErrNotFound))
+	}
+	return done, nil
+}
+
+// fitting returns the ids of the dead letters that fit, the oldest first.
+func (a Act) fitting(ctx context.Context, db *sql.DB) (ids []int64, err error) {
+	where, args := a.Select.where()
+	limit := a.Select.Limit
+	if limit == 0 {
+		limit = -1
+	}
+	query := statement{"SELECT id FROM (SELECT l.id" + fromDeadLetters + where + " ORDER BY l.id DESC LIMIT ?) ORDER BY id", append(args, limit)}
+	return ids, transact(ctx, db, func(tx *sql.Tx) error {
+		if err := mustDecide(ctx, tx, a.Select); err != nil {
+			return err
+		}
+		return each(ctx, tx, query, func(rows *sql.Rows) error {
+			var id int64
+			err := rows.Scan(&id)
+			ids = append(ids, id)
+			return err
+		})
+	})
+}
+
+// batch does v to those of ids that are still dead. Those that nobody would handle are counted in left.
+func (a Act) batch(ctx context.Context, db *sql.DB, v verb, ids []int64, left map[string]int) (letters []journal.DeadLetter, err error) {
+	query := statement{selectBriefly + "l.status = 'dead' AND l.id IN (SELECT value FROM json_each(?)) ORDER BY l.id", []any{list(ids)}}
+	err = transact(ctx, db, func(tx *sql.Tx) error {
+		err := each(ctx, tx, query, func(rows *sql.Rows) error {
+			var l journal.DeadLetter
+			var retired bool
+			if err := rows.Scan(&l.Event.Seq, &l.Event.ID, &l.Event.Type, &l.Event.Key, &l.ID, &l.Subscription, &retired); err != nil {
+				return err
+			}
+			if retired && v.runs {
+				left[l.Subscription]++
+			} else {
+				letters = append(letters, l)
+			}
+			return nil
+		})
+		if err != nil || len(letters) == 0 {
+			return err
+		}
+		return v.do(ctx, tx, a, letters)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return letters, nil
+}

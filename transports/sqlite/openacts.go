@@ -1,0 +1,145 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// OpenAct says what a person does with deliveries that are open and not dead, and why. The fields that are not empty choose which.
+type OpenAct struct {
+	Actor        string // who; defaults to the user of the operating system
+	Reason       string // why, for the record
+	Subscription string // those of this subscription
+	Type         string // of an event of this type
+	Key          string // of an event of this key
+	Event        string // of the event with this id
+}
+
+// RetryNow has deliveries that wait for another attempt tried at once, each when nothing older of its key is open, and returns how
+// many. Like Replay it may be called while a process runs on the journal, goes in batches, and is an ErrObserver on the journal of
+// an observer. It is an ErrNotFound where none waits, and an ErrRetired where nobody would run those that do.
+func RetryNow(ctx context.Context, path string, a OpenAct) (int, error) {
+	return a.on(ctx, path, "retry")
+}
+
+// DropOpen gives up what a removed subscription has left open: deliveries that wait for another attempt, or behind one. It returns
+// how many. It is an error for a subscription that the program which ran last has, and otherwise like RetryNow.
+func DropOpen(ctx context.Context, path string, a OpenAct) (int, error) {
+	return a.on(ctx, path, "drop")
+}
+
+func (a OpenAct) on(ctx context.Context, path, act string) (done int, err error) {
+	db, err := openForActs(ctx, path)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	a.Actor = cmp.Or(a.Actor, currentUser())
+	fail := func(err error) error { return fmt.Errorf("sqlite: %s open deliveries: %w", act, explain(err)) }
+	if err := transact(ctx, db, func(tx *sql.Tx) error { return a.check(ctx, tx, act) }); err != nil {
+		return 0, fail(err)
+	}
+	now := time.Now().UnixMicro()
+	for {
+		began, n := time.Now(), 0
+		err := transact(ctx, db, func(tx *sql.Tx) (err error) {
+			n, err = a.batch(ctx, tx, act, now)
+			return err
+		})
+		if err != nil {
+			return done, fail(err)
+		}
+		if done += n; n < actBatch {
+			break
+		}
+		select {
+		case <-time.After(max(time.Since(began), time.Millisecond)): // the owner polls for the lock: it gets a fair share
+		case <-ctx.Done():
+			return done, fail(ctx.Err())
+		}
+	}
+	if done == 0 {
+		return 0, fail(fmt.Errorf("%w: no open delivery fits", ErrNotFound))
+	}
+	return done, nil
+}
+
+// check refuses what makes no sense.
+func (a OpenAct) check(ctx context.Context, tx *sql.Tx, act string) error {
+	if err := mustDecide(ctx, tx, DeadLetterFilter{Subscription: a.Subscription}); err != nil {
+		return err
+	}
+	retired, err := retiredNames(ctx, tx)
+	switch {
+	case err != nil:
+		return err
+	case act == "drop" && a.Subscription == "":
+		return errors.New("name the subscription")
+	case act == "drop" && !retired[a.Subscription]:
+		return fmt.Errorf("%s is not removed: the program that ran last has it, and handles what is open itself; remove it from the program first, "+
+			"or let its attempts end and drop the dead letters", a.Subscription)
+	case act == "retry" && retired[a.Subscription]:
+		return fmt.Errorf("%w: the program that ran last has no %s, and nobody would run its retries: drop them, or run a program that has it",
+			ErrRetired, a.Subscription)
+	}
+	return nil
+}
+
+const (
+	// Those that were open when the act began: what is open later is none of it.
+	openDeliveries = `
+SELECT p.subscription, p.key, p.seq FROM pending p JOIN subscriptions s ON s.id = p.subscription JOIN events e ON e.seq = p.seq WHERE `
+
+	recordOpen = `
+INSERT INTO records (seq, subscription) SELECT seq, subscription FROM temp.acted
+WHERE EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = 'records_new')`
+)
+
+// batch does act to the next deliveries that fit, and returns how many.
+func (a OpenAct) batch(ctx context.Context, tx *sql.Tx, act string, now int64) (int, error) {
+	where, args := a.where(act, now)
+	steps := []statement{
+		{query: "CREATE TEMP TABLE IF NOT EXISTS acted (subscription INTEGER, key TEXT, seq INTEGER)"},
+		{query: "DELETE FROM temp.acted"},
+		{"INSERT INTO temp.acted " + openDeliveries + where + fmt.Sprintf(" LIMIT %d", actBatch), args},
+	}
+	if act == "retry" {
+		steps = append(steps,
+			statement{"UPDATE pending SET due_at = ? WHERE (subscription, key, seq) IN (SELECT subscription, key, seq FROM temp.acted)", []any{now}},
+			statement{query: recordOpen})
+	} else {
+		steps = append(steps,
+			statement{"UPDATE deliveries SET outcome = 'dropped', error = ? WHERE (seq, subscription) IN (SELECT seq, subscription FROM temp.acted)", []any{a.Reason}},
+			statement{query: "UPDATE dead_letters SET status = 'dropped' WHERE status = 'replaying' AND (subscription, seq) IN (SELECT subscription, seq FROM temp.acted)"},
+			statement{query: "DELETE FROM pending WHERE (subscription, key, seq) IN (SELECT subscription, key, seq FROM temp.acted)"})
+	}
+	steps = append(steps, statement{"INSERT INTO open_acts (at, actor, act, seq, subscription, reason) SELECT ?, ?, ?, seq, subscription, ? FROM temp.acted",
+		[]any{now, a.Actor, act, a.Reason}})
+	var n int
+	for _, s := range steps {
+		if _, err := tx.ExecContext(ctx, s.query, s.args...); err != nil {
+			return 0, err
+		}
+	}
+	err := tx.QueryRowContext(ctx, "SELECT count(*) FROM temp.acted").Scan(&n)
+	return n, err
+}
+
+// where returns the conditions of a and their arguments.
+func (a OpenAct) where(act string, now int64) (string, []any) {
+	conditions, args := []string{"p.state IN ('retrying', 'blocked')", "s.retired_at IS NOT NULL"}, []any{}
+	if act == "retry" {
+		conditions, args = []string{"p.state = 'retrying'", "s.retired_at IS NULL", "p.due_at > ?"}, []any{now}
+	}
+	for column, value := range map[string]string{"s.name": a.Subscription, "e.type": a.Type, "e.key": a.Key, "e.id": a.Event} {
+		if value != "" {
+			conditions, args = append(conditions, column+" = ?"), append(args, value)
+		}
+	}
+	return strings.Join(conditions, " AND "), args
+}
