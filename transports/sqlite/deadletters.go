@@ -74,7 +74,7 @@ func (a Act) on(ctx context.Context, path string, v verb) (_ []journal.DeadLette
 		return a.inBatches(ctx, db, v)
 	}
 	var letters []journal.DeadLetter
-	return letters, v.explain(transact(ctx, db, func(tx *sql.Tx) error {
+	err = transact(ctx, db, func(tx *sql.Tx) error {
 		if err := mustDecide(ctx, tx, a.Select); err != nil {
 			return err
 		}
@@ -87,7 +87,11 @@ func (a Act) on(ctx context.Context, path string, v verb) (_ []journal.DeadLette
 			}
 		}
 		return v.do(ctx, tx, a, letters)
-	}))
+	})
+	if err != nil {
+		return nil, v.explain(err)
+	}
+	return letters, nil
 }
 
 // transact runs do in a transaction.

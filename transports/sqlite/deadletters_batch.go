@@ -124,17 +124,16 @@ func (a Act) fitting(ctx context.Context, db *sql.DB) (ids []int64, err error) {
 		limit = -1
 	}
 	query := statement{"SELECT id FROM (SELECT l.id" + fromDeadLetters + where + " ORDER BY l.id DESC LIMIT ?) ORDER BY id", append(args, limit)}
-	return ids, transact(ctx, db, func(tx *sql.Tx) error {
-		if err := mustDecide(ctx, tx, a.Select); err != nil {
-			return err
-		}
-		return each(ctx, tx, query, func(rows *sql.Rows) error {
-			var id int64
-			err := rows.Scan(&id)
-			ids = append(ids, id)
-			return err
-		})
+	if err := transact(ctx, db, func(tx *sql.Tx) error { return mustDecide(ctx, tx, a.Select) }); err != nil {
+		return nil, err
+	}
+	err = each(ctx, db, query, func(rows *sql.Rows) error { // without the lock that a transaction would take
+		var id int64
+		err := rows.Scan(&id)
+		ids = append(ids, id)
+		return err
 	})
+	return ids, err
 }
 
 // batch does v to those of ids that are still dead. Those that nobody would handle are counted in left.

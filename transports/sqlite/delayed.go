@@ -84,12 +84,14 @@ func (j *Journal) due(now time.Time) ([]*journal.Event, error) {
 	}
 	defer func() { _ = rows.Close() }()
 	var events []*journal.Event
-	for rows.Next() {
+	bytes := 0
+	for bytes < admittedBytes && rows.Next() {
 		e, err := scanEvent(rows)
 		if err != nil {
 			return nil, err
 		}
 		events = append(events, e)
+		bytes += sizeOf(e)
 	}
 	return events, rows.Err()
 }

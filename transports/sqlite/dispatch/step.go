@@ -71,6 +71,7 @@ type disk struct {
 	complete  bool
 	sweeping  bool
 	sweep     int       // its number
+	another   bool      // is to follow it
 	after     Lane      // the sweep is there
 	outdated  bool      // the sweep began after the newest ReadLog
 	yielded   bool      // the log was read since the sweep's last step
@@ -92,8 +93,12 @@ func (m *Machine) early(r Row) bool {
 	return true
 }
 
-// Sweep has all lanes that have rows looked at once, from the first on.
+// Sweep has all lanes that have rows looked at once, from the first on: when one is under way, after that.
 func (m *Machine) Sweep() {
+	if m.disk.sweeping {
+		m.disk.another, m.disk.outdated = true, true
+		return
+	}
 	m.disk = disk{sweeping: true, sweep: m.disk.sweep + 1, blocked: m.disk.blocked, yielded: true, outdated: true}
 	m.wake()
 }
@@ -309,7 +314,10 @@ func (m *Machine) Swept(step Step, rows []Row, last bool) {
 		}
 	}
 	if last {
-		d.sweeping, d.complete = false, !d.forgot
+		d.sweeping, d.complete = false, !d.forgot && !d.another
+		if d.another {
+			m.Sweep()
+		}
 	}
 }
 
