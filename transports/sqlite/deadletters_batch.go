@@ -11,7 +11,7 @@ import (
 )
 
 // actBatch is how many deliveries a person's act changes in one transaction: others write in between.
-const actBatch = 500
+const actBatch = 250
 
 // verb is what can be done with dead letters.
 type verb struct {
@@ -99,7 +99,7 @@ func (a Act) inBatches(ctx context.Context, db *sql.DB, v verb) (done []journal.
 		}
 		if ids = ids[n:]; len(ids) > 0 { // the owner polls for the lock: it gets a fair share
 			select {
-			case <-time.After(max(time.Since(began), time.Millisecond)):
+			case <-time.After(max(time.Since(began), 5*time.Millisecond)):
 			case <-ctx.Done():
 				return done, v.explain(ctx.Err())
 			}

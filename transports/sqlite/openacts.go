@@ -58,7 +58,7 @@ func (a OpenAct) on(ctx context.Context, path, act string) (done int, err error)
 			break
 		}
 		select {
-		case <-time.After(max(time.Since(began), time.Millisecond)): // the owner polls for the lock: it gets a fair share
+		case <-time.After(max(time.Since(began), 5*time.Millisecond)): // the owner polls for the lock: it gets a fair share
 		case <-ctx.Done():
 			return done, fail(ctx.Err())
 		}

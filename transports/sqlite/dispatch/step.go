@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"container/heap"
 	"time"
 )
 
@@ -66,43 +65,6 @@ func (r Row) Runs(now time.Time) bool {
 	return r.State == Blocked || r.State == Retry && !sooner(r.Due, now, r.Pause).After(now)
 }
 
-// disk is what is known of the rows that are not in memory.
-type disk struct {
-	complete  bool
-	sweeping  bool
-	sweep     int       // its number
-	another   bool      // is to follow it
-	after     Lane      // the sweep is there
-	outdated  bool      // the sweep began after the newest ReadLog
-	yielded   bool      // the log was read since the sweep's last step
-	forgot    bool      // lanes, since the sweep began
-	forgotten int       // lanes that wait for a moment, and are not in memory
-	later     time.Time // the first such moment; zero for none
-	mark      Mark      // no such lane is before it
-	again     int64     // when the log was read up to here, all lanes are to be swept again; 0 for not
-	blocked   int
-}
-
-// early reports whether r must wait until the log was read up to it, and has it found again then: of its key, older events may
-// have no row, since the process that was to handle them ended.
-func (m *Machine) early(r Row) bool {
-	if r.Lane.Key == "" || r.Seq <= m.pos {
-		return false
-	}
-	m.disk.again = max(m.disk.again, r.Seq)
-	return true
-}
-
-// Sweep has all lanes that have rows looked at once, from the first on: when one is under way, after that.
-func (m *Machine) Sweep() {
-	if m.disk.sweeping {
-		m.disk.another, m.disk.outdated = true, true
-		return
-	}
-	m.disk = disk{sweeping: true, sweep: m.disk.sweep + 1, blocked: m.disk.blocked, yielded: true, outdated: true}
-	m.wake()
-}
-
 // Next returns what to do at that moment. The caller does it, hands in the answer, and asks again, until it is a Wait. Only one
 // goroutine may do so; other calls may come in between.
 func (m *Machine) Next(now time.Time) Step {
@@ -138,20 +100,6 @@ func (m *Machine) Next(now time.Time) Step {
 	return Step{Kind: Wait, Until: m.until()}
 }
 
-// explore looks for lanes that are not in memory. The sweep and the log take turns.
-func (m *Machine) explore(now time.Time) (Step, bool) {
-	d := &m.disk
-	switch {
-	case d.sweeping && (d.yielded || !m.unread):
-		d.yielded = false
-		return Step{Kind: SweepOn, After: d.after, sweep: d.sweep}, true
-	case !d.later.IsZero() && !d.later.After(now):
-		return Step{Kind: LookDue, Mark: d.mark}, true
-	default:
-		return Step{}, false
-	}
-}
-
 // popDue has run, or looked at, what is due.
 func (m *Machine) popDue(now time.Time) {
 	for i := 0; i < len(m.refused); {
@@ -185,38 +133,6 @@ func (m *Machine) until() (first time.Time) {
 		take(m.disk.later)
 	}
 	return first
-}
-
-// forget leaves lanes to the disk when too many are in memory: those that stand, and of those that are held the ones that are
-// due last.
-func (m *Machine) forget() {
-	if len(m.lanes) <= m.limits.Lanes+2*m.limits.Tasks {
-		return
-	}
-	m.disk.complete, m.disk.forgot = false, true
-	for id, l := range m.lanes {
-		if l.head == nil && !l.looked && !l.looking && l.index < 0 {
-			delete(m.lanes, id)
-		}
-	}
-	for len(m.held) > m.limits.Lanes/2 {
-		l := m.held[len(m.held)-1] // a leaf of the heap
-		heap.Remove(&m.held, l.index)
-		delete(m.lanes, l.id)
-		m.leave(l.due)
-	}
-}
-
-// leave notes that a lane that waits until due is not in memory.
-func (m *Machine) leave(due time.Time) {
-	d := &m.disk
-	d.forgotten++
-	if d.later.IsZero() || due.Before(d.later) {
-		d.later = due
-	}
-	if !d.mark.Due.Before(due) {
-		d.mark = Mark{Due: due}
-	}
 }
 
 // Recorded takes the answer to a Record: the tasks of that step are on disk, or nothing is.
@@ -268,76 +184,6 @@ func (m *Machine) Unfound(id Lane) {
 	if l := m.lanes[id]; l != nil && l.looking {
 		l.looking, m.looking = false, nil
 		m.look(l)
-	}
-}
-
-// touch has a lane looked at of which the disk has a row of that event.
-func (m *Machine) touch(id Lane, seq int64) {
-	l := m.lanes[id]
-	switch t := m.tasks[seq]; {
-	case l == nil && t != nil: // it has no key, and its answer is on disk and not settled
-		t.acted = true
-		return
-	case l == nil:
-		l = m.add(id)
-		l.disk = true
-	}
-	if l.head == nil && !l.looking {
-		m.look(l)
-	}
-}
-
-// Swept takes the answer to a SweepOn: the oldest row of each of the next lanes, in their order, and whether these are the last.
-func (m *Machine) Swept(step Step, rows []Row, last bool) {
-	d := &m.disk
-	if !d.sweeping || d.sweep != step.sweep {
-		return // it began again
-	}
-	for _, r := range rows {
-		d.after = r.Lane
-		switch {
-		case m.early(r):
-			d.forgot = true
-		case m.lanes[r.Lane] != nil || m.tasks[r.Seq] != nil:
-			m.Acted(r.Lane, r.Seq)
-		case r.Runs(m.now):
-			m.touch(r.Lane, r.Seq)
-		case r.State == Retry && len(m.held) >= m.limits.Lanes:
-			d.forgot = true
-			m.leave(sooner(r.Due, m.now, r.Pause))
-		default:
-			l := m.add(r.Lane)
-			l.disk = true
-			if r.State == Retry {
-				m.hold(l, r.Due, r.Pause)
-			}
-		}
-	}
-	if last {
-		d.sweeping, d.complete = false, !d.forgot && !d.another
-		if d.another {
-			m.Sweep()
-		}
-	}
-}
-
-// FoundDue takes the answer to a LookDue: the next retrying rows, and whether these are the last.
-func (m *Machine) FoundDue(rows []Row, last bool, now time.Time) {
-	m.hear(now)
-	d := &m.disk
-	for _, r := range rows {
-		if r.Due.After(now) {
-			d.later = r.Due
-			return
-		}
-		d.mark = Mark{r.Due, r.Lane.Key, r.Seq}
-		if m.lanes[r.Lane] == nil && d.forgotten > 0 {
-			d.forgotten--
-		}
-		m.touch(r.Lane, r.Seq)
-	}
-	if last {
-		d.later, d.forgotten = time.Time{}, 0
 	}
 }
 
