@@ -161,12 +161,11 @@ func (v *verification) judge(found []string) {
 
 // hasShop says whether the tables of all modules are there: a shop that was killed at its first start has some of them.
 func hasShop(ctx context.Context, tx *sql.Tx) (ready bool, err error) {
-	all, err := json.Marshal(moduleNames())
+	all, err := json.Marshal(shopModules())
 	if err != nil {
 		return false, err
 	}
-	err = tx.QueryRowContext(ctx, `
-SELECT count(DISTINCT module) = json_array_length(?1) FROM migrations WHERE module IN (SELECT value FROM json_each(?1))`, string(all)).Scan(&ready)
+	err = tx.QueryRowContext(ctx, "SELECT NOT EXISTS (SELECT 1 FROM json_each(?) WHERE value NOT IN (SELECT module FROM migrations))", string(all)).Scan(&ready)
 	return ready, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
@@ -14,14 +15,14 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// shopModules are those whose tables the books are held over.
-var shopModules = []string{"order", "inventory", "payment", "shipping", "notification"}
+// shopModules are those whose tables the books are held over: all that the program wires.
+var shopModules = sync.OnceValue(moduleNames)
 
 // elsewhere are the shop's modules that do not run on the journal of r, where others of them do.
 func elsewhere(ctx context.Context, r *sqlite.Reader) ([]string, error) {
 	p, err := newPlace(ctx, r)
-	away := without(shopModules, p.modules)
-	if err != nil || len(away) == len(shopModules) {
+	away := without(shopModules(), p.modules)
+	if err != nil || len(away) == len(shopModules()) {
 		return nil, err
 	}
 	return away, nil
@@ -157,7 +158,7 @@ func (a *across) look(ctx context.Context, left []*place) error {
 			tables[m] = p.tx
 		}
 	}
-	if a.Elsewhere = without(shopModules, slices.Collect(maps.Keys(tables))); len(a.Elsewhere) > 0 {
+	if a.Elsewhere = without(shopModules(), slices.Collect(maps.Keys(tables))); len(a.Elsewhere) > 0 {
 		return nil
 	}
 	report, err := books.VerifyAcross(ctx, func(module string) *sql.Tx { return tables[module] }, a.Settled)

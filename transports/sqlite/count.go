@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
@@ -34,7 +35,7 @@ func (j *Journal) watchCounts() {
 		for more := true; more; {
 			began := time.Now()
 			err := j.writer.submit(j.ctx, &item{alone: func(c *sql.Conn) (err error) {
-				more, err = countNext(j.ctx, c)
+				more, err = countNext(j.ctx, c, &j.recent)
 				return err
 			}})
 			if err != nil {
@@ -68,6 +69,10 @@ const (
 INSERT INTO blocks (type, block, events, latest)
 SELECT type, ?1 / 4096, count(*), max(time) FROM events WHERE seq > ?1 AND seq <= ?1 + 4096 GROUP BY type`
 
+	countKeys = `
+INSERT INTO keys (key, block, correlation_id)
+SELECT DISTINCT key, ?1 / 4096, correlation_id FROM events WHERE seq > ?1 AND seq <= ?1 + 4096 AND key <> correlation_id AND key <> ''`
+
 	countedLog = `
 INSERT INTO counted (subscription, upto) VALUES (0, ?) ON CONFLICT (subscription) DO UPDATE SET upto = excluded.upto`
 
@@ -78,15 +83,18 @@ SELECT s.id, coalesce(c.upto, 0) AS upto FROM subscriptions s LEFT JOIN counted 
 WHERE s.kind = 'bus' AND coalesce(c.upto, 0) + 4096 <= CASE WHEN s.retired_at IS NULL THEN s.cursor ELSE (SELECT max(seq) FROM events) END
   AND NOT EXISTS (SELECT 1 FROM observer)`
 
+	// Most deliveries are done at the first attempt: of these there is only their number to be known, which costs a third.
 	countDeliveries = `
 INSERT INTO counted (subscription, upto, done, skipped, retrying, blocked, dead, dropped, retries)
-SELECT p.id, ?1 + 4096, coalesce(n.done, 0), coalesce(n.skipped, 0), coalesce(n.retrying, 0), coalesce(n.blocked, 0), coalesce(n.dead, 0),
+SELECT p.id, ?1 + 4096, coalesce(a.n, 0) - coalesce(n.others, 0), coalesce(n.skipped, 0), coalesce(n.retrying, 0), coalesce(n.blocked, 0), coalesce(n.dead, 0),
        coalesce(n.dropped, 0), coalesce(n.retries, 0)
 FROM (` + countable + `) p LEFT JOIN (
-	SELECT subscription, sum(outcome = 'done') AS done, sum(outcome = 'skipped') AS skipped, sum(outcome = 'retrying') AS retrying,
+	SELECT subscription, count(*) AS n FROM deliveries WHERE seq > ?1 AND seq <= ?1 + 4096 GROUP BY subscription) a ON a.subscription = p.id
+LEFT JOIN (
+	SELECT subscription, sum(outcome <> 'done') AS others, sum(outcome = 'skipped') AS skipped, sum(outcome = 'retrying') AS retrying,
 	       sum(outcome = 'blocked') AS blocked, sum(outcome = 'dead') AS dead, sum(outcome = 'dropped') AS dropped,
 	       sum(max(attempts - 1, 0)) AS retries
-	FROM deliveries WHERE seq > ?1 AND seq <= ?1 + 4096 GROUP BY subscription) n ON n.subscription = p.id
+	FROM deliveries WHERE seq > ?1 AND seq <= ?1 + 4096 AND NOT (outcome = 'done' AND attempts = 1) GROUP BY subscription) n ON n.subscription = p.id
 WHERE p.upto = ?1
 ON CONFLICT (subscription) DO UPDATE SET upto = excluded.upto, done = done + excluded.done, skipped = skipped + excluded.skipped,
 	retrying = retrying + excluded.retrying, blocked = blocked + excluded.blocked, dead = dead + excluded.dead,
@@ -94,7 +102,7 @@ ON CONFLICT (subscription) DO UPDATE SET upto = excluded.upto, done = done + exc
 )
 
 // countNext counts a block of the log, and one of the deliveries, and reports whether there are more.
-func countNext(ctx context.Context, c *sql.Conn) (more bool, err error) {
+func countNext(ctx context.Context, c *sql.Conn, r *recent) (more bool, err error) {
 	tx, err := c.BeginTx(ctx, nil)
 	if err != nil {
 		return false, err
@@ -106,7 +114,10 @@ func countNext(ctx context.Context, c *sql.Conn) (more bool, err error) {
 		return false, err
 	}
 	if upto+blockSize <= head {
-		if _, err := tx.ExecContext(ctx, countBlock, upto); err != nil {
+		if err := r.count(ctx, tx, upto/blockSize); err != nil {
+			return false, err
+		}
+		if _, err := tx.ExecContext(ctx, countKeys, upto); err != nil {
 			return false, err
 		}
 		upto += blockSize
@@ -128,4 +139,65 @@ func countNext(ctx context.Context, c *sql.Conn) (more bool, err error) {
 		}
 	}
 	return upto+blockSize <= head || from.Valid, tx.Commit()
+}
+
+// recent counts the log in memory as it becomes longer, so that its newest blocks need not be read again. Only the writer's goroutine uses
+// it.
+type recent struct {
+	block int64 // that is being counted
+	whole bool  // from its first number on
+	last  int64 // the newest number
+	types map[string]*typeCount
+	full  map[int64]map[string]*typeCount
+}
+
+// typeCount is how many events of a type there are, and the latest of their times.
+type typeCount struct{ events, latest int64 }
+
+// recentBlocks is how many blocks wait in memory until they are written.
+const recentBlocks = 16
+
+// add counts events that are committed. A gap before one is somebody else's: such a block is read.
+func (r *recent) add(appended []*journal.Event) {
+	for _, e := range appended {
+		if block := (e.Seq - 1) / blockSize; block != r.block || r.types == nil {
+			if r.whole && e.Seq == r.last+1 && len(r.full) < recentBlocks {
+				r.full[r.block] = r.types
+			}
+			if r.full == nil {
+				r.full = map[int64]map[string]*typeCount{}
+			}
+			r.block, r.whole, r.types = block, e.Seq == block*blockSize+1, map[string]*typeCount{}
+		} else if e.Seq != r.last+1 {
+			r.whole = false
+		}
+		r.last = e.Seq
+		c := r.types[e.Type]
+		if c == nil {
+			c = &typeCount{latest: math.MinInt64}
+			r.types[e.Type] = c
+		}
+		c.events++
+		c.latest = max(c.latest, e.Time.UnixMicro())
+	}
+}
+
+// count writes down a block: as it is in memory, or else by reading it.
+func (r *recent) count(ctx context.Context, tx *sql.Tx, block int64) error {
+	types, known := r.full[block]
+	for n := range r.full {
+		if n <= block {
+			delete(r.full, n)
+		}
+	}
+	if !known {
+		_, err := tx.ExecContext(ctx, countBlock, block*blockSize)
+		return err
+	}
+	for name, c := range types {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO blocks (type, block, events, latest) VALUES (?, ?, ?, ?)", name, block, c.events, c.latest); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -16,7 +16,7 @@ func CountAll(ctx context.Context, db *sql.DB) error {
 	}
 	defer func() { _ = conn.Close() }()
 	for more := true; more && err == nil; {
-		more, err = countNext(ctx, conn)
+		more, err = countNext(ctx, conn, &recent{})
 	}
 	return err
 }

@@ -117,9 +117,10 @@ var flowsBy = []string{
 	`SELECT ?1 WHERE EXISTS (SELECT 1 FROM events WHERE correlation_id = ?1) OR EXISTS (SELECT 1 FROM delayed WHERE correlation_id = ?1)`,
 	`SELECT correlation_id FROM events WHERE id = ?1 UNION SELECT correlation_id FROM delayed WHERE event_id = ?1`,
 	`SELECT correlation_id FROM (
-		SELECT correlation_id, seq AS at FROM events INDEXED BY events_key WHERE key = ?1 AND key <> correlation_id
-		UNION ALL SELECT correlation_id, 1 << 62 FROM delayed INDEXED BY delayed_key WHERE key = ?1 AND key <> correlation_id)
-	WHERE ?1 <> '' GROUP BY correlation_id ORDER BY min(at), correlation_id LIMIT 1001`,
+		SELECT DISTINCT correlation_id FROM keys WHERE key = ?1
+		UNION SELECT correlation_id FROM events WHERE seq > ` + countedUpto + ` AND key = ?1 AND key <> correlation_id
+		UNION SELECT correlation_id FROM delayed INDEXED BY delayed_key WHERE key = ?1 AND key <> correlation_id LIMIT 1001) f
+	WHERE ?1 <> '' ORDER BY coalesce((SELECT min(seq) FROM events e WHERE e.correlation_id = f.correlation_id), 1 << 62), correlation_id`,
 }
 
 // flowIDs returns the correlation ids of the flows that id stands for.

@@ -54,6 +54,7 @@ type Journal struct {
 	delayedWake chan struct{}
 	checkpoint  chan struct{}
 	count       chan struct{} // the log is longer than what is counted of it
+	recent      recent        // the writer's goroutine's
 	hint        chan struct{} // somebody in this process writes past the writer: look soon
 	quiet       broadcast
 }
@@ -260,6 +261,7 @@ func (j *Journal) committed(c *commit) {
 		poke(j.delayedWake)
 	}
 	if len(c.appended) > 0 {
+		j.recent.add(c.appended)
 		j.wake(c.appended)
 	}
 	j.sync.committed(c.head(), c.items)

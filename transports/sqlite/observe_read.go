@@ -29,8 +29,8 @@ func Early(ctx context.Context, tx *sql.Tx, before time.Time) (recent, old int64
 // reaction is dead: somebody had it replayed. But of what is skipped or dropped nothing comes.
 var observedEmission = rule{"what a reaction emitted comes from one that is done, as far as is known", `
 SELECT 'event ' || e.seq || ' (' || e.type || ' ' || e.id || ') was emitted by ' || e.subscription || ', whose reaction to ' || e.causation_id || ' is recorded as ' || d.outcome
-FROM events e JOIN subscriptions s ON s.name = e.subscription JOIN events c ON c.id = e.causation_id
-JOIN deliveries d ON d.seq = c.seq AND d.subscription = s.id WHERE d.outcome IN ('skipped', 'dropped')`}
+FROM events e CROSS JOIN subscriptions s ON s.name = e.subscription CROSS JOIN events c ON c.id = e.causation_id
+CROSS JOIN deliveries d ON d.seq = c.seq AND d.subscription = s.id WHERE e.seq > :after AND e.seq <= :upto AND d.outcome IN ('skipped', 'dropped')`}
 
 // emission is the name of the rule that holds where reactions run.
 const emission = "what a reaction emitted comes from one that is done"

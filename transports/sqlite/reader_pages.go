@@ -149,15 +149,25 @@ func readPage(ctx context.Context, tx *sql.Tx, seqs []int64) (page []*journal.Ev
 	return page, err
 }
 
+const (
+	countedUpto = "coalesce((SELECT upto FROM counted WHERE subscription = 0), 0)"
+
+	// ofKey are the events of a key between :after and :upto: of the flow of that name, of others, and those that are not counted yet.
+	ofKey = `
+SELECT seq FROM events WHERE correlation_id = :key AND key = :key AND seq > :after AND seq <= :upto
+UNION ALL SELECT e.seq FROM (SELECT DISTINCT correlation_id FROM keys WHERE key = :key AND block >= :after / 4096 AND block <= :upto / 4096) k
+	CROSS JOIN events e ON e.correlation_id = k.correlation_id
+	WHERE e.key = :key AND e.key <> e.correlation_id AND e.seq > :after AND e.seq <= min(:upto, ` + countedUpto + `)
+UNION ALL SELECT seq FROM events WHERE key = :key AND key <> correlation_id AND seq > max(:after, ` + countedUpto + `) AND seq <= :upto`
+)
+
 // seqs returns those of the events behind after and up to upto that f wants, in the order of the log or against it.
 func (f EventFilter) seqs(ctx context.Context, tx *sql.Tx, after, upto int64, order string, limit int) (seqs []int64, err error) {
 	where, args := f.matches()
 	ordered := " AND seq > :after AND seq <= :upto ORDER BY seq " + order + " LIMIT :limit"
 	query := "SELECT seq FROM events WHERE " + where + ordered
-	if f.Key != "" { // an event of another flow is in the index of keys, and one of the flow of that name in the index of flows
-		query = "SELECT seq FROM (SELECT * FROM (SELECT seq FROM events INDEXED BY events_key WHERE key = :key AND key <> correlation_id AND " + where + ordered +
-			") UNION ALL SELECT * FROM (SELECT seq FROM events INDEXED BY events_correlation WHERE correlation_id = :key AND key = :key AND " + where + ordered +
-			")) ORDER BY seq " + order + " LIMIT :limit"
+	if f.Key != "" {
+		query = "SELECT seq FROM (" + ofKey + ") CROSS JOIN events USING (seq) WHERE " + where + ordered
 		args = append(args, sql.Named("key", f.Key))
 	}
 	args = append(args, sql.Named("after", after), sql.Named("upto", upto), sql.Named("limit", limit))
@@ -215,8 +225,7 @@ func (p *pages) latest(ctx context.Context, tx *sql.Tx) ([]int64, error) {
 	if f.indexed() {
 		parts = []block{{after: f.AfterSeq, upto: p.head, latest: latestOfAll}}
 		if f.Key != "" {
-			where, args = where+" AND key = :key AND seq IN (SELECT seq FROM events WHERE key = :key AND key <> correlation_id UNION ALL "+
-				"SELECT seq FROM events WHERE correlation_id = :key AND key = :key)", append(args, sql.Named("key", f.Key))
+			where, args = where+" AND seq IN ("+ofKey+")", append(args, sql.Named("key", f.Key))
 		}
 	}
 	slices.SortStableFunc(parts, func(a, b block) int { return cmp.Compare(b.latest, a.latest) })
