@@ -44,7 +44,7 @@ func verifyObserved(ctx context.Context, r *sqlite.Reader, before time.Time) (ve
 	if err != nil {
 		return v, err
 	}
-	found, err := r.Check(ctx)
+	found, err := r.CheckAloud(ctx, gaugeOf(ctx).tell)
 	if err != nil {
 		return v, err
 	}

@@ -45,7 +45,9 @@ func newVerifyCmd(o *options) *cobra.Command {
 				return usageErrorf("--grace %v: want 0 or more", late)
 			}
 			return readJournals(cmd.Context(), paths, func(readers []*sqlite.Reader) error {
-				v, err := verifyAll(cmd.Context(), readers, time.Now().Add(-late))
+				p := newGauge(o)
+				v, err := verifyAll(context.WithValue(cmd.Context(), gaugeKey{}, p), readers, time.Now().Add(-late))
+				p.end()
 				if err != nil {
 					return err
 				}
@@ -137,7 +139,7 @@ func verify(ctx context.Context, r *sqlite.Reader) (verification, error) {
 	if err != nil {
 		return v, err
 	}
-	found, err := r.Check(ctx)
+	found, err := r.CheckAloud(ctx, gaugeOf(ctx).tell)
 	if err != nil {
 		return v, err
 	}

@@ -98,7 +98,7 @@ func verifyAcross(ctx context.Context, readers []*sqlite.Reader, before time.Tim
 	}
 	var found []string
 	for _, p := range a.places {
-		wrong, err := p.r.Check(ctx)
+		wrong, err := p.r.CheckAloud(ctx, gaugeOf(ctx).tell)
 		if err != nil {
 			return a.verification, err
 		}
