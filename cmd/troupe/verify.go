@@ -117,25 +117,33 @@ type audited struct {
 	Stats   sqlite.Stats `json:"journal"`
 }
 
-// verify checks the books of the shop, as they are at one instant, and the journal of r.
+// verify checks the books of the shop, and the journal of r.
 func verify(ctx context.Context, r *sqlite.Reader) (verification, error) {
 	v := verification{Wrong: []string{}}
+	ready := false
 	err := r.View(ctx, func(tx *sql.Tx) (err error) {
-		ready, err := hasShop(ctx, tx)
-		if err != nil {
-			return err
-		}
-		if !ready {
-			v.Elsewhere, err = elsewhere(ctx, r)
-			return err
-		}
-		if v.Settled, err = sqlite.Settled(ctx, tx); err != nil {
-			return err
-		}
-		report, err := books.Verify(ctx, tx, v.Settled)
-		v.Books = &report
+		ready, err = hasShop(ctx, tx)
 		return err
 	})
+	switch {
+	case err != nil:
+		return v, err
+	case !ready:
+		v.Elsewhere, err = elsewhere(ctx, r)
+	default:
+		var report books.Report
+		report, v.Settled, err = books.VerifyInPages(ctx, func(fn func(*sql.Tx, bool) error) error {
+			gaugeOf(ctx).tell("the books", 0, 1)
+			return r.View(ctx, func(tx *sql.Tx) error {
+				settled, err := sqlite.Settled(ctx, tx)
+				if err != nil {
+					return err
+				}
+				return fn(tx, settled)
+			})
+		})
+		v.Books = &report
+	}
 	if err != nil {
 		return v, err
 	}

@@ -14,12 +14,21 @@ type Fact struct {
 	Credit  bool // they came in by a credit note
 }
 
-const eachReservation = `SELECT order_id, state, credit FROM inventory_reservations ORDER BY order_id`
+const eachReservation = `SELECT order_id, state, credit FROM inventory_reservations WHERE order_id > ?1 AND order_id <= ?2 ORDER BY order_id`
 
 // EachReservation hands what became of every order's goods to visit, by order id, until it answers with an error, which
 // EachReservation returns. A read-only transaction will do; visit must not use it.
 func EachReservation(ctx context.Context, tx *sql.Tx, visit func(Fact) error) error {
-	rows, err := tx.QueryContext(ctx, eachReservation)
+	return EachReservationBetween(ctx, tx, "", "", visit)
+}
+
+// EachReservationBetween is EachReservation for the ids behind after, up to upto: "" is the beginning, and the end.
+func EachReservationBetween(ctx context.Context, tx *sql.Tx, after, upto string, visit func(Fact) error) error {
+	var last any = upto
+	if upto == "" {
+		last = []byte{} // SQLite sorts it behind every text
+	}
+	rows, err := tx.QueryContext(ctx, eachReservation, after, last)
 	if err != nil {
 		return fmt.Errorf("read reservations: %w", err)
 	}

@@ -95,12 +95,21 @@ type Fact struct {
 	Kind    Kind
 }
 
-const eachNotice = `SELECT order_id, kind FROM notification_notices ORDER BY order_id`
+const eachNotice = `SELECT order_id, kind FROM notification_notices WHERE order_id > ?1 AND order_id <= ?2 ORDER BY order_id`
 
 // Each hands every notice to visit, by order id, until it answers with an error, which Each returns. A read-only
 // transaction will do; visit must not use it.
 func Each(ctx context.Context, tx *sql.Tx, visit func(Fact) error) error {
-	rows, err := tx.QueryContext(ctx, eachNotice)
+	return EachBetween(ctx, tx, "", "", visit)
+}
+
+// EachBetween is Each for the ids behind after, up to upto: "" is the beginning, and the end.
+func EachBetween(ctx context.Context, tx *sql.Tx, after, upto string, visit func(Fact) error) error {
+	var last any = upto
+	if upto == "" {
+		last = []byte{} // SQLite sorts it behind every text
+	}
+	rows, err := tx.QueryContext(ctx, eachNotice, after, last)
 	if err != nil {
 		return fmt.Errorf("read notices: %w", err)
 	}

@@ -14,12 +14,21 @@ type Fact struct {
 	Credit  bool
 }
 
-const eachOrder = `SELECT id, status, total, credit FROM order_orders ORDER BY id`
+const eachOrder = `SELECT id, status, total, credit FROM order_orders WHERE id > ?1 AND id <= ?2 ORDER BY id`
 
 // Each hands every order and credit note to visit, by id, until it answers with an error, which Each returns. A read-only
 // transaction will do; visit must not use it.
 func Each(ctx context.Context, tx *sql.Tx, visit func(Fact) error) error {
-	rows, err := tx.QueryContext(ctx, eachOrder)
+	return EachBetween(ctx, tx, "", "", visit)
+}
+
+// EachBetween is Each for the ids behind after, up to upto: "" is the beginning, and the end.
+func EachBetween(ctx context.Context, tx *sql.Tx, after, upto string, visit func(Fact) error) error {
+	var last any = upto
+	if upto == "" {
+		last = []byte{} // SQLite sorts it behind every text
+	}
+	rows, err := tx.QueryContext(ctx, eachOrder, after, last)
 	if err != nil {
 		return fmt.Errorf("read orders: %w", err)
 	}

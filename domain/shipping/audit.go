@@ -12,12 +12,21 @@ type Fact struct {
 	Status  Status
 }
 
-const eachParcel = `SELECT order_id, status FROM shipping_parcels ORDER BY order_id`
+const eachParcel = `SELECT order_id, status FROM shipping_parcels WHERE order_id > ?1 AND order_id <= ?2 ORDER BY order_id`
 
 // Each hands every parcel to visit, by order id, until it answers with an error, which Each returns. A read-only
 // transaction will do; visit must not use it.
 func Each(ctx context.Context, tx *sql.Tx, visit func(Fact) error) error {
-	rows, err := tx.QueryContext(ctx, eachParcel)
+	return EachBetween(ctx, tx, "", "", visit)
+}
+
+// EachBetween is Each for the ids behind after, up to upto: "" is the beginning, and the end.
+func EachBetween(ctx context.Context, tx *sql.Tx, after, upto string, visit func(Fact) error) error {
+	var last any = upto
+	if upto == "" {
+		last = []byte{} // SQLite sorts it behind every text
+	}
+	rows, err := tx.QueryContext(ctx, eachParcel, after, last)
 	if err != nil {
 		return fmt.Errorf("read parcels: %w", err)
 	}

@@ -56,7 +56,7 @@ func Verify(ctx context.Context, tx *sql.Tx, settled bool) (Report, error) {
 // VerifyAcross is Verify for a shop whose modules' tables lie in several databases: tables returns the transaction for those
 // of a module. Unless all is settled, the databases are seen at different instants, and may disagree.
 func VerifyAcross(ctx context.Context, tables func(module string) *sql.Tx, settled bool) (Report, error) {
-	l, err := read(ctx, tables)
+	l, err := read(ctx, tables, span{})
 	if err != nil {
 		return Report{}, fmt.Errorf("books: %w", err)
 	}
@@ -65,12 +65,7 @@ func VerifyAcross(ctx context.Context, tables func(module string) *sql.Tx, settl
 		return Report{}, fmt.Errorf("books: %w", err)
 	}
 	r := Report{Wrong: []Problem{}}
-	for _, id := range slices.Sorted(maps.Keys(l)) {
-		r.count(id, l[id])
-		for _, what := range l[id].problems(settled) {
-			r.Wrong = append(r.Wrong, Problem{OrderID: id, What: what})
-		}
-	}
+	r.add(l, settled)
 	for _, f := range faults {
 		r.Wrong = append(r.Wrong, Problem{SKU: f.SKU, What: f.What})
 	}
@@ -79,6 +74,16 @@ func VerifyAcross(ctx context.Context, tables func(module string) *sql.Tx, settl
 	}
 	r.OK = len(r.Wrong) == 0
 	return r, nil
+}
+
+// add holds the orders of l to what they must be.
+func (r *Report) add(l ledger, settled bool) {
+	for _, id := range slices.Sorted(maps.Keys(l)) {
+		r.count(id, l[id])
+		for _, what := range l[id].problems(settled) {
+			r.Wrong = append(r.Wrong, Problem{OrderID: id, What: what})
+		}
+	}
 }
 
 // totals is what is wrong with them, once every order has its end.
@@ -146,21 +151,24 @@ func (l ledger) at(id string) *entry {
 	return e
 }
 
-func read(ctx context.Context, tables func(module string) *sql.Tx) (ledger, error) {
+// span is a part of the orders: the ids behind after, up to upto. "" is the beginning, and the end.
+type span struct{ after, upto string }
+
+func read(ctx context.Context, tables func(module string) *sql.Tx, s span) (ledger, error) {
 	l := ledger{}
-	if err := order.Each(ctx, tables("order"), func(f order.Fact) error { l.at(f.OrderID).order = f; return nil }); err != nil {
+	if err := order.EachBetween(ctx, tables("order"), s.after, s.upto, func(f order.Fact) error { l.at(f.OrderID).order = f; return nil }); err != nil {
 		return nil, err
 	}
-	if err := inventory.EachReservation(ctx, tables("inventory"), func(f inventory.Fact) error { l.at(f.OrderID).goods = f; return nil }); err != nil {
+	if err := inventory.EachReservationBetween(ctx, tables("inventory"), s.after, s.upto, func(f inventory.Fact) error { l.at(f.OrderID).goods = f; return nil }); err != nil {
 		return nil, err
 	}
-	if err := payment.Each(ctx, tables("payment"), func(f payment.Fact) error { l.at(f.OrderID).payment = f; return nil }); err != nil {
+	if err := payment.EachBetween(ctx, tables("payment"), s.after, s.upto, func(f payment.Fact) error { l.at(f.OrderID).payment = f; return nil }); err != nil {
 		return nil, err
 	}
-	if err := shipping.Each(ctx, tables("shipping"), func(f shipping.Fact) error { l.at(f.OrderID).parcel = f; return nil }); err != nil {
+	if err := shipping.EachBetween(ctx, tables("shipping"), s.after, s.upto, func(f shipping.Fact) error { l.at(f.OrderID).parcel = f; return nil }); err != nil {
 		return nil, err
 	}
-	if err := notification.Each(ctx, tables("notification"), func(f notification.Fact) error { l.at(f.OrderID).notice = f; return nil }); err != nil {
+	if err := notification.EachBetween(ctx, tables("notification"), s.after, s.upto, func(f notification.Fact) error { l.at(f.OrderID).notice = f; return nil }); err != nil {
 		return nil, err
 	}
 	return l, nil
