@@ -112,13 +112,14 @@ func (r *Reader) Explain(ctx context.Context, id string) ([]journal.FlowEvent, e
 	return events, err
 }
 
-// flowsBy are the ways in which an id may name flows, the best first. A key that is the id of a flow too is found by that.
+// flowsBy are the ways in which an id may name flows, the best first. A key that is the id of a flow too is found by that. SQLite would
+// read the whole index of flows, which is in the order that a UNION likes.
 var flowsBy = []string{
 	`SELECT ?1 WHERE EXISTS (SELECT 1 FROM events WHERE correlation_id = ?1) OR EXISTS (SELECT 1 FROM delayed WHERE correlation_id = ?1)`,
 	`SELECT correlation_id FROM events WHERE id = ?1 UNION SELECT correlation_id FROM delayed WHERE event_id = ?1`,
 	`SELECT correlation_id FROM (
 		SELECT DISTINCT correlation_id FROM keys WHERE key = ?1
-		UNION SELECT correlation_id FROM events WHERE seq > ` + countedUpto + ` AND key = ?1 AND key <> correlation_id
+		UNION SELECT correlation_id FROM events NOT INDEXED WHERE seq > ` + countedUpto + ` AND key = ?1 AND key <> correlation_id
 		UNION SELECT correlation_id FROM delayed INDEXED BY delayed_key WHERE key = ?1 AND key <> correlation_id LIMIT 1001) f
 	WHERE ?1 <> '' ORDER BY coalesce((SELECT min(seq) FROM events e WHERE e.correlation_id = f.correlation_id), 1 << 62), correlation_id`,
 }

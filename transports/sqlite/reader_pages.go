@@ -158,7 +158,7 @@ SELECT seq FROM events WHERE correlation_id = :key AND key = :key AND seq > :aft
 UNION ALL SELECT e.seq FROM (SELECT DISTINCT correlation_id FROM keys WHERE key = :key AND block >= :after / 4096 AND block <= :upto / 4096) k
 	CROSS JOIN events e ON e.correlation_id = k.correlation_id
 	WHERE e.key = :key AND e.key <> e.correlation_id AND e.seq > :after AND e.seq <= min(:upto, ` + countedUpto + `)
-UNION ALL SELECT seq FROM events WHERE key = :key AND key <> correlation_id AND seq > max(:after, ` + countedUpto + `) AND seq <= :upto`
+UNION ALL SELECT seq FROM events NOT INDEXED WHERE key = :key AND key <> correlation_id AND seq > max(:after, ` + countedUpto + `) AND seq <= :upto`
 )
 
 // seqs returns those of the events behind after and up to upto that f wants, in the order of the log or against it.
