@@ -67,6 +67,25 @@ func wantCounts(tb testing.TB, when, path string) {
 	}
 }
 
+// wantBlocks compares what is counted of the log, in memory as it grew or by reading it, with the rows.
+func wantBlocks(tb testing.TB, path string) {
+	tb.Helper()
+	db, err := sql.Open("sqlite3", path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	for what, query := range map[string]string{
+		"blocks": `SELECT type, (seq - 1) / 4096, count(*), max(time) FROM events WHERE seq <= 8192 GROUP BY 1, 2 EXCEPT SELECT type, block, events, latest FROM blocks`,
+		"keys":   `SELECT key, (seq - 1) / 4096, correlation_id FROM events WHERE seq <= 8192 AND key <> correlation_id EXCEPT SELECT key, block, correlation_id FROM keys`,
+	} {
+		n := 0
+		if err := db.QueryRow("SELECT count(*) FROM (" + query + ")").Scan(&n); err != nil || n > 0 {
+			tb.Errorf("%d rows of %s are missing or wrong, %v", n, what, err)
+		}
+	}
+}
+
 // MustBeCounted waits until all full blocks are counted, and returns how many numbers of the log.
 func MustBeCounted(tb testing.TB, path string) (upto int64) {
 	tb.Helper()
@@ -125,6 +144,7 @@ func TestCountsAreThoseOfTheRows(t *testing.T) {
 		t.Errorf("9000 events are counted up to %d", upto)
 	}
 	wantCounts(t, "when it is closed", path)
+	wantBlocks(t, path)
 
 	repaired = true
 	if _, err := sqlite.Replay(t.Context(), path, sqlite.Act{Actor: "me", Reason: "it is repaired"}); err != nil {

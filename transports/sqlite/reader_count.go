@@ -112,8 +112,8 @@ SELECT coalesce(sum(done), 0), coalesce(sum(skipped), 0), coalesce(sum(retrying)
 			return err
 		}
 		query := statement{`
-SELECT d.outcome, count(*), sum(max(d.attempts - 1, 0)) FROM deliveries d
-CROSS JOIN (SELECT value ->> 0 AS id, value ->> 1 AS bound FROM json_each(?3)) s ON s.id = d.subscription
+WITH s AS MATERIALIZED (SELECT value ->> 0 AS id, value ->> 1 AS bound FROM json_each(?3))
+SELECT d.outcome, count(*), sum(max(d.attempts - 1, 0)) FROM deliveries d CROSS JOIN s ON s.id = d.subscription
 WHERE d.seq > ?1 AND d.seq <= ?2 AND d.seq <= s.bound GROUP BY d.outcome`, []any{upto, last, string(text)}}
 		if err := eachCount(ctx, c.tx, query, add); err != nil {
 			return err
