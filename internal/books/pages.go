@@ -39,8 +39,8 @@ func verifyInPages(ctx context.Context, view View, size int) (r Report, settled 
 			}
 			r.add(l, quiet)
 			if settled = settled && quiet; quiet {
-				for _, e := range l {
-					sums.count(e)
+				for id, e := range l {
+					sums.count(id, e)
 				}
 			}
 			return nil
