@@ -107,6 +107,7 @@ func (a *API) hold() (release func(), err error) {
 		return func() { <-a.held }, nil
 	default:
 		p := unavailable(errors.New("too many streams and waits"))
+		p.header.Set("Connection", "close") // which may be all that others lack
 		p.Detail = fmt.Sprintf("%d streams and waits are open, which is the most: close one, or try again; without wait, an order is answered at once", cap(a.held))
 		return nil, p
 	}

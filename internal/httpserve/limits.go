@@ -29,6 +29,6 @@ func Limits() Bounds {
 }
 
 func limits(files int) Bounds {
-	n := max(fewest, min(mostConnections, files-otherFiles-spare-turning))
+	n := max(fewest, min(mostConnections, files-otherFiles-spare))
 	return Bounds{Connections: n, Held: n / 2}
 }

@@ -38,7 +38,6 @@ const (
 type Server struct {
 	cfg  Config
 	http *http.Server
-	open *counter
 }
 
 // New makes a server. It does nothing before Serve.
@@ -48,7 +47,7 @@ func New(c Config) *Server {
 	if c.IdleTimeout = cmp.Or(c.IdleTimeout, 2*time.Minute); c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	s := &Server{cfg: c, open: &counter{most: c.MaxConnections}}
+	s := &Server{cfg: c}
 	s.http = &http.Server{
 		Handler: s.guard(c.Handler), ReadHeaderTimeout: headerTimeout, MaxHeaderBytes: maxHeader,
 		ReadTimeout: c.ReadTimeout, WriteTimeout: c.WriteTimeout, IdleTimeout: c.IdleTimeout,
@@ -58,10 +57,9 @@ func New(c Config) *Server {
 	return s
 }
 
-// Serve answers requests on l, which it closes. It returns nil after Shutdown or Close, and otherwise why it cannot go on. The host
-// that l listens on by name is one that the server answers for.
+// Serve answers requests on l, which it closes. It returns nil after Shutdown or Close, and otherwise why it cannot go on.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.Serve(&listener{Listener: l, open: s.open}); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.http.Serve(newListener(l, s.cfg.MaxConnections)); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -129,18 +129,20 @@ func TestTooManyConnections(t *testing.T) {
 	if answer, body := exchange(t, address, ask("/readyz")); answer.StatusCode != 200 || body != "/readyz" || !answer.Close {
 		t.Errorf("a probe: %s %s", answer.Status, body)
 	}
-	for range spare { // idle ones take the spare places, until their time for a header is over
+	for range 3 * spare { // idle ones take the spare places, until their time for a header is over
 		c, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = c.Close() })
 	}
-	answer, body = exchange(t, address, ask("/readyz"))
-	if answer.StatusCode != 503 || answer.Header.Get("Retry-After") == "" {
-		t.Errorf("far too many: %s %s", answer.Status, body)
+	begun := time.Now()
+	if answer, body := exchange(t, address, ask("/readyz")); answer.StatusCode != 200 || body != "/readyz" {
+		t.Errorf("a probe behind many: %s %s", answer.Status, body)
 	}
-	wantProblem(t, answer, body)
+	if took := time.Since(begun); took > 4*headerTimeout {
+		t.Errorf("a probe behind many took %v", took)
+	}
 }
 
 // A place that is given back can be had again.
@@ -161,7 +163,7 @@ func TestConnectionsAreCounted(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	t.Parallel()
-	for files, want := range map[int]int{10: 16, 200: 40, 1024: 864, 1 << 20: 8192} {
+	for files, want := range map[int]int{10: 16, 200: 72, 1024: 896, 1 << 20: 8192} {
 		if got := limits(files); got.Connections != want || got.Held != want/2 {
 			t.Errorf("of %d files: %+v, want %d connections", files, got, want)
 		}
