@@ -16,8 +16,8 @@ import (
 // Publish returns nil when every message is where a crash of the carrier does not reach it. Messages of one key (Key) come
 // out in the order in which they went in, within a call and from one call to the next. With an error, some of them may
 // have been taken, but of a key only the first ones: none without those before it. Whoever sends again sends all of them again, in
-// the same order. Publish gives up by itself after some
-// seconds, and at Close. Without messages the first Publish to a topic says whether messages could be sent there now. A Refused among the error's causes is about one message, which is not to be sent again.
+// the same order. Publish gives up by itself after some seconds, and at Close. Without messages the first Publish to a topic says
+// whether messages could be sent there now. A Refused among the error's causes is about one message, which is not to be sent again.
 //
 // Subscribe reads a topic for one deployable: from the oldest message on the first time, later from behind the last one
 // that was acknowledged, in whatever process that was. The place is kept under what PlaceOf makes of the deployable's name:
