@@ -70,6 +70,9 @@ func TestObserve(t *testing.T) {
 	transport := []string{"--transport", "kafka", "--brokers", fmt.Sprintf("127.0.0.1:%d", p.port)}
 	r := MustStartObserve(t, path, transport...) // before there is anything to observe
 	MustGet[map[string]any](t, r, "/healthz", http.StatusOK)
+	if got := mustStatus(t, "GET", r.url+"/events", "evil.example", ""); got != http.StatusMisdirectedRequest {
+		t.Errorf("events for another host: %d", got)
+	}
 	for range time.Tick(10 * time.Millisecond) {
 		if text := r.log.String(); strings.Contains(text, "stands still") {
 			break
