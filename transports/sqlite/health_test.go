@@ -87,3 +87,22 @@ func TestHealthOfALockedJournal(t *testing.T) {
 		t.Errorf("when the lock is gone: %v", err)
 	}
 }
+
+// On a disk that is all but full, what is small is written while what is larger is refused: the journal is not well.
+func TestHealthOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	j, err := Open(t.Context(), filepath.Join(t.TempDir(), "j.db"), Config{MaxPages: 60, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = j.Close() }()
+	if err := j.Publisher().Publish("t", message.NewMessage("large", make([]byte, 400_000))); !errors.Is(err, journal.ErrUnavailable) {
+		t.Fatalf("a large one: %v", err)
+	}
+	if err := j.Publisher().Publish("t", message.NewMessage("small", []byte("{}"))); err != nil {
+		t.Fatalf("a small one: %v", err)
+	}
+	if err := j.Health(); !errors.Is(err, journal.ErrUnavailable) {
+		t.Errorf("between the two: %v", err)
+	}
+}
