@@ -124,7 +124,8 @@ func (t *Transport) makeIdentity(ctx context.Context) error {
 		return nil
 	})
 	if stateOf(err) == insufficientPrivilege { // create says so, where tables are missing, too
-		t.config.Logger.Warn("postgres: the database has no identity, and this role may not make its table: that the database was restored from a dump is not noticed",
+		t.config.Logger.Warn("postgres: the database has no identity, and this role may not make its table:"+
+			" that the database was restored from a dump is not noticed",
 			slog.String("make it with", strings.Join(identityStatements(t.config.Prefix), "; ")))
 		return nil
 	}

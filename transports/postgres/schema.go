@@ -40,8 +40,9 @@ func (t *Transport) tables(topic string) tables {
 	return tables{topic, tableOf(t.config.Prefix, topic, "messages"), tableOf(t.config.Prefix, topic, "offsets")}
 }
 
-// Schema returns the statements that make the tables of a topic, and the one that says which database this is, for whoever makes them where Config.NoCreate is set. The
-// program's role needs SELECT, INSERT, UPDATE and DELETE on both, and USAGE on the sequence of the messages' offsets.
+// Schema returns the statements that make the tables of a topic, and the one that says which database this is, for those who make
+// them where Config.NoCreate is set. The program's role needs SELECT, INSERT, UPDATE and DELETE on the tables of the topic, SELECT on
+// the other one, and USAGE on the sequence of the messages' offsets.
 func Schema(prefix, topic string) string {
 	var text strings.Builder
 	for _, q := range append(statements(prefix, topic), identityStatements(prefix)...) {

@@ -42,7 +42,8 @@ func (j *Journal) Over(ctx context.Context, carrier string) error {
 		return fmt.Errorf("sqlite: over %s: %w", carrier, explain(err))
 	}
 	if again > 0 && lost {
-		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "the carrier was restored from a copy, or made anew: all events are sent again, and readers drop those that they have",
+		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn,
+			"the carrier was restored from a copy, or made anew: all events are sent again, and readers drop those that they have",
 			slog.String("carrier", carrier), slog.String("before", was), slog.Int64("events", again))
 	} else if again > 0 {
 		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "the events go over another carrier than before: all of them are sent again, and whoever has them drops them",

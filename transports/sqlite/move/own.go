@@ -52,7 +52,8 @@ const (
 
 	// hasLetter is where what people did with a dead letter l of the other journal has one here to be about.
 	hasLetter = `(EXISTS (SELECT 1 FROM temp.carried c WHERE c.seq = l.seq AND c.there = l.subscription)
-	OR EXISTS (SELECT 1 FROM temp.map m JOIN main.dead_letters h ON h.seq = m.a JOIN main.subscriptions i ON i.id = h.subscription WHERE m.b = l.seq AND i.name = o.name))`
+	OR EXISTS (SELECT 1 FROM temp.map m JOIN main.dead_letters h ON h.seq = m.a JOIN main.subscriptions i ON i.id = h.subscription
+		WHERE m.b = l.seq AND i.name = o.name))`
 )
 
 // carry are the statements that bring these answers in, when the events are there.
@@ -118,7 +119,8 @@ var (
 		`SELECT 'acts on dead letters', count(*), digest(o.name, e.id, e.type, x.at, x.actor, x.act, x.reason)
 FROM b.acts x JOIN b.dead_letters l ON l.id = x.dead_letter JOIN b.subscriptions o ON o.id = l.subscription JOIN b.events e ON e.seq = l.seq
 WHERE o.kind = 'bus' AND o.name LIKE 'bus/%' AND ` + hasLetter,
-		`SELECT 'subscriptions', count(*), digest(s.name, s.kind, s.types, s.except_of, s.retired_at, s.since) FROM main.subscriptions s WHERE s.name IN (SELECT name FROM temp.made)`,
+		`SELECT 'subscriptions', count(*), digest(s.name, s.kind, s.types, s.except_of, s.retired_at, s.since)
+FROM main.subscriptions s WHERE s.name IN (SELECT name FROM temp.made)`,
 		`SELECT 'records to send', count(*), digest(c.name, e.id, e.type) FROM temp.carried c JOIN b.events e ON e.seq = c.seq
 WHERE EXISTS (SELECT 1 FROM main.sqlite_schema WHERE ` + isNoting + `)`,
 	}
