@@ -102,7 +102,7 @@ func loadSettingsOf(in config.Input) (*config.Loaded, error) {
 
 // warnOfSettings says what is not wrong with settings, but should be mended.
 func warnOfSettings(o *options, l *config.Loaded) {
-	for _, w := range l.Warnings() {
+	for _, w := range l.ReadableSecrets() {
 		_, _ = fmt.Fprintln(o.stderr, "warning: "+printable(w.String())) // there is nobody else to tell
 	}
 }

@@ -30,8 +30,8 @@ func readSecret(path string) (string, error) {
 	return text, nil
 }
 
-// Warnings say what is not wrong, but should be mended: files with secrets that every user of the machine may read.
-func (l *Loaded) Warnings() (found Mistakes) {
+// ReadableSecrets warns of files with secrets that every user of the machine may read. Nothing is wrong with the settings themselves.
+func (l *Loaded) ReadableSecrets() (found Mistakes) {
 	if runtime.GOOS == "windows" { // whose files have no such permissions
 		return nil
 	}
