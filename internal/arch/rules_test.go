@@ -20,7 +20,7 @@ const (
 var drivers = map[string][]string{
 	"sqlite":   {"github.com/mattn/go-sqlite3", "github.com/gofrs/flock", sqlAddOn},
 	"postgres": {"github.com/jackc/pgx", sqlAddOn},
-	"kafka":    {"github.com/ThreeDotsLabs/watermill-kafka", "github.com/IBM/sarama", "github.com/xdg-go/scram"},
+	"kafka":    {"github.com/ThreeDotsLabs/watermill-kafka", "github.com/IBM/sarama", "github.com/xdg-go/scram", "github.com/klauspost/compress", "github.com/pierrec/lz4"},
 }
 
 // file is one Go file that ships: its path from the root of the tree, with slashes, and the paths that it imports.

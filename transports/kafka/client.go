@@ -6,44 +6,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"time"
 
 	"github.com/IBM/sarama"
 )
 
 // protocol is the newest version of Kafka's protocol that is spoken; sarama agrees with each broker on what both know.
 var protocol = sarama.V3_6_0_0
-
-// link makes the connections of one sarama client, all of which end with ctx. Sarama's calls take no context and wait for
-// as long as the network lets them; a connection that is closed under them makes them return at once.
-type link struct {
-	ctx  context.Context
-	wait time.Duration
-	dial func(ctx context.Context, network, address string) (net.Conn, error)
-}
-
-// Dial implements sarama's Net.Proxy.Dialer.
-func (l *link) Dial(network, address string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(l.ctx, l.wait)
-	defer cancel()
-	conn, err := l.dial(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	return &linkedConn{Conn: conn, unlink: context.AfterFunc(l.ctx, func() { _ = conn.Close() })}, nil
-}
-
-type linkedConn struct {
-	net.Conn
-	unlink func() bool
-}
-
-func (c *linkedConn) Close() error {
-	c.unlink()
-	return c.Conn.Close()
-}
 
 // client is a sarama client whose connections can be cut.
 type client struct {
@@ -54,7 +23,7 @@ type client struct {
 // connect makes a client that lives until it is closed. It does not connect yet.
 func (t *Transport) connect() (*client, error) {
 	ctx, cut := context.WithCancel(context.Background())
-	c, err := sarama.NewClient(t.cfg.Brokers, t.sarama(ctx))
+	c, err := sarama.NewClient(t.cfg.Brokers, t.sarama(ctx, nil))
 	if err != nil {
 		cut()
 		return nil, err
@@ -95,15 +64,14 @@ func (t *Transport) refresh(c *client, topic string) error {
 	return err
 }
 
-// sarama is the configuration of a client whose connections end with ctx.
-func (t *Transport) sarama(ctx context.Context) *sarama.Config {
+// sarama is the configuration of a client whose connections end with ctx, and give fetched what it fetches.
+func (t *Transport) sarama(ctx context.Context, fetched func(*answer)) *sarama.Config {
 	cfg, s := &t.cfg, sarama.NewConfig()
 	s.ClientID, s.Version = cfg.ClientID, protocol
 	s.Net.ReadTimeout = cfg.patience + longPoll
 	s.Net.WriteTimeout = s.Net.ReadTimeout
 	s.Net.Proxy.Enable = true
-	s.Net.Proxy.Dialer = &link{ctx: ctx, wait: cfg.patience, dial: cfg.Dial}
-	s.Net.TLS.Enable, s.Net.TLS.Config = cfg.TLS.Enabled, t.tls
+	s.Net.Proxy.Dialer = &link{ctx: ctx, wait: cfg.patience, dial: cfg.Dial, tls: t.tls, fetched: fetched}
 	if cfg.SASL.Mechanism != "" {
 		s.Net.SASL.Enable = true
 		s.Net.SASL.Mechanism = sarama.SASLMechanism(cfg.SASL.Mechanism)

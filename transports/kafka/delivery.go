@@ -15,6 +15,7 @@ type delivery struct {
 	msg             *message.Message
 	offset          int64 // where to read on as long as this is not acknowledged
 	next            int64 // and when it is
+	size            int64 // in bytes, about
 
 	mu    sync.Mutex
 	ended bool
@@ -28,7 +29,11 @@ func newDelivery(ctx context.Context, msg *message.Message, offset, next int64) 
 }
 
 // again is a second delivery of the same message.
-func (d *delivery) again() *delivery { return newDelivery(d.Context, d.msg.Copy(), d.offset, d.next) }
+func (d *delivery) again() *delivery {
+	again := newDelivery(d.Context, d.msg.Copy(), d.offset, d.next)
+	again.size = d.size
+	return again
+}
 
 // end ends the context. It is idempotent.
 func (d *delivery) end() {

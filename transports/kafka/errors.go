@@ -68,6 +68,9 @@ func (t *Transport) explain(err error, topic, right string) error {
 	switch {
 	case errors.As(err, &missing): // says it
 		return err
+	case is(errNotKafka):
+		return fmt.Errorf("what answers does not speak Kafka's protocol: check the addresses %v, and that the port is not that of an HTTP server, or of a listener with TLS (%t here): %w",
+			t.cfg.Brokers, t.cfg.TLS.Enabled, err)
 	case is(sarama.ErrSASLAuthenticationFailed):
 		return fmt.Errorf("the broker does not let %s in: check SASL's Mechanism, User and Password: %w", t.who(), err)
 	case is(sarama.ErrUnsupportedSASLMechanism):

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"hash/crc32"
 	"slices"
 	"time"
 
@@ -23,16 +24,19 @@ const (
 
 // chunk is a part of a partition, in its order.
 type chunk struct {
-	entries []entry
-	end     int64 // the offset behind it
+	packs []pack
+	end   int64 // the offset behind it
 }
 
-// entry is a record, or the news of a gap.
-type entry struct {
-	record  *sarama.Record
-	trouble string
-	offset  int64
-	next    int64
+// pack is a record batch as Kafka stores it, or the news of a gap.
+type pack struct {
+	first, end int64 // offsets: of its first record, and behind it
+	from       int64 // what is before this was delivered
+	count      int32
+	codec      sarama.CompressionCodec
+	packed     []byte // its records; with trouble, the beginning of what cannot be read
+	trouble    string // instead of records
+	old        bool   // they are in a format of before Kafka 0.11
 }
 
 // fetcher reads the partitions of a topic that one broker leads, over a connection of its own: a broker answers one request
@@ -57,7 +61,8 @@ func (f *fetcher) fed() {
 // run fetches until ctx ends, and returns nil, or until something is wrong with one of the partitions.
 func (f *fetcher) run(ctx context.Context) error {
 	broker := sarama.NewBroker(f.leader)
-	if err := broker.Open(f.s.sarama); err != nil {
+	var got *answer // sarama's Fetch returns after it was set
+	if err := broker.Open(f.s.t.sarama(f.s.ctx, func(a *answer) { got = a })); err != nil {
 		return err
 	}
 	defer func() { _ = broker.Close() }() // says only that it was not connected
@@ -71,12 +76,15 @@ func (f *fetcher) run(ctx context.Context) error {
 			continue
 		}
 		started := time.Now()
-		res, err := broker.Fetch(f.request(asked))
+		_, err := broker.Fetch(f.request(asked))
+		if err == nil && got.err != sarama.ErrNoError {
+			err = got.err
+		}
 		var reasons reasons
 		for _, p := range asked {
 			why := err
 			if why == nil {
-				why = p.take(res, len(asked) == 1)
+				why = p.take(got, len(asked) == 1)
 			}
 			p.tell(started, why)
 			reasons.add(why)
@@ -141,111 +149,103 @@ func (p *partition) tell(started time.Time, err error) {
 }
 
 // take hands what a broker answered on. With alone, it was asked for nothing but p.
-func (p *partition) take(res *sarama.FetchResponse, alone bool) error {
-	block := res.GetBlock(p.s.topic, p.id)
+func (p *partition) take(a *answer, alone bool) error {
+	b := a.blocks[p.id]
 	switch {
-	case block == nil:
+	case b == nil:
 		return sarama.ErrIncompleteResponse
-	case block.Err == sarama.ErrOffsetOutOfRange:
+	case b.err == sarama.ErrOffsetOutOfRange:
 		return p.gap()
-	case block.Err != sarama.ErrNoError:
-		return block.Err
+	case b.err != sarama.ErrNoError:
+		return b.err
 	}
 	if !p.known {
 		p.known = true
 		p.s.reached()
 	}
-	c, partial := p.read(block)
+	c, needs, err := p.read(b)
+	if err != nil {
+		return err
+	}
+	wasAlone := p.alone
 	p.alone = false
 	switch {
 	case c.end > p.offset:
 		p.size = fetchBytes
 		p.offset = c.end
 		p.feed <- c // it was hungry
-	case partial: // a batch of somebody with larger limits
-		if p.size == fetchMost {
-			return fmt.Errorf("a batch at %s is larger than %d bytes, which is as much as is read at once", place(p.s.topic, p.id, p.offset), fetchMost)
-		}
-		p.size = min(2*p.size, fetchMost)
-	case p.offset >= block.LastStableOffset || res.ThrottleTime > 0:
-	case alone:
-		return p.skip()
-	default: // others may have used up the answer; or a batch comes next from which everything was compacted away
+	case needs > 0: // a batch of somebody with larger limits
+		p.size = int32(min(needs, fetchMost))
+	case p.offset < b.stable && !a.throttled && !alone && !wasAlone: // others may have used up the answer
 		p.alone = true
 	}
 	return nil
 }
 
-// skip goes on behind batches that have no records left: sarama's consumer knows where they end, but does not tell.
-func (p *partition) skip() error {
-	consumer, err := sarama.NewConsumerFromClient(p.s.client)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = consumer.Close() }() // closes nothing: the client is ours
-	from, err := consumer.ConsumePartition(p.s.topic, p.id, p.offset)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = from.Close() }() // says what it could not read, which is told by the next fetch
-	timer := time.NewTimer(longPoll)
-	defer timer.Stop()
-	select {
-	case m := <-from.Messages():
-		if m != nil {
-			p.offset = m.Offset
-		}
-	case <-timer.C: // there is nothing behind them yet
-	case <-p.s.ctx.Done():
-	}
-	return nil
-}
-
-// read takes the records of committed transactions, and those of none, out of block.
-func (p *partition) read(block *sarama.FetchResponseBlock) (c chunk, partial bool) {
+// read takes the batches of committed transactions, and those of none, out of b. Needs is how much has to be asked for to get the
+// next one, where that is more than was.
+func (p *partition) read(b *block) (c chunk, needs int, err error) {
 	c.end = p.offset
-	aborted := map[int64]bool{} // producers, while their aborted transaction lasts
-	starts := block.AbortedTransactions
-	slices.SortFunc(starts, func(a, b *sarama.AbortedTransaction) int { return cmp.Compare(a.FirstOffset, b.FirstOffset) })
-	for _, set := range block.RecordsSet {
-		b := set.RecordBatch
-		if b == nil {
-			c.old(set.MsgSet)
+	open := map[int64]bool{} // producers, while their aborted transaction lasts
+	starts := b.aborted
+	slices.SortFunc(starts, func(a, b aborted) int { return cmp.Compare(a.first, b.first) })
+	for rest := b.records; len(rest) > 0; {
+		h, ok := parseHead(rest)
+		if !ok && len(rest) < headSize { // cut off
+			return c, 2 * fetchBytes, nil
+		}
+		if !ok {
+			return c, 0, fmt.Errorf("%s: what the broker sends is no record batch", place(p.s.topic, p.id, c.end))
+		}
+		if h.size > fetchMost { // it would not fit into any answer
+			c.packs = append(c.packs, p.large(h, rest))
+			c.end = h.end
+			return c, 0, nil
+		}
+		if h.size > len(rest) {
+			return c, h.size, nil
+		}
+		batch := rest[:h.size]
+		rest = rest[h.size:]
+		if h.magic < 2 {
+			c.old(h)
 			continue
 		}
-		if b.PartialTrailingRecord {
-			return c, true
+		if crc32.Checksum(batch[headCRC:], castagnoli) != h.crc {
+			return c, 0, fmt.Errorf("%s: the batch is damaged: its checksum is wrong", place(p.s.topic, p.id, h.first))
 		}
-		for len(starts) > 0 && starts[0].FirstOffset <= b.LastOffset() {
-			aborted[starts[0].ProducerID] = true
+		for len(starts) > 0 && starts[0].first < h.end {
+			open[starts[0].producer] = true
 			starts = starts[1:]
 		}
 		switch {
-		case b.Control:
-			delete(aborted, b.ProducerID) // its transaction ends here, one way or the other
-		case b.IsTransactional && aborted[b.ProducerID]:
+		case h.control:
+			delete(open, h.producer) // its transaction ends here, one way or the other
+		case h.transactional && open[h.producer], h.count == 0, h.end <= c.end:
 		default:
-			c.entries = slices.Grow(c.entries, len(b.Records))
-			for _, r := range b.Records {
-				if at := b.FirstOffset + r.OffsetDelta; at >= p.offset {
-					c.entries = append(c.entries, entry{record: r, offset: at, next: at + 1})
-				}
-			}
+			c.packs = append(c.packs, pack{first: h.first, end: h.end, from: c.end, count: h.count, codec: h.codec, packed: batch[headSize:]})
 		}
-		c.end = b.LastOffset() + 1
+		c.end = max(c.end, h.end)
 	}
-	return c, block.Partial
+	return c, 0, nil
+}
+
+// large stands in for a batch that is larger than anything that is fetched, of which rest is the beginning.
+func (p *partition) large(h batchHead, rest []byte) pack {
+	return pack{first: h.first, end: h.end, from: h.first, packed: rest[:min(len(rest), beginning)], trouble: fmt.Sprintf(
+		"topic %s, partition %d: offsets %d to %d are one batch of %d bytes, more than the %d that are fetched at once: it is not read",
+		p.s.topic, p.id, h.first, h.end-1, h.size, fetchMost)}
 }
 
 // old stands in for records in the formats that Kafka wrote before 0.11, and no longer takes.
-func (c *chunk) old(set *sarama.MessageSet) {
-	if set == nil || len(set.Messages) == 0 {
-		return
+func (c *chunk) old(h batchHead) {
+	from := c.end
+	if n := len(c.packs); n > 0 && c.packs[n-1].old {
+		from, c.packs = c.packs[n-1].first, c.packs[:n-1]
 	}
-	end := set.Messages[len(set.Messages)-1].Offset + 1
-	c.entries = append(c.entries, entry{offset: c.end, next: end, trouble: fmt.Sprintf(
-		"offsets %d to %d are in a format from before Kafka 0.11, which this program does not read", c.end, end-1)})
-	c.end = end
+	c.end = max(c.end, h.end)
+	c.packs = append(c.packs, pack{first: from, from: from, end: c.end, old: true, trouble: fmt.Sprintf(
+		"offsets %d to %d are in a format from before Kafka 0.11, which this program does not read", from, c.end-1)})
 }
 
 // gap goes on at the oldest record when the one that comes next is not there, and says so.
@@ -254,19 +254,19 @@ func (p *partition) gap() error {
 	if err != nil {
 		return err
 	}
-	e := entry{offset: p.offset, next: first[p.id]}
+	e := pack{first: p.offset, from: p.offset, end: first[p.id]}
 	switch {
-	case e.next == e.offset: // it may be there by now
+	case e.end == e.first: // it may be there by now
 		return sarama.ErrOffsetOutOfRange
-	case e.next > e.offset:
+	case e.end > e.first:
 		e.trouble = fmt.Sprintf("topic %s, partition %d: offsets %d to %d are gone: they were deleted before group %s had read them (retention, or somebody); read on at %d",
-			p.s.topic, p.id, e.offset, e.next-1, p.s.group, e.next)
+			p.s.topic, p.id, e.first, e.end-1, p.s.group, e.end)
 	default:
 		e.trouble = fmt.Sprintf("topic %s, partition %d: the place of group %s, offset %d, lies behind the end: the topic was made anew, or lost its newest messages; read again from the oldest, %d",
-			p.s.topic, p.id, p.s.group, e.offset, e.next)
+			p.s.topic, p.id, p.s.group, e.first, e.end)
 	}
 	p.s.t.cfg.Logger.Warn("kafka: " + e.trouble)
-	p.offset = e.next
-	p.feed <- chunk{entries: []entry{e}, end: e.next}
+	p.offset = e.end
+	p.feed <- chunk{packs: []pack{e}, end: e.end}
 	return nil
 }

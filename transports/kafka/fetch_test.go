@@ -1,17 +1,20 @@
 package kafka
 
 import (
+	"encoding/binary"
 	"hash/crc32"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/troupebus/troupe/bus/wire"
 )
 
 // emptied is a batch of the offsets up to last from which everything was compacted away.
@@ -80,28 +83,48 @@ func TestEmptiedBatch(t *testing.T) {
 	}
 }
 
-// TestLargeBatch: when a batch does not fit into what is asked for, more is asked for, up to a limit that is told.
+// head is what a batch begins with that is so long, of the offsets from first up to last.
+func head(first int64, last int32, size int) []byte {
+	b := kmsg.RecordBatch{FirstOffset: first, Magic: 2, LastOffsetDelta: last, NumRecords: last + 1, Length: int32(size - 12)}
+	return b.AppendTo(nil)
+}
+
+// TestLargeBatch: when a batch does not fit into what is asked for, more is asked for. One that never fits is told, and passed over.
 func TestLargeBatch(t *testing.T) {
 	t.Parallel()
 	p := &partition{s: &subscription{topic: "x", t: &Transport{}}, size: fetchBytes, known: true, offset: 7, feed: make(chan chunk, 1)}
-	res := &sarama.FetchResponse{Blocks: map[string]map[int32]*sarama.FetchResponseBlock{"x": {0: {Partial: true, LastStableOffset: 9}}}}
-	var err error
-	for grown := 0; err == nil && grown < 100; grown++ {
-		err = p.take(res, false)
+	take := func(size int) {
+		if err := p.take(&answer{blocks: map[int32]*block{0: {stable: 20, records: head(7, 2, size)}}}, false); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if p.size != fetchMost || err == nil || !strings.Contains(err.Error(), "x/0/7") {
-		t.Errorf("asked for %d bytes at last, then: %v", p.size, err)
+	take(5 << 20)
+	if p.size != 5<<20 || len(p.feed) != 0 {
+		t.Errorf("asked for %d bytes, want %d", p.size, 5<<20)
+	}
+	take(fetchMost + 1)
+	if p.offset != 10 || len(p.feed) != 1 {
+		t.Fatalf("it reads on at %d, want 10", p.offset)
+	}
+	c := <-p.feed
+	p.todo = c.packs
+	if m := p.next(); m == nil || m.next != 10 || !strings.Contains(m.msg.Metadata[wire.MetaTrouble], "offsets 7 to 9 are one batch of 67108865 bytes") {
+		t.Errorf("of a batch that cannot be fetched it tells %v", m)
 	}
 }
 
 // TestOldFormat: records in the formats before 0.11 are told as trouble, and what follows is read.
 func TestOldFormat(t *testing.T) {
 	t.Parallel()
-	p := &partition{offset: 5}
-	old := &sarama.MessageSet{Messages: []*sarama.MessageBlock{{Offset: 5}, {Offset: 8}}}
-	now := &sarama.RecordBatch{FirstOffset: 9, LastOffsetDelta: 1, Records: []*sarama.Record{{}, {OffsetDelta: 1}}}
-	c, _ := p.read(&sarama.FetchResponseBlock{RecordsSet: []*sarama.Records{{MsgSet: old}, {RecordBatch: now}}})
-	if len(c.entries) != 3 || c.end != 11 || !strings.Contains(c.entries[0].trouble, "offsets 5 to 8") || c.entries[0].next != 9 || c.entries[2].offset != 10 {
-		t.Errorf("read as %+v up to %d", c.entries, c.end)
+	p := &partition{s: &subscription{topic: "x"}, offset: 5}
+	old := func(offset int64) []byte {
+		m := binary.BigEndian.AppendUint64(nil, uint64(offset))
+		return append(binary.BigEndian.AppendUint32(m, 10), 0, 0, 0, 0, 1, 0, 0, 0, 0, 0)
+	}
+	raw := emptied(1)
+	binary.BigEndian.PutUint64(raw, 9)
+	c, _, err := p.read(&block{records: slices.Concat(old(5), old(8), raw)})
+	if err != nil || len(c.packs) != 1 || c.end != 11 || !strings.Contains(c.packs[0].trouble, "offsets 5 to 8") || c.packs[0].end != 9 {
+		t.Errorf("read as %+v up to %d: %v", c.packs, c.end, err)
 	}
 }

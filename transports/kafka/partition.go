@@ -1,7 +1,11 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"sync/atomic"
 	"time"
 
@@ -32,9 +36,11 @@ type partition struct {
 	known   bool      // was read once
 
 	// What follows is its own goroutine's.
-	todo   []entry
+	todo   []pack
+	open   *unpacked   // the first of todo, once it is begun
+	passed int64       // up to where that is read
 	end    int64       // where to read on when todo is empty and everything acknowledged
-	ready  *delivery   // made of the first of todo
+	ready  *delivery   // what comes next
 	window []*delivery // out, the oldest first
 	nacked *delivery   // the oldest, to be delivered again
 	timer  *time.Timer // until then
@@ -92,6 +98,7 @@ func (p *partition) settle() bool {
 func (p *partition) acked() {
 	d := p.window[0]
 	d.end()
+	p.s.held.release(d.size)
 	p.window[0] = nil
 	p.window = p.window[1:]
 	p.at.Store(d.next)
@@ -117,12 +124,10 @@ func (p *partition) pick() *delivery {
 	if p.nacked != nil && p.timer == nil {
 		return p.nacked
 	}
-	if p.ready == nil && len(p.todo) > 0 {
-		p.ready = p.make(&p.todo[0])
-		p.todo[0] = entry{}
-		p.todo = p.todo[1:]
+	if p.ready == nil {
+		p.ready = p.next()
 	}
-	if len(p.window) >= p.s.t.cfg.Window {
+	if len(p.window) >= p.s.t.cfg.Window || len(p.window) > 0 && p.s.held.full() != nil {
 		return nil
 	}
 	return p.ready
@@ -134,6 +139,7 @@ func (p *partition) sent(d *delivery) {
 		p.window[0], p.nacked = d, nil
 		return
 	}
+	p.s.held.take(d.size)
 	p.window, p.ready = append(p.window, d), nil
 }
 
@@ -152,6 +158,10 @@ func (p *partition) wait(ctx context.Context, d *delivery) bool {
 	if p.ready == nil && len(p.todo) == 0 {
 		feed = p.feed
 	}
+	var room <-chan struct{}
+	if d == nil && p.ready != nil {
+		room = p.s.held.full()
+	}
 	var timer <-chan time.Time
 	if p.timer != nil {
 		timer = p.timer.C
@@ -164,9 +174,10 @@ func (p *partition) wait(ctx context.Context, d *delivery) bool {
 	case <-nacked:
 		p.resend()
 	case c := <-feed:
-		p.todo, p.end = c.entries, c.end
+		p.todo, p.end = c.packs, c.end
 		p.by.Load().fed()
 		p.rest()
+	case <-room:
 	case <-timer:
 		p.timer = nil
 	case <-ctx.Done():
@@ -181,17 +192,80 @@ func (p *partition) finish() {
 	}
 	for _, d := range p.window {
 		d.end()
+		p.s.held.release(d.size)
+	}
+	if p.open != nil {
+		p.open.close()
 	}
 }
 
-// make is e as a message.
-func (p *partition) make(e *entry) *delivery {
-	place := place(p.s.topic, p.id, e.offset)
-	if e.trouble != "" {
-		msg := message.NewMessage(place, []byte{})
-		msg.Metadata[wire.MetaPlace], msg.Metadata[wire.MetaTrouble] = place, e.trouble
-		return newDelivery(p.s.ctx, msg, e.offset, e.next)
+// next makes a message of what was fetched, nil where there is nothing left of it. What cannot be read never holds up the rest.
+func (p *partition) next() *delivery {
+	for len(p.todo) > 0 {
+		k := &p.todo[0]
+		if k.trouble != "" {
+			d := p.unread(k, k.first, k.trouble)
+			p.shift()
+			return d
+		}
+		err := error(nil)
+		if p.open == nil {
+			p.passed = k.from
+			p.open, err = unpack(k.first, k.count, k.codec, k.packed)
+		}
+		var r unpackedRecord
+		if err == nil {
+			r, err = p.open.next()
+		}
+		switch {
+		case errors.Is(err, io.EOF) && p.open != nil && p.open.left <= 0 && r.size == 0:
+			p.shift()
+		case err != nil || r.offset >= k.end:
+			d := p.unread(k, p.passed, fmt.Sprintf("topic %s, partition %d: offsets %d to %d cannot be unpacked: %v",
+				p.s.topic, p.id, p.passed, k.end-1, err))
+			p.shift()
+			return d
+		case r.offset >= p.passed:
+			p.passed = r.offset + 1
+			return p.make(&r)
+		}
 	}
-	r := e.record
-	return newDelivery(p.s.ctx, newMessage(r.Key, r.Value, r.Headers, place, p.names), e.offset, e.next)
+	return nil
+}
+
+// shift ends the first of todo.
+func (p *partition) shift() {
+	if p.open != nil {
+		p.open.close()
+		p.open = nil
+	}
+	p.todo[0] = pack{}
+	p.todo = p.todo[1:]
+}
+
+// unread is what is wrong with k as a message at an offset, with the beginning of what there is of it.
+func (p *partition) unread(k *pack, at int64, trouble string) *delivery {
+	place := place(p.s.topic, p.id, at)
+	msg := message.NewMessage(place, bytes.Clone(k.packed[:min(len(k.packed), beginning)]))
+	if msg.Payload == nil {
+		msg.Payload = []byte{}
+	}
+	msg.Metadata[wire.MetaPlace], msg.Metadata[wire.MetaTrouble] = place, trouble
+	return newDelivery(p.s.ctx, msg, at, k.end)
+}
+
+// make is r as a message.
+func (p *partition) make(r *unpackedRecord) *delivery {
+	place := place(p.s.topic, p.id, r.offset)
+	msg := newMessage(r.key, r.value, r.headers, place, p.names)
+	if r.tooLarge {
+		msg.Metadata[wire.MetaTrouble] = fmt.Sprintf("topic %s, partition %d, offset %d: the record is %d bytes when it is unpacked: more than %d, or %d of key and headers, are not taken; this is its beginning",
+			p.s.topic, p.id, r.offset, r.size, maxRecord, maxMeta)
+	}
+	d := newDelivery(p.s.ctx, msg, r.offset, r.offset+1)
+	d.size = int64(r.size)
+	if r.tooLarge {
+		d.size = int64(len(r.value))
+	}
+	return d
 }

@@ -40,7 +40,11 @@ func (Marshaler) Marshal(topic string, msg *message.Message) (*sarama.ProducerMe
 
 // Unmarshal implements watermill-kafka's Unmarshaler. It never fails.
 func (Marshaler) Unmarshal(m *sarama.ConsumerMessage) (*message.Message, error) {
-	return newMessage(m.Key, m.Value, m.Headers, place(m.Topic, m.Partition, m.Offset), map[string]string{}), nil
+	headers := make([]sarama.RecordHeader, len(m.Headers))
+	for i, h := range m.Headers {
+		headers[i] = *h
+	}
+	return newMessage(m.Key, m.Value, headers, place(m.Topic, m.Partition, m.Offset), map[string]string{}), nil
 }
 
 // record is a message on its way to Kafka.
@@ -109,7 +113,7 @@ func place(topic string, partition int32, offset int64) string {
 }
 
 // newMessage is a record as a message. Payload is shared; names of headers are taken from, and added to, names.
-func newMessage(key, value []byte, headers []*sarama.RecordHeader, place string, names map[string]string) *message.Message {
+func newMessage(key, value []byte, headers []sarama.RecordHeader, place string, names map[string]string) *message.Message {
 	bytes := 0
 	for _, h := range headers {
 		bytes += len(h.Value)

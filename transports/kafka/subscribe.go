@@ -36,8 +36,8 @@ type subscription struct {
 	topic  string
 	group  string // under which the place is kept
 	out    chan *message.Message
-	client *client        // for everything but fetching
-	sarama *sarama.Config // for fetching: connections end with ctx
+	client *client // for everything but fetching
+	held   budget  // of bytes that are delivered, and not acknowledged
 
 	ctx  context.Context
 	end  context.CancelCauseFunc // with what is wrong
@@ -60,7 +60,6 @@ func (t *Transport) subscribe(ctx context.Context, topic, group string) (<-chan 
 	}
 	s.ctx, s.end = context.WithCancelCause(ctx)
 	unlink := context.AfterFunc(t.ctx, func() { s.end(ErrClosed) })
-	s.sarama = t.sarama(s.ctx)
 	leaders, err := s.start()
 	if err != nil {
 		unlink()

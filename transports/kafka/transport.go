@@ -49,7 +49,7 @@ func New(cfg Config) (*Transport, error) {
 	}
 	t := &Transport{cfg: cfg.withDefaults(), tls: tls, lanes: map[string]*lane{}, subs: map[[2]string]bool{}}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
-	if err := t.sarama(t.ctx).Validate(); err != nil {
+	if err := t.sarama(t.ctx, nil).Validate(); err != nil {
 		return nil, fmt.Errorf("kafka: config: %w", err)
 	}
 	return t, nil
