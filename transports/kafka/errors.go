@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/IBM/sarama"
 )
@@ -86,8 +87,9 @@ func (t *Transport) explain(err error, topic, right string) error {
 	case is(sarama.ErrClusterAuthorizationFailed):
 		return fmt.Errorf("%s is not allowed to: grant %s on topic %s; brokers before Kafka 2.8 want IDEMPOTENT_WRITE on the cluster, too: %w",
 			t.who(), right, topic, err)
-	case is(sarama.ErrMessageSizeTooLarge, sarama.ErrMessageSetSizeTooLarge):
-		return fmt.Errorf("%w: raise max.message.bytes of topic %s: %w", ErrTooLarge, topic, err)
+	case is(sarama.ErrInvalidTimestamp):
+		return fmt.Errorf("topic %s takes no events of this time, %s: set this machine's clock, or have the broker stamp them: kafka-configs.sh --bootstrap-server %s --alter --topic %s --add-config %s=%s: %w",
+			topic, time.Now().UTC().Format(time.RFC3339), strings.Join(t.cfg.Brokers, ","), topic, settingTime, brokersTime, err)
 	case strangers(err):
 		return fmt.Errorf("the group has members of its own: give this deployable one that nobody else uses: %w", err)
 	case is(sarama.ErrUnknownTopicOrPartition):

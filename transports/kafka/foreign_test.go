@@ -169,7 +169,7 @@ func TestCompacted(t *testing.T) {
 	t.Parallel()
 	c := MustCluster(t)
 	if err := c.CreateTopic("troupe.order", 1, map[string]string{
-		"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0", "segment.bytes": "1000", "delete.retention.ms": "0",
+		"min.cleanable.dirty.ratio": "0", "segment.bytes": "1000", "delete.retention.ms": "0",
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,9 @@ func TestCompacted(t *testing.T) {
 		MustPublish(t, tr, "order", numbered("a", n, n+1)...)
 	}
 	MustPublish(t, tr, "order", numbered("b", 0, 1)...)
+	setting(t, cfg.Brokers, "troupe.order", "cleanup.policy", "compact")
 	c.Compact()
+	setting(t, cfg.Brokers, "troupe.order", "cleanup.policy", "delete")
 	MustPublish(t, tr, "order", numbered("c", 0, 1)...)
 	in := MustSubscribe(t, tr, "order")
 	n := 0

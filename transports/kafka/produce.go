@@ -24,7 +24,7 @@ type producer struct {
 	topic   string
 	id      int64
 	epoch   int16
-	limit   int // bytes that a batch may have
+	room    *room // the lane's
 	timeout time.Duration
 	codec   sarama.CompressionCodec
 	used    time.Time
@@ -41,8 +41,11 @@ type batch struct {
 	partition int32
 	sequence  int32 // of the first record
 	sarama.RecordBatch
-	calls []*call // whose record is at the same place of Records
+	calls []*call // whose record is at the same place of all
 	size  int
+	all   []*sarama.Record // of which Records is the beginning that the broker takes at once
+	at    []int            // their places in their calls
+	half  bool             // the broker did not take Records: they are too many for a batch
 }
 
 // keyEncoder hands a key to sarama's partitioner.
@@ -52,7 +55,7 @@ func (k *keyEncoder) Encode() ([]byte, error) { return *k, nil }
 func (k *keyEncoder) Length() int             { return len(*k) }
 
 // newProducer makes topic if it has to, and has a broker give the producer its id.
-func (t *Transport) newProducer(ctx context.Context, topic string) (_ *producer, err error) {
+func (t *Transport) newProducer(ctx context.Context, topic string, room *room) (_ *producer, err error) {
 	c, err := t.connect()
 	if err != nil {
 		return nil, err
@@ -69,8 +72,13 @@ func (t *Transport) newProducer(ctx context.Context, topic string) (_ *producer,
 	if err := t.ensure(ctx, c, topic); err != nil {
 		return nil, err
 	}
+	known, err := t.inspect(c, topic)
+	if err != nil {
+		return nil, err
+	}
+	room.ask(known)
 	p := &producer{
-		client: c, topic: topic, limit: limit(c, topic), timeout: min(t.cfg.Timeout, t.cfg.patience), codec: codecs[t.cfg.Compression],
+		client: c, topic: topic, room: room, timeout: min(t.cfg.Timeout, t.cfg.patience), codec: codecs[t.cfg.Compression],
 		partitioner: sarama.NewMurmur2Partitioner(topic), // as Java's clients do: both put a key on the same partition
 	}
 	for wait := retry; ; wait = min(2*wait, 10*retry) {
@@ -96,12 +104,18 @@ func (t *Transport) newProducer(ctx context.Context, topic string) (_ *producer,
 func (p *producer) check(c *call) error {
 	for i := range c.records {
 		r := &c.records[i]
-		if size := r.size + batchOverhead; size > p.limit || len(r.Value) > maxPayload {
-			return &wire.Refused{At: i, Err: fmt.Errorf("%w: message %d of %d for topic %s has a payload of %d bytes, %d with its headers; the payload may have %d, and all of it %d (max.message.bytes of the topic, or this transport's limit): raise it, or send a reference to what is large",
-				ErrTooLarge, i+1, len(c.records), p.topic, len(r.Value), size, maxPayload, p.limit)}
+		if size := r.size + batchOverhead; len(r.Value) > maxPayload || size > p.room.limit && size > p.room.again(p) {
+			return p.refuse(c, i)
 		}
 	}
 	return nil
+}
+
+// refuse is the answer to c whose message i is too large.
+func (p *producer) refuse(c *call, i int) error {
+	r := &c.records[i]
+	return &wire.Refused{At: i, Err: fmt.Errorf("%w: message %d of %d for topic %s has a payload of %d bytes, %d with its headers; the payload may have %d, and all of it %d (max.message.bytes of the topic, or this transport's limit): raise it, or send a reference to what is large",
+		ErrTooLarge, i+1, len(c.records), p.topic, len(r.Value), r.size+batchOverhead, maxPayload, p.room.limit)}
 }
 
 // add puts c's records into their partitions' batches, and sends what is full.
@@ -116,13 +130,12 @@ func (p *producer) add(ctx context.Context, c *call) error {
 	for i := range c.records {
 		r := &c.records[i]
 		b := p.batches[p.partition(r.Key, int32(len(partitions)))]
-		if len(b.calls) > 0 && b.size+r.size > min(p.limit, maxPayload) {
+		if len(b.calls) > 0 && b.size+r.size > min(p.room.limit, maxPayload) {
 			if err := p.flush(ctx); err != nil {
 				return err
 			}
 		}
-		r.OffsetDelta = int64(len(b.calls))
-		b.Records, b.calls, b.size = append(b.Records, &r.Record), append(b.calls, c), b.size+r.size
+		b.all, b.calls, b.at, b.size = append(b.all, &r.Record), append(b.calls, c), append(b.at, i), b.size+r.size
 	}
 	return nil
 }
@@ -140,23 +153,26 @@ func (p *producer) partition(key []byte, n int32) int32 {
 
 // flush sends all batches, and returns when they are acknowledged. After an error p must not be used again.
 func (p *producer) flush(ctx context.Context) error {
-	now := time.Now()
-	p.used = now
+	p.used = time.Now()
 	var pending []*batch
 	for _, b := range p.batches {
 		if len(b.calls) > 0 {
-			b.Version, b.Codec, b.CompressionLevel = 2, p.codec, sarama.CompressionLevelDefault
-			b.ProducerID, b.ProducerEpoch, b.FirstSequence = p.id, p.epoch, b.sequence
-			b.FirstTimestamp, b.MaxTimestamp, b.LastOffsetDelta = now, now, int32(len(b.calls)-1)
+			p.seal(b, len(b.all))
 			pending = append(pending, b)
 		}
 	}
 	for wait := retry; ; wait = min(2*wait, 10*retry) {
 		err := p.produce(pending)
 		pending = slices.DeleteFunc(pending, func(b *batch) bool { return len(b.calls) == 0 })
-		switch {
-		case len(pending) == 0:
+		if len(pending) == 0 {
 			return nil
+		}
+		if refusal := p.halve(pending); refusal != nil {
+			return refusal
+		}
+		switch {
+		case err == nil: // some of a batch is acknowledged, or it is sent in halves
+			continue
 		case refused(err):
 			return err
 		case !pause(ctx, wait):
@@ -166,15 +182,52 @@ func (p *producer) flush(ctx context.Context) error {
 	}
 }
 
-// acknowledged empties b.
-func (b *batch) acknowledged() {
-	for _, c := range b.calls {
+// seal makes b ready to be sent, with the first n of its records.
+func (p *producer) seal(b *batch, n int) {
+	b.RecordBatch = sarama.RecordBatch{
+		Version: 2, Codec: p.codec, CompressionLevel: sarama.CompressionLevelDefault, Records: b.all[:n], LastOffsetDelta: int32(n - 1),
+		ProducerID: p.id, ProducerEpoch: p.epoch, FirstSequence: b.sequence, FirstTimestamp: p.used, MaxTimestamp: p.used,
+	}
+	for i, r := range b.Records {
+		r.OffsetDelta = int64(i)
+	}
+}
+
+// halve has batches that the broker found too large sent in halves. The answer to the call of a record that is too large by itself is
+// set; then it returns a wire.Refused.
+func (p *producer) halve(batches []*batch) error {
+	for _, b := range batches {
+		if !b.half {
+			continue
+		}
+		b.half = false
+		if n := len(b.Records); n > 1 {
+			p.seal(b, n/2)
+			continue
+		}
+		c, i := b.calls[0], b.at[0]
+		p.room.learn(c.records[i].size + batchOverhead - 1)
+		c.err = p.refuse(c, i)
+		return c.err
+	}
+	return nil
+}
+
+// acknowledged takes what was sent out of b.
+func (p *producer) acknowledged(b *batch) {
+	n := len(b.Records)
+	for _, c := range b.calls[:n] {
 		c.left--
 	}
-	b.sequence = int32((int64(b.sequence) + int64(len(b.calls))) & math.MaxInt32)
+	b.sequence = int32((int64(b.sequence) + int64(n)) & math.MaxInt32)
+	if n < len(b.all) {
+		b.all, b.calls, b.at = b.all[n:], b.calls[n:], b.at[n:]
+		p.seal(b, min(n, len(b.all)))
+		return
+	}
 	clear(b.calls)
-	clear(b.Records)
-	b.RecordBatch, b.calls, b.size = sarama.RecordBatch{Records: b.Records[:0]}, b.calls[:0], batchOverhead
+	clear(b.all)
+	b.RecordBatch, b.all, b.calls, b.at, b.size = sarama.RecordBatch{}, b.all[:0], b.calls[:0], b.at[:0], batchOverhead
 }
 
 // produce sends each of batches once, to its leader. Those that it leaves filled may be sent again unless the error is refused.
@@ -217,7 +270,9 @@ func (p *producer) produce(batches []*batch) error {
 			switch block := answer[b.partition]; {
 			case block == nil:
 			case block.Err == sarama.ErrNoError, block.Err == sarama.ErrDuplicateSequenceNumber: // stored before, but the answer was lost
-				b.acknowledged()
+				p.acknowledged(b)
+			case block.Err == sarama.ErrMessageSizeTooLarge, block.Err == sarama.ErrMessageSetSizeTooLarge:
+				b.half = true // nothing of it was taken
 			default:
 				reasons.add(block.Err)
 			}

@@ -2,11 +2,15 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/bus/wire"
 )
 
 // lane publishes to one topic. Whoever has the turn sends for all that wait meanwhile, so that many callers with a message
@@ -20,6 +24,7 @@ type lane struct {
 	queue []*call
 
 	producer *producer // of whoever has the turn; nil at first and after each failure
+	room     room      // likewise
 }
 
 // call is one Publish. Its fields are the sender's until done is closed.
@@ -59,6 +64,16 @@ func (l *lane) serve(calls []*call) {
 	ctx, cancel := context.WithTimeoutCause(l.t.ctx, l.t.cfg.Timeout, fmt.Errorf("gave up after %v", l.t.cfg.Timeout))
 	defer cancel()
 	err := l.send(ctx, calls)
+	for rest := calls; errors.As(err, new(*wire.Refused)); { // one of the calls: the others are sent again without it
+		l.discard()
+		rest = slices.DeleteFunc(slices.Clone(rest), func(c *call) bool { return c.err != nil || c.left == 0 })
+		for _, c := range rest {
+			c.left = len(c.records)
+		}
+		if err = nil; len(rest) > 0 {
+			err = l.send(ctx, rest)
+		}
+	}
 	if err != nil {
 		l.discard()
 		if l.t.ctx.Err() != nil {
@@ -79,12 +94,44 @@ func (l *lane) serve(calls []*call) {
 // next batch for one that follows upon something lost.
 const idle = time.Hour
 
+// room is how large a batch of a topic may be, as far as is known. It changes while we run: so a message is refused only by what was
+// known a moment ago.
+type room struct {
+	limit int       // bytes
+	known bool      // the topic's settings say so; otherwise the broker's answers do
+	at    time.Time // when that was
+}
+
+// askAgain is how old what is known may be when a message is refused by it.
+const askAgain = 100 * time.Millisecond
+
+// ask notes the settings of the topic.
+func (r *room) ask(s settings) {
+	if s.known || r.known || r.limit == 0 || time.Since(r.at) >= askAgain {
+		r.limit, r.known, r.at = s.limit, s.known, time.Now()
+	}
+}
+
+// learn notes what a broker does not take more than.
+func (r *room) learn(limit int) {
+	r.limit, r.known, r.at = min(r.limit, limit), false, time.Now()
+}
+
+// again is the limit, asked for anew if that was some time ago.
+func (r *room) again(p *producer) int {
+	if time.Since(r.at) >= askAgain {
+		s, _ := p.client.settings(p.topic) // who may not ask tries
+		r.ask(s)
+	}
+	return r.limit
+}
+
 func (l *lane) send(ctx context.Context, calls []*call) (err error) {
 	if l.producer != nil && time.Since(l.producer.used) > idle {
 		l.discard()
 	}
 	if l.producer == nil {
-		if l.producer, err = l.t.newProducer(ctx, l.topic); err != nil {
+		if l.producer, err = l.t.newProducer(ctx, l.topic, &l.room); err != nil {
 			return err
 		}
 	}

@@ -98,6 +98,9 @@ func (s *subscription) start() (leaders, error) {
 	var l leaders
 	for again := true; again; { // as long as brokers answer that it is not the time yet
 		if err = s.t.ensure(ctx, c, s.topic); err == nil {
+			_, err = s.t.inspect(c, s.topic)
+		}
+		if err == nil {
 			l, err = s.layout(ctx)
 		}
 		if err == nil { // who may not write it would read the same messages again and again

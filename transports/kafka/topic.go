@@ -67,10 +67,10 @@ func (t *Transport) create(c *client, topic string) error {
 	if err != nil {
 		return err
 	}
-	limit := strconv.Itoa(maxMessage)
+	limit, brokersTime := strconv.Itoa(maxMessage), brokersTime
 	err = admin.CreateTopic(topic, &sarama.TopicDetail{
 		NumPartitions: t.cfg.Partitions, ReplicationFactor: t.cfg.Replication,
-		ConfigEntries: map[string]*string{"max.message.bytes": &limit},
+		ConfigEntries: map[string]*string{settingLimit: &limit, settingTime: &brokersTime},
 	}, false)
 	switch {
 	case err == nil, errors.Is(err, sarama.ErrTopicAlreadyExists):
@@ -93,32 +93,79 @@ func creation(topic string, cfg *Config) string {
 	if cfg.Replication > 0 {
 		replication = fmt.Sprintf(" --replication-factor %d", cfg.Replication)
 	}
-	return fmt.Sprintf("make it with kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions %d%s --config max.message.bytes=%d",
-		strings.Join(cfg.Brokers, ","), topic, cfg.Partitions, replication, maxMessage)
+	return fmt.Sprintf("make it with kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions %d%s --config %s=%d --config %s=%s",
+		strings.Join(cfg.Brokers, ","), topic, cfg.Partitions, replication, settingLimit, maxMessage, settingTime, brokersTime)
 }
 
-// limit is how many bytes a batch of topic may have. Who may not ask hears it from the broker when it is too late, which is
-// as good, only not as clear.
-func limit(c *client, topic string) int {
+// The settings of a topic that matter here.
+const (
+	settingLimit   = "max.message.bytes"
+	settingTime    = "message.timestamp.type"
+	settingCleanup = "cleanup.policy"
+	// brokersTime has the broker stamp records with its own time. By that of a producer whose clock is wrong, Kafka would refuse
+	// them, or delete them at once as too old.
+	brokersTime = "LogAppendTime"
+)
+
+// settings are those of a topic, as far as they are known: who may not ask (DESCRIBE_CONFIGS) hears of a limit from the broker when
+// it is reached, which is as good.
+type settings struct {
+	limit   int // bytes that a batch may have
+	known   bool
+	time    string
+	cleanup string
+}
+
+// settings asks for those of topic.
+func (c *client) settings(topic string) (s settings, err error) {
+	s.limit = maxMessage
 	admin, err := sarama.NewClusterAdminFromClient(c.Client)
 	if err != nil {
-		return maxMessage
+		return s, err
 	}
-	const setting = "max.message.bytes"
 	resources, err := admin.DescribeConfigs([]*sarama.ConfigResource{
-		{Type: sarama.TopicResource, Name: topic, ConfigNames: []string{setting}},
+		{Type: sarama.TopicResource, Name: topic, ConfigNames: []string{settingLimit, settingTime, settingCleanup}},
 	}, sarama.DescribeConfigsOptions{})
 	if err != nil {
-		return maxMessage
+		return s, err
 	}
 	for _, r := range resources {
+		if r.ErrorCode != 0 {
+			return s, sarama.KError(r.ErrorCode)
+		}
 		for _, e := range r.Configs {
-			if n, err := strconv.Atoi(e.Value); err == nil && e.Name == setting {
-				return min(n, maxMessage)
+			switch e.Name {
+			case settingLimit:
+				if n, err := strconv.Atoi(e.Value); err == nil {
+					s.limit, s.known = min(n, maxMessage), true
+				}
+			case settingTime:
+				s.time = e.Value
+			case settingCleanup:
+				s.cleanup = e.Value
 			}
 		}
 	}
-	return maxMessage
+	return s, nil
+}
+
+// inspect asks for the settings of topic, refuses one that loses events by them, and has the log hear of what may go wrong. That they
+// are not known is no trouble.
+func (t *Transport) inspect(c *client, topic string) (settings, error) {
+	s, err := c.settings(topic)
+	if err != nil {
+		return s, nil
+	}
+	alter := fmt.Sprintf("kafka-configs.sh --bootstrap-server %s --alter --topic %s --add-config", strings.Join(t.cfg.Brokers, ","), topic)
+	if strings.Contains(s.cleanup, "compact") {
+		return s, missing{fmt.Errorf("the topic is compacted (%s=%s): of each key only the newest event would stay; change that, %s %s=delete, or use another prefix",
+			settingCleanup, s.cleanup, alter, settingCleanup)}
+	}
+	if s.time != "" && s.time != brokersTime && t.first(topic, settingTime) {
+		t.cfg.Logger.Warn("kafka: the topic takes the time of events from the clocks of those who write: one that is wrong has them refused, or deleted at once. "+
+			"Have the broker stamp them: "+alter+" "+settingTime+"="+brokersTime, "topic", topic)
+	}
+	return s, nil
 }
 
 // pause waits for d, and reports false when ctx ended before.

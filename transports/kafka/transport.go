@@ -33,6 +33,7 @@ type Transport struct {
 	closed bool
 	lanes  map[string]*lane   // to publish, by topic
 	subs   map[[2]string]bool // topics and groups that are subscribed, or about to be
+	told   map[[2]string]bool // topics, and what the log has heard of them
 }
 
 var _ wire.Transport = (*Transport)(nil)
@@ -47,7 +48,7 @@ func New(cfg Config) (*Transport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kafka: config: %w", err)
 	}
-	t := &Transport{cfg: cfg.withDefaults(), tls: tls, lanes: map[string]*lane{}, subs: map[[2]string]bool{}}
+	t := &Transport{cfg: cfg.withDefaults(), tls: tls, lanes: map[string]*lane{}, subs: map[[2]string]bool{}, told: map[[2]string]bool{}}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if err := t.sarama(t.ctx, nil).Validate(); err != nil {
 		return nil, fmt.Errorf("kafka: config: %w", err)
@@ -158,6 +159,15 @@ func (t *Transport) lane(topic string) *lane {
 		t.lanes[topic] = l
 	}
 	return l
+}
+
+// first reports whether it is called for the first time for what there is to say of topic.
+func (t *Transport) first(topic, what string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	told := t.told[[2]string{topic, what}]
+	t.told[[2]string{topic, what}] = true
+	return !told
 }
 
 // reserve makes topic the caller's to subscribe under group, unless it is somebody else's.
