@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -123,10 +126,20 @@ func gather(first *message.Message, more <-chan *message.Message) []*message.Mes
 	return msgs
 }
 
+// sizeOf is how many bytes msg has.
+func sizeOf(msg *message.Message) int {
+	n := len(msg.Payload)
+	for name, value := range msg.Metadata {
+		n += len(name) + len(value)
+	}
+	return n
+}
+
 // takeIn has the journal take what msgs carry, and acknowledges them then. A journal that refuses is tried again: nothing is
 // acknowledged in the meantime.
 func (i *Ingest) takeIn(ctx context.Context, msgs []*message.Message) error {
 	var events []*journal.Event
+	var of []*message.Message // of each event
 	for _, msg := range msgs {
 		e, err := Decode(msg)
 		wanted := false
@@ -135,22 +148,13 @@ func (i *Ingest) takeIn(ctx context.Context, msgs []*message.Message) error {
 		}
 		switch {
 		case err != nil:
-			events = append(events, undecoded(i.topic, msg))
+			events, of = append(events, undecoded(i.topic, msg)), append(of, msg)
 		case wanted:
-			events = append(events, e)
+			events, of = append(events, e), append(of, msg)
 		}
 	}
-	for len(events) > 0 {
-		err := i.take(ctx, events)
-		switch {
-		case err == nil:
-			i.line.works()
-			events = nil
-		case ctx.Err() != nil || errors.Is(err, journal.ErrClosed):
-			return err
-		case !sleep(ctx, i.line.failed(fmt.Errorf("write the journal: %w", err))):
-			return ctx.Err()
-		}
+	if err := i.keep(ctx, events, of); err != nil {
+		return err
 	}
 	for _, msg := range msgs {
 		msg.Ack()
@@ -158,14 +162,94 @@ func (i *Ingest) takeIn(ctx context.Context, msgs []*message.Message) error {
 	return nil
 }
 
+// aloneTries is how often an event is refused by itself before it is found out whether that is its own fault.
+const aloneTries = 3
+
+// keep returns when the journal has events, which are those of the messages of. When it does not take them together, it gets them one
+// by one, in their order. One that it does not take by itself, though it takes others, is kept as a message that is no event.
+func (i *Ingest) keep(ctx context.Context, events []*journal.Event, of []*message.Message) error {
+	for tries := 0; len(events) > 0; {
+		taken, err := i.takeSome(ctx, events)
+		if events, of = events[taken:], of[taken:]; taken > 0 {
+			tries = 0
+		}
+		switch tries++; {
+		case err == nil:
+		case !i.goesOn(ctx, err):
+			return err
+		case tries >= aloneTries && i.standIn(ctx, events[0], of[0]):
+			events, of, tries = events[1:], of[1:], 0
+		case !sleep(ctx, i.line.failed(fmt.Errorf("write the journal: %w", err))):
+			return ctx.Err()
+		}
+	}
+	i.line.works()
+	return nil
+}
+
+// takeSome has the journal take events, together or else one by one, and returns how many it has, which are the first ones.
+func (i *Ingest) takeSome(ctx context.Context, events []*journal.Event) (taken int, err error) {
+	if err = i.take(ctx, events); err == nil {
+		return len(events), nil
+	}
+	if len(events) == 1 {
+		return 0, err
+	}
+	for n := range events {
+		if !i.goesOn(ctx, err) {
+			return n, err
+		}
+		if err = i.take(ctx, events[n:n+1]); err != nil {
+			return n, err
+		}
+	}
+	return len(events), nil
+}
+
+// goesOn reports whether err, of a try to take events, leaves anything to be tried.
+func (i *Ingest) goesOn(ctx context.Context, err error) bool {
+	return ctx.Err() == nil && !errors.Is(err, journal.ErrClosed)
+}
+
+// standIn has the journal take, instead of e, what says that it does not take e, and reports whether it has. It does not try when
+// the journal takes nothing at all, or takes e now.
+func (i *Ingest) standIn(ctx context.Context, e *journal.Event, msg *message.Message) bool {
+	if i.take(ctx, nil) != nil {
+		return false
+	}
+	err := i.take(ctx, []*journal.Event{e})
+	if err == nil {
+		return true
+	}
+	if !i.goesOn(ctx, err) {
+		return false
+	}
+	small := message.NewMessage(msg.UUID, msg.Payload[:min(len(msg.Payload), keptWhole)])
+	small.Metadata[MetaPlace] = msg.Metadata[MetaPlace]
+	small.Metadata[MetaTrouble] = fmt.Sprintf("the journal does not take the message at %s, of %d bytes: %v; if it matters, have its sender send it again when that is mended",
+		msg.Metadata[MetaPlace], sizeOf(msg), err)
+	if i.take(ctx, []*journal.Event{undecoded(i.topic, small)}) != nil {
+		return false
+	}
+	i.line.logger.Error("the journal does not take a message, and keeps what there is to say of it as a dead letter", slog.String("topic", i.topic),
+		slog.String("place", msg.Metadata[MetaPlace]), slog.Int("bytes", sizeOf(msg)), slog.Any("error", err))
+	return true
+}
+
+// keptWhole is how much is kept of a message that the journal does not take as it is.
+const keptWhole = 64 << 10
+
 // metaTopic is where an undecoded message came from.
 const metaTopic = "_troupe_topic"
 
 // undecoded is the event that stands for msg. Its id is the same whenever the message is delivered, and another one for another
-// message in the same place of a topic that was made anew.
+// message, or other trouble, in the same place.
 func undecoded(topic string, msg *message.Message) *journal.Event {
 	sum := fnv.New64a()
 	_, _ = sum.Write(msg.Payload) // a hash takes everything
+	for _, name := range slices.Sorted(maps.Keys(msg.Metadata)) {
+		_, _ = io.WriteString(sum, "\n"+name+"="+msg.Metadata[name])
+	}
 	id := fmt.Sprintf("%s#%016x", msg.Metadata[MetaPlace], sum.Sum64())
 	if msg.Metadata[MetaPlace] == "" {
 		id = msg.UUID

@@ -3,7 +3,9 @@ package wire
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -20,6 +22,7 @@ type store struct {
 	fails  int
 	tries  int
 	has    map[string]bool
+	never  string // the id of an event that it does not take
 	events []*journal.Event
 }
 
@@ -28,6 +31,9 @@ func (s *store) take(_ context.Context, events []*journal.Event) error {
 	defer s.mu.Unlock()
 	if s.tries++; s.tries <= s.fails {
 		return journal.ErrUnavailable
+	}
+	if slices.ContainsFunc(events, func(e *journal.Event) bool { return e.ID == s.never }) {
+		return fmt.Errorf("%w: too big", journal.ErrUnavailable)
 	}
 	if s.has == nil {
 		s.has = map[string]bool{}
@@ -152,6 +158,52 @@ func TestTheIngestAcknowledgesWhatTheJournalHas(t *testing.T) {
 			t.Errorf("the journal has %v", st.ids())
 		}
 	})
+}
+
+// TestAnEventThatIsNotTakenBlocksNoOther: the others of its batch are taken, in order, and a dead letter says what it was. While the
+// journal takes nothing, nothing is given up.
+func TestAnEventThatIsNotTakenBlocksNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &spout{in: make(chan []*message.Message, 2), fail: errors.New("no broker")}
+		st := &store{fails: 100, never: "3"}
+		var msgs []*message.Message
+		for n := 1; n <= 5; n++ {
+			msg := Encode(numbered(n, "a", "t"))
+			msg.Metadata[MetaPlace] = fmt.Sprint("order/0/", n)
+			msgs = append(msgs, msg)
+		}
+		msgs[2].Payload = make([]byte, 1<<20)
+		s.in <- msgs
+		runIngest(t, s, st)
+		pass(time.Hour)
+		got := st.ids()
+		if len(got) != 5 || !slices.Equal(slices.Concat(got[:2], got[3:]), []string{"1", "2", "4", "5"}) {
+			t.Fatalf("the journal has %v", got)
+		}
+		lost := st.all()[2]
+		if trouble := lost.Metadata[MetaTrouble]; lost.Type != UndecodedType || len(lost.Data) != keptWhole || lost.Metadata[MetaPlace] != "order/0/3" ||
+			!strings.Contains(trouble, "too big") || !strings.Contains(trouble, "order/0/3") {
+			t.Errorf("the dead letter of %d bytes has %v", len(lost.Data), lost.Metadata)
+		}
+		for _, msg := range msgs {
+			if !isAcked(msg) {
+				t.Errorf("%s is not acknowledged", msg.UUID)
+			}
+		}
+	})
+}
+
+// Each gap at one place is told, though the place is the same, and none of them twice.
+func TestGapsAtOnePlaceAreTold(t *testing.T) {
+	t.Parallel()
+	gap := func(trouble string) string {
+		msg := message.NewMessage("order/0/5", nil)
+		msg.Metadata[MetaPlace], msg.Metadata[MetaTrouble] = "order/0/5", trouble
+		return undecoded("order", msg).ID
+	}
+	if gap("5 to 7 are gone") == gap("5 to 9 are gone") || gap("5 to 7 are gone") != gap("5 to 7 are gone") {
+		t.Error("gaps at one place are not told apart")
+	}
 }
 
 // A message that could not be read by an older program can be by a newer one.
