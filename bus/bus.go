@@ -176,10 +176,13 @@ func (b *Bus) Run(ctx context.Context) error {
 	}
 	b.state.Store(up)
 	close(b.running)
-	closeWires := b.wires.run(ctx, work)
+	replaced, closeWires := b.wires.run(ctx, work)
 	defer closeWires()
+	var fatal error
 	select {
 	case <-ctx.Done():
+	case fatal = <-replaced:
+		fatal = fmt.Errorf("bus: stopped: %w", fatal)
 	case err := <-ended:
 		b.state.Store(stopping)
 		stopTaking()
@@ -188,7 +191,7 @@ func (b *Bus) Run(ctx context.Context) error {
 	b.state.Store(stopping)
 	stopTaking()
 	b.drain(cancelWork)
-	return errors.Join(router.Close(), <-ended)
+	return errors.Join(fatal, router.Close(), <-ended)
 }
 
 // migrate brings the modules' tables up to date, unless the journal and the program do not fit: a program that is refused changes

@@ -95,6 +95,7 @@ func (b *Bus) openWires(ctx context.Context) error {
 	for _, module := range b.emittersElsewhere(wants) {
 		b.wires.ingests = append(b.wires.ingests, wire.NewIngest(wire.IngestConfig{
 			Topic: module, Place: b.placeIn(module), Subscriber: b.cfg.Transport, Logger: b.cfg.Logger, Chance: b.cfg.Chance,
+			Memory: b.journal.Memory(),
 			Wants: func(e *journal.Event) (bool, error) {
 				if _, known := b.types[e.Type]; known && !wants[e.Type] {
 					return false, nil
@@ -207,24 +208,31 @@ func (b *Bus) emittersElsewhere(types map[string]bool) []string {
 }
 
 // run starts everything. Nothing is taken in any more when ctx has ended; what is called at the end, after the reactions have
-// ended, or after work has, stops the relays, and returns when all is over.
-func (w *wires) run(ctx, work context.Context) (end func()) {
+// ended, or after work has, stops the relays, and returns when all is over. Replaced gets the error that ends the process.
+func (w *wires) run(ctx, work context.Context) (replaced <-chan error, end func()) {
 	var running sync.WaitGroup
+	taking, stopTaking := context.WithCancel(ctx)
+	fatal := make(chan error, len(w.ingests)+len(w.relays))
 	start := func(ctx context.Context, run func(context.Context) error) {
 		running.Go(func() {
-			if err := run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			err := run(ctx)
+			if errors.Is(err, wire.ErrReplaced) {
+				stopTaking()
+				fatal <- err
+			} else if err != nil && !errors.Is(err, context.Canceled) {
 				w.logger.LogAttrs(ctx, slog.LevelError, "what goes between the deployables has ended by itself", slog.Any("error", err))
 			}
 		})
 	}
 	sending, stop := context.WithCancel(work)
 	for _, i := range w.ingests {
-		start(ctx, i.Run)
+		start(taking, i.Run)
 	}
 	for _, r := range w.relays {
 		start(sending, r.Run)
 	}
-	return func() {
+	return fatal, func() {
+		stopTaking()
 		stop()
 		running.Wait()
 	}

@@ -159,6 +159,8 @@ type Journal interface {
 	Over(ctx context.Context, carrier string) error
 	// Feed opens one of the journal's feeds, which is what others are told. Each is opened once, before Subscribe.
 	Feed(ctx context.Context, name FeedName) (Feed, error)
+	// Memory is where it is noted how far the topics of others have been read.
+	Memory() Memory
 }
 
 // Backlog counts what a journal has left to do.

@@ -35,10 +35,11 @@ type Ingest struct {
 	subscriber message.Subscriber
 	wants      func(*journal.Event) (bool, error)
 	take       func(context.Context, []*journal.Event) error
+	memory     journal.Memory
 	line       line
 }
 
-// IngestConfig is what an Ingest needs. All fields but Place, Wants and Chance are required.
+// IngestConfig is what an Ingest needs. All fields but Place, Wants, Memory and Chance are required.
 type IngestConfig struct {
 	Topic      string
 	Place      string // the name of the place in the topic; whoever wants more than before gives it another one
@@ -47,7 +48,9 @@ type IngestConfig struct {
 	// cannot be believed, with an error, is taken in as a message that is no event. Defaults to all of them.
 	Wants func(*journal.Event) (bool, error)
 	// Take makes events durable, all or none of them, in their order, leaving out those whose id it has.
-	Take   func(context.Context, []*journal.Event) error
+	Take func(context.Context, []*journal.Event) error
+	// Memory is where the journal notes how far it has read. Defaults to none: then the transport alone knows.
+	Memory journal.Memory
 	Logger *slog.Logger
 	// Chance draws a number from [0, 1), for the jitter of the pauses. Defaults to that of math/rand/v2.
 	Chance func() float64
@@ -59,7 +62,7 @@ func NewIngest(c IngestConfig) *Ingest {
 		c.Wants = func(*journal.Event) (bool, error) { return true, nil }
 	}
 	return &Ingest{
-		topic: c.Topic, place: c.Place, subscriber: c.Subscriber, wants: c.Wants, take: c.Take,
+		topic: c.Topic, place: c.Place, subscriber: c.Subscriber, wants: c.Wants, take: c.Take, memory: c.Memory,
 		line: line{topic: c.Topic, logger: c.Logger, chance: c.Chance, young: true},
 	}
 }
@@ -68,13 +71,16 @@ func NewIngest(c IngestConfig) *Ingest {
 func (i *Ingest) Link() Link { return i.line.link() }
 
 // Run takes in messages until ctx ends, which is no error, or the journal is closed. A transport in trouble is tried again,
-// with longer and longer pauses.
+// with longer and longer pauses. It returns ErrReplaced when another process has taken over.
 func (i *Ingest) Run(ctx context.Context) error {
 	for {
 		err := i.read(ctx)
 		switch {
 		case ctx.Err() != nil || errors.Is(err, journal.ErrClosed):
 			return nil
+		case errors.Is(err, ErrReplaced):
+			i.line.failed(err)
+			return err
 		case err == nil: // the transport closed the channel: asked again, it says why
 			continue
 		}
@@ -88,7 +94,11 @@ func (i *Ingest) Run(ctx context.Context) error {
 func (i *Ingest) read(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	messages, err := i.subscriber.Subscribe(WithPlace(ctx, i.place), i.topic)
+	ctx = WithReport(WithPlace(ctx, i.place), i.line.held)
+	if i.memory != nil {
+		ctx = WithMemory(ctx, i.memory)
+	}
+	messages, err := i.subscriber.Subscribe(ctx, i.topic)
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,28 @@ type line struct {
 	since time.Time
 	told  time.Time // when the log last heard of it
 	tries int
+
+	holds     error // what holds some messages up while the others go on
+	heldSince time.Time
+	heldTold  time.Time
+}
+
+// held notes what holds messages up, though others go on; nil is that nothing does.
+func (l *line) held(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	switch {
+	case err == nil && l.holds != nil:
+		l.logger.Info(l.what()+" is held up no more", slog.String("topic", l.topic), slog.Duration("after", now.Sub(l.heldSince).Round(time.Millisecond)))
+	case err != nil && (l.holds == nil || now.Sub(l.heldTold) >= tellAgain):
+		l.logger.Error(l.what()+" is held up in part", slog.String("topic", l.topic), slog.Any("error", err))
+		l.heldTold = now
+	}
+	if l.holds == nil {
+		l.heldSince = now
+	}
+	l.holds = err
 }
 
 // failed notes that a try went wrong, and returns how long to wait before the next one.
@@ -89,6 +111,9 @@ func (l *line) link() Link {
 	defer l.mu.Unlock()
 	if l.young {
 		return Link{Topic: l.topic, Out: l.out, Err: ErrNotYet}
+	}
+	if l.err == nil && l.holds != nil {
+		return Link{Topic: l.topic, Out: l.out, Err: l.holds, Since: l.heldSince}
 	}
 	return Link{Topic: l.topic, Out: l.out, Err: l.err, Since: l.since}
 }

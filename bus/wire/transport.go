@@ -2,9 +2,12 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/bus/journal"
 )
 
 // Transport carries messages between deployables. It is a Watermill publisher and subscriber that keeps some promises more;
@@ -79,6 +82,41 @@ func PlaceOf(ctx context.Context, deployable string) string {
 	}
 	return deployable
 }
+
+type (
+	memoryKey struct{}
+	reportKey struct{}
+)
+
+// WithMemory returns ctx for a Subscribe of the journal whose memory m is. The transport notes there how far it has read, asks there
+// where the carrier's own position is missing or another journal's, and tells with a message that has MetaTrouble set, and in the
+// log, when it begins elsewhere than where the journal was.
+func WithMemory(ctx context.Context, m journal.Memory) context.Context {
+	return context.WithValue(ctx, memoryKey{}, m)
+}
+
+// MemoryOf returns what WithMemory gave, or nil.
+func MemoryOf(ctx context.Context) journal.Memory {
+	m, _ := ctx.Value(memoryKey{}).(journal.Memory)
+	return m
+}
+
+// WithReport returns ctx for a Subscribe that calls report when something holds messages up, though it goes on reading, and with nil
+// when that is over.
+func WithReport(ctx context.Context, report func(error)) context.Context {
+	return context.WithValue(ctx, reportKey{}, report)
+}
+
+// Report calls the function that WithReport gave, if it did.
+func Report(ctx context.Context, err error) {
+	if report, ok := ctx.Value(reportKey{}).(func(error)); ok {
+		report(err)
+	}
+}
+
+// ErrReplaced is an error of Subscribe and Publish, and of Ingest.Run: another process, which started later, reads under the same name
+// on a copy of the same journal. The transport is of no more use: the older process is to stop.
+var ErrReplaced = errors.New("wire: replaced by another process")
 
 // Metadata that tell more about a message than its sender wrote. They are the transport's, and never sent.
 const (

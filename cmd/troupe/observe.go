@@ -160,7 +160,7 @@ func openObserver(ctx context.Context, c observeConfig, cfg sqlite.Config) (*obs
 	}
 	for _, topic := range append(emitters(c.wiring), bus.RecordsTopic) {
 		ob.ingests = append(ob.ingests, buswire.NewIngest(buswire.IngestConfig{
-			Topic: topic, Subscriber: ob.transport, Logger: cfg.Logger, Take: into.Take, Wants: believe(c.wiring, topic),
+			Topic: topic, Subscriber: ob.transport, Logger: cfg.Logger, Take: into.Take, Wants: believe(c.wiring, topic), Memory: j.Memory(),
 		}))
 	}
 	return ob, nil

@@ -7,3 +7,9 @@ func (c Config) WithPatience(d time.Duration) Config {
 	c.patience = d
 	return c
 }
+
+// WithPrefix is c with another prefix.
+func (c Config) WithPrefix(prefix string) Config {
+	c.Prefix = prefix
+	return c
+}

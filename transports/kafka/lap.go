@@ -2,11 +2,15 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/IBM/sarama"
 )
+
+// errAnew: the topic that was read is gone, and another one has its name. It is found out where to begin in that.
+var errAnew = errors.New("kafka: the topic was made anew")
 
 // leaders are the brokers that lead partitions, with those that each leads.
 type leaders map[*sarama.Broker][]*partition
@@ -20,13 +24,19 @@ func (s *subscription) read(l leaders) error {
 			case s.ctx.Err() != nil:
 				return nil
 			case err == nil:
-			case refused(err) || s.failing() > s.t.cfg.patience:
+			case errors.Is(err, errAnew), refused(err) || s.failing() > s.t.cfg.patience:
 				return err
 			default:
 				pause(s.ctx, 2*retry)
 			}
 			started := time.Now()
 			if err = s.t.refresh(s.client, s.topic); err == nil {
+				var id string
+				if id, err = s.client.identity(s.topic); err == nil && id != s.id {
+					err = errAnew
+				}
+			}
+			if err == nil {
 				l, err = s.layout(s.ctx)
 			}
 			if err != nil {
@@ -71,7 +81,10 @@ func (s *subscription) lap(l leaders) error {
 			cancel()
 			reasons.add(err)
 		case <-look.C: // sarama refreshes what it knows by itself
-			if s.moved(l) {
+			if id, err := s.client.identity(s.topic); err == nil && id != s.id {
+				reasons.add(errAnew)
+				cancel()
+			} else if s.moved(l) {
 				cancel()
 			}
 		}
@@ -120,30 +133,53 @@ func (s *subscription) layout(ctx context.Context) (leaders, error) {
 	return l, nil
 }
 
-// begin takes partitions up at the places kept for them, or else at their oldest messages.
+// begin takes partitions up where they were left, or else at their oldest messages.
 func (s *subscription) begin(ctx context.Context, ids []int32) error {
 	places, err := s.committed(ctx, ids)
 	if err != nil {
 		return err
 	}
-	first, err := s.oldest(slices.DeleteFunc(slices.Clone(ids), func(id int32) bool { return places[id] >= 0 }))
+	if err := s.claim(places, s.t.firstRead(s.topic, s.group)); err != nil {
+		return err
+	}
+	noted, err := s.noted(ctx)
+	if err != nil {
+		return err
+	}
+	oldest, err := s.oldest(ids)
 	if err != nil {
 		return err
 	}
 	s.unknown.Add(int32(len(ids)))
 	for _, id := range ids {
+		k := places[id]
+		n, ok := noted[id]
+		at := s.begins(id, k, n, ok, oldest[id])
 		p := &partition{
-			s: s, id: id, feed: make(chan chunk, 2), kept: places[id], offset: places[id], size: fetchBytes, names: map[string]string{},
+			s: s, id: id, feed: make(chan chunk, 2), kept: k.offset, offset: at.from, size: fetchBytes, names: map[string]string{},
 		}
-		if p.offset < 0 {
-			p.offset = first[id]
+		if k.mark.Run != s.t.run {
+			p.kept = -1
 		}
 		p.end = p.offset
 		p.at.Store(p.offset)
+		if at.trouble != "" {
+			s.warn(id, at.trouble)
+			p.feed <- chunk{packs: []pack{{first: at.from, from: at.from, end: at.from, trouble: at.trouble}}, end: at.from}
+		}
 		s.mu.Lock()
 		s.partitions[id] = p
 		s.mu.Unlock()
 		s.wg.Go(func() { p.run(s.ctx) })
 	}
 	return nil
+}
+
+// firstRead reports whether topic is read under group for the first time by this process.
+func (t *Transport) firstRead(topic, group string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	first := !t.read[[2]string{topic, group}]
+	t.read[[2]string{topic, group}] = true
+	return first
 }

@@ -34,9 +34,9 @@ func (s *subscription) coordinated(ctx context.Context, ask func(*sarama.Broker)
 	}
 }
 
-// committed are the places kept for partitions; -1 is none.
-func (s *subscription) committed(ctx context.Context, partitions []int32) (map[int32]int64, error) {
-	places := map[int32]int64{}
+// committed are the places kept for partitions.
+func (s *subscription) committed(ctx context.Context, partitions []int32) (map[int32]kept, error) {
+	places := map[int32]kept{}
 	err := s.coordinated(ctx, func(b *sarama.Broker) error {
 		res, err := b.FetchOffset(sarama.NewOffsetFetchRequest(protocol, s.group, map[string][]int32{s.topic: partitions}))
 		if err != nil {
@@ -56,7 +56,7 @@ func (s *subscription) committed(ctx context.Context, partitions []int32) (map[i
 			case block.Err != sarama.ErrNoError:
 				return block.Err
 			}
-			places[p] = block.Offset
+			places[p] = newKept(block)
 		}
 		return nil
 	})
@@ -68,10 +68,11 @@ func (s *subscription) committed(ctx context.Context, partitions []int32) (map[i
 
 // commit writes places, which are the offsets to read next.
 func (s *subscription) commit(ctx context.Context, places map[int32]int64) error {
+	mark := s.mark()
 	err := s.coordinated(ctx, func(b *sarama.Broker) error {
 		req := sarama.NewOffsetCommitRequest(s.client.Config(), s.group)
 		for p, offset := range places {
-			req.AddBlock(s.topic, p, offset, 0, "")
+			req.AddBlock(s.topic, p, offset, 0, mark)
 		}
 		res, err := b.CommitOffset(req)
 		if err != nil {

@@ -175,7 +175,9 @@ func (p *partition) wait(ctx context.Context, d *delivery) bool {
 		p.resend()
 	case c := <-feed:
 		p.todo, p.end = c.packs, c.end
-		p.by.Load().fed()
+		if f := p.by.Load(); f != nil { // of the first one, which nobody fetched
+			f.fed()
+		}
 		p.rest()
 	case <-room:
 	case <-timer:

@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire"
 )
 
 const (
@@ -19,6 +24,8 @@ const (
 	commitEvery = time.Second
 	// tellAgain is how long the log hears nothing more of members of the group.
 	tellAgain = time.Minute
+	// lookEvery is how often it is seen to that no other process has taken over, while nothing is to be written.
+	lookEvery = 5 * time.Second
 	// keepEvery is how often all of them are, moved or not: Kafka forgets those that nobody wrote for a while (a week).
 	keepEvery = time.Hour
 )
@@ -36,8 +43,10 @@ type subscription struct {
 	topic  string
 	group  string // under which the place is kept
 	out    chan *message.Message
-	client *client // for everything but fetching
-	held   budget  // of bytes that are delivered, and not acknowledged
+	id     string         // the topic's identity; "" if it has none
+	memory journal.Memory // nil for none
+	client *client        // for everything but fetching
+	held   budget         // of bytes that are delivered, and not acknowledged
 
 	ctx  context.Context
 	end  context.CancelCauseFunc // with what is wrong
@@ -55,7 +64,7 @@ type subscription struct {
 // subscribe owns the reservation of topic and group, and gives it back before the channel closes, or with an error.
 func (t *Transport) subscribe(ctx context.Context, topic, group string) (<-chan *message.Message, error) {
 	s := &subscription{
-		t: t, topic: topic, group: group, out: make(chan *message.Message, buffered), done: make(chan struct{}),
+		t: t, topic: topic, group: group, memory: wire.MemoryOf(ctx), out: make(chan *message.Message, buffered), done: make(chan struct{}),
 		partitions: map[int32]*partition{}, ready: make(chan struct{}),
 	}
 	s.ctx, s.end = context.WithCancelCause(ctx)
@@ -101,6 +110,9 @@ func (s *subscription) start() (leaders, error) {
 			_, err = s.t.inspect(c, s.topic)
 		}
 		if err == nil {
+			s.id, err = c.identity(s.topic)
+		}
+		if err == nil {
 			l, err = s.layout(ctx)
 		}
 		if err == nil { // who may not write it would read the same messages again and again
@@ -117,6 +129,7 @@ func (s *subscription) start() (leaders, error) {
 	switch {
 	case s.ctx.Err() != nil:
 		err = context.Cause(s.ctx)
+	case errors.Is(err, wire.ErrReplaced):
 	case err != nil:
 		err = s.explain(err)
 	default:
@@ -160,8 +173,9 @@ func (s *subscription) leave() {
 	defer cancel()
 	defer s.client.until(ctx)()
 	places := s.places(false)
+	s.note(places)
 	var err error
-	if len(places) > 0 {
+	if len(places) > 0 && !errors.Is(why, wire.ErrReplaced) {
 		err = s.commit(ctx, places)
 	}
 	select {
@@ -183,6 +197,7 @@ func (s *subscription) keep() {
 	tick := time.NewTicker(commitEvery)
 	defer tick.Stop()
 	var told time.Time // of strangers
+	looked := time.Now()
 	for all := time.Now(); ; {
 		select {
 		case <-tick.C:
@@ -191,11 +206,13 @@ func (s *subscription) keep() {
 		}
 		every := time.Since(all) >= keepEvery
 		places := s.places(every)
-		if len(places) == 0 {
+		if len(places) == 0 && time.Since(looked) < lookEvery {
 			continue
 		}
+		looked = time.Now()
+		s.note(places)
 		ctx, cancel := context.WithTimeoutCause(s.ctx, s.t.cfg.patience, fmt.Errorf("gave up after %v", s.t.cfg.patience))
-		err := s.commit(ctx, places)
+		err := s.hold(ctx, places)
 		cancel()
 		if strangers(err) {
 			if time.Since(told) >= tellAgain {
@@ -206,13 +223,37 @@ func (s *subscription) keep() {
 			continue
 		}
 		if err != nil {
-			s.end(trouble{s.explain(err)}) // what is acknowledged must not pile up unwritten
+			if !errors.Is(err, wire.ErrReplaced) {
+				err = s.explain(err)
+			}
+			s.end(trouble{err}) // what is acknowledged must not pile up unwritten
 			return
 		}
 		if every {
 			all = time.Now()
 		}
 	}
+}
+
+// hold writes places, unless another process has taken over.
+func (s *subscription) hold(ctx context.Context, places map[int32]int64) error {
+	all := s.places(true)
+	now, err := s.committed(ctx, slices.Collect(maps.Keys(all)))
+	if err != nil {
+		return err
+	}
+	if err := s.claim(now, false); err != nil {
+		return err
+	}
+	for _, k := range now {
+		if k.ours && k.mark.Run != s.t.run { // an older process wrote, which has not seen yet that we are there
+			places = all
+		}
+	}
+	if len(places) == 0 {
+		return nil
+	}
+	return s.commit(ctx, places)
 }
 
 // explain adds to err what somebody can do about it.

@@ -2,10 +2,13 @@ package kafka
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -34,6 +37,11 @@ type Transport struct {
 	lanes  map[string]*lane   // to publish, by topic
 	subs   map[[2]string]bool // topics and groups that are subscribed, or about to be
 	told   map[[2]string]bool // topics, and what the log has heard of them
+	read   map[[2]string]bool // topics and groups that were subscribed once
+	gone   error              // another process has taken over
+
+	run   string       // names this process among those that read under its name
+	since atomic.Int64 // when it began, for them
 }
 
 var _ wire.Transport = (*Transport)(nil)
@@ -48,7 +56,8 @@ func New(cfg Config) (*Transport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kafka: config: %w", err)
 	}
-	t := &Transport{cfg: cfg.withDefaults(), tls: tls, lanes: map[string]*lane{}, subs: map[[2]string]bool{}, told: map[[2]string]bool{}}
+	t := &Transport{cfg: cfg.withDefaults(), tls: tls, lanes: map[string]*lane{}, subs: map[[2]string]bool{}, told: map[[2]string]bool{}, read: map[[2]string]bool{}, run: rand.Text()}
+	t.since.Store(time.Now().UnixMicro())
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if err := t.sarama(t.ctx, nil).Validate(); err != nil {
 		return nil, fmt.Errorf("kafka: config: %w", err)
@@ -108,6 +117,9 @@ func (t *Transport) Subscribe(ctx context.Context, topic string) (<-chan *messag
 		return nil, fmt.Errorf("kafka: %s is subscribed already: end the other subscription first, and wait until its channel closes", name)
 	}
 	out, err := t.subscribe(ctx, name, group)
+	if errors.Is(err, wire.ErrReplaced) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("kafka: subscribe to %s: %w", name, err)
 	}
@@ -134,8 +146,11 @@ func (t *Transport) Close() error {
 func (t *Transport) enter() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed {
+	switch {
+	case t.closed:
 		return ErrClosed
+	case t.gone != nil:
+		return t.gone
 	}
 	t.wg.Add(1)
 	return nil
@@ -168,6 +183,13 @@ func (t *Transport) first(topic, what string) bool {
 	told := t.told[[2]string{topic, what}]
 	t.told[[2]string{topic, what}] = true
 	return !told
+}
+
+// replace has everything end: another process has taken over.
+func (t *Transport) replace(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.gone = err
 }
 
 // reserve makes topic the caller's to subscribe under group, unless it is somebody else's.

@@ -57,6 +57,7 @@ type Journal struct {
 	recent      recent        // the writer's goroutine's
 	hint        chan struct{} // somebody in this process writes past the writer: look soon
 	quiet       broadcast
+	memory      memory
 }
 
 var _ journal.Journal = (*Journal)(nil)
@@ -95,6 +96,7 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 		delayedWake: make(chan struct{}, 1), hint: make(chan struct{}, 1),
 		checkpoint: make(chan struct{}, 1), count: make(chan struct{}, 1),
 	}
+	j.memory.j = j
 	j.follow.Store(newFollowers(nil))
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	if err := j.open(ctx); err != nil {
@@ -315,6 +317,9 @@ func (j *Journal) flushCursors(k *kept) error {
 	all := head-j.flushed >= cursorEvery || j.flushed == 0 || j.unflushed      // what a group wrote that was undone is written again
 	if told := j.told.Load(); told != nil && told.unwritten() >= cursorEvery { // retries make records, and no events
 		all = true
+	}
+	if err := j.memory.flush(k, all); err != nil {
+		return err
 	}
 	j.unflushed = true
 	j.mu.Lock()

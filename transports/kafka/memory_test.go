@@ -1,0 +1,258 @@
+package kafka_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire"
+	"github.com/troupebus/troupe/internal/servers"
+	"github.com/troupebus/troupe/transports/kafka"
+)
+
+// memory is a journal's.
+type memory struct {
+	id   string
+	head int64
+
+	mu    sync.Mutex
+	noted map[int32]journal.Noted
+}
+
+func (m *memory) ID() string  { return m.id }
+func (m *memory) Head() int64 { return m.head }
+
+func (m *memory) Noted(context.Context, string) (map[int32]journal.Noted, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.noted), nil
+}
+
+func (m *memory) Note(_ string, partition int32, n journal.Noted) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.noted == nil {
+		m.noted = map[int32]journal.Noted{}
+	}
+	m.noted[partition] = n
+}
+
+// MustRemember subscribes with what a journal remembers until stop is called, which waits for the end.
+func MustRemember(t *testing.T, tr *kafka.Transport, m *memory) (in <-chan *message.Message, stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(wire.WithMemory(t.Context(), m))
+	in, err := tr.Subscribe(ctx, "order")
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	return in, func() {
+		cancel()
+		for range in {
+			continue
+		}
+	}
+}
+
+// wantNext takes messages, and checks and acknowledges them: an id, or a part of what is wrong.
+func wantNext(t *testing.T, in <-chan *message.Message, want ...string) {
+	t.Helper()
+	for _, w := range want {
+		m := Next(t, in)
+		if trouble := m.Metadata[wire.MetaTrouble]; m.UUID != w && (trouble == "" || !strings.Contains(trouble, w)) {
+			t.Fatalf("got %s %q, want %q", m.UUID, trouble, w)
+		}
+		m.Ack()
+	}
+}
+
+// both runs a test on a Kafka in this process, and on a real one.
+func both(t *testing.T, test func(t *testing.T, brokers []string)) {
+	t.Helper()
+	t.Run("kfake", func(t *testing.T) { t.Parallel(); test(t, MustCluster(t).ListenAddrs()) })
+	t.Run("real", func(t *testing.T) { t.Parallel(); test(t, []string{servers.Kafka(t)}) })
+}
+
+// TestPlaceThatIsForgotten: where Kafka has forgotten the place, the journal has not: what was deleted meanwhile is told, and nothing
+// else is read again.
+func TestPlaceThatIsForgotten(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, brokers []string) {
+		cfg := alone(brokers)
+		m := &memory{id: "j", head: 1}
+		tr := MustTransport(t, cfg)
+		MustPublish(t, tr, "order", numbered("k", 0, 10)...)
+		in, stop := MustRemember(t, tr, m)
+		wantNext(t, in, "k-0", "k-1", "k-2")
+		stop()
+		admin := MustAdmin(t, brokers)
+		defer admin.Close()
+		if err := admin.DeleteConsumerGroup(cfg.Group); err != nil {
+			t.Fatal(err)
+		}
+		in, stop = MustRemember(t, tr, m)
+		wantNext(t, in, "k-3")
+		stop()
+		if err := admin.DeleteConsumerGroup(cfg.Group); err != nil {
+			t.Fatal(err)
+		}
+		gone(t, brokers, cfg.Prefix+".order", 7)
+		in, stop = MustRemember(t, tr, m)
+		defer stop()
+		wantNext(t, in, "offsets 4 to 6 are gone", "k-7", "k-8")
+	})
+}
+
+// TestBeginningThatIsDeleted: who reads a topic for the first time hears of what was deleted before that.
+func TestBeginningThatIsDeleted(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, brokers []string) {
+		cfg := alone(brokers)
+		tr := MustTransport(t, cfg)
+		MustPublish(t, tr, "order", numbered("k", 0, 10)...)
+		gone(t, brokers, cfg.Prefix+".order", 4)
+		in, stop := MustRemember(t, tr, &memory{id: "j"})
+		defer stop()
+		wantNext(t, in, "offsets 0 to 3 were deleted before group "+cfg.Group+" first read", "k-4")
+	})
+}
+
+// TestJournalThatIsRestored: a journal that is older than its place in Kafka reads on where it was itself, and it is told.
+func TestJournalThatIsRestored(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, brokers []string) {
+		cfg := alone(brokers)
+		m := &memory{id: "j", head: 20}
+		tr := MustTransport(t, cfg)
+		MustPublish(t, tr, "order", numbered("k", 0, 8)...)
+		in, stop := MustRemember(t, tr, m)
+		wantNext(t, in, "k-0", "k-1")
+		stop()
+		backup := &memory{id: "j", head: 15, noted: maps.Clone(m.noted)}
+		in, stop = MustRemember(t, tr, m)
+		wantNext(t, in, "k-2", "k-3", "k-4")
+		stop()
+		in, stop = MustRemember(t, MustTransport(t, cfg), backup)
+		wantNext(t, in, "it ends at seq 15, and had 20: it is restored from a backup", "k-2", "k-3")
+		stop()
+		in, stop = MustRemember(t, MustTransport(t, cfg), backup)
+		defer stop()
+		wantNext(t, in, "k-4")
+	})
+}
+
+// TestTwoProcesses: of two processes on copies of one journal, the older one stops, and stays so.
+func TestTwoProcesses(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, brokers []string) {
+		cfg := alone(brokers)
+		older, newer := MustTransport(t, cfg), MustTransport(t, cfg)
+		MustPublish(t, older, "order", numbered("k", 0, 4)...)
+		in, _ := MustRemember(t, older, &memory{id: "j", head: 3})
+		wantNext(t, in, "k-0")
+		second, stop := MustRemember(t, newer, &memory{id: "j", head: 3})
+		defer stop()
+		for m := range in { // closes
+			m.Ack()
+		}
+		for range 2 {
+			if _, err := older.Subscribe(t.Context(), "order"); !errors.Is(err, wire.ErrReplaced) || !strings.Contains(err.Error(), "copy of this journal") {
+				t.Errorf("the older one subscribes: %v", err)
+			}
+		}
+		if err := older.Publish("order", numbered("k", 9, 10)...); !errors.Is(err, wire.ErrReplaced) {
+			t.Errorf("the older one publishes: %v", err)
+		}
+		MustPublish(t, newer, "order", numbered("k", 4, 5)...)
+		for m := Next(t, second); m.UUID != "k-4"; m = Next(t, second) {
+			m.Ack()
+		}
+	})
+}
+
+// TestTopicMadeAnewAndGrown: a topic that was deleted and made anew is read from its oldest message, also when it has grown beyond the
+// place, while it is read or between two times.
+func TestTopicMadeAnewAndGrown(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, brokers []string) {
+		cfg := alone(brokers)
+		cfg.Refresh = 100 * time.Millisecond
+		topic := cfg.Prefix + ".order"
+		m := &memory{id: "j"}
+		admin := MustAdmin(t, brokers)
+		defer admin.Close()
+		anew := func(from, to int) {
+			if err := admin.DeleteTopic(topic); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, func() bool {
+				err := admin.CreateTopic(topic, &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: 1}, false)
+				return err == nil
+			}, "the topic to be made anew")
+			other := MustTransport(t, alone(brokers).WithPrefix(cfg.Prefix))
+			eventually(t, func() bool { return other.Publish("order", numbered("k", from, to)...) == nil }, "messages in it")
+		}
+		tr := MustTransport(t, cfg)
+		MustPublish(t, tr, "order", numbered("k", 0, 3)...)
+		in, stop := MustRemember(t, tr, m)
+		wantNext(t, in, "k-0", "k-1", "k-2")
+		stop()
+		anew(10, 20)
+		in, stop = MustRemember(t, tr, m)
+		wantNext(t, in, "the topic was made anew", "k-10", "k-11")
+		anew(20, 40)
+		for range in { // closes
+			continue
+		}
+		stop()
+		in, stop = MustRemember(t, tr, m)
+		defer stop()
+		wantNext(t, in, "the topic was made anew", "k-20")
+	})
+}
+
+// TestPlaceThatSomebodySets: whoever sets the place with Kafka's tools has it so, and it is told what is not read.
+func TestPlaceThatSomebodySets(t *testing.T) {
+	t.Parallel()
+	cfg := alone(MustCluster(t).ListenAddrs())
+	m := &memory{id: "j"}
+	tr := MustTransport(t, cfg)
+	MustPublish(t, tr, "order", numbered("k", 0, 9)...)
+	in, stop := MustRemember(t, tr, m)
+	wantNext(t, in, "k-0", "k-1")
+	stop()
+	set := func(offset int64) {
+		s := sarama.NewConfig()
+		s.Version = sarama.V3_6_0_0
+		c, err := sarama.NewClient(cfg.Brokers, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		b, err := c.Coordinator(cfg.Group)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := sarama.NewOffsetCommitRequest(s, cfg.Group)
+		req.AddBlock(cfg.Prefix+".order", 0, offset, 0, "")
+		if res, err := b.CommitOffset(req); err != nil || res.Errors[cfg.Prefix+".order"][0] != sarama.ErrNoError {
+			t.Fatal(err, res)
+		}
+	}
+	set(5)
+	in, stop = MustRemember(t, tr, m)
+	wantNext(t, in, "from offset 2 to 5", "k-5")
+	stop()
+	set(1)
+	in, stop = MustRemember(t, tr, m)
+	defer stop()
+	wantNext(t, in, "k-1")
+}
