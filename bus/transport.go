@@ -73,23 +73,14 @@ func (b *Bus) openWires(ctx context.Context) error {
 		return nil
 	}
 	b.wires.logger = b.cfg.Logger
+	var err error
 	if carrier := b.carrier(ctx); carrier != "" {
-		if err := b.journal.Over(ctx, carrier); err != nil {
+		if err = b.journal.Over(ctx, carrier); err != nil {
 			return fmt.Errorf("bus: relay: %w", err)
 		}
 	}
-	events, err := b.journal.Feed(ctx, journal.Sent)
-	if err != nil {
+	if b.wires.relays, err = b.openRelays(ctx); err != nil {
 		return fmt.Errorf("bus: relay: %w", err)
-	}
-	records, err := b.journal.Feed(ctx, journal.Told)
-	if err != nil {
-		return fmt.Errorf("bus: relay: %w", err)
-	}
-	b.wires.relays = []*wire.Relay{
-		wire.NewRelay(wire.RelayConfig{Feed: events, Publisher: b.cfg.Transport, Name: "events", Logger: b.cfg.Logger, Chance: b.cfg.Chance, Topic: b.topicOf, Take: b.take("relay"), Try: b.someTopic()}),
-		wire.NewRelay(wire.RelayConfig{Feed: records, Publisher: b.cfg.Transport, Name: RecordsTopic, Logger: b.cfg.Logger, Chance: b.cfg.Chance,
-			Topic: func(*journal.Event) string { return RecordsTopic }, Try: RecordsTopic}),
 	}
 	wants := b.consumedHere()
 	for _, module := range b.emittersElsewhere(wants) {
@@ -108,20 +99,6 @@ func (b *Bus) openWires(ctx context.Context) error {
 	return nil
 }
 
-// someTopic is one that a module which runs here sends to, "" where none emits anything.
-func (b *Bus) someTopic() string {
-	var topics []string
-	for _, t := range b.types {
-		if m := b.modules[t.emitter]; m != nil && m.here() {
-			topics = append(topics, t.emitter)
-		}
-	}
-	if len(topics) == 0 {
-		return ""
-	}
-	return slices.Min(topics)
-}
-
 // identifyFor is how long the start waits for a carrier to say which one it is.
 const identifyFor = 3 * time.Second
 
@@ -137,6 +114,56 @@ func (b *Bus) carrier(ctx context.Context) string {
 		return f.Carrier + journal.IdentityMark + id
 	}
 	return f.Carrier
+}
+
+// openRelays makes a relay for each topic, so that one that cannot be written holds up no other: those of the modules here that emit
+// something, and that of the records. What else there is, such as the events of a module that emits nothing any more, goes with what
+// the transport refused.
+func (b *Bus) openRelays(ctx context.Context) (relays []*wire.Relay, err error) {
+	open := func(feed journal.FeedName, name, try string, topic func(*journal.Event) string) error {
+		f, err := b.journal.Feed(ctx, feed)
+		if err == nil {
+			relays = append(relays, wire.NewRelay(wire.RelayConfig{
+				Feed: f, Publisher: b.cfg.Transport, Name: name, Logger: b.cfg.Logger, Chance: b.cfg.Chance, Topic: topic, Take: b.take("relay"),
+				Skip: feed == journal.Told, Try: try,
+			}))
+		}
+		return err
+	}
+	apart := map[string]bool{}
+	for _, name := range b.emittersHere() {
+		apart[name] = true
+		err := open(journal.SentTo(name), name, name, func(e *journal.Event) string {
+			if e.Source == name && e.Type != wire.UnsentType {
+				return name
+			}
+			return ""
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	rest := func(e *journal.Event) string {
+		if topic := b.topicOf(e); !apart[topic] {
+			return topic
+		}
+		return ""
+	}
+	if err := open(journal.Rest, "events", "", rest); err != nil {
+		return nil, err
+	}
+	return relays, open(journal.Told, RecordsTopic, RecordsTopic, func(*journal.Event) string { return RecordsTopic })
+}
+
+// emittersHere are the modules that run here and emit something.
+func (b *Bus) emittersHere() []string {
+	found := map[string]bool{}
+	for _, t := range b.types {
+		if m := b.modules[t.emitter]; m != nil && m.here() {
+			found[m.name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
 }
 
 // take makes what comes by a wire durable.

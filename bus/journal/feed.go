@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -16,7 +17,24 @@ const (
 	// begins to note answers when this feed is first opened, with those that it has; what is delayed, it tells of whenever the
 	// feed is opened.
 	Told FeedName = "records"
+	// Rest is every event, too, with a position of its own. It may come a little later.
+	Rest FeedName = sentTo + "_"
 )
+
+const sentTo = Sent + ":"
+
+// SentTo is every event, as Sent is, with a position for one topic: what cannot be sent to one holds up no other. Sent itself is as
+// far as the last of them.
+func SentTo(topic string) FeedName { return sentTo + FeedName(topic) }
+
+// Topic returns which position of Sent it is, "" for Sent itself and other feeds.
+func (n FeedName) Topic() string {
+	topic, _ := strings.CutPrefix(string(n), string(sentTo))
+	if topic == string(n) {
+		return ""
+	}
+	return topic
+}
 
 // Feed is a durable place in what a journal has for others. It is for one goroutine, but that Passed may be called by another.
 type Feed interface {

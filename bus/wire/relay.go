@@ -29,10 +29,11 @@ type Relay struct {
 	take      func(context.Context, []*journal.Event) error
 	try       string
 	sent      atomic.Bool // a batch, or a try, went well
+	skip      bool
 	line      line
 }
 
-// RelayConfig is what a Relay needs. All fields but Take, Try and Chance are required.
+// RelayConfig is what a Relay needs. All fields but Take, Try, Skip and Chance are required.
 type RelayConfig struct {
 	Feed      journal.Feed
 	Publisher message.Publisher
@@ -43,7 +44,10 @@ type RelayConfig struct {
 	Take func(context.Context, []*journal.Event) error
 	// Try is a topic to which the relay publishes nothing at its start, and again until that or a batch is taken: a carrier that was
 	// never there is known before there is something to send. Defaults to none.
-	Try    string
+	Try string
+	// Skip leaves out what the transport refuses, and the link says so from then on: for what can be told again, such as records, of
+	// which each dead letter would make more. Defaults to false.
+	Skip   bool
 	Logger *slog.Logger
 	// Chance draws a number from [0, 1), for the jitter of the pauses. Defaults to that of math/rand/v2.
 	Chance func() float64
@@ -52,7 +56,7 @@ type RelayConfig struct {
 // NewRelay makes a relay. It does nothing before Run.
 func NewRelay(c RelayConfig) *Relay {
 	return &Relay{
-		feed: c.Feed, publisher: c.Publisher, topic: c.Topic, take: c.Take, try: c.Try,
+		feed: c.Feed, publisher: c.Publisher, topic: c.Topic, take: c.Take, try: c.Try, skip: c.Skip,
 		line: line{topic: c.Name, out: true, logger: c.Logger, chance: c.Chance, young: c.Try != ""},
 	}
 }
@@ -200,8 +204,13 @@ func (r *Relay) tryFirst(ctx context.Context) {
 // without leaves out of msgs the one that err refuses, once the journal has what stands for it. Otherwise it returns err.
 func (r *Relay) without(ctx context.Context, topic string, msgs []*message.Message, err error) ([]*message.Message, error) {
 	var no *Refused
-	if r.take == nil || !errors.As(err, &no) || no.At < 0 || no.At >= len(msgs) {
+	if r.take == nil && !r.skip || !errors.As(err, &no) || no.At < 0 || no.At >= len(msgs) {
 		return msgs, err
+	}
+	if r.skip {
+		r.line.held(fmt.Errorf("%d bytes of %s are refused, and left out: when that is mended, stop the deployable, run 'troupe resend' on its journal, start it: %w",
+			len(msgs[no.At].Payload), topic, err))
+		return slices.Delete(msgs, no.At, no.At+1), nil
 	}
 	if err := r.take(ctx, []*journal.Event{unsent(topic, msgs[no.At])}); err != nil {
 		return msgs, fmt.Errorf("write the journal: %w", err)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -315,3 +317,39 @@ func TestTheRelayTriesAtItsStart(t *testing.T) {
 		}
 	})
 }
+// What can be told again is left out where it is refused, the rest goes on, and the link says so.
+func TestARelayThatSkips(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFeed(numbered(1, "a", "t"), numbered(2, "a", "t"), numbered(3, "a", "t"))
+		p := &skipped{}
+		r := NewRelay(RelayConfig{Feed: f, Publisher: p, Name: "_records", Logger: quiet, Skip: true, Topic: func(*journal.Event) string { return "_records" }})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- r.Run(ctx) }()
+		pass(time.Minute)
+		if l := r.Link(); l.Err == nil || !strings.Contains(l.Err.Error(), "troupe resend") || f.passed != 3 || !slices.Equal(p.sent, []string{"1", "3"}) {
+			t.Errorf("sent %v up to %d, and the link says %v", p.sent, f.passed, l.Err)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// skipped is a publisher that refuses the message called 2.
+type skipped struct{ sent []string }
+
+func (s *skipped) Publish(_ string, msgs ...*message.Message) error {
+	for i, m := range msgs {
+		if m.UUID == "2" {
+			return &Refused{At: i, Err: errors.New("too large")}
+		}
+	}
+	for _, m := range msgs {
+		s.sent = append(s.sent, m.UUID)
+	}
+	return nil
+}
+
+func (s *skipped) Close() error { return nil }

@@ -3,7 +3,9 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -57,8 +59,16 @@ func (j *Journal) Feed(ctx context.Context, name journal.FeedName) (journal.Feed
 }
 
 func (f *feed) openEvents(ctx context.Context, tx *sql.Tx) error {
-	r, err := register(ctx, tx, string(f.name), "group", f.match, 0, 0)
-	f.id, f.pos, f.passed = r.id, r.cursor, r.cursor
+	r, err := register(ctx, tx, string(journal.Sent), "group", f.match, 0, 0)
+	if err != nil {
+		return err
+	}
+	at := r.cursor
+	err = tx.QueryRowContext(ctx, "SELECT max(cursor, ?1) FROM sent WHERE topic = ?2 AND base <= ?1", r.cursor, f.name.Topic()).Scan(&at)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	f.id, f.pos, f.passed, f.written = r.id, at, at, at
 	return err
 }
 
@@ -98,18 +108,41 @@ func (f *feed) unwritten() int64 {
 	return f.passed - f.written
 }
 
-// flush writes down how far the feed is. It runs in the writer's goroutine.
-func (f *feed) flush(k *kept) error {
-	f.mu.Lock()
-	passed := f.passed
-	f.written = passed
-	f.mu.Unlock()
-	if f.name == journal.Told {
-		_, _, err := k.told.exec(passed)
-		return err
+// flushFeeds writes down how far the feeds are. It runs in the writer's goroutine.
+func (j *Journal) flushFeeds(k *kept) error {
+	var sent []*feed
+	last := int64(math.MaxInt64)
+	for _, f := range j.feeds {
+		passed := f.flush()
+		if f.name == journal.Told {
+			if _, _, err := k.told.exec(passed); err != nil {
+				return err
+			}
+			continue
+		}
+		sent, last = append(sent, f), min(last, passed)
 	}
-	_, _, err := k.cursor.exec(passed, f.id)
-	return err
+	for i, f := range sent {
+		if i == 0 {
+			if _, _, err := k.cursor.exec(last, f.id); err != nil {
+				return err
+			}
+		}
+		if topic := f.name.Topic(); topic != "" {
+			if _, _, err := k.sent.exec(topic, f.written, last); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// flush returns how far the feed is, to be written down.
+func (f *feed) flush() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.written = f.passed
+	return f.passed
 }
 
 // Passed implements journal.Feed.

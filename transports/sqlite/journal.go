@@ -339,10 +339,8 @@ func (j *Journal) flushCursors(k *kept) error {
 			return err
 		}
 	}
-	for _, f := range j.feeds {
-		if err := f.flush(k); err != nil {
-			return err
-		}
+	if err := j.flushFeeds(k); err != nil {
+		return err
 	}
 	if head/blockSize != j.flushed/blockSize {
 		poke(j.count)

@@ -20,7 +20,7 @@ type kept struct {
 	dead, revived                *stmt
 	cursor                       *stmt
 	dataVersion, nothing         *stmt
-	told, place                  *stmt
+	told, place, sent            *stmt
 
 	all []*stmt
 }
@@ -90,6 +90,7 @@ func prepareKept(c *sqlite3.SQLiteConn) (*kept, error) {
 		{&k.dataVersion, "PRAGMA data_version"},
 		{&k.nothing, "SELECT 1 WHERE 0"}, // no row: it is over at once, and no interrupt outlasts it
 		{&k.told, "DELETE FROM records WHERE id <= ?"},
+		{&k.sent, "REPLACE INTO sent (topic, cursor, base) VALUES (?, ?, ?)"},
 		{&k.place, "REPLACE INTO places (place, partition, topic, next) VALUES (?, ?, ?, ?)"},
 	} {
 		var err error

@@ -80,6 +80,8 @@ UPDATE subscriptions
 SET cursor = max(start_seq, min(cursor, coalesce((SELECT min(seq) - 1 FROM events WHERE time >= ?1), cursor)))
 WHERE kind = 'group' AND name = 'relay'`
 
+	forgetTopics = "DELETE FROM sent WHERE ?1 IS NOT NULL"
+
 	noteAgain = `
 INSERT INTO records (seq, subscription)
 SELECT d.seq, d.subscription FROM deliveries d JOIN events e ON e.seq = d.seq
@@ -95,7 +97,7 @@ func sendAgain(ctx context.Context, tx *sql.Tx, since time.Time) (events int64, 
 	if !since.IsZero() {
 		from = since.UnixMicro()
 	}
-	for _, query := range []string{rewind, noteAgain} {
+	for _, query := range []string{rewind, forgetTopics, noteAgain} {
 		if _, err := tx.ExecContext(ctx, query, from); err != nil {
 			return 0, err
 		}
