@@ -109,6 +109,7 @@ func (i *Ingest) read(ctx context.Context) error {
 		}
 	}()
 	i.line.works()
+	defer i.line.held(nil)
 	for first := range messages {
 		if err := i.takeIn(ctx, gather(first, messages)); err != nil {
 			return err

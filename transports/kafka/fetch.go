@@ -167,6 +167,7 @@ func (p *partition) take(a *answer, alone bool) error {
 	if err != nil {
 		return err
 	}
+	p.await(b)
 	wasAlone := p.alone
 	p.alone = false
 	switch {

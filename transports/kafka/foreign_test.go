@@ -3,7 +3,9 @@ package kafka_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill"
@@ -97,6 +99,55 @@ func TestTransactions(t *testing.T) {
 		t.Errorf("got %q, want aaaddd", got)
 	}
 	eventually(t, func() bool { return keptPlace(t, cfg.Brokers, "g", "troupe.order", 0) == 20 }, "a place behind the last aborted transaction")
+}
+
+// TestOpenTransaction: what waits for a transaction that another program leaves open is told, with where, until that ends.
+func TestOpenTransaction(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, brokers []string) {
+		cfg := alone(brokers).WithPatience(time.Second)
+		topic := cfg.Prefix + ".order"
+		tr := MustTransport(t, cfg)
+		told := make(chan error, 1000)
+		in, err := tr.Subscribe(wire.WithReport(t.Context(), func(err error) { told <- err }), "order")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := sarama.NewConfig()
+		s.Version = sarama.V3_6_0_0
+		s.Producer.Idempotent, s.Producer.RequiredAcks, s.Net.MaxOpenRequests = true, sarama.WaitForAll, 1
+		s.Producer.Return.Successes = true
+		s.Producer.Transaction.ID = "other" + cfg.Group
+		p, err := sarama.NewSyncProducer(brokers, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		if err := p.BeginTxn(); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := p.SendMessage(&sarama.ProducerMessage{Topic: topic, Value: sarama.StringEncoder("theirs")}); err != nil {
+			t.Fatal(err)
+		}
+		MustPublish(t, tr, "order", numbered("k", 0, 1)...)
+		for err = nil; err == nil; err = <-told {
+			continue
+		}
+		for _, part := range []string{topic + ", partition 0", "offsets 0 to 1 wait", "kafka-transactions.sh"} {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("it tells %q, which has no %q", err, part)
+			}
+		}
+		if err := p.CommitTxn(); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			Next(t, in).Ack()
+		}
+		for err != nil {
+			err = <-told
+		}
+	})
 }
 
 // TestPlainWatermillKafka: programs that use watermill-kafka read and write the same topics, with its own marshaler or with

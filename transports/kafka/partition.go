@@ -25,6 +25,7 @@ type partition struct {
 	feed chan chunk              // of capacity 2: with one, p would be left out of the request that follows each chunk
 	by   atomic.Pointer[fetcher] // who is to be told that feed was emptied
 	at   atomic.Int64            // the place: everything before this offset is acknowledged
+	held atomic.Pointer[waiting] // what is behind an open transaction; nil for nothing
 	kept int64                   // the place that is written to Kafka; -1 for none. The committer's.
 
 	// What follows is the fetcher's, or that of the subscription's goroutine between two laps.
@@ -45,6 +46,27 @@ type partition struct {
 	nacked *delivery   // the oldest, to be delivered again
 	timer  *time.Timer // until then
 	names  map[string]string
+}
+
+// waiting is what a partition has that nobody may read before a transaction of another program has ended.
+type waiting struct {
+	since      time.Time
+	from, high int64 // offsets: of the first, and behind the last
+}
+
+// await notes, of a fetch that found everything up to stable, whether there is more that waits for a transaction.
+func (p *partition) await(b *block) {
+	w := p.held.Load()
+	switch {
+	case b.high <= b.stable || p.offset < b.stable:
+		if w != nil {
+			p.held.Store(nil)
+		}
+	case w == nil || w.from != b.stable:
+		p.held.Store(&waiting{time.Now(), b.stable, b.high})
+	case w.high != b.high:
+		p.held.Store(&waiting{w.since, b.stable, b.high})
+	}
 }
 
 // hungry reports whether the fetcher should ask for more.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -204,6 +205,7 @@ func (s *subscription) keep() {
 		case <-s.ctx.Done():
 			return
 		}
+		wire.Report(s.ctx, s.waits())
 		every := time.Since(all) >= keepEvery
 		places := s.places(every)
 		if len(places) == 0 && time.Since(looked) < lookEvery {
@@ -233,6 +235,19 @@ func (s *subscription) keep() {
 			all = time.Now()
 		}
 	}
+}
+
+// waits is what an open transaction of another program holds up, once that is open for some time; nil for nothing.
+func (s *subscription) waits() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(s.partitions)) {
+		if w := s.partitions[id].held.Load(); w != nil && time.Since(w.since) >= s.t.cfg.patience {
+			return fmt.Errorf("topic %[1]s, partition %[2]d: offsets %[3]d to %[4]d wait for a transaction of another program, open since %[5]s at least: end it there, or with kafka-transactions.sh --bootstrap-server %[6]s abort --topic %[1]s --partition %[2]d --start-offset %[3]d",
+				s.topic, id, w.from, w.high-1, w.since.UTC().Format(time.RFC3339), strings.Join(s.t.cfg.Brokers, ","))
+		}
+	}
+	return nil
 }
 
 // hold writes places, unless another process has taken over.
