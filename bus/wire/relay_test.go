@@ -317,6 +317,7 @@ func TestTheRelayTriesAtItsStart(t *testing.T) {
 		}
 	})
 }
+
 // What can be told again is left out where it is refused, the rest goes on, and the link says so.
 func TestARelayThatSkips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -127,6 +127,9 @@ const (
 	// MetaTrouble is set on a message that stands for something that went wrong with the topic itself, such as
 	// messages that were deleted before anybody read them.
 	MetaTrouble = "_troupe_trouble"
+	// MetaFirst is set, besides, where the trouble is only that a topic's beginning was deleted before it was first read: who does not
+	// claim to know what was before it lacks nothing.
+	MetaFirst = "_troupe_first"
 )
 
 // Key is the key by which msg is kept in order; "" means that none is asked for.

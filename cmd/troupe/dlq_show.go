@@ -68,11 +68,16 @@ func showLetter(o *options, d *journal.DeadLetter, path string, observed bool) e
 	}
 	id := fmt.Sprint(d.ID)
 	next := []string{invocation(path, "trace", e.CorrelationID)}
-	if d.Status == journal.LetterDead && !observed {
+	dead := d.Status == journal.LetterDead
+	if dead && !observed {
 		next = append(next, invocation(path, "dlq", "replay", id, "--reason", "why"), invocation(path, "dlq", "drop", id, "--reason", "why"))
 	}
 	p.next(next...)
-	if d.Status == journal.LetterDead && observed {
+	switch {
+	case dead && observed && d.Subscription == "bus/ingest":
+		p.line("      have the deployables send it again: stop each, %s, start it; then", invocation("JOURNAL", "resend"))
+		p.line("      %s", invocation(path, "dlq", "drop", id, "--reason", "sent again"))
+	case dead && observed:
 		p.line("      replay it or drop it where %s runs, on the journal of that deployable", printable(d.Subscription))
 	}
 	return p.err

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -161,7 +162,7 @@ func (a observerAPI) verify(r *http.Request) (any, error) {
 	return verifyObserved(r.Context(), a.ob.journal.Reader(), time.Now().Add(-grace))
 }
 
-func (a observerAPI) ready(*http.Request) (any, error) {
+func (a observerAPI) ready(r *http.Request) (any, error) {
 	if err := a.ob.journal.Health(); err != nil {
 		return nil, refuse(http.StatusServiceUnavailable, fmt.Errorf("the observer's journal takes nothing in: %w", err))
 	}
@@ -177,6 +178,17 @@ func (a observerAPI) ready(*http.Request) (any, error) {
 		no := refuse(http.StatusServiceUnavailable, fmt.Errorf("%d of %d topics are not being read; it is tried again and again", wrong, len(links)))
 		no.Links = links
 		return nil, no
+	}
+	var gaps []string
+	err := a.ob.journal.View(r.Context(), func(tx *sql.Tx) (err error) {
+		gaps, err = sqlite.Gaps(r.Context(), tx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if gaps = missed(gaps); len(gaps) > 0 {
+		return map[string]any{"status": "degraded", "gaps": gaps, "links": links}, nil
 	}
 	return map[string]any{"status": "ready", "links": links}, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
@@ -14,7 +15,11 @@ import (
 // it. What is younger than before may lead to something that has not come yet.
 func verifyObserved(ctx context.Context, r *sqlite.Reader, before time.Time) (verification, error) {
 	v := verification{Wrong: []string{}}
-	err := r.View(ctx, func(tx *sql.Tx) error {
+	var gaps []string
+	err := r.View(ctx, func(tx *sql.Tx) (err error) {
+		if gaps, err = sqlite.Gaps(ctx, tx); err != nil {
+			return err
+		}
 		settled, err := sqlite.Settled(ctx, tx)
 		if err != nil {
 			return err
@@ -48,7 +53,22 @@ func verifyObserved(ctx context.Context, r *sqlite.Reader, before time.Time) (ve
 	if err != nil {
 		return v, err
 	}
-	v.judge(found)
+	v.judge(append(found, missed(gaps)...))
 	v.Stats, err = r.Stats(ctx)
 	return v, err
+}
+
+// gapsAtOnce is how many gaps are told one by one.
+const gapsAtOnce = 10
+
+// missed is what an observer did not get, with what to do about it.
+func missed(gaps []string) []string {
+	if len(gaps) == 0 {
+		return nil
+	}
+	told := slices.Clone(gaps[:min(len(gaps), gapsAtOnce)])
+	if more := len(gaps) - len(told); more > 0 {
+		told = append(told, count(more, "more gap"))
+	}
+	return append(told, "this observer did not get all of it: stop each deployable, run 'troupe resend' on its journal, start it; then drop these dead letters of bus/ingest here")
 }

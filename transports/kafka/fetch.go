@@ -36,6 +36,7 @@ type pack struct {
 	codec      sarama.CompressionCodec
 	packed     []byte // its records; with trouble, the beginning of what cannot be read
 	trouble    string // instead of records
+	begins     bool   // the trouble is that the beginning was deleted before the first read
 	old        bool   // they are in a format of before Kafka 0.11
 }
 

@@ -165,7 +165,7 @@ func (s *subscription) begin(ctx context.Context, ids []int32) error {
 		p.at.Store(p.offset)
 		if at.trouble != "" {
 			s.warn(id, at.trouble)
-			p.feed <- chunk{packs: []pack{{first: at.from, from: at.from, end: at.from, trouble: at.trouble}}, end: at.from}
+			p.feed <- chunk{packs: []pack{{first: at.from, from: at.from, end: at.from, trouble: at.trouble, begins: at.first}}, end: at.from}
 		}
 		s.mu.Lock()
 		s.partitions[id] = p

@@ -72,6 +72,7 @@ func (s *subscription) claim(places map[int32]kept, first bool) error {
 type start struct {
 	from    int64
 	trouble string
+	first   bool // it is read for the first time
 }
 
 // begins decides where partition id begins, of which Kafka keeps k and the journal notes n, if it does. Oldest is the first offset that
@@ -81,7 +82,7 @@ func (s *subscription) begins(id int32, k kept, n journal.Noted, noted bool, old
 	other := func(id string) bool { return id != "" && s.id != "" && id != s.id }
 	anew := func(offset int64) start {
 		return start{oldest, where + fmt.Sprintf("the topic was made anew since group %s read up to offset %d: what of the old one was not read is gone; read from the oldest, %d",
-			s.group, offset, oldest)}
+			s.group, offset, oldest), false}
 	}
 	if noted && other(n.Topic) {
 		return anew(n.Next)
@@ -97,21 +98,21 @@ func (s *subscription) begins(id int32, k kept, n journal.Noted, noted bool, old
 	switch m := k.mark; {
 	case k.offset < 0 && !noted:
 		if oldest > 0 {
-			return start{oldest, where + fmt.Sprintf("offsets 0 to %d were deleted before group %s first read; read from %d", oldest-1, s.group, oldest)}
+			return start{oldest, where + fmt.Sprintf("offsets 0 to %d were deleted before group %s first read; read from %d", oldest-1, s.group, oldest), true}
 		}
-		return start{from: oldest}
+		return start{from: oldest, first: true}
 	case k.offset < 0:
 		s.warn(id, "Kafka has forgotten the place, or somebody deleted it: read on where the journal was", "offset", back)
 		return start{from: back}
 	case k.ours && other(m.Topic):
 		return anew(k.offset)
 	case k.ours && m.Journal != mine && m.Journal != "" && mine != "":
-		return start{back, where + fmt.Sprintf("the place of group %s, offset %d, is that of another journal, %s: read from %d", s.group, k.offset, m.Journal, back)}
+		return start{back, where + fmt.Sprintf("the place of group %s, offset %d, is that of another journal, %s: read from %d", s.group, k.offset, m.Journal, back), false}
 	case k.ours && m.Journal != "" && mine != "" && m.Head > s.memory.Head():
 		return start{back, where + fmt.Sprintf("this journal is older than the place of group %s, offset %d: it ends at seq %d, and had %d: it is restored from a backup, or a copy. "+
-			"Read again from %d; what people asked of it after the backup is on its own topics only", s.group, k.offset, s.memory.Head(), m.Head, back)}
+			"Read again from %d; what people asked of it after the backup is on its own topics only", s.group, k.offset, s.memory.Head(), m.Head, back), false}
 	case !k.ours && noted && k.offset > back:
-		return start{k.offset, where + fmt.Sprintf("somebody set the place of group %s from offset %d to %d: what lies between is not read", s.group, back, k.offset)}
+		return start{k.offset, where + fmt.Sprintf("somebody set the place of group %s from offset %d to %d: what lies between is not read", s.group, back, k.offset), false}
 	}
 	return start{from: k.offset}
 }

@@ -275,6 +275,9 @@ func (p *partition) unread(k *pack, at int64, trouble string) *delivery {
 		msg.Payload = []byte{}
 	}
 	msg.Metadata[wire.MetaPlace], msg.Metadata[wire.MetaTrouble] = place, trouble
+	if k.begins {
+		msg.Metadata[wire.MetaFirst] = "true"
+	}
 	return newDelivery(p.s.ctx, msg, at, k.end)
 }
 

@@ -75,7 +75,7 @@ func (a Act) on(ctx context.Context, path string, v verb) (_ []journal.DeadLette
 	}
 	var letters []journal.DeadLetter
 	err = transact(ctx, db, func(tx *sql.Tx) error {
-		if err := mustDecide(ctx, tx, a.Select); err != nil {
+		if err := mustDecide(ctx, tx, v.name, a.Select); err != nil {
 			return err
 		}
 		if letters, err = selectDead(ctx, tx, a.Select); err != nil {
@@ -173,14 +173,22 @@ func selectDead(ctx context.Context, tx *sql.Tx, f DeadLetterFilter) ([]journal.
 	return letters, errors.Join(errs...)
 }
 
-// mustDecide refuses a journal on which nothing is decided, and says where what f selects is.
-func mustDecide(ctx context.Context, tx *sql.Tx, f DeadLetterFilter) error {
+// mustDecide refuses a journal on which nothing is decided, and says where what f selects is. What an observer itself did not get can
+// be dropped there.
+func mustDecide(ctx context.Context, tx *sql.Tx, act string, f DeadLetterFilter) error {
 	if is, err := Observes(ctx, tx); err != nil || !is {
 		return err
 	}
 	letters, err := deadLetters(ctx, tx, f)
 	if err != nil {
 		return err
+	}
+	if len(f.IDs) == 0 && f.Status == "" {
+		letters = slices.DeleteFunc(letters, func(l journal.DeadLetter) bool { return l.Status != journal.LetterDead })
+	}
+	others := slices.ContainsFunc(letters, func(l journal.DeadLetter) bool { return l.Subscription != ownIngest })
+	if act == "drop" && len(letters) > 0 && !others {
+		return nil
 	}
 	runs := "their subscription"
 	if len(letters) > 0 {

@@ -84,7 +84,7 @@ SELECT e.seq, e.id, e.type, e.key, l.id, s.name, s.retired_at IS NOT NULL` + fro
 // inBatches does v to all dead letters that fit, some hundred at a time.
 func (a Act) inBatches(ctx context.Context, db *sql.DB, v verb) (done []journal.DeadLetter, err error) {
 	a.Select.Status = journal.LetterDead
-	ids, err := a.fitting(ctx, db)
+	ids, err := a.fitting(ctx, db, v)
 	if err != nil {
 		return nil, v.explain(err)
 	}
@@ -117,14 +117,14 @@ func (a Act) inBatches(ctx context.Context, db *sql.DB, v verb) (done []journal.
 }
 
 // fitting returns the ids of the dead letters that fit, the oldest first.
-func (a Act) fitting(ctx context.Context, db *sql.DB) (ids []int64, err error) {
+func (a Act) fitting(ctx context.Context, db *sql.DB, v verb) (ids []int64, err error) {
 	where, args := a.Select.where()
 	limit := a.Select.Limit
 	if limit == 0 {
 		limit = -1
 	}
 	query := statement{"SELECT id FROM (SELECT l.id" + fromDeadLetters + where + " ORDER BY l.id DESC LIMIT ?) ORDER BY id", append(args, limit)}
-	if err := transact(ctx, db, func(tx *sql.Tx) error { return mustDecide(ctx, tx, a.Select) }); err != nil {
+	if err := transact(ctx, db, func(tx *sql.Tx) error { return mustDecide(ctx, tx, v.name, a.Select) }); err != nil {
 		return nil, err
 	}
 	err = each(ctx, db, query, func(rows *sql.Rows) error { // without the lock that a transaction would take

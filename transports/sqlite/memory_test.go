@@ -54,12 +54,20 @@ func TestMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	j = open()
-	defer j.Close()
 	want(j, "a", a)
 	err := j.Do(ctx, journal.Work{}, func(journal.TxFunc) ([]*journal.Event, error) {
 		return []*journal.Event{{ID: "1", Type: "t", CorrelationID: "1"}}, nil
 	})
-	if err != nil || j.Memory().Head() != 1 {
-		t.Errorf("behind an event it ends at %d, %v", j.Memory().Head(), err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if j = open(); j.Memory().Head() != 1 {
+		t.Errorf("behind an event it ends at %d", j.Memory().Head())
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -123,6 +123,9 @@ func (t *take) all(events []*journal.Event) error {
 			return err
 		}
 	}
+	if err := t.gaps(t.u.appended); err != nil {
+		return err
+	}
 	if err := t.belated(); err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func (a OpenAct) on(ctx context.Context, path, act string) (done int, err error)
 
 // check refuses what makes no sense.
 func (a OpenAct) check(ctx context.Context, tx *sql.Tx, act string) error {
-	if err := mustDecide(ctx, tx, DeadLetterFilter{Subscription: a.Subscription}); err != nil {
+	if err := mustDecide(ctx, tx, "", DeadLetterFilter{Subscription: a.Subscription}); err != nil {
 		return err
 	}
 	retired, err := retiredNames(ctx, tx)
