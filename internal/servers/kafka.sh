@@ -2,7 +2,8 @@
 # Runs one node of a real Apache Kafka on loopback, for tests: no container, no build, 43 MB of published jars.
 #
 #   kafka.sh install            fetches the jars, once, with Maven
-#   kafka.sh start DIR [PORT]   starts the node of DIR, and returns when it answers; PORT defaults to DIR's last, or 9092
+#   kafka.sh start DIR [PORT]   starts the node of DIR, returns when it answers, and prints its address, also where it runs already;
+#                               PORT defaults to DIR's last, or 9092
 #   kafka.sh stop DIR           stops it; its data stays
 #
 # DIR keeps the data, and while the node runs: address (host:port to connect to), pid, kafka.log. A node that was killed,
@@ -41,10 +42,9 @@ install_jars() {
 		fail "mvn is missing, which fetches Kafka's jars: install Maven (Debian: apt-get install maven), or set TROUPE_KAFKA_HOME to a folder whose lib/ has them"
 	echo "kafka.sh: fetching Apache Kafka $version into $home" >&2
 	mkdir -p "$home"
-	local temp
-	temp=$(mktemp -d "$home/install.XXXXXX")
-	trap 'rm -rf "$temp"' RETURN
-	cat >"$temp/pom.xml" <<-POM
+	installing=$(mktemp -d "$home/install.XXXXXX")
+	trap 'rm -rf "$installing"' EXIT # also where it fails
+	cat >"$installing/pom.xml" <<-POM
 		<project xmlns="http://maven.apache.org/POM/4.0.0">
 		  <modelVersion>4.0.0</modelVersion>
 		  <groupId>troupe</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
@@ -56,10 +56,12 @@ install_jars() {
 		  </dependencies>
 		</project>
 	POM
-	mvn -q -B -f "$temp/pom.xml" dependency:copy-dependencies -DoutputDirectory="$temp/lib" -DincludeScope=runtime >&2 ||
+	mvn -q -B -f "$installing/pom.xml" dependency:copy-dependencies -DoutputDirectory="$installing/lib" -DincludeScope=runtime >&2 ||
 		fail "Maven could not fetch Kafka's jars: see above; it needs a repository, https://repo.maven.apache.org or a mirror in ~/.m2/settings.xml"
 	rm -rf "$home/lib"
-	mv "$temp/lib" "$home/lib" # at once: half of the jars are none
+	mv "$installing/lib" "$home/lib" # at once: half of the jars are none
+	rm -rf "$installing"
+	trap - EXIT
 }
 
 # running prints the pid of the node of a folder, if it runs.
@@ -135,7 +137,11 @@ start() {
 		sleep 0.1
 	done
 	if pid=$(running "$dir"); then
-		fail "the node of $dir runs already, at $(cat "$dir/address"), pid $pid"
+		[[ -z $port || $(cat "$dir/address") == "127.0.0.1:$port" ]] ||
+			fail "the node of $dir runs already, at $(cat "$dir/address"), pid $pid: stop it first: kafka.sh stop $dir"
+		echo "kafka.sh: the node of $dir runs already, pid $pid" >&2
+		cat "$dir/address"
+		return
 	fi
 	java=$(java_command)
 	install_jars
