@@ -87,7 +87,7 @@ func usesOfTransports() (found []rule) {
 func needless() (found []rule) {
 	for _, pair := range [][2]string{
 		{"kafka.tls-ca", "kafka.tls"}, {"kafka.tls-cert", "kafka.tls"}, {"kafka.tls-key", "kafka.tls"}, {"kafka.tls-server-name", "kafka.tls"},
-		{"kafka.sasl-user", "kafka.sasl-mechanism"}, {"kafka.sasl-password", "kafka.sasl-mechanism"},
+		{"kafka.sasl-user", "kafka.sasl-mechanism"}, {"kafka.sasl-password", "kafka.sasl-mechanism"}, {"kafka.sasl-readable", "kafka.sasl-mechanism"},
 	} {
 		path, needs := pair[0], pair[1]
 		found = append(found, rule{[]string{path, needs}, func(l *Loaded, _ []string) []string {

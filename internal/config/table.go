@@ -86,6 +86,8 @@ var table = []setting{
 		field: func(s *Settings) value { return words(&s.Carrier.Kafka.SASL.Password) }},
 	{path: "kafka.sasl-password-file", help: "a file that holds the password and nothing else",
 		field: func(s *Settings) value { return path(&s.passwordFile) }},
+	{path: "kafka.sasl-readable", standard: "false", help: "let PLAIN send the password without TLS to brokers on other machines, where everybody on the way can read it",
+		field: func(s *Settings) value { return onOff(&s.Carrier.Kafka.SASL.Readable) }},
 
 	{path: "postgres.url", secret: true, help: "where Postgres is, and who logs in",
 		field: func(s *Settings) value { return databaseURL(&s.Carrier.Postgres.URL) }},

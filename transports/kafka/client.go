@@ -71,7 +71,7 @@ func (t *Transport) sarama(ctx context.Context, fetched func(*answer)) *sarama.C
 	s.Net.ReadTimeout = cfg.patience + longPoll
 	s.Net.WriteTimeout = s.Net.ReadTimeout
 	s.Net.Proxy.Enable = true
-	s.Net.Proxy.Dialer = &link{ctx: ctx, wait: cfg.patience, dial: cfg.Dial, tls: t.tls, fetched: fetched}
+	s.Net.Proxy.Dialer = &link{ctx: ctx, wait: cfg.patience, dial: cfg.Dial, tls: t.tls, fetched: fetched, exposes: cfg.exposes}
 	if cfg.SASL.Mechanism != "" {
 		s.Net.SASL.Enable = true
 		s.Net.SASL.Mechanism = sarama.SASLMechanism(cfg.SASL.Mechanism)

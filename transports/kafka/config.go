@@ -84,8 +84,12 @@ type SASL struct {
 	// Mechanism is "PLAIN", "SCRAM-SHA-256" or "SCRAM-SHA-512". Defaults to none.
 	Mechanism string
 
-	// User and Password are what the mechanism asks for. PLAIN sends the password as it is: use it with TLS only.
+	// User and Password are what the mechanism asks for.
 	User, Password string
+
+	// Readable lets PLAIN send the password, which it does not hide, without TLS to brokers that are not on this machine: everybody on
+	// the way can read it. Defaults to false.
+	Readable bool
 }
 
 // String is s without its password.
@@ -152,7 +156,26 @@ func (c Config) Validate() error {
 	if c.Window < 0 {
 		wrong("Window is %d: want 0 for the default, or more", c.Window)
 	}
+	for _, b := range c.Brokers {
+		if err := c.exposes(b); err != nil {
+			errs = append(errs, err)
+			break
+		}
+	}
 	return errors.Join(append(errs, c.TLS.validate(), c.SASL.validate())...)
+}
+
+// exposes is an error where a login at address would show the password to everybody on the way.
+func (c Config) exposes(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || c.SASL.Mechanism != sarama.SASLTypePlaintext || c.TLS.Enabled || c.SASL.Readable {
+		return nil
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("field SASL.Mechanism is PLAIN, without TLS, and %s is not on this machine: everybody on the way could read the password: "+
+		"enable TLS, or use SCRAM-SHA-512, or set SASL.Readable (kafka.sasl-readable) if nobody else is on the way", address)
 }
 
 func (s TLS) validate() error {
@@ -168,7 +191,7 @@ func (s TLS) validate() error {
 func (s SASL) validate() error {
 	switch s.Mechanism {
 	case "":
-		if s.User != "" || s.Password != "" {
+		if s.User != "" || s.Password != "" || s.Readable {
 			return errors.New("field SASL.Mechanism is empty, and a user or password is set: want PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
 		}
 	case sarama.SASLTypePlaintext, sarama.SASLTypeSCRAMSHA256, sarama.SASLTypeSCRAMSHA512:

@@ -28,6 +28,7 @@ func TestValidateJoinsAllMistakes(t *testing.T) {
 	}
 	for _, cfg := range []kafka.Config{
 		{SASL: kafka.SASL{User: "u"}}, {SASL: kafka.SASL{Mechanism: "PLAIN", User: "u"}},
+		{Brokers: []string{"127.0.0.1:1", "kafka.example.com:9092"}, SASL: kafka.SASL{Mechanism: "PLAIN", User: "u", Password: "p"}},
 		{TLS: kafka.TLS{Enabled: true, KeyFile: "k"}}, {TLS: kafka.TLS{Enabled: true, CAFile: "missing.pem"}},
 		{TLS: kafka.TLS{Enabled: true, CAFile: "config_test.go"}},
 	} {
@@ -40,7 +41,7 @@ func TestValidateJoinsAllMistakes(t *testing.T) {
 
 func TestConfigPrintsWithoutPassword(t *testing.T) {
 	t.Parallel()
-	cfg := kafka.Config{Brokers: []string{"b:1"}, Group: "g", SASL: kafka.SASL{Mechanism: "PLAIN", User: "joe", Password: "s3cret"}}
+	cfg := kafka.Config{Brokers: []string{"b:1"}, Group: "g", SASL: kafka.SASL{Mechanism: "PLAIN", User: "joe", Password: "s3cret", Readable: true}}
 	var logged strings.Builder
 	for _, h := range []slog.Handler{slog.NewTextHandler(&logged, nil), slog.NewJSONHandler(&logged, nil)} {
 		slog.New(h).Info("x", "config", cfg, "sasl", cfg.SASL)
@@ -53,5 +54,30 @@ func TestConfigPrintsWithoutPassword(t *testing.T) {
 	}
 	if !strings.Contains(all, "joe") {
 		t.Errorf("the user is not in: %s", all)
+	}
+}
+
+// TestPasswordsAreNotShown: PLAIN without TLS is for brokers on this machine, and for who says so.
+func TestPasswordsAreNotShown(t *testing.T) {
+	t.Parallel()
+	plain := kafka.SASL{Mechanism: "PLAIN", User: "u", Password: "p"}
+	for _, c := range []struct {
+		broker string
+		change func(*kafka.Config)
+		ok     bool
+	}{
+		{"127.0.0.1:1", nil, true}, {"localhost:1", nil, true}, {"[::1]:1", nil, true},
+		{"10.0.0.1:1", nil, false}, {"localhost.example.com:1", nil, false}, {"[2001:db8::1]:1", nil, false},
+		{"10.0.0.1:1", func(c *kafka.Config) { c.TLS.Enabled = true }, true},
+		{"10.0.0.1:1", func(c *kafka.Config) { c.SASL.Readable = true }, true},
+		{"10.0.0.1:1", func(c *kafka.Config) { c.SASL.Mechanism = "SCRAM-SHA-512" }, true},
+	} {
+		cfg := kafka.Config{Brokers: []string{c.broker}, Group: "g", SASL: plain}
+		if c.change != nil {
+			c.change(&cfg)
+		}
+		if err := cfg.Validate(); (err == nil) != c.ok || err != nil && !strings.Contains(err.Error(), "could read the password") {
+			t.Errorf("%s with %v: %v", c.broker, cfg.SASL, err)
+		}
 	}
 }

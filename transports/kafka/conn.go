@@ -27,10 +27,14 @@ type link struct {
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	tls     *tls.Config   // nil for none
 	fetched func(*answer) // takes the answers to fetches; nil where nothing is fetched
+	exposes func(address string) error
 }
 
 // Dial implements sarama's Net.Proxy.Dialer.
 func (l *link) Dial(network, address string) (net.Conn, error) {
+	if err := l.exposes(address); err != nil { // the cluster may name other addresses than the settings
+		return nil, exposed{err}
+	}
 	ctx, cancel := context.WithTimeout(l.ctx, l.wait)
 	defer cancel()
 	conn, err := l.dial(ctx, network, address)
@@ -47,6 +51,9 @@ func (l *link) Dial(network, address string) (net.Conn, error) {
 		unlink: context.AfterFunc(l.ctx, func() { _ = conn.Close() }),
 	}, nil
 }
+
+// exposed is what Config.exposes says of an address that the cluster named.
+type exposed struct{ error }
 
 // encrypt is conn under TLS. It is done here, below sarama, so that linkedConn sees what the broker says.
 func encrypt(ctx context.Context, conn net.Conn, cfg *tls.Config, address string) (net.Conn, error) {

@@ -66,8 +66,9 @@ func (t *Transport) explain(err error, topic, right string) error {
 	}
 	err = line{err}
 	var missing missing
+	var exposed exposed
 	switch {
-	case errors.As(err, &missing): // says it
+	case errors.As(err, &missing), errors.As(err, &exposed): // says it
 		return err
 	case is(errNotKafka):
 		return fmt.Errorf("what answers does not speak Kafka's protocol: check the addresses %v, and that the port is not that of an HTTP server, or of a listener with TLS (%t here): %w",
