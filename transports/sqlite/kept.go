@@ -136,9 +136,12 @@ func (u *unit) append(e *journal.Event) error {
 // insertNamesake gives e a longer id where its own is that of an event from another source: an id is unique within its source only
 // (CloudEvents 1.0, section "id"). Nobody but other programs has such ids.
 func (u *unit) insertNamesake(e *journal.Event) (changed, seq int64, err error) {
-	var other bool
-	err = u.tx.QueryRow("SELECT source <> ? FROM events WHERE id = ? AND type = ?", e.Source, e.ID, e.Type).Scan(&other)
+	var other, differs bool
+	err = u.tx.QueryRow("SELECT source <> ?, data <> ? FROM events WHERE id = ? AND type = ?", e.Source, bytesOf(e.Data), e.ID, e.Type).Scan(&other, &differs)
 	if err != nil || !other {
+		if differs {
+			u.w.differs.tell(u.w.cfg.Logger, e)
+		}
 		return 0, 0, err
 	}
 	id := e.Source + "#" + e.ID

@@ -41,6 +41,7 @@ type writer struct {
 	trouble trouble              // the running goroutine's
 	refuses atomic.Bool          // trouble.is, for everybody
 	slowAt  map[string]time.Time // by work, when it was last reported; the running goroutine's
+	differs differs              // likewise
 }
 
 func newWriter(cfg Config, conn *sql.Conn) (*writer, error) {
