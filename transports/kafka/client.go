@@ -68,7 +68,7 @@ func (t *Transport) refresh(c *client, topic string) error {
 func (t *Transport) sarama(ctx context.Context, fetched func(*answer)) *sarama.Config {
 	cfg, s := &t.cfg, sarama.NewConfig()
 	s.ClientID, s.Version = cfg.ClientID, protocol
-	s.Net.ReadTimeout = cfg.patience + longPoll
+	s.Net.ReadTimeout = t.patience() + longPoll
 	s.Net.WriteTimeout = s.Net.ReadTimeout
 	s.Net.Proxy.Enable = true
 	s.Net.Proxy.Dialer = &link{ctx: ctx, wait: cfg.patience, dial: cfg.Dial, tls: t.tls, fetched: fetched, exposes: cfg.exposes}
@@ -82,7 +82,7 @@ func (t *Transport) sarama(ctx context.Context, fetched func(*answer)) *sarama.C
 	s.Metadata.AllowAutoTopicCreation = false
 	s.Metadata.Retry.Max = 0 // tried again here, where there is a context
 	s.Metadata.RefreshFrequency = cfg.Refresh
-	s.Admin.Timeout = cfg.patience
+	s.Admin.Timeout = t.patience()
 	s.Admin.Retry.Max = 2
 	return s
 }

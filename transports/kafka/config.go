@@ -18,7 +18,7 @@ type Config struct {
 	Brokers []string
 
 	// Group is the name under which the place in every topic is kept, as a consumer group's offsets; each deployable has its
-	// own. Two processes that read under one name at the same time spoil each other's place. Required.
+	// own. Of two processes that read under one name, the older one ends (wire.ErrReplaced). Required.
 	Group string
 
 	// Prefix and a dot stand before a module's name to make its topic. Defaults to "troupe".

@@ -11,11 +11,16 @@
 // Subscribe reads all partitions without being a member of a consumer group (subscribe.go says why); only the place is kept
 // as a group's. Each broker that leads partitions has a fetcher (fetch.go), each partition a goroutine that delivers and
 // waits for acknowledgements (partition.go), each subscription one that commits (offsets.go). What a fetcher cannot read for
-// longer than a few seconds ends the subscription. A place that nobody has written for a week is forgotten by Kafka, unless
-// it is set up otherwise (offsets.retention.minutes): then everything that is still there is delivered again.
+// longer than a few seconds ends the subscription; where brokers answer, but slowly, a few become thirty (patience.go). Sarama
+// would unpack whole answers: so the connection keeps those back (conn.go, answer.go), and a partition unpacks its batches record by
+// record, as messages are taken (unpack.go, budget.go).
+//
+// With each place goes a mark of who wrote it (mark.go), and the journal notes its places, too (wire.WithMemory). So a place that Kafka
+// has forgotten, that is another journal's or an older topic's, or that another process has taken over, is noticed.
 //
 // Close ends all of that, and waits for it. Sarama takes no context; its connections do (client.go): whatever waits for the
 // network returns when they are cut.
 //
-// It may import packages bus/wire and Watermill, watermill-kafka, sarama, and the SCRAM client that sarama leaves to others.
+// It may import packages bus/wire and Watermill, watermill-kafka, sarama, the SCRAM client that sarama leaves to others, and the
+// codecs that sarama uses.
 package kafka

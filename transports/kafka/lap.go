@@ -24,7 +24,7 @@ func (s *subscription) read(l leaders) error {
 			case s.ctx.Err() != nil:
 				return nil
 			case err == nil:
-			case errors.Is(err, errAnew), refused(err) || s.failing() > s.t.cfg.patience:
+			case errors.Is(err, errAnew), refused(err) || s.failing() > s.t.patience():
 				return err
 			default:
 				pause(s.ctx, 2*retry)

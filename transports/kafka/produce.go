@@ -78,7 +78,7 @@ func (t *Transport) newProducer(ctx context.Context, topic string, room *room) (
 	}
 	room.ask(known)
 	p := &producer{
-		client: c, topic: topic, room: room, timeout: min(t.cfg.Timeout, t.cfg.patience), codec: codecs[t.cfg.Compression],
+		client: c, topic: topic, room: room, timeout: min(t.cfg.Timeout, t.patience()), codec: codecs[t.cfg.Compression],
 		partitioner: sarama.NewMurmur2Partitioner(topic), // as Java's clients do: both put a key on the same partition
 	}
 	for wait := retry; ; wait = min(2*wait, 10*retry) {

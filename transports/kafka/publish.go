@@ -61,7 +61,11 @@ func (l *lane) publish(msgs []*message.Message) error {
 
 // serve sends calls, and answers each.
 func (l *lane) serve(calls []*call) {
-	ctx, cancel := context.WithTimeoutCause(l.t.ctx, l.t.cfg.Timeout, fmt.Errorf("gave up after %v", l.t.cfg.Timeout))
+	within, began := l.t.cfg.Timeout, time.Now()
+	if l.t.slow.Load() > 0 { // brokers take their time, and several have to answer
+		within = max(within, 3*l.t.patience())
+	}
+	ctx, cancel := context.WithTimeoutCause(l.t.ctx, within, fmt.Errorf("gave up after %v", within))
 	defer cancel()
 	err := l.send(ctx, calls)
 	for rest := calls; errors.As(err, new(*wire.Refused)); { // one of the calls: the others are sent again without it
@@ -74,6 +78,7 @@ func (l *lane) serve(calls []*call) {
 			err = l.send(ctx, rest)
 		}
 	}
+	l.t.waited(time.Since(began), err)
 	if err != nil {
 		l.discard()
 		if l.t.ctx.Err() != nil {

@@ -101,7 +101,7 @@ func (s *subscription) start() (leaders, error) {
 		return nil, err
 	}
 	s.client = c
-	within := 2 * s.t.cfg.patience
+	within, began := 2*s.t.patience(), time.Now()
 	ctx, cancel := context.WithTimeoutCause(s.ctx, within, fmt.Errorf("not ready after %v", within))
 	defer cancel()
 	stop := c.until(ctx)
@@ -127,6 +127,7 @@ func (s *subscription) start() (leaders, error) {
 	if !stop() {
 		err = because(ctx, err)
 	}
+	s.t.waited(time.Since(began), err)
 	switch {
 	case s.ctx.Err() != nil:
 		err = context.Cause(s.ctx)
@@ -145,7 +146,7 @@ func (s *subscription) start() (leaders, error) {
 // run reads until ctx ends, or until there is trouble that lasts, and leaves everything in order.
 func (s *subscription) run(l leaders) {
 	s.wg.Go(s.keep)
-	budget := s.t.cfg.patience
+	budget := s.t.patience()
 	unlink := context.AfterFunc(s.ctx, func() { time.AfterFunc(budget, s.client.cut) })
 	if err := s.read(l); err != nil {
 		s.end(trouble{s.explain(err)})
@@ -165,7 +166,7 @@ func (s *subscription) run(l leaders) {
 
 // leave writes the last places, and tells what ended s when nobody else does.
 func (s *subscription) leave() {
-	budget, why := s.t.cfg.patience, context.Cause(s.ctx)
+	budget, why := s.t.patience(), context.Cause(s.ctx)
 	_, troubled := why.(trouble)
 	if troubled {
 		budget /= 6 // it is likely to fail
@@ -213,9 +214,10 @@ func (s *subscription) keep() {
 		}
 		looked = time.Now()
 		s.note(places)
-		ctx, cancel := context.WithTimeoutCause(s.ctx, s.t.cfg.patience, fmt.Errorf("gave up after %v", s.t.cfg.patience))
+		ctx, cancel := context.WithTimeoutCause(s.ctx, s.t.patience(), fmt.Errorf("gave up after %v", s.t.patience()))
 		err := s.hold(ctx, places)
 		cancel()
+		s.t.waited(time.Since(looked), err)
 		if strangers(err) {
 			if time.Since(told) >= tellAgain {
 				told = time.Now()
