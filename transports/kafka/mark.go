@@ -155,9 +155,15 @@ func (c *client) identity(topic string) (string, error) {
 		return "", err
 	}
 	for _, t := range res.Topics {
-		if t.Name == topic && t.Err == sarama.ErrNoError && t.Uuid != (sarama.Uuid{}) {
+		switch {
+		case t.Name != topic:
+		case t.Uuid != (sarama.Uuid{}):
 			return t.Uuid.String(), nil
+		case t.Err != sarama.ErrNoError:
+			return "", t.Err
+		default:
+			return "", nil
 		}
 	}
-	return "", nil
+	return "", sarama.ErrIncompleteResponse
 }
