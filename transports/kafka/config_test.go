@@ -28,7 +28,6 @@ func TestValidateJoinsAllMistakes(t *testing.T) {
 	}
 	for _, cfg := range []kafka.Config{
 		{SASL: kafka.SASL{User: "u"}}, {SASL: kafka.SASL{Mechanism: "PLAIN", User: "u"}},
-		{Brokers: []string{"127.0.0.1:1", "kafka.example.com:9092"}, SASL: kafka.SASL{Mechanism: "PLAIN", User: "u", Password: "p"}},
 		{TLS: kafka.TLS{Enabled: true, KeyFile: "k"}}, {TLS: kafka.TLS{Enabled: true, CAFile: "missing.pem"}},
 		{TLS: kafka.TLS{Enabled: true, CAFile: "config_test.go"}},
 	} {
