@@ -24,10 +24,12 @@ type producer struct {
 	topic   string
 	id      int64
 	epoch   int16
+	t       *Transport
 	room    *room // the lane's
 	timeout time.Duration
 	codec   sarama.CompressionCodec
 	used    time.Time
+	stamp   time.Time // of the records of one flush
 
 	partitioner sarama.Partitioner
 	probe       sarama.ProducerMessage // what it is asked with
@@ -78,7 +80,7 @@ func (t *Transport) newProducer(ctx context.Context, topic string, room *room) (
 	}
 	room.ask(known)
 	p := &producer{
-		client: c, topic: topic, room: room, timeout: min(t.cfg.Timeout, t.patience()), codec: codecs[t.cfg.Compression],
+		client: c, topic: topic, t: t, room: room, timeout: min(t.cfg.Timeout, t.patience()), codec: codecs[t.cfg.Compression],
 		partitioner: sarama.NewMurmur2Partitioner(topic), // as Java's clients do: both put a key on the same partition
 	}
 	for wait := retry; ; wait = min(2*wait, 10*retry) {
@@ -153,7 +155,7 @@ func (p *producer) partition(key []byte, n int32) int32 {
 
 // flush sends all batches, and returns when they are acknowledged. After an error p must not be used again.
 func (p *producer) flush(ctx context.Context) error {
-	p.used = time.Now()
+	p.used, p.stamp = time.Now(), p.t.now()
 	var pending []*batch
 	for _, b := range p.batches {
 		if len(b.calls) > 0 {
@@ -186,7 +188,7 @@ func (p *producer) flush(ctx context.Context) error {
 func (p *producer) seal(b *batch, n int) {
 	b.RecordBatch = sarama.RecordBatch{
 		Version: 2, Codec: p.codec, CompressionLevel: sarama.CompressionLevelDefault, Records: b.all[:n], LastOffsetDelta: int32(n - 1),
-		ProducerID: p.id, ProducerEpoch: p.epoch, FirstSequence: b.sequence, FirstTimestamp: p.used, MaxTimestamp: p.used,
+		ProducerID: p.id, ProducerEpoch: p.epoch, FirstSequence: b.sequence, FirstTimestamp: p.stamp, MaxTimestamp: p.stamp,
 	}
 	for i, r := range b.Records {
 		r.OffsetDelta = int64(i)
@@ -271,6 +273,9 @@ func (p *producer) produce(batches []*batch) error {
 			case block == nil:
 			case block.Err == sarama.ErrNoError, block.Err == sarama.ErrDuplicateSequenceNumber: // stored before, but the answer was lost
 				p.acknowledged(b)
+				if !block.Timestamp.IsZero() {
+					p.t.compare(block.Timestamp)
+				}
 			case block.Err == sarama.ErrMessageSizeTooLarge, block.Err == sarama.ErrMessageSetSizeTooLarge:
 				b.half = true // nothing of it was taken
 			default:

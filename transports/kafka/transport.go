@@ -43,6 +43,7 @@ type Transport struct {
 	run   string       // names this process among those that read under its name
 	since atomic.Int64 // when it began, for them
 	slow  atomic.Int32 // how often patience has doubled
+	skew  atomic.Int64 // by how much the brokers' clocks are ahead
 }
 
 var _ wire.Transport = (*Transport)(nil)
