@@ -96,7 +96,10 @@ type linkedConn struct {
 // request is what is known of one that was sent.
 type request struct{ api, version int16 }
 
-const apiFetch = 1
+const (
+	apiFetch = 1
+	tlsAlert = 21 // the type of a record, which the version, 3 and something, follows
+)
 
 // Write implements net.Conn. Sarama writes each request at once.
 func (c *linkedConn) Write(b []byte) (int, error) {
@@ -144,6 +147,10 @@ func (c *linkedConn) next() error {
 	head := make([]byte, 4)
 	if _, err := io.ReadFull(c.in, head); err != nil {
 		return err
+	}
+	if head[0] == tlsAlert && head[1] == 3 {
+		c.broken = fmt.Errorf("%s answers with an alert of TLS (%w)", c.address, io.ErrUnexpectedEOF)
+		return c.broken
 	}
 	size := binary.BigEndian.Uint32(head)
 	if size < 4 || size > maxAnswer {

@@ -57,6 +57,15 @@ func TestNotKafka(t *testing.T) { // not parallel: it looks at the memory
 	}
 }
 
+// TestTLSIsNamed: a listener that wants TLS is told as such where it is not on.
+func TestTLSIsNamed(t *testing.T) {
+	t.Parallel()
+	tr := MustTransport(t, config([]string{says(t, nil, "\x15\x03\x03\x00\x02\x02\x46")}))
+	if _, err := tr.Subscribe(t.Context(), "order"); err == nil || !strings.Contains(err.Error(), "check that its listener wants TLS (false)") {
+		t.Errorf("of a listener with TLS it says %v", err)
+	}
+}
+
 // says is the address of a server that answers a client's first bytes with text.
 func says(t *testing.T, secure *tls.Config, text string) string {
 	t.Helper()
