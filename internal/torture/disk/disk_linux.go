@@ -1,0 +1,280 @@
+package disk
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// The parts of Linux's interface that package syscall does not name: linux/seccomp.h, linux/audit.h, linux/bpf_common.h.
+const (
+	setModeFilter  = 1
+	newListener    = 1 << 3
+	noNewPrivs     = 38
+	retAllow       = 0x7fff0000
+	retUserNotify  = 0x7fc00000
+	notifyContinue = 1
+	ioctlReceive   = 0xc0502100
+	ioctlSend      = 0xc0182101
+	loadWord       = 0x20
+	jumpEqual      = 0x15
+	jumpAnySet     = 0x45
+	ret            = 0x06
+	pollIn         = 1
+)
+
+// machine is what differs between processors.
+type machine struct{ seccomp, arch uintptr }
+
+var machines = map[string]machine{"amd64": {317, 0xc000003e}, "arm64": {277, 0xc00000b7}}
+
+// kinds are the system calls that the kernel asks about. Those of openat are only asked about when they may write.
+var kinds = map[int32]kind{
+	syscall.SYS_PWRITE64: write, syscall.SYS_FSYNC: sync_, syscall.SYS_FDATASYNC: sync_,
+	syscall.SYS_FTRUNCATE: truncate, syscall.SYS_FALLOCATE: allocate, syscall.SYS_OPENAT: open,
+}
+
+const writing = syscall.O_WRONLY | syscall.O_RDWR | syscall.O_CREAT
+
+// filter is the program by which the kernel tells the calls to ask about from all others. Jt and Jf count from the next line.
+func filter(arch uintptr) []syscall.SockFilter {
+	numbers := []uint32{syscall.SYS_PWRITE64, syscall.SYS_FSYNC, syscall.SYS_FDATASYNC, syscall.SYS_FTRUNCATE, syscall.SYS_FALLOCATE}
+	n := uint8(len(numbers))
+	f := []syscall.SockFilter{
+		{Code: loadWord, K: 4}, // seccomp_data.arch
+		{Code: jumpEqual, K: uint32(arch), Jf: n + 4},
+		{Code: loadWord, K: 0}, // seccomp_data.nr
+	}
+	for i, nr := range numbers {
+		f = append(f, syscall.SockFilter{Code: jumpEqual, K: nr, Jt: n + 3 - uint8(i)})
+	}
+	return append(f,
+		syscall.SockFilter{Code: jumpEqual, K: syscall.SYS_OPENAT, Jf: 2},
+		syscall.SockFilter{Code: loadWord, K: 16 + 2*8}, // the low half of its flags
+		syscall.SockFilter{Code: jumpAnySet, K: writing, Jt: 1},
+		syscall.SockFilter{Code: ret, K: retAllow},
+		syscall.SockFilter{Code: ret, K: retUserNotify},
+	)
+}
+
+// socketFD is where Through finds the socket to the process that watches.
+const socketFD = 3
+
+// Through turns this process into the program args[0] with the arguments args, on the disk of the Disk that started it. It
+// only returns when that fails.
+func Through(args []string) error {
+	runtime.LockOSThread() // the filter is the thread's, and exec keeps this one
+	listener, err := install()
+	if err != nil {
+		return err
+	}
+	if err := syscall.Sendmsg(socketFD, []byte{0}, syscall.UnixRights(listener), nil, 0); err != nil {
+		return fmt.Errorf("hand over the listener: %w", err)
+	}
+	_ = syscall.Close(socketFD)
+	return syscall.Exec(args[0], args, os.Environ())
+}
+
+// install puts the filter on this thread, and returns where the kernel asks.
+func install() (listener int, err error) {
+	m, ok := machines[runtime.GOARCH]
+	if !ok {
+		return 0, fmt.Errorf("no seccomp filter for %s", runtime.GOARCH)
+	}
+	program := filter(m.arch)
+	p := syscall.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
+	if _, _, e := syscall.Syscall6(syscall.SYS_PRCTL, noNewPrivs, 1, 0, 0, 0, 0); e != 0 {
+		return 0, fmt.Errorf("prctl(PR_SET_NO_NEW_PRIVS): %w", e)
+	}
+	fd, _, e := syscall.Syscall(m.seccomp, setModeFilter, newListener, uintptr(unsafe.Pointer(&p)))
+	runtime.KeepAlive(program)
+	if e != 0 {
+		return 0, fmt.Errorf("seccomp: %w", e)
+	}
+	return int(fd), nil
+}
+
+// Start starts cmd on the disk, by way of launcher: a command line whose last words, which Start adds, reach Through. It
+// returns when the process has begun; its system calls are answered until it ends.
+func (d *Disk) Start(cmd *exec.Cmd, launcher ...string) error {
+	ends, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("disk: socket pair: %w", err)
+	}
+	ours := ends[0]
+	defer func() { _ = syscall.Close(ours) }()
+	theirs := os.NewFile(uintptr(ends[1]), "disk")
+	if len(cmd.ExtraFiles) > 0 {
+		return errors.Join(errors.New("disk: the command has extra files"), theirs.Close())
+	}
+	cmd.ExtraFiles = []*os.File{theirs}
+	cmd.Args = append(append(launcher[:len(launcher):len(launcher)], cmd.Path), cmd.Args[1:]...)
+	cmd.Path = launcher[0]
+	err = cmd.Start()
+	_ = theirs.Close()
+	if err != nil {
+		return err
+	}
+	listener, err := receive(ours)
+	if err != nil {
+		_ = cmd.Process.Kill()
+		return errors.Join(fmt.Errorf("disk: the process did not hand over its listener: %w", err), cmd.Wait())
+	}
+	go d.serve(listener)
+	return nil
+}
+
+// receive takes a file descriptor from a socket.
+func receive(socket int) (int, error) {
+	buf, control := make([]byte, 1), make([]byte, syscall.CmsgSpace(4))
+	n, size, _, _, err := syscall.Recvmsg(socket, buf, control, syscall.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		return 0, err
+	}
+	if n == 0 {
+		return 0, errors.New("it ended before")
+	}
+	messages, err := syscall.ParseSocketControlMessage(control[:size])
+	if err != nil || len(messages) != 1 {
+		return 0, fmt.Errorf("%d control messages: %w", len(messages), err)
+	}
+	fds, err := syscall.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		return 0, fmt.Errorf("%d file descriptors: %w", len(fds), err)
+	}
+	return fds[0], nil
+}
+
+// question is struct seccomp_notif, reply is struct seccomp_notif_resp.
+type question struct {
+	id   uint64
+	pid  uint32
+	_    uint32
+	nr   int32
+	_    uint32
+	_    uint64
+	args [6]uint64
+}
+
+type reply struct {
+	id    uint64
+	value int64
+	err   int32
+	flags uint32
+}
+
+type pollFD struct {
+	fd              int32
+	events, revents int16
+}
+
+// serve answers the kernel until no process is left that it would ask for.
+func (d *Disk) serve(listener int) {
+	defer func() { _ = syscall.Close(listener) }()
+	for {
+		p := pollFD{fd: int32(listener), events: pollIn}
+		_, _, e := syscall.Syscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, 0, 0, 0, 0)
+		if e == syscall.EINTR {
+			continue
+		}
+		if e != 0 || p.revents&pollIn == 0 {
+			return
+		}
+		var q question
+		if _, _, e := syscall.Syscall(syscall.SYS_IOCTL, uintptr(listener), ioctlReceive, uintptr(unsafe.Pointer(&q))); e != 0 {
+			continue // the thread that would have asked is gone
+		}
+		w := d.Weather()
+		if w == Good {
+			send(listener, q.id, 0)
+			continue
+		}
+		takes, errno := d.answer(w, q.call())
+		if takes == 0 {
+			send(listener, q.id, errno)
+			continue
+		}
+		time.AfterFunc(takes, func() { send(listener, q.id, errno) })
+	}
+}
+
+// send lets a call go on, or fail with errno. A call whose thread is gone, or a listener that is closed, needs no answer.
+func send(listener int, id uint64, errno syscall.Errno) {
+	r := reply{id: id, err: -int32(errno)}
+	if errno == 0 {
+		r.flags = notifyContinue
+	}
+	_, _, _ = syscall.Syscall(syscall.SYS_IOCTL, uintptr(listener), ioctlSend, uintptr(unsafe.Pointer(&r)))
+}
+
+// call looks up what a question is about.
+func (q *question) call() call {
+	c := call{kind: kinds[q.nr], length: -1}
+	switch c.kind {
+	case open:
+		flags := q.args[2]
+		c.writes, c.makes = flags&(syscall.O_WRONLY|syscall.O_RDWR) != 0, flags&syscall.O_CREAT != 0
+		c.path = q.path(q.args[1])
+	default:
+		c.path, _ = os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", q.pid, int32(q.args[0])))
+	}
+	if info, err := os.Stat(c.path); err == nil {
+		c.length = info.Size()
+	}
+	switch c.kind {
+	case write:
+		c.end = int64(q.args[3] + q.args[2])
+	case truncate:
+		c.end = int64(q.args[1])
+	}
+	return c
+}
+
+const longestPath = 4096
+
+// path reads the path of an open out of the memory of the process.
+func (q *question) path(at uint64) string {
+	mem, err := os.Open("/proc/" + strconv.Itoa(int(q.pid)) + "/mem")
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = mem.Close() }()
+	buf := make([]byte, longestPath)
+	n, _ := mem.ReadAt(buf, int64(at)) // the page behind it may be missing
+	end := bytes.IndexByte(buf[:n], 0)
+	if end < 0 {
+		return ""
+	}
+	path := string(buf[:end])
+	if !filepath.IsAbs(path) {
+		folder, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", q.pid))
+		if err != nil {
+			return ""
+		}
+		path = filepath.Join(folder, path)
+	}
+	return path
+}
+
+// Available says why processes cannot be put on a Disk here, or nil.
+func Available() error {
+	if _, ok := machines[runtime.GOARCH]; !ok {
+		return fmt.Errorf("no seccomp filter for %s", runtime.GOARCH)
+	}
+	actions, err := os.ReadFile("/proc/sys/kernel/seccomp/actions_avail")
+	if err != nil {
+		return err
+	}
+	if !bytes.Contains(actions, []byte("user_notif")) {
+		return errors.New("this kernel has no seccomp user notification")
+	}
+	return nil
+}
