@@ -1,0 +1,127 @@
+package torture
+
+import "github.com/troupebus/troupe/internal/torture/disk"
+
+// backlog publishes more than a subscription has in its hands at a time.
+func (d *drawer) backlog() {
+	for range 1 + d.r.IntN(3) {
+		d.do(d.events(Step{Do: publish, Calls: 1 + d.r.IntN(3), Count: 400 + d.r.IntN(600), Wait: d.between(0, 100)}, 50))
+	}
+}
+
+func (d *drawer) weathers() {
+	d.owner(300)
+	for range 1 + d.r.IntN(2) {
+		d.backlog()
+		s := Step{Do: weather, Mood: string(pick(d, disk.Full, disk.Full, disk.WriteFails, disk.SyncFails, disk.ReadOnly, disk.Slow)), For: d.between(200, 3000)}
+		if d.chance(50) {
+			s.Wait = d.between(0, 200)
+		}
+		d.do(s)
+		for range d.r.IntN(4) {
+			d.publish(5, 10, 5, 200)
+		}
+		for range d.r.IntN(3) {
+			d.person(200)
+		}
+		d.do(Step{Do: "nothing", Wait: d.between(0, 3000)})
+		if d.chance(30) {
+			d.end()
+			d.owner(300)
+		}
+	}
+}
+
+func (d *drawer) locks() {
+	d.owner(300)
+	for range 1 + d.r.IntN(3) {
+		if d.chance(70) {
+			d.backlog()
+		}
+		if d.chance(50) {
+			d.moody([]string{"late", "deaf"}, 5, 50)
+		}
+		d.do(d.events(Step{Do: foreign, For: d.between(300, 4000), Wait: d.between(0, 100)}, 5))
+		d.publish(5, 30, 3, 300)
+		if d.chance(30) {
+			d.person(100)
+		}
+	}
+}
+
+// order keeps a few keys busy with what is dead, retried, blocked and new, while a person replays.
+func (d *drawer) order() {
+	d.owner(300)
+	for round := range 2 + d.r.IntN(3) {
+		if round > 0 {
+			d.do(Step{Do: heal, Mood: "sick"})
+		}
+		for range 1 + d.r.IntN(2) {
+			d.moody([]string{"sick", "sick", "dead"}, 2, 100)
+		}
+		d.moody([]string{"flaky"}, 2, 100)
+		d.do(d.events(Step{Do: publish, Mood: "plain", Count: d.between(1, 3), Wait: 50 + d.between(0, 200)}, 2))
+		replay := Step{Do: command, Args: []string{"dlq", "replay", "--all"}, Wait: d.between(0, 150)}
+		if d.chance(70) {
+			d.do(replay, Step{Do: heal, Wait: d.between(0, 40)})
+		} else {
+			d.do(Step{Do: heal, Wait: d.between(0, 40)}, replay)
+		}
+		for range 10 + d.r.IntN(30) {
+			d.do(d.events(Step{Do: publish, Mood: "plain", Wait: 3 + d.between(0, 20)}, 2))
+		}
+		if d.chance(20) {
+			d.end()
+			d.owner(200)
+		}
+	}
+}
+
+func (d *drawer) owners() {
+	d.owner(400)
+	d.publish(3, 10, 5, 200)
+	for range 1 + d.r.IntN(2) {
+		if d.chance(25) {
+			d.do(Step{Do: unlock, Wait: d.between(0, 1500)})
+		}
+		d.do(Step{Do: second, Mood: pick(d, same, symlink, hardlink), Wait: d.between(0, 200)})
+		d.publish(3, 10, 5, 200)
+	}
+	if d.chance(30) {
+		d.end()
+		d.owner(300)
+		d.publish(3, 10, 5, 200)
+	}
+}
+
+func (d *drawer) gone() {
+	d.owner(400)
+	d.publish(3, 10, 5, 300)
+	d.do(Step{Do: pick(d, remove, move), Wait: 2000})
+	d.publish(3, 10, 5, 300)
+	if d.chance(50) {
+		d.person(100)
+	}
+}
+
+func (d *drawer) snapshots() {
+	d.owner(300)
+	for range 1 + d.r.IntN(2) {
+		if d.chance(60) {
+			d.do(Step{Do: reader, For: d.between(500, 3000)})
+		}
+		for range 3 + d.r.IntN(5) {
+			d.do(d.events(Step{Do: publish, Calls: 1 + d.between(0, 5), Count: 50 + d.r.IntN(150), Size: 1000 * d.between(1, 20), Wait: d.between(0, 300)}, 20))
+		}
+		if d.chance(40) {
+			d.do(Step{Do: command, Args: pick(d, []string{"verify"}, []string{"events", "--json", "--limit", "0"})})
+		}
+	}
+}
+
+func (d *drawer) large() {
+	d.owner(300)
+	for range 4 + d.r.IntN(6) {
+		d.do(d.events(Step{Do: publish, Calls: 10 + d.between(0, 30), Size: 100_000 * d.between(3, 10), Wait: d.between(0, 500)}, 50))
+	}
+}

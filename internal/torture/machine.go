@@ -1,0 +1,90 @@
+package torture
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/troupebus/troupe/internal/torture/disk"
+)
+
+// Machine is where schedules run: the binaries, and what this computer can do.
+type Machine struct {
+	troupe, victim string
+	noDisk         error // why disks are always in good weather here
+}
+
+// Build compiles the binaries into folder.
+func Build(ctx context.Context, folder string) (*Machine, error) {
+	m := &Machine{troupe: filepath.Join(folder, "troupe"), victim: filepath.Join(folder, "victim"), noDisk: disk.Available()}
+	for path, pkg := range map[string]string{m.troupe: "cmd/troupe", m.victim: "internal/torture/victim"} {
+		cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/troupebus/troupe/"+pkg)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("torture: build %s: %w\n%s", pkg, err, out)
+		}
+	}
+	return m, nil
+}
+
+// Skipped says what is left out on this machine, or "".
+func (m *Machine) Skipped() string {
+	if m.noDisk == nil {
+		return ""
+	}
+	return "disks that fail: " + m.noDisk.Error()
+}
+
+// Finding is something that does not hold.
+type Finding struct {
+	Class string // of which kind: two findings of one class have one cause, mostly
+	Text  string
+}
+
+// Limits of time. They are generous: what breaks them stands still.
+const (
+	startLimit   = 30 * time.Second // of a start in good weather
+	stopLimit    = 30 * time.Second
+	commandLimit = 40 * time.Second
+	stallLimit   = 15 * time.Second // without an answer more, while work is open
+	quietLimit   = 3 * time.Minute  // in all
+	goneLimit    = 1500 * time.Millisecond
+)
+
+// Limits of size, once all is quiet and nobody reads.
+const (
+	logLimit    = 64 << 20
+	memoryLimit = 512 << 20
+)
+
+// Run carries s out in folder, which must be empty, and returns what does not hold. Each finding is told once.
+func (m *Machine) Run(ctx context.Context, s Schedule, folder string) ([]Finding, error) {
+	live := filepath.Join(folder, "disk")
+	if err := os.Mkdir(live, 0o700); err != nil {
+		return nil, err
+	}
+	d, err := disk.New(live)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r := &run{
+		machine: m, schedule: s, ctx: ctx, folder: folder, path: filepath.Join(live, "j.db"), outside: filepath.Join(folder, "outside"), disk: d,
+		model: model{found: map[Finding]bool{}},
+	}
+	defer r.end()
+	for i, step := range s.Steps {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		r.step(i, step)
+	}
+	r.settle()
+	if r.lost == "" && !r.has("stall", "start", "stop") {
+		r.audit()
+	}
+	return r.findings, ctx.Err()
+}

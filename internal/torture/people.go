@@ -1,0 +1,158 @@
+package torture
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/troupebus/troupe/internal/torture/disk"
+	"github.com/troupebus/troupe/internal/torture/talk"
+)
+
+// result is what became of a process that was to end by itself.
+type result struct {
+	out, err string
+	code     int
+	late     bool
+}
+
+// runTool runs a process to its end, within commandLimit.
+func (r *run) runTool(name string, args ...string) result {
+	var out, errs bytes.Buffer
+	cmd := exec.Command(name, args...)
+	cmd.Stdout, cmd.Stderr, cmd.Dir = &out, &errs, r.folder
+	if err := r.launch(cmd); err != nil {
+		return result{code: -1, err: err.Error()}
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, commandLimit)
+	defer cancel()
+	late := context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(syscall.SIGKILL) })
+	err := cmd.Wait()
+	res := result{out: out.String(), err: errs.String(), late: !late()}
+	var ended *exec.ExitError
+	if errors.As(err, &ended) {
+		res.code = ended.ExitCode()
+	} else if err != nil {
+		res.code = -1
+	}
+	return res
+}
+
+// tool runs one of the victim's tools beside the rest.
+func (r *run) tool(who string, args ...string) {
+	r.beside.Go(func() {
+		if res := r.runTool(r.machine.victim, args...); res.late && r.ctx.Err() == nil {
+			r.find("late", "a %s did not end within %v", who, commandLimit)
+		}
+	})
+}
+
+// foreign publishes in somebody else's transaction.
+func (r *run) foreign(s Step) {
+	a := r.asks(ask{what: foreign, key: s.Key, n: s.N, count: s.Count})
+	r.beside.Go(func() {
+		res := r.runTool(r.machine.victim, "foreign", "--journal", r.path, "--key", s.Key, "--first", fmt.Sprint(s.N), "--count", fmt.Sprint(s.Count), "--hold", millis(s.For).String())
+		switch {
+		case strings.Contains(res.out, "done"):
+			r.answered(a, talk.Done, "")
+		case res.late || res.code < 0:
+			r.answered(a, talk.Unknown, res.err)
+		default: // a commit that failed may be there: a sync that fails comes after it
+			r.answered(a, map[bool]string{true: talk.NotDone, false: talk.Unknown}[r.alwaysGood()], res.err)
+		}
+	})
+}
+
+// reading are the commands that must work whatever the disk is like.
+func reading(args []string) bool {
+	return args[0] == "events" || args[0] == "trace" || args[0] == "dlq" && (args[1] == "list" || args[1] == "show")
+}
+
+// person runs a command of troupe beside the rest, and holds what it says against the model.
+func (r *run) person(i int, s Step) {
+	args := append(slices.Clone(s.Args), "--journal", r.path)
+	reason := fmt.Sprint("step-", i)
+	acts := s.Args[0] == "dlq" && (s.Args[1] == "replay" || s.Args[1] == "drop")
+	if acts {
+		args = append(args, "--reason", reason)
+	}
+	_, err := os.Stat(r.path)
+	wasThere := err == nil && r.known()
+	before, began := r.sure(), r.disk.Weather()
+	r.beside.Go(func() {
+		res := r.runTool(r.machine.troupe, args...)
+		if r.ctx.Err() != nil {
+			return
+		}
+		line := "troupe " + strings.Join(args, " ")
+		said := clip(res.err, 500)
+		switch {
+		case res.late:
+			r.find("late", "%s did not end within %v: %s", line, commandLimit, said)
+			return
+		case strings.Contains(res.err, "goroutine ") || strings.Contains(res.err, "panic:") || res.code < 0 || res.code > 2:
+			r.find("crash", "%s: exit code %d: %s", line, res.code, said)
+		case res.code != 0 && res.err == "" && res.out == "":
+			r.find("silent", "%s: exit code %d without a word", line, res.code)
+		case res.code == 1 && reading(s.Args) && wasThere && r.lost == "" && began != disk.WriteFails && !strings.Contains(res.err, "not found"):
+			r.find("unreadable", "on a disk that is %q, %s: %s", began, line, said)
+		}
+		if acts {
+			answer := map[int]string{0: talk.Done, 1: talk.NotDone, 2: talk.NotDone}[res.code]
+			if res.code == 1 && s.Args[1] == "replay" { // it may be dead again
+				answer = talk.Unknown
+			}
+			r.acted(act{reason: reason, verb: s.Args[1], answer: answer, said: said})
+		}
+		if res.code == 0 && slices.Contains(args, "torture.asked") && r.lost == "" {
+			r.countEvents(line, res.out, before)
+		}
+	})
+}
+
+// countEvents holds a list of events against what the model knew before and after.
+func (r *run) countEvents(line, out string, before int) {
+	n := 0
+	for dec := json.NewDecoder(strings.NewReader(out)); ; n++ {
+		var e struct{ ID string }
+		if err := dec.Decode(&e); err != nil {
+			if dec.More() {
+				r.find("garbled", "%s: line %d: %v", line, n+1, err)
+			}
+			break
+		}
+	}
+	if after := r.possible(); n < before || n > after {
+		r.find("count", "%s lists %d events; %d were acknowledged before, %d can be there", line, n, before, after)
+	}
+}
+
+func clip(s string, most int) string {
+	if s = strings.TrimSpace(s); len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}
+
+// awaitBeside reports whether all that goes on beside the steps has ended.
+func (r *run) awaitBeside() bool {
+	ended := make(chan struct{})
+	go func() {
+		r.beside.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return true
+	case <-time.After(2 * commandLimit):
+		return false
+	}
+}

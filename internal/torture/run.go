@@ -1,0 +1,231 @@
+package torture
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/troupebus/troupe/internal/torture/disk"
+	"github.com/troupebus/troupe/internal/torture/talk"
+)
+
+// run is one schedule under way. One goroutine carries out its steps; what takes long goes on beside it.
+type run struct {
+	machine  *Machine
+	schedule Schedule
+	ctx      context.Context
+	folder   string
+	path     string // of the journal
+	outside  string
+	disk     *disk.Disk
+	owner    *owner
+	started  int
+	lost     string    // why the journal cannot be held against the model any more
+	gone     time.Time // when its files were removed or moved under the owner
+
+	beside  sync.WaitGroup // commands, foreign transactions, readers, weather
+	answers sync.WaitGroup // of publishers
+	spells  int            // of weather, so far; guarded by the model's mu
+	model
+}
+
+func millis(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+
+// step carries out one step, and waits as it says.
+func (r *run) step(i int, s Step) {
+	switch s.Do {
+	case start:
+		r.start(s)
+	case stop:
+		if r.owner != nil {
+			r.stopOwner()
+		}
+	case kill:
+		if r.owner != nil {
+			r.owner.kill()
+			r.owner = nil
+		}
+	case freeze:
+		if r.owner != nil {
+			r.owner.freeze(millis(s.For))
+		}
+	case publish, work:
+		r.publish(s)
+	case heal:
+		if r.owner != nil {
+			r.owner.ask(talk.Request{Do: talk.Heal, Mood: s.Mood})
+		}
+	case command:
+		r.person(i, s)
+	case foreign:
+		r.foreign(s)
+	case reader:
+		r.tool("reader", "read", "--journal", r.path, "--hold", millis(s.For).String())
+	case weather:
+		r.weather(disk.Weather(s.Mood), millis(s.For))
+	case second:
+		r.second(s)
+	case remove, move, unlock:
+		r.spoil(s.Do)
+	}
+	pause(r.ctx, millis(s.Wait))
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// start starts an owner, in the background. Beside one that lives it must be refused, which step second looks at.
+func (r *run) start(s Step) {
+	if r.owner != nil && r.owner.alive() {
+		return
+	}
+	args := []string{}
+	if s.Mood != "" {
+		args = append(args, "--sync", s.Mood)
+	}
+	o, err := r.startOwner(r.path, args...)
+	if err != nil {
+		r.find("machine", "an owner cannot be started: %v", err)
+		return
+	}
+	r.owner = o
+}
+
+func (r *run) stopOwner() {
+	if !r.owner.stop() {
+		r.find("stop", "an owner did not end within %v of SIGTERM", stopLimit)
+	}
+	r.owner = nil
+}
+
+// publish asks the owner for events, and does not wait for the answers.
+func (r *run) publish(s Step) {
+	for i := range max(s.Calls, 1) {
+		n := s.N + i*max(s.Count, 1)
+		a := r.asks(ask{what: s.Do, key: s.Key, n: n, count: max(s.Count, 1), mood: s.Mood, delayed: s.After > 0})
+		if r.owner == nil {
+			r.answered(a, talk.NotDone, "nobody is there to ask")
+			continue
+		}
+		o := r.owner
+		c := o.ask(talk.Request{Do: s.Do, Key: s.Key, N: n, Count: s.Count, Mood: s.Mood, Size: s.Size, After: s.After})
+		r.answers.Go(func() {
+			select {
+			case answer, ok := <-c:
+				if !ok {
+					r.answered(a, talk.Unknown, "the process ended")
+					return
+				}
+				r.answered(a, answer.Kind, answer.Err)
+			case <-r.ctx.Done():
+			}
+		})
+	}
+}
+
+// weather changes the disk for a while.
+func (r *run) weather(w disk.Weather, d time.Duration) {
+	r.mu.Lock()
+	r.spells++
+	r.stormy = true
+	mine := r.spells
+	r.mu.Unlock()
+	r.disk.Set(w)
+	r.beside.Go(func() {
+		pause(r.ctx, d)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.spells == mine {
+			r.disk.Set(disk.Good)
+		}
+	})
+}
+
+// second has another process try to own the journal while the owner lives. When it can, one of the two must have given up.
+func (r *run) second(s Step) {
+	if r.owner == nil || !r.owner.awaitUp(startLimit) || r.disk.Weather() != disk.Good {
+		return
+	}
+	path := r.path
+	switch s.Mood {
+	case symlink, hardlink:
+		path = filepath.Join(filepath.Dir(r.path), fmt.Sprintf("%s-%d.db", s.Mood, r.started))
+		link := map[string]func(string, string) error{symlink: os.Symlink, hardlink: os.Link}[s.Mood]
+		if err := link(r.path, path); err != nil {
+			return
+		}
+		defer func() { _ = os.Remove(path) }()
+	}
+	o, err := r.startOwner(path)
+	if err != nil {
+		r.find("machine", "a second owner cannot be started: %v", err)
+		return
+	}
+	if o.awaitUp(startLimit) {
+		pause(r.ctx, goneLimit)
+		if a, b := r.publishOne(r.owner, 1), r.publishOne(o, 2); a == talk.Done && b == talk.Done {
+			r.find("two owners", "by the name %s a second process owns the journal, and both acknowledge", s.Mood)
+			r.lost = "it had two owners"
+		}
+	}
+	o.kill()
+}
+
+// publishOne publishes an event of the key "both", and returns what was answered.
+func (r *run) publishOne(o *owner, n int) string {
+	n += 2 * r.started
+	a := r.asks(ask{what: publish, key: "both", n: n, count: 1})
+	answer, ok := o.answer(talk.Request{Do: talk.Publish, Key: "both", N: n}, 2*talk.Patience)
+	if !ok {
+		answer.Kind = talk.Unknown
+	}
+	r.answered(a, answer.Kind, answer.Err)
+	return answer.Kind
+}
+
+// spoil does away with files under the owner.
+func (r *run) spoil(how string) {
+	files, _ := filepath.Glob(r.path + "*")
+	var err error
+	switch how {
+	case unlock:
+		_ = os.Remove(r.path + ".lock")
+		return
+	case remove:
+		for _, f := range files {
+			err = os.Remove(f)
+		}
+	case move:
+		folder := filepath.Join(filepath.Dir(r.path), "moved")
+		err = os.Mkdir(folder, 0o700)
+		for _, f := range files {
+			if !strings.HasSuffix(f, ".lock") {
+				err = os.Rename(f, filepath.Join(folder, filepath.Base(f)))
+			}
+		}
+	}
+	if err != nil {
+		r.find("machine", "%s: %v", how, err)
+	}
+	r.lost, r.gone = how+" took its files away", time.Now()
+}
+
+// end kills what is left.
+func (r *run) end() {
+	r.disk.Set(disk.Good)
+	if r.owner != nil {
+		_ = r.owner.cmd.Process.Kill()
+		<-r.owner.ended
+	}
+}

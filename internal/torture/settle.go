@@ -1,0 +1,206 @@
+package torture
+
+import (
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/troupebus/troupe/internal/torture/disk"
+	"github.com/troupebus/troupe/internal/torture/talk"
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+// pace is how often a journal is looked at while it comes to rest.
+const pace = 200 * time.Millisecond
+
+// settle ends the torment: in good weather, with nobody else there, the journal must come to rest with the handlers as they are, and
+// then once more with handlers that all behave.
+func (r *run) settle() {
+	if !r.awaitBeside() {
+		r.find("late", "what went on beside the owner did not end")
+		return
+	}
+	r.disk.Set(disk.Good)
+	if r.owner != nil {
+		r.owner.frozen.Wait()
+	}
+	if !r.gone.IsZero() {
+		r.judgeGone()
+		return
+	}
+	if !r.rest() {
+		return
+	}
+	r.measure()
+	r.letters("a handler that behaves gave up", "s.name LIKE 'ledger/%' OR s.name LIKE 'tail/%'")
+	r.stopOwner()
+	if r.has("stop") || !r.rest("--good") {
+		return
+	}
+	r.runTool(r.machine.troupe, "dlq", "replay", "--all", "--reason", "the end", "--journal", r.path) // there may be none
+	if r.rest("--good") {
+		r.letters("a dead letter is left although its handler behaves", "d.status = 'dead'")
+		r.stopOwner()
+	}
+}
+
+// rest has an owner run, started with args where there is none, until nothing is left to do.
+func (r *run) rest(args ...string) bool {
+	if r.owner != nil && !r.owner.alive() && r.owner.isUp() {
+		r.find("died", "an owner ended by itself: %s", r.owner.lastWords())
+	}
+	if r.owner == nil || !r.owner.alive() {
+		o, err := r.startOwner(r.path, args...)
+		if err != nil {
+			r.find("machine", "an owner cannot be started: %v", err)
+			return false
+		}
+		r.owner = o
+	}
+	if !r.owner.awaitUp(startLimit) {
+		r.find("start", "an owner does not come up, with nothing in its way: %s", r.owner.lastWords())
+		return false
+	}
+	r.owner.answer(talk.Request{Do: talk.Heal}, startLimit)
+	if !r.awaitQuiet() {
+		return false
+	}
+	answered := make(chan struct{})
+	go func() {
+		r.answers.Wait()
+		close(answered)
+	}()
+	select {
+	case <-answered:
+		return true
+	case <-time.After(talk.Patience + stallLimit):
+		r.find("unanswered", "publishers have no answer, with nothing left to do")
+		return false
+	}
+}
+
+const whatIsOpen = `
+SELECT (SELECT count(*) FROM deliveries WHERE outcome NOT IN ('retrying', 'blocked')), (SELECT count(*) FROM events),
+       (SELECT count(*) FROM deliveries WHERE outcome IN ('retrying', 'blocked')) + (SELECT count(*) FROM delayed),
+       (SELECT count(*) FROM subscriptions s JOIN json_each(s.types) t JOIN events e ON e.type = t.value AND e.seq > s.start_seq
+        WHERE s.kind = 'bus' AND s.except_of = 0 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = e.seq AND d.subscription = s.id))`
+
+// awaitQuiet waits until nothing is open. It is a stall when no answer is added any more while something is.
+func (r *run) awaitQuiet() bool {
+	reader, err := sqlite.OpenReader(r.ctx, r.path)
+	if err != nil {
+		r.find("start", "a journal that is in use cannot be read: %v", err)
+		return false
+	}
+	defer func() { _ = reader.Close() }()
+	began, moved := time.Now(), time.Now()
+	var settled, events, open, waiting, was int
+	for r.ctx.Err() == nil {
+		err := reader.View(r.ctx, func(tx *sql.Tx) error {
+			return tx.QueryRowContext(r.ctx, whatIsOpen).Scan(&settled, &events, &open, &waiting)
+		})
+		if err != nil && r.ctx.Err() == nil {
+			r.find("start", "a journal that is in use cannot be read: %v", err)
+			return false
+		}
+		if settled+events != was {
+			was, moved = settled+events, time.Now()
+		}
+		if open+waiting == 0 {
+			a, ok := r.owner.answer(talk.Request{Do: talk.Backlog}, stallLimit)
+			if ok && a.Quiet {
+				return true
+			}
+		}
+		switch {
+		case !r.owner.alive():
+			r.find("died", "an owner ended by itself: %s", r.owner.lastWords())
+			return false
+		case time.Since(moved) > stallLimit || time.Since(began) > quietLimit:
+			a, _ := r.owner.answer(talk.Request{Do: talk.Backlog}, time.Second)
+			r.find("stall", "nothing moves any more: %d deliveries wait, %d are retried, blocked or delayed%s; the owner: %s; its log ends: %s",
+				waiting, open, r.stuck(reader), a.Text, r.owner.lastWords())
+			return false
+		}
+		pause(r.ctx, pace)
+	}
+	return false
+}
+
+// stuck names what waits.
+func (r *run) stuck(reader *sqlite.Reader) string {
+	var who sql.NullString
+	_ = reader.View(r.ctx, func(tx *sql.Tx) error { // it is an addition to what is told anyway
+		return tx.QueryRowContext(r.ctx, `
+SELECT group_concat(line, ', ') FROM (
+	SELECT s.name || ' ' || coalesce(d.outcome, 'waits') || ' ' || coalesce(json_extract(CAST(e.data AS TEXT), '$.mood'), '') || ' ' || count(*) AS line
+	FROM subscriptions s JOIN json_each(s.types) t JOIN events e ON e.type = t.value AND e.seq > s.start_seq
+	LEFT JOIN deliveries d ON d.seq = e.seq AND d.subscription = s.id
+	WHERE s.kind = 'bus' AND s.except_of = 0 AND coalesce(d.outcome, 'waits') IN ('waits', 'retrying', 'blocked')
+	GROUP BY s.name, d.outcome, json_extract(CAST(e.data AS TEXT), '$.mood') LIMIT 10)`).Scan(&who)
+	})
+	return " (" + who.String + ")"
+}
+
+// letters finds dead letters that must not be.
+func (r *run) letters(what, where string) {
+	reader, err := sqlite.OpenReader(r.ctx, r.path)
+	if err != nil {
+		r.find("start", "a journal that is in use cannot be read: %v", err)
+		return
+	}
+	defer func() { _ = reader.Close() }()
+	r.each(reader, `SELECT s.name || ': event ' || d.seq || ', ' || d.status || ': ' || d.error FROM dead_letters d JOIN subscriptions s ON s.id = d.subscription WHERE `+
+		where+` LIMIT 3`, func(line string) { r.find("dead", "%s: %s", what, line) })
+}
+
+// measure looks at what the owner needs once all is quiet.
+func (r *run) measure() {
+	var size int64
+	for range 50 {
+		info, err := os.Stat(r.path + "-wal")
+		if err != nil {
+			break
+		}
+		if size = info.Size(); size <= logLimit {
+			break
+		}
+		pause(r.ctx, pace)
+	}
+	if size > logLimit {
+		r.find("log", "the write-ahead log has %d MiB, with nothing left to do and nobody who reads", size>>20)
+	}
+	if peak := r.owner.peak(); peak > memoryLimit {
+		r.find("memory", "the owner had %d MiB resident", peak>>20)
+	}
+	if r.schedule.Kind != "owners" {
+		return
+	}
+	files, _ := filepath.Glob(r.path + "*")
+	for _, f := range files {
+		if info, err := os.Stat(f); err == nil && info.Mode().Perm()&0o077 != 0 {
+			r.find("modes", "%s has the mode %v: others can read it, or lock it", filepath.Base(f), info.Mode().Perm())
+		}
+	}
+}
+
+// judgeGone wants publishers to have heard that the files are gone.
+func (r *run) judgeGone() {
+	r.mu.Lock()
+	var after []string
+	for _, a := range r.all {
+		if a.asked.Sub(r.gone) > goneLimit && a.answer == talk.Done {
+			after = append(after, fmt.Sprintf("%s %d", a.key, a.n))
+		}
+	}
+	r.mu.Unlock()
+	if len(after) > 0 {
+		r.find("gone", "%s, and %v later and after publishers get acknowledgements: %s", r.lost, goneLimit, strings.Join(after, ", "))
+	}
+	if r.owner != nil {
+		r.stopOwner()
+	}
+}

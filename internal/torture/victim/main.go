@@ -1,0 +1,39 @@
+// Command victim is the program that the torture test torments: modules with ledgers that can be audited, and with handlers that
+// misbehave on request. It also has the small tools that touch a journal from outside, each in a process of its own.
+//
+//	victim serve     owns a journal; takes requests on stdin and answers them on stdout, a line of JSON each
+//	victim foreign   publishes with SQL, in a transaction of its own
+//	victim read      holds a snapshot
+//	victim through   is the launcher of package disk
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/troupebus/troupe/internal/torture/disk"
+)
+
+func main() {
+	if len(os.Args) > 2 && os.Args[1] == "through" { // first: it must not start goroutines
+		fmt.Fprintln(os.Stderr, disk.Through(os.Args[2:]))
+		os.Exit(1)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "victim:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	tools := map[string]func(context.Context, []string) error{"serve": serve, "foreign": foreign, "read": read}
+	if len(args) == 0 || tools[args[0]] == nil {
+		return fmt.Errorf("want serve, foreign, read or through, got %q", args)
+	}
+	return tools[args[0]](ctx, args[1:])
+}

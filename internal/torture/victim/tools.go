@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"time"
+
+	watermillsql "github.com/ThreeDotsLabs/watermill-sql/v3/pkg/sql"
+	"github.com/ThreeDotsLabs/watermill/message"
+	_ "github.com/mattn/go-sqlite3" // the driver
+
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+// foreign publishes events in a transaction of its own, and says "done" when it is committed. It exits with an error when it
+// is not.
+func foreign(ctx context.Context, args []string) (err error) {
+	flags := flag.NewFlagSet("foreign", flag.ContinueOnError)
+	path := flags.String("journal", "", "the journal")
+	key := flags.String("key", "", "of the events")
+	first := flags.Int("first", 0, "the number of the first event")
+	count := flags.Int("count", 1, "how many events; 0 only holds the lock")
+	hold := flags.Duration("hold", 0, "how long the transaction stays open")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	db, err := sql.Open("sqlite3", "file:"+*path+"?mode=rw&_txlock=immediate&_busy_timeout=2000&_foreign_keys=1")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
+	publisher, err := watermillsql.NewPublisher(tx, watermillsql.PublisherConfig{SchemaAdapter: sqlite.SchemaAdapter{}}, nil)
+	if err != nil {
+		return err
+	}
+	var messages []*message.Message
+	for i := range *count {
+		data, err := json.Marshal(Asked{Key: *key, N: *first + i})
+		if err != nil {
+			return err
+		}
+		m := message.NewMessage(fmt.Sprintf("foreign-%s-%d", *key, *first+i), data)
+		m.Metadata.Set("ce_subject", *key)
+		messages = append(messages, m)
+	}
+	if len(messages) > 0 {
+		if err := publisher.Publish(Asked{}.EventType(), messages...); err != nil {
+			return err
+		}
+	}
+	wait(ctx, *hold)
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	_, err = fmt.Println("done")
+	return err
+}
+
+// read holds a snapshot.
+func read(ctx context.Context, args []string) (err error) {
+	flags := flag.NewFlagSet("read", flag.ContinueOnError)
+	path := flags.String("journal", "", "the journal")
+	hold := flags.Duration("hold", 0, "how long the snapshot is held")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	r, err := sqlite.OpenReader(ctx, *path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	return r.View(ctx, func(tx *sql.Tx) error {
+		var n int
+		err := tx.QueryRowContext(ctx, "SELECT count(*) FROM events").Scan(&n)
+		wait(ctx, *hold)
+		return err
+	})
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

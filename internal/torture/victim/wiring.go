@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing/fstest"
+	"time"
+
+	"github.com/troupebus/troupe/bus"
+)
+
+// tables are those of every module: rows say who handled what, in the order of their ids.
+func tables(module, more string) fstest.MapFS {
+	return fstest.MapFS{"0001.sql": {Data: fmt.Appendf(nil, `CREATE TABLE %[1]s_rows (
+	id    INTEGER PRIMARY KEY AUTOINCREMENT,
+	sub   TEXT    NOT NULL,
+	event TEXT    NOT NULL,
+	key   TEXT    NOT NULL,
+	n     INTEGER NOT NULL
+) STRICT;
+CREATE INDEX %[1]s_by_event ON %[1]s_rows (event, sub);
+%[2]s`, module, more)}}
+}
+
+const moodyTables = `
+CREATE TABLE moody_parent (id INTEGER PRIMARY KEY);
+CREATE TABLE moody_child (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES moody_parent (id) DEFERRABLE INITIALLY DEFERRED);
+CREATE TABLE moody_once (id INTEGER PRIMARY KEY, n INTEGER);
+INSERT INTO moody_once VALUES (1, 1);
+CREATE TABLE moody_picky (n INTEGER);
+CREATE TRIGGER moody_refuses BEFORE INSERT ON moody_picky BEGIN SELECT RAISE(ROLLBACK, 'picky'); END;
+CREATE TABLE moody_big (n INTEGER);`
+
+// program is what the handlers share.
+type program struct {
+	*bus.Bus
+	front   *bus.Module
+	outside *os.File     // where calls of the outside are recorded, with a write each
+	mu      sync.Mutex   // guards outside
+	good    bool         // all handlers behave
+	healed  atomic.Bool  // those that are sick, or flaky, are well
+	calls   atomic.Int64 // of handlers that misbehave
+}
+
+var shortRetry = bus.Retry{Attempts: 3, First: 20 * time.Millisecond, Max: 100 * time.Millisecond}
+
+// deafRetry tries often enough to show how many calls may be left behind.
+var deafRetry = bus.Retry{Attempts: 20, First: 10 * time.Millisecond, Max: 10 * time.Millisecond}
+
+// endless is the policy of a subscription that never gives up.
+var endless = bus.Retry{Attempts: 1 << 30, First: 30 * time.Millisecond, Max: 30 * time.Millisecond}
+
+func (p *program) wire() {
+	p.front = p.Module("front").Emits(Asked{}).Migrations(tables("front", "")).Emits(Inside{}).ForOutside(Inside{})
+	p.ledger()
+	p.tail()
+	m := p.Module("moody").Migrations(tables("moody", moodyTables)).ForOutside(Shocking{})
+	misbehaves := func(e Asked) bool { return e.Mood != "" }
+	soon := 300 * time.Millisecond
+	if p.good {
+		soon = time.Minute
+	}
+	bus.On(m, "act", p.act).Emits(Shocking{}).When(misbehaves).Retry(shortRetry).Timeout(soon)
+	bus.On(m, "call", p.callMoodily).When(misbehaves).External(2).Retry(deafRetry).Timeout(soon / 4)
+	bus.On(m, "patient", p.patient).When(misbehaves).Retry(endless)
+}
+
+// ledger reacts to everything that is asked, and always well. Its handlers have time: only the store can fail them.
+func (p *program) ledger() {
+	m := p.Module("ledger").Migrations(tables("ledger", "CREATE TABLE ledger_sums (key TEXT PRIMARY KEY, total INTEGER NOT NULL) STRICT;"))
+	bus.On(m, "note", func(ctx context.Context, e Asked) (bus.Events, error) {
+		n := e.N
+		if len(e.Tags) > 0 {
+			e.Tags[0]++ // the event is this run's own: another one must not find it changed
+			n = e.Tags[0] - 1
+		}
+		return bus.Emit(Noted{Key: e.Key, N: n}), row(ctx, "ledger", e.Key, n)
+	}).Emits(Noted{}).Timeout(time.Minute)
+	bus.On(m, "sum", func(ctx context.Context, e Asked) (bus.Events, error) {
+		_, err := bus.Tx(ctx).ExecContext(ctx, "INSERT INTO ledger_sums VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET total = total + excluded.total", e.Key, e.N)
+		if err != nil {
+			return nil, err
+		}
+		return nil, row(ctx, "ledger", e.Key, e.N)
+	}).Timeout(time.Minute)
+	bus.On(m, "call", func(ctx context.Context, e Asked) (bus.Events, error) {
+		if err := p.record(ctx, e.Key, nil); err != nil {
+			return nil, err
+		}
+		return bus.Emit(Called{Key: e.Key, N: e.N}).Also(func(ctx context.Context) error { return row(ctx, "ledger", e.Key, e.N) }), nil
+	}).Emits(Called{}).External(4).Timeout(time.Minute)
+	bus.On(m, "slow", func(ctx context.Context, e Asked) (bus.Events, error) {
+		err := p.record(ctx, e.Key, func() { time.Sleep(3 * time.Millisecond) })
+		return bus.Emit().Also(func(ctx context.Context) error { return row(ctx, "ledger", e.Key, e.N) }), err
+	}).External(1).Timeout(time.Minute)
+}
+
+func (p *program) tail() {
+	m := p.Module("tail").Migrations(tables("tail", ""))
+	bus.On(m, "count", func(ctx context.Context, e Noted) (bus.Events, error) { return nil, row(ctx, "tail", e.Key, e.N) }).Timeout(time.Minute)
+	bus.On(m, "close", func(ctx context.Context, e Called) (bus.Events, error) { return nil, row(ctx, "tail", e.Key, e.N) }).Timeout(time.Minute)
+}
+
+// row notes that this delivery was handled.
+func row(ctx context.Context, module, key string, n int) error {
+	d := bus.Delivery(ctx)
+	_, err := bus.Tx(ctx).ExecContext(ctx, "INSERT INTO "+module+"_rows (sub, event, key, n) VALUES (?, ?, ?, ?)", d.Subscription, d.EventID, key, n)
+	return err
+}
+
+// record is a call of the outside: it notes when it begins and ends. It takes as long as during.
+func (p *program) record(ctx context.Context, key string, during func()) error {
+	d := bus.Delivery(ctx)
+	if err := p.line("begin", d, key); err != nil || during == nil {
+		return err
+	}
+	during()
+	return p.line("end", d, key)
+}
+
+func (p *program) line(what string, d bus.Info, key string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, err := fmt.Fprintf(p.outside, "%s %d %s %d %s\n", what, os.Getpid(), d.ID, d.Attempt, key)
+	return err
+}
