@@ -156,16 +156,22 @@ func (d *drawer) starts() {
 	d.moody([]string{"dead", "panic"}, 3, 0)
 	d.moody([]string{"dead", "panic"}, 3, 400)
 	for range 3 + d.r.IntN(3) {
-		d.end()
-		d.owner(d.between(0, 80))
-		for range 1 + d.r.IntN(4) {
-			switch d.r.IntN(5) {
-			case 0, 1, 2:
-				d.person(20)
-			case 3:
-				d.outsider(3, 30, 20)
-			case 4:
-				d.do(Step{Do: reader, For: d.between(0, 100), Wait: d.between(0, 20)})
+		d.do(Step{Do: pick(d, stop, stop, kill), Wait: d.between(0, 20)})
+		others := 2 + d.r.IntN(6)
+		at := d.r.IntN(others)
+		for i := range others {
+			if i == at {
+				d.owner(d.between(0, 30))
+			}
+			switch d.r.IntN(6) {
+			case 0:
+				d.person(10)
+			case 1, 2:
+				d.do(Step{Do: command, Args: []string{"dlq", pick(d, "drop", "replay"), fmt.Sprint(d.between(1, 8))}, Wait: d.between(0, 15)})
+			case 3, 4:
+				d.outsider(3, 20, 15)
+			case 5:
+				d.do(Step{Do: reader, For: d.between(0, 100), Wait: d.between(0, 15)})
 			}
 		}
 		d.publish(3, 20, 5, 300)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,13 +22,14 @@ type settings struct {
 	kind   string        // TROUPE_TORTURE_KIND: only schedules of this kind
 	replay string        // TROUPE_TORTURE_REPLAY: one schedule, as a line
 	all    bool          // TROUPE_TORTURE_ALL: go on after a finding, shrink nothing, and print what was found how soon
+	keep   string        // TROUPE_TORTURE_KEEP: a folder that keeps the files of what found something
 	at     int           // TROUPE_TORTURE_AT: schedules at a time
 }
 
 func mustSettings(t *testing.T) settings {
 	t.Helper()
 	env := func(name string) string { return os.Getenv("TROUPE_TORTURE" + name) }
-	s := settings{seed: rand.Uint64() >> 1, kind: env("_KIND"), replay: env("_REPLAY"), all: env("_ALL") != "", at: 2}
+	s := settings{seed: rand.Uint64() >> 1, kind: env("_KIND"), replay: env("_REPLAY"), all: env("_ALL") != "", keep: env("_KEEP"), at: 2}
 	var err error
 	if s.length, err = time.ParseDuration(env("")); err != nil && s.replay == "" {
 		t.Skip("TROUPE_TORTURE is not set to how long, such as 10m: `make torture` sets it")
@@ -111,8 +111,12 @@ type hunt struct {
 // try runs one schedule, and reports whether it found something.
 func (h *hunt) try(t *testing.T, ctx context.Context, s torture.Schedule) bool {
 	began := time.Now()
-	folder := filepath.Join(t.TempDir(), "run")
-	if err := os.Mkdir(folder, 0o700); err != nil {
+	parent := t.TempDir()
+	if h.keep != "" {
+		parent = h.keep
+	}
+	folder, err := os.MkdirTemp(parent, fmt.Sprint("seed-", s.Seed, "-"))
+	if err != nil {
 		t.Error(err)
 		return true
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -112,13 +113,14 @@ func row(ctx context.Context, module, key string, n int) error {
 }
 
 // record is a call of the outside: it notes when it begins and ends. It takes as long as during.
-func (p *program) record(ctx context.Context, key string, during func()) error {
+func (p *program) record(ctx context.Context, key string, during func()) (err error) {
 	d := bus.Delivery(ctx)
-	if err := p.line("begin", d, key); err != nil || during == nil {
+	if err = p.line("begin", d, key); err != nil || during == nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, p.line("end", d, key)) }() // also when it panics
 	during()
-	return p.line("end", d, key)
+	return nil
 }
 
 func (p *program) line(what string, d bus.Info, key string) error {
