@@ -14,6 +14,11 @@ FUZZTIME ?= 10s
 EVENTS ?= 10000000
 # Under how many schedules `make explore` runs each of the ten scenarios.
 SCHEDULES ?= 1000
+# How long `make torture` goes on, from which seed, of which kind (all without one), or which story it repeats.
+TIME ?= 10m
+SEED ?=
+KIND ?=
+REPLAY ?=
 # Where `make kafka` and `make postgres` keep their data, and where they listen.
 SERVERS ?= $(CURDIR)/bin/servers
 KAFKA_PORT ?= 9092
@@ -45,7 +50,8 @@ race: bin/skips ## Run every test under the race detector
 
 .PHONY: check
 check: export TROUPE_CRASH_KILLS = 25
-check: lint vuln race cover ## What CI runs: lint, vulnerabilities, race, 25 crash kills, coverage of the choreography
+check: TIME = 2m
+check: lint vuln race cover torture ## What CI runs: lint, vulnerabilities, race, 25 crash kills, coverage of the choreography, 2 minutes of torture
 
 .PHONY: cover
 cover: bin/troupe ## Show which edges of the shop's choreography its tests never take; all must be taken
@@ -82,6 +88,11 @@ grown: tools ## Measure the reading commands on a journal of EVENTS events: ten 
 .PHONY: crash
 crash: tools ## Kill a running shop KILLS times and audit its books
 	TROUPE_CRASH_KILLS=$(KILLS) go test -count=1 -run TestCrash -timeout 30m -v ./cmd/troupe
+
+.PHONY: torture
+torture: tools ## Torment a journal for TIME with kills, people, failing disks and handlers; REPLAY='...' repeats a story
+	TROUPE_TORTURE='$(TIME)' TROUPE_TORTURE_SEED='$(SEED)' TROUPE_TORTURE_KIND='$(KIND)' TROUPE_TORTURE_REPLAY='$(REPLAY)' \
+		go test -count=1 -timeout 0 -v -run '^TestTorture$$' ./internal/torture
 
 .PHONY: faults
 faults: tools ## Kill, part and split five processes on a real Kafka of their own, under load, and the leaders of a cluster: half an hour

@@ -94,7 +94,7 @@ func (p *program) ledger() {
 		return bus.Emit(Called{Key: e.Key, N: e.N}).Also(func(ctx context.Context) error { return row(ctx, "ledger", e.Key, e.N) }), nil
 	}).Emits(Called{}).External(4).Timeout(time.Minute)
 	bus.On(m, "slow", func(ctx context.Context, e Asked) (bus.Events, error) {
-		err := p.record(ctx, e.Key, func() { time.Sleep(3 * time.Millisecond) })
+		err := p.record(ctx, e.Key, func() { time.Sleep(time.Millisecond) })
 		return bus.Emit().Also(func(ctx context.Context) error { return row(ctx, "ledger", e.Key, e.N) }), err
 	}).External(1).Timeout(time.Minute)
 }
