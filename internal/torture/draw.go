@@ -26,6 +26,8 @@ var Kinds = []Kind{
 	{"gone", (*drawer).gone},           // files that are removed or moved away
 	{"snapshots", (*drawer).snapshots}, // readers that stay, and a log that grows
 	{"large", (*drawer).large},         // events of a megabyte
+	{"shop", (*drawer).shops},          // the shop itself, and its books
+	{"wire", (*drawer).wires},          // the shop in two deployables, and a broker that goes away
 }
 
 // Draw makes the schedule of seed. With a kind it is of that kind, otherwise the seed decides.

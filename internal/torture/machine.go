@@ -76,6 +76,14 @@ func (m *Machine) Run(ctx context.Context, s Schedule, folder string) ([]Finding
 		model: model{found: map[Finding]bool{}},
 	}
 	defer r.end()
+	if s.Kind == "shop" || s.Kind == "wire" {
+		shop, err := newShop(r)
+		if err != nil {
+			return nil, err
+		}
+		shop.play()
+		return r.findings, ctx.Err()
+	}
 	for i, step := range s.Steps {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

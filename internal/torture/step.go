@@ -23,6 +23,7 @@ const (
 	remove  = "remove"  // the journal's files are deleted
 	move    = "move"    // the journal's files go to another folder
 	unlock  = "unlock"  // the lock file is deleted
+	order   = "order"   // Calls orders are placed at the deployable Key of the shop
 )
 
 // Names for a second owner.
@@ -61,6 +62,10 @@ func (s Step) String() string {
 }
 
 func (s Step) what() string {
+	who := "the owner"
+	if s.Key != "" {
+		who = "the " + s.Key
+	}
 	events := fmt.Sprintf("%d × %d events of key %s, from number %d on", max(s.Calls, 1), max(s.Count, 1), s.Key, s.N)
 	if s.Mood != "" {
 		events += ", mood " + s.Mood
@@ -73,13 +78,15 @@ func (s Step) what() string {
 	}
 	switch s.Do {
 	case start:
-		return strings.TrimSpace("an owner starts " + s.Mood)
+		return strings.TrimSpace(who + " starts " + s.Mood)
 	case stop:
-		return "the owner is stopped"
+		return who + " is stopped"
 	case kill:
-		return "the owner is killed"
+		return who + " is killed"
 	case freeze:
-		return "the owner is frozen"
+		return who + " is frozen"
+	case order:
+		return fmt.Sprintf("%d orders are placed at %s", max(s.Calls, 1), s.Key)
 	case publish:
 		return "somebody publishes " + events
 	case work:

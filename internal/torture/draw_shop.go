@@ -1,0 +1,36 @@
+package torture
+
+import "github.com/troupebus/troupe/internal/torture/disk"
+
+// shops draws a shop in one process, wires one in two and a broker.
+func (d *drawer) shops() { d.deployables(alone) }
+
+func (d *drawer) wires() { d.deployables(broker, front, back) }
+
+// deployables starts all that are named, and torments each while orders come to the last but one, which takes them.
+func (d *drawer) deployables(names ...string) {
+	door := names[max(len(names)-2, 0)]
+	for _, name := range names {
+		d.do(Step{Do: start, Key: name})
+	}
+	d.do(Step{Do: "nothing", Wait: 500})
+	for range 8 + d.r.IntN(10) {
+		who := pick(d, names...)
+		switch d.r.IntN(10) {
+		case 0, 1, 2, 3:
+			d.do(Step{Do: order, Key: door, Calls: d.between(1, 30), Wait: d.between(0, 300)})
+		case 4, 5:
+			d.do(Step{Do: pick(d, kill, kill, stop), Key: who, Wait: d.between(0, 500)}, Step{Do: start, Key: who, Wait: d.between(0, 300)})
+		case 6:
+			d.do(Step{Do: freeze, Key: who, For: d.between(50, 1500), Wait: d.between(0, 200)})
+		case 7, 8:
+			args := pick(d, []string{"verify", "--json"}, []string{"events", "--json", "--limit", "0"}, []string{"dlq", "list"}, []string{"split", "--check"},
+				[]string{"dlq", "replay", "--all"}, []string{"trace", "nothing"}, []string{"resend"})
+			if who != broker {
+				d.do(Step{Do: command, Key: who, Args: args, Wait: d.between(0, 100)})
+			}
+		case 9:
+			d.do(Step{Do: weather, Mood: string(pick(d, disk.Weathers()...)), For: d.between(50, 1500), Wait: d.between(0, 300)})
+		}
+	}
+}

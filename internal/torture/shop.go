@@ -1,0 +1,323 @@
+package torture
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/troupebus/troupe/internal/torture/disk"
+)
+
+// shop is a schedule on the shop's own binary: one deployable, or two and the broker between them. Its books are the model: what was
+// acknowledged must be in them, and troupe verify holds them together.
+type shop struct {
+	*run
+	processes map[string]*process // by the name that steps use
+	urls      map[string]string
+	http      http.Client
+	orders    map[string]string // what was answered, by idempotency key; guarded by the model's mu
+}
+
+// process is a troupe that serves something.
+type process struct {
+	cmd   *exec.Cmd
+	ended chan struct{}
+	log   string
+}
+
+// Names of the shop's processes.
+const (
+	alone  = "shop"   // all modules
+	front  = "front"  // order, inventory, notification
+	back   = "back"   // payment, shipping
+	broker = "broker" // between these two
+)
+
+func newShop(r *run) (*shop, error) {
+	s := &shop{run: r, processes: map[string]*process{}, urls: map[string]string{}, orders: map[string]string{}, http: http.Client{Timeout: 10 * time.Second}}
+	for _, name := range []string{alone, front, back, broker} {
+		l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free now is free later, mostly
+		if err != nil {
+			return nil, err
+		}
+		s.urls[name] = l.Addr().String()
+		if err := l.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *shop) journal(name string) string {
+	return filepath.Join(filepath.Dir(s.path), name+".db")
+}
+
+// args is the command line of a process.
+func (s *shop) args(name string) []string {
+	if name == broker {
+		_, port, _ := net.SplitHostPort(s.urls[broker])
+		return []string{"broker", "--port", port, "--data", filepath.Join(s.folder, "broker")}
+	}
+	args := []string{"run", "--journal", s.journal(name), "--http", s.urls[name]}
+	modules := map[string]string{front: "order,inventory,notification", back: "payment,shipping"}[name]
+	if modules != "" {
+		args = append(args, "--modules", modules, "--transport", "kafka", "--brokers", s.urls[broker])
+	}
+	return args
+}
+
+func (s *shop) serve(name string) {
+	if p := s.processes[name]; p != nil && !closed(p.ended) {
+		return
+	}
+	s.started++
+	p := &process{ended: make(chan struct{}), log: fmt.Sprintf("%s/%s-%d.log", s.folder, name, s.started)}
+	log, err := os.Create(p.log)
+	if err != nil {
+		s.find("machine", "%v", err)
+		return
+	}
+	defer func() { _ = log.Close() }() // the process has its own
+	p.cmd = exec.Command(s.machine.troupe, s.args(name)...)
+	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Dir = log, log, s.folder
+	if err := s.launch(p.cmd); err != nil {
+		s.find("machine", "%s cannot be started: %v", name, err)
+		return
+	}
+	go func() {
+		_ = p.cmd.Wait() // how it ended is in its log
+		close(p.ended)
+	}()
+	s.processes[name] = p
+}
+
+func closed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// endOne ends a process with a signal, within stopLimit.
+func (s *shop) endOne(name string, signal syscall.Signal) {
+	p := s.processes[name]
+	if p == nil {
+		return
+	}
+	_ = p.cmd.Process.Signal(signal) // it may have ended
+	select {
+	case <-p.ended:
+	case <-time.After(stopLimit):
+		s.find("stop", "%s did not end within %v of signal %v", name, stopLimit, signal)
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	}
+	delete(s.processes, name)
+}
+
+// play carries out the steps of a shop's schedule, and judges what is left.
+func (s *shop) play() {
+	defer func() {
+		for name := range s.processes {
+			s.endOne(name, syscall.SIGKILL)
+		}
+	}()
+	for i, step := range s.schedule.Steps {
+		switch step.Do {
+		case start:
+			s.serve(step.Key)
+		case stop:
+			s.endOne(step.Key, syscall.SIGTERM)
+		case kill:
+			s.endOne(step.Key, syscall.SIGKILL)
+		case freeze:
+			if p := s.processes[step.Key]; p != nil {
+				_ = p.cmd.Process.Signal(syscall.SIGSTOP)
+				s.beside.Go(func() {
+					pause(s.ctx, millis(step.For))
+					_ = p.cmd.Process.Signal(syscall.SIGCONT)
+				})
+			}
+		case order:
+			s.order(i, step)
+		case command:
+			s.command(step)
+		case weather:
+			s.weather(disk.Weather(step.Mood), millis(step.For))
+		}
+		pause(s.ctx, millis(step.Wait))
+	}
+	if !s.awaitBeside() {
+		s.find("late", "what went on beside the shop did not end")
+		return
+	}
+	s.disk.Set(disk.Good)
+	s.close()
+}
+
+// order places orders, and does not wait for the answers.
+func (s *shop) order(i int, step Step) {
+	for n := range max(step.Calls, 1) {
+		key := fmt.Sprintf("%d-%d", i, n)
+		s.mu.Lock()
+		s.orders[key] = ""
+		s.mu.Unlock()
+		s.beside.Go(func() {
+			answer := s.post(step.Key, "/api/orders", key, `{"customer_id": "ada", "lines": [{"sku": "TEA", "quantity": 1, "unit_price_cents": 250}]}`)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.orders[key] = answer
+		})
+	}
+}
+
+// post returns the id in the answer, or "" where there was none that accepts.
+func (s *shop) post(name, path, key, body string) string {
+	method := map[bool]string{true: http.MethodPost, false: http.MethodPut}[key != ""]
+	req, err := http.NewRequestWithContext(s.ctx, method, "http://"+s.urls[name]+path, strings.NewReader(body))
+	if err != nil {
+		return ""
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if key != "" {
+		req.Header.Set("Idempotency-Key", key)
+	}
+	res, err := s.http.Do(req)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	var answer struct{ ID, SKU string }
+	if err != nil || res.StatusCode/100 != 2 || json.Unmarshal(text, &answer) != nil {
+		return ""
+	}
+	return answer.ID + answer.SKU
+}
+
+// command runs troupe on one of the journals.
+func (s *shop) command(step Step) {
+	args := append(step.Args[:len(step.Args):len(step.Args)], "--journal", s.journal(step.Key))
+	s.beside.Go(func() {
+		res := s.runTool(s.machine.troupe, args...)
+		line, said := "troupe "+strings.Join(args, " "), clip(res.err, 500)
+		switch {
+		case s.ctx.Err() != nil:
+		case res.late:
+			s.find("late", "%s did not end within %v: %s", line, commandLimit, said)
+		case strings.Contains(res.err, "goroutine ") || strings.Contains(res.err, "panic:") || res.code < 0 || res.code > 2:
+			s.find("crash", "%s: exit code %d: %s", line, res.code, said)
+		case args[0] == "verify" && step.Key == alone && strings.Contains(res.out, `"ok": false`):
+			s.find("books", "%s: %s", line, clip(res.out, 500))
+		}
+	})
+}
+
+// close has all processes run until every order has ended, and holds the books against what was acknowledged.
+func (s *shop) close() {
+	names, journals := []string{alone}, []string{alone}
+	if s.schedule.Kind == "wire" {
+		names, journals = []string{broker, front, back}, []string{front, back}
+	}
+	for _, name := range names {
+		s.serve(name)
+	}
+	args := []string{"verify", "--json"}
+	for _, name := range journals {
+		args = append(args, "--journal", s.journal(name))
+	}
+	var said result
+	var was []byte
+	moved := time.Now()
+	for s.ctx.Err() == nil {
+		s.stock(journals[0])
+		said = s.runTool(s.machine.troupe, args...)
+		v, now, err := readVerdict(said.out)
+		if err == nil && v.OK && v.Settled && v.Books.Open == 0 {
+			s.judge(journals[0], v)
+			break
+		}
+		if !bytes.Equal(now, was) {
+			was, moved = now, time.Now()
+		}
+		if time.Since(moved) > 2*stallLimit {
+			s.find("stall", "the books do not close: %s %s", clip(said.out, 700), clip(said.err, 300))
+			break
+		}
+		pause(s.ctx, pace)
+	}
+	for i := len(names) - 1; i >= 0; i-- {
+		s.endOne(names[i], syscall.SIGTERM)
+	}
+}
+
+// stock delivers the article that is ordered.
+func (s *shop) stock(name string) { s.post(name, "/api/stock/TEA", "", `{"quantity": 100000}`) }
+
+// verdict is what troupe verify says.
+type verdict struct {
+	OK      bool `json:"ok"`
+	Settled bool `json:"settled"`
+	Books   struct {
+		Orders int `json:"orders"`
+		Open   int `json:"open"`
+	} `json:"books"`
+}
+
+// readVerdict returns also what tells whether something has moved.
+func readVerdict(text string) (v verdict, all []byte, err error) {
+	if text == "" {
+		return v, nil, errors.New("nothing was said")
+	}
+	err = json.Unmarshal([]byte(text), &v)
+	return v, []byte(text), err
+}
+
+// judge holds the number of orders, and each that was acknowledged, against the answers.
+func (s *shop) judge(name string, v verdict) {
+	s.mu.Lock()
+	var accepted []string
+	for _, id := range s.orders {
+		if id != "" {
+			accepted = append(accepted, id)
+		}
+	}
+	asked := len(s.orders)
+	s.mu.Unlock()
+	if v.Books.Orders < len(accepted) || v.Books.Orders > asked {
+		s.find("lost", "%d orders in the books, %d were accepted of %d", v.Books.Orders, len(accepted), asked)
+	}
+	for _, id := range accepted {
+		if !s.exists(name, id) {
+			s.find("lost", "order %s was accepted, and is gone", id)
+		}
+	}
+}
+
+func (s *shop) exists(name, id string) bool {
+	ctx, cancel := context.WithTimeout(s.ctx, stallLimit)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.urls[name]+"/api/orders/"+id, nil)
+	if err != nil {
+		return false
+	}
+	res, err := s.http.Do(req)
+	if err != nil {
+		return false
+	}
+	_ = res.Body.Close()
+	return res.StatusCode == http.StatusOK
+}
