@@ -61,19 +61,11 @@ const (
 
 // Run carries s out in folder, which must be empty, and returns what does not hold. Each finding is told once.
 func (m *Machine) Run(ctx context.Context, s Schedule, folder string) ([]Finding, error) {
-	live := filepath.Join(folder, "disk")
-	if err := os.Mkdir(live, 0o700); err != nil {
-		return nil, err
-	}
-	d, err := disk.New(live)
-	if err != nil {
-		return nil, err
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r := &run{
-		machine: m, schedule: s, ctx: ctx, folder: folder, path: filepath.Join(live, "j.db"), outside: filepath.Join(folder, "outside"), disk: d,
-		model: model{found: map[Finding]bool{}},
+	r, err := m.prepare(ctx, s, folder)
+	if err != nil {
+		return nil, err
 	}
 	defer r.end()
 	if s.Kind == "shop" || s.Kind == "wire" {
@@ -84,15 +76,25 @@ func (m *Machine) Run(ctx context.Context, s Schedule, folder string) ([]Finding
 		shop.play()
 		return r.findings, ctx.Err()
 	}
-	for i, step := range s.Steps {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		r.step(i, step)
-	}
-	r.settle()
+	r.play()
 	if r.lost == "" && !r.has("stall", "start", "stop") {
 		r.audit()
 	}
 	return r.findings, ctx.Err()
+}
+
+// prepare makes the folder of the disk.
+func (m *Machine) prepare(ctx context.Context, s Schedule, folder string) (*run, error) {
+	live := filepath.Join(folder, "disk")
+	if err := os.Mkdir(live, 0o700); err != nil {
+		return nil, err
+	}
+	d, err := disk.New(live)
+	if err != nil {
+		return nil, err
+	}
+	return &run{
+		machine: m, schedule: s, ctx: ctx, folder: folder, path: filepath.Join(live, "j.db"), outside: filepath.Join(folder, "outside"), disk: d,
+		model: model{found: map[Finding]bool{}},
+	}, nil
 }

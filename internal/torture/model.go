@@ -30,7 +30,9 @@ type model struct {
 	acts     []act
 	findings []Finding
 	found    map[Finding]bool
-	stormy   bool // the disk was not always good
+
+	stormy     bool // the disk was not always good
+	syncFailed bool // a sync may have failed: owners ask to be started again then
 }
 
 func (m *model) asks(a ask) *ask {

@@ -35,6 +35,17 @@ type run struct {
 
 func millis(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 
+// play carries out all steps, and lets the journal come to rest.
+func (r *run) play() {
+	for i, step := range r.schedule.Steps {
+		if r.ctx.Err() != nil {
+			return
+		}
+		r.step(i, step)
+	}
+	r.settle()
+}
+
 // step carries out one step, and waits as it says.
 func (r *run) step(i int, s Step) {
 	switch s.Do {
@@ -139,6 +150,7 @@ func (r *run) weather(w disk.Weather, d time.Duration) {
 	r.mu.Lock()
 	r.spells++
 	r.stormy = true
+	r.syncFailed = r.syncFailed || w == disk.SyncFails
 	mine := r.spells
 	r.mu.Unlock()
 	r.disk.Set(w)

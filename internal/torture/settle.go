@@ -31,6 +31,9 @@ func (r *run) settle() {
 		r.judgeGone()
 		return
 	}
+	if r.syncFailed && r.owner != nil { // as its log says: check the disk, then start again
+		r.stopOwner()
+	}
 	if !r.rest() {
 		return
 	}

@@ -170,6 +170,7 @@ func (s *shop) play() {
 
 // order places orders, and does not wait for the answers.
 func (s *shop) order(i int, step Step) {
+	s.beside.Go(func() { s.stock(step.Key) })
 	for n := range max(step.Calls, 1) {
 		key := fmt.Sprintf("%d-%d", i, n)
 		s.mu.Lock()
@@ -231,6 +232,11 @@ func (s *shop) close() {
 	names, journals := []string{alone}, []string{alone}
 	if s.schedule.Kind == "wire" {
 		names, journals = []string{broker, front, back}, []string{front, back}
+	}
+	if s.syncFailed { // as the log says: check the disk, then start again
+		for name := range s.processes {
+			s.endOne(name, syscall.SIGTERM)
+		}
 	}
 	for _, name := range names {
 		s.serve(name)

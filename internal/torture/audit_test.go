@@ -1,0 +1,125 @@
+package torture
+
+import (
+	"database/sql"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/troupebus/troupe/internal/torture/talk"
+)
+
+// quietDay is a schedule in which nothing goes wrong but what handlers say themselves.
+var quietDay = Schedule{Kind: "anything", Steps: []Step{
+	{Do: start, Wait: 100},
+	{Do: publish, Key: "k0", N: 1, Count: 3, Calls: 2},
+	{Do: work, Key: "k1", N: 1, Count: 2, Calls: 2, Wait: 100},
+	{Do: publish, Key: "k1", N: 5, Mood: "dead", Wait: 300},
+	{Do: foreign, Key: "k2", N: 1, Count: 3},
+	{Do: command, Args: []string{"dlq", "drop", "1"}},
+	{Do: command, Args: []string{"events", "--json", "--limit", "0", "--type", "torture.asked"}, Wait: 300},
+	{Do: stop},
+}}
+
+// A quiet day holds, and each kind of damage that is done to its journal afterwards is found.
+func TestAuditFindsDamage(t *testing.T) {
+	t.Parallel()
+	m, err := Build(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := m.prepare(t.Context(), quietDay, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.end()
+	r.play()
+	r.audit()
+	if len(r.findings) > 0 {
+		t.Fatal(Story(quietDay, r.findings))
+	}
+	whole, err := os.ReadFile(r.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ damage, class string }{
+		{"DELETE FROM front_rows WHERE n = 1", "torn"},
+		{"UPDATE events SET data = CAST(json_set(CAST(data AS TEXT), '$.n', 99) AS BLOB) WHERE seq = 1", "lost"},
+		{"UPDATE events SET data = CAST(json_set(CAST(data AS TEXT), '$.n', 99) AS BLOB) WHERE seq = 1", "nowhere"},
+		{"UPDATE events SET data = (SELECT data FROM events WHERE seq = 1) WHERE seq = 2", "twice"},
+		{"DELETE FROM ledger_rows WHERE id = 1", "effect"},
+		{"INSERT INTO ledger_rows (sub, event, key, n) SELECT sub, event, key, n FROM ledger_rows WHERE id = 1", "effect"},
+		{"UPDATE ledger_rows SET n = n + 1 WHERE id = 1", "changed"},
+		{"UPDATE ledger_rows SET id = id + 1000 WHERE sub = 'ledger/note' AND key = 'k0' AND n = 1", "order"},
+		{"UPDATE ledger_sums SET total = total + 1", "sum"},
+		{"DELETE FROM acts", "act"},
+		{"DELETE FROM deliveries WHERE seq = 1", "check"},
+		{"INSERT INTO events (id, type, key, time, correlation_id, data) VALUES ('x', 'torture.inside', 'k', 1, 'x', x'7b7d')", "early"},
+	} {
+		d := m.MustCopy(t, r, whole)
+		MustDamage(t, d.path, tt.damage)
+		d.audit()
+		if !slices.ContainsFunc(d.findings, func(f Finding) bool { return f.Class == tt.class }) {
+			t.Errorf("after %q: %v, want something of class %s", tt.damage, d.findings, tt.class)
+		}
+	}
+	undone := m.MustCopy(t, r, whole)
+	undone.all[0].answer = talk.NotDone
+	undone.audit()
+	outside := m.MustCopy(t, r, whole)
+	first, _, _ := strings.Cut(string(mustRead(t, r.outside)), "\n")
+	if err := os.WriteFile(outside.outside, []byte(strings.Repeat(first+"\n", 2)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	outside.audit()
+	if !undone.has("undone") || !outside.has("outside") {
+		t.Errorf("an event that was refused: %v; a call that was repeated: %v", undone.findings, outside.findings)
+	}
+}
+
+// MustCopy returns a run with the model of r, on a copy of its journal.
+func (m *Machine) MustCopy(t *testing.T, r *run, whole []byte) *run {
+	t.Helper()
+	d, err := m.prepare(t.Context(), r.schedule, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range r.all {
+		known := *a
+		d.all = append(d.all, &known)
+	}
+	d.acts, d.outside = r.acts, filepath.Join(d.folder, "outside")
+	if err := os.WriteFile(d.path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(d.outside, mustRead(t, r.outside), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func mustRead(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// MustDamage changes a journal behind its back.
+func MustDamage(t *testing.T, path, query string) {
+	t.Helper()
+	db, err := sql.Open("sqlite3", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), query); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
