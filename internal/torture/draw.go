@@ -27,6 +27,7 @@ var Kinds = []Kind{
 	{"snapshots", (*drawer).snapshots}, // readers that stay, and a log that grows
 	{"large", (*drawer).large},         // events of a megabyte
 	{"shop", (*drawer).shops},          // the shop itself, and its books
+	{"moves", (*drawer).moves},         // modules that leave the shop and come back, with kills
 	{"wire", (*drawer).wires},          // the shop in two deployables, and a broker that goes away
 }
 

@@ -27,6 +27,10 @@ func (d *drawer) weathers() {
 		d.do(Step{Do: "nothing", Wait: d.between(0, 3000)})
 		if d.chance(30) {
 			d.end()
+			if d.chance(50) { // nobody owns it: the -wal and -shm may be gone
+				d.do(Step{Do: weather, Mood: string(pick(d, disk.ReadOnly, disk.Full)), For: 500},
+					Step{Do: command, Args: pick(d, []string{"events", "--limit", "3"}, []string{"dlq", "list"}, []string{"verify"})}, Step{Do: finish})
+			}
 			d.owner(300)
 		}
 	}
@@ -41,7 +45,7 @@ func (d *drawer) locks() {
 		if d.chance(50) {
 			d.moody([]string{"late", "deaf"}, 5, 50)
 		}
-		d.do(d.events(Step{Do: foreign, For: d.between(300, 4000), Wait: d.between(0, 100)}, 5))
+		d.do(d.events(Step{Do: foreign, For: d.between(300, 12000), Wait: d.between(0, 100)}, 5))
 		d.publish(5, 30, 3, 300)
 		if d.chance(30) {
 			d.person(100)
@@ -84,6 +88,15 @@ func (d *drawer) owners() {
 		if d.chance(25) {
 			d.do(Step{Do: unlock, Wait: d.between(0, 1500)})
 		}
+		if d.chance(25) {
+			d.do(Step{Do: copied})
+		}
+		if d.chance(25) {
+			d.do(Step{Do: stop}, Step{Do: lure})
+			d.owner(300)
+			d.do(Step{Do: stop})
+			d.owner(300)
+		}
 		d.do(Step{Do: second, Mood: pick(d, same, symlink, hardlink), Wait: d.between(0, 200)})
 		d.publish(3, 10, 5, 200)
 	}
@@ -123,5 +136,8 @@ func (d *drawer) large() {
 	d.owner(300)
 	for range 4 + d.r.IntN(6) {
 		d.do(d.events(Step{Do: publish, Calls: 10 + d.between(0, 30), Size: 100_000 * d.between(3, 10), Wait: d.between(0, 500)}, 50))
+		if d.chance(20) {
+			d.do(Step{Do: weather, Mood: string(disk.Full), For: d.between(200, 2000)})
+		}
 	}
 }

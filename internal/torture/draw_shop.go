@@ -34,3 +34,20 @@ func (d *drawer) deployables(names ...string) {
 		}
 	}
 }
+
+// moves takes modules out of the shop and brings them back, with commands that are killed and run again.
+func (d *drawer) moves() {
+	split := []string{"split", "--modules", pick(d, "payment", "shipping", "payment,shipping"), "--into", "disk/away.db"}
+	merge := []string{"merge", "--from", "disk/away.db"}
+	d.do(Step{Do: start, Key: alone, Wait: 500})
+	for range 1 + d.r.IntN(3) {
+		d.do(Step{Do: order, Key: alone, Calls: d.between(1, 30), Wait: d.between(0, 300)})
+	}
+	d.do(Step{Do: finish}, Step{Do: pick(d, stop, kill), Key: alone})
+	for _, args := range [][]string{split, merge} {
+		for range d.r.IntN(4) {
+			d.do(Step{Do: command, Key: alone, Args: args, For: d.between(5, 200)}, Step{Do: finish})
+		}
+		d.do(Step{Do: command, Key: alone, Args: args}, Step{Do: finish})
+	}
+}

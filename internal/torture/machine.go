@@ -50,6 +50,7 @@ const (
 	commandLimit = 40 * time.Second
 	stallLimit   = 15 * time.Second // without an answer more, while work is open
 	quietLimit   = 3 * time.Minute  // in all
+	waitLimit    = 10 * time.Second // of a publisher, beyond its own context
 	goneLimit    = 1500 * time.Millisecond
 )
 
@@ -68,7 +69,7 @@ func (m *Machine) Run(ctx context.Context, s Schedule, folder string) ([]Finding
 		return nil, err
 	}
 	defer r.end()
-	if s.Kind == "shop" || s.Kind == "wire" {
+	if s.Kind == "shop" || s.Kind == "wire" || s.Kind == "moves" {
 		shop, err := newShop(r)
 		if err != nil {
 			return nil, err

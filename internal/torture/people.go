@@ -26,13 +26,18 @@ type result struct {
 
 // runTool runs a process to its end, within commandLimit.
 func (r *run) runTool(name string, args ...string) result {
+	return r.runFor(commandLimit, name, args...)
+}
+
+// runFor runs a process to its end, or kills it after limit: it is late then.
+func (r *run) runFor(limit time.Duration, name string, args ...string) result {
 	var out, errs bytes.Buffer
 	cmd := exec.Command(name, args...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = &out, &errs, r.folder
 	if err := r.launch(cmd); err != nil {
 		return result{code: -1, err: err.Error()}
 	}
-	ctx, cancel := context.WithTimeout(r.ctx, commandLimit)
+	ctx, cancel := context.WithTimeout(r.ctx, limit)
 	defer cancel()
 	late := context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(syscall.SIGKILL) })
 	err := cmd.Wait()

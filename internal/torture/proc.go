@@ -207,9 +207,11 @@ func (o *owner) peak() int64 {
 	return kib << 10
 }
 
-// lastWords is the end of the process's log.
-func (o *owner) lastWords() string {
-	b, err := os.ReadFile(o.log)
+func (o *owner) lastWords() string { return lastWords(o.log) }
+
+// lastWords is the end of a process's log.
+func lastWords(log string) string {
+	b, err := os.ReadFile(log)
 	if err != nil {
 		return err.Error()
 	}

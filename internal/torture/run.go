@@ -2,10 +2,6 @@ package torture
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -80,6 +76,12 @@ func (r *run) step(i int, s Step) {
 		r.weather(disk.Weather(s.Mood), millis(s.For))
 	case second:
 		r.second(s)
+	case copied:
+		r.copied()
+	case finish:
+		r.beside.Wait()
+	case lure:
+		r.lure()
 	case remove, move, unlock:
 		r.spoil(s.Do)
 	}
@@ -162,75 +164,6 @@ func (r *run) weather(w disk.Weather, d time.Duration) {
 			r.disk.Set(disk.Good)
 		}
 	})
-}
-
-// second has another process try to own the journal while the owner lives. When it can, one of the two must have given up.
-func (r *run) second(s Step) {
-	if r.owner == nil || !r.owner.awaitUp(startLimit) || r.disk.Weather() != disk.Good {
-		return
-	}
-	path := r.path
-	switch s.Mood {
-	case symlink, hardlink:
-		path = filepath.Join(filepath.Dir(r.path), fmt.Sprintf("%s-%d.db", s.Mood, r.started))
-		link := map[string]func(string, string) error{symlink: os.Symlink, hardlink: os.Link}[s.Mood]
-		if err := link(r.path, path); err != nil {
-			return
-		}
-		defer func() { _ = os.Remove(path) }()
-	}
-	o, err := r.startOwner(path)
-	if err != nil {
-		r.find("machine", "a second owner cannot be started: %v", err)
-		return
-	}
-	if o.awaitUp(startLimit) {
-		pause(r.ctx, goneLimit)
-		if a, b := r.publishOne(r.owner, 1), r.publishOne(o, 2); a == talk.Done && b == talk.Done {
-			r.find("two owners", "by the name %s a second process owns the journal, and both acknowledge", s.Mood)
-			r.lost = "it had two owners"
-		}
-	}
-	o.kill()
-}
-
-// publishOne publishes an event of the key "both", and returns what was answered.
-func (r *run) publishOne(o *owner, n int) string {
-	n += 2 * r.started
-	a := r.asks(ask{what: publish, key: "both", n: n, count: 1})
-	answer, ok := o.answer(talk.Request{Do: talk.Publish, Key: "both", N: n}, 2*talk.Patience)
-	if !ok {
-		answer.Kind = talk.Unknown
-	}
-	r.answered(a, answer.Kind, answer.Err)
-	return answer.Kind
-}
-
-// spoil does away with files under the owner.
-func (r *run) spoil(how string) {
-	files, _ := filepath.Glob(r.path + "*")
-	var err error
-	switch how {
-	case unlock:
-		_ = os.Remove(r.path + ".lock")
-		return
-	case remove:
-		for _, f := range files {
-			err = os.Remove(f)
-		}
-	case move:
-		folder := filepath.Join(filepath.Dir(r.path), "moved")
-		err = os.Mkdir(folder, 0o700)
-		for _, f := range files {
-			if !strings.HasSuffix(f, ".lock") {
-				err = os.Rename(f, filepath.Join(folder, filepath.Base(f)))
-			}
-		}
-	}
-	if err != nil {
-		r.find("machine", "%s: %v", how, err)
-	}
-	r.lost, r.gone = how+" took its files away", time.Now()
 }
 
 // end kills what is left.

@@ -24,6 +24,7 @@ func (r *run) settle() {
 		return
 	}
 	r.disk.Set(disk.Good)
+	r.unlure()
 	if r.owner != nil {
 		r.owner.frozen.Wait()
 	}

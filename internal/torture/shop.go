@@ -155,6 +155,8 @@ func (s *shop) play() {
 			s.order(i, step)
 		case command:
 			s.command(step)
+		case finish:
+			s.beside.Wait()
 		case weather:
 			s.weather(disk.Weather(step.Mood), millis(step.For))
 		}
@@ -212,11 +214,15 @@ func (s *shop) post(name, path, key, body string) string {
 // command runs troupe on one of the journals.
 func (s *shop) command(step Step) {
 	args := append(step.Args[:len(step.Args):len(step.Args)], "--journal", s.journal(step.Key))
+	limit := commandLimit
+	if step.For > 0 {
+		limit = millis(step.For)
+	}
 	s.beside.Go(func() {
-		res := s.runTool(s.machine.troupe, args...)
+		res := s.runFor(limit, s.machine.troupe, args...)
 		line, said := "troupe "+strings.Join(args, " "), clip(res.err, 500)
 		switch {
-		case s.ctx.Err() != nil:
+		case s.ctx.Err() != nil, res.late && step.For > 0:
 		case res.late:
 			s.find("late", "%s did not end within %v: %s", line, commandLimit, said)
 		case strings.Contains(res.err, "goroutine ") || strings.Contains(res.err, "panic:") || res.code < 0 || res.code > 2:
@@ -245,8 +251,7 @@ func (s *shop) close() {
 	for _, name := range journals {
 		args = append(args, "--journal", s.journal(name))
 	}
-	var said result
-	var was []byte
+	said, was := result{}, []byte(nil)
 	moved := time.Now()
 	for s.ctx.Err() == nil {
 		s.stock(journals[0])
@@ -255,6 +260,12 @@ func (s *shop) close() {
 		if err == nil && v.OK && v.Settled && v.Books.Open == 0 {
 			s.judge(journals[0], v)
 			break
+		}
+		for _, name := range names {
+			if p := s.processes[name]; closed(p.ended) {
+				s.find("died", "%s ended by itself: %s", name, lastWords(p.log))
+				return
+			}
 		}
 		if !bytes.Equal(now, was) {
 			was, moved = now, time.Now()
@@ -267,6 +278,9 @@ func (s *shop) close() {
 	}
 	for i := len(names) - 1; i >= 0; i-- {
 		s.endOne(names[i], syscall.SIGTERM)
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(s.path), "*.part*")); len(left) > 0 {
+		s.find("leftover", "killed commands were run again to their end, and still there are %v", left)
 	}
 }
 
@@ -307,23 +321,33 @@ func (s *shop) judge(name string, v verdict) {
 		s.find("lost", "%d orders in the books, %d were accepted of %d", v.Books.Orders, len(accepted), asked)
 	}
 	for _, id := range accepted {
-		if !s.exists(name, id) {
+		code := s.look(name, id)
+		for end := time.Now().Add(startLimit); code != http.StatusOK && code != http.StatusNotFound && time.Now().Before(end); code = s.look(name, id) {
+			pause(s.ctx, pace) // it may still be starting: the books can be read before that
+		}
+		switch code {
+		case http.StatusOK:
+		case http.StatusNotFound:
 			s.find("lost", "order %s was accepted, and is gone", id)
+		default:
+			s.find("deaf", "order %s cannot be looked up, with nothing left to do: status %d", id, code)
+			return
 		}
 	}
 }
 
-func (s *shop) exists(name, id string) bool {
+// look returns the status of an order's page, 0 when there is no answer.
+func (s *shop) look(name, id string) int {
 	ctx, cancel := context.WithTimeout(s.ctx, stallLimit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.urls[name]+"/api/orders/"+id, nil)
 	if err != nil {
-		return false
+		return 0
 	}
 	res, err := s.http.Do(req)
 	if err != nil {
-		return false
+		return 0
 	}
 	_ = res.Body.Close()
-	return res.StatusCode == http.StatusOK
+	return res.StatusCode
 }

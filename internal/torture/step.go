@@ -23,6 +23,9 @@ const (
 	remove  = "remove"  // the journal's files are deleted
 	move    = "move"    // the journal's files go to another folder
 	unlock  = "unlock"  // the lock file is deleted
+	lure    = "lure"    // the lock file is made a symbolic link to a file of somebody else
+	copied  = "copied"  // somebody copies the database file alone, and starts an owner on the copy
+	finish  = "finish"  // all that goes on beside the steps ends first
 	order   = "order"   // Calls orders are placed at the deployable Key of the shop
 )
 
@@ -94,7 +97,11 @@ func (s Step) what() string {
 	case heal:
 		return "what is sick gets well" + map[bool]string{true: ", no: it falls sick again"}[s.Mood != ""]
 	case command:
-		return "a person runs troupe " + strings.Join(s.Args, " ")
+		line := "a person runs troupe " + strings.Join(s.Args, " ")
+		if s.For > 0 {
+			line += ", which is killed when it has run"
+		}
+		return line
 	case foreign:
 		return "a foreign transaction publishes " + events + " and stays open"
 	case reader:
@@ -103,6 +110,12 @@ func (s Step) what() string {
 		return "the disk: " + s.Mood
 	case second:
 		return "a second owner comes, by the name: " + s.Mood
+	case lure:
+		return "the lock file becomes a symbolic link to another file"
+	case copied:
+		return "the database file alone is copied, and an owner starts on the copy"
+	case finish:
+		return "everybody waits until the others have ended"
 	case remove:
 		return "the journal's files are removed"
 	case move:

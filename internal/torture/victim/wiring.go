@@ -71,7 +71,7 @@ func (p *program) wire() {
 
 // ledger reacts to everything that is asked, and always well. Its handlers have time: only the store can fail them.
 func (p *program) ledger() {
-	m := p.Module("ledger").Migrations(tables("ledger", "CREATE TABLE ledger_sums (key TEXT PRIMARY KEY, total INTEGER NOT NULL) STRICT;"))
+	m := p.Module("ledger").Migrations(tables("ledger", "CREATE TABLE ledger_sums (key TEXT PRIMARY KEY, total INTEGER NOT NULL) STRICT; CREATE TABLE ledger_pads (pad TEXT NOT NULL) STRICT;"))
 	bus.On(m, "note", func(ctx context.Context, e Asked) (bus.Events, error) {
 		n := e.N
 		if len(e.Tags) > 0 {
@@ -82,6 +82,9 @@ func (p *program) ledger() {
 	}).Emits(Noted{}).Timeout(time.Minute)
 	bus.On(m, "sum", func(ctx context.Context, e Asked) (bus.Events, error) {
 		_, err := bus.Tx(ctx).ExecContext(ctx, "INSERT INTO ledger_sums VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET total = total + excluded.total", e.Key, e.N)
+		if err == nil && e.Pad != "" { // more than a transaction keeps in memory: the statement itself meets the disk
+			_, err = bus.Tx(ctx).ExecContext(ctx, "INSERT INTO ledger_pads SELECT ? FROM json_each('[1, 2, 3, 4]')", e.Pad)
+		}
 		if err != nil {
 			return nil, err
 		}
