@@ -48,9 +48,9 @@ const (
 	startLimit   = 30 * time.Second // of a start in good weather
 	stopLimit    = 30 * time.Second
 	commandLimit = 40 * time.Second
-	stallLimit   = 15 * time.Second // without an answer more, while work is open
-	quietLimit   = 3 * time.Minute  // in all
-	waitLimit    = 10 * time.Second // of a publisher, beyond its own context
+	stallLimit   = 30 * time.Second // without an answer more, while work is open
+	quietLimit   = 15 * time.Minute // in all
+	waitLimit    = 8 * time.Second  // of a publisher, beyond its own context, on a machine that has time
 	goneLimit    = 1500 * time.Millisecond
 )
 
@@ -69,6 +69,7 @@ func (m *Machine) Run(ctx context.Context, s Schedule, folder string) ([]Finding
 		return nil, err
 	}
 	defer r.end()
+	go r.watchMachine()
 	if s.Kind == "shop" || s.Kind == "wire" || s.Kind == "moves" {
 		shop, err := newShop(r)
 		if err != nil {
@@ -82,6 +83,17 @@ func (m *Machine) Run(ctx context.Context, s Schedule, folder string) ([]Finding
 		r.audit()
 	}
 	return r.findings, ctx.Err()
+}
+
+// watchMachine measures how late this process itself wakes up.
+func (r *run) watchMachine() {
+	for r.ctx.Err() == nil {
+		began := time.Now()
+		pause(r.ctx, pace)
+		r.mu.Lock()
+		r.lag = max(r.lag, time.Since(began)-pace)
+		r.mu.Unlock()
+	}
 }
 
 // prepare makes the folder of the disk.

@@ -31,8 +31,9 @@ type model struct {
 	findings []Finding
 	found    map[Finding]bool
 
-	stormy     bool // the disk was not always good
-	syncFailed bool // a sync may have failed: owners ask to be started again then
+	lag        time.Duration // how busy this machine is: the most that a timer was late
+	stormy     bool          // the disk was not always good
+	syncFailed bool          // a sync may have failed: owners ask to be started again then
 }
 
 func (m *model) asks(a ask) *ask {
