@@ -79,7 +79,7 @@ func (r *run) acknowledged(reader *sqlite.Reader) {
 	for _, a := range all {
 		in := 0
 		for n := a.n; n < a.n+a.count; n++ {
-			id := a.key + " " + strconv.Itoa(n)
+			id := talk.KeyOf(a.key, n) + " " + strconv.Itoa(n)
 			got := there[id]
 			delete(there, id)
 			switch {

@@ -5,7 +5,7 @@ import "github.com/troupebus/troupe/internal/torture/disk"
 // backlog publishes more than a subscription has in its hands at a time.
 func (d *drawer) backlog() {
 	for range 1 + d.r.IntN(3) {
-		d.do(d.events(Step{Do: publish, Calls: 1 + d.r.IntN(3), Count: 400 + d.r.IntN(600), Wait: d.between(0, 100)}, 50))
+		d.do(d.events(Step{Do: publish, Key: pick(d, "", "each*"), Calls: 1 + d.r.IntN(3), Count: 400 + d.r.IntN(600), Wait: d.between(0, 100)}, 50))
 	}
 }
 

@@ -1,7 +1,11 @@
 // Package talk is what the torture test and its victim say to each other: lines of JSON.
 package talk
 
-import "time"
+import (
+	"strconv"
+	"strings"
+	"time"
+)
 
 // What may be asked.
 const (
@@ -21,6 +25,14 @@ const (
 
 // Patience is how long a publisher's context gives the journal.
 const Patience = 3 * time.Second
+
+// KeyOf is the key of the event with number n: a key that ends with a star stands for one key per event.
+func KeyOf(key string, n int) string {
+	if prefix, each := strings.CutSuffix(key, "*"); each {
+		return prefix + strconv.Itoa(n)
+	}
+	return key
+}
 
 // Request asks for one thing. Events have the key Key, and numbers from N on.
 type Request struct {

@@ -107,7 +107,7 @@ func (s *server) publish(r talk.Request) {
 func events(r talk.Request) []bus.Event {
 	var out []bus.Event
 	for i := range max(r.Count, 1) {
-		var e bus.Event = Asked{Key: r.Key, N: r.N + i, Mood: r.Mood, Tags: []int{r.N + i}, Pad: strings.Repeat("x", r.Size)}
+		var e bus.Event = Asked{Key: talk.KeyOf(r.Key, r.N+i), N: r.N + i, Mood: r.Mood, Tags: []int{r.N + i}, Pad: strings.Repeat("x", r.Size)}
 		if r.After > 0 {
 			e = bus.After(time.Duration(r.After)*time.Millisecond, e)
 		}
@@ -123,7 +123,7 @@ func (s *server) work(r talk.Request) {
 	_, err := s.front.Do(ctx, func(ctx context.Context) (bus.Events, error) {
 		tx := bus.Tx(ctx)
 		for i := range max(r.Count, 1) {
-			if err := exec(tx, fmt.Sprintf("INSERT INTO front_rows (sub, event, key, n) VALUES ('work', '', '%s', %d)", r.Key, r.N+i)); err != nil {
+			if err := exec(tx, fmt.Sprintf("INSERT INTO front_rows (sub, event, key, n) VALUES ('work', '', '%s', %d)", talk.KeyOf(r.Key, r.N+i), r.N+i)); err != nil {
 				return nil, err
 			}
 		}
