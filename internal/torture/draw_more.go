@@ -45,7 +45,11 @@ func (d *drawer) locks() {
 		if d.chance(50) {
 			d.moody([]string{"late", "deaf"}, 5, 50)
 		}
-		d.do(d.events(Step{Do: foreign, For: d.between(300, 12000), Wait: d.between(0, 100)}, 5))
+		lock := Step{Do: foreign, For: d.between(300, 5000), Wait: d.between(0, 100)}
+		if d.chance(15) {
+			lock.For = 20_000 // longer than any publisher is ready to wait
+		}
+		d.do(d.events(lock, 5))
 		d.publish(5, 30, 3, 300)
 		if d.chance(30) {
 			d.person(100)

@@ -38,7 +38,7 @@ func (r *run) second(s Step) {
 		pause(r.ctx, goneLimit)
 		if a, b := r.publishOne(r.owner, 1), r.publishOne(o, 2); a == talk.Done && b == talk.Done {
 			r.find("two owners", "by the name %s a second process owns the journal, and both acknowledge", s.Mood)
-			r.lost = "it had two owners"
+			r.lose("it had two owners")
 		}
 	}
 	o.kill()
@@ -80,7 +80,8 @@ func (r *run) spoil(how string) {
 	if err != nil {
 		r.find("machine", "%s: %v", how, err)
 	}
-	r.lost, r.gone = how+" took its files away", time.Now()
+	r.lose(how + " took its files away")
+	r.gone = time.Now()
 }
 
 const others = "somebody else's"

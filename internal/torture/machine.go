@@ -76,13 +76,13 @@ func (m *Machine) Run(ctx context.Context, s Schedule, folder string) ([]Finding
 			return nil, err
 		}
 		shop.play()
-		return r.findings, ctx.Err()
+		return r.told(), ctx.Err()
 	}
 	r.play()
-	if r.lost == "" && !r.has("stall", "start", "stop") {
+	if r.lost() == "" && !r.has("stall", "start", "stop") {
 		r.audit()
 	}
-	return r.findings, ctx.Err()
+	return r.told(), ctx.Err()
 }
 
 // watchMachine measures how late this process itself wakes up.

@@ -2,6 +2,7 @@ package torture
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +31,7 @@ type model struct {
 	acts     []act
 	findings []Finding
 	found    map[Finding]bool
+	loss     string // why the journal cannot be held against the model any more
 
 	lag        time.Duration // how busy this machine is: the most that a timer was late
 	stormy     bool          // the disk was not always good
@@ -111,4 +113,24 @@ func (m *model) alwaysGood() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return !m.stormy
+}
+
+// told is what was found so far.
+func (m *model) told() []Finding {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.findings)
+}
+
+// lose notes why the journal cannot be held against the model any more.
+func (m *model) lose(why string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.loss = why
+}
+
+func (m *model) lost() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.loss
 }

@@ -107,7 +107,7 @@ func (r *run) person(i int, s Step) {
 			r.find("crash", "%s: exit code %d: %s", line, res.code, said)
 		case res.code != 0 && res.err == "" && res.out == "":
 			r.find("silent", "%s: exit code %d without a word", line, res.code)
-		case res.code == 1 && reading(s.Args) && wasThere && r.lost == "" && began != disk.WriteFails && !strings.Contains(res.err, "not found"):
+		case res.code == 1 && reading(s.Args) && wasThere && r.lost() == "" && began != disk.WriteFails && !strings.Contains(res.err, "not found"):
 			r.find("unreadable", "on a disk that is %q, %s: %s", began, line, said)
 		}
 		if acts {
@@ -117,7 +117,7 @@ func (r *run) person(i int, s Step) {
 			}
 			r.acted(act{reason: reason, verb: s.Args[1], answer: answer, said: said})
 		}
-		if res.code == 0 && slices.Contains(args, "torture.asked") && r.lost == "" {
+		if res.code == 0 && slices.Contains(args, "torture.asked") && r.lost() == "" {
 			r.countEvents(line, res.out, before)
 		}
 	})

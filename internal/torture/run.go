@@ -20,7 +20,6 @@ type run struct {
 	disk     *disk.Disk
 	owner    *owner
 	started  int
-	lost     string    // why the journal cannot be held against the model any more
 	gone     time.Time // when its files were removed or moved under the owner
 
 	beside  sync.WaitGroup // commands, foreign transactions, readers, weather

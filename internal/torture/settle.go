@@ -202,7 +202,7 @@ func (r *run) judgeGone() {
 	}
 	r.mu.Unlock()
 	if len(after) > 0 {
-		r.find("gone", "%s, and %v later and after publishers get acknowledgements: %s", r.lost, goneLimit, strings.Join(after, ", "))
+		r.find("gone", "%s, and %v later and after publishers get acknowledgements: %s", r.lost(), goneLimit, strings.Join(after, ", "))
 	}
 	if r.owner != nil {
 		r.stopOwner()
