@@ -98,7 +98,7 @@ func (r *run) acknowledged(reader *sqlite.Reader) {
 		if in != 0 && in != a.count {
 			r.find("torn", "of %d events that were published at once from %s %d on, %d are there", a.count, a.key, a.n, in)
 		}
-		if limit := talk.Patience + waitLimit + 50*lag; a.took > limit && a.what != foreign {
+		if limit := talk.Patience + waitLimit + 50*lag; r.schedule.Kind == "locks" && a.took > limit && a.what != foreign {
 			r.find("waited", "the publisher of %s %d waited %v, with a context of %v", a.key, a.n, a.took.Round(time.Millisecond), talk.Patience)
 		}
 	}

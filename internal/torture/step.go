@@ -69,16 +69,6 @@ func (s Step) what() string {
 	if s.Key != "" {
 		who = "the " + s.Key
 	}
-	events := fmt.Sprintf("%d × %d events of key %s, from number %d on", max(s.Calls, 1), max(s.Count, 1), s.Key, s.N)
-	if s.Mood != "" {
-		events += ", mood " + s.Mood
-	}
-	if s.Size > 0 {
-		events += fmt.Sprintf(", %d bytes each", s.Size)
-	}
-	if s.After > 0 {
-		events += fmt.Sprintf(", delayed by %d ms", s.After)
-	}
 	switch s.Do {
 	case start:
 		return strings.TrimSpace(who + " starts " + s.Mood)
@@ -91,9 +81,9 @@ func (s Step) what() string {
 	case order:
 		return fmt.Sprintf("%d orders are placed at %s", max(s.Calls, 1), s.Key)
 	case publish:
-		return "somebody publishes " + events
+		return "somebody publishes " + s.events()
 	case work:
-		return "units of work emit " + events
+		return "units of work emit " + s.events()
 	case heal:
 		return "what is sick gets well" + map[bool]string{true: ", no: it falls sick again"}[s.Mood != ""]
 	case command:
@@ -103,7 +93,7 @@ func (s Step) what() string {
 		}
 		return line
 	case foreign:
-		return "a foreign transaction publishes " + events + " and stays open"
+		return "a foreign transaction publishes " + s.events() + " and stays open"
 	case reader:
 		return "a reader holds a snapshot"
 	case weather:
@@ -124,6 +114,21 @@ func (s Step) what() string {
 		return "the lock file is removed"
 	}
 	return s.Do
+}
+
+// events tells which events a step emits.
+func (s Step) events() string {
+	events := fmt.Sprintf("%d × %d events of key %s, from number %d on", max(s.Calls, 1), max(s.Count, 1), s.Key, s.N)
+	if s.Mood != "" {
+		events += ", mood " + s.Mood
+	}
+	if s.Size > 0 {
+		events += fmt.Sprintf(", %d bytes each", s.Size)
+	}
+	if s.After > 0 {
+		events += fmt.Sprintf(", delayed by %d ms", s.After)
+	}
+	return events
 }
 
 // Schedule is what happens in a run: nothing but data, so that it can be replayed.
