@@ -53,7 +53,7 @@ func (j *Journal) watchForeign() {
 
 // lookAtFiles reports whether the journal's files were moved, removed or replaced: nothing is acknowledged from then on.
 func (j *Journal) lookAtFiles() (gone bool) {
-	err := cmp.Or(j.site.check(), j.sync.health())
+	err := cmp.Or(j.site.check(), j.sync.reason())
 	if !errors.Is(err, ErrGone) {
 		return false
 	}

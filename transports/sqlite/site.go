@@ -7,12 +7,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-
-	"github.com/troupebus/troupe/bus/journal"
 )
 
-// ErrGone: the journal's file was moved, removed or replaced while the journal was in use. It comes with
-// journal.ErrUnavailable. The journal acknowledges nothing more until the program starts again on the right file.
+// ErrGone: the journal's file was moved, removed or replaced while the journal was in use. It comes with journal.ErrUnknown for work
+// that was committed before that was found, and with journal.ErrUnavailable for all other work. The journal acknowledges nothing more until the program starts again on the right file.
 var ErrGone = errors.New("sqlite: the journal's file is gone")
 
 // Resolve returns the absolute path of the file that path names, with every symbolic link on the way followed: SQLite
@@ -155,8 +153,8 @@ func (s *site) check() error {
 		default:
 			continue // a folder that cannot be read for a moment is not a file that is gone
 		}
-		return fmt.Errorf("%w: %w: %s: %w: stop the program, put the right files back (%s and those beside it), and start again",
-			journal.ErrUnavailable, ErrGone, f.path, err, s.files[0].path)
+		return fmt.Errorf("%w: %s: %w: stop the program, put the right files back (%s and those beside it), and start again",
+			ErrGone, f.path, err, s.files[0].path)
 	}
 	return nil
 }

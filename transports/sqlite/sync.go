@@ -92,9 +92,16 @@ func (s *syncer) health() error {
 	return s.broken
 }
 
+// reason returns why the journal can promise nothing more, nil while it can.
+func (s *syncer) reason() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cause
+}
+
 // unknown is the answer to work that was committed, and not made durable. s.mu is held.
 func (s *syncer) unknown() error {
-	return fmt.Errorf("%w: it was committed, and the disk then failed to sync: look for it before you try again: %w",
+	return fmt.Errorf("%w: it was committed, and could not be made durable: look for it before you try again: %w",
 		journal.ErrUnknown, s.cause)
 }
 
@@ -144,7 +151,8 @@ func (s *syncer) force() error {
 func (s *syncer) finish(upTo, head int64, err error) {
 	s.mu.Lock()
 	if errors.Is(err, ErrGone) {
-		s.cause, s.broken, upTo = err, err, s.commits
+		s.cause, upTo = err, s.commits
+		s.broken = fmt.Errorf("%w: %w", journal.ErrUnavailable, err)
 	} else if err != nil {
 		s.cause = err
 		s.broken = fmt.Errorf("%w: the disk failed to sync, and what it holds is unknown: check it, then start again: %w", journal.ErrUnavailable, err)

@@ -136,11 +136,14 @@ func (s *server) work(r talk.Request) {
 	s.answer(verdict(r, err))
 }
 
-// verdict says whether what was asked for is done. ErrUnavailable, ErrClosed and all others promise that it is not.
+// verdict says whether what was asked for is done. ErrUnknown says that nobody knows; all others promise that it is not.
 func verdict(r talk.Request, err error) talk.Answer {
 	a := talk.Answer{ID: r.ID, Kind: talk.Done}
 	if err != nil {
 		a.Kind, a.Err, a.Store = talk.NotDone, err.Error(), errors.Is(err, journal.ErrUnavailable)
+		if errors.Is(err, journal.ErrUnknown) {
+			a.Kind = talk.Unknown
+		}
 	}
 	return a
 }
