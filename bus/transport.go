@@ -149,7 +149,7 @@ func (b *Bus) openRelays(ctx context.Context) (relays []*wire.Relay, err error) 
 		}
 		return ""
 	}
-	if err := open(journal.Rest, "events", "", rest); err != nil {
+	if err := open(journal.Rest, "events", RecordsTopic, rest); err != nil {
 		return nil, err
 	}
 	return relays, open(journal.Told, RecordsTopic, RecordsTopic, func(*journal.Event) string { return RecordsTopic })

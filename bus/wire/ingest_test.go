@@ -172,7 +172,7 @@ func TestAnEventThatIsNotTakenBlocksNoOther(t *testing.T) {
 			msg.Metadata[MetaPlace] = fmt.Sprint("order/0/", n)
 			msgs = append(msgs, msg)
 		}
-		msgs[2].Payload = make([]byte, 1<<20)
+		msgs[2].Payload = []byte(`"` + strings.Repeat("x", 1<<20-2) + `"`)
 		s.in <- msgs
 		runIngest(t, s, st)
 		pass(time.Hour)

@@ -195,7 +195,7 @@ func TestWrongUseOfTheCommands(t *testing.T) {
 		"letters twice":       {newDLQCmd, []string{"replay", "1", "--all"}, exitUsage, "not more than one"},
 		"all and some":        {newDLQCmd, []string{"replay", "--all", "--type", "t"}, exitUsage, "not more than one"},
 		"not an id":           {newDLQCmd, []string{"show", "x"}, exitUsage, `"x" is not the id`},
-		"no id":               {newDLQCmd, []string{"drop", "--reason", "r"}, exitUsage, "at least 1 arg"},
+		"no id":               {newDLQCmd, []string{"drop", "--reason", "r"}, exitUsage, "which ones?"},
 		"unknown subcommand":  {newDLQCmd, []string{"lst"}, exitUsage, `unknown command "lst"`},
 		"status":              {newDLQCmd, []string{"list", "--status", "gone"}, exitUsage, `"gone"`},
 		"limit":               {newDLQCmd, []string{"list", "--limit", "-1"}, exitUsage, "--limit -1"},

@@ -62,7 +62,7 @@ var carry = []string{
 	`DELETE FROM main.deliveries AS x WHERE ` + isReplaced,
 	`INSERT INTO main.deliveries (seq, subscription, ` + deliveryColumns + `) SELECT m.a, c.here, ` + deliveryColumns + `
 FROM temp.carried c JOIN temp.map m ON m.b = c.seq JOIN b.deliveries d ON d.seq = c.seq AND d.subscription = c.there`,
-	`INSERT INTO main.pending (subscription, key, seq, state, attempts, due_at) SELECT c.here, p.key, m.a, p.state, p.attempts, p.due_at
+	`INSERT INTO main.pending (subscription, key, seq, state, attempts, due_at, failed_at) SELECT c.here, p.key, m.a, p.state, p.attempts, p.due_at, p.failed_at
 FROM temp.carried c JOIN temp.map m ON m.b = c.seq JOIN b.pending p ON p.seq = c.seq AND p.subscription = c.there`,
 	`UPDATE main.dead_letters AS x SET status = ` + letterStatus + ` WHERE ` + noLetter,
 	// Ids that are free are kept, and taken first.
@@ -94,7 +94,7 @@ const tellCarried = `INSERT INTO main.records (seq, subscription) SELECT m.a, c.
 const (
 	deliveryDigest = `CASE WHEN x.outcome = 'skipped' AND x.attempts = 0 THEN 'passed over' ELSE 'deliveries ' || x.outcome END AS name, count(*),
 	digest(s.name, e.id, e.type, x.outcome, x.attempts, x.started_at, x.duration, x.error)`
-	pendingDigest = `'pending ' || x.state, count(*), digest(s.name, x.key, e.id, e.type, x.state, x.attempts, x.due_at)`
+	pendingDigest = `'pending ' || x.state, count(*), digest(s.name, x.key, e.id, e.type, x.state, x.attempts, x.due_at, x.failed_at)`
 	letterDigest  = `'dead letters ' || x.status, count(*),
 	digest(s.name, e.id, e.type, x.error, x.stack, x.attempts, x.first_failed_at, x.dead_at, x.status)`
 )

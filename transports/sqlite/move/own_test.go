@@ -18,7 +18,7 @@ func (m *made) answer(sub int64, kind, id, outcome string) {
 	state := map[string]string{"replaying": "retrying", "replayed": "done", "dropped": "dropped", "dead": "dead", "done": "done", "retrying": "retrying"}[outcome]
 	m.exec("INSERT INTO deliveries VALUES (?, ?, ?, 1, ?, 5, NULL)", seq, sub, state, m.IntN(1<<40))
 	if state == "retrying" {
-		m.exec("INSERT INTO pending VALUES (?, 'k', ?, 'retrying', 1, ?)", sub, seq, m.IntN(1<<40))
+		m.exec("INSERT INTO pending VALUES (?, 'k', ?, 'retrying', 1, ?, 0)", sub, seq, m.IntN(1<<40))
 	}
 	if outcome == "done" || outcome == "retrying" {
 		return
