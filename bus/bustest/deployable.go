@@ -364,13 +364,16 @@ func (c *core) reviveOne(l *life) error {
 
 type actKey struct{}
 
-// act runs fn until it is answered by a living system.
+// act runs fn until it is answered by a living system whose store takes the work.
 func (c *core) act(what string, fn func(ctx context.Context) error) error {
 	for {
 		lives := c.lives()
 		err := fn(context.WithValue(c.ctx, actKey{}, what))
 		dead := slices.IndexFunc(lives, (*life).isDead)
-		if err == nil || dead < 0 {
+		switch {
+		case errors.Is(err, errRefused): // nothing is done, and clients ask again
+			continue
+		case err == nil || dead < 0:
 			return err
 		}
 		<-lives[dead].over

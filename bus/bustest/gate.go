@@ -91,15 +91,20 @@ func (l *life) React(ctx context.Context, d *journal.Delivery, w journal.Work, r
 	once := func() error {
 		return l.Store.React(ctx, d, w, func(tx journal.TxFunc) journal.Verdict {
 			v = l.twice(tx, w, d, run)
-			if decided == faultCrashBefore {
+			switch decided {
+			case faultCrashBefore:
 				l.die()
 				v.Abort = journal.ErrClosed
+			case faultRefused:
+				v.Abort = errRefused
 			}
 			return v
 		})
 	}
 	err = once()
-	l.core.store.note(err)
+	if decided != faultRefused {
+		l.core.store.note(err)
+	}
 	if err == nil {
 		if run, ok := ctx.Value(handedKey{}).(*handed); ok && v.Outcome == journal.Done && l.core.sched != nil && l.core.without&Unheard == 0 {
 			l.core.world.swallowed(run, d)
@@ -143,10 +148,14 @@ func (l *life) Do(ctx context.Context, w journal.Work, run func(journal.TxFunc) 
 
 func (l *life) do(ctx context.Context, w journal.Work, decided fault, run func(journal.TxFunc) ([]*journal.Event, error)) error {
 	err := l.Store.Do(ctx, w, func(tx journal.TxFunc) ([]*journal.Event, error) {
-		out, err := run(tx)
-		if err == nil && decided == faultCrashBefore {
+		out, err := l.unitTwice(tx, w, run)
+		switch {
+		case err != nil:
+		case decided == faultCrashBefore:
 			l.die()
 			err = journal.ErrClosed
+		case decided == faultRefused:
+			err = errRefused
 		}
 		return out, err
 	})
@@ -174,6 +183,32 @@ func (l *life) pass(st *step) (fault, error) {
 	}
 	l.core.seen.fault(st, f)
 	return f, nil
+}
+
+// errRefused is what a store says that refuses a commit because the schedule wants that: nothing is on disk.
+var errRefused = fmt.Errorf("%w: bustest: the store refuses the commit", journal.ErrUnavailable)
+
+// unitTwice runs a unit of work, undoes what it did, and runs it again on the same state, as the journal does when a group has to be
+// written again. What it sets outside of itself is then there twice, unless it sets it anew.
+func (l *life) unitTwice(tx journal.TxFunc, w journal.Work, run func(journal.TxFunc) ([]*journal.Event, error)) ([]*journal.Event, error) {
+	if w.Module == "" || l.core.without&Again != 0 {
+		return run(tx)
+	}
+	if _, err := tx().Exec("SAVEPOINT bustest"); err != nil {
+		return run(tx)
+	}
+	out, err := run(tx)
+	if err != nil {
+		return out, err
+	}
+	if _, err := tx().Exec("ROLLBACK TO bustest"); err != nil {
+		return out, nil //nolint:nilerr // the journal finds out what became of the transaction
+	}
+	out, err = run(tx)
+	if _, failed := tx().Exec("RELEASE bustest"); failed != nil {
+		l.core.fault("%s ended its own transaction: %v", w.Name, failed)
+	}
+	return out, err
 }
 
 // runAgain is what the lines have in common that twice finds.

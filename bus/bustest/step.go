@@ -25,6 +25,7 @@ const (
 	Fences                    // no module touches another's tables
 	Ends                      // everything becomes quiet
 	Starts                    // a run that begins just before the day, the month, the year or summer time ends: makes trouble
+	Refusals                  // of the store: it takes a commit at the next try. Makes trouble
 	Unheard                   // a reaction is not done when a call of it to the outside has failed, and was not repeated
 )
 
@@ -52,14 +53,15 @@ const (
 	faultFails
 	faultLoses
 	faultHangs
+	faultRefused
 	faultDead // the process died before it was the step's turn
 )
 
 // possible are the faults that a step of a kind may meet; the first is none.
 func (k stepKind) possible(without Part) []fault {
 	all := map[stepKind][]fault{
-		stepDo:      {faultCrashBefore, faultCrashAfter},
-		stepReact:   {faultCrashBefore, faultCrashAfter, faultTwice},
+		stepDo:      {faultCrashBefore, faultCrashAfter, faultRefused},
+		stepReact:   {faultCrashBefore, faultCrashAfter, faultTwice, faultRefused},
 		stepDeliver: {faultTwice},
 		stepCall:    {faultFails, faultLoses, faultHangs},
 		stepTake:    {faultCrashBefore, faultCrashAfter, faultTwice},
@@ -80,6 +82,8 @@ func (f fault) part() Part {
 		return Crashes
 	case faultTwice:
 		return Twice
+	case faultRefused:
+		return Refusals
 	case faultFails, faultLoses, faultHangs:
 		return Troubles
 	default:
@@ -191,6 +195,8 @@ func (f fault) with(s *step) string {
 		return crash + " crashes after the commit"
 	case faultTwice:
 		return s.String() + ": delivered twice"
+	case faultRefused:
+		return s.String() + ": the store refuses the commit"
 	case faultFails:
 		if sent {
 			return s.String() + ": the broker refuses it"
