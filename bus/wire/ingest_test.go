@@ -201,7 +201,8 @@ func TestGapsAtOnePlaceAreTold(t *testing.T) {
 		msg.Metadata[MetaPlace], msg.Metadata[MetaTrouble] = "order/0/5", trouble
 		return undecoded("order", msg).ID
 	}
-	if gap("5 to 7 are gone") == gap("5 to 9 are gone") || gap("5 to 7 are gone") != gap("5 to 7 are gone") {
+	first, again := gap("5 to 7 are gone"), gap("5 to 7 are gone")
+	if first == gap("5 to 9 are gone") || first != again {
 		t.Error("gaps at one place are not told apart")
 	}
 }

@@ -59,10 +59,10 @@ type Config struct {
 func (c Config) Validate() error {
 	var errs []error
 	if c.Orders == nil || c.Stock == nil || c.Journal == nil {
-		errs = append(errs, errors.New("a field is missing: Orders, Stock and Journal are needed"))
+		errs = append(errs, errors.New("fields are missing: Orders, Stock and Journal are needed"))
 	}
 	if c.Heartbeat < 0 || c.ShutdownTimeout < 0 || c.MaxHeld < 0 {
-		errs = append(errs, fmt.Errorf("Heartbeat is %v, ShutdownTimeout %v, MaxHeld %d: want 0 for the default, or more", c.Heartbeat, c.ShutdownTimeout, c.MaxHeld))
+		errs = append(errs, fmt.Errorf("field Heartbeat is %v, ShutdownTimeout %v, MaxHeld %d: want 0 for the default, or more", c.Heartbeat, c.ShutdownTimeout, c.MaxHeld))
 	}
 	return errors.Join(errs...)
 }

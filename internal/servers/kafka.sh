@@ -56,7 +56,7 @@ install_jars() {
 		  </dependencies>
 		</project>
 	POM
-	mvn -q -B -f "$installing/pom.xml" dependency:copy-dependencies -DoutputDirectory="$installing/lib" -DincludeScope=runtime >&2 ||
+	mvn -q -B -Dstyle.color=never -f "$installing/pom.xml" dependency:copy-dependencies -DoutputDirectory="$installing/lib" -DincludeScope=runtime >&2 ||
 		fail "Maven could not fetch Kafka's jars: see above; it needs a repository, https://repo.maven.apache.org or a mirror in ~/.m2/settings.xml"
 	rm -rf "$home/lib"
 	mv "$installing/lib" "$home/lib" # at once: half of the jars are none

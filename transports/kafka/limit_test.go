@@ -123,9 +123,10 @@ func TestBrokersTime(t *testing.T) {
 	MustPublish(t, MustTransport(t, cfg), "order", numbered("k", 0, 1)...)
 	admin := MustAdmin(t, cfg.Brokers)
 	defer admin.Close()
-	entries, err := admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: "troupe.order", ConfigNames: []string{"message.timestamp.type"}})
-	if err != nil || len(entries) != 1 || entries[0].Value != "LogAppendTime" {
-		t.Errorf("the topic's time is %v, %v, want LogAppendTime", entries, err)
+	asked := []*sarama.ConfigResource{{Type: sarama.TopicResource, Name: "troupe.order", ConfigNames: []string{"message.timestamp.type"}}}
+	results, err := admin.DescribeConfigs(asked, sarama.DescribeConfigsOptions{})
+	if err != nil || len(results) != 1 || len(results[0].Configs) != 1 || results[0].Configs[0].Value != "LogAppendTime" {
+		t.Errorf("the topic's time is %v, %v, want LogAppendTime", results, err)
 	}
 }
 
