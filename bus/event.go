@@ -19,7 +19,8 @@ type Event interface {
 	// EventType is the identity on the wire, such as "order.placed": written once, never changed, the same for
 	// every value of the type.
 	EventType() string
-	// EventKey says what the event is about. Events of one key stay in order; "" asks for no order.
+	// EventKey says what the event is about. A subscription gets the events of one key in the order of the journal; "" asks for no
+	// order. Events of two types have two subscriptions, and no order between them, also with one key.
 	EventKey() string
 }
 
