@@ -335,6 +335,9 @@ func (j *Journal) flushCursors(k *kept) error {
 		return nil
 	}
 	for _, s := range j.subs {
+		if !s.follows { // it does not know that there is something behind its cursor
+			continue
+		}
 		if _, _, err := k.cursor.exec(s.cursor(), s.id); err != nil {
 			return err
 		}

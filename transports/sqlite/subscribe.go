@@ -72,11 +72,12 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 		}
 		return j.admitSubscriptions(subs)
 	}})
-	if err != nil {
-		return nil, fmt.Errorf("sqlite: subscribe: %w", explain(err))
+	if err == nil {
+		err = j.warnRemoved(ctx)
 	}
-	if err := j.warnRemoved(ctx); err != nil {
-		return nil, fmt.Errorf("sqlite: subscribe: %w", err)
+	if err != nil {
+		j.dismiss(subs)
+		return nil, fmt.Errorf("sqlite: subscribe: %w", explain(err))
 	}
 	out := make(map[string]message.Subscriber, len(subs))
 	j.mu.Lock()
@@ -87,6 +88,7 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 	for _, s := range subs {
 		out[s.Name] = &busSubscriber{s: s}
 		j.addReader(&s.reader)
+		s.follows = true
 	}
 	return out, nil
 }

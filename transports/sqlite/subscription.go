@@ -53,6 +53,7 @@ type subscription struct {
 	since    time.Time // when it became known, with FromNow
 	answered int64     // events up to here may have been answered before the journal was opened
 	counted  bool      // the rows of pending have been counted; the pump's
+	follows  bool      // it is told of new events: before that its cursor says nothing; guarded by j.mu
 
 	mu       sync.Mutex
 	dispatch *dispatch.Machine
