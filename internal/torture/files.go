@@ -62,7 +62,9 @@ func (r *run) spoil(how string) {
 	var err error
 	switch how {
 	case unlock:
-		_ = os.Remove(r.path + ".lock")
+		if r.made() {
+			_ = os.Remove(r.path + ".lock")
+		}
 		return
 	case remove:
 		for _, f := range files {
@@ -84,12 +86,19 @@ func (r *run) spoil(how string) {
 	r.gone = time.Now()
 }
 
+// made reports whether the journal has its tables. Before that the lock file alone knows what the database file is: without it, an owner
+// that comes after a first start that was ended refuses the file, and should.
+func (r *run) made() bool {
+	reader, err := sqlite.OpenReader(r.ctx, r.path)
+	return err == nil && reader.Close() == nil
+}
+
 const others = "somebody else's"
 
 // lure makes the lock file a link to a file of somebody else, which must not be written to.
 func (r *run) lure() {
 	bait, lock := filepath.Join(r.folder, "bait"), r.path+".lock"
-	if r.owner != nil {
+	if r.owner != nil || !r.made() {
 		return
 	}
 	if err := os.WriteFile(bait, []byte(others), 0o600); err != nil {
