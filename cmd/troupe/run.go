@@ -92,6 +92,10 @@ func serve(ctx context.Context, o *options, c *config.Settings) (err error) {
 		journal: c.Journal, world: worldOf(c), parallel: runParallel, logger: logger,
 		name: c.Name, modules: c.Modules, transport: c.Transport(),
 	})
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		logger.Info("stopping: nothing was open yet")
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -96,6 +98,19 @@ func TestRunGoesOnUnderNohup(t *testing.T) {
 	}
 	if err := p.Wait(); err != nil {
 		t.Errorf("it ended with %v", err)
+	}
+}
+
+// A program that is told to stop in the moments in which it opens its journal stops cleanly, too.
+func TestRunStopsCleanlyBeforeItIsOpen(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	log := &syncedLog{}
+	cmd := runCmd(&options{stdout: io.Discard, stderr: log}, nil)
+	cmd.SetArgs([]string{"--journal", filepath.Join(t.TempDir(), "shop.db"), "--http", "127.0.0.1:0"})
+	if err := cmd.ExecuteContext(ctx); err != nil {
+		t.Errorf("it ended with %v, want a clean end; its log: %s", err, log)
 	}
 }
 
