@@ -84,6 +84,7 @@ func TestEveryInterleaving(t *testing.T) {
 	t.Parallel()
 	k := func(keys string) []string { return strings.Split(strings.ReplaceAll(keys, "-", ""), " ") }
 	tight := Limits{Parallel: 1, Tasks: 1, Bytes: 1, Waiting: 1}
+	long := Limits{Parallel: 1, Tasks: 3, Bytes: 3, Waiting: 1} // a key is longer than what may wait of it in memory
 	cases := []config{
 		{keys: k("a a b"), limits: roomy(1), page: 1, budget: budget{refusals: 2, retries: 1}},
 		{keys: k("a b a"), limits: tight, page: 1, budget: budget{retries: 1, crashes: 1}},
@@ -91,6 +92,7 @@ func TestEveryInterleaving(t *testing.T) {
 		{keys: k("a a a"), limits: roomy(2), page: 2, park: true, budget: budget{deaths: 2, acts: 2}},
 		{keys: k("- -"), limits: roomy(2), page: 1, budget: budget{deaths: 1, retries: 1, acts: 1}},
 		{keys: k("a a"), limits: roomy(2), page: 2, budget: budget{deaths: 1, retries: 1, acts: 1, failures: 1}},
+		{keys: k("a a a"), limits: long, page: 3, budget: budget{crashes: 1}},
 	}
 	if *thorough {
 		cases = append(cases, []config{
