@@ -13,6 +13,7 @@ func (d *drawer) weathers() {
 	d.owner(300)
 	for range 1 + d.r.IntN(2) {
 		d.backlog()
+		d.do(Step{Do: "nothing", Wait: d.r.IntN(300)}) // the backlog is in the log then, and not yet handled
 		s := Step{Do: weather, Mood: string(pick(d, disk.Full, disk.Full, disk.WriteFails, disk.SyncFails, disk.ReadOnly, disk.Slow)), For: d.between(200, 3000)}
 		if d.chance(50) {
 			s.Wait = d.between(0, 200)

@@ -86,8 +86,8 @@ func (r *run) spoil(how string) {
 	r.gone = time.Now()
 }
 
-// made reports whether the journal has its tables. Before that the lock file alone knows what the database file is: without it, an owner
-// that comes after a first start that was ended refuses the file, and should.
+// made reports whether the journal has its tables. Before that the lock file alone knows what the database file is:
+// without it, an owner that comes after a first start that was ended refuses the file, and should.
 func (r *run) made() bool {
 	reader, err := sqlite.OpenReader(r.ctx, r.path)
 	return err == nil && reader.Close() == nil

@@ -12,7 +12,7 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// ending is a context that is cancelled when it is looked at for the n-th time: a program that is stopped at some moment.
+// ending is a context that is cancelled when it is looked at for the n-th time: a program is stopped at some moment.
 type ending struct {
 	context.Context
 	cancel context.CancelFunc
@@ -86,8 +86,8 @@ func (a at) Handle(context.Context, slog.Record) error {
 	return nil
 }
 
-// All cursors are written between the moment at which a subscription is registered and that from which on it hears of events. It has
-// seen nothing of what is in the log.
+// All cursors are written between the moment at which a subscription is registered and that from which on it hears of
+// events. It has seen nothing of what is in the log.
 func TestCursorsAreWrittenWhileItSubscribes(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "j.db")
@@ -116,7 +116,8 @@ func TestCursorsAreWrittenWhileItSubscribes(t *testing.T) {
 	defer func() { _ = j.Close() }()
 	mustSubscribe(t, j, journal.Subscription{Name: "m/new", Types: []string{"t"}})
 	var cursor int
-	if err := j.readers.QueryRowContext(t.Context(), "SELECT cursor FROM subscriptions WHERE name = 'm/new'").Scan(&cursor); err != nil {
+	const query = "SELECT cursor FROM subscriptions WHERE name = 'm/new'"
+	if err := j.readers.QueryRowContext(t.Context(), query).Scan(&cursor); err != nil {
 		t.Fatal(err)
 	}
 	if told != 1 || cursor != 0 {
