@@ -3,6 +3,7 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
@@ -63,3 +64,19 @@ type panicError struct {
 }
 
 func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+// readable returns err, or another error for one whose methods panic, such as a nil pointer of a type of errors: it is read
+// where a panic would end the process, and then the next one, which gets the same event.
+func readable(err error) (sound error) {
+	defer func() {
+		if v := recover(); v != nil {
+			sound = &panicError{stack: string(debug.Stack()), value: fmt.Sprintf("an error of type %T cannot be read: %v "+
+				"(a nil pointer that is returned as an error is not nil: return nil itself)", err, v)}
+		}
+	}()
+	_ = err.Error()
+	var own *decision
+	_ = errors.As(err, &own)
+	_ = errors.Is(err, ErrNested)
+	return err
+}

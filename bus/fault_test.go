@@ -101,7 +101,25 @@ var ownFaults = []struct {
 		_, err := bus.Tx(ctx).Exec("INSERT INTO test_once VALUES (?)", broken{})
 		return nil, err
 	}, "cannot be bound"},
+	{"a nil pointer as an error", func(context.Context) (bus.Events, error) {
+		var none *mute
+		return nil, none
+	}, "*bus_test.mute cannot be read"},
+	{"an error that cannot be unwrapped", func(context.Context) (bus.Events, error) {
+		var none *hollow
+		return nil, none
+	}, "*bus_test.hollow cannot be read"},
 }
+
+// mute and hollow are errors that panic when they are read, as nil pointers of most types of errors do.
+type (
+	mute   struct{ text string }
+	hollow struct{ cause error }
+)
+
+func (e *mute) Error() string   { return e.text }
+func (*hollow) Error() string   { return "hollow" }
+func (e *hollow) Unwrap() error { return e.cause }
 
 // faulty runs a bus whose handler "bad" does what ownFaults says, in a group with what "good" does.
 func faulty(t *testing.T, work func(context.Context) (bus.Events, error)) *app {

@@ -152,14 +152,17 @@ func (b *Bus) sealAndFollow(ctx context.Context, out Events, o origin) ([]*journ
 	return sealed, nil
 }
 
-// protect makes a panic an error, with its stack.
+// protect makes a panic an error, with its stack, and sees to it that an error can be read.
 func protect(fn func() (Events, error)) (out Events, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			out, err = nil, &panicError{value: v, stack: string(debug.Stack())}
 		}
 	}()
-	return fn()
+	if out, err = fn(); err != nil {
+		err = readable(err)
+	}
+	return out, err
 }
 
 func stackOf(err error) string {
