@@ -24,6 +24,8 @@ CREATE TABLE test_parents (id INTEGER PRIMARY KEY);
 CREATE TABLE test_children (parent INTEGER REFERENCES test_parents (id) DEFERRABLE INITIALLY DEFERRED);
 CREATE TABLE test_once (id INTEGER PRIMARY KEY);
 INSERT INTO test_once VALUES (1);
+CREATE TABLE test_numbers (id INTEGER PRIMARY KEY AUTOINCREMENT);
+INSERT INTO test_numbers VALUES (9223372036854775807);
 CREATE TABLE test_forbidden (id INTEGER PRIMARY KEY);
 CREATE TRIGGER test_forbid BEFORE INSERT ON test_forbidden BEGIN SELECT RAISE(ROLLBACK, 'forbidden'); END;`)}}
 
@@ -109,6 +111,10 @@ var ownFaults = []struct {
 		var none *hollow
 		return nil, none
 	}, "*bus_test.hollow cannot be read"},
+	{"a table that has used up its numbers", func(ctx context.Context) (bus.Events, error) {
+		_, err := bus.Tx(ctx).Exec("INSERT INTO test_numbers DEFAULT VALUES")
+		return nil, err
+	}, "has had the last number"},
 }
 
 // mute and hollow are errors that panic when they are read, as nil pointers of most types of errors do.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -170,10 +171,13 @@ func (s *subscription) transact(ctx context.Context, d *journal.Delivery, e Even
 
 // ownFault is the verdict on an attempt that cannot be committed as it is: v, if that was a failure anyway.
 func (s *subscription) ownFault(d *journal.Delivery, v journal.Verdict, started time.Time, err error) journal.Verdict {
-	if v.Outcome != journal.Done && v.Outcome != "" {
-		return v
+	if v.Outcome == journal.Done || v.Outcome == "" {
+		return s.verdict(d, started, err)
 	}
-	return s.verdict(d, started, err)
+	if text := err.Error(); strings.Contains(text, v.Err) { // the journal knows why
+		v.Err = journal.Cut(text, journal.MaxError)
+	}
+	return v
 }
 
 // conclude makes a verdict of what a handler returned, in the transaction that records it.

@@ -75,7 +75,7 @@ func (w *writer) charge(it *item, f *failure) error {
 	if errors.Is(f.err, errAnswered) {
 		return f.err
 	}
-	if !f.early() && blame(f.err) != storeFault {
+	if !f.early() && (blame(f.err) != storeFault || w.usedUp(f)) {
 		tried := w.try()
 		if tried == nil {
 			w.noteTrouble(nil)
@@ -86,6 +86,26 @@ func (w *writer) charge(it *item, f *failure) error {
 	err := unavailable(f.step, f.err)
 	w.noteTrouble(err)
 	return err
+}
+
+// usedUp reports whether what is full is a table of a module's, not the store: one with AUTOINCREMENT that has had the
+// last number there is. SQLite says the same of both, and would say it for ever of this one.
+func (w *writer) usedUp(f *failure) bool {
+	var e sqlite3.Error
+	if f.step != "write" || !errors.As(f.err, &e) || e.Code != sqlite3.ErrFull {
+		return false
+	}
+	if _, _, err := w.kept.begin.exec(); err != nil {
+		return false
+	}
+	tables, _, err := w.kept.usedUp.exec()
+	w.rollback()
+	if err != nil || tables == 0 {
+		return false
+	}
+	f.err = fmt.Errorf("a table with AUTOINCREMENT has had the last number, 9223372036854775807, "+
+		"and takes no more rows: %w", f.err)
+	return true
 }
 
 // failed says that the work itself, not the store, is why it is not on disk.

@@ -21,6 +21,7 @@ type kept struct {
 	cursor                       *stmt
 	dataVersion, nothing         *stmt
 	told, place, sent            *stmt
+	usedUp                       *stmt
 
 	all []*stmt
 }
@@ -73,6 +74,7 @@ func prepareKept(c *sqlite3.SQLiteConn) (*kept, error) {
 		{&k.commit, "COMMIT"},
 		{&k.abort, "ROLLBACK"},
 		{&k.trial, "UPDATE identity SET id = id"},
+		{&k.usedUp, "UPDATE sqlite_sequence SET seq = seq WHERE seq = 9223372036854775807"},
 		{&k.savepoint, "SAVEPOINT work"},
 		{&k.rollback, "ROLLBACK TO work"},
 		{&k.release, "RELEASE work"},
