@@ -11,10 +11,11 @@ import (
 // the journal's transaction and from changing the connection, and where Config.Fence is set, modules out of each other's
 // tables. Only the goroutine that has the connection uses it.
 type fence struct {
-	inside  bool   // work is running; otherwise it is the journal, which may do anything
-	module  string // whose work
-	tell    func(module, table string)
-	refused error // what was refused last, and not asked for since
+	inside   bool   // work is running; otherwise it is the journal, which may do anything
+	migrates bool   // the work is a migration
+	module   string // whose work
+	tell     func(module, table string)
+	refused  error // what was refused last, and not asked for since
 }
 
 func newFence(c *sqlite3.SQLiteConn, tell func(module, table string)) *fence {
@@ -26,6 +27,20 @@ func newFence(c *sqlite3.SQLiteConn, tell func(module, table string)) *fence {
 func (f *fence) enter(module string) { f.inside, f.module = true, module }
 
 func (f *fence) leave() { f.inside, f.refused = false, nil }
+
+// migration runs a migration's text as work, in the transaction that is open. f is nil where there is no writer yet.
+func (f *fence) migration(run func() error) error {
+	if f == nil {
+		return run()
+	}
+	f.inside, f.migrates, f.module = true, true, ""
+	err := run()
+	if refused := f.refusal(); err != nil && refused != nil {
+		err = fmt.Errorf("%w: %w", refused, err)
+	}
+	f.inside, f.migrates = false, false
+	return err
+}
 
 // refusal says what was refused to the statement that has just failed, nil if nothing was.
 func (f *fence) refusal() error {
@@ -54,8 +69,13 @@ func (f *fence) allow(op int, first, second, _ string) int {
 	case sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH:
 		f.refused = fmt.Errorf("sqlite: work may neither attach nor detach a database: open a connection to %s", first)
 	case sqlite3.SQLITE_PRAGMA:
-		if changesConnection(first, second) {
+		if changesConnection(first, second) && !(f.migrates && pragmasOfMigrations[strings.ToLower(first)]) {
 			f.refused = fmt.Errorf("sqlite: work may not run PRAGMA %s: everybody writes through this connection", first)
+		}
+	case sqlite3.SQLITE_CREATE_TEMP_TABLE, sqlite3.SQLITE_CREATE_TEMP_VIEW:
+		if journalTables[strings.ToLower(first)] {
+			f.refused = fmt.Errorf("sqlite: work may not make a temporary %s: "+
+				"the journal would take it for its own; choose another name", first)
 		}
 	}
 	if f.refused != nil {
@@ -101,4 +121,15 @@ func changesConnection(name, argument string) bool {
 		return !pragmasWithArgument[name]
 	}
 	return pragmasThatAct[name]
+}
+
+// pragmasOfMigrations are those that end with the transaction, or do nothing in one, and stand in many a migration.
+var pragmasOfMigrations = map[string]bool{"defer_foreign_keys": true, "foreign_keys": true}
+
+// journalTables are the journal's own. A temporary table of such a name would stand before it for every statement of the
+// connection.
+var journalTables = map[string]bool{
+	"events": true, "subscriptions": true, "deliveries": true, "pending": true, "dead_letters": true, "acts": true,
+	"delayed": true, "identity": true, "records": true, "moves": true, "observer": true, "early_records": true,
+	"open_acts": true, "keys": true, "blocks": true, "counted": true, "places": true, "sent": true, "migrations": true, "sqlite_sequence": true,
 }

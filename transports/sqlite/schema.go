@@ -166,12 +166,24 @@ func (m migration) is(checksum string) bool {
 const insertMigration = "INSERT INTO migrations (module, name, checksum, applied_at) VALUES (?, ?, ?, ?)"
 
 func applyMigration(ctx context.Context, c *sql.Conn, m migration) error {
+	var own *fence
+	err := c.Raw(func(f any) error {
+		own = f.(*face).fence
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	tx, err := c.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // a no-op after Commit
-	if _, err := tx.ExecContext(ctx, m.text); err != nil {
+	err = own.migration(func() error {
+		_, err := tx.ExecContext(ctx, m.text)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, insertMigration, m.module, m.name, m.checksum, time.Now().UnixMicro()); err != nil {
