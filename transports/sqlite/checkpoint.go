@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
@@ -111,7 +110,7 @@ func (l *logFile) fill() error {
 	info, err := l.file.Stat()
 	if err == nil && info.Size() < logSize {
 		_, err = l.file.WriteAt(make([]byte, logSize-info.Size()), info.Size())
-		if errors.Is(err, syscall.ENOSPC) { // it is an optimization: a full disk is reported by what needs it
+		if noRoom(err) { // it is an optimization: a full disk is reported by what needs it
 			err = nil
 		}
 	}

@@ -88,6 +88,9 @@ func explain(err error) error {
 	if code == sqlite3.ErrIoErr && errors.Is(e.SystemErrno, syscall.ENOSPC) {
 		code = sqlite3.ErrFull
 	}
+	if code == sqlite3.ErrIoErr && noRoom(e.SystemErrno) {
+		return fmt.Errorf("%w (a limit to what this user or process may write is reached: check quota and ulimit -f)", err)
+	}
 	switch code {
 	case sqlite3.ErrNotADB:
 		hint = "the file is not an SQLite database: name another path, or move the file away"
@@ -107,6 +110,11 @@ func explain(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w (%s)", err, hint)
+}
+
+// noRoom reports whether err says that there is no room for more: on the disk, of a user's quota, or of a file's size.
+func noRoom(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
 
 // stmt is a prepared statement kept on the write connection, beneath database/sql: a third of the cost of the same
