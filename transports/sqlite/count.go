@@ -103,7 +103,7 @@ ON CONFLICT (subscription) DO UPDATE SET upto = excluded.upto, done = done + exc
 
 // countNext counts a block of the log, and one of the deliveries, and reports whether there are more.
 func countNext(ctx context.Context, c *sql.Conn, r *recent) (more bool, err error) {
-	tx, err := c.BeginTx(ctx, nil)
+	tx, err := begin(ctx, c)
 	if err != nil {
 		return false, err
 	}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/mattn/go-sqlite3"
 
@@ -214,4 +216,26 @@ func FuzzOwnTransaction(f *testing.F) {
 			t.Fatalf("%q is about transactions", text)
 		}
 	})
+}
+
+// A program that is told to stop while a migration runs, or while the journal is counted, leaves the journal able to write: what is
+// decided later is written, and it closes without an error.
+func TestStoppedInTheMiddle(t *testing.T) {
+	t.Parallel()
+	const long = "CREATE TABLE %s_t AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000) SELECT i FROM n"
+	j, log := mustOpenLogged(t)
+	for _, module := range []string{"a", "b"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		if err := j.Migrate(ctx, module, files("0001.sql", fmt.Sprintf(long, module))); err == nil {
+			t.Errorf("a migration of %s ends that cannot", module)
+		}
+		cancel()
+	}
+	mustMigrate(t, j, "a", files("0001.sql", "CREATE TABLE a_t (x)"))
+	if err := j.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if strings.Contains(log.String(), "cannot write") {
+		t.Errorf("the log says %s", log)
+	}
 }

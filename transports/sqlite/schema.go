@@ -174,7 +174,7 @@ func applyMigration(ctx context.Context, c *sql.Conn, m migration) error {
 	if err != nil {
 		return err
 	}
-	tx, err := c.BeginTx(ctx, nil)
+	tx, err := begin(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -190,4 +190,10 @@ func applyMigration(ctx context.Context, c *sql.Conn, m migration) error {
 		return err
 	}
 	return tx.Commit()
+}
+
+// begin begins a transaction on the writer's connection. Statements in it may end with ctx, the transaction does not: database/sql
+// would throw the connection away, which the writer goes on with.
+func begin(ctx context.Context, c *sql.Conn) (*sql.Tx, error) {
+	return c.BeginTx(context.WithoutCancel(ctx), nil)
 }
