@@ -41,8 +41,8 @@ func (j *Journal) Fits(ctx context.Context, modules map[string]fs.FS, subs []jou
 		return fmt.Errorf("sqlite: %w", explain(err))
 	}
 	for _, l := range left {
-		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "the program has no such subscription any more, and its open work is not done: "+
-			"run the program that has it until that is done, or drop its dead letters with 'troupe dlq drop'",
+		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "the program has no such subscription any more, and nobody does what it left open: "+
+			"run the program that has it until that is done, or give it up with 'troupe dlq drop --subscription'",
 			slog.String("subscription", l.name), slog.Int64("events", l.events), slog.Int64("retrying", l.retrying), slog.Int64("blocked", l.blocked),
 			slog.Int64("dead_letters", l.dead))
 	}
@@ -65,8 +65,8 @@ type leftOpen struct {
 	events, retrying, blocked, dead int64
 }
 
-// manyEvents is how far the events are counted that nobody takes any more.
-const manyEvents = 10_000
+// manyLeft is how far what is left open is counted, of each kind.
+const manyLeft = 10_000
 
 // wanted is the condition under which subscription s of the bus wants event e. Plain topics belong to their consumer
 // groups.
@@ -81,9 +81,9 @@ SELECT s.name,
            SELECT 1 FROM events e WHERE e.seq > s.cursor AND ` + wanted + `
               AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = e.seq AND d.subscription = s.id)
               AND NOT EXISTS (SELECT 1 FROM pending p WHERE p.subscription = s.id AND p.seq = e.seq AND p.key = e.key) LIMIT ?1)) ELSE 0 END,
-       (SELECT count(*) FROM pending p WHERE p.subscription = s.id AND p.state = 'retrying'),
-       (SELECT count(*) FROM pending p WHERE p.subscription = s.id AND p.state = 'blocked'),
-       (SELECT count(*) FROM dead_letters l WHERE l.subscription = s.id AND l.status IN ('dead', 'replaying'))
+       (SELECT count(*) FROM (SELECT 1 FROM pending p WHERE p.subscription = s.id AND p.state = 'retrying' LIMIT ?1)),
+       (SELECT count(*) FROM (SELECT 1 FROM pending p WHERE p.subscription = s.id AND p.state = 'blocked' LIMIT ?1)),
+       (SELECT count(*) FROM (SELECT 1 FROM dead_letters l WHERE l.subscription = s.id AND l.status IN ('dead', 'replaying') LIMIT ?1))
 FROM subscriptions s WHERE s.kind = 'bus' AND s.name IN (SELECT value FROM json_each(?2)) ORDER BY s.name`
 
 // openWorkOfOthers is what subscriptions that are not among subs have left to do.
@@ -108,7 +108,7 @@ func openWorkOfOthers(ctx context.Context, q queryer, subs []journal.Subscriptio
 	if err != nil {
 		return nil, err
 	}
-	err = each(ctx, q, statement{query: selectLeftOpen, args: []any{manyEvents, string(list)}}, func(rows *sql.Rows) error {
+	err = each(ctx, q, statement{query: selectLeftOpen, args: []any{manyLeft, string(list)}}, func(rows *sql.Rows) error {
 		var l leftOpen
 		err := rows.Scan(&l.name, &l.events, &l.retrying, &l.blocked, &l.dead)
 		if l.events+l.retrying+l.blocked+l.dead > 0 {

@@ -34,9 +34,18 @@ func TestWhatARemovedSubscriptionLeaves(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = j.Close() }()
-	mustSubscribe(t, j, journal.Subscription{Name: "m/new", Types: []string{"t"}})
-	if got := log.String(); !strings.Contains(got, "a removed subscription left events open") || !strings.Contains(got, "subscription=m/work open=2 dead_letters=1") {
-		t.Errorf("the start says %q", got)
+	for _, done := range []bool{false, true} { // now, and when it has been removed for long
+		log.Reset()
+		if err := j.Fits(t.Context(), nil, []journal.Subscription{{Name: "m/new", Types: []string{"t"}}}); err != nil {
+			t.Fatal(err)
+		}
+		if !done {
+			mustSubscribe(t, j, journal.Subscription{Name: "m/new", Types: []string{"t"}})
+		}
+		got := log.String()
+		if strings.Count(got, "m/work") != 1 || !strings.Contains(got, "dlq drop --subscription") || !strings.Contains(got, "subscription=m/work events=0 retrying=1 blocked=1 dead_letters=1") {
+			t.Errorf("the start says %q", got)
+		}
 	}
 	if _, err := Replay(t.Context(), path, Act{Select: DeadLetterFilter{IDs: []int64{1}}}); !errors.Is(err, ErrRetired) {
 		t.Errorf("replay by id: %v", err)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -72,9 +71,6 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 		}
 		return j.admitSubscriptions(subs)
 	}})
-	if err == nil {
-		err = j.warnRemoved(ctx)
-	}
 	if err != nil {
 		j.dismiss(subs)
 		return nil, fmt.Errorf("sqlite: subscribe: %w", explain(err))
@@ -151,28 +147,6 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 		}
 	}
 	return subs, nil
-}
-
-// openOfRemoved has what removed subscriptions left open, each counted up to 1000.
-const openOfRemoved = `
-SELECT * FROM (
-	SELECT s.name, (SELECT count(*) FROM (SELECT 1 FROM pending p WHERE p.subscription = s.id AND p.state <> 'parked' LIMIT 1000)) AS open,
-		(SELECT count(*) FROM (SELECT 1 FROM dead_letters l WHERE l.subscription = s.id AND l.status = 'dead' LIMIT 1000)) AS dead
-	FROM subscriptions s WHERE s.kind = 'bus' AND s.retired_at IS NOT NULL)
-WHERE open + dead > 0 ORDER BY name`
-
-// warnRemoved logs which removed subscriptions left something open.
-func (j *Journal) warnRemoved(ctx context.Context) error {
-	return each(ctx, j.readers, statement{query: openOfRemoved}, func(rows *sql.Rows) error {
-		var name string
-		var open, dead int
-		if err := rows.Scan(&name, &open, &dead); err != nil {
-			return err
-		}
-		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "a removed subscription left events open, which nobody handles: run a program that has it, or drop them with 'troupe dlq drop --subscription'",
-			slog.String("subscription", name), slog.Int("open", open), slog.Int("dead_letters", dead))
-		return nil
-	})
 }
 
 // tellObservers has observers hear of a subscription that is retired, or is not any more: with its newest delivery and those that are
