@@ -194,15 +194,22 @@ func (b *Bus) Run(ctx context.Context) error {
 	return errors.Join(fatal, router.Close(), <-ended)
 }
 
-// migrate brings the modules' tables up to date, unless the journal and the program do not fit: a program that is refused changes
-// nothing, so that the right one can still run.
-func (b *Bus) migrate(ctx context.Context) error {
+// Migrations are the migrations of the modules that run here, by module. It asks nothing of the journal: a bus that was given none can
+// tell them before a journal is opened (sqlite.Config.Tables).
+func (b *Bus) Migrations() map[string]fs.FS {
 	tables := map[string]fs.FS{}
 	for _, m := range b.modules {
 		if m.migrations != nil && m.here() {
 			tables[m.name] = m.migrations
 		}
 	}
+	return tables
+}
+
+// migrate brings the modules' tables up to date, unless the journal and the program do not fit: a program that is refused changes
+// nothing, so that the right one can still run.
+func (b *Bus) migrate(ctx context.Context) error {
+	tables := b.Migrations()
 	if err := b.journal.Fits(ctx, tables, specsOf(append(b.own(), b.subscriptions...))); err != nil {
 		return fmt.Errorf("bus: %w", err)
 	}

@@ -42,7 +42,9 @@ type shop struct {
 // openShop opens the journal, the transport and the world beside them, and wires the modules. Whoever opens the shop closes
 // it.
 func openShop(ctx context.Context, c shopConfig) (*shop, error) {
-	j, err := sqlite.Open(ctx, c.journal, sqlite.Config{Synchronous: c.synchronous, Logger: c.logger})
+	wiring := bus.New(nil, bus.Config{Modules: c.modules})
+	wire(wiring, nil, 1)
+	j, err := sqlite.Open(ctx, c.journal, sqlite.Config{Synchronous: c.synchronous, Logger: c.logger, Tables: wiring.Migrations()})
 	if err != nil {
 		return nil, err
 	}

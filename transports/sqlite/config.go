@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"time"
 )
@@ -33,6 +34,10 @@ type Config struct {
 	// MaxPages limits the size of the file, in pages of 4096 bytes; a journal that is full answers with
 	// journal.ErrUnavailable and takes up its work when there is room. Defaults to SQLite's own limit.
 	MaxPages int
+
+	// Tables are the migrations of the modules that are going to run here (bus.Bus.Migrations). When the journal shows that it does
+	// not fit them, Open changes nothing, not even what an older program made of the journal itself: that one can still run.
+	Tables map[string]fs.FS
 
 	// Fence, when set, makes the database itself refuse work that touches tables other than those whose names begin
 	// with its module and an underscore, and is told of it. It is for tests: it turns off the reuse of the modules'

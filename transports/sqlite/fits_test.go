@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -237,5 +239,51 @@ func TestStoppedInTheMiddle(t *testing.T) {
 	}
 	if strings.Contains(log.String(), "cannot write") {
 		t.Errorf("the log says %s", log)
+	}
+}
+
+// A program that is refused has not brought the journal's own tables up to date, either: the one of before can still run.
+func TestARefusedProgramLeavesTheJournalToTheOlderOne(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "j.db")
+	open := func(tables map[string]fs.FS) (*Journal, error) {
+		return Open(t.Context(), path, Config{Synchronous: "off", Tables: tables})
+	}
+	right := map[string]fs.FS{"m": files("0001.sql", "CREATE TABLE m_t (x)")}
+	j, err := open(right)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustMigrate(t, j, "m", right["m"])
+	newest := slices.Max(slices.Collect(maps.Keys(j.applied[journalSchema])))
+	err = j.writer.submit(t.Context(), &item{run: func(u *unit) error { // as an older program left it
+		_, err := u.Tx().ExecContext(t.Context(), "DROP TABLE sent; DELETE FROM migrations WHERE module = 'journal' AND name = ?", newest)
+		return err
+	}})
+	if err := errors.Join(err, j.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for name, tables := range map[string]map[string]fs.FS{
+		"changed":      {"a": files("0001.sql", "CREATE TABLE a_t (x)"), "m": files("0001.sql", "CREATE TABLE m_t (y)")},
+		"older":        {"m": files("0000.sql", "CREATE TABLE m_t (y)")},
+		"transactions": {"m": right["m"], "z": files("0001.sql", "CREATE TABLE z_t (x);\ncommit;")},
+	} {
+		if j, err := open(tables); err == nil {
+			t.Errorf("%s: it is not refused", name)
+			_ = j.Close()
+		}
+		r, err := OpenReader(t.Context(), path)
+		if err == nil {
+			_ = r.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), "it lacks "+newest) {
+			t.Errorf("%s: after it the journal is %v, want it to lack %s", name, err, newest)
+		}
+	}
+	if j, err = open(right); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -170,7 +170,7 @@ func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) error {
 	if err := j.checkWhole(ctx, conn); err != nil {
 		return err
 	}
-	if j.applied, err = claim(ctx, conn, j.lock.making); err != nil {
+	if j.applied, err = claim(ctx, conn, j.lock.making, j.cfg.Tables); err != nil {
 		return err
 	}
 	if err := settleMoves(ctx, conn, j.path); err != nil {

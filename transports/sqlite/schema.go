@@ -41,17 +41,17 @@ CREATE TABLE IF NOT EXISTS migrations (
 type migrations map[string]map[string]string
 
 // claim makes a fresh file a journal, and refuses a file that belongs to something else. It returns what is applied. making
-// says that the file has no tables because nobody has made them yet.
-func claim(ctx context.Context, c *sql.Conn, making bool) (migrations, error) {
-	var id, tables int64
-	err := c.QueryRowContext(ctx, "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id").Scan(&id, &tables)
+// says that the file has no tables because nobody has made them yet; tables are the migrations of modules.
+func claim(ctx context.Context, c *sql.Conn, making bool, tables map[string]fs.FS) (migrations, error) {
+	var id, made int64
+	err := c.QueryRowContext(ctx, "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id").Scan(&id, &made)
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case id != 0 && id != applicationID:
 		return nil, fmt.Errorf("it is an SQLite database of another application (id %#x): name another path", id)
-	case tables == 0 && !making:
+	case made == 0 && !making:
 		return nil, errTorn
 	case id == 0:
 		if _, err := c.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
@@ -65,7 +65,23 @@ func claim(ctx context.Context, c *sql.Conn, making bool) (migrations, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := applied.fit(tables); err != nil {
+		return nil, err
+	}
 	return applied, applied.migrate(ctx, c, journalSchema, schemaFS)
+}
+
+// fit is an error when the program that has these tables must not apply anything, be it to the journal's own tables.
+func (m migrations) fit(tables map[string]fs.FS) error {
+	if _, err := m.todo(journalSchema, schemaFS); err != nil {
+		return err
+	}
+	for _, module := range slices.Sorted(maps.Keys(tables)) {
+		if _, err := m.todo(module, tables[module]); err != nil {
+			return fmt.Errorf("tables of module %s: %w", module, err)
+		}
+	}
+	return nil
 }
 
 // migrate applies the files of fsys that module has not applied yet, one transaction a file.
