@@ -15,6 +15,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite"
+	"github.com/troupebus/troupe/transports/sqlite/move"
 )
 
 // MustLeave returns a folder with a journal of one event, as it is left when its owner is killed (dirty), with the log and without
@@ -106,6 +107,15 @@ func TestReadAsAnotherUser(t *testing.T) {
 	}
 	if wrong, err := r.Check(t.Context()); err != nil || len(wrong) > 0 {
 		t.Fatalf("%v, %v", wrong, err)
+	}
+	if left, err := move.Leftovers(t.Context(), path); err != nil || len(left) > 0 {
+		t.Fatalf("left by moves: %v, %v", left, err)
+	}
+	if found, err := move.Trespasses(t.Context(), path, []string{"m"}); err != nil || len(found) > 0 {
+		t.Fatalf("in the way of a split: %v, %v", found, err)
+	}
+	if _, err := move.Split(t.Context(), move.Options{Journal: path, Other: filepath.Join(os.TempDir(), "other.db"), Modules: []string{"m"}, DryRun: true}); !errors.Is(err, move.ErrModules) {
+		t.Fatalf("count what a split would move: %v", err)
 	}
 	t.Log("read 1 event")
 }

@@ -40,7 +40,7 @@ ORDER BY e.seq`,
 
 // choose finds out what the new journal is to have.
 func (s *split) choose(ctx context.Context) (err error) {
-	if err := s.b.run(ctx, step{"ATTACH ? AS a", []any{uri(s.Journal) + "?mode=rw"}}); err != nil {
+	if err := s.b.attach(ctx, s.a, "a"); err != nil {
 		return err
 	}
 	if err := s.b.runAll(ctx, chosen, s.Modules); err != nil {

@@ -34,8 +34,10 @@ func (c *connector) Driver() driver.Driver                        { return &c.dr
 // file is an open database: one connection, which keeps its transaction from one statement to the next.
 type file struct {
 	path string
+	how  url.Values
 	db   *sql.DB
 	*sql.Conn
+	same func() error // whether it is still as it was when it was opened; nil where SQLite's locks see to that
 }
 
 func uri(path string) string {
@@ -47,7 +49,7 @@ func open(ctx context.Context, path string, how url.Values) (*file, error) {
 	c.driver.ConnectHook = func(conn *sqlite3.SQLiteConn) error {
 		return conn.RegisterAggregator("digest", newDigester, true)
 	}
-	f := &file{path: path, db: sql.OpenDB(c)}
+	f := &file{path: path, how: how, db: sql.OpenDB(c)}
 	var err error
 	if f.Conn, err = f.db.Conn(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), f.db.Close())
@@ -60,7 +62,27 @@ func (f *file) close() error {
 	if f == nil {
 		return nil
 	}
-	return errors.Join(f.Conn.Close(), f.db.Close())
+	err := errors.Join(f.Conn.Close(), f.db.Close())
+	if f.same != nil {
+		err = errors.Join(f.same(), err)
+	}
+	return err
+}
+
+// attach has f read other as schema, too: as that is read itself.
+func (f *file) attach(ctx context.Context, other *file, schema string) error {
+	how := url.Values{}
+	for _, name := range []string{"mode", "immutable", "vfs"} {
+		if v := other.how.Get(name); v != "" {
+			how.Set(name, v)
+		}
+	}
+	var steps []step
+	if mode := other.how.Get("_locking_mode"); mode != "" { // before the other one is read
+		steps = append(steps, step{query: "PRAGMA locking_mode = " + mode})
+	}
+	steps = append(steps, step{"ATTACH ? AS " + schema, []any{uri(other.path) + "?" + how.Encode()}})
+	return f.run(ctx, steps...)
 }
 
 // step is a statement that a move is made of.

@@ -27,19 +27,19 @@ type Leftover struct {
 // Leftovers finds what moves of the journal at path have left in its folder, and in those of the other journals: copies of the journal as
 // it was, files under construction of moves that were killed, and journals that may not be used any more. It changes nothing, and may be
 // used beside the process that owns the journal.
-func Leftovers(ctx context.Context, path string) ([]Leftover, error) {
-	path, err := sqlite.Resolve(path)
+func Leftovers(ctx context.Context, path string) (found []Leftover, err error) {
+	path, err = sqlite.Resolve(path)
 	if err == nil {
 		err = readable(ctx, path)
 	}
 	if err != nil {
 		return nil, err
 	}
-	f, err := open(ctx, path, reading)
+	f, err := look(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.close() }() // it was only read
+	defer func() { err = errors.Join(err, f.close()) }()
 	l := &leftovers{journal: path, f: f}
 	others, err := f.texts(ctx, "SELECT other FROM main.moves")
 	if err != nil {
@@ -117,7 +117,7 @@ func (l *leftovers) whatIs(ctx context.Context, path string) (string, error) {
 
 // half says what a journal is that took part in a move of this one, and may not be used any more.
 func (l *leftovers) half(ctx context.Context, path string) (string, error) {
-	b, err := open(ctx, path, reading)
+	b, err := look(ctx, path)
 	if err != nil {
 		return "", nil
 	}

@@ -156,12 +156,12 @@ func (l *locked) release() error {
 }
 
 // Modules are the names of those that the journal at path has something of: tables, subscriptions, or events to come.
-func Modules(ctx context.Context, path string) ([]string, error) {
-	f, err := open(ctx, path, reading)
+func Modules(ctx context.Context, path string) (names []string, err error) {
+	f, err := look(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.close() }() // it was only read
+	defer func() { err = errors.Join(err, f.close()) }()
 	return knownModules(ctx, f)
 }
 

@@ -58,7 +58,7 @@ func (s *split) dryRun(ctx context.Context) (_ *Proof, err error) {
 	if err := readable(ctx, s.Journal); err != nil {
 		return nil, err
 	}
-	if s.a, err = open(ctx, s.Journal, reading); err != nil {
+	if s.a, err = look(ctx, s.Journal); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()

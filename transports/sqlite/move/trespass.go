@@ -2,6 +2,7 @@ package move
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -17,12 +18,12 @@ type Trespass struct {
 
 // Trespasses returns what stands in the way of parting modules from the others in the journal at path. What handlers do in
 // Go is not seen.
-func Trespasses(ctx context.Context, path string, modules []string) ([]Trespass, error) {
-	f, err := open(ctx, path, reading)
+func Trespasses(ctx context.Context, path string, modules []string) (found []Trespass, err error) {
+	f, err := look(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.close() }() // it was only read
+	defer func() { err = errors.Join(err, f.close()) }()
 	return trespasses(ctx, f, modules)
 }
 
