@@ -205,7 +205,9 @@ func (v *verification) print(o *options, path string) error {
 			p.line("journal  %s of %s: %s", printable(a.Path), strings.Join(a.Modules, ", "), volume(&a.Stats))
 		}
 	}
-	if !v.Settled && v.Books != nil {
+	if open := v.underWay(); len(open) > 0 && v.Books == nil {
+		p.line("open     %s", strings.Join(open, ", "))
+	} else if !v.Settled && v.Books != nil {
 		p.line("open     %s: orders under way may be unfinished", v.open())
 	}
 	for _, a := range all {
@@ -241,8 +243,8 @@ func volume(s *sqlite.Stats) string {
 	return fmt.Sprintf("%d events, %d deliveries, %d retries", s.Events, recorded, s.Retries)
 }
 
-// open counts what is under way.
-func (v *verification) open() string {
+// underWay counts what is under way.
+func (v *verification) underWay() (parts []string) {
 	lag := int64(0)
 	for _, s := range v.Stats.Subscriptions {
 		if s.Kind == "bus" {
@@ -250,7 +252,6 @@ func (v *verification) open() string {
 		}
 	}
 	s := &v.Stats
-	parts := []string{}
 	for _, c := range []struct {
 		n    int64
 		what string
@@ -259,10 +260,15 @@ func (v *verification) open() string {
 			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.what))
 		}
 	}
-	switch {
+	return parts
+}
+
+// open says why the books are not settled.
+func (v *verification) open() string {
+	switch parts := v.underWay(); {
 	case len(parts) > 0:
 		return strings.Join(parts, ", ")
-	case s.DeadLetters[journal.LetterDead] > 0:
+	case v.Stats.DeadLetters[journal.LetterDead] > 0:
 		return "a key is parked"
 	default: // of several deployables
 		return "what follows from the newest events may be on its way"

@@ -3,6 +3,7 @@ package main
 import (
 	"database/sql"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	_ "github.com/mattn/go-sqlite3"
@@ -63,4 +64,19 @@ func TestVerifyAJournalWithoutAShop(t *testing.T) {
 	p.stop()
 	MustChange(t, p.path, "DELETE FROM dead_letters WHERE id = 1")
 	wantOutput(t, MustRunCommand(t, newVerifyCmd, "--journal", p.path), exitWrong, "there is no dead letter of it", "1 wrong")
+}
+
+// TestVerifyAHalf says of a journal with some of the modules, whose books cannot be held, what is under way all the same.
+func TestVerifyAHalf(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	shop, pay := filepath.Join(folder, "shop.db"), filepath.Join(folder, "payment.db")
+	MustReport(t, newDemoCmd, "--orders", "5", "--journal", shop, "--json")
+	wantOutput(t, MustRunCommand(t, newSplitCmd, "--modules", "payment", "--journal", shop, "--into", pay), 0)
+	if out := MustRunCommand(t, newVerifyCmd, "--journal", pay); strings.Contains(out.stdout, "open  ") {
+		t.Errorf("nothing is open: %s", out.stdout)
+	}
+	MustChange(t, pay, `INSERT INTO delayed (due_at, event_id, type, version, source, key, correlation_id, causation_id, subscription, hops, data)
+VALUES (9000000000000000, 'late', 'payment.charged', 1, 'payment', 'o', 'o', '', '', 0, x'7b7d')`)
+	wantOutput(t, MustRunCommand(t, newVerifyCmd, "--journal", pay), 0, "books    not checked", "open     1 to come", "everything adds up")
 }
