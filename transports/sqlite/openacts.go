@@ -63,7 +63,10 @@ func (a OpenAct) on(ctx context.Context, path, act string) (done int, err error)
 			return done, fail(ctx.Err())
 		}
 	}
-	if done == 0 {
+	switch {
+	case done == 0 && act == "retry":
+		return 0, fail(fmt.Errorf("%w: of those that fit, none waits for an attempt that is still to come", ErrNotFound))
+	case done == 0:
 		return 0, fail(fmt.Errorf("%w: no open delivery fits", ErrNotFound))
 	}
 	return done, nil
