@@ -140,7 +140,7 @@ func (t *Transport) unreached(err error) error {
 		return fmt.Errorf("the broker at %v breaks TLS off: it is likely to want a certificate of this client, or another one: set TLS.CertFile and TLS.KeyFile: %w",
 			t.cfg.Brokers, err)
 	case t.slow.Load() > 0 && unanswered(err):
-		return fmt.Errorf("a broker of the cluster at %v takes long to answer: see whether it is overloaded, or the network is; from now on it gets %v: %w",
+		return fmt.Errorf("a broker of the cluster at %v takes long to answer: start those that are down, and see whether it is overloaded, or the network is; from now on it gets %v: %w",
 			t.cfg.Brokers, t.patience(), err)
 	case cut, (isNetwork || hungUp) && !errors.Is(err, sarama.ErrOutOfBrokers): // who named the others does
 		return fmt.Errorf("a broker of the cluster at %v does not answer: start those that are down, and check that all can be reached from here under their advertised.listeners: %w",
