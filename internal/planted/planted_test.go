@@ -140,16 +140,17 @@ func TestEveryPartIsNeeded(t *testing.T) {
 			if len(needy) == 0 {
 				t.Fatal("no planted bug needs it")
 			}
-			x := bustest.Exploration{Schedules: 2 * maxSchedules, Seed: 7}
+			x := bustest.Exploration{Seed: 7}
+			without := 2 * maxSchedules
 			if os.Getenv("PLANTED_SEEDS") == "" { // it takes a while to find nothing
-				needy, x.Schedules = needy[:1], maxSchedules
+				needy, without = needy[:1], maxSchedules
 			}
 			for _, g := range needy {
-				x.Without = 0
+				x.Without, x.Schedules = 0, 2*maxSchedules
 				if f := bustest.Search(t, g.System(), x, g.Scenario); len(f.Wrong) == 0 {
 					t.Errorf("%s is not found with it", g.Name)
 				}
-				x.Without = part
+				x.Without, x.Schedules = part, without
 				if f := bustest.Search(t, g.System(), x, g.Scenario); len(f.Wrong) > 0 {
 					t.Errorf("%s is found without it:\n%s", g.Name, f)
 				}
