@@ -73,19 +73,6 @@ func TestStoppedWhileItSubscribes(t *testing.T) {
 	}
 }
 
-// at is a log handler that calls a function with every record.
-type at struct {
-	slog.Handler
-	do func()
-}
-
-func (a at) Enabled(context.Context, slog.Level) bool { return true }
-
-func (a at) Handle(context.Context, slog.Record) error {
-	a.do()
-	return nil
-}
-
 // All cursors are written between the moment at which a subscription is registered and that from which on it hears of
 // events. It has seen nothing of what is in the log.
 func TestCursorsAreWrittenWhileItSubscribes(t *testing.T) {
@@ -97,30 +84,27 @@ func TestCursorsAreWrittenWhileItSubscribes(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	var j *Journal
-	told := 0
-	logger := slog.New(at{slog.DiscardHandler, func() {
-		told++
-		err := j.writer.submit(t.Context(), &item{run: func(u *unit) error {
-			j.flushed = 0
-			return j.flushCursors(u.w.kept)
-		}})
-		if err != nil {
-			t.Error(err)
-		}
-	}})
-	j, err := Open(t.Context(), path, Config{Synchronous: "off", Logger: logger})
+	j, err := Open(t.Context(), path, Config{Synchronous: "off", Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = j.Close() }()
+	written, committed := 0, j.writer.committed
+	j.writer.committed = func(c *commit) { // behind the commit that registers it, and before it hears of events
+		written++
+		j.flushed = 0
+		if err := j.flushCursors(j.writer.kept); err != nil {
+			t.Error(err)
+		}
+		committed(c)
+	}
 	mustSubscribe(t, j, journal.Subscription{Name: "m/new", Types: []string{"t"}})
 	var cursor int
 	const query = "SELECT cursor FROM subscriptions WHERE name = 'm/new'"
 	if err := j.readers.QueryRowContext(t.Context(), query).Scan(&cursor); err != nil {
 		t.Fatal(err)
 	}
-	if told != 1 || cursor != 0 {
-		t.Errorf("told %d times, then the cursor is %d, want once and 0", told, cursor)
+	if written != 1 || cursor != 0 {
+		t.Errorf("cursors are written %d times, then that of m/new is %d, want once and 0", written, cursor)
 	}
 }
