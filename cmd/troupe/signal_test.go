@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
@@ -68,6 +69,9 @@ func MustServeItself(tb testing.TB, before string) *ownProcess {
 // A terminal that is closed takes the reader of the log along, and sends SIGHUP: the program stops cleanly all the same.
 func TestRunStopsCleanlyWithItsTerminal(t *testing.T) {
 	t.Parallel()
+	hungUp := make(chan os.Signal, 1) // tests that run under nohup would hand on that SIGHUP is ignored
+	signal.Notify(hungUp, syscall.SIGHUP)
+	defer signal.Stop(hungUp)
 	p := MustServeItself(t, "")
 	p.hangUp()
 	if err := p.Process.Signal(syscall.SIGHUP); err != nil {
