@@ -105,6 +105,9 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 	}
 	j.running.Go(j.watchForeign)
 	j.running.Go(j.watchDelayed)
+	if j.log.size() > j.log.limit { // of a process that was killed: nothing may be written for long
+		poke(j.checkpoint)
+	}
 	j.running.Go(j.watchLog)
 	j.running.Go(j.watchCounts)
 	j.running.Go(j.watchHealth)
