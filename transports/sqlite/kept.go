@@ -16,7 +16,8 @@ type kept struct {
 	savepoint, rollback, release *stmt
 	event, eventMeta, unnumber   *stmt
 	delay, undelay               *stmt
-	deliver, pend, unpend        *stmt
+	first, deliver               *stmt
+	pend, unpend                 *stmt
 	dead, revived                *stmt
 	cursor                       *stmt
 	dataVersion, nothing         *stmt
@@ -41,6 +42,13 @@ ON CONFLICT (id, type) DO NOTHING`
 INSERT INTO delayed (event_id, type, version, source, key, due_at, correlation_id, causation_id, subscription, hops, data)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (event_id) DO NOTHING`
+
+	// A delivery that was not answered before. Unlike the next statement, this one runs no trigger, for which SQLite would keep a copy
+	// of every page that changes.
+	insertDelivery = `
+INSERT INTO deliveries (seq, subscription, outcome, attempts, started_at, duration, error)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (seq, subscription) DO NOTHING`
 
 	// A delivery that has its final answer keeps it: this changes no row then, and the caller undoes the whole group.
 	upsertDelivery = `
@@ -83,6 +91,7 @@ func prepareKept(c *sqlite3.SQLiteConn) (*kept, error) {
 		{&k.unnumber, "UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'events'"},
 		{&k.delay, insertDelayed},
 		{&k.undelay, "DELETE FROM delayed WHERE event_id = ?"},
+		{&k.first, insertDelivery},
 		{&k.deliver, upsertDelivery},
 		{&k.pend, upsertPending},
 		{&k.unpend, "DELETE FROM pending WHERE subscription = ? AND key = ? AND seq = ?"},
@@ -111,6 +120,18 @@ func (k *kept) close() error {
 		errs = append(errs, s.s.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// answer writes the outcome of a delivery, and returns how many rows that changed: none where the journal has a final one. again says
+// that there is a row already.
+func (k *kept) answer(again bool, args ...any) (changed int64, err error) {
+	if !again {
+		changed, _, err = k.first.exec(args...)
+	}
+	if changed == 0 && err == nil {
+		changed, _, err = k.deliver.exec(args...)
+	}
+	return changed, err
 }
 
 // append writes e, now or later. An event whose id the journal has already (a publisher that tries again) changes nothing.

@@ -90,7 +90,7 @@ func (s *subscription) record(u *unit, d *journal.Delivery, again bool, v *journ
 		return err
 	}
 	k, e := u.w.kept, d.Event
-	changed, _, err := k.deliver.exec(e.Seq, s.id, string(v.Outcome), int64(d.Attempt), v.Started.UnixMicro(), v.Duration.Microseconds(), nullable(v.Err))
+	changed, err := k.answer(again, e.Seq, s.id, string(v.Outcome), int64(d.Attempt), v.Started.UnixMicro(), v.Duration.Microseconds(), nullable(v.Err))
 	if err != nil {
 		return u.refuse(err)
 	}
