@@ -18,7 +18,7 @@ const (
 // drivers are the modules that each transport may import beside Watermill: what speaks to the outside, and what guards
 // it. A transport that is not named here may import none, so a new one starts with a line here.
 var drivers = map[string][]string{
-	"sqlite":   {"github.com/mattn/go-sqlite3", "github.com/gofrs/flock", sqlAddOn},
+	"sqlite":   {"github.com/mattn/go-sqlite3", "github.com/gofrs/flock", sqlAddOn, "C"}, // C for a setting that the driver has no call for
 	"postgres": {"github.com/jackc/pgx", sqlAddOn},
 	"kafka":    {"github.com/ThreeDotsLabs/watermill-kafka", "github.com/IBM/sarama", "github.com/xdg-go/scram", "github.com/klauspost/compress", "github.com/pierrec/lz4"},
 }
