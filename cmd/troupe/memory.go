@@ -12,7 +12,13 @@ import (
 
 // limitMemory tells the garbage collector how much memory the container has, so that it works harder before the kernel ends the
 // process. GOMEMLIMIT, where it is set, holds instead.
+//
+// A journal's heap is so small, some 5 MB, that the collector's default has it run 30 times a second under load, for an eighth of the
+// processor's time. Twice the garbage costs some 10 MB. GOGC, where it is set, holds instead.
 func limitMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
+	}
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
