@@ -5,6 +5,8 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+
+	"github.com/troupebus/troupe/bus/journal"
 )
 
 // Wiring is what the modules of a Bus have declared: what is durable about them, in an order that does not change from run
@@ -19,6 +21,7 @@ type EventInfo struct {
 	Type    string       // its identity on the wire
 	Version int          // of its shape, from 1
 	Emitter string       // the module that emits it; "" when none has declared to
+	Outside bool         // it is meant for consumers outside of the program, too (Module.ForOutside)
 	Go      reflect.Type // what carries it, never a pointer to it; *Go and perhaps Go are an Event
 }
 
@@ -37,6 +40,9 @@ func (b *Bus) Wiring() Wiring {
 	for _, name := range slices.Sorted(maps.Keys(b.types)) {
 		t := b.types[name]
 		info := EventInfo{Type: name, Version: 1, Emitter: t.emitter, Go: t.goType}
+		if m := b.modules[t.emitter]; m != nil {
+			info.Outside = m.outside[name]
+		}
 		if e, ok := reflect.New(t.goType).Interface().(Event); ok {
 			info.Version = versionOf(e)
 		}
@@ -49,4 +55,16 @@ func (b *Bus) Wiring() Wiring {
 	}
 	slices.SortStableFunc(w.Subscriptions, func(a, b SubscriptionInfo) int { return cmp.Compare(a.Name, b.Name) })
 	return w
+}
+
+// Program returns w as the declarations of the program called name, for the journal that the program opens (sqlite.Config.Program).
+func (w Wiring) Program(name, version string) *journal.Program {
+	p := &journal.Program{Name: name, Version: version}
+	for _, e := range w.Events {
+		p.Events = append(p.Events, journal.ProgramEvent{Type: e.Type, Version: e.Version, Emitter: e.Emitter, Outside: e.Outside})
+	}
+	for _, s := range w.Subscriptions {
+		p.Subscriptions = append(p.Subscriptions, journal.ProgramSubscription{Name: s.Name, Consumes: s.Consumes, Emits: s.Emits, FromNow: s.FromNow})
+	}
+	return p
 }

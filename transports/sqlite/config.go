@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
 )
 
 // Config says how a journal is opened. The zero value works.
@@ -39,6 +41,15 @@ type Config struct {
 	// not fit them, Open changes nothing, not even what an older program made of the journal itself: that one can still run.
 	Tables map[string]fs.FS
 
+	// Program says which program opens the journal, and what its modules declare (bus.Wiring.Program). The journal keeps it. A journal
+	// of another program is refused with an *OtherProgramError, before anything is written. A journal that knows no program yet is
+	// refused when it has subscriptions, and none of them is of a module of Program. Defaults to none: then the journal is opened
+	// whoever it belongs to.
+	Program *journal.Program
+
+	// Adopt makes the journal of another program one of Program.
+	Adopt bool
+
 	// Fence, when set, makes the database itself refuse work that touches tables other than those whose names begin
 	// with its module and an underscore, and is told of it. It is for tests: it turns off the reuse of the modules'
 	// prepared statements.
@@ -69,6 +80,12 @@ func (c Config) Validate() error {
 	}
 	if c.Group < 0 {
 		errs = append(errs, fmt.Errorf("field Group is %d: want 0 for the default, or more", c.Group))
+	}
+	if c.Program != nil && c.Program.Name == "" {
+		errs = append(errs, errors.New("field Program has no Name: journals are kept apart by it"))
+	}
+	if c.Adopt && c.Program == nil {
+		errs = append(errs, errors.New("field Adopt needs Program: the journal becomes that program's"))
 	}
 	if c.MaxPages < 0 {
 		errs = append(errs, fmt.Errorf("field MaxPages is %d: want 0 for the default, or more", c.MaxPages))

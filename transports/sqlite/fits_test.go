@@ -257,7 +257,7 @@ func TestARefusedProgramLeavesTheJournalToTheOlderOne(t *testing.T) {
 	mustMigrate(t, j, "m", right["m"])
 	newest := slices.Max(slices.Collect(maps.Keys(j.applied[journalSchema])))
 	err = j.writer.submit(t.Context(), &item{run: func(u *unit) error { // as an older program left it
-		_, err := u.Tx().ExecContext(t.Context(), "DROP TABLE sent; DELETE FROM migrations WHERE module = 'journal' AND name = ?", newest)
+		_, err := u.Tx().ExecContext(t.Context(), "DROP TABLE program; DELETE FROM migrations WHERE module = 'journal' AND name = ?", newest)
 		return err
 	}})
 	if err := errors.Join(err, j.Close()); err != nil {

@@ -66,8 +66,8 @@ var _ journal.Journal = (*Journal)(nil)
 // journal is opened: that is all it costs to write them seldom.
 const cursorEvery = 1000
 
-// Open opens or creates the journal at path and takes it for writing. Errors say what to do; errors.Is tells ErrInUse and
-// ErrNewer apart. Whoever opens it closes it.
+// Open opens or creates the journal at path and takes it for writing. Errors say what to do; errors.Is tells ErrInUse, ErrNewer
+// and ErrOtherProgram apart. Whoever opens it closes it.
 func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 	if err := CheckName(path); err != nil {
 		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
@@ -173,6 +173,9 @@ func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) error {
 	if err := j.checkWhole(ctx, conn); err != nil {
 		return err
 	}
+	if err := j.checkOwner(ctx, conn); err != nil {
+		return err
+	}
 	if j.applied, err = claim(ctx, conn, j.lock.making, j.cfg.Tables); err != nil {
 		return err
 	}
@@ -182,7 +185,7 @@ func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) error {
 	if err := checkPragmas(ctx, conn, j.cfg); err != nil {
 		return err
 	}
-	if err := errors.Join(j.markInUse(ctx, conn), j.made()); err != nil {
+	if err := errors.Join(j.keepProgram(ctx, conn), j.markInUse(ctx, conn), j.made()); err != nil {
 		return err
 	}
 	if j.cfg.MaxPages == 0 {

@@ -1,0 +1,47 @@
+package journal
+
+import (
+	"slices"
+	"strings"
+)
+
+// Program is the program that a journal belongs to, and the declarations of all its modules, also of those that run elsewhere. The
+// journal keeps the Program that opened it last, so that a tool can read the journal without the program's code.
+type Program struct {
+	Name          string                `json:"name"`
+	Version       string                `json:"version"`
+	Events        []ProgramEvent        `json:"events"`        // by type
+	Subscriptions []ProgramSubscription `json:"subscriptions"` // by name
+}
+
+// ProgramEvent is an event type that a module of the program emits.
+type ProgramEvent struct {
+	Type    string `json:"type"`
+	Version int    `json:"version"` // of its shape, from 1
+	Emitter string `json:"emitter"` // the module
+	Outside bool   `json:"outside,omitempty"`
+}
+
+// ProgramSubscription is a handler of the program.
+type ProgramSubscription struct {
+	Name     string   `json:"name"` // "module/handler"
+	Consumes string   `json:"consumes"`
+	Emits    []string `json:"emits,omitempty"`
+	FromNow  bool     `json:"from_now,omitempty"`
+}
+
+// Modules returns the names of the modules that emit or consume something, sorted.
+func (p *Program) Modules() []string {
+	var names []string
+	for _, e := range p.Events {
+		if e.Emitter != "" {
+			names = append(names, e.Emitter)
+		}
+	}
+	for _, s := range p.Subscriptions {
+		module, _, _ := strings.Cut(s.Name, "/")
+		names = append(names, module)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

@@ -1,0 +1,116 @@
+package sqlite_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+// clinic is a program of one module, which is called like that of MustRun.
+func clinic() *journal.Program {
+	return &journal.Program{
+		Name: "clinic", Version: "1.2",
+		Events:        []journal.ProgramEvent{{Type: "test.asked", Version: 2, Emitter: "test", Outside: true}},
+		Subscriptions: []journal.ProgramSubscription{{Name: "test/answer", Consumes: "test.asked", Emits: []string{"test.answered"}, FromNow: true}},
+	}
+}
+
+// shop has no module in common with clinic.
+func shop() *journal.Program {
+	return &journal.Program{Name: "shop", Events: []journal.ProgramEvent{{Type: "order.placed", Version: 1, Emitter: "order"}}}
+}
+
+// A program that opens another one's journal, by mistake, is told whose it is, and leaves no trace in it.
+func TestOpenRefusesAnotherProgram(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "j.db")
+	MustOpenAndClose(t, path, sqlite.Config{Program: clinic()})
+	before := MustHash(t, path)
+	var other *sqlite.OtherProgramError
+	_, err := sqlite.Open(t.Context(), path, sqlite.Config{Program: shop()})
+	if !errors.Is(err, sqlite.ErrOtherProgram) || !errors.As(err, &other) || other.Owner != "clinic" || other.Program != "shop" {
+		t.Fatalf("Open says %v, want an OtherProgramError of clinic for shop", err)
+	}
+	if MustHash(t, path) != before {
+		t.Error("the refused program has written into the journal")
+	}
+	r := MustRead(t, path)
+	if p, err := r.Program(t.Context()); err != nil || !reflect.DeepEqual(p, clinic()) {
+		t.Errorf("the journal's program is %+v, %v, want what clinic declares", p, err)
+	}
+	MustOpenAndClose(t, path, sqlite.Config{}) // a library without a name
+	MustOpenAndClose(t, path, sqlite.Config{Program: shop(), Adopt: true})
+	if _, err := sqlite.Open(t.Context(), path, sqlite.Config{Program: clinic()}); !errors.As(err, &other) || other.Owner != "shop" {
+		t.Errorf("after shop has adopted the journal, clinic is told %v", err)
+	}
+}
+
+// A journal from before programs had names belongs to the program whose modules are in it.
+func TestOpenAJournalWithoutAProgram(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "j.db")
+	a := MustRun(t, path, func(m *bus.Module) {
+		bus.On(m, "answer", func(context.Context, asked) (bus.Events, error) { return nil, nil })
+	})
+	a.publish(t, "f", asked{Key: "k"})
+	a.stop()
+	before := MustHash(t, path)
+	var other *sqlite.OtherProgramError
+	if _, err := sqlite.Open(t.Context(), path, sqlite.Config{Program: shop()}); !errors.As(err, &other) || other.Owner != "" || !strings.Contains(err.Error(), "(test)") {
+		t.Errorf("Open says %v, want an OtherProgramError that names the module", err)
+	}
+	if MustHash(t, path) != before {
+		t.Error("the refused program has written into the journal")
+	}
+	MustOpenAndClose(t, path, sqlite.Config{Program: clinic()})
+	if p, err := MustRead(t, path).Program(t.Context()); err != nil || p == nil || p.Name != "clinic" {
+		t.Errorf("the journal's program is %+v, %v, want clinic", p, err)
+	}
+}
+
+// The newest declarations count, and a program that changes nothing writes nothing.
+func TestProgramIsKeptUpToDate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "j.db")
+	MustOpenAndClose(t, path, sqlite.Config{Program: clinic()})
+	newer := clinic()
+	newer.Version, newer.Subscriptions = "1.3", nil
+	MustOpenAndClose(t, path, sqlite.Config{Program: newer})
+	if p, err := MustRead(t, path).Program(t.Context()); err != nil || !reflect.DeepEqual(p, newer) {
+		t.Errorf("the journal's program is %+v, %v, want %+v", p, err, newer)
+	}
+	if got := clinic().Modules(); !reflect.DeepEqual(got, []string{"test"}) {
+		t.Errorf("modules are %v", got)
+	}
+	for _, wrong := range []sqlite.Config{{Program: &journal.Program{}}, {Adopt: true}} {
+		if _, err := sqlite.Open(t.Context(), path, wrong); err == nil || !strings.Contains(err.Error(), "Program") {
+			t.Errorf("Open with %+v says %v", wrong, err)
+		}
+	}
+}
+
+func MustOpenAndClose(tb testing.TB, path string, cfg sqlite.Config) {
+	tb.Helper()
+	j, err := sqlite.Open(tb.Context(), path, cfg)
+	if err == nil {
+		err = j.Close()
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func MustHash(tb testing.TB, path string) [sha256.Size]byte {
+	tb.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return sha256.Sum256(b)
+}
