@@ -79,6 +79,7 @@ FROM a.records r JOIN temp.map m ON m.a = r.seq WHERE r.subscription IN (SELECT 
 	`DELETE FROM main.sqlite_sequence WHERE name <> 'events'`, // numbers that people have seen are not used for others
 	`INSERT INTO main.sqlite_sequence (name, seq) SELECT name, seq FROM a.sqlite_sequence WHERE name IN ('dead_letters', 'acts', 'open_acts', 'delayed', 'records')`,
 	`INSERT INTO main.migrations SELECT * FROM a.migrations WHERE module IN (SELECT value FROM json_each(?1))`,
+	`INSERT INTO main.program SELECT * FROM a.program`,
 }
 
 // upTo is the number in the new journal for what a column says about the old one.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/troupebus/troupe/transports/sqlite"
 )
 
 // Merge brings all modules of the journal at o.Other into the one at o.Journal, and proves that nothing was lost or doubled.
@@ -162,7 +164,7 @@ func (m *merge) check(ctx context.Context) error {
 		}
 	}
 	m.proof = m.Options.proof("merge")
-	if err := nobodys(ctx, b, m.Modules); err != nil {
+	if err := errors.Join(samePrograms(ctx, m.a, b), nobodys(ctx, b, m.Modules)); err != nil {
 		return err
 	}
 	m.Progress("counting")
@@ -171,6 +173,20 @@ func (m *merge) check(ctx context.Context) error {
 	}
 	m.before, err = takeInventory(ctx, m.a, m.Modules)
 	return err
+}
+
+// samePrograms refuses journals of two programs. A journal without a program fits any.
+func samePrograms(ctx context.Context, a, b *file) error {
+	const name = "SELECT name FROM main.program"
+	here, err := a.texts(ctx, name)
+	there, wrong := b.texts(ctx, name)
+	if err = errors.Join(err, wrong); err != nil {
+		return err
+	}
+	if len(here) > 0 && len(there) > 0 && here[0] != there[0] {
+		return fmt.Errorf("%w: %s is a journal of %s, and %s one of %s", sqlite.ErrOtherProgram, a.path, here[0], b.path, there[0])
+	}
+	return nil
 }
 
 // nobodys refuses a journal with something in it that belongs to no module: it would be left behind.
