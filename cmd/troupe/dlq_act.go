@@ -25,8 +25,8 @@ gets the event again. The order of each key is kept: what is blocked behind a de
 goes on after it.
 
 While a process runs on the journal, it takes them up at once, and replay waits up to 3 s
-to tell what became of them. Otherwise they run when troupe next runs on it. The exit code
-is 1 when one is dead again.
+to tell what became of them. Otherwise they run when the program next runs on it. The exit
+code is 1 when one is dead again.
 
 With ids it is all of them or none. Otherwise they are taken some hundred at a time, so that
 others can write in between. Those of a subscription that the program no longer has are left
@@ -76,6 +76,8 @@ type replayed struct {
 	Dropped []int64 `json:"dropped"`    // given up by the handler
 	Waiting []int64 `json:"waiting"`    // for their turn, for their next attempt, or for a process to run
 	Removed []left  `json:"removed"`    // left as they are: nobody would handle them
+
+	owner owner // of the journal
 }
 
 // left are the dead letters of a removed subscription.
@@ -102,7 +104,7 @@ func replayLetters(ctx context.Context, o *options, path string, a sqlite.Act) e
 		done.Running = true
 		return done.watch(ctx, r, letters)
 	})
-	done.Removed = removed
+	done.Removed, done.owner = removed, ownerAt(ctx, path)
 	if err != nil {
 		return fmt.Errorf("%s replayed, but what became of them is unknown: %w", count(len(letters), "dead letter"), err)
 	}
@@ -172,7 +174,7 @@ func (r replayed) print(o *options, path string) error {
 	case n > 0 && r.Running:
 		p.line("%s: still waiting or being retried%s", p.paint(yellow, count(n, "dead letter")), hint(invocation(path, "dlq", "list", "--status", "replaying")))
 	case n > 0:
-		p.line("%s: to be replayed when troupe next runs on %s", p.paint(yellow, count(n, "dead letter")), printable(path))
+		p.line("%s: to be replayed when %s next runs on %s", p.paint(yellow, count(n, "dead letter")), printable(r.owner.runs()), printable(path))
 	}
 	for _, l := range r.Removed {
 		p.line("%s of %s: left as they are, for the program that ran last has no such subscription; run one that has it, or: %s",

@@ -9,7 +9,7 @@ import (
 const dlqRetryLong = `retry has events that failed, and wait for their next attempt, tried at once: those of a
 subscription, of a type, of a key, the one with an id, or all. Nothing is dead yet: their
 attempts go on counting. The order of each key is kept. While a process runs on the journal
-it takes them up at once; otherwise they run when troupe next runs on it.`
+it takes them up at once; otherwise they run when the program next runs on it.`
 
 func newDLQRetryCmd(o *options) *cobra.Command {
 	var path string
@@ -37,7 +37,7 @@ func newDLQRetryCmd(o *options) *cobra.Command {
 			if running, _ := sqlite.Owned(path); running {
 				p.line("%s: tried at once", count(n, "waiting event"))
 			} else {
-				p.line("%s: tried when troupe next runs on %s", count(n, "waiting event"), printable(path))
+				p.line("%s: tried when %s next runs on %s", count(n, "waiting event"), printable(ownerAt(cmd.Context(), path).runs()), printable(path))
 			}
 			return p.err
 		},

@@ -164,7 +164,7 @@ func TestDLQReplayWhileStopped(t *testing.T) {
 	t.Parallel()
 	p := MustHaveDeadLetters(t)
 	p.stop()
-	wantOutput(t, MustRunCommand(t, newDLQCmd, "replay", "--subscription", "post/deliver", "--journal", p.path), 0, "2 dead letters: to be replayed when troupe next runs on "+p.path)
+	wantOutput(t, MustRunCommand(t, newDLQCmd, "replay", "--subscription", "post/deliver", "--journal", p.path), 0, "2 dead letters: to be replayed when its own program next runs on "+p.path)
 	again := MustOpenPost(t, p.path, false)
 	again.send(t, "f3", parcel{"c", 2})
 	ran := MustRunCommand(t, newDLQCmd, "list", "--status", "replayed", "--json", "--journal", p.path)

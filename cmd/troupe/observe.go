@@ -101,7 +101,7 @@ func (c observeConfig) serve(ctx context.Context, o *options) (err error) {
 	}
 	defer func() { _ = l.Close() }() // for the case that nobody has come to serve it
 	logger := slog.New(slog.NewTextHandler(o.stderr, nil))
-	ob, err := openObserver(ctx, c, sqlite.Config{SlowWork: -1, Logger: logger})
+	ob, err := openObserver(ctx, c, sqlite.Config{SlowWork: -1, Logger: logger, Program: c.wiring.Program(programName, version())})
 	if err != nil {
 		return err
 	}

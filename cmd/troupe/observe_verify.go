@@ -14,9 +14,13 @@ import (
 // verifyObserved checks a whole system by the journal of its observer, which r reads: the books by what happened and became of
 // it. What is younger than before may lead to something that has not come yet.
 func verifyObserved(ctx context.Context, r *sqlite.Reader, before time.Time) (verification, error) {
-	v := verification{Wrong: []string{}}
+	owner, err := ownerOf(ctx, r)
+	if err != nil {
+		return verification{}, err
+	}
+	v := verification{Wrong: []string{}, Program: owner.name, foreign: owner.foreign}
 	var gaps []string
-	err := r.View(ctx, func(tx *sql.Tx) (err error) {
+	err = r.View(ctx, func(tx *sql.Tx) (err error) {
 		if gaps, err = sqlite.Gaps(ctx, tx); err != nil {
 			return err
 		}
@@ -43,7 +47,10 @@ func verifyObserved(ctx context.Context, r *sqlite.Reader, before time.Time) (ve
 			return err
 		}
 		report, ended := audit.Report()
-		v.Books, v.OnTheWay, v.Unmatched, v.Settled = &report, int(recent), old, settled && ended && recent == 0
+		if !owner.foreign {
+			v.Books = &report
+		}
+		v.OnTheWay, v.Unmatched, v.Settled = int(recent), old, settled && ended && recent == 0
 		return nil
 	})
 	if err != nil {

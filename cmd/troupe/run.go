@@ -58,13 +58,14 @@ func runCmd(o *options, environ []string) *cobra.Command {
 		Args: usageArgs(cobra.NoArgs),
 	}
 	flags := bindSettings(cmd)
+	adopt := cmd.Flags().Bool("adopt", false, "take over the journal of another program, for good")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		l, err := loadSettings(flags, environ)
 		if err != nil {
 			return err
 		}
 		warnOfSettings(o, l)
-		return serve(cmd.Context(), o, &l.Settings)
+		return serve(cmd.Context(), o, &l.Settings, *adopt)
 	}
 	return cmd
 }
@@ -80,7 +81,7 @@ func worldOf(s *config.Settings) sim.Options {
 
 // serve runs a deployable until ctx ends. Then the requests end first, the bus after them, then the transport, and the journal
 // last.
-func serve(ctx context.Context, o *options, c *config.Settings) (err error) {
+func serve(ctx context.Context, o *options, c *config.Settings, adopt bool) (err error) {
 	outliveReaders()
 	l, err := listen(ctx, c.HTTP)
 	if err != nil {
@@ -89,7 +90,7 @@ func serve(ctx context.Context, o *options, c *config.Settings) (err error) {
 	defer func() { _ = l.Close() }() // for the case that nobody has come to serve it
 	logger := slog.New(slog.NewTextHandler(o.stderr, nil))
 	s, err := openShop(ctx, shopConfig{
-		journal: c.Journal, world: worldOf(c), parallel: runParallel, logger: logger,
+		journal: c.Journal, adopt: adopt, world: worldOf(c), parallel: runParallel, logger: logger,
 		name: c.Name, modules: c.Modules, transport: c.Transport(),
 	})
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {

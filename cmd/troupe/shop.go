@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/handlers"
 	"github.com/troupebus/troupe/internal/sim"
 	"github.com/troupebus/troupe/transports"
@@ -19,6 +20,7 @@ import (
 type shopConfig struct {
 	journal     string      // path
 	synchronous string      // as sqlite.Config has it
+	adopt       bool        // the journal of another program, too
 	world       sim.Options // how the simulated gateway and carrier behave
 	parallel    int         // calls to each of them at a time
 	retry       bus.Retry
@@ -44,7 +46,12 @@ type shop struct {
 func openShop(ctx context.Context, c shopConfig) (*shop, error) {
 	wiring := bus.New(nil, bus.Config{Modules: c.modules})
 	wire(wiring, nil, 1)
-	j, err := sqlite.Open(ctx, c.journal, sqlite.Config{Synchronous: c.synchronous, Logger: c.logger, Tables: wiring.Migrations()})
+	j, err := sqlite.Open(ctx, c.journal, sqlite.Config{
+		Synchronous: c.synchronous, Logger: c.logger, Tables: wiring.Migrations(), Program: shopProgram(), Adopt: c.adopt,
+	})
+	if errors.Is(err, sqlite.ErrOtherProgram) {
+		return nil, fmt.Errorf("%w: '%s --adopt' does that", err, typed("run"))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +79,12 @@ func wire(b *bus.Bus, world *sim.World, parallel int) (*handlers.Orders, *handle
 	handlers.Notification(b)
 	return orders, stock
 }
+
+// programName is the name that the shop's journals have.
+const programName = "troupe"
+
+// shopProgram is what a journal of the shop keeps of its program.
+func shopProgram() *journal.Program { return shopWiring().Program(programName, version()) }
 
 // moduleNames are those of all modules: whatever emits something, or reacts to it.
 func moduleNames() []string {

@@ -8,11 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite"
 	"github.com/troupebus/troupe/transports/sqlite/move"
 )
@@ -34,11 +34,11 @@ type crossing struct {
 
 // crossingsOf are the types that leave the process of their emitter when modules run in one of their own; with none named, when each
 // module does.
-func crossingsOf(w bus.Wiring, modules []string) []crossing {
+func crossingsOf(p *journal.Program, modules []string) []crossing {
 	var all []crossing
-	for _, e := range w.Events {
-		c := crossing{Type: e.Type, Version: versionOf(e.Go), From: e.Emitter}
-		for _, s := range w.Subscriptions {
+	for _, e := range p.Events {
+		c := crossing{Type: e.Type, Version: e.Version, From: e.Emitter}
+		for _, s := range p.Subscriptions {
 			to := moduleOf(s.Name)
 			apart := slices.Contains(modules, e.Emitter) != slices.Contains(modules, to)
 			if len(modules) == 0 {
@@ -53,14 +53,6 @@ func crossingsOf(w bus.Wiring, modules []string) []crossing {
 		}
 	}
 	return all
-}
-
-// versionOf is the version of an event's Go type, as the bus has it.
-func versionOf(t reflect.Type) int {
-	if e, ok := reflect.New(t).Interface().(interface{ EventVersion() int }); ok {
-		return e.EventVersion()
-	}
-	return 1
 }
 
 // finding is something that matters once modules are apart.
@@ -79,27 +71,38 @@ type splitReport struct {
 	OK        bool       `json:"ok"` // nothing has to be mended first
 	Modules   []string   `json:"modules"`
 	Journal   string     `json:"journal"` // "" where there is none
+	Program   string     `json:"program"` // whose modules they are
 	Crossings []crossing `json:"crossings"`
 	Findings  []finding  `json:"findings"`
 }
 
 // checkSplit reports whether modules are ready to run apart from the others. A journal that nobody has named need not be there.
 func checkSplit(ctx context.Context, o *options, c splitConfig, named bool) error {
-	w := shopWiring()
-	for _, m := range c.Modules {
-		if known := moduleNames(); !slices.Contains(known, m) {
-			return usageErrorf("there is no module %q: there are %s", m, strings.Join(known, ", "))
-		}
-	}
-	r := splitReport{Modules: c.Modules, Crossings: crossingsOf(w, c.Modules), Findings: []finding{}}
-	if len(r.Modules) == 0 {
-		r.Modules = moduleNames()
-	}
+	r := splitReport{Findings: []finding{}}
 	err := readJournal(ctx, c.Journal, func(j *sqlite.Reader) error {
-		r.Journal = j.Path()
+		owner, err := ownerOf(ctx, j)
+		if err != nil {
+			return err
+		}
+		p := shopProgram()
+		if owner.foreign {
+			p = owner.declares
+		}
+		if p == nil {
+			return fmt.Errorf("%s is the journal of another program, which has not told it what its modules declare: run that program on it once, or use that program's own split --check", j.Path())
+		}
+		r.Journal, r.Program = j.Path(), p.Name
+		if err := r.about(p, c.Modules); err != nil {
+			return err
+		}
 		return errors.Join(r.checkSchema(ctx, j.Path(), len(c.Modules) == 0), r.checkEvents(ctx, j, c.maxPayload))
 	})
-	if err != nil && (named || !errors.Is(err, fs.ErrNotExist)) {
+	if errors.Is(err, fs.ErrNotExist) {
+		if wrong := r.about(shopProgram(), c.Modules); wrong != nil || !named {
+			err = wrong
+		}
+	}
+	if err != nil {
 		return err
 	}
 	slices.SortStableFunc(r.Findings, func(a, b finding) int {
@@ -112,6 +115,21 @@ func checkSplit(ctx context.Context, o *options, c splitConfig, named bool) erro
 	if !r.OK {
 		return &exitError{code: exitWrong}
 	}
+	return nil
+}
+
+// about has the report be about modules of p, all of them where none is named.
+func (r *splitReport) about(p *journal.Program, modules []string) error {
+	known := p.Modules()
+	for _, m := range modules {
+		if !slices.Contains(known, m) {
+			return usageErrorf("there is no module %q: there are %s", m, strings.Join(known, ", "))
+		}
+	}
+	if r.Modules = modules; len(modules) == 0 {
+		r.Modules = known
+	}
+	r.Crossings = crossingsOf(p, modules)
 	return nil
 }
 
@@ -205,9 +223,13 @@ func (r *splitReport) print(o *options) error {
 		return o.printJSON(r)
 	}
 	p := &printer{o: o}
-	p.line("to run apart   %s", strings.Join(r.Modules, ", "))
+	of := ""
+	if r.Program != "" && r.Program != programName {
+		of = ", of " + printable(r.Program) + " as it last ran here"
+	}
+	p.line("to run apart   %s%s", printable(strings.Join(r.Modules, ", ")), of)
 	for _, c := range r.Crossings {
-		p.line("on the wire    %s, version %d, from %s to %s", c.Type, c.Version, c.From, strings.Join(c.To, ", "))
+		p.line("on the wire    %s, version %d, from %s to %s", printable(c.Type), c.Version, printable(c.From), printable(strings.Join(c.To, ", ")))
 	}
 	if r.Journal == "" {
 		p.line("journal        none: events and tables were not looked at")

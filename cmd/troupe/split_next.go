@@ -40,6 +40,10 @@ func nextSteps(ctx context.Context, environ []string, p *move.Proof) ([]string, 
 	if err != nil {
 		return nil, err
 	}
+	owner := ownerAt(ctx, p.Journal)
+	if p.Act == "merge" && owner.foreign {
+		return []string{owner.runHere(p.Journal, here)}, nil
+	}
 	if p.Act == "merge" {
 		return []string{s.run(p.Journal, here)}, nil
 	}
@@ -47,7 +51,15 @@ func nextSteps(ctx context.Context, environ []string, p *move.Proof) ([]string, 
 	if err != nil {
 		return nil, err
 	}
+	if owner.foreign {
+		return []string{owner.runHere(p.Other, there), owner.runHere(p.Journal, here)}, nil
+	}
 	return []string{s.run(p.Other, there, "--http", otherHTTP), s.run(p.Journal, here)}, nil
+}
+
+// runHere says, of a program whose command line is not known here, what it is to run.
+func (o owner) runHere(path string, modules []string) string {
+	return printable("run " + o.runs() + " with " + strings.Join(modules, ", ") + " on " + here(path))
 }
 
 // run is the command that runs modules on the journal at path, or what is missing for one. With flags it runs beside another.

@@ -98,6 +98,7 @@ func verifyAll(ctx context.Context, readers []*sqlite.Reader, before time.Time) 
 // verification is the outcome of an audit.
 type verification struct {
 	OK      bool          `json:"ok"`
+	Program string        `json:"program"`         // that the journal belongs to; "" where it does not know
 	Settled bool          `json:"settled"`         // nothing is open in the journal: each order must have its end
 	Wrong   []string      `json:"wrong"`           // everything, in words; never nil
 	Books   *books.Report `json:"books,omitempty"` // nil where no shop has run yet, or not all of it
@@ -108,6 +109,8 @@ type verification struct {
 	OnTheWay  int       `json:"on_the_way,omitzero"` // events that one journal has and another is to get; answers that have come to an observer before their events
 	Unmatched int64     `json:"unmatched,omitzero"`  // answers that an observer got long ago, and never their events
 	Journals  []audited `json:"journals,omitempty"`  // where there are several
+
+	foreign bool // the journals belong to another program
 }
 
 // audited is one of several journals.
@@ -120,14 +123,21 @@ type audited struct {
 // verify checks the books of the shop, and the journal of r.
 func verify(ctx context.Context, r *sqlite.Reader) (verification, error) {
 	v := verification{Wrong: []string{}}
+	owner, err := ownerOf(ctx, r)
+	if err != nil {
+		return v, err
+	}
+	v.Program, v.foreign = owner.name, owner.foreign
 	ready := false
-	err := r.View(ctx, func(tx *sql.Tx) (err error) {
+	err = r.View(ctx, func(tx *sql.Tx) (err error) {
 		ready, err = hasShop(ctx, tx)
 		return err
 	})
 	switch {
 	case err != nil:
 		return v, err
+	case owner.foreign:
+		v.Settled, err = settled(ctx, r)
 	case !ready:
 		v.Elsewhere, err = elsewhere(ctx, r)
 	default:
@@ -154,6 +164,14 @@ func verify(ctx context.Context, r *sqlite.Reader) (verification, error) {
 	v.judge(found)
 	v.Stats, err = r.Stats(ctx)
 	return v, err
+}
+
+func settled(ctx context.Context, r *sqlite.Reader) (is bool, err error) {
+	err = r.View(ctx, func(tx *sql.Tx) error {
+		is, err = sqlite.Settled(ctx, tx)
+		return err
+	})
+	return is, err
 }
 
 // judge puts what is wrong with the books and what was found in a journal into words.
@@ -184,7 +202,10 @@ func (v *verification) print(o *options, path string) error {
 		return o.printJSON(v)
 	}
 	p := &printer{o: o}
+	owner := owner{name: v.Program, foreign: v.foreign}
 	switch b := v.Books; {
+	case v.foreign:
+		p.line("books    not checked: only %s knows them; this is %s", printable(owner.runs()), programName)
 	case len(v.Elsewhere) > 0:
 		p.line("books    not checked: the tables of %s are in other journals; add --journal FILE for each", strings.Join(v.Elsewhere, ", "))
 	case b == nil:
@@ -218,10 +239,13 @@ func (v *verification) print(o *options, path string) error {
 	for _, what := range v.Wrong {
 		p.line("%s    %s", p.paint(red, "wrong"), printable(what))
 	}
-	if v.OK {
-		p.line("%s", p.paint(green, "everything adds up"))
-	} else {
+	switch {
+	case !v.OK:
 		p.line("%s", p.paint(red, fmt.Sprintf("%d wrong", len(v.Wrong))))
+	case v.Books == nil:
+		p.line("%s", p.paint(green, "the journal adds up")+"; the books were not checked")
+	default:
+		p.line("%s", p.paint(green, "everything adds up"))
 	}
 	return p.err
 }

@@ -85,10 +85,19 @@ func verifyAcross(ctx context.Context, readers []*sqlite.Reader, before time.Tim
 					other.r.Path(), r.Path(), strings.Join(both, ", "))
 			}
 		}
+		owner, err := ownerOf(ctx, r)
+		if err != nil {
+			return verification{}, err
+		}
+		if len(a.places) > 0 && owner.runs() != a.owner.runs() {
+			return verification{}, fmt.Errorf("%s belongs to %s, and %s to %s: name the journals of one system",
+				a.places[0].r.Path(), a.owner.runs(), r.Path(), owner.runs())
+		}
+		a.owner = owner
 		a.places = append(a.places, p)
 	}
 	for range looks {
-		a.verification, a.torn = verification{Wrong: []string{}}, nil
+		a.verification, a.torn = verification{Wrong: []string{}, Program: a.owner.name, foreign: a.owner.foreign}, nil
 		if err := a.look(ctx, a.places); err != nil {
 			return a.verification, err
 		}
@@ -121,6 +130,7 @@ func verifyAcross(ctx context.Context, readers []*sqlite.Reader, before time.Tim
 type across struct {
 	verification
 	places []*place
+	owner  owner // of all of them
 	before time.Time
 	torn   []string // what one has of another that this one has not
 }
@@ -151,6 +161,9 @@ func (a *across) look(ctx context.Context, left []*place) error {
 				return err
 			}
 		}
+	}
+	if a.foreign {
+		return nil
 	}
 	tables := map[string]*sql.Tx{}
 	for _, p := range a.places {

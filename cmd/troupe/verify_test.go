@@ -60,7 +60,7 @@ func TestVerifyWhatIsOpen(t *testing.T) {
 func TestVerifyAJournalWithoutAShop(t *testing.T) {
 	t.Parallel()
 	p := MustHaveDeadLetters(t)
-	wantOutput(t, MustRunCommand(t, newVerifyCmd, "--journal", p.path), 0, "no shop has run", "3 events", "2 dead letters; next: troupe dlq list --journal "+p.path)
+	wantOutput(t, MustRunCommand(t, newVerifyCmd, "--journal", p.path), 0, "not checked: only its own program knows them", "3 events", "2 dead letters; next: troupe dlq list --journal "+p.path)
 	p.stop()
 	MustChange(t, p.path, "DELETE FROM dead_letters WHERE id = 1")
 	wantOutput(t, MustRunCommand(t, newVerifyCmd, "--journal", p.path), exitWrong, "there is no dead letter of it", "1 wrong")
@@ -78,5 +78,5 @@ func TestVerifyAHalf(t *testing.T) {
 	}
 	MustChange(t, pay, `INSERT INTO delayed (due_at, event_id, type, version, source, key, correlation_id, causation_id, subscription, hops, data)
 VALUES (9000000000000000, 'late', 'payment.charged', 1, 'payment', 'o', 'o', '', '', 0, x'7b7d')`)
-	wantOutput(t, MustRunCommand(t, newVerifyCmd, "--journal", pay), 0, "books    not checked", "open     1 to come", "everything adds up")
+	wantOutput(t, MustRunCommand(t, newVerifyCmd, "--journal", pay), 0, "books    not checked", "open     1 to come", "the journal adds up; the books were not checked")
 }
