@@ -33,8 +33,9 @@ type scopeKey struct{}
 type correlationKey struct{}
 
 // Tx is the transaction of the handler or unit of work whose context ctx is. It commits when the work returns without
-// an error, and must be neither committed nor rolled back by hand, nor used afterwards. It panics where there is no
-// transaction: in an external handler (see Events.Also) and outside of work altogether.
+// an error, and must be neither committed nor rolled back by hand. After the work's end it returns errors, also to
+// goroutines that the work has left behind. Tx panics where there is no transaction: in an external handler (see
+// Events.Also) and outside of work altogether.
 //
 // The context of transactional work is never cancelled; a transaction is short. Work that outstays its Timeout loses
 // the transaction.

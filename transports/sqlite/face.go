@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 
 	"github.com/mattn/go-sqlite3"
+
+	"github.com/troupebus/troupe/transports/sqlite/internal/goroutine"
 )
 
 // face stands between database/sql and the write connection: it is the driver of the *sql.Tx that work gets. It hears
@@ -29,6 +31,11 @@ type face struct {
 	mu    sync.Mutex  // held while the driver runs for database/sql
 	lent  bool        // a transaction is open that is not database/sql's to begin or end
 	user  bool        // work of others than the journal is running
+	asked bool        // that work has asked for the transaction
+	aside bool        // no other work has had this transaction
+	given bool        // some work has had it
+	spent bool        // a goroutine that was left behind has ended it, as far as database/sql knows
+	owner uintptr     // the goroutine that runs work; 0 for a connection that has no writer
 	heard heard
 	open  *opened // the newest of the rows and statements that are not closed
 }
@@ -38,12 +45,16 @@ type heard struct {
 	lost  error // ended the transaction
 	store error // the store's, or one that may be
 	hand  error // the work meant to end the transaction
+	other bool  // another goroutine than the writer's used the transaction
 }
 
 var (
 	errOver   = errors.New("sqlite: the transaction of this work is over")
 	errByHand = errors.New("sqlite: the transaction is the journal's: return an error to roll back, nothing to commit, " +
 		"and end it in no other way")
+	// errOther: a goroutine that earlier work left behind, or one of this work's own. Only a transaction that no other work has
+	// had tells which: the work runs again, with such a one.
+	errOther = errors.New("sqlite: the transaction is used by another goroutine than that of the work: the work runs again")
 )
 
 // renew replaces the face that work has misused, in the middle of a group.
@@ -51,7 +62,7 @@ func (w *writer) renew() error {
 	old := w.face
 	old.gone.Store(true)
 	go func() { _ = old.close() }() // waits for the rows that are open as far as database/sql knows
-	fresh, err := newFace(w.raw, w.fence)
+	fresh, err := newFace(w.raw, w.fence, w.owner)
 	if err != nil {
 		return err
 	}
@@ -92,9 +103,20 @@ func (c connector) Connect(context.Context) (driver.Conn, error) {
 // Driver implements driver.Connector.
 func (c connector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
 
+// newOver makes a transaction that has ended.
+func newOver() (*sql.Tx, error) {
+	f, err := newFace(nil, &fence{}, 0)
+	if err != nil {
+		return nil, err
+	}
+	err = f.beginTx()
+	tx := f.tx
+	return tx, errors.Join(err, f.close())
+}
+
 // newFace makes a face for a connection that has no other.
-func newFace(raw *sqlite3.SQLiteConn, fence *fence) (*face, error) {
-	f := &face{raw: raw, fence: fence}
+func newFace(raw *sqlite3.SQLiteConn, fence *fence, owner uintptr) (*face, error) {
+	f := &face{raw: raw, fence: fence, owner: owner}
 	f.db = sql.OpenDB(connector{has: f})
 	var err error
 	if f.conn, err = f.db.Conn(context.Background()); err != nil {
@@ -129,18 +151,30 @@ func (f *face) endTx() {
 	f.lend(false)
 }
 
+// belong notes which goroutine runs work.
+func (f *face) belong(owner uintptr) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.owner = owner
+}
+
 func (f *face) lend(open bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lent = open
 }
 
-// enter notes that work of module begins.
-func (f *face) enter(module string) {
+// enter notes that work of module begins. aside says that no other work may have had its transaction. It reports false when
+// that needs another face.
+func (f *face) enter(module string, aside bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.user, f.heard = true, heard{}
+	if f.spent || aside && f.given {
+		return false
+	}
+	f.user, f.asked, f.aside, f.heard = true, false, aside, heard{}
 	f.fence.enter(module)
+	return true
 }
 
 // leave notes that u's work has ended, closes the rows that it left open, and returns what it did. used says that
@@ -148,9 +182,13 @@ func (f *face) enter(module string) {
 func (f *face) leave(u *unit) (h heard, used bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.gone.Load() {
+		return h, true
+	}
 	f.user, u.over = false, true
 	f.fence.leave()
 	h = f.heard
+	f.given = f.given || f.asked
 	if !f.holdsRows() {
 		return h, h.hand != nil
 	}
@@ -213,6 +251,35 @@ func (f *face) enterDriver() error {
 	return nil
 }
 
+// enterStatement begins a call of the driver that may change something. Work has the transaction from asking for it to its
+// return. The goroutine of work that has ended is the next work's, too: it is told by asking. Another one may be one that was left
+// behind.
+func (f *face) enterStatement() error {
+	if err := f.enterDriver(); err != nil {
+		return err
+	}
+	err := error(nil)
+	switch others := f.byOthers(); {
+	case others && !f.user, f.user && !f.asked:
+		err = errOver
+	case others && !f.aside:
+		err = errOther
+	default:
+		return nil
+	}
+	f.mu.Unlock()
+	return err
+}
+
+// byOthers reports whether the caller is another goroutine than that of the work, and notes it. f.mu is held.
+func (f *face) byOthers() bool {
+	if f.owner == 0 || goroutine.Current() == f.owner {
+		return false
+	}
+	f.heard.other = true
+	return true
+}
+
 // hear takes what a call of the driver returned. f.mu is held.
 func (f *face) hear(err error) error {
 	if err == nil || !f.user || err == io.EOF {
@@ -235,7 +302,7 @@ func (f *face) hear(err error) error {
 
 // QueryContext implements driver.QueryerContext.
 func (f *face) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if err := f.enterDriver(); err != nil {
+	if err := f.enterStatement(); err != nil {
 		return nil, err
 	}
 	defer f.mu.Unlock()
@@ -245,7 +312,7 @@ func (f *face) QueryContext(ctx context.Context, query string, args []driver.Nam
 
 // ExecContext implements driver.ExecerContext.
 func (f *face) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	if err := f.enterDriver(); err != nil {
+	if err := f.enterStatement(); err != nil {
 		return nil, err
 	}
 	defer f.mu.Unlock()
@@ -255,7 +322,7 @@ func (f *face) ExecContext(ctx context.Context, query string, args []driver.Name
 
 // PrepareContext implements driver.ConnPrepareContext.
 func (f *face) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	if err := f.enterDriver(); err != nil {
+	if err := f.enterStatement(); err != nil {
 		return nil, err
 	}
 	defer f.mu.Unlock()
@@ -317,8 +384,15 @@ func (t lentTx) Rollback() error { return t.end("Rollback") }
 func (t lentTx) end(how string) error {
 	t.f.mu.Lock()
 	defer t.f.mu.Unlock()
-	if !t.f.user || t.f.gone.Load() {
+	others := t.f.byOthers()
+	switch {
+	case t.f.gone.Load():
 		return nil
+	case !t.f.user:
+		t.f.spent = t.f.spent || others
+		return nil
+	case others && !t.f.aside:
+		return errOther
 	}
 	err := fmt.Errorf("%w: the work called Tx.%s", errByHand, how)
 	if t.f.heard.hand == nil {

@@ -112,7 +112,7 @@ type faceStmt struct {
 
 // ExecContext implements driver.StmtExecContext.
 func (s *faceStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	if err := s.face.enterDriver(); err != nil {
+	if err := s.face.enterStatement(); err != nil {
 		return nil, err
 	}
 	defer s.face.mu.Unlock()
@@ -125,7 +125,7 @@ func (s *faceStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (d
 
 // QueryContext implements driver.StmtQueryContext.
 func (s *faceStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	if err := s.face.enterDriver(); err != nil {
+	if err := s.face.enterStatement(); err != nil {
 		return nil, err
 	}
 	defer s.face.mu.Unlock()

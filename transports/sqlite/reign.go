@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/goroutine"
 )
 
 // errDeposed ends a writer goroutine whose work hung: another one has taken its place.
@@ -46,10 +47,13 @@ func (w *writer) govern(before *face) {
 // start makes the goroutine ready to write.
 func (r *reign) start() {
 	r.id, _ = goroutines()
-	if r.before != nil {
-		r.w.takeAway(r.before)
-		r.before = nil
+	r.w.owner = goroutine.Current()
+	if r.before == nil {
+		r.w.face.belong(r.w.owner)
+		return
 	}
+	r.w.takeAway(r.before)
+	r.before = nil
 }
 
 // takeAway ends what work that hangs has of the connection. When it hangs in the driver, this waits until the driver is
@@ -59,7 +63,7 @@ func (w *writer) takeAway(old *face) {
 	if !w.raw.AutoCommit() {
 		_, _, _ = w.kept.abort.exec() // the next begin says why, if it fails
 	}
-	fresh, err := newFace(w.raw, w.fence)
+	fresh, err := newFace(w.raw, w.fence, w.owner)
 	if err != nil { // every begin says so
 		w.noteTrouble(err)
 		return

@@ -17,7 +17,8 @@ type item struct {
 	answer  chan error            // capacity 1; nil where nobody waits
 	err     error                 // what run answered
 	twice   bool                  // it failed at the commit of a group, and once more at one of its own
-	unit    unit
+	unit    *unit                 // of its newest run
+	first   unit                  // of its first
 
 	asked  *item  // the work that it was last asked about, by ask; under the writer's mutex
 	asking uint64 // the goroutine of that
@@ -37,13 +38,26 @@ func (it *item) take() bool { return it.state.CompareAndSwap(itemQueued, itemTak
 // giveBack undoes take: its caller may take it back again.
 func (it *item) giveBack() { it.state.CompareAndSwap(itemTaken, itemQueued) }
 
-// unit is what an item's work sees of the transaction.
+// begin makes the unit of one more run, which a goroutine that an earlier run left behind does not have. aside says that no other
+// work may have had its transaction.
+func (it *item) begin(w *writer, r *reign, aside bool) *unit {
+	if it.unit == nil {
+		it.unit = &it.first
+	} else {
+		it.unit = &unit{}
+	}
+	*it.unit = unit{w: w, reign: r, it: it, aside: aside, face: w.face, tx: w.face.tx}
+	return it.unit
+}
+
+// unit is what one run of an item's work sees of the transaction.
 type unit struct {
 	w        *writer
 	reign    *reign
 	it       *item
 	face     *face
 	tx       *sql.Tx
+	aside    bool // no other work may have had the transaction
 	saved    bool // the savepoint is open
 	touched  bool // the work asked for the transaction
 	over     bool // the user's code has returned; under the face's mutex
@@ -60,38 +74,55 @@ func (it *item) reply(err error) {
 }
 
 // user runs code that is not the journal's. It reports errDeposed when that took too long: then this goroutine may
-// touch nothing any more.
+// touch nothing any more. It reports errOther when the work is to run again aside.
 func (u *unit) user(code func()) error {
+	if !u.face.enter(u.it.work.Module, u.aside) {
+		if u.failed = u.w.renew(); u.failed != nil {
+			return nil
+		}
+		u.face, u.tx = u.w.face, u.w.face.tx
+		u.face.enter(u.it.work.Module, u.aside)
+	}
 	u.reign.enter(u.it)
-	u.face.enter(u.it.work.Module)
 	code()
+	h, used := u.face.leave(u) // waits for a statement of a goroutine that the work leaves behind
 	if err := u.reign.leave(); err != nil {
 		return err
 	}
-	h, used := u.face.leave(u)
 	switch {
 	case h.store != nil:
 		u.failed = h.store
 	case h.lost != nil:
 		u.failed = h.lost
 	}
-	if u.hand = h.hand; !used || u.failed != nil {
+	if u.hand = h.hand; u.failed != nil {
 		return nil
 	}
-	if err := u.w.renew(); err != nil {
-		u.failed = err
+	again := h.other && !u.aside
+	if used || again {
+		u.failed = u.w.renew()
+	}
+	if u.aside && !h.other { // it was a goroutine of other work, after all
+		delete(u.w.aside, u.it.work.Name)
+	}
+	if again && u.failed == nil {
+		return errOther
 	}
 	return nil
 }
 
-// Tx gives the transaction to the work, and opens its savepoint. Work that was cut off gets a transaction that is over.
+// Tx gives the transaction to the work, and opens its savepoint. Work that has returned or was cut off gets a transaction that is
+// over.
 func (u *unit) Tx() *sql.Tx {
 	u.face.mu.Lock()
 	defer u.face.mu.Unlock()
-	if u.saved || u.over || u.face.gone.Load() || u.face.heard.lost != nil {
+	if u.over || u.face.gone.Load() {
+		return u.w.over
+	}
+	if u.saved || u.face.heard.lost != nil {
 		return u.tx
 	}
-	u.saved, u.touched = true, true
+	u.saved, u.touched, u.face.asked = true, true, true
 	if err := u.own(u.w.kept.savepoint); err != nil {
 		u.failed = err
 	}

@@ -25,6 +25,9 @@ type writer struct {
 	fence *fence              // its authorizer
 	face  *face               // what work sees of it; the running goroutine's
 	kept  *kept
+	owner uintptr         // the running goroutine
+	over  *sql.Tx         // has ended
+	aside map[string]bool // the names of work that uses its transaction in several goroutines; the running goroutine's
 
 	sync      *syncer
 	committed func(*commit)     // wakes and answers whom it concerns
@@ -45,7 +48,7 @@ type writer struct {
 }
 
 func newWriter(cfg Config, conn *sql.Conn) (*writer, error) {
-	w := &writer{cfg: cfg, wake: make(chan struct{}, 1), stopped: make(chan struct{}), slowAt: map[string]time.Time{}}
+	w := &writer{cfg: cfg, wake: make(chan struct{}, 1), stopped: make(chan struct{}), slowAt: map[string]time.Time{}, aside: map[string]bool{}}
 	w.health.sick = make(chan struct{}, 1)
 	w.answers.New = func() any { return make(chan error, 1) }
 	err := conn.Raw(func(c any) (err error) {
@@ -59,7 +62,8 @@ func newWriter(cfg Config, conn *sql.Conn) (*writer, error) {
 		return nil, err
 	}
 	w.face.fence, w.face.conn = w.fence, conn
-	return w, nil
+	w.over, err = newOver()
+	return w, err
 }
 
 // closeFiles closes the write connection. The goroutine has ended.
@@ -273,7 +277,7 @@ func (w *writer) group(r *reign, items []*item) (n int, f *failure) {
 		if !it.take() {
 			continue
 		}
-		it.unit = unit{w: w, reign: r, it: it, face: w.face, tx: w.face.tx}
+		it.begin(w, r, len(w.aside) > 0 && w.aside[it.work.Name])
 		it.err = w.runItem(it)
 		if errors.Is(it.err, errDeposed) {
 			return len(items), &failure{err: errDeposed} // whoever deposed us has seen to all of them
@@ -323,11 +327,18 @@ func (c *commit) head() int64 {
 
 // runItem runs one item under its savepoint.
 func (w *writer) runItem(it *item) error {
-	u := &it.unit
-	err := it.run(u)
+	err := it.run(it.unit)
+	if errors.Is(err, errOther) {
+		if failed := it.unit.rollback(); failed != nil {
+			return failed
+		}
+		w.aside[it.work.Name] = true
+		err = it.run(it.begin(w, it.unit.reign, true))
+	}
 	if errors.Is(err, errDeposed) {
 		return err
 	}
+	u := it.unit
 	if u.failed != nil {
 		return u.failed
 	}
