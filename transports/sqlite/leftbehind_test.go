@@ -76,8 +76,13 @@ func mustOpenWithRows(t *testing.T) *Journal {
 
 // attempts are ways to use a transaction.
 var attempts = map[string]func(tx *sql.Tx, s *sql.Stmt) error{
-	"Exec":  func(tx *sql.Tx, _ *sql.Stmt) error { _, err := tx.Exec("INSERT INTO m_rows VALUES ('left')"); return err },
-	"Query": func(tx *sql.Tx, _ *sql.Stmt) error { return tx.QueryRow("INSERT INTO m_rows VALUES ('left') RETURNING 1").Scan(new(int)) },
+	"Exec": func(tx *sql.Tx, _ *sql.Stmt) error {
+		_, err := tx.Exec("INSERT INTO m_rows VALUES ('left')")
+		return err
+	},
+	"Query": func(tx *sql.Tx, _ *sql.Stmt) error {
+		return tx.QueryRow("INSERT INTO m_rows VALUES ('left') RETURNING 1").Scan(new(int))
+	},
 	"Prepare": func(tx *sql.Tx, _ *sql.Stmt) error {
 		s, err := tx.Prepare("INSERT INTO m_rows VALUES ('left')")
 		if err == nil {

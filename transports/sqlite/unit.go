@@ -20,9 +20,8 @@ type item struct {
 	unit    *unit                 // of its newest run
 	first   unit                  // of its first
 
-	asked  *item  // the work that it was last asked about, by ask; under the writer's mutex
-	asking uint64 // the goroutine of that
-	cut    bool   // that was cut off
+	asked  *item   // the work that it was last asked about, by ask; under the writer's mutex
+	asking *family // the goroutines of that
 }
 
 const (
