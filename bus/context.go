@@ -50,8 +50,9 @@ func Tx(ctx context.Context) *sql.Tx {
 // Commit runs fn in a transaction of its own, from an external handler, and returns when it is on disk: what the module
 // must have written down before it calls the outside, such as that it is about to. The call may be repeated after a
 // crash, and so is fn. It emits nothing: events belong to the handler's answer. A handler that has returned, or that was
-// given up after its Timeout, gets a journal.ErrAbandoned: its delivery may have been answered without it. Elsewhere it is
-// an ErrNested or, outside of handlers, a panic: there it is Module.Do that is meant.
+// given up after its Timeout, gets a journal.ErrAbandoned: its delivery may have been answered without it. So does one whose
+// delivery a person has given up meanwhile. Elsewhere it is an ErrNested or, outside of handlers, a panic: there it is
+// Module.Do that is meant.
 func Commit(ctx context.Context, fn func(ctx context.Context) error) error {
 	s, _ := ctx.Value(scopeKey{}).(*scope)
 	if s == nil || s.sub == nil {
@@ -60,7 +61,7 @@ func Commit(ctx context.Context, fn func(ctx context.Context) error) error {
 	if s.tx != nil {
 		return fmt.Errorf("%w: the handler has a transaction already", ErrNested)
 	}
-	work := journal.Work{Module: s.sub.module.name, Name: s.sub.name, Limit: unitLimit}
+	work := journal.Work{Module: s.sub.module.name, Name: s.sub.name, Limit: unitLimit, Delivery: s.delivery}
 	return s.sub.bus.journal.Do(ctx, work, func(tx journal.TxFunc) ([]*journal.Event, error) {
 		if s.call.over.Load() { // in the transaction: the next attempt's answer is not in it yet
 			return nil, fmt.Errorf("%w: this call of %s has returned or was given up", journal.ErrAbandoned, s.sub.name)

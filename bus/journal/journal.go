@@ -109,6 +109,9 @@ type Work struct {
 	// Keep says, to React, that the caller keeps the verdict and tries again itself when the journal cannot record it. The
 	// delivery stays handed out until then; otherwise it is delivered again.
 	Keep bool
+	// Delivery, to Do, is the one that the work is a part of. Where that has its final answer, such as of a person, Do is an
+	// ErrAbandoned.
+	Delivery *Delivery
 }
 
 // IdentityMark divides the name of a carrier, as its settings have it, from its identity.

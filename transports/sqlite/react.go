@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -165,6 +166,11 @@ func (j *Journal) Do(ctx context.Context, w journal.Work, run func(journal.TxFun
 	return j.writer.submit(ctx, &item{work: w, durable: true, run: func(u *unit) error {
 		var events []*journal.Event
 		var err error
+		if w.Delivery != nil {
+			if err := j.mustBeOpen(u, w.Delivery); err != nil {
+				return err
+			}
+		}
 		if cut := u.user(func() { events, err = run(u.Tx) }); cut != nil {
 			return cut
 		}
@@ -186,6 +192,29 @@ func (j *Journal) Do(ctx context.Context, w journal.Work, run func(journal.TxFun
 		}
 		return nil
 	}})
+}
+
+// mustBeOpen is an error when d has its final answer. On the disk, only a delivery that has rows there can have got one without
+// its subscription: what others did with it is in these rows before memory hears of it.
+func (j *Journal) mustBeOpen(u *unit, d *journal.Delivery) error {
+	j.mu.Lock()
+	s := j.subs[d.Subscription]
+	j.mu.Unlock()
+	var f *flight
+	if s != nil {
+		f = s.find(d.Event.Seq)
+	}
+	outcome := ""
+	if f != nil && f.again {
+		err := u.tx.QueryRow("SELECT outcome FROM deliveries WHERE seq = ? AND subscription = ?", d.Event.Seq, s.id).Scan(&outcome)
+		if err != nil {
+			return u.refuse(err)
+		}
+	}
+	if o := journal.Outcome(outcome); f == nil || outcome != "" && o != journal.Retrying && o != journal.Blocked {
+		return fmt.Errorf("%w: the delivery of event %s to %s has its answer (%s)", journal.ErrAbandoned, d.Event.ID, d.Subscription, cmp.Or(outcome, "settled"))
+	}
+	return nil
 }
 
 // Backlog implements journal.Journal.
