@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"time"
 
@@ -69,15 +70,35 @@ func (f *failure) sort(items []*item) (others, suspects []*item) {
 	return others, suspects
 }
 
+// answer answers it, which failed alone. It reports whether this goroutine was deposed meanwhile.
+func (w *writer) answer(r *reign, it *item, f *failure) (deposed bool) {
+	err := w.charge(r, it, f)
+	if errors.Is(err, errDeposed) {
+		return true
+	}
+	it.reply(err)
+	return false
+}
+
 // charge says what to answer to it, which failed alone. What is not the store's for certain is tried out: a commit of
 // the journal's own row shows whether the store would take other work.
-func (w *writer) charge(it *item, f *failure) error {
+func (w *writer) charge(r *reign, it *item, f *failure) error {
 	if errors.Is(f.err, errAnswered) {
 		return f.err
 	}
-	if !f.early() && (blame(f.err) != storeFault || w.usedUp(f)) {
+	own := blame(f.err) != storeFault
+	if full := isFull(f); !f.early() && (own || full) {
 		tried := w.try()
-		if tried == nil {
+		if full && tried == nil {
+			var err error
+			if own, err = w.usedUp(r, it); err != nil {
+				return err
+			}
+			if own {
+				f.err = fmt.Errorf("a table with AUTOINCREMENT has had the last number, %d, and takes no more rows: %w", int64(lastNumber), f.err)
+			}
+		}
+		if own && tried == nil {
 			w.noteTrouble(nil)
 			return failed(it, f.err)
 		}
@@ -88,24 +109,38 @@ func (w *writer) charge(it *item, f *failure) error {
 	return err
 }
 
-// usedUp reports whether what is full is a table of a module's, not the store: one with AUTOINCREMENT that has had the
-// last number there is. SQLite says the same of both, and would say it for ever of this one.
-func (w *writer) usedUp(f *failure) bool {
+// lastNumber is that of a table with AUTOINCREMENT. To an insert behind it SQLite says that the disk is full.
+const lastNumber = math.MaxInt64
+
+// isFull reports whether f is what SQLite says of both, a full disk and a table that has used up its numbers.
+func isFull(f *failure) bool {
 	var e sqlite3.Error
-	if f.step != "write" || !errors.As(f.err, &e) || e.Code != sqlite3.ErrFull {
-		return false
+	return f.step == "write" && errors.As(f.err, &e) && e.Code == sqlite3.ErrFull
+}
+
+// usedUp reports whether what is full is a table, not the store: one that had the last number before, or gets it from the work
+// itself. For that the work runs once more, and is undone. An error is errDeposed.
+func (w *writer) usedUp(r *reign, it *item) (bool, error) {
+	if f := w.begin(); f != nil {
+		return false, nil
 	}
-	if _, _, err := w.kept.begin.exec(); err != nil {
-		return false
+	if tables, _, err := w.kept.usedUp.exec(); err != nil || tables > 0 {
+		w.rollback()
+		return err == nil, nil
 	}
-	tables, _, err := w.kept.usedUp.exec()
+	had := false
+	w.raw.RegisterUpdateHook(func(op int, _, _ string, number int64) {
+		had = had || op != sqlite3.SQLITE_DELETE && number == lastNumber
+	})
+	it.begin(w, r, true)
+	err := w.runItem(it)
+	if errors.Is(err, errDeposed) {
+		return false, err
+	}
+	r.end()
+	w.raw.RegisterUpdateHook(nil)
 	w.rollback()
-	if err != nil || tables == 0 {
-		return false
-	}
-	f.err = fmt.Errorf("a table with AUTOINCREMENT has had the last number, 9223372036854775807, "+
-		"and takes no more rows: %w", f.err)
-	return true
+	return had && isFull(&failure{step: "write", err: it.unit.failed}), nil
 }
 
 // failed says that the work itself, not the store, is why it is not on disk.
@@ -149,8 +184,8 @@ func (w *writer) apart(r *reign, items []*item, n int, f *failure, beyond []*ite
 		return 0, true
 	}
 	if f.by != nil && blame(f.err) == workFault { // no other work can have to do with it
-		if f.by.take() {
-			f.by.reply(w.charge(f.by, f))
+		if f.by.take() && w.answer(r, f.by, f) {
+			return 0, true
 		}
 		return n, false
 	}
@@ -169,7 +204,9 @@ func (w *writer) apart(r *reign, items []*item, n int, f *failure, beyond []*ite
 			return 0, true
 		default:
 			it.twice = f.step == "commit"
-			it.reply(w.charge(it, f))
+			if w.answer(r, it, f) {
+				return 0, true
+			}
 		}
 	}
 	return n, false

@@ -269,3 +269,57 @@ func TestDuplicateLeavesNoGap(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Work that gives a table its last number and then adds a row has used up the table itself. That is no full disk, although SQLite says
+// the same of both.
+func TestWorkUsesUpATable(t *testing.T) {
+	t.Parallel()
+	j := mustOpenWithNumbers(t)
+	for name, queries := range map[string][]string{
+		"in two statements":         {"INSERT INTO n_rows VALUES (9223372036854775807)", "INSERT INTO n_rows DEFAULT VALUES"},
+		"in one":                    {"INSERT INTO n_rows VALUES (9223372036854775807), (NULL)"},
+		"by a change of its number": {"INSERT INTO n_rows VALUES (1)", "UPDATE n_rows SET id = 9223372036854775807", "INSERT INTO n_rows DEFAULT VALUES"},
+	} {
+		err := <-queue(t, j, 0, func(u *unit) {
+			for _, query := range queries {
+				_, _ = u.Tx().Exec(query)
+			}
+		})
+		if !errors.Is(err, journal.ErrFailed) || errors.Is(err, journal.ErrUnavailable) || !strings.Contains(err.Error(), "has had the last number") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	mustClose(t, j)
+}
+
+func mustOpenWithNumbers(t *testing.T) *Journal {
+	t.Helper()
+	j := mustOpenWithRows(t)
+	mustMigrate(t, j, "n", files("0001.sql", "CREATE TABLE n_rows (id INTEGER PRIMARY KEY AUTOINCREMENT)"))
+	return j
+}
+
+// Work that hangs when it runs once more, to find out what is full, is cut off like any other.
+func TestHangWhileItIsTriedOut(t *testing.T) {
+	t.Parallel()
+	j := mustOpenWithNumbers(t)
+	never := make(chan struct{})
+	defer close(never)
+	runs := 0
+	hangs := queue(t, j, 100*time.Millisecond, func(u *unit) {
+		if _, err := u.Tx().Exec("INSERT INTO n_rows VALUES (9223372036854775807), (NULL)"); err == nil {
+			t.Error("there is a number behind the last one")
+		}
+		if runs++; runs > 1 {
+			<-never
+		}
+	})
+	if err := <-hangs; !errors.Is(err, journal.ErrAbandoned) {
+		t.Error(err)
+	}
+	if err := <-queue(t, j, 0, func(u *unit) { insert(t, u.Tx(), "next") }); err != nil {
+		t.Error(err)
+	}
+	mustHaveRows(t, j, "next")
+	mustClose(t, j)
+}

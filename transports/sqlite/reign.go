@@ -60,6 +60,7 @@ func (r *reign) start() {
 // interrupted: nobody could write before that anyway.
 func (w *writer) takeAway(old *face) {
 	old.retire(w.interrupt)
+	w.raw.RegisterUpdateHook(nil) // it may have been running for usedUp
 	if !w.raw.AutoCommit() {
 		_, _, _ = w.kept.abort.exec() // the next begin says why, if it fails
 	}

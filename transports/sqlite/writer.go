@@ -203,7 +203,9 @@ func (w *writer) write(r *reign, items, beyond []*item) (deposed bool) {
 		case errors.Is(f.err, errDeposed):
 			return true
 		case n == 1:
-			items[0].reply(w.charge(items[0], f))
+			if w.answer(r, items[0], f) {
+				return true
+			}
 		default:
 			if n, deposed = w.apart(r, items, n, f, beyond); deposed {
 				return true
