@@ -203,7 +203,6 @@ func (w *writer) apart(r *reign, items []*item, n int, f *failure, beyond []*ite
 		case errors.Is(f.err, errDeposed):
 			return 0, true
 		default:
-			it.twice = f.step == "commit"
 			if w.answer(r, it, f) {
 				return 0, true
 			}

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -322,4 +324,60 @@ func TestHangWhileItIsTriedOut(t *testing.T) {
 	}
 	mustHaveRows(t, j, "next")
 	mustClose(t, j)
+}
+
+// A fault that shows only at the commit is one attempt, in however many groups the work has run for it.
+func TestFaultOfACommitIsOneAttempt(t *testing.T) {
+	t.Parallel()
+	j := mustOpenQuiet(t)
+	mustMigrate(t, j, "m", files("0001.sql", "CREATE TABLE m_parents (id INTEGER PRIMARY KEY); "+
+		"CREATE TABLE m_children (parent INTEGER REFERENCES m_parents (id) DEFERRABLE INITIALLY DEFERRED)"))
+	work := mustSubscribe(t, j, journal.Subscription{Name: "m/work", Types: []string{"t"}, Parallel: 2})["m/work"]
+	if err := j.Publisher().Publish("t", message.NewMessage("a", nil), message.NewMessage("b", nil)); err != nil {
+		t.Fatal(err)
+	}
+	out := mustDeliver(t, work)
+	answers := make(chan error, 2)
+	var runs atomic.Int32
+	together(t, j, func() {
+		for n := range 2 {
+			d := journal.FromContext((<-out).Context())
+			go func() {
+				err := j.React(t.Context(), d, journal.Work{Name: "m/work", Module: "m"}, func(tx journal.TxFunc) journal.Verdict {
+					runs.Add(1)
+					if _, err := tx().Exec("INSERT INTO m_children VALUES (7)"); err != nil {
+						t.Error(err)
+					}
+					return journal.Verdict{Outcome: journal.Done, Started: time.Now()}
+				})
+				if d.Attempt != 1 {
+					t.Errorf("event %s is at attempt %d", d.Event.ID, d.Attempt)
+				}
+				answers <- err
+			}()
+			j.writer.mustHaveQueued(t, n+1)
+		}
+	})
+	for range 2 {
+		if err := <-answers; !errors.Is(err, journal.ErrFailed) {
+			t.Errorf("answer: %v", err)
+		}
+	}
+	if runs.Load() != 4 {
+		t.Errorf("%d runs, want each in the group and alone", runs.Load())
+	}
+	mustClose(t, j)
+}
+
+// mustHaveQueued waits until n pieces of work are in the queue.
+func (w *writer) mustHaveQueued(t *testing.T, n int) {
+	t.Helper()
+	for queued := -1; queued < n; runtime.Gosched() {
+		if t.Context().Err() != nil {
+			t.Fatalf("%d pieces of work are queued, want %d", queued, n)
+		}
+		w.mu.Lock()
+		queued = len(w.queue)
+		w.mu.Unlock()
+	}
 }

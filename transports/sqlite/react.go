@@ -61,9 +61,6 @@ func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work
 		return nil
 	}
 	err := j.writer.submit(ctx, it)
-	if it.twice && errors.Is(err, journal.ErrFailed) {
-		f.Attempt++ // both of its runs failed by its own fault
-	}
 	switch {
 	case errors.Is(err, errSettled):
 		return nil

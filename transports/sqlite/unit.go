@@ -16,7 +16,6 @@ type item struct {
 	state   atomic.Int32          // itemQueued, itemTaken, itemCancelled
 	answer  chan error            // capacity 1; nil where nobody waits
 	err     error                 // what run answered
-	twice   bool                  // it failed at the commit of a group, and once more at one of its own
 	unit    *unit                 // of its newest run
 	first   unit                  // of its first
 
