@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -289,6 +290,53 @@ func TestHangUnderLocks(t *testing.T) {
 		})
 	}
 }
+
+// A panic while a row is scanned leaves the rows locked for ever, in database/sql. The writer does not wait for them.
+func TestPanicWhileScanning(t *testing.T) {
+	t.Parallel()
+	const returning = "INSERT INTO test_once VALUES (2) RETURNING id"
+	for name, scan := range map[string]func(tx *sql.Tx) error{
+		"a row of a RETURNING": func(tx *sql.Tx) error { return tx.QueryRow(returning).Scan(&broken{}) },
+		"a nil pointer":        func(tx *sql.Tx) error { return tx.QueryRow("SELECT id FROM test_once").Scan(&hasty{}) },
+		"the end of a goroutine": func(tx *sql.Tx) error {
+			return tx.QueryRow(returning).Scan(&hasty{func() { runtime.Goexit() }})
+		},
+		"rows that are closed later": func(tx *sql.Tx) error {
+			rows, err := tx.Query("SELECT id FROM test_once")
+			if err != nil {
+				return err
+			}
+			defer func() { _ = rows.Close() }()
+			for rows.Next() {
+				err = errors.Join(err, rows.Scan(&broken{}))
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := faulty(t, func(ctx context.Context) (bus.Events, error) { return nil, scan(bus.Tx(ctx)) })
+			began := time.Now()
+			a.publish(t, asked{"a", 1})
+			if took := time.Since(began); took > 4*time.Second { // each attempt has 5
+				t.Errorf("two attempts took %v", took)
+			}
+			wantStrings(t, "bad", a.outcomes(t, "test/bad"), "dead/2")
+			wantStrings(t, "good", a.outcomes(t, "test/good"), "done/1")
+			for _, got := range a.strings(t, "SELECT error FROM dead_letters") {
+				if !strings.Contains(got, "panicked while it scanned a row, at ") || !strings.Contains(got, "fault_test.go:") {
+					t.Errorf("dead letter: %s", got)
+				}
+			}
+			wantStrings(t, "table", a.strings(t, "SELECT id FROM test_once"), "1")
+		})
+	}
+}
+
+// hasty is a value whose Scan does what it is told, or panics.
+type hasty struct{ do func() }
+
+func (h *hasty) Scan(any) error { h.do(); return nil }
 
 // slow is an argument that does not come.
 type slow struct{ never chan struct{} }

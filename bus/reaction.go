@@ -160,7 +160,9 @@ func (s *subscription) transact(ctx context.Context, d *journal.Delivery, e Even
 		return v
 	})
 	switch {
-	case errors.Is(err, journal.ErrAbandoned): // v belongs to the goroutine that hangs
+	case errors.Is(err, journal.ErrAbandoned) && errors.Is(err, journal.ErrFailed): // v belongs to the goroutine that hangs
+		s.settle(ctx, d, s.verdict(d, began, err))
+	case errors.Is(err, journal.ErrAbandoned): // likewise
 		s.settle(ctx, d, s.verdict(d, time.Now().Add(-s.timeout), fmt.Errorf("%w; mark the handler external", err)))
 	case errors.Is(err, journal.ErrFailed):
 		s.settle(ctx, d, s.ownFault(d, v, began, err))

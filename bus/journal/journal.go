@@ -25,7 +25,8 @@ var (
 	ErrFailed = errors.New("journal: failed")
 	// ErrNested: work that was called by other work waits for that to end. Nothing of it is on disk.
 	ErrNested = errors.New("journal: nested work")
-	// ErrAbandoned: the work outstayed its Limit inside the transaction and was cut off; its changes are rolled back.
+	// ErrAbandoned: the work outstayed its Limit inside the transaction and was cut off; its changes are rolled back. Work that can
+	// never return, by its own fault, is an ErrFailed, too.
 	ErrAbandoned = errors.New("journal: abandoned")
 )
 

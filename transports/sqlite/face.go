@@ -34,6 +34,7 @@ type face struct {
 	asked bool        // that work has asked for the transaction
 	aside bool        // no other work has had this transaction
 	given bool        // some work has had it
+	row   bool        // the last call gave a row
 	spent bool        // a goroutine that was left behind has ended it, as far as database/sql knows
 	owner uintptr     // the goroutine that runs work; 0 for a connection that has no writer
 	heard heard
@@ -103,17 +104,6 @@ func (c connector) Connect(context.Context) (driver.Conn, error) {
 // Driver implements driver.Connector.
 func (c connector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
 
-// newOver makes a transaction that has ended.
-func newOver() (*sql.Tx, error) {
-	f, err := newFace(nil, &fence{}, 0)
-	if err != nil {
-		return nil, err
-	}
-	err = f.beginTx()
-	tx := f.tx
-	return tx, errors.Join(err, f.close())
-}
-
 // newFace makes a face for a connection that has no other.
 func newFace(raw *sqlite3.SQLiteConn, fence *fence, owner uintptr) (*face, error) {
 	f := &face{raw: raw, fence: fence, owner: owner}
@@ -172,7 +162,7 @@ func (f *face) enter(module string, aside bool) bool {
 	if f.spent || aside && f.given {
 		return false
 	}
-	f.user, f.asked, f.aside, f.heard = true, false, aside, heard{}
+	f.user, f.asked, f.row, f.aside, f.heard = true, false, false, aside, heard{}
 	f.fence.enter(module)
 	return true
 }
@@ -243,6 +233,7 @@ func (f *face) enterDriver() error {
 		f.mu.Unlock()
 		return errOver
 	}
+	f.row = false
 	if f.user && f.heard.lost != nil { // without a transaction, every statement would be a commit
 		err := f.heard.lost
 		f.mu.Unlock()

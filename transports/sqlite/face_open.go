@@ -2,7 +2,9 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"reflect"
 
 	"github.com/mattn/go-sqlite3"
@@ -14,6 +16,17 @@ type opened struct {
 	rows         *sqlite3.SQLiteRows
 	stmt         *sqlite3.SQLiteStmt
 	older, newer *opened
+}
+
+// newOver makes a transaction that has ended.
+func newOver() (*sql.Tx, error) {
+	f, err := newFace(nil, &fence{}, 0)
+	if err != nil {
+		return nil, err
+	}
+	err = f.beginTx()
+	tx := f.tx
+	return tx, errors.Join(err, f.close())
 }
 
 // track puts o among what is open. f.mu is held.
@@ -57,6 +70,15 @@ func (f *face) rows(rows driver.Rows, err error) (driver.Rows, error) {
 	return fr, nil
 }
 
+// hasRowInHand reports whether the last thing that was done with f was to take a row, which may be being scanned.
+func (f *face) hasRowInHand() bool {
+	if !f.mu.TryLock() {
+		return false // the driver is running
+	}
+	defer f.mu.Unlock()
+	return f.row
+}
+
 // faceRows are rows on a face.
 type faceRows struct {
 	*sqlite3.SQLiteRows
@@ -73,7 +95,9 @@ func (r *faceRows) Next(dest []driver.Value) error {
 	if r.f == nil {
 		return errOver
 	}
-	return r.face.hear(r.SQLiteRows.Next(dest))
+	err := r.SQLiteRows.Next(dest)
+	r.face.row = err == nil
+	return r.face.hear(err)
 }
 
 // ColumnTypeDatabaseTypeName implements driver.RowsColumnTypeDatabaseTypeName.

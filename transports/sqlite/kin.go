@@ -70,16 +70,21 @@ func (f *family) has(id uint64) bool {
 // allStacks bounds the text of all goroutines. Those beyond it are nobody's.
 const allStacks = 64 << 20
 
-// descendants are the goroutines that root has started, and that those have, as far as they are all still there.
-func descendants(root uint64) map[uint64]bool {
+// stacks are those of all goroutines, which stand still meanwhile.
+func stacks() []byte {
 	text := make([]byte, 256<<10)
 	n := runtime.Stack(text, true)
 	for n == len(text) && n < allStacks {
 		text = make([]byte, 4*n)
 		n = runtime.Stack(text, true)
 	}
+	return text[:n]
+}
+
+// descendants are the goroutines that root has started, and that those have, as far as they are all still there.
+func descendants(root uint64) map[uint64]bool {
 	children := map[uint64][]uint64{}
-	for one := range bytes.SplitSeq(text[:n], []byte("\n\n")) {
+	for one := range bytes.SplitSeq(stacks(), []byte("\n\n")) {
 		if id := numberAfter(one, 0, "goroutine "); id != 0 {
 			parent := numberAfter(one, bytes.LastIndex(one, []byte(" in goroutine ")), " in goroutine ")
 			children[parent] = append(children[parent], id)

@@ -35,7 +35,8 @@ type reign struct {
 	entered  time.Time
 	deadline time.Time
 	watch    *time.Timer
-	due      time.Time // when the watch was first to go off
+	due      time.Time     // when the watch was first to go off
+	look     time.Duration // after which the work's stack is looked at, while it has a row in hand
 }
 
 // govern starts a writer goroutine, which takes the connection away from before.
@@ -87,7 +88,7 @@ func (r *reign) enter(it *item) {
 	if it.work.Limit <= 0 {
 		return
 	}
-	r.entered = time.Now()
+	r.entered, r.look = time.Now(), askAfter
 	r.deadline = r.entered.Add(it.work.Limit)
 	first := min(it.work.Limit, askAfter)
 	if r.watch == nil {
@@ -122,21 +123,47 @@ func (r *reign) end() {
 
 // check runs when the watch goes off.
 func (r *reign) check() {
+	suspect, since := r.inspect()
+	if suspect == nil {
+		return
+	}
+	where := closesForEver(r.id)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if where != "" && !r.deposed && r.current == suspect && r.entered.Equal(since) {
+		r.depose(suspect, panicked(suspect, where))
+	}
+}
+
+// inspect sees to what the running work's time calls for. It returns the work when its stack is to be looked at, and when it began.
+func (r *reign) inspect() (suspect *item, since time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.watch == nil || r.deposed {
-		return // the group ended meanwhile
+		return nil, since // the group ended meanwhile
 	}
 	if r.current == nil || r.current.work.Limit <= 0 {
 		r.watch.Reset(time.Second) // between two limited items: have another look
 	} else if left := time.Until(r.deadline); left > 0 {
-		if time.Since(r.entered) >= askAfter {
+		ran := time.Since(r.entered)
+		if ran >= askAfter {
 			r.w.ask(r.current, r.id, false)
 		}
 		r.watch.Reset(min(left, askAfter))
+		if ran >= r.look && r.current.unit.face.hasRowInHand() {
+			r.look = 2 * ran
+			return r.current, r.entered
+		}
 	} else {
-		r.depose(r.current)
+		r.depose(r.current, outstayed(r.current))
 	}
+	return nil, since
+}
+
+// outstayed is the answer to work that has used up its time.
+func outstayed(it *item) error {
+	return fmt.Errorf("%w: %s held the transaction for more than %v: work in a transaction must not wait for the outside",
+		journal.ErrAbandoned, it.work.Name, it.work.Limit)
 }
 
 // gone runs when the goroutine ends. That is in order at shutdown and after depose; work that ended it
@@ -144,7 +171,7 @@ func (r *reign) check() {
 func (r *reign) gone() {
 	r.mu.Lock()
 	if r.current != nil && !r.deposed {
-		r.depose(r.current)
+		r.depose(r.current, outstayed(r.current))
 	}
 	deposed := r.deposed
 	r.mu.Unlock()
@@ -153,8 +180,8 @@ func (r *reign) gone() {
 	}
 }
 
-// depose ends the reign. r.mu is held, so the hung work cannot return in between.
-func (r *reign) depose(hung *item) {
+// depose ends the reign, and answers err to the work that hangs. r.mu is held, so that cannot return in between.
+func (r *reign) depose(hung *item, err error) {
 	r.deposed = true
 	r.current = nil
 	if r.watch != nil {
@@ -162,8 +189,7 @@ func (r *reign) depose(hung *item) {
 		r.watch = nil
 	}
 	rest := slices.DeleteFunc(slices.Concat(r.items, r.rest), func(it *item) bool { return it == hung })
-	hung.reply(fmt.Errorf("%w: %s held the transaction for more than %v: work in a transaction must not wait for the outside",
-		journal.ErrAbandoned, hung.work.Name, hung.work.Limit))
+	hung.reply(err)
 	r.w.ask(hung, r.id, true) // before those that are innocent for certain come back
 	r.w.requeue(rest)
 	r.before = hung.unit.face

@@ -1,0 +1,55 @@
+package sqlite
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// A Scan method that panics leaves the rows that it was scanning from locked, and the Close that is deferred around it, as in
+// Row.Scan, then waits for ever. Nobody can unlock them. But such work need not hold the transaction until its limit.
+
+// closesForEver says where goroutine id panicked while database/sql held a lock that it waits for since, "" if it did not.
+func closesForEver(id uint64) string {
+	head := fmt.Appendf(nil, "goroutine %d [", id)
+	for one := range bytes.SplitSeq(stacks(), []byte("\n\n")) {
+		if bytes.HasPrefix(one, head) {
+			return panicBelowClose(string(one))
+		}
+	}
+	return ""
+}
+
+// panicBelowClose finds, in a stack, the innermost call first: a lock, Rows.Close, a panic (or Goexit), Rows.Scan.
+func panicBelowClose(stack string) string {
+	rest, found := stack, false
+	for _, call := range []string{"\nsync.(*RWMutex).Lock(", "\ndatabase/sql.(*Rows).close("} {
+		if _, rest, found = strings.Cut(rest, call); !found {
+			return ""
+		}
+	}
+	at := max(strings.Index(rest, "\npanic("), strings.Index(rest, "\nruntime.Goexit("))
+	if at < 0 {
+		return ""
+	}
+	rest = rest[at+1:]
+	if !strings.Contains(rest, "\ndatabase/sql.(*Rows).Scan(") {
+		return ""
+	}
+	lines := strings.Split(rest, "\n")
+	for i := 2; i+1 < len(lines); i += 2 { // a call, then its file and line
+		if !strings.HasPrefix(lines[i], "runtime.") {
+			where, _, _ := strings.Cut(strings.TrimSpace(lines[i+1]), " +0x")
+			return where
+		}
+	}
+	return ""
+}
+
+// panicked is the answer to work that closesForEver.
+func panicked(it *item, where string) error {
+	return fmt.Errorf("%w: %w: %s panicked while it scanned a row, at %s; database/sql never closes these rows: have Scan return an error",
+		journal.ErrAbandoned, journal.ErrFailed, it.work.Name, where)
+}
