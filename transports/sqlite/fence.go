@@ -72,16 +72,38 @@ func (f *fence) allow(op int, first, second, _ string) int {
 		if changesConnection(first, second) && !(f.migrates && pragmasOfMigrations[strings.ToLower(first)]) {
 			f.refused = fmt.Errorf("sqlite: work may not run PRAGMA %s: everybody writes through this connection", first)
 		}
-	case sqlite3.SQLITE_CREATE_TEMP_TABLE, sqlite3.SQLITE_CREATE_TEMP_VIEW:
-		if journalTables[strings.ToLower(first)] {
-			f.refused = fmt.Errorf("sqlite: work may not make a temporary %s: "+
-				"the journal would take it for its own; choose another name", first)
-		}
+	default:
+		f.refused = f.refuseTemporary(op, first)
 	}
 	if f.refused != nil {
 		return sqlite3.SQLITE_DENY
 	}
 	return f.allowTable(op, first)
+}
+
+// temporary are the operations that make something that lasts as long as the connection.
+var temporary = map[int]string{
+	sqlite3.SQLITE_CREATE_TEMP_TABLE: "table", sqlite3.SQLITE_CREATE_TEMP_VIEW: "view",
+	sqlite3.SQLITE_CREATE_TEMP_TRIGGER: "trigger", sqlite3.SQLITE_CREATE_TEMP_INDEX: "index",
+}
+
+// refuseTemporary keeps work from leaving something on the connection that all work writes through: a temporary trigger would run with
+// the statements of others, and a table would stand before theirs. A migration may have what it removes itself.
+func (f *fence) refuseTemporary(op int, name string) error {
+	kind := temporary[op]
+	if op == sqlite3.SQLITE_INSERT && name == "sqlite_temp_master" { // whatever else there may be
+		kind = "object"
+	}
+	switch {
+	case kind == "":
+		return nil
+	case !f.migrates:
+		return fmt.Errorf("sqlite: work may not make a temporary %s: it would last for everybody who writes through this connection; "+
+			"use a subquery, json_each or a table of the module", kind)
+	case journalTables[strings.ToLower(name)]:
+		return fmt.Errorf("sqlite: a migration may not make a temporary %s: the journal would take it for its own; choose another name", name)
+	}
+	return nil
 }
 
 // allowTable keeps modules out of each other's tables.

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"database/sql"
-	"errors"
 	"maps"
 	"path/filepath"
 	"strings"
@@ -34,25 +33,47 @@ func TestNothingHidesTheJournalsTables(t *testing.T) {
 	if err != nil || !maps.Equal(own, journalTables) {
 		t.Errorf("the journal's tables are %v, %v", own, err)
 	}
-	for _, what := range []string{"TABLE PENDING (x)", "VIEW events AS SELECT 1", "TABLE pending AS SELECT 1"} {
+	mustClose(t, j)
+}
+
+// What is temporary lasts as long as the connection, through which everybody writes: no work leaves any of it behind.
+func TestWorkLeavesNothingTemporary(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "j.db")
+	j := mustOpen(t, path)
+	mustMigrate(t, j, "m", files("0001.sql", "CREATE TABLE m_rows (text TEXT)"))
+	for _, what := range []string{
+		"TABLE PENDING (x)", "VIEW events AS SELECT 1", "TABLE pending AS SELECT 1", "TABLE mine (x)", "VIEW mine AS SELECT 1",
+		"TRIGGER mine AFTER INSERT ON main.events BEGIN DELETE FROM m_rows; END",
+		"TRIGGER mine AFTER INSERT ON m_rows BEGIN SELECT RAISE(FAIL, 'mine'); END",
+	} {
 		err := <-queue(t, j, 0, func(u *unit) {
 			_, err := u.Tx().Exec("CREATE TEMP " + what)
-			if err == nil || !strings.Contains(err.Error(), "choose another name") {
+			if err == nil || !strings.Contains(err.Error(), "may not make a temporary") {
 				t.Errorf("CREATE TEMP %s: %v", what, err)
 			}
+			insert(t, u.Tx(), what)
 		})
 		if err != nil {
 			t.Errorf("work that was refused CREATE TEMP %s: %v", what, err)
 		}
-	}
-	err = <-queue(t, j, 0, func(u *unit) {
-		if _, err := u.Tx().Exec("CREATE TEMP TABLE mine AS SELECT 1 AS x"); err != nil {
-			t.Errorf("a temporary table of its own: %v", err)
+		err = j.Migrate(t.Context(), "n", files("0001.sql", "CREATE TEMP "+what))
+		if err == nil || !strings.Contains(err.Error(), "temporary") {
+			t.Errorf("a migration with CREATE TEMP %s: %v", what, err)
 		}
-	})
-	if err := errors.Join(err, j.Close()); err != nil {
-		t.Error(err)
+		if err := j.View(t.Context(), func(tx *sql.Tx) error {
+			if _, err := tx.Exec("CREATE TEMP " + what); err == nil {
+				t.Errorf("a view makes a temporary %s", what)
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
 	}
+	mustMigrate(t, j, "n", files("0001.sql", "CREATE TEMP TABLE kept AS SELECT * FROM m_rows; DELETE FROM m_rows; "+
+		"INSERT INTO m_rows SELECT count(*) FROM kept; DROP TABLE kept"))
+	mustHaveRows(t, j, "7")
+	mustClose(t, j)
 }
 
 // A migration runs on the connection through which everybody writes: what it changes of that would last until the next

@@ -202,6 +202,15 @@ func applyMigration(ctx context.Context, c *sql.Conn, m migration) error {
 	if err != nil {
 		return err
 	}
+	var left string
+	err = tx.QueryRowContext(ctx, "SELECT type || ' ' || name FROM temp.sqlite_schema LIMIT 1").Scan(&left)
+	if err == nil {
+		return fmt.Errorf("it leaves the temporary %s behind, which would last for everybody who writes through this connection: "+
+			"let the migration drop it", left)
+	}
+	if !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
 	if _, err := tx.ExecContext(ctx, insertMigration, m.module, m.name, m.checksum, time.Now().UnixMicro()); err != nil {
 		return err
 	}
