@@ -119,11 +119,7 @@ FROM `+rows+` r JOIN events e ON e.id = r.event WHERE r.n <> json_extract(CAST(e
 		func(line string) { r.find("changed", "a handler got another event than was published: %s", line) })
 	r.each(reader, `SELECT r.sub || ', event ' || r.event FROM `+rows+` r WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.id = r.event) LIMIT 5`,
 		func(line string) { r.find("effect", "a row is left of an event that is not there: %s", line) })
-	r.each(reader, `SELECT sub || ', key ' || key || ': event ' || seq || ' after event ' || before FROM (
-	SELECT r.sub, r.key, e.seq, lag(e.seq) OVER (PARTITION BY r.sub, r.key ORDER BY r.id) AS before
-	FROM `+rows+` r JOIN events e ON e.id = r.event JOIN subscriptions s ON s.name = r.sub
-	WHERE NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.subscription = s.id AND d.seq = e.seq)) WHERE before > seq LIMIT 5`,
-		func(line string) { r.find("order", "%s", line) })
+	r.order(reader, rows)
 }
 
 // people holds what people did against what they were told.

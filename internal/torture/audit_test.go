@@ -17,6 +17,8 @@ var quietDay = Schedule{Kind: "anything", Steps: []Step{
 	{Do: publish, Key: "k0", N: 1, Count: 3, Calls: 2},
 	{Do: work, Key: "k1", N: 1, Count: 2, Calls: 2, Wait: 100},
 	{Do: publish, Key: "k1", N: 5, Mood: "dead", Wait: 300},
+	{Do: publish, Key: "k1", N: 6, Mood: "sick", Wait: 100},
+	{Do: publish, Key: "k1", N: 7, Mood: "plain", Wait: 300},
 	{Do: foreign, Key: "k2", N: 1, Count: 3},
 	{Do: command, Args: []string{"dlq", "drop", "1"}},
 	{Do: command, Args: []string{"events", "--json", "--limit", "0", "--type", "torture.asked"}, Wait: 300},
@@ -51,25 +53,28 @@ func TestAuditFindsDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tt := range []struct{ damage, class string }{
-		{"DELETE FROM front_rows WHERE n = 1", "torn"},
-		{"UPDATE events SET data = CAST(json_set(CAST(data AS TEXT), '$.n', 99) AS BLOB) WHERE seq = 1", "lost"},
-		{"UPDATE events SET data = CAST(json_set(CAST(data AS TEXT), '$.n', 99) AS BLOB) WHERE seq = 1", "nowhere"},
-		{"UPDATE events SET data = (SELECT data FROM events WHERE seq = 1) WHERE seq = 2", "twice"},
-		{"DELETE FROM ledger_rows WHERE id = 1", "effect"},
-		{"INSERT INTO ledger_rows (sub, event, key, n) SELECT sub, event, key, n FROM ledger_rows WHERE id = 1", "effect"},
-		{"UPDATE ledger_rows SET n = n + 1 WHERE id = 1", "changed"},
-		{"UPDATE ledger_rows SET id = id + 1000 WHERE sub = 'ledger/note' AND key = 'k0' AND n = 1", "order"},
-		{"UPDATE ledger_sums SET total = total + 1", "sum"},
-		{"DELETE FROM acts", "act"},
-		{"DELETE FROM deliveries WHERE seq = 1", "check"},
-		{"INSERT INTO events (id, type, key, time, correlation_id, data) VALUES ('x', 'torture.inside', 'k', 1, 'x', x'7b7d')", "early"},
+	for _, tt := range []struct{ damage, class, text string }{
+		{"DELETE FROM front_rows WHERE n = 1", "torn", ""},
+		{"UPDATE events SET data = CAST(json_set(CAST(data AS TEXT), '$.n', 99) AS BLOB) WHERE seq = 1", "lost", ""},
+		{"UPDATE events SET data = CAST(json_set(CAST(data AS TEXT), '$.n', 99) AS BLOB) WHERE seq = 1", "nowhere", ""},
+		{"UPDATE events SET data = (SELECT data FROM events WHERE seq = 1) WHERE seq = 2", "twice", ""},
+		{"DELETE FROM ledger_rows WHERE id = 1", "effect", ""},
+		{"INSERT INTO ledger_rows (sub, event, key, n) SELECT sub, event, key, n FROM ledger_rows WHERE id = 1", "effect", ""},
+		{"UPDATE ledger_rows SET n = n + 1 WHERE id = 1", "changed", ""},
+		{"UPDATE ledger_rows SET id = id + 1000 WHERE sub = 'ledger/note' AND key = 'k0' AND n = 1", "order", ""},
+		{"UPDATE ledger_sums SET total = total + 1", "sum", ""},
+		{"DELETE FROM acts", "act", ""},
+		{"DELETE FROM deliveries WHERE seq = 1", "check", ""},
+		{"INSERT INTO events (id, type, key, time, correlation_id, data) VALUES ('x', 'torture.inside', 'k', 1, 'x', x'7b7d')", "early", ""},
+		{"UPDATE acts SET at = 1 WHERE act = 'replay'", "order", "was replayed, and before it"},
+		{"UPDATE acts SET at = 1 WHERE act = 'replay'", "order", "behind nothing that is older"},
+		{"UPDATE dead_letters SET first_failed_at = 9e15", "order", "had not failed yet"},
 	} {
 		d := m.MustCopy(t, r, whole)
 		MustDamage(t, d.path, tt.damage)
 		d.audit()
-		if !slices.ContainsFunc(d.findings, func(f Finding) bool { return f.Class == tt.class }) {
-			t.Errorf("after %q: %v, want something of class %s", tt.damage, d.findings, tt.class)
+		if !slices.ContainsFunc(d.findings, func(f Finding) bool { return f.Class == tt.class && strings.Contains(f.Text, tt.text) }) {
+			t.Errorf("after %q: %v, want something of class %s: %s", tt.damage, d.findings, tt.class, tt.text)
 		}
 	}
 	undone := m.MustCopy(t, r, whole)

@@ -68,9 +68,12 @@ func (d *drawer) order() {
 		for range 1 + d.r.IntN(2) {
 			d.moody([]string{"sick", "sick", "dead"}, 2, 100)
 		}
-		d.moody([]string{"flaky"}, 2, 100)
+		d.moody([]string{"flaky", "flaky", "flaky", "later"}, 2, 100)
 		d.do(d.events(Step{Do: publish, Mood: "plain", Count: d.between(1, 3), Wait: 50 + d.between(0, 200)}, 2))
 		replay := Step{Do: command, Args: []string{"dlq", "replay", "--all"}, Wait: d.between(0, 150)}
+		if d.chance(25) { // long enough for the owner to hear of it, while what is older of the key still fails
+			replay.Wait = 500 + d.between(0, 1500)
+		}
 		if d.chance(70) {
 			d.do(replay, Step{Do: heal, Wait: d.between(0, 40)})
 		} else {

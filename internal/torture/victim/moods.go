@@ -111,12 +111,15 @@ func (p *program) callMoodily(ctx context.Context, e Asked) (bus.Events, error) 
 	return bus.Emit().Also(func(ctx context.Context) error { return row(ctx, "moody", e.Key, e.N) }), nil
 }
 
-// patient is tried until it succeeds: what is flaky does when it is healed. What is sick dies until then.
+// patient is tried until it succeeds: a flaky event does once the handlers are healed, one for later when it has waited,
+// too. A sick one dies until then.
 func (p *program) patient(ctx context.Context, e Asked) (bus.Events, error) {
 	if !p.good && !p.healed.Load() {
 		switch e.Mood {
 		case "flaky":
 			return nil, errors.New("not yet")
+		case "later":
+			return nil, bus.RetryAfter(15*time.Second, errors.New("much later"))
 		case "sick":
 			return nil, bus.Dead(errors.New("sick"))
 		}
