@@ -20,7 +20,23 @@ func (r *run) audit() {
 		return
 	}
 	defer func() { _ = reader.Close() }()
-	r.each(reader, "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok' LIMIT 3", func(line string) { r.find("damaged", "%s", line) })
+	r.sound(reader)
+	r.acknowledged(reader)
+	for _, module := range []string{"ledger", "moody", "tail"} {
+		r.ledger(reader, module)
+	}
+	r.sums(reader)
+	r.people(reader)
+	r.calls(reader)
+	if res := r.runTool(r.machine.troupe, "verify", "--journal", r.path); res.code != 0 && !r.has("check", "damaged") {
+		r.find("verify", "troupe verify ends with exit code %d where nothing is wrong: %s%s", res.code, clip(res.out, 300), clip(res.err, 300))
+	}
+}
+
+// sound finds a journal that contradicts itself.
+func (r *run) sound(reader *sqlite.Reader) {
+	r.each(reader, "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok' LIMIT 3",
+		func(line string) { r.find("damaged", "%s", line) })
 	wrong, err := reader.Check(r.ctx)
 	if err != nil {
 		r.find("damaged", "the journal cannot be checked: %v", err)
@@ -28,21 +44,16 @@ func (r *run) audit() {
 	for _, line := range wrong {
 		r.find("check", "%s", line)
 	}
-	r.acknowledged(reader)
 	r.each(reader, "SELECT count(*) || ' events' FROM events WHERE type = 'torture.inside' HAVING count(*) > 0", func(line string) {
 		r.find("early", "%s were published from inside of handlers that failed", line)
 	})
-	for _, module := range []string{"ledger", "moody", "tail"} {
-		r.ledger(reader, module)
-	}
+}
+
+// sums holds what the ledger has added up against its events.
+func (r *run) sums(reader *sqlite.Reader) {
 	r.each(reader, `SELECT s.key || ': ' || s.total FROM ledger_sums s
 WHERE s.total <> (SELECT sum(json_extract(CAST(e.data AS TEXT), '$.n')) FROM events e WHERE e.type = 'torture.asked' AND e.key = s.key) LIMIT 3`,
 		func(line string) { r.find("sum", "the sum of key %s is not that of its events", line) })
-	r.people(reader)
-	r.calls(reader)
-	if res := r.runTool(r.machine.troupe, "verify", "--journal", r.path); res.code != 0 && !r.has("check", "damaged") {
-		r.find("verify", "troupe verify ends with exit code %d where nothing is wrong: %s%s", res.code, clip(res.out, 300), clip(res.err, 300))
-	}
 }
 
 // each calls fn with every line that query returns.
@@ -137,10 +148,12 @@ func (r *run) people(reader *sqlite.Reader) {
 }
 
 // calls holds the calls of the outside against the promise: one for each attempt, in each process.
-func (r *run) calls(reader *sqlite.Reader) {
+func (r *run) calls(readers ...*sqlite.Reader) {
 	replays := map[string]int{}
-	r.each(reader, `SELECT s.name || ':' || e.id FROM acts a JOIN dead_letters d ON d.id = a.dead_letter JOIN subscriptions s ON s.id = d.subscription
+	for _, reader := range readers {
+		r.each(reader, `SELECT s.name || ':' || e.id FROM acts a JOIN dead_letters d ON d.id = a.dead_letter JOIN subscriptions s ON s.id = d.subscription
 JOIN events e ON e.seq = d.seq WHERE a.act = 'replay'`, func(line string) { replays[line]++ })
+	}
 	text, err := os.ReadFile(r.outside)
 	if err != nil {
 		r.find("machine", "%v", err)

@@ -29,12 +29,17 @@ var Kinds = []Kind{
 	{"shop", (*drawer).shops},          // the shop itself, and its books
 	{"moves", (*drawer).moves},         // modules that leave the shop and come back, with kills
 	{"wire", (*drawer).wires},          // the shop in two deployables, and a broker that goes away
+	{overBroker, (*drawer).across},     // a flow over three deployables, and a wire that fails in every way
+	{overKafka, (*drawer).across},      // the same over a real Kafka, where the environment names one
+	{overPostgres, (*drawer).across},   // and over a real PostgreSQL
 }
 
-// Draw makes the schedule of seed. With a kind it is of that kind, otherwise the seed decides.
+// Draw makes the schedule of seed. With a kind it is of that kind, otherwise the seed decides among
+// those that need no server.
 func Draw(seed uint64, kind string) (Schedule, error) {
 	d := &drawer{r: rand.New(rand.NewPCG(seed, 0x70727475)), next: map[string]int{}}
-	k := Kinds[seed%uint64(len(Kinds))]
+	here := slices.DeleteFunc(slices.Clone(Kinds), func(k Kind) bool { return carriers[k.Name] != "" })
+	k := here[seed%uint64(len(here))]
 	if kind != "" {
 		i := slices.IndexFunc(Kinds, func(k Kind) bool { return k.Name == kind })
 		if i < 0 {

@@ -51,3 +51,35 @@ func (d *drawer) moves() {
 		d.do(Step{Do: command, Key: alone, Args: args}, Step{Do: finish})
 	}
 }
+
+// across draws a flow over three deployables. Most of what happens to it happens to what carries the events.
+func (d *drawer) across() {
+	all := append([]string{broker}, deployables...)
+	for _, name := range all {
+		d.do(Step{Do: start, Key: name})
+	}
+	d.do(Step{Do: "nothing", Wait: d.between(0, 1000)})
+	for range 10 + d.r.IntN(12) {
+		who := pick(d, broker, broker, door, ledger, tail)
+		switch d.r.IntN(11) {
+		case 0, 1, 2:
+			d.publish(5, 20, 20, 200)
+		case 3:
+			d.moody(allMoods, 5, 200)
+		case 4, 5:
+			d.do(Step{Do: pick(d, kill, kill, stop), Key: who, Wait: d.between(0, 2000)}, Step{Do: start, Key: who, Wait: d.between(0, 500)})
+		case 6:
+			d.do(Step{Do: freeze, Key: who, For: d.between(50, 8000), Wait: d.between(0, 300)})
+		case 7, 8:
+			d.do(Step{Do: networks, Mood: pick(d, cut, cut, held, refusing), For: d.between(10, 6000), Wait: d.between(0, 500)})
+		case 9:
+			args := pick(d, []string{"verify"}, []string{"events", "--json", "--limit", "0"}, []string{"dlq", "list"},
+				[]string{"dlq", "replay", "--all"}, []string{"trace", "k0"}, []string{"resend"}, []string{"resend"})
+			d.do(Step{Do: command, Key: pick(d, deployables...), Args: args, Wait: d.between(0, 200)})
+		case 10:
+			if d.chance(40) {
+				d.do(Step{Do: weather, Mood: string(pick(d, disk.Weathers()...)), For: d.between(50, 1000), Wait: d.between(0, 300)})
+			}
+		}
+	}
+}

@@ -70,6 +70,14 @@ func (m *Machine) Run(ctx context.Context, s Schedule, folder string) ([]Finding
 	}
 	defer r.end()
 	go r.watchMachine()
+	if s.Kind == overBroker || carriers[s.Kind] != "" {
+		a, err := newAcross(r)
+		if err != nil {
+			return nil, err
+		}
+		a.play()
+		return r.told(), ctx.Err()
+	}
 	if s.Kind == "shop" || s.Kind == "wire" || s.Kind == "moves" {
 		shop, err := newShop(r)
 		if err != nil {

@@ -9,8 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -29,13 +27,6 @@ type shop struct {
 	orders    map[string]string // what was answered, by idempotency key; guarded by the model's mu
 }
 
-// process is a troupe that serves something.
-type process struct {
-	cmd   *exec.Cmd
-	ended chan struct{}
-	log   string
-}
-
 // Names of the shop's processes.
 const (
 	alone  = "shop"   // all modules
@@ -47,14 +38,11 @@ const (
 func newShop(r *run) (*shop, error) {
 	s := &shop{run: r, processes: map[string]*process{}, urls: map[string]string{}, orders: map[string]string{}, http: http.Client{Timeout: 10 * time.Second}}
 	for _, name := range []string{alone, front, back, broker} {
-		l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free now is free later, mostly
+		at, err := freeAddress()
 		if err != nil {
 			return nil, err
 		}
-		s.urls[name] = l.Addr().String()
-		if err := l.Close(); err != nil {
-			return nil, err
-		}
+		s.urls[name] = at
 	}
 	return s, nil
 }
@@ -81,34 +69,12 @@ func (s *shop) serve(name string) {
 	if p := s.processes[name]; p != nil && !closed(p.ended) {
 		return
 	}
-	s.started++
-	p := &process{ended: make(chan struct{}), log: fmt.Sprintf("%s/%s-%d.log", s.folder, name, s.started)}
-	log, err := os.Create(p.log)
+	p, err := s.spawn(name, s.args(name)...)
 	if err != nil {
-		s.find("machine", "%v", err)
-		return
-	}
-	defer func() { _ = log.Close() }() // the process has its own
-	p.cmd = exec.Command(s.machine.troupe, s.args(name)...)
-	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Dir = log, log, s.folder
-	if err := s.launch(p.cmd); err != nil {
 		s.find("machine", "%s cannot be started: %v", name, err)
 		return
 	}
-	go func() {
-		_ = p.cmd.Wait() // how it ended is in its log
-		close(p.ended)
-	}()
 	s.processes[name] = p
-}
-
-func closed(c chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
 }
 
 // endOne ends a process with a signal, within stopLimit.
@@ -117,14 +83,7 @@ func (s *shop) endOne(name string, signal syscall.Signal) {
 	if p == nil {
 		return
 	}
-	_ = p.cmd.Process.Signal(signal) // it may have ended
-	select {
-	case <-p.ended:
-	case <-time.After(stopLimit):
-		s.find("stop", "%s did not end within %v of signal %v", name, stopLimit, signal)
-		_ = p.cmd.Process.Kill()
-		<-p.ended
-	}
+	s.endProcess(name, p, signal)
 	delete(s.processes, name)
 }
 
@@ -145,11 +104,7 @@ func (s *shop) play() {
 			s.endOne(step.Key, syscall.SIGKILL)
 		case freeze:
 			if p := s.processes[step.Key]; p != nil {
-				_ = p.cmd.Process.Signal(syscall.SIGSTOP)
-				s.beside.Go(func() {
-					pause(s.ctx, millis(step.For))
-					_ = p.cmd.Process.Signal(syscall.SIGCONT)
-				})
+				s.freezeProcess(p, millis(step.For))
 			}
 		case order:
 			s.order(i, step)
@@ -220,13 +175,10 @@ func (s *shop) command(step Step) {
 	}
 	s.beside.Go(func() {
 		res := s.runFor(limit, s.machine.troupe, args...)
-		line, said := "troupe "+strings.Join(args, " "), clip(res.err, 500)
+		line := "troupe " + strings.Join(args, " ")
 		switch {
 		case s.ctx.Err() != nil, res.late && step.For > 0:
-		case res.late:
-			s.find("late", "%s did not end within %v: %s", line, commandLimit, said)
-		case strings.Contains(res.err, "goroutine ") || strings.Contains(res.err, "panic:") || res.code < 0 || res.code > 2:
-			s.find("crash", "%s: exit code %d: %s", line, res.code, said)
+		case !s.ended(line, res):
 		case args[0] == "verify" && step.Key == alone && strings.Contains(res.out, `"ok": false`):
 			s.find("books", "%s: %s", line, clip(res.out, 500))
 		}

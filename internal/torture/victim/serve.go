@@ -26,6 +26,8 @@ func serve(ctx context.Context, args []string) (err error) {
 	sync := flags.String("sync", "full", "Synchronous")
 	outside := flags.String("outside", "", "where calls of the outside are recorded")
 	good := flags.Bool("good", false, "all handlers behave")
+	var w wiring
+	w.flags(flags)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -38,20 +40,32 @@ func serve(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	p.Bus = bus.New(j, bus.Config{Logger: logger, ShutdownTimeout: 3 * time.Second, ExternalTimeout: time.Minute})
+	carrier, err := w.open(j, logger)
+	if err != nil {
+		return errors.Join(err, j.Close())
+	}
+	shut := func() error {
+		if carrier == nil {
+			return j.Close()
+		}
+		return errors.Join(carrier.Close(), j.Close())
+	}
+	p.Bus = bus.New(j, bus.Config{
+		Logger: logger, ShutdownTimeout: 3 * time.Second, ExternalTimeout: time.Minute, Modules: w.chosen(), Transport: carrier,
+	})
 	p.wire()
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx) }()
 	select {
 	case <-p.Running():
 	case err := <-ended:
-		return errors.Join(err, j.Close())
+		return errors.Join(err, shut())
 	}
 	s := &server{program: p, j: j, out: json.NewEncoder(os.Stdout)}
 	s.answer(talk.Answer{Kind: talk.Up})
 	go s.listen()
 	err = <-ended
-	return errors.Join(err, j.Close())
+	return errors.Join(err, shut())
 }
 
 // server answers requests.

@@ -1,0 +1,275 @@
+package torture
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver, for databases of a schedule's own
+
+	"github.com/troupebus/troupe/internal/torture/disk"
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+// Deployables of the victim, and the kinds of schedules in which a wire connects them.
+const (
+	door   = "door"   // front, moody
+	ledger = "ledger" // reacts to what front emits
+	tail   = "tail"   // reacts to what ledger emits
+
+	overBroker   = "across"
+	overKafka    = "across-kafka"
+	overPostgres = "across-postgres"
+)
+
+// deployables are those of a flow across a wire, in the order in which events pass them.
+var deployables = []string{door, ledger, tail}
+
+var modulesOf = map[string]string{door: "front,moody", ledger: "ledger", tail: "tail"}
+
+// carriers are the environment variables that name the servers of some kinds.
+var carriers = map[string]string{overKafka: "TROUPE_TEST_KAFKA", overPostgres: "TROUPE_TEST_POSTGRES"}
+
+// across is a schedule on a flow of three deployables. The wire between them fails, and so do they.
+type across struct {
+	*run
+	owners  map[string]*owner
+	broker  *process // nil where a real server carries the events, and while it does not run
+	port    string   // of the broker
+	network *network
+	carrier []string // what says it to a victim
+	drop    func()   // what was made on a real server
+}
+
+func newAcross(r *run) (*across, error) {
+	n, err := newNetwork()
+	if err != nil {
+		return nil, err
+	}
+	a := &across{run: r, owners: map[string]*owner{}, network: n, drop: func() {}}
+	server := os.Getenv(carriers[r.schedule.Kind])
+	switch {
+	case r.schedule.Kind == overBroker:
+		at, err := freeAddress()
+		if err != nil {
+			return nil, err
+		}
+		_, a.port, _ = net.SplitHostPort(at)
+		a.carrier = []string{"--brokers", at}
+	case server == "":
+		return nil, fmt.Errorf("torture: schedules of kind %s need the server that %s names", r.schedule.Kind, carriers[r.schedule.Kind])
+	case r.schedule.Kind == overKafka:
+		a.carrier = []string{"--brokers", server, "--prefix", "torture-" + strings.ToLower(rand.Text()[:12])}
+	default:
+		at, drop, err := freshDatabase(r.ctx, server)
+		if err != nil {
+			return nil, err
+		}
+		a.carrier, a.drop = []string{"--database", at}, drop
+	}
+	a.carrier = append(a.carrier, "--through", n.address())
+	return a, nil
+}
+
+// freeAddress returns an address that nobody listens at. It is free later, too, mostly.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// freshDatabase makes a database on the server at, and returns its URL and what drops it again.
+func freshDatabase(ctx context.Context, at string) (string, func(), error) {
+	u, err := url.Parse(at)
+	if err != nil {
+		return "", nil, err
+	}
+	db, err := sql.Open("pgx", at)
+	if err != nil {
+		return "", nil, err
+	}
+	name := "torture_" + strings.ToLower(rand.Text())
+	if _, err := db.ExecContext(ctx, "CREATE DATABASE "+name); err != nil {
+		return "", nil, errors.Join(err, db.Close())
+	}
+	u.Path = "/" + name
+	return u.String(), func() {
+		_, _ = db.ExecContext(context.WithoutCancel(ctx), "DROP DATABASE "+name+" WITH (FORCE)") // it is a leftover at worst
+		_ = db.Close()
+	}, nil
+}
+
+func (a *across) journal(name string) string { return filepath.Join(filepath.Dir(a.path), name+".db") }
+
+// play carries out the steps, and judges what is left.
+func (a *across) play() {
+	defer a.endAll()
+	a.path = a.journal(door) // what is published there is what the model knows
+	for i, step := range a.schedule.Steps {
+		if a.ctx.Err() != nil {
+			return
+		}
+		a.step(i, step)
+		pause(a.ctx, millis(step.Wait))
+	}
+	a.settle()
+}
+
+func (a *across) endAll() {
+	a.network.close()
+	for _, o := range a.owners {
+		_ = o.cmd.Process.Kill()
+		<-o.ended
+	}
+	a.owner = nil
+	if a.broker != nil {
+		a.endProcess(broker, a.broker, syscall.SIGKILL)
+	}
+	a.drop()
+}
+
+func (a *across) step(i int, s Step) {
+	if s.Key == broker {
+		a.stepBroker(s)
+		return
+	}
+	o := a.owners[s.Key]
+	switch s.Do {
+	case start:
+		a.serve(s.Key)
+	case stop:
+		a.stop(s.Key)
+	case kill:
+		if o != nil {
+			o.kill()
+			a.forget(s.Key)
+		}
+	case freeze:
+		if o != nil {
+			o.freeze(millis(s.For))
+		}
+	case networks:
+		a.changeNetwork(s)
+	case command:
+		a.command(s)
+	case weather:
+		a.weather(disk.Weather(s.Mood), millis(s.For))
+	case finish:
+		a.beside.Wait()
+	case publish, work, heal:
+		s.Wait = 0
+		a.run.step(i, s)
+	}
+}
+
+func (a *across) stepBroker(s Step) {
+	switch s.Do {
+	case start:
+		a.serveBroker()
+	case stop, kill:
+		if a.broker != nil {
+			a.endProcess(broker, a.broker, map[string]syscall.Signal{stop: syscall.SIGTERM, kill: syscall.SIGKILL}[s.Do])
+			a.broker = nil
+		}
+	case freeze:
+		if a.broker != nil {
+			a.freezeProcess(a.broker, millis(s.For))
+		}
+	}
+}
+
+func (a *across) serveBroker() {
+	if a.port == "" || a.broker != nil && !closed(a.broker.ended) {
+		return
+	}
+	p, err := a.spawn(broker, "broker", "--port", a.port, "--data", filepath.Join(a.folder, "broker"))
+	if err != nil {
+		a.find("machine", "the broker cannot be started: %v", err)
+		return
+	}
+	a.broker = p
+}
+
+// serve starts a deployable, unless it lives.
+func (a *across) serve(name string, more ...string) {
+	if o := a.owners[name]; o != nil && o.alive() {
+		return
+	}
+	o, err := a.startOwner(a.journal(name), append(append([]string{"--modules", modulesOf[name]}, a.carrier...), more...)...)
+	if err != nil {
+		a.find("machine", "%s cannot be started: %v", name, err)
+		return
+	}
+	a.owners[name] = o
+	if name == door {
+		a.owner = o
+	}
+}
+
+func (a *across) forget(name string) {
+	delete(a.owners, name)
+	if name == door {
+		a.owner = nil
+	}
+}
+
+func (a *across) stop(name string) {
+	o := a.owners[name]
+	if o == nil {
+		return
+	}
+	if !o.stop() {
+		a.find("stop", "%s did not end within %v of SIGTERM", name, stopLimit)
+	}
+	a.forget(name)
+}
+
+// changeNetwork lets the network fail for a while.
+func (a *across) changeNetwork(s Step) {
+	a.network.set(s.Mood)
+	a.beside.Go(func() {
+		pause(a.ctx, millis(s.For))
+		a.network.set("")
+	})
+}
+
+// command runs troupe on one of the journals. What it says is not held against the model: it must end, in order.
+func (a *across) command(s Step) {
+	args := append(s.Args[:len(s.Args):len(s.Args)], "--journal", a.journal(s.Key))
+	a.beside.Go(func() {
+		res := a.runTool(a.machine.troupe, args...)
+		if a.ctx.Err() == nil {
+			a.ended("troupe "+strings.Join(args, " "), res)
+		}
+	})
+}
+
+// readers opens the journals of all deployables.
+func (a *across) readers() (all map[string]*sqlite.Reader, shut func(), ok bool) {
+	all = map[string]*sqlite.Reader{}
+	shut = func() {
+		for _, r := range all {
+			_ = r.Close() // it only read
+		}
+	}
+	for _, name := range deployables {
+		r, err := sqlite.OpenReader(a.ctx, a.journal(name))
+		if err != nil {
+			a.find("start", "the journal of %s cannot be read: %v", name, err)
+			shut()
+			return nil, nil, false
+		}
+		all[name] = r
+	}
+	return all, shut, true
+}

@@ -1,0 +1,221 @@
+package torture
+
+import (
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/troupebus/troupe/internal/torture/disk"
+	"github.com/troupebus/troupe/internal/torture/talk"
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+// settle ends the torment. With the wire whole, all that was acknowledged at the door must pass all deployables, and then once
+// more with handlers that behave.
+func (a *across) settle() {
+	if !a.awaitBeside() {
+		a.find("late", "what went on beside the deployables did not end")
+		return
+	}
+	a.disk.Set(disk.Good)
+	a.network.set("")
+	for _, o := range a.owners {
+		o.frozen.Wait()
+	}
+	if a.syncFailed { // as their logs say: check the disk, then start again
+		a.stopAll()
+	}
+	if !a.rest() {
+		return
+	}
+	a.stopAll()
+	if !a.rest("--good") {
+		return
+	}
+	for _, name := range deployables { // there may be none
+		a.runTool(a.machine.troupe, "dlq", "replay", "--all", "--reason", "the end", "--journal", a.journal(name))
+	}
+	if !a.rest("--good") {
+		return
+	}
+	a.stopAll()
+	if !a.has("stop") {
+		a.audit()
+	}
+}
+
+func (a *across) stopAll() {
+	for _, name := range deployables {
+		a.stop(name)
+	}
+}
+
+// rest has all deployables run, started with args where they do not, until nothing is left to do and nothing under way.
+func (a *across) rest(args ...string) bool {
+	a.serveBroker()
+	for _, name := range deployables {
+		if o := a.owners[name]; o != nil && !o.alive() && o.isUp() {
+			a.find("died", "%s ended by itself: %s", name, o.lastWords())
+		}
+		a.serve(name, args...)
+	}
+	for _, name := range deployables {
+		o := a.owners[name]
+		if o == nil || !o.awaitUp(startLimit) {
+			a.find("start", "%s does not come up, with nothing in its way", name)
+			return false
+		}
+		o.answer(talk.Request{Do: talk.Heal}, startLimit)
+	}
+	return a.awaitQuiet()
+}
+
+// carriedTypes are the events that go from one deployable to the next.
+var carriedTypes = map[string]string{ledger: "'torture.asked'", tail: "'torture.noted', 'torture.called'"}
+
+// awaitQuiet waits until nothing is open in any journal and all events have arrived where they are consumed.
+func (a *across) awaitQuiet() bool {
+	readers, shut, ok := a.readers()
+	if !ok {
+		return false
+	}
+	defer shut()
+	began, moved, was := time.Now(), time.Now(), ""
+	for a.ctx.Err() == nil {
+		now, left, err := a.state(readers)
+		switch {
+		case err != nil && a.ctx.Err() == nil:
+			a.find("start", "a journal that is in use cannot be read: %v", err)
+			return false
+		case left == 0 && a.allQuiet():
+			return true
+		case now != was:
+			was, moved = now, time.Now()
+		case time.Since(moved) > 2*stallLimit || time.Since(began) > quietLimit:
+			a.find("stall", "nothing moves any more: %s; the logs end: %s", now, a.lastWords())
+			return false
+		}
+		for _, name := range deployables {
+			if o := a.owners[name]; !o.alive() {
+				a.find("died", "%s ended by itself: %s", name, o.lastWords())
+				return false
+			}
+		}
+		pause(a.ctx, pace)
+	}
+	return false
+}
+
+// state says how far all journals are, and counts what is left.
+func (a *across) state(readers map[string]*sqlite.Reader) (text string, left int, err error) {
+	var b strings.Builder
+	for i, name := range deployables {
+		var settled, events, open, waiting int
+		err := readers[name].View(a.ctx, func(tx *sql.Tx) error {
+			return tx.QueryRowContext(a.ctx, whatIsOpen).Scan(&settled, &events, &open, &waiting)
+		})
+		if err != nil {
+			return "", 0, err
+		}
+		left += open + waiting
+		fmt.Fprintf(&b, "%s: %d events, %d deliveries settled, %d open, %d waiting; ", name, events, settled, open, waiting)
+		if i == 0 {
+			continue
+		}
+		var counts [2]int
+		for j, from := range []string{deployables[i-1], name} {
+			err := readers[from].View(a.ctx, func(tx *sql.Tx) error {
+				return tx.QueryRowContext(a.ctx, "SELECT count(*) FROM events WHERE type IN ("+carriedTypes[name]+")").Scan(&counts[j])
+			})
+			if err != nil {
+				return "", 0, err
+			}
+		}
+		left += max(counts[0]-counts[1], 0) // what is too much is the audit's
+		fmt.Fprintf(&b, "of %d events %d arrived; ", counts[0], counts[1])
+	}
+	return b.String(), left, nil
+}
+
+func (a *across) allQuiet() bool {
+	return !slices.ContainsFunc(deployables, func(name string) bool {
+		answer, ok := a.owners[name].answer(talk.Request{Do: talk.Backlog}, stallLimit)
+		return !ok || !answer.Quiet
+	})
+}
+
+func (a *across) lastWords() string {
+	var all []string
+	for _, name := range deployables {
+		all = append(all, name+": "+a.owners[name].lastWords())
+	}
+	return strings.Join(all, "\n")
+}
+
+// audit holds all journals against the model and each other.
+func (a *across) audit() {
+	readers, shut, ok := a.readers()
+	if !ok {
+		return
+	}
+	defer shut()
+	verify := []string{"verify"}
+	for _, name := range deployables {
+		a.sound(readers[name])
+		a.each(readers[name], `SELECT s.name || ': ' || d.error FROM dead_letters d JOIN subscriptions s ON s.id = d.subscription
+WHERE s.name LIKE 'bus/%' LIMIT 3`, func(line string) { a.find("wire", "%s: %s", name, line) })
+		verify = append(verify, "--journal", a.journal(name))
+	}
+	a.acknowledged(readers[door])
+	a.ledger(readers[door], "moody")
+	a.ledger(readers[ledger], "ledger")
+	a.sums(readers[ledger])
+	a.ledger(readers[tail], "tail")
+	a.carried(readers[door], readers[ledger], ledger)
+	a.carried(readers[ledger], readers[tail], tail)
+	a.calls(readers[door], readers[ledger])
+	if res := a.runTool(a.machine.troupe, verify...); res.code != 0 && !a.has("check", "damaged") {
+		a.find("verify", "troupe verify ends with exit code %d where nothing is wrong: %s%s", res.code, clip(res.out, 300), clip(res.err, 300))
+	}
+}
+
+// carried finds events that were lost, made up or reordered on the way to a deployable.
+func (a *across) carried(from, to *sqlite.Reader, name string) {
+	sent, came := a.idsByKey(from, name), a.idsByKey(to, name)
+	for key, ids := range sent {
+		there := came[key]
+		delete(came, key)
+		if slices.Equal(ids, there) {
+			continue
+		}
+		for _, id := range ids {
+			if !slices.Contains(there, id) {
+				a.find("lost", "event %s of key %s did not arrive at %s", id, key, name)
+			}
+		}
+		for i := range min(len(ids), len(there)) {
+			if ids[i] != there[i] {
+				a.find("order", "of key %s, %s got %s in place %d, where %s was sent", key, name, there[i], i+1, ids[i])
+				break
+			}
+		}
+		if len(there) > len(ids) {
+			a.find("nowhere", "of key %s, %s got %d events, %d were sent", key, name, len(there), len(ids))
+		}
+	}
+	for key, ids := range came {
+		a.find("nowhere", "%s got %d events of key %s, and none was sent", name, len(ids), key)
+	}
+}
+
+// idsByKey are the ids of the events that name consumes, by key, in the order of the log.
+func (a *across) idsByKey(reader *sqlite.Reader, name string) map[string][]string {
+	all := map[string][]string{}
+	a.each(reader, "SELECT key || char(10) || id FROM events WHERE type IN ("+carriedTypes[name]+") ORDER BY seq", func(line string) {
+		key, id, _ := strings.Cut(line, "\n")
+		all[key] = append(all[key], id)
+	})
+	return all
+}

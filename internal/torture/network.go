@@ -1,0 +1,148 @@
+package torture
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"time"
+)
+
+// network carries the connections of victims to their broker or database, and can cut them, hold them up and refuse them.
+// A victim connects here first, and names the address that it wants in a line.
+type network struct {
+	listener net.Listener
+
+	mu      sync.Mutex
+	state   string
+	flows   *sync.Cond // state has changed, or the network is closed; uses mu
+	closed  bool
+	open    map[net.Conn]bool
+	carried sync.WaitGroup
+}
+
+// How a network may be.
+const (
+	cut      = "cut"      // every connection ends now; new ones are carried
+	held     = "held"     // connections stay, and no byte arrives
+	refusing = "refusing" // every connection ends, and each new one at once
+)
+
+const dialLimit = 5 * time.Second
+
+func newNetwork() (*network, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	n := &network{listener: l, open: map[net.Conn]bool{}}
+	n.flows = sync.NewCond(&n.mu)
+	n.carried.Go(n.accept)
+	return n, nil
+}
+
+func (n *network) address() string { return n.listener.Addr().String() }
+
+// set changes the state. "" lets everything through.
+func (n *network) set(state string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.state = state
+	if state == cut || state == refusing {
+		for c := range n.open {
+			_ = c.Close() // who reads from it sees that
+		}
+	}
+	n.flows.Broadcast()
+}
+
+func (n *network) close() {
+	n.mu.Lock()
+	n.closed = true
+	n.mu.Unlock()
+	n.set(refusing)
+	_ = n.listener.Close()
+	n.carried.Wait()
+}
+
+func (n *network) accept() {
+	for {
+		c, err := n.listener.Accept()
+		if err != nil {
+			return
+		}
+		if n.keep(c) {
+			n.carried.Go(func() { n.carry(c) })
+		}
+	}
+}
+
+// keep notes a connection, unless none is carried now.
+func (n *network) keep(c net.Conn) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.state == refusing || n.closed {
+		_ = c.Close()
+		return false
+	}
+	n.open[c] = true
+	return true
+}
+
+func (n *network) drop(c net.Conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.open, c)
+	_ = c.Close()
+}
+
+// carry connects c with the address that its first line names, until one of the two ends.
+func (n *network) carry(c net.Conn) {
+	defer n.drop(c)
+	in := bufio.NewReader(c)
+	address, err := in.ReadString('\n')
+	if err != nil {
+		return
+	}
+	to, err := net.DialTimeout("tcp", strings.TrimSpace(address), dialLimit)
+	if err != nil || !n.keep(to) {
+		return
+	}
+	defer n.drop(to)
+	back := make(chan struct{})
+	go func() {
+		defer close(back)
+		n.copy(c, to)
+		_ = c.Close()
+	}()
+	n.copy(to, in)
+	_ = to.Close()
+	<-back
+}
+
+// copy moves bytes while the network is not held.
+func (n *network) copy(to io.Writer, from io.Reader) {
+	buf := make([]byte, 16<<10)
+	for {
+		size, err := from.Read(buf)
+		if size > 0 {
+			n.await()
+			_, failed := to.Write(buf[:size])
+			err = errors.Join(err, failed)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// await returns when the network is not held any more.
+func (n *network) await() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for n.state == held && !n.closed {
+		n.flows.Wait()
+	}
+}

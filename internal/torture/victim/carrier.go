@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/transports"
+	"github.com/troupebus/troupe/transports/kafka"
+	"github.com/troupebus/troupe/transports/postgres"
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+// wiring says which modules run in this process, and what carries events to and from the others.
+type wiring struct {
+	modules, brokers, database, prefix, through string
+}
+
+func (w *wiring) flags(flags *flag.FlagSet) {
+	flags.StringVar(&w.modules, "modules", "", "the modules that run here; all without")
+	flags.StringVar(&w.brokers, "brokers", "", "Kafka's bootstrap address")
+	flags.StringVar(&w.database, "database", "", "PostgreSQL's URL")
+	flags.StringVar(&w.prefix, "prefix", "troupe", "of topics or tables")
+	flags.StringVar(&w.through, "through", "", "the network: every connection goes there first")
+}
+
+func (w *wiring) chosen() []string {
+	if w.modules == "" {
+		return nil
+	}
+	return strings.Split(w.modules, ",")
+}
+
+// open makes the transport, or returns nil where all modules run here.
+func (w *wiring) open(j *sqlite.Journal, logger *slog.Logger) (bus.Transport, error) {
+	c := transports.Config{
+		Group: fmt.Sprintf("%s-%.8s", strings.ReplaceAll(w.modules, ",", "-"), j.ID()), Logger: logger,
+		Kafka:    kafka.Config{Brokers: []string{w.brokers}, Prefix: w.prefix, Dial: w.dial},
+		Postgres: postgres.Config{URL: w.database, Prefix: w.prefix, Dial: w.dial},
+	}
+	switch {
+	case w.brokers != "":
+		c.Kind = transports.Kafka
+	case w.database != "":
+		c.Kind = transports.Postgres
+	}
+	return transports.Open(c)
+}
+
+// dial connects by way of the network.
+func (w *wiring) dial(ctx context.Context, kind, address string) (net.Conn, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, kind, w.through)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := fmt.Fprintln(c, address); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
