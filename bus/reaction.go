@@ -214,7 +214,7 @@ func (s *subscription) verdict(d *journal.Delivery, started time.Time, err error
 		if own != nil {
 			pause = min(own.after, maxDelay)
 		}
-		v.Outcome, v.RetryAt = journal.Retrying, time.Now().Add(pause)
+		v.Outcome, v.RetryAt = journal.Retrying, started.Add(v.Duration+pause) // the clock may have been stepped meanwhile
 	}
 	return v
 }

@@ -8,26 +8,25 @@ import (
 
 // What a step may do.
 const (
-	start    = "start"   // an owner on the journal; Mood is its Synchronous
-	stop     = "stop"    // the owner, with SIGTERM
-	kill     = "kill"    // the owner, with SIGKILL
-	freeze   = "freeze"  // the owner, with SIGSTOP, For a while
-	publish  = "publish" // Calls requests of Count events each
-	work     = "work"    // the same as units of work with rows of their own
-	heal     = "heal"    // the sick handlers; with Mood they fall sick again
-	command  = "command" // a person runs troupe with Args
-	foreign  = "foreign" // somebody else's transaction with Count events stays open For a while
-	reader   = "reader"  // a snapshot is held For a while
-	weather  = "weather" // the disk has the weather Mood For a while
-	second   = "second"  // another process tries to own the journal, by the name that Mood says
-	remove   = "remove"  // the journal's files are deleted
-	move     = "move"    // the journal's files go to another folder
-	unlock   = "unlock"  // the lock file is deleted
-	lure     = "lure"    // the lock file is made a symbolic link to a file of somebody else
-	copied   = "copied"  // somebody copies the database file alone, and starts an owner on the copy
-	finish   = "finish"  // all that goes on beside the steps ends first
-	networks = "network" // the network between victims and their broker is Mood For a while
-	order    = "order"   // Calls orders are placed at the deployable Key of the shop
+	start   = "start"   // an owner on the journal; Mood is its Synchronous
+	stop    = "stop"    // the owner, with SIGTERM
+	kill    = "kill"    // the owner, with SIGKILL
+	freeze  = "freeze"  // the owner, with SIGSTOP, For a while
+	publish = "publish" // Calls requests of Count events each
+	work    = "work"    // the same as units of work with rows of their own
+	heal    = "heal"    // the sick handlers; with Mood they fall sick again
+	command = "command" // a person runs troupe with Args
+	foreign = "foreign" // somebody else's transaction with Count events stays open For a while
+	reader  = "reader"  // a snapshot is held For a while
+	weather = "weather" // the disk has the weather Mood For a while
+	second  = "second"  // another process tries to own the journal, by the name that Mood says
+	remove  = "remove"  // the journal's files are deleted
+	move    = "move"    // the journal's files go to another folder
+	unlock  = "unlock"  // the lock file is deleted
+	lure    = "lure"    // the lock file is made a symbolic link to a file of somebody else
+	copied  = "copied"  // somebody copies the database file alone, and starts an owner on the copy
+	finish  = "finish"  // all that goes on beside the steps ends first
+	order   = "order"   // Calls orders are placed at the deployable Key of the shop
 )
 
 // Names for a second owner.
@@ -99,8 +98,6 @@ func (s Step) what() string {
 		return "a reader holds a snapshot"
 	case weather:
 		return "the disk: " + s.Mood
-	case networks:
-		return "the network: " + s.Mood
 	case second:
 		return "a second owner comes, by the name: " + s.Mood
 	case lure:

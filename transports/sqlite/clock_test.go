@@ -64,3 +64,31 @@ func TestAClockThatIsStepped(t *testing.T) {
 		}
 	}
 }
+
+// A clock is put back by a year less a few hours, and then by these hours, too: a retry that was written before waits as long as it was
+// asked to, and not until the hours have passed. The same holds where the process ends in between.
+func TestAClockThatIsPutBackTwice(t *testing.T) {
+	t.Parallel()
+	for _, restart := range []bool{false, true} {
+		var c steppedClock
+		c.step(365 * 24 * time.Hour)
+		path := filepath.Join(t.TempDir(), "j.db")
+		config := Config{Synchronous: "off", ForeignCheck: time.Millisecond, now: c.now}
+		w := mustWork(t, path, config, journal.Subscription{})
+		w.publish(t, 0, "k")
+		w.answer(t, w.next(t), journal.Retrying, time.Second)
+		w.until(t, 1, "SELECT count(*) FROM pending WHERE state = 'retrying'")
+		c.step(-364 * 24 * time.Hour)
+		w.until(t, 0, "SELECT count(*) FROM pending WHERE due_at > unixepoch() * 1000000 + 2 * 86400000000")
+		if restart {
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.step(-24 * time.Hour)
+		if restart {
+			w = mustWork(t, path, config, journal.Subscription{})
+		}
+		w.answer(t, w.next(t), journal.Done, 0)
+	}
+}

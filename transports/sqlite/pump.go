@@ -206,7 +206,7 @@ func (s *subscription) sweep(ctx context.Context, step dispatch.Step) error {
 	for i := range rows {
 		if r := &rows[i]; r.ahead(now) {
 			r.Due = now.Add(r.Pause)
-			if err := s.correct(ctx, r); err != nil {
+			if err := s.correct(ctx, r, now); err != nil {
 				return err
 			}
 		}
@@ -217,11 +217,20 @@ func (s *subscription) sweep(ctx context.Context, step dispatch.Step) error {
 	return nil
 }
 
-// correct writes when r is due.
-func (s *subscription) correct(ctx context.Context, r *openRow) error {
-	const query = "UPDATE pending SET due_at = ? WHERE subscription = ? AND key = ? AND seq = ? AND state = 'retrying'"
+// correct writes when r is due, and that its last attempt ended now. What lies between the two is the pause that it asked for: it
+// must still be known when the clock is put back once more.
+func (s *subscription) correct(ctx context.Context, r *openRow, now time.Time) error {
+	const (
+		due = `
+UPDATE pending SET due_at = ?1, failed_at = min(failed_at, ?2) WHERE subscription = ?3 AND key = ?4 AND seq = ?5 AND state = 'retrying'`
+		ended = "UPDATE deliveries SET started_at = ? - duration WHERE seq = ? AND subscription = ? AND outcome = 'retrying'"
+	)
 	return s.j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
-		_, err := u.Tx().ExecContext(ctx, query, r.Due.UnixMicro(), s.id, r.Lane.Key, r.Seq)
+		tx := u.Tx()
+		if _, err := tx.ExecContext(ctx, due, r.Due.UnixMicro(), now.UnixMicro(), s.id, r.Lane.Key, r.Seq); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, ended, now.UnixMicro(), r.Seq, s.id)
 		return err
 	}})
 }

@@ -146,7 +146,7 @@ func (s *subscription) settle(seq int64, v *journal.Verdict) {
 
 // pause is how long a delivery that failed was to wait. What does not make sense bounds nothing.
 func pause(failed, due time.Time) time.Duration {
-	if d := due.Round(0).Sub(failed.Round(0)); d > 0 && !failed.IsZero() {
+	if d := due.Round(0).Sub(failed.Round(0)); d >= 0 && !failed.IsZero() {
 		return d
 	}
 	return math.MaxInt64 / 2
