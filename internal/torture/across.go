@@ -45,8 +45,9 @@ type across struct {
 	broker  *process // nil where a real server carries the events, and while it does not run
 	port    string   // of the broker
 	network *network
-	carrier []string // what says it to a victim
-	drop    func()   // what was made on a real server
+	clocks  map[string]*disk.Clock // by deployable; nil is the real one
+	carrier []string               // what says it to a victim
+	drop    func()                 // what was made on a real server
 }
 
 func newAcross(r *run) (*across, error) {
@@ -54,7 +55,11 @@ func newAcross(r *run) (*across, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &across{run: r, owners: map[string]*owner{}, network: n, drop: func() {}}
+	a := &across{run: r, owners: map[string]*owner{}, network: n, clocks: map[string]*disk.Clock{}, drop: func() {}}
+	for _, name := range deployables {
+		a.clocks[name] = r.steppedClock()
+	}
+	r.clock = nil // the broker has the right one
 	server := os.Getenv(carriers[r.schedule.Kind])
 	switch {
 	case r.schedule.Kind == overBroker:
@@ -158,8 +163,10 @@ func (a *across) step(i int, s Step) {
 		if o != nil {
 			o.freeze(millis(s.For))
 		}
-	case networks:
+	case wire:
 		a.changeNetwork(s)
+	case clock:
+		stepClock(a.clocks[s.Key], s)
 	case command:
 		a.command(s)
 	case weather:
@@ -173,15 +180,21 @@ func (a *across) step(i int, s Step) {
 }
 
 func (a *across) stepBroker(s Step) {
-	switch s.Do {
-	case start:
+	switch {
+	case a.port == "" && s.Do == start: // a real server goes on; nobody reaches it
+		a.network.set("")
+	case a.port == "" && s.Do == freeze:
+		a.changeNetwork(Step{Mood: held, For: s.For})
+	case a.port == "":
+		a.network.set(refusing)
+	case s.Do == start:
 		a.serveBroker()
-	case stop, kill:
+	case s.Do == stop || s.Do == kill:
 		if a.broker != nil {
 			a.endProcess(broker, a.broker, map[string]syscall.Signal{stop: syscall.SIGTERM, kill: syscall.SIGKILL}[s.Do])
 			a.broker = nil
 		}
-	case freeze:
+	case s.Do == freeze:
 		if a.broker != nil {
 			a.freezeProcess(a.broker, millis(s.For))
 		}
@@ -205,7 +218,8 @@ func (a *across) serve(name string, more ...string) {
 	if o := a.owners[name]; o != nil && o.alive() {
 		return
 	}
-	o, err := a.startOwner(a.journal(name), append(append([]string{"--modules", modulesOf[name]}, a.carrier...), more...)...)
+	args := append(append([]string{"--modules", modulesOf[name]}, a.carrier...), more...)
+	o, err := a.startOwnerBy(a.clocks[name], a.journal(name), args...)
 	if err != nil {
 		a.find("machine", "%s cannot be started: %v", name, err)
 		return
@@ -247,7 +261,7 @@ func (a *across) changeNetwork(s Step) {
 func (a *across) command(s Step) {
 	args := append(s.Args[:len(s.Args):len(s.Args)], "--journal", a.journal(s.Key))
 	a.beside.Go(func() {
-		res := a.runTool(a.machine.troupe, args...)
+		res := a.runFor(a.clocks[s.Key], commandLimit, a.machine.troupe, args...)
 		if a.ctx.Err() == nil {
 			a.ended("troupe "+strings.Join(args, " "), res)
 		}

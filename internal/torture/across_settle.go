@@ -21,6 +21,9 @@ func (a *across) settle() {
 	}
 	a.disk.Set(disk.Good)
 	a.network.set("")
+	for _, c := range a.clocks {
+		stepClock(c, Step{Ahead: int(a.schedule.end().Seconds())})
+	}
 	for _, o := range a.owners {
 		o.frozen.Wait()
 	}
@@ -111,6 +114,12 @@ func (a *across) awaitQuiet() bool {
 // state says how far all journals are, and counts what is left.
 func (a *across) state(readers map[string]*sqlite.Reader) (text string, left int, err error) {
 	var b strings.Builder
+	count := func(at, types string) (n int, err error) {
+		err = readers[at].View(a.ctx, func(tx *sql.Tx) error {
+			return tx.QueryRowContext(a.ctx, "SELECT count(*) FROM events WHERE type IN ("+types+")").Scan(&n)
+		})
+		return n, err
+	}
 	for i, name := range deployables {
 		var settled, events, open, waiting int
 		err := readers[name].View(a.ctx, func(tx *sql.Tx) error {
@@ -124,17 +133,16 @@ func (a *across) state(readers map[string]*sqlite.Reader) (text string, left int
 		if i == 0 {
 			continue
 		}
-		var counts [2]int
-		for j, from := range []string{deployables[i-1], name} {
-			err := readers[from].View(a.ctx, func(tx *sql.Tx) error {
-				return tx.QueryRowContext(a.ctx, "SELECT count(*) FROM events WHERE type IN ("+carriedTypes[name]+")").Scan(&counts[j])
-			})
-			if err != nil {
-				return "", 0, err
-			}
+		sent, err := count(deployables[i-1], carriedTypes[name])
+		if err != nil {
+			return "", 0, err
 		}
-		left += max(counts[0]-counts[1], 0) // what is too much is the audit's
-		fmt.Fprintf(&b, "of %d events %d arrived; ", counts[0], counts[1])
+		came, err := count(name, carriedTypes[name])
+		if err != nil {
+			return "", 0, err
+		}
+		left += max(sent-came, 0) // what is too much is the audit's
+		fmt.Fprintf(&b, "of %d events %d arrived; ", sent, came)
 	}
 	return b.String(), left, nil
 }
@@ -177,7 +185,8 @@ WHERE s.name LIKE 'bus/%' LIMIT 3`, func(line string) { a.find("wire", "%s: %s",
 	a.carried(readers[ledger], readers[tail], tail)
 	a.calls(readers[door], readers[ledger])
 	if res := a.runTool(a.machine.troupe, verify...); res.code != 0 && !a.has("check", "damaged") {
-		a.find("verify", "troupe verify ends with exit code %d where nothing is wrong: %s%s", res.code, clip(res.out, 300), clip(res.err, 300))
+		a.find("verify", "troupe verify ends with exit code %d where nothing is wrong: %s%s", res.code,
+			clip(res.out, 300), clip(res.err, 300))
 	}
 }
 

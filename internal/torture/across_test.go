@@ -15,20 +15,17 @@ import (
 var acrossDay = Schedule{Kind: overBroker, Steps: []Step{
 	{Do: start, Key: broker}, {Do: start, Key: door}, {Do: start, Key: ledger}, {Do: start, Key: tail, Wait: 300},
 	{Do: publish, Key: "k0", N: 1, Count: 3, Calls: 2},
-	{Do: networks, Mood: held, For: 300, Wait: 100},
+	{Do: wire, Mood: held, For: 300, Wait: 100},
 	{Do: publish, Key: "k0", N: 7, Count: 3},
 	{Do: kill, Key: broker}, {Do: kill, Key: ledger},
 	{Do: publish, Key: "k1", N: 1, Count: 3, Wait: 100},
-	{Do: start, Key: broker}, {Do: networks, Mood: cut, For: 50}, {Do: freeze, Key: broker, For: 200},
+	{Do: start, Key: broker}, {Do: wire, Mood: cut, For: 50}, {Do: freeze, Key: broker, For: 200},
 }}
 
 // A flow across a wire holds, and damage to each of its journals afterwards is found.
 func TestAcrossFindsDamage(t *testing.T) {
 	t.Parallel()
-	m, err := Build(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := MustBuild(t)
 	r, err := m.prepare(t.Context(), acrossDay, t.TempDir())
 	if err != nil {
 		t.Fatal(err)

@@ -28,10 +28,7 @@ var quietDay = Schedule{Kind: "anything", Steps: []Step{
 // A quiet day holds, and each kind of damage that is done to its journal afterwards is found.
 func TestAuditFindsDamage(t *testing.T) {
 	t.Parallel()
-	m, err := Build(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := MustBuild(t)
 	r, err := m.prepare(t.Context(), quietDay, t.TempDir())
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 // Package torture torments a journal: real processes of the real binary on real files, as a seed decides. Owners start, stop, are killed
 // and frozen; people run every command at any instant; foreign transactions publish; readers hold snapshots; disks are full, slow,
-// read-only or fail; files get other names, move and vanish; handlers misbehave in every way that is known.
+// read-only or fail; clocks step; files get other names, move and vanish; the wire between deployables is cut and held up; handlers
+// misbehave in every way that is known.
 //
 // A model outside of these processes knows what was acknowledged. In the end, after a start in good weather with handlers that behave,
 // it holds everything that is left against that: nothing acknowledged is lost, nothing refused has happened, nothing is done twice,
@@ -8,5 +9,5 @@
 // told the truth.
 //
 // A Schedule is data. Draw makes one from a seed, Machine.Run carries it out, Machine.Shrink makes one that finds something
-// shorter. Clocks are not stepped here: nothing can do that to one process without privileges. Package bustest does.
+// shorter.
 package torture

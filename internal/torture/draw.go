@@ -29,6 +29,7 @@ var Kinds = []Kind{
 	{"shop", (*drawer).shops},          // the shop itself, and its books
 	{"moves", (*drawer).moves},         // modules that leave the shop and come back, with kills
 	{"wire", (*drawer).wires},          // the shop in two deployables, and a broker that goes away
+	{"clocks", (*drawer).clocks},       // clocks that step by a second or a year, and starts with a wrong one
 	{overBroker, (*drawer).across},     // a flow over three deployables, and a wire that fails in every way
 	{overKafka, (*drawer).across},      // the same over a real Kafka, where the environment names one
 	{overPostgres, (*drawer).across},   // and over a real PostgreSQL

@@ -150,3 +150,44 @@ func (d *drawer) large() {
 		}
 	}
 }
+
+// clock steps the clock of a deployable, or of all processes.
+func (d *drawer) clock(key string) {
+	ahead := pick(d, 0, 1, 60, 3600, 25*3600, 366*24*3600)
+	if d.chance(50) {
+		ahead = -ahead
+	}
+	d.do(Step{Do: clock, Key: key, Ahead: ahead, Wait: d.between(0, 1000)})
+}
+
+func (d *drawer) clocks() {
+	d.clock("")
+	d.owner(300)
+	for range 6 + d.r.IntN(10) {
+		switch d.r.IntN(10) {
+		case 0, 1:
+			d.clock("")
+		case 2, 3:
+			later := pick(d, 100, 1000, 3000, 1800*1000, 24*3600*1000)
+			d.do(d.events(Step{Do: publish, Calls: d.between(1, 3), Count: d.between(1, 5), After: later, Wait: d.between(0, 500)}, 5))
+		case 4, 5:
+			d.moody([]string{"flaky", "flaky", "later", "sick", "dead"}, 3, 200)
+		case 6:
+			d.publish(5, 10, 5, 200)
+		case 7:
+			d.end()
+			if d.chance(50) {
+				d.clock("")
+			}
+			d.owner(d.between(0, 500))
+		case 8:
+			if d.chance(50) {
+				d.person(100)
+			} else {
+				d.do(Step{Do: heal, Mood: pick(d, "", "sick"), Wait: d.between(0, 300)})
+			}
+		case 9: // the computer sleeps: its processes stand still, and the clock goes on
+			d.do(Step{Do: freeze, For: 300, Wait: 100}, Step{Do: clock, Ahead: 7200, Wait: 300})
+		}
+	}
+}

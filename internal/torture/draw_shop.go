@@ -59,8 +59,12 @@ func (d *drawer) across() {
 		d.do(Step{Do: start, Key: name})
 	}
 	d.do(Step{Do: "nothing", Wait: d.between(0, 1000)})
+	wrong := d.chance(25)
 	for range 10 + d.r.IntN(12) {
 		who := pick(d, broker, broker, door, ledger, tail)
+		if wrong && d.chance(25) {
+			d.clock(pick(d, deployables...))
+		}
 		switch d.r.IntN(11) {
 		case 0, 1, 2:
 			d.publish(5, 20, 20, 200)
@@ -71,7 +75,7 @@ func (d *drawer) across() {
 		case 6:
 			d.do(Step{Do: freeze, Key: who, For: d.between(50, 8000), Wait: d.between(0, 300)})
 		case 7, 8:
-			d.do(Step{Do: networks, Mood: pick(d, cut, cut, held, refusing), For: d.between(10, 6000), Wait: d.between(0, 500)})
+			d.do(Step{Do: wire, Mood: pick(d, cut, cut, held, refusing), For: d.between(10, 6000), Wait: d.between(0, 500)})
 		case 9:
 			args := pick(d, []string{"verify"}, []string{"events", "--json", "--limit", "0"}, []string{"dlq", "list"},
 				[]string{"dlq", "replay", "--all"}, []string{"trace", "k0"}, []string{"resend"}, []string{"resend"})

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/troupebus/troupe/internal/torture/disk"
@@ -15,6 +17,7 @@ import (
 type Machine struct {
 	troupe, victim string
 	noDisk         error // why disks are always in good weather here
+	noClock        error // why clocks are always right here
 }
 
 // Build compiles the binaries into folder.
@@ -26,15 +29,46 @@ func Build(ctx context.Context, folder string) (*Machine, error) {
 			return nil, fmt.Errorf("torture: build %s: %w\n%s", pkg, err, out)
 		}
 	}
+	m.noClock = m.tryClock(folder)
 	return m, nil
+}
+
+// tryClock says why clocks cannot be stepped here, or nil.
+func (m *Machine) tryClock(folder string) error {
+	if m.noDisk != nil {
+		return m.noDisk
+	}
+	d, err := disk.New(folder)
+	if err != nil {
+		return err
+	}
+	var c disk.Clock
+	c.Step(time.Hour)
+	out := strings.Builder{}
+	cmd := exec.Command(m.victim, "now")
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := d.StartBy(&c, cmd, m.victim, "through"); err != nil {
+		return err
+	}
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("%w: %s", err, out.String())
+	}
+	micros, err := strconv.ParseInt(strings.TrimSpace(out.String()), 10, 64)
+	if off := time.Since(time.UnixMicro(micros)); err != nil || off > -30*time.Minute {
+		return fmt.Errorf("a process sees through it: with a clock that is an hour ahead it says %q", out.String())
+	}
+	return nil
 }
 
 // Skipped says what is left out on this machine, or "".
 func (m *Machine) Skipped() string {
-	if m.noDisk == nil {
-		return ""
+	switch {
+	case m.noDisk != nil:
+		return "disks that fail and clocks that step: " + m.noDisk.Error()
+	case m.noClock != nil:
+		return "clocks that step: " + m.noClock.Error()
 	}
-	return "disks that fail: " + m.noDisk.Error()
+	return ""
 }
 
 // Finding is something that does not hold.
@@ -114,8 +148,10 @@ func (m *Machine) prepare(ctx context.Context, s Schedule, folder string) (*run,
 	if err != nil {
 		return nil, err
 	}
-	return &run{
+	r := &run{
 		machine: m, schedule: s, ctx: ctx, folder: folder, path: filepath.Join(live, "j.db"), outside: filepath.Join(folder, "outside"), disk: d,
 		model: model{found: map[Finding]bool{}},
-	}, nil
+	}
+	r.clock = r.steppedClock()
+	return r, nil
 }

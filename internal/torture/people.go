@@ -26,15 +26,15 @@ type result struct {
 
 // runTool runs a process to its end, within commandLimit.
 func (r *run) runTool(name string, args ...string) result {
-	return r.runFor(commandLimit, name, args...)
+	return r.runFor(r.clock, commandLimit, name, args...)
 }
 
-// runFor runs a process to its end, or kills it after limit: it is late then.
-func (r *run) runFor(limit time.Duration, name string, args ...string) result {
+// runFor runs a process by the clock to its end, or kills it after limit: it is late then.
+func (r *run) runFor(c *disk.Clock, limit time.Duration, name string, args ...string) result {
 	var out, errs bytes.Buffer
 	cmd := exec.Command(name, args...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = &out, &errs, r.folder
-	if err := r.launch(cmd); err != nil {
+	if err := r.launch(c, cmd); err != nil {
 		return result{code: -1, err: err.Error()}
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, limit)

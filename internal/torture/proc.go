@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/troupebus/troupe/internal/torture/disk"
 	"github.com/troupebus/troupe/internal/torture/talk"
 )
 
@@ -33,6 +34,11 @@ type owner struct {
 
 // startOwner starts a victim on the journal at path.
 func (r *run) startOwner(path string, args ...string) (*owner, error) {
+	return r.startOwnerBy(r.clock, path, args...)
+}
+
+// startOwnerBy starts it by a clock of its own.
+func (r *run) startOwnerBy(c *disk.Clock, path string, args ...string) (*owner, error) {
 	r.started++
 	o := &owner{up: make(chan struct{}), ended: make(chan struct{}), waiting: map[int]chan talk.Answer{}, log: fmt.Sprintf("%s/owner-%d.log", r.folder, r.started)}
 	args = append([]string{"serve", "--journal", path, "--outside", r.outside}, args...)
@@ -50,19 +56,19 @@ func (r *run) startOwner(path string, args ...string) (*owner, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.launch(o.cmd); err != nil {
+	if err := r.launch(c, o.cmd); err != nil {
 		return nil, err
 	}
 	go o.read(out)
 	return o, nil
 }
 
-// launch starts cmd on the run's disk.
-func (r *run) launch(cmd *exec.Cmd) error {
+// launch starts cmd on the run's disk, by the clock.
+func (r *run) launch(c *disk.Clock, cmd *exec.Cmd) error {
 	if r.machine.noDisk != nil {
 		return cmd.Start()
 	}
-	return r.disk.Start(cmd, r.machine.victim, "through")
+	return r.disk.StartBy(c, cmd, r.machine.victim, "through")
 }
 
 // read takes the answers of the process until it ends.

@@ -27,7 +27,7 @@ func (r *run) spawn(name string, args ...string) (*process, error) {
 	defer func() { _ = log.Close() }() // the process has its own
 	p.cmd = exec.Command(r.machine.troupe, args...)
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Dir = log, log, r.folder
-	if err := r.launch(p.cmd); err != nil {
+	if err := r.launch(r.clock, p.cmd); err != nil {
 		return nil, err
 	}
 	go func() {

@@ -18,6 +18,7 @@ type run struct {
 	path     string // of the journal
 	outside  string
 	disk     *disk.Disk
+	clock    *disk.Clock // of all processes; nil is the real one
 	owner    *owner
 	started  int
 	gone     time.Time // when its files were removed or moved under the owner
@@ -77,6 +78,8 @@ func (r *run) step(i int, s Step) {
 		r.second(s)
 	case copied:
 		r.copied()
+	case clock:
+		stepClock(r.clock, s)
 	case finish:
 		r.beside.Wait()
 	case lure:

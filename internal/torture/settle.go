@@ -35,7 +35,7 @@ func (r *run) settle() {
 	if r.syncFailed && r.owner != nil { // as its log says: check the disk, then start again
 		r.stopOwner()
 	}
-	if !r.rest() {
+	if r.clock != nil && !r.settleClock() || !r.rest() {
 		return
 	}
 	r.measure()
@@ -51,8 +51,8 @@ func (r *run) settle() {
 	}
 }
 
-// rest has an owner run, started with args where there is none, until nothing is left to do.
-func (r *run) rest(args ...string) bool {
+// live has an owner run, started with args where there is none, with what is sick healed.
+func (r *run) live(args ...string) bool {
 	if r.owner != nil && !r.owner.alive() && r.owner.isUp() {
 		r.find("died", "an owner ended by itself: %s", r.owner.lastWords())
 	}
@@ -69,7 +69,12 @@ func (r *run) rest(args ...string) bool {
 		return false
 	}
 	r.owner.answer(talk.Request{Do: talk.Heal}, startLimit)
-	if !r.awaitQuiet() {
+	return true
+}
+
+// rest has an owner run, started with args where there is none, until nothing is left to do.
+func (r *run) rest(args ...string) bool {
+	if !r.live(args...) || !r.awaitQuiet() {
 		return false
 	}
 	answered := make(chan struct{})

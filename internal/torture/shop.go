@@ -174,7 +174,7 @@ func (s *shop) command(step Step) {
 		limit = millis(step.For)
 	}
 	s.beside.Go(func() {
-		res := s.runFor(limit, s.machine.troupe, args...)
+		res := s.runFor(s.clock, limit, s.machine.troupe, args...)
 		line := "troupe " + strings.Join(args, " ")
 		switch {
 		case s.ctx.Err() != nil, res.late && step.For > 0:

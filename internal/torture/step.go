@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // What a step may do.
@@ -26,6 +27,8 @@ const (
 	lure    = "lure"    // the lock file is made a symbolic link to a file of somebody else
 	copied  = "copied"  // somebody copies the database file alone, and starts an owner on the copy
 	finish  = "finish"  // all that goes on beside the steps ends first
+	wire    = "wire"    // what lies between victims and their broker is Mood For a while
+	clock   = "clock"   // the wall clock, of all processes or of Key, is Ahead of the right one from now on
 	order   = "order"   // Calls orders are placed at the deployable Key of the shop
 )
 
@@ -45,6 +48,7 @@ type Step struct {
 	Calls int      `json:"calls,omitempty"`
 	Size  int      `json:"size,omitempty"`  // of each event
 	After int      `json:"after,omitempty"` // the events are delayed by so much
+	Ahead int      `json:"ahead,omitempty"` // seconds, negative when the clock is behind
 	Mood  string   `json:"mood,omitempty"`
 	Args  []string `json:"args,omitempty"`
 	For   int      `json:"for,omitempty"`
@@ -98,12 +102,20 @@ func (s Step) what() string {
 		return "a reader holds a snapshot"
 	case weather:
 		return "the disk: " + s.Mood
+	case wire:
+		return "the wire: " + s.Mood
 	case second:
 		return "a second owner comes, by the name: " + s.Mood
 	case lure:
 		return "the lock file becomes a symbolic link to another file"
 	case copied:
 		return "the database file alone is copied, and an owner starts on the copy"
+	case clock:
+		line := fmt.Sprintf("the clock is %v ahead", time.Duration(s.Ahead)*time.Second)
+		if s.Key != "" {
+			line += " at " + who
+		}
+		return line
 	case finish:
 		return "everybody waits until the others have ended"
 	case remove:

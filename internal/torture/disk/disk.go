@@ -1,6 +1,7 @@
 // Package disk puts a process on a disk that fails: full, slow, read-only, or with syncs or writes that fail. Nothing of the
 // process changes. The kernel asks the Disk before it carries out a system call that writes (seccomp's user notification),
-// whether SQLite in C makes the call or the Go runtime, so that no privilege and no C compiler is needed.
+// whether SQLite in C makes the call or the Go runtime, so that no privilege and no C compiler is needed. In the same way a process
+// gets a Clock of its own.
 //
 // It works on Linux 5.5 and later, on amd64 and arm64. Available says why it does not work elsewhere.
 package disk
@@ -78,6 +79,8 @@ const (
 	truncate
 	allocate
 	open
+	begin // of a program
+	clock
 )
 
 const (

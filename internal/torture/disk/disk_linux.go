@@ -40,30 +40,42 @@ var machines = map[string]machine{"amd64": {317, 0xc000003e}, "arm64": {277, 0xc
 var kinds = map[int32]kind{
 	syscall.SYS_PWRITE64: write, syscall.SYS_FSYNC: sync_, syscall.SYS_FDATASYNC: sync_,
 	syscall.SYS_FTRUNCATE: truncate, syscall.SYS_FALLOCATE: allocate, syscall.SYS_OPENAT: open,
+	syscall.SYS_SET_TID_ADDRESS: begin, syscall.SYS_CLOCK_GETTIME: clock,
 }
+
+const realTime = 0 // CLOCK_REALTIME
 
 const writing = syscall.O_WRONLY | syscall.O_RDWR | syscall.O_CREAT
 
 // filter is the program by which the kernel tells the calls to ask about from all others. Jt and Jf count from the next line.
 func filter(arch uintptr) []syscall.SockFilter {
-	numbers := []uint32{syscall.SYS_PWRITE64, syscall.SYS_FSYNC, syscall.SYS_FDATASYNC, syscall.SYS_FTRUNCATE, syscall.SYS_FALLOCATE}
+	numbers := []uint32{
+		syscall.SYS_PWRITE64, syscall.SYS_FSYNC, syscall.SYS_FDATASYNC, syscall.SYS_FTRUNCATE, syscall.SYS_FALLOCATE,
+		syscall.SYS_SET_TID_ADDRESS, // the C library makes it once, at the very beginning
+	}
 	n := uint8(len(numbers))
 	f := []syscall.SockFilter{
 		{Code: loadWord, K: 4}, // seccomp_data.arch
-		{Code: jumpEqual, K: uint32(arch), Jf: n + 4},
+		{Code: jumpEqual, K: uint32(arch), Jf: n + 7},
 		{Code: loadWord, K: 0}, // seccomp_data.nr
 	}
 	for i, nr := range numbers {
-		f = append(f, syscall.SockFilter{Code: jumpEqual, K: nr, Jt: n + 3 - uint8(i)})
+		f = append(f, syscall.SockFilter{Code: jumpEqual, K: nr, Jt: n + 6 - uint8(i)})
 	}
 	return append(f,
 		syscall.SockFilter{Code: jumpEqual, K: syscall.SYS_OPENAT, Jf: 2},
-		syscall.SockFilter{Code: loadWord, K: 16 + 2*8}, // the low half of its flags
-		syscall.SockFilter{Code: jumpAnySet, K: writing, Jt: 1},
+		syscall.SockFilter{Code: loadWord, K: argument(2)}, // its flags
+		syscall.SockFilter{Code: jumpAnySet, K: writing, Jt: 4, Jf: 3},
+		syscall.SockFilter{Code: jumpEqual, K: syscall.SYS_CLOCK_GETTIME, Jf: 2},
+		syscall.SockFilter{Code: loadWord, K: argument(0)}, // which clock
+		syscall.SockFilter{Code: jumpEqual, K: realTime, Jt: 1},
 		syscall.SockFilter{Code: ret, K: retAllow},
 		syscall.SockFilter{Code: ret, K: retUserNotify},
 	)
 }
+
+// argument is where the low half of an argument of the call is.
+func argument(n uint32) uint32 { return 16 + n*8 }
 
 // socketFD is where Through finds the socket to the process that watches.
 const socketFD = 3
@@ -102,9 +114,15 @@ func install() (listener int, err error) {
 	return int(fd), nil
 }
 
-// Start starts cmd on the disk, by way of launcher: a command line whose last words, which Start adds, reach Through. It
-// returns when the process has begun; its system calls are answered until it ends.
+// Start starts cmd on the disk, with the real clock; see StartBy.
 func (d *Disk) Start(cmd *exec.Cmd, launcher ...string) error {
+	return d.StartBy(nil, cmd, launcher...)
+}
+
+// StartBy starts cmd on the disk and by the clock, the real one where c is nil. It does so by way of launcher: a command line
+// whose last words, which it adds, reach Through. It returns when the process has begun; its system calls are answered until
+// it ends.
+func (d *Disk) StartBy(c *Clock, cmd *exec.Cmd, launcher ...string) error {
 	ends, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("disk: socket pair: %w", err)
@@ -128,7 +146,7 @@ func (d *Disk) Start(cmd *exec.Cmd, launcher ...string) error {
 		_ = cmd.Process.Kill()
 		return errors.Join(fmt.Errorf("disk: the process did not hand over its listener: %w", err), cmd.Wait())
 	}
-	go d.serve(listener)
+	go d.serve(listener, c)
 	return nil
 }
 
@@ -177,7 +195,7 @@ type pollFD struct {
 }
 
 // serve answers the kernel until no process is left that it would ask for.
-func (d *Disk) serve(listener int) {
+func (d *Disk) serve(listener int, c *Clock) {
 	defer func() { _ = syscall.Close(listener) }()
 	for {
 		p := pollFD{fd: int32(listener), events: pollIn}
@@ -191,6 +209,13 @@ func (d *Disk) serve(listener int) {
 		var q question
 		if _, _, e := syscall.Syscall(syscall.SYS_IOCTL, uintptr(listener), ioctlReceive, uintptr(unsafe.Pointer(&q))); e != 0 {
 			continue // the thread that would have asked is gone
+		}
+		if c != nil && kinds[q.nr] == begin {
+			_ = q.hideClock() // without it the process has the real time
+		}
+		if c != nil && kinds[q.nr] == clock {
+			c.tellTime(listener, &q)
+			continue
 		}
 		w := d.Weather()
 		if w == Good {
@@ -219,6 +244,8 @@ func send(listener int, id uint64, errno syscall.Errno) {
 func (q *question) call() call {
 	c := call{kind: kinds[q.nr], length: -1}
 	switch c.kind {
+	case begin, clock:
+		return c
 	case open:
 		flags := q.args[2]
 		c.writes, c.makes = flags&(syscall.O_WRONLY|syscall.O_RDWR) != 0, flags&syscall.O_CREAT != 0

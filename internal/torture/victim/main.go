@@ -4,6 +4,7 @@
 //	victim serve     owns a journal; takes requests on stdin and answers them on stdout, a line of JSON each
 //	victim foreign   publishes with SQL, in a transaction of its own
 //	victim read      holds a snapshot
+//	victim now       prints the time
 //	victim through   is the launcher of package disk
 package main
 
@@ -31,9 +32,9 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	tools := map[string]func(context.Context, []string) error{"serve": serve, "foreign": foreign, "read": read}
+	tools := map[string]func(context.Context, []string) error{"serve": serve, "foreign": foreign, "read": read, "now": now}
 	if len(args) == 0 || tools[args[0]] == nil {
-		return fmt.Errorf("want serve, foreign, read or through, got %q", args)
+		return fmt.Errorf("want serve, foreign, read, now or through, got %q", args)
 	}
 	return tools[args[0]](ctx, args[1:])
 }

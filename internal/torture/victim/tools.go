@@ -86,6 +86,12 @@ func read(ctx context.Context, args []string) (err error) {
 	})
 }
 
+// now prints the time, so that it can be seen by which clock this process goes.
+func now(context.Context, []string) error {
+	_, err := fmt.Println(time.Now().UnixMicro())
+	return err
+}
+
 func wait(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():

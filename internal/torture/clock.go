@@ -1,0 +1,112 @@
+package torture
+
+import (
+	"database/sql"
+	"time"
+
+	"github.com/troupebus/troupe/internal/torture/disk"
+	"github.com/troupebus/troupe/internal/torture/talk"
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+// dueLimit is within what time an owner notices that its clock was stepped, and publishes what is due.
+const dueLimit = 3 * time.Second
+
+// steppedClock returns a clock for the processes of r, where the schedule steps any and this computer can.
+func (r *run) steppedClock() *disk.Clock {
+	if r.machine.noClock != nil {
+		return nil
+	}
+	for _, s := range r.schedule.Steps {
+		if s.Do == clock {
+			return new(disk.Clock)
+		}
+	}
+	return nil
+}
+
+// stepClock steps c, which is nil where clocks cannot be stepped.
+func stepClock(c *disk.Clock, s Step) {
+	if c != nil {
+		c.Step(time.Duration(s.Ahead) * time.Second)
+	}
+}
+
+// end is a moment of every clock by which everything that was delayed is due, told as by how much the clock is ahead.
+func (s Schedule) end() time.Duration {
+	ahead, after := 0, 0
+	for _, step := range s.Steps {
+		ahead, after = max(ahead, step.Ahead), max(after, step.After)
+	}
+	return time.Duration(ahead)*time.Second + millis(after) + time.Minute
+}
+
+// settleClock has retries run by a clock that may be behind, and then steps it past everything that was delayed.
+func (r *run) settleClock() bool {
+	if !r.live() {
+		return false
+	}
+	reader, err := sqlite.OpenReader(r.ctx, r.path)
+	if err != nil {
+		r.find("start", "a journal that is in use cannot be read: %v", err)
+		return false
+	}
+	defer func() { _ = reader.Close() }()
+	if !r.awaitRetries(reader) {
+		return false
+	}
+	r.clock.Step(r.schedule.end())
+	began := time.Now()
+	for r.ctx.Err() == nil {
+		left, ok := r.number(reader, "SELECT count(*) FROM delayed")
+		if !ok || left == 0 {
+			return ok
+		}
+		r.mu.Lock()
+		limit := dueLimit + 20*r.lag
+		r.mu.Unlock()
+		if since := time.Since(began); since > limit {
+			r.find("clock", "%v after the clock was stepped past their time, %d delayed events are not in the log; the owner's log ends: %s",
+				since.Round(time.Millisecond), left, r.owner.lastWords())
+			return false
+		}
+		pause(r.ctx, pace)
+	}
+	return false
+}
+
+// awaitRetries waits until nothing is retried any more. No pause is longer than stallLimit, whatever the clock says.
+func (r *run) awaitRetries(reader *sqlite.Reader) bool {
+	const answered = "SELECT count(*) FROM deliveries WHERE outcome NOT IN ('retrying', 'blocked')"
+	moved, was := time.Now(), -1
+	for r.ctx.Err() == nil {
+		left, ok := r.number(reader, "SELECT count(*) FROM deliveries WHERE outcome IN ('retrying', 'blocked')")
+		if !ok || left == 0 {
+			return ok
+		}
+		now, ok := r.number(reader, answered)
+		if !ok {
+			return false
+		}
+		if now != was {
+			moved, was = time.Now(), now
+		}
+		if since := time.Since(moved); since > stallLimit {
+			a, _ := r.owner.answer(talk.Request{Do: talk.Backlog}, time.Second)
+			r.find("clock", "with a clock that is %v ahead, %d retries or blocked deliveries stand still for %v%s; the owner: %s",
+				r.clock.Ahead(), left, since.Round(time.Second), r.stuck(reader), a.Text)
+			return false
+		}
+		pause(r.ctx, pace)
+	}
+	return false
+}
+
+// number returns the number that query counts.
+func (r *run) number(reader *sqlite.Reader, query string) (n int, ok bool) {
+	err := reader.View(r.ctx, func(tx *sql.Tx) error { return tx.QueryRowContext(r.ctx, query).Scan(&n) })
+	if err != nil && r.ctx.Err() == nil {
+		r.find("start", "a journal that is in use cannot be read: %v", err)
+	}
+	return n, err == nil
+}
