@@ -14,7 +14,8 @@ FUZZTIME ?= 10s
 EVENTS ?= 10000000
 # Under how many schedules `make explore` runs each of the ten scenarios.
 SCHEDULES ?= 1000
-# How long `make torture` goes on, from which seed, of which kind (all without one), or which story it repeats.
+# How long `make torture` goes on, from which seed, of which kind (all without one), or which story it repeats. bin/torture keeps the
+# files of what found something.
 TIME ?= 10m
 SEED ?=
 KIND ?=
@@ -50,8 +51,7 @@ race: bin/skips ## Run every test under the race detector
 
 .PHONY: check
 check: export TROUPE_CRASH_KILLS = 25
-check: TIME = 2m
-check: lint vuln race cover torture ## What CI runs: lint, vulnerabilities, race, 25 crash kills, coverage of the choreography, 2 minutes of torture
+check: lint vuln race cover torture ## What CI runs: lint, vulnerabilities, race, 25 crash kills, coverage of the choreography, 10 minutes of torture
 
 .PHONY: cover
 cover: bin/troupe ## Show which edges of the shop's choreography its tests never take; all must be taken
@@ -92,6 +92,7 @@ crash: tools ## Kill a running shop KILLS times and audit its books
 .PHONY: torture
 torture: tools ## Torment a journal for TIME with kills, people, failing disks and handlers; REPLAY='...' repeats a story
 	TROUPE_TORTURE='$(TIME)' TROUPE_TORTURE_SEED='$(SEED)' TROUPE_TORTURE_KIND='$(KIND)' TROUPE_TORTURE_REPLAY='$(REPLAY)' \
+		TROUPE_TORTURE_KEEP='$(CURDIR)/bin/torture' \
 		go test -count=1 -timeout 0 -v -run '^TestTorture$$' ./internal/torture
 
 .PHONY: faults

@@ -144,6 +144,7 @@ func (a *across) endAll() {
 }
 
 func (a *across) step(i int, s Step) {
+	a.done(s)
 	if s.Key == broker {
 		a.stepBroker(s)
 		return
@@ -174,8 +175,7 @@ func (a *across) step(i int, s Step) {
 	case finish:
 		a.beside.Wait()
 	case publish, work, heal:
-		s.Wait = 0
-		a.run.step(i, s)
+		a.run.carry(i, s)
 	}
 }
 
@@ -191,7 +191,7 @@ func (a *across) stepBroker(s Step) {
 		a.serveBroker()
 	case s.Do == stop || s.Do == kill:
 		if a.broker != nil {
-			a.endProcess(broker, a.broker, map[string]syscall.Signal{stop: syscall.SIGTERM, kill: syscall.SIGKILL}[s.Do])
+			a.endProcess(broker, a.broker, signals[s.Do])
 			a.broker = nil
 		}
 	case s.Do == freeze:

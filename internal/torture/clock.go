@@ -58,7 +58,7 @@ func (r *run) settleClock() bool {
 	r.clock.Step(r.schedule.end())
 	began := time.Now()
 	for r.ctx.Err() == nil {
-		left, ok := r.number(reader, "SELECT count(*) FROM delayed")
+		left, ok := r.rows(reader, "SELECT count(*) FROM delayed")
 		if !ok || left == 0 {
 			return ok
 		}
@@ -80,11 +80,11 @@ func (r *run) awaitRetries(reader *sqlite.Reader) bool {
 	const answered = "SELECT count(*) FROM deliveries WHERE outcome NOT IN ('retrying', 'blocked')"
 	moved, was := time.Now(), -1
 	for r.ctx.Err() == nil {
-		left, ok := r.number(reader, "SELECT count(*) FROM deliveries WHERE outcome IN ('retrying', 'blocked')")
+		left, ok := r.rows(reader, "SELECT count(*) FROM deliveries WHERE outcome IN ('retrying', 'blocked')")
 		if !ok || left == 0 {
 			return ok
 		}
-		now, ok := r.number(reader, answered)
+		now, ok := r.rows(reader, answered)
 		if !ok {
 			return false
 		}
@@ -102,8 +102,8 @@ func (r *run) awaitRetries(reader *sqlite.Reader) bool {
 	return false
 }
 
-// number returns the number that query counts.
-func (r *run) number(reader *sqlite.Reader, query string) (n int, ok bool) {
+// rows returns how many rows query counts.
+func (r *run) rows(reader *sqlite.Reader, query string) (n int, ok bool) {
 	err := reader.View(r.ctx, func(tx *sql.Tx) error { return tx.QueryRowContext(r.ctx, query).Scan(&n) })
 	if err != nil && r.ctx.Err() == nil {
 		r.find("start", "a journal that is in use cannot be read: %v", err)

@@ -3,6 +3,7 @@ package torture
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 
 	"github.com/troupebus/troupe/internal/torture/disk"
@@ -33,6 +34,18 @@ var Kinds = []Kind{
 	{overBroker, (*drawer).across},     // a flow over three deployables, and a wire that fails in every way
 	{overKafka, (*drawer).across},      // the same over a real Kafka, where the environment names one
 	{overPostgres, (*drawer).across},   // and over a real PostgreSQL
+}
+
+// Kinds returns the names of the kinds that can run here: those that need a server only where the environment names one.
+func (m *Machine) Kinds() []string {
+	var names []string
+	for _, k := range Kinds {
+		server := carriers[k.Name]
+		if server == "" || os.Getenv(server) != "" {
+			names = append(names, k.Name)
+		}
+	}
+	return names
 }
 
 // Draw makes the schedule of seed. With a kind it is of that kind, otherwise the seed decides among

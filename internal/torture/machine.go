@@ -94,37 +94,53 @@ const (
 	memoryLimit = 512 << 20
 )
 
-// Run carries s out in folder, which must be empty, and returns what does not hold. Each finding is told once.
-func (m *Machine) Run(ctx context.Context, s Schedule, folder string) ([]Finding, error) {
+// Outcome is what came of a schedule.
+type Outcome struct {
+	Findings []Finding // each is told once
+	Tally    Tally
+}
+
+// Run carries s out in folder, which must be empty, and returns what does not hold.
+func (m *Machine) Run(ctx context.Context, s Schedule, folder string) (Outcome, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r, err := m.prepare(ctx, s, folder)
 	if err != nil {
-		return nil, err
+		return Outcome{}, err
 	}
 	defer r.end()
+	if err := r.carryOut(); err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{r.told(), r.tallied()}, ctx.Err()
+}
+
+// carryOut plays the schedule in the way of its kind, and judges what is left.
+func (r *run) carryOut() error {
+	s := r.schedule
 	go r.watchMachine()
 	if s.Kind == overBroker || carriers[s.Kind] != "" {
 		a, err := newAcross(r)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		a.play()
-		return r.told(), ctx.Err()
+		return nil
 	}
 	if s.Kind == "shop" || s.Kind == "wire" || s.Kind == "moves" {
 		shop, err := newShop(r)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		shop.play()
-		return r.told(), ctx.Err()
+		r.count("acknowledged", shop.accepted())
+		return nil
 	}
 	r.play()
 	if r.lost() == "" && !r.has("stall", "start", "stop") {
 		r.audit()
 	}
-	return r.told(), ctx.Err()
+	return nil
 }
 
 // watchMachine measures how late this process itself wakes up.
@@ -150,7 +166,7 @@ func (m *Machine) prepare(ctx context.Context, s Schedule, folder string) (*run,
 	}
 	r := &run{
 		machine: m, schedule: s, ctx: ctx, folder: folder, path: filepath.Join(live, "j.db"), outside: filepath.Join(folder, "outside"), disk: d,
-		model: model{found: map[Finding]bool{}},
+		model: model{found: map[Finding]bool{}, tally: Tally{}},
 	}
 	r.clock = r.steppedClock()
 	return r, nil

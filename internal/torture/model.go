@@ -31,6 +31,7 @@ type model struct {
 	acts     []act
 	findings []Finding
 	found    map[Finding]bool
+	tally    Tally
 	loss     string // why the journal cannot be held against the model any more
 
 	lag        time.Duration // how busy this machine is: the most that a timer was late
@@ -88,15 +89,15 @@ func (m *model) known() bool { return m.sure() > 0 }
 
 // sure is how many events must be in the log by now.
 func (m *model) sure() int {
-	return m.count(func(a *ask) bool { return a.answer == talk.Done && !a.delayed })
+	return m.number(func(a *ask) bool { return a.answer == talk.Done && !a.delayed })
 }
 
 // possible is how many events can be in the log by now.
 func (m *model) possible() int {
-	return m.count(func(a *ask) bool { return a.answer != talk.NotDone })
+	return m.number(func(a *ask) bool { return a.answer != talk.NotDone })
 }
 
-func (m *model) count(counts func(*ask) bool) int {
+func (m *model) number(counts func(*ask) bool) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := 0

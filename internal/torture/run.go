@@ -44,6 +44,12 @@ func (r *run) play() {
 
 // step carries out one step, and waits as it says.
 func (r *run) step(i int, s Step) {
+	r.done(s)
+	r.carry(i, s)
+	pause(r.ctx, millis(s.Wait))
+}
+
+func (r *run) carry(i int, s Step) {
 	switch s.Do {
 	case start:
 		r.start(s)
@@ -87,7 +93,6 @@ func (r *run) step(i int, s Step) {
 	case remove, move, unlock:
 		r.spoil(s.Do)
 	}
-	pause(r.ctx, millis(s.Wait))
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -95,13 +95,12 @@ func (s *shop) play() {
 		}
 	}()
 	for i, step := range s.schedule.Steps {
+		s.done(step)
 		switch step.Do {
 		case start:
 			s.serve(step.Key)
-		case stop:
-			s.endOne(step.Key, syscall.SIGTERM)
-		case kill:
-			s.endOne(step.Key, syscall.SIGKILL)
+		case stop, kill:
+			s.endOne(step.Key, signals[step.Do])
 		case freeze:
 			if p := s.processes[step.Key]; p != nil {
 				s.freezeProcess(p, millis(step.For))
@@ -177,7 +176,9 @@ func (s *shop) command(step Step) {
 		res := s.runFor(s.clock, limit, s.machine.troupe, args...)
 		line := "troupe " + strings.Join(args, " ")
 		switch {
-		case s.ctx.Err() != nil, res.late && step.For > 0:
+		case s.ctx.Err() != nil:
+		case res.late && step.For > 0:
+			s.count("kills", 1)
 		case !s.ended(line, res):
 		case args[0] == "verify" && step.Key == alone && strings.Contains(res.out, `"ok": false`):
 			s.find("books", "%s: %s", line, clip(res.out, 500))
@@ -260,15 +261,7 @@ func readVerdict(text string) (v verdict, all []byte, err error) {
 
 // judge holds the number of orders, and each that was acknowledged, against the answers.
 func (s *shop) judge(name string, v verdict) {
-	s.mu.Lock()
-	var accepted []string
-	for _, id := range s.orders {
-		if id != "" {
-			accepted = append(accepted, id)
-		}
-	}
-	asked := len(s.orders)
-	s.mu.Unlock()
+	accepted, asked := s.placed()
 	if v.Books.Orders < len(accepted) || v.Books.Orders > asked {
 		s.find("lost", "%d orders in the books, %d were accepted of %d", v.Books.Orders, len(accepted), asked)
 	}
@@ -286,6 +279,23 @@ func (s *shop) judge(name string, v verdict) {
 			return
 		}
 	}
+}
+
+// placed are the ids of the orders that were accepted, and how many were placed.
+func (s *shop) placed() (accepted []string, asked int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range s.orders {
+		if id != "" {
+			accepted = append(accepted, id)
+		}
+	}
+	return accepted, len(s.orders)
+}
+
+func (s *shop) accepted() int {
+	accepted, _ := s.placed()
+	return len(accepted)
 }
 
 // look returns the status of an order's page, 0 when there is no answer.

@@ -34,12 +34,12 @@ func (m *Machine) shows(ctx context.Context, s Schedule, class string) bool {
 		if err != nil {
 			return false
 		}
-		findings, err := m.Run(ctx, s, folder)
+		out, err := m.Run(ctx, s, folder)
 		_ = os.RemoveAll(folder) // a leftover in the temporary folder
 		if err != nil {
 			return false
 		}
-		if slices.ContainsFunc(findings, func(f Finding) bool { return f.Class == class }) {
+		if slices.ContainsFunc(out.Findings, func(f Finding) bool { return f.Class == class }) {
 			return true
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,17 +21,20 @@ import (
 type settings struct {
 	length time.Duration // TROUPE_TORTURE: how long; without it the test is skipped
 	seed   uint64        // TROUPE_TORTURE_SEED: of the first schedule
-	kind   string        // TROUPE_TORTURE_KIND: only schedules of this kind
+	kind   string        // TROUPE_TORTURE_KIND: only schedules of this kind; all kinds take turns without
 	replay string        // TROUPE_TORTURE_REPLAY: one schedule, as a line
 	all    bool          // TROUPE_TORTURE_ALL: go on after a finding, shrink nothing, and print what was found how soon
-	keep   string        // TROUPE_TORTURE_KEEP: a folder that keeps the files of what found something
-	at     int           // TROUPE_TORTURE_AT: schedules at a time
+	keep   string        // TROUPE_TORTURE_KEEP: a folder that keeps the files of the first schedules that found something
+	at     int           // TROUPE_TORTURE_AT: schedules at a time; two for each processor without
 }
 
 func mustSettings(t *testing.T) settings {
 	t.Helper()
 	env := func(name string) string { return os.Getenv("TROUPE_TORTURE" + name) }
-	s := settings{seed: rand.Uint64() >> 1, kind: env("_KIND"), replay: env("_REPLAY"), all: env("_ALL") != "", keep: env("_KEEP"), at: 2}
+	s := settings{
+		seed: rand.Uint64() >> 1, kind: env("_KIND"), replay: env("_REPLAY"), all: env("_ALL") != "", keep: env("_KEEP"),
+		at: 2 * runtime.NumCPU(),
+	}
 	var err error
 	if s.length, err = time.ParseDuration(env("")); err != nil && s.replay == "" {
 		t.Skip("TROUPE_TORTURE is not set to how long, such as 10m: `make torture` sets it")
@@ -57,7 +62,9 @@ func TestTorture(t *testing.T) {
 	if skipped := m.Skipped(); skipped != "" {
 		t.Logf("SKIPPED: %s", skipped)
 	}
-	h := &hunt{settings: s, machine: m, began: time.Now(), first: map[string]string{}, runs: map[string]int{}}
+	h := &hunt{
+		settings: s, machine: m, folder: t.TempDir(), began: time.Now(), first: map[string]string{}, kinds: map[string]*counted{},
+	}
 	if s.replay != "" {
 		schedule, err := torture.ParseSchedule(s.replay)
 		if err != nil {
@@ -68,31 +75,38 @@ func TestTorture(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	seeds := make(chan uint64)
+	var watch sync.WaitGroup
+	watch.Go(func() { h.progress(t, ctx) })
+	schedules := make(chan torture.Schedule)
 	var workers sync.WaitGroup
 	for range s.at {
 		workers.Go(func() {
-			for seed := range seeds {
-				schedule, err := torture.Draw(seed, s.kind)
-				if err != nil {
-					t.Error(err)
-					stop()
-					return
-				}
+			for schedule := range schedules {
 				if h.try(t, ctx, schedule) && !s.all {
 					stop()
 				}
 			}
 		})
 	}
-	for seed := s.seed; ctx.Err() == nil && time.Since(h.began) < s.length; seed++ {
+	kinds := m.Kinds()
+	if s.kind != "" {
+		kinds = []string{s.kind}
+	}
+	for n := 0; ctx.Err() == nil && time.Since(h.began) < s.length; n++ {
+		schedule, err := torture.Draw(s.seed+uint64(n), kinds[n%len(kinds)])
+		if err != nil {
+			t.Error(err)
+			break
+		}
 		select {
-		case seeds <- seed:
+		case schedules <- schedule:
 		case <-ctx.Done():
 		}
 	}
-	close(seeds)
+	close(schedules)
 	workers.Wait()
+	stop()
+	watch.Wait()
 	t.Log(h.table())
 }
 
@@ -100,27 +114,36 @@ func TestTorture(t *testing.T) {
 type hunt struct {
 	settings
 	machine *torture.Machine
+	folder  string // where schedules have their files
 	began   time.Time
 
 	mu    sync.Mutex
-	runs  map[string]int    // by kind
+	kinds map[string]*counted
 	first map[string]string // by kind and class: when it was found first
 	told  bool
+	kept  int
 }
 
-// try runs one schedule, and reports whether it found something.
+// counted is what was done in schedules of one kind.
+type counted struct {
+	schedules, found int
+	tally            torture.Tally
+}
+
+// try runs one schedule, and reports whether it found something. Only the files of one that did are kept.
 func (h *hunt) try(t *testing.T, ctx context.Context, s torture.Schedule) bool {
 	began := time.Now()
-	parent := t.TempDir()
-	if h.keep != "" {
-		parent = h.keep
-	}
-	folder, err := os.MkdirTemp(parent, fmt.Sprint("seed-", s.Seed, "-"))
+	folder, err := os.MkdirTemp(h.folder, fmt.Sprint("seed-", s.Seed, "-"))
 	if err != nil {
 		t.Error(err)
 		return true
 	}
-	findings, err := h.machine.Run(ctx, s, folder)
+	defer func() {
+		if err := os.RemoveAll(folder); err != nil {
+			t.Error(err)
+		}
+	}()
+	out, err := h.machine.Run(ctx, s, folder)
 	if ctx.Err() != nil {
 		return false
 	}
@@ -128,16 +151,13 @@ func (h *hunt) try(t *testing.T, ctx context.Context, s torture.Schedule) bool {
 		t.Errorf("seed %d: %v", s.Seed, err)
 		return true
 	}
-	h.note(s, findings)
-	if len(findings) == 0 {
-		if err := os.RemoveAll(folder); err != nil {
-			t.Error(err)
-		}
-		t.Logf("seed %d, %s: %d steps, held, %v", s.Seed, s.Kind, len(s.Steps), time.Since(began).Round(time.Millisecond))
+	h.note(s, out)
+	if len(out.Findings) == 0 {
 		return false
 	}
+	h.keepFiles(t, s, folder)
 	if h.all {
-		t.Logf("%v\n%s", time.Since(began).Round(time.Millisecond), torture.Story(s, findings))
+		t.Logf("%v\n%s", time.Since(began).Round(time.Millisecond), torture.Story(s, out.Findings))
 		return true
 	}
 	h.mu.Lock()
@@ -145,9 +165,26 @@ func (h *hunt) try(t *testing.T, ctx context.Context, s torture.Schedule) bool {
 	h.told = true
 	h.mu.Unlock()
 	if mine {
-		h.accuse(t, s, findings)
+		h.accuse(t, s, out.Findings)
 	}
 	return true
+}
+
+const mostKept = 5
+
+// keepFiles copies the files of a schedule that found something, unless enough are kept.
+func (h *hunt) keepFiles(t *testing.T, s torture.Schedule, folder string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.keep == "" || h.kept == mostKept {
+		return
+	}
+	h.kept++
+	to := filepath.Join(h.keep, fmt.Sprintf("%s-%d-%d", s.Kind, s.Seed, h.began.Unix()))
+	if err := os.CopyFS(to, os.DirFS(folder)); err != nil { // a leftover that is neither a file nor a folder
+		t.Logf("not all files are kept: %v", err)
+	}
+	t.Logf("its files are in %s", to)
 }
 
 const shrinkTime = 5 * time.Minute
@@ -163,31 +200,70 @@ func (h *hunt) accuse(t *testing.T, s torture.Schedule, findings []torture.Findi
 	t.Error(torture.Story(shorter, findings))
 }
 
-func (h *hunt) note(s torture.Schedule, findings []torture.Finding) {
+func (h *hunt) note(s torture.Schedule, out torture.Outcome) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.runs[s.Kind]++
-	for _, f := range findings {
+	k := h.kinds[s.Kind]
+	if k == nil {
+		k = &counted{tally: torture.Tally{}}
+		h.kinds[s.Kind] = k
+	}
+	k.schedules++
+	k.tally.Add(out.Tally)
+	if len(out.Findings) > 0 {
+		k.found++
+	}
+	for _, f := range out.Findings {
 		what := s.Kind + ": " + f.Class
 		if h.first[what] == "" {
-			h.first[what] = fmt.Sprintf("run %d of the kind, %v after the start, seed %d", h.runs[s.Kind], time.Since(h.began).Round(time.Second), s.Seed)
+			h.first[what] = fmt.Sprintf("run %d of the kind, %v after the start, seed %d", k.schedules, h.since(), s.Seed)
 		}
 	}
 }
 
+// progress prints a line now and then, rarer the longer it takes.
+func (h *hunt) progress(t *testing.T, ctx context.Context) {
+	for pause := 15 * time.Second; ; pause = min(pause*3/2, 5*time.Minute) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+			total := h.total()
+			t.Logf("%v: %d schedules, %d of them found something; %s", h.since(), total.schedules, total.found, total.tally)
+		}
+	}
+}
+
+func (h *hunt) since() time.Duration { return time.Since(h.began).Round(time.Second) }
+
+// total adds all kinds up.
+func (h *hunt) total() counted {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := counted{tally: torture.Tally{}}
+	for _, k := range h.kinds {
+		all.schedules += k.schedules
+		all.found += k.found
+		all.tally.Add(k.tally)
+	}
+	return all
+}
+
 // table is how much was run, and what was found when.
 func (h *hunt) table() string {
+	total := h.total()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var lines []string
-	total := 0
-	for kind, n := range h.runs {
-		lines = append(lines, fmt.Sprintf("%s: %d schedules", kind, n))
-		total += n
-	}
-	for what, when := range h.first {
-		lines = append(lines, what+": "+when)
+	for kind, k := range h.kinds {
+		lines = append(lines, fmt.Sprintf("%-16s %4d schedules, %d found something; %s", kind, k.schedules, k.found, k.tally))
 	}
 	slices.Sort(lines)
-	return fmt.Sprintf("%d schedules in %v from seed %d on\n%s", total, time.Since(h.began).Round(time.Second), h.seed, strings.Join(lines, "\n"))
+	var found []string
+	for what, when := range h.first {
+		found = append(found, what+": "+when)
+	}
+	slices.Sort(found)
+	return fmt.Sprintf("%d schedules in %v from seed %d on, %d found something; %s\n%s",
+		total.schedules, h.since(), h.seed, total.found, total.tally, strings.Join(append(lines, found...), "\n"))
 }
