@@ -48,6 +48,7 @@ type decision struct {
 	after time.Duration
 }
 
+// Error returns the text of the handler's error, or says that there is none.
 func (d *decision) Error() string {
 	if d.err == nil {
 		return "no reason given"
@@ -55,6 +56,7 @@ func (d *decision) Error() string {
 	return d.err.Error()
 }
 
+// Unwrap returns the handler's error.
 func (d *decision) Unwrap() error { return d.err }
 
 // panicError is what a panic in a handler becomes.
@@ -63,6 +65,7 @@ type panicError struct {
 	stack string
 }
 
+// Error returns the value of the panic as text.
 func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 
 // readable returns err, or another error for one whose methods panic, such as a nil pointer of a type of errors: it is read

@@ -38,9 +38,11 @@ func (e Events) Also(fn func(ctx context.Context) error) Events { return append(
 // also travels among the events to keep the handler's signature small.
 type also struct{ fn func(context.Context) error }
 
-// EventType and EventKey are never asked for: commit takes these apart first.
+// EventType returns "": the commit takes functions out of the list before it asks for types.
 func (also) EventType() string { return "" }
-func (also) EventKey() string  { return "" }
+
+// EventKey returns "", for the same reason.
+func (also) EventKey() string { return "" }
 
 // After delays e: it is stored with the commit, survives restarts, and appears in the journal d later, or a little
 // after that. Its causation is the reaction that delayed it. Not more than 10 years.

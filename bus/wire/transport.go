@@ -39,6 +39,7 @@ import (
 type Transport interface {
 	message.Publisher
 	message.Subscriber
+	// Features returns what the transport can do. It is the same at every call.
 	Features() Features
 }
 

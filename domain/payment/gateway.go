@@ -6,7 +6,9 @@ import "context"
 // and again with the same Key after a crash: for a Key it must act at most once, and answer as it did the first time.
 // A *DeclinedError is a final no; any other error is transient, and the call is made again later. ctx bounds the call.
 type Gateway interface {
+	// Charge takes the money for an order.
 	Charge(ctx context.Context, c Charge) (Receipt, error)
+	// Refund gives money of a charge back.
 	Refund(ctx context.Context, r Refund) (Receipt, error)
 }
 

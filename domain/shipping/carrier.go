@@ -7,6 +7,7 @@ import "context"
 // An *UndeliverableError is a final no; any other error is transient, and the call is made again later. ctx bounds the
 // call.
 type Carrier interface {
+	// Dispatch hands a parcel over, and returns its label.
 	Dispatch(ctx context.Context, p Parcel) (Label, error)
 }
 

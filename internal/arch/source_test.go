@@ -3,7 +3,6 @@ package arch
 import (
 	"fmt"
 	"go/ast"
-	"go/token"
 	"regexp"
 	"strings"
 	"testing"
@@ -78,7 +77,9 @@ func checkSleeps(s source) []violation {
 	return found
 }
 
-// checkDocumented asks for a comment on every exported name of a declaration. A group's comment speaks for its names.
+// checkDocumented asks for a comment on every exported name of a declaration: functions, methods (also those of a hidden type, which
+// others call by an interface), types, the methods of an exported interface, constants and variables. The comment of a group
+// speaks for its names. Fields are left out: the comment of a struct often speaks for them.
 func checkDocumented(s source, decl ast.Decl) []violation {
 	var found []violation
 	ask := func(name *ast.Ident, docs ...*ast.CommentGroup) {
@@ -94,14 +95,19 @@ func checkDocumented(s source, decl ast.Decl) []violation {
 	}
 	switch d := decl.(type) {
 	case *ast.FuncDecl:
-		if d.Recv == nil || receiver(d).IsExported() {
-			ask(d.Name, d.Doc)
-		}
+		ask(d.Name, d.Doc)
 	case *ast.GenDecl:
 		for _, spec := range d.Specs {
 			switch spec := spec.(type) {
 			case *ast.TypeSpec:
 				ask(spec.Name, d.Doc, spec.Doc)
+				if face, ok := spec.Type.(*ast.InterfaceType); ok && spec.Name.IsExported() {
+					for _, method := range face.Methods.List {
+						for _, name := range method.Names {
+							ask(name, method.Doc, method.Comment)
+						}
+					}
+				}
 			case *ast.ValueSpec:
 				for _, name := range spec.Names {
 					ask(name, d.Doc, spec.Doc, spec.Comment)
@@ -110,25 +116,6 @@ func checkDocumented(s source, decl ast.Decl) []violation {
 		}
 	}
 	return found
-}
-
-// receiver names the type that a method belongs to, without its pointer and type parameters.
-func receiver(fn *ast.FuncDecl) *ast.Ident {
-	expr := fn.Recv.List[0].Type
-	for {
-		switch e := expr.(type) {
-		case *ast.StarExpr:
-			expr = e.X
-		case *ast.IndexExpr:
-			expr = e.X
-		case *ast.IndexListExpr:
-			expr = e.X
-		case *ast.Ident:
-			return e
-		default:
-			return &ast.Ident{NamePos: token.NoPos}
-		}
-	}
 }
 
 func TestCheckSource(t *testing.T) {
@@ -145,7 +132,11 @@ func TestCheckSource(t *testing.T) {
 		{"bare function", "a.go", "package a\nfunc F() {}\n", "every exported name"},
 		{"bare function in main", "a.go", "package main\nfunc F() {}\n", ""},
 		{"bare method", "a.go", "package a\n// T is.\ntype T[K any] struct{}\nfunc (t *T[K]) M() {}\n", "every exported name"},
-		{"method of a hidden type", "a.go", "package a\ntype t struct{}\nfunc (t) String() string { return \"\" }\n", ""},
+		{"method of a hidden type", "a.go", "package a\ntype t struct{}\nfunc (t) String() string { return \"\" }\n", "every exported name"},
+		{"documented method of a hidden type", "a.go", "package a\ntype t struct{}\n// String says.\nfunc (t) String() string { return \"\" }\n", ""},
+		{"bare method of an interface", "a.go", "package a\n// T is.\ntype T interface{ M() }\n", "every exported name"},
+		{"documented method of an interface", "a.go", "package a\n// T is.\ntype T interface {\n\t// M does.\n\tM()\n}\n", ""},
+		{"bare constants behind a comment on one", "a.go", "package a\nconst (\n\t// A is.\n\tA = 1\n\tB = 2\n)\n", "every exported name"},
 		{"bare type", "a.go", "package a\ntype T int\n", "every exported name"},
 		{"bare constant", "a.go", "package a\nconst (\n\ta = 1\n\tB = 2\n)\n", "every exported name"},
 		{"documented group", "a.go", "package a\n// The kinds.\nconst (\n\tA = 1\n\tB = 2\n)\n", ""},

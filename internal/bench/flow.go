@@ -51,12 +51,23 @@ type (
 	told       struct{ order }
 )
 
-func (placed) EventType() string     { return "bench.placed" }
-func (reserved) EventType() string   { return "bench.reserved" }
-func (charged) EventType() string    { return "bench.charged" }
+// EventType returns "bench.placed".
+func (placed) EventType() string { return "bench.placed" }
+
+// EventType returns "bench.reserved".
+func (reserved) EventType() string { return "bench.reserved" }
+
+// EventType returns "bench.charged".
+func (charged) EventType() string { return "bench.charged" }
+
+// EventType returns "bench.dispatched".
 func (dispatched) EventType() string { return "bench.dispatched" }
-func (completed) EventType() string  { return "bench.completed" }
-func (told) EventType() string       { return "bench.told" }
+
+// EventType returns "bench.completed".
+func (completed) EventType() string { return "bench.completed" }
+
+// EventType returns "bench.told".
+func (told) EventType() string { return "bench.told" }
 
 // schema is that of each module: where there are two, each has its table in a journal of its own.
 //

@@ -37,6 +37,7 @@ func (p parsed[T]) set(text string) error {
 	return err
 }
 
+// String returns the value as the settings write it.
 func (p parsed[T]) String() string { return p.format(*p.to) }
 func (p parsed[T]) kind() string   { return p.of }
 

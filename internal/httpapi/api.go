@@ -170,11 +170,13 @@ type response struct {
 	begun bool
 }
 
+// WriteHeader implements http.ResponseWriter, and notes that the answer has begun.
 func (r *response) WriteHeader(status int) {
 	r.begun = true
 	r.ResponseWriter.WriteHeader(status)
 }
 
+// Write implements http.ResponseWriter, and notes that the answer has begun.
 func (r *response) Write(b []byte) (int, error) {
 	r.begun = true
 	return r.ResponseWriter.Write(b)
@@ -199,6 +201,11 @@ func unrouted(h http.Handler, r *http.Request) *problem {
 // discard keeps the header of an answer that nobody gets.
 type discard struct{ header http.Header }
 
-func (d discard) Header() http.Header         { return d.header }
+// Header implements http.ResponseWriter.
+func (d discard) Header() http.Header { return d.header }
+
+// Write implements http.ResponseWriter. It keeps nothing.
 func (d discard) Write(b []byte) (int, error) { return len(b), nil }
-func (d discard) WriteHeader(int)             {}
+
+// WriteHeader implements http.ResponseWriter. It does nothing.
+func (d discard) WriteHeader(int) {}

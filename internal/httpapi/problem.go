@@ -39,8 +39,10 @@ type fault struct {
 	Header    string `json:"header,omitempty"`
 }
 
+// Error returns the title and the detail.
 func (p *problem) Error() string { return "httpapi: " + p.Title + ": " + p.Detail }
 
+// Unwrap returns the error that the problem was made of, or nil.
 func (p *problem) Unwrap() error { return p.cause }
 
 // about is a problem of which the status says what kind it is.

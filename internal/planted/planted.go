@@ -68,14 +68,19 @@ type PlaceFunc func(ctx context.Context, n order.New, r *order.Request) (id stri
 
 // Orders is what *handlers.Orders offers.
 type Orders interface {
+	// Place takes an order, unless the request was made before.
 	Place(ctx context.Context, n order.New, r *order.Request) (id string, placed bool, err error)
+	// RequestCancel asks that an order be undone.
 	RequestCancel(ctx context.Context, id, reason string) (fresh bool, err error)
+	// Return takes back a completed order.
 	Return(ctx context.Context, id, reason string) (fresh bool, err error)
 }
 
 // Stock is what *handlers.Stock offers.
 type Stock interface {
+	// Receive takes in deliveries, and returns how many of them are new.
 	Receive(ctx context.Context, deliveries []handlers.Delivery) (fresh int, err error)
+	// Get returns what is in stock of an article.
 	Get(ctx context.Context, sku string) (inventory.Stock, error)
 }
 

@@ -34,6 +34,7 @@ type request struct {
 	Amount int64  `json:"cents,omitempty"`
 }
 
+// String returns the request as a line of the ledger names it.
 func (r request) String() string {
 	if r.Kind == dispatch {
 		return fmt.Sprintf("a %s for order %s", r.Kind, r.Order)

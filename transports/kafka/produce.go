@@ -53,8 +53,11 @@ type batch struct {
 // keyEncoder hands a key to sarama's partitioner.
 type keyEncoder []byte
 
+// Encode implements sarama.Encoder.
 func (k *keyEncoder) Encode() ([]byte, error) { return *k, nil }
-func (k *keyEncoder) Length() int             { return len(*k) }
+
+// Length implements sarama.Encoder.
+func (k *keyEncoder) Length() int { return len(*k) }
 
 // newProducer makes topic if it has to, and has a broker give the producer its id.
 func (t *Transport) newProducer(ctx context.Context, topic string, room *room) (_ *producer, err error) {

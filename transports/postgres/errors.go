@@ -37,6 +37,7 @@ type refusal struct{ error }
 
 func refuse(format string, args ...any) error { return refusal{fmt.Errorf(format, args...)} }
 
+// Unwrap returns the error that says why.
 func (r refusal) Unwrap() error { return r.error }
 
 func refused(err error) bool {

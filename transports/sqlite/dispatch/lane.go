@@ -119,7 +119,10 @@ func (m *Machine) hear(now time.Time) {
 // heldLanes has the lane on top that is due first, and of those due at once the one with the smaller name.
 type heldLanes []*lane
 
+// Len implements heap.Interface.
 func (h heldLanes) Len() int { return len(h) }
+
+// Less implements heap.Interface.
 func (h heldLanes) Less(i, j int) bool {
 	a, b := h[i], h[j]
 	if !a.due.Equal(b.due) {
@@ -131,6 +134,7 @@ func (h heldLanes) Less(i, j int) bool {
 	return a.id.Seq < b.id.Seq
 }
 
+// Swap implements heap.Interface.
 func (h heldLanes) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].index, h[j].index = i, j

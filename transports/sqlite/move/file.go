@@ -28,8 +28,11 @@ type connector struct {
 	dsn    string
 }
 
+// Connect implements driver.Connector.
 func (c *connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
-func (c *connector) Driver() driver.Driver                        { return &c.driver }
+
+// Driver implements driver.Connector.
+func (c *connector) Driver() driver.Driver { return &c.driver }
 
 // file is an open database: one connection, which keeps its transaction from one statement to the next.
 type file struct {
