@@ -29,6 +29,10 @@ type Store interface {
 	// many there were.
 	Replay(ctx context.Context, subscription string) (int, error)
 
+	// Look has the store take up at once what others have written past it, and where the wall clock is (see WithClock). A store of a
+	// process in use does so by itself, now and then.
+	Look(ctx context.Context) error
+
 	// Close stops the deliveries, finishes what is being written, and closes the store.
 	Close() error
 }

@@ -30,9 +30,6 @@ func (c *clockWatch) stepped() bool {
 	return true
 }
 
-// wallClock reads the wall clock alone: differences to it follow its steps.
-func wallClock() time.Time { return time.Now().Round(0) }
-
 // clockStepped has everything that waits for a moment look at the clock again.
 func (j *Journal) clockStepped() {
 	poke(j.delayedWake)

@@ -12,7 +12,7 @@ import (
 // steppedClock is a wall clock that a test steps.
 type steppedClock struct{ off atomic.Int64 }
 
-func (c *steppedClock) now() time.Time       { return wallClock().Add(time.Duration(c.off.Load())) }
+func (c *steppedClock) now() time.Time       { return time.Now().Round(0).Add(time.Duration(c.off.Load())) }
 func (c *steppedClock) step(d time.Duration) { c.off.Add(int64(d)) }
 
 // An event and a retry are due in an hour, and the clock goes two hours forward: both come at once, with nothing else to wake

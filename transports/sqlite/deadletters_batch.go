@@ -19,7 +19,7 @@ type verb struct {
 	status journal.LetterStatus  // what they become
 	runs   bool                  // their subscription is to handle them
 	set    func(a Act) statement // of deliveries
-	pend   func(ids string) statement
+	pend   func(ids string, now int64) statement
 }
 
 const ofLetters = ` FROM dead_letters l JOIN events e ON e.seq = l.seq WHERE l.id IN (SELECT value FROM json_each(?))`
@@ -28,17 +28,17 @@ var (
 	// A dead letter that is replayed waits where a delivery does that is blocked: behind nothing but what is older of its key.
 	replaying = verb{"replay", journal.LetterReplaying, true, func(Act) statement {
 		return statement{query: "outcome = iif(x.key = '', 'retrying', 'blocked'), attempts = 0"}
-	}, func(ids string) statement {
+	}, func(ids string, now int64) statement {
 		return statement{`
 INSERT INTO pending (subscription, key, seq, state, attempts, due_at)
 SELECT l.subscription, e.key, e.seq, iif(e.key = '', 'retrying', 'blocked'), 0, iif(e.key = '', ?, 0)` + ofLetters + `
 ON CONFLICT (subscription, key, seq) DO UPDATE SET state = excluded.state, attempts = 0, due_at = excluded.due_at, failed_at = 0`,
-			[]any{time.Now().UnixMicro(), ids}}
+			[]any{now, ids}}
 	}}
 
 	dropping = verb{"drop", journal.LetterDropped, false, func(a Act) statement {
 		return statement{"outcome = 'dropped', error = ?", []any{a.Reason}}
-	}, func(ids string) statement {
+	}, func(ids string, _ int64) statement {
 		return statement{`
 DELETE FROM pending WHERE state = 'parked' AND (subscription, key, seq) IN (SELECT l.subscription, e.key, e.seq` + ofLetters + `)`, []any{ids}}
 	}}
@@ -61,7 +61,8 @@ func (v verb) do(ctx context.Context, tx *sql.Tx, a Act, letters []journal.DeadL
 	if _, err := tx.ExecContext(ctx, "UPDATE dead_letters SET status = ? WHERE id IN (SELECT value FROM json_each(?))", string(v.status), all); err != nil {
 		return err
 	}
-	set, pend := v.set(a), v.pend(all)
+	now := journal.Clock(ctx)().UnixMicro()
+	set, pend := v.set(a), v.pend(all, now)
 	res, err := tx.ExecContext(ctx, "UPDATE deliveries SET "+set.query+` FROM (SELECT l.subscription, e.seq, e.key`+ofLetters+`) x
 WHERE deliveries.seq = x.seq AND deliveries.subscription = x.subscription AND deliveries.outcome = 'dead'`, append(set.args, all)...)
 	if err != nil {
@@ -74,7 +75,7 @@ WHERE deliveries.seq = x.seq AND deliveries.subscription = x.subscription AND de
 		return err
 	}
 	_, err = tx.ExecContext(ctx, "INSERT INTO acts (at, actor, act, dead_letter, reason) SELECT ?, ?, ?, value, ? FROM json_each(?)",
-		time.Now().UnixMicro(), a.Actor, v.name, a.Reason, all)
+		now, a.Actor, v.name, a.Reason, all)
 	return err
 }
 

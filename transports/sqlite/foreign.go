@@ -35,11 +35,7 @@ func (j *Journal) watchForeign() {
 			if clock.stepped() {
 				j.clockStepped()
 			}
-			seen := false
-			err := j.writer.submit(j.ctx, &item{alone: func(c *sql.Conn) (err error) {
-				seen, err = j.lookForeign(c)
-				return err
-			}})
+			seen, err := j.lookOnce(j.ctx)
 			if err != nil && j.ctx.Err() == nil && !errors.Is(err, journal.ErrClosed) {
 				j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "cannot look for commits by other connections", slog.Any("error", err))
 			}
@@ -49,6 +45,23 @@ func (j *Journal) watchForeign() {
 		}
 		timer.Reset(pace)
 	}
+}
+
+// Look takes up at once what other connections have committed, and where the clock is. A journal does so by itself every
+// Config.ForeignCheck: it is for tests that turn that off.
+func (j *Journal) Look(ctx context.Context) error {
+	j.clockStepped()
+	_, err := j.lookOnce(ctx)
+	return err
+}
+
+// lookOnce has the writer look for commits by others, between two groups.
+func (j *Journal) lookOnce(ctx context.Context) (seen bool, err error) {
+	err = j.writer.submit(ctx, &item{alone: func(c *sql.Conn) (err error) {
+		seen, err = j.lookForeign(c)
+		return err
+	}})
+	return seen, err
 }
 
 // lookAtFiles reports whether the journal's files were moved, removed or replaced: nothing is acknowledged from then on.

@@ -90,6 +90,9 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open %s: %w", named, err)
 	}
+	if cfg.now == nil {
+		cfg.now = journal.Clock(ctx)
+	}
 	j := &Journal{
 		cfg: cfg.withDefaults(), path: path, lock: lock,
 		subs: map[string]*subscription{}, groups: map[string]*group{}, feeds: map[journal.FeedName]*feed{}, topics: map[string]bool{},

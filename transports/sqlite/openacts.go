@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
 )
 
 // OpenAct says what a person does with deliveries that are open and not dead, and why. The fields that are not empty choose which.
@@ -44,7 +46,7 @@ func (a OpenAct) on(ctx context.Context, path, act string) (done int, err error)
 	if err := transact(ctx, db, func(tx *sql.Tx) error { return a.check(ctx, tx, act) }); err != nil {
 		return 0, fail(err)
 	}
-	now := time.Now().UnixMicro()
+	now := journal.Clock(ctx)().UnixMicro()
 	for {
 		began, n := time.Now(), 0
 		err := transact(ctx, db, func(tx *sql.Tx) (err error) {
