@@ -34,6 +34,7 @@ type core struct {
 	gap      time.Duration // between a reaction and the same again
 	store    refusals
 	died     atomic.Bool  // something became a dead letter
+	offset   atomic.Int64 // of the wall clock, in nanoseconds
 	asleep   atomic.Int64 // until when the scenario lets time pass, in nanoseconds since 1970
 
 	procs   []*deployable
@@ -52,6 +53,7 @@ func newCore(t testing.TB, cfg bus.Config, dir string) *core {
 		t: t, ctx: context.WithoutCancel(t.Context()), dir: dir, cfg: cfg, gap: 1,
 		over: make(chan struct{}), expect: map[string]bool{}, seen: newCoverage(),
 	}
+	c.ctx = journal.WithClock(c.ctx, c.now)
 	c.store.stuck = make(chan struct{})
 	c.cfg.Chance = func() float64 { return 0.5 }
 	c.world = &World{core: c, services: map[string]*Service{}}

@@ -29,6 +29,8 @@ type Exploration struct {
 	Faults int
 	// Without leaves out parts, such as Crashes|Twice.
 	Without Part
+	// With adds parts that are left out otherwise, those of Optional, such as Groups|Clocks.
+	With Part
 	// Expect names subscriptions whose dead letters are part of the scenario.
 	Expect []string
 	// Same, when set, describes a final state that must not depend on the schedule. The tables of a module are in the
@@ -59,6 +61,9 @@ func (x Exploration) withDefaults() Exploration {
 	return x
 }
 
+// leftOut are the parts that a run does without.
+func (x Exploration) leftOut() Part { return x.Without | Optional&^x.With }
+
 // budget is how many faults there may be: in a replay as many as it has, wherever it was found.
 func (x Exploration) budget() int {
 	if x.Replay != "" {
@@ -77,7 +82,7 @@ type Found struct {
 	Trees     string   // the flows of that run
 	Others    []Found  // what breaks in another way in later schedules; Search looks for none
 
-	without Part
+	without, with Part
 }
 
 // Explore runs scenario on a new system under many schedules, and fails the test with the shortest story that breaks it. The
@@ -116,6 +121,9 @@ func (f Found) String() string {
 	fmt.Fprintf(&b, "again: bustest.Exploration{Replay: %q", f.Replay)
 	if f.without != 0 {
 		fmt.Fprintf(&b, ", Without: %#x", uint(f.without))
+	}
+	if f.with != 0 {
+		fmt.Fprintf(&b, ", With: %#x", uint(f.with))
 	}
 	fmt.Fprintf(&b, "}\n\n%s", f.Trees)
 	for _, o := range f.Others {
@@ -289,7 +297,7 @@ func (e *explorer) once(t *testing.T, tp *tape) *outcome {
 func (e *explorer) try(t *testing.T, values []int) *outcome { return e.once(t, &tape{values: values}) }
 
 func (e *explorer) found(n int, values []int, out *outcome) Found {
-	f := Found{Schedules: n, Different: len(e.seen), Wrong: out.wrong, Story: out.story, Replay: encode(out.tape.start, values), Trees: out.trees, without: e.x.Without}
+	f := Found{Schedules: n, Different: len(e.seen), Wrong: out.wrong, Story: out.story, Replay: encode(out.tape.start, values), Trees: out.trees, without: e.x.Without, with: e.x.With}
 	if out.tape.probe {
 		f.Replay = probing
 	}

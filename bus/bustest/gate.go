@@ -23,6 +23,8 @@ func (l *life) Subscribe(ctx context.Context, subs []journal.Subscription) (map[
 	for _, s := range subs {
 		if s.Outside && !s.Elsewhere {
 			out[s.Name] = &gated{Subscriber: out[s.Name], life: l}
+		} else if !s.Elsewhere && l.core.stepped() {
+			out[s.Name] = &clocked{out[s.Name], l}
 		}
 	}
 	return out, nil
@@ -68,6 +70,9 @@ func (g *gated) hand(msg *message.Message, out chan<- *message.Message) {
 	if err != nil {
 		return
 	}
+	if g.life.core.stepped() {
+		g.life.own(msg)
+	}
 	again := msg.Copy()
 	again.SetContext(context.WithValue(msg.Context(), handedKey{}, &handed{g.life}))
 	msg.SetContext(context.WithValue(msg.Context(), handedKey{}, &handed{g.life}))
@@ -87,10 +92,14 @@ func (l *life) React(ctx context.Context, d *journal.Delivery, w journal.Work, r
 	if err != nil {
 		return err
 	}
+	if l.core.stepped() {
+		l.age(d)
+	}
 	var v journal.Verdict
 	once := func() error {
 		return l.Store.React(ctx, d, w, func(tx journal.TxFunc) journal.Verdict {
 			v = l.twice(tx, w, d, run)
+			l.stamp(&v)
 			switch decided {
 			case faultCrashBefore:
 				l.die()
@@ -149,6 +158,9 @@ func (l *life) Do(ctx context.Context, w journal.Work, run func(journal.TxFunc) 
 func (l *life) do(ctx context.Context, w journal.Work, decided fault, run func(journal.TxFunc) ([]*journal.Event, error)) error {
 	err := l.Store.Do(ctx, w, func(tx journal.TxFunc) ([]*journal.Event, error) {
 		out, err := l.unitTwice(tx, w, run)
+		if w.Module != "" { // what the ingest takes in has its time
+			l.stampAll(out)
+		}
 		switch {
 		case err != nil:
 		case decided == faultCrashBefore:
@@ -274,7 +286,9 @@ func delay(e *journal.Event) time.Duration {
 func (l *life) about(e *journal.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.delivered[e.ID] = e
+	if l.delivered[e.ID] == nil {
+		l.delivered[e.ID] = e
+	}
 }
 
 func (l *life) eventOf(id string) *journal.Event {

@@ -16,7 +16,8 @@ type scheduler struct {
 	core    *core
 	tape    *tape
 	without Part
-	budget  int // faults that are left
+	moves   []move // what may happen in place of a step
+	budget  int    // faults that are left
 
 	mu       sync.Mutex
 	pending  []*step
@@ -29,7 +30,9 @@ type scheduler struct {
 	story   []string            // decisions that were not the obvious ones
 	waits   *step               // that the last line of the story is about, when it says that it waits
 	late    *step               // that was made to wait
+	waited  *step               // another process's act that has let time pass, of which the story does not tell yet
 	history map[string][]string // by place, what happened there
+	shared  int                 // how much of what happened concerns every place
 	order   []string            // everything, in order
 	keep    bool                // states are wanted
 	states  []uint64            // at each decision, what can be told of the state
@@ -42,7 +45,7 @@ type wish struct {
 }
 
 // pauses are the times that may pass while there is work.
-var pauses = []time.Duration{0, time.Second, time.Minute, time.Hour}
+var pauses = []time.Duration{time.Second, time.Minute, time.Hour}
 
 // maxSteps ends a run that does not end by itself.
 const maxSteps = 2000
@@ -58,6 +61,11 @@ func (s *scheduler) await(st *step) fault {
 	s.pending = append(s.pending, st)
 	s.mu.Unlock()
 	s.tell()
+	return s.turn(st)
+}
+
+// turn waits for the turn of st, which is pending.
+func (s *scheduler) turn(st *step) fault {
 	select {
 	case f := <-st.turn:
 		return f
@@ -131,7 +139,13 @@ func (s *scheduler) run() error {
 		if len(s.order) > maxSteps {
 			return restlessf("it does not end: after %s there are more, next %s", s.core.store.after(maxSteps), ready[0])
 		}
-		s.decide(ready)
+		lull, err := s.mayWait(ready)
+		if err == nil {
+			err = s.decide(ready, lull)
+		}
+		if err != nil {
+			return err
+		}
 	}
 }
 
@@ -153,7 +167,7 @@ func (s *scheduler) giveUp() {
 func (s *scheduler) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pending = slices.DeleteFunc(s.pending, func(st *step) bool { return st.life.isDead() })
+	s.pending = slices.DeleteFunc(s.pending, func(st *step) bool { return st.life != nil && st.life.isDead() })
 }
 
 // grant does what the scenario asked for, if it can be done at once.
@@ -174,13 +188,20 @@ func (s *scheduler) grant() (did bool, err error) {
 		}
 		return true, nil
 	}
-	return true, s.restart()
+	return true, s.restart(nil)
 }
 
-// restart stops the process in order, and starts it again. What it had begun ends, one after the other.
-func (s *scheduler) restart() error {
+// restart stops the process in order, and starts it again. What it had begun ends, one after the other. In between, another process
+// does its act, if there is one.
+func (s *scheduler) restart(act *step) error {
 	ended := make(chan error, 1)
-	go func() { ended <- errors.Join(s.core.halt(), s.core.boot()) }()
+	go func() {
+		err := s.core.halt()
+		if act != nil && err == nil {
+			s.letGo(act, faultNone)
+		}
+		ended <- errors.Join(err, s.core.boot())
+	}()
 	for {
 		synctest.Wait()
 		select {
@@ -188,7 +209,8 @@ func (s *scheduler) restart() error {
 			return err
 		default:
 		}
-		if ready := s.ready(); len(ready) > 0 {
+		ready := slices.DeleteFunc(s.ready(), func(st *step) bool { return st.kind == stepBeside })
+		if len(ready) > 0 {
 			s.letGo(ready[0], faultNone)
 			continue
 		}
@@ -247,67 +269,6 @@ func (s *scheduler) ready() []*step {
 	return slices.Clone(s.pending)
 }
 
-// decide lets time pass, or one step go on. Every decision is three draws, so that one that is changed leaves the others
-// where they were.
-func (s *scheduler) decide(ready []*step) {
-	if s.keep {
-		s.states = append(s.states, s.state(ready))
-	}
-	rest, options := len(pauses), len(ready)
-	urgent := ready[0].kind == stepSend
-	if s.budget == 0 || s.without&Pauses != 0 || urgent {
-		rest = 1
-	}
-	if s.without&Orders != 0 || urgent {
-		options = 1
-	}
-	pause := pauses[s.tape.draw(drawPause, rest)]
-	at := s.next(ready[0], options)
-	st := ready[at]
-	faults := []fault{faultNone}
-	if s.budget > 0 {
-		faults = st.kind.possible(s.without)
-	}
-	f := faults[s.tape.draw(drawFault, len(faults))]
-	if pause > 0 {
-		s.budget--
-		s.tellStory("%v pass while %s waits", pause, ready[0])
-		s.note("clock", pause.String())
-		time.Sleep(pause)
-		return
-	}
-	if f != faultNone {
-		s.budget--
-	}
-	switch {
-	case at > 0 && f == faultNone:
-		if s.waits == ready[0] { // it waits still: one fact
-			s.story = s.story[:len(s.story)-1]
-		}
-		s.tellStory("%s waits until after %s", ready[0], st)
-		s.waits = ready[0]
-	case at > 0:
-		s.tellStory("%s, before %s", f.with(st), ready[0])
-	case f != faultNone:
-		s.tellStory("%s", f.with(st))
-	}
-	s.note(st.place(), f.with(st))
-	s.letGo(st, f)
-}
-
-// next draws the next step among so many, of which oldest waits longest.
-func (s *scheduler) next(oldest *step, options int) int {
-	kind := drawStep
-	if s.tape.linger && s.late == oldest {
-		kind = drawLate
-	}
-	at := s.tape.draw(kind, options)
-	if at > 0 {
-		s.late = oldest
-	}
-	return at
-}
-
 // letGo has st go on with f, and waits until it has done what it does while nothing else may happen.
 func (s *scheduler) letGo(st *step, f fault) {
 	s.mu.Lock()
@@ -315,17 +276,6 @@ func (s *scheduler) letGo(st *step, f fault) {
 	s.mu.Unlock()
 	st.turn <- f
 	<-st.done
-}
-
-func (s *scheduler) tellStory(format string, args ...any) {
-	s.waits = nil
-	s.story = append(s.story, fmt.Sprintf(format, args...))
-}
-
-// note keeps what happened at a place.
-func (s *scheduler) note(place, what string) {
-	s.history[place] = append(s.history[place], what)
-	s.order = append(s.order, what)
 }
 
 // state tells states apart. Modules share no tables, so what each has done, in its order, is all that its state depends

@@ -18,14 +18,15 @@ func runOnce[S any](t *testing.T, sys System[S], x Exploration, scenario func(ap
 	err := bubble(t, func(t *testing.T) {
 		r := &recorder{TB: t}
 		a := newApp(r, sys, dir)
-		if a.without = x.Without; tp.chance != nil && tp.chance.IntN(4) != 0 {
+		without := x.leftOut()
+		if a.without = without; tp.chance != nil && tp.chance.IntN(4) != 0 {
 			a.without |= Again // it takes as long as all the rest
 		}
 		if tp.probe {
 			a.gap = time.Second // long enough for who looks at the clock's seconds
 		}
 		a.Expect(x.Expect...)
-		s := &scheduler{core: a.core, tape: tp, without: x.Without, budget: tp.faults(x.budget()), keep: x.Exhaustive, arrived: make(chan struct{}, 1), closed: make(chan struct{}), history: map[string][]string{}}
+		s := &scheduler{core: a.core, tape: tp, without: without, moves: movesOf(without), budget: tp.faults(x.budget()), keep: x.Exhaustive, arrived: make(chan struct{}, 1), closed: make(chan struct{}), history: map[string][]string{}}
 		a.sched = s
 		if line := tp.begin(); line != "" {
 			s.tellStory("%s", line)

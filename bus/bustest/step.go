@@ -11,7 +11,7 @@ import (
 // Part is something that Explore does or looks at by itself, and that a scenario may do without.
 type Part uint
 
-// The parts. The first five make trouble, the others find it.
+// The parts. The first five make trouble, the others find it. Those that Optional has are left out unless Exploration.With has them.
 const (
 	Orders   Part = 1 << iota // another order than that of arrival
 	Crashes                   // before and after each commit, and each message that is sent
@@ -27,6 +27,10 @@ const (
 	Starts                    // a run that begins just before the day, the month, the year or summer time ends: makes trouble
 	Refusals                  // of the store: it takes a commit at the next try. Makes trouble
 	Unheard                   // a reaction is not done when a call of it to the outside has failed, and was not repeated
+	Groups                    // several reactions and units of work that share a commit, of which one may fail: makes trouble
+	Clocks                    // steps of the wall clock, forward and back: makes trouble
+
+	Optional = Groups | Clocks
 )
 
 // stepKind is what waits for its turn.
@@ -40,6 +44,8 @@ const (
 	stepTake                    // an event that another deployable has sent
 	stepSend                    // an event to the other deployables
 	stepView                    // what one of several clients reads
+	stepBeside                  // what another process does
+	stepLook                    // a process takes notice of that, and of the clock
 )
 
 // fault is what goes wrong with a step.
@@ -54,11 +60,17 @@ const (
 	faultLoses
 	faultHangs
 	faultRefused
+	faultPair // not wrong at all: two steps share a commit
+	faultGroup
+	faultGroupRefused
+	faultGroupSpoilt
+	faultGroupCrashBefore
+	faultGroupCrashAfter
 	faultDead // the process died before it was the step's turn
 )
 
-// possible are the faults that a step of a kind may meet; the first is none.
-func (k stepKind) possible(without Part) []fault {
+// possible are the faults that a step of a kind may meet, which has so many partners for a commit; the first is none.
+func (k stepKind) possible(without Part, partners int) []fault {
 	all := map[stepKind][]fault{
 		stepDo:      {faultCrashBefore, faultCrashAfter, faultRefused},
 		stepReact:   {faultCrashBefore, faultCrashAfter, faultTwice, faultRefused},
@@ -70,6 +82,11 @@ func (k stepKind) possible(without Part) []fault {
 	out := []fault{faultNone}
 	for _, f := range all {
 		if f.part()&without == 0 {
+			out = append(out, f)
+		}
+	}
+	for f := faultPair; f <= faultGroupCrashAfter && partners > 0; f++ {
+		if f.part()&without == 0 && (f != faultGroup || partners > 1) {
 			out = append(out, f)
 		}
 	}
@@ -86,6 +103,12 @@ func (f fault) part() Part {
 		return Refusals
 	case faultFails, faultLoses, faultHangs:
 		return Troubles
+	case faultPair, faultGroup, faultGroupSpoilt:
+		return Groups
+	case faultGroupRefused:
+		return Groups | Refusals
+	case faultGroupCrashBefore, faultGroupCrashAfter:
+		return Groups | Crashes
 	default:
 		return 0
 	}
@@ -102,6 +125,7 @@ type step struct {
 	about   *journal.Event // nil for an act, and for a message that is no event
 	attempt int
 	message string // where the broker has the message that is taken in
+	stopped bool   // of another process's act: the system is stopped meanwhile
 
 	round int             // in which it was first seen
 	gone  <-chan struct{} // closed when it is over without a turn; nil for what has begun already: never
@@ -120,15 +144,27 @@ func newStep(kind stepKind, what string) *step {
 func (s *step) compare(o *step) int {
 	return cmp.Or(
 		cmp.Compare(s.patient(), o.patient()), cmp.Compare(s.client, o.client), cmp.Compare(s.round, o.round), cmp.Compare(s.kind, o.kind), cmp.Compare(s.seq(), o.seq()),
-		cmp.Compare(s.String(), o.String()), cmp.Compare(s.life.deployable.number, o.life.deployable.number), cmp.Compare(s.message, o.message))
+		cmp.Compare(s.String(), o.String()), cmp.Compare(s.number(), o.number()), cmp.Compare(s.message, o.message))
 }
 
-// patient is 0 for what must come next.
-func (s *step) patient() int {
-	if s.kind == stepSend {
+// number is that of the process whose step it is; 0 where it is nobody's of the system.
+func (s *step) number() int {
+	if s.life == nil {
 		return 0
 	}
-	return 1
+	return s.life.deployable.number
+}
+
+// patient is 0 for what must come next, and 2 for what the obvious schedule leaves until nothing else is ready.
+func (s *step) patient() int {
+	switch s.kind {
+	case stepSend:
+		return 0
+	case stepBeside:
+		return 2
+	default:
+		return 1
+	}
 }
 
 func (s *step) seq() int64 {
@@ -163,6 +199,10 @@ func (s *step) String() string {
 		return s.what
 	case stepView:
 		return s.what + " (read)"
+	case stepBeside:
+		return s.what
+	case stepLook:
+		return s.look()
 	case stepDeliver:
 		return fmt.Sprintf("%s gets %s", s.what, s.subject())
 	case stepCall:
@@ -178,6 +218,9 @@ func (s *step) String() string {
 
 // with is the sentence for a step that met f.
 func (f fault) with(s *step) string {
+	if s.life == nil {
+		return s.String()
+	}
 	crash, sent := s.String()+": "+s.life.deployable.process(), s.kind == stepSend
 	switch f {
 	case faultCrashBefore:
@@ -221,6 +264,8 @@ func (s *step) place() string {
 		return s.module
 	case stepView:
 		return "read by " + s.what
+	case stepBeside, stepLook:
+		return "beside"
 	case stepCall:
 		service, _, _ := strings.Cut(s.what, ".")
 		return "service " + service

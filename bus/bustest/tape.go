@@ -14,16 +14,21 @@ const (
 	drawPause drawKind = iota
 	drawStep
 	drawFault
-	drawLate // a step, where the oldest one was made to wait before
+	drawLate  // a step, where the oldest one was made to wait before
+	drawClock // a pause, or a step of the clock
+	drawShare // a fault, where several steps may share a commit
 )
 
 // Odds of a random run, in percent: that something goes wrong with a step, that time passes, and that a step which waits goes on
 // waiting.
 const (
-	faultOdds = 8
-	pauseOdds = 2
-	startOdds = 25 // that time passes where the run began just before the calendar changes
-	lateOdds  = 94
+	faultOdds  = 8
+	pauseOdds  = 2
+	startOdds  = 25 // that time passes where the run began just before the calendar changes
+	lateOdds   = 94
+	clockOdds  = 6
+	shareOdds  = 20
+	besideOdds = 20
 )
 
 // tape is where decisions come from, and where they are kept. 0 is always the obvious one: the oldest step, without a
@@ -34,6 +39,7 @@ type tape struct {
 	linger bool       // a step that waits tends to go on waiting
 	start  int        // when the run begins: 0 as usual, otherwise one of badStarts, from 1
 	probe  bool       // the obvious schedule, with a second between each reaction and the same again
+	behind int        // of the steps to draw from, how many at the end are what other processes do, or to wait
 
 	drawn  []int // every decision so far
 	limits []int // and among how many
@@ -68,17 +74,36 @@ func (t *tape) obvious() bool {
 // random draws the same number of random numbers whatever the outcome.
 func (t *tape) random(kind drawKind, n int) int {
 	percent, among := t.chance.IntN(100), t.chance.Uint64()
-	odds := map[drawKind]int{drawPause: pauseOdds, drawStep: 101, drawFault: faultOdds, drawLate: lateOdds}[kind]
-	if kind == drawPause && t.start > 0 {
+	odds := map[drawKind]int{drawPause: pauseOdds, drawStep: 101, drawFault: faultOdds, drawLate: lateOdds, drawClock: clockOdds, drawShare: shareOdds}[kind]
+	if (kind == drawPause || kind == drawClock) && t.start > 0 {
 		odds = startOdds
 	}
-	if n <= 1 || percent >= odds {
+	if n <= 1 || percent >= odds && kind != drawLate {
 		return 0
 	}
-	if kind == drawStep {
-		return int(among % uint64(n))
+	if kind == drawStep || kind == drawLate {
+		return t.step(kind, n, percent, among)
 	}
 	return 1 + int(among%uint64(n-1))
+}
+
+// step draws one of n steps. What other processes do comes seldom, so that it is spread over the whole run.
+func (t *tape) step(kind drawKind, n, percent int, among uint64) int {
+	own := n - t.behind
+	switch aside := int(among >> 32 % 100); {
+	case t.behind > 0 && own == 0 && aside >= besideOdds:
+		return n - 1 // to wait, where that can be done
+	case t.behind > 0 && (own == 0 || aside < besideOdds):
+		return own + int(among%uint64(t.behind))
+	}
+	switch {
+	case kind == drawStep:
+		return int(among % uint64(own))
+	case own > 1 && percent < lateOdds:
+		return 1 + int(among%uint64(own-1))
+	default:
+		return 0
+	}
 }
 
 // trimmed is values without the zeros at its end, which it has anyway.

@@ -1,0 +1,161 @@
+package bustest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// Act is what another process does to the system's files: a person with a command, a program that writes to a journal in SQL. journal
+// returns the path of the journal of the deployable that runs a module. sqlitetest has ready ones.
+type Act func(ctx context.Context, journal func(module string) string) error
+
+// Beside has another process act. Run does so at once, and has the system take notice. Explore places the act between any two steps
+// from here on, before the next Quiet or the end; when the system takes notice of it is a step, too. what names the act in
+// stories; an error of it fails the test.
+func (c *core) Beside(what string, act Act) {
+	c.t.Helper()
+	if c.sched != nil {
+		c.sched.beside(&step{kind: stepBeside, what: what}, act)
+		return
+	}
+	for _, l := range c.perform(what, act) {
+		if err := l.Look(c.ctx); err != nil {
+			c.t.Errorf("%s: the system takes no notice: %v", what, err)
+		}
+	}
+	c.rest()
+}
+
+// WhileStopped is Beside of an act that needs the journal for itself: the system is stopped in order, and started again afterwards.
+func (c *core) WhileStopped(what string, act Act) {
+	c.t.Helper()
+	if c.sched != nil {
+		c.sched.beside(&step{kind: stepBeside, what: what, stopped: true}, act)
+		return
+	}
+	if err := errors.Join(c.halt(), c.performed(what, act), c.boot()); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// performed is perform for a system that is stopped.
+func (c *core) performed(what string, act Act) error {
+	c.perform(what, act)
+	return nil
+}
+
+// perform does act, and returns the processes on whose journals it was done.
+func (c *core) perform(what string, act Act) []*life {
+	var touched []*deployable
+	err := act(c.ctx, func(module string) string {
+		i := slices.IndexFunc(c.procs, func(p *deployable) bool { return p.runs(module) })
+		if i < 0 {
+			c.fault("%s: no deployable runs the module %q", what, module)
+			return ""
+		}
+		touched = append(touched, c.procs[i])
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.procs[i].path
+	})
+	if err != nil {
+		c.fault("%s: %v", what, err)
+	}
+	return slices.DeleteFunc(c.alive(), func(l *life) bool { return !slices.Contains(touched, l.deployable) })
+}
+
+// beside has act wait for its turn.
+func (s *scheduler) beside(st *step, act Act) {
+	st.turn, st.done = make(chan fault, 1), make(chan struct{})
+	s.post(st)
+	go func() {
+		defer close(st.done)
+		select {
+		case <-st.turn:
+		case <-s.closed:
+			return
+		case <-s.core.over:
+			return
+		}
+		for _, l := range s.core.perform(st.what, act) {
+			l.willLook()
+		}
+	}()
+}
+
+// post adds st to what waits for its turn.
+func (s *scheduler) post(st *step) {
+	select {
+	case <-s.core.over:
+		runtime.Goexit()
+	default:
+	}
+	s.mu.Lock()
+	s.pending = append(s.pending, st)
+	s.mu.Unlock()
+	s.tell()
+}
+
+// willLook has the process look, when it is its turn, what others have done and where the clock is.
+func (l *life) willLook() {
+	s := l.core.sched
+	st := newStep(stepLook, l.deployable.process())
+	st.life, st.gone = l, l.stops
+	s.mu.Lock()
+	waits := slices.ContainsFunc(s.pending, func(o *step) bool { return o.kind == stepLook && o.life == l })
+	if !waits { // one look sees everything
+		s.pending = append(s.pending, st)
+	}
+	s.mu.Unlock()
+	if waits {
+		return
+	}
+	s.tell()
+	go func() {
+		defer close(st.done)
+		if s.turn(st) == faultDead {
+			return
+		}
+		if err := l.Look(l.core.ctx); err != nil && !errors.Is(err, journal.ErrClosed) {
+			l.core.fault("%s takes no notice of what others did: %v", l.deployable.process(), err)
+		}
+	}()
+}
+
+// soon reports whether s comes before time passes: a process looks at its files four times a second.
+func (s *step) soon() bool { return s.kind == stepLook }
+
+// mayWait reports whether nothing is ready but what other processes do, while something else is to come: they may wait for it.
+func (s *scheduler) mayWait(ready []*step) (bool, error) {
+	if slices.ContainsFunc(ready, func(st *step) bool { return st.kind != stepBeside }) {
+		return false, nil
+	}
+	if s.core.asleep.Load() > time.Now().UnixNano() {
+		return true, nil
+	}
+	why, err := s.core.unrest()
+	return why != nil, err
+}
+
+// wait lets time pass until there is something new, while act might be done.
+func (s *scheduler) wait(act *step) {
+	s.waited = act
+	s.note("beside", "time passes")
+	select {
+	case <-s.arrived: // of what is known
+	default:
+	}
+	select {
+	case <-s.arrived:
+	case <-time.After(patience):
+	}
+}
+
+// look is what a story calls a look.
+func (s *step) look() string { return fmt.Sprintf("the look of %s at its files and the clock", s.what) }

@@ -1,0 +1,137 @@
+package bustest
+
+import (
+	"fmt"
+	"slices"
+)
+
+// decide has something happen to the clock, or a step or a group of steps go on. Every decision is three draws, so that one that is
+// changed leaves the others where they were.
+//
+// With lull, everybody may wait until there is something else.
+func (s *scheduler) decide(ready []*step, lull bool) error {
+	if s.keep {
+		s.states = append(s.states, s.state(ready))
+	}
+	rest, options := len(s.moves), len(ready)
+	urgent := ready[0].kind == stepSend
+	if s.budget == 0 || urgent || slices.ContainsFunc(ready, (*step).soon) {
+		rest = 1
+	}
+	switch {
+	case s.without&Orders != 0 || urgent:
+		options = 1
+	case lull:
+		options++
+	}
+	m := s.moves[s.tape.draw(s.drawMove(), rest)]
+	at := s.next(ready, options)
+	if at == len(ready) {
+		s.tape.draw(drawFault, 1)
+		s.wait(ready[0])
+		return nil
+	}
+	st := ready[at]
+	partners := s.partners(st, ready)
+	faults := []fault{faultNone}
+	if s.budget > 0 {
+		faults = st.kind.possible(s.without, len(partners))
+	}
+	f := faults[s.tape.draw(drawFaultOf(partners), len(faults))]
+	if m != (move{}) {
+		s.budget--
+		s.make(m, ready[0])
+		return nil
+	}
+	if f != faultNone && (s.keep || f != faultPair && f != faultGroup) {
+		s.budget--
+	}
+	if f.groups() {
+		group := f.group(st, partners)
+		s.tellGroup(group, f, ready[0])
+		s.together(group, f)
+		return nil
+	}
+	s.tellStep(st, f, ready[0])
+	if st.kind == stepBeside || st.kind == stepLook {
+		s.noteForAll(st.place(), st.String())
+	} else {
+		s.note(st.place(), f.with(st))
+	}
+	if st.stopped {
+		return s.restart(st)
+	}
+	s.letGo(st, f)
+	return nil
+}
+
+// tellStep tells what is not obvious about the next step, where oldest waits longest.
+func (s *scheduler) tellStep(st *step, f fault, oldest *step) {
+	act := s.waited
+	if s.waited = nil; act != nil && act != st {
+		s.tellWait(act, st)
+	}
+	switch {
+	case st != oldest && f == faultNone:
+		s.tellWait(oldest, st)
+	case st != oldest:
+		s.tellStory("%s, before %s", f.with(st), oldest)
+	case f != faultNone:
+		s.tellStory("%s", f.with(st))
+	}
+}
+
+// tellWait tells that a step waits until after another one.
+func (s *scheduler) tellWait(st, other *step) {
+	if s.waits == st { // it waits still: one fact
+		s.story = s.story[:len(s.story)-1]
+	}
+	s.tellStory("%s waits until after %s", st, other)
+	s.waits = st
+}
+
+// tellGroup does so for a group.
+func (s *scheduler) tellGroup(group []*step, f fault, oldest *step) {
+	text := f.story(group)
+	if !slices.Contains(group, oldest) {
+		text += ", before " + oldest.String()
+	}
+	s.tellStory("%s", text)
+	for _, st := range group {
+		s.note(st.place(), text)
+	}
+}
+
+// next draws the next step among so many options. Behind the steps of ready there may be one more: to wait.
+func (s *scheduler) next(ready []*step, options int) int {
+	kind, oldest := drawStep, ready[0]
+	if s.tape.linger && s.late == oldest {
+		kind = drawLate
+	}
+	s.tape.behind = options - slices.IndexFunc(append(ready, nil), func(st *step) bool { return st == nil || st.kind == stepBeside })
+	at := s.tape.draw(kind, options)
+	if at > 0 {
+		s.late = oldest
+	}
+	return at
+}
+
+func (s *scheduler) tellStory(format string, args ...any) {
+	s.waits = nil
+	s.story = append(s.story, fmt.Sprintf(format, args...))
+}
+
+// note keeps what happened at a place.
+func (s *scheduler) note(place, what string) {
+	s.order = append(s.order, what)
+	if s.shared > 0 { // what others did, or the clock, may make a difference to it
+		what = fmt.Sprint(s.shared, " ", what)
+	}
+	s.history[place] = append(s.history[place], what)
+}
+
+// noteForAll keeps what happened at a place and concerns all.
+func (s *scheduler) noteForAll(place, what string) {
+	s.shared++
+	s.note(place, what)
+}

@@ -1,0 +1,142 @@
+package bustest_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/bustest"
+)
+
+// A deposit is given up, and the withdrawal behind it goes through: its key was to be parked.
+func TestWithdrawalBehindADeadDeposit(t *testing.T) {
+	t.Parallel()
+	account := func(parks bool) bustest.System[stall] {
+		sys := mistake(func(m *bus.Module, w *bustest.World) {
+			h := bus.On(m, "move", func(ctx context.Context, e opened) (bus.Events, error) {
+				r := bustest.Request{Op: "move", Key: bus.Delivery(ctx).ID, Body: e.N}
+				_, err := bustest.Ask(ctx, w.Service("bank"), r, func() (bool, error) { return true, nil })
+				return bus.Emit().Also(func(ctx context.Context) error { return insert(ctx, e.ID, e.N) }), err
+			}).External(1).Retry(bus.Retry{Attempts: -1})
+			if parks {
+				h.ParkKey()
+			}
+		})
+		sys.Verify = func(ctx context.Context, tables func(string) *sql.Tx, _ *bustest.World) ([]string, error) {
+			var balance int
+			err := tables("shop").QueryRowContext(ctx, "SELECT coalesce(sum(n), 0) FROM shop_rows").Scan(&balance)
+			if balance < 0 {
+				return []string{fmt.Sprintf("the balance is %d", balance)}, err
+			}
+			return nil, err
+		}
+		return sys
+	}
+	scenario := func(app *bustest.App[stall]) {
+		app.Expect("shop/move")
+		for _, n := range []int{10, -10} {
+			app.Must(fmt.Sprint("move ", n), func(ctx context.Context, s stall) error {
+				_, err := s.Publish(ctx, opened{"a", n})
+				return err
+			})
+		}
+	}
+	x := bustest.Exploration{Without: bustest.Crashes | bustest.Refusals | bustest.Starts} // a client that moves twice is another mistake
+	f := found(t, 60, account(false), x, scenario)
+	wantFound(t, f, "the balance is -10")
+	if len(f.Story) != 1 {
+		t.Errorf("story %q", f.Story)
+	}
+	noAlarm(t, account(true), x, scenario)
+}
+
+// A sum that is read, and written whole after a call to the outside: two calls at once write over each other.
+func TestLostUpdate(t *testing.T) {
+	t.Parallel()
+	sums := func(update string) bustest.System[stall] {
+		sys := mistake(func(m *bus.Module, w *bustest.World) {
+			bus.On(m, "add", func(ctx context.Context, e opened) (bus.Events, error) {
+				sum := 0
+				err := m.View(ctx, func(tx *sql.Tx) error {
+					return tx.QueryRowContext(ctx, "SELECT coalesce(sum(n), 0) FROM shop_rows WHERE id = 'sum'").Scan(&sum)
+				})
+				if err != nil {
+					return nil, err
+				}
+				_, err = bustest.Ask(ctx, w.Service("bank"), bustest.Request{Op: "add", Key: e.ID}, func() (bool, error) { return true, nil })
+				return bus.Emit().Also(func(ctx context.Context) error {
+					_, err := bus.Tx(ctx).ExecContext(ctx, update, sum+1, 1)
+					return err
+				}), err
+			}).External(2)
+		})
+		sys.Verify = func(ctx context.Context, tables func(string) *sql.Tx, w *bustest.World) ([]string, error) {
+			sum := 0
+			err := tables("shop").QueryRowContext(ctx, "SELECT coalesce(sum(n), 0) FROM shop_rows WHERE id = 'sum'").Scan(&sum)
+			if done := len(w.Service("bank").Done("add")); sum != done {
+				return []string{fmt.Sprintf("the sum is %d after %d additions", sum, done)}, err
+			}
+			return nil, err
+		}
+		return sys
+	}
+	const row = "INSERT INTO shop_rows (id, n) SELECT 'sum', 0 WHERE NOT EXISTS (SELECT 1 FROM shop_rows WHERE id = 'sum'); "
+	whole, relative := sums(row+"UPDATE shop_rows SET n = ?1 WHERE id = 'sum'"), sums(row+"UPDATE shop_rows SET n = n + ?2 WHERE id = 'sum'")
+	scenario := func(app *bustest.App[stall]) { open(app, "a", "b", "c") }
+	f := found(t, 5, whole, bustest.Exploration{}, scenario)
+	wantFound(t, f, "the sum is ")
+	noAlarm(t, relative, bustest.Exploration{}, scenario)
+}
+
+// A timer that sets itself again with After is one flow that never ends: the bus takes it for a loop. One that ends is none.
+func TestTimerThatSetsItselfAgain(t *testing.T) {
+	t.Parallel()
+	timer := func(times int) bustest.System[stall] {
+		return mistake(func(m *bus.Module, _ *bustest.World) {
+			bus.On(m, "tick", func(ctx context.Context, e opened) (bus.Events, error) {
+				if e.N >= times {
+					return nil, insert(ctx, "over "+e.ID, e.N)
+				}
+				return bus.Emit(bus.After(time.Hour, opened{e.ID, e.N + 1})), insert(ctx, e.ID, e.N)
+			}).Emits(opened{})
+		})
+	}
+	scenario := func(app *bustest.App[stall]) {
+		open(app, "a")
+		app.Advance(100 * time.Hour)
+	}
+	f := bustest.Search(t, timer(1000), bustest.Exploration{Schedules: 1}, scenario)
+	wantFound(t, f, "too many hops")
+	noAlarm(t, timer(20), bustest.Exploration{}, scenario)
+	// For ever it goes on when each round is asked for from outside: a flow of its own.
+	bustest.Run(t, timer(0), func(app *bustest.App[stall]) {
+		for i := range 100 {
+			open(app, fmt.Sprint("tick ", i))
+			app.Advance(time.Hour)
+		}
+	})
+}
+
+// What an external handler keeps in its own memory to protect the outside, such as a circuit breaker, is right.
+func TestABreakerInMemory(t *testing.T) {
+	t.Parallel()
+	sys := mistake(func(m *bus.Module, w *bustest.World) {
+		failures := 0
+		bus.On(m, "call", func(ctx context.Context, e opened) (bus.Events, error) {
+			if failures > 2 {
+				failures = 0
+				return nil, bus.RetryAfter(time.Minute, errors.New("the breaker is open"))
+			}
+			_, err := bustest.Ask(ctx, w.Service("bank"), bustest.Request{Op: "pay", Key: e.ID}, func() (bool, error) { return true, nil })
+			if err != nil {
+				failures++
+			}
+			return nil, err
+		}).External(1)
+	})
+	noAlarm(t, sys, bustest.Exploration{With: allParts}, func(app *bustest.App[stall]) { open(app, "a", "b", "c") })
+}

@@ -1,0 +1,105 @@
+package sqlitetest
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+// Act is what another process does to the journals of a system: a bustest.Act. journal returns the path of the journal of the
+// deployable that runs a module.
+type Act = func(ctx context.Context, journal func(module string) string) error
+
+// Replay is the act of a person who gives the dead letters of a subscription another chance. It does nothing where there are none.
+func Replay(subscription string) Act {
+	return func(ctx context.Context, journal func(module string) string) error {
+		_, err := sqlite.Replay(ctx, journal(moduleOf(subscription)), letters(subscription))
+		return unlessNone(err)
+	}
+}
+
+// Drop is the act of a person who gives the dead letters of a subscription up. It does nothing where there are none.
+func Drop(subscription string) Act {
+	return func(ctx context.Context, journal func(module string) string) error {
+		_, err := sqlite.Drop(ctx, journal(moduleOf(subscription)), letters(subscription))
+		return unlessNone(err)
+	}
+}
+
+// Retry is the act of a person who has what waits for another attempt tried at once. It does nothing where nothing waits.
+func Retry(subscription string) Act {
+	return func(ctx context.Context, journal func(module string) string) error {
+		_, err := sqlite.RetryNow(ctx, journal(moduleOf(subscription)), sqlite.OpenAct{Actor: "test", Reason: "test", Subscription: subscription})
+		return unlessNone(err)
+	}
+}
+
+// Resend is the act of a person who has everything sent again that the deployable of a module has had for others. It needs the journal
+// for itself: see App.WhileStopped.
+func Resend(module string) Act {
+	return func(ctx context.Context, journal func(module string) string) error {
+		_, err := sqlite.Resend(ctx, journal(module), time.Time{})
+		return err
+	}
+}
+
+func letters(subscription string) sqlite.Act {
+	return sqlite.Act{Actor: "test", Reason: "test", Select: sqlite.DeadLetterFilter{Subscription: subscription}}
+}
+
+func unlessNone(err error) error {
+	if errors.Is(err, sqlite.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+func moduleOf(subscription string) string {
+	module, _, _ := strings.Cut(subscription, "/")
+	return module
+}
+
+// Publish is the act of a foreign program that publishes an event to the journal of a module, in a transaction of its own. id is the
+// event's identity: once it is there it is not published again.
+func Publish(module, eventType, id, key string, payload any) Act {
+	return func(ctx context.Context, journal func(module string) string) error {
+		data, err := json.Marshal(payload)
+		if err != nil {
+			return err
+		}
+		msg := message.NewMessage(id, data)
+		msg.Metadata.Set("ce_subject", key)
+		q, err := sqlite.SchemaAdapter{}.InsertQuery(eventType, message.Messages{msg})
+		if err != nil {
+			return err
+		}
+		return write(ctx, journal(module), q.Query, q.Args...)
+	}
+}
+
+// Write is the act of a foreign program that writes to the file of a module's journal, in a transaction of its own.
+func Write(module, query string, args ...any) Act {
+	return func(ctx context.Context, journal func(module string) string) error {
+		return write(ctx, journal(module), query, args...)
+	}
+}
+
+// write runs query on the file at path.
+func write(ctx context.Context, path, query string, args ...any) (err error) {
+	db, err := sql.Open("sqlite3", "file:"+(&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()+"?mode=rw&_txlock=immediate&_busy_timeout=10000")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	_, err = db.ExecContext(ctx, query, args...)
+	return err
+}
