@@ -36,6 +36,9 @@ type Exploration struct {
 	// Same, when set, describes a final state that must not depend on the schedule. The tables of a module are in the
 	// transaction that tables returns for it.
 	Same func(ctx context.Context, tables func(module string) *sql.Tx) (string, error)
+	// Zones has Explore run the test once more in each of these time zones, such as "America/New_York", in a process of its own, where
+	// some schedules begin just before the calendar of the zone changes. Search does not.
+	Zones []string
 	// Replay is one schedule, from the line that a failure prints: only that is run.
 	Replay string
 }
@@ -93,6 +96,9 @@ type Found struct {
 // A scenario that breaks in several ways is told with up to three different stories.
 func Explore[S any](t *testing.T, sys System[S], x Exploration, scenario func(app *App[S])) {
 	t.Helper()
+	if !x.elsewhere(t) {
+		return
+	}
 	f := search(t, sys, x, mostStories, scenario)
 	if len(f.Wrong) == 0 {
 		t.Logf("%d schedules, %d different", f.Schedules, f.Different)
@@ -124,6 +130,9 @@ func (f Found) String() string {
 	}
 	if f.with != 0 {
 		fmt.Fprintf(&b, ", With: %#x", uint(f.with))
+	}
+	if zone := os.Getenv(zoneVariable); zone != "" {
+		fmt.Fprintf(&b, ", Zones: []string{%q}", zone)
 	}
 	fmt.Fprintf(&b, "}\n\n%s", f.Trees)
 	for _, o := range f.Others {

@@ -26,15 +26,15 @@ func startOf(i int, without Part) int {
 	if without&Starts != 0 || i%4 != 2 {
 		return 0
 	}
-	return 1 + i/4%len(badStarts)
+	return 1 + i/4%len(starts())
 }
 
 // begin moves the clock to the tape's start, and returns the story's line about it, "" for the usual start.
 func (t *tape) begin() string {
-	if t.start <= 0 || t.start > len(badStarts) {
+	if t.start <= 0 || t.start > len(starts()) {
 		return ""
 	}
-	s := badStarts[t.start-1]
+	s := starts()[t.start-1]
 	time.Sleep(time.Until(s.at))
 	return "the run begins one second before " + s.name
 }

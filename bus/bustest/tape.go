@@ -37,7 +37,7 @@ type tape struct {
 	values []int
 	chance *rand.Rand // nil for a tape that is only played
 	linger bool       // a step that waits tends to go on waiting
-	start  int        // when the run begins: 0 as usual, otherwise one of badStarts, from 1
+	start  int        // when the run begins: 0 as usual, otherwise one of starts, from 1
 	probe  bool       // the obvious schedule, with a second between each reaction and the same again
 	behind int        // of the steps to draw from, how many at the end are what other processes do, or to wait
 
@@ -144,7 +144,7 @@ func encode(start int, values []int) string {
 func decode(s string) (start int, values []int, err error) {
 	for i, part := range strings.Split(s, ".") {
 		if at, ok := strings.CutPrefix(part, "s"); ok && i == 0 {
-			if start, err = strconv.Atoi(at); err != nil || start < 1 || start > len(badStarts) {
+			if start, err = strconv.Atoi(at); err != nil || start < 1 || start > len(starts()) {
 				return 0, nil, fmt.Errorf("bustest: Replay %q: there is no start %q: copy the whole line that a failure prints", s, part)
 			}
 			continue

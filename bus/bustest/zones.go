@@ -1,0 +1,72 @@
+package bustest
+
+import (
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// zoneVariable tells a test binary that it is to explore in a time zone, which is its TZ.
+const zoneVariable = "BUSTEST_ZONE"
+
+// elsewhere has the test run in each of x.Zones, and reports whether it is to run here, too. time.Local belongs to a process, in which
+// many schedules run at once: so each zone gets a process of its own, of the same test binary.
+func (x Exploration) elsewhere(t *testing.T) (here bool) {
+	t.Helper()
+	if zone := os.Getenv(zoneVariable); zone != "" {
+		if got := time.Local.String(); got != zone {
+			t.Fatalf("bustest: the zone %s is %s here: is its file installed?", zone, got)
+		}
+		return slices.Contains(x.Zones, zone)
+	}
+	for _, zone := range x.Zones {
+		if _, err := time.LoadLocation(zone); err != nil {
+			t.Fatalf("bustest: Exploration.Zones: %v: name one of the time zone database, such as Europe/Berlin", err)
+		}
+		cmd := exec.Command(os.Args[0], "-test.run="+exactly(t.Name()), "-test.count=1", "-test.timeout=30m")
+		cmd.Env = append(os.Environ(), "TZ="+zone, zoneVariable+"="+zone)
+		out, err := cmd.CombinedOutput()
+		if err != nil || strings.Contains(string(out), "no tests to run") {
+			t.Errorf("in the time zone %s: %v\n%s", zone, err, out)
+		}
+	}
+	return x.Replay == "" || len(x.Zones) == 0
+}
+
+// exactly is the pattern that matches the test called name and no other.
+func exactly(name string) string {
+	parts := strings.Split(name, "/")
+	for i, p := range parts {
+		parts[i] = "^" + regexp.QuoteMeta(p) + "$"
+	}
+	return strings.Join(parts, "/")
+}
+
+// starts are the moments at which a run may begin: in a process for one zone also those at which its calendar changes.
+var starts = sync.OnceValue(func() []start {
+	if zone := os.Getenv(zoneVariable); zone != "" {
+		return slices.Concat(badStarts, startsIn(time.Local, zone))
+	}
+	return badStarts
+})
+
+// startsIn are the last second of a day and of a month in a zone, and of each time by which its clocks go in 2000.
+func startsIn(zone *time.Location, name string) []start {
+	found := []start{
+		{"a day ends in " + name, time.Date(2000, time.January, 1, 23, 59, 59, 0, zone)},
+		{"a month ends in " + name, time.Date(2000, time.January, 31, 23, 59, 59, 0, zone)},
+	}
+	const look = 15 * time.Minute // no zone changes in between
+	for at := time.Date(2000, time.January, 2, 0, 0, 0, 0, time.UTC); at.Year() == 2000; at = at.Add(look) {
+		_, before := at.In(zone).Zone()
+		if _, after := at.Add(look).In(zone).Zone(); after != before {
+			found = append(found, start{"the clocks change in " + name, at.Add(look - time.Second)})
+		}
+	}
+	return found
+}
