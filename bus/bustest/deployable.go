@@ -102,6 +102,16 @@ func (l *life) isDead() bool {
 	}
 }
 
+// stopping reports whether the process has been told to stop.
+func (l *life) stopping() bool {
+	select {
+	case <-l.stops:
+		return true
+	default:
+		return false
+	}
+}
+
 // close gives back what the process had open.
 func (l *life) close() error {
 	var err error
@@ -370,6 +380,9 @@ func (c *core) act(what string, fn func(ctx context.Context) error) error {
 		lives := c.lives()
 		err := fn(context.WithValue(c.ctx, actKey{}, what))
 		dead := slices.IndexFunc(lives, (*life).isDead)
+		if dead < 0 && (errors.Is(err, journal.ErrClosed) || errors.Is(err, bus.ErrNotRunning)) { // one was stopped, and clients ask again
+			dead = slices.IndexFunc(lives, (*life).stopping)
+		}
 		switch {
 		case errors.Is(err, errRefused): // nothing is done, and clients ask again
 			continue

@@ -6,6 +6,9 @@
 // the outside fails, hangs, or succeeds unheard. What breaks is shrunk, and printed as a story with the line that
 // replays it.
 //
+// Where a test asks, it decides as well what other processes and people do to the journals meanwhile, when the wall clock is set,
+// and what shares a commit; and it does all of it once more in other time zones.
+//
 // Both hold every run against what must be so of any program on a bus: every event has one answer, a reaction that runs
 // again on the same state emits the same, a call that is repeated carries the same idempotency key, no module touches
 // another's tables, nothing is left over; and against the application's own books.

@@ -103,6 +103,33 @@ func TestAPersonReplaysLate(t *testing.T) {
 	noAlarm(t, late(true), bustest.Exploration{With: allParts}, scenario)
 }
 
+// The same seed gives the same story with all parts, too.
+func TestSeedOfAllParts(t *testing.T) {
+	t.Parallel()
+	scenario := func(app *bustest.App[stall]) {
+		app.Expect("shop/pay")
+		open(app, "a")
+		app.Beside("a person's replay", sqlitetest.Replay("shop/pay"))
+		app.Together(
+			func(c *bustest.Client[stall]) { openBy(c, "b") },
+			func(c *bustest.Client[stall]) { openBy(c, "c") },
+		)
+		app.Advance(2 * time.Hour)
+	}
+	x := bustest.Exploration{With: allParts, Schedules: 300, Seed: 7}
+	first := bustest.Search(t, late(false), x, scenario)
+	if second := bustest.Search(t, late(false), x, scenario); len(first.Wrong) == 0 || !reflect.DeepEqual(first, second) {
+		t.Errorf("the same seed came to\n%v\nand to\n%v", first, second)
+	}
+}
+
+func openBy(c *bustest.Client[stall], id string) {
+	c.Must("open "+id, func(ctx context.Context, s stall) error {
+		_, err := s.Publish(ctx, opened{id, 1})
+		return err
+	})
+}
+
 // What a person does is done between any two steps, and the system hears of it a step later.
 func TestPeopleAtAnyMoment(t *testing.T) {
 	t.Parallel()

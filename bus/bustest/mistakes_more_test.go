@@ -121,6 +121,19 @@ func TestTimerThatSetsItselfAgain(t *testing.T) {
 	})
 }
 
+// An external handler that publishes by itself, with whatever context, would publish once for each attempt: the bus refuses it.
+func TestAnExternalHandlerThatPublishes(t *testing.T) {
+	t.Parallel()
+	sys := mistake(func(m *bus.Module, w *bustest.World) {
+		bus.On(m, "mail", func(_ context.Context, e opened) (bus.Events, error) {
+			_, err := m.Publish(context.Background(), closed{e.ID})
+			return nil, err
+		}).External(1)
+	})
+	f := explored(t, sys, bustest.Exploration{}, func(app *bustest.App[stall]) { open(app, "a") })
+	wantFound(t, f, "nested unit of work")
+}
+
 // What an external handler keeps in its own memory to protect the outside, such as a circuit breaker, is right.
 func TestABreakerInMemory(t *testing.T) {
 	t.Parallel()

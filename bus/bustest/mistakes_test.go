@@ -85,7 +85,11 @@ func open(app *bustest.App[stall], ids ...string) {
 func explored(t *testing.T, sys bustest.System[stall], x bustest.Exploration, scenario func(app *bustest.App[stall])) bustest.Found {
 	t.Helper()
 	x.Schedules = 300
-	return bustest.Search(t, sys, x, scenario)
+	f := bustest.Search(t, sys, x, scenario)
+	if len(f.Wrong) > 0 {
+		t.Logf("schedule %d: %s", f.Schedules, strings.Join(f.Story, "; "))
+	}
+	return f
 }
 
 func TestDedupeInMemory(t *testing.T) {
