@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os/user"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/troupebus/troupe/bus/journal"
@@ -33,6 +32,10 @@ type Act struct {
 	// Left, when set, is called with each removed subscription whose dead letters a Replay without IDs leaves as they are, and
 	// with their number: no program would take them up.
 	Left func(subscription string, letters int)
+
+	// Each, when set, is called with the dead letters that are acted on, batch by batch, as soon as a batch is durable. The act then
+	// returns none: however many there are, they take no memory.
+	Each func([]journal.DeadLetter)
 }
 
 // Replay gives dead letters of the journal at path another chance, with the subscription that failed only: each takes
@@ -91,7 +94,18 @@ func (a Act) on(ctx context.Context, path string, v verb) (_ []journal.DeadLette
 	if err != nil {
 		return nil, v.explain(err)
 	}
-	return letters, nil
+	return a.tell(letters), nil
+}
+
+// tell hands letters to Each where that is set, and otherwise returns them.
+func (a Act) tell(letters []journal.DeadLetter) []journal.DeadLetter {
+	if a.Each == nil {
+		return letters
+	}
+	if len(letters) > 0 {
+		a.Each(letters)
+	}
+	return nil
 }
 
 // transact runs do in a transaction.
@@ -179,25 +193,25 @@ func mustDecide(ctx context.Context, tx *sql.Tx, act string, f DeadLetterFilter)
 	if is, err := Observes(ctx, tx); err != nil || !is {
 		return err
 	}
-	letters, err := deadLetters(ctx, tx, f)
+	if len(f.IDs) == 0 && f.Status == "" {
+		f.Status = journal.LetterDead
+	}
+	where, args := f.where()
+	var names []string
+	query := statement{"SELECT name FROM subscriptions WHERE id IN (SELECT DISTINCT l.subscription" + f.from() + where + ") ORDER BY name", args}
+	err := each(ctx, tx, query, func(rows *sql.Rows) error {
+		names = append(names, "")
+		return rows.Scan(&names[len(names)-1])
+	})
 	if err != nil {
 		return err
 	}
-	if len(f.IDs) == 0 && f.Status == "" {
-		letters = slices.DeleteFunc(letters, func(l journal.DeadLetter) bool { return l.Status != journal.LetterDead })
-	}
-	others := slices.ContainsFunc(letters, func(l journal.DeadLetter) bool { return l.Subscription != ownIngest })
-	if act == "drop" && len(letters) > 0 && !others {
+	if act == "drop" && len(names) == 1 && names[0] == ownIngest {
 		return nil
 	}
 	runs := "their subscription"
-	if len(letters) > 0 {
-		names := make([]string, len(letters))
-		for i, l := range letters {
-			names[i] = l.Subscription
-		}
-		slices.Sort(names)
-		runs = strings.Join(slices.Compact(names), ", ")
+	if len(names) > 0 {
+		runs = strings.Join(names, ", ")
 	}
 	return fmt.Errorf("%w, which only looks on: name, with --journal, that of the deployable which runs %s; a dead letter has another number there, which 'troupe dlq list' shows",
 		ErrObserver, runs)

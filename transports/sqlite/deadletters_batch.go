@@ -89,12 +89,13 @@ func (a Act) inBatches(ctx context.Context, db *sql.DB, v verb) (done []journal.
 	if err != nil {
 		return nil, v.explain(err)
 	}
-	left := map[string]int{}
+	left, acted := map[string]int{}, 0
 	for len(ids) > 0 {
 		n := min(len(ids), actBatch)
 		began := time.Now()
 		batch, err := a.batch(ctx, db, v, ids[:n], left)
-		done = append(done, batch...)
+		acted += len(batch)
+		done = append(done, a.tell(batch)...)
 		if err != nil {
 			return done, v.explain(err)
 		}
@@ -111,7 +112,7 @@ func (a Act) inBatches(ctx context.Context, db *sql.DB, v verb) (done []journal.
 			a.Left(name, n)
 		}
 	}
-	if len(done) == 0 && len(left) == 0 {
+	if acted == 0 && len(left) == 0 {
 		return nil, v.explain(fmt.Errorf("%w: no dead letter fits", ErrNotFound))
 	}
 	return done, nil
@@ -119,12 +120,15 @@ func (a Act) inBatches(ctx context.Context, db *sql.DB, v verb) (done []journal.
 
 // fitting returns the ids of the dead letters that fit, the oldest first.
 func (a Act) fitting(ctx context.Context, db *sql.DB, v verb) (ids []int64, err error) {
-	where, args := a.Select.where()
+	where, args, err := a.Select.quickest(ctx, db)
+	if err != nil {
+		return nil, err
+	}
 	limit := a.Select.Limit
 	if limit == 0 {
 		limit = -1
 	}
-	query := statement{"SELECT id FROM (SELECT l.id" + fromDeadLetters + where + " ORDER BY l.id DESC LIMIT ?) ORDER BY id", append(args, limit)}
+	query := statement{"SELECT id FROM (SELECT l.id" + a.Select.from() + where + " ORDER BY l.id DESC LIMIT ?) ORDER BY id", append(args, limit)}
 	if err := transact(ctx, db, func(tx *sql.Tx) error { return mustDecide(ctx, tx, v.name, a.Select) }); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"strings"
 )
 
 // OpenReaderWithoutLocks opens a journal as where nothing can be written beside it.
@@ -19,4 +20,24 @@ func CountAll(ctx context.Context, db *sql.DB) error {
 		more, err = countNext(ctx, conn, &recent{})
 	}
 	return err
+}
+
+// PlanOfLetters is how SQLite finds the newest dead letters that f wants.
+func PlanOfLetters(ctx context.Context, r *Reader, f DeadLetterFilter) (string, error) {
+	var plan []string
+	err := r.View(ctx, func(tx *sql.Tx) error {
+		where, args, err := f.quickest(ctx, tx)
+		if err != nil {
+			return err
+		}
+		query := statement{"EXPLAIN QUERY PLAN SELECT l.id" + f.from() + where + " ORDER BY l.id DESC LIMIT 101", args}
+		return each(ctx, tx, query, func(rows *sql.Rows) error {
+			var id, parent, unused int
+			var detail string
+			err := rows.Scan(&id, &parent, &unused, &detail)
+			plan = append(plan, detail)
+			return err
+		})
+	})
+	return strings.Join(plan, "\n"), err
 }

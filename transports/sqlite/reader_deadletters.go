@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -33,7 +32,7 @@ func (f DeadLetterFilter) where() (string, []any) {
 		add("l.id IN (SELECT value FROM json_each(?))", list(f.IDs))
 	}
 	if f.Subscription != "" {
-		add("s.name = ?", f.Subscription)
+		add("l.subscription = (SELECT id FROM subscriptions WHERE name = ?)", f.Subscription)
 	}
 	if f.Status != "" {
 		add("l.status = ?", string(f.Status))
@@ -45,6 +44,26 @@ func (f DeadLetterFilter) where() (string, []any) {
 		add("l.dead_at >= ?", f.Since.UnixMicro())
 	}
 	return strings.Join(conditions, " AND "), args
+}
+
+// fewLetters is up to how many dead letters of a time are looked up one by one. Where there are more, it is quicker to go through all of
+// them, the newest first.
+const fewLetters = 5000
+
+// quickest is where for who reads with q: where few dead letters are of the time that f wants, the index of times finds them.
+func (f DeadLetterFilter) quickest(ctx context.Context, q queryer) (string, []any, error) {
+	where, args := f.where()
+	if f.Since.IsZero() {
+		return where, args, nil
+	}
+	n := 0
+	const count = "SELECT count(*) FROM (SELECT 1 FROM dead_letters INDEXED BY dead_letters_dead_at WHERE dead_at >= ? LIMIT ?)"
+	query := statement{count, []any{f.Since.UnixMicro(), fewLetters + 1}}
+	if err := each(ctx, q, query, func(rows *sql.Rows) error { return rows.Scan(&n) }); err != nil || n > fewLetters {
+		return where, args, err
+	}
+	const few = "l.id IN (SELECT id FROM dead_letters INDEXED BY dead_letters_dead_at WHERE dead_at >= ?) AND "
+	return few + where, append([]any{f.Since.UnixMicro()}, args...), nil
 }
 
 const (
@@ -115,49 +134,90 @@ SELECT e.seq, e.id, e.type, e.version, e.source, e.key, e.time, e.correlation_id
 	letterPage = 500
 )
 
+// from is where the ids of what f wants are: with the events only if f asks for something of theirs.
+func (f DeadLetterFilter) from() string {
+	if f.Type == "" {
+		return " FROM dead_letters l WHERE "
+	}
+	return " FROM dead_letters l CROSS JOIN events e ON e.seq = l.seq WHERE "
+}
+
 // ListDeadLetters calls fn with the dead letters that f wants, in the order of their ids: without payload, metadata, stack, and what was
 // done with them, which DeadLetter has. It reports whether f.Limit left out older ones. An error of fn ends it and is returned as it
 // is. They are read in pages, and no transaction is open while fn runs.
 func (r *Reader) ListDeadLetters(ctx context.Context, f DeadLetterFilter, fn func(*journal.DeadLetter) error) (more bool, err error) {
-	where, args := f.where()
-	after := int64(0)
-	if f.Limit > 0 {
-		err := r.View(ctx, func(tx *sql.Tx) error {
-			n := 0
-			ids := statement{"SELECT l.id" + fromDeadLetters + where + " ORDER BY l.id DESC LIMIT ?", append(slices.Clone(args), f.Limit+1)}
-			return each(ctx, tx, ids, func(rows *sql.Rows) error {
-				var id int64
-				err := rows.Scan(&id)
-				if n++; n > f.Limit {
-					more, after = true, id
-				}
-				return err
-			})
-		})
-		if err != nil {
-			return false, err
-		}
+	l := letterPages{r: r}
+	if err := r.View(ctx, func(tx *sql.Tx) error { return l.begin(ctx, tx, f) }); err != nil {
+		return false, err
 	}
-	for {
-		var page []journal.DeadLetter
-		query := statement{listDeadLetters + where + " AND l.id > ? ORDER BY l.id LIMIT ?", append(slices.Clone(args), after, letterPage)}
-		err := r.View(ctx, func(tx *sql.Tx) error {
-			return each(ctx, tx, query, func(rows *sql.Rows) error {
-				l, err := scanLetter(rows)
-				page = append(page, l)
-				return err
-			})
-		})
-		if err != nil || len(page) == 0 {
-			return more, err
+	for !l.over {
+		page, err := l.next(ctx)
+		if err != nil {
+			return l.more, err
 		}
-		after = page[len(page)-1].ID
 		for i := range page {
 			if err := fn(&page[i]); err != nil {
-				return more, err
+				return l.more, err
 			}
 		}
 	}
+	return l.more, nil
+}
+
+// letterPages is the dead letters that a filter wants, in pages.
+type letterPages struct {
+	r       *Reader
+	where   string
+	args    []any
+	limited bool    // ids are those that are still to come; otherwise it is all behind after
+	ids     []int64 // in their order
+	after   int64
+	more    bool // older ones are left out
+	over    bool
+}
+
+// begin finds the newest where f has a limit.
+func (l *letterPages) begin(ctx context.Context, tx *sql.Tx, f DeadLetterFilter) (err error) {
+	if l.where, l.args, err = f.quickest(ctx, tx); err != nil || f.Limit == 0 {
+		return err
+	}
+	l.limited = true
+	query := statement{"SELECT l.id" + f.from() + l.where + " ORDER BY l.id DESC LIMIT ?", append(slices.Clone(l.args), f.Limit+1)}
+	err = each(ctx, tx, query, func(rows *sql.Rows) error {
+		var id int64
+		err := rows.Scan(&id)
+		l.ids = append(l.ids, id)
+		return err
+	})
+	if l.more = len(l.ids) > f.Limit; l.more {
+		l.ids = l.ids[:f.Limit]
+	}
+	slices.Reverse(l.ids)
+	return err
+}
+
+// next reads the next page, and notes whether it is the last one.
+func (l *letterPages) next(ctx context.Context) (page []journal.DeadLetter, err error) {
+	query := statement{listDeadLetters + l.where + " AND l.id > ? ORDER BY l.id LIMIT ?", append(slices.Clone(l.args), l.after, letterPage)}
+	if l.limited {
+		n := min(len(l.ids), letterPage)
+		query = statement{listDeadLetters + "l.id IN (SELECT value FROM json_each(?)) AND " + l.where + " ORDER BY l.id", append([]any{list(l.ids[:n])}, l.args...)}
+		l.ids = l.ids[n:]
+		l.over = len(l.ids) == 0
+	}
+	err = l.r.View(ctx, func(tx *sql.Tx) error {
+		return each(ctx, tx, query, func(rows *sql.Rows) error {
+			letter, err := scanLetter(rows)
+			page = append(page, letter)
+			return err
+		})
+	})
+	if !l.limited && len(page) < letterPage {
+		l.over = true
+	} else if len(page) > 0 {
+		l.after = page[len(page)-1].ID
+	}
+	return page, err
 }
 
 // DeadLetter returns the dead letter with that id and all that was done with it, or an ErrNotFound.
@@ -192,53 +252,6 @@ func actsOn(ctx context.Context, q queryer, id int64) ([]journal.Act, error) {
 	})
 	return acts, err
 }
-
-// Cause is a reason for which one subscription has dead letters.
-type Cause struct {
-	Subscription string    `json:"subscription"`
-	Error        string    `json:"error"` // with # for each word that has a digit in it
-	Count        int       `json:"count"`
-	First        time.Time `json:"first_dead_at"`
-	Last         time.Time `json:"last_dead_at"`
-	Example      int64     `json:"example"` // id of the newest of these dead letters
-}
-
-// Causes groups the dead letters that f wants by subscription and error, the most frequent first.
-func (r *Reader) Causes(ctx context.Context, f DeadLetterFilter) ([]Cause, error) {
-	type cause struct{ subscription, text string }
-	found := map[cause]*Cause{}
-	_, err := r.ListDeadLetters(ctx, f, func(l *journal.DeadLetter) error {
-		c := cause{l.Subscription, normalise(l.Error)}
-		known := found[c]
-		if known == nil {
-			known = &Cause{Subscription: c.subscription, Error: c.text, First: l.DeadAt, Last: l.DeadAt}
-			found[c] = known
-		}
-		known.Count++
-		known.Example = l.ID
-		if l.DeadAt.Before(known.First) {
-			known.First = l.DeadAt
-		}
-		if l.DeadAt.After(known.Last) {
-			known.Last = l.DeadAt
-		}
-		return nil
-	})
-	causes := make([]Cause, 0, len(found))
-	for _, c := range found {
-		causes = append(causes, *c)
-	}
-	slices.SortFunc(causes, func(a, b Cause) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Subscription, b.Subscription), cmp.Compare(a.Error, b.Error))
-	})
-	return causes, err
-}
-
-// withDigit is a word that is, or has in it, a number: an amount, a time, an id.
-var withDigit = regexp.MustCompile(`[\pL\pN_-]*\pN[\pL\pN_-]*`)
-
-// normalise takes out of an error what differs from one event to the next.
-func normalise(text string) string { return withDigit.ReplaceAllString(text, "#") }
 
 // Removed reports whether the program that ran last on the journal does not have a subscription that one before it had.
 func (r *Reader) Removed(ctx context.Context, subscription string) (removed bool, err error) {
