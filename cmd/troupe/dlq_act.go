@@ -89,14 +89,19 @@ type left struct {
 func replayLetters(ctx context.Context, o *options, path string, a sqlite.Act) error {
 	removed := []left{}
 	a.Left = func(subscription string, letters int) { removed = append(removed, left{subscription, letters}) }
-	letters, err := sqlite.Replay(ctx, path, a)
-	if err != nil {
+	var letters []int64
+	a.Each = func(batch []journal.DeadLetter) {
+		for i := range batch {
+			letters = append(letters, batch[i].ID)
+		}
+	}
+	if _, err := sqlite.Replay(ctx, path, a); err != nil {
 		return err
 	}
 	slices.SortFunc(removed, func(a, b left) int { return strings.Compare(a.Subscription, b.Subscription) })
 	running, _ := sqlite.Owned(path)
 	var done replayed
-	err = readJournal(ctx, path, func(r *sqlite.Reader) error {
+	err := readJournal(ctx, path, func(r *sqlite.Reader) (err error) {
 		path = r.Path()
 		if done, err = becameOf(ctx, r, letters); err != nil || !running {
 			return err
@@ -118,7 +123,7 @@ func replayLetters(ctx context.Context, o *options, path string, a sqlite.Act) e
 }
 
 // watch returns when none of letters waits any more, or after a while: the replay goes on without it.
-func (r *replayed) watch(ctx context.Context, reader *sqlite.Reader, letters []journal.DeadLetter) error {
+func (r *replayed) watch(ctx context.Context, reader *sqlite.Reader, letters []int64) error {
 	enough := time.After(replayPatience)
 	tick := time.NewTicker(replayPace)
 	defer tick.Stop()
@@ -140,13 +145,9 @@ func (r *replayed) watch(ctx context.Context, reader *sqlite.Reader, letters []j
 	return nil
 }
 
-// becameOf looks what letters are now.
-func becameOf(ctx context.Context, r *sqlite.Reader, letters []journal.DeadLetter) (replayed, error) {
+// becameOf looks what the dead letters with these ids are now.
+func becameOf(ctx context.Context, r *sqlite.Reader, ids []int64) (replayed, error) {
 	done := replayed{Done: []int64{}, Dead: []int64{}, Dropped: []int64{}, Waiting: []int64{}, Removed: []left{}}
-	ids := make([]int64, len(letters))
-	for i, d := range letters {
-		ids[i] = d.ID
-	}
 	now, err := r.LetterStatuses(ctx, ids)
 	for _, id := range ids {
 		list := map[journal.LetterStatus]*[]int64{

@@ -36,15 +36,24 @@ func newDLQDropCmd(o *options) *cobra.Command {
 			if a.Select.IDs, err = letterIDs(args); err != nil {
 				return err
 			}
-			letters, open, err := dropLetters(cmd.Context(), path, a)
-			if err != nil {
-				return err
+			letters, shown := 0, &jsonArray{w: o.stdout}
+			a.Each = func(batch []journal.DeadLetter) {
+				letters += len(batch)
+				for i := 0; o.json && err == nil && i < len(batch); i++ {
+					err = shown.add(&batch[i])
+				}
 			}
-			if o.json {
-				return o.printJSON(letters)
+			open, failed := dropLetters(cmd.Context(), path, a)
+			switch {
+			case failed != nil:
+				return failed
+			case err != nil:
+				return err
+			case o.json:
+				return shown.end()
 			}
 			p := &printer{o: o}
-			p.line("%s: dropped", count(len(letters), "dead letter"))
+			p.line("%s: dropped", count(letters, "dead letter"))
 			if open > 0 {
 				p.line("%s: dropped", count(open, "open event"))
 			}
@@ -59,23 +68,23 @@ func newDLQDropCmd(o *options) *cobra.Command {
 }
 
 // dropLetters drops dead letters and, where a subscription is chosen that is removed, what else it has open.
-func dropLetters(ctx context.Context, path string, a sqlite.Act) (letters []journal.DeadLetter, open int, err error) {
+func dropLetters(ctx context.Context, path string, a sqlite.Act) (open int, err error) {
 	removed := false
 	if a.Select.Subscription != "" {
 		if removed, err = isRemoved(ctx, path, a.Select.Subscription); err != nil {
-			return nil, 0, err
+			return 0, err
 		}
 	}
-	letters, err = sqlite.Drop(ctx, path, a)
+	_, err = sqlite.Drop(ctx, path, a)
 	if !removed || err != nil && !errors.Is(err, sqlite.ErrNotFound) {
-		return letters, 0, err
+		return 0, err
 	}
 	none := err
 	open, err = sqlite.DropOpen(ctx, path, sqlite.OpenAct{Actor: a.Actor, Reason: a.Reason, Subscription: a.Select.Subscription})
 	if errors.Is(err, sqlite.ErrNotFound) {
 		err = none
 	}
-	return letters, open, err
+	return open, err
 }
 
 // isRemoved reports whether the program that ran last on a journal has no such subscription any more.
