@@ -7,28 +7,27 @@ import (
 	"time"
 )
 
+// TestGauge: what takes a while says how far it is and how long the rest will take, to a terminal in place, to a file now and then.
 func TestGauge(t *testing.T) {
 	t.Parallel()
 	for terminal, want := range map[bool]string{
-		true:  "\r\x1b[Kchecking the log: 25 %\r\x1b[Kchecking the log: 75 %\r\x1b[K",
-		false: "checking the log: 25 %\n",
+		true:  "\r\x1b[Kchecking the log: 25 %, about 4s left\r\x1b[Kchecking the log: 75 %, about 1s left\r\x1b[Kchecking the tables: 50 %\r\x1b[K",
+		false: "checking the log: 25 %, about 4s left\nchecking the tables: 50 %\n",
 	} {
 		var b strings.Builder
 		p := newGauge(&options{stderr: &b, isTerminal: terminal})
-		at := p.next.Add(-silentFor)
-		p.now = func() time.Time { return at }
-		for i, done := range []int64{0, 25, 50, 75} { // at 0, 1000, 1100 and 1300 ms
-			at = p.next.Add(-silentFor)
-			if i == 0 {
-				at = time.Now().Add(-time.Minute)
-			}
-			if i == 1 || i == 3 {
-				at = p.next
-			}
-			if i == 3 && !terminal {
-				at = p.next.Add(-time.Millisecond)
-			}
-			p.tell("the log", done, 100)
+		start := time.Now()
+		p.next = start.Add(silentFor)
+		for _, tell := range []struct {
+			after time.Duration
+			what  string
+			done  int64
+		}{
+			{0, "the log", 0}, {1200 * time.Millisecond, "the log", 25}, {1300 * time.Millisecond, "the log", 50}, {3 * time.Second, "the log", 75},
+			{20 * time.Second, "the tables", 50},
+		} {
+			p.now = func() time.Time { return start.Add(tell.after) }
+			p.tell(tell.what, tell.done, 100)
 		}
 		p.end()
 		if b.String() != want {

@@ -143,7 +143,6 @@ func verify(ctx context.Context, r *sqlite.Reader) (verification, error) {
 	default:
 		var report books.Report
 		report, v.Settled, err = books.VerifyInPages(ctx, func(fn func(*sql.Tx, bool) error) error {
-			gaugeOf(ctx).tell("the books", 0, 1)
 			return r.View(ctx, func(tx *sql.Tx) error {
 				settled, err := sqlite.Settled(ctx, tx)
 				if err != nil {
@@ -151,7 +150,7 @@ func verify(ctx context.Context, r *sqlite.Reader) (verification, error) {
 				}
 				return fn(tx, settled)
 			})
-		})
+		}, func(done, of int) { gaugeOf(ctx).tell("the books", int64(done), int64(of)) })
 		v.Books = &report
 	}
 	if err != nil {

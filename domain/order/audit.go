@@ -44,3 +44,34 @@ func EachBetween(ctx context.Context, tx *sql.Tx, after, upto string, visit func
 	}
 	return rows.Err()
 }
+
+// Count is how many orders and credit notes there are.
+func Count(ctx context.Context, tx *sql.Tx) (n int, err error) {
+	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM order_orders").Scan(&n); err != nil {
+		return 0, fmt.Errorf("count orders: %w", err)
+	}
+	return n, nil
+}
+
+// Nth is the id of the nth order or credit note behind the id after, or "" where there are no more than that.
+func Nth(ctx context.Context, tx *sql.Tx, after string, n int) (id string, err error) {
+	const nth = "SELECT id FROM order_orders WHERE id > ?1 ORDER BY id LIMIT 2 OFFSET ?2"
+	rows, err := tx.QueryContext(ctx, nth, after, n-1)
+	if err != nil {
+		return "", fmt.Errorf("read orders: %w", err)
+	}
+	defer func() { _ = rows.Close() }() // what can fail is in rows.Err
+	found := 0
+	for ; rows.Next(); found++ {
+		if found == 0 {
+			err = rows.Scan(&id)
+		}
+		if err != nil {
+			return "", fmt.Errorf("read orders: %w", err)
+		}
+	}
+	if found < 2 {
+		id = ""
+	}
+	return id, rows.Err()
+}

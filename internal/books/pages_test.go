@@ -22,13 +22,16 @@ func TestVerifyInPages(t *testing.T) {
 			for _, settled := range []bool{true, false} {
 				want := db.MustVerify(t, settled)
 				for _, size := range []int{1, 2, 3, 6, 7, pageOrders} {
-					views := 0
+					views, told := 0, []int{}
 					got, was, err := verifyInPages(t.Context(), func(fn func(*sql.Tx, bool) error) error {
 						views++
 						return db.do(t.Context(), "", func(tx *sql.Tx) error { return fn(tx, settled) })
-					}, size)
+					}, size, func(done, of int) { told = append(told, done, of) })
 					if err != nil || was != settled || !reflect.DeepEqual(got, want) {
 						t.Errorf("settled %t, in pages of %d: %+v, %t, %v, want %+v", settled, size, got, was, err, want)
+					}
+					if told[0] != 0 || told[len(told)-1] != want.Orders || told[len(told)-2] > want.Orders {
+						t.Errorf("in pages of %d, the progress is %v, of %d orders", size, told, want.Orders)
 					}
 					if orders := want.Orders; size == 1 && views < orders {
 						t.Errorf("%d orders in %d transactions", orders, views)
@@ -37,7 +40,7 @@ func TestVerifyInPages(t *testing.T) {
 			}
 		})
 	}
-	_, _, err := VerifyInPages(t.Context(), func(func(*sql.Tx, bool) error) error { return fmt.Errorf("no") })
+	_, _, err := VerifyInPages(t.Context(), func(func(*sql.Tx, bool) error) error { return fmt.Errorf("no") }, func(int, int) {})
 	if err == nil {
 		t.Error("an error is lost")
 	}

@@ -65,8 +65,9 @@ WHERE d.seq IS NULL OR NOT CASE l.status
 	{"what a reaction emitted comes from one that is done", `
 SELECT 'event ' || e.seq || ' (' || e.type || ' ' || e.id || ') was emitted by ' || e.subscription || ', whose reaction to ' || e.causation_id || ' is not recorded as done'
 FROM events e CROSS JOIN subscriptions s ON s.name = e.subscription
-WHERE e.seq > :after AND e.seq <= :upto AND EXISTS (SELECT 1 FROM events c WHERE c.id = e.causation_id)
-  AND NOT EXISTS (SELECT 1 FROM events c JOIN deliveries d ON d.seq = c.seq WHERE c.id = e.causation_id AND d.subscription = s.id AND d.outcome = 'done')`},
+WHERE e.seq > :after AND e.seq <= :upto
+  AND NOT EXISTS (SELECT 1 FROM events c JOIN deliveries d ON d.seq = c.seq WHERE c.id = e.causation_id AND d.subscription = s.id AND d.outcome = 'done')
+  AND EXISTS (SELECT 1 FROM events c WHERE c.id = e.causation_id)`},
 
 	{"every row refers to one that there is", `
 SELECT 'a row of ' || "table" || ' (rowid ' || coalesce(rowid, '?') || ') refers to one of ' || parent || ' that is not there' FROM pragma_foreign_key_check`},
@@ -118,7 +119,7 @@ func (r *Reader) CheckAloud(ctx context.Context, progress func(what string, done
 		if err != nil {
 			break
 		}
-		progress("the tables of the file", int64(i), int64(len(tables)))
+		progress("the tables of the file ("+table+")", int64(i), int64(len(tables)))
 		err = r.View(ctx, func(tx *sql.Tx) error { return c.violations(ctx, tx, len(rules), rule{sound, selectSound}, table) })
 	}
 	return c.lines(), err
