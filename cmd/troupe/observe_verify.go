@@ -20,41 +20,49 @@ func verifyObserved(ctx context.Context, r *sqlite.Reader, before time.Time) (ve
 	}
 	v := verification{Wrong: []string{}, Program: owner.name, foreign: owner.foreign}
 	var gaps []string
-	err = r.View(ctx, func(tx *sql.Tx) (err error) {
+	var recent int64
+	settled := true
+	look := func(tx *sql.Tx) (err error) {
 		if gaps, err = sqlite.Gaps(ctx, tx); err != nil {
 			return err
 		}
-		settled, err := sqlite.Settled(ctx, tx)
+		now, err := sqlite.Settled(ctx, tx)
 		if err != nil {
 			return err
 		}
-		recent, old, err := sqlite.Early(ctx, tx, before)
-		if err != nil {
-			return err
-		}
-		audit := books.NewObserved(before)
-		err = sqlite.EachAnswered(ctx, tx, func(e *journal.Event, answers []journal.Reaction) error {
-			audit.Add(e, answers)
-			return nil
-		})
-		if err == nil {
-			err = sqlite.EachDelayed(ctx, tx, func(e journal.Delayed) error {
+		settled = settled && now
+		recent, v.Unmatched, err = sqlite.Early(ctx, tx, before)
+		v.OnTheWay = int(recent)
+		return err
+	}
+	if err := r.View(ctx, look); err != nil {
+		return v, err
+	}
+	early := recent
+	audit := books.NewObserved(before)
+	err = r.EachAnswered(ctx, func(done, of int64) { gaugeOf(ctx).tell("the books", done, of) }, func(e *journal.Event, answers []journal.Reaction) error {
+		audit.Add(e, answers)
+		return nil
+	})
+	if err == nil {
+		err = r.View(ctx, func(tx *sql.Tx) error {
+			err := sqlite.EachDelayed(ctx, tx, func(e journal.Delayed) error {
 				audit.Expect(e.Key)
 				return nil
 			})
-		}
-		if err != nil {
-			return err
-		}
-		report, ended := audit.Report()
-		if !owner.foreign {
-			v.Books = &report
-		}
-		v.OnTheWay, v.Unmatched, v.Settled = int(recent), old, settled && ended && recent == 0
-		return nil
-	})
+			if err != nil {
+				return err
+			}
+			return look(tx) // it has to be settled from the first look to the last one
+		})
+	}
 	if err != nil {
 		return v, err
+	}
+	report, ended := audit.Report()
+	v.Settled = settled && ended && recent == 0 && early == 0
+	if !owner.foreign {
+		v.Books = &report
 	}
 	found, err := r.CheckAloud(ctx, gaugeOf(ctx).tell)
 	if err != nil {

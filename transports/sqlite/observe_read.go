@@ -3,7 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -35,42 +35,98 @@ CROSS JOIN deliveries d ON d.seq = c.seq AND d.subscription = s.id WHERE e.seq >
 // emission is the name of the rule that holds where reactions run.
 const emission = "what a reaction emitted comes from one that is done"
 
-// eventsWithAnswers has the answers that are on record as an array of arrays.
-const eventsWithAnswers = `
-SELECT ` + eventColumns + `, (SELECT json_group_array(json_array(s.name, d.outcome, d.attempts, d.started_at, d.duration, coalesce(d.error, '')))
-	FROM deliveries d JOIN subscriptions s ON s.id = d.subscription WHERE d.seq = events.seq)
-FROM events ORDER BY seq`
+const (
+	eventsBetween = "SELECT " + eventColumns + " FROM events WHERE seq > ? AND seq <= ? ORDER BY seq"
 
-// EachAnswered calls fn with every event that tx, of a View, sees, in the order of the log, and with the answer of each
-// subscription that wants it, also with those that are only waited for. Of the answers it leaves out what is only for show:
-// the dead letter, when the next attempt is due, and what an event is behind. An error of fn ends it and is returned as it is.
-func EachAnswered(ctx context.Context, tx *sql.Tx, fn func(*journal.Event, []journal.Reaction) error) error {
+	answersBetween = `
+SELECT d.seq, s.name, d.outcome, d.attempts, d.started_at, d.duration, coalesce(d.error, '')
+FROM deliveries d CROSS JOIN subscriptions s ON s.id = d.subscription WHERE d.seq > ? AND d.seq <= ? ORDER BY d.seq`
+)
+
+// EachAnswered calls fn with every event of the journal, in the order of the log, and with the answer of each subscription that wants it,
+// also with those that are only waited for. Of the answers it leaves out what is only for show: the dead letter, when the next attempt
+// is due, and what an event is behind. An error of fn ends it and is returned as it is. The log is read in parts, each in a
+// transaction of its own, up to where it ended at first; an answer may be younger than that. Progress is told how far it is.
+func (r *Reader) EachAnswered(ctx context.Context, progress func(done, of int64), fn func(*journal.Event, []journal.Reaction) error) error {
+	var head int64
+	err := r.View(ctx, func(tx *sql.Tx) error {
+		return explain(tx.QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM events").Scan(&head))
+	})
+	for after := int64(0); err == nil && after < head; {
+		progress(after, head)
+		var p logPart
+		if err = r.View(ctx, func(tx *sql.Tx) error { return p.read(ctx, tx, after, min(after+blockSize, head)) }); err != nil {
+			break
+		}
+		for i, e := range p.events {
+			if err := fn(e, p.answers[i]); err != nil {
+				return err
+			}
+		}
+		after = p.upto
+	}
+	return err
+}
+
+// logPart is a part of the log with what became of its events.
+type logPart struct {
+	upto    int64
+	events  []*journal.Event
+	answers [][]journal.Reaction // of each
+}
+
+// read takes in the events behind after, up to upto or as many as fit into a page.
+func (p *logPart) read(ctx context.Context, tx *sql.Tx, after, upto int64) error {
 	known, err := newAnswers(ctx, tx)
 	if err != nil {
 		return err
 	}
-	return each(ctx, tx, statement{query: eventsWithAnswers}, func(rows *sql.Rows) error {
-		var text []byte
-		e, err := scanEvent(rows, &text)
+	p.upto = upto
+	bytes := 0
+	err = each(ctx, tx, statement{eventsBetween, []any{after, upto}}, func(rows *sql.Rows) error {
+		e, err := scanEvent(rows)
 		if err != nil {
 			return fmt.Errorf("sqlite: read events: %w", err)
 		}
-		var recorded []recordedAnswer
-		if err := json.Unmarshal(text, &recorded); err != nil {
-			return fmt.Errorf("sqlite: read the answers to event %d: %w", e.Seq, err)
+		p.events = append(p.events, e)
+		if bytes += len(e.Data); bytes >= pageBytes {
+			p.upto = e.Seq
+			return errFull
 		}
-		answers := make([]journal.Reaction, len(recorded), len(recorded)+1)
-		for i, r := range recorded {
-			answers[i] = journal.Reaction(r)
+		return nil
+	})
+	if err != nil && !errors.Is(err, errFull) {
+		return err
+	}
+	p.answers = make([][]journal.Reaction, len(p.events))
+	at := 0
+	err = each(ctx, tx, statement{answersBetween, []any{after, p.upto}}, func(rows *sql.Rows) error {
+		var a journal.Reaction
+		var seq, started, duration int64
+		if err := rows.Scan(&seq, &a.Subscription, &a.Outcome, &a.Attempts, &started, &duration, &a.Error); err != nil {
+			return err
 		}
+		for at < len(p.events) && p.events[at].Seq < seq {
+			at++
+		}
+		if at < len(p.events) && p.events[at].Seq == seq {
+			a.Started, a.Duration = micros(started), time.Duration(duration)*time.Microsecond
+			p.answers[at] = append(p.answers[at], a)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i, e := range p.events {
 		for _, c := range known.subs {
-			if c.match.except || !c.match.wants(e.Type) || slices.ContainsFunc(answers, func(r journal.Reaction) bool { return r.Subscription == c.name }) {
+			if c.match.except || !c.match.wants(e.Type) || slices.ContainsFunc(p.answers[i], func(r journal.Reaction) bool { return r.Subscription == c.name }) {
 				continue
 			}
-			answers = append(answers, c.unrecorded(e.Seq))
+			p.answers[i] = append(p.answers[i], c.unrecorded(e.Seq))
 		}
-		return fn(e, answers)
-	})
+	}
+	return nil
 }
 
 // EachDelayed calls fn with every event that is still to come, as tx, of a View, sees it. An error of fn ends it and is returned as
@@ -83,18 +139,4 @@ func EachDelayed(ctx context.Context, tx *sql.Tx, fn func(journal.Delayed) error
 		}
 		return fn(d)
 	})
-}
-
-// recordedAnswer is a journal.Reaction as eventsWithAnswers has it.
-type recordedAnswer journal.Reaction
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (r *recordedAnswer) UnmarshalJSON(text []byte) error {
-	var started, duration int64
-	fields := []any{&r.Subscription, &r.Outcome, &r.Attempts, &started, &duration, &r.Error}
-	if err := json.Unmarshal(text, &fields); err != nil {
-		return err
-	}
-	r.Started, r.Duration = micros(started), time.Duration(duration)*time.Microsecond
-	return nil
 }
