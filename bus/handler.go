@@ -56,6 +56,9 @@ func (h *Handler[E]) Emits(events ...Event) *Handler[E] {
 // in which Events.Also runs too. After a crash in between it is called again with the same Info.ID. Calls that ignore the
 // end of their context are left behind; with as many of them as parallel beside the others, the subscription stands still
 // until one returns.
+//
+// What a goroutine of the handler publishes with another context than the handler's is a commit of its own, made at once, and once more
+// whenever the handler is called again. It holds nobody up, since the handler has no transaction.
 func (h *Handler[E]) External(parallel int) *Handler[E] {
 	if parallel < 1 {
 		h.s.bus.mistake("subscription %q: External(%d): want 1 or more", h.s.name, parallel)

@@ -104,6 +104,36 @@ func TestNestedInAGoroutine(t *testing.T) {
 	})
 }
 
+// What a goroutine of an external handler publishes is a commit of its own, whatever becomes of the handler, and holds nobody up.
+func TestNestedInAGoroutineOfAnExternalHandler(t *testing.T) {
+	t.Parallel()
+	var a *app
+	a = MustRun(t, bus.Config{Retry: fast}, func(m *bus.Module) {
+		m.Emits(asked{}, answered{}).ForOutside(answered{})
+		bus.On(m, "calls", func(ctx context.Context, e asked) (bus.Events, error) {
+			attempt := bus.Delivery(ctx).Attempt
+			var own sync.WaitGroup
+			own.Go(func() {
+				if _, err := a.m.Publish(ctx, answered{"with its context", attempt}); !errors.Is(err, bus.ErrNested) {
+					t.Errorf("with the handler's context: %v", err)
+				}
+				if _, err := a.m.Publish(context.Background(), answered{"aside", attempt}); err != nil {
+					t.Errorf("with another context: %v", err)
+				}
+			})
+			own.Wait() // it does not wait for the handler's end
+			if attempt == 1 {
+				return nil, errPlanned
+			}
+			return bus.Emit(answered{"returned", attempt}), nil
+		}).Emits(answered{}).External(1)
+	})
+	a.publish(t, asked{"a", 1})
+	wantStrings(t, "outcomes", a.outcomes(t, "test/calls"), "done/2")
+	wantStrings(t, "events", a.strings(t, "SELECT key || iif(causation_id = '', '', ' of the handler') FROM events WHERE type = 'test.answered' ORDER BY seq"),
+		"aside", "aside", "returned of the handler")
+}
+
 // What work that is cut off has queued is not carried out after it, be it by a goroutine of its goroutines.
 func TestNestedInAbandonedWork(t *testing.T) {
 	t.Parallel()
