@@ -194,8 +194,7 @@ func (b *Bus) Run(ctx context.Context) error {
 	return errors.Join(fatal, router.Close(), <-ended)
 }
 
-// Migrations are the migrations of the modules that run here, by module. It asks nothing of the journal: a bus that was given none can
-// tell them before a journal is opened (sqlite.Config.Tables).
+// Migrations are the migrations of the modules that run here, by module. It asks nothing of the journal.
 func (b *Bus) Migrations() map[string]fs.FS {
 	tables := map[string]fs.FS{}
 	for _, m := range b.modules {

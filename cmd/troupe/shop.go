@@ -44,10 +44,8 @@ type shop struct {
 // openShop opens the journal, the transport and the world beside them, and wires the modules. Whoever opens the shop closes
 // it.
 func openShop(ctx context.Context, c shopConfig) (*shop, error) {
-	wiring := bus.New(nil, bus.Config{Modules: c.modules})
-	wire(wiring, nil, 1)
 	j, err := sqlite.Open(ctx, c.journal, sqlite.Config{
-		Synchronous: c.synchronous, Logger: c.logger, Tables: wiring.Migrations(), Program: shopProgram(), Adopt: c.adopt,
+		Synchronous: c.synchronous, Logger: c.logger, Program: shopProgram(), Adopt: c.adopt,
 	})
 	if errors.Is(err, sqlite.ErrOtherProgram) {
 		return nil, fmt.Errorf("%w: '%s --adopt' does that", err, typed("run"))

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"time"
 
@@ -36,10 +35,6 @@ type Config struct {
 	// MaxPages limits the size of the file, in pages of 4096 bytes; a journal that is full answers with
 	// journal.ErrUnavailable and takes up its work when there is room. Defaults to SQLite's own limit.
 	MaxPages int
-
-	// Tables are the migrations of the modules that are going to run here (bus.Bus.Migrations). When the journal shows that it does
-	// not fit them, Open changes nothing, not even what an older program made of the journal itself: that one can still run.
-	Tables map[string]fs.FS
 
 	// Program says which program opens the journal, and what its modules declare (bus.Wiring.Program). The journal keeps it. A journal
 	// of another program is refused with an *OtherProgramError, before anything is written. A journal that knows no program yet is

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -18,26 +19,11 @@ import (
 var errTried = errors.New("sqlite: tried")
 
 // Fits implements journal.Journal: it tries in a transaction that is rolled back what Migrate and Subscribe would refuse, short of
-// running the migrations, and logs which subscriptions of an earlier program leave work open.
+// running the migrations, and logs which subscriptions of an earlier program leave work open. When the program fits a journal whose own
+// tables are older than it, these are brought up to date.
 func (j *Journal) Fits(ctx context.Context, modules map[string]fs.FS, subs []journal.Subscription) error {
-	var left []leftOpen
-	err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
-		tx := u.Tx()
-		for _, module := range slices.Sorted(maps.Keys(modules)) {
-			if err := j.applied.try(ctx, tx, module, modules[module]); err != nil {
-				return fmt.Errorf("tables of module %s: %w", module, err)
-			}
-		}
-		var err error
-		if left, err = openWorkOfOthers(ctx, tx, subs); err != nil { // before they are retired
-			return err
-		}
-		if _, err = j.registerAll(ctx, tx, subs); err != nil {
-			return fmt.Errorf("subscribe: %w", err)
-		}
-		return errTried
-	}})
-	if !errors.Is(err, errTried) {
+	left, err := j.fits(ctx, modules, subs)
+	if err != nil {
 		return fmt.Errorf("sqlite: %w", explain(err))
 	}
 	for _, l := range left {
@@ -47,6 +33,40 @@ func (j *Journal) Fits(ctx context.Context, modules map[string]fs.FS, subs []jou
 			slog.Int64("dead_letters", l.dead))
 	}
 	return nil
+}
+
+func (j *Journal) fits(ctx context.Context, modules map[string]fs.FS, subs []journal.Subscription) (left []leftOpen, err error) {
+	try := func(tx *sql.Tx) (err error) {
+		left, err = j.tryOut(ctx, tx, modules, subs)
+		return err
+	}
+	if asked, err := j.begin(ctx, try); asked || err != nil {
+		return left, err
+	}
+	err = j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
+		return cmp.Or(try(u.Tx()), errTried)
+	}})
+	if errors.Is(err, errTried) {
+		err = nil
+	}
+	return left, err
+}
+
+// tryOut does in tx, which is going to be undone, what would be refused, and returns what subscriptions of an earlier program leave open.
+func (j *Journal) tryOut(ctx context.Context, tx *sql.Tx, modules map[string]fs.FS, subs []journal.Subscription) ([]leftOpen, error) {
+	for _, module := range slices.Sorted(maps.Keys(modules)) {
+		if err := j.applied.try(ctx, tx, module, modules[module]); err != nil {
+			return nil, fmt.Errorf("tables of module %s: %w", module, err)
+		}
+	}
+	left, err := openWorkOfOthers(ctx, tx, subs) // before they are retired
+	if err != nil {
+		return nil, err
+	}
+	if _, err = j.registerAll(ctx, tx, subs); err != nil {
+		return nil, fmt.Errorf("subscribe: %w", err)
+	}
+	return left, nil
 }
 
 // try finds out whether module could be migrated, without applying anything: whatever refuses to note that it was does so here, too.

@@ -12,10 +12,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/mattn/go-sqlite3"
 
 	"github.com/troupebus/troupe/bus/journal"
@@ -242,48 +244,138 @@ func TestStoppedInTheMiddle(t *testing.T) {
 	}
 }
 
-// A program that is refused has not brought the journal's own tables up to date, either: the one of before can still run.
-func TestARefusedProgramLeavesTheJournalToTheOlderOne(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "j.db")
-	open := func(tables map[string]fs.FS) (*Journal, error) {
-		return Open(t.Context(), path, Config{Synchronous: "off", Tables: tables})
-	}
-	right := map[string]fs.FS{"m": files("0001.sql", "CREATE TABLE m_t (x)")}
-	j, err := open(right)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mustMigrate(t, j, "m", right["m"])
-	newest := slices.Max(slices.Collect(maps.Keys(j.applied[journalSchema])))
-	err = j.writer.submit(t.Context(), &item{run: func(u *unit) error { // as an older program left it
+// mustMakeOlder leaves at path a journal as an older program made it, which ran with one migration of module m and one subscription, and
+// returns what it lacks.
+func mustMakeOlder(t *testing.T, path string) (newest string) {
+	t.Helper()
+	j := mustOpen(t, path)
+	mustMigrate(t, j, "m", files("0001.sql", "CREATE TABLE m_t (x)"))
+	mustSubscribe(t, j, journal.Subscription{Name: "m/s", Types: []string{"t"}})
+	newest = slices.Max(slices.Collect(maps.Keys(j.applied[journalSchema])))
+	err := j.writer.submit(t.Context(), &item{run: func(u *unit) error {
 		_, err := u.Tx().ExecContext(t.Context(), "DROP TABLE program; DELETE FROM migrations WHERE module = 'journal' AND name = ?", newest)
 		return err
 	}})
 	if err := errors.Join(err, j.Close()); err != nil {
 		t.Fatal(err)
 	}
-	for name, tables := range map[string]map[string]fs.FS{
-		"changed":      {"a": files("0001.sql", "CREATE TABLE a_t (x)"), "m": files("0001.sql", "CREATE TABLE m_t (y)")},
-		"older":        {"m": files("0000.sql", "CREATE TABLE m_t (y)")},
-		"transactions": {"m": right["m"], "z": files("0001.sql", "CREATE TABLE z_t (x);\ncommit;")},
+	return newest
+}
+
+// lacks is what the journal at path lacks, as a reader says.
+func lacks(t *testing.T, path string) string {
+	t.Helper()
+	r, err := OpenReader(t.Context(), path)
+	if err == nil {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		return ""
+	}
+	_, what, _ := strings.Cut(err.Error(), "it lacks ")
+	return what
+}
+
+// A program that is refused, for whatever reason, has not brought the journal's own tables up to date: the one of before can still run.
+func TestARefusedProgramLeavesTheJournalToTheOlderOne(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "j.db")
+	newest := mustMakeOlder(t, path)
+	right := map[string]fs.FS{"m": files("0001.sql", "CREATE TABLE m_t (x)")}
+	subs := []journal.Subscription{{Name: "m/s", Types: []string{"t"}}}
+	for name, c := range map[string]struct {
+		tables map[string]fs.FS
+		subs   []journal.Subscription
+	}{
+		"changed":      {map[string]fs.FS{"a": files("0001.sql", "CREATE TABLE a_t (x)"), "m": files("0001.sql", "CREATE TABLE m_t (y)")}, subs},
+		"older":        {map[string]fs.FS{"m": files("0000.sql", "CREATE TABLE m_t (y)")}, subs},
+		"transactions": {map[string]fs.FS{"m": right["m"], "z": files("0001.sql", "CREATE TABLE z_t (x);\ncommit;")}, subs},
+		"other types":  {right, []journal.Subscription{{Name: "m/s", Types: []string{"u"}}}},
+		"elsewhere":    {right, []journal.Subscription{{Name: "m/s", Types: []string{"t"}, Elsewhere: true}}},
 	} {
-		if j, err := open(tables); err == nil {
+		j := mustOpen(t, path)
+		if err := j.Fits(t.Context(), c.tables, c.subs); err == nil {
 			t.Errorf("%s: it is not refused", name)
-			_ = j.Close()
 		}
-		r, err := OpenReader(t.Context(), path)
-		if err == nil {
-			_ = r.Close()
+		if err := errors.Join(j.Health(), j.View(t.Context(), func(tx *sql.Tx) error { return nil })); err != nil || j.ID() == "" {
+			t.Errorf("%s: a view: %v, id %q", name, err, j.ID())
 		}
-		if err == nil || !strings.Contains(err.Error(), "it lacks "+newest) {
-			t.Errorf("%s: after it the journal is %v, want it to lack %s", name, err, newest)
+		mustClose(t, j)
+		if got := lacks(t, path); !strings.HasPrefix(got, newest) {
+			t.Errorf("%s: after it the journal lacks %q, want %s", name, got, newest)
 		}
 	}
-	if j, err = open(right); err != nil {
+	j := mustOpen(t, path)
+	if _, err := j.Observe(t.Context(), nil); !errors.Is(err, ErrDeployable) {
+		t.Errorf("an observer: %v", err)
+	}
+	if got := lacks(t, path); !strings.HasPrefix(got, newest) {
+		t.Errorf("after an observer the journal lacks %q, want %s", got, newest)
+	}
+	if err := j.Fits(t.Context(), right, subs); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Close(); err != nil {
-		t.Error(err)
+	if got := lacks(t, path); got != "" {
+		t.Errorf("after a program that fits the journal lacks %s", got)
+	}
+	mustSubscribe(t, j, subs...)
+	mustClose(t, j)
+}
+
+// Whoever does not ask whether he fits has the journal brought up to date by his first work, and by nothing before.
+func TestTheFirstWorkBringsAJournalUpToDate(t *testing.T) {
+	t.Parallel()
+	nothing := func(journal.TxFunc) ([]*journal.Event, error) { return nil, nil }
+	for name, first := range map[string]func(j *Journal) error{
+		"a publish": func(j *Journal) error { return j.Publisher().Publish("t", message.NewMessage("a", nil)) },
+		"units of work": func(j *Journal) error {
+			var workers sync.WaitGroup
+			for range 4 {
+				workers.Go(func() {
+					if err := j.Do(t.Context(), journal.Work{}, nothing); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			workers.Wait()
+			return nil
+		},
+		"a migration": func(j *Journal) error { return j.Migrate(t.Context(), "n", files("0001.sql", "CREATE TABLE n_t (x)")) },
+		"a subscriber": func(j *Journal) error {
+			_, err := j.Subscriber("g").Subscribe(t.Context(), "t")
+			return err
+		},
+		"a feed": func(j *Journal) error {
+			_, err := j.Feed(t.Context(), journal.Sent)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "j.db")
+			newest := mustMakeOlder(t, path)
+			mustClose(t, mustOpen(t, path))
+			j := mustOpen(t, path)
+			if got := lacks(t, path); !strings.HasPrefix(got, newest) {
+				t.Errorf("before it the journal lacks %q, want %s", got, newest)
+			}
+			if err := first(j); err != nil {
+				t.Error(err)
+			}
+			if got := lacks(t, path); got != "" {
+				t.Errorf("after it the journal lacks %s", got)
+			}
+			mustClose(t, j)
+			if err := j.Do(t.Context(), journal.Work{}, nothing); !errors.Is(err, journal.ErrClosed) {
+				t.Errorf("work after the close: %v", err)
+			}
+		})
+	}
+	path := filepath.Join(t.TempDir(), "j.db")
+	mustMakeOlder(t, path)
+	j := mustOpen(t, path)
+	mustClose(t, j)
+	if err := j.Do(t.Context(), journal.Work{}, nothing); !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("the first work after the close: %v", err)
 	}
 }

@@ -36,6 +36,8 @@ type Journal struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
+	starting sync.Mutex // held while the writer is being started, or it is decided whether to
+
 	mu      sync.Mutex
 	subs    map[string]*subscription
 	groups  map[string]*group
@@ -106,14 +108,6 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 		j.cancel()
 		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", named, explain(err)), j.closeFiles())
 	}
-	j.running.Go(j.watchForeign)
-	j.running.Go(j.watchDelayed)
-	if j.log.size() > j.log.limit { // of a process that was killed: nothing may be written for long
-		poke(j.checkpoint)
-	}
-	j.running.Go(j.watchLog)
-	j.running.Go(j.watchCounts)
-	j.running.Go(j.watchHealth)
 	return j, nil
 }
 
@@ -135,7 +129,8 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	if err := j.takeFile(); err != nil {
 		return err
 	}
-	if err := j.setUp(ctx, conn); err != nil {
+	outdated, err := j.setUp(ctx, conn)
+	if err != nil {
 		return err
 	}
 	j.views = openViews(j.path)
@@ -144,8 +139,7 @@ func (j *Journal) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	err = j.readers.QueryRowContext(ctx, "SELECT (SELECT id FROM identity), (SELECT coalesce(max(seq), 0) FROM events), (SELECT coalesce(max(id), 0) FROM acts), (SELECT coalesce(max(id), 0) FROM open_acts)").
-		Scan(&j.id, &j.tail.head, &j.lastAct, &j.lastOpenAct)
+	err = j.readers.QueryRowContext(ctx, "SELECT (SELECT id FROM identity), (SELECT coalesce(max(seq), 0) FROM events)").Scan(&j.id, &j.tail.head)
 	if err != nil {
 		return err
 	}
@@ -156,46 +150,52 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	if j.writer, err = newWriter(j.cfg, conn); err != nil {
 		return err
 	}
-	if j.version, err = j.writer.kept.dataVersion.int64(); err != nil {
-		return err
-	}
-	j.writer.committed, j.writer.between = j.committed, j.beginGroup
+	j.writer.committed, j.writer.between, j.writer.start = j.committed, j.beginGroup, j.beginAnyhow
 	j.tail.durable = j.tail.head
 	if err := j.openLog(ctx, conn); err != nil {
 		return err
 	}
 	j.sync = newSyncer(j.syncFile(), j.durable)
 	j.writer.sync = j.sync
-	j.writer.govern(nil)
-	return nil
-}
-
-// setUp makes sure of what the file is, and how the connection treats it.
-func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) error {
-	var err error
-	if err := j.checkWhole(ctx, conn); err != nil {
-		return err
-	}
-	if err := j.checkOwner(ctx, conn); err != nil {
-		return err
-	}
-	if j.applied, err = claim(ctx, conn, j.lock.making, j.cfg.Tables); err != nil {
-		return err
-	}
-	if err := settleMoves(ctx, conn, j.path); err != nil {
-		return err
-	}
-	if err := checkPragmas(ctx, conn, j.cfg); err != nil {
-		return err
-	}
-	if err := errors.Join(j.keepProgram(ctx, conn), j.markInUse(ctx, conn), j.made()); err != nil {
-		return err
-	}
-	if j.cfg.MaxPages == 0 {
+	if outdated {
 		return nil
 	}
-	_, err = conn.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", j.cfg.MaxPages))
-	return err
+	return j.start(ctx)
+}
+
+// setUp makes sure of what the file is, and how the connection treats it. It reports whether the journal's own tables are still to be
+// brought up to date.
+func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) (outdated bool, err error) {
+	if err := j.checkWhole(ctx, conn); err != nil {
+		return false, err
+	}
+	if err := j.checkOwner(ctx, conn); err != nil {
+		return false, err
+	}
+	if j.applied, err = claim(ctx, conn, j.lock.making); err != nil {
+		return false, err
+	}
+	if outdated, err = j.isOutdated(); err != nil {
+		return false, err
+	}
+	if !outdated {
+		if err := j.applied.migrate(ctx, conn, journalSchema, schemaFS); err != nil {
+			return false, err
+		}
+		if err := settleMoves(ctx, conn, j.path); err != nil {
+			return false, err
+		}
+	}
+	if err := checkPragmas(ctx, conn, j.cfg); err != nil {
+		return false, err
+	}
+	if err := errors.Join(j.markInUse(ctx, conn), j.made()); err != nil {
+		return false, err
+	}
+	if j.cfg.MaxPages > 0 {
+		_, err = conn.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", j.cfg.MaxPages))
+	}
+	return outdated, err
 }
 
 func openReaders(path string) (*sql.DB, error) {
@@ -219,9 +219,15 @@ func (j *Journal) Close() error {
 	}
 	j.closing = true
 	j.mu.Unlock()
+	j.starting.Lock() // from here on nobody starts it
+	late := j.writer.late.Load()
+	j.starting.Unlock()
 	j.cancel()
 	j.running.Wait()
 	j.lookAtFiles()
+	if late {
+		return j.closeUnused()
+	}
 	flush := &item{run: func(u *unit) error {
 		j.flushed = 0
 		return j.flushCursors(u.w.kept)

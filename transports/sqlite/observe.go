@@ -26,9 +26,11 @@ type Observer struct {
 // what has no answer yet. A journal that modules have run on is refused with ErrDeployable, and one of an observer refuses
 // to be run on.
 func (j *Journal) Observe(ctx context.Context, subs []journal.Subscription) (*Observer, error) {
-	err := j.writer.submit(ctx, &item{work: journal.Work{Name: "observer"}, durable: true, run: func(u *unit) error {
-		return observe(context.WithoutCancel(ctx), u.Tx(), subs)
-	}})
+	enter := func(tx *sql.Tx) error { return observe(context.WithoutCancel(ctx), tx, subs) }
+	_, err := j.begin(ctx, enter)
+	if err == nil {
+		err = j.writer.submit(ctx, &item{work: journal.Work{Name: "observer"}, durable: true, run: func(u *unit) error { return enter(u.Tx()) }})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: observe on %s: %w", j.path, explain(err))
 	}

@@ -40,9 +40,9 @@ CREATE TABLE IF NOT EXISTS migrations (
 // migrations are the checksums of what was applied, by module and name.
 type migrations map[string]map[string]string
 
-// claim makes a fresh file a journal, and refuses a file that belongs to something else. It returns what is applied. making
-// says that the file has no tables because nobody has made them yet; tables are the migrations of modules.
-func claim(ctx context.Context, c *sql.Conn, making bool, tables map[string]fs.FS) (migrations, error) {
+// claim makes a fresh file a journal without tables, and refuses a file that belongs to something else, or is from a newer program. It
+// returns what is applied. making says that the file has no tables because nobody has made them yet.
+func claim(ctx context.Context, c *sql.Conn, making bool) (migrations, error) {
 	var id, made int64
 	err := c.QueryRowContext(ctx, "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id").Scan(&id, &made)
 	if err != nil {
@@ -65,23 +65,8 @@ func claim(ctx context.Context, c *sql.Conn, making bool, tables map[string]fs.F
 	if err != nil {
 		return nil, err
 	}
-	if err := applied.fit(tables); err != nil {
-		return nil, err
-	}
-	return applied, applied.migrate(ctx, c, journalSchema, schemaFS)
-}
-
-// fit is an error when the program that has these tables must not apply anything, be it to the journal's own tables.
-func (m migrations) fit(tables map[string]fs.FS) error {
-	if _, err := m.todo(journalSchema, schemaFS); err != nil {
-		return err
-	}
-	for _, module := range slices.Sorted(maps.Keys(tables)) {
-		if _, err := m.todo(module, tables[module]); err != nil {
-			return fmt.Errorf("tables of module %s: %w", module, err)
-		}
-	}
-	return nil
+	_, err = applied.todo(journalSchema, schemaFS)
+	return applied, err
 }
 
 // migrate applies the files of fsys that module has not applied yet, one transaction a file.
@@ -91,15 +76,21 @@ func (m migrations) migrate(ctx context.Context, c *sql.Conn, module string, fsy
 		return err
 	}
 	for _, one := range todo {
-		if err := applyMigration(ctx, c, one); err != nil {
-			return fmt.Errorf("migration %s of %s: %w", one.name, module, err)
+		err := inTransaction(ctx, c, func(tx *sql.Tx, own *fence) error { return one.run(ctx, tx, own) })
+		if err != nil {
+			return err
 		}
-		if m[module] == nil {
-			m[module] = map[string]string{}
-		}
-		m[module][one.name] = one.checksum
+		m.note(one)
 	}
 	return nil
+}
+
+// note notes that one is applied.
+func (m migrations) note(one migration) {
+	if m[one.module] == nil {
+		m[one.module] = map[string]string{}
+	}
+	m[one.module][one.name] = one.checksum
 }
 
 // todo are the files of fsys that module has not applied yet, in the order of their names. An error means that the program must
@@ -181,7 +172,39 @@ func (m migration) is(checksum string) bool {
 
 const insertMigration = "INSERT INTO migrations (module, name, checksum, applied_at) VALUES (?, ?, ?, ?)"
 
-func applyMigration(ctx context.Context, c *sql.Conn, m migration) error {
+// run applies m in tx, and notes it there.
+func (m migration) run(ctx context.Context, tx *sql.Tx, own *fence) error {
+	err := own.migration(func() error {
+		_, err := tx.ExecContext(ctx, m.text)
+		return err
+	})
+	if err == nil {
+		err = nothingTemporary(ctx, tx)
+	}
+	if err == nil {
+		_, err = tx.ExecContext(ctx, insertMigration, m.module, m.name, m.checksum, time.Now().UnixMicro())
+	}
+	if err != nil {
+		return fmt.Errorf("migration %s of %s: %w", m.name, m.module, err)
+	}
+	return nil
+}
+
+// nothingTemporary is an error when something temporary is left on the connection.
+func nothingTemporary(ctx context.Context, tx *sql.Tx) error {
+	var left string
+	switch err := tx.QueryRowContext(ctx, "SELECT type || ' ' || name FROM temp.sqlite_schema LIMIT 1").Scan(&left); {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("it leaves the temporary %s behind, which would last for everybody who writes through this connection: "+
+		"let the migration drop it", left)
+}
+
+// inTransaction runs do in a transaction on the write connection, with the fence that stands around work there.
+func inTransaction(ctx context.Context, c *sql.Conn, do func(tx *sql.Tx, own *fence) error) error {
 	var own *fence
 	err := c.Raw(func(f any) error {
 		own = f.(*face).fence
@@ -195,23 +218,7 @@ func applyMigration(ctx context.Context, c *sql.Conn, m migration) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // a no-op after Commit
-	err = own.migration(func() error {
-		_, err := tx.ExecContext(ctx, m.text)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	var left string
-	err = tx.QueryRowContext(ctx, "SELECT type || ' ' || name FROM temp.sqlite_schema LIMIT 1").Scan(&left)
-	if err == nil {
-		return fmt.Errorf("it leaves the temporary %s behind, which would last for everybody who writes through this connection: "+
-			"let the migration drop it", left)
-	}
-	if !errors.Is(err, sql.ErrNoRows) {
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, insertMigration, m.module, m.name, m.checksum, time.Now().UnixMicro()); err != nil {
+	if err := do(tx, own); err != nil {
 		return err
 	}
 	return tx.Commit()

@@ -29,6 +29,8 @@ type writer struct {
 	over  *sql.Tx         // has ended
 	aside map[string]bool // the names of work that uses its transaction in several goroutines; the running goroutine's
 
+	late      atomic.Bool // it does not run yet
+	start     func(context.Context) error
 	sync      *syncer
 	committed func(*commit)     // wakes and answers whom it concerns
 	between   func(*kept) error // runs at the start of every group, inside its transaction
@@ -50,13 +52,13 @@ type writer struct {
 func newWriter(cfg Config, conn *sql.Conn) (*writer, error) {
 	w := &writer{cfg: cfg, wake: make(chan struct{}, 1), stopped: make(chan struct{}), slowAt: map[string]time.Time{}, aside: map[string]bool{}}
 	w.health.sick = make(chan struct{}, 1)
+	w.late.Store(true)
 	w.answers.New = func() any { return make(chan error, 1) }
 	err := conn.Raw(func(c any) (err error) {
 		w.face = c.(*face)
 		w.raw = w.face.raw
 		w.fence = newFence(w.raw, cfg.Fence) // first: with a new authorizer every statement is prepared again
-		w.kept, err = prepareKept(w.raw)
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -66,13 +68,28 @@ func newWriter(cfg Config, conn *sql.Conn) (*writer, error) {
 	return w, err
 }
 
+// prepare prepares the journal's own statements.
+func (w *writer) prepare() (err error) {
+	w.kept, err = prepareKept(w.raw)
+	return err
+}
+
 // closeFiles closes the write connection. The goroutine has ended.
 func (w *writer) closeFiles() error {
-	return errors.Join(w.kept.close(), w.face.close(), w.raw.Close())
+	err := error(nil)
+	if w.kept != nil {
+		err = w.kept.close()
+	}
+	return errors.Join(err, w.face.close(), w.raw.Close())
 }
 
 // submit queues it and waits for its answer. When ctx ends first, work that has not begun is taken back.
 func (w *writer) submit(ctx context.Context, it *item) error {
+	if w.late.Load() {
+		if err := w.start(ctx); err != nil {
+			return err
+		}
+	}
 	it.answer = w.answers.Get().(chan error)
 	defer w.answers.Put(it.answer)
 	for {

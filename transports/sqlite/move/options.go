@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -118,7 +119,8 @@ func refresh(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	return j.Close()
+	err = j.Do(ctx, journal.Work{Name: "move"}, func(journal.TxFunc) ([]*journal.Event, error) { return nil, nil })
+	return errors.Join(err, j.Close())
 }
 
 // readable makes sure that there are journals of this program's schema at paths.

@@ -1,0 +1,116 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// Open leaves a journal whose own tables are an older program's as it is, and its writer does not run: it is not known yet whether the
+// program that opens it may. Fits brings the tables up to date when the program fits the journal. Whoever asks nothing has that
+// done by the first work.
+
+// firstIdentity is the migration from which on a journal can be told from others. Older ones are brought up to date at once.
+const firstIdentity = "schema/0002_wire.sql"
+
+// isOutdated reports whether the journal's own tables are to be brought up to date later.
+func (j *Journal) isOutdated() (bool, error) {
+	todo, err := j.applied.todo(journalSchema, schemaFS)
+	return len(todo) > 0 && j.applied[journalSchema][firstIdentity] != "", err
+}
+
+// begin makes an outdated journal one of this program, unless fits refuses it, and starts the writer. What fits writes is undone. It
+// reports whether fits was asked.
+func (j *Journal) begin(ctx context.Context, fits func(*sql.Tx) error) (asked bool, err error) {
+	j.starting.Lock()
+	defer j.starting.Unlock()
+	if !j.writer.late.Load() {
+		return false, nil
+	}
+	if err := j.update(ctx, fits); err != nil {
+		return true, err
+	}
+	return true, j.start(ctx)
+}
+
+// beginAnyhow is begin for those who ask nothing.
+func (j *Journal) beginAnyhow(ctx context.Context) error {
+	if _, err := j.begin(ctx, func(*sql.Tx) error { return nil }); err != nil {
+		return fmt.Errorf("bring the journal up to date: %w", err)
+	}
+	return nil
+}
+
+// update applies the journal's own migrations, unless fits refuses that. j.starting is held.
+func (j *Journal) update(ctx context.Context, fits func(*sql.Tx) error) error {
+	j.mu.Lock()
+	closing := j.closing
+	j.mu.Unlock()
+	if closing {
+		return journal.ErrClosed
+	}
+	todo, err := j.applied.todo(journalSchema, schemaFS)
+	if err != nil {
+		return err
+	}
+	c := j.writer.face.conn
+	err = inTransaction(ctx, c, func(tx *sql.Tx, own *fence) error {
+		for _, one := range todo {
+			if err := one.run(ctx, tx, own); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.ExecContext(ctx, "SAVEPOINT fits"); err != nil {
+			return err
+		}
+		if err := fits(tx); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, "ROLLBACK TO fits")
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, one := range todo {
+		j.applied.note(one)
+	}
+	return errors.Join(j.markAgain(ctx, c, false), settleMoves(ctx, c, j.path))
+}
+
+// start has the writer run, and everybody who watches. The journal's own tables are up to date.
+func (j *Journal) start(ctx context.Context) error {
+	if err := j.writer.face.conn.QueryRowContext(ctx, newestActs).Scan(&j.lastAct, &j.lastOpenAct); err != nil {
+		return explain(err)
+	}
+	if err := errors.Join(j.keepProgram(ctx, j.writer.face.conn), j.writer.prepare()); err != nil {
+		return err
+	}
+	var err error
+	if j.version, err = j.writer.kept.dataVersion.int64(); err != nil {
+		return err
+	}
+	j.writer.govern(nil)
+	j.writer.late.Store(false)
+	j.running.Go(j.watchForeign)
+	j.running.Go(j.watchDelayed)
+	if j.log.size() > j.log.limit { // of a process that was killed: nothing may be written for long
+		poke(j.checkpoint)
+	}
+	j.running.Go(j.watchLog)
+	j.running.Go(j.watchCounts)
+	j.running.Go(j.watchHealth)
+	return nil
+}
+
+// closeUnused closes a journal whose writer has never run.
+func (j *Journal) closeUnused() error {
+	err := error(nil)
+	if _, known := j.fileNumber(); known && !j.gone.Load() {
+		err = setMark(context.Background(), j.writer.face.conn, 0)
+	}
+	return errors.Join(err, j.sync.close(), j.closeFiles())
+}
