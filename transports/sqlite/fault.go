@@ -226,9 +226,8 @@ func (w *writer) refuse(items []*item, f *failure) {
 // is larger is not: trouble comes and goes a hundred times a second.
 const tellAgain = time.Minute
 
-// trouble is that the store refuses work.
+// trouble is what the log has heard of the store's refusals.
 type trouble struct {
-	is      bool      // the last group was refused
 	known   bool      // the log has heard of it since it began
 	told    time.Time // when the log last heard of any
 	refused int       // groups since then
@@ -236,19 +235,18 @@ type trouble struct {
 
 // noteTrouble reports that the store refuses work, and that it takes it again.
 func (w *writer) noteTrouble(err error) {
+	was := w.health.refuses()
 	w.health.note(err)
 	t := &w.trouble
 	switch now := time.Now(); {
-	case err == nil && t.is && t.known:
+	case err == nil && was && t.known:
 		w.cfg.Logger.LogAttrs(context.Background(), slog.LevelInfo, "the journal writes again")
 	case err != nil:
-		t.known = t.known && t.is
+		t.known = t.known && was
 		if t.refused++; t.told.IsZero() || now.Sub(t.told) >= tellAgain {
 			w.cfg.Logger.LogAttrs(context.Background(), slog.LevelError, "the journal cannot write: publishers get errors, reactions wait",
 				slog.Int("commits", t.refused), slog.Any("error", err))
 			t.known, t.told, t.refused = true, now, 0
 		}
 	}
-	t.is = err != nil
-	w.refuses.Store(t.is)
 }

@@ -46,6 +46,12 @@ func (h *health) note(err error) {
 	poke(h.sick)
 }
 
+// refuses reports whether the newest group was refused.
+func (h *health) refuses() bool {
+	r := h.refusal.Load()
+	return r != nil && !r.over.Load()
+}
+
 // check is why nothing can be written, or nil.
 func (h *health) check(now time.Time) error {
 	if r := h.refusal.Load(); r != nil && (!r.over.Load() || now.Sub(r.at) < sickFor) {
@@ -101,7 +107,7 @@ func (j *Journal) watchHealth() {
 				pause.Stop()
 				return
 			}
-			if r := j.writer.health.refusal.Load(); r == nil || r.over.Load() {
+			if !j.writer.health.refuses() {
 				break
 			}
 			_ = j.writer.submit(j.ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error { // its outcome is noted

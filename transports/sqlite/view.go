@@ -75,7 +75,7 @@ const (
 
 // Writable implements journal.Journal.
 func (j *Journal) Writable(ctx context.Context) error {
-	for pause := firstTryPause; j.writer.refuses.Load() || j.sync.health() != nil; pause = min(2*pause, longestTryPause) {
+	for pause := firstTryPause; j.writer.health.refuses() || j.sync.health() != nil; pause = min(2*pause, longestTryPause) {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -44,7 +44,6 @@ type writer struct {
 
 	health  health               // for anybody
 	trouble trouble              // the running goroutine's
-	refuses atomic.Bool          // trouble.is, for everybody
 	slowAt  map[string]time.Time // by work, when it was last reported; the running goroutine's
 	differs differs              // likewise
 }
