@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/troupebus/troupe/transports/sqlite/internal/still"
 )
 
 // ErrNotFound: the journal has nothing of that id or key.
@@ -18,8 +20,8 @@ var ErrNotFound = errors.New("sqlite: not found")
 type Reader struct {
 	path  string
 	db    *sql.DB
-	owner *Journal // that it belongs to; nil where it has its own connections
-	still *still   // what must not change meanwhile; nil where SQLite sees to that
+	owner *Journal     // that it belongs to; nil where it has its own connections
+	still *still.Files // what must not change meanwhile; nil where SQLite sees to that
 }
 
 // OpenReader opens the journal at path for reading. It creates no journal and takes no lock: the owner neither notices
@@ -31,9 +33,9 @@ func OpenReader(ctx context.Context, path string) (*Reader, error) {
 		return nil, err
 	}
 	db, err := openExisting(ctx, path, readDSN(path, "rw"))
-	if err != nil && cannotWrite(err) {
+	if err != nil && still.CannotWrite(err) {
 		first := err
-		if db, err = openExisting(ctx, path, readDSN(path, "ro")); err != nil && cannotWrite(err) {
+		if db, err = openExisting(ctx, path, readDSN(path, "ro")); err != nil && still.CannotWrite(err) {
 			var r *Reader
 			if r, err = openStill(ctx, path); err == nil {
 				return r, nil
@@ -71,7 +73,7 @@ func (r *Reader) View(ctx context.Context, fn func(*sql.Tx) error) error {
 		return r.owner.View(ctx, fn)
 	}
 	if r.still != nil {
-		return r.still.view(ctx, r.db, fn)
+		return viewStill(ctx, r.still, r.db, fn)
 	}
 	return view(ctx, r.db, fn)
 }
