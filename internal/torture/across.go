@@ -47,7 +47,11 @@ type across struct {
 	network *network
 	clocks  map[string]*disk.Clock // by deployable; nil is the real one
 	carrier []string               // what says it to a victim
-	drop    func()                 // what was made on a real server
+
+	brokerAt, prefix string // of Kafka; brokerAt is empty where the events go by PostgreSQL
+	foreigners       int    // records of others that the ledger must make dead letters of
+	deleted          bool   // records of the door were
+	drop             func() // what was made on a real server
 }
 
 func newAcross(r *run) (*across, error) {
@@ -68,17 +72,20 @@ func newAcross(r *run) (*across, error) {
 			return nil, err
 		}
 		_, a.port, _ = net.SplitHostPort(at)
-		a.carrier = []string{"--brokers", at}
+		a.brokerAt, a.prefix = at, "troupe"
 	case server == "":
 		return nil, fmt.Errorf("torture: schedules of kind %s need the server that %s names", r.schedule.Kind, carriers[r.schedule.Kind])
 	case r.schedule.Kind == overKafka:
-		a.carrier = []string{"--brokers", server, "--prefix", "torture-" + strings.ToLower(rand.Text()[:12])}
+		a.brokerAt, a.prefix = server, "torture-"+strings.ToLower(rand.Text()[:12])
 	default:
 		at, drop, err := freshDatabase(r.ctx, server)
 		if err != nil {
 			return nil, err
 		}
 		a.carrier, a.drop = []string{"--database", at}, drop
+	}
+	if a.brokerAt != "" {
+		a.carrier = []string{"--brokers", a.brokerAt, "--prefix", a.prefix}
 	}
 	a.carrier = append(a.carrier, "--through", n.address())
 	return a, nil
@@ -166,6 +173,8 @@ func (a *across) step(i int, s Step) {
 		}
 	case wire:
 		a.changeNetwork(s)
+	case meddle:
+		a.meddle(s)
 	case clock:
 		stepClock(a.clocks[s.Key], s)
 	case command:

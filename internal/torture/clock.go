@@ -2,6 +2,7 @@ package torture
 
 import (
 	"database/sql"
+	"slices"
 	"time"
 
 	"github.com/troupebus/troupe/internal/torture/disk"
@@ -17,12 +18,14 @@ func (r *run) steppedClock() *disk.Clock {
 	if r.machine.noClock != nil {
 		return nil
 	}
-	for _, s := range r.schedule.Steps {
-		if s.Do == clock {
-			return new(disk.Clock)
-		}
+	if !r.stepsClocks() {
+		return nil
 	}
-	return nil
+	return new(disk.Clock)
+}
+
+func (r *run) stepsClocks() bool {
+	return slices.ContainsFunc(r.schedule.Steps, func(s Step) bool { return s.Do == clock })
 }
 
 // stepClock steps c, which is nil where clocks cannot be stepped.

@@ -106,6 +106,10 @@ func (d *drawer) owners() {
 			d.do(Step{Do: stop})
 			d.owner(300)
 		}
+		if d.chance(30) {
+			d.do(Step{Do: stop}, Step{Do: start, Key: symlink, Mood: pick(d, "", "normal"), Wait: d.between(0, 300)})
+			d.publish(3, 10, 5, 200)
+		}
 		d.do(Step{Do: second, Mood: pick(d, same, symlink, hardlink), Wait: d.between(0, 200)})
 		d.publish(3, 10, 5, 200)
 	}

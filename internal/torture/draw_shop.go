@@ -60,12 +60,17 @@ func (d *drawer) across() {
 	}
 	d.do(Step{Do: "nothing", Wait: d.between(0, 1000)})
 	wrong := d.chance(25)
+	if d.chance(10) {
+		d.do(Step{Do: meddle, Mood: twins})
+	}
 	for range 10 + d.r.IntN(12) {
 		who := pick(d, broker, broker, door, ledger, tail)
 		if wrong && d.chance(25) {
 			d.clock(pick(d, deployables...))
 		}
-		switch d.r.IntN(11) {
+		switch d.r.IntN(12) {
+		case 11:
+			d.meddle()
 		case 0, 1, 2:
 			d.publish(5, 20, 20, 200)
 		case 3:
@@ -85,5 +90,22 @@ func (d *drawer) across() {
 				d.do(Step{Do: weather, Mood: string(pick(d, disk.Weathers()...)), For: d.between(50, 1000), Wait: d.between(0, 300)})
 			}
 		}
+	}
+}
+
+// meddle draws what somebody does at the broker, with what makes it matter.
+func (d *drawer) meddle() {
+	switch pick(d, swollen, limited, forgets, web) {
+	case swollen:
+		d.do(Step{Do: meddle, Mood: swollen, Wait: d.between(0, 500)})
+	case limited:
+		d.do(Step{Do: meddle, Mood: limited})
+		d.do(d.events(Step{Do: publish, Calls: 5, Count: 100 + d.r.IntN(100)}, 5))
+	case forgets:
+		d.do(Step{Do: pick(d, kill, stop), Key: ledger})
+		d.publish(5, 20, 20, 0)
+		d.do(Step{Do: "nothing", Wait: d.between(0, 2000)}, Step{Do: meddle, Mood: forgets}, Step{Do: start, Key: ledger})
+	case web:
+		d.do(Step{Do: kill, Key: broker}, Step{Do: meddle, Mood: web, For: 1000 + d.between(0, 2000)}, Step{Do: start, Key: broker, Wait: 300})
 	}
 }

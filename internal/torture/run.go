@@ -114,12 +114,19 @@ func (r *run) start(s Step) {
 	if s.Mood != "" {
 		args = append(args, "--sync", s.Mood)
 	}
-	o, err := r.startOwner(r.path, args...)
+	path := r.path
+	if s.Key == symlink {
+		path = r.link()
+	}
+	o, err := r.startOwner(path, args...)
 	if err != nil {
 		r.find("machine", "an owner cannot be started: %v", err)
 		return
 	}
 	r.owner = o
+	if s.Key == symlink && !o.awaitUp(startLimit) {
+		r.find("start", "an owner does not come up on a journal that it is given by a symbolic link: %s", o.lastWords())
+	}
 }
 
 func (r *run) stopOwner() {

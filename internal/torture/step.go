@@ -28,6 +28,7 @@ const (
 	copied  = "copied"  // somebody copies the database file alone, and starts an owner on the copy
 	finish  = "finish"  // all that goes on beside the steps ends first
 	wire    = "wire"    // what lies between victims and their broker is Mood For a while
+	meddle  = "meddle"  // somebody does what Mood says at the broker
 	clock   = "clock"   // the wall clock, of all processes or of Key, is Ahead of the right one from now on
 	order   = "order"   // Calls orders are placed at the deployable Key of the shop
 )
@@ -75,6 +76,9 @@ func (s Step) what() string {
 	}
 	switch s.Do {
 	case start:
+		if s.Key == symlink {
+			return "the owner starts by a symbolic link " + s.Mood
+		}
 		return strings.TrimSpace(who + " starts " + s.Mood)
 	case stop:
 		return who + " is stopped"
@@ -102,6 +106,8 @@ func (s Step) what() string {
 		return "a reader holds a snapshot"
 	case weather:
 		return "the disk: " + s.Mood
+	case meddle:
+		return "somebody meddles with the broker: " + s.Mood
 	case wire:
 		return "the wire: " + s.Mood
 	case second:

@@ -69,7 +69,8 @@ func (p *program) wire() {
 	bus.On(m, "patient", p.patient).When(misbehaves).Retry(endless)
 }
 
-// ledger reacts to everything that is asked, and always well. Its handlers have time: only the store can fail them.
+// ledger reacts to everything that is asked, and always well. Its handlers have time, and few attempts: only the store can fail them,
+// and its failures are no attempts.
 func (p *program) ledger() {
 	m := p.Module("ledger").Migrations(tables("ledger", "CREATE TABLE ledger_sums (key TEXT PRIMARY KEY, total INTEGER NOT NULL) STRICT; CREATE TABLE ledger_pads (pad TEXT NOT NULL) STRICT;"))
 	bus.On(m, "note", func(ctx context.Context, e Asked) (bus.Events, error) {
@@ -79,7 +80,7 @@ func (p *program) ledger() {
 			n = e.Tags[0] - 1
 		}
 		return bus.Emit(Noted{Key: e.Key, N: n}), row(ctx, "ledger", e.Key, n)
-	}).Emits(Noted{}).Timeout(time.Minute)
+	}).Emits(Noted{}).Timeout(time.Minute).Retry(shortRetry)
 	bus.On(m, "sum", func(ctx context.Context, e Asked) (bus.Events, error) {
 		_, err := bus.Tx(ctx).ExecContext(ctx, "INSERT INTO ledger_sums VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET total = total + excluded.total", e.Key, e.N)
 		if err == nil && e.Pad != "" { // more than a transaction keeps in memory: the statement itself meets the disk
@@ -89,7 +90,7 @@ func (p *program) ledger() {
 			return nil, err
 		}
 		return nil, row(ctx, "ledger", e.Key, e.N)
-	}).Timeout(time.Minute)
+	}).Timeout(time.Minute).Retry(shortRetry)
 	bus.On(m, "call", func(ctx context.Context, e Asked) (bus.Events, error) {
 		if err := p.record(ctx, e.Key, nil); err != nil {
 			return nil, err

@@ -1,0 +1,201 @@
+package torture
+
+import (
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// What somebody may do at the broker behind everybody's back.
+const (
+	swollen = "swollen" // a record comes that is large, and small while it is packed
+	limited = "limited" // a topic takes small batches only
+	forgets = "forgets" // what is in a topic is deleted, and so are the positions of its readers
+	web     = "web"     // an HTTP server listens at the broker's port, while the broker does not run
+	twins   = "twins"   // in the end, a second process runs on a copy of a journal
+)
+
+const (
+	swollenSize = 160 << 20
+	topicLimit  = "20000"
+	meddleLimit = 10 * time.Second
+	twinLimit   = 20 * time.Second // within it, one of two processes on copies of a journal has ended
+)
+
+// meddle does one of these things. What cannot be done, since the broker is away, is left out.
+func (a *across) meddle(s Step) {
+	if s.Mood == web {
+		a.serveWeb(millis(s.For))
+		return
+	}
+	if a.brokerAt == "" || s.Mood == twins {
+		return
+	}
+	c := sarama.NewConfig()
+	c.Version = sarama.V2_8_0_0
+	c.Net.DialTimeout, c.Net.ReadTimeout, c.Metadata.Retry.Max = time.Second, meddleLimit, 1
+	c.Producer.Compression, c.Producer.Return.Successes, c.Producer.MaxMessageBytes = sarama.CompressionZSTD, true, 2*swollenSize
+	client, err := sarama.NewClient([]string{a.brokerAt}, c)
+	if err != nil {
+		return
+	}
+	defer func() { _ = client.Close() }()
+	topic := a.prefix + ".front"
+	switch s.Mood {
+	case swollen:
+		a.swell(client, topic)
+	case limited:
+		a.limit(client, topic)
+	case forgets:
+		a.deleted = a.deleteAll(client, topic) || a.deleted
+	}
+}
+
+var zeros = make([]byte, swollenSize)
+
+func (a *across) swell(client sarama.Client, topic string) {
+	p, err := sarama.NewSyncProducerFromClient(client)
+	if err != nil {
+		return
+	}
+	if _, _, err = p.SendMessage(&sarama.ProducerMessage{Topic: topic, Value: sarama.ByteEncoder(zeros)}); err == nil {
+		a.foreigners++
+	}
+	_ = p.Close()
+}
+
+func (a *across) limit(client sarama.Client, topic string) {
+	admin, err := sarama.NewClusterAdminFromClient(client)
+	if err != nil {
+		return
+	}
+	value := topicLimit
+	_ = admin.IncrementalAlterConfig(sarama.TopicResource, topic, map[string]sarama.IncrementalAlterConfigsEntry{ // it may not exist yet
+		"max.message.bytes": {Operation: sarama.IncrementalAlterConfigsOperationSet, Value: &value},
+	}, false)
+}
+
+// deleteAll deletes the records of a topic, and the positions of the ledger, which does not run. It reports whether it did.
+func (a *across) deleteAll(client sarama.Client, topic string) bool {
+	admin, err := sarama.NewClusterAdminFromClient(client)
+	if err != nil || a.owners[ledger] != nil {
+		return false
+	}
+	partitions, err := client.Partitions(topic)
+	if err != nil {
+		return false
+	}
+	ends := map[int32]int64{}
+	for _, p := range partitions {
+		if ends[p], err = client.GetOffset(topic, p, sarama.OffsetNewest); err != nil {
+			return false
+		}
+	}
+	if err := admin.DeleteRecords(topic, ends); err != nil {
+		return false
+	}
+	groups, err := admin.ListConsumerGroups()
+	if err != nil {
+		return true
+	}
+	for g := range groups {
+		if strings.HasPrefix(g, ledger) && (a.port != "" || strings.Contains(g, a.prefix)) {
+			_ = admin.DeleteConsumerGroup(g)
+		}
+	}
+	return true
+}
+
+// serveWeb answers at the broker's port as a server does that speaks something else.
+func (a *across) serveWeb(d time.Duration) {
+	if a.port == "" || a.broker != nil {
+		return
+	}
+	l, err := net.Listen("tcp", a.brokerAt)
+	if err != nil {
+		return
+	}
+	server := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: time.Second}
+	go func() { _ = server.Serve(l) }() // until it is closed
+	pause(a.ctx, d)
+	_ = server.Close()
+}
+
+// recover does what the docs say after events were deleted: who missed some says so, and then they are sent again.
+func (a *across) recover() bool {
+	readers, shut, ok := a.readers()
+	if !ok {
+		return false
+	}
+	defer shut()
+	told := func() int {
+		n, _ := a.rows(readers[ledger], "SELECT count(*) FROM dead_letters d JOIN subscriptions s ON s.id = d.subscription WHERE s.name LIKE 'bus/%'")
+		return n
+	}
+	missing := func() int {
+		sent, came := a.idsByKey(readers[door], ledger), a.idsByKey(readers[ledger], ledger)
+		n := 0
+		for key, ids := range sent {
+			n += len(ids) - len(came[key])
+		}
+		return n
+	}
+	for end := time.Now().Add(stallLimit); missing() > 0 && told() <= a.foreigners && time.Now().Before(end); {
+		pause(a.ctx, pace)
+	}
+	if n := missing(); n > 0 && told() <= a.foreigners {
+		a.find("silent", "%d events were deleted before the ledger had read them, and no dead letter says so", n)
+	}
+	a.stop(door)
+	a.runTool(a.machine.troupe, "resend", "--journal", a.journal(door))
+	a.serve(door)
+	return a.owners[door] != nil && a.owners[door].awaitUp(startLimit)
+}
+
+// twin runs a second process on a copy of the ledger's journal, with all quiet. One of the two must notice, and end.
+func (a *across) twin() {
+	a.stop(ledger)
+	folder := filepath.Join(a.folder, "twin")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		a.find("machine", "%v", err)
+		return
+	}
+	files, _ := filepath.Glob(a.journal(ledger) + "*")
+	files = slices.DeleteFunc(files, func(f string) bool { return strings.HasSuffix(f, ".lock") })
+	if out, err := exec.CommandContext(a.ctx, "cp", append(files, folder)...).CombinedOutput(); err != nil {
+		a.find("machine", "cp: %v: %s", err, out)
+		return
+	}
+	a.serve(ledger, "--good")
+	o := a.owners[ledger]
+	args := append([]string{"--modules", modulesOf[ledger], "--good"}, a.carrier...)
+	other, err := a.startOwnerBy(a.clocks[ledger], filepath.Join(folder, ledger+".db"), args...)
+	if err != nil || o == nil {
+		a.find("machine", "a twin cannot be started: %v", err)
+		return
+	}
+	select {
+	case <-o.ended:
+	case <-other.ended:
+	case <-time.After(twinLimit):
+		a.find("twins", "two processes run on copies of one journal, and %v later neither has noticed", twinLimit)
+	}
+	other.kill()
+	a.stop(ledger)
+}
+
+// peaks finds deployables that needed too much memory.
+func (a *across) peaks() {
+	for _, name := range deployables {
+		if peak := a.owners[name].peak(); peak > memoryLimit {
+			a.find("memory", "%s had %d MiB resident", name, peak>>20)
+		}
+	}
+}
