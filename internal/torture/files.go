@@ -46,6 +46,7 @@ func (r *run) second(s Step) {
 
 // link makes a symbolic link to the journal, in another folder, and returns its path.
 func (r *run) link() string {
+	r.unlure() // a start is to find nothing in its way but the link
 	path := filepath.Join(filepath.Dir(r.path), "linked", "j.db")
 	_ = os.Mkdir(filepath.Dir(path), 0o700) // both may be there
 	_ = os.Symlink(r.path, path)
