@@ -157,7 +157,8 @@ func (h *hunt) try(t *testing.T, ctx context.Context, s torture.Schedule) bool {
 	}
 	h.keepFiles(t, s, folder)
 	if h.all {
-		t.Logf("%v\n%s", time.Since(began).Round(time.Millisecond), torture.Story(s, out.Findings))
+		t.Logf("run %d, %v after the start, took %v\n%s", h.total().schedules, h.since(), time.Since(began).Round(time.Millisecond),
+			torture.Story(s, out.Findings))
 		return true
 	}
 	h.mu.Lock()
