@@ -27,7 +27,7 @@ const (
 	startOdds  = 25 // that time passes where the run began just before the calendar changes
 	lateOdds   = 94
 	clockOdds  = 6
-	shareOdds  = 20
+	shareOdds  = 50
 	besideOdds = 20
 )
 
