@@ -3,15 +3,18 @@ package bus_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/bustest"
+	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
@@ -102,5 +105,53 @@ func TestTheOlderOfTwoProcessesStops(t *testing.T) {
 	wirePart(b)
 	if err := b.Run(t.Context()); !errors.Is(err, wire.ErrReplaced) {
 		t.Errorf("it runs until %v, want ErrReplaced", err)
+	}
+}
+
+// claimed is a transport that tells processes apart which only send: from the second time on, another one has taken over.
+type claimed struct {
+	bus.Transport
+	times atomic.Int32
+}
+
+func (c *claimed) Features() bus.Features {
+	f := c.Transport.Features()
+	f.Claim = func(_ context.Context, topic string, m journal.Memory) error {
+		if c.times.Add(1) == 1 {
+			return nil
+		}
+		return fmt.Errorf("%w: %s of %s", wire.ErrReplaced, topic, m.ID())
+	}
+	f.Warnings = func() map[string]string { return map[string]string{bus.RecordsTopic: "beware"} }
+	return f
+}
+
+// A process that only sends stops, too, when another one sends for a copy of its journal; what may go wrong with a topic is with its link.
+func TestTheOlderOfTwoSendersStops(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, olderSender)
+}
+
+func olderSender(t *testing.T) {
+	carrier := bustest.NewBroker().Transport("test")
+	t.Cleanup(func() { _ = carrier.Close() })
+	j, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Config{Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	c := &claimed{Transport: carrier}
+	b := bus.New(j, bus.Config{Modules: []string{"test"}, Logger: quiet, Transport: c, Retry: fast})
+	b.Module("test").Migrations(tables).Emits(asked{}).ForOutside(asked{})
+	if err := b.Run(t.Context()); !errors.Is(err, wire.ErrReplaced) || !strings.Contains(err.Error(), j.Memory().ID()) {
+		t.Errorf("it runs until %v, want ErrReplaced", err)
+	}
+	if n := c.times.Load(); n != 2 {
+		t.Errorf("it claims %d times, want 2", n)
+	}
+	for _, l := range b.Links() {
+		if want := map[string]string{bus.RecordsTopic: "beware"}[l.Topic]; l.Warning != want {
+			t.Errorf("the link of %s warns %q, want %q", l.Topic, l.Warning, want)
+		}
 	}
 }

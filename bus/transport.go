@@ -64,6 +64,7 @@ type wires struct {
 	logger  *slog.Logger
 	relays  []*wire.Relay
 	ingests []*wire.Ingest
+	claim   func(context.Context) error // that this process sends; nil where it reads, too
 }
 
 // openWires prepares what goes between this deployable and the others: everything that the modules here emit is sent to the
@@ -95,6 +96,11 @@ func (b *Bus) openWires(ctx context.Context) error {
 			},
 			Take: b.take("ingest of " + module),
 		}))
+	}
+	if claim := b.cfg.Transport.Features().Claim; claim != nil && len(b.wires.ingests) == 0 { // whoever reads is told apart by that
+		b.wires.claim = func(ctx context.Context) error {
+			return wire.KeepClaim(ctx, claim, RecordsTopic, b.journal.Memory(), b.cfg.Logger)
+		}
 	}
 	return nil
 }
@@ -239,7 +245,7 @@ func (b *Bus) emittersElsewhere(types map[string]bool) []string {
 func (w *wires) run(ctx, work context.Context) (replaced <-chan error, end func()) {
 	var running sync.WaitGroup
 	taking, stopTaking := context.WithCancel(ctx)
-	fatal := make(chan error, len(w.ingests)+len(w.relays))
+	fatal := make(chan error, len(w.ingests)+len(w.relays)+1)
 	start := func(ctx context.Context, run func(context.Context) error) {
 		running.Go(func() {
 			err := run(ctx)
@@ -258,6 +264,9 @@ func (w *wires) run(ctx, work context.Context) (replaced <-chan error, end func(
 	for _, r := range w.relays {
 		start(sending, r.Run)
 	}
+	if w.claim != nil {
+		start(taking, w.claim)
+	}
 	return fatal, func() {
 		stopTaking()
 		stop()
@@ -274,6 +283,9 @@ func (b *Bus) Links() []Link {
 	}
 	for _, i := range b.wires.ingests {
 		links = append(links, i.Link())
+	}
+	if b.cfg.Transport != nil {
+		wire.Warn(links, b.cfg.Transport.Features())
 	}
 	return links
 }

@@ -15,10 +15,23 @@ type Link struct {
 	Err    error     // what is wrong, with what to do about it; nil when nothing is; ErrNotYet at first
 	Since  time.Time // when Err came up; zero when nothing is wrong, and with ErrNotYet
 	Behind int64     // with Out: events of the log that are still to be looked at
+
+	Warning string // what may go wrong, though nothing is, with what to do about it; "" for nothing
 }
 
 // ErrNotYet is what a link says between its start and the answer of the transport to its first try.
 var ErrNotYet = errors.New("wire: not connected yet: the first try is under way")
+
+// Warn sets the warnings of links to what f says of their topics.
+func Warn(links []Link, f Features) {
+	if f.Warnings == nil {
+		return
+	}
+	warnings := f.Warnings()
+	for i := range links {
+		links[i].Warning = warnings[links[i].Topic]
+	}
+}
 
 // The pauses between tries while a transport is in trouble.
 const (

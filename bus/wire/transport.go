@@ -53,6 +53,10 @@ type Features struct {
 	// Identity, where it is set, asks the carrier which one it is, beyond its settings: one that lost what it had, or was put back to an
 	// earlier state, answers with another text. "" is not known now.
 	Identity func(context.Context) string
+	// Claim, where it is set, tells processes on copies of one journal apart that only send; Subscribe does so for those that read.
+	Claim ClaimFunc
+	// Warnings, where it is set, returns what may go wrong with topics, though nothing has: by topic, with what to do about it.
+	Warnings func() map[string]string
 }
 
 // Refused is an error of Publish that one message is the reason of: it is not taken now, and would not be later, such as one
@@ -115,8 +119,8 @@ func Report(ctx context.Context, err error) {
 	}
 }
 
-// ErrReplaced is an error of Subscribe and Publish, and of Ingest.Run: another process, which started later, reads under the same name
-// on a copy of the same journal. The transport is of no more use: the older process is to stop.
+// ErrReplaced is an error of Subscribe, Publish and Features.Claim, and of Ingest.Run: another process, which started later, reads or
+// sends under the same name on a copy of the same journal. The transport is of no more use: the older process is to stop.
 var ErrReplaced = errors.New("wire: replaced by another process")
 
 // Metadata that tell more about a message than its sender wrote. They are the transport's, and never sent.

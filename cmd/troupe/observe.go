@@ -200,6 +200,7 @@ func (ob *observer) links() []bus.Link {
 	for n, i := range ob.ingests {
 		links[n] = i.Link()
 	}
+	buswire.Warn(links, ob.transport.Features())
 	return links
 }
 

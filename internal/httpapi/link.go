@@ -13,8 +13,9 @@ type Link struct {
 	Direction string     `json:"direction"` // out, or in
 	State     string     `json:"state"`     // ok, or standing
 	Error     string     `json:"error,omitempty"`
-	Since     *time.Time `json:"since,omitempty"` // the error is there
-	Behind    int64      `json:"behind"`          // events that wait to be sent
+	Since     *time.Time `json:"since,omitempty"`   // the error is there
+	Behind    int64      `json:"behind"`            // events that wait to be sent
+	Warning   string     `json:"warning,omitempty"` // what may go wrong, though nothing has
 }
 
 // OK reports whether nothing is wrong with it.
@@ -22,7 +23,7 @@ func (l Link) OK() bool { return l.State == "ok" }
 
 // ViewLink is l for clients: what is wrong comes without passwords.
 func ViewLink(l bus.Link) Link {
-	v := Link{Topic: l.Topic, Direction: "in", State: "ok", Behind: l.Behind}
+	v := Link{Topic: l.Topic, Direction: "in", State: "ok", Behind: l.Behind, Warning: withoutPasswords(l.Warning)}
 	if l.Out {
 		v.Direction = "out"
 	}

@@ -37,9 +37,14 @@ func newKept(block *sarama.OffsetFetchResponseBlock) kept {
 
 // mark is what s writes with its places.
 func (s *subscription) mark() string {
-	m := mark{Topic: s.id, Run: s.t.run, Since: s.t.since.Load()}
-	if s.memory != nil {
-		m.Journal, m.Head = s.memory.ID(), s.memory.Head()
+	return s.t.mark(s.id, s.memory)
+}
+
+// mark is what this process writes with places in the topic of that identity, for the journal of m, if there is one.
+func (t *Transport) mark(topic string, memory journal.Memory) string {
+	m := mark{Topic: topic, Run: t.run, Since: t.since.Load()}
+	if memory != nil {
+		m.Journal, m.Head = memory.ID(), memory.Head()
 	}
 	text, _ := json.Marshal(m) // of strings and numbers, which cannot fail
 	return string(text)
@@ -49,21 +54,30 @@ func (s *subscription) mark() string {
 // copies of a journal stops. First says that s has not written them itself.
 func (s *subscription) claim(places map[int32]kept, first bool) error {
 	for _, k := range places {
-		m := k.mark
-		if !k.ours || m.Run == s.t.run || s.memory != nil && m.Journal != "" && m.Journal != s.memory.ID() {
-			continue
-		}
-		since := s.t.since.Load()
-		switch {
-		case m.Since < since:
-		case first: // the clock of that process may be ahead of ours
-			s.t.since.CompareAndSwap(since, m.Since+1)
-		default:
-			err := fmt.Errorf("%w: it started later, at %s, and reads as group %s on a copy of this journal, or as another deployable of this name: stop one of them; what both did since then is to be judged by a person",
-				wire.ErrReplaced, time.UnixMicro(m.Since).UTC().Format(time.RFC3339), s.group)
-			s.t.replace(err)
+		if err := s.t.yield(k, s.memory, first, "reads as group "+s.group); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// yield is an ErrReplaced where k was written by a process on a copy of the journal of m that started later than this one. First says
+// that this one has not written it: then it is the later one, whatever the clock of the other one said.
+func (t *Transport) yield(k kept, memory journal.Memory, first bool, does string) error {
+	m := k.mark
+	if !k.ours || m.Run == t.run || memory != nil && m.Journal != "" && m.Journal != memory.ID() {
+		return nil
+	}
+	since := t.since.Load()
+	switch {
+	case m.Since < since:
+	case first: // the clock of that process may be ahead of ours
+		t.since.CompareAndSwap(since, m.Since+1)
+	default:
+		err := fmt.Errorf("%w: it started later, at %s, and %s on a copy of this journal, or as another deployable of this name: stop one of them; what both did since then is to be judged by a person",
+			wire.ErrReplaced, time.UnixMicro(m.Since).UTC().Format(time.RFC3339), does)
+		t.replace(err)
+		return err
 	}
 	return nil
 }

@@ -11,10 +11,16 @@ import (
 // The place in a topic is kept in Kafka as a consumer group's offsets, written without being a member (generation -1), as
 // sarama's OffsetManager and Kafka's own tools do. So kafka-consumer-groups.sh shows the lag, and can reset it.
 
+// keeper keeps places in topics under the name of a group.
+type keeper struct {
+	client *client
+	group  string
+}
+
 // coordinated asks the group's coordinator, and again while that is on the move.
-func (s *subscription) coordinated(ctx context.Context, ask func(*sarama.Broker) error) error {
+func (k keeper) coordinated(ctx context.Context, ask func(*sarama.Broker) error) error {
 	for {
-		coordinator, err := s.client.Coordinator(s.group)
+		coordinator, err := k.client.Coordinator(k.group)
 		if err == nil {
 			if err = ask(coordinator); err == nil {
 				return nil
@@ -30,15 +36,15 @@ func (s *subscription) coordinated(ctx context.Context, ask func(*sarama.Broker)
 		if !pause(ctx, retry) {
 			return because(ctx, err)
 		}
-		_ = s.client.RefreshCoordinator(s.group) // or the next try says why not
+		_ = k.client.RefreshCoordinator(k.group) // or the next try says why not
 	}
 }
 
-// committed are the places kept for partitions.
-func (s *subscription) committed(ctx context.Context, partitions []int32) (map[int32]kept, error) {
+// committed are the places kept for partitions of topic.
+func (k keeper) committed(ctx context.Context, topic string, partitions []int32) (map[int32]kept, error) {
 	places := map[int32]kept{}
-	err := s.coordinated(ctx, func(b *sarama.Broker) error {
-		res, err := b.FetchOffset(sarama.NewOffsetFetchRequest(protocol, s.group, map[string][]int32{s.topic: partitions}))
+	err := k.coordinated(ctx, func(b *sarama.Broker) error {
+		res, err := b.FetchOffset(sarama.NewOffsetFetchRequest(protocol, k.group, map[string][]int32{topic: partitions}))
 		if err != nil {
 			return err
 		}
@@ -47,7 +53,7 @@ func (s *subscription) committed(ctx context.Context, partitions []int32) (map[i
 			return answer
 		}
 		for _, p := range partitions {
-			block := res.GetBlock(s.topic, p)
+			block := res.GetBlock(topic, p)
 			switch {
 			case answer == sarama.ErrGroupIDNotFound:
 				block = &sarama.OffsetFetchResponseBlock{Offset: -1}
@@ -61,32 +67,46 @@ func (s *subscription) committed(ctx context.Context, partitions []int32) (map[i
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the place of group %s: %w", s.group, err)
+		return nil, fmt.Errorf("read the place of group %s: %w", k.group, err)
 	}
 	return places, nil
 }
 
-// commit writes places, which are the offsets to read next.
-func (s *subscription) commit(ctx context.Context, places map[int32]int64) error {
-	mark := s.mark()
-	err := s.coordinated(ctx, func(b *sarama.Broker) error {
-		req := sarama.NewOffsetCommitRequest(s.client.Config(), s.group)
+// commit writes places in topic, which are the offsets to read next, with a mark.
+func (k keeper) commit(ctx context.Context, topic string, places map[int32]int64, mark string) error {
+	err := k.coordinated(ctx, func(b *sarama.Broker) error {
+		req := sarama.NewOffsetCommitRequest(k.client.Config(), k.group)
 		for p, offset := range places {
-			req.AddBlock(s.topic, p, offset, 0, mark)
+			req.AddBlock(topic, p, offset, 0, mark)
 		}
 		res, err := b.CommitOffset(req)
 		if err != nil {
 			return err
 		}
 		for p := range places {
-			if answer := res.Errors[s.topic][p]; answer != sarama.ErrNoError {
+			if answer := res.Errors[topic][p]; answer != sarama.ErrNoError {
 				return answer
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("write the place of group %s: %w", s.group, err)
+		return fmt.Errorf("write the place of group %s: %w", k.group, err)
+	}
+	return nil
+}
+
+func (s *subscription) keeper() keeper { return keeper{s.client, s.group} }
+
+// committed are the places kept for partitions.
+func (s *subscription) committed(ctx context.Context, partitions []int32) (map[int32]kept, error) {
+	return s.keeper().committed(ctx, s.topic, partitions)
+}
+
+// commit writes places.
+func (s *subscription) commit(ctx context.Context, places map[int32]int64) error {
+	if err := s.keeper().commit(ctx, s.topic, places, s.mark()); err != nil {
+		return err
 	}
 	for id, at := range places {
 		s.partition(id).kept = at

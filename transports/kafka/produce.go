@@ -29,6 +29,7 @@ type producer struct {
 	timeout time.Duration
 	codec   sarama.CompressionCodec
 	used    time.Time
+	looked  time.Time // at the topic's settings, lately
 	stamp   time.Time // of the records of one flush
 
 	partitioner sarama.Partitioner
@@ -83,7 +84,7 @@ func (t *Transport) newProducer(ctx context.Context, topic string, room *room) (
 	}
 	room.ask(known)
 	p := &producer{
-		client: c, topic: topic, t: t, room: room, timeout: min(t.cfg.Timeout, t.patience()), codec: codecs[t.cfg.Compression],
+		client: c, topic: topic, t: t, room: room, timeout: min(t.cfg.Timeout, t.patience()), codec: codecs[t.cfg.Compression], looked: time.Now(),
 		partitioner: sarama.NewMurmur2Partitioner(topic), // as Java's clients do: both put a key on the same partition
 	}
 	for wait := retry; ; wait = min(2*wait, 10*retry) {

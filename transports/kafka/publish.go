@@ -142,6 +142,10 @@ func (l *lane) send(ctx context.Context, calls []*call) (err error) {
 	}
 	p := l.producer
 	stop := p.client.until(ctx)
+	if time.Since(p.looked) >= l.t.cfg.Refresh && l.t.warns(l.topic, foreignTime) {
+		p.looked = time.Now()
+		_, _ = l.t.inspect(p.client, l.topic) // somebody may have mended it
+	}
 	for _, c := range calls {
 		if c.err = p.check(c); c.err != nil {
 			continue

@@ -161,9 +161,13 @@ func (t *Transport) inspect(c *client, topic string) (settings, error) {
 		return s, missing{fmt.Errorf("the topic is compacted (%s=%s): of each key only the newest event would stay; change that, %s %s=delete, or use another prefix",
 			settingCleanup, s.cleanup, alter, settingCleanup)}
 	}
-	if s.time != "" && s.time != brokersTime && t.first(topic, settingTime) {
-		t.cfg.Logger.Warn("kafka: the topic takes the time of events from the clocks of those who write: one that is wrong has them refused, or deleted at once. "+
-			"Have the broker stamp them: "+alter+" "+settingTime+"="+brokersTime, "topic", topic)
+	switch s.time {
+	case "":
+	case brokersTime:
+		t.warn(topic, foreignTime, "")
+	default:
+		t.warn(topic, foreignTime, "the topic takes the time of events from the clocks of those who write: events of one that is behind are deleted at once, "+
+			"and of one that is ahead refused. Have the broker stamp them: "+alter+" "+settingTime+"="+brokersTime)
 	}
 	return s, nil
 }

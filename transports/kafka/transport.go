@@ -34,11 +34,13 @@ type Transport struct {
 
 	mu     sync.Mutex
 	closed bool
-	lanes  map[string]*lane   // to publish, by topic
-	subs   map[[2]string]bool // topics and groups that are subscribed, or about to be
-	told   map[[2]string]bool // topics, and what the log has heard of them
-	read   map[[2]string]bool // topics and groups that were subscribed once
-	gone   error              // another process has taken over
+	lanes  map[string]*lane             // to publish, by topic
+	subs   map[[2]string]bool           // topics and groups that are subscribed, or about to be
+	warned map[string]map[string]string // by topic, what may go wrong with it
+	read   map[[2]string]bool           // topics and groups that were subscribed, or claimed, once
+	gone   error                        // another process has taken over
+
+	claimed time.Time // when the claim was last written; the claimer's
 
 	run   string       // names this process among those that read under its name
 	since atomic.Int64 // when it began, for them
@@ -58,7 +60,7 @@ func New(cfg Config) (*Transport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kafka: config: %w", err)
 	}
-	t := &Transport{cfg: cfg.withDefaults(), tls: tls, lanes: map[string]*lane{}, subs: map[[2]string]bool{}, told: map[[2]string]bool{}, read: map[[2]string]bool{}, run: rand.Text()}
+	t := &Transport{cfg: cfg.withDefaults(), tls: tls, lanes: map[string]*lane{}, subs: map[[2]string]bool{}, warned: map[string]map[string]string{}, read: map[[2]string]bool{}, run: rand.Text()}
 	t.since.Store(time.Now().UnixMicro())
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if err := t.sarama(t.ctx, nil).Validate(); err != nil {
@@ -69,7 +71,9 @@ func New(cfg Config) (*Transport, error) {
 
 // Features implements wire.Transport.
 func (t *Transport) Features() wire.Features {
-	return wire.Features{Name: "kafka", MaxPayload: maxPayload, Carrier: "kafka, topics " + t.cfg.Prefix + ".*"}
+	return wire.Features{
+		Name: "kafka", MaxPayload: maxPayload, Carrier: "kafka, topics " + t.cfg.Prefix + ".*", Claim: t.claimTopic, Warnings: t.warnings,
+	}
 }
 
 // Publish sends msgs to the topic of that name, and returns nil when all of them are on every replica that is in sync. It
@@ -176,15 +180,6 @@ func (t *Transport) lane(topic string) *lane {
 		t.lanes[topic] = l
 	}
 	return l
-}
-
-// first reports whether it is called for the first time for what there is to say of topic.
-func (t *Transport) first(topic, what string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	told := t.told[[2]string{topic, what}]
-	t.told[[2]string{topic, what}] = true
-	return !told
 }
 
 // replace has everything end: another process has taken over.
