@@ -46,11 +46,12 @@ SELECT EXISTS (SELECT 1 FROM observer),
        EXISTS (SELECT 1 FROM subscriptions) OR EXISTS (SELECT 1 FROM events) OR EXISTS (SELECT 1 FROM migrations WHERE module <> 'journal')`
 
 // A subscription that the journal comes to know late may not owe an answer to the events that are older; what it answers all the
-// same is shown. That of a program that is newer than the observer is entered, when its first record comes, as one of no types.
+// same is shown. That of a program that is newer than the observer is entered, when its first record comes, as one of no types. The newest
+// event is asked for in a query of its own: beside a WHERE, SQLite goes through all events to find it.
 const (
 	observeSubscription = `
 INSERT INTO subscriptions (name, kind, types, start_seq, cursor)
-SELECT ?1, 'bus', ?2, head, head FROM (SELECT coalesce(max(seq), 0) AS head FROM events) WHERE true
+SELECT ?1, 'bus', ?2, head, head FROM (SELECT coalesce((SELECT max(seq) FROM events), 0) AS head) WHERE true
 ON CONFLICT (name) DO UPDATE
 SET types = excluded.types, retired_at = NULL, cursor = iif(types = excluded.types, cursor, start_seq)`
 

@@ -189,7 +189,7 @@ var left = []string{
 	`DELETE FROM main.subscriptions WHERE id IN ` + leaving,
 	`DELETE FROM main.delayed WHERE source IN (SELECT value FROM json_each(?1))`,
 	`DELETE FROM main.migrations WHERE module IN (SELECT value FROM json_each(?1))`,
-	insertRelay + `SELECT 'relay', 'group', '[]', 1, head, head FROM (SELECT coalesce(max(seq), 0) AS head FROM main.events) WHERE true ON CONFLICT (name) DO NOTHING`,
+	insertRelay + `SELECT 'relay', 'group', '[]', 1, head, head FROM (SELECT coalesce((SELECT max(seq) FROM main.events), 0) AS head) WHERE true ON CONFLICT (name) DO NOTHING`,
 }
 
 func (s *split) leave(ctx context.Context) error {
