@@ -25,14 +25,10 @@ func (t *Transport) claimTopic(ctx context.Context, topic string, memory journal
 	if err != nil {
 		return err
 	}
-	c, err := t.connect()
-	if err != nil {
-		return err
-	}
-	defer c.close()
 	ctx, cancel := context.WithTimeoutCause(ctx, t.patience(), fmt.Errorf("gave up after %v", t.patience()))
 	defer cancel()
 	defer context.AfterFunc(t.ctx, cancel)()
+	c := t.common()
 	defer c.until(ctx)()
 	group := t.cfg.Group + "." + sending
 	if err = t.ensure(ctx, c, name); err == nil {
@@ -67,8 +63,8 @@ func (t *Transport) hold(ctx context.Context, k keeper, topic string, memory jou
 		return err
 	}
 	if m := was.mark; first && was.ours && memory != nil && m.Journal == memory.ID() && m.Head > memory.Head() {
-		t.cfg.Logger.Error("kafka: this journal is older than what was sent for it: it is restored from a backup, or a copy; what was sent after the backup is with the other deployables only",
-			"journal", m.Journal, "ends_at_seq", memory.Head(), "had_seq", m.Head)
+		t.warn(topic, olderJournal, fmt.Sprintf("this journal, %s, ends at seq %d, and had %d when it last sent: it is restored from a backup, or a copy. "+
+			"What it sent after the backup is with the other deployables only", m.Journal, memory.Head(), m.Head))
 	}
 	if was.mark.Run == t.run && time.Since(t.claimed) < keepEvery {
 		return nil

@@ -40,10 +40,14 @@ func TestTwoProcessesThatOnlySend(t *testing.T) {
 		if err := claim(newer, copied); err != nil {
 			t.Errorf("the newer one: %v", err)
 		}
+		restored := MustTransport(t, cfg)
+		if err := claim(restored, &memory{id: "j", head: 2}); err != nil || !strings.Contains(restored.Features().Warnings()["_records"], "ends at seq 2, and had 3") {
+			t.Errorf("that of an older journal: %v, %v", err, restored.Features().Warnings())
+		}
 		if err := claim(third, &memory{id: "another"}); err != nil {
 			t.Errorf("that of another journal: %v", err)
 		}
-		MustPublish(t, newer, "order", numbered("k", 4, 5)...)
+		MustPublish(t, restored, "order", numbered("k", 4, 5)...)
 	})
 }
 

@@ -17,8 +17,12 @@ var protocol = sarama.V3_6_0_0
 // client is a sarama client whose connections can be cut.
 type client struct {
 	sarama.Client
+	ctx context.Context // of its connections
 	cut context.CancelFunc
 }
+
+// isCut reports whether c is of no more use.
+func (c *client) isCut() bool { return c.ctx.Err() != nil }
 
 // connect makes a client that lives until it is closed. It does not connect yet.
 func (t *Transport) connect() (*client, error) {
@@ -28,7 +32,7 @@ func (t *Transport) connect() (*client, error) {
 		cut()
 		return nil, err
 	}
-	return &client{Client: c, cut: cut}, nil
+	return &client{c, ctx, cut}, nil
 }
 
 // until cuts c when ctx ends. The function that it returns calls that off, and reports whether it was in time.

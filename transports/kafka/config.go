@@ -62,6 +62,7 @@ type Config struct {
 	Logger *slog.Logger
 
 	patience time.Duration // how long trouble may last before a subscription ends; for tests
+	rest     time.Duration // how long a producer may rest before its connections are closed; for tests
 }
 
 // TLS says how connections are encrypted.
@@ -220,6 +221,7 @@ func (c Config) withDefaults() Config {
 	or(&c.Refresh, 30*time.Second)
 	or(&c.Logger, slog.Default())
 	or(&c.patience, 3*time.Second)
+	or(&c.rest, time.Minute)
 	if c.Dial == nil {
 		c.Dial = new(net.Dialer).DialContext
 	}

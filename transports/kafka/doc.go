@@ -15,8 +15,11 @@
 // would unpack whole answers: so the connection keeps those back (conn.go, answer.go), and a partition unpacks its batches record by
 // record, as messages are taken (unpack.go, budget.go).
 //
+// Connections are few: all subscriptions share a client for everything but fetching (common.go), so that each has one connection to each
+// broker that leads its partitions, on which that waits for messages; a producer that rests for a minute has none (publish.go).
+//
 // With each place goes a mark of who wrote it (mark.go), and the journal notes its places, too (wire.WithMemory). So a place that Kafka
-// has forgotten, that is another journal's or an older topic's, or that another process has taken over, is noticed.
+// has forgotten, that is another journal's or an older topic's, or that another process has taken over, is noticed. A process that reads nothing keeps a mark where it sends (claim.go).
 //
 // Close ends all of that, and waits for it. Sarama takes no context; its connections do (client.go): whatever waits for the
 // network returns when they are cut.

@@ -13,3 +13,9 @@ func (c Config) WithPrefix(prefix string) Config {
 	c.Prefix = prefix
 	return c
 }
+
+// WithRest is c with another time that a producer may rest before its connections are closed.
+func (c Config) WithRest(d time.Duration) Config {
+	c.rest = d
+	return c
+}

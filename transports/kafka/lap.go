@@ -30,9 +30,9 @@ func (s *subscription) read(l leaders) error {
 				pause(s.ctx, 2*retry)
 			}
 			started := time.Now()
-			if err = s.t.refresh(s.client, s.topic); err == nil {
+			if err = s.t.refresh(s.client(), s.topic); err == nil {
 				var id string
-				if id, err = s.client.identity(s.topic); err == nil && id != s.id {
+				if id, err = s.client().identity(s.topic); err == nil && id != s.id {
 					err = errAnew
 				}
 			}
@@ -82,9 +82,9 @@ func (s *subscription) lap(l leaders) error {
 			reasons.add(err)
 		case <-look.C: // sarama refreshes what it knows by itself
 			if s.t.warns(s.topic, foreignTime) {
-				_, _ = s.t.inspect(s.client, s.topic) // somebody may have mended it
+				_, _ = s.t.inspect(s.client(), s.topic) // somebody may have mended it
 			}
-			if id, err := s.client.identity(s.topic); err == nil && id != s.id {
+			if id, err := s.client().identity(s.topic); err == nil && id != s.id {
 				reasons.add(errAnew)
 				cancel()
 			} else if s.moved(l) {
@@ -97,13 +97,13 @@ func (s *subscription) lap(l leaders) error {
 
 // moved reports whether l is no longer what sarama knows.
 func (s *subscription) moved(l leaders) bool {
-	ids, err := s.client.Partitions(s.topic)
+	ids, err := s.client().Partitions(s.topic)
 	if err != nil || len(ids) != len(s.partitions) {
 		return true
 	}
 	for leader, partitions := range l {
 		for _, p := range partitions {
-			if now, err := s.client.Leader(s.topic, p.id); err != nil || now.ID() != leader.ID() {
+			if now, err := s.client().Leader(s.topic, p.id); err != nil || now.ID() != leader.ID() {
 				return true
 			}
 		}
@@ -113,7 +113,7 @@ func (s *subscription) moved(l leaders) bool {
 
 // layout finds out who leads what, and begins partitions that are new.
 func (s *subscription) layout(ctx context.Context) (leaders, error) {
-	ids, err := s.client.Partitions(s.topic)
+	ids, err := s.client().Partitions(s.topic)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (s *subscription) layout(ctx context.Context) (leaders, error) {
 	}
 	l := leaders{}
 	for _, id := range ids {
-		leader, epoch, err := s.client.LeaderAndEpoch(s.topic, id)
+		leader, epoch, err := s.client().LeaderAndEpoch(s.topic, id)
 		if err != nil {
 			return nil, err
 		}

@@ -96,7 +96,7 @@ func (k keeper) commit(ctx context.Context, topic string, places map[int32]int64
 	return nil
 }
 
-func (s *subscription) keeper() keeper { return keeper{s.client, s.group} }
+func (s *subscription) keeper() keeper { return keeper{s.client(), s.group} }
 
 // committed are the places kept for partitions.
 func (s *subscription) committed(ctx context.Context, partitions []int32) (map[int32]kept, error) {
@@ -118,7 +118,7 @@ func (s *subscription) commit(ctx context.Context, places map[int32]int64) error
 func (s *subscription) oldest(partitions []int32) (map[int32]int64, error) {
 	requests := map[*sarama.Broker]*sarama.OffsetRequest{}
 	for _, p := range partitions {
-		leader, err := s.client.Leader(s.topic, p)
+		leader, err := s.client().Leader(s.topic, p)
 		if err != nil {
 			return nil, err
 		}

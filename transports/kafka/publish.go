@@ -23,8 +23,9 @@ type lane struct {
 	mu    sync.Mutex
 	queue []*call
 
-	producer *producer // of whoever has the turn; nil at first and after each failure
-	room     room      // likewise
+	producer *producer   // of whoever has the turn; nil at first and after each failure
+	room     room        // likewise
+	doze     *time.Timer // likewise; until the producer has rested for long
 }
 
 // call is one Publish. Its fields are the sender's until done is closed.
@@ -56,7 +57,42 @@ func (l *lane) publish(msgs []*message.Message) error {
 	l.queue = nil
 	l.mu.Unlock()
 	l.serve(calls)
+	l.rest()
 	return c.err
+}
+
+// rest has the producer's connections closed when nothing is published for a while. Whoever has the turn calls it.
+func (l *lane) rest() {
+	switch {
+	case l.producer == nil:
+	case l.doze == nil:
+		l.doze = time.AfterFunc(l.t.cfg.rest, l.sleep)
+	default:
+		l.doze.Reset(l.t.cfg.rest)
+	}
+}
+
+// sleep closes the connections of a producer that rests.
+func (l *lane) sleep() {
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	default: // somebody publishes, and rests after that
+		return
+	}
+	if l.producer != nil && time.Since(l.producer.used) >= l.t.cfg.rest {
+		l.discard()
+	}
+}
+
+// close ends the lane, when nobody publishes any more.
+func (l *lane) close() {
+	l.turn <- struct{}{}
+	if l.doze != nil {
+		l.doze.Stop()
+	}
+	l.discard()
+	<-l.turn
 }
 
 // serve sends calls, and answers each.

@@ -226,7 +226,22 @@ func (s secured) rights(t *testing.T) {
 			t.Parallel()
 			w := way{user, s.Login, s.tls, kafka.SASL{Mechanism: "SCRAM-SHA-512", User: user, Password: password}}
 			w.expect(t, says.publish, says.subscribe)
+			if says.publish == "" {
+				w.expectNoClaim(t)
+			}
 		})
+	}
+}
+
+// expectNoClaim expects one who sends, and may not see who else does, to be told what right that takes.
+func (w way) expectNoClaim(t *testing.T) {
+	t.Helper()
+	cfg := w.config()
+	tr := MustTransport(t, cfg)
+	err := tr.Features().Claim(t.Context(), "_records", &memory{id: "j"})
+	says := tr.Features().Warnings()["_records"]
+	if err == nil || !strings.Contains(err.Error(), "grant READ on ") || !strings.Contains(says, "READ on topic "+cfg.Prefix+"._records, and on groups that begin with "+cfg.Group) {
+		t.Errorf("a claim says %v, and warns %q", err, says)
 	}
 }
 

@@ -46,7 +46,6 @@ type subscription struct {
 	out    chan *message.Message
 	id     string         // the topic's identity; "" if it has none
 	memory journal.Memory // nil for none
-	client *client        // for everything but fetching
 	held   budget         // of bytes that are delivered, and not acknowledged
 
 	ctx  context.Context
@@ -96,17 +95,14 @@ func (t *Transport) subscribe(ctx context.Context, topic, group string) (<-chan 
 
 // start finds out where to begin.
 func (s *subscription) start() (leaders, error) {
-	c, err := s.t.connect()
-	if err != nil {
-		return nil, err
-	}
-	s.client = c
 	within, began := 2*s.t.patience(), time.Now()
 	ctx, cancel := context.WithTimeoutCause(s.ctx, within, fmt.Errorf("not ready after %v", within))
 	defer cancel()
-	stop := c.until(ctx)
 	var l leaders
+	var err error
 	for again := true; again; { // as long as brokers answer that it is not the time yet
+		c := s.client()
+		stop := c.until(ctx)
 		if err = s.t.ensure(ctx, c, s.topic); err == nil {
 			_, err = s.t.inspect(c, s.topic)
 		}
@@ -121,10 +117,11 @@ func (s *subscription) start() (leaders, error) {
 				err = nil
 			}
 		}
+		stop()
 		var answer sarama.KError
-		again = errors.As(err, &answer) && !refused(err) && pause(ctx, retry)
+		again = err != nil && (c.isCut() || errors.As(err, &answer) && !refused(err)) && pause(ctx, retry)
 	}
-	if !stop() {
+	if ctx.Err() != nil {
 		err = because(ctx, err)
 	}
 	s.t.waited(time.Since(began), err)
@@ -139,7 +136,6 @@ func (s *subscription) start() (leaders, error) {
 	}
 	s.end(err)
 	s.wg.Wait() // for partitions that were begun
-	c.close()
 	return nil, err
 }
 
@@ -147,7 +143,12 @@ func (s *subscription) start() (leaders, error) {
 func (s *subscription) run(l leaders) {
 	s.wg.Go(s.keep)
 	budget := s.t.patience()
-	unlink := context.AfterFunc(s.ctx, func() { time.AfterFunc(budget, s.client.cut) })
+	left, leave := context.WithCancel(context.Background())
+	defer leave()
+	unlink := context.AfterFunc(s.ctx, func() {
+		hangs := time.AfterFunc(budget, s.t.cutCommon)
+		context.AfterFunc(left, func() { hangs.Stop() })
+	})
 	if err := s.read(l); err != nil {
 		s.end(trouble{s.explain(err)})
 	}
@@ -161,8 +162,10 @@ func (s *subscription) run(l leaders) {
 	}
 	s.leave()
 	unlink()
-	s.client.close()
 }
+
+// client is for everything but fetching. Whoever uses it for long asks again.
+func (s *subscription) client() *client { return s.t.common() }
 
 // leave writes the last places, and tells what ended s when nobody else does.
 func (s *subscription) leave() {
@@ -173,7 +176,7 @@ func (s *subscription) leave() {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), budget)
 	defer cancel()
-	defer s.client.until(ctx)()
+	defer s.client().until(ctx)()
 	places := s.places(false)
 	s.note(places)
 	var err error

@@ -42,6 +42,8 @@ type Transport struct {
 
 	claimed time.Time // when the claim was last written; the claimer's
 
+	shared common // what subscriptions share
+
 	run   string       // names this process among those that read under its name
 	since atomic.Int64 // when it began, for them
 	slow  atomic.Int32 // how often patience has doubled
@@ -140,10 +142,11 @@ func (t *Transport) Close() error {
 	t.mu.Unlock()
 	t.cancel()
 	t.wg.Wait()
+	t.closeCommon()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range t.lanes {
-		l.discard()
+		l.close()
 	}
 	return nil
 }

@@ -8,8 +8,9 @@ import (
 
 // What there may be to warn of about a topic, though it works.
 const (
-	foreignTime = settingTime
-	noClaim     = "claim"
+	foreignTime  = settingTime
+	noClaim      = "claim"
+	olderJournal = "older"
 )
 
 // warn notes what may go wrong with topic, "" for nothing, and has the log hear of it, once.
