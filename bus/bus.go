@@ -194,8 +194,8 @@ func (b *Bus) Run(ctx context.Context) error {
 	return errors.Join(fatal, router.Close(), <-ended)
 }
 
-// Migrations are the migrations of the modules that run here, by module. It asks nothing of the journal.
-func (b *Bus) Migrations() map[string]fs.FS {
+// tables are the migrations of the modules that run here, by module.
+func (b *Bus) tables() map[string]fs.FS {
 	tables := map[string]fs.FS{}
 	for _, m := range b.modules {
 		if m.migrations != nil && m.here() {
@@ -208,7 +208,7 @@ func (b *Bus) Migrations() map[string]fs.FS {
 // migrate brings the modules' tables up to date, unless the journal and the program do not fit: a program that is refused changes
 // nothing, so that the right one can still run.
 func (b *Bus) migrate(ctx context.Context) error {
-	tables := b.Migrations()
+	tables := b.tables()
 	if err := b.journal.Fits(ctx, tables, specsOf(append(b.own(), b.subscriptions...))); err != nil {
 		return fmt.Errorf("bus: %w", err)
 	}
