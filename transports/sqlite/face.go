@@ -151,7 +151,7 @@ func (f *face) belong(owner uintptr) {
 func (f *face) lend(open bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.lent = open
+	f.lent, f.given, f.spent = open, false, false
 }
 
 // enter notes that work of module begins. aside says that no other work may have had its transaction. It reports false when

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"reflect"
+	"time"
 
 	"github.com/mattn/go-sqlite3"
 )
@@ -27,6 +28,42 @@ func newOver() (*sql.Tx, error) {
 	err = f.beginTx()
 	tx := f.tx
 	return tx, errors.Join(err, f.close())
+}
+
+// heldFor is how long the writer waits for a goroutine that holds the locks of a *sql.Tx.
+const heldFor = time.Second
+
+// endTx makes the *sql.Tx of a group useless. A goroutine that was left behind may be within a call of it, and have its locks for as
+// long as it likes, as with a Valuer that does not return: then the connection is taken away from it.
+func (w *writer) endTx() {
+	if !w.face.given { // nobody has it
+		w.face.endTx()
+		return
+	}
+	old, ended := w.face, make(chan struct{})
+	go func() {
+		old.endTx()
+		close(ended)
+	}()
+	if w.held == nil {
+		w.held = time.NewTimer(heldFor)
+	} else {
+		w.held.Reset(heldFor)
+	}
+	select {
+	case <-ended:
+		w.held.Stop()
+		return
+	case <-w.held.C:
+	}
+	old.gone.Store(true)
+	go func() {
+		<-ended
+		_ = old.close()
+	}()
+	if fresh, err := newFace(w.raw, w.fence, w.owner); err == nil { // otherwise every begin says so
+		w.face = fresh
+	}
 }
 
 // track puts o among what is open. f.mu is held.

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"slices"
@@ -331,3 +332,41 @@ func TestStatementLeftRunning(t *testing.T) {
 	mustHaveRows(t, j, "next")
 	mustClose(t, j)
 }
+
+// argument is one that does not come.
+type argument struct{ never chan struct{} }
+
+func (a argument) Value() (driver.Value, error) { <-a.never; return nil, nil }
+
+// A goroutine that was left behind in the middle of a call, with the locks of database/sql, holds nobody up for long.
+func TestGoroutineLeftBehindWithLocks(t *testing.T) {
+	t.Parallel()
+	j := mustOpenWithRows(t)
+	never := make(chan struct{})
+	defer close(never)
+	for _, name := range []string{"one", "two"} {
+		answer := queue(t, j, time.Minute, func(u *unit) {
+			tx, within := u.Tx(), make(chan struct{})
+			insert(t, tx, name)
+			go func() {
+				_, _ = tx.Exec("INSERT INTO m_rows VALUES (?, ?)", tells{within}, argument{never})
+			}()
+			<-within
+		})
+		select {
+		case err := <-answer:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("the work is never answered")
+		}
+	}
+	mustHaveRows(t, j, "one", "two")
+	mustClose(t, j)
+}
+
+// tells is an argument that tells when it is asked for.
+type tells struct{ asked chan struct{} }
+
+func (a tells) Value() (driver.Value, error) { close(a.asked); return nil, nil }

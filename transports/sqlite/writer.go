@@ -27,6 +27,7 @@ type writer struct {
 	kept  *kept
 	owner uintptr         // the running goroutine
 	over  *sql.Tx         // has ended
+	held  *time.Timer     // of endTx; likewise
 	aside map[string]bool // the names of work that uses its transaction in several goroutines; the running goroutine's
 
 	late      atomic.Bool // it does not run yet
@@ -274,7 +275,7 @@ func (w *writer) commit() error {
 
 // rollback ends the transaction, if SQLite has not done so: what it did not do then is found by the next begin.
 func (w *writer) rollback() {
-	w.face.endTx()
+	w.endTx()
 	if !w.raw.AutoCommit() {
 		_, _, _ = w.kept.abort.exec()
 	}
@@ -313,7 +314,7 @@ func (w *writer) group(r *reign, items []*item) (n int, f *failure) {
 		done.add(it)
 	}
 	r.end()
-	w.face.endTx()
+	w.endTx()
 	if err := w.commit(); err != nil {
 		w.rollback()
 		return n, &failure{step: "commit", err: err}
