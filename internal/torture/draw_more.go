@@ -18,7 +18,14 @@ func (d *drawer) weathers() {
 		if d.chance(50) {
 			s.Wait = d.between(0, 200)
 		}
+		big := d.chance(50)
+		if big {
+			d.moody([]string{"big"}, 5, 20)
+		}
 		d.do(s)
+		if big {
+			d.moody([]string{"big"}, 5, 100)
+		}
 		for range d.r.IntN(4) {
 			d.publish(5, 10, 5, 200)
 		}

@@ -44,6 +44,10 @@ func (d *drawer) moves() {
 		d.do(Step{Do: order, Key: alone, Calls: d.between(1, 30), Wait: d.between(0, 300)})
 	}
 	d.do(Step{Do: finish}, Step{Do: pick(d, stop, kill), Key: alone})
+	if d.chance(25) { // a name that SQLite takes for its own
+		odd := pick(d, "disk/shop.db-journal", "disk/shop.db-wal", "disk/shop.db")
+		d.do(Step{Do: command, Key: alone, Args: []string{"split", "--modules", "payment", "--into", odd}}, Step{Do: finish})
+	}
 	for _, args := range [][]string{split, merge} {
 		for range d.r.IntN(4) {
 			d.do(Step{Do: command, Key: alone, Args: args, For: d.between(5, 200)}, Step{Do: finish})

@@ -72,7 +72,7 @@ func (p *program) wire() {
 // ledger reacts to everything that is asked, and always well. Its handlers have time, and few attempts: only the store can fail them,
 // and its failures are no attempts.
 func (p *program) ledger() {
-	m := p.Module("ledger").Migrations(tables("ledger", "CREATE TABLE ledger_sums (key TEXT PRIMARY KEY, total INTEGER NOT NULL) STRICT; CREATE TABLE ledger_pads (pad TEXT NOT NULL) STRICT;"))
+	m := p.Module("ledger").Migrations(tables("ledger", "CREATE TABLE ledger_sums (key TEXT PRIMARY KEY, total INTEGER NOT NULL) STRICT; CREATE TABLE ledger_pads (pad TEXT NOT NULL) STRICT; CREATE TABLE ledger_blobs (data BLOB NOT NULL) STRICT;"))
 	bus.On(m, "note", func(ctx context.Context, e Asked) (bus.Events, error) {
 		n := e.N
 		if len(e.Tags) > 0 {
@@ -85,6 +85,12 @@ func (p *program) ledger() {
 		_, err := bus.Tx(ctx).ExecContext(ctx, "INSERT INTO ledger_sums VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET total = total + excluded.total", e.Key, e.N)
 		if err == nil && e.Pad != "" { // more than a transaction keeps in memory: the statement itself meets the disk
 			_, err = bus.Tx(ctx).ExecContext(ctx, "INSERT INTO ledger_pads SELECT ? FROM json_each('[1, 2, 3, 4]')", e.Pad)
+		}
+		if err == nil && e.Mood == "big" { // more than the page cache holds: the statement itself meets the disk
+			err = exec(bus.Tx(ctx), "INSERT INTO ledger_blobs SELECT zeroblob(1000000) FROM json_each('[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]')")
+		}
+		if err == nil && e.Mood == "big" {
+			err = exec(bus.Tx(ctx), "DELETE FROM ledger_blobs")
 		}
 		if err != nil {
 			return nil, err
