@@ -39,15 +39,11 @@ func (c *core) WhileStopped(what string, act Act) {
 		c.sched.beside(&step{kind: stepBeside, what: what, stopped: true}, act)
 		return
 	}
-	if err := errors.Join(c.halt(), c.performed(what, act), c.boot()); err != nil {
+	err := c.halt()
+	c.perform(what, act)
+	if err := errors.Join(err, c.boot()); err != nil {
 		c.t.Fatal(err)
 	}
-}
-
-// performed is perform for a system that is stopped.
-func (c *core) performed(what string, act Act) error {
-	c.perform(what, act)
-	return nil
 }
 
 // perform does act, and returns the processes on whose journals it was done.

@@ -39,7 +39,7 @@ func found(t *testing.T, within int, sys bustest.System[stall], x bustest.Explor
 // noAlarm fails for a right program that the kit blames.
 func noAlarm(t *testing.T, sys bustest.System[stall], x bustest.Exploration, scenario func(app *bustest.App[stall])) {
 	t.Helper()
-	x.Schedules = 150
+	x.Schedules = 100
 	if f := bustest.Search(t, sys, x, scenario); len(f.Wrong) > 0 {
 		t.Errorf("false alarm: %v", f)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/bustest"
+	"github.com/troupebus/troupe/transports/sqlite/sqlitetest"
 )
 
 // A deposit is given up, and the withdrawal behind it goes through: its key was to be parked.
@@ -152,4 +153,32 @@ func TestABreakerInMemory(t *testing.T) {
 		}).External(1)
 	})
 	noAlarm(t, sys, bustest.Exploration{With: allParts}, func(app *bustest.App[stall]) { open(app, "a", "b", "c") })
+}
+
+// Two handlers that write to one row, each its own column of it, are right in every order.
+func TestFanInOnOneRow(t *testing.T) {
+	t.Parallel()
+	sys := mistake(func(m *bus.Module, _ *bustest.World) {
+		add := func(ctx context.Context, column, id string) error {
+			_, err := bus.Tx(ctx).ExecContext(ctx, "INSERT INTO shop_rows (id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM shop_rows WHERE id = ?1)", id)
+			if err == nil {
+				_, err = bus.Tx(ctx).ExecContext(ctx, "UPDATE shop_rows SET "+column+" = "+column+" + 1 WHERE id = ?", id)
+			}
+			return err
+		}
+		bus.On(m, "opened", func(ctx context.Context, e opened) (bus.Events, error) { return nil, add(ctx, "n", e.ID) })
+		bus.On(m, "closed", func(ctx context.Context, e closed) (bus.Events, error) { return nil, add(ctx, "x", e.ID) })
+		bus.On(m, "close", func(_ context.Context, e opened) (bus.Events, error) { return bus.Emit(closed{"row"}), nil }).Emits(closed{})
+	})
+	noAlarm(t, sys, bustest.Exploration{With: allParts, Same: rows}, func(app *bustest.App[stall]) { open(app, "row", "b") })
+}
+
+// Numbers that the database gives, in events, and everything else that a ticket has, are right with all parts.
+func TestTicketsWithAllParts(t *testing.T) {
+	t.Parallel()
+	bustest.Explore(t, tickets(tweak{}), bustest.Exploration{Schedules: 100, With: allParts}, func(app *bustest.App[desk]) {
+		app.Beside("a person's retry", sqlitetest.Retry("bank/charge"))
+		two(app)
+		app.Advance(2 * month)
+	})
 }
