@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -181,4 +182,35 @@ func TestTicketsWithAllParts(t *testing.T) {
 		two(app)
 		app.Advance(2 * month)
 	})
+}
+
+// kept outlives the process that Crash means.
+var kept = map[bool]*atomic.Int64{true: {}, false: {}}
+
+// A price in a package variable survives Crash, and every schedule after the first has it: a schedule in a process of its own has not.
+func TestPriceInAPackageVariable(t *testing.T) {
+	t.Parallel()
+	prices := func(remembers bool) bustest.System[stall] {
+		return mistake(func(m *bus.Module, _ *bustest.World) {
+			bus.On(m, "price", func(ctx context.Context, e opened) (bus.Events, error) {
+				if remembers {
+					kept[remembers].CompareAndSwap(0, int64(e.N+1))
+				} else {
+					kept[remembers].Store(1)
+				}
+				return nil, insert(ctx, e.ID, int(kept[remembers].Load()))
+			})
+		})
+	}
+	scenario := func(app *bustest.App[stall]) { open(app, "a", "b") }
+	x := bustest.Exploration{Same: rows, Without: bustest.Starts, Schedules: 100, Alone: 20}
+	for _, remembers := range []bool{true, false} {
+		f := bustest.Search(t, prices(remembers), x, scenario)
+		if remembers {
+			wantFound(t, f, "what ran before in this process makes a difference to it, such as by a package variable")
+			t.Logf("schedule %d: %v", f.Schedules, f.Wrong)
+		} else if len(f.Wrong) > 0 {
+			t.Errorf("false alarm: %v", f)
+		}
+	}
 }
