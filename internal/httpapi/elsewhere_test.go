@@ -171,3 +171,12 @@ func TestErrorsOfLinksTellNoPasswords(t *testing.T) {
 		}
 	}
 }
+
+// A warning about a topic is shown, without passwords, and keeps nobody from being ready.
+func TestLinkThatWarns(t *testing.T) {
+	t.Parallel()
+	l := ViewLink(bus.Link{Topic: "order", Out: true, Warning: "set it with kafka://joe:secret@host"})
+	if !l.OK() || l.Warning != "set it with kafka://joe:***@host" {
+		t.Errorf("it is %+v", l)
+	}
+}

@@ -29,7 +29,7 @@ func (t *Transport) claimTopic(ctx context.Context, topic string, memory journal
 	defer cancel()
 	defer context.AfterFunc(t.ctx, cancel)()
 	c := t.common()
-	defer c.until(ctx)()
+	defer c.unless(ctx)()
 	group := t.cfg.Group + "." + sending
 	if err = t.ensure(ctx, c, name); err == nil {
 		err = t.hold(ctx, keeper{c, group}, name, memory)

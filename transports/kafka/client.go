@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/IBM/sarama"
 )
@@ -37,6 +38,23 @@ func (t *Transport) connect() (*client, error) {
 
 // until cuts c when ctx ends. The function that it returns calls that off, and reports whether it was in time.
 func (c *client) until(ctx context.Context) (stop func() bool) { return context.AfterFunc(ctx, c.cut) }
+
+// hanging is how long a call on a client that others use, too, may go on when its context has ended, before it is cut.
+const hanging = 100 * time.Millisecond
+
+// unless cuts c, which others use, too, when ctx has ended and stop was not called a moment later: only a call that hangs needs that.
+func (c *client) unless(ctx context.Context) (stop func()) {
+	stopped, away := context.WithCancel(context.Background())
+	unlink := context.AfterFunc(ctx, func() {
+		if pause(stopped, hanging) {
+			c.cut()
+		}
+	})
+	return func() {
+		unlink()
+		away()
+	}
+}
 
 // close cuts c's connections first, as sarama's Close would wait for what is on them.
 func (c *client) close() {

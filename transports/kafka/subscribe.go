@@ -102,7 +102,7 @@ func (s *subscription) start() (leaders, error) {
 	var err error
 	for again := true; again; { // as long as brokers answer that it is not the time yet
 		c := s.client()
-		stop := c.until(ctx)
+		stop := c.unless(ctx)
 		if err = s.t.ensure(ctx, c, s.topic); err == nil {
 			_, err = s.t.inspect(c, s.topic)
 		}
@@ -176,7 +176,7 @@ func (s *subscription) leave() {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), budget)
 	defer cancel()
-	defer s.client().until(ctx)()
+	defer s.client().unless(ctx)()
 	places := s.places(false)
 	s.note(places)
 	var err error
