@@ -28,7 +28,7 @@ func (c *openConn) Close() error {
 func TestConnectionsOfManyTopics(t *testing.T) {
 	t.Parallel()
 	const topics = 50
-	cfg := config(MustCluster(t, kfake.NumBrokers(1)).ListenAddrs()).WithRest(200 * time.Millisecond)
+	cfg := config(MustCluster(t, kfake.NumBrokers(1)).ListenAddrs()).WithRest(200 * time.Millisecond).WithPatience(20 * time.Second)
 	var open atomic.Int64
 	cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)
