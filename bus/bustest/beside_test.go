@@ -49,3 +49,24 @@ func TestStepClockInRun(t *testing.T) {
 		app.Flow("a").Causes(paid{}, reminded{ID: "a"})
 	})
 }
+
+// Retries and delays that begin after the clock was set are as long as ever.
+func TestDelaysAfterAStepOfTheClock(t *testing.T) {
+	t.Parallel()
+	for _, by := range []time.Duration{time.Hour, -time.Hour} {
+		bustest.Run(t, tickets(tweak{}), func(app *bustest.App[desk]) {
+			app.StepClock(by)
+			began := time.Now()
+			app.World().Service("card").Next("charge", bustest.Fails, bustest.Fails)
+			ask(app, "a")
+			app.Quiet()
+			if took := time.Since(began); took < 100*time.Millisecond || took > time.Second {
+				t.Errorf("set by %v: two retries take %v", by, took)
+			}
+			app.Advance(month - time.Minute)
+			app.Flow("a").Never(reminded{})
+			app.Advance(2 * time.Minute)
+			app.Flow("a").Causes(paid{}, reminded{ID: "a"})
+		})
+	}
+}
