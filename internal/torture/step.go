@@ -104,6 +104,13 @@ func (s Step) what() string {
 		return "a foreign transaction publishes " + s.events() + " and stays open"
 	case reader:
 		return "a reader holds a snapshot"
+	}
+	return s.around(who)
+}
+
+// around tells what a step does to what is around the processes.
+func (s Step) around(who string) string {
+	switch s.Do {
 	case weather:
 		return "the disk: " + s.Mood
 	case meddle:
