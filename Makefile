@@ -105,7 +105,7 @@ explore: tools ## Run the shop's scenarios under SCHEDULES schedules each: 10,00
 
 .PHONY: proof
 proof: tools ## Find the planted bugs from 20 seeds each, and print what that took
-	PLANTED_SEEDS=20 go test -count=1 -timeout 30m -v -run TestBugsAreFound ./internal/planted
+	PLANTED_SEEDS=20 go test -count=1 -timeout 30m -v -run TestBugsAreFound ./internal/shop/planted
 
 .PHONY: kafka
 kafka: ## Start a real Apache Kafka on 127.0.0.1:KAFKA_PORT, without Docker; it needs Java 17 and Maven

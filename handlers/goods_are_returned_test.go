@@ -7,7 +7,7 @@ import (
 	"github.com/troupebus/troupe/domain/order"
 	"github.com/troupebus/troupe/domain/order/orderevents"
 	"github.com/troupebus/troupe/domain/payment/paymentevents"
-	"github.com/troupebus/troupe/internal/shoptest"
+	"github.com/troupebus/troupe/internal/shop/shoptest"
 )
 
 // A completed order comes back: the money is refunded and the goods are on the shelf again. The customer was told of the

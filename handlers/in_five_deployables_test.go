@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/bus/bustest"
-	"github.com/troupebus/troupe/internal/shoptest"
+	"github.com/troupebus/troupe/internal/shop/shoptest"
 )
 
 // Five processes, each with a module and a journal of its own, and a broker in between: what happens is what happens in one.

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/bustest"
-	"github.com/troupebus/troupe/internal/shoptest"
+	"github.com/troupebus/troupe/internal/shop/shoptest"
 	"github.com/troupebus/troupe/transports/sqlite/sqlitetest"
 )
 

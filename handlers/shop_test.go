@@ -6,7 +6,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/bustest"
 	"github.com/troupebus/troupe/domain/order"
-	"github.com/troupebus/troupe/internal/shoptest"
+	"github.com/troupebus/troupe/internal/shop/shoptest"
 )
 
 // The tests of this folder are what the shop does, a page each, named as the business would. They run the five modules as

@@ -19,7 +19,7 @@ import (
 	"github.com/troupebus/troupe/domain/notification"
 	"github.com/troupebus/troupe/domain/order"
 	"github.com/troupebus/troupe/domain/order/orderevents"
-	"github.com/troupebus/troupe/internal/workload"
+	"github.com/troupebus/troupe/internal/shop/workload"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 

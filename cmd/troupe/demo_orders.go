@@ -13,8 +13,8 @@ import (
 	"github.com/troupebus/troupe/domain/order"
 	"github.com/troupebus/troupe/domain/order/orderevents"
 	"github.com/troupebus/troupe/handlers"
-	"github.com/troupebus/troupe/internal/sim"
-	"github.com/troupebus/troupe/internal/workload"
+	"github.com/troupebus/troupe/internal/shop/sim"
+	"github.com/troupebus/troupe/internal/shop/workload"
 )
 
 // patience is how long a late cancel waits for the gateway or the carrier to be asked about its order.

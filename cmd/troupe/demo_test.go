@@ -14,8 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/troupebus/troupe/internal/sim"
-	"github.com/troupebus/troupe/internal/workload"
+	"github.com/troupebus/troupe/internal/shop/sim"
+	"github.com/troupebus/troupe/internal/shop/workload"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 

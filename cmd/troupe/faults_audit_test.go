@@ -18,7 +18,7 @@ import (
 	"github.com/troupebus/troupe/domain/order"
 	"github.com/troupebus/troupe/domain/payment"
 	"github.com/troupebus/troupe/domain/shipping"
-	"github.com/troupebus/troupe/internal/sim"
+	"github.com/troupebus/troupe/internal/shop/sim"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 

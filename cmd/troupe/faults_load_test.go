@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/troupebus/troupe/internal/workload"
+	"github.com/troupebus/troupe/internal/shop/workload"
 )
 
 // customers place orders all the time, and cancel and return some. What is not answered they ask again, under the same key,

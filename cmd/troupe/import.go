@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/troupebus/troupe/domain/inventory"
-	"github.com/troupebus/troupe/internal/retail"
+	"github.com/troupebus/troupe/internal/shop/retail"
 )
 
 // importParallel is how many calls to the gateway and the carrier an import makes at a time.

@@ -15,9 +15,9 @@ import (
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/bustest"
-	"github.com/troupebus/troupe/internal/books"
 	"github.com/troupebus/troupe/internal/servers"
-	"github.com/troupebus/troupe/internal/shoptest"
+	"github.com/troupebus/troupe/internal/shop/books"
+	"github.com/troupebus/troupe/internal/shop/shoptest"
 	"github.com/troupebus/troupe/transports/kafka"
 )
 

@@ -12,7 +12,7 @@ import (
 	"github.com/troupebus/troupe/domain/order"
 	"github.com/troupebus/troupe/domain/order/orderevents"
 	"github.com/troupebus/troupe/handlers"
-	"github.com/troupebus/troupe/internal/retail"
+	"github.com/troupebus/troupe/internal/shop/retail"
 )
 
 // imported is what a report says of the file.

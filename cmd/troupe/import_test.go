@@ -14,7 +14,7 @@ import (
 
 	"github.com/troupebus/troupe/domain/inventory"
 	"github.com/troupebus/troupe/domain/order"
-	"github.com/troupebus/troupe/internal/retail"
+	"github.com/troupebus/troupe/internal/shop/retail"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 

@@ -9,7 +9,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/bustest"
 	"github.com/troupebus/troupe/bus/journal"
-	"github.com/troupebus/troupe/internal/shoptest"
+	"github.com/troupebus/troupe/internal/shop/shoptest"
 	"github.com/troupebus/troupe/transports/sqlite"
 	"github.com/troupebus/troupe/transports/sqlite/sqlitetest"
 )

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
-	"github.com/troupebus/troupe/internal/httpapi"
 	"github.com/troupebus/troupe/internal/httpserve"
+	"github.com/troupebus/troupe/internal/shop/httpapi"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 

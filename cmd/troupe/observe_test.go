@@ -16,7 +16,7 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/domain/order"
 	"github.com/troupebus/troupe/domain/order/orderevents"
-	"github.com/troupebus/troupe/internal/shoptest"
+	"github.com/troupebus/troupe/internal/shop/shoptest"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 

@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/troupebus/troupe/internal/config"
-	"github.com/troupebus/troupe/internal/httpapi"
-	"github.com/troupebus/troupe/internal/sim"
+	"github.com/troupebus/troupe/internal/shop/httpapi"
+	"github.com/troupebus/troupe/internal/shop/sim"
 	"github.com/troupebus/troupe/transports"
 )
 

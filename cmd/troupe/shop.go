@@ -10,7 +10,7 @@ import (
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/handlers"
-	"github.com/troupebus/troupe/internal/sim"
+	"github.com/troupebus/troupe/internal/shop/sim"
 	"github.com/troupebus/troupe/transports"
 	"github.com/troupebus/troupe/transports/sqlite"
 	"github.com/troupebus/troupe/transports/sqlite/move"

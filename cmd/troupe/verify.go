@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/troupebus/troupe/bus/journal"
-	"github.com/troupebus/troupe/internal/books"
+	"github.com/troupebus/troupe/internal/shop/books"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
-	"github.com/troupebus/troupe/internal/books"
+	"github.com/troupebus/troupe/internal/shop/books"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 

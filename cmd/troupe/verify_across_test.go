@@ -15,8 +15,8 @@ import (
 	"github.com/troupebus/troupe/domain/order"
 	"github.com/troupebus/troupe/domain/order/orderevents"
 	"github.com/troupebus/troupe/handlers"
-	"github.com/troupebus/troupe/internal/shoptest"
-	"github.com/troupebus/troupe/internal/sim"
+	"github.com/troupebus/troupe/internal/shop/shoptest"
+	"github.com/troupebus/troupe/internal/shop/sim"
 	"github.com/troupebus/troupe/transports/sqlite"
 	"github.com/troupebus/troupe/transports/sqlite/move"
 )

@@ -14,7 +14,7 @@ import (
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/bustest"
 	"github.com/troupebus/troupe/internal/servers"
-	"github.com/troupebus/troupe/internal/shoptest"
+	"github.com/troupebus/troupe/internal/shop/shoptest"
 	"github.com/troupebus/troupe/transports/kafka"
 	"github.com/troupebus/troupe/transports/postgres"
 )

@@ -9,7 +9,7 @@ import (
 	"github.com/troupebus/troupe/bus/bustest"
 	"github.com/troupebus/troupe/domain/order"
 	"github.com/troupebus/troupe/domain/order/orderevents"
-	"github.com/troupebus/troupe/internal/shoptest"
+	"github.com/troupebus/troupe/internal/shop/shoptest"
 )
 
 type app = bustest.App[shoptest.Shop]

@@ -19,8 +19,8 @@ import (
 	"github.com/troupebus/troupe/domain/order"
 	"github.com/troupebus/troupe/domain/order/orderevents"
 	"github.com/troupebus/troupe/handlers"
-	"github.com/troupebus/troupe/internal/books"
-	"github.com/troupebus/troupe/internal/sim"
+	"github.com/troupebus/troupe/internal/shop/books"
+	"github.com/troupebus/troupe/internal/shop/sim"
 	"github.com/troupebus/troupe/transports/sqlite"
 	"github.com/troupebus/troupe/transports/sqlite/move"
 )

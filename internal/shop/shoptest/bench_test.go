@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/bustest"
-	"github.com/troupebus/troupe/internal/shoptest"
+	"github.com/troupebus/troupe/internal/shop/shoptest"
 )
 
 type app = bustest.App[shoptest.Shop]

@@ -17,7 +17,7 @@ import (
 	"github.com/troupebus/troupe/domain/payment"
 	"github.com/troupebus/troupe/domain/shipping"
 	"github.com/troupebus/troupe/handlers"
-	"github.com/troupebus/troupe/internal/shoptest"
+	"github.com/troupebus/troupe/internal/shop/shoptest"
 	"github.com/troupebus/troupe/transports/sqlite/sqlitetest"
 )
 

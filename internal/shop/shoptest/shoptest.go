@@ -16,7 +16,7 @@ import (
 	"github.com/troupebus/troupe/domain/payment"
 	"github.com/troupebus/troupe/domain/shipping"
 	"github.com/troupebus/troupe/handlers"
-	"github.com/troupebus/troupe/internal/books"
+	"github.com/troupebus/troupe/internal/shop/books"
 	"github.com/troupebus/troupe/transports/sqlite/sqlitetest"
 )
 

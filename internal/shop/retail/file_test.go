@@ -13,7 +13,7 @@ import (
 )
 
 // sample is the real file, beside the root of the repository.
-var sample = filepath.Join("..", "..", "..", "shared", "data", "online-retail-2010-12-01.csv")
+var sample = filepath.Join("..", "..", "..", "..", "shared", "data", "online-retail-2010-12-01.csv")
 
 func TestReadRealFile(t *testing.T) {
 	t.Parallel()

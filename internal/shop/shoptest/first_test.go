@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/bus/bustest"
-	"github.com/troupebus/troupe/internal/shoptest"
+	"github.com/troupebus/troupe/internal/shop/shoptest"
 )
 
 func TestRace(t *testing.T) {
