@@ -124,11 +124,7 @@ func (s Step) around(who string) string {
 	case copied:
 		return "the database file alone is copied, and an owner starts on the copy"
 	case clock:
-		line := fmt.Sprintf("the clock is %v ahead", time.Duration(s.Ahead)*time.Second)
-		if s.Key != "" {
-			line += " at " + who
-		}
-		return line
+		return s.clock(who)
 	case finish:
 		return "everybody waits until the others have ended"
 	case remove:
@@ -139,6 +135,15 @@ func (s Step) around(who string) string {
 		return "the lock file is removed"
 	}
 	return s.Do
+}
+
+// clock tells how a step of the clock is seen.
+func (s Step) clock(who string) string {
+	line := fmt.Sprintf("the clock is %v ahead", time.Duration(s.Ahead)*time.Second)
+	if s.Key != "" {
+		line += " at " + who
+	}
+	return line
 }
 
 // events tells which events a step emits.
