@@ -7,13 +7,13 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/bus"
-	"github.com/troupebus/troupe/bus/bustest"
+	"github.com/troupebus/troupe/bus/wire/wiretest"
 )
 
 // What a subscription FromNow would not have got in one process it does not get from elsewhere, however late its topic is read.
 func TestFromNowOfAnotherDeployable(t *testing.T) {
 	t.Parallel()
-	broker := bustest.NewBroker()
+	broker := wiretest.NewBroker()
 	here := MustRunPart(t, broker, "test")
 	here.publish(t, asked{"old", 1})
 	until(t, "it is sent", func() bool { return here.Links()[0].Behind == 0 })
@@ -36,7 +36,7 @@ WHERE s.name = 'other/new' ORDER BY d.seq`), "old skipped published before the s
 // A subscription FromNow gets what came while it did not run: in an older program, or in another deployable.
 func TestFromNowGetsWhatCameWhileItDidNotRun(t *testing.T) {
 	t.Parallel()
-	broker := bustest.NewBroker()
+	broker := wiretest.NewBroker()
 	wire := func(b *bus.Bus, withNew bool) (test *bus.Module) {
 		test = b.Module("test").Emits(asked{}, orphan{}).ForOutside(asked{})
 		other := b.Module("other")

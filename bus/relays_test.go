@@ -13,9 +13,9 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus"
-	"github.com/troupebus/troupe/bus/bustest"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
+	"github.com/troupebus/troupe/bus/wire/wiretest"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -36,7 +36,7 @@ func (s *shut) Publish(topic string, msgs ...*message.Message) error {
 // A topic that cannot be written holds up no other, says so in its link, and gets what it missed, in order.
 func TestATopicThatCannotBeWrittenHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
-	broker := bustest.NewBroker()
+	broker := wiretest.NewBroker()
 	s := &shut{Transport: broker.Transport("all"), topic: "test"}
 	t.Cleanup(func() { _ = s.Close() })
 	here := MustStart(t, filepath.Join(t.TempDir(), "all.db"), bus.Config{Transport: s, Retry: fast}, func(b *bus.Bus) *bus.Module { m, _ := wirePart(b); return m })
@@ -93,7 +93,7 @@ func (taken) Subscribe(context.Context, string) (<-chan *message.Message, error)
 // A process whose journal is read under its name by another one, which is newer, stops.
 func TestTheOlderOfTwoProcessesStops(t *testing.T) {
 	t.Parallel()
-	broker := bustest.NewBroker()
+	broker := wiretest.NewBroker()
 	carrier := broker.Transport("test")
 	t.Cleanup(func() { _ = carrier.Close() })
 	j, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Config{Logger: quiet})
@@ -133,7 +133,7 @@ func TestTheOlderOfTwoSendersStops(t *testing.T) {
 }
 
 func olderSender(t *testing.T) {
-	carrier := bustest.NewBroker().Transport("test")
+	carrier := wiretest.NewBroker().Transport("test")
 	t.Cleanup(func() { _ = carrier.Close() })
 	j, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Config{Logger: quiet})
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// Transport carries events between deployables; see there for its contract. bustest.Transport is its test.
+// Transport carries events between deployables; see there for its contract. Package bus/wire/wiretest tests it.
 type Transport = wire.Transport
 
 // Features says what a Transport can do.

@@ -13,9 +13,9 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus"
-	"github.com/troupebus/troupe/bus/bustest"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
+	"github.com/troupebus/troupe/bus/wire/wiretest"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -35,7 +35,7 @@ func wirePart(b *bus.Bus) (test, other *bus.Module) {
 }
 
 // MustRunPart runs some of them.
-func MustRunPart(tb testing.TB, broker *bustest.Broker, modules ...string) *part {
+func MustRunPart(tb testing.TB, broker *wiretest.Broker, modules ...string) *part {
 	tb.Helper()
 	group := strings.Join(modules, "-")
 	carrier := broker.Transport(group)
@@ -68,7 +68,7 @@ func (a *app) follow(tb testing.TB, eventType string) (found *journal.Event) {
 
 func TestTwoDeployables(t *testing.T) {
 	t.Parallel()
-	broker := bustest.NewBroker()
+	broker := wiretest.NewBroker()
 	here, there := MustRunPart(t, broker, "test"), MustRunPart(t, broker, "other")
 	flow, err := here.m.Publish(t.Context(), asked{"a", 1})
 	if err != nil {
@@ -87,7 +87,7 @@ func TestTwoDeployables(t *testing.T) {
 
 func TestAModuleElsewhereSaysSo(t *testing.T) {
 	t.Parallel()
-	there := MustRunPart(t, bustest.NewBroker(), "other")
+	there := MustRunPart(t, wiretest.NewBroker(), "other")
 	_, err := there.m.Publish(t.Context(), asked{"a", 1})
 	if !errors.Is(err, bus.ErrElsewhere) || !strings.Contains(err.Error(), "module test does not run in this process, which runs other") {
 		t.Errorf("Publish: %v", err)
@@ -121,7 +121,7 @@ func TestMistakesInTheChoiceOfModules(t *testing.T) {
 // The broker is away: the deployable works, and says how it stands. When it is back, everything arrives.
 func TestABrokerThatIsAway(t *testing.T) {
 	t.Parallel()
-	broker := bustest.NewBroker()
+	broker := wiretest.NewBroker()
 	broker.Down(true)
 	here, there := MustRunPart(t, broker, "test"), MustRunPart(t, broker, "other")
 	for n := range 10 {
@@ -159,7 +159,7 @@ func until(t *testing.T, what string, so func() bool) {
 // What others write to a topic that is no event, or of a type that nobody knows, is a dead letter with its bytes.
 func TestWhatComesFromOutsideAndIsNoEvent(t *testing.T) {
 	t.Parallel()
-	broker := bustest.NewBroker()
+	broker := wiretest.NewBroker()
 	there := MustRunPart(t, broker, "other")
 	broker.Write("test", []byte("a"), map[string]string{"from": "web"}, []byte("\x00garbage"))
 	broker.Write("test", []byte("a"), map[string]string{"ce_specversion": "1.0", "ce_id": "7", "ce_type": "web.clicked", "ce_source": "web"}, []byte(`{}`))
@@ -178,7 +178,7 @@ FROM dead_letters d JOIN subscriptions s ON s.id = d.subscription JOIN events e 
 // What an older program could not read, a newer one may: the dead letter of the ingest becomes the event that it carries.
 func TestADeadLetterOfTheIngestIsReplayed(t *testing.T) {
 	t.Parallel()
-	there := MustRunPart(t, bustest.NewBroker(), "other")
+	there := MustRunPart(t, wiretest.NewBroker(), "other")
 	msg := wire.Encode(&journal.Event{ID: "7", Type: "test.asked", Version: 1, Source: "test", Key: "a", CorrelationID: "f", Data: []byte(`{"key":"a","n":3}`)})
 	lost := &journal.Event{ID: "lost", Type: wire.UndecodedType, Version: 1, CorrelationID: "lost", Data: msg.Payload, Metadata: map[string]string(msg.Metadata)}
 	if err := there.j.Do(t.Context(), journal.Work{}, func(journal.TxFunc) ([]*journal.Event, error) { return []*journal.Event{lost}, nil }); err != nil {
@@ -192,7 +192,7 @@ func TestADeadLetterOfTheIngestIsReplayed(t *testing.T) {
 // An id is one within its source: of two writers that count from 1, neither is lost, however often both are delivered.
 func TestTwoSourcesMayUseTheSameID(t *testing.T) {
 	t.Parallel()
-	broker := bustest.NewBroker()
+	broker := wiretest.NewBroker()
 	there := MustRunPart(t, broker, "other")
 	for range 2 {
 		for _, source := range []string{"/north", "/south"} {
@@ -212,7 +212,7 @@ func TestTwoSourcesMayUseTheSameID(t *testing.T) {
 // its id.
 func TestARestoredJournalDoublesNothing(t *testing.T) {
 	t.Parallel()
-	broker := bustest.NewBroker()
+	broker := wiretest.NewBroker()
 	here := MustRunPart(t, broker, "test")
 	var ids []string
 	for _, name := range []string{"other", "restored"} { // the second one from a backup that was made before everything
@@ -241,9 +241,9 @@ func TestARestoredJournalDoublesNothing(t *testing.T) {
 func TestWhatWentToAnotherCarrierIsSentToThisOne(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "test.db")
-	wrong, right := bustest.NewBroker(), bustest.NewBroker()
+	wrong, right := wiretest.NewBroker(), wiretest.NewBroker()
 	there := MustRunPart(t, right, "other")
-	for n, broker := range []*bustest.Broker{right, wrong, right} {
+	for n, broker := range []*wiretest.Broker{right, wrong, right} {
 		carrier := broker.Transport("test")
 		here := MustStart(t, path, bus.Config{Modules: []string{"test"}, Transport: carrier, Retry: fast}, func(b *bus.Bus) *bus.Module { m, _ := wirePart(b); return m })
 		here.publish(t, asked{"a", n})
@@ -277,7 +277,7 @@ func (n *narrow) Publish(topic string, msgs ...*message.Message) error {
 // What a topic does not take holds up nobody: it is a dead letter of the relay, and goes its way when the topic takes it.
 func TestWhatATopicDoesNotTakeIsADeadLetter(t *testing.T) {
 	t.Parallel()
-	broker := bustest.NewBroker()
+	broker := wiretest.NewBroker()
 	there := MustRunPart(t, broker, "other")
 	watch := broker.Transport("watch")
 	t.Cleanup(func() { _ = watch.Close() })

@@ -1,6 +1,6 @@
 // Package transports is the choice between what can carry events from one deployable to another. It alone names them.
 //
-// A transport is added in a package of its own below this one, passes bustest.Transport, and gets its lines here.
+// A transport is added in a package of its own below this one, passes wiretest.Transport, and gets its lines here.
 package transports
 
 import (

@@ -13,6 +13,7 @@ import (
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire/wiretest"
 )
 
 // core is a system that runs, without the types of what it is.
@@ -23,7 +24,7 @@ type core struct {
 	open     func(ctx context.Context, path string) (journal.Store, error)
 	wire     func(p *deployable, b *bus.Bus)
 	carrier  func(group string) (bus.Transport, error) // nil where it is the broker
-	broker   *Broker
+	broker   *wiretest.Broker
 	between  func(*life, bus.Transport) bus.Transport // nil but in tests of this package
 	verify   func(ctx context.Context, tables func(module string) *sql.Tx, w *World) ([]string, error)
 	cfg      bus.Config

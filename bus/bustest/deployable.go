@@ -13,6 +13,7 @@ import (
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire/wiretest"
 )
 
 // deployable is a place for one process of the system: the one that there is, or one of several deployables. Its fields are
@@ -64,7 +65,7 @@ type life struct {
 	deployable *deployable
 	bus        *bus.Bus
 	carrier    bus.Transport // nil where there is none
-	end        *brokerEnd    // of the broker; nil where there is none
+	end        *wiretest.End // of the broker; nil where there is none
 	stop       context.CancelFunc
 	ended      chan error
 	stops      chan struct{} // closed when it begins to stop: it takes nothing new
@@ -88,7 +89,7 @@ func (l *life) die() {
 	l.once.Do(func() {
 		close(l.dead)
 		if l.end != nil {
-			l.end.partition(true)
+			l.end.Partition(true)
 		}
 	})
 }
@@ -173,7 +174,7 @@ func (l *life) connect() (err error) {
 		l.carrier, err = c.carrier(l.deployable.name)
 		return err
 	}
-	l.end = c.broker.transport(l.deployable.name)
+	l.end = c.broker.Transport(l.deployable.name)
 	l.carrier = l.end
 	if c.between != nil {
 		l.carrier = c.between(l, l.carrier)

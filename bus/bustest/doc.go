@@ -13,9 +13,8 @@
 // again on the same state emits the same, a call that is repeated carries the same idempotency key, no module touches
 // another's tables, nothing is left over; and against the application's own books.
 //
-// A System may run as several deployables, each with a journal of its own, over a transport: a Broker carries messages in the
+// A System may run as several deployables, each with a journal of its own, over a transport: a wiretest.Broker carries messages in the
 // memory of the test, and so in virtual time. Explore decides then what each of them takes in next, and which of them dies.
-// Transport holds a transport to the contract of wire.Transport.
 //
 // The package imports the standard library, Watermill's core and bus. The journal comes from outside, such as from
 // transports/sqlite/sqlitetest.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire/wiretest"
 )
 
 // System is what is under test: an application's modules, wired as in production, on fakes for what is outside. S is what
@@ -79,7 +80,7 @@ func newApp[S any](t testing.TB, sys System[S], dir string) *App[S] {
 	a := &App[S]{core: newCore(t, sys.Config, dir), join: sys.Join}
 	a.open, a.verify, a.realTime = sys.Open, sys.Verify, sys.RealTime
 	a.deploy(sys.Deployables)
-	a.carrier, a.broker, a.between = sys.Transport, NewBroker(), sys.between
+	a.carrier, a.broker, a.between = sys.Transport, wiretest.NewBroker(), sys.between
 	a.parts = make([]S, len(a.procs))
 	a.wire = func(p *deployable, b *bus.Bus) { a.parts[p.number] = sys.Wire(b, a.world) }
 	return a

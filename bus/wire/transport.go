@@ -11,7 +11,7 @@ import (
 )
 
 // Transport carries messages between deployables. It is a Watermill publisher and subscriber that keeps some promises more;
-// bustest.Transport holds an implementation to all of them. Its methods are safe for concurrent use.
+// wiretest.Transport holds an implementation to all of them. Its methods are safe for concurrent use.
 //
 // Topics are names of modules; a transport may add a prefix of its own. It makes a topic that is missing when it is first
 // used, if it is configured to.

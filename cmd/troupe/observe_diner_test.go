@@ -12,6 +12,7 @@ import (
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/bustest"
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire/wiretest"
 	"github.com/troupebus/troupe/transports/sqlite"
 	"github.com/troupebus/troupe/transports/sqlite/sqlitetest"
 )
@@ -37,7 +38,7 @@ type diner struct{ waiter *bus.Module }
 type dinerShape struct {
 	*bustest.App[diner]
 	paths    map[string]string // of the journals, by deployable
-	broker   *bustest.Broker   // nil in one process
+	broker   *wiretest.Broker  // nil in one process
 	dir      string
 	repaired atomic.Bool // what was spoiled, too hot or too dear is not any more
 	renewed  atomic.Bool // the program is the next version: one subscription is new, one is gone
@@ -103,7 +104,7 @@ func runDiner(t *testing.T, apart bool, story func(d *dinerShape)) {
 		sys.Deployables = [][]string{{"waiter"}, {"cook"}}
 		sys.Transport = func(group string) (bus.Transport, error) {
 			if d.broker == nil { // it must be made in the bubble
-				d.broker = bustest.NewBroker()
+				d.broker = wiretest.NewBroker()
 			}
 			return d.broker.Transport(group), nil
 		}

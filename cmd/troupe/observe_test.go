@@ -14,6 +14,7 @@ import (
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/bustest"
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire/wiretest"
 	"github.com/troupebus/troupe/domain/order"
 	"github.com/troupebus/troupe/domain/order/orderevents"
 	"github.com/troupebus/troupe/internal/shop/shoptest"
@@ -25,7 +26,7 @@ type shopApp = bustest.App[shoptest.Shop]
 // watched is a shop of five deployables with an observer, in a bubble.
 type watched struct {
 	*shopApp
-	broker *bustest.Broker
+	broker *wiretest.Broker
 	dir    string
 	images int
 	path   string // of the observer's journal
@@ -40,7 +41,7 @@ func watch(t *testing.T, test func(w *watched)) string {
 	w.path = filepath.Join(w.dir, "observer.db")
 	sys := shoptest.Spread(shoptest.Five, func(group string) (bus.Transport, error) {
 		if w.broker == nil { // it must be made in the bubble
-			w.broker = bustest.NewBroker()
+			w.broker = wiretest.NewBroker()
 		}
 		return w.broker.Transport(group), nil
 	})

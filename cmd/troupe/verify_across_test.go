@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus"
-	"github.com/troupebus/troupe/bus/bustest"
+	"github.com/troupebus/troupe/bus/wire/wiretest"
 	"github.com/troupebus/troupe/domain/order"
 	"github.com/troupebus/troupe/domain/order/orderevents"
 	"github.com/troupebus/troupe/handlers"
@@ -23,7 +23,7 @@ import (
 
 // spreadShop is a shop of five deployables, each on a journal of its own, in real time.
 type spreadShop struct {
-	broker *bustest.Broker
+	broker *wiretest.Broker
 	dir    string
 	paths  []string
 	orders *handlers.Orders
@@ -34,7 +34,7 @@ type spreadShop struct {
 // MustSpread runs one until the end of the test.
 func MustSpread(tb testing.TB) *spreadShop {
 	tb.Helper()
-	s := &spreadShop{broker: bustest.NewBroker(), dir: tb.TempDir(), stops: map[string]func(){}}
+	s := &spreadShop{broker: wiretest.NewBroker(), dir: tb.TempDir(), stops: map[string]func(){}}
 	for _, modules := range shoptest.Five {
 		s.paths = append(s.paths, filepath.Join(s.dir, modules[0]+".db"))
 		s.start(tb, modules[0])
@@ -197,7 +197,7 @@ func TestVerifyAnObserverAmongOthers(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "observer.db")
 	ob, err := openObserver(t.Context(), observeConfig{wiring: shopWiring(), journal: path, connect: func(group string, _ *slog.Logger) (bus.Transport, error) {
-		return bustest.NewBroker().Transport(group), nil
+		return wiretest.NewBroker().Transport(group), nil
 	}}, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -213,7 +213,7 @@ func TestVerifyAnObserverAmongOthers(t *testing.T) {
 // an observer says no more than it knows.
 func TestVerifyAfterASplit(t *testing.T) {
 	t.Parallel()
-	s := &spreadShop{broker: bustest.NewBroker(), dir: t.TempDir(), stops: map[string]func(){}}
+	s := &spreadShop{broker: wiretest.NewBroker(), dir: t.TempDir(), stops: map[string]func(){}}
 	t.Cleanup(s.stop)
 	s.paths = []string{filepath.Join(s.dir, "order.db"), filepath.Join(s.dir, "payment.db")}
 	MustReport(t, newDemoCmd, "--orders", "30", "--journal", s.paths[0])

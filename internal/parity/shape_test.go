@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/troupebus/troupe/bus"
-	"github.com/troupebus/troupe/bus/bustest"
+	"github.com/troupebus/troupe/bus/wire/wiretest"
 	"github.com/troupebus/troupe/internal/servers"
 	"github.com/troupebus/troupe/internal/shop/shoptest"
 	"github.com/troupebus/troupe/transports/kafka"
@@ -50,7 +50,7 @@ func each(modules []string) (all [][]string) {
 
 // memory is made inside of the test's bubble: the first who asks makes it.
 func memory(*testing.T) func(string) (bus.Transport, error) {
-	broker := sync.OnceValue(bustest.NewBroker)
+	broker := sync.OnceValue(wiretest.NewBroker)
 	return func(group string) (bus.Transport, error) { return broker().Transport(group), nil }
 }
 

@@ -6,8 +6,8 @@ import (
 
 	"github.com/IBM/sarama"
 
-	"github.com/troupebus/troupe/bus/bustest"
 	"github.com/troupebus/troupe/bus/wire"
+	"github.com/troupebus/troupe/bus/wire/wiretest"
 )
 
 // TestConformance holds the transport to every promise of wire.Transport.
@@ -18,14 +18,14 @@ func TestConformance(t *testing.T) {
 func conformance(t *testing.T, brokers []string) {
 	// Sarama's go-metrics starts a goroutine that stays with the process, at the first connection.
 	MustPublish(t, MustTransport(t, alone(brokers)), "order", numbered("k", 0, 1)...)
-	bustest.Transport(t, bustest.Carrier{
+	wiretest.Transport(t, wiretest.Carrier{
 		CanCut: true,
-		Open: func(tb testing.TB, group, prefix string, dial bustest.Dialer) wire.Transport {
+		Open: func(tb testing.TB, group, prefix string, dial wiretest.Dialer) wire.Transport {
 			cfg := config(brokers)
 			cfg.Group, cfg.Prefix, cfg.Dial, cfg.Timeout = group, prefix, dial, 3*time.Second
 			return MustTransport(tb, cfg)
 		},
-		Foreign: func(tb testing.TB, m bustest.Foreign) error {
+		Foreign: func(tb testing.TB, m wiretest.Foreign) error {
 			msg := &sarama.ProducerMessage{Topic: m.Prefix + "." + m.Topic}
 			if m.Key != nil {
 				msg.Key = sarama.ByteEncoder(m.Key)

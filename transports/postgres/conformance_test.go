@@ -7,8 +7,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/troupebus/troupe/bus/bustest"
 	"github.com/troupebus/troupe/bus/wire"
+	"github.com/troupebus/troupe/bus/wire/wiretest"
 	"github.com/troupebus/troupe/internal/servers"
 	"github.com/troupebus/troupe/transports/postgres"
 )
@@ -16,12 +16,12 @@ import (
 // TestTransport holds the transport to every promise of the seam.
 func TestTransport(t *testing.T) {
 	url := servers.Postgres(t)
-	bustest.Transport(t, bustest.Carrier{
-		Open: func(tb testing.TB, group, prefix string, dial bustest.Dialer) wire.Transport {
+	wiretest.Transport(t, wiretest.Carrier{
+		Open: func(tb testing.TB, group, prefix string, dial wiretest.Dialer) wire.Transport {
 			return MustNew(tb, postgres.Config{URL: url, Group: group, Prefix: prefix, Dial: dial, Timeout: 3 * time.Second})
 		},
 		CanCut: true,
-		Foreign: func(tb testing.TB, m bustest.Foreign) error {
+		Foreign: func(tb testing.TB, m wiretest.Foreign) error {
 			var key any // NULL
 			if m.Key != nil {
 				key = string(m.Key)

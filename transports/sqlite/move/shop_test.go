@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus"
-	"github.com/troupebus/troupe/bus/bustest"
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire/wiretest"
 	"github.com/troupebus/troupe/domain/order"
 	"github.com/troupebus/troupe/domain/order/orderevents"
 	"github.com/troupebus/troupe/handlers"
@@ -29,7 +29,7 @@ import (
 type town struct {
 	tb     testing.TB
 	world  *sim.World
-	broker *bustest.Broker
+	broker *wiretest.Broker
 }
 
 func MustOpenTown(tb testing.TB) *town {
@@ -42,7 +42,7 @@ func MustOpenTown(tb testing.TB) *town {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = world.Close() })
-	return &town{tb, world, bustest.NewBroker()}
+	return &town{tb, world, wiretest.NewBroker()}
 }
 
 // process is one deployable of the shop.
@@ -203,7 +203,7 @@ func TestSentBeforeASplitIsSentAgain(t *testing.T) {
 		t.Errorf("the proof does not count the %d events that payment had emitted: %+v", orders, p.Lines)
 	}
 
-	w.broker = bustest.NewBroker() // all topics are lost
+	w.broker = wiretest.NewBroker() // all topics are lost
 	for _, path := range []string{shop, pay} {
 		if _, err := sqlite.Resend(t.Context(), path, time.Time{}); err != nil {
 			t.Fatal(err)
@@ -257,7 +257,7 @@ func (w *town) startFails(path string, modules ...string) error {
 	}
 	c := bus.Config{Modules: modules, Logger: slog.New(slog.DiscardHandler)}
 	if len(modules) > 0 {
-		c.Transport = bustest.NewBroker().Transport("x")
+		c.Transport = wiretest.NewBroker().Transport("x")
 		defer func() { _ = c.Transport.Close() }()
 	}
 	b := bus.New(j, c)

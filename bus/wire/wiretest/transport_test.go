@@ -1,4 +1,4 @@
-package bustest
+package wiretest
 
 import (
 	"sync"
@@ -28,7 +28,7 @@ func brokers() Carrier {
 			broker(m.Prefix).Write(m.Topic, m.Key, m.Headers, m.Payload)
 			return nil
 		},
-		cut: func(tr wire.Transport, away bool) { tr.(*brokerEnd).partition(away) },
+		cut: func(tr wire.Transport, away bool) { tr.(*End).Partition(away) },
 	}
 }
 

@@ -1,4 +1,4 @@
-package bustest
+package wiretest
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// brokerEnd is a process' connection to a Broker. The broker's mutex guards its fields.
-type brokerEnd struct {
+// End is a process' connection to a Broker. The broker's mutex guards its fields.
+type End struct {
 	broker  *Broker
 	group   string
 	closed  bool
@@ -23,12 +23,12 @@ type brokerEnd struct {
 }
 
 // Features says that there is no limit to a payload.
-func (e *brokerEnd) Features() wire.Features {
+func (e *End) Features() wire.Features {
 	return wire.Features{Name: "memory", Carrier: fmt.Sprintf("memory %d", e.broker.number)}
 }
 
 // reachable says whether the broker can be asked anything. The caller holds the mutex.
-func (e *brokerEnd) reachable() error {
+func (e *End) reachable() error {
 	switch {
 	case e.closed:
 		return errBrokerClosed
@@ -40,7 +40,7 @@ func (e *brokerEnd) reachable() error {
 }
 
 // Publish takes all messages or none.
-func (e *brokerEnd) Publish(topic string, messages ...*message.Message) error {
+func (e *End) Publish(topic string, messages ...*message.Message) error {
 	e.broker.mu.Lock()
 	defer e.broker.mu.Unlock()
 	if err := e.reachable(); err != nil {
@@ -56,7 +56,7 @@ func (e *brokerEnd) Publish(topic string, messages ...*message.Message) error {
 }
 
 // Subscribe reads a topic on behalf of the group.
-func (e *brokerEnd) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+func (e *End) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -80,18 +80,18 @@ func (e *brokerEnd) Subscribe(ctx context.Context, topic string) (<-chan *messag
 }
 
 // Close ends the process' part in it. What was acknowledged before is kept.
-func (e *brokerEnd) Close() error {
+func (e *End) Close() error {
 	e.broker.mu.Lock()
 	e.closed = true
 	e.hangUp()
-	e.broker.ends = slices.DeleteFunc(e.broker.ends, func(other *brokerEnd) bool { return other == e })
+	e.broker.ends = slices.DeleteFunc(e.broker.ends, func(other *End) bool { return other == e })
 	e.broker.mu.Unlock()
 	e.running.Wait()
 	return nil
 }
 
-// partition cuts this process off from the broker, or mends that. Others notice nothing.
-func (e *brokerEnd) partition(away bool) {
+// Partition cuts this process off from the broker, or mends that. Others notice nothing.
+func (e *End) Partition(away bool) {
 	e.broker.mu.Lock()
 	defer e.broker.mu.Unlock()
 	e.cut = away
@@ -101,7 +101,7 @@ func (e *brokerEnd) partition(away bool) {
 }
 
 // hangUp ends all subscriptions. The caller holds the mutex.
-func (e *brokerEnd) hangUp() {
+func (e *End) hangUp() {
 	for _, r := range slices.Clone(e.readers) {
 		r.stop()
 	}

@@ -1,4 +1,4 @@
-package bustest
+package wiretest
 
 import (
 	"errors"
@@ -37,7 +37,7 @@ type Broker struct {
 	mu     sync.Mutex
 	down   bool
 	topics map[string]*brokerTopic
-	ends   []*brokerEnd
+	ends   []*End
 }
 
 // brokerTopic is what was sent to a topic, and who reads it.
@@ -70,10 +70,8 @@ var brokersMade atomic.Int64
 
 // Transport is the way of the deployable called group to the broker. It works whether the broker is up or down, and must be
 // closed. When a second process of a group subscribes to a topic, the channel of the first one closes.
-func (b *Broker) Transport(group string) wire.Transport { return b.transport(group) }
-
-func (b *Broker) transport(group string) *brokerEnd {
-	e := &brokerEnd{broker: b, group: group}
+func (b *Broker) Transport(group string) *End {
+	e := &End{broker: b, group: group}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ends = append(b.ends, e)

@@ -1,4 +1,4 @@
-package bustest
+package wiretest
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 
 // faulty is a Broker's transport with some of it replaced. With nothing replaced, it keeps every promise.
 type faulty struct {
-	*brokerEnd
+	*End
 	features  wire.Features
 	publish   func(topic string, messages []*message.Message) error
 	subscribe func(ctx context.Context, topic string) (<-chan *message.Message, error)
@@ -73,9 +73,9 @@ func faultyBrokers(tb testing.TB, fault func(f *faulty)) Carrier {
 	open, count, forever := c.Open, &atomic.Int64{}, make(chan struct{})
 	tb.Cleanup(func() { close(forever) })
 	c.Open = func(tb testing.TB, group, prefix string, dial Dialer) wire.Transport {
-		e := open(tb, group, prefix, dial).(*brokerEnd)
+		e := open(tb, group, prefix, dial).(*End)
 		f := &faulty{
-			brokerEnd: e, features: wire.Features{Name: "faulty"}, subscribe: e.Subscribe, shut: e.Close,
+			End: e, features: wire.Features{Name: "faulty"}, subscribe: e.Subscribe, shut: e.Close,
 			count: count, forever: forever, over: make(chan struct{}),
 		}
 		f.publish = func(topic string, messages []*message.Message) error { return e.Publish(topic, messages...) }
@@ -83,7 +83,7 @@ func faultyBrokers(tb testing.TB, fault func(f *faulty)) Carrier {
 		fault(f)
 		return f
 	}
-	c.cut = func(tr wire.Transport, away bool) { tr.(*faulty).partition(away) }
+	c.cut = func(tr wire.Transport, away bool) { tr.(*faulty).Partition(away) }
 	return c
 }
 

@@ -1,4 +1,4 @@
-package bustest
+package wiretest
 
 import (
 	"bytes"
@@ -31,7 +31,7 @@ var faults = []struct {
 	{"groups have one place", "every group reads everything", "missing", func(f *faulty) { f.group = "everybody" }},
 	{"a deployable has one place", "every group reads everything", "another place of the first group", func(f *faulty) {
 		f.subscribe = func(ctx context.Context, topic string) (<-chan *message.Message, error) {
-			return f.brokerEnd.Subscribe(wire.WithPlace(ctx, ""), topic)
+			return f.End.Subscribe(wire.WithPlace(ctx, ""), topic)
 		}
 	}},
 	{"a group starts at the newest message", "every group reads everything", "group second: nothing came", startAtTheEnd},
@@ -83,9 +83,9 @@ var faults = []struct {
 		})},
 
 	{"a goroutine stays", "closing with work in flight", "goroutines more than",
-		func(f *faulty) { f.shut = func() error { go func() { <-f.forever }(); return f.brokerEnd.Close() } }},
+		func(f *faulty) { f.shut = func() error { go func() { <-f.forever }(); return f.End.Close() } }},
 	{"Close hangs", "closing with work in flight", "Close has not returned",
-		func(f *faulty) { f.shut = func() error { <-f.forever; return f.brokerEnd.Close() } }},
+		func(f *faulty) { f.shut = func() error { <-f.forever; return f.End.Close() } }},
 	{"Close hangs", "closing while the carrier is away", "Close has not returned", hangWhileAway},
 	{"Close does not wait", "closing with work in flight", "before the channel", closeLater},
 	{"closing twice is an error", "closing with work in flight", "a second Close", closeOnce},
@@ -162,7 +162,7 @@ func reorder(f *faulty) {
 		if len(messages) > 50 {
 			messages[10], messages[20] = messages[20], messages[10]
 		}
-		return f.brokerEnd.Publish(topic, messages...)
+		return f.End.Publish(topic, messages...)
 	}
 }
 
@@ -175,26 +175,26 @@ func startAtTheEnd(f *faulty) {
 			}
 		}
 		f.broker.mu.Unlock()
-		return f.brokerEnd.Subscribe(ctx, topic)
+		return f.End.Subscribe(ctx, topic)
 	}
 }
 
 func forgetAtSubscribe(f *faulty) {
 	f.subscribe = func(ctx context.Context, topic string) (<-chan *message.Message, error) {
 		f.group += "+"
-		return f.brokerEnd.Subscribe(ctx, topic)
+		return f.End.Subscribe(ctx, topic)
 	}
 }
 
 func ignoreContext(f *faulty) {
 	f.subscribe = func(_ context.Context, topic string) (<-chan *message.Message, error) {
-		return f.brokerEnd.Subscribe(context.Background(), topic)
+		return f.End.Subscribe(context.Background(), topic)
 	}
 }
 
 func takeRear(f *faulty) {
 	f.publish = func(topic string, messages []*message.Message) error {
-		err := f.brokerEnd.Publish(topic, messages...)
+		err := f.End.Publish(topic, messages...)
 		if err != nil {
 			for _, msg := range messages[len(messages)/2:] {
 				f.broker.Write(topic, []byte(wire.Key(msg)), msg.Metadata, msg.Payload)
@@ -208,7 +208,7 @@ func takeRear(f *faulty) {
 func sayYes(to error) func(*faulty) {
 	return func(f *faulty) {
 		f.publish = func(topic string, messages []*message.Message) error {
-			err := f.brokerEnd.Publish(topic, messages...)
+			err := f.End.Publish(topic, messages...)
 			if errors.Is(err, to) && f.count.CompareAndSwap(0, 1) {
 				return nil
 			}
@@ -222,7 +222,7 @@ func sendTrouble(f *faulty) {
 		for _, msg := range messages {
 			msg.Metadata["trouble"] = msg.Metadata[wire.MetaTrouble]
 		}
-		return f.brokerEnd.Publish(topic, messages...)
+		return f.End.Publish(topic, messages...)
 	}
 	alter(func(_ *faulty, msg *message.Message) {
 		if trouble := msg.Metadata["trouble"]; trouble != "" {
@@ -238,7 +238,7 @@ func promiseTooMuch(f *faulty) {
 		if len(messages[0].Payload) > 999 {
 			return errors.New("too large")
 		}
-		return f.brokerEnd.Publish(topic, messages...)
+		return f.End.Publish(topic, messages...)
 	}
 }
 
@@ -248,7 +248,7 @@ func refuseFirst(f *faulty) {
 		if slices.ContainsFunc(messages, func(msg *message.Message) bool { return len(msg.Payload) > 1000 }) {
 			return &wire.Refused{Err: errors.New("too large")}
 		}
-		return f.brokerEnd.Publish(topic, messages...)
+		return f.End.Publish(topic, messages...)
 	}
 }
 
@@ -258,16 +258,16 @@ func cutPayload(f *faulty) {
 		for _, msg := range messages {
 			msg.Payload = msg.Payload[:min(1000, len(msg.Payload))]
 		}
-		return f.brokerEnd.Publish(topic, messages...)
+		return f.End.Publish(topic, messages...)
 	}
 }
 
 func hangWhileAway(f *faulty) {
 	f.shut = func() error {
-		if f.brokerEnd.Publish("payment") != nil { // nothing, but it notices
+		if f.End.Publish("payment") != nil { // nothing, but it notices
 			<-f.forever
 		}
-		return f.brokerEnd.Close()
+		return f.End.Close()
 	}
 }
 
@@ -279,7 +279,7 @@ func closeLater(f *faulty) {
 			case <-time.After(time.Second):
 			case <-f.forever:
 			}
-			_ = f.brokerEnd.Close() // never fails
+			_ = f.End.Close() // never fails
 		}()
 		return nil
 	}
@@ -290,13 +290,13 @@ func closeOnce(f *faulty) {
 		if f.Publish("payment") != nil { // nothing, but it notices
 			return errors.New("closed already")
 		}
-		return f.brokerEnd.Close()
+		return f.End.Close()
 	}
 }
 
 func subscribeClosed(f *faulty) {
 	f.subscribe = func(ctx context.Context, topic string) (<-chan *message.Message, error) {
-		in, err := f.brokerEnd.Subscribe(ctx, topic)
+		in, err := f.End.Subscribe(ctx, topic)
 		if errors.Is(err, errBrokerClosed) {
 			closed := make(chan *message.Message)
 			close(closed)
@@ -308,7 +308,7 @@ func subscribeClosed(f *faulty) {
 
 func publishClosed(f *faulty) {
 	f.publish = func(topic string, messages []*message.Message) error {
-		err := f.brokerEnd.Publish(topic, messages...)
+		err := f.End.Publish(topic, messages...)
 		if topic == "order" && errors.Is(err, errBrokerClosed) {
 			return nil
 		}
@@ -318,7 +318,7 @@ func publishClosed(f *faulty) {
 
 func publishAway(f *faulty) {
 	f.publish = func(topic string, messages []*message.Message) error {
-		err := f.brokerEnd.Publish(topic, messages...)
+		err := f.End.Publish(topic, messages...)
 		if errors.Is(err, errBrokerDown) {
 			return nil
 		}
@@ -328,7 +328,7 @@ func publishAway(f *faulty) {
 
 func leakTries(f *faulty) {
 	f.subscribe = func(ctx context.Context, topic string) (<-chan *message.Message, error) {
-		in, err := f.brokerEnd.Subscribe(ctx, topic)
+		in, err := f.End.Subscribe(ctx, topic)
 		if err != nil {
 			go func() { <-f.forever }()
 		}
@@ -338,7 +338,7 @@ func leakTries(f *faulty) {
 
 func neverRecover(f *faulty) {
 	f.publish = func(topic string, messages []*message.Message) error {
-		err := f.brokerEnd.Publish(topic, messages...)
+		err := f.End.Publish(topic, messages...)
 		if f.count.Load() > 0 || errors.Is(err, errBrokerDown) {
 			f.count.Store(1)
 			return errBrokerDown
@@ -349,7 +349,7 @@ func neverRecover(f *faulty) {
 
 func hangPublish(f *faulty) {
 	f.publish = func(topic string, messages []*message.Message) error {
-		err := f.brokerEnd.Publish(topic, messages...)
+		err := f.End.Publish(topic, messages...)
 		if errors.Is(err, errBrokerDown) {
 			<-f.forever
 		}
@@ -389,6 +389,6 @@ func forgetBareKeys(f *faulty) {
 		for _, msg := range messages {
 			delete(msg.Metadata, wire.MetaKey)
 		}
-		return f.brokerEnd.Publish(topic, messages...)
+		return f.End.Publish(topic, messages...)
 	}
 }

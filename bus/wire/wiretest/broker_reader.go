@@ -1,4 +1,4 @@
-package bustest
+package wiretest
 
 import (
 	"context"
@@ -14,7 +14,7 @@ const brokerPause = 100 * time.Millisecond
 
 // brokerReader is one subscription. The broker's mutex guards its fields, but for the channels.
 type brokerReader struct {
-	end      *brokerEnd
+	end      *End
 	topic    *brokerTopic
 	group    *brokerGroup
 	turn     int                   // the partition whose turn it is

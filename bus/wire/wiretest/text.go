@@ -1,0 +1,20 @@
+package wiretest
+
+import "fmt"
+
+// maxShown is how much of a payload a failure shows.
+const maxShown = 300
+
+func short(text string) string {
+	if r := []rune(text); len(r) > maxShown {
+		return string(r[:maxShown]) + "…"
+	}
+	return text
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
