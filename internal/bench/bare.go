@@ -61,7 +61,7 @@ func openBare(path string, group int) (*bare, error) {
 		into  **stmt
 		query string
 	}{
-		{&b.begin, "BEGIN IMMEDIATE"}, {&b.commit, "COMMIT"}, {&b.event, bareEvent}, {&b.deliver, bareDelivery}, {&b.row, insertRow},
+		{&b.begin, "BEGIN IMMEDIATE"}, {&b.commit, "COMMIT"}, {&b.event, bareEvent}, {&b.deliver, bareDelivery}, {&b.row, insertRow(mainModule)},
 	} {
 		if *s.into, err = b.prepare(s.query); err != nil {
 			return nil, errors.Join(err, b.close())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"io/fs"
 	"strconv"
 	"strings"
 	"sync"
@@ -69,12 +70,24 @@ func (completed) EventType() string { return "bench.completed" }
 // EventType returns "bench.told".
 func (told) EventType() string { return "bench.told" }
 
-// schema is that of each module: where there are two, each has its table in a journal of its own.
+// schema is that of each module, in a folder of its name.
 //
-//go:embed schema/*.sql
+//go:embed schema
 var schema embed.FS
 
-const insertRow = "INSERT INTO bench_rows (step, order_id, total) VALUES (?, ?, ?)"
+// tablesOf returns the migrations of module.
+func tablesOf(module string) fs.FS {
+	sub, err := fs.Sub(schema, "schema/"+module)
+	if err != nil {
+		panic(err) // the names are constants
+	}
+	return sub
+}
+
+// insertRow returns the statement by which a reaction of module writes its row.
+func insertRow(module string) string {
+	return "INSERT INTO " + module + "_rows (step, order_id, total) VALUES (?, ?, ?)"
+}
 
 // gate limits the flows that are under way. The nil gate does not.
 type gate chan struct{}

@@ -28,10 +28,13 @@ func end(ctx context.Context, path string) (p position, err error) {
 	return p, err
 }
 
-const behind = `
+// behind counts what module has left behind a position.
+func behind(module string) string {
+	return `
 SELECT (SELECT count(*) FROM events WHERE seq > ?1),
        (SELECT count(*) FROM deliveries WHERE seq > ?1 AND outcome = 'done'),
-       (SELECT count(*) FROM bench_rows WHERE id > ?2)`
+       (SELECT count(*) FROM ` + module + `_rows WHERE id > ?2)`
+}
 
 // left is what flows leave behind in a journal.
 type left struct{ events, deliveries, rows int64 }
@@ -58,13 +61,15 @@ func (s split) leaves(module string, flows int64) left {
 
 // expect is an error unless exactly what so many flows leave lies behind p.
 func (p *position) expect(ctx context.Context, path string, flows int64) error {
-	return p.expectLeft(ctx, path, together.leaves(mainModule, flows))
+	return p.expectLeft(ctx, path, together, mainModule, flows)
 }
 
-func (p *position) expectLeft(ctx context.Context, path string, want left) error {
+// expectLeft is an error unless exactly what module leaves of so many flows, split as s says, lies behind p.
+func (p *position) expectLeft(ctx context.Context, path string, s split, module string, flows int64) error {
+	want := s.leaves(module, flows)
 	var got left
 	err := view(path, func(db *sql.DB) error {
-		return db.QueryRowContext(ctx, behind, p.seq, p.row).Scan(&got.events, &got.deliveries, &got.rows)
+		return db.QueryRowContext(ctx, behind(module), p.seq, p.row).Scan(&got.events, &got.deliveries, &got.rows)
 	})
 	if err != nil {
 		return err

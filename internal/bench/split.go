@@ -118,7 +118,7 @@ func (j Job) workMain(ctx context.Context, measure func(*deployable) (Figures, e
 	if f, err = measure(d); err != nil {
 		return nil, err
 	}
-	return f, new(position).expectLeft(ctx, j.Journal, splits[j.Across].leaves(mainModule, j.all()))
+	return f, new(position).expectLeft(ctx, j.Journal, splits[j.Across], mainModule, j.all())
 }
 
 // peerJournal is where the other deployable of j has its journal.
@@ -137,5 +137,5 @@ func workPeer(ctx context.Context, j Job) (f Figures, err error) {
 	if err := d.bus.Quiet(ctx); err != nil {
 		return nil, err
 	}
-	return Figures{}, new(position).expectLeft(ctx, j.peerJournal(), splits[j.Across].leaves(peerModule, j.all()))
+	return Figures{}, new(position).expectLeft(ctx, j.peerJournal(), splits[j.Across], peerModule, j.all())
 }

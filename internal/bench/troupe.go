@@ -73,15 +73,15 @@ func (p *program) wire(s split) {
 	modules := map[string]*bus.Module{}
 	for _, name := range append(s[:], mainModule) {
 		if modules[name] == nil {
-			modules[name] = p.bus.Module(name).Migrations(schema)
+			modules[name] = p.bus.Module(name).Migrations(tablesOf(name))
 		}
 	}
 	p.module = modules[mainModule].Emits(placed{}).ForOutside(told{})
-	react(modules[s[0]], "reserve", 1, func(e placed) reserved { return reserved(e) })
-	react(modules[s[1]], "charge", 2, func(e reserved) charged { return charged(e) })
-	react(modules[s[2]], "dispatch", 3, func(e charged) dispatched { return dispatched(e) })
-	react(modules[s[3]], "complete", 4, func(e dispatched) completed { return completed(e) })
-	react(modules[s[4]], "tell", 5, func(e completed) told {
+	react(modules[s[0]], insertRow(s[0]), "reserve", 1, func(e placed) reserved { return reserved(e) })
+	react(modules[s[1]], insertRow(s[1]), "charge", 2, func(e reserved) charged { return charged(e) })
+	react(modules[s[2]], insertRow(s[2]), "dispatch", 3, func(e charged) dispatched { return dispatched(e) })
+	react(modules[s[3]], insertRow(s[3]), "complete", 4, func(e dispatched) completed { return completed(e) })
+	react(modules[s[4]], insertRow(s[4]), "tell", 5, func(e completed) told {
 		p.gate.leave()
 		if p.ends != nil {
 			p.ends.note(e.order)
@@ -96,12 +96,12 @@ type event interface {
 	content() order
 }
 
-// react adds a reaction: one row through the bus's transaction, one event.
-func react[In, Out event](m *bus.Module, name string, step int64, next func(In) Out) {
+// react adds a reaction: one row, by the statement insert, through the bus's transaction, one event.
+func react[In, Out event](m *bus.Module, insert, name string, step int64, next func(In) Out) {
 	var emits Out
 	bus.On(m, name, func(ctx context.Context, e In) (bus.Events, error) {
 		o := e.content()
-		if _, err := bus.Tx(ctx).ExecContext(ctx, insertRow, step, o.OrderID, o.Total); err != nil {
+		if _, err := bus.Tx(ctx).ExecContext(ctx, insert, step, o.OrderID, o.Total); err != nil {
 			return nil, err
 		}
 		return bus.Emit(next(e)), nil
