@@ -43,8 +43,9 @@ func (b *Bus) Module(name string) *Module {
 }
 
 // Migrations gives the module's tables: numbered SQL files, at the top of fsys or one folder below, each applied once, in
-// the order of their names and in a transaction of its own, before the first handler runs. Table names begin with the
-// module's name and an underscore.
+// the order of their names and in a transaction of its own, before the first handler runs. The name of
+// each table and view begins with the module's name and an underscore. A migration that makes, changes or drops anything
+// else is refused.
 func (m *Module) Migrations(fsys fs.FS) *Module {
 	m.migrations = fsys
 	return m

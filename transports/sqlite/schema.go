@@ -174,12 +174,15 @@ const insertMigration = "INSERT INTO migrations (module, name, checksum, applied
 
 // run applies m in tx, and notes it there.
 func (m migration) run(ctx context.Context, tx *sql.Tx, own *fence) error {
-	err := own.migration(func() error {
-		_, err := tx.ExecContext(ctx, m.text)
-		return err
-	})
+	others, err := m.others(ctx, tx)
 	if err == nil {
-		err = nothingTemporary(ctx, tx)
+		err = own.migration(func() error {
+			_, err := tx.ExecContext(ctx, m.text)
+			return err
+		})
+	}
+	if err == nil {
+		err = errors.Join(nothingTemporary(ctx, tx), m.stays(ctx, tx, others))
 	}
 	if err == nil {
 		_, err = tx.ExecContext(ctx, insertMigration, m.module, m.name, m.checksum, time.Now().UnixMicro())
