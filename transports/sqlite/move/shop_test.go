@@ -35,7 +35,7 @@ type town struct {
 func MustOpenTown(tb testing.TB) *town {
 	tb.Helper()
 	world, err := sim.Open(filepath.Join(tb.TempDir(), "world"), sim.Options{
-		Seed: 4, Latency: 5 * time.Millisecond, Silence: 100 * time.Millisecond,
+		Seed: 4, Latency: 25 * time.Millisecond, Silence: 100 * time.Millisecond,
 		DeclineRate: 0.1, UndeliverableRate: 0.1, TransientRate: 0.2, LostAnswerRate: 0.1,
 	})
 	if err != nil {
