@@ -45,7 +45,7 @@ func (b *Bus) undecoded() *subscription {
 	return &subscription{
 		name: "bus/ingest", eventType: wire.UndecodedType,
 		decode: func(e *journal.Event) (Event, error) {
-			decoded, err := wire.Redecode(e, b.believe)
+			decoded, err := wire.Redecode(e, b.checkSource)
 			return carried{decoded}, err
 		},
 		handle: func(_ context.Context, e Event) (Events, error) { return Emit(e), nil },

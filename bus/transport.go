@@ -92,7 +92,7 @@ func (b *Bus) openWires(ctx context.Context) error {
 				if _, known := b.types[e.Type]; known && !wants[e.Type] {
 					return false, nil
 				}
-				return true, b.believe(module, e)
+				return true, b.checkSource(module, e)
 			},
 			Take: b.take("ingest of " + module),
 		}))
@@ -191,13 +191,10 @@ func (b *Bus) topicOf(e *journal.Event) string {
 	return ""
 }
 
-// believe is an error for an event that says that it is from another module than the one whose topic it is on. Where that one runs
-// it would be sent on in its name.
-func (b *Bus) believe(topic string, e *journal.Event) error {
-	if b.modules[e.Source] != nil && e.Source != topic && topic != "" {
-		return fmt.Errorf("its source is %s, a module whose events are on its own topic, not on that of %s: whoever writes it is to give another source", e.Source, topic)
-	}
-	return nil
+// checkSource rejects an event of another module than the topic's. Otherwise the relay of that module would send the event on in the
+// module's name.
+func (b *Bus) checkSource(topic string, e *journal.Event) error {
+	return wire.CheckSource(e, topic, func(name string) bool { return b.modules[name] != nil })
 }
 
 // consumedHere are the event types that modules which run here consume.

@@ -45,7 +45,7 @@ type IngestConfig struct {
 	Place      string // the name of the place in the topic; whoever wants more than before gives it another one
 	Subscriber message.Subscriber
 	// Wants says whether an event is to be taken in. One that is not is acknowledged, and nothing else is done about it; one that
-	// cannot be believed, with an error, is taken in as a message that is no event. Defaults to all of them.
+	// must not be taken in, with an error, is taken in as a message that is no event. Defaults to all of them.
 	Wants func(*journal.Event) (bool, error)
 	// Take makes events durable, all or none of them, in their order, leaving out those whose id it has.
 	Take func(context.Context, []*journal.Event) error
@@ -283,16 +283,16 @@ func text(s string) string {
 	return "base64:" + base64.StdEncoding.EncodeToString([]byte(s))
 }
 
-// Redecode tries to decode the message that e, of UndecodedType, stands for, and has believe look at what it is, and at whose topic
+// Redecode tries to decode the message that e, of UndecodedType, stands for, and has check look at what it is, and at whose topic
 // it was on.
-func Redecode(e *journal.Event, believe func(topic string, e *journal.Event) error) (*journal.Event, error) {
+func Redecode(e *journal.Event, check func(topic string, e *journal.Event) error) (*journal.Event, error) {
 	msg := message.NewMessage(e.ID, e.Data)
 	for name, value := range e.Metadata {
 		msg.Metadata[name] = value
 	}
 	decoded, err := Decode(msg)
 	if err == nil {
-		err = believe(e.Metadata[metaTopic], decoded)
+		err = check(e.Metadata[metaTopic], decoded)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("message %s of topic %s: %w", e.Metadata[MetaPlace], e.Metadata[metaTopic], err)

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -160,28 +159,19 @@ func openObserver(ctx context.Context, c observeConfig, cfg sqlite.Config) (*obs
 	}
 	for _, topic := range append(emitters(c.wiring), bus.RecordsTopic) {
 		ob.ingests = append(ob.ingests, buswire.NewIngest(buswire.IngestConfig{
-			Topic: topic, Subscriber: ob.transport, Logger: cfg.Logger, Take: into.Take, Wants: believe(c.wiring, topic), Memory: j.Memory(),
+			Topic: topic, Subscriber: ob.transport, Logger: cfg.Logger, Take: into.Take, Wants: wants(c.wiring, topic), Memory: j.Memory(),
 		}))
 	}
 	return ob, nil
 }
 
-// believe takes in all events of a topic, but for those that say that they are from a module which has another one: where they are
-// consumed, they are messages that are no events.
-func believe(w bus.Wiring, topic string) func(*journal.Event) (bool, error) {
-	modules := map[string]bool{}
-	for _, m := range emitters(w) {
-		modules[m] = true
-	}
-	for _, s := range w.Subscriptions {
-		module, _, _ := strings.Cut(s.Name, "/")
-		modules[module] = true
-	}
+// wants takes in all events of a topic, but for those of a module that has another topic. The modules that consume these have them as
+// messages that are no events.
+func wants(w bus.Wiring, topic string) func(*journal.Event) (bool, error) {
+	modules := w.Program("", "").Modules()
 	return func(e *journal.Event) (bool, error) {
-		if modules[e.Source] && e.Source != topic {
-			return false, fmt.Errorf("its source is %s, whose events are on its own topic, not on %s", e.Source, topic)
-		}
-		return true, nil
+		err := buswire.CheckSource(e, topic, func(name string) bool { return slices.Contains(modules, name) })
+		return err == nil, err
 	}
 }
 
