@@ -15,7 +15,6 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/internal/httpserve"
-	"github.com/troupebus/troupe/internal/shop/httpapi"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -67,11 +66,11 @@ func (a observerAPI) handler() http.Handler {
 
 // refusal is an answer, as RFC 9457 has it.
 type refusal struct {
-	Type   string         `json:"type"`
-	Title  string         `json:"title"`
-	Status int            `json:"status"`
-	Detail string         `json:"detail"`
-	Links  []httpapi.Link `json:"links,omitempty"`
+	Type   string           `json:"type"`
+	Title  string           `json:"title"`
+	Status int              `json:"status"`
+	Detail string           `json:"detail"`
+	Links  []httpserve.Link `json:"links,omitempty"`
 }
 
 // Error implements error.
@@ -166,10 +165,10 @@ func (a observerAPI) ready(r *http.Request) (any, error) {
 	if err := a.ob.journal.Health(); err != nil {
 		return nil, refuse(http.StatusServiceUnavailable, fmt.Errorf("the observer's journal takes nothing in: %w", err))
 	}
-	var links []httpapi.Link
+	var links []httpserve.Link
 	wrong := 0
 	for _, l := range a.ob.links() {
-		v := httpapi.ViewLink(l)
+		v := httpserve.ViewLink(l)
 		if links = append(links, v); !v.OK() {
 			wrong++
 		}

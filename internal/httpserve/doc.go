@@ -9,7 +9,7 @@
 //   - Connections are bounded by what the process may open. One that comes when all are taken gets a 503 to whatever it asks, but for
 //     Config.Probes: those who look after the process hear of its health under any load.
 //
-// Refusals are application/problem+json (RFC 9457), with what to do next.
+// Refusals are application/problem+json (RFC 9457), with what to do next. Link is how a server shows a link to other deployables.
 //
-// The package imports the standard library only.
+// The package imports the standard library and bus.
 package httpserve

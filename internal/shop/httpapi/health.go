@@ -3,11 +3,13 @@ package httpapi
 import (
 	"fmt"
 	"net/http"
+
+	"github.com/troupebus/troupe/internal/httpserve"
 )
 
 type health struct {
-	Status string `json:"status"`
-	Links  []Link `json:"links,omitempty"`
+	Status string           `json:"status"`
+	Links  []httpserve.Link `json:"links,omitempty"`
 }
 
 func (a *API) health(w http.ResponseWriter, r *http.Request) error {
@@ -26,7 +28,7 @@ func (a *API) ready(w http.ResponseWriter, r *http.Request) error {
 	}
 	h := health{Status: "ready"}
 	for _, l := range a.cfg.Links() {
-		v := ViewLink(l)
+		v := httpserve.ViewLink(l)
 		if h.Links = append(h.Links, v); !v.OK() {
 			h.Status = "degraded"
 		}
