@@ -13,3 +13,5 @@
 //
 // It may import package bus and what is below it, Watermill, and SQLite's driver; no domain.
 package sqlite
+
+import _ "github.com/troupebus/troupe/transports/sqlite/internal/needs" // cgo

@@ -13,6 +13,8 @@ import (
 	"os"
 
 	"github.com/mattn/go-sqlite3"
+
+	_ "github.com/troupebus/troupe/transports/sqlite/internal/needs" // cgo
 )
 
 // ErrMoved: somebody wrote the journal while it was read without locks.
