@@ -72,7 +72,7 @@ const cursorEvery = 1000
 // and ErrOtherProgram apart. Whoever opens it closes it.
 func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 	if err := CheckName(path); err != nil {
-		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
+		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("sqlite: invalid config: %w", err)
@@ -90,7 +90,7 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 		lock, err = own(path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("sqlite: open %s: %w", named, err)
+		return nil, fmt.Errorf("open %s: %w", named, err)
 	}
 	if cfg.now == nil {
 		cfg.now = journal.Clock(ctx)
@@ -106,7 +106,7 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	if err := j.open(ctx); err != nil {
 		j.cancel()
-		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", named, explain(err)), j.closeFiles())
+		return nil, errors.Join(fmt.Errorf("open %s: %w", named, explain(err)), j.closeFiles())
 	}
 	return j, nil
 }

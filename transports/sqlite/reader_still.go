@@ -13,7 +13,7 @@ import (
 func openStill(ctx context.Context, path string) (*Reader, error) {
 	files, err := still.Look(path)
 	if err != nil {
-		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
+		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	params := readParams("ro")
 	files.Read(params)
