@@ -118,8 +118,7 @@ func (s *subscription) start() (leaders, error) {
 			}
 		}
 		stop()
-		var answer sarama.KError
-		again = err != nil && (c.isCut() || errors.As(err, &answer) && !refused(err)) && pause(ctx, retry)
+		again = err != nil && (c.isCut() || passes(err)) && pause(ctx, retry)
 	}
 	if ctx.Err() != nil {
 		err = because(ctx, err)
@@ -303,4 +302,11 @@ func (s *subscription) reached() {
 	if s.unknown.Add(-1) == 0 {
 		s.once.Do(func() { close(s.ready) })
 	}
+}
+
+// passes reports whether err says that the next try may succeed: a broker answers that it is not the time yet, or another subscription
+// had the shared client give up the connection that this one had asked for.
+func passes(err error) bool {
+	var answer sarama.KError
+	return errors.As(err, &answer) && !refused(err) || errors.Is(err, sarama.ErrNotConnected)
 }
