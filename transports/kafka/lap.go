@@ -166,7 +166,9 @@ func (s *subscription) begin(ctx context.Context, ids []int32) error {
 		}
 		p.end = p.offset
 		p.at.Store(p.offset)
+		p.told.Store(at.trouble == "")
 		if at.trouble != "" {
+			p.kept = -1
 			s.warn(id, at.trouble)
 			p.feed <- chunk{packs: []pack{{first: at.from, from: at.from, end: at.from, trouble: at.trouble, begins: at.first}}, end: at.from}
 		}

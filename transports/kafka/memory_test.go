@@ -111,6 +111,42 @@ func TestPlaceThatIsForgotten(t *testing.T) {
 	})
 }
 
+// TestPlaceBeforeAnythingIsRemembered: a partition of which nothing was read yet has a place in the journal, too. So what is deleted
+// after a first look is missed, although Kafka has forgotten that look, and also where the topic is made anew.
+func TestPlaceBeforeAnythingIsRemembered(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, brokers []string) {
+		cfg := alone(brokers)
+		topic := cfg.Prefix + ".order"
+		m := &memory{id: "j"}
+		tr := MustTransport(t, cfg)
+		_, stop := MustRemember(t, tr, m)
+		stop()
+		MustPublish(t, tr, "order", numbered("k", 0, 5)...)
+		admin := MustAdmin(t, brokers)
+		defer admin.Close()
+		if err := admin.DeleteConsumerGroup(cfg.Group); err != nil {
+			t.Fatal(err)
+		}
+		gone(t, brokers, topic, 3)
+		in, stop := MustRemember(t, tr, m)
+		missed := Next(t, in)
+		wantTrouble(t, missed, topic+"/0/0", "offsets 0 to 2 are gone")
+		if missed.Metadata[wire.MetaFirst] != "" {
+			t.Error("it is said to be the first look")
+		}
+		stop()
+		m.noted = map[int32]journal.Noted{0: {Topic: m.noted[0].Topic}}
+		if err := admin.DeleteTopic(topic); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, func() bool { return insist(MustTransport(t, cfg), numbered("k", 5, 6)) == nil }, "a new topic")
+		in, stop = MustRemember(t, tr, m)
+		defer stop()
+		wantNext(t, in, "the topic was made anew", "k-5")
+	})
+}
+
 // TestBeginningThatIsDeleted: who reads a topic for the first time hears of what was deleted before that.
 func TestBeginningThatIsDeleted(t *testing.T) {
 	t.Parallel()
@@ -255,4 +291,44 @@ func TestPlaceThatSomebodySets(t *testing.T) {
 	in, stop = MustRemember(t, tr, m)
 	defer stop()
 	wantNext(t, in, "k-1")
+}
+
+// TestTroubleIsToldUntilItIsTaken: a process that ends before anybody has acknowledged where it begins, and why, leaves no trace: the
+// next one tells it again.
+func TestTroubleIsToldUntilItIsTaken(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, brokers []string) {
+		cfg := alone(brokers)
+		topic := cfg.Prefix + ".order"
+		admin := MustAdmin(t, brokers)
+		defer admin.Close()
+		m := &memory{id: "j", head: 9}
+		twice := func(trouble string, then ...string) {
+			t.Helper()
+			for range 2 {
+				in, stop := MustRemember(t, MustTransport(t, cfg), m)
+				if got := Next(t, in).Metadata[wire.MetaTrouble]; !strings.Contains(got, trouble) {
+					t.Errorf("told %q, want %q", got, trouble)
+				}
+				stop()
+			}
+			in, stop := MustRemember(t, MustTransport(t, cfg), m)
+			wantNext(t, in, append([]string{trouble}, then...)...)
+			stop()
+		}
+		MustPublish(t, MustTransport(t, cfg), "order", numbered("k", 0, 5)...)
+		gone(t, brokers, topic, 3)
+		twice("offsets 0 to 2 were deleted before group", "k-3")
+		m.head = 4
+		twice("it ends at seq 4, and had 9")
+		m.id, m.noted = "other", nil
+		twice("is that of another journal, j", "k-3", "k-4")
+		if err := admin.DeleteTopic(topic); err != nil {
+			t.Fatal(err)
+		}
+		if err := insist(MustTransport(t, cfg), numbered("k", 5, 6)); err != nil {
+			t.Fatal(err)
+		}
+		twice("the topic was made anew", "k-5")
+	})
 }

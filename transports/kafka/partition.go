@@ -25,6 +25,7 @@ type partition struct {
 	feed chan chunk              // of capacity 2: with one, p would be left out of the request that follows each chunk
 	by   atomic.Pointer[fetcher] // who is to be told that feed was emptied
 	at   atomic.Int64            // the place: everything before this offset is acknowledged
+	told atomic.Bool             // that it begins elsewhere is acknowledged, if it does; until then nothing is kept of it
 	held atomic.Pointer[waiting] // what is behind an open transaction; nil for nothing
 	kept int64                   // the place that is written to Kafka; -1 for none. The committer's.
 
@@ -124,6 +125,7 @@ func (p *partition) acked() {
 	p.window[0] = nil
 	p.window = p.window[1:]
 	p.at.Store(d.next)
+	p.told.Store(true)
 	p.rest()
 }
 

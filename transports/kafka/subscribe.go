@@ -113,7 +113,9 @@ func (s *subscription) start() (leaders, error) {
 			l, err = s.layout(ctx)
 		}
 		if err == nil { // who may not write it would read the same messages again and again
-			if err = s.commit(ctx, s.places(true)); strangers(err) {
+			places := s.places(true)
+			s.note(places) // also where nothing was read yet: what is deleted from now on is missed
+			if err = s.commit(ctx, places); strangers(err) {
 				err = nil
 			}
 		}
@@ -257,6 +259,9 @@ func (s *subscription) waits() error {
 // hold writes places, unless another process has taken over.
 func (s *subscription) hold(ctx context.Context, places map[int32]int64) error {
 	all := s.places(true)
+	if len(all) == 0 {
+		return nil
+	}
 	now, err := s.committed(ctx, slices.Collect(maps.Keys(all)))
 	if err != nil {
 		return err
@@ -278,13 +283,14 @@ func (s *subscription) hold(ctx context.Context, places map[int32]int64) error {
 // explain adds to err what somebody can do about it.
 func (s *subscription) explain(err error) error { return s.t.explain(err, s.topic, "READ") }
 
-// places are those that moved, or all.
+// places are those that moved, or all. What begins elsewhere has none until that is acknowledged: a process that ends before tells it
+// again.
 func (s *subscription) places(all bool) map[int32]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	places := map[int32]int64{}
 	for id, p := range s.partitions {
-		if at := p.at.Load(); all || at != p.kept {
+		if at := p.at.Load(); p.told.Load() && (all || at != p.kept) {
 			places[id] = at
 		}
 	}
