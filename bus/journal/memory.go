@@ -12,7 +12,7 @@ type Memory interface {
 	Head() int64
 	// Noted returns what Note was last told of a place, by partition. What was not written down yet counts, too.
 	Noted(ctx context.Context, place string) (map[int32]Noted, error)
-	// Note notes a position. It is written down with a later commit: after a crash, an older one is noted.
+	// Note notes a position. It is written down soon, with a later commit: after a crash, an older one may be noted.
 	Note(place string, partition int32, n Noted)
 }
 

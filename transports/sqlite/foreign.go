@@ -39,6 +39,9 @@ func (j *Journal) watchForeign() {
 			if err != nil && j.ctx.Err() == nil && !errors.Is(err, journal.ErrClosed) {
 				j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "cannot look for commits by other connections", slog.Any("error", err))
 			}
+			if err == nil && j.memory.waits() { // for a commit, and a kill would take what it notes
+				_ = j.writer.enqueue(&item{run: func(*unit) error { return nil }}) // or the writer is closed, and Close writes it
+			}
 			if pace *= 2; seen || pace > j.cfg.ForeignCheck {
 				pace = j.cfg.ForeignCheck
 			}

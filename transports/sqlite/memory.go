@@ -11,7 +11,7 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// noteEvery is how long a position in a topic may wait to be written down, while there are commits.
+// noteEvery is how long a position in a topic may wait to be written down. Where no work commits then, there is a commit for it alone.
 const noteEvery = time.Second
 
 // memory is how far this journal has read the topics of others.
@@ -77,6 +77,13 @@ func (m *memory) Note(name string, partition int32, n journal.Noted) {
 	if m.noted[p] != n {
 		m.noted[p], m.changed[p] = n, true
 	}
+}
+
+// waits reports whether a position has waited long enough to be written down.
+func (m *memory) waits() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.changed) > 0 && time.Since(m.written) >= noteEvery
 }
 
 // flush writes down what changed, now and then, or everything. It runs in the writer's goroutine.

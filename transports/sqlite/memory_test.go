@@ -2,9 +2,11 @@ package sqlite_test
 
 import (
 	"context"
+	"database/sql"
 	"maps"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite"
@@ -69,5 +71,32 @@ func TestMemory(t *testing.T) {
 	}
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestMemoryOfAnIdleJournal: what it notes is on disk soon, although nothing commits: a kill would take it.
+func TestMemoryOfAnIdleJournal(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "shop.db")
+	j, err := sqlite.Open(t.Context(), path, sqlite.Config{ForeignCheck: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = j.Close() }() // its answer is another test's
+	r, err := sqlite.OpenReader(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }() // it only read
+	for next := range int64(2) {
+		j.Memory().Note("a", 0, journal.Noted{Topic: "t", Next: next})
+		for began, at := time.Now(), int64(-1); at != next; <-time.After(time.Millisecond) {
+			err := r.View(t.Context(), func(tx *sql.Tx) error {
+				return tx.QueryRowContext(t.Context(), "SELECT coalesce(max(next), -1) FROM places").Scan(&at)
+			})
+			if err != nil || time.Since(began) > 10*time.Second {
+				t.Fatalf("10 s later %d is on disk, want %d: %v", at, next, err)
+			}
+		}
 	}
 }
