@@ -13,6 +13,7 @@ import (
 type fence struct {
 	inside   bool   // work is running; otherwise it is the journal, which may do anything
 	migrates bool   // the work is a migration
+	own      bool   // of the journal's own tables
 	module   string // whose work
 	tell     func(module, table string)
 	refused  error // what was refused last, and not asked for since
@@ -28,17 +29,18 @@ func (f *fence) enter(module string) { f.inside, f.module = true, module }
 
 func (f *fence) leave() { f.inside, f.refused = false, nil }
 
-// migration runs a migration's text as work, in the transaction that is open. f is nil where there is no writer yet.
-func (f *fence) migration(run func() error) error {
+// migration runs a migration's text as work, in the transaction that is open; own says that it is one of the journal's own tables.
+// f is nil where there is no writer yet.
+func (f *fence) migration(own bool, run func() error) error {
 	if f == nil {
 		return run()
 	}
-	f.inside, f.migrates, f.module = true, true, ""
+	f.inside, f.migrates, f.own, f.module = true, true, own, ""
 	err := run()
 	if refused := f.refusal(); err != nil && refused != nil {
 		err = fmt.Errorf("%w: %w", refused, err)
 	}
-	f.inside, f.migrates = false, false
+	f.inside, f.migrates, f.own = false, false, false
 	return err
 }
 
@@ -73,7 +75,9 @@ func (f *fence) allow(op int, first, second, _ string) int {
 			f.refused = fmt.Errorf("sqlite: work may not run PRAGMA %s: everybody writes through this connection", first)
 		}
 	default:
-		f.refused = f.refuseTemporary(op, first)
+		if f.refused = f.refuseTemporary(op, first); f.refused == nil && (f.module != "" || f.migrates && !f.own) {
+			f.refused = refuseJournals(op, first, second)
+		}
 	}
 	if f.refused != nil {
 		return sqlite3.SQLITE_DENY
@@ -104,6 +108,28 @@ func (f *fence) refuseTemporary(op int, name string) error {
 		return fmt.Errorf("sqlite: a migration may not make a temporary %s: the journal would take it for its own; choose another name", name)
 	}
 	return nil
+}
+
+// refuseJournals keeps work and migrations from changing the journal's tables: a module whose tables lack its prefix may mean one of its
+// own. An event may be put there, which is how watermill-sql publishes. What has its rows in sqlite_sequence is not only the journal.
+func refuseJournals(op int, first, second string) error {
+	table := ""
+	switch op {
+	case sqlite3.SQLITE_INSERT:
+		if !strings.EqualFold(first, "events") {
+			table = first
+		}
+	case sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE, sqlite3.SQLITE_CREATE_TABLE, sqlite3.SQLITE_DROP_TABLE, sqlite3.SQLITE_CREATE_VIEW:
+		table = first
+	case sqlite3.SQLITE_ALTER_TABLE, sqlite3.SQLITE_CREATE_TRIGGER, sqlite3.SQLITE_DROP_TRIGGER,
+		sqlite3.SQLITE_CREATE_INDEX, sqlite3.SQLITE_DROP_INDEX:
+		table = second
+	}
+	if table == "sqlite_sequence" || !journalTables[strings.ToLower(table)] {
+		return nil
+	}
+	return fmt.Errorf("sqlite: the table %s is the journal's, which modules may only read: "+
+		"the names of a module's tables begin with the module's name and an underscore", table)
 }
 
 // allowTable keeps modules out of each other's tables.

@@ -102,3 +102,33 @@ func TestMigrationsLeaveTheConnectionAlone(t *testing.T) {
 	mustClose(t, j)
 	mustClose(t, mustOpen(t, path))
 }
+
+// A module that forgets the prefix of its tables may mean one of the journal's, which has events and deliveries as many a business has.
+func TestModulesLeaveTheJournalsTablesAlone(t *testing.T) {
+	t.Parallel()
+	j := mustOpenQuiet(t)
+	mustMigrate(t, j, "m", files("0001.sql", "CREATE TABLE m_rows (text TEXT)"))
+	for _, text := range []string{
+		"DELETE FROM events", "UPDATE Deliveries SET attempts = 1", "INSERT INTO acts DEFAULT VALUES", "DROP TABLE IF EXISTS deliveries",
+		"CREATE TABLE IF NOT EXISTS deliveries (x)", "ALTER TABLE events ADD COLUMN x", "CREATE UNIQUE INDEX m_one ON events (key)",
+		"DROP INDEX events_correlation", "CREATE TRIGGER m_hears AFTER INSERT ON events BEGIN DELETE FROM m_rows; END",
+		"CREATE TRIGGER m_tells AFTER INSERT ON m_rows BEGIN DELETE FROM events; END; INSERT INTO m_rows VALUES ('x')",
+		"INSERT INTO events (id, type, time) VALUES ('a', 't', 0) ON CONFLICT (id, type) DO UPDATE SET key = 'x'",
+	} {
+		const want = "is the journal's, which modules may only read"
+		err := j.Do(t.Context(), journal.Work{Module: "m", Name: "m"}, func(tx journal.TxFunc) ([]*journal.Event, error) {
+			_, err := tx().Exec(text)
+			return nil, err
+		})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("work with %s: %v", text, err)
+		}
+		err = j.Migrate(t.Context(), "n", files("0001.sql", text))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("a migration with %s: %v", text, err)
+		}
+	}
+	mustMigrate(t, j, "n", files("0001.sql", "CREATE TABLE n_a (id INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO n_a DEFAULT VALUES; "+
+		"ALTER TABLE n_a RENAME TO n_b; CREATE VIEW n_events AS SELECT id FROM events; DROP TABLE n_b"))
+	mustClose(t, j)
+}

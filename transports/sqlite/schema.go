@@ -176,7 +176,7 @@ const insertMigration = "INSERT INTO migrations (module, name, checksum, applied
 func (m migration) run(ctx context.Context, tx *sql.Tx, own *fence) error {
 	others, err := m.others(ctx, tx)
 	if err == nil {
-		err = own.migration(func() error {
+		err = own.migration(m.module == journalSchema, func() error {
 			_, err := tx.ExecContext(ctx, m.text)
 			return err
 		})
