@@ -101,7 +101,7 @@ func explain(err error) error {
 	case sqlite3.ErrCantOpen:
 		hint = "the file cannot be opened: check its path, owner and permissions"
 	case sqlite3.ErrFull:
-		hint = "the disk (or the journal's size limit) is full: free some space, work goes on by itself"
+		hint = "the disk (or the journal's size limit) is full: free some space; a process that runs goes on by itself then"
 	case sqlite3.ErrBusy, sqlite3.ErrLocked:
 		hint = "another connection holds the file's write lock: end its transaction"
 	case sqlite3.ErrIoErr:

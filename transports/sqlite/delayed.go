@@ -16,6 +16,7 @@ const delayedBatch = 256
 func (j *Journal) watchDelayed() {
 	timer := time.NewTimer(0) // what came due while nobody ran
 	defer timer.Stop()
+	troubled := false
 	for {
 		select {
 		case <-j.ctx.Done():
@@ -24,8 +25,12 @@ func (j *Journal) watchDelayed() {
 		case <-timer.C:
 		}
 		next, err := j.appendDue()
-		if err != nil && j.ctx.Err() == nil {
+		was := troubled
+		troubled = err != nil && j.ctx.Err() == nil
+		if troubled && !was { // once a trouble, not once a try
 			j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "cannot append delayed events, will try again", slog.Any("error", err))
+		}
+		if troubled {
 			next = j.cfg.now().Add(troubleDelay)
 		}
 		timer.Reset(max(next.Sub(j.cfg.now()), 0))
