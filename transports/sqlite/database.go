@@ -30,7 +30,6 @@ func dsn(path string, params url.Values) string {
 
 func writeDSN(path string, c Config) string {
 	v := url.Values{
-		"_journal_mode": {"WAL"},
 		"_synchronous":  {synchronous[c.Synchronous]},
 		"_txlock":       {"immediate"},
 		"_busy_timeout": {strconv.FormatInt(c.BusyTimeout.Milliseconds(), 10)},

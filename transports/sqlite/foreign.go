@@ -32,6 +32,10 @@ func (j *Journal) watchForeign() {
 			if j.lookAtFiles() {
 				return
 			}
+			if j.writer.late.Load() { // the files are all that there is to look at
+				pace = j.cfg.ForeignCheck
+				break
+			}
 			if clock.stepped() {
 				j.clockStepped()
 			}

@@ -164,7 +164,11 @@ func (j *Journal) join(ctx context.Context, name, topic string) (*group, error) 
 	m := newMatch([]string{topic}, false)
 	m.durable = true
 	g = &group{reader: newReader(m), j: j, turn: make(chan struct{}, 1)}
-	if name != "" {
+	if name == "" { // it writes nothing, and yet it is to hear of what others write
+		if err := j.writer.begun(ctx); err != nil {
+			return nil, err
+		}
+	} else {
 		err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
 			r, err := register(ctx, u.Tx(), key, "group", g.match, 0, 0)
 			g.id, g.pos = r.id, r.cursor

@@ -139,6 +139,10 @@ func (j *Journal) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	// Before the head: what others commit from here on is noticed.
+	if err := conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&j.version); err != nil {
+		return err
+	}
 	err = j.readers.QueryRowContext(ctx, "SELECT (SELECT id FROM identity), (SELECT coalesce(max(seq), 0) FROM events)").Scan(&j.id, &j.tail.head)
 	if err != nil {
 		return err
@@ -157,45 +161,14 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	}
 	j.sync = newSyncer(j.syncFile(), j.durable)
 	j.writer.sync = j.sync
-	if outdated {
-		return nil
-	}
-	return j.start(ctx)
-}
-
-// setUp makes sure of what the file is, and how the connection treats it. It reports whether the journal's own tables are still to be
-// brought up to date.
-func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) (outdated bool, err error) {
-	if err := j.checkWhole(ctx, conn); err != nil {
-		return false, err
-	}
-	if err := j.checkOwner(ctx, conn); err != nil {
-		return false, err
-	}
-	if j.applied, err = claim(ctx, conn, j.lock.making); err != nil {
-		return false, err
-	}
-	if outdated, err = j.isOutdated(); err != nil {
-		return false, err
-	}
 	if !outdated {
-		if err := j.applied.migrate(ctx, conn, journalSchema, schemaFS); err != nil {
-			return false, err
-		}
-		if err := settleMoves(ctx, conn, j.path); err != nil {
-			return false, err
+		if err := j.start(ctx); err != nil {
+			return err
 		}
 	}
-	if err := checkPragmas(ctx, conn, j.cfg); err != nil {
-		return false, err
-	}
-	if err := errors.Join(j.markInUse(ctx, conn), j.made()); err != nil {
-		return false, err
-	}
-	if j.cfg.MaxPages > 0 {
-		_, err = conn.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", j.cfg.MaxPages))
-	}
-	return outdated, err
+	j.running.Go(j.watchForeign)
+	j.running.Go(j.watchHealth)
+	return nil
 }
 
 func openReaders(path string) (*sql.DB, error) {

@@ -40,23 +40,31 @@ CREATE TABLE IF NOT EXISTS migrations (
 // migrations are the checksums of what was applied, by module and name.
 type migrations map[string]map[string]string
 
-// claim makes a fresh file a journal without tables, and refuses a file that belongs to something else, or is from a newer program. It
-// returns what is applied. making says that the file has no tables because nobody has made them yet.
-func claim(ctx context.Context, c *sql.Conn, making bool) (migrations, error) {
+// claimable refuses a file that belongs to something else. It writes nothing. making says that the file has no tables because nobody
+// has made them yet.
+func claimable(ctx context.Context, c *sql.Conn, making bool) error {
 	var id, made int64
 	err := c.QueryRowContext(ctx, "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id").Scan(&id, &made)
+	switch {
+	case err != nil:
+		return err
+	case id != 0 && id != applicationID:
+		return fmt.Errorf("it is an SQLite database of another application (id %#x): name another path", id)
+	case made == 0 && !making:
+		return errTorn
+	}
+	return nil
+}
+
+// claim makes a fresh file a journal without tables, and refuses one that is from a newer program. It returns what is applied.
+func claim(ctx context.Context, c *sql.Conn) (migrations, error) {
+	var id int64
+	err := c.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id)
+	if err == nil && id == 0 {
+		_, err = c.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
+	}
 	if err != nil {
 		return nil, err
-	}
-	switch {
-	case id != 0 && id != applicationID:
-		return nil, fmt.Errorf("it is an SQLite database of another application (id %#x): name another path", id)
-	case made == 0 && !making:
-		return nil, errTorn
-	case id == 0:
-		if _, err := c.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
-			return nil, err
-		}
 	}
 	if _, err := c.ExecContext(ctx, createMigrations); err != nil {
 		return nil, err

@@ -16,6 +16,47 @@ import (
 // firstIdentity is the migration from which on a journal can be told from others. Older ones are brought up to date at once.
 const firstIdentity = "schema/0002_wire.sql"
 
+// setUp makes sure of what the file is, and how the connection treats it. It reports whether the journal's own tables are still to be
+// brought up to date.
+func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) (outdated bool, err error) {
+	if err := j.checkWhole(ctx, conn); err != nil {
+		return false, err
+	}
+	if err := j.checkOwner(ctx, conn); err != nil {
+		return false, err
+	}
+	if err := claimable(ctx, conn, j.lock.making); err != nil {
+		return false, err
+	}
+	if _, err := conn.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil { // it is a write, where it was another mode
+		return false, err
+	}
+	if j.applied, err = claim(ctx, conn); err != nil {
+		return false, err
+	}
+	if outdated, err = j.isOutdated(); err != nil {
+		return false, err
+	}
+	if !outdated {
+		if err := j.applied.migrate(ctx, conn, journalSchema, schemaFS); err != nil {
+			return false, err
+		}
+		if err := settleMoves(ctx, conn, j.path); err != nil {
+			return false, err
+		}
+	}
+	if err := checkPragmas(ctx, conn, j.cfg); err != nil {
+		return false, err
+	}
+	if err := errors.Join(j.markInUse(ctx, conn), j.made()); err != nil {
+		return false, err
+	}
+	if j.cfg.MaxPages > 0 {
+		_, err = conn.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", j.cfg.MaxPages))
+	}
+	return outdated, err
+}
+
 // isOutdated reports whether the journal's own tables are to be brought up to date later.
 func (j *Journal) isOutdated() (bool, error) {
 	todo, err := j.applied.todo(journalSchema, schemaFS)
@@ -38,10 +79,16 @@ func (j *Journal) begin(ctx context.Context, fits func(*sql.Tx) error) (asked bo
 
 // beginAnyhow is begin for those who ask nothing.
 func (j *Journal) beginAnyhow(ctx context.Context) error {
-	if _, err := j.begin(ctx, func(*sql.Tx) error { return nil }); err != nil {
+	switch _, err := j.begin(ctx, func(*sql.Tx) error { return nil }); {
+	case err == nil:
+		return nil
+	case blame(err) != workFault:
+		err = unavailable("bring the journal up to date", err)
+		j.writer.health.note(err)
+		return err
+	default:
 		return fmt.Errorf("bring the journal up to date: %w", err)
 	}
-	return nil
 }
 
 // update applies the journal's own migrations, unless fits refuses that. j.starting is held.
@@ -51,6 +98,9 @@ func (j *Journal) update(ctx context.Context, fits func(*sql.Tx) error) error {
 	j.mu.Unlock()
 	if closing {
 		return journal.ErrClosed
+	}
+	if err := j.sync.health(); err != nil { // the files may be another journal's
+		return err
 	}
 	todo, err := j.applied.todo(journalSchema, schemaFS)
 	if err != nil {
@@ -89,20 +139,14 @@ func (j *Journal) start(ctx context.Context) error {
 	if err := errors.Join(j.keepProgram(ctx, j.writer.face.conn), j.writer.prepare()); err != nil {
 		return err
 	}
-	var err error
-	if j.version, err = j.writer.kept.dataVersion.int64(); err != nil {
-		return err
-	}
 	j.writer.govern(nil)
 	j.writer.late.Store(false)
-	j.running.Go(j.watchForeign)
 	j.running.Go(j.watchDelayed)
 	if j.log.size() > j.log.limit { // of a process that was killed: nothing may be written for long
 		poke(j.checkpoint)
 	}
 	j.running.Go(j.watchLog)
 	j.running.Go(j.watchCounts)
-	j.running.Go(j.watchHealth)
 	return nil
 }
 

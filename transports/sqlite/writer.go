@@ -85,10 +85,8 @@ func (w *writer) closeFiles() error {
 
 // submit queues it and waits for its answer. When ctx ends first, work that has not begun is taken back.
 func (w *writer) submit(ctx context.Context, it *item) error {
-	if w.late.Load() {
-		if err := w.start(ctx); err != nil {
-			return err
-		}
+	if err := w.begun(ctx); err != nil {
+		return err
 	}
 	it.answer = w.answers.Get().(chan error)
 	defer w.answers.Put(it.answer)
@@ -112,6 +110,21 @@ func (w *writer) submit(ctx context.Context, it *item) error {
 			return err
 		}
 		it.state.Store(itemQueued)
+	}
+}
+
+// begun has the writer started, if it is not. The start goes on when ctx ends first.
+func (w *writer) begun(ctx context.Context) error {
+	if !w.late.Load() {
+		return nil
+	}
+	done := make(chan error, 1)
+	go func() { done <- w.start(context.WithoutCancel(ctx)) }() // Close waits for it
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
