@@ -21,7 +21,7 @@ func TestMigrationsMakeOnlyWhatIsTheirModules(t *testing.T) {
 		"table":           {"CREATE TABLE claims_audit (x)", "it makes table claims_audit, which is nobody's: the name of each table and view begins with m_"},
 		"view":            {"CREATE TABLE m_t (x); CREATE VIEW claims AS SELECT x FROM m_t", "it makes view claims"},
 		"index elsewhere": {"CREATE INDEX m_i ON other_t (x)", "it makes index m_i"},
-		"journal's":       {"CREATE TRIGGER m_g AFTER INSERT ON events BEGIN SELECT 1; END", "it makes trigger m_g"},
+		"journal's":       {"CREATE TRIGGER m_g AFTER INSERT ON events BEGIN SELECT 1; END", "the table events is the journal's"},
 		"renamed":         {"CREATE TABLE m_t (x); ALTER TABLE m_t RENAME TO claims", "it makes table claims"},
 		"changed":         {"ALTER TABLE other_t ADD COLUMN y", "it changes table other_t, which is not of module m"},
 		"dropped":         {"DROP INDEX other_x", "it drops index other_x, which is not of module m"},
