@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/IBM/sarama"
+
 	"github.com/troupebus/troupe/internal/torture/disk"
 )
 
@@ -22,6 +24,7 @@ type Machine struct {
 
 // Build compiles the binaries into folder.
 func Build(ctx context.Context, folder string) (*Machine, error) {
+	sarama.MaxRequestSize = 2 * swollenSize // it looks at a request before that is packed
 	m := &Machine{troupe: filepath.Join(folder, "troupe"), victim: filepath.Join(folder, "victim"), noDisk: disk.Available()}
 	for path, pkg := range map[string]string{m.troupe: "cmd/troupe", m.victim: "internal/torture/victim"} {
 		cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/troupebus/troupe/"+pkg)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -23,7 +24,7 @@ const (
 )
 
 const (
-	swollenSize = 160 << 20
+	swollenSize = 240 << 20
 	topicLimit  = "20000"
 	meddleLimit = 10 * time.Second
 	twinLimit   = 20 * time.Second // within it, one of two processes on copies of a journal has ended
@@ -60,13 +61,18 @@ func (a *across) meddle(s Step) {
 
 var zeros = make([]byte, swollenSize)
 
+var swelling sync.Mutex // one at a time, in this process
+
 func (a *across) swell(client sarama.Client, topic string) {
+	swelling.Lock()
+	defer swelling.Unlock()
 	p, err := sarama.NewSyncProducerFromClient(client)
 	if err != nil {
 		return
 	}
 	if _, _, err = p.SendMessage(&sarama.ProducerMessage{Topic: topic, Value: sarama.ByteEncoder(zeros)}); err == nil {
 		a.foreigners++
+		a.count("large records", 1)
 	}
 	_ = p.Close()
 }
@@ -107,6 +113,7 @@ func (a *across) deleteAll(client sarama.Client, topic string) bool {
 	if err := admin.DeleteRecords(topic, ends); err != nil {
 		return false
 	}
+	a.count("deletions", 1)
 	groups, err := admin.ListConsumerGroups()
 	if err != nil {
 		return true

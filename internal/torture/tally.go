@@ -12,7 +12,7 @@ import (
 type Tally map[string]int
 
 // Counted are the names in a Tally, in the order in which they are told.
-var Counted = []string{"acknowledged", "kills", "stops", "freezes", "commands", "bad weather", "wire faults", "clock steps"}
+var Counted = []string{"acknowledged", "kills", "stops", "freezes", "commands", "bad weather", "wire faults", "clock steps", "large records", "deletions"}
 
 var countedAs = map[string]string{
 	kill: "kills", stop: "stops", freeze: "freezes", command: "commands", weather: "bad weather", wire: "wire faults", clock: "clock steps",
