@@ -94,7 +94,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Bus holds modules together. It is wired by one goroutine, before Run; after that all methods are safe for concurrent use.
+// Bus holds modules together. It is wired by one goroutine, before Run; then wiring panics, and all other methods
+// are safe for concurrent use.
 type Bus struct {
 	cfg     Config
 	journal journal.Journal

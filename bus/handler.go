@@ -18,6 +18,7 @@ type Handler[E Event] struct{ s *subscription }
 // says, unless the error is made by Dead, RetryAfter or Drop.
 func On[E Event](m *Module, name string, fn func(ctx context.Context, e E) (Events, error)) *Handler[E] {
 	b := m.bus
+	b.wiring("subscription", m.name+"/"+name)
 	s := &subscription{
 		bus: b, module: m, name: m.name + "/" + name, wiredAt: wiringSite(),
 		emits: map[string]bool{}, timeout: b.cfg.Timeout, retry: b.cfg.Retry,

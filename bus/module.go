@@ -28,6 +28,7 @@ var validName = regexp.MustCompile(`^[a-z][a-z0-9]*([-_][a-z0-9]+)*$`)
 // Module adds the module called name: lower case, durable, the first part of its subscriptions' names and the prefix of
 // its tables.
 func (b *Bus) Module(name string) *Module {
+	b.wiring("module", name)
 	m := &Module{bus: b, name: name, emits: map[string]bool{}, outside: map[string]bool{}, wiredAt: wiringSite()}
 	if name == ownName {
 		b.mistake("module %q: the name is the bus's own", name)

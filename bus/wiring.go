@@ -18,6 +18,13 @@ func (b *Bus) mistake(format string, args ...any) {
 	b.mistakes = append(b.mistakes, at(wiringSite(), fmt.Errorf(format, args...)))
 }
 
+// wiring panics when Run has begun: what is wired later would never run, and nobody would say so.
+func (b *Bus) wiring(what, name string) {
+	if b.state.Load() != wired {
+		panic(fmt.Sprintf("bus: %s %q is wired after Run was called, and would never run: wire everything before", what, name))
+	}
+}
+
 // at puts the line of the program that err is about before err.
 func at(site string, err error) error {
 	if site == "" {

@@ -92,6 +92,25 @@ func TestNothingBeforeRun(t *testing.T) {
 	}
 }
 
+// What is wired while the bus runs would never run.
+func TestNothingIsWiredAfterRun(t *testing.T) {
+	t.Parallel()
+	a := MustRun(t, bus.Config{}, func(m *bus.Module) { m.Emits(asked{}).ForOutside(asked{}) })
+	for what, wire := range map[string]func(){
+		`module "late"`:            func() { a.Module("late") },
+		`subscription "test/late"`: func() { bus.On(a.m, "late", ignore[asked]) },
+	} {
+		func() {
+			defer func() {
+				if said, _ := recover().(string); !strings.Contains(said, what+" is wired after Run was called") {
+					t.Errorf("%s: %q", what, said)
+				}
+			}()
+			wire()
+		}()
+	}
+}
+
 func TestDoIsOneCommit(t *testing.T) {
 	t.Parallel()
 	a := MustRun(t, bus.Config{}, func(m *bus.Module) {
