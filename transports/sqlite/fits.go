@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/troupebus/troupe/bus/journal"
 )
@@ -19,14 +20,19 @@ import (
 var errTried = errors.New("sqlite: tried")
 
 // Fits implements journal.Journal: it tries in a transaction that is rolled back what Migrate and Subscribe would refuse, short of
-// running the migrations, and logs which subscriptions of an earlier program leave work open. When the program fits a journal whose own
+// running the migrations, and logs which subscriptions of an earlier program leave work open, or seem to be renamed. When the program fits a journal whose own
 // tables are older than it, these are brought up to date.
 func (j *Journal) Fits(ctx context.Context, modules map[string]fs.FS, subs []journal.Subscription) error {
-	left, err := j.fits(ctx, modules, subs)
+	found, err := j.fits(ctx, modules, subs)
 	if err != nil {
 		return fmt.Errorf("sqlite: %w", explain(err))
 	}
-	for _, l := range left {
+	for _, r := range found.renamed {
+		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "a new subscription begins with the oldest event, and does again what a removed one of its module did: "+
+			"if it is only renamed, stop the program and give it its old name back",
+			slog.String("subscription", r.new), slog.String("removed", r.gone))
+	}
+	for _, l := range found.left {
 		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "the program has no such subscription any more, and nobody does what it left open: "+
 			"run the program that has it until that is done, or give it up with 'troupe dlq drop --subscription'",
 			slog.String("subscription", l.name), slog.Int64("events", l.events), slog.Int64("retrying", l.retrying), slog.Int64("blocked", l.blocked),
@@ -35,13 +41,19 @@ func (j *Journal) Fits(ctx context.Context, modules map[string]fs.FS, subs []jou
 	return nil
 }
 
-func (j *Journal) fits(ctx context.Context, modules map[string]fs.FS, subs []journal.Subscription) (left []leftOpen, err error) {
+// unfit is what does not keep a program from running, and is not right.
+type unfit struct {
+	left    []leftOpen
+	renamed []renamed
+}
+
+func (j *Journal) fits(ctx context.Context, modules map[string]fs.FS, subs []journal.Subscription) (found unfit, err error) {
 	try := func(tx *sql.Tx) (err error) {
-		left, err = j.tryOut(ctx, tx, modules, subs)
+		found, err = j.tryOut(ctx, tx, modules, subs)
 		return err
 	}
 	if asked, err := j.begin(ctx, try); asked || err != nil {
-		return left, err
+		return found, err
 	}
 	err = j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
 		return cmp.Or(try(u.Tx()), errTried)
@@ -49,24 +61,68 @@ func (j *Journal) fits(ctx context.Context, modules map[string]fs.FS, subs []jou
 	if errors.Is(err, errTried) {
 		err = nil
 	}
-	return left, err
+	return found, err
 }
 
-// tryOut does in tx, which is going to be undone, what would be refused, and returns what subscriptions of an earlier program leave open.
-func (j *Journal) tryOut(ctx context.Context, tx *sql.Tx, modules map[string]fs.FS, subs []journal.Subscription) ([]leftOpen, error) {
+// tryOut does in tx, which is going to be undone, what would be refused, and returns what is not right about subscriptions that an
+// earlier program had.
+func (j *Journal) tryOut(ctx context.Context, tx *sql.Tx, modules map[string]fs.FS, subs []journal.Subscription) (found unfit, err error) {
 	for _, module := range slices.Sorted(maps.Keys(modules)) {
 		if err := j.applied.try(ctx, tx, module, modules[module]); err != nil {
-			return nil, fmt.Errorf("tables of module %s: %w", module, err)
+			return found, fmt.Errorf("tables of module %s: %w", module, err)
 		}
 	}
-	left, err := openWorkOfOthers(ctx, tx, subs) // before they are retired
-	if err != nil {
-		return nil, err
+	if found.left, err = openWorkOfOthers(ctx, tx, subs); err != nil { // before they are retired
+		return found, err
+	}
+	if found.renamed, err = renamedSince(ctx, tx, subs); err != nil {
+		return found, err
 	}
 	if _, err = j.registerAll(ctx, tx, subs); err != nil {
-		return nil, fmt.Errorf("subscribe: %w", err)
+		return found, fmt.Errorf("subscribe: %w", err)
 	}
-	return left, nil
+	return found, nil
+}
+
+// renamed is a subscription that is new, and one that is gone and has handled events of its type.
+type renamed struct{ new, gone string }
+
+// renamedSince pairs those of subs that the journal has never seen with those of their modules that the last program had and this one has
+// not. Who begins behind the newest event does nothing again.
+func renamedSince(ctx context.Context, q queryer, subs []journal.Subscription) (pairs []renamed, err error) {
+	has, all := map[string]journal.Subscription{}, map[string]bool{}
+	for _, s := range subs {
+		if all[s.Name] = true; !s.FromNow && !s.Elsewhere {
+			has[s.Name] = s
+		}
+	}
+	gone := map[string][]string{}
+	const known = "SELECT name, types, retired_at IS NULL AND except_of = 0 AND cursor > start_seq FROM subscriptions WHERE kind = 'bus'"
+	err = each(ctx, q, statement{query: known}, func(rows *sql.Rows) error {
+		var name, list string
+		var worked bool
+		if err := rows.Scan(&name, &list, &worked); err != nil {
+			return err
+		}
+		delete(has, name)
+		if all[name] || !worked {
+			return nil
+		}
+		var types []string
+		err := json.Unmarshal([]byte(list), &types)
+		gone[name] = types
+		return err
+	})
+	for _, name := range slices.Sorted(maps.Keys(has)) {
+		for _, old := range slices.Sorted(maps.Keys(gone)) {
+			module, _, _ := strings.Cut(name, "/")
+			same := func(t string) bool { return slices.Contains(has[name].Types, t) }
+			if strings.HasPrefix(old, module+"/") && slices.ContainsFunc(gone[old], same) {
+				pairs = append(pairs, renamed{name, old})
+			}
+		}
+	}
+	return pairs, err
 }
 
 // try finds out whether module could be migrated, without applying anything: whatever refuses to note that it was does so here, too.

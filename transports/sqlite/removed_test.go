@@ -43,7 +43,7 @@ func TestWhatARemovedSubscriptionLeaves(t *testing.T) {
 			mustSubscribe(t, j, journal.Subscription{Name: "m/new", Types: []string{"t"}})
 		}
 		got := log.String()
-		if strings.Count(got, "m/work") != 1 || !strings.Contains(got, "dlq drop --subscription") || !strings.Contains(got, "subscription=m/work events=0 retrying=1 blocked=1 dead_letters=1") {
+		if strings.Count(got, "subscription=m/work") != 1 || !strings.Contains(got, "dlq drop --subscription") || !strings.Contains(got, "subscription=m/work events=0 retrying=1 blocked=1 dead_letters=1") {
 			t.Errorf("the start says %q", got)
 		}
 	}
@@ -129,5 +129,44 @@ func TestActsOnManyDeadLetters(t *testing.T) {
 	w.until(t, 0, "SELECT count(*) FROM dead_letters WHERE status NOT IN ('replayed', 'dropped')")
 	if wrong, err := w.Reader().Check(t.Context()); err != nil || len(wrong) > 0 {
 		t.Errorf("%q, %v", wrong, err)
+	}
+}
+
+// The name of a subscription is its place in the journal: under another one it begins again, and what it did is done twice.
+func TestARenamedSubscriptionIsReported(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "j.db")
+	w := mustWork(t, path, Config{Synchronous: "off"}, journal.Subscription{})
+	w.publish(t, 0, "a")
+	w.answer(t, w.next(t), journal.Done, 0)
+	w.until(t, 1, "SELECT count(*) FROM deliveries WHERE outcome = 'done'")
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	j, err := Open(t.Context(), path, Config{Synchronous: "off", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = j.Close() }()
+	types := []string{"t"}
+	for _, c := range []struct {
+		what string
+		warn bool
+		subs []journal.Subscription
+	}{
+		{"renamed", true, []journal.Subscription{{Name: "m/new", Types: types}}},
+		{"renamed and begun anew", false, []journal.Subscription{{Name: "m/new", Types: types, FromNow: true}}},
+		{"a second one", false, []journal.Subscription{{Name: "m/new", Types: types}, {Name: "m/work", Types: types}}},
+		{"another module's", false, []journal.Subscription{{Name: "n/new", Types: types}}},
+		{"another type", false, []journal.Subscription{{Name: "m/new", Types: []string{"u"}}}},
+	} {
+		log.Reset()
+		if err := j.Fits(t.Context(), nil, c.subs); err != nil {
+			t.Fatal(err)
+		}
+		if got := log.String(); strings.Contains(got, "subscription=m/new removed=m/work") != c.warn {
+			t.Errorf("%s: the start says %q", c.what, got)
+		}
 	}
 }
