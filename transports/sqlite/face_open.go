@@ -137,6 +137,13 @@ func (r *faceRows) Next(dest []driver.Value) error {
 	return r.face.hear(err)
 }
 
+// Columns implements driver.Rows. The rows may be closed meanwhile, by the end of the work that they were left open by.
+func (r *faceRows) Columns() []string {
+	r.face.mu.Lock()
+	defer r.face.mu.Unlock()
+	return r.SQLiteRows.Columns()
+}
+
 // ColumnTypeDatabaseTypeName implements driver.RowsColumnTypeDatabaseTypeName.
 func (r *faceRows) ColumnTypeDatabaseTypeName(i int) string {
 	r.face.mu.Lock()
@@ -169,6 +176,16 @@ type faceStmt struct {
 	*sqlite3.SQLiteStmt
 	opened
 	face *face
+}
+
+// NumInput implements driver.Stmt.
+func (s *faceStmt) NumInput() int {
+	s.face.mu.Lock()
+	defer s.face.mu.Unlock()
+	if s.f == nil {
+		return -1 // not known: the call that follows says why
+	}
+	return s.SQLiteStmt.NumInput()
 }
 
 // ExecContext implements driver.StmtExecContext.
