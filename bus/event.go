@@ -145,7 +145,7 @@ func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, then []func(c
 				due = now.Add(x.by)
 			}
 		case nil:
-			return nil, nil, fmt.Errorf("%w: a nil event", ErrUndeclared)
+			return nil, nil, fmt.Errorf("%w: a nil event was emitted: leave it out", ErrUndeclared)
 		}
 		s, err := b.sealOne(e, o)
 		if err != nil {

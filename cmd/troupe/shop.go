@@ -48,7 +48,7 @@ func openShop(ctx context.Context, c shopConfig) (*shop, error) {
 		Synchronous: c.synchronous, Logger: c.logger, Program: shopProgram(), Adopt: c.adopt,
 	})
 	if errors.Is(err, sqlite.ErrOtherProgram) {
-		return nil, fmt.Errorf("%w: '%s --adopt' does that", err, typed("run"))
+		return nil, fmt.Errorf("%w; '%s --adopt' makes it one of %s for good", err, typed("run"), programName)
 	}
 	if err != nil {
 		return nil, err

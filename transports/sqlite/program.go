@@ -25,11 +25,10 @@ type OtherProgramError struct {
 // Error says whose the journal is, and what to do.
 func (e *OtherProgramError) Error() string {
 	if e.Owner == "" {
-		return fmt.Sprintf("it is a journal of modules that %s does not have (%s): run the program that has them, name another journal, "+
-			"or let %s adopt this one for good", e.Program, strings.Join(e.Modules, ", "), e.Program)
+		return fmt.Sprintf("it is a journal of modules that %s does not have (%s): run the program that has them, or name another journal",
+			e.Program, strings.Join(e.Modules, ", "))
 	}
-	return fmt.Sprintf("it is a journal of %s, and this is %s: run %s on it, name another journal, or let %s adopt this one for good",
-		e.Owner, e.Program, e.Owner, e.Program)
+	return fmt.Sprintf("it is a journal of %s, and this is %s: run %s on it, or name another journal", e.Owner, e.Program, e.Owner)
 }
 
 // Is reports whether target is ErrOtherProgram.
