@@ -25,13 +25,14 @@ type verb struct {
 const ofLetters = ` FROM dead_letters l JOIN events e ON e.seq = l.seq WHERE l.id IN (SELECT value FROM json_each(?))`
 
 var (
-	// A dead letter that is replayed waits where a delivery does that is blocked: behind nothing but what is older of its key.
+	// A dead letter that is replayed waits where a delivery does that is blocked: behind nothing but what is older of its key. One
+	// without a key is due at once by the owner's clock, which wrote when it died; the clock of who replays it may be ahead.
 	replaying = verb{"replay", journal.LetterReplaying, true, func(Act) statement {
 		return statement{query: "outcome = iif(x.key = '', 'retrying', 'blocked'), attempts = 0"}
 	}, func(ids string, now int64) statement {
 		return statement{`
 INSERT INTO pending (subscription, key, seq, state, attempts, due_at)
-SELECT l.subscription, e.key, e.seq, iif(e.key = '', 'retrying', 'blocked'), 0, iif(e.key = '', ?, 0)` + ofLetters + `
+SELECT l.subscription, e.key, e.seq, iif(e.key = '', 'retrying', 'blocked'), 0, iif(e.key = '', min(?, l.dead_at), 0)` + ofLetters + `
 ON CONFLICT (subscription, key, seq) DO UPDATE SET state = excluded.state, attempts = 0, due_at = excluded.due_at, failed_at = 0`,
 			[]any{now, ids}}
 	}}

@@ -115,7 +115,8 @@ func (a OpenAct) batch(ctx context.Context, tx *sql.Tx, act string, now int64) (
 	}
 	if act == "retry" {
 		steps = append(steps,
-			statement{"UPDATE pending SET due_at = ? WHERE (subscription, key, seq) IN (SELECT subscription, key, seq FROM temp.acted)", []any{now}},
+			// the owner's clock wrote when the first attempt failed: that of who asks may be ahead
+			statement{"UPDATE pending SET due_at = min(?, iif(failed_at > 0, failed_at, due_at)) WHERE (subscription, key, seq) IN (SELECT subscription, key, seq FROM temp.acted)", []any{now}},
 			statement{query: recordOpen})
 	} else {
 		steps = append(steps,

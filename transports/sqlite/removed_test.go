@@ -96,6 +96,31 @@ func TestRetryNow(t *testing.T) {
 	}
 }
 
+// The clock of a person who acts is an hour ahead of the owner's: what is to be tried at once is.
+func TestPeopleWhoseClockIsAhead(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "j.db")
+	w := mustWork(t, path, Config{Synchronous: "off", ForeignCheck: time.Millisecond}, journal.Subscription{Parallel: 2})
+	ahead := journal.WithClock(t.Context(), func() time.Time { return time.Now().Add(time.Hour) })
+	w.publish(t, 0, "", "a")
+	w.answer(t, w.next(t), journal.Dead, 0)
+	if letters, err := Replay(ahead, path, Act{}); err != nil || len(letters) != 1 {
+		t.Fatalf("%d letters, %v", len(letters), err)
+	}
+	for range 2 {
+		d := w.next(t)
+		if d.Event.Key == "" {
+			w.answer(t, d, journal.Done, 0)
+			continue
+		}
+		w.answer(t, d, journal.Retrying, 24*time.Hour)
+	}
+	if n, err := RetryNow(ahead, path, OpenAct{Key: "a"}); err != nil || n != 1 {
+		t.Fatalf("%d, %v", n, err)
+	}
+	w.answer(t, w.next(t), journal.Done, 0)
+}
+
 // Many dead letters are replayed and dropped in batches, each once, while the owner goes on.
 func TestActsOnManyDeadLetters(t *testing.T) {
 	t.Parallel()
