@@ -185,6 +185,8 @@ func (t *tree) reaction(r *Reaction) string {
 	case Blocked:
 		if r.Behind > 0 {
 			what += fmt.Sprintf(" behind event %d", r.Behind)
+		} else { // a dead letter that is to be replayed: nothing holds it up
+			what = "to be tried, next of its key"
 		}
 	case Dead:
 		what += fmt.Sprintf(", dead letter %d", r.DeadLetter)
@@ -196,7 +198,11 @@ func (t *tree) reaction(r *Reaction) string {
 	if r.Attempts > 1 {
 		rest = fmt.Sprintf(", %d attempts", r.Attempts)
 	}
-	if r.Error != "" && r.Outcome != Done {
+	switch {
+	case r.Error == "" || r.Outcome == Done:
+	case r.Outcome == Blocked:
+		rest += "; it failed before: " + oneLine(r.Error)
+	default:
 		rest += ": " + oneLine(r.Error)
 	}
 	return oneLine(r.Subscription) + "  " + t.paint(r.Outcome, what) + rest

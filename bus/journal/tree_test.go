@@ -164,3 +164,18 @@ func TestFlowAsJSON(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
+
+// A dead letter that a person has replayed, and that no process has taken up yet, is blocked by nothing.
+func TestTreeOfAReplayThatWaits(t *testing.T) {
+	flow := &journal.Flow{ID: "f", Events: []journal.FlowEvent{{
+		EventRecord: journal.EventRecord{Seq: 1, ID: "e", Type: "order.placed", CorrelationID: "f"},
+		Reactions:   []journal.Reaction{{Subscription: "pay/charge", Outcome: journal.Blocked, Error: "card declined"}},
+	}}}
+	var b strings.Builder
+	if err := flow.WriteTree(&b, journal.TreeOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "pay/charge  to be tried, next of its key; it failed before: card declined"; !strings.Contains(b.String(), want) {
+		t.Errorf("the tree does not say %q:\n%s", want, b.String())
+	}
+}
