@@ -113,10 +113,12 @@ func (s *deployed) verifyAsPeopleDo(tb testing.TB) {
 	}
 	cmd := exec.CommandContext(tb.Context(), s.binary, args...)
 	cmd.Env = s.environ()
-	out, err := cmd.CombinedOutput()
+	var progress strings.Builder
+	cmd.Stderr = &progress
+	out, err := cmd.Output()
 	var v verification
 	if err = errors.Join(err, json.Unmarshal(out, &v)); err != nil || !v.OK || !v.Settled {
-		tb.Errorf("troupe verify: %v, settled %v, %q\n%.2000s", err, v.Settled, v.Wrong, out)
+		tb.Errorf("troupe verify: %v, settled %v, %q\n%.2000s\n%.2000s", err, v.Settled, v.Wrong, out, progress.String())
 	}
 }
 

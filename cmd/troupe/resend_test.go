@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -31,6 +32,9 @@ func TestResend(t *testing.T) {
 	p.MustFront(t)
 	p.MustBack(t)
 	p.MustEnd(t, order)
-	p.front.MustStop(t)
+	p.front.MustStopInTrouble(t) // it says that the topics which it read were made anew
+	if said := p.front.log.String(); !strings.Contains(said, "the topic was made anew") {
+		t.Errorf("the deployable whose topics were lost says nothing of it:\n%s", said)
+	}
 	p.back.MustStop(t)
 }
