@@ -42,6 +42,9 @@ func TestNobodyThere(t *testing.T) {
 	_ = listener.Close()
 	cfg := config([]string{address})
 	tr := MustTransport(t, cfg)
+	if _, err := tr.Subscribe(t.Context(), "order"); err == nil { // makes the client that stays, which all share
+		t.Fatal("somebody is there")
+	}
 	before := runtime.NumGoroutine()
 	for range 100 {
 		began := time.Now()
