@@ -118,9 +118,23 @@ func isOurs(path string) (bool, error) {
 	if len(bytes.Trim(head, "\x00")) == 0 {
 		return true, nil
 	}
-	const applicationID, at = 0x54727065, 68 // of a journal, in the header of an SQLite file
-	return n == 100 && strings.HasPrefix(string(head), "SQLite format 3\x00") && binary.BigEndian.Uint32(head[at:]) == applicationID, nil
+	if n < 100 || !strings.HasPrefix(string(head), "SQLite format 3\x00") {
+		return false, nil
+	}
+	field := func(at int) uint32 { return binary.BigEndian.Uint32(head[at:]) }
+	return field(headerApplication) == applicationID || field(headerApplication) == 0 && field(headerPages) <= 1 && field(headerSchema) == 0, nil
 }
+
+// applicationID is that of a journal. It is written after the first page, which has the log's mode, so that a file of one page
+// without a schema may be the beginning of a journal, too.
+const applicationID = 0x54727065
+
+// Offsets in the header of an SQLite file (https://www.sqlite.org/fileformat2.html, section 1.3).
+const (
+	headerPages       = 28
+	headerSchema      = 40 // the schema cookie: 0 before the first table
+	headerApplication = 68
+)
 
 // likeness gives the file at path the permissions of the one at from.
 func likeness(from, path string) error {

@@ -1,6 +1,7 @@
 package move
 
 import (
+	"database/sql"
 	"errors"
 	"io/fs"
 	"os"
@@ -204,5 +205,34 @@ func TestLeftovers(t *testing.T) {
 			t.Errorf("the copies are %s, want %q", text, use)
 		}
 		third.Modules, third.Other = []string{"shipping"}, filepath.Join(folder, "shipping.db")
+	}
+}
+
+// A journal that was killed while it was being made is a part at every moment: empty, with the log's mode, with the mark, with tables. A
+// database of somebody else's is none.
+func TestBeginningsOfAPart(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		sql  string
+		ours bool
+	}{
+		"the log's mode":     {"PRAGMA journal_mode = WAL", true},
+		"the mark":           {"PRAGMA journal_mode = WAL; PRAGMA application_id = 1416786021", true},
+		"a table":            {"PRAGMA application_id = 1416786021; CREATE TABLE migrations (x)", true},
+		"somebody's table":   {"CREATE TABLE letters (x)", false},
+		"somebody's mark":    {"PRAGMA journal_mode = WAL; PRAGMA application_id = 7", false},
+		"somebody's deleted": {"CREATE TABLE letters (x); DROP TABLE letters", false},
+	} {
+		path := filepath.Join(t.TempDir(), "away.db.part-0123456789abcdef")
+		db, err := sql.Open("sqlite3", uri(path))
+		if err == nil {
+			_, err = db.ExecContext(t.Context(), tt.sql)
+		}
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if ours, err := isOurs(path); err != nil || ours != tt.ours {
+			t.Errorf("%s: ours is %v, %v, want %v", name, ours, err, tt.ours)
+		}
 	}
 }
