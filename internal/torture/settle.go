@@ -92,12 +92,13 @@ func (r *run) rest(args ...string) bool {
 }
 
 const whatIsOpen = `
-SELECT (SELECT count(*) FROM deliveries WHERE outcome NOT IN ('retrying', 'blocked')), (SELECT count(*) FROM events),
+SELECT (SELECT count(*) FROM deliveries WHERE outcome NOT IN ('retrying', 'blocked')) + (SELECT coalesce(sum(attempts), 0) FROM deliveries),
+       (SELECT count(*) FROM events),
        (SELECT count(*) FROM deliveries WHERE outcome IN ('retrying', 'blocked')) + (SELECT count(*) FROM delayed),
        (SELECT count(*) FROM subscriptions s JOIN json_each(s.types) t JOIN events e ON e.type = t.value AND e.seq > s.start_seq
         WHERE s.kind = 'bus' AND s.except_of = 0 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = e.seq AND d.subscription = s.id))`
 
-// awaitQuiet waits until nothing is open. It is a stall when no answer is added any more while something is.
+// awaitQuiet waits until nothing is open. It is a stall when no answer and no attempt is added any more while something is.
 func (r *run) awaitQuiet() bool {
 	reader, err := sqlite.OpenReader(r.ctx, r.path)
 	if err != nil {
