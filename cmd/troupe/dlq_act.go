@@ -101,15 +101,19 @@ func replayLetters(ctx context.Context, o *options, path string, a sqlite.Act) e
 	slices.SortFunc(removed, func(a, b left) int { return strings.Compare(a.Subscription, b.Subscription) })
 	running, _ := sqlite.Owned(path)
 	var done replayed
+	var of owner
 	err := readJournal(ctx, path, func(r *sqlite.Reader) (err error) {
 		path = r.Path()
+		if of, err = ownerOf(ctx, r); err != nil {
+			return err
+		}
 		if done, err = becameOf(ctx, r, letters); err != nil || !running {
 			return err
 		}
 		done.Running = true
 		return done.watch(ctx, r, letters)
 	})
-	done.Removed, done.owner = removed, ownerAt(ctx, path)
+	done.Removed, done.owner = removed, of
 	if err != nil {
 		return fmt.Errorf("%s replayed, but what became of them is unknown: %w", count(len(letters), "dead letter"), err)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"slices"
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite"
@@ -15,18 +14,18 @@ type owner struct {
 	declares *journal.Program // nil where the journal does not know it
 }
 
-// ownerOf returns the owner of the journal of r. Where the journal knows no name, its modules tell whether it is this program's.
+// ownerOf returns the owner of the journal of r.
 func ownerOf(ctx context.Context, r *sqlite.Reader) (owner, error) {
 	p, err := r.Program(ctx)
 	if err != nil {
 		return owner{}, err
 	}
+	other, err := r.OtherProgram(ctx, shopProgram())
+	o := owner{foreign: other != nil, declares: p}
 	if p != nil {
-		return owner{name: p.Name, foreign: p.Name != programName, declares: p}, nil
+		o.name = p.Name
 	}
-	at, err := newPlace(ctx, r)
-	known := func(module string) bool { return slices.Contains(moduleNames(), module) }
-	return owner{foreign: len(at.modules) > 0 && !slices.ContainsFunc(at.modules, known)}, err
+	return o, err
 }
 
 // ownerAt is ownerOf for the journal at path. A journal that cannot be read counts as this program's: the caller says more about it.

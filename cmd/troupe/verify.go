@@ -129,10 +129,12 @@ func verify(ctx context.Context, r *sqlite.Reader) (verification, error) {
 	}
 	v.Program, v.foreign = owner.name, owner.foreign
 	ready := false
-	err = r.View(ctx, func(tx *sql.Tx) (err error) {
-		ready, err = hasShop(ctx, tx)
-		return err
-	})
+	if !owner.foreign {
+		err = r.View(ctx, func(tx *sql.Tx) (err error) {
+			ready, err = hasShop(ctx, tx)
+			return err
+		})
+	}
 	switch {
 	case err != nil:
 		return v, err

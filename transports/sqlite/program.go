@@ -39,23 +39,38 @@ func (j *Journal) checkOwner(ctx context.Context, c *sql.Conn) error {
 	if j.cfg.Program == nil || j.cfg.Adopt {
 		return nil
 	}
-	owner, modules, err := ownerOf(ctx, c)
-	if err != nil {
+	o, err := ownerOf(ctx, c)
+	if err != nil || o.program == nil && o.observed { // Subscribe refuses an observer's journal, and says more
 		return err
 	}
-	own := func(module string) bool { return slices.Contains(j.cfg.Program.Modules(), module) }
-	switch {
-	case owner != nil && owner.Name != j.cfg.Program.Name:
-		return &OtherProgramError{Program: j.cfg.Program.Name, Owner: owner.Name}
-	case owner == nil && len(modules) > 0 && !slices.ContainsFunc(modules, own):
-		return &OtherProgramError{Program: j.cfg.Program.Name, Modules: modules}
+	if other := o.other(j.cfg.Program); other != nil {
+		return other
 	}
 	return nil
 }
 
-// ownerOf returns the program of a journal, nil where the journal knows none, and the modules that have subscriptions in it. A file
-// that is no journal yet has neither.
-func ownerOf(ctx context.Context, q queryer) (p *journal.Program, modules []string, err error) {
+// owner is what a journal knows of the program that it belongs to.
+type owner struct {
+	program  *journal.Program // nil where the journal does not know it
+	modules  []string         // that have subscriptions in the journal
+	observed bool             // the journal is an observer's, and the subscriptions are those of others
+}
+
+// other returns whose the journal is when it is not one of p, and nil otherwise. Where the journal does not know its program, the modules
+// tell.
+func (o owner) other(p *journal.Program) *OtherProgramError {
+	own := p.Modules()
+	switch {
+	case o.program != nil && o.program.Name != p.Name:
+		return &OtherProgramError{Program: p.Name, Owner: o.program.Name}
+	case o.program == nil && len(o.modules) > 0 && !slices.ContainsFunc(o.modules, func(m string) bool { return slices.Contains(own, m) }):
+		return &OtherProgramError{Program: p.Name, Modules: o.modules}
+	}
+	return nil
+}
+
+// ownerOf returns the owner of a journal. A file that is no journal yet has none.
+func ownerOf(ctx context.Context, q queryer) (o owner, err error) {
 	tables := map[string]bool{}
 	err = each(ctx, q, statement{query: "SELECT name FROM sqlite_schema WHERE (SELECT application_id FROM pragma_application_id) = ?",
 		args: []any{applicationID}}, func(rows *sql.Rows) error {
@@ -65,25 +80,28 @@ func ownerOf(ctx context.Context, q queryer) (p *journal.Program, modules []stri
 		return err
 	})
 	if err == nil && tables["program"] {
-		p, err = readProgram(ctx, q)
+		o.program, err = readProgram(ctx, q)
+	}
+	if err == nil && tables["observer"] {
+		err = each(ctx, q, statement{query: "SELECT 1 FROM observer"}, func(*sql.Rows) error {
+			o.observed = true
+			return nil
+		})
 	}
 	if err != nil || !tables["subscriptions"] {
-		return p, nil, err
+		return o, err
 	}
-	query := "SELECT name FROM subscriptions WHERE kind = 'bus' AND retired_at IS NULL"
-	if tables["observer"] { // an observer's journal has the subscriptions of others; Subscribe refuses it, and says more
-		query += " AND NOT EXISTS (SELECT 1 FROM observer)"
-	}
-	err = each(ctx, q, statement{query: query}, func(rows *sql.Rows) error {
+	err = each(ctx, q, statement{query: "SELECT name FROM subscriptions WHERE kind = 'bus' AND retired_at IS NULL"}, func(rows *sql.Rows) error {
 		var name string
 		err := rows.Scan(&name)
 		if module, _, _ := strings.Cut(name, "/"); module != "bus" {
-			modules = append(modules, module)
+			o.modules = append(o.modules, module)
 		}
 		return err
 	})
-	slices.Sort(modules)
-	return p, slices.Compact(modules), err
+	slices.Sort(o.modules)
+	o.modules = slices.Compact(o.modules)
+	return o, err
 }
 
 // readProgram returns the program of a journal that has the table for it; nil where the table is empty.
@@ -128,4 +146,15 @@ func (r *Reader) Program(ctx context.Context) (p *journal.Program, err error) {
 		return err
 	})
 	return p, err
+}
+
+// OtherProgram returns whose journal it is when it is not one of p, as Open with p would say, and nil otherwise. The journal of an
+// observer counts as one of the program that it observes.
+func (r *Reader) OtherProgram(ctx context.Context, p *journal.Program) (other *OtherProgramError, err error) {
+	err = r.View(ctx, func(tx *sql.Tx) error {
+		o, err := ownerOf(ctx, tx)
+		other = o.other(p)
+		return err
+	})
+	return other, err
 }
