@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/goroutine"
 )
 
 // A Scan method that panics leaves the rows that it was scanning from locked, and the Close that is deferred around it, as in
@@ -14,7 +15,7 @@ import (
 // closesForEver says where goroutine id panicked while database/sql held a lock that it waits for since, "" if it did not.
 func closesForEver(id uint64) string {
 	head := fmt.Appendf(nil, "goroutine %d [", id)
-	for one := range bytes.SplitSeq(stacks(), []byte("\n\n")) {
+	for one := range bytes.SplitSeq(goroutine.Stacks(), []byte("\n\n")) {
 		if bytes.HasPrefix(one, head) {
 			return panicBelowClose(string(one))
 		}

@@ -47,7 +47,7 @@ func (w *writer) govern(before *face) {
 
 // start makes the goroutine ready to write.
 func (r *reign) start() {
-	r.id = goroutineID()
+	r.id = goroutine.ID()
 	r.w.owner = goroutine.Current()
 	if r.before == nil {
 		r.w.face.belong(r.w.owner)
