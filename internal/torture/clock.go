@@ -44,9 +44,10 @@ func (s Schedule) end() time.Duration {
 	return time.Duration(ahead)*time.Second + millis(after) + time.Minute
 }
 
-// settleClock has retries run by a clock that may be behind, and then steps it past everything that was delayed.
+// settleClock has retries run by a clock that may be behind, and then steps it past everything that was delayed. Publishers are answered
+// before that step: an event that is published after it is due after the end that the step leads to.
 func (r *run) settleClock() bool {
-	if !r.live() {
+	if !r.live() || !r.awaitAnswers() {
 		return false
 	}
 	reader, err := sqlite.OpenReader(r.ctx, r.path)

@@ -74,9 +74,11 @@ func (r *run) live(args ...string) bool {
 
 // rest has an owner run, started with args where there is none, until nothing is left to do.
 func (r *run) rest(args ...string) bool {
-	if !r.live(args...) || !r.awaitQuiet() {
-		return false
-	}
+	return r.live(args...) && r.awaitQuiet() && r.awaitAnswers()
+}
+
+// awaitAnswers waits until all that was asked of an owner is answered.
+func (r *run) awaitAnswers() bool {
 	answered := make(chan struct{})
 	go func() {
 		r.answers.Wait()
@@ -86,7 +88,7 @@ func (r *run) rest(args ...string) bool {
 	case <-answered:
 		return true
 	case <-time.After(talk.Patience + stallLimit):
-		r.find("unanswered", "publishers have no answer, with nothing left to do")
+		r.find("unanswered", "publishers have no answer, with nothing in the way of one")
 		return false
 	}
 }
