@@ -84,8 +84,11 @@ func (m *model) has(classes ...string) bool {
 	return false
 }
 
-// known reports whether something was ever acknowledged: then the journal has its tables.
-func (m *model) known() bool { return m.sure() > 0 }
+// known reports whether an owner ever acknowledged anything: then the journal has all its tables. A foreign publisher needs only some of
+// them, which an owner that was stopped at its first start leaves.
+func (m *model) known() bool {
+	return m.number(func(a *ask) bool { return a.answer == talk.Done && a.what != foreign }) > 0
+}
 
 // sure is how many events must be in the log by now.
 func (m *model) sure() int {
