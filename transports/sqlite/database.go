@@ -77,10 +77,11 @@ func checkPragmas(ctx context.Context, c *sql.Conn, cfg Config) error {
 	return nil
 }
 
-// explain puts what to do next to an error of SQLite.
+// explain adds to an error of SQLite what to do about it. An error that was explained before is returned as it is.
 func explain(err error) error {
 	var e sqlite3.Error
-	if !errors.As(err, &e) {
+	var before *explained
+	if !errors.As(err, &e) || errors.As(err, &before) {
 		return err
 	}
 	hint, code := "", e.Code
@@ -88,7 +89,7 @@ func explain(err error) error {
 		code = sqlite3.ErrFull
 	}
 	if code == sqlite3.ErrIoErr && noRoom(e.SystemErrno) {
-		return fmt.Errorf("%w (a limit to what this user or process may write is reached: check quota and ulimit -f)", err)
+		return &explained{err, "a limit to what this user or process may write is reached: check quota and ulimit -f"}
 	}
 	switch code {
 	case sqlite3.ErrNotADB:
@@ -108,8 +109,20 @@ func explain(err error) error {
 	default:
 		return err
 	}
-	return fmt.Errorf("%w (%s)", err, hint)
+	return &explained{err, hint}
 }
+
+// explained is an error with what to do about it, which is said once, however often the error passes explain.
+type explained struct {
+	err  error
+	hint string
+}
+
+// Error implements error.
+func (e *explained) Error() string { return fmt.Sprintf("%v (%s)", e.err, e.hint) }
+
+// Unwrap returns the error without the hint.
+func (e *explained) Unwrap() error { return e.err }
 
 // noRoom reports whether err says that there is no room for more: on the disk, of a user's quota, or of a file's size.
 func noRoom(err error) bool {

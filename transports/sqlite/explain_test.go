@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,5 +19,15 @@ func TestAnErrorOfAFullDiskSaysSo(t *testing.T) {
 		if got := explain(sqlite3.Error{Code: sqlite3.ErrIoErr, SystemErrno: errno}).Error(); !strings.Contains(got, want) {
 			t.Errorf("%v: %q does not say %q", errno, got, want)
 		}
+	}
+}
+
+// TestExplainOnce: an error passes explain at several places on its way, and says what to do once.
+func TestExplainOnce(t *testing.T) {
+	t.Parallel()
+	locked := explain(sqlite3.Error{Code: sqlite3.ErrBusy})
+	again := explain(fmt.Errorf("begin: %w", locked))
+	if got := again.Error(); strings.Count(got, "end its transaction") != 1 || !errors.As(again, new(sqlite3.Error)) {
+		t.Errorf("explained twice: %q", got)
 	}
 }
