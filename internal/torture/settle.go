@@ -56,6 +56,9 @@ func (r *run) live(args ...string) bool {
 	if r.owner != nil && !r.owner.alive() && r.owner.isUp() {
 		r.find("died", "an owner ended by itself: %s", r.owner.lastWords())
 	}
+	if r.owner != nil && r.owner.alive() {
+		r.owner.awaitUp(startLimit) // one that starts while a foreign transaction holds the lock may be refused, and end
+	}
 	if r.owner == nil || !r.owner.alive() {
 		o, err := r.startOwner(r.path, args...)
 		if err != nil {
