@@ -25,6 +25,7 @@ func (t *Transport) claimTopic(ctx context.Context, topic string, memory journal
 	if err != nil {
 		return err
 	}
+	t.self.Head(memory)
 	ctx, cancel := context.WithTimeoutCause(ctx, t.patience(), fmt.Errorf("gave up after %v", t.patience()))
 	defer cancel()
 	defer context.AfterFunc(t.ctx, cancel)()
@@ -58,18 +59,18 @@ func (t *Transport) hold(ctx context.Context, k keeper, topic string, memory jou
 		return err
 	}
 	was := places[0]
-	first := t.firstRead(topic, k.group)
+	first := t.self.First(topic, k.group)
 	if err := t.yield(was, memory, first, "sends as "+t.cfg.Group); err != nil {
 		return err
 	}
-	if m := was.mark; first && was.ours && memory != nil && m.Journal == memory.ID() && m.Head > memory.Head() {
+	if m := was.mark; first && was.ours && memory != nil && m.Journal == memory.ID() && m.Head > t.self.Head(memory) {
 		t.warn(topic, olderJournal, fmt.Sprintf("this journal, %s, ends at seq %d, and had %d when it last sent: it is restored from a backup, or a copy. "+
-			"What it sent after the backup is with the other deployables only", m.Journal, memory.Head(), m.Head))
+			"What it sent after the backup is with the other deployables only", m.Journal, t.self.Head(memory), m.Head))
 	}
-	if was.mark.Run == t.run && time.Since(t.claimed) < keepEvery {
+	if t.self.Wrote(was.mark) && time.Since(t.claimed) < keepEvery {
 		return nil
 	}
-	if err := k.commit(ctx, topic, map[int32]int64{0: 0}, t.mark(id, memory)); err != nil {
+	if err := k.commit(ctx, topic, map[int32]int64{0: 0}, t.self.Mark(id, memory).String()); err != nil {
 		return err
 	}
 	t.claimed = time.Now()

@@ -142,7 +142,7 @@ func (s *subscription) begin(ctx context.Context, ids []int32) error {
 	if err != nil {
 		return err
 	}
-	if err := s.claim(places, s.t.firstRead(s.topic, s.group)); err != nil {
+	if err := s.claim(places, s.t.self.First(s.topic, s.group)); err != nil {
 		return err
 	}
 	noted, err := s.noted(ctx)
@@ -158,19 +158,20 @@ func (s *subscription) begin(ctx context.Context, ids []int32) error {
 		k := places[id]
 		n, ok := noted[id]
 		at := s.begins(id, k, n, ok, oldest[id])
+		from := at.From.Offset()
 		p := &partition{
-			s: s, id: id, feed: make(chan chunk, 2), kept: k.offset, offset: at.from, size: fetchBytes, names: map[string]string{},
+			s: s, id: id, feed: make(chan chunk, 2), kept: k.offset, offset: from, size: fetchBytes, names: map[string]string{},
 		}
-		if k.mark.Run != s.t.run {
+		if !s.t.self.Wrote(k.mark) {
 			p.kept = -1
 		}
 		p.end = p.offset
 		p.at.Store(p.offset)
-		p.told.Store(at.trouble == "")
-		if at.trouble != "" {
+		p.told.Store(at.Trouble == "")
+		if at.Trouble != "" {
 			p.kept = -1
-			s.warn(id, at.trouble)
-			p.feed <- chunk{packs: []pack{{first: at.from, from: at.from, end: at.from, trouble: at.trouble, begins: at.first}}, end: at.from}
+			s.warn(id, at.Trouble)
+			p.feed <- chunk{packs: []pack{{first: from, from: from, end: from, trouble: at.Trouble, begins: at.First}}, end: from}
 		}
 		s.mu.Lock()
 		s.partitions[id] = p
@@ -178,13 +179,4 @@ func (s *subscription) begin(ctx context.Context, ids []int32) error {
 		s.wg.Go(func() { p.run(s.ctx) })
 	}
 	return nil
-}
-
-// firstRead reports whether topic is read under group for the first time by this process.
-func (t *Transport) firstRead(topic, group string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	first := !t.read[[2]string{topic, group}]
-	t.read[[2]string{topic, group}] = true
-	return first
 }

@@ -67,6 +67,7 @@ func (t *Transport) subscribe(ctx context.Context, topic, group string) (<-chan 
 		t: t, topic: topic, group: group, memory: wire.MemoryOf(ctx), out: make(chan *message.Message, buffered), done: make(chan struct{}),
 		partitions: map[int32]*partition{}, ready: make(chan struct{}),
 	}
+	t.self.Head(s.memory)
 	s.ctx, s.end = context.WithCancelCause(ctx)
 	unlink := context.AfterFunc(t.ctx, func() { s.end(ErrClosed) })
 	leaders, err := s.start()
@@ -270,7 +271,7 @@ func (s *subscription) hold(ctx context.Context, places map[int32]int64) error {
 		return err
 	}
 	for _, k := range now {
-		if k.ours && k.mark.Run != s.t.run { // an older process wrote, which has not seen yet that we are there
+		if k.ours && !s.t.self.Wrote(k.mark) { // an older process wrote, which has not seen yet that we are there
 			places = all
 		}
 	}

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/wire"
+	"github.com/troupebus/troupe/bus/wire/mark"
 )
 
 // Errors that callers can tell apart with errors.Is.
@@ -37,17 +37,15 @@ type Transport struct {
 	lanes  map[string]*lane             // to publish, by topic
 	subs   map[[2]string]bool           // topics and groups that are subscribed, or about to be
 	warned map[string]map[string]string // by topic, what may go wrong with it
-	read   map[[2]string]bool           // topics and groups that were subscribed, or claimed, once
 	gone   error                        // another process has taken over
 
 	claimed time.Time // when the claim was last written; the claimer's
 
 	shared common // what subscriptions share
 
-	run   string       // names this process among those that read under its name
-	since atomic.Int64 // when it began, for them
-	slow  atomic.Int32 // how often patience has doubled
-	skew  atomic.Int64 // by how much the brokers' clocks are ahead
+	self *mark.Process // this process among those that read under its name
+	slow atomic.Int32  // how often patience has doubled
+	skew atomic.Int64  // by how much the brokers' clocks are ahead
 }
 
 var _ wire.Transport = (*Transport)(nil)
@@ -62,8 +60,7 @@ func New(cfg Config) (*Transport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kafka: config: %w", err)
 	}
-	t := &Transport{cfg: cfg.withDefaults(), tls: tls, lanes: map[string]*lane{}, subs: map[[2]string]bool{}, warned: map[string]map[string]string{}, read: map[[2]string]bool{}, run: rand.Text()}
-	t.since.Store(time.Now().UnixMicro())
+	t := &Transport{cfg: cfg.withDefaults(), tls: tls, lanes: map[string]*lane{}, subs: map[[2]string]bool{}, warned: map[string]map[string]string{}, self: mark.NewProcess()}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if err := t.sarama(t.ctx, nil).Validate(); err != nil {
 		return nil, fmt.Errorf("kafka: config: %w", err)
