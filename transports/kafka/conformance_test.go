@@ -15,10 +15,19 @@ func TestConformance(t *testing.T) {
 	conformance(t, MustCluster(t).ListenAddrs())
 }
 
+// TestPositions holds the transport to what it promises of positions.
+func TestPositions(t *testing.T) {
+	both(t, func(t *testing.T, brokers []string) { wiretest.Positions(t, carrier(t, brokers)) })
+}
+
 func conformance(t *testing.T, brokers []string) {
+	wiretest.Transport(t, carrier(t, brokers))
+}
+
+func carrier(t *testing.T, brokers []string) wiretest.Carrier {
 	// Sarama's go-metrics starts a goroutine that stays with the process, at the first connection.
 	MustPublish(t, MustTransport(t, alone(brokers)), "order", numbered("k", 0, 1)...)
-	wiretest.Transport(t, wiretest.Carrier{
+	return wiretest.Carrier{
 		CanCut: true,
 		Open: func(tb testing.TB, group, prefix string, dial wiretest.Dialer) wire.Transport {
 			cfg := config(brokers)
@@ -38,7 +47,14 @@ func conformance(t *testing.T, brokers []string) {
 			}
 			return send(brokers, msg)
 		},
-	})
+		Forget: func(tb testing.TB, group, _, _ string) {
+			admin := MustAdmin(tb, brokers)
+			defer admin.Close()
+			if err := admin.DeleteConsumerGroup(group); err != nil {
+				tb.Fatal(err)
+			}
+		},
+	}
 }
 
 // send writes as another program would, with a partitioner that places keys as Java's does.

@@ -24,13 +24,13 @@ func alone(brokers []string) kafka.Config {
 }
 
 // MustAdmin is how others look at it. Whoever asks for it closes it.
-func MustAdmin(t *testing.T, brokers []string) sarama.ClusterAdmin {
-	t.Helper()
+func MustAdmin(tb testing.TB, brokers []string) sarama.ClusterAdmin {
+	tb.Helper()
 	cfg := sarama.NewConfig()
 	cfg.Version = sarama.V3_6_0_0
 	admin, err := sarama.NewClusterAdmin(brokers, cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return admin
 }

@@ -131,7 +131,7 @@ WHERE mine.consumer_group = $2 AND o.consumer_group <> $2 AND o.` + ownerColumn 
 // until then it may go back to the program that used them.
 func (t *Transport) forgetPassed(ctx context.Context, tb tables) error {
 	t.mu.Lock()
-	mine, owned := t.reading[tb.topic], t.owned[tb.topic]
+	mine, owned := t.reading[tb.topic], t.layouts[tb.topic].owned
 	t.mu.Unlock()
 	if mine == "" || !owned {
 		return nil

@@ -15,8 +15,16 @@ import (
 
 // TestTransport holds the transport to every promise of the seam.
 func TestTransport(t *testing.T) {
-	url := servers.Postgres(t)
-	wiretest.Transport(t, wiretest.Carrier{
+	wiretest.Transport(t, carrier(servers.Postgres(t)))
+}
+
+// TestPositions holds it to what it promises of positions.
+func TestPositions(t *testing.T) {
+	wiretest.Positions(t, carrier(servers.Postgres(t)))
+}
+
+func carrier(url string) wiretest.Carrier {
+	return wiretest.Carrier{
 		Open: func(tb testing.TB, group, prefix string, dial wiretest.Dialer) wire.Transport {
 			return MustNew(tb, postgres.Config{URL: url, Group: group, Prefix: prefix, Dial: dial, Timeout: 3 * time.Second})
 		},
@@ -42,5 +50,8 @@ func TestTransport(t *testing.T) {
 				VALUES ('', $1, $2, $3)`, key, m.Payload, headers)
 			return err
 		},
-	})
+		Forget: func(tb testing.TB, group, prefix, topic string) {
+			MustExec(tb, MustOpen(tb, url), `DELETE FROM "`+prefix+`_`+topic+`_offsets" WHERE consumer_group = $1`, group)
+		},
+	}
 }

@@ -10,6 +10,8 @@ import (
 	watermillsql "github.com/ThreeDotsLabs/watermill-sql/v3/pkg/sql"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/troupebus/troupe/bus/journal"
 )
 
 const (
@@ -29,7 +31,11 @@ const (
 type reader struct {
 	t      *Transport
 	tables tables
+	layout
 	group  string          // under which the place is kept
+	memory journal.Memory  // nil for none
+	noted  noted           // what that notes of the place
+	id     tableID         // of the messages
 	ctx    context.Context // the subscription's
 	work   context.Context // what the server is asked in: it ends a little later
 	drop   context.CancelFunc
@@ -37,6 +43,8 @@ type reader struct {
 	out    chan *message.Message
 	window *window
 
+	trouble  string        // what is wrong with the place; "" for nothing
+	first    bool          // nobody has read before
 	deleted  place         // up to here messages were deleted; zero when none that were not read
 	read     place         // everything up to here is in the window
 	kept     place         // everything up to here is acknowledged, and the server knows it
@@ -90,7 +98,7 @@ func (r *reader) hear(ctx context.Context) error {
 func (r *reader) serve() (err error) {
 	ctx, cancel := context.WithCancel(r.ctx)
 	r.window = newWindow(ctx, r.kept, r.out, r.changed)
-	r.tellDeleted()
+	r.tell()
 	for r.ctx.Err() == nil && err == nil {
 		err = r.step()
 	}
@@ -100,7 +108,7 @@ func (r *reader) serve() (err error) {
 	if err != nil && r.conn.IsClosed() {
 		return err
 	}
-	if r.t.lost.Err() != nil && r.t.ctx.Err() == nil { // the place means nothing in another database
+	if r.t.lost.Err() != nil && r.t.ctx.Err() == nil { // the place means nothing in another database, and is another process's to move
 		return errors.Join(err, r.call(r.leave))
 	}
 	return errors.Join(err, r.keep(true), r.call(r.leave))
@@ -225,9 +233,13 @@ func (r *reader) keep(now bool) error {
 		return nil
 	}
 	r.lastKept = time.Now()
-	q := r.t.offsets.AckMessageQuery(r.tables.topic,
-		watermillsql.Row{Offset: acked.offset, ExtraData: map[string]any{"transaction_id": acked.transaction}}, r.group)
+	r.note(acked)
 	err := r.call(func(ctx context.Context) error {
+		if r.marked {
+			return r.write(ctx, r.conn, acked, r.t.self.Mark(r.id.String(), r.memory))
+		}
+		q := r.t.offsets.AckMessageQuery(r.tables.topic,
+			watermillsql.Row{Offset: acked.offset, ExtraData: map[string]any{"transaction_id": acked.transaction}}, r.group)
 		_, err := r.conn.Exec(ctx, q.Query, q.Args...)
 		return err
 	})

@@ -40,12 +40,13 @@ func (t *Transport) tables(topic string) tables {
 	return tables{topic, tableOf(t.config.Prefix, topic, "messages"), tableOf(t.config.Prefix, topic, "offsets")}
 }
 
-// Schema returns the statements that make the tables of a topic, and the one that says which database this is, for those who make
-// them where Config.NoCreate is set. The program's role needs SELECT, INSERT, UPDATE and DELETE on the tables of the topic, SELECT on
-// the other one, and USAGE on the sequence of the messages' offsets.
+// Schema returns the statements that make the tables of a topic, the one that says which database this is, and the one that says which
+// processes run, for those who make them where Config.NoCreate is set. The program's role needs SELECT, INSERT, UPDATE and DELETE on the
+// tables of the topic, SELECT on the second one, SELECT, INSERT and UPDATE on the third one, and USAGE on the sequence of the messages'
+// offsets.
 func Schema(prefix, topic string) string {
 	var text strings.Builder
-	for _, q := range append(statements(prefix, topic), identityStatements(prefix)...) {
+	for _, q := range append(append(statements(prefix, topic), identityStatements(prefix)...), claimsStatement(prefix)) {
 		text.WriteString(q + ";\n")
 	}
 	return text.String()
@@ -57,7 +58,12 @@ func statements(prefix, topic string) []string {
 	for _, q := range append(schema.SchemaInitializingQueries(topic), offsets.SchemaInitializingQueries(topic)...) {
 		all = append(all, strings.Join(strings.Fields(q.Query), " "))
 	}
-	return append(all, `ALTER TABLE `+quoted(tableOf(prefix, topic, "offsets"))+` ADD COLUMN IF NOT EXISTS `+ownerColumn+` TEXT`)
+	table := tableOf(prefix, topic, "offsets")
+	return append(all, addColumn(table, ownerColumn), addColumn(table, markColumn))
+}
+
+func addColumn(table, column string) string {
+	return `ALTER TABLE ` + quoted(table) + ` ADD COLUMN IF NOT EXISTS ` + column + ` TEXT`
 }
 
 // ownerColumn says of a place which deployable has it: the name of the place does not, since "shop.eu" may be a place of "shop", or a

@@ -39,6 +39,8 @@ func (t *Transport) Subscribe(ctx context.Context, topic string) (<-chan *messag
 		switch {
 		case t.ctx.Err() != nil:
 			return nil, ErrClosed
+		case t.isReplaced() != nil:
+			return nil, t.isReplaced()
 		case t.isAnother() != nil:
 			return nil, t.explain("subscribe to "+topic, t.isAnother())
 		case ended != nil:
@@ -56,11 +58,16 @@ func (t *Transport) Subscribe(ctx context.Context, topic string) (<-chan *messag
 
 // open connects a reader, and makes its group known.
 func (t *Transport) open(ctx context.Context, topic string) (*reader, error) {
-	r := &reader{t: t, tables: t.tables(topic), group: wire.PlaceOf(ctx, t.config.Group), ctx: ctx, out: make(chan *message.Message, batchRows)}
+	r := &reader{t: t, tables: t.tables(topic), group: wire.PlaceOf(ctx, t.config.Group), memory: wire.MemoryOf(ctx), ctx: ctx,
+		out: make(chan *message.Message, batchRows)}
+	t.self.Head(r.memory)
 	limited, cancel := context.WithTimeout(ctx, t.config.Timeout)
 	defer cancel()
 	t.forget(topic)
 	if err := t.prepare(limited, topic); err != nil {
+		return nil, err
+	}
+	if err := r.meet(limited); err != nil {
 		return nil, err
 	}
 	if err := t.waitForHolder(limited); err != nil {
@@ -79,6 +86,23 @@ func (t *Transport) open(ctx context.Context, topic string) (*reader, error) {
 	r.work, r.drop = context.WithCancel(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() { time.AfterFunc(grace, r.drop) })
 	return r, nil
+}
+
+// meet tells processes on copies of the reader's journal that this one is there, and reads what the journal notes.
+func (r *reader) meet(ctx context.Context) (err error) {
+	r.t.mu.Lock()
+	r.layout = r.t.layouts[r.tables.topic]
+	r.t.mu.Unlock()
+	if r.memory == nil {
+		return nil
+	}
+	r.t.warnUnmarked(r.tables, r.marked)
+	if _, err := r.t.claim(ctx, r.tables.topic, r.memory); err != nil {
+		return err
+	}
+	r.t.claims(r.memory)
+	r.noted, err = r.readNoted(ctx)
+	return err
 }
 
 // The server notices within 15 s that a reader's machine has gone without a word, or it would keep the group's place for it
@@ -114,10 +138,7 @@ func (r *reader) begin(ctx context.Context) error {
 
 // sign notes in the place whose it is.
 func (r *reader) sign(ctx context.Context, tx pgx.Tx) error {
-	r.t.mu.Lock()
-	owned := r.t.owned[r.tables.topic]
-	r.t.mu.Unlock()
-	if !owned {
+	if !r.owned {
 		return nil
 	}
 	_, err := tx.Exec(ctx, `UPDATE `+quoted(r.tables.offsets)+` SET `+ownerColumn+` = $2 WHERE consumer_group = $1 AND `+ownerColumn+` IS DISTINCT FROM $2`,
@@ -183,39 +204,38 @@ func (r *reader) claim(ctx context.Context) (ours bool, err error) {
 	if err := r.listen(ctx, r.tables.messages); err != nil {
 		return false, err
 	}
-	next := r.t.offsets.NextOffsetQuery(r.tables.topic, r.group)
-	err = r.conn.QueryRow(ctx, next.Query, next.Args...).Scan(&r.read.offset, &r.read.transaction)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows): // it was given up after we made it known again
-		return false, refuse("the place of group %s was deleted just now: subscribe again", r.group)
-	case err != nil:
-		return false, fmt.Errorf("read the place of group %s: %w", r.group, err)
+	err = pgx.BeginFunc(ctx, r.conn, func(tx pgx.Tx) error { return r.takeUp(ctx, tx) })
+	if err != nil {
+		return false, err
 	}
-	err = r.conn.QueryRow(ctx, `SELECT offset_acked, last_processed_transaction_id FROM `+quoted(r.tables.offsets)+`
-		WHERE consumer_group = $1 AND (last_processed_transaction_id, offset_acked) > ($2, $3)`, noGroup, r.read.transaction, r.read.offset).
-		Scan(&r.deleted.offset, &r.deleted.transaction)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return false, fmt.Errorf("read what was deleted: %w", err)
-	}
-	r.more, r.kept = true, r.read
+	r.more = true
 	r.t.mu.Lock()
 	defer r.t.mu.Unlock()
 	r.t.reading[r.tables.topic] = r.group
 	return true, nil
 }
 
-// tellDeleted delivers a message that says what the group cannot read any more, until that is acknowledged.
-func (r *reader) tellDeleted() {
-	if r.deleted == (place{}) {
-		return
+// tell delivers messages that say what is wrong with the place, and what the group cannot read any more, until these are acknowledged.
+func (r *reader) tell() {
+	if r.trouble != "" {
+		r.tellOf(r.read, r.trouble, false)
 	}
-	found := r.deleted.in(r.tables.messages) + "/" + r.group // not where the last of the deleted was found
+	if r.deleted != (place{}) {
+		r.tellOf(r.deleted, fmt.Sprintf("topic %s: the messages up to offset %d are gone: they were old, and deleted before group %s had read them;"+
+			" read on at the oldest that is left", r.tables.topic, r.deleted.offset, r.group), r.first)
+	}
+}
+
+// tellOf delivers a message that stands for trouble. First says that only what was before the first read is gone.
+func (r *reader) tellOf(at place, trouble string, first bool) {
+	found := at.in(r.tables.messages) + "/" + r.group // not where a message was found
 	msg := message.NewMessage(found, []byte{})
-	msg.Metadata[wire.MetaPlace] = found
-	msg.Metadata[wire.MetaTrouble] = fmt.Sprintf("topic %s: the messages up to offset %d are gone: they were old, and deleted before group %s had read them;"+
-		" read on at the oldest that is left", r.tables.topic, r.deleted.offset, r.group)
-	r.t.config.Logger.Warn("postgres: " + msg.Metadata[wire.MetaTrouble])
-	r.window.add([]*flight{{place: r.deleted, msg: msg, size: rowBytes}})
+	msg.Metadata[wire.MetaPlace], msg.Metadata[wire.MetaTrouble] = found, trouble
+	if first {
+		msg.Metadata[wire.MetaFirst] = "true"
+	}
+	r.t.config.Logger.Warn("postgres: " + trouble)
+	r.window.add([]*flight{{place: at, msg: msg, size: rowBytes}})
 }
 
 // lockKey tells tables of one name in several schemas apart.

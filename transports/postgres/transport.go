@@ -14,7 +14,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
+	"github.com/troupebus/troupe/bus/wire/mark"
 )
 
 const (
@@ -34,25 +36,29 @@ type Transport struct {
 	db      *sql.DB // for everything but reading
 	schema  schema
 	offsets watermillsql.DefaultPostgreSQLOffsetsAdapter
+	self    *mark.Process // this process among those that run under its name
 
 	ctx     context.Context // ends at Close
 	cancel  context.CancelFunc
-	lost    context.Context // ends when the database is another one than before
+	lost    context.Context // ends when the database is another one than before, or another process has taken over
 	lose    context.CancelFunc
 	running sync.WaitGroup
 
 	mu       sync.Mutex
 	closed   bool
-	prepared map[string]bool // by topic
-	owned    map[string]bool // whether places say whose they are, by topic
+	prepared map[string]bool   // by topic
+	layouts  map[string]layout // of the tables, by topic
 	pruning  bool
 	watching bool
-	identity string             // of the database; "" before it is known
-	changed  error              // it is another one
-	told     map[string]bool    // of groups that hold messages, so that each is told of once
-	absent   map[string]absence // by topic
-	reading  map[string]string  // the names of this deployable's places, by topic
-	holder   uint64             // the transaction that stopped a reader; 0 once it has ended
+	identity string                       // of the database; "" before it is known
+	changed  error                        // it is another one
+	replaced error                        // another process has taken over
+	claimed  map[string]journal.Memory    // for which journals this process reads, by their identities
+	warned   map[string]map[string]string // by topic, what may go wrong with it
+	told     map[string]bool              // of groups that hold messages, so that each is told of once
+	absent   map[string]absence           // by topic
+	reading  map[string]string            // the names of this deployable's places, by topic
+	holder   uint64                       // the transaction that stopped a reader; 0 once it has ended
 }
 
 var _ wire.Transport = (*Transport)(nil)
@@ -70,8 +76,9 @@ func New(config Config) (*Transport, error) {
 	if connect.RuntimeParams["application_name"] == "" {
 		connect.RuntimeParams["application_name"] = "troupe " + config.Group
 	}
-	t := &Transport{config: config, connect: connect, prepared: map[string]bool{}, owned: map[string]bool{}, told: map[string]bool{},
-		absent: map[string]absence{}, reading: map[string]string{}}
+	t := &Transport{config: config, connect: connect, prepared: map[string]bool{}, layouts: map[string]layout{}, told: map[string]bool{},
+		absent: map[string]absence{}, reading: map[string]string{}, claimed: map[string]journal.Memory{}, warned: map[string]map[string]string{},
+		self: mark.NewProcess()}
 	t.schema, t.offsets = adapters(config.Prefix)
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.lost, t.lose = context.WithCancel(t.ctx)
@@ -98,15 +105,20 @@ func durable(ctx context.Context, conn *pgx.Conn) error {
 
 // Features implements wire.Transport.
 func (t *Transport) Features() wire.Features {
-	return wire.Features{Name: "postgres", MaxPayload: maxPayload, Carrier: t.carrier(), Identity: t.Identity}
+	return wire.Features{
+		Name: "postgres", MaxPayload: maxPayload, Carrier: t.carrier(), Identity: t.Identity, Claim: t.claimTopic, Warnings: t.warnings,
+	}
 }
 
 // begin admits a call, which must call t.running.Done at its end.
 func (t *Transport) begin() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed {
+	switch {
+	case t.closed:
 		return ErrClosed
+	case t.replaced != nil:
+		return t.replaced
 	}
 	t.running.Add(1)
 	return nil

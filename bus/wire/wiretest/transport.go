@@ -22,6 +22,8 @@ type Carrier struct {
 	// Foreign writes a message past the transport. It returns an error that is errors.ErrUnsupported when no program can
 	// write such a message on this carrier. Nil where nobody else can write.
 	Foreign func(tb testing.TB, m Foreign) error
+	// Forget deletes what the carrier keeps of the position of group in what a transport with that prefix calls topic. It is for Positions.
+	Forget func(tb testing.TB, group, prefix, topic string)
 
 	cut func(tr wire.Transport, away bool) // instead of CanCut, for a transport in memory
 }

@@ -1,0 +1,367 @@
+package wiretest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime/pprof"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire"
+)
+
+var _ journal.Memory = (*Memory)(nil)
+
+// Memory is the memory of a journal that is not there. Its methods are safe for concurrent use.
+type Memory struct {
+	id string
+
+	mu    sync.Mutex
+	head  int64
+	noted map[string]map[int32]journal.Noted
+}
+
+// NewMemory returns the memory of a journal of that identity, whose newest event has the seq head.
+func NewMemory(id string, head int64) *Memory {
+	return &Memory{id: id, head: head, noted: map[string]map[int32]journal.Noted{}}
+}
+
+// ID implements journal.Memory.
+func (m *Memory) ID() string { return m.id }
+
+// Head implements journal.Memory.
+func (m *Memory) Head() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.head
+}
+
+// Grow sets the head.
+func (m *Memory) Grow(head int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.head = head
+}
+
+// Copy returns the memory of a copy of the journal as it is now.
+func (m *Memory) Copy() *Memory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := NewMemory(m.id, m.head)
+	for place, noted := range m.noted {
+		c.noted[place] = maps.Clone(noted)
+	}
+	return c
+}
+
+// Noted implements journal.Memory.
+func (m *Memory) Noted(_ context.Context, place string) (map[int32]journal.Noted, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.noted[place]), nil
+}
+
+// Note implements journal.Memory.
+func (m *Memory) Note(place string, partition int32, n journal.Noted) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.noted[place] == nil {
+		m.noted[place] = map[int32]journal.Noted{}
+	}
+	m.noted[place][partition] = n
+}
+
+// Positions holds an implementation that keeps its positions at a carrier to what wire.WithMemory, wire.ErrReplaced and
+// wire.Features.Claim promise, as Transport does for the rest. Carrier.Forget is required, and Carrier.CanCut.
+func Positions(t *testing.T, c Carrier) {
+	if err := warmUp(t, c); err != nil {
+		t.Fatalf("it does not carry a single message, so nothing else was tried: %v", err)
+	}
+	t.Run("positions", func(t *testing.T) { // a subtest, so that it waits for the parallel ones
+		for _, p := range positions {
+			t.Run(p.name, func(t *testing.T) {
+				t.Parallel()
+				if err := p.check(t, c); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	})
+}
+
+var positions = []promise{
+	{"a position that is forgotten", nothing, checkForgotten},
+	{"a journal that is restored", nothing, checkRestored},
+	{"a restored journal that grows before it can read", cutting, checkGrown},
+	{"a journal of another identity", nothing, checkOtherJournal},
+	{"trouble is told until it is acknowledged", nothing, checkToldAgain},
+	{"two processes on copies of a journal", nothing, checkTwins},
+	{"two processes on copies of a journal that only send", nothing, checkSenders},
+	{"a process that starts again on its journal", nothing, checkNoTwin},
+}
+
+// readAs begins to read for a journal.
+func (p *process) readAs(m *Memory) *reading {
+	r := p.read()
+	r.ctx = wire.WithMemory(r.ctx, m)
+	return r
+}
+
+// expect reads until all of letters have come, and acknowledges them; none may come that is not among them. Trouble, if not "", must be
+// told before, and no other.
+func (r *reading) expect(trouble string, letters ...string) error {
+	need, told := map[string]bool{}, trouble == ""
+	for _, id := range letters {
+		need[id] = true
+	}
+	for len(need) > 0 {
+		msg, err := r.next(func() string { return fmt.Sprintf("missing %v", need) })
+		if err != nil {
+			return err
+		}
+		switch text := msg.Metadata[wire.MetaTrouble]; {
+		case text != "" && (trouble == "" || !strings.Contains(text, trouble)):
+			return fmt.Errorf("it tells %q, want %q", text, trouble)
+		case text != "":
+			told = true
+		case !told:
+			return fmt.Errorf("message %s comes, and %q was not told before", msg.UUID, trouble)
+		case !need[msg.UUID]:
+			return fmt.Errorf("message %s comes, want %v", msg.UUID, need)
+		}
+		delete(need, msg.UUID)
+		msg.Ack()
+	}
+	return nil
+}
+
+// readAsUntil has a new process read all of letters for a journal, after trouble, and end.
+func (s *stage) readAsUntil(m *Memory, trouble string, letters ...string) error {
+	p := s.start("reader")
+	r := p.readAs(m)
+	if err := r.expect(trouble, letters...); err != nil {
+		return err
+	}
+	return errors.Join(r.end(), p.close())
+}
+
+// ids are the ids of letters.
+func ids(from, to int) (all []string) {
+	for n := from; n < to; n++ {
+		all = append(all, letterID("a", n))
+	}
+	return all
+}
+
+// send sends letters from up to to, by a process of its own.
+func (s *stage) send(from, to int) error {
+	p := s.start("sender")
+	return errors.Join(p.publish(letters("a", from, to)...), p.close())
+}
+
+// forget deletes a position. What that starts is not the transport's, and so not the stage's.
+func (s *stage) forget(group string) {
+	pprof.SetGoroutineLabels(context.Background())
+	defer pprof.SetGoroutineLabels(s.ctx)
+	s.carrier.Forget(s.tb, s.group(group), s.prefix, s.topic)
+}
+
+// checkForgotten has the carrier forget a position that the journal has not.
+func checkForgotten(s *stage) error {
+	m := NewMemory("j", 1)
+	if err := errors.Join(s.send(0, 5), s.readAsUntil(m, "", ids(0, 5)...)); err != nil {
+		return err
+	}
+	s.forget("reader")
+	return errors.Join(s.send(5, 8), s.readAsUntil(m, "", ids(5, 8)...))
+}
+
+const restored = "it ends at seq 15, and had 20: it is restored from a backup"
+
+// restore reads a topic for a journal, and returns a backup of it that lacks half of what was read.
+func (s *stage) restore() (backup *Memory, err error) {
+	m := NewMemory("j", 15)
+	err = errors.Join(s.send(0, 3), s.readAsUntil(m, "", ids(0, 3)...))
+	backup = m.Copy()
+	m.Grow(20)
+	return backup, errors.Join(err, s.send(3, 6), s.readAsUntil(m, "", ids(3, 6)...))
+}
+
+// checkRestored puts a journal back to an earlier state: it reads again where it was then.
+func checkRestored(s *stage) error {
+	backup, err := s.restore()
+	if err != nil {
+		return err
+	}
+	if err := s.readAsUntil(backup, restored, ids(3, 6)...); err != nil {
+		return err
+	}
+	return errors.Join(s.send(6, 8), s.readAsUntil(backup, "", ids(6, 8)...))
+}
+
+// checkGrown has a journal that was put back grow before the carrier can be reached.
+func checkGrown(s *stage) error {
+	backup, err := s.restore()
+	if err != nil {
+		return err
+	}
+	p := s.startOn("reader", &line{})
+	p.to(refused)
+	r := p.readAs(backup)
+	if r.in, err = p.Subscribe(r.ctx, s.topic); err == nil {
+		return errors.New("subscribing succeeds while the carrier cannot be reached")
+	}
+	backup.Grow(30)
+	p.to(whole)
+	return errors.Join(r.expect(restored, ids(3, 6)...), r.end())
+}
+
+// checkOtherJournal has another journal go on under a name.
+func checkOtherJournal(s *stage) error {
+	if err := errors.Join(s.send(0, 4), s.readAsUntil(NewMemory("one", 7), "", ids(0, 4)...)); err != nil {
+		return err
+	}
+	other := NewMemory("two", 99)
+	if err := s.readAsUntil(other, "is that of another journal, one", ids(0, 4)...); err != nil {
+		return err
+	}
+	return errors.Join(s.send(4, 5), s.readAsUntil(other, "", ids(4, 5)...))
+}
+
+// checkToldAgain has processes end before anybody has acknowledged what is wrong.
+func checkToldAgain(s *stage) error {
+	backup, err := s.restore()
+	if err != nil {
+		return err
+	}
+	for range 3 {
+		p := s.start("reader")
+		r := p.readAs(backup)
+		msg, err := r.next(func() string { return "missing what is wrong" })
+		if err != nil {
+			return err
+		}
+		text := msg.Metadata[wire.MetaTrouble]
+		if !strings.Contains(text, restored) {
+			return fmt.Errorf("message %s comes with %q, want it to tell %q", msg.UUID, text, restored)
+		}
+		if err := errors.Join(r.end(), p.close()); err != nil {
+			return err
+		}
+	}
+	return s.readAsUntil(backup, restored, ids(3, 6)...)
+}
+
+// checkTwins runs two processes on copies of a journal: the older one stops, and stays so.
+func checkTwins(s *stage) error {
+	m := NewMemory("j", 3)
+	older := s.start("reader")
+	r := older.readAs(m)
+	if err := errors.Join(s.send(0, 3), r.expect("", ids(0, 3)...)); err != nil {
+		return err
+	}
+	newer := s.start("reader")
+	second := newer.readAs(m.Copy())
+	going := make(chan error, 1)
+	go func() { going <- second.subscribe() }()
+	if err := r.closes("another process reads on a copy of its journal"); err != nil {
+		return err
+	}
+	if err := <-going; err != nil {
+		return fmt.Errorf("the newer process: %w", err)
+	}
+	for range 2 {
+		if _, err := older.Subscribe(r.ctx, s.topic); !replaced(err) {
+			return fmt.Errorf("the older process subscribes, and is told %w", orNil(err))
+		}
+	}
+	if err := older.publish(letter("a", 3)); !replaced(err) {
+		return fmt.Errorf("the older process publishes, and is told %w", orNil(err))
+	}
+	if err := s.send(3, 5); err != nil {
+		return err
+	}
+	for {
+		msg, err := second.next(func() string { return "the newer process is to read on" })
+		if err != nil {
+			return err
+		}
+		msg.Ack()
+		if msg.UUID == letterID("a", 4) {
+			return second.end()
+		}
+	}
+}
+
+// replaced reports whether err says that another process has taken over, and what to do.
+func replaced(err error) bool {
+	return errors.Is(err, wire.ErrReplaced) && strings.Contains(err.Error(), "copy of this journal")
+}
+
+// orNil is err for a %w.
+func orNil(err error) error {
+	if err == nil {
+		return errors.New("nothing")
+	}
+	return err
+}
+
+// checkSenders runs processes that only send, on copies of a journal.
+func checkSenders(s *stage) error {
+	older, newer, third := s.start("sender"), s.start("sender"), s.start("sender")
+	claim := func(p *process, m *Memory) error { return p.Features().Claim(s.ctx, s.topic, m) }
+	m := NewMemory("j", 3)
+	if err := errors.Join(claim(older, m), claim(older, m), claim(newer, m.Copy())); err != nil {
+		return err
+	}
+	for range 2 {
+		if err := claim(older, m); !replaced(err) {
+			return fmt.Errorf("the older process claims, and is told %w", orNil(err))
+		}
+	}
+	if err := older.publish(letter("a", 0)); !replaced(err) {
+		return fmt.Errorf("the older process publishes, and is told %w", orNil(err))
+	}
+	backup := s.start("sender")
+	if err := errors.Join(claim(newer, m), claim(backup, NewMemory("j", 2))); err != nil {
+		return err
+	}
+	if w := backup.Features().Warnings()[s.topic]; !strings.Contains(w, "ends at seq 2, and had 3") {
+		return fmt.Errorf("the warning about an older journal is %q", w)
+	}
+	if err := claim(third, NewMemory("another", 0)); err != nil {
+		return fmt.Errorf("a process on another journal: %w", err)
+	}
+	return backup.publish(letter("a", 1))
+}
+
+// checkNoTwin kills a process, and starts another one on its journal, again and again.
+func checkNoTwin(s *stage) error {
+	m := NewMemory("j", 3)
+	for n := range 3 {
+		if err := s.send(n, n+1); err != nil {
+			return err
+		}
+		p := s.start("reader")
+		r := p.readAs(m)
+		for {
+			msg, err := r.next(func() string { return "missing " + letterID("a", n) })
+			if err != nil {
+				return err
+			}
+			if t := msg.Metadata[wire.MetaTrouble]; t != "" {
+				return fmt.Errorf("a process that starts again is told %q", t)
+			}
+			msg.Ack()
+			if msg.UUID == letterID("a", n) {
+				break
+			}
+		}
+		p.to(refused)
+	}
+	return nil
+}

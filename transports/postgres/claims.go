@@ -1,0 +1,173 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire"
+	"github.com/troupebus/troupe/bus/wire/mark"
+)
+
+// claimEvery is how often a process looks whether another one has taken over, and with it the time in which the older of two stops.
+const claimEvery = 5 * time.Second
+
+// claimsTable says which process runs for a journal. It is a table beside those of the topics: a row in one of these would count as a
+// group, and hold messages. No topic's table can be called so.
+func claimsTable(prefix string) string { return prefix + "_claims" }
+
+func claimsStatement(prefix string) string {
+	return `CREATE TABLE IF NOT EXISTS ` + quoted(claimsTable(prefix)) + ` (deployable TEXT NOT NULL, journal TEXT NOT NULL, mark TEXT NOT NULL, PRIMARY KEY (deployable, journal))`
+}
+
+// claimTopic implements wire.Features.Claim.
+func (t *Transport) claimTopic(ctx context.Context, topic string, memory journal.Memory) error {
+	if err := t.begin(); err != nil {
+		return err
+	}
+	defer t.running.Done()
+	ctx, cancel := context.WithTimeout(ctx, t.config.Timeout)
+	defer cancel()
+	defer context.AfterFunc(t.ctx, cancel)()
+	head := t.self.Head(memory)
+	_, err := t.identify(ctx)
+	var was mark.Mark
+	if err == nil {
+		was, err = t.claim(ctx, topic, memory)
+	}
+	switch {
+	case errors.Is(err, wire.ErrReplaced):
+		return err
+	case err != nil:
+		return t.explain("claim "+topic, err)
+	case !t.self.Wrote(was) && was.Head > head:
+		t.warn(topic, olderJournal, fmt.Sprintf("this journal, %s, ends at seq %d, and had %d when it last sent: it is restored from a backup, or a copy. "+
+			"What it sent after the backup is with the other deployables only", memory.ID(), head, was.Head))
+	}
+	return nil
+}
+
+// claim notes that this process runs for the journal of memory, and returns the mark that was there. It returns an ErrReplaced when a
+// process that started later has done so. Where the table is missing, and cannot be made, it warns of that, beside topic.
+func (t *Transport) claim(ctx context.Context, topic string, memory journal.Memory) (was mark.Mark, err error) {
+	was, err = t.tryClaim(ctx, memory)
+	if stateOf(err) == undefinedTable && !t.config.NoCreate {
+		if err = t.makeClaims(ctx); err == nil {
+			was, err = t.tryClaim(ctx, memory)
+		}
+	}
+	const lacking = "that another process runs on a copy of this journal is not noticed: "
+	switch stateOf(err) {
+	case undefinedTable:
+		t.warn(topic, noClaim, lacking+"have the table made with: "+claimsStatement(t.config.Prefix))
+	case insufficientPrivilege:
+		t.warn(topic, noClaim, lacking+"have the role granted SELECT, INSERT and UPDATE on table "+claimsTable(t.config.Prefix)+", if it is missing made with: "+
+			claimsStatement(t.config.Prefix))
+	default:
+		if err == nil {
+			t.warn(topic, noClaim, "")
+		}
+		return was, err
+	}
+	return mark.Mark{}, nil
+}
+
+func (t *Transport) makeClaims(ctx context.Context) error {
+	return t.inTx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, lockOf("claims", t.config.Prefix)); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, claimsStatement(t.config.Prefix))
+		return err
+	})
+}
+
+// tryClaim is claim on a table that is there.
+func (t *Transport) tryClaim(ctx context.Context, memory journal.Memory) (was mark.Mark, err error) {
+	table, mine := quoted(claimsTable(t.config.Prefix)), []any{t.config.Group, memory.ID()}
+	selectMark := `SELECT mark FROM ` + table + ` WHERE deployable = $1 AND journal = $2`
+	var text string
+	err = t.db.QueryRowContext(ctx, selectMark, mine...).Scan(&text)
+	switch {
+	case err == nil && text == t.self.Mark("", memory).String(): // as most of the time, nothing is new
+		return t.self.Mark("", memory), nil
+	case err != nil && !errors.Is(err, sql.ErrNoRows):
+		return was, err
+	}
+	err = t.inTx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO `+table+` (deployable, journal, mark) VALUES ($1, $2, '') ON CONFLICT DO NOTHING`, mine...); err != nil {
+			return err
+		}
+		if err := tx.QueryRowContext(ctx, selectMark+` FOR UPDATE`, mine...).Scan(&text); err != nil {
+			return err
+		}
+		m, ours := mark.Parse(text)
+		if first := t.self.First("", memory.ID()); ours {
+			if err := t.yield(m, memory, first, "runs as "+t.config.Group); err != nil {
+				return err
+			}
+		}
+		was = m
+		_, err := tx.ExecContext(ctx, `UPDATE `+table+` SET mark = $3 WHERE deployable = $1 AND journal = $2`, append(mine, t.self.Mark("", memory).String())...)
+		return err
+	})
+	return was, err
+}
+
+// yield is an ErrReplaced, for this and every later call, where m is the mark of a process that started later on a copy of the journal.
+func (t *Transport) yield(m mark.Mark, memory journal.Memory, first bool, does string) error {
+	err := t.self.Yield(m, memory, first, does)
+	if err != nil {
+		t.replace(err)
+	}
+	return err
+}
+
+// replace ends all that this process does here: another one has taken over.
+func (t *Transport) replace(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.replaced = err
+	t.lose()
+}
+
+// isReplaced is why another process goes on instead of this one; nil while none does.
+func (t *Transport) isReplaced() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.replaced
+}
+
+// claims has the claim for the journal of memory renewed from now on.
+func (t *Transport) claims(memory journal.Memory) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.claimed) == 0 {
+		t.running.Go(t.keepClaims)
+	}
+	t.claimed[memory.ID()] = memory
+}
+
+// keepClaims renews claims until Close, or until another process has taken over. What else goes wrong, those who read and publish say.
+func (t *Transport) keepClaims() {
+	for wait(t.ctx, claimEvery) {
+		t.mu.Lock()
+		claimed := slices.Collect(maps.Values(t.claimed))
+		t.mu.Unlock()
+		for _, memory := range claimed {
+			ctx, cancel := context.WithTimeout(t.ctx, t.config.Timeout)
+			_, err := t.tryClaim(ctx, memory)
+			cancel()
+			if errors.Is(err, wire.ErrReplaced) {
+				t.config.Logger.Error("postgres: another process reads for this journal: this one stops", slog.Any("error", err))
+				return
+			}
+		}
+	}
+}
