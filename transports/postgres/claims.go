@@ -88,36 +88,35 @@ func (t *Transport) makeClaims(ctx context.Context) error {
 	})
 }
 
-// tryClaim is claim on a table that is there.
-func (t *Transport) tryClaim(ctx context.Context, memory journal.Memory) (was mark.Mark, err error) {
-	table, mine := quoted(claimsTable(t.config.Prefix)), []any{t.config.Group, memory.ID()}
-	selectMark := `SELECT mark FROM ` + table + ` WHERE deployable = $1 AND journal = $2`
-	var text string
-	err = t.db.QueryRowContext(ctx, selectMark, mine...).Scan(&text)
-	switch {
-	case err == nil && text == t.self.Mark("", memory).String(): // as most of the time, nothing is new
-		return t.self.Mark("", memory), nil
-	case err != nil && !errors.Is(err, sql.ErrNoRows):
-		return was, err
-	}
-	err = t.inTx(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO `+table+` (deployable, journal, mark) VALUES ($1, $2, '') ON CONFLICT DO NOTHING`, mine...); err != nil {
-			return err
+// tryClaim is claim on a table that is there. No transaction is open between its statements: one that stays open, in a process that is
+// stopped for a while, holds up all messages, and the next process.
+func (t *Transport) tryClaim(ctx context.Context, memory journal.Memory) (mark.Mark, error) {
+	table := quoted(claimsTable(t.config.Prefix))
+	for {
+		var was string
+		err := t.db.QueryRowContext(ctx, `SELECT mark FROM `+table+` WHERE deployable = $1 AND journal = $2`, t.config.Group, memory.ID()).Scan(&was)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return mark.Mark{}, err
 		}
-		if err := tx.QueryRowContext(ctx, selectMark+` FOR UPDATE`, mine...).Scan(&text); err != nil {
-			return err
-		}
-		m, ours := mark.Parse(text)
+		m, ours := mark.Parse(was)
 		if first := t.self.First("", memory.ID()); ours {
 			if err := t.yield(m, memory, first, "runs as "+t.config.Group); err != nil {
-				return err
+				return m, err
 			}
 		}
-		was = m
-		_, err := tx.ExecContext(ctx, `UPDATE `+table+` SET mark = $3 WHERE deployable = $1 AND journal = $2`, append(mine, t.self.Mark("", memory).String())...)
-		return err
-	})
-	return was, err
+		mine := t.self.Mark("", memory).String()
+		if was == mine { // as most of the time
+			return m, nil
+		}
+		result, err := t.db.ExecContext(ctx, `INSERT INTO `+table+` AS c (deployable, journal, mark) VALUES ($1, $2, $3)
+			ON CONFLICT (deployable, journal) DO UPDATE SET mark = excluded.mark WHERE c.mark = $4`, t.config.Group, memory.ID(), mine, was)
+		if err != nil {
+			return m, err
+		}
+		if rows, err := result.RowsAffected(); err != nil || rows > 0 {
+			return m, err
+		} // another process was faster: look at what that says
+	}
 }
 
 // yield is an ErrReplaced, for this and every later call, where m is the mark of a process that started later on a copy of the journal.

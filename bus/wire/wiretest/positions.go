@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
@@ -101,6 +102,7 @@ var positions = []promise{
 	{"trouble is told until it is acknowledged", nothing, checkToldAgain},
 	{"two processes on copies of a journal", nothing, checkTwins},
 	{"two processes on copies of a journal that only send", nothing, checkSenders},
+	{"a carrier that cannot be reached replaces nobody", cutting, checkClaimAway},
 	{"a process that starts again on its journal", nothing, checkNoTwin},
 }
 
@@ -362,6 +364,36 @@ func checkNoTwin(s *stage) error {
 			}
 		}
 		p.to(refused)
+	}
+	return nil
+}
+
+// checkClaimAway has the carrier be away while a process claims, whose claim that of another one was before.
+func checkClaimAway(s *stage) error {
+	m := NewMemory("j", 3)
+	first, second := s.start("sender"), s.start("sender")
+	claim := func(p *process) error { return p.Features().Claim(s.ctx, s.topic, m) }
+	if err := claim(first); err != nil {
+		return err
+	}
+	second.to(refused)
+	for range 2 {
+		if err := claim(second); err == nil || errors.Is(err, wire.ErrReplaced) {
+			return fmt.Errorf("while the carrier cannot be reached, a process claims, and is told %w", orNil(err))
+		}
+	}
+	second.to(whole)
+	for began := time.Now(); ; {
+		err := claim(second)
+		if err == nil {
+			break
+		}
+		if errors.Is(err, wire.ErrReplaced) || time.Since(began) > suitePatience {
+			return fmt.Errorf("when the carrier is back, the later process claims, and is told %w", err)
+		}
+	}
+	if err := claim(first); !replaced(err) {
+		return fmt.Errorf("the older process claims, and is told %w", orNil(err))
 	}
 	return nil
 }
