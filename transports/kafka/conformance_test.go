@@ -17,21 +17,22 @@ func TestConformance(t *testing.T) {
 
 // TestPositions holds the transport to what it promises of positions.
 func TestPositions(t *testing.T) {
-	both(t, func(t *testing.T, brokers []string) { wiretest.Positions(t, carrier(t, brokers)) })
+	both(t, func(t *testing.T, brokers []string) { wiretest.Positions(t, carrier(t, brokers, 1)) })
 }
 
 func conformance(t *testing.T, brokers []string) {
-	wiretest.Transport(t, carrier(t, brokers))
+	wiretest.Transport(t, carrier(t, brokers, 0))
 }
 
-func carrier(t *testing.T, brokers []string) wiretest.Carrier {
+// carrier is Kafka with topics of so many partitions, 0 for the default.
+func carrier(t *testing.T, brokers []string, partitions int32) wiretest.Carrier {
 	// Sarama's go-metrics starts a goroutine that stays with the process, at the first connection.
 	MustPublish(t, MustTransport(t, alone(brokers)), "order", numbered("k", 0, 1)...)
 	return wiretest.Carrier{
 		CanCut: true,
 		Open: func(tb testing.TB, group, prefix string, dial wiretest.Dialer) wire.Transport {
 			cfg := config(brokers)
-			cfg.Group, cfg.Prefix, cfg.Dial, cfg.Timeout = group, prefix, dial, 3*time.Second
+			cfg.Group, cfg.Prefix, cfg.Dial, cfg.Timeout, cfg.Partitions = group, prefix, dial, 3*time.Second, partitions
 			return MustTransport(tb, cfg)
 		},
 		Foreign: func(tb testing.TB, m wiretest.Foreign) error {

@@ -15,15 +15,17 @@ import (
 	"github.com/troupebus/troupe/bus/wire/mark"
 )
 
-// claimEvery is how often a process looks whether another one has taken over, and with it the time in which the older of two stops.
+// claimEvery is how often a process looks whether another one has taken over, and with it the time in which the older
+// of two stops.
 const claimEvery = 5 * time.Second
 
-// claimsTable says which process runs for a journal. It is a table beside those of the topics: a row in one of these would count as a
-// group, and hold messages. No topic's table can be called so.
+// claimsTable says which process runs for a journal. It is a table beside those of the topics: a row in one of these
+// would count as a group, and hold messages. No topic's table can be called so.
 func claimsTable(prefix string) string { return prefix + "_claims" }
 
 func claimsStatement(prefix string) string {
-	return `CREATE TABLE IF NOT EXISTS ` + quoted(claimsTable(prefix)) + ` (deployable TEXT NOT NULL, journal TEXT NOT NULL, mark TEXT NOT NULL, PRIMARY KEY (deployable, journal))`
+	return `CREATE TABLE IF NOT EXISTS ` + quoted(claimsTable(prefix)) +
+		` (deployable TEXT NOT NULL, journal TEXT NOT NULL, mark TEXT NOT NULL, PRIMARY KEY (deployable, journal))`
 }
 
 // claimTopic implements wire.Features.Claim.
@@ -47,14 +49,15 @@ func (t *Transport) claimTopic(ctx context.Context, topic string, memory journal
 	case err != nil:
 		return t.explain("claim "+topic, err)
 	case !t.self.Wrote(was) && was.Head > head:
-		t.warn(topic, olderJournal, fmt.Sprintf("this journal, %s, ends at seq %d, and had %d when it last sent: it is restored from a backup, or a copy. "+
-			"What it sent after the backup is with the other deployables only", memory.ID(), head, was.Head))
+		t.warn(topic, olderJournal, fmt.Sprintf("this journal, %s, ends at seq %d, and had %d when it last sent:"+
+			" it is restored from a backup, or a copy. What it sent after the backup is with the other deployables only", memory.ID(), head, was.Head))
 	}
 	return nil
 }
 
-// claim notes that this process runs for the journal of memory, and returns the mark that was there. It returns an ErrReplaced when a
-// process that started later has done so. Where the table is missing, and cannot be made, it warns of that, beside topic.
+// claim notes that this process runs for the journal of memory, and returns the mark that was there. It returns an
+// ErrReplaced when a process that started later has done so. Where the table is missing, and cannot be made, it warns
+// of that, beside topic.
 func (t *Transport) claim(ctx context.Context, topic string, memory journal.Memory) (was mark.Mark, err error) {
 	was, err = t.tryClaim(ctx, memory)
 	if stateOf(err) == undefinedTable && !t.config.NoCreate {
@@ -67,8 +70,8 @@ func (t *Transport) claim(ctx context.Context, topic string, memory journal.Memo
 	case undefinedTable:
 		t.warn(topic, noClaim, lacking+"have the table made with: "+claimsStatement(t.config.Prefix))
 	case insufficientPrivilege:
-		t.warn(topic, noClaim, lacking+"have the role granted SELECT, INSERT and UPDATE on table "+claimsTable(t.config.Prefix)+", if it is missing made with: "+
-			claimsStatement(t.config.Prefix))
+		t.warn(topic, noClaim, lacking+"have the role granted SELECT, INSERT and UPDATE on table "+claimsTable(t.config.Prefix)+
+			", if it is missing made with: "+claimsStatement(t.config.Prefix))
 	default:
 		if err == nil {
 			t.warn(topic, noClaim, "")
@@ -80,27 +83,27 @@ func (t *Transport) claim(ctx context.Context, topic string, memory journal.Memo
 
 func (t *Transport) makeClaims(ctx context.Context) error {
 	return t.inTx(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, lockOf("claims", t.config.Prefix)); err != nil {
-			return err
+		_, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, lockOf("claims", t.config.Prefix))
+		if err == nil {
+			_, err = tx.ExecContext(ctx, claimsStatement(t.config.Prefix))
 		}
-		_, err := tx.ExecContext(ctx, claimsStatement(t.config.Prefix))
 		return err
 	})
 }
 
-// tryClaim is claim on a table that is there. No transaction is open between its statements: one that stays open, in a process that is
-// stopped for a while, holds up all messages, and the next process.
+// tryClaim is claim on a table that is there. No transaction is open between its statements: one that stays open, in a
+// process that is stopped for a while, holds up all messages, and the next process.
 func (t *Transport) tryClaim(ctx context.Context, memory journal.Memory) (mark.Mark, error) {
-	table := quoted(claimsTable(t.config.Prefix))
+	table, group, id := quoted(claimsTable(t.config.Prefix)), t.config.Group, memory.ID()
 	for {
 		var was string
-		err := t.db.QueryRowContext(ctx, `SELECT mark FROM `+table+` WHERE deployable = $1 AND journal = $2`, t.config.Group, memory.ID()).Scan(&was)
+		err := t.db.QueryRowContext(ctx, `SELECT mark FROM `+table+` WHERE deployable = $1 AND journal = $2`, group, id).Scan(&was)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return mark.Mark{}, err
 		}
 		m, ours := mark.Parse(was)
-		if first := t.self.First("", memory.ID()); ours {
-			if err := t.yield(m, memory, first, "runs as "+t.config.Group); err != nil {
+		if first := t.self.First("", id); ours {
+			if err := t.yield(m, memory, first, "runs as "+group); err != nil {
 				return m, err
 			}
 		}
@@ -109,7 +112,7 @@ func (t *Transport) tryClaim(ctx context.Context, memory journal.Memory) (mark.M
 			return m, nil
 		}
 		result, err := t.db.ExecContext(ctx, `INSERT INTO `+table+` AS c (deployable, journal, mark) VALUES ($1, $2, $3)
-			ON CONFLICT (deployable, journal) DO UPDATE SET mark = excluded.mark WHERE c.mark = $4`, t.config.Group, memory.ID(), mine, was)
+			ON CONFLICT (deployable, journal) DO UPDATE SET mark = excluded.mark WHERE c.mark = $4`, group, id, mine, was)
 		if err != nil {
 			return m, err
 		}
@@ -119,7 +122,8 @@ func (t *Transport) tryClaim(ctx context.Context, memory journal.Memory) (mark.M
 	}
 }
 
-// yield is an ErrReplaced, for this and every later call, where m is the mark of a process that started later on a copy of the journal.
+// yield is an ErrReplaced, for this and every later call, where m is the mark of a process that started later on a copy
+// of the journal.
 func (t *Transport) yield(m mark.Mark, memory journal.Memory, first bool, does string) error {
 	err := t.self.Yield(m, memory, first, does)
 	if err != nil {
@@ -153,7 +157,8 @@ func (t *Transport) claims(memory journal.Memory) {
 	t.claimed[memory.ID()] = memory
 }
 
-// keepClaims renews claims until Close, or until another process has taken over. What else goes wrong, those who read and publish say.
+// keepClaims renews claims until Close, or until another process has taken over. What else goes wrong, those who read
+// and publish say.
 func (t *Transport) keepClaims() {
 	for wait(t.ctx, claimEvery) {
 		t.mu.Lock()
@@ -164,7 +169,7 @@ func (t *Transport) keepClaims() {
 			_, err := t.tryClaim(ctx, memory)
 			cancel()
 			if errors.Is(err, wire.ErrReplaced) {
-				t.config.Logger.Error("postgres: another process reads for this journal: this one stops", slog.Any("error", err))
+				t.config.Logger.Error("postgres: another process runs for this journal: this one stops", slog.Any("error", err))
 				return
 			}
 		}

@@ -12,6 +12,13 @@
 // not acknowledged, and keeps the place of that at most four times a second. It has a connection of its own for each topic;
 // behind a pooler that shares connections between transactions neither the waiting nor NOTIFY works: connect to the server.
 //
+// With a place goes a mark, of the process that wrote it and of its journal (package mark), and the journal notes its places, too. So a
+// journal that was restored from a backup reads again from where it was then, and a place that is another journal's, or that somebody moved
+// by SQL, is told with wire.MetaTrouble. A place that is gone is where the journal notes it. A table such as troupe_claims says which
+// process runs for a journal. Each looks there every few seconds, and the older one of two on copies of a journal ends with
+// wire.ErrReplaced. Where somebody else makes the tables (Config.NoCreate), and has not added the column and the table, a link has a
+// warning with the statements, and nothing of this is noticed.
+//
 // Messages that every group has acknowledged are deleted after Config.Retention; the log names a group that holds them for twice
 // as long. A topic that no group has read stays as it is, unless its name begins with "_": such a topic, of which no module is the
 // owner, is for observers, who may never come, and goes by age alone. A place is given up, which the log says, when the first
@@ -24,7 +31,8 @@
 // theirs. What text cannot hold in PostgreSQL, zero bytes and what is not UTF-8, is written as the byte 1, "b64:" and base64.
 //
 // Tables that were restored from a dump into another server have transaction numbers that mean nothing there. If they are ahead
-// of the server's, the first who uses a topic numbers its messages again, in their order, and moves the places along.
+// of the server's, the first who uses a topic numbers its messages again, in their order, and moves the places along. What journals note of
+// the former numbers does not count any more.
 //
 // A table of one row, such as troupe_identity, says which database this is. A process that finds another one than it began with, since
 // the tables were restored from a dump or made anew, publishes, reads and makes nothing any more; Features.Identity lets a journal

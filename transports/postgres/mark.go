@@ -14,7 +14,8 @@ import (
 	"github.com/troupebus/troupe/bus/wire/mark"
 )
 
-// markColumn has the mark of the process that wrote a place; in the row of noGroup, the numbering of the messages (renumber).
+// markColumn has the mark of the process that wrote a place; in the row of noGroup, the numbering of the messages
+// (renumber).
 const markColumn = "mark"
 
 // After implements mark.Position.
@@ -33,10 +34,11 @@ func parsePlace(text string) (p place, ok bool) {
 	return p, n == 2 && err == nil
 }
 
-// tableID identifies the messages of a topic, beyond their table's name. Places of another database, another table or another numbering
-// mean nothing in it.
+// tableID identifies the messages of a topic, beyond their table's name. Places of another database, another table or
+// another numbering mean nothing in it.
 type tableID struct{ database, table, numbering string }
 
+// String returns id as it is noted.
 func (id tableID) String() string { return id.database + ":" + id.table + ":" + id.numbering }
 
 // madeAnew reports whether text identifies another table in the same database.
@@ -65,8 +67,8 @@ type noted struct {
 // noteName is the name under which the journal notes the place.
 func (r *reader) noteName() string { return r.group + " " + r.tables.messages }
 
-// readNoted reads what the journal notes. The transaction is part of the topic's identity there, so that it and the offset are one note: of
-// two notes a crash may leave one, and offsets of two transactions are in no order.
+// readNoted reads what the journal notes. The transaction is part of the topic's identity there, so that it and the
+// offset are one note: of two notes a crash may leave one, and offsets of two transactions are in no order.
 func (r *reader) readNoted(ctx context.Context) (n noted, err error) {
 	if r.memory == nil {
 		return n, nil
@@ -92,8 +94,9 @@ func (r *reader) note(p place) {
 	}
 }
 
-// begins decides where to begin, of which the server keeps k and the journal notes n. A place is in the database of the messages: it is
-// restored along with them, and moves along when they are numbered again, while what the journal notes does not.
+// begins decides where to begin, of which the server keeps k and the journal notes n. A place is in the database of the
+// messages: it is restored along with them, and moves along when they are numbered again, while what the journal notes
+// does not.
 func (r *reader) begins(k kept, n noted) mark.Begin[place] {
 	known := mark.Known[place]{Where: "topic " + r.tables.topic, Group: r.group, Topic: r.id.String()}
 	if n.any && (n.in == known.Topic || !k.any()) {
@@ -126,12 +129,14 @@ func (r *reader) write(ctx context.Context, on interface {
 	Exec(ctx context.Context, query string, args ...any) (pgconn.CommandTag, error)
 }, p place, m mark.Mark) error {
 	m.At = p.String()
-	_, err := on.Exec(ctx, fmt.Sprintf(writePlace, quoted(r.tables.offsets)), r.group, p.offset, p.transaction, m.String())
+	query := fmt.Sprintf(writePlace, quoted(r.tables.offsets))
+	_, err := on.Exec(ctx, query, r.group, p.offset, p.transaction, m.String())
 	return err
 }
 
-// settle writes where the reader begins. When that is trouble, the place is put back at most, so that nothing is deleted that is to be
-// read, and keeps the mark that says so: a process that ends before the trouble is acknowledged tells it again.
+// settle writes where the reader begins. When that is trouble, the place is put back at most, so that nothing is
+// deleted that is to be read, and keeps the mark that says so: a process that ends before the trouble is acknowledged
+// tells it again.
 func (r *reader) settle(ctx context.Context, tx pgx.Tx, k kept, at mark.Begin[place]) error {
 	switch {
 	case !r.marked:
@@ -166,7 +171,8 @@ func (r *reader) readPlace(ctx context.Context, tx pgx.Tx) (k kept, err error) {
 	}
 	var text string
 	query := fmt.Sprintf(selectPlace, quoted(r.tables.offsets), `$2::text`, column)
-	err = tx.QueryRow(ctx, query, r.group, quoted(r.tables.messages)).Scan(&k.place.offset, &k.place.transaction, &text, &r.id.table, &r.id.numbering)
+	err = tx.QueryRow(ctx, query, r.group, quoted(r.tables.messages)).
+		Scan(&k.place.offset, &k.place.transaction, &text, &r.id.table, &r.id.numbering)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows): // it was given up after we made it known again
 		return k, refuse("the place of group %s was deleted just now: subscribe again", r.group)
@@ -180,10 +186,11 @@ func (r *reader) readPlace(ctx context.Context, tx pgx.Tx) (k kept, err error) {
 	return k, nil
 }
 
-// takeUp finds out where the reader begins, and what there is to say of that. Nothing is deleted meanwhile that would leave a gap in what
-// is read (prune.go).
+// takeUp finds out where the reader begins, and what there is to say of that. Nothing is deleted meanwhile that would
+// leave a gap in what is read (prune.go).
 func (r *reader) takeUp(ctx context.Context, tx pgx.Tx) error {
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1)`, lockOf("prune", r.tables.messages)); err != nil {
+	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1)`, lockOf("prune", r.tables.messages))
+	if err != nil {
 		return err
 	}
 	k, err := r.readPlace(ctx, tx)
@@ -193,17 +200,20 @@ func (r *reader) takeUp(ctx context.Context, tx pgx.Tx) error {
 	at := mark.Begin[place]{From: k.place}
 	if r.marked {
 		if k.ours && r.memory != nil {
-			if err := r.t.yield(k.mark, r.memory, r.t.self.First(r.tables.messages, r.group), "reads as group "+r.group); err != nil {
+			first := r.t.self.First(r.tables.messages, r.group)
+			if err := r.t.yield(k.mark, r.memory, first, "reads as group "+r.group); err != nil {
 				return err
 			}
 		}
 		at = r.begins(k, r.noted)
 	}
 	if at.Forgotten {
-		r.warn("the place is gone: it was given up, or somebody deleted it: read on where the journal was", slog.Int64("offset", at.From.offset))
+		r.t.config.Logger.Warn("postgres: the place is gone: it was given up, or somebody deleted it: read on where the journal was",
+			slog.String("topic", r.tables.topic), slog.String("group", r.group), slog.Int64("offset", at.From.offset))
 	}
 	err = tx.QueryRow(ctx, `SELECT offset_acked, last_processed_transaction_id FROM `+quoted(r.tables.offsets)+`
-		WHERE consumer_group = $1 AND (last_processed_transaction_id, offset_acked) > ($2, $3)`, noGroup, at.From.transaction, at.From.offset).
+		WHERE consumer_group = $1 AND (last_processed_transaction_id, offset_acked) > ($2, $3)`,
+		noGroup, at.From.transaction, at.From.offset).
 		Scan(&r.deleted.offset, &r.deleted.transaction)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("read what was deleted: %w", err)
@@ -217,7 +227,3 @@ func (r *reader) takeUp(ctx context.Context, tx pgx.Tx) error {
 
 // nowhere is no place: as long as a trouble is not acknowledged, nothing is kept.
 var nowhere = place{offset: -1}
-
-func (r *reader) warn(msg string, args ...any) {
-	r.t.config.Logger.Warn("postgres: "+msg, append([]any{slog.String("topic", r.tables.topic), slog.String("group", r.group)}, args...)...)
-}

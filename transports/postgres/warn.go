@@ -47,8 +47,8 @@ func (t *Transport) warnings() map[string]string {
 func (t *Transport) warnUnmarked(tb tables, marked bool) {
 	text := ""
 	if !marked {
-		text = "whose places are in table " + tb.offsets + " is not kept, so that a journal which is restored from a backup is not noticed," +
-			" and what came after the backup is not read again: have the column made with: " + addColumn(tb.offsets, markColumn)
+		text = "table " + tb.offsets + " has no column for marks: a journal that is restored from a backup is not noticed," +
+			" and what came after the backup is not read again: have it made with: " + addColumn(tb.offsets, markColumn)
 	}
 	t.warn(tb.topic, noMark, text)
 }

@@ -60,15 +60,19 @@ func (k Known[P]) Begin(p *Process, memory journal.Memory) Begin[P] {
 		mine = memory.ID()
 	}
 	bothKnown := k.Ours && k.Mark.Journal != "" && mine != ""
-	at, trouble := *k.Kept, func(format string, args ...any) string { return k.Where + ": " + fmt.Sprintf(format, args...) }
-	switch m := k.Mark; {
+	at, m := *k.Kept, k.Mark
+	switch {
 	case bothKnown && m.Journal != mine:
-		return Begin[P]{From: back, Trouble: trouble("the place of group %s, offset %d, is that of another journal, %s: read from %d", k.Group, at.Offset(), m.Journal, back.Offset())}
+		return k.trouble(back, "the place of group %s, offset %d, is that of another journal, %s: read from %d",
+			k.Group, at.Offset(), m.Journal, back.Offset())
 	case bothKnown && !p.Wrote(m) && m.Head > p.Head(memory):
-		return Begin[P]{From: back, Trouble: trouble("this journal is older than the place of group %s, offset %d: it ends at seq %d, and had %d: it is restored from a backup, or a copy. "+
-			"Read again from %d; what people asked of it after the backup is on its own topics only", k.Group, at.Offset(), p.Head(memory), m.Head, back.Offset())}
+		return k.trouble(back, "this journal is older than the place of group %s, offset %d: it ends at seq %d, and had %d:"+
+			" it is restored from a backup, or a copy. Read again from %d;"+
+			" what people asked of it after the backup is on its own topics only",
+			k.Group, at.Offset(), p.Head(memory), m.Head, back.Offset())
 	case !k.Ours && k.Noted != nil && at.After(back):
-		return Begin[P]{From: at, Trouble: trouble("somebody set the place of group %s from offset %d to %d: what lies between is not read", k.Group, back.Offset(), at.Offset())}
+		return k.trouble(at, "somebody set the place of group %s from offset %d to %d: what lies between is not read",
+			k.Group, back.Offset(), at.Offset())
 	}
 	return Begin[P]{From: at}
 }
@@ -78,6 +82,11 @@ func (k Known[P]) another(id string) bool { return id != "" && k.Topic != "" && 
 
 // anew is where to begin in a topic that was made anew since somebody was at a position in the former one.
 func (k Known[P]) anew(was P) Begin[P] {
-	return Begin[P]{From: k.Oldest, Trouble: k.Where + fmt.Sprintf(": the topic was made anew since group %s read up to offset %d: what of the old one was not read is gone; read from the oldest, %d",
-		k.Group, was.Offset(), k.Oldest.Offset())}
+	return k.trouble(k.Oldest, "the topic was made anew since group %s read up to offset %d:"+
+		" what of the old one was not read is gone; read from the oldest, %d", k.Group, was.Offset(), k.Oldest.Offset())
+}
+
+// trouble is to begin at from, and to say why.
+func (k Known[P]) trouble(from P, format string, args ...any) Begin[P] {
+	return Begin[P]{From: from, Trouble: k.Where + ": " + fmt.Sprintf(format, args...)}
 }

@@ -1,6 +1,7 @@
-// Package mark tells whose position in a topic it is that a carrier keeps, for transports whose carriers keep positions: all of them
-// judge alike. With each position goes a Mark. By it a process notices that its journal is not the one that the position was written
-// for, that another process has taken over, and that the topic is another one than before.
+// Package mark tells whose position in a topic it is that a carrier keeps, for transports whose carriers keep
+// positions: all of them judge alike. With each position goes a Mark. By it a process notices that its journal is not
+// the one that the position was written for, that another process has taken over, and that the topic is another one
+// than before.
 //
 // The package imports the standard library, bus/journal and bus/wire. It starts no goroutine and asks no carrier.
 package mark
@@ -23,10 +24,10 @@ type Mark struct {
 	Head    int64  `json:"head,omitempty"`    // seq of its newest event
 	Topic   string `json:"topic,omitempty"`   // the topic's identity
 	Run     string `json:"run"`               // the process
-	Since   int64  `json:"since"`             // when that began, in microseconds; later than that of everybody before it
+	Since   int64  `json:"since"`             // when that began, in microseconds; later than everybody before it
 
-	// At and Was are for carriers on which a position can change without its mark: where it was when the mark was written, and where
-	// it was before, if a process has put it back and nobody has acknowledged yet that it did.
+	// At and Was are for carriers on which a position can change without its mark: where it was when the mark was
+	// written, and where it was before, if a process has put it back and nobody has acknowledged yet that it did.
 	At  string `json:"at,omitempty"`
 	Was string `json:"was,omitempty"`
 }
@@ -74,8 +75,9 @@ func (p *Process) Mark(topic string, memory journal.Memory) Mark {
 // Wrote reports whether p has written m.
 func (p *Process) Wrote(m Mark) bool { return m.Run == p.run }
 
-// Head returns the head that the journal of memory had when p first saw it; 0 where memory is nil. Transports call it before they
-// connect: while a copy of a journal waits for the carrier, it may grow beyond the head that goes with the position.
+// Head returns the head that the journal of memory had when p first saw it; 0 where memory is nil. Transports call it
+// before they connect: while a copy of a journal waits for the carrier, it may grow beyond the head that goes with the
+// position.
 func (p *Process) Head(memory journal.Memory) int64 {
 	if memory == nil {
 		return 0
@@ -99,9 +101,9 @@ func (p *Process) First(topic, group string) bool {
 	return first
 }
 
-// Yield returns a wire.ErrReplaced where m, which a process of this kind has written, is that of a process that started later than p on a
-// copy of the journal of memory. First says that p has written no mark there: then p is the later one, whatever the clock of the other
-// said. Does says what that process does, for people.
+// Yield returns a wire.ErrReplaced where m, which a process of this kind has written, is that of a process that started
+// later than p on a copy of the journal of memory. First says that p has written no mark there: then p is the later
+// one, whatever the clock of the other said. Does says what that process does, for people.
 func (p *Process) Yield(m Mark, memory journal.Memory, first bool, does string) error {
 	if p.Wrote(m) || memory != nil && m.Journal != "" && m.Journal != memory.ID() {
 		return nil
@@ -112,7 +114,8 @@ func (p *Process) Yield(m Mark, memory journal.Memory, first bool, does string) 
 	case first: // the clock of that process may be ahead of ours
 		p.since.CompareAndSwap(since, m.Since+1)
 	default:
-		return fmt.Errorf("%w: it started later, at %s, and %s on a copy of this journal, or as another deployable of this name: stop one of them; what both did since then is to be judged by a person",
+		return fmt.Errorf("%w: it started later, at %s, and %s on a copy of this journal, or as another deployable of this name:"+
+			" stop one of them; what both did since then is to be judged by a person",
 			wire.ErrReplaced, time.UnixMicro(m.Since).UTC().Format(time.RFC3339), does)
 	}
 	return nil

@@ -1,0 +1,70 @@
+package wiretest
+
+import (
+	"context"
+	"maps"
+	"sync"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+var _ journal.Memory = (*Memory)(nil)
+
+// Memory is the memory of a journal that is not there. Its methods are safe for concurrent use.
+type Memory struct {
+	id string
+
+	mu    sync.Mutex
+	head  int64
+	noted map[string]map[int32]journal.Noted
+}
+
+// NewMemory returns the memory of a journal of that identity, whose newest event has the seq head.
+func NewMemory(id string, head int64) *Memory {
+	return &Memory{id: id, head: head, noted: map[string]map[int32]journal.Noted{}}
+}
+
+// ID implements journal.Memory.
+func (m *Memory) ID() string { return m.id }
+
+// Head implements journal.Memory.
+func (m *Memory) Head() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.head
+}
+
+// Grow sets the head.
+func (m *Memory) Grow(head int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.head = head
+}
+
+// Copy returns the memory of a copy of the journal as it is now.
+func (m *Memory) Copy() *Memory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := NewMemory(m.id, m.head)
+	for place, noted := range m.noted {
+		c.noted[place] = maps.Clone(noted)
+	}
+	return c
+}
+
+// Noted implements journal.Memory.
+func (m *Memory) Noted(_ context.Context, place string) (map[int32]journal.Noted, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.noted[place]), nil
+}
+
+// Note implements journal.Memory.
+func (m *Memory) Note(place string, partition int32, n journal.Noted) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.noted[place] == nil {
+		m.noted[place] = map[int32]journal.Noted{}
+	}
+	m.noted[place][partition] = n
+}
