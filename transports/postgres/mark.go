@@ -199,8 +199,7 @@ func (r *reader) takeUp(ctx context.Context, tx pgx.Tx) error {
 	}
 	at := mark.Begin[place]{From: k.place}
 	if r.marked {
-		if k.ours && r.memory != nil {
-			first := r.t.self.First(r.tables.messages, r.group)
+		if first := r.t.self.First(r.tables.messages, r.group); k.ours && r.memory != nil {
 			if err := r.t.yield(k.mark, r.memory, first, "reads as group "+r.group); err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -262,4 +263,25 @@ func TestClaimIsNoGroup(t *testing.T) {
 			t.Fatalf("messages are held: %v", err)
 		}
 	}
+}
+
+// TestTwinsWithoutClaims: where the table of claims is missing, the place says that another process has gone on.
+func TestTwinsWithoutClaims(t *testing.T) {
+	t.Parallel()
+	at := postgres.Config{URL: servers.Postgres(t)}
+	m := wiretest.NewMemory("j", 1)
+	MustPublish(t, MustNew(t, at), "order", numbered(1, 9)...)
+	at.NoCreate = true
+	older := MustNew(t, at)
+	in, stop := MustRemember(t, older, m)
+	wantNext(t, in, "1")
+	stop()
+	MustRememberNext(t, at, m.Copy(), "2")
+	_, err := older.Subscribe(wire.WithMemory(t.Context(), m), "order")
+	for _, err := range []error{err, older.Publish("order", numbered(10, 1)...)} {
+		if !errors.Is(err, wire.ErrReplaced) {
+			t.Errorf("the older one goes on: %v", err)
+		}
+	}
+	MustRememberNext(t, at, m.Copy(), "3") // it is later than both
 }

@@ -229,16 +229,7 @@ func checkTwins(s *stage) error {
 	if err := s.send(3, 5); err != nil {
 		return err
 	}
-	for {
-		msg, err := second.next(func() string { return "the newer process is to read on" })
-		if err != nil {
-			return err
-		}
-		msg.Ack()
-		if msg.UUID == letterID("a", 4) {
-			return second.end()
-		}
-	}
+	return errors.Join(second.until(letterID("a", 4)), second.end())
 }
 
 // replaced reports whether err says that another process has taken over, and what to do.
@@ -283,31 +274,46 @@ func checkSenders(s *stage) error {
 	return backup.publish(letter("a", 1))
 }
 
-// checkNoTwin kills a process, and starts another one on its journal, again and again.
+// checkNoTwin kills a process, and starts another one on its journal, which has grown, again and again. Each reads in two subscriptions.
 func checkNoTwin(s *stage) error {
 	m := NewMemory("j", 3)
-	for n := range 3 {
-		if err := s.send(n, n+1); err != nil {
-			return err
-		}
+	for n := range 4 {
 		p := s.start("reader")
-		r := p.readAs(m)
-		for {
-			msg, err := r.next(func() string { return "missing " + letterID("a", n) })
-			if err != nil {
+		for half := range 2 {
+			if err := s.send(2*n+half, 2*n+half+1); err != nil {
 				return err
 			}
-			if t := msg.Metadata[wire.MetaTrouble]; t != "" {
-				return fmt.Errorf("a process that starts again is told %q", t)
+			r := p.readAs(m)
+			if err := r.until(letterID("a", 2*n+half)); err != nil {
+				return err
 			}
-			msg.Ack()
-			if msg.UUID == letterID("a", n) {
-				break
+			m.Grow(m.Head() + 10)
+			if half == 0 {
+				if err := r.end(); err != nil {
+					return err
+				}
 			}
 		}
 		p.to(refused)
 	}
 	return nil
+}
+
+// until reads and acknowledges until a letter has come. Nothing may be told.
+func (r *reading) until(id string) error {
+	for {
+		msg, err := r.next(func() string { return "missing " + id })
+		if err != nil {
+			return err
+		}
+		if text := msg.Metadata[wire.MetaTrouble]; text != "" {
+			return fmt.Errorf("it tells %q, and nothing is wrong", text)
+		}
+		msg.Ack()
+		if msg.UUID == id {
+			return nil
+		}
+	}
 }
 
 // checkClaimAway has the carrier be away while a process claims, whose claim that of another one was before.
