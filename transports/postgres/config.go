@@ -24,7 +24,8 @@ type Config struct {
 	// verify-full or verify-ca. Defaults to refusing these.
 	Insecure bool
 
-	// Group is whose place in the topics is kept: the name of the deployable. Required.
+	// Group is whose place in the topics is kept: the name of the deployable. Of two processes that run under one name on copies of one
+	// journal, the older one ends (wire.ErrReplaced). Required.
 	Group string
 
 	// Prefix begins the names of the tables. Two systems in one database need prefixes of which neither begins the other.

@@ -23,7 +23,8 @@ const firstTry = 50 * time.Millisecond
 // Subscribe implements message.Subscriber: it delivers the messages of topic to the group. While another process of the group
 // reads, it waits for some seconds, and is an error then that names the other. So it is while a transaction that stays open holds
 // up all messages; a channel that is open is closed after 10 s of that. A connection that is lost closes the channel at once; the
-// log says why, and so does the next Subscribe if it lasts. Until then ctx bounds everything, and Config.Timeout bounds the call.
+// log says why, and so does the next Subscribe if it lasts. Until then ctx bounds everything, and Config.Timeout bounds the call. With
+// wire.WithMemory, it is a wire.ErrReplaced once a process that started later runs on a copy of the same journal; open channels close.
 func (t *Transport) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	if err := t.begin(); err != nil {
 		return nil, err
