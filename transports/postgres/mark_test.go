@@ -100,6 +100,28 @@ func TestPlaceThatIsGivenUp(t *testing.T) {
 	}
 }
 
+// TestPlaceBeforeAnythingIsRemembered: a journal that has looked, and found nothing, has a place, too. What is deleted then is missed.
+func TestPlaceBeforeAnythingIsRemembered(t *testing.T) {
+	t.Parallel()
+	at := postgres.Config{URL: servers.Postgres(t)}
+	db, m := MustOpen(t, at.URL), wiretest.NewMemory("j", 1)
+	MustRememberNext(t, at, m)
+	tr := MustNew(t, at)
+	MustPublish(t, tr, "order", numbered(1, 4)...)
+	tenDays(t, db)
+	MustExec(t, db, `UPDATE troupe_order_offsets SET consumer_group = 'ahead', offset_acked = 3, last_processed_transaction_id =
+		(SELECT max(transaction_id::text::bigint)::text::xid8 FROM troupe_order_messages)`)
+	if err := tr.Prune("order"); err != nil {
+		t.Fatal(err)
+	}
+	in, stop := MustRemember(t, MustNew(t, at), m)
+	defer stop()
+	gone := MustNext(t, in).Metadata
+	if !strings.Contains(gone[wire.MetaTrouble], "up to offset 3 are gone") || gone[wire.MetaFirst] != "" {
+		t.Errorf("it tells %v", gone)
+	}
+}
+
 // TestRestoredJournalAndPruning has messages deleted, and to be deleted, that a restored journal is to read again.
 func TestRestoredJournalAndPruning(t *testing.T) {
 	t.Parallel()

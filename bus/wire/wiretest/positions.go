@@ -176,13 +176,13 @@ func checkOtherJournal(s *stage) error {
 	return errors.Join(s.send(4, 5), s.readAsUntil(other, "", ids(4, 5)...))
 }
 
-// checkToldAgain has processes end before anybody has acknowledged what is wrong.
+// checkToldAgain has processes end before anybody has acknowledged what is wrong. The last one acknowledges that, and nothing else.
 func checkToldAgain(s *stage) error {
 	backup, err := s.restore()
 	if err != nil {
 		return err
 	}
-	for range 3 {
+	for n := range 3 {
 		p := s.start("reader")
 		r := p.readAs(backup)
 		msg, err := r.next(func() string { return "missing what is wrong" })
@@ -193,11 +193,14 @@ func checkToldAgain(s *stage) error {
 		if !strings.Contains(text, restored) {
 			return fmt.Errorf("message %s comes with %q, want it to tell %q", msg.UUID, text, restored)
 		}
+		if n == 2 {
+			msg.Ack()
+		}
 		if err := errors.Join(r.end(), p.close()); err != nil {
 			return err
 		}
 	}
-	return s.readAsUntil(backup, restored, ids(3, 6)...)
+	return s.readAsUntil(backup, "", ids(3, 6)...)
 }
 
 // checkTwins runs two processes on copies of a journal: the older one stops, and stays so.
