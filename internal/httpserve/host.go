@@ -30,10 +30,17 @@ func (h hosts) has(host string) bool {
 	if n, _, err := net.SplitHostPort(host); err == nil {
 		name = n
 	}
-	name = strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
-	if _, err := netip.ParseAddr(name); err == nil {
-		return true
+	if bare, ok := strings.CutPrefix(name, "["); ok && strings.HasSuffix(bare, "]") {
+		name = bare[:len(bare)-1]
+	}
+	if a, err := netip.ParseAddr(name); err == nil {
+		return !strings.ContainsFunc(a.Zone(), func(r rune) bool { return !inZone(r) })
 	}
 	name = plain(name)
 	return h[name] || strings.HasSuffix(name, ".localhost") // which browsers never look up (RFC 6761, 6.3)
+}
+
+// inZone reports whether r may be in the zone of an address, such as eth0 (RFC 6874, 2).
+func inZone(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._~%", r)
 }

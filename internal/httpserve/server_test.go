@@ -177,6 +177,7 @@ func TestHosts(t *testing.T) {
 		"10.1.2.3": true, "[fe80::1%25eth0]:80": true, "shop.example": true, "Shop.Example.:80": true, "kafka-1": true,
 		"evil.example": false, "localhost.evil.example": false, "evillocalhost": false, "127.0.0.1.evil.example": false, "0x7f.1": false, "2130706433": false,
 		"a.shop.example": false, "shop.example@evil": false, "[evil]": false, "127.0.0.1:80:80": false, "localhost:80:80": false,
+		"::%[": false, "[fe80::1%evil@x]:80": false, "[::1": false, "::1]": false, "[127.0.0.1": false,
 	} {
 		if h.has(host) != want {
 			t.Errorf("%q: %t", host, !want)
