@@ -12,7 +12,8 @@ import (
 )
 
 // A journal of ten million events has its counts at hand: what is full of the log, and behind everybody's cursor, is counted once,
-// by its owner, in steps of a block. Whoever reads adds what is not counted yet. See schema/0008_reading.sql.
+// by its owner, in steps of a block. Whoever reads adds what is not counted yet. See schema/0008_reading.sql. So have its dead
+// letters their causes: see schema/0013_causes.sql.
 
 // blockSize is how many numbers of the log are counted together: some milliseconds of the writer's time.
 const blockSize = 4096
@@ -21,9 +22,9 @@ const blockSize = 4096
 // older program is counted while it works.
 const countShare = 4
 
-// watchCounts counts what the log has become longer by.
+// watchCounts counts what the log has become longer by, and gives dead letters their cause.
 func (j *Journal) watchCounts() {
-	if j.tail.newest() >= blockSize {
+	if j.tail.newest() >= blockSize || j.causesWait() {
 		poke(j.count)
 	}
 	for {
@@ -35,7 +36,11 @@ func (j *Journal) watchCounts() {
 		for more := true; more; {
 			began := time.Now()
 			err := j.writer.submit(j.ctx, &item{alone: func(c *sql.Conn) (err error) {
-				more, err = countNext(j.ctx, c, &j.recent)
+				if more, err = countNext(j.ctx, c, &j.recent); err != nil {
+					return err
+				}
+				letters, err := causeNext(j.ctx, c, letterBatch)
+				more = more || letters
 				return err
 			}})
 			if err != nil {

@@ -198,7 +198,7 @@ func mustDecide(ctx context.Context, tx *sql.Tx, act string, f DeadLetterFilter)
 	}
 	where, args := f.where()
 	var names []string
-	query := statement{"SELECT name FROM subscriptions WHERE id IN (SELECT DISTINCT l.subscription" + f.from() + where + ") ORDER BY name", args}
+	query := statement{"SELECT name FROM subscriptions WHERE id IN (SELECT DISTINCT l.subscription" + fromLetters + where + ") ORDER BY name", args}
 	err := each(ctx, tx, query, func(rows *sql.Rows) error {
 		names = append(names, "")
 		return rows.Scan(&names[len(names)-1])

@@ -129,17 +129,11 @@ func (a Act) fitting(ctx context.Context, db *sql.DB, v verb) (ids []int64, err 
 	if limit == 0 {
 		limit = -1
 	}
-	query := statement{"SELECT id FROM (SELECT l.id" + a.Select.from() + where + " ORDER BY l.id DESC LIMIT ?) ORDER BY id", append(args, limit)}
+	query := statement{"SELECT id FROM (SELECT l.id" + fromLetters + where + " ORDER BY l.id DESC LIMIT ?) ORDER BY id", append(args, limit)}
 	if err := transact(ctx, db, func(tx *sql.Tx) error { return mustDecide(ctx, tx, v.name, a.Select) }); err != nil {
 		return nil, err
 	}
-	err = each(ctx, db, query, func(rows *sql.Rows) error { // without the lock that a transaction would take
-		var id int64
-		err := rows.Scan(&id)
-		ids = append(ids, id)
-		return err
-	})
-	return ids, err
+	return idsOf(ctx, db, query) // without the lock that a transaction would take
 }
 
 // batch does v to those of ids that are still dead. Those that nobody would handle are counted in left.

@@ -22,6 +22,19 @@ func CountAll(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
+// CauseAll gives dead letters their cause, as the owner of the journal does, n at a time.
+func CauseAll(ctx context.Context, db *sql.DB, n int) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	for more := true; more && err == nil; {
+		more, err = causeNext(ctx, conn, n)
+	}
+	return err
+}
+
 // PlanOfLetters is how SQLite finds the newest dead letters that f wants.
 func PlanOfLetters(ctx context.Context, r *Reader, f DeadLetterFilter) (string, error) {
 	var plan []string
@@ -30,7 +43,7 @@ func PlanOfLetters(ctx context.Context, r *Reader, f DeadLetterFilter) (string, 
 		if err != nil {
 			return err
 		}
-		query := statement{"EXPLAIN QUERY PLAN SELECT l.id" + f.from() + where + " ORDER BY l.id DESC LIMIT 101", args}
+		query := statement{"EXPLAIN QUERY PLAN SELECT l.id" + fromLetters + where + " ORDER BY l.id DESC LIMIT 101", args}
 		return each(ctx, tx, query, func(rows *sql.Rows) error {
 			var id, parent, unused int
 			var detail string

@@ -179,5 +179,5 @@ var pragmasOfMigrations = map[string]bool{"defer_foreign_keys": true, "foreign_k
 var journalTables = map[string]bool{
 	"events": true, "subscriptions": true, "deliveries": true, "pending": true, "dead_letters": true, "acts": true,
 	"delayed": true, "identity": true, "records": true, "moves": true, "observer": true, "early_records": true,
-	"open_acts": true, "keys": true, "blocks": true, "counted": true, "places": true, "sent": true, "program": true, "migrations": true, "sqlite_sequence": true,
+	"open_acts": true, "keys": true, "blocks": true, "counted": true, "causes": true, "places": true, "sent": true, "program": true, "migrations": true, "sqlite_sequence": true,
 }

@@ -253,7 +253,10 @@ func mustMakeOlder(t *testing.T, path string) (newest string) {
 	mustSubscribe(t, j, journal.Subscription{Name: "m/s", Types: []string{"t"}})
 	newest = slices.Max(slices.Collect(maps.Keys(j.applied[journalSchema])))
 	err := j.writer.submit(t.Context(), &item{run: func(u *unit) error {
-		_, err := u.Tx().ExecContext(t.Context(), "DROP TABLE program; DELETE FROM migrations WHERE module = 'journal' AND name = ?", newest)
+		_, err := u.Tx().ExecContext(t.Context(), `
+DROP TRIGGER dead_letters_came; DROP TRIGGER dead_letters_again; DROP INDEX dead_letters_new; DROP INDEX dead_letters_cause; DROP INDEX dead_letters_type;
+ALTER TABLE dead_letters DROP COLUMN cause; ALTER TABLE dead_letters DROP COLUMN type; DROP TABLE causes;
+DELETE FROM migrations WHERE module = 'journal' AND name = ?`, newest)
 		return err
 	}})
 	if err := errors.Join(err, j.Close()); err != nil {

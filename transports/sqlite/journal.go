@@ -49,6 +49,7 @@ type Journal struct {
 
 	applied     migrations // the writer's goroutine's
 	flushed     int64      // the head when the cursors were last written; the writer's goroutine's
+	deaths      int64      // since the journal was opened; likewise
 	unflushed   bool       // they were written in a group that is not committed; likewise
 	version     int64      // PRAGMA data_version, likewise
 	lastAct     int64      // the newest act that was taken up, likewise

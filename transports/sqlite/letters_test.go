@@ -41,6 +41,19 @@ func manyLetters(t *testing.T, n int) string {
 	return path
 }
 
+// anyLetters is a filter.
+func anyLetters(draw *rand.Rand) sqlite.DeadLetterFilter {
+	one := func(of ...string) string { return of[draw.IntN(len(of))] }
+	f := sqlite.DeadLetterFilter{
+		Subscription: one("", "", "a/one", "a/two", "a/three", "a/none"), Type: one("", "", "often", "seldom", "never"),
+		Status: journal.LetterStatus(one("", "dead", "replayed", "dropped")), Limit: []int{0, 1, 100, 600, 9000}[draw.IntN(5)],
+	}
+	if draw.IntN(2) == 0 {
+		f.Since = time.UnixMicro(1790000000000000).Add(time.Duration(draw.IntN(12000)) * time.Second)
+	}
+	return f
+}
+
 // TestLettersOfEveryFilter: whatever is asked for, the list is what going through all of them would find, and so are the causes.
 func TestLettersOfEveryFilter(t *testing.T) {
 	t.Parallel()
@@ -50,15 +63,8 @@ func TestLettersOfEveryFilter(t *testing.T) {
 		t.Fatal(len(all), err)
 	}
 	draw := rand.New(rand.NewPCG(1, 2))
-	one := func(of ...string) string { return of[draw.IntN(len(of))] }
 	for range 60 {
-		f := sqlite.DeadLetterFilter{
-			Subscription: one("", "", "a/one", "a/two", "a/three", "a/none"), Type: one("", "", "often", "seldom", "never"),
-			Status: journal.LetterStatus(one("", "dead", "replayed", "dropped")), Limit: []int{0, 1, 100, 600, 9000}[draw.IntN(5)],
-		}
-		if draw.IntN(2) == 0 {
-			f.Since = time.UnixMicro(1790000000000000).Add(time.Duration(draw.IntN(12000)) * time.Second)
-		}
+		f := anyLetters(draw)
 		var want []int64
 		for _, l := range all {
 			if (f.Subscription == "" || l.Subscription == f.Subscription) && (f.Type == "" || l.Event.Type == f.Type) &&
@@ -89,12 +95,73 @@ func TestLettersOfEveryFilter(t *testing.T) {
 	}
 }
 
+// TestCausesThatAreGiven: what the index of causes counts is what reading each dead letter would, for any filter, also after people have
+// acted, and after a letter died again of something else.
+func TestCausesThatAreGiven(t *testing.T) {
+	t.Parallel()
+	path := manyLetters(t, 7000)
+	db, err := sql.Open("sqlite3", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	r := MustRead(t, path)
+	change := func(query string, args ...any) {
+		t.Helper()
+		if _, err := db.ExecContext(t.Context(), query, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	given := func() (n int) {
+		t.Helper()
+		if err := db.QueryRowContext(t.Context(), "SELECT count(cause) FROM dead_letters").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	draw := rand.New(rand.NewPCG(3, 4))
+	for _, act := range []string{"", "UPDATE dead_letters SET status = 'dropped' WHERE id % 3 = 0", `
+INSERT INTO dead_letters (seq, subscription, error, attempts, first_failed_at, dead_at) SELECT seq, subscription, 'another: ' || seq, 1, 1, 1790000000000000
+FROM dead_letters WHERE id % 7 = 0 ON CONFLICT (subscription, seq) DO UPDATE SET error = excluded.error, dead_at = excluded.dead_at, status = 'dead'`} {
+		if act != "" {
+			change(act)
+		}
+		if err := sqlite.CauseAll(t.Context(), db, 900); err != nil {
+			t.Fatal(err)
+		}
+		left := 7000 - given()
+		if left >= 900 {
+			t.Fatalf("%d letters have no cause yet, want less than a batch", left)
+		}
+		var filters []sqlite.DeadLetterFilter
+		var got [][]sqlite.Cause
+		for range 40 {
+			f := anyLetters(draw)
+			causes, err := r.Causes(t.Context(), f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			filters, got = append(filters, f), append(got, causes)
+		}
+		change("CREATE TABLE kept AS SELECT id, cause FROM dead_letters")
+		change("UPDATE dead_letters SET cause = NULL")
+		for i, f := range filters {
+			if want, err := r.Causes(t.Context(), f); err != nil || !slices.Equal(got[i], want) {
+				t.Errorf("after %q, %+v:\n%+v, %v; want\n%+v", act, f, got[i], err, want)
+			}
+		}
+		change("UPDATE dead_letters SET cause = (SELECT cause FROM kept k WHERE k.id = dead_letters.id)")
+		change("DROP TABLE kept")
+	}
+}
+
 // TestLettersAreFoundByAnIndex: who asks for those of one subscription, or of the last hour, does not go through all the others.
 func TestLettersAreFoundByAnIndex(t *testing.T) {
 	t.Parallel()
 	r := MustRead(t, manyLetters(t, 100))
 	for want, f := range map[string]sqlite.DeadLetterFilter{
 		"dead_letters_subscription": {Subscription: "a/two", Status: journal.LetterDead, Limit: 100},
+		"dead_letters_type":         {Type: "never", Status: journal.LetterDead, Limit: 100},
 		"dead_letters_dead_at":      {Since: time.UnixMicro(1790000000000000), Status: journal.LetterDead, Limit: 100},
 	} {
 		plan, err := sqlite.PlanOfLetters(t.Context(), r, f)

@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"math"
 	"slices"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/troupebus/troupe/bus/journal"
 )
 
 // Cause is a reason for which one subscription has dead letters.
@@ -20,7 +23,7 @@ type Cause struct {
 	Example      int64     `json:"example"` // id of the newest of these dead letters
 }
 
-// causePage is how many dead letters are grouped in one transaction.
+// causePage is how many dead letters without a cause are read in one transaction.
 const causePage = 20_000
 
 // tally is what is known of a cause. Times are Unix microseconds.
@@ -30,22 +33,42 @@ type tally struct {
 	example     int64
 }
 
-// Causes groups the dead letters that f wants by subscription and error, the most frequent first.
+// add counts other dead letters of the same cause.
+func (t *tally) add(other tally) {
+	if t.count == 0 {
+		*t = other
+		return
+	}
+	if other.last > t.last || other.last == t.last && other.example > t.example {
+		t.last, t.example = other.last, other.example
+	}
+	t.count, t.first = t.count+other.count, min(t.first, other.first)
+}
+
+// tallies are by subscription, and error.
+type tallies map[int64]map[string]*tally
+
+func (t tallies) add(subscription int64, text []byte, one tally) {
+	of := t[subscription]
+	if of == nil {
+		of = map[string]*tally{}
+		t[subscription] = of
+	}
+	if of[string(text)] == nil {
+		of[string(text)] = &tally{}
+	}
+	of[string(text)].add(one)
+}
+
+// Causes groups the dead letters that f wants by subscription and error, the most frequent first. Those to which the owner of the journal
+// has given their cause are counted by an index, the others one by one.
 func (r *Reader) Causes(ctx context.Context, f DeadLetterFilter) ([]Cause, error) {
-	found := map[int64]map[string]*tally{} // by subscription, and error
-	l := letterPages{r: r}
-	err := r.View(ctx, func(tx *sql.Tx) error { return l.begin(ctx, tx, f) })
-	if l.limited && len(l.ids) > 0 {
-		l.after = l.ids[0] - 1
-	}
-	for n := causePage; err == nil && n == causePage && (!l.limited || len(l.ids) > 0); {
-		n, err = l.group(ctx, f, found)
-	}
-	if err != nil {
-		return nil, err
-	}
-	names := map[int64]string{}
-	err = r.View(ctx, func(tx *sql.Tx) error {
+	found, names := tallies{}, map[int64]string{}
+	var others []int64
+	err := r.View(ctx, func(tx *sql.Tx) (err error) {
+		if others, err = found.indexed(ctx, tx, f); err != nil {
+			return err
+		}
 		return each(ctx, tx, statement{query: "SELECT id, name FROM subscriptions"}, func(rows *sql.Rows) error {
 			var id int64
 			var name string
@@ -54,6 +77,14 @@ func (r *Reader) Causes(ctx context.Context, f DeadLetterFilter) ([]Cause, error
 			return err
 		})
 	})
+	for len(others) > 0 && err == nil {
+		n := min(len(others), causePage)
+		err = r.View(ctx, func(tx *sql.Tx) error { return found.read(ctx, tx, others[:n]) })
+		others = others[n:]
+	}
+	if err != nil {
+		return nil, err
+	}
 	causes := []Cause{}
 	for subscription, errors := range found {
 		for text, t := range errors {
@@ -63,39 +94,84 @@ func (r *Reader) Causes(ctx context.Context, f DeadLetterFilter) ([]Cause, error
 	slices.SortFunc(causes, func(a, b Cause) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Subscription, b.Subscription), cmp.Compare(a.Error, b.Error))
 	})
-	return causes, err
+	return causes, nil
 }
 
-// group adds the next dead letters behind l.after to found, and returns how many there were.
-func (l *letterPages) group(ctx context.Context, f DeadLetterFilter, found map[int64]map[string]*tally) (n int, err error) {
-	query := statement{"SELECT l.id, l.subscription, substr(l.error, 1, 8192), l.dead_at" + f.from() + l.where + " AND l.id > ? ORDER BY l.id LIMIT ?",
-		append(slices.Clone(l.args), l.after, causePage)}
+const (
+	// countCause counts the dead letters of each cause that have the status ?1 and became dead at ?2 or later.
+	countCause = `
+SELECT c.subscription, c.error, (SELECT count(*)` + ofCause + `), coalesce((SELECT min(l.dead_at)` + ofCause + `), 0),
+	coalesce((SELECT l.dead_at` + ofCause + newest + `), 0), coalesce((SELECT l.id` + ofCause + newest + `), 0)
+FROM causes c WHERE (?3 = '' OR c.type = ?3) AND (?4 = '' OR c.subscription = (SELECT id FROM subscriptions WHERE name = ?4))`
+
+	ofCause = ` FROM dead_letters l WHERE l.cause = c.id AND l.status = ?1 AND l.dead_at >= ?2`
+	newest  = ` ORDER BY l.dead_at DESC, l.id DESC LIMIT 1`
+)
+
+// indexed counts what f wants by the index of causes, and returns the ids of the dead letters that it does not have. With a limit, which
+// no index knows, these are all that f wants.
+func (t tallies) indexed(ctx context.Context, tx *sql.Tx, f DeadLetterFilter) (others []int64, err error) {
+	if f.Limit > 0 || len(f.IDs) > 0 {
+		where, args, err := f.quickest(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		return idsOf(ctx, tx, statement{"SELECT l.id" + fromLetters + where + " ORDER BY l.id DESC LIMIT ?", append(args, cmp.Or(f.Limit, -1))})
+	}
+	since := int64(math.MinInt64)
+	if !f.Since.IsZero() {
+		since = f.Since.UnixMicro()
+	}
+	for _, status := range []journal.LetterStatus{journal.LetterDead, journal.LetterReplaying, journal.LetterReplayed, journal.LetterDropped} {
+		if f.Status != "" && f.Status != status {
+			continue
+		}
+		var subscription int64
+		var text sql.RawBytes
+		err := each(ctx, tx, statement{countCause, []any{string(status), since, f.Type, f.Subscription}}, func(rows *sql.Rows) error {
+			var one tally
+			if err := rows.Scan(&subscription, &text, &one.count, &one.first, &one.last, &one.example); err != nil {
+				return err
+			}
+			if one.count > 0 {
+				t.add(subscription, text, one)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	where, args := f.where()
+	return idsOf(ctx, tx, statement{"SELECT l.id FROM dead_letters l INDEXED BY dead_letters_new WHERE l.cause IS NULL AND " + where, args})
+}
+
+func idsOf(ctx context.Context, q queryer, query statement) (ids []int64, err error) {
+	err = each(ctx, q, query, func(rows *sql.Rows) error {
+		var id int64
+		err := rows.Scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
+}
+
+// read counts the dead letters with these ids.
+func (t tallies) read(ctx context.Context, tx *sql.Tx, ids []int64) error {
+	const query = `
+SELECT id, subscription, substr(error, 1, ` + maxCause + `), dead_at FROM dead_letters WHERE id IN (SELECT value FROM json_each(?))`
 	var text sql.RawBytes
 	var id, subscription, dead int64
 	to := []any{&id, &subscription, &text, &dead}
 	var short []byte
-	err = l.r.View(ctx, func(tx *sql.Tx) error {
-		return each(ctx, tx, query, func(rows *sql.Rows) error {
-			if err := rows.Scan(to...); err != nil {
-				return err
-			}
-			n++
-			l.after = id
-			if found[subscription] == nil {
-				found[subscription] = map[string]*tally{}
-			}
-			short = normalise(short[:0], text)
-			t := found[subscription][string(short)]
-			if t == nil {
-				t = &tally{first: dead, last: dead}
-				found[subscription][string(short)] = t
-			}
-			t.count, t.example = t.count+1, id
-			t.first, t.last = min(t.first, dead), max(t.last, dead)
-			return nil
-		})
+	return each(ctx, tx, statement{query, []any{list(ids)}}, func(rows *sql.Rows) error {
+		if err := rows.Scan(to...); err != nil {
+			return err
+		}
+		short = normalise(short[:0], text)
+		t.add(subscription, short, tally{1, dead, dead, id})
+		return nil
 	})
-	return n, err
 }
 
 // normalise appends text without what differs from one event to the next: # stands for each word that is, or has in it, a number, such as

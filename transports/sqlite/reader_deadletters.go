@@ -38,7 +38,7 @@ func (f DeadLetterFilter) where() (string, []any) {
 		add("l.status = ?", string(f.Status))
 	}
 	if f.Type != "" {
-		add("e.type = ?", f.Type)
+		add("l.type = ?", f.Type)
 	}
 	if !f.Since.IsZero() {
 		add("l.dead_at >= ?", f.Since.UnixMicro())
@@ -46,27 +46,45 @@ func (f DeadLetterFilter) where() (string, []any) {
 	return strings.Join(conditions, " AND "), args
 }
 
-// fewLetters is up to how many dead letters of a time are looked up one by one. Where there are more, it is quicker to go through all of
-// them, the newest first.
+// fewLetters is up to how many dead letters that an index finds are looked up one by one. Where there are more, it is quicker to go
+// through all of them, the newest first.
 const fewLetters = 5000
 
-// quickest is where for who reads with q: where few dead letters are of the time that f wants, the index of times finds them.
+// quickest is where for who reads with q: where few dead letters are of the time, of the type or of the subscription that f wants, the
+// index of these finds them.
 func (f DeadLetterFilter) quickest(ctx context.Context, q queryer) (string, []any, error) {
 	where, args := f.where()
-	if f.Since.IsZero() {
-		return where, args, nil
+	for _, by := range f.indexed() {
+		n := 0
+		query := statement{"SELECT count(*) FROM (SELECT 1" + by.query + " LIMIT ?)", []any{by.args[0], fewLetters + 1}}
+		if err := each(ctx, q, query, func(rows *sql.Rows) error { return rows.Scan(&n) }); err != nil {
+			return "", nil, err
+		}
+		if n <= fewLetters {
+			return "l.id IN (SELECT id" + by.query + ") AND " + where, append(by.args, args...), nil
+		}
 	}
-	n := 0
-	const count = "SELECT count(*) FROM (SELECT 1 FROM dead_letters INDEXED BY dead_letters_dead_at WHERE dead_at >= ? LIMIT ?)"
-	query := statement{count, []any{f.Since.UnixMicro(), fewLetters + 1}}
-	if err := each(ctx, q, query, func(rows *sql.Rows) error { return rows.Scan(&n) }); err != nil || n > fewLetters {
-		return where, args, err
+	return where, args, nil
+}
+
+// indexed are the conditions of f for which there is an index that finds dead letters of any status.
+func (f DeadLetterFilter) indexed() (by []statement) {
+	add := func(query string, arg any) {
+		by = append(by, statement{" FROM dead_letters INDEXED BY " + query, []any{arg}})
 	}
-	const few = "l.id IN (SELECT id FROM dead_letters INDEXED BY dead_letters_dead_at WHERE dead_at >= ?) AND "
-	return few + where, append([]any{f.Since.UnixMicro()}, args...), nil
+	if !f.Since.IsZero() {
+		add("dead_letters_dead_at WHERE dead_at >= ?", f.Since.UnixMicro())
+	}
+	if f.Type != "" && f.Subscription != "" { // the planner can use only one of the two
+		add("dead_letters_type WHERE type = ?", f.Type)
+		add("dead_letters_subscription WHERE subscription = (SELECT id FROM subscriptions WHERE name = ?)", f.Subscription)
+	}
+	return by
 }
 
 const (
+	fromLetters = " FROM dead_letters l WHERE "
+
 	fromDeadLetters = ` FROM dead_letters l CROSS JOIN subscriptions s ON s.id = l.subscription CROSS JOIN events e ON e.seq = l.seq WHERE `
 
 	selectDeadLetters = `
@@ -134,14 +152,6 @@ SELECT e.seq, e.id, e.type, e.version, e.source, e.key, e.time, e.correlation_id
 	letterPage = 500
 )
 
-// from is where the ids of what f wants are: with the events only if f asks for something of theirs.
-func (f DeadLetterFilter) from() string {
-	if f.Type == "" {
-		return " FROM dead_letters l WHERE "
-	}
-	return " FROM dead_letters l CROSS JOIN events e ON e.seq = l.seq WHERE "
-}
-
 // ListDeadLetters calls fn with the dead letters that f wants, in the order of their ids: without payload, metadata, stack, and what was
 // done with them, which DeadLetter has. It reports whether f.Limit left out older ones. An error of fn ends it and is returned as it
 // is. They are read in pages, and no transaction is open while fn runs.
@@ -182,13 +192,8 @@ func (l *letterPages) begin(ctx context.Context, tx *sql.Tx, f DeadLetterFilter)
 		return err
 	}
 	l.limited = true
-	query := statement{"SELECT l.id" + f.from() + l.where + " ORDER BY l.id DESC LIMIT ?", append(slices.Clone(l.args), f.Limit+1)}
-	err = each(ctx, tx, query, func(rows *sql.Rows) error {
-		var id int64
-		err := rows.Scan(&id)
-		l.ids = append(l.ids, id)
-		return err
-	})
+	query := statement{"SELECT l.id" + fromLetters + l.where + " ORDER BY l.id DESC LIMIT ?", append(slices.Clone(l.args), f.Limit+1)}
+	l.ids, err = idsOf(ctx, tx, query)
 	if l.more = len(l.ids) > f.Limit; l.more {
 		l.ids = l.ids[:f.Limit]
 	}

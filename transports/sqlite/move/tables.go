@@ -10,7 +10,7 @@ import (
 
 // own are the journal's own tables. Any other belongs to the module whose name it begins with.
 var own = []string{"events", "subscriptions", "deliveries", "pending", "dead_letters", "acts", "delayed", "identity", "records", "moves", "migrations",
-	"observer", "early_records", "open_acts", "blocks", "keys", "counted", "places", "sent", "program"}
+	"observer", "early_records", "open_acts", "blocks", "keys", "counted", "causes", "places", "sent", "program"}
 
 // object is a table, index, trigger or view that is not the journal's.
 type object struct{ kind, name, table, sql string }
