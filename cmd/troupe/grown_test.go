@@ -122,6 +122,8 @@ func (g grown) fill(ctx context.Context, path string) error {
 		WHERE s.name = 'notification/tell-completed' ORDER BY d.seq DESC LIMIT ` + strconv.Itoa(g.letters),
 		`INSERT INTO dead_letters (seq, subscription, error, stack, attempts, first_failed_at, dead_at)
 		SELECT seq, subscription, 'the mail server said 4' || seq % 10 || '1 to ' || seq, substr(hex(zeroblob(400)), 1, 700), 8, 1, 2 FROM dying`,
+		`INSERT INTO causes (subscription, type, error) SELECT DISTINCT subscription, type, 'the mail server said # to #' FROM dead_letters`,
+		`UPDATE dead_letters SET cause = (SELECT id FROM causes c WHERE c.subscription = dead_letters.subscription AND c.type = dead_letters.type)`,
 		`UPDATE deliveries SET outcome = 'dead', attempts = 8, error = 'the mail server said 451' WHERE (seq, subscription) IN (SELECT seq, subscription FROM dying)`,
 		`DELETE FROM notification_notices WHERE order_id IN (SELECT e.key FROM dying JOIN events e USING (seq))`,
 		`INSERT INTO delayed (due_at, event_id, type, version, source, key, correlation_id, causation_id, subscription, hops, data)
@@ -159,7 +161,7 @@ func TestGrown(t *testing.T) {
 		}
 		t.Logf("%7.0f ms  the counts of all%s", time.Since(started).Seconds()*1000, again)
 	}
-	for _, line := range append(grownReads, "dlq list", "dlq list --causes", "dlq list --status dropped", "dlq list --type order.placed",
+	for _, line := range append(grownReads, "dlq list", "dlq list --causes", "dlq list --causes --since 1h", "dlq list --status dropped", "dlq list --type order.placed",
 		"dlq list --subscription notification/tell-cancelled", "dlq list --since 1h", "dlq show 1", "dlq retry", "split --list", "verify") {
 		measure(t, path, line)
 	}
