@@ -31,9 +31,9 @@ func newCheckCmd(o *options) *cobra.Command {
 		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
 		RunE: func(_ *cobra.Command, files []string) error {
 			if files = slices.Concat(named, files); len(files) == 0 {
-				files = []string{config.DefaultFile}
+				files = []string{configProgram().DefaultFile()}
 			}
-			r := config.Check(moduleNames(), files...)
+			r := configProgram().Check(files...)
 			if err := printCheck(o, r); err != nil {
 				return err
 			}

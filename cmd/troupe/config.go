@@ -66,14 +66,15 @@ func configCmd(o *options, environ []string) *cobra.Command {
 	return cmd
 }
 
-// bindSettings gives cmd the flags of settings; paths choose some, as config.Bind says.
+// bindSettings gives cmd the flags of settings; paths choose some, as config.Program.Bind says.
 func bindSettings(cmd *cobra.Command, paths ...string) *config.Flags {
-	f := config.Bind(cmd.Flags(), paths...)
+	p := configProgram()
+	f := p.Bind(cmd.Flags(), paths...)
 	cmd.Flags().SortFlags = false // what belongs together stands together
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		var unknown *pflag.NotExistError
 		if errors.As(err, &unknown) {
-			if instead, secret := config.Secret(unknown.GetSpecifiedName()); secret {
+			if instead, secret := p.Secret(unknown.GetSpecifiedName()); secret {
 				return usageErrorf("--%s: %s", unknown.GetSpecifiedName(), instead)
 			}
 		}
@@ -89,11 +90,11 @@ func bindSettings(cmd *cobra.Command, paths ...string) *config.Flags {
 
 // loadSettings reads the settings of this process. What is wrong with them is a usage error; what could be read comes with it.
 func loadSettings(f *config.Flags, environ []string) (*config.Loaded, error) {
-	return loadSettingsOf(config.Input{Flags: f, Environ: environ, Known: moduleNames()})
+	return loadSettingsOf(config.Input{Flags: f, Environ: environ})
 }
 
 func loadSettingsOf(in config.Input) (*config.Loaded, error) {
-	l, err := config.Load(in)
+	l, err := configProgram().Load(in)
 	if err != nil {
 		err = usageErrorf("%w\nsee 'troupe config' for what holds, and 'troupe config --help'", err)
 	}

@@ -81,7 +81,7 @@ func TestConfigShowsWhatHoldsWhenSomethingIsWrong(t *testing.T) {
 func TestConfigLooksAround(t *testing.T) {
 	t.Setenv("TROUPE_SEED", "42")
 	t.Chdir(filepath.Dir(MustWriteSettings(t, "")))
-	if err := os.WriteFile(config.DefaultFile, []byte("latency: 3s\n"), 0o600); err != nil {
+	if err := os.WriteFile(configProgram().DefaultFile(), []byte("latency: 3s\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var text strings.Builder
@@ -90,7 +90,7 @@ func TestConfigLooksAround(t *testing.T) {
 	if err := root.ExecuteContext(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range [][]string{{"seed", "42", "TROUPE_SEED"}, {"latency", "3s", config.DefaultFile + ":1"}} {
+	for _, want := range [][]string{{"seed", "42", "TROUPE_SEED"}, {"latency", "3s", configProgram().DefaultFile() + ":1"}} {
 		if !slices.ContainsFunc(strings.Split(text.String(), "\n"), func(line string) bool { return slices.Equal(strings.Fields(line), want) }) {
 			t.Errorf("%q is not in\n%s", want, text.String())
 		}

@@ -63,7 +63,7 @@ func observeCmd(o *options, environ []string) *cobra.Command {
 	_ = cmd.MarkFlagFilename("journal", "db") // only fails for a flag that does not exist
 	flags := bindSettings(cmd, "hosts", "transport", "prefix", "create-topics", "kafka", "postgres")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		l, err := loadSettingsOf(config.Input{Flags: flags, Environ: environ, Known: moduleNames(), Shared: true})
+		l, err := loadSettingsOf(config.Input{Flags: flags, Environ: environ, Shared: true})
 		switch {
 		case err != nil:
 			return err

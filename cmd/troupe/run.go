@@ -72,8 +72,9 @@ func runCmd(o *options, environ []string) *cobra.Command {
 
 // worldOf is an outside in which most goes well.
 func worldOf(s *config.Settings) sim.Options {
+	own := s.Own.(*settings)
 	return sim.Options{
-		Seed: s.Seed, Latency: s.Latency, Silence: 2 * time.Second,
+		Seed: own.Seed, Latency: own.Latency, Silence: 2 * time.Second,
 		DeclineRate: 0.04, UndeliverableRate: 0.02,
 		TransientRate: 0.04, TimeoutRate: 0.002, LostAnswerRate: 0.01,
 	}

@@ -25,10 +25,11 @@ type surroundings struct {
 }
 
 func lookAround(environ []string) surroundings {
-	l, err := config.Load(config.Input{Environ: environ, Known: moduleNames(), Shared: true})
+	p := configProgram()
+	l, err := p.Load(config.Input{Environ: environ, Shared: true})
 	s := surroundings{settings: l, sound: err == nil}
 	if l.File != "" {
-		s.deployables = config.Described(moduleNames(), l.File)
+		s.deployables = p.Described(l.File)
 	}
 	return s
 }

@@ -10,8 +10,6 @@ import (
 	"unicode"
 )
 
-var someModules = []string{"inventory", "notification", "order", "payment", "shipping"}
-
 // What is no settings is refused soon, and in few words, however much there is of it.
 func TestLargeSettings(t *testing.T) {
 	t.Parallel()
@@ -40,7 +38,7 @@ func TestLargeSettings(t *testing.T) {
 				t.Fatal(err)
 			}
 			begun := time.Now()
-			r := Check(someModules, path)
+			r := shop.Check(path)
 			if took := time.Since(begun); took > 10*time.Second {
 				t.Errorf("check took %v", took)
 			}
@@ -63,7 +61,7 @@ func FuzzSettings(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		file := parseFile("f.yaml", data)
+		file := shop.parseFile("f.yaml", data)
 		mistakes := file.mistakes
 		if len(file.deployables) > maxDeployables || len(mistakes) > maxMistakes+1 {
 			t.Fatalf("%d deployables, %d mistakes", len(file.deployables), len(mistakes))
@@ -72,7 +70,7 @@ func FuzzSettings(f *testing.F) {
 			if i > 10 {
 				break
 			}
-			l, wrong := d.load(file, someModules)
+			l, wrong := d.load(file)
 			mistakes = append(mistakes, wrong...)
 			wantShownAgain(t, l)
 		}
@@ -86,17 +84,17 @@ func FuzzSettings(f *testing.F) {
 
 // wantShownAgain gives every setting what it shows.
 func wantShownAgain(t *testing.T, l *Loaded) {
-	for i := range table {
-		s := &table[i]
+	for i := range l.program.table {
+		s := &l.program.table[i]
 		if _, ok := l.from[s.path]; !ok || l.bad[s.path] {
 			continue
 		}
 		is := s.field(&l.Settings).String()
-		var again Settings
-		if err := s.field(&again).set(is); err != nil {
+		again := l.program.blank()
+		if err := s.field(again).set(is); err != nil {
 			t.Fatalf("%s was taken, and shows as %q, which is not: %v", s.path, is, err)
 		}
-		if got := s.field(&again).String(); got != is {
+		if got := s.field(again).String(); got != is {
 			t.Fatalf("%s shows as %q, and then as %q", s.path, is, got)
 		}
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -33,13 +34,13 @@ type Report struct {
 	Warnings    Mistakes     `json:"warnings"`    // never nil
 }
 
-// Check holds files, which describe all deployables of a system, against each other: whether each of the modules, known, runs in
+// Check holds files, which describe all deployables of a system, against each other: whether each module of the program runs in
 // one of them, and whether they meet. It looks at nothing but the files: not at the environment, nor at what they refer to.
-func Check(known []string, files ...string) Report {
+func (p *Program) Check(files ...string) Report {
 	r := Report{Deployables: []Deployable{}, Wrong: Mistakes{}, Warnings: Mistakes{}}
 	complete := true
 	for _, path := range files {
-		f := readFile(path)
+		f := p.readFile(path)
 		r.Wrong = append(r.Wrong, f.mistakes...)
 		complete = complete && !f.unread
 		for _, d := range f.all() {
@@ -48,31 +49,35 @@ func Check(known []string, files ...string) Report {
 				complete = false
 				break
 			}
-			l, wrong := d.load(f, known)
+			l, wrong := d.load(f)
 			r.Wrong = append(r.Wrong, wrong...)
-			r.Deployables = append(r.Deployables, l.deployable(d.at, known))
+			one := l.deployable(d.at)
+			for _, m := range l.validate() {
+				r.warn(cmp.Or(m.Where, d.at), "%s does not start with its file alone: %s", one.Name, m.What)
+			}
+			r.Deployables = append(r.Deployables, one)
 		}
 	}
 	if !complete { // what is missing may be in the file that is
 		return r
 	}
-	r.modules(known)
+	r.modules(p.modules)
 	r.names()
-	r.reach(known)
-	r.meet()
-	r.peers(known)
+	r.reach(p.modules)
+	r.meet(p)
+	r.peers(p.modules)
 	r.collide()
 	r.Wrong = r.Wrong.once()
 	return r
 }
 
 // Described are the deployables that the file at path describes, as far as it can be read, by the names that choose them; none
-// where it describes one only. known are the modules that there are.
-func Described(known []string, path string) (found []Deployable) {
-	f := readFile(path)
+// where it describes one only.
+func (p *Program) Described(path string) (found []Deployable) {
+	f := p.readFile(path)
 	for _, d := range f.deployables {
-		l, _ := d.load(f, known)
-		one := l.deployable(d.at, known)
+		l, _ := d.load(f)
+		one := l.deployable(d.at)
 		one.Name = d.name
 		found = append(found, one)
 	}
@@ -91,17 +96,17 @@ func (f *file) all() []described {
 }
 
 // load is what the file alone says of d, and what is wrong with that.
-func (d described) load(f *file, known []string) (*Loaded, Mistakes) {
-	l := &Loaded{}
+func (d described) load(f *file) (*Loaded, Mistakes) {
+	l := f.program.loaded()
 	wrong := l.take(f.shared, d.given)
-	return l, append(wrong, l.hold(known, always)...)
+	return l, append(wrong, l.hold(always)...)
 }
 
-func (l *Loaded) deployable(where string, known []string) Deployable {
+func (l *Loaded) deployable(where string) Deployable {
 	d := Deployable{Name: l.Name, Where: where, Modules: l.Modules, Transport: l.Carrier.Kind, Prefix: l.Prefix, At: l.Where(), Journal: l.Journal, HTTP: l.HTTP,
 		peers: l.Peers, peersAt: l.from["peers"].at}
 	if d.Modules == nil {
-		d.Modules = known
+		d.Modules = l.program.modules
 	}
 	switch d.Transport {
 	case transports.Kafka:
@@ -184,7 +189,7 @@ func (r *Report) reach(known []string) {
 }
 
 // meet finds transports that do not lead to each other.
-func (r *Report) meet() {
+func (r *Report) meet(p *Program) {
 	connected := slices.DeleteFunc(slices.Clone(r.Deployables), Deployable.alone)
 	apart(r, connected, "transport", "transports", func(d Deployable) []string { return []string{d.Transport} })
 	apart(r, connected, "prefix", "prefixes", func(d Deployable) []string { return []string{d.Prefix} })
@@ -196,7 +201,7 @@ func (r *Report) meet() {
 		of := slices.DeleteFunc(slices.Clone(connected), func(d Deployable) bool { return d.Transport != kind })
 		for _, d := range of {
 			if d.At == "" {
-				r.warn(d.Where, "%s does not say where %s is: it has to be told with %s when it is started", d.Name, kind, named(path).env())
+				r.warn(d.Where, "%s does not say where %s is: it has to be told with %s when it is started", d.Name, kind, p.named(path).env())
 			}
 		}
 		of = slices.DeleteFunc(of, func(d Deployable) bool { return d.At == "" })

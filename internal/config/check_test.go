@@ -67,7 +67,7 @@ func TestCheck(t *testing.T) {
 			for i, text := range c.files {
 				files = append(files, MustWriteAs(t, filepath.Join(folder, string(rune('0'+i))+".yaml"), text))
 			}
-			r := Check(shop, files...)
+			r := shop.Check(files...)
 			for _, side := range []struct {
 				of    string
 				got   Mistakes
@@ -91,16 +91,16 @@ func TestCheck(t *testing.T) {
 func TestCheckDescribesTheDeployables(t *testing.T) {
 	t.Parallel()
 	file := MustWrite(t, "transport: postgres", "postgres: {url: 'postgres://ada:hunter2@h:5432/d'}", "deployables:", "  one: {modules: [order]}", "  two: {}")
-	got := Check(shop, file).Deployables
+	got := shop.Check(file).Deployables
 	if len(got) != 2 || got[0].Name != "one" || got[0].Where != file+":4" || !slices.Equal(got[0].Modules, []string{"order"}) || got[0].At != "h:5432/d" ||
-		got[1].Name != "two" || !slices.Equal(got[1].Modules, shop) || got[1].Journal != "troupe.db" {
+		got[1].Name != "two" || !slices.Equal(got[1].Modules, shop.modules) || got[1].Journal != "troupe.db" {
 		t.Errorf("deployables %+v", got)
 	}
 }
 
 func TestCheckOfNoFile(t *testing.T) {
 	t.Parallel()
-	if r := Check(shop, "/nowhere.yaml", MustWrite(t, "modules: [order]")); len(r.Wrong) != 1 || r.Wrong[0].Where != "/nowhere.yaml" || len(r.Deployables) != 1 {
+	if r := shop.Check("/nowhere.yaml", MustWrite(t, "modules: [order]")); len(r.Wrong) != 1 || r.Wrong[0].Where != "/nowhere.yaml" || len(r.Deployables) != 1 {
 		t.Errorf("report %+v", r)
 	}
 }

@@ -7,29 +7,32 @@ import (
 	"strings"
 )
 
-// variable is the name of what belongs to Troupe in the environment.
-func variable(name string) string {
-	return "TROUPE_" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(name))
-}
-
 // env is the name of its environment variable: its path, in capitals.
-func (s *setting) env() string { return variable(s.path) }
+func (s *setting) env() string { return s.names[0] }
 
-// variables are all names that its variable may have: one that is called after the flag is taken, too.
-func (s *setting) variables() []string {
-	return slices.Compact([]string{s.env(), variable(s.short())})
+// tools are variables that the tests and tools of this repository read, which are no settings of a program called troupe.
+var tools = regexp.MustCompile(`^TROUPE_((TEST|FAULTS|CRASH|COVER|SCHEDULES)(_|$)|KAFKA_(HOME|ADVERTISED)$)`)
+
+// services are the variables, without the program's name, by which Kubernetes and Docker tell of a service that is called like the
+// program, or like the program and another word.
+var services = regexp.MustCompile(`^(.*_)?(SERVICE|PORT)(_|$)`)
+
+// others reports whether a variable is none of a setting, however near its name is to one.
+func (p *Program) others(name string) bool {
+	return tools.MatchString(name) || services.MatchString(strings.TrimPrefix(name, p.variable("")))
 }
 
-// others are variables that are none of a setting, however near: of the tests and tools of this repository, and those by which
-// Kubernetes and Docker tell of a service that is called troupe, or troupe-postgres.
-var others = regexp.MustCompile(`^TROUPE_((TEST|FAULTS|CRASH|COVER|SCHEDULES)(_|$)|KAFKA_(HOME|ADVERTISED)$|(.*_)?(SERVICE|PORT)(_|$))`)
+// variablesOf are all names that the variable of s may have: one that is called after the flag is taken, too.
+func (p *Program) variablesOf(s *setting) []string {
+	return slices.Compact([]string{p.variable(s.path), p.variable(s.short())})
+}
 
 // fromEnviron takes in variables. One that is nearly that of a setting is a mistake; others may be anybody's.
-func fromEnviron(environ []string) (map[string]given, Mistakes) {
-	paths := map[string]string{variable("config"): "", variable("deployable"): ""} // by variable
-	for i := range table {
-		for _, name := range table[i].variables() {
-			paths[name] = table[i].path
+func (p *Program) fromEnviron(environ []string) (map[string]given, Mistakes) {
+	paths := map[string]string{p.variable("config"): "", p.variable("deployable"): ""} // by variable
+	for i := range p.table {
+		for _, name := range p.table[i].names {
+			paths[name] = p.table[i].path
 		}
 	}
 	var mistakes Mistakes
@@ -38,14 +41,14 @@ func fromEnviron(environ []string) (map[string]given, Mistakes) {
 		name, text, _ := strings.Cut(pair, "=")
 		path, known := paths[name]
 		switch {
-		case !strings.HasPrefix(name, variable("")) || text == "":
+		case !strings.HasPrefix(name, p.variable("")) || text == "":
 		case path != "":
 			if before, ok := env[path]; ok && before.at != name && before.text != text {
 				mistakes = append(mistakes, Mistake{name, "is the same setting as " + before.at + ", which says otherwise: remove one of them"})
 			}
 			env[path] = given{text: text, at: name, level: fromEnv}
-		case !known && !others.MatchString(name):
-			if n := near(name, slices.Sorted(maps.Keys(paths))); n != "" {
+		case !known && !p.others(name):
+			if n := p.near(name, slices.Sorted(maps.Keys(paths))); n != "" {
 				mistakes = append(mistakes, Mistake{name, "no setting has this variable: did you mean " + n + "?"})
 			}
 		}
@@ -54,14 +57,14 @@ func fromEnviron(environ []string) (map[string]given, Mistakes) {
 }
 
 // near is the one of known that somebody may have meant by the variable called name, or "".
-func near(name string, known []string) string {
-	bare := func(name string) string { return strings.TrimPrefix(name, variable("")) }
+func (p *Program) near(name string, known []string) string {
+	bare := func(name string) string { return strings.TrimPrefix(name, p.variable("")) }
 	var words []string
 	for _, k := range known {
 		words = append(words, bare(k))
 	}
 	if n := nearest(bare(name), words); n != "" {
-		return variable(n)
+		return p.variable(n)
 	}
 	return ""
 }

@@ -13,10 +13,10 @@ import (
 // TestVariablesFollowTheFile: who knows a setting's place in the file knows its variable.
 func TestVariablesFollowTheFile(t *testing.T) {
 	t.Parallel()
-	for i := range table {
-		want := "TROUPE_" + strings.ToUpper(regexp.MustCompile(`[.-]`).ReplaceAllString(table[i].path, "_"))
-		if got := table[i].env(); got != want {
-			t.Errorf("the variable of %s is %s, want %s", table[i].path, got, want)
+	for i := range shop.table {
+		want := "TROUPE_" + strings.ToUpper(regexp.MustCompile(`[.-]`).ReplaceAllString(shop.table[i].path, "_"))
+		if got := shop.table[i].env(); got != want {
+			t.Errorf("the variable of %s is %s, want %s", shop.table[i].path, got, want)
 		}
 	}
 }
@@ -37,7 +37,7 @@ func TestVariableByBothNames(t *testing.T) {
 		{[]string{short + "=short:1", long + "=long:1"}, "", long + ": is the same setting as " + short + ", which says otherwise: remove one of them"},
 		{[]string{long + "=long:1", short + "=short:1"}, "", short + ": is the same setting as " + long + ", which says otherwise: remove one of them"},
 	} {
-		l, err := Load(Input{Known: shop, Environ: c.environ, Flags: MustFlags(t, "--config", file)})
+		l, err := shop.Load(Input{Environ: c.environ, Flags: MustFlags(t, "--config", file)})
 		if c.bad != "" {
 			if err == nil || !strings.Contains(err.Error(), c.bad) {
 				t.Errorf("%v: %v, want %s", c.environ, err, c.bad)
@@ -58,7 +58,7 @@ func TestVariablesThatNobodyReads(t *testing.T) {
 		"TROUPE_VERSION": "", "TROUPES_SEED": "",
 		"TROUPE_PORT": "", "TROUPE_SERVICE_HOST": "", "TROUPE_POSTGRES_PORT": "", "TROUPE_POSTGRES_SERVICE_PORT": "", "TROUPE_KAFKA_PORT_9092_TCP_ADDR": "",
 	} {
-		_, got := fromEnviron([]string{name + "=x"})
+		_, got := shop.fromEnviron([]string{name + "=x"})
 		if want == "" && len(got) > 0 || want != "" && (len(got) != 1 || got[0] != Mistake{name, "no setting has this variable: did you mean " + want + "?"}) {
 			t.Errorf("%s: %v, want %q", name, got, want)
 		}
@@ -92,7 +92,7 @@ func TestVariablesOfTools(t *testing.T) {
 		t.Errorf("found %v only", found)
 	}
 	for v := range found {
-		if _, wrong := fromEnviron([]string{v + "=x"}); len(wrong) > 0 {
+		if _, wrong := shop.fromEnviron([]string{v + "=x"}); len(wrong) > 0 {
 			t.Errorf("%v: if a test or a tool reads it, add it to others", wrong)
 		}
 	}

@@ -13,9 +13,6 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// DefaultFile is read from the working folder, where it is there, when no other file is named.
-const DefaultFile = "troupe.yaml"
-
 // deployablesKey is where a file has its deployables, when it describes more than one.
 const deployablesKey = "deployables"
 
@@ -40,6 +37,7 @@ const (
 
 // file is what is in a file of settings.
 type file struct {
+	program     *Program
 	path        string
 	shared      map[string]given // by path
 	deployables []described      // empty where the file describes one, which is all of it
@@ -54,12 +52,12 @@ type described struct {
 }
 
 // readFile reads as much of the file as it can.
-func readFile(path string) *file {
+func (p *Program) readFile(path string) *file {
 	data, err := readAtMost(path, maxFile)
 	if err == nil {
-		return parseFile(path, data)
+		return p.parseFile(path, data)
 	}
-	f := &file{path: path, shared: map[string]given{}}
+	f := &file{program: p, path: path, shared: map[string]given{}}
 	if errors.Is(err, fs.ErrNotExist) {
 		return f.unreadable("there is no such file")
 	}
@@ -67,8 +65,8 @@ func readFile(path string) *file {
 }
 
 // parseFile reads as much of data, which is in the file at path, as it can.
-func parseFile(path string, data []byte) *file {
-	f := &file{path: path, shared: map[string]given{}}
+func (p *Program) parseFile(path string, data []byte) *file {
+	f := &file{program: p, path: path, shared: map[string]given{}}
 	var doc yaml.Node
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	if err := d.Decode(&doc); errors.Is(err, io.EOF) {
@@ -115,7 +113,7 @@ type place struct {
 func (f *file) walk(n *yaml.Node, p place) {
 	f.each(n, strings.TrimSuffix(p.group, "."), func(key, v *yaml.Node) {
 		path := p.group + key.Value
-		switch s := named(path); {
+		switch s := f.program.named(path); {
 		case s != nil:
 			if before, twice := p.into[path]; twice { // under its group, and by its whole path
 				f.wrong(f.line(key), "%s is there already, at %s: remove one of them", path, before.at)
@@ -123,7 +121,7 @@ func (f *file) walk(n *yaml.Node, p place) {
 			}
 			text, ok := f.text(s, key, v)
 			p.into[path] = given{text, f.line(key), p.level, !ok}
-		case slices.Contains(groups(), path):
+		case slices.Contains(f.program.groups, path):
 			f.walk(v, place{path + ".", p.level, p.into})
 		case path == deployablesKey && p.level == fromFile:
 			f.describe(v)
@@ -183,24 +181,27 @@ func (f *file) describe(n *yaml.Node) {
 
 // text is what the node n says of s, in the form that flags have, too.
 func (f *file) text(s *setting, key, n *yaml.Node) (text string, ok bool) {
-	kind := s.field(&Settings{}).kind()
 	switch {
 	case n.Tag == "!!null":
 		f.wrong(f.line(key), "%s has no value: give it one, or remove the line", s.path)
 	case n.Kind == yaml.ScalarNode:
 		return n.Value, true
-	case n.Kind == yaml.SequenceNode && strings.HasSuffix(kind, several) && kind != kindPairs && !slices.ContainsFunc(n.Content, nested):
+	case n.Kind == yaml.SequenceNode && strings.HasSuffix(s.of, several) && s.of != kindPairs && !slices.ContainsFunc(n.Content, nested):
 		var items []string
 		for _, item := range n.Content {
 			items = append(items, resolved(item).Value)
 		}
+		if s.own && slices.ContainsFunc(items, func(item string) bool { return strings.Contains(item, ",") }) {
+			f.wrong(f.line(key), "%s has an item with a comma, which would be two items: leave the comma out", s.path)
+			return "", false
+		}
 		return strings.Join(items, ","), true
-	case n.Kind == yaml.MappingNode && kind == kindPairs && !slices.ContainsFunc(n.Content, nested):
+	case n.Kind == yaml.MappingNode && s.of == kindPairs && !slices.ContainsFunc(n.Content, nested):
 		var pairs []string
 		f.each(n, s.path, func(key, v *yaml.Node) { pairs = append(pairs, key.Value+"="+v.Value) })
 		return strings.Join(pairs, ","), true
 	default:
-		f.wrong(f.line(key), "%s has the wrong shape: want %s", s.path, kind)
+		f.wrong(f.line(key), "%s has the wrong shape: want %s", s.path, s.of)
 	}
 	return "", false
 }
@@ -211,11 +212,13 @@ func nested(n *yaml.Node) bool { return resolved(n).Kind != yaml.ScalarNode }
 // hint is what may have been meant by an unknown key.
 func (f *file) hint(key string, p place) string {
 	var here []string
-	for i := range table {
-		s := &table[i]
+	for i := range f.program.table {
+		s := &f.program.table[i]
 		if rest, ok := strings.CutPrefix(s.path, p.group); ok {
 			first, _, _ := strings.Cut(rest, ".")
-			here = append(here, first)
+			if !slices.Contains(here, first) {
+				here = append(here, first)
+			}
 		}
 		if last := s.path[strings.LastIndex(s.path, ".")+1:]; plain(key) == last || plain(key) == s.short() {
 			return "did you mean " + s.path + "?"
@@ -227,17 +230,7 @@ func (f *file) hint(key string, p place) string {
 	if n := nearest(key, here); n != "" {
 		return "did you mean " + p.group + n + "?"
 	}
-	return "known here are " + strings.Join(slices.Compact(here), ", ")
-}
-
-// groups are the keys below which there are settings.
-func groups() (found []string) {
-	for i := range table {
-		if group, _, ok := strings.Cut(table[i].path, "."); ok && !slices.Contains(found, group) {
-			found = append(found, group)
-		}
-	}
-	return found
+	return "known here are " + strings.Join(here, ", ")
 }
 
 // resolved is the node that an alias stands for.

@@ -16,12 +16,10 @@ type Input struct {
 	Flags *Flags
 	// Environ is the environment, as os.Environ has it. A variable that is empty counts as not set. Defaults to none.
 	Environ []string
-	// Folder is where DefaultFile may be. Defaults to the working folder.
+	// Folder is where the program's DefaultFile may be. Defaults to the working folder.
 	Folder string
 	// Shared asks for what the deployables of a file share, for a process that is none of them: none needs to be chosen.
 	Shared bool
-	// Known are the names of the modules that there are. Required.
-	Known []string
 }
 
 // Loaded are settings that know where they come from.
@@ -32,15 +30,19 @@ type Loaded struct {
 	// Deployable is the name of the one that was chosen in File, "" where it describes one only.
 	Deployable string
 
-	from        map[string]given  // by path; what is not in it is the default
-	bad         map[string]bool   // paths of settings that are wrong
-	secretFiles map[string]string // by path, of what stands in a file of its own
+	program  *Program
+	from     map[string]given  // by path; what is not in it is the default
+	bad      map[string]bool   // paths of settings that are wrong
+	readFrom map[string]string // by path, the file of its own that a secret was in
 }
 
-// Load reads the settings of one deployable. Everything that is wrong is in one error, which is Mistakes; what could be read
-// is returned with it.
-func Load(in Input) (*Loaded, error) {
-	l := &Loaded{}
+// loaded returns settings that nothing has been read into.
+func (p *Program) loaded() *Loaded { return &Loaded{Settings: *p.blank(), program: p} }
+
+// Load reads the settings of one deployable, those that only this program has into a new struct. Everything that is wrong is in
+// one error, which is Mistakes; what could be read is returned with it.
+func (p *Program) Load(in Input) (*Loaded, error) {
+	l := p.loaded()
 	f := l.open(in)
 	mistakes := f.mistakes
 	chosen, refused := l.choose(f, in)
@@ -50,28 +52,31 @@ func Load(in Input) (*Loaded, error) {
 			sources = append(sources, d.given)
 			continue
 		}
-		_, wrong := d.load(f, in.Known)
+		_, wrong := d.load(f)
 		mistakes = append(mistakes, wrong...)
 	}
-	env, wrong := fromEnviron(in.Environ)
+	env, wrong := p.fromEnviron(in.Environ)
 	mistakes = slices.Concat(mistakes, refused, wrong, l.take(append(sources, env, in.Flags.all())...), l.readSecrets())
 	if refused == nil { // otherwise nobody knows yet what is to hold
-		mistakes = append(mistakes, l.hold(in.Known, rules)...)
+		mistakes = append(mistakes, l.hold(rules)...)
+	}
+	if refused == nil && !in.Shared { // a process that is no deployable does nothing with the program's own settings
+		mistakes = append(mistakes, l.validate()...)
 	}
 	return l, mistakes.asError()
 }
 
 // open reads the file, if there is one.
 func (l *Loaded) open(in Input) *file {
-	path, at := chosenBy(in, "config")
+	path, at := l.program.chosenBy(in, "config")
 	if path == "" {
-		path = filepath.Join(in.Folder, DefaultFile)
+		path = filepath.Join(in.Folder, l.program.DefaultFile())
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			return &file{}
+			return &file{program: l.program}
 		}
 	}
 	l.File = path
-	f := readFile(path)
+	f := l.program.readFile(path)
 	if at != "" && f.unread { // say who asked for it
 		f.mistakes[0].Where = at + ": " + path
 	}
@@ -80,7 +85,7 @@ func (l *Loaded) open(in Input) *file {
 
 // choose returns the deployable of the file that is asked for.
 func (l *Loaded) choose(f *file, in Input) (string, Mistakes) {
-	name, at := chosenBy(in, "deployable")
+	name, at := l.program.chosenBy(in, "deployable")
 	var there []string
 	for _, d := range f.deployables {
 		if d.name == name {
@@ -93,7 +98,8 @@ func (l *Loaded) choose(f *file, in Input) (string, Mistakes) {
 	case name == "" && (there == nil || in.Shared):
 		return "", nil
 	case name == "":
-		return "", Mistakes{{f.path, fmt.Sprintf("describes several deployables: choose %s with --deployable or TROUPE_DEPLOYABLE", strings.Join(there, ", "))}}
+		return "", Mistakes{{f.path, fmt.Sprintf("describes several deployables: choose %s with --deployable or %s",
+			strings.Join(there, ", "), l.program.variable("deployable"))}}
 	case there == nil:
 		return "", Mistakes{{at, fmt.Sprintf("there is no deployable %s to choose: it takes a file that has %s", quoted(name), deployablesKey)}}
 	}
@@ -101,14 +107,14 @@ func (l *Loaded) choose(f *file, in Input) (string, Mistakes) {
 }
 
 // chosenBy is what the command line, or else the environment, says of what is no setting itself.
-func chosenBy(in Input, flag string) (text, at string) {
+func (p *Program) chosenBy(in Input, flag string) (text, at string) {
 	if in.Flags != nil {
 		if r := map[string]*raw{"config": &in.Flags.file, "deployable": &in.Flags.deployable}[flag]; r.given {
 			return r.text, "--" + flag
 		}
 	}
 	for _, pair := range in.Environ {
-		if name, v, _ := strings.Cut(pair, "="); name == variable(flag) && v != "" {
+		if name, v, _ := strings.Cut(pair, "="); name == p.variable(flag) && v != "" {
 			return v, name
 		}
 	}
@@ -123,7 +129,7 @@ func (f *Flags) all() map[string]given {
 	}
 	for path, r := range f.given {
 		if r.given {
-			found[path] = given{text: r.text, at: "--" + named(path).flagName(), level: fromFlag}
+			found[path] = given{text: r.text, at: "--" + r.flag, level: fromFlag}
 		}
 	}
 	return found
@@ -133,8 +139,8 @@ func (f *Flags) all() map[string]given {
 // counts over it.
 func (l *Loaded) take(sources ...map[string]given) (mistakes Mistakes) {
 	l.from, l.bad = map[string]given{}, map[string]bool{}
-	for i := range table {
-		s := &table[i]
+	for i := range l.program.table {
+		s := &l.program.table[i]
 		v := s.field(&l.Settings)
 		if s.standard != "" {
 			if err := v.set(s.standard); err != nil {
@@ -178,10 +184,14 @@ func (s *setting) complaint(g given, wanted error) string {
 
 // readSecrets reads those that are in files of their own. As with everything else, the stronger source holds.
 func (l *Loaded) readSecrets() (mistakes Mistakes) {
-	l.secretFiles = map[string]string{}
-	for _, s := range []struct{ path, file string }{{"kafka.sasl-password", l.passwordFile}, {"postgres.url", l.urlFile}} {
-		holder, direct := l.from[s.path+"-file"], l.from[s.path]
-		if s.file == "" || l.bad[s.path+"-file"] || direct.level > holder.level {
+	l.readFrom = map[string]string{}
+	for i := range l.program.table {
+		s := &l.program.table[i]
+		if !s.secret {
+			continue
+		}
+		holder, direct, in := l.from[s.path+"-file"], l.from[s.path], *l.file(s.path)
+		if in == "" || l.bad[s.path+"-file"] || direct.level > holder.level {
 			continue
 		}
 		if direct.level == holder.level {
@@ -189,17 +199,17 @@ func (l *Loaded) readSecrets() (mistakes Mistakes) {
 			mistakes = append(mistakes, Mistake{holder.at, fmt.Sprintf("%s-file is given, and %s at %s, too: remove one of them", s.path, s.path, direct.at)})
 			continue
 		}
-		text, err := readSecret(s.file)
+		text, err := readSecret(in)
 		if err == nil {
-			err = named(s.path).field(&l.Settings).set(text)
+			err = s.field(&l.Settings).set(text)
 		}
 		if err != nil {
 			l.bad[s.path] = true
-			mistakes = append(mistakes, Mistake{holder.at, fmt.Sprintf("%s-file %s: %v", s.path, s.file, err)})
+			mistakes = append(mistakes, Mistake{holder.at, fmt.Sprintf("%s-file %s: %v", s.path, in, err)})
 			continue
 		}
-		l.from[s.path] = given{at: s.file, level: holder.level}
-		l.secretFiles[s.path] = s.file
+		l.from[s.path] = given{at: in, level: holder.level}
+		l.readFrom[s.path] = in
 	}
 	return mistakes
 }
@@ -215,14 +225,14 @@ type Row struct {
 // Rows are all settings, in the order of the table. A secret that is given shows as "(set)".
 func (l *Loaded) Rows() []Row {
 	var rows []Row
-	for i := range table {
-		s := &table[i]
+	for i := range l.program.table {
+		s := &l.program.table[i]
 		r := Row{Setting: s.path, Value: s.field(&l.Settings).String(), Source: "default", Secret: s.secret}
 		if g, ok := l.from[s.path]; ok {
 			r.Source = g.at
 		}
 		if s.secret && r.Value != "" {
-			r.Value = "(set)"
+			r.Value = hidden
 		}
 		rows = append(rows, r)
 	}

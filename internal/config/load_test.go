@@ -7,17 +7,32 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 )
 
-// shop are the modules that tests know.
-var shop = []string{"inventory", "notification", "order", "payment", "shipping"}
+// shop is the program that most tests read the settings of.
+var shop = MustProgram("troupe", []string{"inventory", "notification", "order", "payment", "shipping"}, &shopSettings{})
+
+type shopSettings struct {
+	Seed    uint64        `setting:"seed" default:"1" value:"SEED" help:"which failures come up"`
+	Latency time.Duration `setting:"latency" default:"40ms" help:"how long answers take"`
+}
+
+// MustProgram returns a program whose settings are declared well.
+func MustProgram(name string, modules []string, own any) *Program {
+	p, err := NewProgram(name, modules, own)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
 
 // MustWrite writes a file of settings, and returns its path.
 func MustWrite(tb testing.TB, lines ...string) string {
 	tb.Helper()
-	return MustWriteAs(tb, filepath.Join(tb.TempDir(), DefaultFile), strings.Join(lines, "\n")+"\n")
+	return MustWriteAs(tb, filepath.Join(tb.TempDir(), "troupe.yaml"), strings.Join(lines, "\n")+"\n")
 }
 
 // MustWriteAs writes a file, and returns its path.
@@ -34,7 +49,7 @@ func MustFlags(tb testing.TB, args ...string) *Flags {
 	tb.Helper()
 	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	f := Bind(fs)
+	f := shop.Bind(fs)
 	if err := fs.Parse(args); err != nil {
 		tb.Fatal(err)
 	}
@@ -54,7 +69,7 @@ func rowOf(l *Loaded, path string) Row {
 // samples are two texts that a setting takes, in the form in which it shows them.
 func samples(tb testing.TB, s *setting) [2]string {
 	tb.Helper()
-	kind := s.field(&Settings{}).kind()
+	kind := s.of
 	if options := strings.Split(kind, "|"); len(options) > 1 && options[1] != "forever" {
 		return [2]string(options[:2])
 	}
@@ -90,8 +105,8 @@ func yamlOf(path, text string, nested bool) string {
 // Every setting can be given in every way, and the stronger way holds: for each way, with everything weaker saying otherwise.
 func TestPrecedenceOfEverySetting(t *testing.T) {
 	t.Parallel()
-	for i := range table {
-		s := &table[i]
+	for i := range shop.table {
+		s := &shop.table[i]
 		ways := []string{"shared", "deployable", "environment", "flag"}
 		if s.secret {
 			ways = ways[:3]
@@ -112,7 +127,7 @@ func TestPrecedenceOfEverySetting(t *testing.T) {
 					if strongest >= 1 {
 						body += deployablesKey + ":\n" + yamlOf(s.path, text(1), true)
 					}
-					in := Input{Known: shop}
+					in := Input{}
 					args := []string{"--config", MustWrite(t, body)}
 					if strongest >= 1 {
 						args = append(args, "--deployable=one")
@@ -124,7 +139,7 @@ func TestPrecedenceOfEverySetting(t *testing.T) {
 						args = append(args, "--"+s.flagName()+"="+text(3))
 					}
 					in.Flags = MustFlags(t, args...)
-					l, err := Load(in) // many settings need others beside them, which are not there
+					l, err := shop.Load(in) // many settings need others beside them, which are not there
 					if got := s.field(&l.Settings).String(); got != win {
 						t.Errorf("%s is %q, want %q (%v)", s.path, got, win, err)
 					}
@@ -141,12 +156,12 @@ func TestPrecedenceOfEverySetting(t *testing.T) {
 
 func TestDefaultsOfEverySetting(t *testing.T) {
 	t.Parallel()
-	l, err := Load(Input{Folder: t.TempDir(), Known: shop})
+	l, err := shop.Load(Input{Folder: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range table {
-		s := &table[i]
+	for i := range shop.table {
+		s := &shop.table[i]
 		r := rowOf(l, s.path)
 		if r.Source != "default" || s.standard != "" && r.Value != s.standard && r.Value != s.standard+"0m0s" {
 			t.Errorf("%s is %+v, want its default %q", s.path, r, s.standard)
@@ -163,16 +178,16 @@ func TestDefaultsOfEverySetting(t *testing.T) {
 // What is shown can be given: troupe config prints nothing that a file would not take.
 func TestWhatIsShownCanBeGiven(t *testing.T) {
 	t.Parallel()
-	for i := range table {
-		s := &table[i]
+	for i := range shop.table {
+		s := &shop.table[i]
 		for _, text := range samples(t, s) {
-			var one, two Settings
-			if err := s.field(&one).set(text); err != nil {
+			one, two := shop.blank(), shop.blank()
+			if err := s.field(one).set(text); err != nil {
 				t.Errorf("%s refuses %q: %v", s.path, text, err)
 				continue
 			}
-			shown := s.field(&one).String()
-			if err := s.field(&two).set(shown); err != nil || s.field(&two).String() != shown {
+			shown := s.field(one).String()
+			if err := s.field(two).set(shown); err != nil || s.field(two).String() != shown {
 				t.Errorf("%s shows %q, and refuses it: %v", s.path, shown, err)
 			}
 		}
@@ -181,7 +196,7 @@ func TestWhatIsShownCanBeGiven(t *testing.T) {
 
 func TestNameIsThatOfTheModules(t *testing.T) {
 	t.Parallel()
-	l, err := Load(Input{Folder: t.TempDir(), Known: shop, Flags: MustFlags(t, "--modules", "order, notification", "--transport", "kafka", "--brokers", "h:1")})
+	l, err := shop.Load(Input{Folder: t.TempDir(), Flags: MustFlags(t, "--modules", "order, notification", "--transport", "kafka", "--brokers", "h:1")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +208,7 @@ func TestNameIsThatOfTheModules(t *testing.T) {
 func TestDefaultFileIsRead(t *testing.T) {
 	t.Parallel()
 	path := MustWrite(t, "name: found", "kafka:", "  brokers: [a:1, b:2]", "transport: kafka", "peers:", "  order: http://10.0.0.1:8080/", "  payment: https://pay")
-	l, err := Load(Input{Folder: filepath.Dir(path), Known: shop})
+	l, err := shop.Load(Input{Folder: filepath.Dir(path)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,8 +237,8 @@ func TestSecretsAreReadFromFilesAndNeverShown(t *testing.T) {
 		"url file":             {Flags: MustFlags(t, "--transport", "postgres", "--postgres-url-file", url)},
 		"url in variable":      {Flags: MustFlags(t, "--transport", "postgres"), Environ: []string{"TROUPE_POSTGRES_URL=postgres://ada:hunter2@localhost/d"}},
 	} {
-		in.Folder, in.Known = folder, shop
-		l, err := Load(in)
+		in.Folder = folder
+		l, err := shop.Load(in)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -242,11 +257,11 @@ func TestSecretsAreReadFromFilesAndNeverShown(t *testing.T) {
 func TestSecretsHaveNoFlag(t *testing.T) {
 	t.Parallel()
 	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
-	Bind(fs)
-	for i := range table {
-		s := &table[i]
-		instead, secret := Secret(s.short())
-		if secret != s.secret || secret && (fs.Lookup(s.short()) != nil || !strings.Contains(instead, s.env()) || named(s.path+"-file") == nil) {
+	shop.Bind(fs)
+	for i := range shop.table {
+		s := &shop.table[i]
+		instead, secret := shop.Secret(s.short())
+		if secret != s.secret || secret && (fs.Lookup(s.short()) != nil || !strings.Contains(instead, s.env()) || shop.named(s.path+"-file") == nil) {
 			t.Errorf("%s: secret %t, %q", s.path, secret, instead)
 		}
 		if !s.secret && fs.Lookup(s.flagName()) == nil {
@@ -257,7 +272,7 @@ func TestSecretsHaveNoFlag(t *testing.T) {
 
 func TestAnEmptyVariableIsNotSet(t *testing.T) {
 	t.Parallel()
-	l, err := Load(Input{Folder: t.TempDir(), Known: shop, Environ: []string{"TROUPE_MODULES=", "TROUPE_CONFIG=", "TROUPE_COVER=x", "PATH=/bin", "odd"}})
+	l, err := shop.Load(Input{Folder: t.TempDir(), Environ: []string{"TROUPE_MODULES=", "TROUPE_CONFIG=", "TROUPE_COVER=x", "PATH=/bin", "odd"}})
 	if err != nil || l.Modules != nil {
 		t.Errorf("Load: %v, %v", l.Modules, err)
 	}
@@ -266,7 +281,7 @@ func TestAnEmptyVariableIsNotSet(t *testing.T) {
 func TestFileAndDeployableFromVariables(t *testing.T) {
 	t.Parallel()
 	path := MustWrite(t, "transport: kafka", "kafka: {brokers: 'h:1'}", "deployables:", "  front: {modules: [order, notification, inventory]}", "  back: {modules: [payment, shipping], journal: back.db}")
-	l, err := Load(Input{Known: shop, Environ: []string{"TROUPE_CONFIG=" + path, "TROUPE_DEPLOYABLE=back"}})
+	l, err := shop.Load(Input{Environ: []string{"TROUPE_CONFIG=" + path, "TROUPE_DEPLOYABLE=back"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,6 +73,9 @@ func nearest(word string, known []string) string {
 
 // choices is the end of a message about a word that is not one of known.
 func choices(word string, known []string) string {
+	if len(known) == 0 {
+		return "there are none"
+	}
 	all := "there are " + shown(strings.Join(known, ", "))
 	if n := nearest(word, known); n != "" {
 		return "did you mean " + n + "? " + all

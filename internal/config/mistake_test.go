@@ -11,8 +11,7 @@ import (
 // loadError is what Load says is wrong, with files called by their names alone.
 func loadError(tb testing.TB, in Input, file string) string {
 	tb.Helper()
-	in.Known = shop
-	_, err := Load(in)
+	_, err := shop.Load(in)
 	if err == nil {
 		return ""
 	}
@@ -64,7 +63,7 @@ func TestAllMistakesAtOnce(t *testing.T) {
   troupe.yaml:17: unknown key zzz: known here are name, modules, journal, http, hosts, peers, transport, prefix, create-topics, kafka, postgres, seed, latency, deployables
   TROUPE_MODULS: no setting has this variable: did you mean TROUPE_MODULES?
   troupe.yaml:3: http "8080": want host:port, such as 127.0.0.1:8080
-  troupe.yaml:14: peers: want a URL for each module, such as order=http://10.0.0.1:8080, without a user or password
+  troupe.yaml:14: peers: want a URL for each module, such as MODULE=http://10.0.0.1:8080, without a user or password
   --transport: "pigeon": want one of sqlite, kafka, postgres
   --kafka-partitions: "0": want a whole number from 1 to 10000
   troupe.yaml:7: kafka.replication "many": want a whole number from -1 to 32767
@@ -135,7 +134,7 @@ func TestRules(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			text := loadError(t, Input{Folder: t.TempDir(), Flags: MustFlags(t, c.args...), Environ: []string{c.env}}, file)
-			text = regexp.MustCompile(`/\S*/troupe.yaml`).ReplaceAllString(text, DefaultFile)
+			text = regexp.MustCompile(`/\S*/troupe.yaml`).ReplaceAllString(text, "troupe.yaml")
 			_, got, _ := strings.Cut(text, "\n  ")
 			if got != c.wants {
 				t.Errorf("got\n%s\nwant\n%s", got, c.wants)

@@ -24,17 +24,17 @@ func TestCheckPeers(t *testing.T) {
 	} {
 		path := MustWrite(t, "transport: kafka", "kafka: {brokers: 'h:1'}", "deployables:", "  front: {modules: [order, notification, inventory],",
 			"    peers: {"+c.peers+"}}", "  back: {modules: [payment, shipping], journal: b.db, http: "+c.http+"}")
-		r := Check(shop, path)
-		got := strings.ReplaceAll(r.Warnings.lines(), path, DefaultFile)
+		r := shop.Check(path)
+		got := strings.ReplaceAll(r.Warnings.lines(), path, "troupe.yaml")
 		want := c.want
 		if want != "" {
-			want = DefaultFile + ":5: " + want
+			want = "troupe.yaml" + ":5: " + want
 		}
 		if len(r.Wrong) > 0 || got != want {
 			t.Errorf("%s, %s: wrong %v, warnings\n%s\nwant\n%s", c.peers, c.http, r.Wrong, got, want)
 		}
 	}
-	r := Check(shop, MustWrite(t, "modules: [order]", "transport: kafka", "kafka: {brokers: 'h:1'}", "peers: {payment: 'http://h'}"))
+	r := shop.Check(MustWrite(t, "modules: [order]", "transport: kafka", "kafka: {brokers: 'h:1'}", "peers: {payment: 'http://h'}"))
 	if got := r.Warnings.lines(); !strings.HasSuffix(got, "peers of order has payment, which runs nowhere: leave it out, or have it run") {
 		t.Errorf("warnings %q", got)
 	}

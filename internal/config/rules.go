@@ -12,42 +12,42 @@ import (
 // rule is what settings must be to each other. It is not held against settings that are wrong by themselves.
 type rule struct {
 	about []string // the first one is to blame
-	check func(l *Loaded, known []string) []string
+	check func(l *Loaded) []string
 }
 
 // rules hold for a deployable that is to run.
 var rules = append([]rule{
-	{[]string{"transport", "kafka.brokers"}, func(l *Loaded, _ []string) []string {
-		return when(l.Carrier.Kind == transports.Kafka && len(l.Carrier.Kafka.Brokers) == 0, "transport kafka needs to know where Kafka is: set %s", ways("kafka.brokers"))
+	{[]string{"transport", "kafka.brokers"}, func(l *Loaded) []string {
+		return when(l.Carrier.Kind == transports.Kafka && len(l.Carrier.Kafka.Brokers) == 0, "transport kafka needs to know where Kafka is: set %s", l.program.ways("kafka.brokers"))
 	}},
-	{[]string{"transport", "postgres.url"}, func(l *Loaded, _ []string) []string {
-		return when(l.Carrier.Kind == transports.Postgres && l.Carrier.Postgres.URL == "", "transport postgres needs to know where Postgres is: set %s", ways("postgres.url"))
+	{[]string{"transport", "postgres.url"}, func(l *Loaded) []string {
+		return when(l.Carrier.Kind == transports.Postgres && l.Carrier.Postgres.URL == "", "transport postgres needs to know where Postgres is: set %s", l.program.ways("postgres.url"))
 	}},
-	{[]string{"postgres.url", "postgres.insecure", "prefix", "transport"}, func(l *Loaded, _ []string) []string {
+	{[]string{"postgres.url", "postgres.insecure", "prefix", "transport"}, func(l *Loaded) []string {
 		c := l.Transport()
 		if c.Group = "any"; c.Kind != transports.Postgres || c.Postgres.URL == "" {
 			return nil
 		}
 		err := c.Validate()
-		return when(err != nil, "%v, which is %s", err, ways("postgres.insecure"))
+		return when(err != nil, "%v, which is %s", err, l.program.ways("postgres.insecure"))
 	}},
-	{[]string{"modules", "transport"}, func(l *Loaded, known []string) []string {
-		away := slices.DeleteFunc(slices.Clone(known), l.Runs)
+	{[]string{"modules", "transport"}, func(l *Loaded) []string {
+		away := slices.DeleteFunc(slices.Clone(l.program.modules), l.Runs)
 		return when(l.Carrier.Kind == transports.SQLite && len(away) > 0, "modules leaves out %s, and there is no transport to them: set %s to kafka or postgres, or run all",
-			strings.Join(away, ", "), ways("transport"))
+			strings.Join(away, ", "), l.program.ways("transport"))
 	}},
-	{[]string{"kafka.sasl-mechanism", "kafka.sasl-user", "kafka.sasl-password", "kafka.sasl-password-file"}, func(l *Loaded, _ []string) []string {
+	{[]string{"kafka.sasl-mechanism", "kafka.sasl-user", "kafka.sasl-password", "kafka.sasl-password-file"}, func(l *Loaded) []string {
 		s := l.Carrier.Kafka.SASL
-		return append(when(s.Mechanism != "" && s.User == "", "a login with %s needs a user: set %s", s.Mechanism, ways("kafka.sasl-user")),
-			when(s.Mechanism != "" && s.Password == "", "a login with %s needs a password: set %s", s.Mechanism, ways("kafka.sasl-password"))...)
+		return append(when(s.Mechanism != "" && s.User == "", "a login with %s needs a user: set %s", s.Mechanism, l.program.ways("kafka.sasl-user")),
+			when(s.Mechanism != "" && s.Password == "", "a login with %s needs a password: set %s", s.Mechanism, l.program.ways("kafka.sasl-password"))...)
 	}},
 }, always...)
 
 // always are the rules that hold for what files say, too, when variables and flags may add to it later.
 var always = append([]rule{
-	{[]string{"modules"}, func(l *Loaded, known []string) (found []string) {
+	{[]string{"modules"}, func(l *Loaded) (found []string) {
 		for i, m := range l.Modules {
-			found = append(found, unknown(m, known)...)
+			found = append(found, unknown(m, l.program.modules)...)
 			found = append(found, when(slices.Index(l.Modules, m) < i, "modules has %s twice", shown(m))...)
 			if len(found) >= maxMistakes {
 				break
@@ -55,16 +55,16 @@ var always = append([]rule{
 		}
 		return found
 	}},
-	{[]string{"peers"}, func(l *Loaded, known []string) (found []string) {
+	{[]string{"peers"}, func(l *Loaded) (found []string) {
 		for _, m := range slices.Sorted(maps.Keys(l.Peers)) {
-			found = append(found, unknown(m, known)...)
+			found = append(found, unknown(m, l.program.modules)...)
 		}
 		return found
 	}},
-	{[]string{"kafka.tls-cert", "kafka.tls-key"}, func(l *Loaded, _ []string) []string {
+	{[]string{"kafka.tls-cert", "kafka.tls-key"}, func(l *Loaded) []string {
 		return when(l.Carrier.Kafka.TLS.CertFile != "" && l.Carrier.Kafka.TLS.KeyFile == "", "kafka.tls-cert needs kafka.tls-key beside it")
 	}},
-	{[]string{"kafka.tls-key", "kafka.tls-cert"}, func(l *Loaded, _ []string) []string {
+	{[]string{"kafka.tls-key", "kafka.tls-cert"}, func(l *Loaded) []string {
 		return when(l.Carrier.Kafka.TLS.KeyFile != "" && l.Carrier.Kafka.TLS.CertFile == "", "kafka.tls-key needs kafka.tls-cert beside it")
 	}},
 }, append(usesOfTransports(), needless()...)...)
@@ -74,10 +74,10 @@ var always = append([]rule{
 func usesOfTransports() (found []rule) {
 	for _, use := range [][2]string{{"kafka.brokers", transports.Kafka}, {"postgres.url", transports.Postgres}} {
 		path, kind := use[0], use[1]
-		found = append(found, rule{[]string{path, "transport"}, func(l *Loaded, _ []string) []string {
+		found = append(found, rule{[]string{path, "transport"}, func(l *Loaded) []string {
 			is, transport := l.from[path], l.from["transport"]
 			return when(is.level > fromDefault && l.Carrier.Kind != kind && is.level >= transport.level,
-				"%s is for transport %s, but transport is %s: set %s to %s, or leave it out", path, kind, l.Carrier.Kind, ways("transport"), kind)
+				"%s is for transport %s, but transport is %s: set %s to %s, or leave it out", path, kind, l.Carrier.Kind, l.program.ways("transport"), kind)
 		}})
 	}
 	return found
@@ -90,21 +90,21 @@ func needless() (found []rule) {
 		{"kafka.sasl-user", "kafka.sasl-mechanism"}, {"kafka.sasl-password", "kafka.sasl-mechanism"}, {"kafka.sasl-readable", "kafka.sasl-mechanism"},
 	} {
 		path, needs := pair[0], pair[1]
-		found = append(found, rule{[]string{path, needs}, func(l *Loaded, _ []string) []string {
-			is := named(needs).field(&l.Settings).String()
-			return when(l.from[path].level > fromDefault && (is == "" || is == "false"), "%s does nothing without %s: set %s, or leave it out", path, needs, ways(needs))
+		found = append(found, rule{[]string{path, needs}, func(l *Loaded) []string {
+			is := l.program.named(needs).field(&l.Settings).String()
+			return when(l.from[path].level > fromDefault && (is == "" || is == "false"), "%s does nothing without %s: set %s, or leave it out", path, needs, l.program.ways(needs))
 		}})
 	}
 	return found
 }
 
 // hold returns what breaks rules.
-func (l *Loaded) hold(known []string, rules []rule) (mistakes Mistakes) {
+func (l *Loaded) hold(rules []rule) (mistakes Mistakes) {
 	for _, r := range rules {
 		if slices.ContainsFunc(r.about, func(path string) bool { return l.bad[path] }) {
 			continue
 		}
-		for _, what := range r.check(l, known) {
+		for _, what := range r.check(l) {
 			mistakes = append(mistakes, Mistake{l.from[r.about[0]].at, what})
 		}
 	}

@@ -59,7 +59,7 @@ func TestCheckComparesWhatIsMeant(t *testing.T) {
 			}
 			files = append(files, MustWriteAs(t, filepath.Join(at, fmt.Sprint(i, ".yaml")), text))
 		}
-		r := Check(shop, files...)
+		r := shop.Check(files...)
 		is := ""
 		if len(r.Warnings) > 0 {
 			is = warned

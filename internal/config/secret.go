@@ -7,9 +7,34 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
+
+// Secret is a setting that is never printed: fmt, slog and encoding/json write "(set)" instead of its text, or "" where it is
+// empty. string(s) is the text. Keep it in exported fields: fmt prints an unexported field as it is, whatever its type.
+type Secret string
+
+// hidden stands for a secret wherever settings are shown.
+const hidden = "(set)"
+
+// String returns "(set)" for a secret that has a text, and "" for one that has none.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return hidden
+}
+
+// Format implements fmt.Formatter: every verb writes what String returns.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.String())) }
+
+// MarshalText implements encoding.TextMarshaler, which encoders of JSON, XML and YAML use: it returns what String returns.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// MarshalJSON implements json.Marshaler: it writes what String returns.
+func (s Secret) MarshalJSON() ([]byte, error) { return strconv.AppendQuote(nil, s.String()), nil }
 
 // readSecret returns what a file holds that has a secret and nothing else. The mark that some editors begin a file with, and the end of the
 // line, are not part of it. White space that nobody sees is refused: it is hardly ever meant.
@@ -36,8 +61,12 @@ func (l *Loaded) ReadableSecrets() (found Mistakes) {
 		return nil
 	}
 	var seen []string
-	for _, path := range []string{"kafka.sasl-password", "postgres.url"} {
-		file, given := l.secretFiles[path], l.from[path]
+	for i := range l.program.table {
+		path := l.program.table[i].path
+		if !l.program.table[i].secret {
+			continue
+		}
+		file, given := l.readFrom[path], l.from[path]
 		if file == "" && (given.level == fromFile || given.level == fromDeployable) {
 			file = l.File
 		}

@@ -16,7 +16,7 @@ func TestSecretFiles(t *testing.T) {
 		"hunter2 \n": "!white space", "\thunter2": "!white space", "hunter2\u00a0": "!white space", "a\nb\n": "!several lines", "\xff\xfeh\x00": "!UTF-8", "h\x002": "!UTF-8",
 	} {
 		file := MustWriteAs(t, filepath.Join(t.TempDir(), "password"), text)
-		l, err := Load(Input{Folder: t.TempDir(), Known: shop, Flags: MustFlags(t, append(flags, "--kafka-sasl-password-file", file)...)})
+		l, err := shop.Load(Input{Folder: t.TempDir(), Flags: MustFlags(t, append(flags, "--kafka-sasl-password-file", file)...)})
 		if says, refused := strings.CutPrefix(want, "!"); refused {
 			if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("%q: %v, want an error that says %q", text, err, says)
@@ -41,22 +41,22 @@ func TestSecretsThatEverybodyCanRead(t *testing.T) {
 		"a url of its own":     {"transport: postgres\npostgres: {url-file: FILE}\n", url, 0o644, "secret"},
 		"read by a group":      {"transport: postgres\npostgres: {url-file: FILE}\n", url, 0o640, ""},
 		"without a password":   {"transport: postgres\npostgres: {url-file: FILE}\n", bare, 0o644, ""},
-		"a url among settings": {"transport: postgres\npostgres: {url: '" + url + "'}\n", "", 0o644, DefaultFile},
+		"a url among settings": {"transport: postgres\npostgres: {url: '" + url + "'}\n", "", 0o644, "troupe.yaml"},
 		"none among settings":  {"transport: postgres\npostgres: {url: '" + bare + "'}\n", "", 0o644, ""},
-		"a parameter":          {"transport: postgres\npostgres: {url: '" + bare + "?password=hunter2'}\n", "", 0o604, DefaultFile},
+		"a parameter":          {"transport: postgres\npostgres: {url: '" + bare + "?password=hunter2'}\n", "", 0o604, "troupe.yaml"},
 		"of Kafka": {"transport: kafka\nkafka: {brokers: 'h:1', tls: true, sasl-mechanism: PLAIN, sasl-user: ada, sasl-password-file: FILE}\n",
 			"hunter2", 0o644, "secret"},
 		"settings alone": {"modules: all\n", "", 0o644, ""},
 	} {
 		folder := t.TempDir()
 		secret := MustWriteAs(t, filepath.Join(folder, "secret"), c.secret)
-		file := MustWriteAs(t, filepath.Join(folder, DefaultFile), strings.ReplaceAll(c.file, "FILE", secret))
+		file := MustWriteAs(t, filepath.Join(folder, "troupe.yaml"), strings.ReplaceAll(c.file, "FILE", secret))
 		for _, path := range []string{secret, file} {
 			if err := os.Chmod(path, c.mode); err != nil {
 				t.Fatal(err)
 			}
 		}
-		l, err := Load(Input{Folder: folder, Known: shop})
+		l, err := shop.Load(Input{Folder: folder})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -80,7 +80,7 @@ func TestPostgresThatProvesNothing(t *testing.T) {
 		{"TROUPE_POSTGRES_URL=postgres://u@db.example.com/d?sslmode=verify-full", true},
 		{"TROUPE_POSTGRES_URL=postgres://u@127.0.0.1/d", true},
 	} {
-		_, err := Load(Input{Folder: t.TempDir(), Known: shop, Environ: append(strings.Fields(c.args), "TROUPE_TRANSPORT=postgres")})
+		_, err := shop.Load(Input{Folder: t.TempDir(), Environ: append(strings.Fields(c.args), "TROUPE_TRANSPORT=postgres")})
 		if (err == nil) != c.passes {
 			t.Errorf("%s: %v", c.args, err)
 		}
@@ -94,7 +94,7 @@ func TestPostgresThatProvesNothing(t *testing.T) {
 func TestOneSettingTwice(t *testing.T) {
 	t.Parallel()
 	file := MustWrite(t, "transport: kafka", "kafka: {brokers: 'a:1'}", "kafka.brokers: 'b:1'", "deployables:", "  one:", "    http: 'h:1'", "    kafka.brokers: 'c:1'", "    kafka: {brokers: 'd:1'}")
-	_, err := Load(Input{Folder: filepath.Dir(file), Known: shop})
+	_, err := shop.Load(Input{Folder: filepath.Dir(file)})
 	for _, says := range []string{":3: kafka.brokers is there already, at " + file + ":2: remove one of them", ":8: kafka.brokers is there already, at " + file + ":7"} {
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v, want it to say %q", err, says)

@@ -3,7 +3,6 @@ package config
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/troupebus/troupe/transports"
 )
@@ -20,10 +19,22 @@ type Settings struct {
 	Prefix  string            // of the topics
 	Create  bool              // topics that are missing
 
-	Seed    uint64        // of what the simulated gateway and carrier come up with
-	Latency time.Duration // of them, on average
+	// Own is a pointer to the settings that only this program has, of the type that NewProgram was given. It is nil for a program
+	// without any.
+	Own any
 
-	passwordFile, urlFile string
+	secretFiles map[string]*string // path of the file with a secret, by the secret's setting
+}
+
+// file returns where the path of the file is kept that has the secret at path.
+func (s *Settings) file(path string) *string {
+	if s.secretFiles == nil {
+		s.secretFiles = map[string]*string{}
+	}
+	if s.secretFiles[path] == nil {
+		s.secretFiles[path] = new(string)
+	}
+	return s.secretFiles[path]
 }
 
 // Transport is the transport's config, without a group.

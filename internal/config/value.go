@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net"
 	"net/url"
 	"regexp"
@@ -136,8 +137,41 @@ func whole[T ~int16 | ~int32](to *T, from, upTo T) value {
 	}, func(n T) string { return strconv.FormatInt(int64(n), 10) }}
 }
 
-func seed(to *uint64) value {
-	return parsed[uint64]{to, "SEED", func(s string) (uint64, error) {
+// integer is a whole number of any size that its type has.
+func integer[T int | int64](to *T) value {
+	return parsed[T]{to, "N", func(s string) (T, error) {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || int64(T(n)) != n {
+			return 0, errors.New("want a whole number")
+		}
+		return T(n), nil
+	}, func(n T) string { return strconv.FormatInt(int64(n), 10) }}
+}
+
+// number is any number that is one.
+func number(to *float64) value {
+	return parsed[float64]{to, "NUMBER", func(s string) (float64, error) {
+		n, err := strconv.ParseFloat(s, 64)
+		if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
+			return 0, errors.New("want a number")
+		}
+		return n, nil
+	}, func(n float64) string { return strconv.FormatFloat(n, 'g', -1, 64) }}
+}
+
+// texts is a list of words.
+func texts(to *[]string) value {
+	return list(to, "TEXT"+several, func(s string) error {
+		if words(new(string)).set(s) != nil {
+			return errors.New("want some text on one line, with commas between several")
+		}
+		return nil
+	})
+}
+
+// natural is a whole number of 0 or more.
+func natural(to *uint64) value {
+	return parsed[uint64]{to, "N", func(s string) (uint64, error) {
 		n, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
 			return 0, errors.New("want a whole number of 0 or more")
@@ -255,7 +289,7 @@ func peers(to *map[string]string) value {
 			module, at, _ := strings.Cut(strings.TrimSpace(pair), "=")
 			u, err := url.Parse(at)
 			if err != nil || module == "" || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-				return nil, errors.New("want a URL for each module, such as order=http://10.0.0.1:8080, without a user or password")
+				return nil, errors.New("want a URL for each module, such as MODULE=http://10.0.0.1:8080, without a user or password")
 			}
 			if found[module] != "" {
 				return nil, errors.New("want one URL for each module: one is there twice")
