@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,30 +57,36 @@ func FuzzSettings(f *testing.F) {
 	for _, text := range []string{
 		"", "a", "modules: [order, payment]\nhttp: ':80'", "kafka: {brokers: [a:1, b:2], tls: true}", "deployables:\n  a: {modules: order}\n  b: &x {prefix: y}\n  c: *x",
 		"peers: {order: 'http://h:1'}", "modules: &a [*a]", "kafka: *b", "a: 1\na: 2", "? [a]\n: b", "--- a\n--- b", "latency: -1s", "postgres: {retention: forever}",
-		"seed: 0x1\nname: \"a\\u202e\"",
+		"seed: 0x1\nname: \"a\\u202e\"", "insurer: {url: 'http://h', share: 1e9, key: k}\nlanguages: ['a,b', ' c']\nrooms: -1", "insurer.share: NaN\nfee-cents: 1e3\nreminders: yes",
 	} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		file := shop.parseFile("f.yaml", data)
-		mistakes := file.mistakes
-		if len(file.deployables) > maxDeployables || len(mistakes) > maxMistakes+1 {
-			t.Fatalf("%d deployables, %d mistakes", len(file.deployables), len(mistakes))
-		}
-		for i, d := range file.all() {
-			if i > 10 {
-				break
-			}
-			l, wrong := d.load(file)
-			mistakes = append(mistakes, wrong...)
-			wantShownAgain(t, l)
-		}
-		for _, m := range mistakes {
-			if m.What == "" || strings.ContainsFunc(m.What, func(r rune) bool { return r != '\n' && r != '\t' && unicode.IsControl(r) }) {
-				t.Fatalf("%q says %q", data, m)
-			}
+		for _, p := range programs {
+			fuzzSettings(t, p, data)
 		}
 	})
+}
+
+func fuzzSettings(t *testing.T, p *Program, data []byte) {
+	file := p.parseFile("f.yaml", data)
+	mistakes := file.mistakes
+	if len(file.deployables) > maxDeployables || len(mistakes) > maxMistakes+1 {
+		t.Fatalf("%d deployables, %d mistakes", len(file.deployables), len(mistakes))
+	}
+	for i, d := range file.all() {
+		if i > 10 {
+			break
+		}
+		l, wrong := d.load(file)
+		mistakes = slices.Concat(mistakes, wrong, l.validate())
+		wantShownAgain(t, l)
+	}
+	for _, m := range mistakes {
+		if m.What == "" || strings.ContainsFunc(m.What, func(r rune) bool { return r != '\n' && r != '\t' && unicode.IsControl(r) }) {
+			t.Fatalf("%q says %q", data, m)
+		}
+	}
 }
 
 // wantShownAgain gives every setting what it shows.

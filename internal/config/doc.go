@@ -1,11 +1,13 @@
-// Package config is what a deployable is told: its settings, where each of them comes from, and what is wrong with them.
+// Package config reads the settings of a deployable, knows where each value comes from, and finds what is wrong with them.
 //
-// A setting is declared once, in the table. Its flag, its environment variable, its place in the file, what `troupe config`
-// prints and what is checked follow from there. A flag counts over the environment, the environment over the file, and the
-// file over the default; in a file that describes several deployables, what one of them says counts over what they share.
-// Everything that is wrong, in whatever source, is in one error, Mistakes.
+// A Program has a name, modules and, if it likes, settings of its own. A setting is declared once: in the table of those that every
+// program has, or by a field of the program's own struct. Its flag, its environment variable, its place in the file, its line of
+// `config` and its checks follow from there. A flag counts over the environment, the environment over the file, and the file over the
+// default. In a file that describes several deployables, a deployable's own value counts over a shared one. One error, Mistakes,
+// has everything that is wrong, in every source.
 //
-// Secrets have no flag, which every user of the machine could read, and are never printed: not by Rows, and in no Mistake.
+// Secrets have no flag, because every user of the machine could read one, and they are never printed: neither by Rows, nor in a
+// Mistake.
 //
 // The package may import everything but cmd.
 package config

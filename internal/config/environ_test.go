@@ -13,10 +13,13 @@ import (
 // TestVariablesFollowTheFile: who knows a setting's place in the file knows its variable.
 func TestVariablesFollowTheFile(t *testing.T) {
 	t.Parallel()
-	for i := range shop.table {
-		want := "TROUPE_" + strings.ToUpper(regexp.MustCompile(`[.-]`).ReplaceAllString(shop.table[i].path, "_"))
-		if got := shop.table[i].env(); got != want {
-			t.Errorf("the variable of %s is %s, want %s", shop.table[i].path, got, want)
+	for _, p := range programs {
+		for i := range p.table {
+			s := &p.table[i]
+			want := strings.ToUpper(p.name + "_" + regexp.MustCompile(`[.-]`).ReplaceAllString(s.path, "_"))
+			if got := s.env(); got != want {
+				t.Errorf("the variable of %s is %s, want %s", s.path, got, want)
+			}
 		}
 	}
 }

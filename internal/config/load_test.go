@@ -44,12 +44,18 @@ func MustWriteAs(tb testing.TB, path, text string) string {
 	return path
 }
 
-// MustFlags reads a command line.
+// MustFlags reads a command line of the shop.
 func MustFlags(tb testing.TB, args ...string) *Flags {
+	tb.Helper()
+	return MustFlagsOf(tb, shop, args...)
+}
+
+// MustFlagsOf reads a command line of a program.
+func MustFlagsOf(tb testing.TB, p *Program, args ...string) *Flags {
 	tb.Helper()
 	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	f := shop.Bind(fs)
+	f := p.Bind(fs)
 	if err := fs.Parse(args); err != nil {
 		tb.Fatal(err)
 	}
@@ -74,7 +80,7 @@ func samples(tb testing.TB, s *setting) [2]string {
 		return [2]string(options[:2])
 	}
 	found, ok := map[string][2]string{
-		"NAME": {"a.b", "c-d"}, "TEXT": {"some text", "other text"}, "FILE": {"a/b", "c.d"}, "HOST:PORT": {"127.0.0.1:80", "[::1]:0"},
+		"NAME": {"a.b", "c-d"}, "TEXT": {"some text", "other text"}, "TEXT" + several: {"a b", "c,d e"}, "NUMBER": {"-0.25", "1e+21"}, "FILE": {"a/b", "c.d"}, "HOST:PORT": {"127.0.0.1:80", "[::1]:0"},
 		"HOST" + several: {"shop.example", "a,b-c"}, "HOST:PORT" + several: {"a:1", "b:2,c:3"}, "URL": {"postgres://u:p@h/d", "postgresql://h:5432/d?sslmode=disable"}, "N": {"1", "12"}, "SEED": {"0", "18446744073709551615"},
 		"TIME": {"5s", "0s"}, "TIME|forever": {"1h0m0s", "forever"}, kindSwitch: {"true", "false"}, "MODULE" + several: {"order,payment", "all"},
 		kindPairs: {"order=http://a:1", "order=http://b,payment=https://c/d"},
@@ -102,93 +108,106 @@ func yamlOf(path, text string, nested bool) string {
 	return b.String()
 }
 
+// programs are those whose every setting is tried.
+var programs = []*Program{shop, clinic}
+
 // Every setting can be given in every way, and the stronger way holds: for each way, with everything weaker saying otherwise.
 func TestPrecedenceOfEverySetting(t *testing.T) {
 	t.Parallel()
-	for i := range shop.table {
-		s := &shop.table[i]
-		ways := []string{"shared", "deployable", "environment", "flag"}
-		if s.secret {
-			ways = ways[:3]
-		}
-		for strongest, way := range ways {
-			for turn := range 2 { // the winner is one sample, then the other, so that none wins by being the default
-				t.Run(fmt.Sprintf("%s/%s/%d", s.path, way, turn), func(t *testing.T) {
-					t.Parallel()
-					texts := samples(t, s)
-					win, lose := texts[turn], texts[1-turn]
-					text := func(level int) string {
-						if level == strongest {
-							return win
-						}
-						return lose
-					}
-					body := yamlOf(s.path, text(0), false)
-					if strongest >= 1 {
-						body += deployablesKey + ":\n" + yamlOf(s.path, text(1), true)
-					}
-					in := Input{}
-					args := []string{"--config", MustWrite(t, body)}
-					if strongest >= 1 {
-						args = append(args, "--deployable=one")
-					}
-					if strongest >= 2 {
-						in.Environ = []string{s.env() + "=" + text(2)}
-					}
-					if strongest >= 3 {
-						args = append(args, "--"+s.flagName()+"="+text(3))
-					}
-					in.Flags = MustFlags(t, args...)
-					l, err := shop.Load(in) // many settings need others beside them, which are not there
-					if got := s.field(&l.Settings).String(); got != win {
-						t.Errorf("%s is %q, want %q (%v)", s.path, got, win, err)
-					}
-					inShared := strings.Count(s.path, ".") + 1
-					source := []string{fmt.Sprintf("%s:%d", args[1], inShared), fmt.Sprintf("%s:%d", args[1], 2*inShared+2), s.env(), "--" + s.flagName()}[strongest]
-					if got := rowOf(l, s.path).Source; got != source {
-						t.Errorf("%s comes from %q, want %q", s.path, got, source)
-					}
-				})
+	for _, p := range programs {
+		for i := range p.table {
+			s := &p.table[i]
+			ways := []string{"shared", "deployable", "environment", "flag"}
+			if s.secret {
+				ways = ways[:3]
+			}
+			for strongest, way := range ways {
+				for turn := range 2 { // the winner is one sample, then the other, so that none wins by being the default
+					t.Run(fmt.Sprintf("%s/%s/%s/%d", p.name, s.path, way, turn), func(t *testing.T) {
+						t.Parallel()
+						testPrecedence(t, p, s, strongest, turn)
+					})
+				}
 			}
 		}
+	}
+}
+
+func testPrecedence(t *testing.T, p *Program, s *setting, strongest, turn int) {
+	texts := samples(t, s)
+	win, lose := texts[turn], texts[1-turn]
+	text := func(level int) string {
+		if level == strongest {
+			return win
+		}
+		return lose
+	}
+	body := yamlOf(s.path, text(0), false)
+	if strongest >= 1 {
+		body += deployablesKey + ":\n" + yamlOf(s.path, text(1), true)
+	}
+	var in Input
+	args := []string{"--config", MustWrite(t, body)}
+	if strongest >= 1 {
+		args = append(args, "--deployable=one")
+	}
+	if strongest >= 2 {
+		in.Environ = []string{s.env() + "=" + text(2)}
+	}
+	if strongest >= 3 {
+		args = append(args, "--"+s.flagName()+"="+text(3))
+	}
+	in.Flags = MustFlagsOf(t, p, args...)
+	l, err := p.Load(in) // many settings need others beside them, which are not there
+	if got := s.field(&l.Settings).String(); got != win {
+		t.Errorf("%s is %q, want %q (%v)", s.path, got, win, err)
+	}
+	inShared := strings.Count(s.path, ".") + 1
+	places := []string{fmt.Sprintf("%s:%d", args[1], inShared), fmt.Sprintf("%s:%d", args[1], 2*inShared+2), s.env(), "--" + s.flagName()}
+	if got := rowOf(l, s.path).Source; got != places[strongest] {
+		t.Errorf("%s comes from %q, want %q", s.path, got, places[strongest])
 	}
 }
 
 func TestDefaultsOfEverySetting(t *testing.T) {
 	t.Parallel()
-	l, err := shop.Load(Input{Folder: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range shop.table {
-		s := &shop.table[i]
-		r := rowOf(l, s.path)
-		if r.Source != "default" || s.standard != "" && r.Value != s.standard && r.Value != s.standard+"0m0s" {
-			t.Errorf("%s is %+v, want its default %q", s.path, r, s.standard)
+	for _, p := range programs {
+		l, err := p.Load(Input{Folder: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
 		}
-		if s.help == "" {
-			t.Errorf("%s has no help", s.path)
+		for i := range p.table {
+			s := &p.table[i]
+			r := rowOf(l, s.path)
+			if r.Source != "default" || s.standard != "" && r.Value != s.standard && r.Value != s.standard+"0m0s" {
+				t.Errorf("%s is %+v, want its default %q", s.path, r, s.standard)
+			}
+			if s.help == "" {
+				t.Errorf("%s has no help", s.path)
+			}
 		}
-	}
-	if l.Name != "all" || l.Modules != nil || !l.Runs("order") || l.File != "" {
-		t.Errorf("loaded %+v", l)
+		if l.Name != "all" || l.Modules != nil || !l.Runs("order") || l.File != "" {
+			t.Errorf("loaded %+v", l)
+		}
 	}
 }
 
-// What is shown can be given: troupe config prints nothing that a file would not take.
+// What is shown can be given: config prints nothing that a file would not take.
 func TestWhatIsShownCanBeGiven(t *testing.T) {
 	t.Parallel()
-	for i := range shop.table {
-		s := &shop.table[i]
-		for _, text := range samples(t, s) {
-			one, two := shop.blank(), shop.blank()
-			if err := s.field(one).set(text); err != nil {
-				t.Errorf("%s refuses %q: %v", s.path, text, err)
-				continue
-			}
-			shown := s.field(one).String()
-			if err := s.field(two).set(shown); err != nil || s.field(two).String() != shown {
-				t.Errorf("%s shows %q, and refuses it: %v", s.path, shown, err)
+	for _, p := range programs {
+		for i := range p.table {
+			s := &p.table[i]
+			for _, text := range samples(t, s) {
+				one, two := p.blank(), p.blank()
+				if err := s.field(one).set(text); err != nil {
+					t.Errorf("%s refuses %q: %v", s.path, text, err)
+					continue
+				}
+				shown := s.field(one).String()
+				if err := s.field(two).set(shown); err != nil || s.field(two).String() != shown {
+					t.Errorf("%s shows %q, and refuses it: %v", s.path, shown, err)
+				}
 			}
 		}
 	}
@@ -256,16 +275,18 @@ func TestSecretsAreReadFromFilesAndNeverShown(t *testing.T) {
 
 func TestSecretsHaveNoFlag(t *testing.T) {
 	t.Parallel()
-	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
-	shop.Bind(fs)
-	for i := range shop.table {
-		s := &shop.table[i]
-		instead, secret := shop.Secret(s.short())
-		if secret != s.secret || secret && (fs.Lookup(s.short()) != nil || !strings.Contains(instead, s.env()) || shop.named(s.path+"-file") == nil) {
-			t.Errorf("%s: secret %t, %q", s.path, secret, instead)
-		}
-		if !s.secret && fs.Lookup(s.flagName()) == nil {
-			t.Errorf("%s has no flag", s.path)
+	for _, p := range programs {
+		fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
+		p.Bind(fs)
+		for i := range p.table {
+			s := &p.table[i]
+			instead, secret := p.Secret(s.short())
+			if secret != s.secret || secret && (fs.Lookup(s.short()) != nil || !strings.Contains(instead, s.env()) || p.named(s.path+"-file") == nil) {
+				t.Errorf("%s: secret %t, %q", s.path, secret, instead)
+			}
+			if !s.secret && fs.Lookup(s.flagName()) == nil {
+				t.Errorf("%s has no flag", s.path)
+			}
 		}
 	}
 }

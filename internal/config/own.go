@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -28,6 +29,10 @@ func (p *Program) declare(own any) (wrong []error) {
 		return []error{fmt.Errorf("config: settings of its own are a %T: want a pointer to a struct, which is not nil", own)}
 	}
 	p.own = v
+	of := "the settings"
+	if t := v.Elem().Type(); t.Name() != "" {
+		of = t.String()
+	}
 	owners := map[string]string{} // field by path
 	for field := range fieldsOf(v.Elem().Type()) {
 		settings, problems := settingsOf(field)
@@ -40,7 +45,7 @@ func (p *Program) declare(own any) (wrong []error) {
 			p.table = append(p.table, s)
 		}
 		for _, problem := range problems {
-			wrong = append(wrong, fmt.Errorf("config: field %s of %s: %s", field.Name, v.Elem().Type(), problem))
+			wrong = append(wrong, fmt.Errorf("config: field %s of %s: %s", field.Name, of, problem))
 		}
 	}
 	return wrong
@@ -57,56 +62,79 @@ func fieldsOf(t reflect.Type) func(yield func(reflect.StructField) bool) {
 	}
 }
 
-// settingsOf returns the settings that a field declares, of which a secret has two, and what is wrong with the field. It returns
-// no settings for a field whose path or type cannot be used.
-func settingsOf(f reflect.StructField) (settings []setting, problems []string) {
+// settingsOf returns the settings that a field declares: none where its path or type cannot be used, two for a secret, else one.
+// It also returns what is wrong with the field.
+func settingsOf(f reflect.StructField) ([]setting, []string) {
+	problems := tagProblems(f.Tag)
 	s := setting{path: f.Tag.Get("setting"), flag: f.Tag.Get("flag"), standard: f.Tag.Get("default"), help: f.Tag.Get("help"),
 		secret: f.Type == reflect.TypeFor[Secret](), own: true}
-	called := f.Tag.Get("value")
-	bad := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
-	usable := true
+	before := len(problems)
 	switch {
 	case !f.IsExported():
-		bad("it is not exported, so nothing can be read into it")
-		usable = false
+		problems = append(problems, "it is not exported, so nothing can be read into it")
 	case s.path == "":
-		bad(`it has no tag: want setting:"its.path" and help:"…"`)
-		usable = false
+		problems = append(problems, `it has no path: want setting:"its.path" and help:"…"`)
 	case !legalPath.MatchString(s.path):
-		bad("setting %q: want words of lower-case letters and digits with dashes between them, and at most one dot", s.path)
-		usable = false
+		problems = append(problems, fmt.Sprintf("setting %q: want %s, and at most one dot", s.path, wantWords))
 	}
 	if !supported(f.Type) {
-		bad("type %s cannot be read: want string, bool, int, int64, uint64, float64, time.Duration, []string or Secret", f.Type)
-		usable = false
+		problems = append(problems, fmt.Sprintf("type %s: want string, bool, int, int64, uint64, float64, time.Duration, []string or Secret", f.Type))
 	}
-	if !usable {
+	if len(problems) > before {
 		return nil, problems
 	}
+	called := f.Tag.Get("value")
 	s.field = func(in *Settings) value {
 		return ownValue(reflect.ValueOf(in.Own).Elem().FieldByIndex(f.Index).Addr().Interface(), called)
 	}
-	if s.help == "" || strings.ContainsFunc(s.help, unicode.IsControl) {
-		bad("setting %s has no help: want help:\"…\" on one line", s.path)
-	}
-	if s.flag != "" && !legalFlag.MatchString(s.flag) {
-		bad("flag %q: want words of lower-case letters and digits with dashes between them", s.flag)
-	}
-	if called != "" && (!legalValue.MatchString(called) || f.Type.Kind() == reflect.Bool) {
-		bad("value %q: want capital letters, for a setting that is not a bool", called)
-	}
+	problems = append(problems, s.problems(f.Type, called)...)
 	if s.secret {
-		if s.flag != "" || s.standard != "" {
-			bad("setting %s is a secret, which has no flag and no default", s.path)
-		}
 		return []setting{s, secretFile(s.path)}, problems
 	}
-	if s.standard != "" {
-		if err := ownValue(reflect.New(f.Type).Interface(), called).set(s.standard); err != nil {
+	return []setting{s}, problems
+}
+
+// problems returns what is wrong with a setting of type t, but for its path, that --help calls called.
+func (s *setting) problems(t reflect.Type, called string) (found []string) {
+	bad := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
+	if s.help == "" || strings.ContainsFunc(s.help, unicode.IsControl) {
+		bad(`setting %s has no help: want help:"…", on one line`, s.path)
+	}
+	if s.flag != "" && !legalFlag.MatchString(s.flag) {
+		bad("flag %q: want %s", s.flag, wantWords)
+	}
+	if called != "" && (!legalValue.MatchString(called) || t.Kind() == reflect.Bool) {
+		bad("value %q: want capital letters, for a setting that is not a bool", called)
+	}
+	switch {
+	case s.secret && (s.flag != "" || s.standard != ""):
+		bad("setting %s is a secret, which has no flag and no default", s.path)
+	case s.standard != "":
+		if err := ownValue(reflect.New(t).Interface(), "").set(s.standard); err != nil {
 			bad("default %q: %v", s.standard, err)
 		}
 	}
-	return []setting{s}, problems
+	return found
+}
+
+// wantWords is what a path and a flag are made of.
+const wantWords = "words of lower-case letters and digits with dashes between them"
+
+// tagProblems returns what is wrong with a tag as a whole: reflect skips what it cannot read, and a key that is misspelt.
+func tagProblems(tag reflect.StructTag) (found []string) {
+	known := []string{"setting", "default", "help", "flag", "value"}
+	for rest := strings.TrimLeft(string(tag), " "); rest != ""; rest = strings.TrimLeft(rest, " ") {
+		key, after, _ := strings.Cut(rest, ":")
+		text, err := strconv.QuotedPrefix(after)
+		if err != nil || key == "" || strings.ContainsAny(key, ` "`) {
+			return append(found, fmt.Sprintf("tag %s: want key:\"value\" from here on, with spaces between several", rest))
+		}
+		if n := nearest(key, known); n != "" && n != key {
+			found = append(found, fmt.Sprintf("tag %s: did you mean %s?", key, n))
+		}
+		rest = after[len(text):]
+	}
+	return found
 }
 
 // secretFile returns the setting that names the file of the secret at secret.
@@ -239,7 +267,7 @@ func (l *Loaded) redacted(text string) string {
 			continue
 		}
 		if secret := s.field(&l.Settings).String(); secret != "" {
-			quoted := fmt.Sprintf("%q", secret)
+			quoted := strconv.Quote(secret)
 			text = strings.NewReplacer(secret, hidden, quoted[1:len(quoted)-1], hidden).Replace(text)
 		}
 	}

@@ -29,6 +29,14 @@ func TestSecretFiles(t *testing.T) {
 	}
 }
 
+// MustChmod changes the permissions of a file.
+func MustChmod(tb testing.TB, path string, mode os.FileMode) {
+	tb.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		tb.Fatal(err)
+	}
+}
+
 // TestSecretsThatEverybodyCanRead warns of files with a secret in them by their permissions.
 func TestSecretsThatEverybodyCanRead(t *testing.T) {
 	t.Parallel()
@@ -52,9 +60,7 @@ func TestSecretsThatEverybodyCanRead(t *testing.T) {
 		secret := MustWriteAs(t, filepath.Join(folder, "secret"), c.secret)
 		file := MustWriteAs(t, filepath.Join(folder, "troupe.yaml"), strings.ReplaceAll(c.file, "FILE", secret))
 		for _, path := range []string{secret, file} {
-			if err := os.Chmod(path, c.mode); err != nil {
-				t.Fatal(err)
-			}
+			MustChmod(t, path, c.mode)
 		}
 		l, err := shop.Load(Input{Folder: folder})
 		if err != nil {
