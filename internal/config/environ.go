@@ -10,19 +10,20 @@ import (
 // env is the name of its environment variable: its path, in capitals.
 func (s *setting) env() string { return s.names[0] }
 
-// tools are variables that the tests and tools of this repository read, which are no settings of a program called troupe.
+// tools matches variables of the tests and tools of this repository, which are no settings of a program called
+// troupe.
 var tools = regexp.MustCompile(`^TROUPE_((TEST|FAULTS|CRASH|COVER|SCHEDULES)(_|$)|KAFKA_(HOME|ADVERTISED)$)`)
 
-// services are the variables, without the program's name, by which Kubernetes and Docker tell of a service that is called like the
-// program, or like the program and another word.
+// services matches variables, without the program's name, that Kubernetes and Docker set for a service: one that is
+// called like the program, or like the program and another word.
 var services = regexp.MustCompile(`^(.*_)?(SERVICE|PORT)(_|$)`)
 
-// others reports whether a variable is none of a setting, however near its name is to one.
+// others reports whether a variable belongs to something else, however near its name is to that of a setting.
 func (p *Program) others(name string) bool {
 	return tools.MatchString(name) || services.MatchString(strings.TrimPrefix(name, p.variable("")))
 }
 
-// variablesOf are all names that the variable of s may have: one that is called after the flag is taken, too.
+// variablesOf returns all names of the variable of s: after its path, and after its flag where that differs.
 func (p *Program) variablesOf(s *setting) []string {
 	return slices.Compact([]string{p.variable(s.path), p.variable(s.short())})
 }

@@ -33,14 +33,14 @@ type Loaded struct {
 	program  *Program
 	from     map[string]given  // by path; what is not in it is the default
 	bad      map[string]bool   // paths of settings that are wrong
-	readFrom map[string]string // by path, the file of its own that a secret was in
+	readFrom map[string]string // by path of a secret, the file that had it
 }
 
 // loaded returns settings that nothing has been read into.
 func (p *Program) loaded() *Loaded { return &Loaded{Settings: *p.blank(), program: p} }
 
-// Load reads the settings of one deployable, those that only this program has into a new struct. Everything that is wrong is in
-// one error, which is Mistakes; what could be read is returned with it.
+// Load reads the settings of one deployable. Those that only this program has are read into a new struct, Loaded.Own.
+// Everything that is wrong is in one error, which is Mistakes; what could be read is returned with it.
 func (p *Program) Load(in Input) (*Loaded, error) {
 	l := p.loaded()
 	f := l.open(in)
@@ -60,7 +60,7 @@ func (p *Program) Load(in Input) (*Loaded, error) {
 	if refused == nil { // otherwise nobody knows yet what is to hold
 		mistakes = append(mistakes, l.hold(rules)...)
 	}
-	if refused == nil && !in.Shared { // a process that is no deployable does nothing with the program's own settings
+	if refused == nil && !in.Shared { // a process that is no deployable has no use for own settings
 		mistakes = append(mistakes, l.validate()...)
 	}
 	return l, mistakes.asError()

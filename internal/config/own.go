@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -12,29 +11,29 @@ import (
 	"unicode"
 )
 
-// Words of a path, a flag, and what --help calls a value: each can be part of a variable's name or of a line of help.
+// Patterns of the tags. A path and a flag can be part of a variable's name, a value part of a line of help.
 var (
 	legalPath  = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*(\.[a-z][a-z0-9]*(-[a-z0-9]+)*)?$`)
 	legalFlag  = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 	legalValue = regexp.MustCompile(`^[A-Z][A-Z0-9:-]*$`)
 )
 
-// reserved are the words that the command line and the file use themselves. No setting may have one as its path or flag.
+// reserved are words of the command line and of the file. No setting may have one as its path, group or flag.
 var reserved = []string{"config", "deployable", deployablesKey, "adopt", "help", "json", "no-color", "version"}
 
 // declare adds the settings that own's fields declare, and returns what is wrong with them.
 func (p *Program) declare(own any) (wrong []error) {
-	v := reflect.ValueOf(own)
-	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
-		return []error{fmt.Errorf("config: settings of its own are a %T: want a pointer to a struct, which is not nil", own)}
+	p.own = reflect.ValueOf(own)
+	if p.own.Kind() != reflect.Pointer || p.own.IsNil() || p.own.Elem().Kind() != reflect.Struct {
+		return []error{fmt.Errorf("config: own settings are a %T: want a pointer to a struct, and not nil", own)}
 	}
-	p.own = v
-	of := "the settings"
-	if t := v.Elem().Type(); t.Name() != "" {
+	t, of := p.own.Elem().Type(), "the settings"
+	if t.Name() != "" {
 		of = t.String()
 	}
 	owners := map[string]string{} // field by path
-	for field := range fieldsOf(v.Elem().Type()) {
+	for i := range t.NumField() {
+		field := t.Field(i)
 		settings, problems := settingsOf(field)
 		for _, s := range settings {
 			if problem := p.clash(&s, owners); problem != "" {
@@ -51,23 +50,14 @@ func (p *Program) declare(own any) (wrong []error) {
 	return wrong
 }
 
-// fieldsOf yields the fields of a struct.
-func fieldsOf(t reflect.Type) func(yield func(reflect.StructField) bool) {
-	return func(yield func(reflect.StructField) bool) {
-		for i := range t.NumField() {
-			if !yield(t.Field(i)) {
-				return
-			}
-		}
-	}
-}
-
-// settingsOf returns the settings that a field declares: none where its path or type cannot be used, two for a secret, else one.
-// It also returns what is wrong with the field.
+// settingsOf returns the settings that a field declares, and what is wrong with the field. A secret has two
+// settings: the second one names its file. A field whose path or type cannot be used has none.
 func settingsOf(f reflect.StructField) ([]setting, []string) {
 	problems := tagProblems(f.Tag)
-	s := setting{path: f.Tag.Get("setting"), flag: f.Tag.Get("flag"), standard: f.Tag.Get("default"), help: f.Tag.Get("help"),
-		secret: f.Type == reflect.TypeFor[Secret](), own: true}
+	s := setting{
+		path: f.Tag.Get("setting"), flag: f.Tag.Get("flag"), standard: f.Tag.Get("default"), help: f.Tag.Get("help"),
+		secret: f.Type == reflect.TypeFor[Secret](), own: true,
+	}
 	before := len(problems)
 	switch {
 	case !f.IsExported():
@@ -78,7 +68,7 @@ func settingsOf(f reflect.StructField) ([]setting, []string) {
 		problems = append(problems, fmt.Sprintf("setting %q: want %s, and at most one dot", s.path, wantWords))
 	}
 	if !supported(f.Type) {
-		problems = append(problems, fmt.Sprintf("type %s: want string, bool, int, int64, uint64, float64, time.Duration, []string or Secret", f.Type))
+		problems = append(problems, fmt.Sprintf("type %s: want %s", f.Type, wantTypes))
 	}
 	if len(problems) > before {
 		return nil, problems
@@ -94,7 +84,7 @@ func settingsOf(f reflect.StructField) ([]setting, []string) {
 	return []setting{s}, problems
 }
 
-// problems returns what is wrong with a setting of type t, but for its path, that --help calls called.
+// problems returns what is wrong with the tags of a setting of type t, except its path. called is the tag value.
 func (s *setting) problems(t reflect.Type, called string) (found []string) {
 	bad := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
 	if s.help == "" || strings.ContainsFunc(s.help, unicode.IsControl) {
@@ -117,10 +107,14 @@ func (s *setting) problems(t reflect.Type, called string) (found []string) {
 	return found
 }
 
-// wantWords is what a path and a flag are made of.
-const wantWords = "words of lower-case letters and digits with dashes between them"
+// What tags and fields are made of, in messages.
+const (
+	wantWords = "words of lower-case letters and digits with dashes between them"
+	wantTypes = "string, bool, int, int64, uint64, float64, time.Duration, []string or Secret"
+)
 
-// tagProblems returns what is wrong with a tag as a whole: reflect skips what it cannot read, and a key that is misspelt.
+// tagProblems returns what is wrong with a tag as a whole: reflect skips misspelt keys, and text that is no key and
+// value.
 func tagProblems(tag reflect.StructTag) (found []string) {
 	known := []string{"setting", "default", "help", "flag", "value"}
 	for rest := strings.TrimLeft(string(tag), " "); rest != ""; rest = strings.TrimLeft(rest, " ") {
@@ -143,28 +137,32 @@ func secretFile(secret string) setting {
 		field: func(s *Settings) value { return path(s.file(secret)) }}
 }
 
-// clash says why s cannot be beside the settings that there are, "" if it can. owners has the fields of the program's own ones.
+// clash returns why s cannot be beside the settings in the table, "" if it can. owners has the fields of own
+// settings.
 func (p *Program) clash(s *setting, owners map[string]string) string {
-	if slices.Contains(reserved, s.path) || slices.Contains(reserved, s.short()) {
-		return fmt.Sprintf("setting %s is called like a word of the command line or of the file: use another one", s.path)
+	for _, word := range []string{s.path, s.group(), s.short()} {
+		if slices.Contains(reserved, word) {
+			return fmt.Sprintf("setting %s: %s is a word of the command line or of the file: use another one", s.path, word)
+		}
 	}
 	for i := range p.table {
 		t := &p.table[i]
-		whose := "which every program has"
+		other := t.path + ", which every program has"
 		if field, ok := owners[t.path]; ok {
-			whose = "of field " + field
+			other = t.path + ", of field " + field
 		}
-		switch variables := p.variablesOf(t); {
+		variables := p.variablesOf(t)
+		switch {
 		case s.path == t.path:
-			return fmt.Sprintf("there is a setting %s already, %s", s.path, whose)
+			return "there is already a setting " + other
 		case s.group() == t.path || s.path == t.group():
-			return fmt.Sprintf("setting %s and setting %s, %s, cannot be in one file: one is below the other", s.path, t.path, whose)
+			return fmt.Sprintf("setting %s cannot be in one file with %s: one is below the other", s.path, other)
 		case s.group() != "" && s.group() == t.group() && !t.own:
-			return fmt.Sprintf("setting %s is in group %s, %s: use a group of its own", s.path, s.group(), whose)
+			return fmt.Sprintf("setting %s is in the group of %s: use another group", s.path, other)
 		case s.short() == t.short():
-			return fmt.Sprintf("setting %s has the same flag as setting %s, %s: --%s", s.path, t.path, whose, s.short())
+			return fmt.Sprintf("setting %s has the flag --%s of %s", s.path, s.short(), other)
 		case slices.ContainsFunc(p.variablesOf(s), func(v string) bool { return slices.Contains(variables, v) }):
-			return fmt.Sprintf("setting %s has the same variable as setting %s, %s: %s", s.path, t.path, whose, p.variable(s.path))
+			return fmt.Sprintf("setting %s has the variable %s of %s", s.path, p.variable(s.path), other)
 		}
 	}
 	return ""
@@ -173,8 +171,8 @@ func (p *Program) clash(s *setting, owners map[string]string) string {
 // supported reports whether a setting can have the type t.
 func supported(t reflect.Type) bool { return ownValue(reflect.New(t).Interface(), "") != nil }
 
-// ownValue returns the value at to, a pointer to a field, or nil for a type that no setting has. called is what --help calls it,
-// "" for the usual.
+// ownValue returns the value at to, a pointer to a field, or nil for a type that no setting has. --help calls the
+// value called, or by its type's word if that is "".
 func ownValue(to any, called string) value {
 	switch to := to.(type) {
 	case *string:
@@ -199,7 +197,7 @@ func ownValue(to any, called string) value {
 	return nil
 }
 
-// calls returns v with another word for it in --help, if there is one.
+// calls returns v with the word called for --help, and v itself if there is none.
 func calls(v value, called, suffix string) value {
 	if called == "" {
 		return v
@@ -214,62 +212,3 @@ type renamed struct {
 }
 
 func (r renamed) kind() string { return r.of }
-
-// validator is a struct of settings that checks them.
-type validator interface{ Validate() error }
-
-// validate returns what the program finds wrong with its own settings. It does not ask when one of them could not be read.
-func (l *Loaded) validate() (found Mistakes) {
-	v, ok := l.Own.(validator)
-	if !ok || slices.ContainsFunc(l.program.table, func(s setting) bool { return s.own && l.bad[s.path] }) {
-		return nil
-	}
-	for _, err := range apartFrom(v.Validate()) {
-		text := l.redacted(err.Error())
-		found = append(found, Mistake{l.placeOf(text), text})
-	}
-	return found
-}
-
-// apartFrom returns the errors that errors.Join has put together in err.
-func apartFrom(err error) []error {
-	if err == nil {
-		return nil
-	}
-	many, ok := err.(interface{ Unwrap() []error })
-	if !ok || errors.Join(many.Unwrap()...).Error() != err.Error() {
-		return []error{err}
-	}
-	var found []error
-	for _, one := range many.Unwrap() {
-		found = append(found, apartFrom(one)...)
-	}
-	return found
-}
-
-// placeOf returns where the setting was given that text begins with, "" where text begins otherwise.
-func (l *Loaded) placeOf(text string) string {
-	for i := range l.program.table {
-		s := &l.program.table[i]
-		rest, ok := strings.CutPrefix(text, s.path)
-		if ok && (rest == "" || strings.ContainsAny(rest[:1], " :,")) {
-			return l.from[s.path].at
-		}
-	}
-	return ""
-}
-
-// redacted returns text without the program's own secrets.
-func (l *Loaded) redacted(text string) string {
-	for i := range l.program.table {
-		s := &l.program.table[i]
-		if !s.own || !s.secret {
-			continue
-		}
-		if secret := s.field(&l.Settings).String(); secret != "" {
-			quoted := strconv.Quote(secret)
-			text = strings.NewReplacer(secret, hidden, quoted[1:len(quoted)-1], hidden).Replace(text)
-		}
-	}
-	return text
-}

@@ -18,7 +18,7 @@ import (
 
 // clinicSettings has a setting of every type.
 type clinicSettings struct {
-	URL       string        `setting:"insurer.url" default:"https://insurer.example" value:"URL" help:"address of the insurer"`
+	URL       string        `setting:"insurer.url" default:"https://insurer.example" value:"URL" help:"where it is"`
 	Key       Secret        `setting:"insurer.key" help:"key to the insurer's API"`
 	Timeout   time.Duration `setting:"insurer.timeout" default:"5s" help:"time that the insurer may take for an answer"`
 	Share     float64       `setting:"insurer.share" default:"0.8" help:"part of a fee that the insurer pays"`
@@ -54,16 +54,22 @@ func TestOwnSettingsArrive(t *testing.T) {
 	p := MustProgram("clinic", clinicModules, &own)
 	folder := t.TempDir()
 	key := MustWriteAs(t, filepath.Join(folder, "key"), "hunter2\n")
-	MustWriteAs(t, filepath.Join(folder, "clinic.yaml"), "insurer: {url: 'https://file', key-file: "+key+"}\nlanguages: [fr, en gb]\nreminders: true\n")
+	file := MustWriteAs(t, filepath.Join(folder, "clinic.yaml"),
+		"insurer: {url: 'https://file', key-file: "+key+"}\nlanguages: [fr, en gb]\nreminders: true\n")
 	l, err := p.Load(Input{
-		Folder: folder, Flags: MustFlagsOf(t, p, "--remind=false", "--fee-cents", "-9223372036854775808", "--insurer-timeout", "1m30s"),
-		Environ: []string{"CLINIC_INSURER_SHARE=0.25", "CLINIC_REMIND=true", "CLINIC_PLAN_SEED=18446744073709551615", "TROUPE_ROOMS=9"},
+		Folder: folder,
+		Flags:  MustFlagsOf(t, p, "--remind=false", "--fee-cents", "-9223372036854775808", "--insurer-timeout", "1m30s"),
+		Environ: []string{
+			"CLINIC_INSURER_SHARE=0.25", "CLINIC_REMIND=true", "CLINIC_PLAN_SEED=18446744073709551615", "TROUPE_ROOMS=9",
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := clinicSettings{URL: "https://file", Key: "hunter2", Timeout: 90 * time.Second, Share: 0.25, Rooms: 4, Fee: -1 << 63, Plan: 1<<64 - 1,
-		Languages: []string{"fr", "en gb"}}
+	want := clinicSettings{
+		URL: "https://file", Key: "hunter2", Timeout: 90 * time.Second, Share: 0.25, Rooms: 4, Fee: -1 << 63, Plan: 1<<64 - 1,
+		Languages: []string{"fr", "en gb"},
+	}
 	if got := l.Own.(*clinicSettings); !reflect.DeepEqual(*got, want) {
 		t.Errorf("read %+v, want %+v", *got, want)
 	}
@@ -76,7 +82,7 @@ func TestOwnSettingsArrive(t *testing.T) {
 	if l.Apply(); !reflect.DeepEqual(own, want) {
 		t.Errorf("applied %+v, want %+v", own, want)
 	}
-	if l.Journal != "clinic.db" || l.Prefix != "clinic" || l.Carrier.Kafka.ClientID != "clinic" || l.Name != all || l.File != filepath.Join(folder, "clinic.yaml") {
+	if l.Journal != "clinic.db" || l.Prefix != "clinic" || l.Carrier.Kafka.ClientID != "clinic" || l.File != file {
 		t.Errorf("loaded %+v", l.Settings)
 	}
 	rows := l.Rows()
@@ -96,12 +102,50 @@ func TestWithoutOwnSettings(t *testing.T) {
 	l.Apply()
 }
 
+// TestWithoutModules has a program that runs nothing, and looks at others.
+func TestWithoutModules(t *testing.T) {
+	t.Parallel()
+	p := MustProgram("looker", nil, nil)
+	_, err := p.Load(Input{Folder: t.TempDir(), Flags: MustFlagsOf(t, p, "--modules", "x")})
+	if err == nil || !strings.Contains(err.Error(), `--modules: there is no module "x": there are none`) {
+		t.Errorf("error %v", err)
+	}
+	r := p.Check(MustWrite(t, "journal: x.db"))
+	if len(r.Wrong)+len(r.Warnings) > 0 || len(r.Deployables) != 1 || r.Deployables[0].Modules == nil {
+		t.Errorf("report %+v", r)
+	}
+}
+
+// TestErrorsThatHoldOthers are shown by their own text: only what errors.Join has put together is taken apart.
+func TestErrorsThatHoldOthers(t *testing.T) {
+	t.Parallel()
+	one, two := errors.New("one"), errors.New("two")
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{nil, "[]"}, {one, "[one]"}, {errors.Join(one, errors.Join(two, nil)), "[one two]"},
+		{fmt.Errorf("both %w and %w", one, two), "[both one and two]"}, {emptyError{}, "[empty]"},
+	} {
+		if got := fmt.Sprint(joined(c.err)); got != c.want {
+			t.Errorf("%v: %s, want %s", c.err, got, c.want)
+		}
+	}
+}
+
+type emptyError struct{}
+
+func (emptyError) Error() string   { return "empty" }
+func (emptyError) Unwrap() []error { return nil }
+
 // TestDeployablesWithOwnSettings gives each deployable its own values.
 func TestDeployablesWithOwnSettings(t *testing.T) {
 	t.Parallel()
-	file := MustWrite(t, "transport: kafka", "kafka: {brokers: 'h:1'}", "insurer: {timeout: 7s, key: hunter2}", "deployables:",
+	file := MustWrite(t, "transport: kafka", "kafka: {brokers: 'h:1'}", "insurer: {timeout: 7s, key: hunter2}",
+		"deployables:",
 		"  front: {modules: [appointments], rooms: 2, insurer.url: 'https://front'}",
-		"  back: {modules: [billing, reminders], journal: back.db, http: ':0', languages: [fr], insurer: {url: 'http://back', timeout: 9s}}")
+		"  back: {modules: [billing, reminders], journal: back.db, http: ':0', languages: [fr], insurer: {timeout: 9s,",
+		"    url: 'http://back'}}")
 	load := func(name string) (*clinicSettings, string) {
 		l, err := clinic.Load(Input{Flags: MustFlagsOf(t, clinic, "--config", file, "--deployable", name)})
 		if err != nil {
@@ -110,40 +154,47 @@ func TestDeployablesWithOwnSettings(t *testing.T) {
 		return l.Own.(*clinicSettings), ""
 	}
 	front, wrong := load("front")
-	if wrong != "" || front.Rooms != 2 || front.URL != "https://front" || front.Timeout != 7*time.Second || front.Key != "hunter2" || len(front.Languages) != 2 {
+	want := clinicSettings{
+		URL: "https://front", Key: "hunter2", Timeout: 7 * time.Second, Share: 0.8, Rooms: 2, Fee: -250, Reminders: true,
+		Languages: []string{"en", "de"},
+	}
+	if wrong != "" || !reflect.DeepEqual(*front, want) {
 		t.Errorf("front: %+v, %s", *front, wrong)
 	}
 	back, wrong := load("back")
 	if back.Rooms != 4 || back.URL != "http://back" || back.Timeout != 9*time.Second || len(back.Languages) != 1 {
 		t.Errorf("back: %+v", *back)
 	}
-	if want := "1 mistake in the settings:\n  clinic.yaml:6: insurer.url wants https, for (set) and \"(set)\""; wrong != want {
+	const says = `insurer.url wants https, for (set) and "(set)"`
+	if want := "1 mistake in the settings:\n  clinic.yaml:7: " + says; wrong != want {
 		t.Errorf("back is refused with\n%s\nwant\n%s", wrong, want)
 	}
 	r := clinic.Check(file)
-	if got, want := strings.ReplaceAll(r.Warnings.lines(), file, "clinic.yaml"),
-		"clinic.yaml:6: back does not start with its file alone: insurer.url wants https, for (set) and \"(set)\""; got != want || len(r.Wrong) > 0 {
-		t.Errorf("check warns\n%s\nwant\n%s\nwrong: %v", got, want, r.Wrong)
+	warned := strings.ReplaceAll(r.Warnings.lines(), file, "clinic.yaml")
+	if want := "clinic.yaml:7: back does not start with its file alone: " + says; warned != want || len(r.Wrong) > 0 {
+		t.Errorf("check warns\n%s\nwant\n%s\nwrong: %v", warned, want, r.Wrong)
 	}
 	if found := clinic.Described(file); len(found) != 2 || found[1].Name != "back" || found[1].Journal != "back.db" {
 		t.Errorf("described %+v", found)
 	}
 }
 
-// TestValidate shows each error once, with its place where it names a setting, and asks only about settings that could be read.
+// TestValidate shows each error once, with the place of a setting that it names. It asks only if all could be read.
 func TestValidate(t *testing.T) {
 	t.Parallel()
 	const rooms = "rooms are more than insurer.share allows"
+	const both = "of 99: " + rooms + " " + rooms + "\nCLINIC_ROOMS: " + rooms
 	for name, c := range map[string]struct {
 		environ string
 		shared  bool
 		want    string
 	}{
-		"nothing":         {"CLINIC_ROOMS=5", false, ""},
-		"a default":       {"CLINIC_ROOMS=99", false, "of 99: " + rooms + " " + rooms + "\nCLINIC_ROOMS: " + rooms},
-		"not read":        {"CLINIC_ROOMS=99 CLINIC_INSURER_SHARE=Inf", false, `CLINIC_INSURER_SHARE: "Inf": want a number`},
-		"no deployable":   {"CLINIC_ROOMS=99", true, ""},
-		"another mistake": {"CLINIC_ROOMS=99 CLINIC_HTTP=x", false, "CLINIC_HTTP: \"x\": want host:port, such as 127.0.0.1:8080\nof 99: " + rooms + " " + rooms + "\nCLINIC_ROOMS: " + rooms},
+		"nothing":       {"CLINIC_ROOMS=5", false, ""},
+		"a default":     {"CLINIC_ROOMS=99", false, both},
+		"not read":      {"CLINIC_ROOMS=99 CLINIC_INSURER_SHARE=Inf", false, `CLINIC_INSURER_SHARE: "Inf": want a number`},
+		"no deployable": {"CLINIC_ROOMS=99", true, ""},
+		"another mistake": {"CLINIC_ROOMS=99 CLINIC_HTTP=x", false,
+			"CLINIC_HTTP: \"x\": want host:port, such as 127.0.0.1:8080\n" + both},
 	} {
 		_, err := clinic.Load(Input{Folder: t.TempDir(), Environ: strings.Fields(c.environ), Shared: c.shared})
 		var got Mistakes
@@ -156,11 +207,12 @@ func TestValidate(t *testing.T) {
 // TestOwnMistakes says of every type what is wanted.
 func TestOwnMistakes(t *testing.T) {
 	t.Parallel()
-	file := MustWrite(t, "languages: ['en,de']", "insurer: {key: [hunter2], timeot: 1s}", "plan: 7", "rooms: 1.5", "fee-cents: 9223372036854775808", "rems: true", "fee: 1")
+	file := MustWrite(t, "languages: ['en,de']", "insurer: {key: [hunter2], timeot: 1s}", "plan: 7", "rooms: 1.5",
+		"fee-cents: 9223372036854775808", "rems: true", "fee: 1")
 	_, err := clinic.Load(Input{
 		Flags: MustFlagsOf(t, clinic, "--config", file, "--remind=yes", "--languages=en,,de", "--plan-seed=-1"),
-		Environ: []string{"CLINIC_INSURER_TIMEOUT=soon", "CLINIC_INSURER_SHARE=0x", "CLINIC_INSURER_KEY=hunter2\x01", "CLINIC_INSURER_URI=x", "CLINIC_PORT=tcp://10.0.0.1:80",
-			"CLINIC_INSURER_KEY_FILE=/nowhere"},
+		Environ: []string{"CLINIC_INSURER_TIMEOUT=soon", "CLINIC_INSURER_SHARE=0x", "CLINIC_INSURER_KEY=hunter2\x01",
+			"CLINIC_INSURER_URI=x", "CLINIC_PORT=tcp://10.0.0.1:80", "CLINIC_INSURER_KEY_FILE=/nowhere"},
 	})
 	var got Mistakes
 	errors.As(err, &got)
@@ -168,8 +220,8 @@ func TestOwnMistakes(t *testing.T) {
 clinic.yaml:2: insurer.key has the wrong shape: want TEXT
 clinic.yaml:2: unknown key insurer.timeot: did you mean insurer.timeout?
 clinic.yaml:3: plan is a plain value or a list: want names here, with what belongs to each behind or below it
-clinic.yaml:6: unknown key rems: known here are name, modules, journal, http, hosts, peers, transport, prefix, create-topics, kafka, postgres, insurer, rooms, fee-cents, plan, reminders, languages, deployables
-clinic.yaml:7: unknown key fee: known here are name, modules, journal, http, hosts, peers, transport, prefix, create-topics, kafka, postgres, insurer, rooms, fee-cents, plan, reminders, languages, deployables
+clinic.yaml:6: unknown key rems: KNOWN
+clinic.yaml:7: unknown key fee: KNOWN
 CLINIC_INSURER_URI: no setting has this variable: did you mean CLINIC_INSURER_URL?
 CLINIC_INSURER_KEY: want some text on one line
 CLINIC_INSURER_TIMEOUT: "soon": want a time of 0 or more, such as 40ms, 5s or 168h
@@ -180,7 +232,10 @@ clinic.yaml:5: fee-cents "9223372036854775808": want a whole number
 --remind: "yes": want true or false
 --languages: "en,,de": want some text on one line, with commas between several
 CLINIC_INSURER_KEY_FILE: insurer.key-file /nowhere: open /nowhere: no such file or directory`
-	if text := strings.ReplaceAll(got.lines(), file, "clinic.yaml"); text != want {
+	text := strings.ReplaceAll(got.lines(), file, "clinic.yaml")
+	text = strings.ReplaceAll(text, "known here are name, modules, journal, http, hosts, peers, transport, prefix, "+
+		"create-topics, kafka, postgres, insurer, rooms, fee-cents, plan, reminders, languages, deployables", "KNOWN")
+	if text != want {
 		t.Errorf("got\n%s\nwant\n%s", text, want)
 	}
 }
@@ -191,11 +246,11 @@ func TestOwnSecretIsNeverShown(t *testing.T) {
 	folder := t.TempDir()
 	key := MustWriteAs(t, filepath.Join(folder, "key"), `hun"ter2`)
 	for name, in := range map[string]Input{
-		"in the file":   {Flags: MustFlagsOf(t, clinic, "--config", MustWrite(t, `insurer: {key: 'hun"ter2', url: 'http://x'}`))},
-		"in a variable": {Environ: []string{`CLINIC_INSURER_KEY=hun"ter2`, "CLINIC_INSURER_URL=http://x"}},
-		"in a file":     {Flags: MustFlagsOf(t, clinic, "--insurer-key-file", key), Environ: []string{"CLINIC_INSURER_URL=http://x"}},
+		"in the file":   {Flags: MustFlagsOf(t, clinic, "--config", MustWrite(t, `insurer: {key: 'hun"ter2'}`))},
+		"in a variable": {Environ: []string{`CLINIC_INSURER_KEY=hun"ter2`}},
+		"in a file":     {Flags: MustFlagsOf(t, clinic, "--insurer-key-file", key)},
 	} {
-		in.Folder = folder
+		in.Folder, in.Environ = folder, append(in.Environ, "CLINIC_INSURER_URL=http://x")
 		l, wrong := clinic.Load(in) // Validate prints it
 		own := l.Own.(*clinicSettings)
 		if own.Key != `hun"ter2` || wrong == nil {
@@ -250,10 +305,15 @@ func TestEverythingSaysTheProgramsName(t *testing.T) {
 	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
 	clinic.Bind(fs)
 	instead, _ := clinic.Secret("insurer-key")
-	file := MustWrite(t, "transport: kafka", "modules: [bilings]", "peers: {billing: x}", "deployables: {a: {}, b: {kafka: {sasl-mechanism: PLAIN}}}")
+	file := MustWrite(t, "transport: kafka", "modules: [bilings]", "peers: {billing: x}",
+		"deployables: {a: {}, b: {kafka: {sasl-mechanism: PLAIN}}}")
 	texts := []string{fs.FlagUsages(), instead, clinic.DefaultFile()}
-	for _, in := range []Input{{Flags: MustFlagsOf(t, clinic, "--config", file)}, {Flags: MustFlagsOf(t, clinic, "--config", file, "--deployable=b")},
-		{Folder: t.TempDir(), Environ: []string{"CLINIC_TRANSPORT=postgres", "CLINIC_MODULES=billing"}}, {Folder: t.TempDir(), Environ: []string{"CLINIC_KAFKA_BROKERS=h:1", "CLINIC_JORNAL=x"}}} {
+	for _, in := range []Input{
+		{Flags: MustFlagsOf(t, clinic, "--config", file)},
+		{Flags: MustFlagsOf(t, clinic, "--config", file, "--deployable=b")},
+		{Folder: t.TempDir(), Environ: []string{"CLINIC_TRANSPORT=postgres", "CLINIC_MODULES=billing"}},
+		{Folder: t.TempDir(), Environ: []string{"CLINIC_KAFKA_BROKERS=h:1", "CLINIC_JORNAL=x"}},
+	} {
 		l, err := clinic.Load(in)
 		texts = append(texts, fmt.Sprint(err, l.Rows()))
 	}
@@ -265,9 +325,12 @@ func TestEverythingSaysTheProgramsName(t *testing.T) {
 			t.Errorf("%q is in\n%s", word, whole)
 		}
 	}
-	for _, want := range []string{"clinic.yaml, if it is there", "choose a, b with --deployable or CLINIC_DEPLOYABLE", "CLINIC_POSTGRES_URL", "CLINIC_KAFKA_BROKERS when it is started",
-		"did you mean CLINIC_JOURNAL?", "insurer.key or insurer.key-file in the file, or CLINIC_INSURER_KEY", "did you mean billing? there are appointments, billing, reminders",
-		"--insurer-url URL"} {
+	for _, want := range []string{
+		"clinic.yaml, if it is there", "choose a, b with --deployable or CLINIC_DEPLOYABLE", "CLINIC_POSTGRES_URL",
+		"CLINIC_KAFKA_BROKERS when it is started", "did you mean CLINIC_JOURNAL?", "--insurer-url URL",
+		"insurer.key or insurer.key-file in the file, or CLINIC_INSURER_KEY",
+		"did you mean billing? there are appointments, billing, reminders",
+	} {
 		if !strings.Contains(whole, want) {
 			t.Errorf("%q is not in\n%s", want, whole)
 		}

@@ -9,46 +9,52 @@ import (
 	"strings"
 )
 
-// Program is the program whose settings are read. It never changes, and may be used by several goroutines at once.
+// Program is a program whose settings are read. It never changes, and may be used by several goroutines at once.
 type Program struct {
 	name    string
 	modules []string
 	table   []setting // those of every program, then those of this one
 	groups  []string  // keys of a file with settings below them
 	byPath  map[string]*setting
-	own     reflect.Value // what NewProgram was given; the zero Value for a program without settings of its own
+	own     reflect.Value // as NewProgram was given it; the zero Value without
 }
 
-// legalProgram is a name that fits in the names of files, topics and variables.
+// wantName is what the name of a program must be, in messages.
+const wantName = "up to 32 lower-case letters, digits and dashes, the first one a letter"
+
+// legalProgram matches names that fit in those of files, topics and variables.
 var legalProgram = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
-// NewProgram returns the settings of the program called name: its variables begin with NAME_, its file is name.yaml, its journal
-// is name.db, and its topics and its client of Kafka are called name unless the settings say otherwise. modules are the names of
-// all its modules.
+// NewProgram returns the settings of the program called name. Its variables begin with NAME_, its file is
+// name.yaml, and name is the default of its journal (name.db), of the prefix of its topics and of its client id for
+// Kafka. modules are the names of all its modules.
 //
-// own is a pointer to a struct of settings that only this program has, or nil. Every field declares one setting with its tag:
+// own is a pointer to a struct of settings that only this program has, or nil. Each field declares one setting with
+// tags:
 //
 //	type settings struct {
 //		URL     string        `setting:"insurer.url" default:"https://insurer.example" help:"address of the insurer"`
-//		Timeout time.Duration `setting:"insurer.timeout" default:"5s" help:"time that the insurer may take for an answer"`
-//		Key     config.Secret `setting:"insurer.key" help:"the insurer's key to its API"`
+//		Timeout time.Duration `setting:"insurer.timeout" default:"5s" help:"time limit for an answer of the insurer"`
+//		Key     config.Secret `setting:"insurer.key" help:"key to the insurer's API"`
 //	}
 //
-// setting is the place in the file: words of lower-case letters, digits and dashes, with at most one dot; the words before the
-// dot are the group. help is one line for --help. Optional are default, flag (the name of the flag, instead of the path with
-// dashes) and value (what --help calls the value). A field is a string, bool, int, int64, uint64, float64, time.Duration (0 or
-// more), []string or Secret; without default it is zero. A Secret has no flag and no default: it is read from the file, from its
-// variable, or from another file that the setting with -file at its end names.
+// setting is the path in the file: lower-case letters, digits and dashes, with at most one dot, after a group. help
+// is one line for --help. Optional tags are default, flag (the name of the flag; defaults to the path with dashes)
+// and value (the word for the value in --help, such as URL). A field is a string, bool, int, int64, uint64,
+// float64, time.Duration (0 or more), []string or Secret. Without a default it is zero. A Secret has no flag and no
+// default: the file or a variable has it, or a file of its own that the setting with -file at the end of the path
+// names.
 //
-// A method Validate() error of the struct checks settings that have been read. Each of its errors becomes a Mistake. One that
-// begins with the path of a setting ("insurer.url wants https") shows where the setting was given. Use errors.Join for several.
+// If the struct has a method Validate() error, Load calls it on settings that could all be read. Each of its errors
+// (errors.Join puts several together) becomes a Mistake. An error that begins with the path of a setting, such as
+// "insurer.url wants https", is shown with the place where that setting was given.
 //
-// NewProgram reports everything that is wrong with its arguments in one error: all of it is a programmer's mistake.
+// The error of NewProgram has everything that is wrong with its arguments. All of it is a programmer's mistake.
 func NewProgram(name string, modules []string, own any) (*Program, error) {
-	p := &Program{name: name, modules: slices.Clone(modules), byPath: map[string]*setting{}}
+	p := &Program{name: name, modules: append([]string{}, modules...), byPath: map[string]*setting{}}
 	var wrong []error
 	if !legalProgram.MatchString(name) {
-		wrong = append(wrong, fmt.Errorf("config: program %q: want a name of up to 32 lower-case letters, digits and dashes that begins with a letter", name))
+		wrong = append(wrong, fmt.Errorf("config: program %q: want %s", name, wantName))
 	}
 	p.table = builtin(name)
 	if own != nil {
@@ -70,10 +76,10 @@ func NewProgram(name string, modules []string, own any) (*Program, error) {
 	return p, nil
 }
 
-// DefaultFile returns the name of the file that is read from the working folder, if it is there, when no other file is named.
+// DefaultFile returns the name of the file that Load reads, if it exists, when no other file is named.
 func (p *Program) DefaultFile() string { return p.name + ".yaml" }
 
-// variable returns the name that something of the program has in the environment.
+// variable returns the environment variable for name, which may be a path or a flag.
 func (p *Program) variable(name string) string {
 	return strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(p.name + "_" + name))
 }
@@ -81,7 +87,7 @@ func (p *Program) variable(name string) string {
 // named returns the setting at path, or nil.
 func (p *Program) named(path string) *setting { return p.byPath[path] }
 
-// blank returns settings that nothing has been read into.
+// blank returns settings into which nothing has been read.
 func (p *Program) blank() *Settings {
 	s := &Settings{}
 	if p.own.IsValid() {
@@ -90,7 +96,7 @@ func (p *Program) blank() *Settings {
 	return s
 }
 
-// Apply copies the settings that only this program has to where NewProgram's own points. Call it before anything reads them.
+// Apply copies Own to the struct that NewProgram was given. Call it before anything else reads that struct.
 func (l *Loaded) Apply() {
 	if l.Own != nil {
 		l.program.own.Elem().Set(reflect.ValueOf(l.Own).Elem())

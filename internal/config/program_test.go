@@ -12,8 +12,8 @@ func TestNames(t *testing.T) {
 	t.Parallel()
 	for name, fits := range map[string]bool{
 		"clinic": true, "my-clinic-2": true, "c": true, strings.Repeat("a", 32): true,
-		"": false, "Clinic": false, "2clinic": false, "-clinic": false, "my_clinic": false, "my.clinic": false, "klinik-ü": false, "a/b": false, "a b": false,
-		strings.Repeat("a", 33): false, "clinic\n": false,
+		"": false, "Clinic": false, "2clinic": false, "-clinic": false, "my_clinic": false, "my.clinic": false,
+		"klinik-ü": false, "a/b": false, "a b": false, strings.Repeat("a", 33): false, "clinic\n": false,
 	} {
 		if _, err := NewProgram(name, nil, nil); (err == nil) != fits {
 			t.Errorf("%q: %v", name, err)
@@ -25,14 +25,15 @@ func TestNames(t *testing.T) {
 func TestNewProgramRefuses(t *testing.T) {
 	t.Parallel()
 	const words = "want words of lower-case letters and digits with dashes between them"
+	const pointer = "want a pointer to a struct, and not nil"
 	type text string
 	for name, c := range map[string]struct {
 		own  any
 		want string // lines without "config: "
 	}{
-		"a struct":      {clinicSettings{}, "settings of its own are a config.clinicSettings: want a pointer to a struct, which is not nil"},
-		"a nil pointer": {(*clinicSettings)(nil), "settings of its own are a *config.clinicSettings: want a pointer to a struct, which is not nil"},
-		"a number":      {new(int), "settings of its own are a *int: want a pointer to a struct, which is not nil"},
+		"a struct":      {clinicSettings{}, "own settings are a config.clinicSettings: " + pointer},
+		"a nil pointer": {(*clinicSettings)(nil), "own settings are a *config.clinicSettings: " + pointer},
+		"a number":      {new(int), "own settings are a *int: " + pointer},
 		"no help": {&struct {
 			A int `setting:"a"`
 		}{}, `field A of the settings: setting a has no help: want help:"…", on one line`},
@@ -47,9 +48,9 @@ func TestNewProgramRefuses(t *testing.T) {
 			A text           `setting:"a" help:"a"`
 			B map[string]int `setting:"b" help:"b"`
 			C *time.Duration `setting:"c" help:"c"`
-		}{}, `field A of the settings: type config.text: want string, bool, int, int64, uint64, float64, time.Duration, []string or Secret
-field B of the settings: type map[string]int: want string, bool, int, int64, uint64, float64, time.Duration, []string or Secret
-field C of the settings: type *time.Duration: want string, bool, int, int64, uint64, float64, time.Duration, []string or Secret`},
+		}{}, `field A of the settings: type config.text: want TYPES
+field B of the settings: type map[string]int: want TYPES
+field C of the settings: type *time.Duration: want TYPES`},
 		"defaults": {&struct {
 			A int           `setting:"a" help:"a" default:"many"`
 			B time.Duration `setting:"b" help:"b" default:"-1s"`
@@ -86,20 +87,20 @@ field B of the settings: tag default:1: want key:"value" from here on, with spac
 			D int    `setting:"d" flag:"brokers" help:"d"`
 			E int    `setting:"kafka-brokers" flag:"e" help:"e"`
 			F int    `setting:"http.port" help:"f"`
-			G int    `setting:"config" help:"g"`
+			G int    `setting:"deployable" help:"g"`
 			H int    `setting:"h" flag:"adopt" help:"h"`
-			I int    `setting:"deployables" help:"i"`
+			I int    `setting:"deployables.x" help:"i"`
 			J Secret `setting:"postgres-url" help:"j"`
-		}{}, `field A of the settings: there is a setting http already, which every program has
-field B of the settings: setting kafka and setting kafka.brokers, which every program has, cannot be in one file: one is below the other
-field C of the settings: setting kafka.extra is in group kafka, which every program has: use a group of its own
-field D of the settings: setting d has the same flag as setting kafka.brokers, which every program has: --brokers
-field E of the settings: setting kafka-brokers has the same variable as setting kafka.brokers, which every program has: CLINIC_KAFKA_BROKERS
-field F of the settings: setting http.port and setting http, which every program has, cannot be in one file: one is below the other
-field G of the settings: setting config is called like a word of the command line or of the file: use another one
-field H of the settings: setting h is called like a word of the command line or of the file: use another one
-field I of the settings: setting deployables is called like a word of the command line or of the file: use another one
-field J of the settings: setting postgres-url has the same flag as setting postgres.url, which every program has: --postgres-url`},
+		}{}, `field A of the settings: there is already a setting http OFALL
+field B of the settings: setting kafka cannot be in one file with kafka.brokers OFALL: one is below the other
+field C of the settings: setting kafka.extra is in the group of kafka.brokers OFALL: use another group
+field D of the settings: setting d has the flag --brokers of kafka.brokers OFALL
+field E of the settings: setting kafka-brokers has the variable CLINIC_KAFKA_BROKERS of kafka.brokers OFALL
+field F of the settings: setting http.port cannot be in one file with http OFALL: one is below the other
+field G of the settings: setting deployable: deployable RESERVED
+field H of the settings: setting h: adopt RESERVED
+field I of the settings: setting deployables.x: deployables RESERVED
+field J of the settings: setting postgres-url has the flag --postgres-url of postgres.url OFALL`},
 		"clashes with its own": {&struct {
 			A int    `setting:"a.b" help:"a"`
 			B int    `setting:"a.b" help:"b"`
@@ -109,11 +110,11 @@ field J of the settings: setting postgres-url has the same flag as setting postg
 			F Secret `setting:"f" help:"f"`
 			G string `setting:"f-file" help:"g"`
 			H string `setting:"a.c" help:"h"`
-		}{}, `field B of the settings: there is a setting a.b already, of field A
-field C of the settings: setting a-b has the same flag as setting a.b, of field A: --a-b
-field D of the settings: setting a and setting a.b, of field A, cannot be in one file: one is below the other
-field E of the settings: setting e has the same flag as setting a.b, of field A: --a-b
-field G of the settings: there is a setting f-file already, of field F`},
+		}{}, `field B of the settings: there is already a setting a.b, of field A
+field C of the settings: setting a-b has the flag --a-b of a.b, of field A
+field D of the settings: setting a cannot be in one file with a.b, of field A: one is below the other
+field E of the settings: setting e has the flag --a-b of a.b, of field A
+field G of the settings: there is already a setting f-file, of field F`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -121,7 +122,9 @@ field G of the settings: there is a setting f-file already, of field F`},
 			if err == nil || p != nil {
 				t.Fatal("taken")
 			}
-			if got := strings.ReplaceAll(err.Error(), "config: ", ""); got != c.want {
+			got := strings.NewReplacer("config: ", "", wantTypes, "TYPES", ", which every program has", " OFALL",
+				"is a word of the command line or of the file: use another one", "RESERVED").Replace(err.Error())
+			if got != c.want {
 				t.Errorf("got\n%s\nwant\n%s", got, c.want)
 			}
 		})
@@ -135,8 +138,8 @@ func TestNewProgramSaysEverythingAtOnce(t *testing.T) {
 		A uint8 `setting:"a"`
 	}
 	_, err := NewProgram("Clinic", nil, &settings{})
-	want := `config: program "Clinic": want a name of up to 32 lower-case letters, digits and dashes that begins with a letter
-config: field A of config.settings: type uint8: want string, bool, int, int64, uint64, float64, time.Duration, []string or Secret`
+	want := `config: program "Clinic": want up to 32 lower-case letters, digits and dashes, the first one a letter
+config: field A of config.settings: type uint8: want ` + wantTypes
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}

@@ -12,8 +12,9 @@ import (
 	"unicode/utf8"
 )
 
-// Secret is a setting that is never printed: fmt, slog and encoding/json write "(set)" instead of its text, or "" where it is
-// empty. string(s) is the text. Keep it in exported fields: fmt prints an unexported field as it is, whatever its type.
+// Secret is a text that is never printed: fmt, log/slog and encoding/json write "(set)" in its place, or "" for an
+// empty one. string(s) is the text. Two things are beyond its methods: fmt shows a Secret in an unexported field of
+// a struct, and encoding/json shows one that is the key of a map.
 type Secret string
 
 // hidden stands for a secret wherever settings are shown.
@@ -30,14 +31,15 @@ func (s Secret) String() string {
 // Format implements fmt.Formatter: every verb writes what String returns.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.String())) }
 
-// MarshalText implements encoding.TextMarshaler, which encoders of JSON, XML and YAML use: it returns what String returns.
+// MarshalText implements encoding.TextMarshaler, for encoders of XML and YAML: it returns what String returns.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // MarshalJSON implements json.Marshaler: it writes what String returns.
 func (s Secret) MarshalJSON() ([]byte, error) { return strconv.AppendQuote(nil, s.String()), nil }
 
-// readSecret returns what a file holds that has a secret and nothing else. The mark that some editors begin a file with, and the end of the
-// line, are not part of it. White space that nobody sees is refused: it is hardly ever meant.
+// readSecret returns what a file holds that has a secret and nothing else. The mark that some editors begin a file
+// with, and the end of the line, are not part of it. White space that nobody sees is refused: it is hardly ever
+// meant.
 func readSecret(path string) (string, error) {
 	data, err := readAtMost(path, maxSecretFile)
 	if err != nil {
@@ -55,7 +57,8 @@ func readSecret(path string) (string, error) {
 	return text, nil
 }
 
-// ReadableSecrets warns of files with secrets that every user of the machine may read. Nothing is wrong with the settings themselves.
+// ReadableSecrets warns of files with secrets that every user of the machine may read. Nothing is wrong with the
+// settings themselves.
 func (l *Loaded) ReadableSecrets() (found Mistakes) {
 	if runtime.GOOS == "windows" { // whose files have no such permissions
 		return nil

@@ -19,14 +19,14 @@ type Settings struct {
 	Prefix  string            // of the topics
 	Create  bool              // topics that are missing
 
-	// Own is a pointer to the settings that only this program has, of the type that NewProgram was given. It is nil for a program
-	// without any.
+	// Own is a pointer to the settings that only this program has, of the type that NewProgram was given; nil
+	// without.
 	Own any
 
 	secretFiles map[string]*string // path of the file with a secret, by the secret's setting
 }
 
-// file returns where the path of the file is kept that has the secret at path.
+// file returns a pointer to the name of the file that has the secret at path.
 func (s *Settings) file(path string) *string {
 	if s.secretFiles == nil {
 		s.secretFiles = map[string]*string{}

@@ -15,7 +15,7 @@ type setting struct {
 	standard string // its default, as text; "" for the zero value
 	help     string
 	secret   bool
-	own      bool // only this program has it
+	own      bool // no other program has it
 	field    func(*Settings) value
 
 	of    string   // the kind of its value
@@ -46,12 +46,13 @@ func (s *setting) group() string {
 	return group
 }
 
-// builtin returns the settings that every program has, for one called program, in the order in which people look for them.
+// builtin returns the settings that every program has, with the defaults of one called program. Their order is the
+// one in which people look for them.
 func builtin(program string) []setting {
 	return slices.Concat(ofDeployables(program), ofKafka(program), ofPostgres())
 }
 
-// ofDeployables returns what a deployable is, and how it meets the others.
+// ofDeployables returns the settings of a deployable itself.
 func ofDeployables(program string) []setting {
 	return []setting{
 		{path: "name", help: "the name of this deployable (default: its modules with dashes between them)",
