@@ -212,7 +212,7 @@ func TestOwnMistakes(t *testing.T) {
 	_, err := clinic.Load(Input{
 		Flags: MustFlagsOf(t, clinic, "--config", file, "--remind=yes", "--languages=en,,de", "--plan-seed=-1"),
 		Environ: []string{"CLINIC_INSURER_TIMEOUT=soon", "CLINIC_INSURER_SHARE=0x", "CLINIC_INSURER_KEY=hunter2\x01",
-			"CLINIC_INSURER_URI=x", "CLINIC_PORT=tcp://10.0.0.1:80", "CLINIC_INSURER_KEY_FILE=/nowhere"},
+			"CLINIC_INSURER_URI=x", "CLINIC_INSURER_PORT=tcp://10.0.0.1:80", "CLINIC_INSURER_KEY_FILE=/nowhere"},
 	})
 	var got Mistakes
 	errors.As(err, &got)
