@@ -68,6 +68,16 @@ func TestVariablesThatNobodyReads(t *testing.T) {
 	}
 }
 
+// TestVariablesOfAServiceInTheName has a program whose own name is like the end of a service's variable.
+func TestVariablesOfAServiceInTheName(t *testing.T) {
+	t.Parallel()
+	p := MustProgram("my-service", nil, nil)
+	_, got := p.fromEnviron([]string{"MY_SERVICE_JORNAL=x", "MY_SERVICE_POSTGRES_PORT=x", "MY_SERVICE_SERVICE_HOST=x"})
+	if got.lines() != "MY_SERVICE_JORNAL: no setting has this variable: did you mean MY_SERVICE_JOURNAL?" {
+		t.Errorf("mistakes %v", got)
+	}
+}
+
 // TestVariablesOfTools finds every variable that this repository reads besides: a program beside them does not take them for mistakes.
 func TestVariablesOfTools(t *testing.T) {
 	t.Parallel()
