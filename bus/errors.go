@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
@@ -27,9 +28,25 @@ var (
 	ErrUndeclared = errors.New("bus: undeclared event")
 	// ErrTooLarge: an event over Config.MaxPayload, with a key over 16 KiB, or with a correlation id over 1 KiB.
 	ErrTooLarge = errors.New("bus: event too large")
+	// ErrBadID: a correlation id with a character that cannot be seen, or that is not UTF-8.
+	ErrBadID = errors.New("bus: bad id")
 	// ErrTooManyHops: an event that would be further than Config.MaxHops from the start of its flow.
 	ErrTooManyHops = errors.New("bus: too many hops")
 )
+
+// ElsewhereError is an ErrElsewhere that names the module.
+type ElsewhereError struct {
+	Module string
+	Here   []string // the modules that run in this process
+}
+
+// Error returns what to do instead.
+func (e *ElsewhereError) Error() string {
+	return fmt.Sprintf("%v: module %s does not run in this process, which runs %s: ask the one that runs it", ErrElsewhere, e.Module, strings.Join(e.Here, ", "))
+}
+
+// Is reports whether target is ErrElsewhere.
+func (e *ElsewhereError) Is(target error) bool { return target == ErrElsewhere }
 
 // Dead says that no retry helps: the event becomes a dead letter of the subscription at once.
 func Dead(err error) error { return &decision{err: err, dead: true} }

@@ -194,7 +194,7 @@ func (b *Bus) sealOne(e Event, o origin) (*journal.Event, error) {
 	}
 	if o.cause == nil && o.correlation != "" { // it came from a caller; others inherit it
 		if err := wire.CheckName(o.correlation); err != nil {
-			return nil, fmt.Errorf("correlation id %.60q %w", o.correlation, err)
+			return nil, fmt.Errorf("%w: correlation id %.60q %w", ErrBadID, o.correlation, err)
 		}
 	}
 	if len(data) > b.cfg.MaxPayload {

@@ -41,7 +41,7 @@ func (m *Module) mustBeHere() error {
 	if m.here() {
 		return nil
 	}
-	return fmt.Errorf("%w: module %s does not run in this process, which runs %s: ask the one that runs it", ErrElsewhere, m.name, strings.Join(m.bus.cfg.Modules, ", "))
+	return &ElsewhereError{Module: m.name, Here: m.bus.cfg.Modules}
 }
 
 // checkModules returns what is wrong with the choice of modules.

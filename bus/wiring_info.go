@@ -14,6 +14,7 @@ import (
 type Wiring struct {
 	Events        []EventInfo        // by type
 	Subscriptions []SubscriptionInfo // by name, without the bus's own
+	Tables        []string           // modules that have tables, sorted
 }
 
 // EventInfo is an event type that a module emits or consumes.
@@ -53,6 +54,12 @@ func (b *Bus) Wiring() Wiring {
 			Name: s.name, Consumes: s.eventType, Emits: slices.Sorted(maps.Keys(s.emits)), FromNow: s.fromNow,
 		})
 	}
+	for name, m := range b.modules {
+		if m.migrations != nil {
+			w.Tables = append(w.Tables, name)
+		}
+	}
+	slices.Sort(w.Tables)
 	slices.SortStableFunc(w.Subscriptions, func(a, b SubscriptionInfo) int { return cmp.Compare(a.Name, b.Name) })
 	return w
 }
