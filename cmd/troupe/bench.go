@@ -1,12 +1,12 @@
 package main
 
 import (
+	"context"
+	"flag"
 	"fmt"
-	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
-
+	"github.com/troupebus/troupe"
 	"github.com/troupebus/troupe/internal/bench"
 )
 
@@ -34,64 +34,59 @@ const benchExample = `  troupe bench
   troupe bench --transport kafka --brokers 127.0.0.1:9092
   troupe bench --transport kafka --run relay,ingest --json`
 
-func newBenchCmd(o *options) *cobra.Command { return benchCmd(o, bench.Process("bench", "worker")) }
+func benchCommand() troupe.Command[doors] { return benchBy(bench.Process("bench-worker")) }
 
-// benchCmd is the command with the way in which it runs its workers.
-func benchCmd(o *options, start bench.Start) *cobra.Command {
+// benchBy is the command with the way in which it runs its workers.
+func benchBy(start bench.Start) troupe.Command[doors] {
 	b := bench.Options{Start: start}
-	cmd := &cobra.Command{
-		Use:   "bench",
+	return troupe.Command[doors]{
+		Name: "bench", Alone: true,
 		Short: "Measure what durability costs, and what the wire between deployables does",
 		Long:  benchLong, Example: benchExample,
-		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := b.Validate(); err != nil {
-				return usageErrorf("%w", err)
+		Flags: func(f *flag.FlagSet) {
+			f.Int64Var(&b.Flows, "flows", 15_000, "flows timed in each run of a side")
+			f.BoolVar(&b.Grow, "grow", false, "also measure on a journal of 1,000,000 events")
+			f.Func("run", "measure only these, with commas between them: "+strings.Join(bench.Sections, ", ")+
+				"; with --transport kafka "+strings.Join(bench.KafkaSections, ", "), words(&b.Run))
+			f.StringVar(&b.Folder, "dir", ".", "an existing folder on the disk to measure")
+			f.StringVar(&b.Transport, "transport", "", "measure the wire between two deployables: kafka")
+			f.Func("brokers", "host:port of a Kafka, or several with commas between them; a stand-in is started where there is none", words(&b.Brokers))
+		},
+		Check: func(args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unknown argument %q", args[0])
 			}
-			if o.isTerminal {
-				b.Progress = func(line string) { _, _ = fmt.Fprintln(o.stderr, line) }
+			return b.Validate()
+		},
+		Run: func(ctx context.Context, c *troupe.Call[doors]) error {
+			if c.Terminal {
+				b.Progress = func(line string) { _, _ = fmt.Fprintln(c.Err, line) }
 			}
-			report, err := bench.Run(cmd.Context(), b)
+			report, err := bench.Run(ctx, b)
 			switch {
 			case err != nil:
 				return err
-			case o.json:
-				return o.printJSON(report)
+			case c.JSON:
+				return c.Print(report)
 			default:
-				return report.WriteMarkdown(o.stdout)
+				return report.WriteMarkdown(c.Out)
 			}
 		},
 	}
-	bindBench(cmd, &b)
-	cmd.AddCommand(newBenchWorkerCmd(o))
-	return cmd
 }
 
-// bindBench gives cmd the flags that fill b.
-func bindBench(cmd *cobra.Command, b *bench.Options) {
-	cmd.Flags().Int64Var(&b.Flows, "flows", 15_000, "flows timed in each run of a side")
-	cmd.Flags().BoolVar(&b.Grow, "grow", false, "also measure on a journal of 1,000,000 events")
-	cmd.Flags().StringSliceVar(&b.Run, "run", nil, "measure only these: "+strings.Join(bench.Sections, ", ")+
-		"; with --transport kafka "+strings.Join(bench.KafkaSections, ", "))
-	cmd.Flags().StringVar(&b.Folder, "dir", ".", "an existing folder on the disk to measure")
-	cmd.Flags().StringVar(&b.Transport, "transport", "", "measure the wire between two deployables: kafka")
-	cmd.Flags().StringSliceVar(&b.Brokers, "brokers", nil, "host:port of a Kafka, or several; a stand-in is started where there is none")
-	complete := func(flag string, names ...string) {
-		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp)) // it is there
+// words adds words with commas between them to list.
+func words(list *[]string) func(string) error {
+	return func(text string) error {
+		*list = append(*list, strings.Split(text, ",")...)
+		return nil
 	}
-	complete("run", append(slices.Clone(bench.Sections), bench.KafkaSections...)...)
-	complete("transport", "kafka")
 }
 
-// newBenchWorkerCmd is the other end of bench.Process.
-func newBenchWorkerCmd(o *options) *cobra.Command {
-	return &cobra.Command{
-		Use:    "worker",
-		Short:  "Do one job of a bench, read as JSON from standard input",
-		Hidden: true,
-		Args:   usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return bench.Serve(cmd.Context(), cmd.InOrStdin(), o.stdout)
-		},
+// workerCommand is the other end of bench.Process.
+func workerCommand() troupe.Command[doors] {
+	return troupe.Command[doors]{
+		Name: "bench-worker", Short: "Do one job of a bench, read as JSON from standard input", Hidden: true, Alone: true,
+		Run: func(ctx context.Context, c *troupe.Call[doors]) error { return bench.Serve(ctx, c.In, c.Out) },
 	}
 }

@@ -5,35 +5,52 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/troupebus/troupe"
 	"github.com/troupebus/troupe/internal/bench"
 )
 
 // MustBench runs bench with its workers in this process, in a folder that must be empty afterwards.
-func MustBench(tb testing.TB, o *options, start bench.Start, args ...string) error {
+func MustBench(tb testing.TB, start bench.Start, args ...string) ranCommand {
 	tb.Helper()
 	folder := tb.TempDir()
-	cmd := benchCmd(o, start)
-	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	cmd.SetArgs(append(args, "--dir", folder))
-	err := cmd.ExecuteContext(tb.Context())
-	if left, readErr := os.ReadDir(folder); readErr != nil || len(left) > 0 {
-		tb.Errorf("left behind: %v, %v", left, readErr)
+	a := newShop().app()
+	a.Commands = []troupe.Command[doors]{benchBy(start)}
+	ran := runApp(tb.Context(), a, append([]string{"bench", "--dir", folder}, args...)...)
+	mustBeEmpty(tb, folder)
+	return ran
+}
+
+func mustBeEmpty(tb testing.TB, folder string) {
+	tb.Helper()
+	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+		tb.Errorf("left behind: %v, %v", left, err)
 	}
-	return err
 }
 
 func TestBenchPrintsATable(t *testing.T) {
 	t.Parallel()
 	for _, terminal := range []bool{true, false} {
+		folder := t.TempDir()
 		var stdout, stderr bytes.Buffer
-		err := MustBench(t, &options{stdout: &stdout, stderr: &stderr, isTerminal: terminal}, bench.Work, "--run", "gochannel", "--flows", "5")
+		c := benchBy(bench.Work)
+		f := flag.NewFlagSet("bench", flag.ContinueOnError)
+		c.Flags(f)
+		if err := f.Parse([]string{"--run", "gochannel", "--flows", "5", "--dir", folder}); err != nil {
+			t.Fatal(err)
+		}
+		err := c.Check(f.Args())
+		if err == nil {
+			err = c.Run(t.Context(), &troupe.Call[doors]{Out: &stdout, Err: &stderr, Terminal: terminal})
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
+		mustBeEmpty(t, folder)
 		if !strings.HasPrefix(stdout.String(), "| measured | value | target | met |\n") || !strings.Contains(stdout.String(), "GoChannel") {
 			t.Errorf("printed\n%s", &stdout)
 		}
@@ -49,14 +66,7 @@ func TestBenchPrintsATable(t *testing.T) {
 
 func TestBenchJSON(t *testing.T) {
 	t.Parallel()
-	var stdout bytes.Buffer
-	if err := MustBench(t, &options{stdout: &stdout, json: true}, bench.Work, "--run", "latency", "--flows", "5"); err != nil {
-		t.Fatal(err)
-	}
-	var got bench.Report
-	if err := json.Unmarshal(stdout.Bytes(), &got); err != nil {
-		t.Fatal(err)
-	}
+	got := mustUnmarshal[bench.Report](t, MustBench(t, bench.Work, "--json", "--run", "latency", "--flows", "5"))
 	if len(got.Rows) != 4 || got.Rows[0].Value <= 0 || got.Rows[0].Target != "≤ 1" || got.Machine.CPUs == 0 || got.Flows != 5 {
 		t.Errorf("report %+v", got)
 	}
@@ -64,19 +74,11 @@ func TestBenchJSON(t *testing.T) {
 
 func TestBenchOverKafka(t *testing.T) {
 	t.Parallel()
-	var stdout bytes.Buffer
-	if err := MustBench(t, &options{stdout: &stdout, json: true}, bench.Work, "--transport", "kafka", "--run", "relay", "--flows", "5"); err != nil {
-		t.Fatal(err)
-	}
-	var got bench.Report
-	if err := json.Unmarshal(stdout.Bytes(), &got); err != nil {
-		t.Fatal(err)
-	}
+	got := mustUnmarshal[bench.Report](t, MustBench(t, bench.Work, "--json", "--transport", "kafka", "--run", "relay", "--flows", "5"))
 	if len(got.Rows) != 1 || got.Rows[0].Value <= 0 || got.Rows[0].Target != "≥ 0.5" || !strings.Contains(got.Broker, "kfake") {
 		t.Errorf("report %+v", got)
 	}
-	var stderr bytes.Buffer
-	err := MustBench(t, &options{stdout: &stdout, stderr: &stderr}, bench.Work, "--transport", "kafka", "--brokers", "127.0.0.1:1")
+	err := MustBench(t, bench.Work, "--transport", "kafka", "--brokers", "127.0.0.1:1").err
 	if exitCode(err) != exitWrong || !strings.Contains(err.Error(), "127.0.0.1:1") {
 		t.Errorf("with no Kafka there: %v, exit code %d", err, exitCode(err))
 	}
@@ -85,10 +87,9 @@ func TestBenchOverKafka(t *testing.T) {
 func TestBenchThatCannotMeasure(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("the disk is gone")
-	var stdout bytes.Buffer
-	err := MustBench(t, &options{stdout: &stdout}, func(context.Context, bench.Job) (bench.Figures, error) { return nil, broken }, "--run", "idle")
-	if !errors.Is(err, broken) || exitCode(err) != exitWrong || stdout.Len() > 0 {
-		t.Errorf("got %v, exit code %d, printed %q", err, exitCode(err), &stdout)
+	ran := MustBench(t, func(context.Context, bench.Job) (bench.Figures, error) { return nil, broken }, "--run", "idle")
+	if exitCode(ran.err) != exitWrong || !strings.Contains(ran.err.Error(), broken.Error()) || ran.stdout != "" {
+		t.Errorf("got %v, exit code %d, printed %q", ran.err, exitCode(ran.err), ran.stdout)
 	}
 }
 
@@ -99,7 +100,7 @@ func TestBenchUsage(t *testing.T) {
 		{"--transport", "pigeon"}, {"--transport", "kafka", "--run", "sqlite"}, {"--transport", "kafka", "--grow"}, {"--run", "relay"},
 		{"--brokers", "127.0.0.1:9092"}, {"--transport", "kafka", "--brokers", "there"},
 	} {
-		err := MustBench(t, &options{stdout: &bytes.Buffer{}}, bench.Work, args...)
+		err := MustBench(t, bench.Work, args...).err
 		if exitCode(err) != exitUsage {
 			t.Errorf("%q: %v, exit code %d, want %d", args, err, exitCode(err), exitUsage)
 		}
@@ -109,10 +110,8 @@ func TestBenchUsage(t *testing.T) {
 func TestBenchWorker(t *testing.T) {
 	t.Parallel()
 	var stdout bytes.Buffer
-	cmd := newBenchCmd(&options{stdout: &stdout})
-	cmd.SetIn(strings.NewReader(`{"worker": "gochannel", "flows": 5}`))
-	cmd.SetArgs([]string{"worker"})
-	if err := cmd.ExecuteContext(t.Context()); err != nil {
+	call := &troupe.Call[doors]{In: strings.NewReader(`{"worker": "gochannel", "flows": 5}`), Out: &stdout}
+	if err := workerCommand().Run(t.Context(), call); err != nil {
 		t.Fatal(err)
 	}
 	var got bench.Figures

@@ -19,6 +19,7 @@ import (
 	"github.com/troupebus/troupe/domain/notification"
 	"github.com/troupebus/troupe/domain/order"
 	"github.com/troupebus/troupe/domain/order/orderevents"
+	"github.com/troupebus/troupe/internal/shop/sim"
 	"github.com/troupebus/troupe/internal/shop/workload"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
@@ -175,14 +176,34 @@ func (c *crash) look(t *testing.T, path string, was remains) remains {
 	if stats.Events == 0 { // the modules may have no tables yet
 		return remains{}
 	}
-	v, err := audit(t.Context(), r, worldPath(path))
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := MustVerifyWithWorld(t, r)
 	if !v.OK {
 		t.Fatalf("%s, after a kill at %d events: %q", path, stats.Events, v.Wrong)
 	}
 	return remains{events: stats.Events, placed: v.Books.Orders, open: v.Books.Open}
+}
+
+// MustVerifyWithWorld audits the journal of r, and holds it against what the gateway and the carrier did.
+func MustVerifyWithWorld(tb testing.TB, r *sqlite.Reader) verification {
+	tb.Helper()
+	ledger, err := sim.ReadLedger(worldPath(r.Path()))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	v := MustVerify(tb, r.Path())
+	if v.Books == nil {
+		tb.Fatalf("the books were not checked: %+v", v)
+	}
+	err = r.View(tb.Context(), func(tx *sql.Tx) error {
+		found, err := compareOutside(tb.Context(), tx, ledger, v.Settled)
+		v.Wrong = append(v.Wrong, found...)
+		return err
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	v.OK = len(v.Wrong) == 0
+	return v
 }
 
 // lookAtTheEnd holds a journal on which nothing is left to do against the plan.
@@ -193,8 +214,8 @@ func (c *crash) lookAtTheEnd(t *testing.T, path string, orders int) {
 		t.Fatal(err)
 	}
 	defer func() { _ = r.Close() }()
-	if v, err := audit(t.Context(), r, worldPath(path)); err != nil || !v.OK || !v.Settled || v.Books.Open > 0 {
-		t.Fatalf("%s, at the end: settled %v, %q, %v", path, v.Settled, v.Wrong, err)
+	if v := MustVerifyWithWorld(t, r); !v.OK || !v.Settled || v.Books.Open > 0 {
+		t.Fatalf("%s, at the end: settled %v, %q", path, v.Settled, v.Wrong)
 	}
 	if placed := matchPlan(t, r, workload.Plan(crashSeed, orders)); placed != orders {
 		t.Errorf("%s: %d orders, want %d", path, placed, orders)

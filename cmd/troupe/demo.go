@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"time"
 
-	"github.com/spf13/cobra"
-
+	"github.com/troupebus/troupe"
 	"github.com/troupebus/troupe/bus"
 )
 
@@ -20,15 +20,15 @@ const (
 )
 
 type demoConfig struct {
-	orders  int
-	seed    uint64
-	journal string
+	orders int
+	seed   uint64
 }
 
-func newDemoCmd(o *options) *cobra.Command {
+func (s *shop) demoCommand() troupe.Command[doors] {
 	var c demoConfig
-	cmd := &cobra.Command{
-		Use:   "demo",
+	var d *demo
+	return troupe.Command[doors]{
+		Name:  "demo",
 		Short: "Run made-up orders through the shop and audit what came of them",
 		Long: `Run made-up orders through the shop, in this process and on one journal, and audit what came of them.
 
@@ -41,28 +41,26 @@ It can be killed at any time, kill -9 included. Run again, it goes on where it s
 		Example: `  troupe demo
   troupe demo --orders 5000 --seed 7
   troupe demo --json | jq .verify`,
-		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd.Context(), o, c) },
+		Journal: "demo.db",
+		Flags: func(f *flag.FlagSet) {
+			f.IntVar(&c.orders, "orders", 300, "total number of orders, earlier runs included")
+			f.Uint64Var(&c.seed, "seed", 1, "the plan: who orders what, and what becomes of it")
+		},
+		Check: func([]string) error {
+			if c.orders < 0 {
+				return fmt.Errorf("--orders is %d: want 0 or more", c.orders)
+			}
+			d = newDemo(c)
+			s.options, s.parallel = d.world(), demoParallel
+			return nil
+		},
+		Bus: func(c *bus.Config) { c.Retry.First = demoRetry },
+		Run: func(ctx context.Context, call *troupe.Call[doors]) error {
+			rep, err := shopRun{call: call, work: d.work, done: d.done}.do(ctx)
+			if err != nil {
+				return err
+			}
+			return rep.show(call)
+		},
 	}
-	cmd.Flags().IntVar(&c.orders, "orders", 300, "how many orders of the seed's plan to have placed at the end")
-	cmd.Flags().Uint64Var(&c.seed, "seed", 1, "the plan: who orders what, and what becomes of it")
-	cmd.Flags().StringVar(&c.journal, "journal", "demo.db", "the journal's file; it is created, or gone on with")
-	return cmd
-}
-
-func runDemo(ctx context.Context, o *options, c demoConfig) error {
-	if c.orders < 0 {
-		return usageErrorf("demo: --orders is %d: want 0 or more", c.orders)
-	}
-	d := newDemo(c)
-	r := shopRun{
-		options: o, path: c.journal,
-		config: shopConfig{journal: c.journal, world: d.world(), parallel: demoParallel, retry: bus.Retry{First: demoRetry}},
-		work:   d.work, done: d.done,
-	}
-	rep, err := r.do(ctx)
-	if err != nil {
-		return fmt.Errorf("demo: %w", err)
-	}
-	return rep.show(o)
 }

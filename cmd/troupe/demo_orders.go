@@ -51,8 +51,8 @@ func newDemo(c demoConfig) *demo {
 }
 
 // world is the gateway and the carrier that give every order its fate.
-func (d *demo) world() sim.Options {
-	return sim.Options{Seed: d.config.seed, Latency: demoLatency, Silence: demoSilence, Rules: d.fate}
+func (d *demo) world() *sim.Options {
+	return &sim.Options{Seed: d.config.seed, Latency: demoLatency, Silence: demoSilence, Rules: d.fate}
 }
 
 // fate is what the world asks for whenever a call for an order arrives. An order of another plan is left to go well.
@@ -81,7 +81,7 @@ func (d *demo) done() string {
 }
 
 // work is all that the customers do. When it returns without an error, everything has come to its end.
-func (d *demo) work(ctx context.Context, s *shop) (placed int, err error) {
+func (d *demo) work(ctx context.Context, s place) (placed int, err error) {
 	var stock []handlers.Delivery
 	for _, item := range workload.Stock(d.config.seed) {
 		stock = append(stock, handlers.Delivery(item))
@@ -114,7 +114,7 @@ func (d *demo) work(ctx context.Context, s *shop) (placed int, err error) {
 }
 
 // statuses reads where every order stands.
-func (s *shop) statuses(ctx context.Context) (map[string]order.Status, error) {
+func (s place) statuses(ctx context.Context) (map[string]order.Status, error) {
 	all := map[string]order.Status{}
 	err := s.bus.View(ctx, func(tx *sql.Tx) error {
 		return order.Each(ctx, tx, func(f order.Fact) error {
@@ -126,7 +126,7 @@ func (s *shop) statuses(ctx context.Context) (map[string]order.Status, error) {
 }
 
 // place places one order, and cancels it if that is its fate. It reports whether the order is new.
-func (d *demo) place(ctx context.Context, s *shop, o workload.Order) (fresh bool, err error) {
+func (d *demo) place(ctx context.Context, s place, o workload.Order) (fresh bool, err error) {
 	defer d.placed.Add(1)
 	if status, known := d.before[o.ID]; known && status != order.StatusPlaced {
 		return false, nil // an earlier run has seen to it
@@ -171,7 +171,7 @@ func (l lateCancel) wait(ctx context.Context) error {
 }
 
 // takeBack returns an order. One that was not completed after all has nothing to return.
-func (s *shop) takeBack(ctx context.Context, o workload.Order) error {
+func (s place) takeBack(ctx context.Context, o workload.Order) error {
 	if _, err := s.orders.Return(ctx, o.ID, "the customer sent it back"); err != nil && !errors.Is(err, order.ErrNotCompleted) {
 		return fmt.Errorf("return %s: %w", o.ID, err)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"os"
@@ -12,42 +11,15 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/troupebus/troupe/internal/shop/sim"
 	"github.com/troupebus/troupe/internal/shop/workload"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// ranCommand is what a command left behind.
-type ranCommand struct {
-	stdout, stderr string
-	err            error
-}
-
-// MustRunCommand runs a command with args on buffers.
-func MustRunCommand(tb testing.TB, newCmd func(*options) *cobra.Command, args ...string) ranCommand {
-	tb.Helper()
-	return MustRunCommandIn(tb, tb.Context(), newCmd, args...)
-}
-
-// MustRunCommandIn does so until ctx ends. A flag --json among args is that of the root.
-func MustRunCommandIn(tb testing.TB, ctx context.Context, newCmd func(*options) *cobra.Command, args ...string) ranCommand {
-	tb.Helper()
-	var stdout, stderr bytes.Buffer
-	o := &options{stdout: &stdout, stderr: &stderr}
-	cmd := newCmd(o)
-	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	o.bind(cmd)
-	cmd.SetArgs(args)
-	err := cmd.ExecuteContext(ctx)
-	return ranCommand{stdout.String(), stderr.String(), err}
-}
-
 // MustReport runs a command with --json, which must succeed and report that all is well.
-func MustReport(tb testing.TB, newCmd func(*options) *cobra.Command, args ...string) report {
+func MustReport(tb testing.TB, command string, args ...string) report {
 	tb.Helper()
-	ran := MustRunCommand(tb, newCmd, append(args, "--json")...)
+	ran := MustRunCommand(tb, command, append(args, "--json")...)
 	var rep report
 	if ran.err != nil || ran.stderr != "" {
 		tb.Fatalf("%v: %v, stderr %q, stdout %s", args, ran.err, ran.stderr, ran.stdout)
@@ -64,7 +36,7 @@ func MustReport(tb testing.TB, newCmd func(*options) *cobra.Command, args ...str
 func TestDemoBringsEveryOrderToItsEnd(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "demo.db")
-	rep := MustReport(t, newDemoCmd, "--orders", "80", "--journal", path)
+	rep := MustReport(t, "demo", "--orders", "80", "--journal", path)
 	if rep.Orders != 80 || rep.Placed != 80 || rep.Journal != path {
 		t.Errorf("reports %+v", rep)
 	}
@@ -93,8 +65,8 @@ func totals(r report) []any {
 func TestDemoAgainChangesNothing(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "demo.db")
-	first := MustReport(t, newDemoCmd, "--orders", "40", "--journal", path)
-	again := MustReport(t, newDemoCmd, "--orders", "40", "--journal", path)
+	first := MustReport(t, "demo", "--orders", "40", "--journal", path)
+	again := MustReport(t, "demo", "--orders", "40", "--journal", path)
 	if !reflect.DeepEqual(totals(again), totals(first)) || again.Placed != 0 || again.LatencyMS != nil {
 		t.Errorf("first %+v, again %+v", first, again)
 	}
@@ -103,13 +75,13 @@ func TestDemoAgainChangesNothing(t *testing.T) {
 func TestDemoGrows(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "demo.db")
-	MustReport(t, newDemoCmd, "--orders", "20", "--journal", path)
-	more := MustReport(t, newDemoCmd, "--orders", "45", "--journal", path)
+	MustReport(t, "demo", "--orders", "20", "--journal", path)
+	more := MustReport(t, "demo", "--orders", "45", "--journal", path)
 	if more.Orders != 45 || more.Placed != 25 {
 		t.Errorf("with more orders: %d, %d of them placed; want 45, 25", more.Orders, more.Placed)
 	}
 	MustMatchPlan(t, path, 1, 45)
-	other := MustReport(t, newDemoCmd, "--orders", "40", "--seed", "2", "--journal", path)
+	other := MustReport(t, "demo", "--orders", "40", "--seed", "2", "--journal", path)
 	if other.Orders != 85 || other.Placed != 40 {
 		t.Errorf("with another seed: %d, %d of them placed; want 85, 40", other.Orders, other.Placed)
 	}
@@ -119,7 +91,7 @@ func TestDemoGrows(t *testing.T) {
 func TestDemoText(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "my demo.db")
-	ran := MustRunCommand(t, newDemoCmd, "--orders", "40", "--journal", path)
+	ran := MustRunCommand(t, "demo", "--orders", "40", "--journal", path)
 	if ran.err != nil || ran.stderr != "" {
 		t.Fatalf("%v, stderr %q", ran.err, ran.stderr)
 	}
@@ -147,12 +119,12 @@ func TestDemoStoppedGoesOn(t *testing.T) {
 		MustBegin(t, worldPath(path))
 		cancel()
 	}()
-	ran := MustRunCommandIn(t, ctx, newDemoCmd, "--orders", "400", "--journal", path)
+	ran := MustRunCommandIn(t, ctx, "demo", "--orders", "400", "--journal", path)
 	<-began
 	if ran.err == nil || exitCode(ran.err) != exitWrong || !strings.Contains(ran.err.Error(), "run the same command again") {
 		t.Fatalf("stopped with %v", ran.err)
 	}
-	rep := MustReport(t, newDemoCmd, "--orders", "400", "--journal", path)
+	rep := MustReport(t, "demo", "--orders", "400", "--journal", path)
 	if rep.Orders != 400 {
 		t.Errorf("%d orders, want 400", rep.Orders)
 	}
@@ -176,7 +148,7 @@ func MustBegin(tb testing.TB, path string) {
 func TestDemoNoticesWhatTheOutsideDidBesides(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "demo.db")
-	MustReport(t, newDemoCmd, "--orders", "10", "--journal", path)
+	MustReport(t, "demo", "--orders", "10", "--journal", path)
 	f, err := os.OpenFile(worldPath(path), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +160,7 @@ func TestDemoNoticesWhatTheOutsideDidBesides(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	ran := MustRunCommand(t, newDemoCmd, "--orders", "10", "--journal", path, "--json")
+	ran := MustRunCommand(t, "demo", "--orders", "10", "--journal", path, "--json")
 	var rep report
 	if err := json.Unmarshal([]byte(ran.stdout), &rep); err != nil {
 		t.Fatal(err)
@@ -197,7 +169,7 @@ func TestDemoNoticesWhatTheOutsideDidBesides(t *testing.T) {
 		!strings.Contains(rep.Verify.Wrong[1], "order demo-1-000001: was charged 2 times") {
 		t.Errorf("%v: %+v", ran.err, rep.Verify)
 	}
-	ran = MustRunCommand(t, newDemoCmd, "--orders", "10", "--journal", path)
+	ran = MustRunCommand(t, "demo", "--orders", "10", "--journal", path)
 	if exitCode(ran.err) != exitWrong || !strings.Contains(ran.stdout, "WRONG, 2 things:\n  order demo-1-000001: ") {
 		t.Errorf("%v: %s", ran.err, ran.stdout)
 	}
@@ -207,7 +179,7 @@ func TestDemoRefuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	gone := filepath.Join(dir, "gone.db")
-	if err := os.WriteFile(worldPath(gone), nil, 0o644); err != nil {
+	if err := os.WriteFile(worldPath(gone), []byte(`{"kind":"charge","key":"k","order":"o","cents":700}`+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -220,15 +192,21 @@ func TestDemoRefuses(t *testing.T) {
 		{[]string{"--seed", "-1"}, exitUsage, "invalid argument"},
 		{[]string{"extra"}, exitUsage, "extra"},
 		{[]string{"--journal", gone}, exitWrong, "for a journal that is gone: remove it"},
+		{[]string{"--journal", gone}, exitWrong, "for a journal that is gone: remove it"}, // nothing has changed that
 		{[]string{"--journal", dir}, exitWrong, "is a directory"},
 	} {
-		ran := MustRunCommand(t, newDemoCmd, c.args...)
+		ran := MustRunCommand(t, "demo", c.args...)
 		if ran.err == nil || exitCode(ran.err) != c.code || !strings.Contains(ran.err.Error(), c.want) {
 			t.Errorf("demo %v: code %d, %v; want code %d and %q", c.args, exitCode(ran.err), ran.err, c.code, c.want)
 		}
 	}
-	if _, err := os.Stat(gone); err == nil {
-		t.Error("a journal was created beside a world of another")
+	r, err := sqlite.OpenReader(t.Context(), gone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	if s, err := r.Stats(t.Context()); err != nil || s.Events > 0 {
+		t.Errorf("%d events were written beside a world of another: %v", s.Events, err)
 	}
 }
 

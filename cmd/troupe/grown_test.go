@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupebus/troupe"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -80,15 +80,10 @@ func MustGrow(tb testing.TB, path string, g grown) {
 }
 
 func (g grown) fill(ctx context.Context, path string) error {
-	s, err := openShop(ctx, shopConfig{journal: path, parallel: 1, logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return err
-	}
-	if err := s.run(ctx, func(context.Context) error { return nil }); err != nil {
-		return err
-	}
-	if err := s.close(); err != nil {
-		return err
+	a := newShop().app()
+	a.Commands = append(a.Commands, troupe.Command[doors]{Name: "lay-out", Run: func(context.Context, *troupe.Call[doors]) error { return nil }})
+	if ran := runApp(ctx, a, "lay-out", "--journal", path); ran.err != nil {
+		return ran.err
 	}
 	db, err := sql.Open("sqlite3", "file:"+path+"?_journal_mode=WAL&_synchronous=OFF&_cache_size=-200000")
 	if err != nil {
@@ -214,7 +209,5 @@ func becomeObserver(ctx context.Context, path string) error {
 }
 
 func grownCommand(out io.Writer, args []string) int {
-	root := newRootCmd(&options{stdout: out, stderr: out})
-	root.SetArgs(args)
-	return exitCode(root.ExecuteContext(context.Background()))
+	return troupe.Run(context.Background(), newShop().app(), args, out, out)
 }

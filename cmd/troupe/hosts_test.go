@@ -1,14 +1,10 @@
 package main
 
 import (
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // mustStatus asks for path as if by host, from a page of origin where there is one.
@@ -47,26 +43,4 @@ func TestRunAnswersForItsHosts(t *testing.T) {
 		}
 	}
 	r.MustStop(t)
-}
-
-func TestHostsOf(t *testing.T) {
-	t.Parallel()
-	for address, want := range map[string][]string{"127.0.0.1:80": {"127.0.0.1", "a"}, ":80": {"a"}, "shop:80": {"shop", "a"}, "nonsense": {"a"}} {
-		if got := hostsOf(address, []string{"a"}); !slices.Equal(got, want) {
-			t.Errorf("%s: %q, want %q", address, got, want)
-		}
-	}
-}
-
-// What cannot be encoded is a failure that says so, and no empty answer that looks like success.
-func TestTheObserverEncodesBeforeItAnswers(t *testing.T) {
-	t.Parallel()
-	w := httptest.NewRecorder()
-	a := observerAPI{logger: slog.New(slog.DiscardHandler)}
-	a.answer(w, httptest.NewRequest("GET", "/events", nil), func(*http.Request) (any, error) {
-		return []time.Time{time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, nil
-	})
-	if w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "cannot be shown as JSON") {
-		t.Errorf("answer %d %q", w.Code, w.Body)
-	}
 }

@@ -3,28 +3,21 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 
-	"github.com/spf13/cobra"
-
+	"github.com/troupebus/troupe"
 	"github.com/troupebus/troupe/domain/inventory"
 	"github.com/troupebus/troupe/internal/shop/retail"
+	"github.com/troupebus/troupe/internal/shop/sim"
 )
 
-// importParallel is how many calls to the gateway and the carrier an import makes at a time.
-const importParallel = 16
-
-type importConfig struct {
-	file    string
-	stock   int64
-	journal string
-}
-
-func newImportCmd(o *options) *cobra.Command {
-	var c importConfig
-	cmd := &cobra.Command{
-		Use:   "import FILE.csv",
+func (s *shop) importCommand() troupe.Command[doors] {
+	var pieces int64
+	var i *importer
+	return troupe.Command[doors]{
+		Name: "import", Args: "FILE.csv",
 		Short: "Run the invoices of an Online Retail CSV through the shop and audit what came of them",
 		Long: `Run the invoices of a CSV in the form of the Online Retail data set through the shop and audit what came of them.
 
@@ -38,40 +31,35 @@ may end with LF, CRLF or CR.`,
 		Example: `  troupe import online-retail.csv
   troupe import online-retail.csv --stock 20 --journal scarce.db
   troupe import online-retail.csv --json | jq .import.problems`,
-		Args: usageArgs(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c.file = args[0]
-			return runImport(cmd.Context(), o, c)
+		Flags: func(f *flag.FlagSet) {
+			f.Int64Var(&pieces, "stock", 100, "how many pieces there are of each stock code that the journal does not know")
+		},
+		Check: func(args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("there are %d arguments: name one CSV file", len(args))
+			}
+			if pieces < 0 || pieces > inventory.MaxDelivery {
+				return fmt.Errorf("--stock is %d: want a number from 0 to %d", pieces, inventory.MaxDelivery)
+			}
+			f, err := readInvoices(args[0])
+			if err != nil {
+				return err
+			}
+			if i = newImporter(args[0], pieces, f); len(i.invoices) == 0 {
+				return fmt.Errorf("%s: %s", args[0], i.useless())
+			}
+			s.options = &sim.Options{}
+			return nil
+		},
+		Run: func(ctx context.Context, call *troupe.Call[doors]) error {
+			rep, err := shopRun{call: call, work: i.work, done: i.done}.do(ctx)
+			if err != nil {
+				return err
+			}
+			rep.Import = &i.imported
+			return rep.show(call)
 		},
 	}
-	cmd.Flags().Int64Var(&c.stock, "stock", 100, "how many pieces there are of each stock code that the journal does not know")
-	cmd.Flags().StringVar(&c.journal, "journal", defaultJournal, "the journal's file; it is created, or gone on with")
-	return cmd
-}
-
-func runImport(ctx context.Context, o *options, c importConfig) error {
-	if c.stock < 0 || c.stock > inventory.MaxDelivery {
-		return usageErrorf("import: --stock is %d: want a number from 0 to %d", c.stock, inventory.MaxDelivery)
-	}
-	f, err := readInvoices(c.file)
-	if err != nil {
-		return usageErrorf("import: %w", err)
-	}
-	i := newImporter(c, f)
-	if len(i.invoices) == 0 {
-		return usageErrorf("import: %s: %s", c.file, i.useless())
-	}
-	r := shopRun{
-		options: o, path: c.journal,
-		config: shopConfig{journal: c.journal, parallel: importParallel},
-		work:   i.work, done: i.done,
-	}
-	rep, err := r.do(ctx)
-	if err != nil {
-		return fmt.Errorf("import: %w", err)
-	}
-	rep.Import = &i.imported
-	return rep.show(o)
 }
 
 // readInvoices reads the file at path. Its errors say what to name instead.

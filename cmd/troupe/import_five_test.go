@@ -45,7 +45,7 @@ func TestAnImportEndsTheSameInFiveDeployables(t *testing.T) {
 		bustest.Run(t, sys, func(app *bustest.App[shoptest.Shop]) {
 			s := app.S()
 			quiet := func(context.Context) error { app.Quiet(); return nil }
-			if _, err := newImporter(importConfig{file: path, stock: 20}, f).enterAll(app.Context(), desk{s.Orders, s.Stock, quiet}); err != nil {
+			if _, err := newImporter(path, 20, f).enterAll(app.Context(), desk{s.Orders, s.Stock, quiet}); err != nil {
 				t.Fatal(err)
 			}
 		})

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/domain/order"
 	"github.com/troupebus/troupe/domain/order/orderevents"
 	"github.com/troupebus/troupe/handlers"
@@ -48,8 +49,8 @@ type importer struct {
 	entered  atomic.Int64
 }
 
-func newImporter(c importConfig, f retail.File) *importer {
-	i := &importer{imported: imported{File: c.file, Problems: []problem{}, Refused: []problem{}}}
+func newImporter(path string, pieces int64, f retail.File) *importer {
+	i := &importer{imported: imported{File: path, Problems: []problem{}, Refused: []problem{}}}
 	known := map[string]bool{}
 	for _, p := range f.Problems {
 		i.Problems = append(i.Problems, problem(p))
@@ -67,7 +68,7 @@ func newImporter(c importConfig, f retail.File) *importer {
 	byLine := func(a, b problem) int { return a.Line - b.Line }
 	slices.SortStableFunc(i.Problems, byLine)
 	slices.SortStableFunc(i.Refused, byLine)
-	i.receive(c.stock)
+	i.receive(pieces)
 	return i
 }
 
@@ -149,7 +150,7 @@ func (i *importer) receive(pieces int64) {
 func (i *importer) useless() string {
 	for _, problems := range [][]problem{i.Problems, i.Refused} {
 		if len(problems) > 0 {
-			return fmt.Sprintf("none of its invoices can be used: line %d: %s", problems[0].Line, printable(problems[0].Reason))
+			return fmt.Sprintf("none of its invoices can be used: line %d: %s", problems[0].Line, journal.Printable(problems[0].Reason))
 		}
 	}
 	return "there is no invoice in it"
@@ -172,7 +173,7 @@ type desk struct {
 
 // work enters all invoices, in the order of the file. Those that are on their way at the same time have no article in
 // common: so who gets the last piece does not depend on who is faster.
-func (i *importer) work(ctx context.Context, s *shop) (placed int, err error) {
+func (i *importer) work(ctx context.Context, s place) (placed int, err error) {
 	return i.enterAll(ctx, desk{s.orders, s.stock, s.bus.Quiet})
 }
 
@@ -244,9 +245,9 @@ func writeProblems(w *strings.Builder, what string, problems []problem) {
 	for _, p := range problems[:min(shownProblems, len(problems))] {
 		fmt.Fprintf(w, "  line %d", p.Line)
 		if p.Invoice != "" {
-			fmt.Fprintf(w, ", invoice %s", clip(p.Invoice, 40))
+			fmt.Fprintf(w, ", invoice %s", journal.Clip(p.Invoice, 40))
 		}
-		fmt.Fprintf(w, ": %s\n", printable(p.Reason))
+		fmt.Fprintf(w, ": %s\n", journal.Printable(p.Reason))
 	}
 	if more := len(problems) - shownProblems; more > 0 {
 		fmt.Fprintf(w, "  and %d more: --json lists them all\n", more)

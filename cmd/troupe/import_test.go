@@ -78,7 +78,7 @@ func TestImport(t *testing.T) {
 		"1014,BANK CHARGES,1,15.00", // no goods at all
 	)
 	path := filepath.Join(t.TempDir(), "shop.db")
-	rep := MustReport(t, newImportCmd, csv, "--stock", "10", "--journal", path)
+	rep := MustReport(t, "import", csv, "--stock", "10", "--journal", path)
 	want := map[string]order.Status{
 		"inv-1001": order.StatusCompleted, "inv-1002": order.StatusCancelled, "inv-C1003": order.StatusReturned, "inv-1004": order.StatusCompleted,
 		"inv-1006": order.StatusCompleted, "inv-1007": order.StatusCompleted, "inv-C1010": order.StatusReturned, "inv-1011": order.StatusCompleted,
@@ -94,7 +94,7 @@ func TestImport(t *testing.T) {
 	wantProblems(t, "lines", i.Problems, "8 1005 below zero", "9 1006 nine", "11 1007 above 1000000", "15 1009 above 1000000")
 	wantProblems(t, "invoices", i.Refused, "8 1005 none of its lines", "13 1008 below zero", "15 1009 none of its lines")
 
-	again := MustReport(t, newImportCmd, csv, "--stock", "99", "--journal", path)
+	again := MustReport(t, "import", csv, "--stock", "99", "--journal", path)
 	if !reflect.DeepEqual(totals(again), totals(rep)) || !reflect.DeepEqual(again.Import, rep.Import) || again.Placed != 0 {
 		t.Errorf("first %+v %+v\nagain %+v %+v", rep, rep.Import, again, again.Import)
 	}
@@ -132,7 +132,7 @@ func TestImportText(t *testing.T) {
 		lines = append(lines, fmt.Sprintf("%d,A,0,1.00", 2000+n))
 	}
 	csv := MustWriteCSV(t, append(lines, "3000,A,1,1.00", "3001,A,500,1.00")...)
-	ran := MustRunCommand(t, newImportCmd, csv, "--journal", filepath.Join(t.TempDir(), "shop.db"))
+	ran := MustRunCommand(t, "import", csv, "--journal", filepath.Join(t.TempDir(), "shop.db"))
 	if ran.err != nil {
 		t.Fatal(ran.err)
 	}
@@ -159,7 +159,7 @@ func TestImportIsFirstComeFirstServed(t *testing.T) {
 		}
 	}
 	path := filepath.Join(t.TempDir(), "shop.db")
-	MustReport(t, newImportCmd, MustWriteCSV(t, lines...), "--stock", "10", "--journal", path)
+	MustReport(t, "import", MustWriteCSV(t, lines...), "--stock", "10", "--journal", path)
 	if got := MustReadOrders(t, path); !reflect.DeepEqual(got, want) {
 		t.Errorf("orders: %v, want %v", got, want)
 	}
@@ -168,8 +168,8 @@ func TestImportIsFirstComeFirstServed(t *testing.T) {
 func TestImportOfAChangedFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "shop.db")
-	MustReport(t, newImportCmd, MustWriteCSV(t, "1001,A,1,1.00", "1002,A,1,1.00"), "--journal", path)
-	rep := MustReport(t, newImportCmd, MustWriteCSV(t, "1001,A,2,1.00", "1002,A,1,1.00", "1003,A,1,1.00"), "--journal", path)
+	MustReport(t, "import", MustWriteCSV(t, "1001,A,1,1.00", "1002,A,1,1.00"), "--journal", path)
+	rep := MustReport(t, "import", MustWriteCSV(t, "1001,A,2,1.00", "1002,A,1,1.00", "1003,A,1,1.00"), "--journal", path)
 	if rep.Orders != 3 || rep.Placed != 1 {
 		t.Errorf("%d orders, %d placed; want 3, 1", rep.Orders, rep.Placed)
 	}
@@ -191,12 +191,12 @@ func TestImportStoppedGoesOn(t *testing.T) {
 		MustBegin(t, worldPath(path))
 		cancel()
 	}()
-	ran := MustRunCommandIn(t, ctx, newImportCmd, csv, "--journal", path)
+	ran := MustRunCommandIn(t, ctx, "import", csv, "--journal", path)
 	<-began
 	if ran.err == nil || !strings.Contains(ran.err.Error(), "run the same command again") {
 		t.Fatalf("stopped with %v", ran.err)
 	}
-	rep := MustReport(t, newImportCmd, csv, "--journal", path)
+	rep := MustReport(t, "import", csv, "--journal", path)
 	if rep.Orders != 600 || rep.EndStates["completed"] != 100 || rep.EndStates["cancelled"] != 500 {
 		t.Errorf("reports %+v", rep)
 	}
@@ -225,8 +225,8 @@ func TestImportRefuses(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "accepts 1 arg"},
-		{[]string{good, good}, "accepts 1 arg"},
+		{nil, "name one CSV file"},
+		{[]string{good, good}, "name one CSV file"},
 		{[]string{good, "--stock", "-1"}, "--stock is -1"},
 		{[]string{filepath.Join(dir, "missing.csv")}, "no such file"},
 		{[]string{dir}, "is a directory"},
@@ -236,7 +236,7 @@ func TestImportRefuses(t *testing.T) {
 		{[]string{MustWriteCSV(t)}, "there is no invoice in it"},
 	} {
 		path := filepath.Join(dir, "shop.db")
-		ran := MustRunCommand(t, newImportCmd, append(c.args, "--journal", path)...)
+		ran := MustRunCommand(t, "import", append(c.args, "--journal", path)...)
 		if ran.err == nil || exitCode(ran.err) != exitUsage || !strings.Contains(ran.err.Error(), c.want) {
 			t.Errorf("import %v: code %d, %v; want code %d and %q", c.args, exitCode(ran.err), ran.err, exitUsage, c.want)
 		}
@@ -259,14 +259,14 @@ func TestImportOfOtherForms(t *testing.T) {
 		if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(text), "\n", end)), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		rep := MustReport(t, newImportCmd, file, "--journal", filepath.Join(t.TempDir(), "shop.db"))
+		rep := MustReport(t, "import", file, "--journal", filepath.Join(t.TempDir(), "shop.db"))
 		if rep.Import.Orders != 2 || rep.Placed != 2 || len(rep.Import.Problems) != 0 {
 			t.Errorf("lines that end with %q: %+v", end, rep.Import)
 		}
 	}
 	file := MustWriteCSV(t, "1001,A,1,1.00", "1001,"+strings.Repeat("A", order.MaxName+1)+",1,1.00", "1001,A\x00B,1,1.00", "1001,A\x1b[31m,1,1.00",
 		"1001,A\u202eB,1,1.00", "1001,gift_\u200b,1,1.00", "100\u200b2,A,1,1.00")
-	i := MustReport(t, newImportCmd, file, "--journal", filepath.Join(t.TempDir(), "shop.db")).Import
+	i := MustReport(t, "import", file, "--journal", filepath.Join(t.TempDir(), "shop.db")).Import
 	wantProblems(t, "lines", i.Problems, "3 1001 65 characters: at most 64", "4 1001 U+0000", "5 1001 U+001B", "6 1001 U+202E", "7 1001 U+200B")
 	wantProblems(t, "invoices", i.Refused, "8 100\u200b2 the id must not have invisible characters")
 }
@@ -283,7 +283,7 @@ func TestImporterHoldsToTheLimitsOfOrders(t *testing.T) {
 		Invoices: []retail.Invoice{long, fits},
 		Problems: []retail.Problem{{Line: 3000, Invoice: "", Reason: "1 fields where the header has 8"}, {Line: 3001, Invoice: "1", Reason: "no"}},
 	}
-	i := newImporter(importConfig{file: "f.csv", stock: math.MaxInt32}, f)
+	i := newImporter("f.csv", math.MaxInt32, f)
 	if len(i.invoices) != 1 || i.invoices[0].ID != "inv-2" || len(i.stock) != 1 || i.stock[0].Quantity != math.MaxInt32 {
 		t.Errorf("%d invoices, stock %+v", len(i.invoices), i.stock)
 	}
@@ -291,7 +291,7 @@ func TestImporterHoldsToTheLimitsOfOrders(t *testing.T) {
 	if len(i.Problems) != 2 {
 		t.Errorf("lines: %+v", i.Problems)
 	}
-	if b, err := json.Marshal(newImporter(importConfig{}, retail.File{}).imported); err != nil || strings.Contains(string(b), "null") {
+	if b, err := json.Marshal(newImporter("", 0, retail.File{}).imported); err != nil || strings.Contains(string(b), "null") {
 		t.Errorf("%s, %v", b, err)
 	}
 }
@@ -309,7 +309,7 @@ func TestImportOfTheDataSet(t *testing.T) {
 	var ends []map[string]order.Status
 	for _, name := range []string{"a.db", "b.db"} {
 		path := filepath.Join(dir, name)
-		rep := MustReport(t, newImportCmd, csv, "--stock", "30", "--journal", path)
+		rep := MustReport(t, "import", csv, "--stock", "30", "--journal", path)
 		if rep.Orders != 106 || rep.Import.Credits != 6 || rep.EndStates["returned"] != 6 || len(rep.Import.Problems)+len(rep.Import.Refused) != 0 {
 			t.Errorf("reports %+v, %+v", rep, rep.Import)
 		}

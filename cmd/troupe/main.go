@@ -1,31 +1,35 @@
-// Command troupe runs the shop: five modules that react to each other's events, in one process on one journal.
-//
-// It is also how a journal is looked into and kept in order: traces, events, dead letters, the books.
+// Command troupe runs the shop: five modules that react to each other's events. It is an example of a program that is made with package
+// troupe, and a tool for the journal of any such program.
 package main
 
 import (
-	"context"
-	"fmt"
-	"os"
-
-	"golang.org/x/term"
+	"github.com/troupebus/troupe"
+	"github.com/troupebus/troupe/internal/shop/books"
 )
 
-func main() { os.Exit(run(os.Args[1:])) }
+const long = `troupe runs a shop of five modules that know nothing of each other: order, inventory,
+payment, shipping and notification only react to events. Everything they do is in one
+journal, an SQLite file, where every business flow can be seen: where it is, why, and
+what comes next. Any of them can run in a process of its own, over Kafka or Postgres.
 
-func run(args []string) int {
-	limitMemory()
-	ctx, stop := untilStopped(context.Background())
-	defer stop()
-	o := &options{
-		isTerminal: term.IsTerminal(int(os.Stdout.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),
+It also reads, splits and repairs the journal of any other program made with package troupe.`
+
+const example = `  troupe demo                              # hundreds of orders, and what became of them
+  troupe run --journal shop.db             # serve the shop on http://127.0.0.1:8080
+  troupe trace ORDER --journal shop.db     # the flow of an order as a tree`
+
+func main() { troupe.Main(newShop().app()) }
+
+// app returns the shop as a program.
+func (s *shop) app() troupe.App[doors] {
+	return troupe.App[doors]{
+		Name: "troupe", Short: "An event bus for modular monoliths, and a shop that runs on it", Long: long, Example: example,
+		Settings: &s.settings,
+		Open:     s.open,
+		Wire:     s.wire,
+		HTTP:     s.routes,
+		Books:    troupe.Books{Tables: books.Tables, Pages: books.Pages, Observed: books.Observe},
+		Moved:    moveWorld,
+		Commands: []troupe.Command[doors]{s.demoCommand(), s.importCommand(), benchCommand(), workerCommand()},
 	}
-	o.stdout, o.stderr = &screen{w: os.Stdout, json: &o.json}, &screen{w: os.Stderr}
-	root := newRootCmd(o)
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	if e, silent := err.(*exitError); err != nil && (!silent || e.err != nil) {
-		fmt.Fprintln(o.stderr, "troupe:", cleaned(err.Error()))
-	}
-	return exitCode(err)
 }

@@ -1,18 +1,16 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/spf13/cobra"
+	"github.com/IBM/sarama"
 
 	"github.com/troupebus/troupe/bus/journal"
 )
@@ -20,22 +18,9 @@ import (
 // MustStartObserve starts observe on a free port.
 func MustStartObserve(tb testing.TB, path string, more ...string) *running {
 	tb.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	out, stdout := io.Pipe()
-	r := &running{stop: stop, ended: make(chan error, 1), log: &syncedLog{}}
-	cmd := observeCmd(&options{stdout: stdout, stderr: r.log, json: true}, nil)
-	cmd.SetArgs(append([]string{"--journal", path, "--http", "127.0.0.1:0"}, more...))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		err := cmd.ExecuteContext(ctx)
-		r.ended <- err
-		_ = stdout.CloseWithError(errors.Join(errors.New("observe has ended"), err))
-	}()
-	tb.Cleanup(func() {
-		stop()
-		<-done
-	})
+	log := &syncedLog{}
+	out, stop, ended := start(tb, log, append([]string{"observe", "--json", "--journal", path, "--http", "127.0.0.1:0"}, more...)...)
+	r := &running{stop: stop, ended: ended, log: log}
 	var said struct{ URL, Journal string }
 	if err := json.NewDecoder(out).Decode(&said); err != nil || said.Journal != path {
 		tb.Fatalf("announced %+v, %v\n%s", said, err, r.log)
@@ -60,6 +45,34 @@ func MustGet[T any](tb testing.TB, r *running, path string, want int) (got T) {
 		tb.Fatalf("GET %s: %s %+v %v, want %d", path, answer.Status, got, err, want)
 	}
 	return got
+}
+
+// refusal is an answer that says what is wrong.
+type refusal struct {
+	Detail string
+	Links  []struct{ Direction, State, Error string }
+}
+
+// outline is a flow as a tree, without what differs from run to run: ids, times, and the order of what follows from one thing.
+func outline(f *journal.Flow) string {
+	var below func(cause, subscription, indent string) string
+	below = func(cause, subscription, indent string) string {
+		var branches []string
+		for _, e := range f.Events {
+			if e.CausationID != cause || e.Subscription != subscription {
+				continue
+			}
+			b := fmt.Sprintf("%s%s %s %s\n", indent, e.Type, e.Key, e.Data)
+			for _, r := range e.Reactions {
+				b += fmt.Sprintf("%s  %s %s, %d attempts, %q\n", indent, r.Subscription, r.Outcome, r.Attempts, r.Error)
+				b += below(e.ID, r.Subscription, indent+"    ")
+			}
+			branches = append(branches, b)
+		}
+		slices.Sort(branches)
+		return strings.Join(branches, "")
+	}
+	return below("", "", "")
 }
 
 // Two deployables over Kafka, and who watches them: over HTTP, on the journal, and once more from the beginning.
@@ -95,7 +108,7 @@ func TestObserve(t *testing.T) {
 	if len(flows) != 1 || len(flows[0].Events) < 5 || flows[0].Events[0].Type != "order.placed" {
 		t.Errorf("flows %+v", flows)
 	}
-	wantOutput(t, MustRunCommand(t, newTraceCmd, id, "--journal", path), 0, "payment/charge  done", "notification/tell-")
+	wantOutput(t, MustRunCommand(t, "trace", id, "--journal", path), 0, "payment/charge  done", "notification/tell-")
 	if events := MustGet[[]journal.EventRecord](t, r, "/events?type=order.placed&type=inventory.reserved&key="+id+"&after=0&limit=1", http.StatusOK); len(events) != 1 {
 		t.Errorf("events %+v", events)
 	}
@@ -119,7 +132,7 @@ func TestObserve(t *testing.T) {
 	anew.MustStop(t)
 	p.front.MustStop(t)
 	p.back.MustStop(t)
-	wantOutput(t, MustRunCommand(t, newVerifyCmd, "--grace", "0", "--journal", filepath.Join(p.folder, "front.db"), "--journal", filepath.Join(p.folder, "back.db")), 0,
+	wantOutput(t, MustRunCommand(t, "verify", "--grace", "0", "--journal", filepath.Join(p.folder, "front.db"), "--journal", filepath.Join(p.folder, "back.db")), 0,
 		"books    1 orders", "0 open", "everything adds up")
 }
 
@@ -131,7 +144,7 @@ func wantAllSeen(tb testing.TB, r *running) {
 		if !v.OK {
 			tb.Fatalf("verify: %+v\n%s", v.Wrong, r.log)
 		}
-		if v.Books.Orders == 1 && v.Books.Open == 0 && v.OnTheWay == 0 && !strings.Contains(v.open(), "waiting") {
+		if v.Books.Orders == 1 && v.Books.Open == 0 && v.OnTheWay == 0 && v.waiting() == 0 {
 			return
 		}
 	}
@@ -143,15 +156,44 @@ func TestObserveRefuses(t *testing.T) {
 	r := MustStartRun(t, shop)
 	r.MustAsk(t, "GET", "/readyz", "", http.StatusOK)
 	r.MustStop(t)
-	observe := func(o *options) *cobra.Command { return observeCmd(o, nil) }
 	kafka := []string{"--transport", "kafka", "--brokers", "127.0.0.1:1", "--http", "127.0.0.1:0"}
-	wantOutput(t, MustRunCommand(t, observe), exitUsage, "nothing to observe without a transport")
-	wantOutput(t, MustRunCommand(t, observe, "--transport", "kafka"), exitUsage, "brokers")
-	wantOutput(t, MustRunCommand(t, observe, append(kafka, "--journal", shop)...), exitWrong, shop, "journal of a deployable", "name another file")
+	wantOutput(t, MustRunCommand(t, "observe"), exitUsage, "nothing to observe without a transport")
+	wantOutput(t, MustRunCommand(t, "observe", "--transport", "kafka"), exitUsage, "brokers")
+	wantOutput(t, MustRunCommand(t, "observe", append(kafka, "--journal", shop)...), exitWrong, shop, "journal of a deployable", "name another file")
 
 	path := filepath.Join(t.TempDir(), "observer.db")
 	MustStartObserve(t, path, kafka...).MustStopInTrouble(t)
-	run := func(o *options) *cobra.Command { return runCmd(o, nil) }
-	wantOutput(t, MustRunCommand(t, run, "--journal", path, "--http", "127.0.0.1:0"), exitWrong, "journal of an observer, which runs no modules: name another file")
-	wantOutput(t, MustRunCommand(t, run, append(kafka, "--modules", "order", "--journal", path)...), exitWrong, "journal of an observer")
+	wantOutput(t, MustRunCommand(t, "run", "--journal", path, "--http", "127.0.0.1:0"), exitWrong, "journal of an observer, which runs no modules: name another file")
+	wantOutput(t, MustRunCommand(t, "run", append(kafka, "--modules", "order", "--journal", path)...), exitWrong, "journal of an observer")
+
+	csv := MustWriteCSV(t, "3000,A,1,1.00")
+	for name, args := range map[string][]string{"demo": {"--orders", "1"}, "import": {csv}} {
+		ran := MustRunCommand(t, name, append(args, "--journal", path)...)
+		wantOutput(t, ran, exitWrong, name+": ", "the journal of an observer, which runs no")
+	}
+}
+
+// TestObserveMakesNoTopics: an observer that is given the wrong prefix leaves no topics on the cluster, and says what is missing.
+func TestObserveMakesNoTopics(t *testing.T) {
+	t.Parallel()
+	p := MustParts(t)
+	p.MustKafka(t)
+	broker := fmt.Sprintf("127.0.0.1:%d", p.port)
+	r := MustStartObserve(t, filepath.Join(p.folder, "observer.db"), "--transport", "kafka", "--brokers", broker, "--prefix", "clinic")
+	for range time.Tick(10 * time.Millisecond) {
+		if strings.Count(r.log.String(), "does not exist") >= 5 {
+			break
+		}
+	}
+	if no := MustGet[refusal](t, r, "/readyz", http.StatusServiceUnavailable); len(no.Links) != 5 || !strings.Contains(no.Links[0].Error, "does not exist") {
+		t.Errorf("not ready: %+v", no)
+	}
+	client, err := sarama.NewClient([]string{broker}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	if topics, err := client.Topics(); err != nil || slices.ContainsFunc(topics, func(name string) bool { return strings.HasPrefix(name, "clinic") }) {
+		t.Errorf("topics %q, %v", topics, err)
+	}
 }

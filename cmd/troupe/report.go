@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/troupebus/troupe"
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/shop/books"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -48,8 +50,9 @@ type latency struct {
 // shownDead is how many dead letters a report shows.
 const shownDead = 5
 
-func newReport(ctx context.Context, r *sqlite.Reader, path string, did ran) (*report, error) {
-	v, err := audit(ctx, r, worldPath(path))
+func newReport(ctx context.Context, c *troupe.Call[doors], did ran) (*report, error) {
+	r := c.Deployable.Journal.Reader()
+	v, err := audit(ctx, c, worldPath(r.Path()))
 	if err != nil {
 		return nil, fmt.Errorf("verify: %w", err)
 	}
@@ -57,10 +60,10 @@ func newReport(ctx context.Context, r *sqlite.Reader, path string, did ran) (*re
 		v.OK, v.Wrong = false, append(v.Wrong, "journal: something is still open, although all was quiet")
 	}
 	rep := &report{
-		Journal: path, Placed: did.placed, Seconds: did.took.Seconds(), Events: v.Stats.Events, Reactions: reactions(v.Stats),
+		Journal: r.Path(), Placed: did.placed, Seconds: did.took.Seconds(), Events: v.Stats.Events, Reactions: reactions(v.Stats),
 		Retries: v.Stats.Retries, DeadLetters: v.Stats.DeadLetters[journal.LetterDead], Verify: verdict{v.OK, v.Wrong},
 	}
-	if b := v.Books; b != nil {
+	if b, ok := v.Books.(books.Report); ok {
 		rep.Orders = b.Orders
 		rep.EndStates = map[string]int{"completed": b.Completed, "cancelled": b.Cancelled, "returned": b.Returned, "open": b.Open}
 	}

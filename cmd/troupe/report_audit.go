@@ -7,41 +7,29 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/troupebus/troupe"
 	"github.com/troupebus/troupe/domain/payment"
 	"github.com/troupebus/troupe/domain/shipping"
-	"github.com/troupebus/troupe/internal/shop/books"
 	"github.com/troupebus/troupe/internal/shop/sim"
-	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// audit is verify, and holds the books against what the gateway and the carrier did too, as their file at world says.
-func audit(ctx context.Context, r *sqlite.Reader, world string) (verification, error) {
+// audit is the command verify, and holds the books against what the gateway and the carrier did too, as their file at world says.
+func audit(ctx context.Context, c *troupe.Call[doors], world string) (troupe.Verification, error) {
 	ledger, err := sim.ReadLedger(world)
 	if err != nil {
-		return verification{}, err
+		return troupe.Verification{}, err
 	}
-	v, err := verify(ctx, r)
+	v, err := c.Verify(ctx)
 	if err != nil || v.Books == nil {
 		return v, err
 	}
-	err = r.View(ctx, func(tx *sql.Tx) error {
+	err = c.Deployable.Journal.Reader().View(ctx, func(tx *sql.Tx) error {
 		found, err := compareOutside(ctx, tx, ledger, v.Settled)
 		v.Wrong = append(v.Wrong, found...)
 		return err
 	})
 	v.OK = len(v.Wrong) == 0
 	return v, err
-}
-
-func describeProblem(p books.Problem) string {
-	switch {
-	case p.OrderID != "":
-		return "order " + p.OrderID + ": " + p.What
-	case p.SKU != "":
-		return "article " + p.SKU + ": " + p.What
-	default:
-		return p.What
-	}
 }
 
 // onRecord is what the shop believes that the outside did for an order.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/troupebus/troupe"
 	"github.com/troupebus/troupe/bus/journal"
 )
 
@@ -12,31 +13,31 @@ import (
 const shownWrong = 20
 
 // show writes the report. It is an error with exit code 1 when the audit found something.
-func (rep *report) show(o *options) error {
+func (rep *report) show(c *troupe.Call[doors]) error {
 	var err error
-	if o.json {
-		err = o.printJSON(rep)
+	if c.JSON {
+		err = c.Print(rep)
 	} else {
 		var text strings.Builder
-		rep.write(&text, o)
-		_, err = io.WriteString(o.stdout, text.String())
+		rep.write(&text, c)
+		_, err = io.WriteString(c.Out, text.String())
 	}
 	if err == nil && !rep.Verify.OK {
-		err = &exitError{code: exitWrong, err: fmt.Errorf("the books do not balance: %d things are wrong", len(rep.Verify.Wrong))}
+		err = fmt.Errorf("the books do not balance: %d things are wrong", len(rep.Verify.Wrong))
 	}
 	return err
 }
 
-func (rep *report) write(w *strings.Builder, o *options) {
+func (rep *report) write(w *strings.Builder, c *troupe.Call[doors]) {
 	if rep.Import != nil {
 		rep.Import.write(w)
 	}
 	rep.writeCounts(w)
-	writeFlow(w, "An order that went straight through:", rep.straight, o)
-	writeFlow(w, "An order that came to nothing, and what was undone:", rep.undone, o)
-	rep.writeDead(w)
+	writeFlow(w, "An order that went straight through:", rep.straight, c)
+	writeFlow(w, "An order that came to nothing, and what was undone:", rep.undone, c)
+	rep.writeDead(w, c)
 	rep.writeVerdict(w)
-	rep.writeNext(w)
+	rep.writeNext(w, c)
 }
 
 func (rep *report) writeCounts(w *strings.Builder) {
@@ -57,24 +58,24 @@ func (rep *report) writeCounts(w *strings.Builder) {
 	fmt.Fprintln(w)
 }
 
-func writeFlow(w *strings.Builder, title string, f *journal.Flow, o *options) {
+func writeFlow(w *strings.Builder, title string, f *journal.Flow, c *troupe.Call[doors]) {
 	if f == nil {
 		return
 	}
 	fmt.Fprintf(w, "\n%s\n", title)
-	_ = f.WriteTree(w, journal.TreeOptions{Color: o.color()}) // a strings.Builder takes it all
+	_ = f.WriteTree(w, journal.TreeOptions{Color: c.Color}) // a strings.Builder takes it all
 }
 
-func (rep *report) writeDead(w *strings.Builder) {
+func (rep *report) writeDead(w *strings.Builder, c *troupe.Call[doors]) {
 	if rep.DeadLetters == 0 {
 		return
 	}
 	fmt.Fprintf(w, "\n%d dead letters:\n", rep.DeadLetters)
 	for _, d := range rep.dead {
-		fmt.Fprintf(w, "  %d  %s  %s  %s\n", d.ID, d.Subscription, printable(d.Event.Key), clip(d.Error, 120))
+		fmt.Fprintf(w, "  %d  %s  %s  %s\n", d.ID, d.Subscription, journal.Printable(d.Event.Key), journal.Clip(d.Error, 120))
 	}
 	fmt.Fprintf(w, "See why, and try them again when the cause is gone:\n  %s\n  %s\n",
-		invocation(rep.Journal, "dlq", "list", "--causes"), invocation(rep.Journal, "dlq", "replay", "--all"))
+		c.Invocation("dlq", "list", "--causes"), c.Invocation("dlq", "replay", "--all"))
 }
 
 func (rep *report) writeVerdict(w *strings.Builder) {
@@ -85,22 +86,22 @@ func (rep *report) writeVerdict(w *strings.Builder) {
 	}
 	fmt.Fprintf(w, "\nWRONG, %d things:\n", len(rep.Verify.Wrong))
 	for _, what := range rep.Verify.Wrong[:min(shownWrong, len(rep.Verify.Wrong))] {
-		fmt.Fprintf(w, "  %s\n", printable(what))
+		fmt.Fprintf(w, "  %s\n", journal.Printable(what))
 	}
 	if more := len(rep.Verify.Wrong) - shownWrong; more > 0 {
 		fmt.Fprintf(w, "  and %d more: --json lists them all\n", more)
 	}
 }
 
-func (rep *report) writeNext(w *strings.Builder) {
+func (rep *report) writeNext(w *strings.Builder, c *troupe.Call[doors]) {
 	fmt.Fprint(w, "\nNext:\n")
 	for _, f := range []*journal.Flow{rep.straight, rep.undone} {
 		if f != nil {
-			writeCommand(w, invocation(rep.Journal, "trace", f.ID))
+			writeCommand(w, c.Invocation("trace", f.ID))
 		}
 	}
 	for _, args := range [][]string{{"events", "--type", "payment.declined"}, {"verify"}, {"run"}} {
-		writeCommand(w, invocation(rep.Journal, args...))
+		writeCommand(w, c.Invocation(args...))
 	}
 }
 
@@ -108,17 +109,4 @@ func writeCommand(w *strings.Builder, command string) {
 	if command != "" {
 		fmt.Fprintf(w, "  %s\n", command)
 	}
-}
-
-// quoteArg writes s as one word of a shell's command line.
-func quoteArg(s string) string {
-	if s != "" && !strings.ContainsFunc(s, needsQuotes) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
-
-func needsQuotes(r rune) bool {
-	plain := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@%+,", r)
-	return !plain
 }

@@ -20,15 +20,15 @@ func TestResend(t *testing.T) {
 		}
 	}
 	front := filepath.Join(p.folder, "front.db")
-	wantOutput(t, MustRunCommand(t, newResendCmd, "--journal", front), exitWrong, "in use")
+	wantOutput(t, MustRunCommand(t, "resend", "--journal", front), exitWrong, "in use")
 	p.front.MustStop(t)
 	p.kafka.Close()
 	p.MustKafka(t)
 
-	wantOutput(t, MustRunCommand(t, newResendCmd, "--journal", front, "--since", "0s"), 0, "nothing is to be sent again")
-	wantOutput(t, MustRunCommand(t, newResendCmd, "--journal", front), 0, "events will be looked at again")
-	wantOutput(t, MustRunCommand(t, newResendCmd, "--journal", front+".gone"), exitWrong, "there is no journal")
-	wantOutput(t, MustRunCommand(t, newResendCmd, "--since", "yesterday"), exitUsage, "how long ago")
+	wantOutput(t, MustRunCommand(t, "resend", "--journal", front, "--since", "0s"), 0, "nothing is to be sent again")
+	wantOutput(t, MustRunCommand(t, "resend", "--journal", front), 0, "events will be looked at again")
+	wantOutput(t, MustRunCommand(t, "resend", "--journal", front+".gone"), exitWrong, "there is no journal")
+	wantOutput(t, MustRunCommand(t, "resend", "--since", "yesterday"), exitUsage, "how long ago")
 	p.MustFront(t)
 	p.MustBack(t)
 	p.MustEnd(t, order)

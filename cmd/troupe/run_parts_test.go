@@ -204,11 +204,8 @@ func TestASecondRunOnAJournalIsRefused(t *testing.T) {
 	t.Parallel()
 	p := MustParts(t)
 	p.MustFront(t)
-	var out strings.Builder
-	cmd := runCmd(&options{stdout: &out, stderr: &out}, nil)
-	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	cmd.SetArgs(append([]string{"--journal", filepath.Join(p.folder, "front.db"), "--http", "127.0.0.1:0"}, p.flags("payment,shipping")...))
-	if err := cmd.ExecuteContext(t.Context()); exitCode(err) != exitWrong || !strings.Contains(err.Error(), "front.db") {
+	ran := MustRunCommand(t, "run", append([]string{"--journal", filepath.Join(p.folder, "front.db"), "--http", "127.0.0.1:0"}, p.flags("payment,shipping")...)...)
+	if err := ran.err; exitCode(err) != exitWrong || !strings.Contains(err.Error(), "front.db") {
 		t.Errorf("error %v", err)
 	}
 	p.front.MustStopInTrouble(t)

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -18,12 +17,18 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
+// announcement is what run --json prints once it is up.
+type announcement struct {
+	URL, Journal, Name, Transport string
+	Modules                       []string
+}
+
 // running is a run command that has announced itself.
 type running struct {
 	url   string
 	said  announcement
 	stop  context.CancelFunc // what a signal does
-	ended chan error
+	ended <-chan error
 	log   *syncedLog
 }
 
@@ -48,22 +53,9 @@ func (l *syncedLog) String() string {
 // MustStartRun starts run on a free port, with more flags where there are some.
 func MustStartRun(tb testing.TB, journal string, more ...string) *running {
 	tb.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	out, stdout := io.Pipe()
-	r := &running{stop: stop, ended: make(chan error, 1), log: &syncedLog{}}
-	cmd := runCmd(&options{stdout: stdout, stderr: r.log, json: true}, nil)
-	cmd.SetArgs(append([]string{"--journal", journal, "--http", "127.0.0.1:0", "--latency", "1ms"}, more...))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		err := cmd.ExecuteContext(ctx)
-		r.ended <- err
-		_ = stdout.CloseWithError(errors.Join(errors.New("run has ended"), err))
-	}()
-	tb.Cleanup(func() {
-		stop()
-		<-done
-	})
+	log := &syncedLog{}
+	out, stop, ended := start(tb, log, append([]string{"run", "--json", "--journal", journal, "--http", "127.0.0.1:0", "--latency", "1ms"}, more...)...)
+	r := &running{stop: stop, ended: ended, log: log}
 	var said announcement
 	if err := json.NewDecoder(out).Decode(&said); err != nil {
 		tb.Fatalf("%v\n%s", err, r.log)
@@ -226,41 +218,14 @@ func TestRunRefuses(t *testing.T) {
 		{"journal in use", owned, exitWrong, []string{"--journal", owned, "--http", "127.0.0.1:0"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var out strings.Builder
-			cmd := runCmd(&options{stdout: &out, stderr: io.Discard}, nil)
-			cmd.SilenceErrors, cmd.SilenceUsage = true, true
-			cmd.SetArgs(c.args)
-			err := cmd.ExecuteContext(t.Context())
+			ran := MustRunCommand(t, "run", c.args...)
+			err := ran.err
 			if err == nil || exitCode(err) != c.code || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("error %v, exit code %d, want %d and %q", err, exitCode(err), c.code, c.want)
 			}
-			if out.Len() > 0 {
-				t.Errorf("printed %q", out.String())
+			if ran.stdout != "" {
+				t.Errorf("printed %q", ran.stdout)
 			}
 		})
-	}
-}
-
-func TestRunAnnouncesInWords(t *testing.T) {
-	t.Parallel()
-	for address, want := range map[string]string{"127.0.0.1:0": "http://127.0.0.1:", "0.0.0.0:0": "http://localhost:"} {
-		l, err := listen(t.Context(), address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }()
-		var out strings.Builder
-		a := announcement{URL: urlOf(l), Journal: "/x/shop.db", Transport: "sqlite"}
-		if err := a.print(&options{stdout: &out}); err != nil {
-			t.Fatal(err)
-		}
-		if text := out.String(); !strings.Contains(text, want) || !strings.Contains(text, "/x/shop.db") || strings.Contains(text, ":0\n") || strings.Contains(text, "sqlite") {
-			t.Errorf("%s: %q", address, text)
-		}
-	}
-	var out strings.Builder
-	a := announcement{Name: "front", Modules: []string{"order", "notification"}, Transport: "kafka", at: "h:1"}
-	if err := a.print(&options{stdout: &out}); err != nil || !strings.Contains(out.String(), "front, which runs order, notification, and meets the others over kafka at h:1") {
-		t.Errorf("%v %q", err, out.String())
 	}
 }

@@ -4,144 +4,110 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"slices"
+	"io/fs"
+	"net/http"
+	"os"
+	"time"
 
+	"github.com/troupebus/troupe"
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/handlers"
+	"github.com/troupebus/troupe/internal/shop/httpapi"
 	"github.com/troupebus/troupe/internal/shop/sim"
-	"github.com/troupebus/troupe/transports"
 	"github.com/troupebus/troupe/transports/sqlite"
-	"github.com/troupebus/troupe/transports/sqlite/move"
 )
 
-// shopConfig says what the shop runs on.
-type shopConfig struct {
-	journal     string      // path
-	synchronous string      // as sqlite.Config has it
-	adopt       bool        // the journal of another program, too
-	world       sim.Options // how the simulated gateway and carrier behave
-	parallel    int         // calls to each of them at a time
-	retry       bus.Retry
-	logger      *slog.Logger
-
-	name      string            // of the deployable
-	modules   []string          // that run here; nil for all
-	transport transports.Config // to the others; its group is made of the name
+// settings are those that only the shop has: how its simulated gateway and carrier behave.
+type settings struct {
+	Seed    uint64        `setting:"seed" default:"1" value:"SEED" help:"which failures the simulated gateway and carrier come up with"`
+	Latency time.Duration `setting:"latency" default:"40ms" help:"how long they take on average"`
 }
 
-// shop is the whole program behind its commands: the modules on one journal, with the simulated outside world.
+// parallel is how many calls the gateway and the carrier get at a time, each.
+const parallel = 16
+
+// shop is the program: five modules, and the simulated outside that two of them call.
 type shop struct {
-	bus       *bus.Bus
-	journal   *sqlite.Journal
-	transport bus.Transport // nil where there is none
-	world     *sim.World
-	orders    *handlers.Orders
-	stock     *handlers.Stock
+	settings settings
+	options  *sim.Options // of the outside, where a command has its own
+	parallel int          // calls to the gateway, and to the carrier, at a time
+	world    *sim.World   // nil while nothing runs
 }
 
-// openShop opens the journal, the transport and the world beside them, and wires the modules. Whoever opens the shop closes
-// it.
-func openShop(ctx context.Context, c shopConfig) (*shop, error) {
-	j, err := sqlite.Open(ctx, c.journal, sqlite.Config{
-		Synchronous: c.synchronous, Logger: c.logger, Program: shopProgram(), Adopt: c.adopt,
-	})
-	if errors.Is(err, sqlite.ErrOtherProgram) {
-		return nil, fmt.Errorf("%w; '%s --adopt' makes it one of %s for good", err, typed("run"), programName)
+// doors are what the shop's routes and commands call.
+type doors struct {
+	orders *handlers.Orders
+	stock  *handlers.Stock
+}
+
+func newShop() *shop { return &shop{parallel: parallel} }
+
+// open opens the world. It is in memory, for nobody, where the modules that call it run elsewhere.
+func (s *shop) open(ctx context.Context, d *troupe.Deployable) (func() error, error) {
+	path := ""
+	if asksWorld(d.Modules) {
+		path = worldPath(d.Journal.Path())
 	}
-	if err != nil {
+	if err := checkWorld(ctx, d.Journal.Reader(), path); err != nil {
 		return nil, err
 	}
-	s := &shop{journal: j}
-	if s.transport, err = transports.Open(c.transportOf(j)); err != nil {
-		return nil, errors.Join(fmt.Errorf("the transport to the other deployables: %w", err), s.close())
+	options := s.usual()
+	if s.options != nil {
+		options = *s.options
 	}
-	world := "" // in memory, for nobody, where those who would ask it run elsewhere
-	if asksWorld(c.modules) {
-		world = worldPath(j.Path())
+	var err error
+	if s.world, err = sim.Open(path, options); err != nil {
+		return nil, fmt.Errorf("the simulated gateway and carrier: %w", err)
 	}
-	if s.world, err = sim.Open(world, c.world); err != nil {
-		return nil, errors.Join(fmt.Errorf("the simulated gateway and carrier: %w", err), s.close())
-	}
-	s.bus = bus.New(j, bus.Config{Logger: c.logger, Retry: c.retry, Modules: c.modules, Transport: s.transport})
-	s.orders, s.stock = wire(s.bus, s.world, c.parallel)
-	return s, nil
+	return s.world.Close, nil
 }
 
-// wire puts all modules on b, and returns the doors of those that have one.
-func wire(b *bus.Bus, world *sim.World, parallel int) (*handlers.Orders, *handlers.Stock) {
-	orders, stock := handlers.Order(b), handlers.Inventory(b)
-	handlers.Payment(b, world, parallel)
-	handlers.Shipping(b, world, parallel)
+// usual is an outside in which most goes well.
+func (s *shop) usual() sim.Options {
+	return sim.Options{
+		Seed: s.settings.Seed, Latency: s.settings.Latency, Silence: 2 * time.Second,
+		DeclineRate: 0.04, UndeliverableRate: 0.02,
+		TransientRate: 0.04, TimeoutRate: 0.002, LostAnswerRate: 0.01,
+	}
+}
+
+// wire puts all modules on b.
+func (s *shop) wire(b *bus.Bus) doors {
+	d := doors{handlers.Order(b), handlers.Inventory(b)}
+	handlers.Payment(b, s.world, s.parallel)
+	handlers.Shipping(b, s.world, s.parallel)
 	handlers.Notification(b)
-	return orders, stock
+	return d
 }
 
-// programName is the name that the shop's journals have.
-const programName = "troupe"
-
-// shopProgram is what a journal of the shop keeps of its program.
-func shopProgram() *journal.Program { return shopWiring().Program(programName, version()) }
-
-// moduleNames are those of all modules: whatever emits something, or reacts to it.
-func moduleNames() []string {
-	w := shopWiring()
-	var names []string
-	for _, e := range w.Events {
-		names = append(names, e.Emitter)
+// routes serves the shop over HTTP.
+func (s *shop) routes(mux *http.ServeMux, open doors, d *troupe.Deployable) {
+	api, err := httpapi.New(httpapi.Config{
+		Orders: open.orders, Stock: open.stock, Flows: d, Logger: d.Logger, Modules: d.Modules, Peers: d.Peers,
+	})
+	if err != nil {
+		panic(err) // a field is missing above
 	}
-	for _, s := range w.Subscriptions {
-		names = append(names, moduleOf(s.Name))
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	mux.Handle("/", api)
 }
 
-// transportOf is the transport of the shop on j. A journal that is made anew takes in everything anew: the place of the old one
-// in the topics is not its own.
-func (c *shopConfig) transportOf(j *sqlite.Journal) transports.Config {
-	t := c.transport
-	t.Group = fmt.Sprintf("%s-%.8s", c.name, j.ID())
-	t.Logger = c.logger
-	return t
-}
-
-// worldPath is where the simulated outside world keeps its own books: it must not forget when the shop is killed.
-func worldPath(journal string) string { return journal + ".world" }
-
-// run runs the shop while work runs, and stops it cleanly afterwards. It returns the errors of both.
-func (s *shop) run(ctx context.Context, work func(ctx context.Context) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	ended := make(chan error, 1)
-	go func() { ended <- s.bus.Run(ctx) }()
-	select {
-	case <-s.bus.Running():
-	case err := <-ended:
-		return move.Refusal(err)
+// checkWorld refuses an empty journal beside what the gateway and the carrier did for another one: the books could never agree.
+func checkWorld(ctx context.Context, r *sqlite.Reader, path string) error {
+	if _, err := os.Stat(path); path == "" || errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	worked := make(chan error, 1)
-	go func() { worked <- work(ctx) }()
-	select {
-	case err := <-worked:
-		cancel()
-		return errors.Join(err, <-ended)
-	case err := <-ended: // ctx has ended, or the bus has: work must see it too
-		cancel()
-		return errors.Join(<-worked, err)
+	ledger, err := sim.ReadLedger(path)
+	if err != nil || len(ledger.Orders) == 0 {
+		return err
 	}
-}
-
-// close gives everything back: the transport before the journal, which it may still be asked to read and write.
-func (s *shop) close() error {
-	var errs []error
-	if s.transport != nil {
-		errs = append(errs, s.transport.Close())
+	empty := true
+	err = r.Events(ctx, sqlite.EventFilter{Limit: 1}, func(*journal.Event) error {
+		empty = false
+		return nil
+	})
+	if err == nil && empty {
+		return fmt.Errorf("%s holds what the gateway and the carrier did for a journal that is gone: remove it, or name another --journal", path)
 	}
-	errs = append(errs, s.journal.Close())
-	if s.world != nil {
-		errs = append(errs, s.world.Close())
-	}
-	return errors.Join(errs...)
+	return err
 }

@@ -4,17 +4,14 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
-	"testing/fstest"
 )
 
 // argsOfItself is a variable with arguments, in JSON: with it, the test binary is the program.
@@ -24,7 +21,8 @@ const argsOfItself = "TROUPE_TEST_ARGS"
 func TestItself(*testing.T) {
 	var args []string
 	if json.Unmarshal([]byte(os.Getenv(argsOfItself)), &args) == nil {
-		os.Exit(run(args))
+		os.Args = append(os.Args[:1], args...)
+		main()
 	}
 }
 
@@ -110,56 +108,8 @@ func TestRunStopsCleanlyBeforeItIsOpen(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	log := &syncedLog{}
-	cmd := runCmd(&options{stdout: io.Discard, stderr: log}, nil)
-	cmd.SetArgs([]string{"--journal", filepath.Join(t.TempDir(), "shop.db"), "--http", "127.0.0.1:0"})
-	if err := cmd.ExecuteContext(ctx); err != nil {
-		t.Errorf("it ended with %v, want a clean end; its log: %s", err, log)
-	}
-}
-
-func TestDescribeBuild(t *testing.T) {
-	t.Parallel()
-	info := &debug.BuildInfo{GoVersion: "go1.26", Main: debug.Module{Version: "v1.2.3"}, Settings: []debug.BuildSetting{
-		{Key: "vcs.revision", Value: "042c17b"}, {Key: "vcs.time", Value: "2026-11-30T00:00:00Z"}, {Key: "vcs.modified", Value: "true"}}}
-	if got, want := describeBuild(info), "v1.2.3 042c17b of 2026-11-30T00:00:00Z, with changes, go1.26"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-	if got, want := describeBuild(&debug.BuildInfo{GoVersion: "go1.26"}), "(unknown), go1.26"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-}
-
-func TestMemoryLimit(t *testing.T) {
-	t.Parallel()
-	const v2, v1 = "0::/shop.slice/a.scope\n", "5:cpu,cpuacct:/x\n4:memory:/docker/7\n0::/\n"
-	for _, c := range []struct {
-		name   string
-		groups string
-		files  map[string]string
-		want   int64 // 0 for none
-	}{
-		{"its own", v2, map[string]string{"sys/fs/cgroup/shop.slice/a.scope/memory.max": "1000\n"}, 900},
-		{"the one above", v2, map[string]string{"sys/fs/cgroup/shop.slice/a.scope/memory.max": "max\n", "sys/fs/cgroup/shop.slice/memory.max": "2000\n"}, 1800},
-		{"the tighter one", v2, map[string]string{"sys/fs/cgroup/shop.slice/a.scope/memory.max": "3000\n", "sys/fs/cgroup/shop.slice/memory.max": "2000\n"}, 1800},
-		{"of the container's own view", "0::/\n", map[string]string{"sys/fs/cgroup/memory.max": "1000"}, 900},
-		{"version 1", v1, map[string]string{"sys/fs/cgroup/memory/docker/7/memory.limit_in_bytes": "1000\n"}, 900},
-		{"version 1, of the host's path", v1, map[string]string{"sys/fs/cgroup/memory/memory.limit_in_bytes": "1000\n"}, 900},
-		{"version 1, none", v1, map[string]string{"sys/fs/cgroup/memory/docker/7/memory.limit_in_bytes": "9223372036854771712\n"}, 0},
-		{"none", v2, map[string]string{"sys/fs/cgroup/shop.slice/a.scope/memory.max": "max\n"}, 0},
-		{"nothing mounted", v2, nil, 0},
-		{"nonsense", "x\n0::/../..\n", map[string]string{"sys/fs/cgroup/memory.max": "-1"}, 0},
-		{"no groups at all", "", nil, 0},
-	} {
-		root := fstest.MapFS{}
-		if c.groups != "" {
-			root["proc/self/cgroup"] = &fstest.MapFile{Data: []byte(c.groups)}
-		}
-		for name, text := range c.files {
-			root[name] = &fstest.MapFile{Data: []byte(text)}
-		}
-		if got, ok := memoryLimit(root); got != c.want || ok != (c.want > 0) {
-			t.Errorf("%s: %d, %t; want %d", c.name, got, ok, c.want)
-		}
+	ran := MustRunCommandIn(t, ctx, "run", "--journal", filepath.Join(t.TempDir(), "shop.db"), "--http", "127.0.0.1:0")
+	if ran.err != nil {
+		t.Errorf("it ended with %v, want a clean end; its log: %s", ran.err, ran.stderr)
 	}
 }

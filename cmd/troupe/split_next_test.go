@@ -6,26 +6,22 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/spf13/cobra"
 )
 
-// moves are moves of modules of a shop in a folder and an environment of their own.
-type moves struct {
-	folder  string
-	environ []string
-}
+// moves are moves of modules of a shop in a folder of their own.
+type moves struct{ folder string }
 
+// MustMakeMoves makes a shop. With settings, it is in the environment of the process where these are.
 func MustMakeMoves(tb testing.TB, settings string) *moves {
 	tb.Helper()
 	m := &moves{folder: tb.TempDir()}
-	MustReport(tb, newDemoCmd, "--orders", "5", "--journal", m.at("shop.db"), "--json")
+	MustReport(tb, "demo", "--orders", "5", "--journal", m.at("shop.db"), "--json")
 	if settings != "" {
 		file := m.at("troupe.yaml")
 		if err := os.WriteFile(file, []byte(strings.ReplaceAll(settings, "FOLDER", m.folder)), 0o600); err != nil {
 			tb.Fatal(err)
 		}
-		m.environ = []string{"TROUPE_CONFIG=" + file}
+		tb.Setenv("TROUPE_CONFIG", file)
 	}
 	return m
 }
@@ -33,17 +29,16 @@ func MustMakeMoves(tb testing.TB, settings string) *moves {
 func (m *moves) at(name string) string { return filepath.Join(m.folder, name) }
 
 // mustMove returns the lines that say what to type next. What can be typed makes sense to run.
-func (m *moves) mustMove(tb testing.TB, newCmd func(*options, []string) *cobra.Command, args ...string) []string {
+func (m *moves) mustMove(tb testing.TB, command string, args ...string) []string {
 	tb.Helper()
-	in := func(o *options) *cobra.Command { return newCmd(o, m.environ) }
-	got := MustRunCommand(tb, in, append(args, "--journal", m.at("shop.db"), "--no-backup")...)
+	got := MustRunCommand(tb, command, append(args, "--journal", m.at("shop.db"), "--no-backup")...)
 	wantOutput(tb, got, 0)
 	_, next, _ := strings.Cut(got.stdout, "\nnext: ")
 	lines := strings.Split(strings.TrimSpace(strings.ReplaceAll(next, m.folder+"/", "")), "\n")
 	for i, line := range lines {
 		lines[i] = strings.TrimSpace(line)
 		if flags, ok := strings.CutPrefix(lines[i], "troupe run"); ok {
-			ran := MustRunCommand(tb, func(o *options) *cobra.Command { return configCmd(o, m.environ) }, strings.Fields(flags)...)
+			ran := MustRunCommand(tb, "config", strings.Fields(flags)...)
 			wantOutput(tb, ran, 0)
 		}
 	}
@@ -52,7 +47,7 @@ func (m *moves) mustMove(tb testing.TB, newCmd func(*options, []string) *cobra.C
 
 func (m *moves) mustSplit(tb testing.TB, module, into string) []string {
 	tb.Helper()
-	return m.mustMove(tb, splitCmd, "--modules", module, "--into", m.at(into))
+	return m.mustMove(tb, "split", "--modules", module, "--into", m.at(into))
 }
 
 func wantLines(tb testing.TB, got []string, want ...string) {
@@ -73,15 +68,14 @@ func TestNextAfterMoves(t *testing.T) {
 	wantLines(t, m.mustSplit(t, "shipping", "shipping.db"),
 		"troupe run --modules shipping"+kafka+" --http 127.0.0.1:0 --journal shipping.db",
 		"troupe run --modules inventory,notification,order"+kafka+" --journal shop.db")
-	wantLines(t, m.mustMove(t, mergeCmd, "--from", m.at("payment.db")),
+	wantLines(t, m.mustMove(t, "merge", "--from", m.at("payment.db")),
 		"troupe run --modules inventory,notification,order,payment"+kafka+" --journal shop.db", "payment.db can be removed")
-	wantLines(t, m.mustMove(t, mergeCmd, "--from", m.at("shipping.db")),
+	wantLines(t, m.mustMove(t, "merge", "--from", m.at("shipping.db")),
 		"troupe run --journal shop.db", "shipping.db can be removed")
 }
 
 // TestNextAfterMovesOfDeployables chooses those that the file describes: what flags say instead would not be taken.
 func TestNextAfterMovesOfDeployables(t *testing.T) {
-	t.Parallel()
 	m := MustMakeMoves(t, `
 transport: kafka
 kafka: {brokers: ["127.0.0.1:19094"]}
@@ -95,14 +89,13 @@ deployables:
 	}
 	wantLines(t, m.mustSplit(t, "payment", "payment.db"), "troupe run --deployable money", change("inventory, notification, order, shipping"))
 	wantLines(t, m.mustSplit(t, "shipping", "ship.db"), "troupe run --deployable parcels --journal ship.db", "troupe run --deployable front")
-	wantLines(t, m.mustMove(t, mergeCmd, "--from", m.at("payment.db")), change("inventory, notification, order, payment"), "payment.db can be removed")
+	wantLines(t, m.mustMove(t, "merge", "--from", m.at("payment.db")), change("inventory, notification, order, payment"), "payment.db can be removed")
 }
 
 // TestNextAfterMovesOfSettings leaves out what a file for one deployable says already, and counters what does not hold any more.
 func TestNextAfterMovesOfSettings(t *testing.T) {
-	t.Parallel()
 	m := MustMakeMoves(t, "modules: [inventory, notification, order, shipping]\ntransport: kafka\nkafka: {brokers: ['127.0.0.1:19094']}\n")
 	wantLines(t, m.mustSplit(t, "payment", "payment.db"),
 		"troupe run --modules payment --http 127.0.0.1:0 --journal payment.db", "troupe run --journal shop.db")
-	wantLines(t, m.mustMove(t, mergeCmd, "--from", m.at("payment.db")), "troupe run --modules all --journal shop.db", "payment.db can be removed")
+	wantLines(t, m.mustMove(t, "merge", "--from", m.at("payment.db")), "troupe run --modules all --journal shop.db", "payment.db can be removed")
 }

@@ -2,16 +2,13 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"database/sql"
 	"encoding/json"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/transports/sqlite/move"
 )
 
@@ -20,52 +17,52 @@ func TestSplitAndMerge(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	shop, pay := filepath.Join(folder, "shop.db"), filepath.Join(folder, "payment.db")
-	MustReport(t, newDemoCmd, "--orders", "60", "--journal", shop, "--json")
+	MustReport(t, "demo", "--orders", "60", "--journal", shop, "--json")
 
-	wantOutput(t, MustRunCommand(t, newSplitCmd, "--check", "--modules", "payment", "--journal", shop), 0, "payment.charged, version 1, from payment to ", "ready: nothing stands in the way")
-	dry := MustRunCommand(t, newSplitCmd, "--modules", "payment", "--journal", shop, "--into", pay, "--dry-run")
+	wantOutput(t, MustRunCommand(t, "split", "--check", "--modules", "payment", "--journal", shop), 0, "payment.charged, version 1, from payment to ", "ready: nothing stands in the way")
+	dry := MustRunCommand(t, "split", "--modules", "payment", "--journal", shop, "--into", pay, "--dry-run")
 	wantOutput(t, dry, 0, "table payment_payments", "nothing was done")
 	if _, err := os.Stat(pay); err == nil {
 		t.Error("a dry run made a journal")
 	}
-	wantOutput(t, MustRunCommand(t, newSplitCmd, "--modules", "payment", "--journal", shop, "--into", pay), 0,
+	wantOutput(t, MustRunCommand(t, "split", "--modules", "payment", "--journal", shop, "--into", pay), 0,
 		"table payment_payments", "nothing was lost or doubled: ", "rows of modules' tables", "--journal "+pay, "split --undo --journal "+shop)
 	went := append(mustRead(t, worldPath(shop)), `{"kind":"charge","key":"later"}`+"\n"...)
 	if err := os.WriteFile(worldPath(pay), went, 0o600); err != nil { // it has gone on since
 		t.Fatal(err)
 	}
-	wantOutput(t, MustRunCommand(t, newSplitCmd, "--modules", "payment", "--journal", shop, "--into", pay), 0, "it took place at ")
+	wantOutput(t, MustRunCommand(t, "split", "--modules", "payment", "--journal", shop, "--into", pay), 0, "it took place at ")
 	if !bytes.Equal(mustRead(t, worldPath(pay)), went) {
 		t.Error("a split that took place before makes the gateway forget what it did since")
 	}
 	if err := os.WriteFile(worldPath(pay), mustRead(t, worldPath(shop)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wantOutput(t, MustRunCommand(t, newVerifyCmd, "--journal", pay), 0)
+	wantOutput(t, MustRunCommand(t, "verify", "--journal", pay), 0)
 
-	wantOutput(t, MustRunCommand(t, newSplitCmd, "--list", "--journal", shop), 0, shop+".before-", " bytes", "which --undo needs", "rm '")
-	wantOutput(t, MustRunCommand(t, newSplitCmd, "--undo", "--journal", shop), 0, "the split of payment is undone")
-	wantOutput(t, MustRunCommand(t, newSplitCmd, "--list", "--journal", shop), 0, "no move has left anything beside "+shop)
-	wantOutput(t, MustRunCommand(t, newSplitCmd, "--modules", "payment", "--journal", shop, "--into", pay, "--no-backup"), 0)
-	wantOutput(t, MustRunCommand(t, newSplitCmd, "--undo", "--journal", shop), exitWrong, "troupe merge")
+	wantOutput(t, MustRunCommand(t, "split", "--list", "--journal", shop), 0, shop+".before-", " bytes", "which --undo needs", "rm '")
+	wantOutput(t, MustRunCommand(t, "split", "--undo", "--journal", shop), 0, "the split of payment is undone")
+	wantOutput(t, MustRunCommand(t, "split", "--list", "--journal", shop), 0, "no move has left anything beside "+shop)
+	wantOutput(t, MustRunCommand(t, "split", "--modules", "payment", "--journal", shop, "--into", pay, "--no-backup"), 0)
+	wantOutput(t, MustRunCommand(t, "split", "--undo", "--journal", shop), exitWrong, "the command 'merge'")
 
-	refused := MustRunCommand(t, newRunCmd, "--journal", shop, "--http", "127.0.0.1:0")
-	wantOutput(t, refused, exitWrong, "run it there", "or bring it back with 'troupe merge --from "+pay+" --journal "+shop+"'")
+	refused := MustRunCommand(t, "run", "--journal", shop, "--http", "127.0.0.1:0")
+	wantOutput(t, refused, exitWrong, "run it there", "or bring it back with the command 'merge --from "+pay+" --journal "+shop+"'")
 	if text := refused.err.Error(); !strings.HasPrefix(text, "payment went to "+pay) {
 		t.Errorf("a person has to look for what is wrong in %q", text)
 	}
 
-	merged := MustRunCommand(t, newMergeCmd, "--from", pay, "--journal", shop, "--json")
+	merged := MustRunCommand(t, "merge", "--from", pay, "--journal", shop, "--json")
 	wantOutput(t, merged, 0)
 	var p move.Proof
 	if err := json.Unmarshal([]byte(merged.stdout), &p); err != nil || len(p.Wrong()) > 0 || len(p.Lines) < 10 {
 		t.Errorf("proof: %v, %s", err, merged.stdout)
 	}
-	wantOutput(t, MustRunCommand(t, newVerifyCmd, "--journal", shop), 0, "everything adds up")
-	wantOutput(t, MustRunCommand(t, newSplitCmd, "--modules", "payment", "--journal", shop, "--into", pay), exitWrong,
+	wantOutput(t, MustRunCommand(t, "verify", "--journal", shop), 0, "everything adds up")
+	wantOutput(t, MustRunCommand(t, "split", "--modules", "payment", "--journal", shop, "--into", pay), exitWrong,
 		"its modules were merged into "+shop+": name another one, or remove that one")
-	wantOutput(t, MustRunCommand(t, newRunCmd, "--journal", pay, "--http", "127.0.0.1:0"), exitWrong, "were merged into "+shop)
-	MustReport(t, newDemoCmd, "--orders", "80", "--journal", shop, "--json")
+	wantOutput(t, MustRunCommand(t, "run", "--journal", pay, "--http", "127.0.0.1:0"), exitWrong, "were merged into "+shop)
+	MustReport(t, "demo", "--orders", "80", "--journal", shop, "--json")
 }
 
 func TestSplitUsage(t *testing.T) {
@@ -83,19 +80,19 @@ func TestSplitUsage(t *testing.T) {
 		{"--check --modules paymint", "there are inventory, notification, order, payment, shipping"},
 		{"x", "unknown command"},
 	} {
-		wantOutput(t, MustRunCommand(t, newSplitCmd, append(strings.Fields(c.args), "--journal", shop)...), exitUsage, c.says)
+		wantOutput(t, MustRunCommand(t, "split", append(strings.Fields(c.args), "--journal", shop)...), exitUsage, c.says)
 	}
-	wantOutput(t, MustRunCommand(t, newMergeCmd, "--journal", shop), exitUsage, "--from is missing")
-	wantOutput(t, MustRunCommand(t, newMergeCmd, "--undo", "--from", "x.db", "--journal", shop), exitUsage, "--undo needs")
-	wantOutput(t, MustRunCommand(t, newSplitCmd, "--modules", "payment", "--into", "x.db", "--journal", shop), exitWrong, "there is no journal")
-	wantOutput(t, MustRunCommand(t, newSplitCmd, "--check", "--journal", shop), exitWrong, "there is no journal yet")
+	wantOutput(t, MustRunCommand(t, "merge", "--journal", shop), exitUsage, "--from is missing")
+	wantOutput(t, MustRunCommand(t, "merge", "--undo", "--from", "x.db", "--journal", shop), exitUsage, "--undo needs")
+	wantOutput(t, MustRunCommand(t, "split", "--modules", "payment", "--into", "x.db", "--journal", shop), exitWrong, "there is no journal")
+	wantOutput(t, MustRunCommand(t, "split", "--check", "--journal", shop), exitWrong, "there is no journal yet")
 }
 
 // TestSplitCheck finds everything that stands in the way.
 func TestSplitCheck(t *testing.T) {
 	t.Parallel()
 	shop := filepath.Join(t.TempDir(), "shop.db")
-	MustReport(t, newDemoCmd, "--orders", "5", "--journal", shop, "--json")
+	MustReport(t, "demo", "--orders", "5", "--journal", shop, "--json")
 	db, err := sql.Open("sqlite3", shop)
 	if err != nil {
 		t.Fatal(err)
@@ -114,9 +111,14 @@ VALUES (9e15, 'late', 'inventory.reserved', 1, '', '', 'f', '', '', 0, x'7b7d')`
 		}
 	}
 	for _, args := range [][]string{{"--modules", "payment"}, nil} {
-		got := MustRunCommand(t, newSplitCmd, append([]string{"--check", "--json", "--journal", shop}, args...)...)
+		got := MustRunCommand(t, "split", append([]string{"--check", "--json", "--journal", shop}, args...)...)
 		wantOutput(t, got, exitWrong)
-		var r splitReport
+		var r struct {
+			Findings []struct {
+				What  string
+				Error bool
+			}
+		}
 		if err := json.Unmarshal([]byte(got.stdout), &r); err != nil {
 			t.Fatal(err)
 		}
@@ -133,38 +135,7 @@ VALUES (9e15, 'late', 'inventory.reserved', 1, '', '', 'f', '', '', 0, x'7b7d')`
 			}
 		}
 	}
-	wantOutput(t, MustRunCommand(t, newSplitCmd, "--check", "--modules", "payment", "--journal", shop), exitWrong,
+	wantOutput(t, MustRunCommand(t, "split", "--check", "--modules", "payment", "--journal", shop), exitWrong,
 		"order_paid is a view that touches payment_payments", "2000000 bytes", "not ready: 3 errors to mend first")
-	wantOutput(t, MustRunCommand(t, newSplitCmd, "--check", "--modules", "notification", "--journal", shop), 0, "ready: ")
+	wantOutput(t, MustRunCommand(t, "split", "--check", "--modules", "notification", "--journal", shop), 0, "ready: ")
 }
-
-// unversioned and versioned are contracts.
-type (
-	unversioned struct{ parcel }
-	versioned   struct{ parcel }
-)
-
-func (versioned) EventType() string  { return "test.versioned" }
-func (*versioned) EventVersion() int { return 2 }
-
-func TestCrossingsHaveVersions(t *testing.T) {
-	t.Parallel()
-	b := bus.New(nil, bus.Config{})
-	b.Module("from").Emits(unversioned{}, versioned{})
-	to := b.Module("to")
-	bus.On(to, "one", ignore[unversioned])
-	bus.On(to, "two", ignore[versioned])
-	versions := map[string]int{}
-	for _, c := range crossingsOf(b.Wiring().Program("test", ""), []string{"to"}) {
-		versions[c.Type] = c.Version
-	}
-	if want := map[string]int{"test.sent": 1, "test.versioned": 2}; !maps.Equal(versions, want) {
-		t.Errorf("crossings %v, want %v", versions, want)
-	}
-	if none := crossingsOf(b.Wiring().Program("test", ""), []string{"from", "to"}); len(none) > 0 {
-		t.Errorf("together, they exchange %v", none)
-	}
-}
-
-// ignore handles an event by doing nothing.
-func ignore[E bus.Event](context.Context, E) (bus.Events, error) { return nil, nil }

@@ -29,7 +29,11 @@ func TestCheckImports(t *testing.T) {
 		choice    = "transports imports"
 		transport = "transports/Y imports"
 		cmd       = "nothing imports cmd"
+		rootRule  = "the root package imports"
+		engine    = "what runs any program"
+		example   = "cmd/troupe imports, of internal,"
 		nowhere   = "every Go file lies in"
+		leaf      = "internal/pause import"
 		own       = root + "/"
 	)
 	tests := []struct{ path, imports, wants string }{
@@ -82,6 +86,12 @@ func TestCheckImports(t *testing.T) {
 		{"bus/bustest/suite.go", own + "bus/journal", ""},
 		{"bus/bustest/suite.go", own + "transports/sqlite", testKit},
 
+		{"bus/wire/relay.go", own + "internal/pause", ""},
+		{"transports/kafka/kafka.go", own + "internal/pause", ""},
+		{"domain/order/store.go", own + "internal/pause", domain},
+		{"internal/pause/pause.go", "context", ""},
+		{"internal/pause/pause.go", own + "bus", leaf},
+
 		{"transports/transports.go", own + "transports/kafka", ""},
 		{"transports/transports.go", own + "bus", ""},
 		{"transports/transports.go", own + "handlers", choice},
@@ -104,6 +114,41 @@ func TestCheckImports(t *testing.T) {
 		{"internal/shop/httpapi/api.go", "github.com/anyone/anything", ""},
 		{"internal/shop/httpapi/api.go", own + "cmd/troupe", cmd},
 		{"handlers/payment.go", own + "cmd/troupe", handlers},
+
+		{"troupe.go", own + "bus", ""},
+		{"troupe.go", own + "bus/journal", ""},
+		{"troupe.go", own + "transports/sqlite", ""},
+		{"troupe.go", own + "internal/cli", ""},
+		{"troupe.go", own + "internal/config", ""},
+		{"troupe.go", own + "internal/front", ""},
+		{"troupe.go", own + "internal/httpserve", rootRule},
+		{"troupe.go", own + "internal/shop/books", rootRule},
+		{"troupe.go", own + "handlers", rootRule},
+		{"troupe.go", own + "domain/order", rootRule},
+		{"troupe.go", own + "cmd/troupe", rootRule},
+		{"troupe.go", own + "bus/bustest", rootRule},
+		{"troupe.go", "github.com/spf13/cobra", rootRule},
+		{"other.go", own + "bus", nowhere},
+
+		{"internal/cli/run.go", own + "internal/front", ""},
+		{"internal/cli/run.go", "github.com/spf13/cobra", ""},
+		{"internal/cli/run.go", own + "handlers", engine},
+		{"internal/cli/run.go", own + "internal/shop/books", engine},
+		{"internal/cli/run.go", own + "cmd/troupe", engine},
+		{"internal/config/load.go", own + "domain/order", engine},
+		{"internal/config/load.go", own + "internal/shop/sim", engine},
+		{"internal/front/front.go", own + "domain/order/orderevents", engine},
+		{"internal/front/front.go", own + "internal/shop/httpapi", engine},
+		{"internal/clinic/clinic.go", own + "domain/order", ""},
+
+		{"cmd/troupe/shop.go", root, ""},
+		{"cmd/troupe/shop.go", own + "handlers", ""},
+		{"cmd/troupe/shop.go", own + "internal/shop/sim", ""},
+		{"cmd/troupe/bench.go", own + "internal/bench", ""},
+		{"cmd/troupe/shop.go", own + "internal/cli", example},
+		{"cmd/troupe/shop.go", own + "internal/config", example},
+		{"cmd/troupe/shop.go", own + "internal/servers", example},
+		{"cmd/troupe/shop.go", own + "cmd/other", example},
 
 		{"main.go", "fmt", nowhere},
 		{"pkg/thing/thing.go", "fmt", nowhere},

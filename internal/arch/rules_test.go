@@ -67,6 +67,8 @@ func layerOf(path string) (layer, bool) {
 	parts := strings.Split(path, "/")
 	dirs := parts[:len(parts)-1]
 	switch {
+	case path == "troupe.go":
+		return rootLayer(), true
 	case len(dirs) == 0:
 		return layer{}, false
 	case dirs[0] == "domain" && len(dirs) > 1:
@@ -77,6 +79,16 @@ func layerOf(path string) (layer, bool) {
 		return busLayer(dirs), true
 	case dirs[0] == "transports":
 		return transportsLayer(path, dirs), true
+	case dirs[0] == "internal" && len(dirs) > 1 && slices.Contains(leaves, dirs[1]):
+		return layer{
+			rule:   "internal/" + strings.Join(leaves, ", internal/") + " import the standard library only",
+			may:    isStd,
+			remedy: "the library stands on it: move what needs the import elsewhere",
+		}, true
+	case dirs[0] == "internal" && len(dirs) > 1 && slices.Contains(engine, dirs[1]):
+		return engineLayer(), true
+	case dirs[0] == "cmd" && len(dirs) > 1 && dirs[1] == "troupe":
+		return exampleLayer(), true
 	case dirs[0] == "internal" || dirs[0] == "cmd":
 		return layer{
 			rule:   "nothing imports cmd",
@@ -85,6 +97,40 @@ func layerOf(path string) (layer, bool) {
 		}, true
 	}
 	return layer{}, false
+}
+
+// engine are the packages below internal that the root package stands on: what runs any program.
+var engine = []string{"cli", "config", "front"}
+
+func rootLayer() layer {
+	return layer{
+		rule: "the root package imports the standard library, bus, transports and internal/" + strings.Join(engine, ", internal/"),
+		may: func(i string) bool {
+			return isStd(i) || isBus(i) || under(i, root+"/transports") ||
+				slices.ContainsFunc(engine, func(e string) bool { return under(i, root+"/internal/"+e) })
+		},
+		remedy: "it runs any program: have the program hand in what only it knows",
+	}
+}
+
+func engineLayer() layer {
+	shop := []string{root + "/handlers", root + "/domain", root + "/cmd", root + "/internal/shop"}
+	return layer{
+		rule:   "what runs any program (internal/" + strings.Join(engine, ", internal/") + ") imports nothing of the shop",
+		may:    func(i string) bool { return !slices.ContainsFunc(shop, func(s string) bool { return under(i, s) }) },
+		remedy: "add a field to troupe.App by which a program hands it in",
+	}
+}
+
+func exampleLayer() layer {
+	return layer{
+		rule: "cmd/troupe imports, of internal, the shop, the benchmark and the scaffold of new programs only",
+		may: func(i string) bool {
+			own := []string{root + "/internal/shop", root + "/internal/bench", root + "/internal/scaffold"}
+			return !under(i, root+"/cmd") && (!under(i, root+"/internal") || slices.ContainsFunc(own, func(o string) bool { return under(i, o) }))
+		},
+		remedy: "it is a program as any team writes one: use package troupe, or give that what is missing",
+	}
 }
 
 func domainLayer(dirs []string) layer {
@@ -129,7 +175,7 @@ func busLayer(dirs []string) layer {
 		l.remedy = "it is the seam that bus stands on: pass in what it needs"
 		own = func(i string) bool { return under(i, self) || i == root+"/bus/journal" && self != root+"/bus/journal" }
 	}
-	l.may = func(i string) bool { return isStd(i) || under(i, watermill) || own(i) }
+	l.may = func(i string) bool { return isStd(i) || isLeaf(i) || under(i, watermill) || own(i) }
 	return l
 }
 
@@ -148,7 +194,7 @@ func transportsLayer(path string, dirs []string) layer {
 	return layer{
 		rule: "transports/Y imports the standard library, bus, Watermill and its own driver",
 		may: func(i string) bool {
-			return isStd(i) || isBus(i) || slices.ContainsFunc(allowed, func(a string) bool { return under(i, a) })
+			return isStd(i) || isLeaf(i) || isBus(i) || slices.ContainsFunc(allowed, func(a string) bool { return under(i, a) })
 		},
 		remedy: "a transport carries any event and knows no module; if this is its driver, add it to drivers in internal/arch",
 	}
@@ -167,6 +213,13 @@ func isBus(imported string) bool {
 func isStd(imported string) bool {
 	first, _, _ := strings.Cut(imported, "/")
 	return !strings.Contains(first, ".") && imported != "C"
+}
+
+// leaves are the packages below internal that the library may import, too: they import the standard library only.
+var leaves = []string{"pause"}
+
+func isLeaf(imported string) bool {
+	return slices.ContainsFunc(leaves, func(l string) bool { return imported == root+"/internal/"+l })
 }
 
 func isContract(imported string) bool {

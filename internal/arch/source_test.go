@@ -11,6 +11,8 @@ import (
 const (
 	maxFileLines = 400
 	maxFuncLines = 60
+	maxMainLines = 60
+	mainFile     = "cmd/troupe/main.go"
 )
 
 // unfinished matches the marks of work put off.
@@ -22,6 +24,10 @@ func checkSource(s source) []violation {
 	if s.lines > maxFileLines {
 		found = append(found, violation{fmt.Sprintf("%s has %d lines", s.path, s.lines),
 			fmt.Sprintf("a file has at most %d lines", maxFileLines), "split it by what its parts are about"})
+	}
+	if s.path == mainFile && s.lines > maxMainLines {
+		found = append(found, violation{fmt.Sprintf("%s has %d lines", s.path, s.lines),
+			fmt.Sprintf("the main file of the example has at most %d lines", maxMainLines), "it shows how little a program needs: move the rest beside it"})
 	}
 	if s.isTest() {
 		return append(found, checkSleeps(s)...)
@@ -126,6 +132,8 @@ func TestCheckSource(t *testing.T) {
 		{"400 lines", "a.go", "package a\n" + strings.Repeat("\n", 399), ""},
 		{"401 lines", "a.go", "package a\n" + strings.Repeat("\n", 400), "a file has at most 400"},
 		{"401 lines of test", "a_test.go", "package a\n" + strings.Repeat("\n", 400), "a file has at most 400"},
+		{"60 lines of main.go", "cmd/troupe/main.go", "package main\n" + strings.Repeat("\n", 59), ""},
+		{"61 lines of main.go", "cmd/troupe/main.go", "package main\n" + strings.Repeat("\n", 60), "the main file of the example has at most 60"},
 		{"60 lines of function", "a.go", "package a\nfunc f() {\n" + long(58) + "}\n", ""},
 		{"61 lines of function", "a.go", "package a\nfunc f() {\n" + long(59) + "}\n", "a function has at most 60"},
 		{"61 lines of test", "a_test.go", "package a\nfunc f() {\n" + long(59) + "}\n", ""},

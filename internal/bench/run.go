@@ -17,7 +17,7 @@ var Sections = []string{"gochannel", "sqlite", "latency", "idle", "grow"}
 
 // Options say what is measured. The zero value works.
 type Options struct {
-	// Start runs the workers. Defaults to Process("bench", "worker").
+	// Start runs the workers. Defaults to Process("bench-worker").
 	Start Start
 	// Transport is "kafka" to measure what the wire between two deployables costs, instead of a journal alone. Defaults to
 	// none.
@@ -86,7 +86,7 @@ func (o Options) sections() []string {
 
 func (o Options) withDefaults() Options {
 	if o.Start == nil {
-		o.Start = Process("bench", "worker")
+		o.Start = Process("bench-worker")
 	}
 	if len(o.Run) == 0 {
 		o.Run = slices.DeleteFunc(slices.Clone(o.sections()), func(name string) bool { return name == "grow" })

@@ -41,7 +41,7 @@ func TestAdd(t *testing.T) {
 			t.Errorf("%d + %d = %d, %t", c.a, c.b, sum, ok)
 		}
 	}
-	for cents, want := range map[int64]string{-5: "-0.05", math.MinInt64: "-92233720368547758.08", 123: "1.23"} {
+	for cents, want := range map[int64]string{-5: "-0.05", -1205: "-12.05", math.MinInt64: "-92233720368547758.08", 123: "1.23"} {
 		if got := money(cents); got != want {
 			t.Errorf("%d is %s, want %s", cents, got, want)
 		}

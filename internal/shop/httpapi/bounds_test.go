@@ -18,6 +18,7 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
 	"github.com/troupebus/troupe/domain/order"
+	"github.com/troupebus/troupe/internal/front"
 )
 
 // Probes are answered while work holds the writer and others queue for it, and write nothing.
@@ -55,7 +56,7 @@ func TestProbesWaitForNobody(t *testing.T) {
 
 func TestStreamsAndWaitsAreBounded(t *testing.T) {
 	t.Parallel()
-	s := MustShop(t, func(c *Config) { c.MaxHeld = 2 })
+	s := MustShop(t, func(c *front.Config) { c.MaxHeld = 2 })
 	s.outside.hold()
 	path := s.MustPlace(t, oneTea)
 	s.MustStream(t, path, "").MustEvents(t, 1)
@@ -68,7 +69,7 @@ func TestStreamsAndWaitsAreBounded(t *testing.T) {
 	for _, more := range []string{"/events", "?wait=1s"} {
 		answer := s.do(t, s.MustRequest(t, "GET", path+more, ""))
 		p := MustProblem(t, answer)
-		if answer.StatusCode != http.StatusServiceUnavailable || p.Type != typed("unavailable") || !strings.Contains(p.Detail, "2 streams and waits are open") || answer.Header.Get("Retry-After") == "" {
+		if answer.StatusCode != http.StatusServiceUnavailable || p.Type != typed("unavailable") || !strings.Contains(p.Detail, "too many streams and waits are open: 2") || answer.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: %s %+v", more, answer.Status, p)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/handlers"
+	"github.com/troupebus/troupe/internal/front"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -23,7 +24,7 @@ type local struct{ *gochannel.GoChannel }
 func (local) Features() bus.Features { return bus.Features{Name: "local"} }
 
 // MustPart runs a part of a shop behind its API: the modules that are named.
-func MustPart(tb testing.TB, change func(*Config), modules ...string) *shop {
+func MustPart(tb testing.TB, change func(*front.Config, *Config), modules ...string) *shop {
 	tb.Helper()
 	s := &shop{outside: &outside{open: make(chan struct{})}, log: &log{}, served: make(chan error, 1)}
 	logger := slog.New(slog.NewTextHandler(s.log, nil))
@@ -34,23 +35,25 @@ func MustPart(tb testing.TB, change func(*Config), modules ...string) *shop {
 	s.journal = j
 	carrier := local{gochannel.NewGoChannel(gochannel.Config{}, nil)}
 	b := bus.New(j, bus.Config{Logger: logger, Modules: modules, Transport: carrier})
-	c := Config{Orders: handlers.Order(b), Stock: handlers.Inventory(b), Journal: j, Logger: logger, Modules: modules, Links: b.Links}
+	c := Config{Orders: handlers.Order(b), Stock: handlers.Inventory(b), Logger: logger, Modules: modules}
+	s.links = b.Links
+	f := front.Config{Journal: j, Logger: logger, Links: b.Links}
 	handlers.Payment(b, s.outside, 2)
 	handlers.Shipping(b, s.outside, 2)
 	handlers.Notification(b)
 	if change != nil {
-		change(&c)
+		change(&f, &c)
 	}
-	if s.api, err = New(c); err != nil {
-		tb.Fatal(err)
-	}
+	s.open(tb, f, c)
 	s.serve(tb, b)
 	return s
 }
 
 func TestWhatIsAskedOfAnotherDeployable(t *testing.T) {
 	t.Parallel()
-	s := MustPart(t, func(c *Config) { c.Peers = map[string]string{"order": "http://orders.internal:8080/shop/"} }, "payment", "shipping")
+	s := MustPart(t, func(_ *front.Config, c *Config) {
+		c.Peers = map[string]string{"order": "http://orders.internal:8080/shop/"}
+	}, "payment", "shipping")
 	for _, c := range []struct{ method, path, body, module, there string }{
 		{"POST", "/api/orders", oneTea, "order", "http://orders.internal:8080/shop/api/orders"},
 		{"GET", "/api/orders/a%2Fb?wait=1s&x=%3E", "", "order", "http://orders.internal:8080/shop/api/orders/a%2Fb?wait=1s&x=%3E"},
@@ -87,7 +90,7 @@ func TestWhatIsAskedOfAnotherDeployable(t *testing.T) {
 // What ends a header's value or its angle bracket early does not.
 func TestALinkIsOneLink(t *testing.T) {
 	t.Parallel()
-	s := MustPart(t, func(c *Config) { c.Peers = map[string]string{"order": "http://h"} }, "payment")
+	s := MustPart(t, func(_ *front.Config, c *Config) { c.Peers = map[string]string{"order": "http://h"} }, "payment")
 	r := s.MustRequest(t, "GET", "/api/orders/x", "")
 	r.URL.RawQuery = "q=>;<a%0d%0ab\""
 	answer := s.do(t, r)
@@ -99,7 +102,7 @@ func TestALinkIsOneLink(t *testing.T) {
 // awaitLinks returns when the first try of every link is over.
 func (s *shop) awaitLinks(tb testing.TB) {
 	tb.Helper()
-	for tick := time.NewTicker(time.Millisecond); slices.ContainsFunc(s.api.cfg.Links(), func(l bus.Link) bool { return l.Err != nil }); {
+	for tick := time.NewTicker(time.Millisecond); slices.ContainsFunc(s.links(), func(l bus.Link) bool { return l.Err != nil }); {
 		select {
 		case <-tick.C:
 		case <-tb.Context().Done():
@@ -124,7 +127,7 @@ func TestAPartIsReady(t *testing.T) {
 // A part whose bus does not run is not ready, whichever modules it would run.
 func TestAPartThatDoesNotRunIsNotReady(t *testing.T) {
 	t.Parallel()
-	s := MustPart(t, func(c *Config) {
+	s := MustPart(t, func(c *front.Config, _ *Config) {
 		c.Ready = bus.New(nil, bus.Config{Modules: []string{"payment"}}).Ready
 	}, "payment")
 	if code, _, body := s.call(t, "GET", "/readyz", ""); code != http.StatusServiceUnavailable || !strings.Contains(body, "not running") {
@@ -136,7 +139,7 @@ func TestALinkThatStandsDegrades(t *testing.T) {
 	t.Parallel()
 	since := time.Date(2026, 1, 31, 9, 0, 0, 0, time.FixedZone("CET", 3600))
 	links := []bus.Link{{Topic: "events", Out: true, Behind: 7, Err: errors.New("no broker answers <h:1> -> start it & wait"), Since: since}, {Topic: "order"}}
-	s := MustShop(t, func(c *Config) { c.Links = func() []bus.Link { return links } })
+	s := MustShop(t, func(c *front.Config) { c.Links = func() []bus.Link { return links } })
 	code, _, body := s.call(t, "GET", "/readyz", "")
 	if want := `{"status":"degraded","links":[` +
 		`{"topic":"events","direction":"out","state":"standing","error":"no broker answers <h:1> -> start it & wait","since":"2026-01-31T08:00:00Z","behind":7},` +
@@ -147,7 +150,7 @@ func TestALinkThatStandsDegrades(t *testing.T) {
 
 func TestLinksThatWorkAreReady(t *testing.T) {
 	t.Parallel()
-	s := MustShop(t, func(c *Config) { c.Links = func() []bus.Link { return []bus.Link{{Topic: "order"}} } })
+	s := MustShop(t, func(c *front.Config) { c.Links = func() []bus.Link { return []bus.Link{{Topic: "order"}} } })
 	if code, _, body := s.call(t, "GET", "/readyz", ""); code != http.StatusOK || MustDecode[health](t, body).Status != "ready" {
 		t.Errorf("answer %d %s", code, body)
 	}

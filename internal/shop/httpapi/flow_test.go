@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/front"
 )
 
 // MustRead reads what is left of an answer.
@@ -149,7 +150,7 @@ func TestStreamBeginsAgainBehindAnUnknownPlace(t *testing.T) {
 
 func TestStreamBeats(t *testing.T) {
 	t.Parallel()
-	s := MustShop(t, func(c *Config) { c.Heartbeat = time.Millisecond })
+	s := MustShop(t, func(c *front.Config) { c.Heartbeat = time.Millisecond })
 	path := s.MustPlace(t, oneTea)
 	s.MustEnd(t, path)
 	_, ids := s.MustStream(t, path, "").MustEvents(t, len(happy))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupebus/troupe/domain/order"
 	"github.com/troupebus/troupe/domain/order/orderevents"
+	"github.com/troupebus/troupe/internal/front"
 )
 
 const (
@@ -123,7 +124,7 @@ func (a *API) getOrder(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if wait > 0 {
-		if err := unhurried(w, time.Now().Add(wait+writeTimeout)); err != nil {
+		if err := front.Unhurried(w, time.Now().Add(wait+front.WriteTimeout)); err != nil {
 			return err
 		}
 	}
@@ -132,6 +133,18 @@ func (a *API) getOrder(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return a.reply(w, r, http.StatusOK, viewOrder(o))
+}
+
+// streamFlow answers with the events of an order's flow, which has the order's id.
+func (a *API) streamFlow(w http.ResponseWriter, r *http.Request) error {
+	if _, err := front.LastEvent(r.Header); err != nil {
+		return err
+	}
+	id := r.PathValue("id")
+	if _, err := a.cfg.Orders.Get(r.Context(), id); err != nil {
+		return err
+	}
+	return a.cfg.Flows.Stream(w, r, id)
 }
 
 func waitTime(query url.Values) (time.Duration, error) {
@@ -151,12 +164,12 @@ func (a *API) awaitEnd(ctx context.Context, id string, wait time.Duration) (orde
 	if wait == 0 {
 		return a.cfg.Orders.Get(ctx, id)
 	}
-	release, err := a.hold()
+	release, err := a.cfg.Flows.Hold()
 	if err != nil {
 		return order.Order{}, err
 	}
 	defer release()
-	woken, stop := a.news.watch(id) // before the first look, so that no end falls between
+	woken, stop := a.cfg.Flows.Watch(id) // before the first look, so that no end falls between
 	defer stop()
 	over := time.NewTimer(wait)
 	defer over.Stop()
@@ -169,7 +182,7 @@ func (a *API) awaitEnd(ctx context.Context, id string, wait time.Duration) (orde
 		case <-woken:
 		case <-over.C:
 			return o, nil
-		case <-a.stopping:
+		case <-a.cfg.Flows.Stopping():
 			return o, nil
 		case <-ctx.Done():
 			return o, ctx.Err()

@@ -101,9 +101,7 @@ func (s *shop) awaitWatchers(tb testing.TB, flow string, want int) {
 	ctx, cancel := context.WithTimeout(tb.Context(), 10*time.Second)
 	defer cancel()
 	for tick := time.NewTicker(time.Millisecond); ; {
-		s.api.news.mu.Lock()
-		got := len(s.api.news.watchers[flow])
-		s.api.news.mu.Unlock()
+		got := s.front.Watching(flow)
 		if got == want {
 			tick.Stop()
 			return

@@ -12,6 +12,7 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/domain/inventory"
 	"github.com/troupebus/troupe/domain/order"
+	"github.com/troupebus/troupe/internal/front"
 )
 
 // problem is why a request is refused, as RFC 9457 has it. It is an error, so that whoever finds it can return it.
@@ -77,6 +78,13 @@ func asProblem(err error) *problem {
 	var p *problem
 	switch {
 	case errors.As(err, &p):
+		return p
+	case errors.Is(err, front.ErrBadRequest):
+		return malformed("it is not known where to go on", fault{Header: front.LastEventID, Detail: "must be the id of an event that this stream has sent"})
+	case errors.Is(err, front.ErrBusy):
+		p := unavailable(err)
+		p.header.Set("Connection", "close") // which may be all that others lack
+		p.Detail = err.Error() + "; without wait, an order is answered at once"
 		return p
 	case errors.Is(err, order.ErrNotFound):
 		return &problem{Type: typed("order-not-found"), Title: "No such order", Status: http.StatusNotFound, Detail: "no order has this id"}

@@ -19,22 +19,31 @@ import (
 	"github.com/troupebus/troupe/domain/payment"
 	"github.com/troupebus/troupe/domain/shipping"
 	"github.com/troupebus/troupe/handlers"
+	"github.com/troupebus/troupe/internal/front"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
+
+// health is what a probe answers.
+type health struct {
+	Status string
+	Links  any
+}
 
 // shop is a running shop behind its API.
 type shop struct {
 	url     string
 	api     *API
+	front   *front.Front
 	outside *outside
 	journal *sqlite.Journal
+	links   func() []bus.Link // of a part
 	log     *log
 	stop    context.CancelFunc // of Serve
 	served  chan error
 }
 
 // MustShop runs a shop on a journal of its own, with some of everything in stock.
-func MustShop(tb testing.TB, change func(*Config)) *shop {
+func MustShop(tb testing.TB, change func(*front.Config)) *shop {
 	tb.Helper()
 	s := &shop{outside: &outside{open: make(chan struct{})}, log: &log{}, served: make(chan error, 1)}
 	logger := slog.New(slog.NewTextHandler(s.log, nil))
@@ -44,21 +53,31 @@ func MustShop(tb testing.TB, change func(*Config)) *shop {
 	}
 	s.journal = j
 	b := bus.New(j, bus.Config{Logger: logger, Retry: bus.Retry{First: time.Millisecond, Max: time.Millisecond}})
-	c := Config{Orders: handlers.Order(b), Stock: handlers.Inventory(b), Journal: j, Logger: logger}
+	c := Config{Orders: handlers.Order(b), Stock: handlers.Inventory(b), Logger: logger}
 	handlers.Payment(b, s.outside, 2)
 	handlers.Shipping(b, s.outside, 2)
 	handlers.Notification(b)
+	f := front.Config{Journal: j, Logger: logger}
 	if change != nil {
-		change(&c)
+		change(&f)
 	}
-	if s.api, err = New(c); err != nil {
-		tb.Fatal(err)
-	}
+	s.open(tb, f, c)
 	s.serve(tb, b)
 	if code, _, body := s.call(tb, "PUT", "/api/stock/TEA", `{"quantity": 100}`); code != http.StatusCreated {
 		tb.Fatalf("first delivery: %d %s", code, body)
 	}
 	return s
+}
+
+// open makes the API behind a server.
+func (s *shop) open(tb testing.TB, f front.Config, c Config) {
+	tb.Helper()
+	s.front = front.New(f)
+	c.Flows = s.front
+	var err error
+	if s.api, err = New(c); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // serve runs the bus and the API, and has them stopped in the order in which the program does.
@@ -82,7 +101,7 @@ func (s *shop) serve(tb testing.TB, b *bus.Bus) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.served <- s.api.Serve(serving, l)
+		s.served <- s.front.Serve(serving, l, s.api)
 	}()
 	tb.Cleanup(func() {
 		stop()

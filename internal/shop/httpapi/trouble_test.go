@@ -14,6 +14,7 @@ import (
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/handlers"
+	"github.com/troupebus/troupe/internal/front"
 )
 
 // TestOneLineForOneTrouble: a full disk refuses every request, and the log is on a disk, too.
@@ -24,7 +25,7 @@ func TestOneLineForOneTrouble(t *testing.T) {
 		var broken error
 		var lines log
 		b := bus.New(nil, bus.Config{})
-		api, err := New(Config{Orders: handlers.Order(b), Stock: handlers.Inventory(b), Journal: sick{}, Logger: slog.New(slog.NewTextHandler(&lines, nil))})
+		api, err := New(Config{Orders: handlers.Order(b), Stock: handlers.Inventory(b), Flows: front.New(front.Config{}), Logger: slog.New(slog.NewTextHandler(&lines, nil))})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/troupebus/troupe"
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/internal/shop/books"
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+// Exit codes of the program.
+const (
+	exitWrong = 1 // something is wrong: with the journal, the books, or the world
+	exitUsage = 2 // the command line makes no sense
+)
+
+// ranCommand is what a command left behind.
+type ranCommand struct {
+	stdout, stderr string
+	err            error // what it said last, with its exit code; nil when that is 0
+}
+
+// failed is how a command failed.
+type failed struct {
+	code int
+	text string
+}
+
+func (f failed) Error() string { return f.text }
+
+// exitCode is the exit code of a command that ended with err.
+func exitCode(err error) int {
+	var f failed
+	if errors.As(err, &f) {
+		return f.code
+	}
+	return 0
+}
+
+// MustRunCommand runs a command of the shop, such as "dlq replay", with args on buffers.
+func MustRunCommand(tb testing.TB, command string, args ...string) ranCommand {
+	tb.Helper()
+	return MustRunCommandIn(tb, tb.Context(), command, args...)
+}
+
+// MustRunCommandIn does so until ctx ends.
+func MustRunCommandIn(tb testing.TB, ctx context.Context, command string, args ...string) ranCommand {
+	tb.Helper()
+	return runApp(ctx, newShop().app(), append(strings.Fields(command), args...)...)
+}
+
+// runApp runs the command line args of a.
+func runApp[S any](ctx context.Context, a troupe.App[S], args ...string) ranCommand {
+	var stdout, stderr bytes.Buffer
+	code := troupe.Run(ctx, a, args, &stdout, &stderr)
+	ran := ranCommand{stdout: stdout.String(), stderr: stderr.String()}
+	ran.stderr, ran.err = outcome(a.Name, ran.stderr, code)
+	return ran
+}
+
+// outcome takes the error of a program from the end of what it has written to stderr.
+func outcome(program, stderr string, code int) (before string, err error) {
+	if code == 0 {
+		return stderr, nil
+	}
+	begin := "\n" + program + ": "
+	at := strings.LastIndex("\n"+stderr, begin)
+	if at < 0 { // it has said what is wrong on stdout
+		return stderr, failed{code: code}
+	}
+	return stderr[:at], failed{code, strings.TrimSuffix(("\n" + stderr)[at+len(begin):], "\n")}
+}
+
+// start runs a command of the shop until stop, or the end of the test. What it writes to stdout comes out of the reader.
+func start(tb testing.TB, log io.Writer, args ...string) (stdout *io.PipeReader, stop context.CancelFunc, ended <-chan error) {
+	return startApp(tb, newShop().app(), log, args...)
+}
+
+// startApp runs a command of a until stop, or the end of the test.
+func startApp[S any](tb testing.TB, a troupe.App[S], log io.Writer, args ...string) (stdout *io.PipeReader, stop context.CancelFunc, ended <-chan error) {
+	ctx, stop := context.WithCancel(context.Background())
+	stdout, w := io.Pipe()
+	over, done := make(chan error, 1), make(chan struct{})
+	go func() {
+		defer close(done)
+		var text syncedLog
+		code := troupe.Run(ctx, a, args, w, io.MultiWriter(log, &text))
+		_, err := outcome(a.Name, text.String(), code)
+		over <- err
+		_ = w.CloseWithError(errors.Join(errors.New(args[0]+" has ended"), err))
+	}()
+	tb.Cleanup(func() {
+		stop()
+		<-done
+	})
+	return stdout, stop, over
+}
+
+func wantOutput(tb testing.TB, got ranCommand, code int, parts ...string) {
+	tb.Helper()
+	text := got.stdout
+	if got.err != nil {
+		text += got.err.Error()
+	}
+	if exitCode(got.err) != code {
+		tb.Errorf("exit code %d, want %d: %s", exitCode(got.err), code, text)
+	}
+	for _, p := range parts {
+		if !strings.Contains(text, p) {
+			tb.Errorf("output does not say %q:\n%s", p, text)
+		}
+	}
+}
+
+func mustUnmarshal[T any](tb testing.TB, ran ranCommand) T {
+	tb.Helper()
+	var v T
+	if err := json.Unmarshal([]byte(ran.stdout), &v); err != nil {
+		tb.Fatalf("%v in %s (%v)", err, ran.stdout, ran.err)
+	}
+	return v
+}
+
+// verification is what verify --json prints.
+type verification struct {
+	OK       bool          `json:"ok"`
+	Settled  bool          `json:"settled"`
+	Wrong    []string      `json:"wrong"`
+	Books    *books.Report `json:"books"` // nil where they were not checked
+	Stats    sqlite.Stats  `json:"journal"`
+	OnTheWay int           `json:"on_the_way"`
+	Journals []struct {
+		Path    string       `json:"path"`
+		Modules []string     `json:"modules"`
+		Stats   sqlite.Stats `json:"journal"`
+	} `json:"journals"`
+}
+
+// waiting is how many events subscriptions have before them.
+func (v *verification) waiting() (n int64) {
+	for _, s := range v.Stats.Subscriptions {
+		if s.Kind == "bus" {
+			n += s.Lag
+		}
+	}
+	return n
+}
+
+// MustVerify audits the shop by the journals at paths. That something is wrong is no reason to fail.
+func MustVerify(tb testing.TB, paths ...string) verification {
+	tb.Helper()
+	args := []string{"--json"}
+	for _, path := range paths {
+		args = append(args, "--journal", path)
+	}
+	ran := MustRunCommand(tb, "verify", args...)
+	v := mustUnmarshal[verification](tb, ran)
+	if (ran.err == nil) != v.OK || ran.err != nil && exitCode(ran.err) != exitWrong {
+		tb.Fatalf("verify: %v, %+v", ran.err, v)
+	}
+	return v
+}
+
+// readJournal runs fn on the journal at path, which may be in use.
+func readJournal(ctx context.Context, path string, fn func(*sqlite.Reader) error) error {
+	r, err := sqlite.OpenReader(ctx, path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(fn(r), r.Close())
+}
+
+// readJournals runs fn on the journals at paths, which may be in use.
+func readJournals(ctx context.Context, paths []string, fn func([]*sqlite.Reader) error) error {
+	var open func(readers []*sqlite.Reader) error
+	open = func(readers []*sqlite.Reader) error {
+		if len(readers) == len(paths) {
+			return fn(readers)
+		}
+		return readJournal(ctx, paths[len(readers)], func(r *sqlite.Reader) error { return open(append(slices.Clip(readers), r)) })
+	}
+	return open(nil)
+}
+
+// shopWiring is what the shop's modules declare.
+func shopWiring() bus.Wiring {
+	b := bus.New(nil, bus.Config{})
+	newShop().wire(b)
+	return b.Wiring()
+}

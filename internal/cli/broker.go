@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/gofrs/flock"
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+const brokerLong = `broker starts a broker that speaks Kafka's protocol, in this process and on this machine only, so
+that --transport kafka can be tried without installing anything. What it acknowledges is on disk:
+it may be killed and started again on the same --data.
+
+It is for development and tests, NOT FOR PRODUCTION: one process, no replicas, no passwords, and no
+other machine can reach it. Run Apache Kafka, or anything that is compatible with it, there.`
+
+const brokerExample = `  {name} broker --data broker.data
+  {name} run --modules {module} --transport kafka --brokers 127.0.0.1:9092 --journal one.db
+  {name} run --modules {others} --transport kafka --brokers 127.0.0.1:9092 --journal two.db --http 127.0.0.1:8081`
+
+type brokerConfig struct {
+	data string
+	port int
+}
+
+func newBrokerCmd(o *options) *cobra.Command {
+	var c brokerConfig
+	cmd := &cobra.Command{
+		Use: "broker", Short: "Start a small Kafka broker for development, on this machine only",
+		Long: brokerLong, Example: brokerExample,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if c.port < 0 || c.port > 65535 {
+				return usageErrorf("--port %d: want 1 to 65535, or 0 for a free one", c.port)
+			}
+			return c.serve(cmd.Context(), o)
+		},
+	}
+	cmd.Flags().StringVar(&c.data, "data", o.program.Name+".broker", "the folder for what it has; made where there is none")
+	cmd.Flags().IntVar(&c.port, "port", 9092, "the port to listen on, at 127.0.0.1; 0 takes a free one")
+	_ = cmd.MarkFlagDirname("data") // only fails for a flag that does not exist
+	return cmd
+}
+
+// serve runs the broker until ctx ends.
+func (c *brokerConfig) serve(ctx context.Context, o *options) (err error) {
+	if err := os.MkdirAll(c.data, 0o700); err != nil {
+		return fmt.Errorf("%w: name a folder for --data that can be written", err)
+	}
+	lock := flock.New(filepath.Join(c.data, "lock"))
+	free, err := lock.TryLock()
+	switch {
+	case err != nil:
+		return fmt.Errorf("lock %s: %w", c.data, err)
+	case !free:
+		return fmt.Errorf("another broker runs on %s: use that one, or name another --data", c.data)
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(c.port), kfake.DataDir(c.data), kfake.SyncWrites())
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("port %d of 127.0.0.1 is in use: stop what uses it, or choose another with --port (0 takes a free one)", c.port)
+	case err != nil:
+		return fmt.Errorf("start the broker on %s: %w", c.data, err)
+	}
+	defer cluster.Close()
+	if err := c.announce(o, strings.Join(cluster.ListenAddrs(), ",")); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func (c *brokerConfig) announce(o *options, address string) error {
+	if o.json {
+		return o.printJSON(struct {
+			Brokers string `json:"brokers"`
+			Data    string `json:"data"`
+		}{address, c.data})
+	}
+	_, err := fmt.Fprintf(o.stdout, "A broker for development is at %s, NOT FOR PRODUCTION\nWhat it has is in %s\n", address, c.data)
+	return err
+}

@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/troupebus/troupe/internal/config"
+	"github.com/troupebus/troupe/transports"
+)
+
+const checkLong = `check holds the files of all deployables of a system against each other: whether each module
+runs in one of them and in no other, whether they meet on the same transport, and whether any two
+would stand in each other's way, or send clients astray. It takes the files that '{name} run --config'
+takes, one for each deployable, or one that describes them all; without any, {name}.yaml.
+
+It looks at nothing but the files: not at the environment, and not at the network. The exit code
+is 1 when something is wrong; a warning alone is none.`
+
+const checkExample = `  {name} check
+  {name} check front.yaml back.yaml
+  {name} check --json | jq '.wrong[].what'`
+
+func newCheckCmd(o *options) *cobra.Command {
+	var named []string
+	cmd := &cobra.Command{
+		Use: "check [FILE...]", Short: "Check that the files of all deployables fit together",
+		Long: checkLong, Example: checkExample,
+		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
+		RunE: func(_ *cobra.Command, files []string) error {
+			if files = slices.Concat(named, files); len(files) == 0 {
+				files = []string{o.program.config().DefaultFile()}
+			}
+			r := o.program.config().Check(files...)
+			if err := printCheck(o, r); err != nil {
+				return err
+			}
+			if len(r.Wrong) > 0 {
+				return &exitError{code: exitWrong}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringArrayVar(&named, "config", nil, "a settings file, as for run; same as naming it as an argument; may be repeated")
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml") // only fails for a flag that does not exist
+	return cmd
+}
+
+func printCheck(o *options, r config.Report) error {
+	if o.json {
+		return o.printJSON(struct {
+			OK bool `json:"ok"`
+			config.Report
+		}{len(r.Wrong) == 0, r})
+	}
+	p := &printer{o: o}
+	for _, d := range r.Deployables {
+		how := "without a transport"
+		if d.Transport != transports.SQLite {
+			how = strings.TrimSpace(fmt.Sprintf("over %s %s", d.Transport, d.At)) + ", topics " + d.Prefix + ".*"
+		}
+		p.line("%s runs %s; %s; journal %s, http %s", d.Name, strings.Join(d.Modules, ", "), how, d.Journal, d.HTTP)
+	}
+	for _, m := range r.Wrong {
+		p.line("%s    %s", p.paint(red, "wrong"), printable(m.String()))
+	}
+	for _, m := range r.Warnings {
+		p.line("%s  %s", p.paint(yellow, "warning"), printable(m.String()))
+	}
+	if len(r.Wrong) == 0 {
+		p.line("%s", p.paint(green, "the deployables fit together"))
+	} else {
+		p.line("%s", p.paint(red, fmt.Sprintf("%d wrong", len(r.Wrong))))
+	}
+	return p.err
+}

@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/troupebus/troupe/internal/config"
+	"github.com/troupebus/troupe/transports"
+)
+
+// newOwnCmd returns a command of the program's own.
+func newOwnCmd(o *options, c Command) *cobra.Command {
+	var journal string
+	cmd := &cobra.Command{
+		Use: c.Name, Short: c.Short, Long: c.Long, Example: c.Example, Hidden: c.Hidden,
+		Args: usageArgs(cobra.NoArgs),
+	}
+	if c.Args != "" {
+		cmd.Use += " " + c.Args
+		cmd.Args = cobra.ArbitraryArgs
+	}
+	if c.Flags != nil {
+		f := flag.NewFlagSet(c.Name, flag.ContinueOnError)
+		c.Flags(f)
+		cmd.Flags().AddGoFlagSet(f)
+	}
+	if !c.Alone {
+		if cmd.Flags().Lookup("journal") != nil {
+			o.program.mistaken("command %s has a flag --journal: every command that runs the modules has one already", c.Name)
+		}
+		cmd.Flags().StringVar(&journal, "journal", c.Journal, "journal file, created if missing; as the settings say by default")
+		_ = cmd.MarkFlagFilename("journal", "db") // only fails for a flag that does not exist
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if c.Check != nil {
+			if err := c.Check(args); err != nil {
+				return usageErrorf("%s: %w", c.Name, err)
+			}
+		}
+		call := &Call{Args: args, In: cmd.InOrStdin(), Out: o.stdout, Err: o.stderr, JSON: o.json, Color: o.color(), Terminal: o.isTerminal, o: o}
+		if c.Alone {
+			return c.Run(cmd.Context(), call)
+		}
+		return o.runOwn(cmd.Context(), c, call, journal)
+	}
+	return cmd
+}
+
+// journalOf returns the journal of a command that runs all modules: path, or else that of the settings. Settings of
+// several deployables name none.
+func (o *options) journalOf(path string, l *config.Loaded) (string, error) {
+	several := l.File != "" && len(o.program.config().Described(l.File)) > 0
+	switch {
+	case path != "":
+		return path, nil
+	case several || l.Carrier.Kind != transports.SQLite:
+		return "", fmt.Errorf("the settings are those of deployables that meet over %s, and this command runs all modules in one process,"+
+			" without a transport: name its journal with --journal, or ask a deployable", l.Carrier.Kind)
+	}
+	return l.Journal, nil
+}
+
+// runOwn runs c with all modules on the journal at path. The settings hold except for modules, name and transport.
+func (o *options) runOwn(ctx context.Context, c Command, call *Call, path string) error {
+	l, err := o.loadSettingsOf(config.Input{Environ: o.environ, Shared: true})
+	if err != nil {
+		return err
+	}
+	if path, err = o.journalOf(path, l); err != nil {
+		return usageErrorf("%s: %w", c.Name, err)
+	}
+	l.Apply()
+	policies := o.program.Bus
+	if c.Bus != nil {
+		c.Bus(&policies)
+	}
+	// Retries are the modules' daily work: only an error is worth a line.
+	logger := slog.New(slog.NewTextHandler(o.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	r, err := o.open(ctx, deployment{
+		name: o.program.Name, journal: path, bus: policies, logger: logger,
+		instead: "this command runs all modules: name a journal that has them, or ask the deployable",
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Name, err)
+	}
+	call.Doors, call.Bus, call.Deployable = r.doors, r.bus, r.Deployable
+	err = r.run(ctx, func(ctx context.Context) error { return c.Run(ctx, call) })
+	return closed(ctx, r, err, c.Name)
+}
+
+// closed closes r after err, and returns what is to be said of both. A command that a signal ended says so, unless it
+// says more itself.
+func closed(ctx context.Context, r *running, err error, name string) error {
+	err = errors.Join(err, r.close())
+	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errors.New("stopped by a signal; all that was committed is kept")
+	}
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}

@@ -1,0 +1,150 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/troupebus/troupe"
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/handlers"
+	"github.com/troupebus/troupe/internal/cli"
+	"github.com/troupebus/troupe/internal/shop/books"
+	"github.com/troupebus/troupe/internal/shop/sim"
+)
+
+const (
+	exitWrong = cli.ExitWrong
+	exitUsage = cli.ExitUsage
+)
+
+// verification is the outcome of an audit.
+type verification = cli.Audit
+
+// booksOf is what an audit says of the shop's books.
+func booksOf(v verification) books.Report {
+	r, ok := v.Books.(books.Report)
+	if ok {
+		return r
+	}
+	text, err := json.Marshal(v.Books) // of an audit that was JSON
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return r
+}
+
+// shopProgram is the shop of cmd/troupe, without its routes, and with one command, own, that does nothing.
+func shopProgram() cli.Program {
+	return cli.Program{Name: "troupe", Wire: func(b *bus.Bus) any { wire(b, nil, 1); return nil }, Books: cli.Books{
+		Tables: func(ctx context.Context, tables func(string) *sql.Tx, settled bool) (cli.Report, error) {
+			r, err := books.Tables(ctx, tables, settled)
+			return cli.Report(r), err
+		},
+		Pages: func(ctx context.Context, look cli.Look, progress func(done, of int)) (cli.Report, bool, error) {
+			r, settled, err := books.Pages(ctx, look, progress)
+			return cli.Report(r), settled, err
+		},
+		Observed: func(before time.Time) cli.Observer { return shopObserver{books.Observe(before)} },
+	}, Commands: []cli.Command{{Name: "own", Run: func(context.Context, *cli.Call) error { return nil }}}}
+}
+
+// shopObserver is the shop's observer for package cli.
+type shopObserver struct{ troupe.Observer }
+
+// Report implements cli.Observer.
+func (o shopObserver) Report() (cli.Report, bool) {
+	r, ended := o.Observer.Report()
+	return cli.Report(r), ended
+}
+
+// wire puts all modules of the shop on b.
+func wire(b *bus.Bus, world *sim.World, parallel int) (*handlers.Orders, *handlers.Stock) {
+	orders, stock := handlers.Order(b), handlers.Inventory(b)
+	handlers.Payment(b, world, parallel)
+	handlers.Shipping(b, world, parallel)
+	handlers.Notification(b)
+	return orders, stock
+}
+
+// ranCommand is what a command left behind.
+type ranCommand struct {
+	stdout, stderr string
+	err            error // what it said last, with its exit code
+}
+
+// failed is how a command failed.
+type failed struct {
+	code int
+	text string
+}
+
+func (f failed) Error() string { return f.text }
+
+// exitCode is the exit code of a command that ended with err.
+func exitCode(err error) int {
+	var f failed
+	if errors.As(err, &f) {
+		return f.code
+	}
+	return 0
+}
+
+// MustRunCommand runs a command of the shop, such as "dlq", with args.
+func MustRunCommand(tb testing.TB, command string, args ...string) ranCommand {
+	tb.Helper()
+	var stdout, stderr bytes.Buffer
+	code := cli.Run(tb.Context(), shopProgram(), append(strings.Fields(command), args...), &stdout, &stderr)
+	return outcome(stdout.String(), stderr.String(), code)
+}
+
+func outcome(stdout, stderr string, code int) ranCommand {
+	ran := ranCommand{stdout: stdout, stderr: stderr}
+	if code == 0 {
+		return ran
+	}
+	f := failed{code: code}
+	const begin = "\ntroupe: "
+	if at := strings.LastIndex("\n"+stderr, begin); at >= 0 {
+		f.text = strings.TrimSuffix(("\n" + stderr)[at+len(begin):], "\n")
+		ran.stderr = stderr[:at]
+	}
+	ran.err = f
+	return ran
+}
+
+func wantOutput(tb testing.TB, got ranCommand, code int, parts ...string) {
+	tb.Helper()
+	text := got.stdout
+	if got.err != nil {
+		text += got.err.Error()
+	}
+	if exitCode(got.err) != code {
+		tb.Errorf("exit code %d, want %d: %s", exitCode(got.err), code, text)
+	}
+	for _, p := range parts {
+		if !strings.Contains(text, p) {
+			tb.Errorf("output does not say %q:\n%s", p, text)
+		}
+	}
+}
+
+func mustUnmarshal[T any](tb testing.TB, ran ranCommand) T {
+	tb.Helper()
+	var v T
+	if err := json.Unmarshal([]byte(ran.stdout), &v); err != nil {
+		tb.Fatalf("%v in %s (%v)", err, ran.stdout, ran.err)
+	}
+	return v
+}
+
+// MustChange runs SQL on the file past the journal.
+func MustChange(tb testing.TB, path, query string) { cli.MustChange(tb, path, query) }

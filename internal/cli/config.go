@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/troupebus/troupe/internal/config"
+	"github.com/troupebus/troupe/transports"
+)
+
+const configLong = `config prints the settings of '{name} run' as they hold, and where each value comes from. It takes
+the same flags. Settings may be in a file, {name}.yaml in the working folder or the one that
+--config names, in variables, and in flags:
+
+  file                          variable               flag
+  modules: [order, payment]     {NAME}_MODULES         --modules order,payment
+  transport: kafka              {NAME}_TRANSPORT       --transport kafka
+  kafka:
+    brokers: [kafka-1:9092]     {NAME}_KAFKA_BROKERS   --brokers kafka-1:9092
+    client-id: shop             {NAME}_KAFKA_CLIENT_ID --kafka-client-id shop
+
+A variable is called like the place in the file; {NAME}_BROKERS, like the flag, is taken, too. A flag
+counts over a variable, a variable over the file. An empty variable counts as not set.
+Passwords have no flag, and are shown as (set).
+
+A file may describe several deployables, on top of what they share; --deployable chooses one:
+
+  transport: kafka
+  kafka: {brokers: [kafka-1:9092]}
+  deployables:
+    front: {modules: [order, notification, inventory], journal: front.db}
+    back:  {modules: [payment, shipping], journal: back.db, http: 127.0.0.1:8081}
+
+Paths are seen from the working folder. Everything that is wrong is reported at once; the exit
+code is 2 then.`
+
+const configExample = `  {name} config
+  {name} config --config {name}.yaml --deployable back
+  {NAME}_TRANSPORT=kafka {name} config --brokers kafka-1:9092 --json`
+
+func newConfigCmd(o *options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "config", Short: "Print the settings of run, and where each comes from",
+		Long: configLong, Example: configExample,
+		Args: usageArgs(cobra.NoArgs),
+	}
+	flags := o.bindSettings(cmd)
+	cmd.RunE = func(*cobra.Command, []string) error {
+		l, wrong := o.loadSettingsOf(config.Input{Flags: flags, Environ: o.environ})
+		o.warnOfSettings(l)
+		if err := printSettings(o, l); err != nil {
+			return err
+		}
+		return wrong
+	}
+	return cmd
+}
+
+// bindSettings gives cmd the flags of settings; paths choose some, as config.Program.Bind says.
+func (o *options) bindSettings(cmd *cobra.Command, paths ...string) *config.Flags {
+	c := o.program.config()
+	f := c.Bind(cmd.Flags(), paths...)
+	cmd.Flags().SortFlags = false // what belongs together stands together
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		var unknown *pflag.NotExistError
+		if errors.As(err, &unknown) {
+			if instead, secret := c.Secret(unknown.GetSpecifiedName()); secret {
+				return usageErrorf("--%s: %s", unknown.GetSpecifiedName(), instead)
+			}
+		}
+		return usageErrorf("%w\nsee '%s --help'", err, cmd.CommandPath())
+	})
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
+	_ = cmd.RegisterFlagCompletionFunc("transport", cobra.FixedCompletions(transports.Kinds(), cobra.ShellCompDirectiveNoFileComp))
+	if cmd.Flags().Lookup("modules") != nil {
+		_ = cmd.RegisterFlagCompletionFunc("modules", cobra.FixedCompletions(o.program.modules(), cobra.ShellCompDirectiveNoFileComp))
+	}
+	return f
+}
+
+// loadSettingsOf reads the settings of this process. A mistake in them is a usage error; the settings that could be read come with it.
+func (o *options) loadSettingsOf(in config.Input) (*config.Loaded, error) {
+	l, err := o.program.config().Load(in)
+	if err != nil {
+		err = usageErrorf("%w\nsee '%[2]s config' for the settings as they are, and '%[2]s config --help'", err, o.program.Name)
+	}
+	return l, err
+}
+
+// warnOfSettings warns of settings that are not wrong, but unsafe.
+func (o *options) warnOfSettings(l *config.Loaded) {
+	for _, w := range l.ReadableSecrets() {
+		_, _ = fmt.Fprintln(o.stderr, "warning: "+printable(w.String())) // nothing else can be told
+	}
+}
+
+func printSettings(o *options, l *config.Loaded) error {
+	if o.json {
+		return o.printJSON(struct {
+			File       string       `json:"file"` // "" where none was read
+			Deployable string       `json:"deployable"`
+			Settings   []config.Row `json:"settings"`
+		}{l.File, l.Deployable, l.Rows()})
+	}
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	for _, r := range l.Rows() {
+		_, _ = w.Write([]byte(strings.Join([]string{r.Setting, cmp.Or(printable(r.Value), "-"), r.Source}, "\t") + "\n")) // a strings.Builder takes it all
+	}
+	_ = w.Flush()
+	p := &printer{o: o}
+	p.line("%s", strings.TrimSuffix(text.String(), "\n"))
+	return p.err
+}

@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/internal/front"
+	"github.com/troupebus/troupe/transports"
+	"github.com/troupebus/troupe/transports/sqlite"
+	"github.com/troupebus/troupe/transports/sqlite/move"
+)
+
+// deployment says what runs where.
+type deployment struct {
+	name      string
+	modules   []string // that run here; nil for all
+	peers     map[string]string
+	journal   string
+	adopt     bool              // take over the journal of another program
+	instead   string            // what to do instead of running the others' modules on the journal of a deployable; "" runs them
+	transport transports.Config // to the other deployables, without a group
+	bus       bus.Config
+	logger    *slog.Logger
+	hosts     []string // names that it answers for over HTTP, beside localhost and addresses
+}
+
+// running is a deployable whose parts are open.
+type running struct {
+	*Deployable
+	bus       *bus.Bus
+	doors     any
+	transport bus.Transport // nil where there is none
+	front     *front.Front
+	closeOwn  func() error // what the program itself opened; nil where there is nothing
+}
+
+// open opens the journal, the transport and what the program needs beside them, and wires the modules.
+func (o *options) open(ctx context.Context, d deployment) (*running, error) {
+	p := o.program
+	j, err := sqlite.Open(ctx, d.journal, sqlite.Config{Logger: d.logger, Program: p.declares(), Adopt: d.adopt})
+	if errors.Is(err, sqlite.ErrOtherProgram) {
+		return nil, fmt.Errorf("%w; '%s' makes it one of %s for good", err, o.invocation(d.journal, "run", "--adopt"), p.Name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if d.instead != "" {
+		if err := o.isWhole(ctx, j.Reader(), d.instead); err != nil {
+			return nil, errors.Join(err, j.Close())
+		}
+	}
+	r := &running{}
+	r.front = front.New(front.Config{
+		Journal: j, Logger: d.logger, Hosts: d.hosts, Peers: d.peers,
+		Ready: func() error { return r.bus.Ready() }, Links: func() []bus.Link { return r.bus.Links() },
+	})
+	r.Deployable = &Deployable{Name: d.name, Modules: d.modules, Peers: d.peers, Journal: j, Logger: d.logger, Front: r.front}
+	if d.modules == nil {
+		r.Modules = p.modules()
+	}
+	if r.transport, err = transports.Open(d.transportOn(j)); err != nil {
+		return nil, errors.Join(fmt.Errorf("the transport to the other deployables: %w", err), r.close())
+	}
+	if p.Open != nil {
+		if r.closeOwn, err = p.Open(ctx, r.Deployable); err != nil {
+			return nil, errors.Join(err, r.close())
+		}
+	}
+	c := d.bus
+	c.Logger, c.Modules, c.Transport = d.logger, d.modules, r.transport
+	r.bus = bus.New(j, c)
+	r.doors = p.Wire(r.bus)
+	return r, nil
+}
+
+// isWhole refuses the journal of a deployable that meets others over a transport, when one of the program's modules has
+// never run on it: run here, the module would react to every event once more, beside the deployable that it runs in.
+func (o *options) isWhole(ctx context.Context, r *sqlite.Reader, instead string) error {
+	var carrier string
+	err := r.View(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, "SELECT carrier FROM identity").Scan(&carrier)
+	})
+	if err != nil || carrier == "" {
+		return err
+	}
+	here, err := newPlace(ctx, r)
+	if err != nil {
+		return err
+	}
+	var react []string
+	for _, s := range o.program.wiring().Subscriptions {
+		react = append(react, moduleOf(s.Name))
+	}
+	slices.Sort(react)
+	if elsewhere := without(slices.Compact(react), here.modules); len(elsewhere) > 0 {
+		return fmt.Errorf("open %s: it is the journal of a deployable that meets others over %s, and never ran %s: here they would react once more to all of its events; %s",
+			r.Path(), carrier, strings.Join(elsewhere, ", "), instead)
+	}
+	return nil
+}
+
+// transportOn returns the transport of d on j. A new journal has its own position in the topics: it takes in
+// everything from the beginning.
+func (d *deployment) transportOn(j *sqlite.Journal) transports.Config {
+	t := d.transport
+	t.Group, t.Logger = fmt.Sprintf("%s-%.8s", d.name, j.ID()), d.logger
+	return t
+}
+
+// run runs the modules while work runs, and stops them afterwards. It returns the errors of both.
+func (r *running) run(ctx context.Context, work func(ctx context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- r.bus.Run(ctx) }()
+	select {
+	case <-r.bus.Running():
+	case err := <-ended:
+		return move.Refusal(err)
+	}
+	worked := make(chan error, 1)
+	go func() { worked <- work(ctx) }()
+	select {
+	case err := <-worked:
+		cancel()
+		return errors.Join(err, <-ended)
+	case err := <-ended: // ctx or the bus has ended: work must end, too
+		cancel()
+		return errors.Join(<-worked, err)
+	}
+}
+
+// close closes all parts. The transport may read and write the journal until it is closed, so the journal is the last
+// but for what the program opened itself.
+func (r *running) close() error {
+	var errs []error
+	if r.transport != nil {
+		errs = append(errs, r.transport.Close())
+	}
+	errs = append(errs, r.Journal.Close())
+	if r.closeOwn != nil {
+		errs = append(errs, r.closeOwn())
+	}
+	return errors.Join(errs...)
+}

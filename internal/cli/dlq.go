@@ -1,0 +1,219 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+const dlqLong = `A dead letter is an event that one subscription could not process: its last attempt
+failed, or its handler said that no further one helps. It is kept, with the error, until a
+person has it replayed, to that subscription only, or drops it. Either is recorded, with
+who did it, when and why, and may be done while the shop runs.`
+
+const dlqExample = `  {name} dlq list --causes
+  {name} dlq show 3
+  {name} dlq replay --subscription {module}/HANDLER --reason "the server is back"
+  {name} dlq drop 3 --reason "a test"`
+
+func newDLQCmd(o *options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "dlq", Short: "List, show, replay and drop dead letters",
+		Long: dlqLong, Example: dlqExample,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageErrorf("unknown command %q\nsee '%s dlq --help'", args[0], o.program.Name)
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newDLQListCmd(o), newDLQShowCmd(o), newDLQReplayCmd(o), newDLQDropCmd(o), newDLQRetryCmd(o))
+	return cmd
+}
+
+// letterList is what the flags of dlq list say.
+type letterList struct {
+	journal string
+	status  string
+	since   sinceFlag
+	causes  bool
+	filter  sqlite.DeadLetterFilter
+}
+
+const dlqListLong = `list shows the dead letters that nobody has acted on, or those of another status: the
+newest 100, unless --limit says otherwise. Payloads are left out; '{name} dlq show' has
+them. With --causes it groups all of them by subscription and error, where # stands for
+each word that differs, such as an id or an amount.`
+
+// listed is how many dead letters list shows when it is not told how many.
+const listed = 100
+
+func newDLQListCmd(o *options) *cobra.Command {
+	var l letterList
+	cmd := &cobra.Command{
+		Use: "list", Short: "List dead letters, one by one or by cause",
+		Long: dlqListLong,
+		Example: `  {name} dlq list --causes
+  {name} dlq list --subscription {module}/HANDLER --since 24h
+  {name} dlq list --status all --json`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := l.check(); err != nil {
+				return err
+			}
+			return readJournal(cmd.Context(), l.journal, func(r *sqlite.Reader) error {
+				if l.causes {
+					if !cmd.Flags().Changed("limit") {
+						l.filter.Limit = 0
+					}
+					return l.showCauses(cmd.Context(), o, r)
+				}
+				return l.show(cmd.Context(), o, r)
+			})
+		},
+	}
+	o.journalFlag(cmd, &l.journal)
+	selectionFlags(cmd, &l.journal, &l.filter)
+	f := cmd.Flags()
+	f.StringVar(&l.status, "status", string(journal.LetterDead), "dead, replaying, replayed, dropped, or all")
+	f.Var(&l.since, "since", "only those that died since then: 30m, 24h, 2026-01-31T08:00:00Z")
+	f.IntVar(&l.filter.Limit, "limit", listed, "at most so many, the newest; 0 for all, which is the default with --causes")
+	f.BoolVar(&l.causes, "causes", false, "group them by cause")
+	_ = cmd.RegisterFlagCompletionFunc("status", cobra.FixedCompletions([]string{"dead", "replaying", "replayed", "dropped", "all"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+// selectionFlags are those by which dead letters are chosen.
+func selectionFlags(cmd *cobra.Command, path *string, f *sqlite.DeadLetterFilter) {
+	cmd.Flags().StringVar(&f.Subscription, "subscription", "", "only those of this subscription")
+	cmd.Flags().StringVar(&f.Type, "type", "", "only those of this type of event")
+	complete(cmd, "subscription", path, subscriptionNames)
+	complete(cmd, "type", path, eventTypes)
+}
+
+func (l *letterList) check() error {
+	switch status := journal.LetterStatus(l.status); status {
+	case journal.LetterDead, journal.LetterReplaying, journal.LetterReplayed, journal.LetterDropped:
+		l.filter.Status = status
+	case "all":
+		l.filter.Status = ""
+	default:
+		return usageErrorf("--status %q: want dead, replaying, replayed, dropped or all", l.status)
+	}
+	if l.filter.Limit < 0 {
+		return usageErrorf("--limit %d: want 1 or more, or 0 for all", l.filter.Limit)
+	}
+	l.filter.Since = l.since.Time
+	return nil
+}
+
+func (l *letterList) show(ctx context.Context, o *options, r *sqlite.Reader) error {
+	if o.json {
+		return l.showJSON(ctx, o, r)
+	}
+	p := &printer{o: o}
+	t := tabwriter.NewWriter(o.stdout, 0, 0, 2, ' ', 0)
+	n, newest := 0, int64(0)
+	more, err := r.ListDeadLetters(ctx, l.filter, func(d *journal.DeadLetter) error {
+		if n == 0 {
+			_, _ = fmt.Fprintln(t, "ID\tSUBSCRIPTION\tEVENT\tKEY\tDIED\tATTEMPTS\tSTATUS\tERROR") // Flush tells of errors
+		}
+		n, newest = n+1, d.ID
+		_, _ = fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", d.ID, printable(d.Subscription), printable(d.Event.Type), printable(d.Event.Key),
+			moment(d.DeadAt), d.Attempts, d.Status, clip(d.Error, 80))
+		if n%listed == 0 {
+			return t.Flush()
+		}
+		return nil
+	})
+	if err == nil {
+		err = t.Flush()
+	}
+	switch {
+	case err != nil:
+		return err
+	case n == 0:
+		p.line("no dead letters")
+		return p.err
+	case more:
+		p.line("\nthere are older ones: --limit 0 lists all, --causes groups them")
+	}
+	p.next(o.invocation(r.Path(), "dlq", "show", fmt.Sprint(newest)))
+	return p.err
+}
+
+// showJSON writes an array, one element after the other.
+func (l *letterList) showJSON(ctx context.Context, o *options, r *sqlite.Reader) error {
+	a := &jsonArray{w: o.stdout}
+	more, err := r.ListDeadLetters(ctx, l.filter, func(d *journal.DeadLetter) error { return a.add(d) })
+	if err == nil {
+		err = a.end()
+	}
+	if more && err == nil {
+		_, _ = fmt.Fprintf(o.stderr, "%s: only the newest %d: --limit 0 lists all\n", o.program.Name, l.filter.Limit) // for a person
+	}
+	return err
+}
+
+func (l *letterList) showCauses(ctx context.Context, o *options, r *sqlite.Reader) error {
+	causes, err := r.Causes(ctx, l.filter)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return o.printJSON(causes)
+	}
+	p := &printer{o: o}
+	if len(causes) == 0 {
+		p.line("no dead letters")
+		return p.err
+	}
+	t := tabwriter.NewWriter(o.stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "COUNT\tSUBSCRIPTION\tNEWEST\tDIED\tERROR") // Flush tells of errors
+	for _, c := range causes {
+		_, _ = fmt.Fprintf(t, "%d\t%s\t%d\t%s\t%s\n", c.Count, printable(c.Subscription), c.Example, moment(c.Last), clip(c.Error, 100))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	p.next(o.invocation(r.Path(), "dlq", "show", fmt.Sprint(causes[0].Example)))
+	return p.err
+}
+
+// letterIDs reads the ids on a command line.
+func (o *options) letterIDs(args []string) ([]int64, error) {
+	ids := make([]int64, len(args))
+	for i, a := range args {
+		id, err := strconv.ParseInt(a, 10, 64)
+		if err != nil || id < 1 {
+			return nil, usageErrorf("%q is not the id of a dead letter: want a number, as '%s dlq list' shows it", a, o.program.Name)
+		}
+		ids[i] = id
+	}
+	return ids, nil
+}
+
+// completeLetters makes the shell offer the ids of dead letters.
+func completeLetters(path *string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		var ids []string
+		err := readJournal(cmd.Context(), *path, func(r *sqlite.Reader) error {
+			letters, err := r.DeadLetters(cmd.Context(), sqlite.DeadLetterFilter{Status: journal.LetterDead, Limit: 100})
+			for _, d := range letters {
+				ids = append(ids, cobra.CompletionWithDesc(fmt.Sprint(d.ID), d.Subscription+": "+clip(d.Error, 60)))
+			}
+			return err
+		})
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		return ids, cobra.ShellCompDirectiveNoFileComp
+	}
+}

@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+const dlqDropLong = `drop gives dead letters up for good: the subscription never handles these events. A key
+that was parked behind one goes on. It cannot be undone; the reason is kept on record.
+
+With --subscription it gives up all dead letters of one and, if the program no longer has
+that subscription, what else it has left open: events that wait for another attempt, or
+behind one.`
+
+func newDLQDropCmd(o *options) *cobra.Command {
+	var path string
+	var a sqlite.Act
+	cmd := &cobra.Command{
+		Use: "drop [ID...] --reason WHY", Short: "Give dead letters up, for a reason",
+		Long: dlqDropLong,
+		Example: `  {name} dlq drop 3 --reason "a test"
+  {name} dlq drop --subscription {module}/OLD --reason "{module}/NEW does it since 1.4"`,
+		Args: cobra.ArbitraryArgs, ValidArgsFunction: completeLetters(&path),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if a.Reason == "" {
+				return usageErrorf("--reason is missing: say why these events are given up")
+			}
+			if (len(args) == 0) == (a.Select.Subscription == "") {
+				return usageErrorf("which ones? Give ids, or --subscription; '%s dlq list' shows what there is", o.program.Name)
+			}
+			if a.Select.IDs, err = o.letterIDs(args); err != nil {
+				return err
+			}
+			letters, shown := 0, &jsonArray{w: o.stdout}
+			a.Each = func(batch []journal.DeadLetter) {
+				letters += len(batch)
+				for i := 0; o.json && err == nil && i < len(batch); i++ {
+					err = shown.add(&batch[i])
+				}
+			}
+			open, failed := dropLetters(cmd.Context(), path, a)
+			switch {
+			case failed != nil:
+				return failed
+			case err != nil:
+				return err
+			case o.json:
+				return shown.end()
+			}
+			p := &printer{o: o}
+			p.line("%s: dropped", count(letters, "dead letter"))
+			if open > 0 {
+				p.line("%s: dropped", count(open, "open event"))
+			}
+			return p.err
+		},
+	}
+	o.journalFlag(cmd, &path)
+	reasonFlag(cmd, &a.Reason)
+	cmd.Flags().StringVar(&a.Select.Subscription, "subscription", "", "all of this subscription")
+	complete(cmd, "subscription", &path, subscriptionNames)
+	return cmd
+}
+
+// dropLetters drops dead letters and, where a subscription is chosen that is removed, what else it has open.
+func dropLetters(ctx context.Context, path string, a sqlite.Act) (open int, err error) {
+	removed := false
+	if a.Select.Subscription != "" {
+		if removed, err = isRemoved(ctx, path, a.Select.Subscription); err != nil {
+			return 0, err
+		}
+	}
+	_, err = sqlite.Drop(ctx, path, a)
+	if !removed || err != nil && !errors.Is(err, sqlite.ErrNotFound) {
+		return 0, err
+	}
+	none := err
+	open, err = sqlite.DropOpen(ctx, path, sqlite.OpenAct{Actor: a.Actor, Reason: a.Reason, Subscription: a.Select.Subscription})
+	if errors.Is(err, sqlite.ErrNotFound) {
+		err = none
+	}
+	return open, err
+}
+
+// isRemoved reports whether the program that ran last on a journal has no such subscription any more.
+func isRemoved(ctx context.Context, path, name string) (removed bool, err error) {
+	err = readJournal(ctx, path, func(r *sqlite.Reader) error {
+		removed, err = r.Removed(ctx, name)
+		return err
+	})
+	return removed, err
+}

@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+const eventsLong = `events lists what has happened: the newest events of the journal, the newest last.
+With --follow it goes on with those to come until it is interrupted, also while another
+process writes them. With --json each event is one line of JSON.`
+
+const eventsExample = `  {name} events --limit 20
+  {name} events --type TYPE --since 1h
+  {name} events --key KEY
+  {name} events --follow --json | jq .type`
+
+// followPace is how often the journal is looked at for news, which is one look at the end of a tree.
+const followPace = 200 * time.Millisecond
+
+// eventList is what the flags of events say.
+type eventList struct {
+	journal string
+	filter  sqlite.EventFilter
+	since   sinceFlag
+	follow  bool
+}
+
+func newEventsCmd(o *options) *cobra.Command {
+	l := eventList{filter: sqlite.EventFilter{Newest: true}}
+	cmd := &cobra.Command{
+		Use: "events", Short: "List events, and follow them",
+		Long: eventsLong, Example: eventsExample,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if l.filter.Limit < 0 {
+				return usageErrorf("--limit %d: want 1 or more, or 0 for all", l.filter.Limit)
+			}
+			l.filter.Since = l.since.Time
+			return readJournal(cmd.Context(), l.journal, func(r *sqlite.Reader) error { return l.run(cmd.Context(), o, r) })
+		},
+	}
+	o.journalFlag(cmd, &l.journal)
+	f := cmd.Flags()
+	f.StringSliceVar(&l.filter.Types, "type", nil, "only events of this type; may be repeated")
+	f.StringVar(&l.filter.Key, "key", "", "only events of this key")
+	f.StringVar(&l.filter.Flow, "flow", "", "only events of the flow with this correlation id")
+	f.Var(&l.since, "since", "only events since then: 30m, 24h, 2026-01-31T08:00:00Z")
+	f.IntVar(&l.filter.Limit, "limit", 100, "at most so many, the newest; 0 for all")
+	f.BoolVarP(&l.follow, "follow", "f", false, "go on with the events to come")
+	complete(cmd, "type", &l.journal, eventTypes)
+	return cmd
+}
+
+func (l *eventList) run(ctx context.Context, o *options, r *sqlite.Reader) error {
+	write := printEvent
+	if o.json {
+		write = printEventJSON
+	}
+	seen, err := newest(ctx, r)
+	if err != nil {
+		return err
+	}
+	err = r.Events(ctx, l.filter, func(e *journal.Event) error {
+		seen = max(seen, e.Seq)
+		return write(o.stdout, e)
+	})
+	if err != nil || !l.follow {
+		return err
+	}
+	err = l.following(ctx, r, seen, func(e *journal.Event) error { return write(o.stdout, e) })
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil // to be interrupted is how this ends
+	}
+	return err
+}
+
+// following shows the events behind seen as they come.
+func (l *eventList) following(ctx context.Context, r *sqlite.Reader, seen int64, show func(*journal.Event) error) error {
+	f := l.filter
+	f.Limit = 0
+	tick := time.NewTicker(followPace)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		head, err := newest(ctx, r)
+		if err != nil {
+			return err
+		}
+		if head == seen {
+			continue
+		}
+		f.AfterSeq = seen // what is older was shown, or is not wanted
+		err = r.Events(ctx, f, func(e *journal.Event) error {
+			head = max(head, e.Seq)
+			return show(e)
+		})
+		if err != nil {
+			return err
+		}
+		seen = head
+	}
+}
+
+func printEvent(w io.Writer, e *journal.Event) error {
+	flow := ""
+	if e.CorrelationID != e.Key {
+		flow = "  flow " + printable(e.CorrelationID)
+	}
+	line := fmt.Sprintf("%7d  %s  %-24s %-20s%s", e.Seq, e.Time.Format("2006-01-02 15:04:05.000Z"), printable(e.Type), printable(e.Key), flow)
+	_, err := fmt.Fprintln(w, strings.TrimRight(line, " "))
+	return err
+}
+
+func printEventJSON(w io.Writer, e *journal.Event) error {
+	j := json.NewEncoder(w)
+	j.SetEscapeHTML(false)
+	return j.Encode(journal.NewEventRecord(e))
+}

@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+// journalFlag gives cmd the flag that names the journal to look into.
+func (o *options) journalFlag(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVar(path, "journal", o.program.journal(), "the journal's file")
+	_ = cmd.MarkFlagFilename("journal", "db") // only fails for a flag that does not exist
+}
+
+// readJournal runs fn on the journal at path, which may be in use.
+func readJournal(ctx context.Context, path string, fn func(*sqlite.Reader) error) error {
+	r, err := sqlite.OpenReader(ctx, path)
+	if err != nil {
+		return err
+	}
+	err = fn(r)
+	if closed := r.Close(); closed != nil { // Join wraps also a single error, and main looks for its type
+		err = errors.Join(err, closed)
+	}
+	return err
+}
+
+// invocation is the command line for what to type next on the journal at path; "" where a word of it cannot be typed.
+func (o *options) invocation(path string, args ...string) string {
+	if path = here(path); path != o.program.journal() {
+		args = append(slices.Clone(args), "--journal", path)
+	}
+	return o.typed(args...)
+}
+
+// typed is the command line that has args; "" where one of them cannot be typed: it came from elsewhere, and has characters in it
+// that a terminal does not show.
+func (o *options) typed(args ...string) string {
+	words := append([]string{o.program.called()}, args...)
+	for i, w := range words {
+		if !journal.IsPrintable(w) {
+			return ""
+		}
+		words[i] = quoteArg(w)
+	}
+	return strings.Join(words, " ")
+}
+
+// here is path as it is seen from the working folder.
+func here(path string) string {
+	if folder, err := os.Getwd(); err == nil {
+		if short, err := filepath.Rel(folder, path); err == nil && filepath.IsLocal(short) {
+			return short
+		}
+	}
+	return path
+}
+
+// sinceFlag is a point in time, given as such or as how long ago it was.
+type sinceFlag struct{ time.Time }
+
+// Set implements pflag.Value.
+func (s *sinceFlag) Set(text string) error {
+	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+		s.Time = time.Now().Add(-ago)
+		return nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return errors.New("want how long ago (30m, 24h) or a time (2026-01-31T08:00:00Z)")
+	}
+	s.Time = at
+	return nil
+}
+
+// String implements pflag.Value.
+func (s *sinceFlag) String() string {
+	if s.IsZero() {
+		return ""
+	}
+	return s.Format(time.RFC3339)
+}
+
+// Type implements pflag.Value.
+func (*sinceFlag) Type() string { return "AGO|TIME" }
+
+// complete makes the shell offer, for a flag, what pick finds in the subscriptions of the journal at path.
+func complete(cmd *cobra.Command, flag string, path *string, pick func(sqlite.SubscriptionStats) []string) {
+	offer := func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		var names []string
+		err := readJournal(cmd.Context(), *path, func(r *sqlite.Reader) error {
+			subs, err := r.Subscriptions(cmd.Context())
+			for _, s := range subs {
+				names = append(names, pick(s)...)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		slices.Sort(names)
+		return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
+	}
+	_ = cmd.RegisterFlagCompletionFunc(flag, offer) // only fails for a flag that does not exist, or twice
+}
+
+func eventTypes(s sqlite.SubscriptionStats) []string { return s.Types }
+
+func subscriptionNames(s sqlite.SubscriptionStats) []string { return []string{s.Name} }
+
+// quoteArg writes s as one word of a shell's command line.
+func quoteArg(s string) string {
+	if s != "" && !strings.ContainsFunc(s, needsQuotes) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+func needsQuotes(r rune) bool {
+	plain := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@%+,", r)
+	return !plain
+}
+
+// newest returns the seq of the journal's newest event, 0 where there is none.
+func newest(ctx context.Context, r *sqlite.Reader) (seq int64, err error) {
+	err = r.Events(ctx, sqlite.EventFilter{Newest: true, Limit: 1}, func(e *journal.Event) error {
+		seq = e.Seq
+		return nil
+	})
+	return seq, err
+}

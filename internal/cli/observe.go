@@ -1,0 +1,214 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/journal"
+	buswire "github.com/troupebus/troupe/bus/wire"
+	"github.com/troupebus/troupe/internal/config"
+	"github.com/troupebus/troupe/transports"
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+const observeLong = `observe looks on: it takes in every event of all deployables, what became of their deliveries,
+what people did with their dead letters, and what is still to come, into a journal of its own.
+On that, '{name} trace', 'events', 'dlq list', 'dlq show' and 'verify' show the whole system as
+if it ran in one process, also while observe runs. Over HTTP, read-only:
+
+  GET /flows/ID    the flow of that id, or whatever else '{name} trace' can find, as JSON
+  GET /events      events; ?type= and ?key= choose, ?after=SEQ and ?limit= go through them
+  GET /verify      the audit of the whole system, as '{name} verify --json' prints it
+  GET /healthz     the process is alive
+  GET /readyz      all topics are being read; otherwise 503, with what is wrong
+
+It runs no module and decides nothing: dead letters are replayed and dropped where their
+subscription runs. Its journal is nobody's only copy: a new one fills up again with all that
+the transport has kept.`
+
+const observeExample = `  {name} observe --transport kafka --brokers 127.0.0.1:9092
+  {name} trace ID --journal observer.db
+  {name} verify --journal observer.db
+  curl http://127.0.0.1:8090/flows/ID`
+
+// What observe does unless it is told otherwise.
+const (
+	defaultObserver     = "observer.db"
+	defaultObserverHTTP = "127.0.0.1:8090"
+)
+
+func newObserveCmd(o *options) *cobra.Command {
+	c := observeConfig{wiring: o.program.wiring()}
+	cmd := &cobra.Command{
+		Use: "observe", Short: "Watch a system of several deployables as one",
+		Long: observeLong, Example: observeExample,
+		Args: usageArgs(cobra.NoArgs),
+	}
+	cmd.Flags().StringVar(&c.journal, "journal", defaultObserver, "the observer's own journal; made where there is none")
+	cmd.Flags().StringVar(&c.http, "http", defaultObserverHTTP, "the address to listen on; with port 0 a free one is chosen")
+	_ = cmd.MarkFlagFilename("journal", "db") // only fails for a flag that does not exist
+	flags := o.bindSettings(cmd, "hosts", "transport", "prefix", "kafka", "postgres")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		l, err := o.loadSettingsOf(config.Input{Flags: flags, Environ: o.environ, Shared: true})
+		switch {
+		case err != nil:
+			return err
+		case l.Carrier.Kind == transports.SQLite:
+			return usageErrorf("there is nothing to observe without a transport: set --transport to that of the deployables; where all modules are in one, its journal shows everything")
+		}
+		c.hosts = hostsOf(c.http, l.Hosts)
+		o.warnOfSettings(l)
+		c.connect = func(group string, logger *slog.Logger) (bus.Transport, error) {
+			t := l.Transport()
+			t.Group, t.Logger = group, logger
+			t.Kafka.NoCreate, t.Postgres.NoCreate = true, true // an observer of the wrong system leaves nothing there
+			return transports.Open(t)
+		}
+		return c.serve(cmd.Context(), o)
+	}
+	return cmd
+}
+
+// observeConfig says what to observe, and where to.
+type observeConfig struct {
+	wiring  bus.Wiring // of all deployables together
+	journal string
+	http    string
+	hosts   []string // that it answers for over HTTP, beside localhost and addresses
+	connect func(group string, logger *slog.Logger) (bus.Transport, error)
+}
+
+// serve observes until ctx ends. Then the requests end first, and the journal is closed last.
+func (c observeConfig) serve(ctx context.Context, o *options) (err error) {
+	outliveReaders()
+	l, err := listen(ctx, c.http)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = l.Close() }() // for the case that nobody has come to serve it
+	logger := slog.New(slog.NewTextHandler(o.stderr, nil))
+	ob, err := openObserver(ctx, c, sqlite.Config{SlowWork: -1, Logger: logger, Program: c.wiring.Program(o.program.Name, version())})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ob.close()) }()
+	if err := unheard(announceObserver(o, l, ob.journal.Path())); err != nil {
+		return err
+	}
+	if at := listenedOn(l); !at.Addr().IsLoopback() {
+		logger.Warn("the observer can be reached from other machines, and shows every event to whoever asks", slog.String("address", at.String()))
+	}
+	observing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		ob.run(observing)
+	}()
+	err = serveObserver(ctx, l, observerAPI{o: o, ob: ob, logger: logger}, c.hosts)
+	stop()
+	<-ended
+	return err
+}
+
+func announceObserver(o *options, l net.Listener, journal string) error {
+	url := urlOf(l)
+	if o.json {
+		return o.printJSON(struct {
+			URL     string `json:"url"`
+			Journal string `json:"journal"`
+		}{url, journal})
+	}
+	_, err := fmt.Fprintf(o.stdout, "Observing at %s\nThe journal is %s\n", url, journal)
+	return err
+}
+
+// observer takes in all topics of a system.
+type observer struct {
+	journal   *sqlite.Journal
+	transport bus.Transport
+	ingests   []*buswire.Ingest
+}
+
+// openObserver opens the journal and the way to the topics. Whoever opens it closes it.
+func openObserver(ctx context.Context, c observeConfig, cfg sqlite.Config) (*observer, error) {
+	j, err := sqlite.Open(ctx, c.journal, cfg)
+	if err != nil {
+		return nil, err
+	}
+	ob := &observer{journal: j}
+	into, err := j.Observe(ctx, subscriptionsOf(c.wiring))
+	if err != nil {
+		return nil, errors.Join(err, j.Close())
+	}
+	if ob.transport, err = c.connect("observer-"+j.ID()[:8], cfg.Logger); err != nil {
+		return nil, errors.Join(fmt.Errorf("the transport to the deployables: %w", err), j.Close())
+	}
+	for _, topic := range append(emitters(c.wiring), bus.RecordsTopic) {
+		ob.ingests = append(ob.ingests, buswire.NewIngest(buswire.IngestConfig{
+			Topic: topic, Subscriber: ob.transport, Logger: cfg.Logger, Take: into.Take, Wants: wants(c.wiring, topic), Memory: j.Memory(),
+		}))
+	}
+	return ob, nil
+}
+
+// wants takes in all events of a topic, but for those of a module that has another topic. The modules that consume these have them as
+// messages that are no events.
+func wants(w bus.Wiring, topic string) func(*journal.Event) (bool, error) {
+	modules := w.Program("", "").Modules()
+	return func(e *journal.Event) (bool, error) {
+		err := buswire.CheckSource(e, topic, func(name string) bool { return slices.Contains(modules, name) })
+		return err == nil, err
+	}
+}
+
+// run takes in topics until ctx ends.
+func (ob *observer) run(ctx context.Context) {
+	var running sync.WaitGroup
+	for _, i := range ob.ingests {
+		running.Go(func() { _ = i.Run(ctx) }) // it ends with ctx only, which is no error
+	}
+	running.Wait()
+}
+
+// links is how each topic is.
+func (ob *observer) links() []bus.Link {
+	links := make([]bus.Link, len(ob.ingests))
+	for n, i := range ob.ingests {
+		links[n] = i.Link()
+	}
+	buswire.Warn(links, ob.transport.Features())
+	return links
+}
+
+func (ob *observer) close() error { return errors.Join(ob.transport.Close(), ob.journal.Close()) }
+
+func subscriptionsOf(w bus.Wiring) []journal.Subscription {
+	subs := make([]journal.Subscription, len(w.Subscriptions))
+	for i, s := range w.Subscriptions {
+		subs[i] = journal.Subscription{Name: s.Name, Types: []string{s.Consumes}, Emits: s.Emits, FromNow: s.FromNow}
+	}
+	return subs
+}
+
+// emitters are the modules that have a topic.
+func emitters(w bus.Wiring) []string {
+	modules := map[string]bool{}
+	for _, e := range w.Events {
+		modules[e.Emitter] = true
+	}
+	return slices.Sorted(maps.Keys(modules))
+}
+
+// grace is how long what follows from the newest events may be on its way between deployables, before it is missed.
+const grace = 10 * time.Second

@@ -1,0 +1,194 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/httpserve"
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+// How long clients of the observer may take, and how long their requests may go on after it is told to stop.
+const (
+	observerRequestTimeout  = 2 * time.Minute
+	observerShutdownTimeout = 10 * time.Second
+)
+
+// serveObserver answers requests on l, which it closes, until ctx ends.
+func serveObserver(ctx context.Context, l net.Listener, a observerAPI, hosts []string) error {
+	srv := httpserve.New(httpserve.Config{
+		Handler: a.handler(), Hosts: hosts, Probes: []string{"/healthz", "/readyz"},
+		ReadTimeout: observerRequestTimeout, WriteTimeout: observerRequestTimeout, Logger: a.logger,
+	})
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), observerShutdownTimeout)
+	defer cancel()
+	if srv.Shutdown(limit) != nil {
+		_ = srv.Close() // what is left took too long
+	}
+	return nil
+}
+
+// observerAPI is what an observer sees, over HTTP.
+type observerAPI struct {
+	o      *options
+	ob     *observer
+	logger *slog.Logger
+	heavy  chan struct{} // capacity 1: an audit reads everything, so that there is one at a time
+}
+
+func (a observerAPI) handler() http.Handler {
+	a.heavy = make(chan struct{}, 1)
+	mux := http.NewServeMux()
+	for pattern, answer := range map[string]func(*http.Request) (any, error){
+		"GET /flows/{id}": a.flows, "GET /events": a.events, "GET /verify": a.verify, "GET /readyz": a.ready,
+		"GET /healthz": func(*http.Request) (any, error) { return map[string]string{"status": "alive"}, nil },
+	} {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { a.answer(w, r, answer) })
+	}
+	return mux
+}
+
+// refusal is an answer, as RFC 9457 has it.
+type refusal struct {
+	Type   string           `json:"type"`
+	Title  string           `json:"title"`
+	Status int              `json:"status"`
+	Detail string           `json:"detail"`
+	Links  []httpserve.Link `json:"links,omitempty"`
+}
+
+// Error implements error.
+func (r *refusal) Error() string { return r.Detail }
+
+func refuse(status int, err error) *refusal {
+	return &refusal{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: err.Error()}
+}
+
+func (a observerAPI) answer(w http.ResponseWriter, r *http.Request, with func(*http.Request) (any, error)) {
+	value, err := with(r)
+	status, mediaType := http.StatusOK, "application/json"
+	if err != nil {
+		var no *refusal
+		if !errors.As(err, &no) {
+			no = refuse(http.StatusInternalServerError, err)
+			if r.Context().Err() == nil { // the client is still there
+				a.logger.LogAttrs(r.Context(), slog.LevelError, "a request failed", slog.String("path", r.URL.Path), slog.Any("error", err))
+			}
+		}
+		value, status, mediaType = no, no.Status, "application/problem+json"
+	}
+	body, err := encodeJSON(value) // before the status, which must not say that all is well when this fails
+	if err != nil {
+		a.logger.LogAttrs(r.Context(), slog.LevelError, "an answer cannot be written as JSON", slog.String("path", r.URL.Path), slog.Any("error", err))
+		httpserve.Refuse(w, r, http.StatusInternalServerError, "what was asked for cannot be shown as JSON: "+err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a client that has left
+}
+
+func encodeJSON(value any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(value)
+	return b.Bytes(), err
+}
+
+func (a observerAPI) flows(r *http.Request) (any, error) {
+	flows, err := readFlows(r.Context(), a.ob.journal.Reader(), r.PathValue("id"))
+	switch {
+	case errors.Is(err, sqlite.ErrNotFound):
+		return nil, refuse(http.StatusNotFound, errors.New("nothing of that id or key has come to the observer"))
+	case errors.Is(err, sqlite.ErrTooMany):
+		return nil, refuse(http.StatusUnprocessableEntity, err)
+	}
+	return flows, err
+}
+
+// eventsAtOnce is how many events one answer has at most.
+const eventsAtOnce = 1000
+
+func (a observerAPI) events(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	f := sqlite.EventFilter{Types: q["type"], Key: q.Get("key"), Flow: q.Get("flow"), Limit: 100, Newest: !q.Has("after")}
+	for name, set := range map[string]func(int64){
+		"after": func(n int64) { f.AfterSeq = n }, "limit": func(n int64) { f.Limit = int(min(n, eventsAtOnce)) },
+	} {
+		if !q.Has(name) {
+			continue
+		}
+		n, err := strconv.ParseInt(q.Get(name), 10, 64)
+		if err != nil || n < 0 || name == "limit" && n == 0 {
+			return nil, refuse(http.StatusBadRequest, fmt.Errorf("%s is %q: want a number, from 1 for limit", name, q.Get(name)))
+		}
+		set(n)
+	}
+	events := []journal.EventRecord{}
+	err := a.ob.journal.Reader().Events(r.Context(), f, func(e *journal.Event) error {
+		events = append(events, journal.NewEventRecord(e))
+		return nil
+	})
+	return events, err
+}
+
+func (a observerAPI) verify(r *http.Request) (any, error) {
+	select {
+	case a.heavy <- struct{}{}:
+		defer func() { <-a.heavy }()
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+	return a.o.verifyObserved(r.Context(), a.ob.journal.Reader(), time.Now().Add(-grace))
+}
+
+func (a observerAPI) ready(r *http.Request) (any, error) {
+	if err := a.ob.journal.Health(); err != nil {
+		return nil, refuse(http.StatusServiceUnavailable, fmt.Errorf("the observer's journal takes nothing in: %w", err))
+	}
+	var links []httpserve.Link
+	wrong := 0
+	for _, l := range a.ob.links() {
+		v := httpserve.ViewLink(l)
+		if links = append(links, v); !v.OK() {
+			wrong++
+		}
+	}
+	if wrong > 0 {
+		no := refuse(http.StatusServiceUnavailable, fmt.Errorf("%d of %d topics are not being read; it is tried again and again", wrong, len(links)))
+		no.Links = links
+		return nil, no
+	}
+	var gaps []string
+	err := a.ob.journal.View(r.Context(), func(tx *sql.Tx) (err error) {
+		gaps, err = sqlite.Gaps(r.Context(), tx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if gaps = a.o.missed(gaps); len(gaps) > 0 {
+		return map[string]any{"status": "degraded", "gaps": gaps, "links": links}, nil
+	}
+	return map[string]any{"status": "ready", "links": links}, nil
+}

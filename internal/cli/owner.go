@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+// owner is the program that a journal belongs to.
+type owner struct {
+	name     string           // "" where the journal does not know it
+	this     string           // the name of this program
+	foreign  bool             // it is another program than this one
+	declares *journal.Program // nil where the journal does not know it
+}
+
+// ownerOf returns the owner of the journal of r.
+func (o *options) ownerOf(ctx context.Context, r *sqlite.Reader) (owner, error) {
+	p, err := r.Program(ctx)
+	if err != nil {
+		return owner{}, err
+	}
+	other, err := r.OtherProgram(ctx, o.program.declares())
+	found := owner{this: o.program.Name, foreign: other != nil, declares: p}
+	if p != nil {
+		found.name = p.Name
+	}
+	return found, err
+}
+
+// ownerAt returns the owner of the journal at path. A journal that cannot be read counts as this program's: the
+// caller says more about it.
+func (o *options) ownerAt(ctx context.Context, path string) (found owner) {
+	found.this = o.program.Name
+	_ = readJournal(ctx, path, func(r *sqlite.Reader) (err error) {
+		found, err = o.ownerOf(ctx, r)
+		return err
+	})
+	return found
+}
+
+// runs is the name by which people run the program.
+func (o owner) runs() string {
+	switch {
+	case !o.foreign:
+		return o.this
+	case o.name == "":
+		return "its own program"
+	}
+	return o.name
+}

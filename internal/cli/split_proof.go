@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/troupebus/troupe/transports/sqlite/move"
+)
+
+// printMove prints what became of a move, and what to type next.
+func printMove(ctx context.Context, o *options) func(*move.Proof, error) error {
+	return func(p *move.Proof, err error) error {
+		if p == nil || err != nil && len(p.Lines) == 0 {
+			return err
+		}
+		if o.json {
+			return errors.Join(err, o.printJSON(p))
+		}
+		t := &proofText{printer: printer{o: o}, proof: p}
+		var lost error // of what is only advice
+		if err == nil && !p.DryRun && p.Act != "undo" {
+			t.next, lost = o.nextSteps(ctx, p)
+		}
+		return errors.Join(err, t.print(err == nil), lost)
+	}
+}
+
+// proofText is a proof for people.
+type proofText struct {
+	printer
+	proof *move.Proof
+	next  []string // what to type, if anything
+}
+
+func (t *proofText) print(holds bool) error {
+	p := t.proof
+	modules := strings.Join(p.Modules, ", ")
+	switch {
+	case p.Act == "undo":
+		t.line("the %s of %s is undone: %s is as it was", p.Undoes, modules, printable(p.Journal))
+	case p.Act == "split":
+		t.line("split %s off %s into %s", modules, printable(p.Journal), printable(p.Other))
+	default:
+		t.line("merged %s of %s into %s", modules, printable(p.Other), printable(p.Journal))
+	}
+	if p.Again {
+		t.line("it took place at %s: nothing was done now", moment(p.At))
+	}
+	t.line("")
+	if err := errors.Join(t.err, t.table()); err != nil {
+		return err
+	}
+	t.line("")
+	switch {
+	case p.DryRun:
+		t.line("nothing was done: this is what there is")
+	case holds && len(p.Wrong()) == 0:
+		t.line("%s", t.paint(green, "nothing was lost or doubled: "+t.totals()))
+	default:
+		t.line("%s", t.paint(red, "this does not add up: see above"))
+	}
+	t.goOn()
+	return t.err
+}
+
+// table has a line for each kind of rows: how many moved and stayed, and their checksums. What differs afterwards has both.
+func (t *proofText) table() error {
+	w := tabwriter.NewWriter(t.o.stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "WHAT\tMOVED\tCHECKSUM\tSTAYED\tCHECKSUM") // Flush tells of errors
+	for _, l := range t.proof.Lines {
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", printable(l.What), t.pair(l.Moved), t.pair(l.Stayed))
+	}
+	return w.Flush()
+}
+
+func (t *proofText) pair(p move.Pair) string {
+	one := func(s move.Sum) string {
+		if s.Rows == 0 {
+			return "0\t"
+		}
+		return thousands(s.Rows) + "\t" + s.Digest.String()[:12]
+	}
+	if t.proof.DryRun || p.Before == p.After {
+		return one(p.Before)
+	}
+	return fmt.Sprintf("%s, now %s\t%.12s, now %.12s", thousands(p.Before.Rows), thousands(p.After.Rows), p.Before.Digest, p.After.Digest)
+}
+
+// totals counts what there is in both journals together. The events of a split are all in the one that it left.
+func (t *proofText) totals() string {
+	counts := map[string]int64{}
+	for _, l := range t.proof.Lines {
+		kind, _, _ := strings.Cut(l.What, " ")
+		if l.What == "dead letters" || strings.HasPrefix(l.What, "dead letters ") {
+			kind = "dead letters"
+		}
+		switch {
+		case l.What == "events":
+			counts[kind] = l.Stayed.After.Rows
+		case kind != "events": // the other lines about events count some of these once more
+			counts[kind] += l.Moved.After.Rows + l.Stayed.After.Rows
+		}
+	}
+	var parts []string
+	for _, c := range []struct{ kind, one, more string }{
+		{"events", "event", "events"}, {"deliveries", "delivery", "deliveries"}, {"waiting", "waiting", "waiting"}, {"pending", "pending", "pending"},
+		{"dead letters", "dead letter", "dead letters"}, {"delayed", "delayed event", "delayed events"}, {"table", "row of modules' tables", "rows of modules' tables"},
+	} {
+		name := c.more
+		if counts[c.kind] == 1 {
+			name = c.one
+		}
+		parts = append(parts, thousands(counts[c.kind])+" "+name)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// goOn says what to do next.
+func (t *proofText) goOn() {
+	p := t.proof
+	label := "next: "
+	for _, line := range t.next {
+		t.line("%s%s", label, line)
+		label = "      "
+	}
+	if len(t.next) == 0 {
+		return
+	}
+	if p.Act == "merge" {
+		t.line("      %s can be removed", printable(here(p.Other)))
+	}
+	if p.Backup != "" {
+		t.line("undo: %s; when you are content, remove %s", t.o.invocation(p.Journal, p.Act, "--undo"), printable(here(p.Backup)))
+	}
+}
+
+// thousands is n with a comma between each three digits.
+func thousands(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -1,0 +1,349 @@
+package cli
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+const verifyLong = `verify audits the journal, and the books of {name}. The journal: each event has exactly one
+record for each subscription that wants it. The books: what the modules of {name} have on record
+follows the rules that {name} has for them. While something is still open (a retry, a blocked
+key, an event to come), flows under way may be unfinished.
+
+Of a system of several deployables, name the journal of each: then the books are held over
+the tables of all of them, and what one has sent must have come to those who consume it. Or
+name the journal of an observer alone: it has no tables, so the books are held by the events
+and the records of their deliveries, where {name} can do that.
+
+It changes nothing and may run beside {name}. It says which part was not checked, and why. The
+exit code is 1 when something is wrong.`
+
+const verifyExample = `  {name} verify
+  {name} verify --journal {name}.db --json
+  {name} verify --journal one.db --journal two.db
+  {name} verify --journal observer.db`
+
+func newVerifyCmd(o *options) *cobra.Command {
+	var paths []string
+	late := grace
+	cmd := &cobra.Command{
+		Use: "verify", Short: "Audit the books and the journal",
+		Long: verifyLong, Example: verifyExample,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if late < 0 {
+				return usageErrorf("--grace %v: want 0 or more", late)
+			}
+			return readJournals(cmd.Context(), paths, func(readers []*sqlite.Reader) error {
+				p := newGauge(o)
+				v, err := o.verifyAll(context.WithValue(cmd.Context(), gaugeKey{}, p), readers, time.Now().Add(-late))
+				p.end()
+				if err != nil {
+					return err
+				}
+				if err := v.print(o, readers[0].Path()); err != nil {
+					return err
+				}
+				if !v.OK {
+					return &exitError{code: exitWrong}
+				}
+				return nil
+			})
+		},
+	}
+	cmd.Flags().StringArrayVar(&paths, "journal", []string{o.program.journal()}, "journal `FILE`; may be repeated, for those of several deployables")
+	cmd.Flags().DurationVar(&late, "grace", late, "how long an event may be in transit before it counts as missing")
+	_ = cmd.MarkFlagFilename("journal", "db") // only fails for a flag that does not exist
+	return cmd
+}
+
+// readJournals runs fn on the journals at paths, which may be in use.
+func readJournals(ctx context.Context, paths []string, fn func([]*sqlite.Reader) error) error {
+	var open func(readers []*sqlite.Reader) error
+	open = func(readers []*sqlite.Reader) error {
+		if len(readers) == len(paths) {
+			return fn(readers)
+		}
+		return readJournal(ctx, paths[len(readers)], func(r *sqlite.Reader) error { return open(append(readers, r)) })
+	}
+	return open(nil)
+}
+
+// verifyAll checks a system whose journals these are: that of its only deployable, those of several, or that of an
+// observer. What is younger than before may be on its way from one to another.
+func (o *options) verifyAll(ctx context.Context, readers []*sqlite.Reader, before time.Time) (verification, error) {
+	if len(readers) > 1 {
+		return o.verifyAcross(ctx, readers, before)
+	}
+	observed, err := observes(ctx, readers[0])
+	switch {
+	case err != nil:
+		return verification{}, err
+	case observed:
+		return o.verifyObserved(ctx, readers[0], before)
+	}
+	return o.verify(ctx, readers[0])
+}
+
+// verification is the outcome of an audit.
+type verification struct {
+	OK      bool         `json:"ok"`
+	Program string       `json:"program"`            // that the journal belongs to; "" where it does not know
+	Settled bool         `json:"settled"`            // nothing is open in the journal
+	Wrong   []string     `json:"wrong"`              // everything, in words; never nil
+	Books   any          `json:"books,omitempty"`    // nil where they were not checked
+	Skipped string       `json:"books_not,omitzero"` // why they were not
+	Stats   sqlite.Stats `json:"journal"`            // of all together, where there are several
+
+	// Of several deployables:
+	Elsewhere []string  `json:"elsewhere,omitempty"` // modules of the program whose tables are in none of the journals
+	OnTheWay  int       `json:"on_the_way,omitzero"` // events that one journal has and another is to get; answers that have come to an observer before their events
+	Unmatched int64     `json:"unmatched,omitzero"`  // answers that an observer got long ago, and never their events
+	Journals  []audited `json:"journals,omitempty"`  // where there are several
+
+	books *Report // nil where they were not checked
+}
+
+// hold makes r, if it checked anything, the part of the audit that is about the books.
+func (v *verification) hold(r Report) {
+	if v.Skipped = r.Skipped; v.Skipped != "" {
+		return
+	}
+	v.books, v.Books = &r, r.Data
+	if r.Data == nil {
+		v.Books = map[string][]string{"wrong": append([]string{}, r.Wrong...)}
+	}
+}
+
+// audited is one of several journals.
+type audited struct {
+	Path    string       `json:"path"`
+	Modules []string     `json:"modules"`
+	Stats   sqlite.Stats `json:"journal"`
+}
+
+// verify checks the books of the program, and the journal of r.
+func (o *options) verify(ctx context.Context, r *sqlite.Reader) (verification, error) {
+	v := verification{Wrong: []string{}}
+	owner, err := o.ownerOf(ctx, r)
+	if err != nil {
+		return v, err
+	}
+	v.Program = owner.name
+	if v.Settled, err = settled(ctx, r); err != nil {
+		return v, err
+	}
+	if owner.foreign {
+		v.Skipped = fmt.Sprintf("only %s knows them; this is %s", owner.runs(), o.program.Name)
+	} else if err = o.checkBooks(ctx, r, &v); err != nil {
+		return v, err
+	}
+	found, err := r.CheckAloud(ctx, gaugeOf(ctx).tell)
+	if err != nil {
+		return v, err
+	}
+	v.judge(found)
+	v.Stats, err = r.Stats(ctx)
+	return v, err
+}
+
+// checkBooks holds the tables of the modules to the program's own rules, where all of them are in the journal of r.
+func (o *options) checkBooks(ctx context.Context, r *sqlite.Reader, v *verification) error {
+	books := o.program.Books
+	if books.Tables == nil && books.Pages == nil {
+		v.Skipped = o.program.Name + " has none"
+		return nil
+	}
+	var missing []string
+	err := r.View(ctx, func(tx *sql.Tx) (err error) {
+		missing, err = o.missingTables(ctx, tx)
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case len(missing) > 0:
+		if v.Elsewhere, err = o.elsewhere(ctx, r); len(v.Elsewhere) == 0 {
+			v.Skipped = fmt.Sprintf("%s has not run on this journal yet", o.program.Name)
+		}
+		return err
+	}
+	look := func(fn func(*sql.Tx, bool) error) error {
+		return r.View(ctx, func(tx *sql.Tx) error {
+			settled, err := sqlite.Settled(ctx, tx)
+			if err != nil {
+				return err
+			}
+			return fn(tx, settled)
+		})
+	}
+	var report Report
+	if books.Pages != nil {
+		report, v.Settled, err = books.Pages(ctx, look, func(done, of int) { gaugeOf(ctx).tell("the books", int64(done), int64(of)) })
+	} else {
+		err = look(func(tx *sql.Tx, settled bool) (err error) {
+			v.Settled = settled
+			report, err = books.Tables(ctx, func(string) *sql.Tx { return tx }, settled)
+			return err
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("the books: %w", err)
+	}
+	v.hold(report)
+	return nil
+}
+
+func settled(ctx context.Context, r *sqlite.Reader) (is bool, err error) {
+	err = r.View(ctx, func(tx *sql.Tx) error {
+		is, err = sqlite.Settled(ctx, tx)
+		return err
+	})
+	return is, err
+}
+
+// judge puts what is wrong with the books and what was found in a journal into words.
+func (v *verification) judge(found []string) {
+	if v.books != nil {
+		v.Wrong = append(v.Wrong, v.books.Wrong...)
+	}
+	for _, what := range found {
+		v.Wrong = append(v.Wrong, "journal: "+what)
+	}
+	v.OK = len(v.Wrong) == 0
+}
+
+// missingTables returns the modules whose tables are not all in the journal of tx, although the program has them. A
+// program that was killed at its first start has made some of them.
+func (o *options) missingTables(ctx context.Context, tx *sql.Tx) (missing []string, err error) {
+	all, err := json.Marshal(o.program.wiring().Tables)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := tx.QueryContext(ctx, "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT module FROM migrations) ORDER BY value", string(all))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() // rows.Err says what went wrong
+	for rows.Next() {
+		var module string
+		if err := rows.Scan(&module); err != nil {
+			return nil, err
+		}
+		missing = append(missing, module)
+	}
+	return missing, rows.Err()
+}
+
+func (v *verification) print(o *options, path string) error {
+	if o.json {
+		return o.printJSON(v)
+	}
+	p := &printer{o: o}
+	switch {
+	case len(v.Elsewhere) > 0:
+		p.line("books    not checked: the tables of %s are in other journals; add --journal FILE for each", strings.Join(v.Elsewhere, ", "))
+	case v.books == nil:
+		p.line("books    not checked: %s", printable(v.Skipped))
+	default:
+		label := "books    "
+		for _, l := range v.books.Lines {
+			p.line("%s%s", label, printable(l))
+			label = "         "
+		}
+		if len(v.books.Lines) == 0 && len(v.books.Wrong) == 0 {
+			p.line("books    right")
+		}
+	}
+	if v.Unmatched > 0 {
+		p.line("older    %s to events that never came: what was before the observer is not judged", count(int(v.Unmatched), "answer"))
+	}
+	all := v.Journals
+	if len(all) == 0 {
+		all = []audited{{Path: path, Stats: v.Stats}}
+		p.line("journal  %s", volume(&v.Stats))
+	} else {
+		for _, a := range all {
+			p.line("journal  %s of %s: %s", printable(a.Path), strings.Join(a.Modules, ", "), volume(&a.Stats))
+		}
+	}
+	if open := v.underWay(); len(open) > 0 && v.books == nil {
+		p.line("open     %s", strings.Join(open, ", "))
+	} else if !v.Settled && v.books != nil {
+		p.line("open     %s: flows under way may be unfinished", v.open())
+	}
+	for _, a := range all {
+		if dead := a.Stats.DeadLetters[journal.LetterDead]; dead > 0 {
+			p.line("dead     %s%s", count(int(dead), "dead letter"), hint(o.invocation(a.Path, "dlq", "list")))
+		}
+	}
+	for _, what := range v.Wrong {
+		p.line("%s    %s", p.paint(red, "wrong"), printable(what))
+	}
+	switch {
+	case !v.OK:
+		p.line("%s", p.paint(red, fmt.Sprintf("%d wrong", len(v.Wrong))))
+	case v.books == nil:
+		p.line("%s", p.paint(green, "the journal adds up")+"; the books were not checked")
+	default:
+		p.line("%s", p.paint(green, "everything adds up"))
+	}
+	return p.err
+}
+
+// volume is how much is in a journal.
+func volume(s *sqlite.Stats) string {
+	recorded := int64(0)
+	for _, n := range s.Deliveries {
+		recorded += n
+	}
+	deliveries, retries := "deliveries", "retries"
+	if recorded == 1 {
+		deliveries = "delivery"
+	}
+	if s.Retries == 1 {
+		retries = "retry"
+	}
+	return fmt.Sprintf("%s, %d %s, %d %s", count(int(s.Events), "event"), recorded, deliveries, s.Retries, retries)
+}
+
+// underWay counts what is under way.
+func (v *verification) underWay() (parts []string) {
+	lag := int64(0)
+	for _, s := range v.Stats.Subscriptions {
+		if s.Kind == "bus" {
+			lag += s.Lag
+		}
+	}
+	s := &v.Stats
+	for _, c := range []struct {
+		n    int64
+		what string
+	}{{lag, "waiting"}, {s.Deliveries[journal.Retrying], "retrying"}, {s.Deliveries[journal.Blocked], "blocked"}, {s.Delayed, "to come"}, {int64(v.OnTheWay), "on the way"}} {
+		if c.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.what))
+		}
+	}
+	return parts
+}
+
+// open says why the books are not settled.
+func (v *verification) open() string {
+	switch parts := v.underWay(); {
+	case len(parts) > 0:
+		return strings.Join(parts, ", ")
+	case v.Stats.DeadLetters[journal.LetterDead] > 0:
+		return "a key is parked"
+	default: // of several deployables
+		return "what follows from the newest events may be on its way"
+	}
+}

@@ -1,0 +1,230 @@
+package cli
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite"
+)
+
+// elsewhere returns the program's modules with tables that do not run on the journal of r, where others of its modules do.
+func (o *options) elsewhere(ctx context.Context, r *sqlite.Reader) ([]string, error) {
+	p, err := newPlace(ctx, r)
+	if err != nil || len(without(o.program.modules(), p.modules)) == len(o.program.modules()) {
+		return nil, err
+	}
+	return without(o.program.wiring().Tables, p.modules), nil
+}
+
+func without(all, some []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(m string) bool { return slices.Contains(some, m) })
+}
+
+// place is the journal of a deployable.
+type place struct {
+	r        *sqlite.Reader
+	modules  []string // that run on it
+	consumes []string // event types
+	sent     int64    // everything up to here has been taken by the transport
+	tx       *sql.Tx  // while all journals are looked at together
+}
+
+func newPlace(ctx context.Context, r *sqlite.Reader) (*place, error) {
+	subs, err := r.Subscriptions(ctx)
+	p := &place{r: r, modules: []string{}}
+	modules, types := map[string]bool{}, map[string]bool{}
+	for _, s := range subs {
+		module, _, _ := strings.Cut(s.Name, "/")
+		switch {
+		case s.Kind == "group" && s.Name == string(journal.Sent):
+			p.sent = s.Cursor
+		case s.Kind == "bus" && module != "bus" && s.Retired.IsZero():
+			modules[module] = true
+			for _, t := range s.Types {
+				types[t] = true
+			}
+		}
+	}
+	p.modules, p.consumes = slices.Sorted(maps.Keys(modules)), slices.Sorted(maps.Keys(types))
+	return p, err
+}
+
+// looks is how often several journals are looked at, until they are seen at one instant.
+const looks = 5
+
+// verifyAcross checks a system of several deployables by all of their journals.
+func (o *options) verifyAcross(ctx context.Context, readers []*sqlite.Reader, before time.Time) (verification, error) {
+	a := across{options: o, before: before}
+	for _, r := range readers {
+		observed, err := observes(ctx, r)
+		if err != nil {
+			return verification{}, err
+		}
+		p, err := newPlace(ctx, r)
+		if err != nil {
+			return verification{}, err
+		}
+		if observed {
+			return verification{}, usageErrorf("%s is the journal of an observer, which sees the whole system: verify it alone", r.Path())
+		}
+		for _, other := range a.places {
+			if both := without(p.modules, without(p.modules, other.modules)); len(both) > 0 {
+				return verification{}, fmt.Errorf("%s and %s both have %s: a module runs in one deployable; name the journals of one system, each once",
+					other.r.Path(), r.Path(), strings.Join(both, ", "))
+			}
+		}
+		owner, err := o.ownerOf(ctx, r)
+		if err != nil {
+			return verification{}, err
+		}
+		if len(a.places) > 0 && owner.runs() != a.owner.runs() {
+			return verification{}, fmt.Errorf("%s belongs to %s, and %s to %s: name the journals of one system",
+				a.places[0].r.Path(), a.owner.runs(), r.Path(), owner.runs())
+		}
+		a.owner = owner
+		a.places = append(a.places, p)
+	}
+	for range looks {
+		a.verification, a.torn = verification{Wrong: []string{}, Program: a.owner.name}, nil
+		if err := a.look(ctx, a.places); err != nil {
+			return a.verification, err
+		}
+		if len(a.torn) == 0 {
+			break
+		}
+	}
+	var found []string
+	for _, p := range a.places {
+		wrong, err := p.r.CheckAloud(ctx, gaugeOf(ctx).tell)
+		if err != nil {
+			return a.verification, err
+		}
+		for _, what := range wrong {
+			found = append(found, p.r.Path()+": "+what)
+		}
+		stats, err := p.r.Stats(ctx)
+		if err != nil {
+			return a.verification, err
+		}
+		a.Journals = append(a.Journals, audited{p.r.Path(), p.modules, stats})
+	}
+	a.Wrong = append(a.Wrong, a.torn...)
+	a.judge(found)
+	a.Stats = sum(a.Journals)
+	return a.verification, nil
+}
+
+// across is an audit of several journals.
+type across struct {
+	*options
+	verification
+	places []*place
+	owner  owner // of all of them
+	before time.Time
+	torn   []string // what one has of another that this one has not
+}
+
+// look opens a view of each of left, one inside the other, and looks at all places together then.
+func (a *across) look(ctx context.Context, left []*place) error {
+	if len(left) > 0 {
+		return left[0].r.View(ctx, func(tx *sql.Tx) error {
+			left[0].tx = tx
+			return a.look(ctx, left[1:])
+		})
+	}
+	a.Settled = true
+	for _, p := range a.places {
+		settled, err := sqlite.Settled(ctx, p.tx)
+		if err != nil {
+			return err
+		}
+		a.Settled = a.Settled && settled
+	}
+	quiet := a.Settled
+	for _, from := range a.places {
+		for _, to := range a.places {
+			if from == to {
+				continue
+			}
+			if err := a.compare(ctx, from, to, quiet); err != nil {
+				return err
+			}
+		}
+	}
+	return a.checkBooks(ctx)
+}
+
+// checkBooks holds the tables of all journals together to the program's own rules.
+func (a *across) checkBooks(ctx context.Context) error {
+	check := a.program.Books.Tables
+	switch {
+	case a.owner.foreign:
+		a.Skipped = fmt.Sprintf("only %s knows them; this is %s", a.owner.runs(), a.program.Name)
+		return nil
+	case check == nil:
+		a.Skipped = a.program.Name + " has none that can be held over several journals"
+		return nil
+	}
+	tables := map[string]*sql.Tx{}
+	for _, p := range a.places {
+		for _, m := range p.modules {
+			tables[m] = p.tx
+		}
+	}
+	if a.Elsewhere = without(a.program.wiring().Tables, slices.Collect(maps.Keys(tables))); len(a.Elsewhere) > 0 {
+		return nil
+	}
+	report, err := check(ctx, func(module string) *sql.Tx { return tables[module] }, a.Settled)
+	if err != nil {
+		return fmt.Errorf("the books: %w", err)
+	}
+	a.hold(report)
+	return nil
+}
+
+// compare looks for what from has sent to to and this one has not, and the other way round for what it has and from has not: then
+// the two are not seen at one instant, unless one of them has forgotten. What was sent a while ago is missed once quiet, when
+// nobody has anything else to do.
+func (a *across) compare(ctx context.Context, from, to *place, quiet bool) error {
+	sent, err := sqlite.Unarrived(ctx, from.tx, to.tx, sqlite.Crossing{Sources: from.modules, Types: to.consumes})
+	if err != nil {
+		return err
+	}
+	for _, e := range sent {
+		a.Settled = false
+		a.OnTheWay++
+		if quiet && e.Seq <= from.sent && e.Time.Before(a.before) {
+			a.Wrong = append(a.Wrong, fmt.Sprintf("event %s (%s) was sent from %s, and has not come to %s: does that run?", e.ID, e.Type, from.r.Path(), to.r.Path()))
+		}
+	}
+	unknown, err := sqlite.Unknown(ctx, from.tx, to.tx, from.modules)
+	if len(unknown) > 0 {
+		a.torn = append(a.torn, fmt.Sprintf("event %s (%s), and %d more, came from %s to %s, but is not in the former: is that an old copy?",
+			unknown[0].ID, unknown[0].Type, len(unknown)-1, from.r.Path(), to.r.Path()))
+	}
+	return err
+}
+
+// sum is what is in all journals together. An event that is in several counts in each.
+func sum(all []audited) sqlite.Stats {
+	s := sqlite.Stats{Deliveries: map[journal.Outcome]int64{}, DeadLetters: map[journal.LetterStatus]int64{}}
+	for _, a := range all {
+		s.Events += a.Stats.Events
+		s.Delayed += a.Stats.Delayed
+		s.Retries += a.Stats.Retries
+		for o, n := range a.Stats.Deliveries {
+			s.Deliveries[o] += n
+		}
+		for status, n := range a.Stats.DeadLetters {
+			s.DeadLetters[status] += n
+		}
+		s.Subscriptions = append(s.Subscriptions, a.Stats.Subscriptions...)
+	}
+	return s
+}
