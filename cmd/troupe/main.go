@@ -30,6 +30,6 @@ func (s *shop) app() troupe.App[doors] {
 		HTTP:     s.routes,
 		Books:    troupe.Books{Tables: books.Tables, Pages: books.Pages, Observed: books.Observe},
 		Moved:    moveWorld,
-		Commands: []troupe.Command[doors]{s.demoCommand(), s.importCommand(), benchCommand(), workerCommand()},
+		Commands: []troupe.Command[doors]{s.demoCommand(), s.importCommand(), benchCommand(), workerCommand(), newCommand()},
 	}
 }
