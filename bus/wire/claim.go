@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/pause"
 )
 
 // claimEvery is how often a claim is renewed, and with it the time in which the older of two processes stops.
@@ -32,7 +33,7 @@ func KeepClaim(ctx context.Context, claim ClaimFunc, topic string, m journal.Mem
 			told = time.Now()
 			logger.LogAttrs(ctx, slog.LevelWarn, "cannot tell whether another process sends for a copy of this journal", slog.Any("error", err))
 		}
-		if !sleep(ctx, claimEvery) {
+		if !pause.For(ctx, claimEvery) {
 			return nil
 		}
 	}

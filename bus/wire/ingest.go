@@ -16,6 +16,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/pause"
 )
 
 // What an ingest takes in at once.
@@ -84,7 +85,7 @@ func (i *Ingest) Run(ctx context.Context) error {
 		case err == nil: // the transport closed the channel: asked again, it says why
 			continue
 		}
-		if !sleep(ctx, i.line.failed(err)) {
+		if !pause.For(ctx, i.line.failed(err)) {
 			return nil
 		}
 	}
@@ -115,7 +116,7 @@ func (i *Ingest) read(ctx context.Context) error {
 			return err
 		}
 	}
-	sleep(ctx, firstPause) // a transport may close channels as fast as it opens them
+	pause.For(ctx, firstPause) // a transport may close channels as fast as it opens them
 	return nil
 }
 
@@ -190,7 +191,7 @@ func (i *Ingest) keep(ctx context.Context, events []*journal.Event, of []*messag
 			return err
 		case tries >= aloneTries && i.standIn(ctx, events[0], of[0]):
 			events, of, tries = events[1:], of[1:], 0
-		case !sleep(ctx, i.line.failed(fmt.Errorf("write the journal: %w", err))):
+		case !pause.For(ctx, i.line.failed(fmt.Errorf("write the journal: %w", err))):
 			return ctx.Err()
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/pause"
 )
 
 // relayBatch is how many events of the log are sent at once. Kafka's clients make large requests of them; one call a
@@ -130,7 +131,7 @@ func (r *Relay) next(ctx context.Context) batch {
 		case ctx.Err() != nil || errors.Is(err, journal.ErrClosed):
 			return batch{err: err}
 		}
-		if !sleep(ctx, r.line.failed(fmt.Errorf("read the journal: %w", err))) {
+		if !pause.For(ctx, r.line.failed(fmt.Errorf("read the journal: %w", err))) {
 			return batch{err: ctx.Err()}
 		}
 	}
@@ -170,7 +171,7 @@ func (r *Relay) send(ctx context.Context, b batch) error {
 			if err == nil {
 				break
 			}
-			if msgs, err = r.without(ctx, topic, msgs, err); err != nil && !sleep(ctx, r.line.failed(err)) {
+			if msgs, err = r.without(ctx, topic, msgs, err); err != nil && !pause.For(ctx, r.line.failed(err)) {
 				return ctx.Err()
 			}
 		}
@@ -195,7 +196,7 @@ func (r *Relay) tryFirst(ctx context.Context) {
 			return
 		case err == nil:
 			r.works()
-		case !sleep(ctx, r.line.failed(err)):
+		case !pause.For(ctx, r.line.failed(err)):
 			return
 		}
 	}
@@ -250,17 +251,5 @@ func publish(ctx context.Context, p message.Publisher, topic string, msgs []*mes
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-// sleep reports false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

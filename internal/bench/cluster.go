@@ -81,7 +81,7 @@ func (c *cluster) prepare(ctx context.Context, j Job) error {
 			if led {
 				break
 			}
-			if stop := pause(ctx, 20*time.Millisecond); stop != nil {
+			if stop := stay(ctx, 20*time.Millisecond); stop != nil {
 				return errors.Join(fmt.Errorf("topic %s has no leader: %w", name, stop), err)
 			}
 		}

@@ -63,7 +63,7 @@ func (d *deployable) flows(ctx context.Context, l load) (time.Duration, error) {
 		return 0, err
 	}
 	for d.behind() > 0 {
-		if err := pause(ctx, time.Millisecond); err != nil {
+		if err := stay(ctx, time.Millisecond); err != nil {
 			return 0, err
 		}
 	}

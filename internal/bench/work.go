@@ -8,6 +8,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/troupebus/troupe/internal/pause"
 )
 
 // Job is what one worker is to measure. Its zero fields are left out, or unlimited.
@@ -105,7 +107,7 @@ func (j Job) timed(ctx context.Context, figure string, flows func(context.Contex
 func (j Job) latencies(ctx context.Context, one func(context.Context, int64) (time.Duration, error)) (Figures, error) {
 	var took []time.Duration
 	for i := range j.all() {
-		if err := pause(ctx, j.Pause); err != nil {
+		if err := stay(ctx, j.Pause); err != nil {
 			return nil, err
 		}
 		d, err := one(ctx, i)
@@ -183,7 +185,7 @@ func workIdle(ctx context.Context, j Job) (f Figures, err error) {
 		return nil, err
 	}
 	started := time.Now()
-	if err := pause(ctx, j.Pause); err != nil {
+	if err := stay(ctx, j.Pause); err != nil {
 		return nil, err
 	}
 	after, err := processorTime()
@@ -227,17 +229,13 @@ func workGrow(ctx context.Context, j Job) (f Figures, err error) {
 	return Figures{flowsPerSecond: float64(j.Flows) / took.Seconds()}, err
 }
 
-// pause waits for d, or with an error for the end of ctx.
-func pause(ctx context.Context, d time.Duration) error {
+// stay waits for d. It returns the error of ctx when ctx ends.
+func stay(ctx context.Context, d time.Duration) error {
 	if d == 0 {
 		return ctx.Err()
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
+	if !pause.For(ctx, d) {
 		return ctx.Err()
 	}
+	return nil
 }

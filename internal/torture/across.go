@@ -15,6 +15,7 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver, for databases of a schedule's own
 
+	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/internal/torture/disk"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
@@ -132,7 +133,7 @@ func (a *across) play() {
 			return
 		}
 		a.step(i, step)
-		pause(a.ctx, millis(step.Wait))
+		pause.For(a.ctx, millis(step.Wait))
 	}
 	a.settle()
 }
@@ -261,7 +262,7 @@ func (a *across) stop(name string) {
 func (a *across) changeNetwork(s Step) {
 	a.network.set(s.Mood)
 	a.beside.Go(func() {
-		pause(a.ctx, millis(s.For))
+		pause.For(a.ctx, millis(s.For))
 		a.network.set("")
 	})
 }

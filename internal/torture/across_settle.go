@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/internal/torture/disk"
 	"github.com/troupebus/troupe/internal/torture/talk"
 	"github.com/troupebus/troupe/transports/sqlite"
@@ -113,7 +114,7 @@ func (a *across) awaitQuiet() bool {
 				return false
 			}
 		}
-		pause(a.ctx, pace)
+		pause.For(a.ctx, pace)
 	}
 	return false
 }

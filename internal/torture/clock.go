@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/internal/torture/disk"
 	"github.com/troupebus/troupe/internal/torture/talk"
 	"github.com/troupebus/troupe/transports/sqlite"
@@ -74,7 +75,7 @@ func (r *run) settleClock() bool {
 				since.Round(time.Millisecond), left, r.owner.lastWords())
 			return false
 		}
-		pause(r.ctx, pace)
+		pause.For(r.ctx, pace)
 	}
 	return false
 }
@@ -101,7 +102,7 @@ func (r *run) awaitRetries(reader *sqlite.Reader) bool {
 				r.clock.Ahead(), left, since.Round(time.Second), r.stuck(reader), a.Text)
 			return false
 		}
-		pause(r.ctx, pace)
+		pause.For(r.ctx, pace)
 	}
 	return false
 }

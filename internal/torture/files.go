@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/internal/torture/disk"
 	"github.com/troupebus/troupe/internal/torture/talk"
 	"github.com/troupebus/troupe/transports/sqlite"
@@ -35,7 +36,7 @@ func (r *run) second(s Step) {
 		return
 	}
 	if o.awaitUp(startLimit) {
-		pause(r.ctx, goneLimit)
+		pause.For(r.ctx, goneLimit)
 		if a, b := r.publishOne(r.owner, 1), r.publishOne(o, 2); a == talk.Done && b == talk.Done {
 			r.find("two owners", "by the name %s a second process owns the journal, and both acknowledge", s.Mood)
 			r.lose("it had two owners")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/internal/torture/disk"
 )
 
@@ -150,7 +151,7 @@ func (r *run) carryOut() error {
 func (r *run) watchMachine() {
 	for r.ctx.Err() == nil {
 		began := time.Now()
-		pause(r.ctx, pace)
+		pause.For(r.ctx, pace)
 		r.mu.Lock()
 		r.lag = max(r.lag, time.Since(began)-pace)
 		r.mu.Unlock()

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/troupebus/troupe/internal/pause"
 )
 
 // What somebody may do at the broker behind everybody's back.
@@ -137,7 +139,7 @@ func (a *across) serveWeb(d time.Duration) {
 	}
 	server := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: time.Second}
 	go func() { _ = server.Serve(l) }() // until it is closed
-	pause(a.ctx, d)
+	pause.For(a.ctx, d)
 	_ = server.Close()
 }
 
@@ -162,7 +164,7 @@ WHERE s.name LIKE 'bus/%' AND d.error NOT LIKE '%unpacked%'`) // a large record 
 		return n
 	}
 	for end := time.Now().Add(stallLimit); missing() > 0 && told() == 0 && time.Now().Before(end); {
-		pause(a.ctx, pace)
+		pause.For(a.ctx, pace)
 	}
 	if n := missing(); n > 0 && told() == 0 {
 		a.find("silent", "%d events were deleted before the ledger had read them, and no dead letter says so", n)

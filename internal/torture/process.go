@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/troupebus/troupe/internal/pause"
 )
 
 // process is a troupe that serves something.
@@ -62,7 +64,7 @@ func (r *run) endProcess(name string, p *process, signal syscall.Signal) {
 func (r *run) freezeProcess(p *process, d time.Duration) {
 	_ = p.cmd.Process.Signal(syscall.SIGSTOP)
 	r.beside.Go(func() {
-		pause(r.ctx, d)
+		pause.For(r.ctx, d)
 		_ = p.cmd.Process.Signal(syscall.SIGCONT)
 	})
 }

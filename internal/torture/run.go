@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/internal/torture/disk"
 	"github.com/troupebus/troupe/internal/torture/talk"
 )
@@ -46,7 +47,7 @@ func (r *run) play() {
 func (r *run) step(i int, s Step) {
 	r.done(s)
 	r.carry(i, s)
-	pause(r.ctx, millis(s.Wait))
+	pause.For(r.ctx, millis(s.Wait))
 }
 
 func (r *run) carry(i int, s Step) {
@@ -92,16 +93,6 @@ func (r *run) carry(i int, s Step) {
 		r.lure()
 	case remove, move, unlock:
 		r.spoil(s.Do)
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
 	}
 }
 
@@ -171,7 +162,7 @@ func (r *run) weather(w disk.Weather, d time.Duration) {
 	r.mu.Unlock()
 	r.disk.Set(w)
 	r.beside.Go(func() {
-		pause(r.ctx, d)
+		pause.For(r.ctx, d)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if r.spells == mine {

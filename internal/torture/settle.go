@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/internal/torture/disk"
 	"github.com/troupebus/troupe/internal/torture/talk"
 	"github.com/troupebus/troupe/transports/sqlite"
@@ -140,7 +141,7 @@ func (r *run) awaitQuiet() bool {
 				waiting, open, r.stuck(reader), a.Text, r.owner.lastWords())
 			return false
 		}
-		pause(r.ctx, pace)
+		pause.For(r.ctx, pace)
 	}
 	return false
 }
@@ -183,7 +184,7 @@ func (r *run) measure() {
 		if size = info.Size(); size <= logLimit {
 			break
 		}
-		pause(r.ctx, pace)
+		pause.For(r.ctx, pace)
 	}
 	if size > logLimit {
 		r.find("log", "the write-ahead log has %d MiB, with nothing left to do and nobody who reads", size>>20)

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/internal/torture/disk"
 )
 
@@ -114,7 +115,7 @@ func (s *shop) play() {
 		case weather:
 			s.weather(disk.Weather(step.Mood), millis(step.For))
 		}
-		pause(s.ctx, millis(step.Wait))
+		pause.For(s.ctx, millis(step.Wait))
 	}
 	if !s.awaitBeside() {
 		s.find("late", "what went on beside the shop did not end")
@@ -227,7 +228,7 @@ func (s *shop) close() {
 			s.find("stall", "the books do not close: %s %s", clip(said.out, 700), clip(said.err, 300))
 			break
 		}
-		pause(s.ctx, pace)
+		pause.For(s.ctx, pace)
 	}
 	for i := len(names) - 1; i >= 0; i-- {
 		s.endOne(names[i], syscall.SIGTERM)
@@ -268,7 +269,7 @@ func (s *shop) judge(name string, v verdict) {
 	for _, id := range accepted {
 		code := s.look(name, id)
 		for end := time.Now().Add(startLimit); code != http.StatusOK && code != http.StatusNotFound && time.Now().Before(end); code = s.look(name, id) {
-			pause(s.ctx, pace) // it may still be starting: the books can be read before that
+			pause.For(s.ctx, pace) // it may still be starting: the books can be read before that
 		}
 		switch code {
 		case http.StatusOK:

@@ -272,7 +272,7 @@ func TestQuiet(t *testing.T) {
 		t.Fatal(err)
 	}
 	requests.Store(0)
-	pause(2 * time.Second) // what is measured is what happens in it
+	stay(2 * time.Second) // what is measured is what happens in it
 	if n := requests.Load(); n > 10 {
 		t.Errorf("an idle subscription asked %d times in 2 s", n)
 	}
@@ -280,9 +280,9 @@ func TestQuiet(t *testing.T) {
 		MustPublish(t, tr, "order", numbered("k", n, n+1)...)
 	}
 	Next(t, in) // and does not acknowledge it
-	pause(time.Second)
+	stay(time.Second)
 	requests.Store(0)
-	pause(2 * time.Second)
+	stay(2 * time.Second)
 	if n := requests.Load(); n > 10 {
 		t.Errorf("a subscription whose messages nobody takes asked %d times in 2 s", n)
 	}

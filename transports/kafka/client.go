@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/troupebus/troupe/internal/pause"
 )
 
 // protocol is the newest version of Kafka's protocol that is spoken; sarama agrees with each broker on what both know.
@@ -46,7 +48,7 @@ const hanging = 100 * time.Millisecond
 func (c *client) unless(ctx context.Context) (stop func()) {
 	stopped, away := context.WithCancel(context.Background())
 	unlink := context.AfterFunc(ctx, func() {
-		if pause(stopped, hanging) {
+		if pause.For(stopped, hanging) {
 			c.cut()
 		}
 	})

@@ -112,7 +112,7 @@ func TestMemoryOfWhatNobodyTakes(t *testing.T) { // not parallel: it looks at th
 	var last int
 	eventually(t, func() bool { // until nothing more is delivered
 		was := last
-		pause(100e6)
+		stay(100e6)
 		last = len(in)
 		return last == was && last > 0
 	}, "the delivery to come to rest")

@@ -49,7 +49,7 @@ func ordered(t *testing.T, in <-chan *message.Message, want map[string]int) (rep
 
 // insist publishes as a relay does: all of it again until it is taken.
 func insist(tr *kafka.Transport, msgs []*message.Message) error {
-	for began := time.Now(); ; pause(10 * time.Millisecond) {
+	for began := time.Now(); ; stay(10 * time.Millisecond) {
 		err := tr.Publish("order", msgs...)
 		if err == nil || time.Since(began) > time.Minute {
 			return err
@@ -70,7 +70,7 @@ func TestLeadersMove(t *testing.T) {
 		for n := int32(0); ctx.Err() == nil; n++ {
 			c.ShufflePartitionLeaders()
 			_ = c.MoveTopicPartition("troupe.order", n%6, n%3)
-			pause(15 * time.Millisecond)
+			stay(15 * time.Millisecond)
 		}
 	})
 	want := map[string]int{}

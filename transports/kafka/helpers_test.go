@@ -92,12 +92,12 @@ func numbered(key string, from, to int) []*message.Message {
 }
 
 // pause waits, where there is no event to wait for.
-func pause(d time.Duration) { <-time.After(d) }
+func stay(d time.Duration) { <-time.After(d) }
 
 // eventually waits until done, which looks at what only a broker or the runtime knows, and fails the test after 10 s.
 func eventually(tb testing.TB, done func() bool, format string, args ...any) {
 	tb.Helper()
-	for began := time.Now(); !done(); pause(10 * time.Millisecond) {
+	for began := time.Now(); !done(); stay(10 * time.Millisecond) {
 		if time.Since(began) > 10*time.Second {
 			tb.Fatalf("not after 10 s: "+format, args...)
 		}

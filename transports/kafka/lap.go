@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/troupebus/troupe/internal/pause"
 )
 
 // errAnew: the topic that was read is gone, and another one has its name. It is found out where to begin in that.
@@ -27,7 +29,7 @@ func (s *subscription) read(l leaders) error {
 			case errors.Is(err, errAnew), refused(err) || s.failing() > s.t.patience():
 				return err
 			default:
-				pause(s.ctx, 2*retry)
+				pause.For(s.ctx, 2*retry)
 			}
 			started := time.Now()
 			if err = s.t.refresh(s.client(), s.topic); err == nil {

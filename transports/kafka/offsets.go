@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/IBM/sarama"
+
+	"github.com/troupebus/troupe/internal/pause"
 )
 
 // The place in a topic is kept in Kafka as a consumer group's offsets, written without being a member (generation -1), as
@@ -33,7 +35,7 @@ func (k keeper) coordinated(ctx context.Context, ask func(*sarama.Broker) error)
 		if refused(err) {
 			return err
 		}
-		if !pause(ctx, retry) {
+		if !pause.For(ctx, retry) {
 			return because(ctx, err)
 		}
 		_ = k.client.RefreshCoordinator(k.group) // or the next try says why not

@@ -16,7 +16,7 @@ type lazy struct {
 func (l *lazy) Read(b []byte) (int, error) {
 	n, err := l.Conn.Read(b)
 	if n > 4 { // an answer, or the larger part of one
-		pause(l.takes)
+		stay(l.takes)
 	}
 	return n, err
 }

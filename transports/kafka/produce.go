@@ -10,6 +10,7 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/troupebus/troupe/bus/wire"
+	"github.com/troupebus/troupe/internal/pause"
 )
 
 // producer is an idempotent producer for one topic, on sarama's requests.
@@ -99,7 +100,7 @@ func (t *Transport) newProducer(ctx context.Context, topic string, room *room) (
 		if refused(err) {
 			return nil, err
 		}
-		if !pause(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			return nil, err
 		}
 		_ = c.RefreshMetadata(topic) // which gives brokers that did not answer another chance
@@ -181,7 +182,7 @@ func (p *producer) flush(ctx context.Context) error {
 			continue
 		case refused(err):
 			return err
-		case !pause(ctx, wait):
+		case !pause.For(ctx, wait):
 			return because(ctx, err)
 		}
 		_ = p.client.RefreshMetadata(p.topic) // or the next try says why not

@@ -24,7 +24,7 @@ const soon = 3 * time.Minute
 // await waits for what there is no event for.
 func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for began := time.Now(); !done(); pause(20 * time.Millisecond) {
+	for began := time.Now(); !done(); stay(20 * time.Millisecond) {
 		if time.Since(began) > soon {
 			t.Fatalf("waited %v for %s", soon, what)
 		}
@@ -54,7 +54,7 @@ func MustLoad(t *testing.T, tr *kafka.Transport) *load {
 	l := &load{tr: tr, refusals: map[string]int{}}
 	for p := range loadPublishers {
 		l.publishing.Go(func() {
-			for ; !l.over.Load(); pause(20 * time.Millisecond) {
+			for ; !l.over.Load(); stay(20 * time.Millisecond) {
 				for key := p; key < loadKeys && !l.over.Load(); key += loadPublishers {
 					l.note(l.publish(key))
 				}
@@ -93,7 +93,7 @@ func (l *load) publish(key int) error {
 	l.mu.Lock()
 	msgs := numbered(strconv.Itoa(key), l.sent[key], l.sent[key]+5)
 	l.mu.Unlock()
-	for began := time.Now(); ; pause(10 * time.Millisecond) {
+	for began := time.Now(); ; stay(10 * time.Millisecond) {
 		err := l.tr.Publish("order", msgs...)
 		switch {
 		case err == nil:
@@ -110,7 +110,7 @@ func (l *load) publish(key int) error {
 
 // read subscribes again whenever the channel closes.
 func (l *load) read(ctx context.Context) error {
-	for began := time.Now(); ctx.Err() == nil; pause(10 * time.Millisecond) {
+	for began := time.Now(); ctx.Err() == nil; stay(10 * time.Millisecond) {
 		in, err := l.tr.Subscribe(ctx, "order")
 		switch {
 		case ctx.Err() != nil:

@@ -150,7 +150,7 @@ func (s secured) waysIn(t *testing.T) {
 						sent <- err
 						return
 					}
-					pause(2 * servers.LoginLasts / messages)
+					stay(2 * servers.LoginLasts / messages)
 				}
 				sent <- nil
 			}()

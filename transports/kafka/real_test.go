@@ -75,7 +75,7 @@ func persist(ctx context.Context, tr *kafka.Transport, count int) error {
 			return ctx.Err()
 		}
 		if err != nil {
-			pause(50 * time.Millisecond)
+			stay(50 * time.Millisecond)
 			continue
 		}
 		for m := range in {

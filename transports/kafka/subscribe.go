@@ -16,6 +16,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
+	"github.com/troupebus/troupe/internal/pause"
 )
 
 const (
@@ -121,7 +122,7 @@ func (s *subscription) start() (leaders, error) {
 			}
 		}
 		stop()
-		again = err != nil && (c.isCut() || passes(err)) && pause(ctx, retry)
+		again = err != nil && (c.isCut() || passes(err)) && pause.For(ctx, retry)
 	}
 	if ctx.Err() != nil {
 		err = because(ctx, err)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/troupebus/troupe/internal/pause"
 )
 
 // What a message may take. Kafka's own limit, 1 MiB and a little with everything around it, is no limit for payloads of
@@ -45,7 +47,7 @@ func (t *Transport) ensure(ctx context.Context, c *client, topic string) error {
 		case !errors.Is(err, sarama.ErrLeaderNotAvailable):
 			return err
 		}
-		if !pause(ctx, retry) {
+		if !pause.For(ctx, retry) {
 			return because(ctx, err)
 		}
 	}
@@ -170,16 +172,4 @@ func (t *Transport) inspect(c *client, topic string) (settings, error) {
 			"and of one that is ahead refused. Have the broker stamp them: "+alter+" "+settingTime+"="+brokersTime)
 	}
 	return s, nil
-}
-
-// pause waits for d, and reports false when ctx ended before.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

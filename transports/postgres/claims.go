@@ -13,6 +13,7 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
 	"github.com/troupebus/troupe/bus/wire/mark"
+	"github.com/troupebus/troupe/internal/pause"
 )
 
 // claimEvery is how often a process looks whether another one has taken over, and with it the time in which the older
@@ -160,7 +161,7 @@ func (t *Transport) claims(memory journal.Memory) {
 // keepClaims renews claims until Close, or until another process has taken over. What else goes wrong, those who read
 // and publish say.
 func (t *Transport) keepClaims() {
-	for wait(t.ctx, claimEvery) {
+	for pause.For(t.ctx, claimEvery) {
 		t.mu.Lock()
 		claimed := slices.Collect(maps.Values(t.claimed))
 		t.mu.Unlock()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/troupebus/troupe/internal/pause"
 )
 
 // tryFor is how long Subscribe waits for what stands in its way, before it says what that is.
@@ -44,7 +46,7 @@ func (t *Transport) waitForHolder(ctx context.Context) error {
 		if h.id != stopped {
 			break
 		}
-		if time.Now().After(until) || !wait(ctx, lastLook) {
+		if time.Now().After(until) || !pause.For(ctx, lastLook) {
 			return h.say()
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+
+	"github.com/troupebus/troupe/internal/pause"
 )
 
 // The database has an identity: a table of one row, made with the first topic. A dump has the row, but not the number of the table, of
@@ -139,7 +141,7 @@ func (t *Transport) namesSchema() bool {
 
 // watch looks at the identity now and then, until Close: a restore need not break a connection.
 func (t *Transport) watch() {
-	for wait(t.ctx, t.config.Poll) {
+	for pause.For(t.ctx, t.config.Poll) {
 		ctx, cancel := context.WithTimeout(t.ctx, t.config.Timeout)
 		id, err := t.readIdentity(ctx)
 		cancel()

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/troupebus/troupe/internal/pause"
 )
 
 const (
@@ -22,7 +24,7 @@ const (
 // pruneAll deletes what may go, now and then, until Close.
 func (t *Transport) pruneAll() {
 	every := max(min(t.config.Retention/8, pruneEvery), time.Millisecond)
-	for wait(t.ctx, every/2+rand.N(every)) { // processes that were started together do not stay so
+	for pause.For(t.ctx, every/2+rand.N(every)) { // processes that were started together do not stay so
 		t.mu.Lock()
 		prepared := slices.Sorted(maps.Keys(t.prepared))
 		t.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/wire"
+	"github.com/troupebus/troupe/internal/pause"
 )
 
 const (
@@ -44,7 +45,7 @@ func (t *Transport) Publish(topic string, msgs ...*message.Message) error {
 	ctx, cancel := context.WithTimeout(t.ctx, t.config.Timeout)
 	defer cancel()
 	var before error
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+	for next := firstPause; ; next = min(2*next, lastPause) {
 		err := t.publish(ctx, topic, msgs)
 		if err == nil {
 			return nil
@@ -54,24 +55,12 @@ func (t *Transport) Publish(topic string, msgs ...*message.Message) error {
 			err = before // the last try was cut short, and says no more than that
 		}
 		before = err
-		if errors.Is(err, errUnsure) || !passes(err) || !wait(ctx, pause) {
+		if errors.Is(err, errUnsure) || !passes(err) || !pause.For(ctx, next) {
 			if t.ctx.Err() != nil {
 				return fmt.Errorf("%w while it published to %s: %w", ErrClosed, topic, err)
 			}
 			return t.explain("publish to "+topic, err)
 		}
-	}
-}
-
-// wait reports false when ctx ends first.
-func wait(ctx context.Context, pause time.Duration) bool {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

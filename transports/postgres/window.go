@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/troupebus/troupe/internal/pause"
 )
 
 const (
@@ -115,7 +117,7 @@ func (w *window) settle(f *flight, msg *message.Message, cancel context.CancelFu
 	case <-msg.Acked():
 	case <-msg.Nacked():
 		cancel()
-		if wait(w.ctx, nackPause) {
+		if pause.For(w.ctx, nackPause) {
 			w.repeat(f)
 		}
 		return

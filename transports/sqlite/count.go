@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/pause"
 )
 
 // A journal of ten million events has its counts at hand: what is full of the log, and behind everybody's cursor, is counted once,
@@ -49,22 +50,10 @@ func (j *Journal) watchCounts() {
 				}
 				break
 			}
-			if more && !sleep(j.ctx, countShare*time.Since(began)) {
+			if more && !pause.For(j.ctx, countShare*time.Since(began)) {
 				return
 			}
 		}
-	}
-}
-
-// sleep reports false when ctx ends before.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }
 

@@ -75,7 +75,7 @@ func (j *Journal) openRows(ctx context.Context, query string, args ...any) ([]op
 		if first == 0 && r.attempts > 0 { // written by an older program
 			r.firstFailed = r.failed
 		}
-		r.Pause = pause(r.failed, r.Due)
+		r.Pause = pauseOf(r.failed, r.Due)
 		found = append(found, r)
 	}
 	if err := rows.Err(); err != nil {

@@ -133,7 +133,7 @@ func (s *subscription) settle(seq int64, v *journal.Verdict) {
 	switch v.Outcome {
 	case journal.Retrying:
 		failed := v.Started.Add(v.Duration)
-		d = dispatch.Verdict{Outcome: dispatch.Retrying, Now: s.j.cfg.now(), Due: v.RetryAt.Round(0), Pause: pause(failed, v.RetryAt)}
+		d = dispatch.Verdict{Outcome: dispatch.Retrying, Now: s.j.cfg.now(), Due: v.RetryAt.Round(0), Pause: pauseOf(failed, v.RetryAt)}
 	case journal.Dead:
 		d.Outcome = dispatch.Dead
 	}
@@ -144,8 +144,8 @@ func (s *subscription) settle(seq int64, v *journal.Verdict) {
 	}
 }
 
-// pause is how long a delivery that failed was to wait. What does not make sense bounds nothing.
-func pause(failed, due time.Time) time.Duration {
+// pauseOf returns the pause of a failed delivery. An impossible pause bounds nothing.
+func pauseOf(failed, due time.Time) time.Duration {
 	if d := due.Round(0).Sub(failed.Round(0)); d >= 0 && !failed.IsZero() {
 		return d
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupebus/troupe/domain/payment"
 	"github.com/troupebus/troupe/domain/shipping"
+	"github.com/troupebus/troupe/internal/pause"
 )
 
 var (
@@ -183,12 +184,6 @@ func sleep(ctx context.Context, d time.Duration) error {
 	if err := ctx.Err(); err != nil || d <= 0 {
 		return err
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	pause.For(ctx, d)
+	return ctx.Err()
 }

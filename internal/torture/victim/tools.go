@@ -13,6 +13,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	_ "github.com/mattn/go-sqlite3" // the driver
 
+	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -57,7 +58,7 @@ func foreign(ctx context.Context, args []string) (err error) {
 			return err
 		}
 	}
-	wait(ctx, *hold)
+	pause.For(ctx, *hold)
 	if err := tx.Commit(); err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ func read(ctx context.Context, args []string) (err error) {
 	return r.View(ctx, func(tx *sql.Tx) error {
 		var n int
 		err := tx.QueryRowContext(ctx, "SELECT count(*) FROM events").Scan(&n)
-		wait(ctx, *hold)
+		pause.For(ctx, *hold)
 		return err
 	})
 }
@@ -90,11 +91,4 @@ func read(ctx context.Context, args []string) (err error) {
 func now(context.Context, []string) error {
 	_, err := fmt.Println(time.Now().UnixMicro())
 	return err
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
 }
