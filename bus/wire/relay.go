@@ -209,7 +209,7 @@ func (r *Relay) without(ctx context.Context, topic string, msgs []*message.Messa
 		return msgs, err
 	}
 	if r.skip {
-		r.line.held(fmt.Errorf("%d bytes of %s are refused, and left out: when that is mended, stop the deployable, run 'troupe resend' on its journal, start it: %w",
+		r.line.held(fmt.Errorf("%d bytes of %s are refused, and left out: when that is mended, stop the deployable, run the command 'resend' on its journal, start it: %w",
 			len(msgs[no.At].Payload), topic, err))
 		return slices.Delete(msgs, no.At, no.At+1), nil
 	}

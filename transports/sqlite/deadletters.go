@@ -213,7 +213,7 @@ func mustDecide(ctx context.Context, tx *sql.Tx, act string, f DeadLetterFilter)
 	if len(names) > 0 {
 		runs = strings.Join(names, ", ")
 	}
-	return fmt.Errorf("%w, which only looks on: name, with --journal, that of the deployable which runs %s; a dead letter has another number there, which 'troupe dlq list' shows",
+	return fmt.Errorf("%w, which only looks on: name, with --journal, that of the deployable which runs %s; a dead letter has another number there, which the command 'dlq list' shows",
 		ErrObserver, runs)
 }
 

@@ -34,7 +34,7 @@ func (j *Journal) Fits(ctx context.Context, modules map[string]fs.FS, subs []jou
 	}
 	for _, l := range found.left {
 		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "the program has no such subscription any more, and nobody does what it left open: "+
-			"run the program that has it until that is done, or give it up with 'troupe dlq drop --subscription'",
+			"run the program that has it until that is done, or give it up with the command 'dlq drop --subscription'",
 			slog.String("subscription", l.name), slog.Int64("events", l.events), slog.Int64("retrying", l.retrying), slog.Int64("blocked", l.blocked),
 			slog.Int64("dead_letters", l.dead))
 	}

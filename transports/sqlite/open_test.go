@@ -35,7 +35,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	t.Run("directory", func(t *testing.T) {
 		t.Parallel()
-		wantOpenError(t, t.TempDir(), nil, "is a directory", "troupe.db")
+		wantOpenError(t, t.TempDir(), nil, "is a directory", "journal.db")
 	})
 	t.Run("no folder", func(t *testing.T) {
 		t.Parallel()

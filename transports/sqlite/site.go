@@ -50,7 +50,7 @@ func checkFile(path string) error {
 	case err != nil:
 		return err
 	case info.IsDir():
-		return fmt.Errorf("it is a directory: name a file in it, such as %s", filepath.Join(path, "troupe.db"))
+		return fmt.Errorf("it is a directory: name a file in it, such as %s", filepath.Join(path, "journal.db"))
 	case !info.Mode().IsRegular():
 		return errors.New("it is not a regular file: a journal needs one")
 	case links(info) > 1:

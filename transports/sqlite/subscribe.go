@@ -163,7 +163,7 @@ UNION SELECT seq, subscription FROM pending WHERE subscription = ?1`, subscripti
 func elsewhere(name string) error {
 	module, _, _ := strings.Cut(name, "/")
 	return fmt.Errorf("this journal has the subscription %s, and the module %s is not to run here: what it has under way would stand still; "+
-		"take it out with 'troupe split --modules %s', or run it here", name, module, module)
+		"take it out with the command 'split --modules %s', or run it here", name, module, module)
 }
 
 // registeredBefore are the bus's subscriptions, by name.

@@ -208,7 +208,7 @@ func (s *split) leave(ctx context.Context) error {
 		return err
 	}
 	for _, m := range s.Modules {
-		why := fmt.Sprintf("%s went to %s when this journal was split: run it there, and name those to run here with --modules, or bring it back with 'troupe merge --from %s --journal %s'",
+		why := fmt.Sprintf("%s went to %s when this journal was split: run it there, and name those to run here with --modules, or bring it back with the command 'merge --from %s --journal %s'",
 			m, s.Other, s.Other, s.Journal)
 		if err := guardOut(ctx, s.a, m, why); err != nil {
 			return err

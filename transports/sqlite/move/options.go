@@ -201,7 +201,7 @@ func checkLeaving(ctx context.Context, f *file, modules []string) error {
 		return err
 	}
 	t := found[0]
-	return fmt.Errorf("%w: %s %s (%d in all, see 'troupe split --check')", ErrModules, t.Where, t.What, len(found))
+	return fmt.Errorf("%w: %s %s (%d in all, see the command 'split --check')", ErrModules, t.Where, t.What, len(found))
 }
 
 // readMove returns the record that query finds, nil when it finds none.

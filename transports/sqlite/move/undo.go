@@ -84,7 +84,7 @@ func (u *undo) begin(ctx context.Context) (again *Proof, err error) {
 		return u.proof, u.clean(context.WithoutCancel(ctx)) // it was killed when it had been decided
 	}
 	if u.proof.Act != u.act {
-		return nil, fmt.Errorf("%w: the last move of %s is a %s: see 'troupe %s --undo'", ErrNothing, u.Journal, u.proof.Act, u.proof.Act)
+		return nil, fmt.Errorf("%w: the last move of %s is a %s: see the command '%s --undo'", ErrNothing, u.Journal, u.proof.Act, u.proof.Act)
 	}
 	return nil, u.unchanged(ctx)
 }
@@ -105,7 +105,7 @@ func (u *undo) other() (string, error) {
 // unchanged makes sure that both journals are as the move left them, and that there is a copy.
 func (u *undo) unchanged(ctx context.Context) error {
 	p := u.proof
-	instead := fmt.Sprintf("bring it back with 'troupe %s'", opposite[p.Act])
+	instead := fmt.Sprintf("bring it back with the command '%s'", opposite[p.Act])
 	if p.Backup == "" {
 		return fmt.Errorf("%w: no copy of %s was made: %s", ErrNothing, u.Journal, instead)
 	}

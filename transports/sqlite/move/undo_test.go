@@ -115,7 +115,7 @@ func TestUndoRefuses(t *testing.T) {
 		if _, err := Split(t.Context(), d.Options); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Undo(t.Context(), "split", d.Options); !errors.Is(err, ErrNothing) || !strings.Contains(err.Error(), "troupe merge") {
+		if _, err := Undo(t.Context(), "split", d.Options); !errors.Is(err, ErrNothing) || !strings.Contains(err.Error(), "the command 'merge") {
 			t.Errorf("undone: %v", err)
 		}
 	})
