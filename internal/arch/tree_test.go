@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/troupebus/troupe/bus/bustest/imports"
 )
 
 // checkout is the root of the tree, seen from this package.
@@ -160,4 +162,10 @@ func TestTopLevel(t *testing.T) {
 				"put it below one of them, or add it to entries in internal/arch with its rule for imports"})
 		}
 	}
+}
+
+// TestBorders: the check for users' own modules agrees with the rules above.
+func TestBorders(t *testing.T) {
+	t.Parallel()
+	imports.Check(t, checkout, "domain/inventory", "domain/notification", "domain/order", "domain/payment", "domain/shipping")
 }

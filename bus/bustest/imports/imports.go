@@ -1,0 +1,146 @@
+// Package imports checks that the modules of a program know only the contracts of each other.
+//
+// A module is a folder. Its contract is the folder below it with the module's name and "events", such as
+// signup/signupevents. Handlers and tables of a module stay private, although Go lets every package import them.
+package imports
+
+import (
+	"bufio"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// Check fails the test for every import that crosses the border of a module. root is the folder with go.mod, seen from
+// the test, such as "..". modules are the folders of all modules, seen from root.
+//
+//   - A contract imports the standard library only.
+//   - A module imports contracts of other modules, but no other package of another module.
+//
+// Other packages of the program, such as main, may import every package. Tests of a module may import every package.
+func Check(tb testing.TB, root string, modules ...string) {
+	tb.Helper()
+	found, err := check(root, modules)
+	if err != nil {
+		tb.Fatalf("imports: %v", err)
+	}
+	for _, f := range found {
+		tb.Error(f)
+	}
+}
+
+// check returns the imports that are wrong, sorted by file.
+func check(root string, modules []string) (found []string, err error) {
+	program, err := programOf(root)
+	if err != nil {
+		return nil, err
+	}
+	if len(modules) == 0 {
+		return nil, fmt.Errorf("no module is named: name the folders of all modules")
+	}
+	r := rules{program: program, modules: modules}
+	for _, m := range modules {
+		files, err := filesOf(root, m)
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range files {
+			wrong, err := r.file(root, m, file)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, wrong...)
+		}
+	}
+	return found, nil
+}
+
+// programOf returns the path of the Go module in root.
+func programOf(root string) (string, error) {
+	f, err := os.Open(filepath.Join(root, "go.mod"))
+	if err != nil {
+		return "", fmt.Errorf("%w: root must be the folder with go.mod", err)
+	}
+	defer func() { _ = f.Close() }()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(lines.Text()), "module "); ok {
+			return strings.Trim(strings.TrimSpace(name), `"`), nil
+		}
+	}
+	return "", fmt.Errorf("%s names no module", f.Name())
+}
+
+// filesOf returns the Go files of a module without its tests, seen from root. A module without any is an error.
+func filesOf(root, module string) (files []string, err error) {
+	err = filepath.WalkDir(filepath.Join(root, filepath.FromSlash(module)), func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "testdata" || d.Name() == "vendor"):
+			return fs.SkipDir
+		case d.IsDir() || !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go"):
+			return nil
+		}
+		rel, err := filepath.Rel(root, p)
+		files = append(files, filepath.ToSlash(rel))
+		return err
+	})
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("module %s has no Go file", module)
+	}
+	return files, err
+}
+
+// rules are the borders of the modules of a program.
+type rules struct {
+	program string
+	modules []string
+}
+
+// contract returns the folder of the contract of a module.
+func contract(module string) string { return module + "/" + path.Base(module) + "events" }
+
+// under reports whether a path is folder, or lies below it.
+func under(p, folder string) bool { return p == folder || strings.HasPrefix(p, folder+"/") }
+
+// file returns the imports of a file of module that are wrong.
+func (r rules) file(root, module, file string) (wrong []string, err error) {
+	parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, filepath.FromSlash(file)), nil, parser.ImportsOnly)
+	if err != nil {
+		return nil, err
+	}
+	plain := under(path.Dir(file), contract(module))
+	for _, spec := range parsed.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			return nil, err
+		}
+		first, _, _ := strings.Cut(imported, "/")
+		switch {
+		case plain && (strings.Contains(first, ".") || first == "C" || under(imported, r.program)):
+			wrong = append(wrong, fmt.Sprintf("%s imports %s: a contract imports the standard library only;"+
+				" move the code that needs the import into %s", file, imported, module))
+		case !plain && r.crosses(module, imported):
+			wrong = append(wrong, fmt.Sprintf("%s imports %s: module %s may know only the contract of another module;"+
+				" react to its events instead", file, imported, module))
+		}
+	}
+	return wrong, nil
+}
+
+// crosses reports whether an import leads from module into another one past its contract.
+func (r rules) crosses(module, imported string) bool {
+	inside, ok := strings.CutPrefix(imported, r.program+"/")
+	return ok && slices.ContainsFunc(r.modules, func(other string) bool {
+		return other != module && under(inside, other) && !under(inside, contract(other)) && !under(inside, module)
+	})
+}
