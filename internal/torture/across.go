@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -92,13 +93,18 @@ func newAcross(r *run) (*across, error) {
 	return a, nil
 }
 
-// freeAddress returns an address that nobody listens at. It is free later, too, mostly.
+// freeAddress returns an address without a listener. Its port is below those that operating systems give away, so the
+// address stays free while a process that listens at it is away.
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	const lowest, ports, tries = 20_000, 12_000, 100
+	var err error
+	for range tries {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", lowest+mathrand.IntN(ports))); err == nil {
+			return l.Addr().String(), l.Close()
+		}
 	}
-	return l.Addr().String(), l.Close()
+	return "", err
 }
 
 // freshDatabase makes a database on the server at, and returns its URL and what drops it again.
