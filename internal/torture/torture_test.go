@@ -120,8 +120,10 @@ type hunt struct {
 	mu    sync.Mutex
 	kinds map[string]*counted
 	first map[string]string // by kind and class: when it was found first
-	told  bool
 	kept  int
+
+	accusing sync.Mutex
+	told     bool // a finding has failed the test; guarded by accusing
 }
 
 // counted is what was done in schedules of one kind.
@@ -161,14 +163,12 @@ func (h *hunt) try(t *testing.T, ctx context.Context, s torture.Schedule) bool {
 			torture.Story(s, out.Findings))
 		return true
 	}
-	h.mu.Lock()
-	mine := !h.told
-	h.told = true
-	h.mu.Unlock()
-	if mine {
-		h.accuse(t, s, out.Findings)
+	h.accusing.Lock()
+	defer h.accusing.Unlock()
+	if !h.told {
+		h.told = h.accuse(t, s, out.Findings)
 	}
-	return true
+	return h.told
 }
 
 const mostKept = 5
@@ -190,15 +190,26 @@ func (h *hunt) keepFiles(t *testing.T, s torture.Schedule, folder string) {
 
 const shrinkTime = 5 * time.Minute
 
-// accuse tells the story of a finding, as short as it gets.
-func (h *hunt) accuse(t *testing.T, s torture.Schedule, findings []torture.Finding) {
+// limits are the classes of findings that are about a limit of time or memory. A computer that is busy with other
+// programs can exceed a limit once.
+var limits = []string{"clock", "late", "log", "machine", "memory", "stall", "start", "stop", "twins", "unanswered", "waited"}
+
+// accuse fails the test with the story of a finding, as short as it gets, and returns true. A limit that was exceeded
+// once, and not again when the story was repeated, fails nothing: a line says so.
+func (h *hunt) accuse(t *testing.T, s torture.Schedule, findings []torture.Finding) bool {
 	t.Logf("found something, and shrinks it now:\n%s", torture.Story(s, findings))
 	shorter, again := h.machine.Shrink(t.Context(), s, findings[0].Class, shrinkTime)
-	if !again {
+	switch {
+	case again:
+		t.Error(torture.Story(shorter, findings))
+	case slices.ContainsFunc(findings, func(f torture.Finding) bool { return !slices.Contains(limits, f.Class) }):
 		t.Errorf("%s(not found again when it was repeated)", torture.Story(s, findings))
-		return
+	default:
+		fmt.Printf("NOT CHECKED: torture, kind %s, seed %d: a limit (%s) was exceeded, and not again when the story was repeated\n",
+			s.Kind, s.Seed, findings[0].Class)
+		return false
 	}
-	t.Error(torture.Story(shorter, findings))
+	return true
 }
 
 func (h *hunt) note(s torture.Schedule, out torture.Outcome) {
