@@ -6,6 +6,7 @@ package imports
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"go/parser"
 	"go/token"
@@ -19,8 +20,8 @@ import (
 	"testing"
 )
 
-// Check fails the test for every import that crosses the border of a module. root is the folder with go.mod, seen from
-// the test, such as "..". modules are the folders of all modules, seen from root.
+// Check fails the test for every import that crosses the border of a module. root is a folder, seen from the test, such
+// as "..": the folder with go.mod, or one below it. modules are the folders of all modules, seen from root.
 //
 //   - A contract imports the standard library only.
 //   - A module imports contracts of other modules, but no other package of another module.
@@ -63,11 +64,30 @@ func check(root string, modules []string) (found []string, err error) {
 	return found, nil
 }
 
-// programOf returns the path of the Go module in root.
+// programOf returns the import path of root, by the go.mod in root or in the next folder above that has one.
 func programOf(root string) (string, error) {
-	f, err := os.Open(filepath.Join(root, "go.mod"))
+	at, err := filepath.Abs(root)
 	if err != nil {
-		return "", fmt.Errorf("%w: root must be the folder with go.mod", err)
+		return "", err
+	}
+	for below := ""; ; at, below = filepath.Dir(at), "/"+filepath.Base(at)+below {
+		name, err := moduleOf(filepath.Join(at, "go.mod"))
+		switch {
+		case err == nil:
+			return name + below, nil
+		case !errors.Is(err, fs.ErrNotExist):
+			return "", err
+		case at == filepath.Dir(at):
+			return "", fmt.Errorf("no go.mod in %s or above: root must be a folder of a Go module", root)
+		}
+	}
+}
+
+// moduleOf returns the path of the Go module of a go.mod.
+func moduleOf(file string) (string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
 	}
 	defer func() { _ = f.Close() }()
 	lines := bufio.NewScanner(f)
@@ -76,7 +96,7 @@ func programOf(root string) (string, error) {
 			return strings.Trim(strings.TrimSpace(name), `"`), nil
 		}
 	}
-	return "", fmt.Errorf("%s names no module", f.Name())
+	return "", fmt.Errorf("%s names no module", file)
 }
 
 // filesOf returns the Go files of a module without its tests, seen from root. A module without any is an error.

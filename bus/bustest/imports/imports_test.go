@@ -77,10 +77,22 @@ func TestNothingToCheck(t *testing.T) {
 		"no modules":      {root, nil, "no module is named"},
 		"no such module":  {root, []string{"b"}, "no such file"},
 		"an empty module": {root, []string{"a"}, "module a has no Go file"},
-		"no go.mod":       {filepath.Join(root, "a"), []string{"a"}, "the folder with go.mod"},
+		"no go.mod":       {t.TempDir(), []string{"a"}, "no go.mod in"},
 	} {
 		if _, err := check(c.root, c.modules); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
+	}
+}
+
+// TestBelowGoMod: the modules may be in a folder below that of go.mod.
+func TestBelowGoMod(t *testing.T) {
+	t.Parallel()
+	root := mustWrite(t, map[string]string{
+		"go.mod": "module example.com/all\n", "app/a/a.go": "package a\n\nimport _ \"example.com/all/app/b\"\n", "app/b/b.go": "package b\n",
+	})
+	found, err := check(filepath.Join(root, "app"), []string{"a", "b"})
+	if err != nil || len(found) != 1 || !strings.HasPrefix(found[0], "a/a.go imports example.com/all/app/b") {
+		t.Errorf("found %q, %v", found, err)
 	}
 }
