@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/bustest"
+	"github.com/troupebus/troupe/bus/bustest/imports"
 	//new:several
 	"github.com/troupebus/troupe/bus/journal"
 	//new:end
@@ -133,6 +134,16 @@ func TestWhateverHappensToDeployables(t *testing.T) {
 	bustest.Explore(t, sys, bustest.Exploration{Schedules: 50}, func(a *app) {
 		accept(a, "request-1", "ada@mail.test")
 	})
+}
+
+// TestBorders fails when a module imports more of another module than its contract.
+func TestBorders(t *testing.T) {
+	imports.Check(t, ".",
+		"signup",
+		//new:each welcome
+		"welcome",
+		//new:end
+	)
 }
 
 // The types and fields of events and the names of handlers are in journals and on the wire. A change shows here first.
