@@ -17,19 +17,8 @@ import (
 type Stock struct{ m *bus.Module }
 
 // Inventory wires the inventory module: goods are reserved for an order, then shipped or released, and may come back.
-func Inventory(b *bus.Bus) *Stock {
+func Inventory(b *bus.Bus, swap ...Reactions) *Stock {
 	m := b.Module("inventory").Migrations(inventory.Schema).ForOutside(inventoryevents.Released{})
-
-	bus.On(m, "reserve-stock", func(ctx context.Context, e orderevents.Placed) (bus.Events, error) {
-		missing, fresh, err := inventory.Reserve(ctx, bus.Tx(ctx), e.OrderID, e.Lines)
-		switch {
-		case err != nil || !fresh:
-			return nil, finalStock(err)
-		case len(missing) > 0:
-			return bus.Emit(inventoryevents.Short{OrderID: e.OrderID, SKUs: missing}), nil
-		}
-		return bus.Emit(inventoryevents.Reserved{OrderID: e.OrderID, Total: e.Total}), nil
-	}).Emits(inventoryevents.Reserved{}, inventoryevents.Short{})
 
 	release := func(ctx context.Context, orderID string) (bus.Events, error) {
 		fresh, err := inventory.Release(ctx, bus.Tx(ctx), orderID)
@@ -39,23 +28,42 @@ func Inventory(b *bus.Bus) *Stock {
 		return bus.Emit(inventoryevents.Released{OrderID: orderID}), nil
 	}
 
-	bus.On(m, "release-declined", func(ctx context.Context, e paymentevents.Declined) (bus.Events, error) {
-		return release(ctx, e.OrderID)
-	}).Emits(inventoryevents.Released{})
-
-	bus.On(m, "release-undeliverable", func(ctx context.Context, e paymentevents.Refunded) (bus.Events, error) {
-		return release(ctx, e.OrderID)
-	}).Emits(inventoryevents.Released{}).When(func(e paymentevents.Refunded) bool { return e.Reason == paymentevents.ReasonUndeliverable })
-
-	bus.On(m, "ship", func(ctx context.Context, e shippingevents.Dispatched) (bus.Events, error) {
-		_, err := inventory.Ship(ctx, bus.Tx(ctx), e.OrderID)
-		return nil, finalStock(err)
-	})
-
-	bus.On(m, "restock", func(ctx context.Context, e orderevents.Returned) (bus.Events, error) {
-		_, err := inventory.Restock(ctx, bus.Tx(ctx), e)
-		return nil, finalStock(err)
-	})
+	Reactions{
+		"reserve-stock": func(m *bus.Module, name string) {
+			bus.On(m, name, func(ctx context.Context, e orderevents.Placed) (bus.Events, error) {
+				missing, fresh, err := inventory.Reserve(ctx, bus.Tx(ctx), e.OrderID, e.Lines)
+				switch {
+				case err != nil || !fresh:
+					return nil, finalStock(err)
+				case len(missing) > 0:
+					return bus.Emit(inventoryevents.Short{OrderID: e.OrderID, SKUs: missing}), nil
+				}
+				return bus.Emit(inventoryevents.Reserved{OrderID: e.OrderID, Total: e.Total}), nil
+			}).Emits(inventoryevents.Reserved{}, inventoryevents.Short{})
+		},
+		"release-declined": func(m *bus.Module, name string) {
+			bus.On(m, name, func(ctx context.Context, e paymentevents.Declined) (bus.Events, error) {
+				return release(ctx, e.OrderID)
+			}).Emits(inventoryevents.Released{})
+		},
+		"release-undeliverable": func(m *bus.Module, name string) {
+			bus.On(m, name, func(ctx context.Context, e paymentevents.Refunded) (bus.Events, error) {
+				return release(ctx, e.OrderID)
+			}).Emits(inventoryevents.Released{}).When(func(e paymentevents.Refunded) bool { return e.Reason == paymentevents.ReasonUndeliverable })
+		},
+		"ship": func(m *bus.Module, name string) {
+			bus.On(m, name, func(ctx context.Context, e shippingevents.Dispatched) (bus.Events, error) {
+				_, err := inventory.Ship(ctx, bus.Tx(ctx), e.OrderID)
+				return nil, finalStock(err)
+			})
+		},
+		"restock": func(m *bus.Module, name string) {
+			bus.On(m, name, func(ctx context.Context, e orderevents.Returned) (bus.Events, error) {
+				_, err := inventory.Restock(ctx, bus.Tx(ctx), e)
+				return nil, finalStock(err)
+			})
+		},
+	}.on(m, swap)
 
 	return &Stock{m}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Notification wires the notification module: every customer is told, once, how the order ended.
-func Notification(b *bus.Bus) {
+func Notification(b *bus.Bus, swap ...Reactions) {
 	m := b.Module("notification").Migrations(notification.Schema)
 
 	tell := func(ctx context.Context, n notification.Notice) (bus.Events, error) {
@@ -21,11 +21,16 @@ func Notification(b *bus.Bus) {
 		return nil, err
 	}
 
-	bus.On(m, "tell-completed", func(ctx context.Context, e orderevents.Completed) (bus.Events, error) {
-		return tell(ctx, notification.OfCompleted(e))
-	})
-
-	bus.On(m, "tell-cancelled", func(ctx context.Context, e orderevents.Cancelled) (bus.Events, error) {
-		return tell(ctx, notification.OfCancelled(e))
-	})
+	Reactions{
+		"tell-completed": func(m *bus.Module, name string) {
+			bus.On(m, name, func(ctx context.Context, e orderevents.Completed) (bus.Events, error) {
+				return tell(ctx, notification.OfCompleted(e))
+			})
+		},
+		"tell-cancelled": func(m *bus.Module, name string) {
+			bus.On(m, name, func(ctx context.Context, e orderevents.Cancelled) (bus.Events, error) {
+				return tell(ctx, notification.OfCancelled(e))
+			})
+		},
+	}.on(m, swap)
 }

@@ -18,20 +18,9 @@ import (
 type Orders struct{ m *bus.Module }
 
 // Order wires the order module: it knows what was asked for, and how each order ended.
-func Order(b *bus.Bus) *Orders {
+func Order(b *bus.Bus, swap ...Reactions) *Orders {
 	m := b.Module("order").Migrations(order.Schema).
 		Emits(orderevents.Placed{}, orderevents.CancelRequested{}, orderevents.Returned{})
-
-	bus.On(m, "complete", func(ctx context.Context, e shippingevents.Dispatched) (bus.Events, error) {
-		c, fresh, err := order.Complete(ctx, bus.Tx(ctx), e.OrderID)
-		if err != nil || !fresh {
-			return nil, finalOrder(err)
-		}
-		if c.Returned != nil { // the cancel came too late: what has left comes back
-			return bus.Emit(c.Completed, *c.Returned), nil
-		}
-		return bus.Emit(c.Completed), nil
-	}).Emits(orderevents.Completed{}, orderevents.Returned{})
 
 	cancel := func(ctx context.Context, id, reason string) (bus.Events, error) {
 		cancelled, fresh, err := order.Cancel(ctx, bus.Tx(ctx), id, reason)
@@ -41,17 +30,35 @@ func Order(b *bus.Bus) *Orders {
 		return bus.Emit(cancelled), nil
 	}
 
-	bus.On(m, "cancel-short", func(ctx context.Context, e inventoryevents.Short) (bus.Events, error) {
-		return cancel(ctx, e.OrderID, "out of stock")
-	}).Emits(orderevents.Cancelled{})
-
-	bus.On(m, "cancel-declined", func(ctx context.Context, e paymentevents.Declined) (bus.Events, error) {
-		return cancel(ctx, e.OrderID, "payment declined: "+e.Reason)
-	}).Emits(orderevents.Cancelled{})
-
-	bus.On(m, "cancel-undeliverable", func(ctx context.Context, e paymentevents.Refunded) (bus.Events, error) {
-		return cancel(ctx, e.OrderID, "undeliverable, refunded")
-	}).Emits(orderevents.Cancelled{}).When(func(e paymentevents.Refunded) bool { return e.Reason == paymentevents.ReasonUndeliverable })
+	Reactions{
+		"complete": func(m *bus.Module, name string) {
+			bus.On(m, name, func(ctx context.Context, e shippingevents.Dispatched) (bus.Events, error) {
+				c, fresh, err := order.Complete(ctx, bus.Tx(ctx), e.OrderID)
+				if err != nil || !fresh {
+					return nil, finalOrder(err)
+				}
+				if c.Returned != nil { // the cancel came too late: what has left comes back
+					return bus.Emit(c.Completed, *c.Returned), nil
+				}
+				return bus.Emit(c.Completed), nil
+			}).Emits(orderevents.Completed{}, orderevents.Returned{})
+		},
+		"cancel-short": func(m *bus.Module, name string) {
+			bus.On(m, name, func(ctx context.Context, e inventoryevents.Short) (bus.Events, error) {
+				return cancel(ctx, e.OrderID, "out of stock")
+			}).Emits(orderevents.Cancelled{})
+		},
+		"cancel-declined": func(m *bus.Module, name string) {
+			bus.On(m, name, func(ctx context.Context, e paymentevents.Declined) (bus.Events, error) {
+				return cancel(ctx, e.OrderID, "payment declined: "+e.Reason)
+			}).Emits(orderevents.Cancelled{})
+		},
+		"cancel-undeliverable": func(m *bus.Module, name string) {
+			bus.On(m, name, func(ctx context.Context, e paymentevents.Refunded) (bus.Events, error) {
+				return cancel(ctx, e.OrderID, "undeliverable, refunded")
+			}).Emits(orderevents.Cancelled{}).When(func(e paymentevents.Refunded) bool { return e.Reason == paymentevents.ReasonUndeliverable })
+		},
+	}.on(m, swap)
 
 	return &Orders{m}
 }

@@ -14,53 +14,65 @@ import (
 
 // Payment wires the payment module: it has gateway move the money, up to parallel calls at a time, and records what
 // came of it.
-func Payment(b *bus.Bus, gateway payment.Gateway, parallel int) {
+func Payment(b *bus.Bus, gateway payment.Gateway, parallel int, swap ...Reactions) {
 	m := b.Module("payment").Migrations(payment.Schema)
 
-	bus.On(m, "charge", func(ctx context.Context, e inventoryevents.Reserved) (bus.Events, error) {
-		var step payment.Step
-		err := bus.Commit(ctx, func(ctx context.Context) (err error) {
-			step, err = payment.BeginCharge(ctx, bus.Tx(ctx), e.OrderID)
-			return err
-		})
-		switch {
-		case err != nil:
-			return nil, err
-		case step == payment.AlreadyDone:
-			return nil, nil
-		case step == payment.AnswerCancelled:
-			return declined(e.OrderID, paymentevents.ReasonCancelled), nil
-		}
-		c := payment.Charge{Key: bus.Delivery(ctx).ID, OrderID: e.OrderID, Amount: e.Total}
-		receipt, err := c.Send(ctx, gateway)
-		var no *payment.DeclinedError
-		switch {
-		case errors.As(err, &no):
-			return declined(e.OrderID, no.Reason), nil
-		case err != nil:
-			return nil, err
-		}
-		charged := paymentevents.Charged{OrderID: e.OrderID, Amount: e.Total, Reference: receipt.Reference}
-		return bus.Emit(charged).Also(func(ctx context.Context) error {
-			return recorded(payment.RecordCharge(ctx, bus.Tx(ctx), charged))
-		}), nil
-	}).Emits(paymentevents.Charged{}, paymentevents.Declined{}).External(parallel)
+	Reactions{
+		"charge": func(m *bus.Module, name string) {
+			bus.On(m, name, func(ctx context.Context, e inventoryevents.Reserved) (bus.Events, error) {
+				return charge(ctx, gateway, e)
+			}).Emits(paymentevents.Charged{}, paymentevents.Declined{}).External(parallel)
+		},
+		"void": func(m *bus.Module, name string) {
+			bus.On(m, name, func(ctx context.Context, e orderevents.CancelRequested) (bus.Events, error) {
+				_, err := payment.Void(ctx, bus.Tx(ctx), e.OrderID)
+				return nil, err
+			})
+		},
+		"refund-undeliverable": func(m *bus.Module, name string) {
+			bus.On(m, name, func(ctx context.Context, e shippingevents.Undeliverable) (bus.Events, error) {
+				return refund(ctx, gateway, e.OrderID, paymentevents.ReasonUndeliverable)
+			}).Emits(paymentevents.Refunded{}).External(parallel)
+		},
+		"refund-returned": func(m *bus.Module, name string) {
+			bus.On(m, name, func(ctx context.Context, e orderevents.Returned) (bus.Events, error) {
+				if e.Credit {
+					return credit(ctx, gateway, e.OrderID, e.Refund)
+				}
+				return refund(ctx, gateway, e.OrderID, paymentevents.ReasonReturned)
+			}).Emits(paymentevents.Refunded{}).External(parallel)
+		},
+	}.on(m, swap)
+}
 
-	bus.On(m, "void", func(ctx context.Context, e orderevents.CancelRequested) (bus.Events, error) {
-		_, err := payment.Void(ctx, bus.Tx(ctx), e.OrderID)
-		return nil, err
+// charge has the gateway take the money for an order, and answers with the outcome.
+func charge(ctx context.Context, gateway payment.Gateway, e inventoryevents.Reserved) (bus.Events, error) {
+	var step payment.Step
+	err := bus.Commit(ctx, func(ctx context.Context) (err error) {
+		step, err = payment.BeginCharge(ctx, bus.Tx(ctx), e.OrderID)
+		return err
 	})
-
-	bus.On(m, "refund-undeliverable", func(ctx context.Context, e shippingevents.Undeliverable) (bus.Events, error) {
-		return refund(ctx, gateway, e.OrderID, paymentevents.ReasonUndeliverable)
-	}).Emits(paymentevents.Refunded{}).External(parallel)
-
-	bus.On(m, "refund-returned", func(ctx context.Context, e orderevents.Returned) (bus.Events, error) {
-		if e.Credit {
-			return credit(ctx, gateway, e.OrderID, e.Refund)
-		}
-		return refund(ctx, gateway, e.OrderID, paymentevents.ReasonReturned)
-	}).Emits(paymentevents.Refunded{}).External(parallel)
+	switch {
+	case err != nil:
+		return nil, err
+	case step == payment.AlreadyDone:
+		return nil, nil
+	case step == payment.AnswerCancelled:
+		return declined(e.OrderID, paymentevents.ReasonCancelled), nil
+	}
+	c := payment.Charge{Key: bus.Delivery(ctx).ID, OrderID: e.OrderID, Amount: e.Total}
+	receipt, err := c.Send(ctx, gateway)
+	var no *payment.DeclinedError
+	switch {
+	case errors.As(err, &no):
+		return declined(e.OrderID, no.Reason), nil
+	case err != nil:
+		return nil, err
+	}
+	charged := paymentevents.Charged{OrderID: e.OrderID, Amount: e.Total, Reference: receipt.Reference}
+	return bus.Emit(charged).Also(func(ctx context.Context) error {
+		return recorded(payment.RecordCharge(ctx, bus.Tx(ctx), charged))
+	}), nil
 }
 
 func declined(orderID, reason string) bus.Events {

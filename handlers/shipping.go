@@ -13,47 +13,57 @@ import (
 
 // Shipping wires the shipping module: it hands parcels to carrier, up to parallel at a time. What has left is the point
 // of no return of an order.
-func Shipping(b *bus.Bus, carrier shipping.Carrier, parallel int) {
+func Shipping(b *bus.Bus, carrier shipping.Carrier, parallel int, swap ...Reactions) {
 	m := b.Module("shipping").Migrations(shipping.Schema)
 
-	undeliverable := func(orderID, reason string) bus.Events {
-		e := shippingevents.Undeliverable{OrderID: orderID, Reason: reason}
-		return bus.Emit(e).Also(func(ctx context.Context) error {
-			return shipped(shipping.RecordUndeliverable(ctx, bus.Tx(ctx), e))
-		})
-	}
+	Reactions{
+		"dispatch": func(m *bus.Module, name string) {
+			bus.On(m, name, func(ctx context.Context, e paymentevents.Charged) (bus.Events, error) {
+				return dispatch(ctx, carrier, e)
+			}).Emits(shippingevents.Dispatched{}, shippingevents.Undeliverable{}).External(parallel)
+		},
+		"stop": func(m *bus.Module, name string) {
+			bus.On(m, name, func(ctx context.Context, e orderevents.CancelRequested) (bus.Events, error) {
+				_, err := shipping.Stop(ctx, bus.Tx(ctx), e.OrderID)
+				return nil, err
+			})
+		},
+	}.on(m, swap)
+}
 
-	bus.On(m, "dispatch", func(ctx context.Context, e paymentevents.Charged) (bus.Events, error) {
-		var step shipping.Step
-		err := bus.Commit(ctx, func(ctx context.Context) (err error) {
-			step, err = shipping.Begin(ctx, bus.Tx(ctx), e.OrderID)
-			return err
-		})
-		switch {
-		case err != nil:
-			return nil, err
-		case step == shipping.AlreadyDone:
-			return nil, nil
-		case step == shipping.AnswerCancelled:
-			return undeliverable(e.OrderID, shippingevents.ReasonCancelled), nil
-		}
-		label, err := carrier.Dispatch(ctx, shipping.Parcel{Key: bus.Delivery(ctx).ID, OrderID: e.OrderID})
-		var no *shipping.UndeliverableError
-		switch {
-		case errors.As(err, &no):
-			return undeliverable(e.OrderID, no.Reason), nil
-		case err != nil:
-			return nil, err
-		}
-		dispatched := shippingevents.Dispatched{OrderID: e.OrderID, Tracking: label.Tracking}
-		return bus.Emit(dispatched).Also(func(ctx context.Context) error {
-			return shipped(shipping.RecordDispatched(ctx, bus.Tx(ctx), dispatched))
-		}), nil
-	}).Emits(shippingevents.Dispatched{}, shippingevents.Undeliverable{}).External(parallel)
-
-	bus.On(m, "stop", func(ctx context.Context, e orderevents.CancelRequested) (bus.Events, error) {
-		_, err := shipping.Stop(ctx, bus.Tx(ctx), e.OrderID)
+// dispatch hands the parcel of an order to the carrier, and answers with the outcome.
+func dispatch(ctx context.Context, carrier shipping.Carrier, e paymentevents.Charged) (bus.Events, error) {
+	var step shipping.Step
+	err := bus.Commit(ctx, func(ctx context.Context) (err error) {
+		step, err = shipping.Begin(ctx, bus.Tx(ctx), e.OrderID)
+		return err
+	})
+	switch {
+	case err != nil:
 		return nil, err
+	case step == shipping.AlreadyDone:
+		return nil, nil
+	case step == shipping.AnswerCancelled:
+		return undeliverable(e.OrderID, shippingevents.ReasonCancelled), nil
+	}
+	label, err := carrier.Dispatch(ctx, shipping.Parcel{Key: bus.Delivery(ctx).ID, OrderID: e.OrderID})
+	var no *shipping.UndeliverableError
+	switch {
+	case errors.As(err, &no):
+		return undeliverable(e.OrderID, no.Reason), nil
+	case err != nil:
+		return nil, err
+	}
+	dispatched := shippingevents.Dispatched{OrderID: e.OrderID, Tracking: label.Tracking}
+	return bus.Emit(dispatched).Also(func(ctx context.Context) error {
+		return shipped(shipping.RecordDispatched(ctx, bus.Tx(ctx), dispatched))
+	}), nil
+}
+
+func undeliverable(orderID, reason string) bus.Events {
+	e := shippingevents.Undeliverable{OrderID: orderID, Reason: reason}
+	return bus.Emit(e).Also(func(ctx context.Context) error {
+		return shipped(shipping.RecordUndeliverable(ctx, bus.Tx(ctx), e))
 	})
 }
 

@@ -160,8 +160,8 @@ func mailRandomKey(m *bus.Module, o Outside) {
 	}).External(parallel)
 }
 
-func placeNumbered(b *bus.Bus, m *bus.Module) PlaceFunc {
-	return func(ctx context.Context, n order.New, r *order.Request) (string, bool, error) {
+func placeNumbered(b *bus.Bus, right Orders) PlaceFunc {
+	return func(ctx context.Context, n order.New, _ *order.Request) (string, bool, error) {
 		taken := 0
 		err := b.View(ctx, func(tx *sql.Tx) error {
 			return order.Each(ctx, tx, func(order.Fact) error { taken++; return nil })
@@ -170,7 +170,7 @@ func placeNumbered(b *bus.Bus, m *bus.Module) PlaceFunc {
 			return "", false, err
 		}
 		n.ID = fmt.Sprintf("%s-%d", n.ID, taken+1) // planted: the next number, also when it is the same order
-		return placeOnce(m)(ctx, n, r)
+		return right.Place(ctx, n, nil)
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/bustest"
 	"github.com/troupebus/troupe/domain/inventory"
-	"github.com/troupebus/troupe/domain/notification"
 	"github.com/troupebus/troupe/domain/order"
 	"github.com/troupebus/troupe/domain/payment"
 	"github.com/troupebus/troupe/domain/shipping"
@@ -30,7 +29,7 @@ type Bug struct {
 	// Gateway, when set, stands between the shop and the gateway.
 	Gateway func(payment.Gateway) payment.Gateway
 	// Place, when set, is how orders are placed instead.
-	Place func(b *bus.Bus, m *bus.Module) PlaceFunc
+	Place func(b *bus.Bus, right Orders) PlaceFunc
 	// Apart has each module run in a deployable of its own. In one process, nothing is wrong.
 	Apart bool
 	// Scenario is what the clients do.
@@ -99,46 +98,40 @@ func (g Bug) System() bustest.System[Shop] {
 // parallel is how many calls to the outside a subscription makes at a time.
 const parallel = 4
 
-// wire puts the modules on b: those in which nothing is swapped as they are in production.
+// wire puts the modules on b as they are in production, but for the reactions that are swapped.
 func (g Bug) wire(b *bus.Bus, w *bustest.World) Shop {
 	o := Outside{Gateway: shoptest.Gateway(w), Carrier: shoptest.Carrier(w), Mail: w.Service("mail")}
 	if g.Gateway != nil {
 		o.Gateway = g.Gateway(o.Gateway)
 	}
-	var s Shop
-	if g.Place != nil || g.touches("order/") {
-		s.Orders = g.order(b, o)
-	} else {
-		s.Orders = handlers.Order(b)
-	}
-	if g.touches("inventory/") {
-		s.Stock = g.inventory(b, o)
-	} else {
-		s.Stock = handlers.Inventory(b)
-	}
-	if g.touches("payment/") {
-		g.react("payment", b.Module("payment").Migrations(payment.Schema), o)
-	} else {
-		handlers.Payment(b, o.Gateway, parallel)
-	}
-	if g.touches("shipping/") {
-		g.react("shipping", b.Module("shipping").Migrations(shipping.Schema), o)
-	} else {
-		handlers.Shipping(b, o.Carrier, parallel)
-	}
-	if g.touches("notification/") {
-		g.react("notification", b.Module("notification").Migrations(notification.Schema), o)
-	} else {
-		handlers.Notification(b)
+	s := Shop{Orders: handlers.Order(b, g.swap("order", o)), Stock: handlers.Inventory(b, g.swap("inventory", o))}
+	handlers.Payment(b, o.Gateway, parallel, g.swap("payment", o))
+	handlers.Shipping(b, o.Carrier, parallel, g.swap("shipping", o))
+	handlers.Notification(b, g.swap("notification", o))
+	if g.Place != nil {
+		s.Orders = clerk{s.Orders, g.Place(b, s.Orders)}
 	}
 	return s
 }
 
-func (g Bug) touches(prefix string) bool {
-	for name := range g.Swap {
-		if strings.HasPrefix(name, prefix) {
-			return true
+// swap returns the reactions of a module that the bug replaces or adds.
+func (g Bug) swap(module string, o Outside) handlers.Reactions {
+	swap := handlers.Reactions{}
+	for name, reaction := range g.Swap {
+		if handler, ok := strings.CutPrefix(name, module+"/"); ok {
+			swap[handler] = func(m *bus.Module, _ string) { reaction(m, o) }
 		}
 	}
-	return false
+	return swap
+}
+
+// clerk places orders in another way than the shop.
+type clerk struct {
+	Orders
+	place PlaceFunc
+}
+
+// Place implements Orders.
+func (c clerk) Place(ctx context.Context, n order.New, r *order.Request) (id string, placed bool, err error) {
+	return c.place(ctx, n, r)
 }

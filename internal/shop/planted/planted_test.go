@@ -113,16 +113,13 @@ func TestStoryOfSeveralDeployables(t *testing.T) {
 	}
 }
 
-// The right shop, in production's wiring and in the one that bugs are planted into, is never blamed.
+// The right shop is never blamed.
 func TestRightShopIsNotBlamed(t *testing.T) {
 	for i, g := range Bugs {
 		t.Run(g.Name, func(t *testing.T) {
-			x := bustest.Exploration{Schedules: 40, Seed: uint64(i) + 100}
-			for _, shop := range []Bug{{Apart: g.Apart}, {Swap: right, Apart: g.Apart}} {
-				if f := bustest.Search(t, shop.System(), x, g.Scenario); len(f.Wrong) > 0 {
-					t.Error(f)
-				}
-				x.Schedules = 15 // every scenario has another seed, and many scenarios are the same
+			x := bustest.Exploration{Schedules: 55, Seed: uint64(i) + 100} // every scenario has another seed, and many are the same
+			if f := bustest.Search(t, Bug{Apart: g.Apart}.System(), x, g.Scenario); len(f.Wrong) > 0 {
+				t.Error(f)
 			}
 		})
 	}
