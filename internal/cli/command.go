@@ -54,11 +54,11 @@ func newOwnCmd(o *options, c Command) *cobra.Command {
 // journalOf returns the journal of a command that runs all modules: path, or else that of the settings. Settings of
 // several deployables name none.
 func (o *options) journalOf(path string, l *config.Loaded) (string, error) {
-	several := l.File != "" && len(o.program.config().Described(l.File)) > 0
-	switch {
-	case path != "":
+	if path != "" {
 		return path, nil
-	case several || l.Carrier.Kind != transports.SQLite:
+	}
+	several := l.File != "" && len(o.program.config().Described(l.File)) > 0
+	if several || l.Carrier.Kind != transports.SQLite {
 		return "", fmt.Errorf("the settings are those of deployables that meet over %s, and this command runs all modules in one process,"+
 			" without a transport: name its journal with --journal, or ask a deployable", l.Carrier.Kind)
 	}

@@ -36,8 +36,7 @@ type running struct {
 	bus       *bus.Bus
 	doors     any
 	transport bus.Transport // nil where there is none
-	front     *front.Front
-	closeOwn  func() error // what the program itself opened; nil where there is nothing
+	closeOwn  func() error  // what the program itself opened; nil where there is nothing
 }
 
 // open opens the journal, the transport and what the program needs beside them, and wires the modules.
@@ -56,11 +55,11 @@ func (o *options) open(ctx context.Context, d deployment) (*running, error) {
 		}
 	}
 	r := &running{}
-	r.front = front.New(front.Config{
+	f := front.New(front.Config{
 		Journal: j, Logger: d.logger, Hosts: d.hosts, Peers: d.peers,
 		Ready: func() error { return r.bus.Ready() }, Links: func() []bus.Link { return r.bus.Links() },
 	})
-	r.Deployable = &Deployable{Name: d.name, Modules: d.modules, Peers: d.peers, Journal: j, Logger: d.logger, Front: r.front}
+	r.Deployable = &Deployable{Name: d.name, Modules: d.modules, Peers: d.peers, Journal: j, Logger: d.logger, Front: f}
 	if d.modules == nil {
 		r.Modules = p.modules()
 	}

@@ -117,8 +117,7 @@ func (c *Call) Verify(ctx context.Context) (Verification, error) {
 	if err != nil {
 		return Verification{}, err
 	}
-	out := Verification{OK: v.OK, Settled: v.Settled, Wrong: v.Wrong, Books: v.Books, Stats: v.Stats}
-	return out, nil
+	return Verification{OK: v.OK, Settled: v.Settled, Wrong: v.Wrong, Books: v.Books, Stats: v.Stats}, nil
 }
 
 // Print writes v to Out as indented JSON.
@@ -164,7 +163,7 @@ func newProgram(p Program) *program {
 	own.config = sync.OnceValue(func() *config.Program {
 		c, err := config.NewProgram(p.Name, own.modules(), p.Settings)
 		if err != nil {
-			panic("troupe: App " + p.Name + ": " + err.Error())
+			own.mistaken("%v", err)
 		}
 		return c
 	})

@@ -103,7 +103,7 @@ func (o *options) serve(ctx context.Context, c *config.Settings, adopt bool) (er
 			return err
 		}
 		warnOfStrangers(logger, l)
-		return r.front.Serve(serving, l, routes)
+		return r.Front.Serve(serving, l, routes)
 	})
 }
 
