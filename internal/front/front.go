@@ -170,6 +170,20 @@ func (f *Front) recovered(h http.Handler) http.Handler {
 	})
 }
 
+// Begun reports whether the answer on w has begun, when a Front serves w or a writer that w unwraps to.
+func Begun(w http.ResponseWriter) bool {
+	for {
+		switch inner := w.(type) {
+		case *response:
+			return inner.begun
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = inner.Unwrap()
+		default:
+			return false
+		}
+	}
+}
+
 // response knows whether the answer has begun.
 type response struct {
 	http.ResponseWriter

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -162,3 +163,37 @@ func TestRefuse(t *testing.T) {
 		})
 	}
 }
+
+// TestBegun: a program's own middleware does not hide that an answer has begun.
+func TestBegun(t *testing.T) {
+	t.Parallel()
+	rec := httptest.NewRecorder()
+	res := &response{ResponseWriter: rec}
+	outer := &response{ResponseWriter: rec}
+	wrapped := struct{ http.ResponseWriter }{res}
+	for name, w := range map[string]http.ResponseWriter{"itself": res, "unwrapped": unwrapping{res}} {
+		if Begun(w) {
+			t.Errorf("%s: begun before anything was written", name)
+		}
+	}
+	res.WriteHeader(http.StatusOK)
+	for name, c := range map[string]struct {
+		w    http.ResponseWriter
+		want bool
+	}{
+		"itself": {res, true}, "unwrapped": {unwrapping{res}, true}, "another": {outer, false},
+		"a writer that hides it": {wrapped, false}, "no Front": {rec, false},
+	} {
+		if got := Begun(c.w); got != c.want {
+			t.Errorf("%s: begun %t, want %t", name, got, c.want)
+		}
+	}
+}
+
+// unwrapping is a writer of middleware.
+type unwrapping struct{ inner http.ResponseWriter }
+
+func (u unwrapping) Header() http.Header         { return u.inner.Header() }
+func (u unwrapping) Write(b []byte) (int, error) { return u.inner.Write(b) }
+func (u unwrapping) WriteHeader(status int)      { u.inner.WriteHeader(status) }
+func (u unwrapping) Unwrap() http.ResponseWriter { return u.inner }

@@ -99,7 +99,7 @@ func (f *Front) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 		f.cfg.Logger.LogAttrs(r.Context(), slog.LevelError, "a request failed", slog.String("method", r.Method), slog.String("path", r.URL.Path),
 			slog.Any("error", err))
 	}
-	if res, ok := w.(*response); ok && res.begun {
+	if Begun(w) {
 		panic(http.ErrAbortHandler) // the client must not take half an answer for a whole one
 	}
 	h := w.Header()

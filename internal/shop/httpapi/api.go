@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 
 	"github.com/troupebus/troupe/handlers"
 	"github.com/troupebus/troupe/internal/front"
@@ -87,56 +86,16 @@ func (a *API) handle(pattern string, h func(http.ResponseWriter, *http.Request) 
 
 // ServeHTTP implements http.Handler.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	res := &response{ResponseWriter: w}
-	defer a.recovered(res, r)
-	res.Header().Set("X-Content-Type-Options", "nosniff")
-	res.Header().Set("Cache-Control", "no-store") // orders and stock change by themselves
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store") // orders and stock change by themselves
 	if h, pattern := a.mux.Handler(r); pattern == "" {
-		a.refuse(res, r, unrouted(h, r))
+		a.refuse(w, r, unrouted(h, r))
 		return
 	}
-	a.mux.ServeHTTP(res, r)
+	a.mux.ServeHTTP(w, r)
 }
 
-// recovered makes a panic a line in the log and, where that is still possible, an answer.
-func (a *API) recovered(res *response, r *http.Request) {
-	v := recover()
-	if v == nil {
-		return
-	}
-	if v == http.ErrAbortHandler { // the server's own way to cut a connection
-		panic(v)
-	}
-	a.cfg.Logger.LogAttrs(r.Context(), slog.LevelError, "a request panicked", slog.String("method", r.Method), slog.String("path", r.URL.Path),
-		slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
-	if res.begun {
-		panic(http.ErrAbortHandler) // the client must not take half an answer for a whole one
-	}
-	a.send(res, r, about(http.StatusInternalServerError, "the server made a mistake; it is in its log"))
-}
-
-// response knows whether the answer has begun.
-type response struct {
-	http.ResponseWriter
-	begun bool
-}
-
-// WriteHeader implements http.ResponseWriter, and notes that the answer has begun.
-func (r *response) WriteHeader(status int) {
-	r.begun = true
-	r.ResponseWriter.WriteHeader(status)
-}
-
-// Write implements http.ResponseWriter, and notes that the answer has begun.
-func (r *response) Write(b []byte) (int, error) {
-	r.begun = true
-	return r.ResponseWriter.Write(b)
-}
-
-// Unwrap gives http.ResponseController what it controls.
-func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
-
-// unrouted is why the mux has nothing for r: h is what it would answer with.
+// unrouted returns the refusal of a request without a route. h is the answer of the mux.
 func unrouted(h http.Handler, r *http.Request) *problem {
 	answer := discard{http.Header{}}
 	h.ServeHTTP(answer, r)
@@ -149,14 +108,14 @@ func unrouted(h http.Handler, r *http.Request) *problem {
 	return p
 }
 
-// discard keeps the header of an answer that nobody gets.
+// discard keeps the header of an answer, and drops the rest.
 type discard struct{ header http.Header }
 
 // Header implements http.ResponseWriter.
 func (d discard) Header() http.Header { return d.header }
 
-// Write implements http.ResponseWriter. It keeps nothing.
+// Write implements http.ResponseWriter, and drops b.
 func (d discard) Write(b []byte) (int, error) { return len(b), nil }
 
-// WriteHeader implements http.ResponseWriter. It does nothing.
+// WriteHeader implements http.ResponseWriter, and drops the status.
 func (d discard) WriteHeader(int) {}

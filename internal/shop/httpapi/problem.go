@@ -135,7 +135,7 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		a.cfg.Logger.LogAttrs(r.Context(), slog.LevelError, "a request failed", slog.String("method", r.Method), slog.String("path", r.URL.Path),
 			slog.Int("status", p.Status), slog.Any("error", err))
 	}
-	if res, ok := w.(*response); ok && res.begun {
+	if front.Begun(w) {
 		panic(http.ErrAbortHandler) // the client must not take half an answer for a whole one
 	}
 	a.send(w, r, p)
