@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/troupebus/troupe/internal/oncelog"
 )
 
 // Link is one direction of what goes between this deployable and the others, as it is now.
@@ -39,10 +41,6 @@ const (
 	lastPause  = 5 * time.Second
 )
 
-// tellAgain is how long the log hears nothing more of a trouble. What is wrong with a network reads differently at every try, if only
-// because of the port that it names.
-const tellAgain = time.Minute
-
 // line keeps the state of a link, and says in the log when it changes: once for a trouble, not once for a try.
 type line struct {
 	topic  string
@@ -53,44 +51,35 @@ type line struct {
 	mu    sync.Mutex
 	young bool // neither failed nor works was called, and that matters
 	err   error
-	since time.Time
-	told  time.Time // when the log last heard of it
+	fails oncelog.Problem
 	tries int
 
-	holds     error // what holds some messages up while the others go on
-	heldSince time.Time
-	heldTold  time.Time
+	partly error // the reason why some messages wait while the others go on
+	waits  oncelog.Problem
 }
 
-// held notes what holds messages up, though others go on; nil is that nothing does.
+// held records err as the reason why some messages wait while the others go on. With a nil error no message waits any more.
 func (l *line) held(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now()
-	switch {
-	case err == nil && l.holds != nil:
-		l.logger.Info(l.what()+" is held up no more", slog.String("topic", l.topic), slog.Duration("after", now.Sub(l.heldSince).Round(time.Millisecond)))
-	case err != nil && (l.holds == nil || now.Sub(l.heldTold) >= tellAgain):
-		l.logger.Error(l.what()+" is held up in part", slog.String("topic", l.topic), slog.Any("error", err))
-		l.heldTold = now
+	l.partly = err
+	if err != nil {
+		if l.waits.Failed(time.Now()) > 0 {
+			l.logger.Error(l.name()+" is held up in part", slog.String("topic", l.topic), slog.Any("error", err))
+		}
+		return
 	}
-	if l.holds == nil {
-		l.heldSince = now
+	if reports, lasted := l.waits.Over(time.Now()); reports > 0 {
+		l.logger.Info(l.name()+" is held up no more", slog.String("topic", l.topic), slog.Duration("after", lasted.Round(time.Millisecond)))
 	}
-	l.holds = err
 }
 
-// failed notes that a try went wrong, and returns how long to wait before the next one.
+// failed records a failed try, and returns how long to wait before the next try.
 func (l *line) failed(err error) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now()
-	if l.err == nil || l.err.Error() != err.Error() && now.Sub(l.told) >= tellAgain {
-		l.logger.Error(l.what()+" stands still, will try again", slog.String("topic", l.topic), slog.Any("error", err))
-		l.told = now
-	}
-	if l.err == nil {
-		l.since = now
+	if tries := l.fails.Failed(time.Now()); tries > 0 {
+		l.logger.Error(l.name()+" failed, retrying", slog.String("topic", l.topic), slog.Int("tries", tries), slog.Any("error", err))
 	}
 	l.err, l.young = err, false
 	pause := min(firstPause<<min(l.tries, 10), lastPause)
@@ -102,17 +91,20 @@ func (l *line) failed(err error) time.Duration {
 	return pause/2 + time.Duration(chance()*float64(pause/2))
 }
 
-// works notes that a try went well.
+// works records a successful try.
 func (l *line) works() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
-		l.logger.Info(l.what()+" goes on", slog.String("topic", l.topic), slog.Duration("after", time.Since(l.since).Round(time.Millisecond)))
+		if tries, lasted := l.fails.Over(time.Now()); tries > 0 {
+			l.logger.Info(l.name()+" works again", slog.String("topic", l.topic), slog.Int("tries", tries),
+				slog.Duration("after", lasted.Round(time.Millisecond)))
+		}
 	}
-	l.err, l.since, l.tries, l.young = nil, time.Time{}, 0, false
+	l.err, l.tries, l.young = nil, 0, false
 }
 
-func (l *line) what() string {
+func (l *line) name() string {
 	if l.out {
 		return "the relay to the other deployables"
 	}
@@ -125,8 +117,8 @@ func (l *line) link() Link {
 	if l.young {
 		return Link{Topic: l.topic, Out: l.out, Err: ErrNotYet}
 	}
-	if l.err == nil && l.holds != nil {
-		return Link{Topic: l.topic, Out: l.out, Err: l.holds, Since: l.heldSince}
+	if l.err == nil && l.partly != nil {
+		return Link{Topic: l.topic, Out: l.out, Err: l.partly, Since: l.waits.Since()}
 	}
-	return Link{Topic: l.topic, Out: l.out, Err: l.err, Since: l.since}
+	return Link{Topic: l.topic, Out: l.out, Err: l.err, Since: l.fails.Since()}
 }

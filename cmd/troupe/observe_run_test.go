@@ -87,7 +87,7 @@ func TestObserve(t *testing.T) {
 		t.Errorf("events for another host: %d", got)
 	}
 	for range time.Tick(10 * time.Millisecond) {
-		if text := r.log.String(); strings.Contains(text, "stands still") {
+		if text := r.log.String(); strings.Contains(text, "failed, retrying") {
 			break
 		}
 	}

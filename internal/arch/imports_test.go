@@ -33,7 +33,7 @@ func TestCheckImports(t *testing.T) {
 		engine    = "what runs any program"
 		example   = "cmd/troupe imports, of internal,"
 		nowhere   = "every Go file lies in"
-		leaf      = "internal/pause import"
+		leaf      = "internal/oncelog, internal/pause import"
 		own       = root + "/"
 	)
 	tests := []struct{ path, imports, wants string }{

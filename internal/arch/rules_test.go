@@ -216,7 +216,7 @@ func isStd(imported string) bool {
 }
 
 // leaves are the packages below internal that the library may import, too: they import the standard library only.
-var leaves = []string{"pause"}
+var leaves = []string{"oncelog", "pause"}
 
 func isLeaf(imported string) bool {
 	return slices.ContainsFunc(leaves, func(l string) bool { return imported == root+"/internal/"+l })

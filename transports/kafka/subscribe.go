@@ -16,6 +16,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
+	"github.com/troupebus/troupe/internal/oncelog"
 	"github.com/troupebus/troupe/internal/pause"
 )
 
@@ -24,8 +25,6 @@ const (
 	buffered = 256
 	// commitEvery is how often places that moved are written to Kafka.
 	commitEvery = time.Second
-	// tellAgain is how long the log hears nothing more of members of the group.
-	tellAgain = time.Minute
 	// lookEvery is how often it is seen to that no other process has taken over, while nothing is to be written.
 	lookEvery = 5 * time.Second
 	// keepEvery is how often all of them are, moved or not: Kafka forgets those that nobody wrote for a while (a week).
@@ -204,7 +203,7 @@ func (s *subscription) leave() {
 func (s *subscription) keep() {
 	tick := time.NewTicker(commitEvery)
 	defer tick.Stop()
-	var told time.Time // of strangers
+	var members oncelog.Problem // others are members of the group
 	looked := time.Now()
 	for all := time.Now(); ; {
 		select {
@@ -225,8 +224,7 @@ func (s *subscription) keep() {
 		cancel()
 		s.t.waited(time.Since(looked), err)
 		if strangers(err) {
-			if time.Since(told) >= tellAgain {
-				told = time.Now()
+			if members.Failed(time.Now()) > 0 {
 				s.t.cfg.Logger.Warn("kafka: cannot write the place, and reads on: what comes now will be delivered again some time",
 					"topic", s.topic, "group", s.group, "err", s.explain(err))
 			}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/oncelog"
 )
 
 // SQLite would copy the write-ahead log into the database inside the commit that makes it too long: a pause of
@@ -37,10 +38,10 @@ type logFile struct {
 	next   int64  // the frame whose writing asks for the next checkpoint; the writer's goroutine's
 	salt   uint64 // of the log's present run: it changes when the log starts over; likewise
 	limit  int64
-	held   bool      // by a reader, as the log has been told; the watching goroutine's
-	heldAt int64     // how long it was then; likewise
-	told   time.Time // when; likewise
-	failed time.Time // when it was last told that a checkpoint failed; likewise
+	held   bool            // by a reader, as the log has been told; the watching goroutine's
+	heldAt int64           // how long it was then; likewise
+	told   time.Time       // when; likewise
+	failed oncelog.Problem // of checkpoints; likewise
 }
 
 // The head of the log and of its frames (https://www.sqlite.org/fileformat.html, section 4.1).
@@ -230,12 +231,24 @@ func (j *Journal) watchLog() {
 		}
 		held, err := j.copyLog()
 		failed := err != nil && !errors.Is(err, journal.ErrClosed)
-		if failed && j.ctx.Err() == nil && time.Since(j.log.failed) >= tellAgain {
-			j.log.failed = time.Now()
-			j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "cannot copy the log into the database, it grows until that works", slog.Any("error", explain(err)))
-		}
+		j.logCopying(err, failed && j.ctx.Err() == nil)
 		if long := j.tellLong(held); long || failed { // on a full disk there is room again at some time
 			again = time.After(cutPace)
+		}
+	}
+}
+
+// logCopying reports that checkpoints fail, and that the checkpoints work again.
+func (j *Journal) logCopying(err error, failed bool) {
+	switch now := time.Now(); {
+	case err == nil:
+		if times, _ := j.log.failed.Over(now); times > 0 {
+			j.cfg.Logger.LogAttrs(j.ctx, slog.LevelInfo, "the log is copied into the database again", slog.Int("failed", times))
+		}
+	case failed:
+		if times := j.log.failed.Failed(now); times > 0 {
+			j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "cannot copy the log into the database, it grows until that works",
+				slog.Int("times", times), slog.Any("error", explain(err)))
 		}
 	}
 }
@@ -272,7 +285,7 @@ func (j *Journal) tellLong(held bool) bool {
 	l := j.log
 	size := l.size()
 	switch long := held && size > 2*l.limit; {
-	case long && (size >= 2*l.heldAt || time.Since(l.told) >= tellAgain):
+	case long && (size >= 2*l.heldAt || time.Since(l.told) >= oncelog.Again):
 		l.held, l.heldAt, l.told = true, size, time.Now()
 		j.cfg.Logger.LogAttrs(j.ctx, slog.LevelWarn, "the write-ahead log cannot start over while a reader holds it, and grows: end the reader",
 			slog.String("log", j.path+"-wal"), slog.Int64("mib", size>>20), slog.String("readers", whoReads(j.path)))

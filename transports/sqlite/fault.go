@@ -222,31 +222,17 @@ func (w *writer) refuse(items []*item, f *failure) {
 	}
 }
 
-// tellAgain is how long the log hears nothing more of a trouble. On a disk that is all but full, what is small is still written, and what
-// is larger is not: trouble comes and goes a hundred times a second.
-const tellAgain = time.Minute
-
-// trouble is what the log has heard of the store's refusals.
-type trouble struct {
-	known   bool      // the log has heard of it since it began
-	told    time.Time // when the log last heard of any
-	refused int       // groups since then
-}
-
-// noteTrouble reports that the store refuses work, and that it takes it again.
+// noteTrouble records that the store refuses work, or with a nil error that the store accepts work again.
 func (w *writer) noteTrouble(err error) {
-	was := w.health.refuses()
 	w.health.note(err)
-	t := &w.trouble
-	switch now := time.Now(); {
-	case err == nil && was && t.known:
-		w.cfg.Logger.LogAttrs(context.Background(), slog.LevelInfo, "the journal writes again")
-	case err != nil:
-		t.known = t.known && was
-		if t.refused++; t.told.IsZero() || now.Sub(t.told) >= tellAgain {
-			w.cfg.Logger.LogAttrs(context.Background(), slog.LevelError, "the journal cannot write: publishers get errors, reactions wait",
-				slog.Int("commits", t.refused), slog.Any("error", err))
-			t.known, t.told, t.refused = true, now, 0
+	if err == nil {
+		if commits, _ := w.trouble.Over(time.Now()); commits > 0 {
+			w.cfg.Logger.LogAttrs(context.Background(), slog.LevelInfo, "the journal writes again", slog.Int("refused", commits))
 		}
+		return
+	}
+	if commits := w.trouble.Failed(time.Now()); commits > 0 {
+		w.cfg.Logger.LogAttrs(context.Background(), slog.LevelError, "the journal cannot write: publishers get errors, reactions wait",
+			slog.Int("commits", commits), slog.Any("error", err))
 	}
 }

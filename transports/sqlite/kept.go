@@ -163,7 +163,7 @@ func (u *unit) insertNamesake(e *journal.Event) (changed, seq int64, err error) 
 	err = u.tx.QueryRow("SELECT source <> ?, data <> ? FROM events WHERE id = ? AND type = ?", e.Source, bytesOf(e.Data), e.ID, e.Type).Scan(&other, &differs)
 	if err != nil || !other {
 		if differs {
-			u.w.differs.tell(u.w.cfg.Logger, e)
+			u.w.differs.log(u.w.cfg.Logger, e)
 		}
 		return 0, 0, err
 	}

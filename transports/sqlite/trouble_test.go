@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/troupebus/troupe/internal/oncelog"
 )
 
 // TestTroubleThatComesAndGoes is a disk that is all but full.
@@ -37,15 +39,15 @@ func TestTroubleThatComesAndGoes(t *testing.T) {
 		wants("at first", `msg="the journal cannot write: publishers get errors, reactions wait" commits=1 error="disk is full"`)
 		w.noteTrouble(nil)
 		w.noteTrouble(nil)
-		wants("when it is over", `msg="the journal writes again"`)
+		wants("when it is over", `msg="the journal writes again" refused=2`)
 		for range 100 {
 			w.noteTrouble(full)
 			w.noteTrouble(nil)
 		}
 		wants("when it comes and goes")
-		<-time.After(tellAgain)
+		<-time.After(oncelog.Again)
 		w.noteTrouble(full)
 		w.noteTrouble(nil)
-		wants("when it still does", "commits=102 ", "writes again")
+		wants("when it still does", "commits=101 ", `writes again" refused=1`)
 	})
 }

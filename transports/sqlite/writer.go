@@ -13,6 +13,7 @@ import (
 	"github.com/mattn/go-sqlite3"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/oncelog"
 )
 
 // writer is the one goroutine that writes. Work queues for it; it takes all that is ready into one transaction, a
@@ -44,7 +45,7 @@ type writer struct {
 	answers sync.Pool     // of channels of capacity 1, empty; one is given back when its answer is taken, or will never come
 
 	health  health               // for anybody
-	trouble trouble              // the running goroutine's
+	trouble oncelog.Problem      // the running goroutine's
 	slowAt  map[string]time.Time // by work, when it was last reported; the running goroutine's
 	differs differs              // likewise
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/troupebus/troupe/handlers"
 	"github.com/troupebus/troupe/internal/front"
+	"github.com/troupebus/troupe/internal/oncelog"
 )
 
 // Flows is what the API needs to wait for the flow of an order, and to stream it. *troupe.Deployable and *front.Front are Flows.
@@ -61,7 +62,7 @@ func New(c Config) (*API, error) {
 	}
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	a := &API{cfg: c, mux: http.NewServeMux(), intake: newIntake()}
-	a.troubles = troubles{logger: c.Logger, routes: map[string]*trouble{}}
+	a.troubles = troubles{logger: c.Logger, routes: map[string]*oncelog.Problem{}}
 	a.handle("POST /api/orders", a.of("order", a.placeOrder))
 	a.handle("GET /api/orders/{id}", a.of("order", a.getOrder))
 	a.handle("GET /api/orders/{id}/events", a.of("order", a.streamFlow))

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/troupebus/troupe/internal/oncelog"
+
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/handlers"
@@ -55,7 +57,7 @@ func TestOneLineForOneTrouble(t *testing.T) {
 		}
 		ask(500, full)
 		wants("at once", `level=ERROR msg="requests cannot be served at the moment" route="POST /write" path=/write requests=1 error="journal: unavailable: the disk is full"`)
-		<-time.After(tellAgain)
+		<-time.After(oncelog.Again)
 		ask(100, full)
 		wants("a minute later", "requests=500 ")
 		ask(1, order404())
@@ -67,7 +69,7 @@ func TestOneLineForOneTrouble(t *testing.T) {
 			ask(1, nil)
 		}
 		wants("when it comes and goes")
-		<-time.After(tellAgain)
+		<-time.After(oncelog.Again)
 		ask(1, full)
 		wants("when it is still there", "requests=11 ")
 		ask(1, nil)
