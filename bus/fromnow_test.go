@@ -16,7 +16,7 @@ func TestFromNowOfAnotherDeployable(t *testing.T) {
 	broker := wiretest.NewBroker()
 	here := MustRunPart(t, broker, "test")
 	here.publish(t, asked{"old", 1})
-	until(t, "it is sent", func() bool { return here.Links()[0].Behind == 0 })
+	until(t, "it is sent", func() bool { return here.Links()[0].Lag == 0 })
 	carrier := broker.Transport("other")
 	t.Cleanup(func() { _ = carrier.Close() })
 	there := MustStart(t, filepath.Join(t.TempDir(), "other.db"), bus.Config{Modules: []string{"other"}, Transport: carrier, Retry: fast}, func(b *bus.Bus) *bus.Module {

@@ -111,15 +111,15 @@ const identifyFor = 3 * time.Second
 // carrier names what lies between the deployables, as the journal notes it.
 func (b *Bus) carrier(ctx context.Context) string {
 	f := b.cfg.Transport.Features()
-	if f.Carrier == "" || f.Identity == nil {
-		return f.Carrier
+	if f.Backend == "" || f.Identity == nil {
+		return f.Backend
 	}
 	ctx, cancel := context.WithTimeout(ctx, identifyFor)
 	defer cancel()
 	if id := f.Identity(ctx); id != "" {
-		return f.Carrier + journal.IdentityMark + id
+		return f.Backend + journal.IdentityMark + id
 	}
-	return f.Carrier
+	return f.Backend
 }
 
 // openRelays makes a relay for each topic, so that one that cannot be written holds up no other: those of the modules here that emit
@@ -131,7 +131,7 @@ func (b *Bus) openRelays(ctx context.Context) (relays []*wire.Relay, err error) 
 		if err == nil {
 			relays = append(relays, wire.NewRelay(wire.RelayConfig{
 				Feed: f, Publisher: b.cfg.Transport, Name: name, Logger: b.cfg.Logger, Chance: b.cfg.Chance, Topic: topic, Take: b.take("relay"),
-				Skip: feed == journal.Told, Try: try,
+				Skip: feed == journal.FeedRecords, Try: try,
 			}))
 		}
 		return err
@@ -158,7 +158,8 @@ func (b *Bus) openRelays(ctx context.Context) (relays []*wire.Relay, err error) 
 	if err := open(journal.Rest, "events", RecordsTopic, rest); err != nil {
 		return nil, err
 	}
-	return relays, open(journal.Told, RecordsTopic, RecordsTopic, func(*journal.Event) string { return RecordsTopic })
+	return relays, open(journal.FeedRecords, RecordsTopic, RecordsTopic,
+		func(*journal.Event) string { return RecordsTopic })
 }
 
 // emittersHere are the modules that run here and emit something.

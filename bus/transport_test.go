@@ -225,7 +225,7 @@ func TestARestoredJournalDoublesNothing(t *testing.T) {
 			here.publish(t, asked{"a", 1})
 		}
 		ids = append(ids, there.follow(t, "test.answered").ID)
-		until(t, "it is sent", func() bool { return there.Links()[0].Behind == 0 })
+		until(t, "it is sent", func() bool { return there.Links()[0].Lag == 0 })
 		there.stop()
 		if err := carrier.Close(); err != nil {
 			t.Fatal(err)
@@ -247,7 +247,7 @@ func TestWhatWentToAnotherCarrierIsSentToThisOne(t *testing.T) {
 		carrier := broker.Transport("test")
 		here := MustStart(t, path, bus.Config{Modules: []string{"test"}, Transport: carrier, Retry: fast}, func(b *bus.Bus) *bus.Module { m, _ := wirePart(b); return m })
 		here.publish(t, asked{"a", n})
-		until(t, "it is sent", func() bool { return here.Links()[0].Behind == 0 && here.Links()[1].Behind == 0 })
+		until(t, "it is sent", func() bool { return here.Links()[0].Lag == 0 && here.Links()[1].Lag == 0 })
 		if n == 2 {
 			until(t, "all are answered", func() bool { return len(here.seen(t, "note")) == 3 })
 		}

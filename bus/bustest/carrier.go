@@ -87,7 +87,7 @@ func (a *arrivals) run(in <-chan *message.Message) {
 	for msg := range in {
 		key := wire.Key(msg)
 		if key == "" {
-			key = msg.Metadata[wire.MetaPlace] // no order is asked for
+			key = msg.Metadata[wire.MetaPosition] // no order is asked for
 		}
 		a.mu.Lock()
 		a.lines[key] = append(a.lines[key], msg)
@@ -121,7 +121,7 @@ func (a *arrivals) hand(msg *message.Message) bool {
 		return a.give(msg) // it is acknowledged and forgotten
 	}
 	st := newStep(stepTake, a.life.deployable.name)
-	st.about, st.message, st.gone = e, msg.Metadata[wire.MetaPlace], a.over
+	st.about, st.message, st.gone = e, msg.Metadata[wire.MetaPosition], a.over
 	defer close(st.done)
 	decided, err := a.life.pass(st)
 	if err != nil {

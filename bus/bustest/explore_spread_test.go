@@ -214,7 +214,7 @@ type renaming struct {
 // Subscribe implements message.Subscriber.
 func (r renaming) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	return bustest.Through(r.Transport, ctx, topic, func(msg *message.Message) *message.Message {
-		place := msg.Metadata[wire.MetaPlace]
+		place := msg.Metadata[wire.MetaPosition]
 		if first, known := r.places.LoadOrStore(msg.Metadata["ce_id"], place); known && first != place {
 			msg.Metadata["ce_id"] += "-again" // planted
 		}

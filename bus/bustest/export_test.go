@@ -96,7 +96,7 @@ func (w *watched) Subscribe(ctx context.Context, topic string) (<-chan *message.
 	return Through(w.Transport, ctx, topic, func(msg *message.Message) *message.Message {
 		w.all.mu.Lock()
 		defer w.all.mu.Unlock()
-		place := w.name + " " + msg.Metadata[wire.MetaPlace]
+		place := w.name + " " + msg.Metadata[wire.MetaPosition]
 		if w.run.given[place] && w.had[decoded(msg).ID] {
 			w.all.TakenAgain++
 		}

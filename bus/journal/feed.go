@@ -11,17 +11,17 @@ type FeedName string
 
 // The feeds of a journal.
 const (
-	// Sent is every event, in the order of the log, from the oldest on.
-	Sent FeedName = "relay"
-	// Told is what became of the deliveries, and what is still to come: events of RecordsType and of DelayedType. A journal
+	// FeedEvents is every event, in the order of the log, from the oldest on.
+	FeedEvents FeedName = "relay"
+	// FeedRecords is what became of the deliveries, and what is still to come: events of RecordsType and of DelayedType. A journal
 	// begins to note answers when this feed is first opened, with those that it has; what is delayed, it tells of whenever the
 	// feed is opened.
-	Told FeedName = "records"
+	FeedRecords FeedName = "records"
 	// Rest is every event, too, with a position of its own. It may come a little later.
 	Rest FeedName = sentTo + "_"
 )
 
-const sentTo = Sent + ":"
+const sentTo = FeedEvents + ":"
 
 // SentTo is every event, as Sent is, with a position for one topic: what cannot be sent to one holds up no other. Sent itself is as
 // far as the last of them.
@@ -45,8 +45,8 @@ type Feed interface {
 	// Passed notes that everything up to the event with that seq has been sent. It is written down with a later commit:
 	// after a crash, some of it comes again.
 	Passed(seq int64)
-	// Behind counts what Passed has not been told of.
-	Behind() int64
+	// Lag counts what Passed has not been told of.
+	Lag() int64
 }
 
 // The types of the events of the feed Told.

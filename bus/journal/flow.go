@@ -73,7 +73,7 @@ type Reaction struct {
 	Duration     time.Duration `json:"-"`                     // of the last attempt; in JSON duration_us, microseconds
 	Error        string        `json:"error,omitempty"`       // of the last attempt; the reason of a drop or of a skip
 	RetryAt      time.Time     `json:"retry_at,omitzero"`     // with Retrying: when the next attempt is due
-	Behind       int64         `json:"behind,omitempty"`      // with Blocked: seq of the oldest open event of its key
+	BlockedBy    int64         `json:"behind,omitempty"`      // with Blocked: seq of the oldest open event of its key
 	Parked       bool          `json:"parked,omitempty"`      // with Dead: later events of its key wait until a person acts
 	DeadLetter   int64         `json:"dead_letter,omitempty"` // its id, if the event ever became one here
 }

@@ -183,8 +183,8 @@ func (t *tree) reaction(r *Reaction) string {
 	case Retrying:
 		what += ", " + t.when(fmt.Sprintf("attempt %d", r.Attempts+1), r.RetryAt)
 	case Blocked:
-		if r.Behind > 0 {
-			what += fmt.Sprintf(" behind event %d", r.Behind)
+		if r.BlockedBy > 0 {
+			what += fmt.Sprintf(" behind event %d", r.BlockedBy)
 		} else { // a dead letter that is to be replayed: nothing holds it up
 			what = "to be tried, next of its key"
 		}

@@ -50,7 +50,7 @@ func TestTreeOfEveryOutcome(t *testing.T) {
 			journal.Reaction{Subscription: "stock/old", Outcome: journal.Skipped, Error: "published before the subscription began"},
 		),
 		event(2, "charged", "placed", "pay/charge",
-			journal.Reaction{Subscription: "ship/blocked", Outcome: journal.Blocked, Behind: 1},
+			journal.Reaction{Subscription: "ship/blocked", Outcome: journal.Blocked, BlockedBy: 1},
 			journal.Reaction{
 				Subscription: "ship/dead", Outcome: journal.Dead, Attempts: 8, DeadLetter: 4, Parked: true,
 				Error: "first\nsecond\x1b[31m \u202eline", Started: start.Add(time.Second), Duration: 500 * time.Millisecond,

@@ -72,9 +72,9 @@ func TestTheHeadersAreThoseOfCloudEvents(t *testing.T) {
 func TestWhatTheTransportAddsIsNotSent(t *testing.T) {
 	t.Parallel()
 	e := event()
-	e.Metadata = map[string]string{MetaPlace: "x", MetaKey: "y"}
+	e.Metadata = map[string]string{MetaPosition: "x", MetaKey: "y"}
 	msg := Encode(e)
-	if msg.Metadata[MetaPlace] != "" || Key(msg) != "order-1" {
+	if msg.Metadata[MetaPosition] != "" || Key(msg) != "order-1" {
 		t.Errorf("sent: %v", msg.Metadata)
 	}
 }

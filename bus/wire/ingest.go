@@ -95,7 +95,7 @@ func (i *Ingest) Run(ctx context.Context) error {
 func (i *Ingest) read(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ctx = WithReport(WithPlace(ctx, i.place), i.line.held)
+	ctx = WithReport(WithPosition(ctx, i.place), i.line.held)
 	if i.memory != nil {
 		ctx = WithMemory(ctx, i.memory)
 	}
@@ -237,14 +237,14 @@ func (i *Ingest) standIn(ctx context.Context, e *journal.Event, msg *message.Mes
 		return false
 	}
 	small := message.NewMessage(msg.UUID, msg.Payload[:min(len(msg.Payload), keptWhole)])
-	small.Metadata[MetaPlace] = msg.Metadata[MetaPlace]
+	small.Metadata[MetaPosition] = msg.Metadata[MetaPosition]
 	small.Metadata[MetaTrouble] = fmt.Sprintf("the journal does not take the message at %s, of %d bytes: %v; if it matters, have its sender send it again when that is mended",
-		msg.Metadata[MetaPlace], sizeOf(msg), err)
+		msg.Metadata[MetaPosition], sizeOf(msg), err)
 	if i.take(ctx, []*journal.Event{undecoded(i.topic, small)}) != nil {
 		return false
 	}
 	i.line.logger.Error("the journal does not take a message, and keeps what there is to say of it as a dead letter", slog.String("topic", i.topic),
-		slog.String("place", msg.Metadata[MetaPlace]), slog.Int("bytes", sizeOf(msg)), slog.Any("error", err))
+		slog.String("place", msg.Metadata[MetaPosition]), slog.Int("bytes", sizeOf(msg)), slog.Any("error", err))
 	return true
 }
 
@@ -262,8 +262,8 @@ func undecoded(topic string, msg *message.Message) *journal.Event {
 	for _, name := range slices.Sorted(maps.Keys(msg.Metadata)) {
 		_, _ = io.WriteString(sum, "\n"+name+"="+msg.Metadata[name])
 	}
-	id := fmt.Sprintf("%s#%016x", msg.Metadata[MetaPlace], sum.Sum64())
-	if msg.Metadata[MetaPlace] == "" {
+	id := fmt.Sprintf("%s#%016x", msg.Metadata[MetaPosition], sum.Sum64())
+	if msg.Metadata[MetaPosition] == "" {
 		id = msg.UUID
 	}
 	e := &journal.Event{
@@ -296,7 +296,7 @@ func Redecode(e *journal.Event, check func(topic string, e *journal.Event) error
 		err = check(e.Metadata[metaTopic], decoded)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("message %s of topic %s: %w", e.Metadata[MetaPlace], e.Metadata[metaTopic], err)
+		return nil, fmt.Errorf("message %s of topic %s: %w", e.Metadata[MetaPosition], e.Metadata[metaTopic], err)
 	}
 	return decoded, nil
 }

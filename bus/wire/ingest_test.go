@@ -123,7 +123,7 @@ func TestTheIngestAcknowledgesWhatTheJournalHas(t *testing.T) {
 		s := &spout{in: make(chan []*message.Message, 2), fail: errors.New("no broker")}
 		st := &store{fails: 3}
 		good, unwanted, bad := Encode(numbered(1, "a", "t")), Encode(numbered(2, "a", "unwanted")), message.NewMessage("x", []byte{0xff})
-		bad.Metadata[MetaPlace], bad.Metadata["odd\xff"] = "order/0/7", "\xfe"
+		bad.Metadata[MetaPosition], bad.Metadata["odd\xff"] = "order/0/7", "\xfe"
 		s.in <- []*message.Message{good, unwanted, bad}
 		if l := NewIngest(IngestConfig{}).Link(); !errors.Is(l.Err, ErrNotYet) || !l.Since.IsZero() {
 			t.Errorf("before the first try: %+v", l)
@@ -143,7 +143,7 @@ func TestTheIngestAcknowledgesWhatTheJournalHas(t *testing.T) {
 			t.Fatalf("the journal has %v", st.ids())
 		}
 		lost := st.all()[1]
-		if string(lost.Data) != "\xff" || lost.Metadata["base64:b2Rk/w=="] != "base64:/g==" || lost.Metadata[MetaPlace] != "order/0/7" {
+		if string(lost.Data) != "\xff" || lost.Metadata["base64:b2Rk/w=="] != "base64:/g==" || lost.Metadata[MetaPosition] != "order/0/7" {
 			t.Errorf("the dead letter has %q, %v", lost.Data, lost.Metadata)
 		}
 		if _, err := Redecode(lost, believeAll); err == nil {
@@ -169,7 +169,7 @@ func TestAnEventThatIsNotTakenBlocksNoOther(t *testing.T) {
 		var msgs []*message.Message
 		for n := 1; n <= 5; n++ {
 			msg := Encode(numbered(n, "a", "t"))
-			msg.Metadata[MetaPlace] = fmt.Sprint("order/0/", n)
+			msg.Metadata[MetaPosition] = fmt.Sprint("order/0/", n)
 			msgs = append(msgs, msg)
 		}
 		msgs[2].Payload = []byte(`"` + strings.Repeat("x", 1<<20-2) + `"`)
@@ -181,7 +181,7 @@ func TestAnEventThatIsNotTakenBlocksNoOther(t *testing.T) {
 			t.Fatalf("the journal has %v", got)
 		}
 		lost := st.all()[2]
-		if trouble := lost.Metadata[MetaTrouble]; lost.Type != UndecodedType || len(lost.Data) != keptWhole || lost.Metadata[MetaPlace] != "order/0/3" ||
+		if trouble := lost.Metadata[MetaTrouble]; lost.Type != UndecodedType || len(lost.Data) != keptWhole || lost.Metadata[MetaPosition] != "order/0/3" ||
 			!strings.Contains(trouble, "too big") || !strings.Contains(trouble, "order/0/3") {
 			t.Errorf("the dead letter of %d bytes has %v", len(lost.Data), lost.Metadata)
 		}
@@ -198,7 +198,7 @@ func TestGapsAtOnePlaceAreTold(t *testing.T) {
 	t.Parallel()
 	gap := func(trouble string) string {
 		msg := message.NewMessage("order/0/5", nil)
-		msg.Metadata[MetaPlace], msg.Metadata[MetaTrouble] = "order/0/5", trouble
+		msg.Metadata[MetaPosition], msg.Metadata[MetaTrouble] = "order/0/5", trouble
 		return undecoded("order", msg).ID
 	}
 	first, again := gap("5 to 7 are gone"), gap("5 to 7 are gone")
@@ -211,7 +211,7 @@ func TestGapsAtOnePlaceAreTold(t *testing.T) {
 func TestAnUndecodedMessageIsDecodedLater(t *testing.T) {
 	t.Parallel()
 	msg := Encode(event())
-	msg.Metadata[MetaKey], msg.Metadata[MetaPlace] = "another", "order/0/7"
+	msg.Metadata[MetaKey], msg.Metadata[MetaPosition] = "another", "order/0/7"
 	e, err := Redecode(undecoded("order", msg), believeAll)
 	want, _ := Decode(msg)
 	if err != nil || e.ID != want.ID || e.Key != "another" || e.Version != 2 || len(e.Metadata) != 0 || string(e.Data) != string(want.Data) {

@@ -12,11 +12,11 @@ import (
 
 // Link is one direction of what goes between this deployable and the others, as it is now.
 type Link struct {
-	Topic  string    // whose events: the name of a module, or of the records
-	Out    bool      // they are sent from here; otherwise they are taken in
-	Err    error     // what is wrong, with what to do about it; nil when nothing is; ErrNotYet at first
-	Since  time.Time // when Err came up; zero when nothing is wrong, and with ErrNotYet
-	Behind int64     // with Out: events of the log that are still to be looked at
+	Topic string    // whose events: the name of a module, or of the records
+	Out   bool      // they are sent from here; otherwise they are taken in
+	Err   error     // what is wrong, with what to do about it; nil when nothing is; ErrNotYet at first
+	Since time.Time // when Err came up; zero when nothing is wrong, and with ErrNotYet
+	Lag   int64     // with Out: events of the log that are still to be looked at
 
 	Warning string // what may go wrong, though nothing is, with what to do about it; "" for nothing
 }

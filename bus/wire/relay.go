@@ -65,7 +65,7 @@ func NewRelay(c RelayConfig) *Relay {
 // Link is how the relay is.
 func (r *Relay) Link() Link {
 	l := r.line.link()
-	l.Behind = r.feed.Behind()
+	l.Lag = r.feed.Lag()
 	return l
 }
 

@@ -60,7 +60,7 @@ func (f *feed) Passed(seq int64) {
 	f.passed = seq
 }
 
-func (f *feed) Behind() int64 { return 0 }
+func (f *feed) Lag() int64 { return 0 }
 
 func (f *feed) at() int64 {
 	f.mu.Lock()

@@ -47,9 +47,9 @@ type Transport interface {
 type Features struct {
 	Name       string // of the kind, such as "kafka"
 	MaxPayload int    // bytes that the payload of a message may have; 0 where there is no limit of its own
-	// Carrier tells topics of one name apart: those of another cluster or database, or with another prefix. It comes of the
+	// Backend tells topics of one name apart: those of another cluster or database, or with another prefix. It comes of the
 	// settings alone, and is the same in every process of a system. "" is not known.
-	Carrier string
+	Backend string
 	// Identity, where it is set, asks the carrier which one it is, beyond its settings: one that lost what it had, or was put back to an
 	// earlier state, answers with another text. "" is not known now.
 	Identity func(context.Context) string
@@ -74,14 +74,14 @@ func (r *Refused) Unwrap() error { return r.Err }
 
 type placeKey struct{}
 
-// WithPlace returns ctx for a Subscribe whose place has that name: letters and digits, up to 16.
-func WithPlace(ctx context.Context, name string) context.Context {
+// WithPosition returns ctx for a Subscribe whose place has that name: letters and digits, up to 16.
+func WithPosition(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, placeKey{}, name)
 }
 
-// PlaceOf is what the place of a deployable is called in a Subscribe with ctx: the name that it goes by and, after a dot, the
+// PositionName is what the place of a deployable is called in a Subscribe with ctx: the name that it goes by and, after a dot, the
 // one that WithPlace gave, if it did.
-func PlaceOf(ctx context.Context, deployable string) string {
+func PositionName(ctx context.Context, deployable string) string {
 	if name, _ := ctx.Value(placeKey{}).(string); name != "" {
 		return deployable + "." + name
 	}
@@ -127,8 +127,8 @@ var ErrReplaced = errors.New("wire: replaced by another process")
 const (
 	// MetaKey is the key of a message that came with one which is not its ce_subject.
 	MetaKey = "_troupe_key"
-	// MetaPlace says where a message was found, such as "troupe.order/3/1042". It is the same whenever it is delivered.
-	MetaPlace = "_troupe_place"
+	// MetaPosition says where a message was found, such as "troupe.order/3/1042". It is the same whenever it is delivered.
+	MetaPosition = "_troupe_place"
 	// MetaTrouble is set on a message that stands for something that went wrong with the topic itself, such as
 	// messages that were deleted before anybody read them.
 	MetaTrouble = "_troupe_trouble"

@@ -109,7 +109,7 @@ func workRelay(ctx context.Context, j Job) (f Figures, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	feed, err := source.Feed(ctx, journal.Sent)
+	feed, err := source.Feed(ctx, journal.FeedEvents)
 	if err != nil {
 		return nil, err
 	}

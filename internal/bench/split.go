@@ -81,7 +81,7 @@ func (d *deployable) end(ctx context.Context) error {
 // behind is how many events of the journal are still to be sent.
 func (d *deployable) behind() (n int64) {
 	for _, l := range d.bus.Links() {
-		n += l.Behind
+		n += l.Lag
 	}
 	return n
 }

@@ -58,9 +58,9 @@ func (o *options) journalOf(path string, l *config.Loaded) (string, error) {
 		return path, nil
 	}
 	several := l.File != "" && len(o.program.config().Described(l.File)) > 0
-	if several || l.Carrier.Kind != transports.SQLite {
+	if several || l.Backend.Kind != transports.SQLite {
 		return "", fmt.Errorf("the settings are those of deployables that meet over %s, and this command runs all modules in one process,"+
-			" without a transport: name its journal with --journal, or ask a deployable", l.Carrier.Kind)
+			" without a transport: name its journal with --journal, or ask a deployable", l.Backend.Kind)
 	}
 	return l.Journal, nil
 }

@@ -63,7 +63,7 @@ func newObserveCmd(o *options) *cobra.Command {
 		switch {
 		case err != nil:
 			return err
-		case l.Carrier.Kind == transports.SQLite:
+		case l.Backend.Kind == transports.SQLite:
 			return usageErrorf("there is nothing to observe without a transport: set --transport to that of the deployables; where all modules are in one, its journal shows everything")
 		}
 		c.hosts = hostsOf(c.http, l.Hosts)

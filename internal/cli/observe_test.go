@@ -268,7 +268,7 @@ func inFull(f *journal.Flow) string {
 	var lines []string
 	for _, e := range f.Events {
 		for _, r := range e.Reactions {
-			r.Behind, r.DeadLetter = min(r.Behind, 1), min(r.DeadLetter, 1)
+			r.BlockedBy, r.DeadLetter = min(r.BlockedBy, 1), min(r.DeadLetter, 1)
 			lines = append(lines, fmt.Sprintf("%s %s %+v", e.Type, e.ID, r))
 		}
 		e.Seq, e.Reactions = 0, nil

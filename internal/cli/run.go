@@ -74,7 +74,7 @@ func (o *options) serve(ctx context.Context, c *config.Settings, adopt bool) (er
 	defer func() { _ = l.Close() }() // in case that nothing serves it
 	logger := slog.New(slog.NewTextHandler(o.stderr, nil))
 	instead := ""
-	if c.Carrier.Kind == transports.SQLite { // all modules run here
+	if c.Backend.Kind == transports.SQLite { // all modules run here
 		instead = fmt.Sprintf("name those that run here with --modules, and their --transport, or bring the journals together with '%s' first", o.typed("merge"))
 	}
 	r, err := o.open(ctx, deployment{
@@ -97,7 +97,7 @@ func (o *options) serve(ctx context.Context, c *config.Settings, adopt bool) (er
 			logger.Info("stopping: requests first, then the modules, then the journal")
 			stop()
 		})()
-		a := announcement{URL: urlOf(l), Journal: r.Journal.Path(), Name: c.Name, Modules: r.Modules, Transport: c.Carrier.Kind,
+		a := announcement{URL: urlOf(l), Journal: r.Journal.Path(), Name: c.Name, Modules: r.Modules, Transport: c.Backend.Kind,
 			at: c.Where(), program: o.program.Name}
 		if err := unheard(a.print(o)); err != nil {
 			return err

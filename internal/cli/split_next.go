@@ -78,7 +78,7 @@ func (s surroundings) run(path string, modules []string, flags ...string) string
 		}
 	}
 	if !s.sameModules(nil, modules) {
-		if !s.sound || s.settings.Carrier.Kind == transports.SQLite {
+		if !s.sound || s.settings.Backend.Kind == transports.SQLite {
 			args = append(args, "--transport", transports.Kafka, "--brokers", anyBroker)
 		}
 		args = append(args, flags...)

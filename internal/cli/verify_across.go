@@ -42,7 +42,7 @@ func newPlace(ctx context.Context, r *sqlite.Reader) (*place, error) {
 	for _, s := range subs {
 		module, _, _ := strings.Cut(s.Name, "/")
 		switch {
-		case s.Kind == "group" && s.Name == string(journal.Sent):
+		case s.Kind == "group" && s.Name == string(journal.FeedEvents):
 			p.sent = s.Cursor
 		case s.Kind == "bus" && module != "bus" && s.Retired.IsZero():
 			modules[module] = true

@@ -103,16 +103,16 @@ func (d described) load(f *file) (*Loaded, Mistakes) {
 }
 
 func (l *Loaded) deployable(where string) Deployable {
-	d := Deployable{Name: l.Name, Where: where, Modules: l.Modules, Transport: l.Carrier.Kind, Prefix: l.Prefix, At: l.Where(), Journal: l.Journal, HTTP: l.HTTP,
+	d := Deployable{Name: l.Name, Where: where, Modules: l.Modules, Transport: l.Backend.Kind, Prefix: l.Prefix, At: l.Where(), Journal: l.Journal, HTTP: l.HTTP,
 		peers: l.Peers, peersAt: l.from["peers"].at}
 	if d.Modules == nil {
 		d.Modules = l.program.modules
 	}
 	switch d.Transport {
 	case transports.Kafka:
-		d.meets = brokers(l.Carrier.Kafka.Brokers)
+		d.meets = brokers(l.Backend.Kafka.Brokers)
 	case transports.Postgres:
-		d.database, _ = databaseOf(l.Carrier.Postgres.URL)
+		d.database, _ = databaseOf(l.Backend.Postgres.URL)
 		d.meets = d.database.places
 	}
 	return d

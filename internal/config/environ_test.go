@@ -47,7 +47,7 @@ func TestVariableByBothNames(t *testing.T) {
 			}
 			continue
 		}
-		if got := strings.Join(l.Carrier.Kafka.Brokers, ","); err != nil || got != c.brokers {
+		if got := strings.Join(l.Backend.Kafka.Brokers, ","); err != nil || got != c.brokers {
 			t.Errorf("%v: brokers are %s, want %s (%v)", c.environ, got, c.brokers, err)
 		}
 	}

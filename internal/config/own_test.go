@@ -82,7 +82,7 @@ func TestOwnSettingsArrive(t *testing.T) {
 	if l.Apply(); !reflect.DeepEqual(own, want) {
 		t.Errorf("applied %+v, want %+v", own, want)
 	}
-	if l.Journal != "clinic.db" || l.Prefix != "clinic" || l.Carrier.Kafka.ClientID != "clinic" || l.File != file {
+	if l.Journal != "clinic.db" || l.Prefix != "clinic" || l.Backend.Kafka.ClientID != "clinic" || l.File != file {
 		t.Errorf("loaded %+v", l.Settings)
 	}
 	rows := l.Rows()

@@ -18,10 +18,10 @@ type rule struct {
 // rules hold for a deployable that is to run.
 var rules = append([]rule{
 	{[]string{"transport", "kafka.brokers"}, func(l *Loaded) []string {
-		return when(l.Carrier.Kind == transports.Kafka && len(l.Carrier.Kafka.Brokers) == 0, "transport kafka needs to know where Kafka is: set %s", l.program.ways("kafka.brokers"))
+		return when(l.Backend.Kind == transports.Kafka && len(l.Backend.Kafka.Brokers) == 0, "transport kafka needs to know where Kafka is: set %s", l.program.ways("kafka.brokers"))
 	}},
 	{[]string{"transport", "postgres.url"}, func(l *Loaded) []string {
-		return when(l.Carrier.Kind == transports.Postgres && l.Carrier.Postgres.URL == "", "transport postgres needs to know where Postgres is: set %s", l.program.ways("postgres.url"))
+		return when(l.Backend.Kind == transports.Postgres && l.Backend.Postgres.URL == "", "transport postgres needs to know where Postgres is: set %s", l.program.ways("postgres.url"))
 	}},
 	{[]string{"postgres.url", "postgres.insecure", "prefix", "transport"}, func(l *Loaded) []string {
 		c := l.Transport()
@@ -33,11 +33,11 @@ var rules = append([]rule{
 	}},
 	{[]string{"modules", "transport"}, func(l *Loaded) []string {
 		away := slices.DeleteFunc(slices.Clone(l.program.modules), l.Runs)
-		return when(l.Carrier.Kind == transports.SQLite && len(away) > 0, "modules leaves out %s, and there is no transport to them: set %s to kafka or postgres, or run all",
+		return when(l.Backend.Kind == transports.SQLite && len(away) > 0, "modules leaves out %s, and there is no transport to them: set %s to kafka or postgres, or run all",
 			strings.Join(away, ", "), l.program.ways("transport"))
 	}},
 	{[]string{"kafka.sasl-mechanism", "kafka.sasl-user", "kafka.sasl-password", "kafka.sasl-password-file"}, func(l *Loaded) []string {
-		s := l.Carrier.Kafka.SASL
+		s := l.Backend.Kafka.SASL
 		return append(when(s.Mechanism != "" && s.User == "", "a login with %s needs a user: set %s", s.Mechanism, l.program.ways("kafka.sasl-user")),
 			when(s.Mechanism != "" && s.Password == "", "a login with %s needs a password: set %s", s.Mechanism, l.program.ways("kafka.sasl-password"))...)
 	}},
@@ -62,10 +62,10 @@ var always = append([]rule{
 		return found
 	}},
 	{[]string{"kafka.tls-cert", "kafka.tls-key"}, func(l *Loaded) []string {
-		return when(l.Carrier.Kafka.TLS.CertFile != "" && l.Carrier.Kafka.TLS.KeyFile == "", "kafka.tls-cert needs kafka.tls-key beside it")
+		return when(l.Backend.Kafka.TLS.CertFile != "" && l.Backend.Kafka.TLS.KeyFile == "", "kafka.tls-cert needs kafka.tls-key beside it")
 	}},
 	{[]string{"kafka.tls-key", "kafka.tls-cert"}, func(l *Loaded) []string {
-		return when(l.Carrier.Kafka.TLS.KeyFile != "" && l.Carrier.Kafka.TLS.CertFile == "", "kafka.tls-key needs kafka.tls-cert beside it")
+		return when(l.Backend.Kafka.TLS.KeyFile != "" && l.Backend.Kafka.TLS.CertFile == "", "kafka.tls-key needs kafka.tls-cert beside it")
 	}},
 }, append(usesOfTransports(), needless()...)...)
 
@@ -76,8 +76,8 @@ func usesOfTransports() (found []rule) {
 		path, kind := use[0], use[1]
 		found = append(found, rule{[]string{path, "transport"}, func(l *Loaded) []string {
 			is, transport := l.from[path], l.from["transport"]
-			return when(is.level > fromDefault && l.Carrier.Kind != kind && is.level >= transport.level,
-				"%s is for transport %s, but transport is %s: set %s to %s, or leave it out", path, kind, l.Carrier.Kind, l.program.ways("transport"), kind)
+			return when(is.level > fromDefault && l.Backend.Kind != kind && is.level >= transport.level,
+				"%s is for transport %s, but transport is %s: set %s to %s, or leave it out", path, kind, l.Backend.Kind, l.program.ways("transport"), kind)
 		}})
 	}
 	return found

@@ -73,7 +73,7 @@ func (l *Loaded) ReadableSecrets() (found Mistakes) {
 		if file == "" && (given.level == fromFile || given.level == fromDeployable) {
 			file = l.File
 		}
-		if file == "" || path == "postgres.url" && !hasPassword(l.Carrier.Postgres.URL) || slices.Contains(seen, file) {
+		if file == "" || path == "postgres.url" && !hasPassword(l.Backend.Postgres.URL) || slices.Contains(seen, file) {
 			continue
 		}
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm()&0o004 == 0 {

@@ -23,8 +23,8 @@ func TestSecretFiles(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || l.Carrier.Kafka.SASL.Password != want {
-			t.Errorf("%q: %q, %v", text, l.Carrier.Kafka.SASL.Password, err)
+		if err != nil || l.Backend.Kafka.SASL.Password != want {
+			t.Errorf("%q: %q, %v", text, l.Backend.Kafka.SASL.Password, err)
 		}
 	}
 }

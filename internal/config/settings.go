@@ -15,7 +15,7 @@ type Settings struct {
 	HTTP    string            // address to listen on
 	Hosts   []string          // names that it answers for over HTTP, beside localhost and addresses
 	Peers   map[string]string // by module, the base URL of the deployable that runs it; for answers to clients
-	Carrier transports.Config // without Group and loggers, which are not settings
+	Backend transports.Config // without Group and loggers, which are not settings
 	Prefix  string            // of the topics
 	Create  bool              // topics that are missing
 
@@ -39,7 +39,7 @@ func (s *Settings) file(path string) *string {
 
 // Transport is the transport's config, without a group.
 func (s *Settings) Transport() transports.Config {
-	c := s.Carrier
+	c := s.Backend
 	c.Kafka.Prefix, c.Postgres.Prefix = s.Prefix, s.Prefix
 	c.Kafka.NoCreate, c.Postgres.NoCreate = !s.Create, !s.Create
 	return c
@@ -47,11 +47,11 @@ func (s *Settings) Transport() transports.Config {
 
 // Where is where the transport is, without who logs in; "" where there is none, or where it cannot be told.
 func (s *Settings) Where() string {
-	switch s.Carrier.Kind {
+	switch s.Backend.Kind {
 	case transports.Kafka:
-		return strings.Join(s.Carrier.Kafka.Brokers, ",")
+		return strings.Join(s.Backend.Kafka.Brokers, ",")
 	case transports.Postgres:
-		return database(s.Carrier.Postgres.URL)
+		return database(s.Backend.Postgres.URL)
 	}
 	return ""
 }

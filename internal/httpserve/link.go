@@ -23,7 +23,7 @@ func (l Link) OK() bool { return l.State == "ok" }
 
 // ViewLink is l for clients: what is wrong comes without passwords.
 func ViewLink(l bus.Link) Link {
-	v := Link{Topic: l.Topic, Direction: "in", State: "ok", Behind: l.Behind, Warning: withoutPasswords(l.Warning)}
+	v := Link{Topic: l.Topic, Direction: "in", State: "ok", Behind: l.Lag, Warning: withoutPasswords(l.Warning)}
 	if l.Out {
 		v.Direction = "out"
 	}

@@ -25,10 +25,10 @@ func conformance(t *testing.T, brokers []string) {
 }
 
 // carrier is Kafka with topics of so many partitions, 0 for the default.
-func carrier(t *testing.T, brokers []string, partitions int32) wiretest.Carrier {
+func carrier(t *testing.T, brokers []string, partitions int32) wiretest.Harness {
 	// Sarama's go-metrics starts a goroutine that stays with the process, at the first connection.
 	MustPublish(t, MustTransport(t, alone(brokers)), "order", numbered("k", 0, 1)...)
-	return wiretest.Carrier{
+	return wiretest.Harness{
 		CanCut: true,
 		Open: func(tb testing.TB, group, prefix string, dial wiretest.Dialer) wire.Transport {
 			cfg := config(brokers)

@@ -42,11 +42,11 @@ func TestForeign(t *testing.T) {
 	}
 	place := func(offset string) string { return topic + "/0/" + offset }
 	for i, want := range []*message.Message{
-		{UUID: place("0"), Metadata: message.Metadata{wire.MetaPlace: place("0")}},
-		{UUID: place("1"), Metadata: message.Metadata{wire.MetaPlace: place("1"), wire.MetaKey: "k", "a": "2"}, Payload: []byte("v")},
-		{UUID: "x", Metadata: message.Metadata{wire.MetaPlace: place("2"), "ce_id": "x", "ce_subject": "k"}},
-		{UUID: place("3"), Metadata: message.Metadata{wire.MetaPlace: place("3"), "null": ""}},
-		{UUID: "u", Metadata: message.Metadata{wire.MetaPlace: place("4")}},
+		{UUID: place("0"), Metadata: message.Metadata{wire.MetaPosition: place("0")}},
+		{UUID: place("1"), Metadata: message.Metadata{wire.MetaPosition: place("1"), wire.MetaKey: "k", "a": "2"}, Payload: []byte("v")},
+		{UUID: "x", Metadata: message.Metadata{wire.MetaPosition: place("2"), "ce_id": "x", "ce_subject": "k"}},
+		{UUID: place("3"), Metadata: message.Metadata{wire.MetaPosition: place("3"), "null": ""}},
+		{UUID: "u", Metadata: message.Metadata{wire.MetaPosition: place("4")}},
 	} {
 		got := Next(t, in)
 		if !got.Equals(want) || got.Payload == nil {

@@ -276,7 +276,7 @@ func (p *partition) unread(k *pack, at int64, trouble string) *delivery {
 	if msg.Payload == nil {
 		msg.Payload = []byte{}
 	}
-	msg.Metadata[wire.MetaPlace], msg.Metadata[wire.MetaTrouble] = place, trouble
+	msg.Metadata[wire.MetaPosition], msg.Metadata[wire.MetaTrouble] = place, trouble
 	if k.begins {
 		msg.Metadata[wire.MetaFirst] = "true"
 	}

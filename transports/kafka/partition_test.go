@@ -33,7 +33,7 @@ func TestKeysArePlacedAsByJava(t *testing.T) {
 		for range want {
 			m := Next(t, in)
 			key := wire.Key(m)
-			if place := m.Metadata[wire.MetaPlace]; !strings.HasPrefix(place, fmt.Sprintf("of%d.order/%d/", partitions, want[key][i])) {
+			if place := m.Metadata[wire.MetaPosition]; !strings.HasPrefix(place, fmt.Sprintf("of%d.order/%d/", partitions, want[key][i])) {
 				t.Errorf("key %q is at %s, want partition %d of %d", key, place, want[key][i], partitions)
 			}
 		}
@@ -52,7 +52,7 @@ func TestMessagesWithoutKeySpread(t *testing.T) {
 	counts := map[string]int{}
 	for range msgs {
 		m := Next(t, in)
-		place := m.Metadata[wire.MetaPlace]
+		place := m.Metadata[wire.MetaPosition]
 		counts[place[:strings.LastIndex(place, "/")]]++
 		if _, ok := m.Metadata[wire.MetaKey]; ok {
 			t.Error("a message without a key came with one")
@@ -164,7 +164,7 @@ func TestSubscribedTwice(t *testing.T) {
 	if _, err := tr.Subscribe(t.Context(), "order"); err == nil || !strings.Contains(err.Error(), "subscribed already") {
 		t.Errorf("a second subscription: %v", err)
 	}
-	other, err := tr.Subscribe(wire.WithPlace(t.Context(), "other"), "order")
+	other, err := tr.Subscribe(wire.WithPosition(t.Context(), "other"), "order")
 	if err != nil {
 		t.Fatal(err)
 	}

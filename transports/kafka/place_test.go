@@ -120,8 +120,8 @@ func wantTrouble(t *testing.T, m *message.Message, place string, parts ...string
 			t.Errorf("trouble %q (%s) does not tell %q", trouble, m.UUID, part)
 		}
 	}
-	if m.UUID != place || m.Metadata[wire.MetaPlace] != place {
-		t.Errorf("trouble has the id %s and the place %s, want %s", m.UUID, m.Metadata[wire.MetaPlace], place)
+	if m.UUID != place || m.Metadata[wire.MetaPosition] != place {
+		t.Errorf("trouble has the id %s and the place %s, want %s", m.UUID, m.Metadata[wire.MetaPosition], place)
 	}
 	if _, err := wire.Decode(m); err == nil || err.Error() != trouble {
 		t.Errorf("decoded, it is %v", err)

@@ -139,7 +139,7 @@ func newMessage(key, value []byte, headers []sarama.RecordHeader, place string, 
 			id = place
 		}
 	}
-	meta[wire.MetaPlace] = place
+	meta[wire.MetaPosition] = place
 	if key != nil && string(key) != meta[subjectHeader] {
 		meta[wire.MetaKey] = string(key)
 	}

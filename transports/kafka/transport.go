@@ -71,7 +71,7 @@ func New(cfg Config) (*Transport, error) {
 // Features implements wire.Transport.
 func (t *Transport) Features() wire.Features {
 	return wire.Features{
-		Name: "kafka", MaxPayload: maxPayload, Carrier: "kafka, topics " + t.cfg.Prefix + ".*", Claim: t.claimTopic, Warnings: t.warnings,
+		Name: "kafka", MaxPayload: maxPayload, Backend: "kafka, topics " + t.cfg.Prefix + ".*", Claim: t.claimTopic, Warnings: t.warnings,
 	}
 }
 
@@ -117,7 +117,7 @@ func (t *Transport) Subscribe(ctx context.Context, topic string) (<-chan *messag
 	if err != nil {
 		return nil, err
 	}
-	group := wire.PlaceOf(ctx, t.cfg.Group)
+	group := wire.PositionName(ctx, t.cfg.Group)
 	if !t.reserve(name, group) {
 		return nil, fmt.Errorf("kafka: %s is subscribed already: end the other subscription first, and wait until its channel closes", name)
 	}

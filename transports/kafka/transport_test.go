@@ -27,8 +27,8 @@ func TestRoundTrip(t *testing.T) {
 			MustPublish(t, tr, name[:2], msg)
 			in := MustSubscribe(t, tr, name[:2])
 			got := Next(t, in)
-			place := got.Metadata[wire.MetaPlace]
-			delete(got.Metadata, wire.MetaPlace)
+			place := got.Metadata[wire.MetaPosition]
+			delete(got.Metadata, wire.MetaPosition)
 			if got.UUID != msg.UUID || !bytes.Equal(got.Payload, msg.Payload) || !maps.Equal(got.Metadata, msg.Metadata) {
 				t.Errorf("published %s %v, got %s %v (%d bytes)", msg.UUID, msg.Metadata, got.UUID, got.Metadata, len(got.Payload))
 			}

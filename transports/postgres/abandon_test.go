@@ -30,8 +30,8 @@ func MustPrune(tb testing.TB, tr *postgres.Transport, topic string) {
 func MustReadTrouble(tb testing.TB, in <-chan *message.Message, text string) string {
 	tb.Helper()
 	msg := MustNext(tb, in)
-	if trouble := msg.Metadata[wire.MetaTrouble]; !strings.Contains(trouble, text) || msg.UUID != msg.Metadata[wire.MetaPlace] {
-		tb.Fatalf("message %s came from %s with the trouble %q, want one that says %s", msg.UUID, msg.Metadata[wire.MetaPlace], trouble, text)
+	if trouble := msg.Metadata[wire.MetaTrouble]; !strings.Contains(trouble, text) || msg.UUID != msg.Metadata[wire.MetaPosition] {
+		tb.Fatalf("message %s came from %s with the trouble %q, want one that says %s", msg.UUID, msg.Metadata[wire.MetaPosition], trouble, text)
 	}
 	if _, err := wire.Decode(msg); err == nil {
 		tb.Error("the message is taken for an event")
@@ -153,7 +153,7 @@ func TestPlaceUnderAnotherName(t *testing.T) {
 	MustPublish(t, tr, "order", numbered(0, 10)...)
 	subscribe := func(tr *postgres.Transport, place string) (<-chan *message.Message, func()) {
 		ctx, cancel := context.WithCancel(t.Context())
-		in := MustSubscribe(wire.WithPlace(ctx, place), t, tr, "order")
+		in := MustSubscribe(wire.WithPosition(ctx, place), t, tr, "order")
 		return in, func() { cancel(); MustEnd(t, in) }
 	}
 	has := func(want string) {

@@ -23,8 +23,8 @@ func TestPositions(t *testing.T) {
 	wiretest.Positions(t, carrier(servers.Postgres(t)))
 }
 
-func carrier(url string) wiretest.Carrier {
-	return wiretest.Carrier{
+func carrier(url string) wiretest.Harness {
+	return wiretest.Harness{
 		Open: func(tb testing.TB, group, prefix string, dial wiretest.Dialer) wire.Transport {
 			return MustNew(tb, postgres.Config{URL: url, Group: group, Prefix: prefix, Dial: dial, Timeout: 3 * time.Second})
 		},

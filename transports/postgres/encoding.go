@@ -83,7 +83,7 @@ func (r row) message(found string) *message.Message {
 			msg.Metadata[wire.MetaKey] = key
 		}
 	}
-	msg.Metadata[wire.MetaPlace] = found
+	msg.Metadata[wire.MetaPosition] = found
 	return msg
 }
 

@@ -40,12 +40,12 @@ func TestRoundTrip(t *testing.T) {
 		if wire.Key(got) != wire.Key(want) || got.UUID != want.UUID || !bytes.Equal(got.Payload, want.Payload) {
 			t.Fatalf("%q with key %q became %q with key %q, or its %d bytes others", want.UUID, wire.Key(want), got.UUID, wire.Key(got), len(want.Payload))
 		}
-		if place := fmt.Sprintf("troupe_order_messages/%d", n+1); got.Metadata[wire.MetaPlace] != place {
-			t.Errorf("it was found at %s, want %s", got.Metadata[wire.MetaPlace], place)
+		if place := fmt.Sprintf("troupe_order_messages/%d", n+1); got.Metadata[wire.MetaPosition] != place {
+			t.Errorf("it was found at %s, want %s", got.Metadata[wire.MetaPosition], place)
 		}
 		for _, meta := range []message.Metadata{got.Metadata, want.Metadata} {
 			delete(meta, wire.MetaKey)
-			delete(meta, wire.MetaPlace)
+			delete(meta, wire.MetaPosition)
 		}
 		if !maps.Equal(got.Metadata, want.Metadata) {
 			t.Errorf("metadata %q became %q", want.Metadata, got.Metadata)
@@ -131,8 +131,8 @@ func TestForeign(t *testing.T) {
 		MustExec(t, db, `INSERT INTO troupe_order_messages (uuid, metadata) VALUES ('', $1)`, written)
 		MustPublish(t, tr, "order", numbered(0, 1)...)
 		msg := MustNext(t, in)
-		place := msg.Metadata[wire.MetaPlace]
-		delete(msg.Metadata, wire.MetaPlace)
+		place := msg.Metadata[wire.MetaPosition]
+		delete(msg.Metadata, wire.MetaPosition)
 		if !maps.Equal(msg.Metadata, want) || msg.UUID != place || len(msg.Payload) != 0 {
 			t.Errorf("%s became %q with id %q at %q", written, msg.Metadata, msg.UUID, place)
 		}

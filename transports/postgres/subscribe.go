@@ -59,7 +59,7 @@ func (t *Transport) Subscribe(ctx context.Context, topic string) (<-chan *messag
 
 // open connects a reader, and makes its group known.
 func (t *Transport) open(ctx context.Context, topic string) (*reader, error) {
-	r := &reader{t: t, tables: t.tables(topic), group: wire.PlaceOf(ctx, t.config.Group), memory: wire.MemoryOf(ctx), ctx: ctx,
+	r := &reader{t: t, tables: t.tables(topic), group: wire.PositionName(ctx, t.config.Group), memory: wire.MemoryOf(ctx), ctx: ctx,
 		out: make(chan *message.Message, batchRows)}
 	t.self.Head(r.memory)
 	limited, cancel := context.WithTimeout(ctx, t.config.Timeout)
@@ -231,7 +231,7 @@ func (r *reader) tell() {
 func (r *reader) tellOf(at place, trouble string, first bool) {
 	found := at.in(r.tables.messages) + "/" + r.group // not where a message was found
 	msg := message.NewMessage(found, []byte{})
-	msg.Metadata[wire.MetaPlace], msg.Metadata[wire.MetaTrouble] = found, trouble
+	msg.Metadata[wire.MetaPosition], msg.Metadata[wire.MetaTrouble] = found, trouble
 	if first {
 		msg.Metadata[wire.MetaFirst] = "true"
 	}

@@ -106,7 +106,7 @@ func durable(ctx context.Context, conn *pgx.Conn) error {
 // Features implements wire.Transport.
 func (t *Transport) Features() wire.Features {
 	return wire.Features{
-		Name: "postgres", MaxPayload: maxPayload, Carrier: t.carrier(), Identity: t.Identity, Claim: t.claimTopic, Warnings: t.warnings,
+		Name: "postgres", MaxPayload: maxPayload, Backend: t.carrier(), Identity: t.Identity, Claim: t.claimTopic, Warnings: t.warnings,
 	}
 }
 

@@ -34,7 +34,7 @@ func (j *Journal) Feed(ctx context.Context, name journal.FeedName) (journal.Feed
 	m.durable = true
 	f := &feed{reader: newReader(m), j: j, name: name}
 	open := f.openEvents
-	if name == journal.Told {
+	if name == journal.FeedRecords {
 		open = f.openRecords
 	}
 	err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, durable: true, run: func(u *unit) error { return open(ctx, u.Tx()) }})
@@ -50,7 +50,7 @@ func (j *Journal) Feed(ctx context.Context, name journal.FeedName) (journal.Feed
 		return nil, fmt.Errorf("sqlite: feed %s is open already", name)
 	}
 	j.feeds[name] = f
-	if name == journal.Told {
+	if name == journal.FeedRecords {
 		j.told.Store(f)
 	} else {
 		j.addReader(&f.reader)
@@ -59,7 +59,7 @@ func (j *Journal) Feed(ctx context.Context, name journal.FeedName) (journal.Feed
 }
 
 func (f *feed) openEvents(ctx context.Context, tx *sql.Tx) error {
-	r, err := register(ctx, tx, string(journal.Sent), "group", f.match, 0, 0)
+	r, err := register(ctx, tx, string(journal.FeedEvents), "group", f.match, 0, 0)
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (f *feed) openRecords(ctx context.Context, tx *sql.Tx) error {
 		_, err = tx.ExecContext(ctx, noteRecords)
 	}
 	if err == nil {
-		err = tx.QueryRowContext(ctx, "SELECT coalesce((SELECT start_seq FROM subscriptions WHERE kind = 'group' AND name = ?), 0)", string(journal.Sent)).Scan(&f.from)
+		err = tx.QueryRowContext(ctx, "SELECT coalesce((SELECT start_seq FROM subscriptions WHERE kind = 'group' AND name = ?), 0)", string(journal.FeedEvents)).Scan(&f.from)
 	}
 	return err
 }
@@ -114,7 +114,7 @@ func (j *Journal) flushFeeds(k *kept) error {
 	last := int64(math.MaxInt64)
 	for _, f := range j.feeds {
 		passed := f.flush()
-		if f.name == journal.Told {
+		if f.name == journal.FeedRecords {
 			if _, _, err := k.told.exec(passed); err != nil {
 				return err
 			}
@@ -152,11 +152,11 @@ func (f *feed) Passed(seq int64) {
 	f.passed = max(f.passed, seq)
 }
 
-// Behind implements journal.Feed.
-func (f *feed) Behind() int64 {
+// Lag implements journal.Feed.
+func (f *feed) Lag() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.name == journal.Told {
+	if f.name == journal.FeedRecords {
 		return 0 // they are gathered, not counted
 	}
 	return max(0, f.j.tail.newest()-f.passed)
@@ -165,7 +165,7 @@ func (f *feed) Behind() int64 {
 // Next implements journal.Feed.
 func (f *feed) Next(ctx context.Context, limit int) ([]*journal.Event, error) {
 	read := f.events
-	if f.name == journal.Told {
+	if f.name == journal.FeedRecords {
 		read = f.tell
 	}
 	for {

@@ -28,7 +28,7 @@ const gathering = 20 * time.Millisecond
 
 // gather waits before records are read, unless there are plenty.
 func (f *feed) gather(ctx context.Context) {
-	if f.name != journal.Told && f.name != journal.Rest || f.full {
+	if f.name != journal.FeedRecords && f.name != journal.Rest || f.full {
 		return
 	}
 	t := time.NewTimer(gathering)

@@ -68,20 +68,20 @@ func TestAFeedKeepsItsPlace(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "j.db")
 	j := mustOpen(t, path)
-	f := mustFeed(t, j, journal.Sent)
+	f := mustFeed(t, j, journal.FeedEvents)
 	mustAppend(t, j, plain("1"), plain("2"), plain("3"))
 	if ids, _ := mustNext(t, f, 2); !slices.Equal(ids, []string{"1", "2"}) {
 		t.Errorf("at first: %v", ids)
 	}
 	ids, last := mustNext(t, f, 2)
-	if !slices.Equal(ids, []string{"3"}) || f.Behind() != 3 {
-		t.Errorf("then: %v, %d behind", ids, f.Behind())
+	if !slices.Equal(ids, []string{"3"}) || f.Lag() != 3 {
+		t.Errorf("then: %v, %d behind", ids, f.Lag())
 	}
 	f.Passed(last - 1)
-	if f.Behind() != 1 {
-		t.Errorf("%d behind, want 1", f.Behind())
+	if f.Lag() != 1 {
+		t.Errorf("%d behind, want 1", f.Lag())
 	}
-	if _, err := j.Feed(t.Context(), journal.Sent); err == nil {
+	if _, err := j.Feed(t.Context(), journal.FeedEvents); err == nil {
 		t.Error("it can be opened twice")
 	}
 	ended := make(chan error, 1)
@@ -97,7 +97,7 @@ func TestAFeedKeepsItsPlace(t *testing.T) {
 	}
 	j = mustOpen(t, path)
 	mustAppend(t, j, plain("4"), plain("3"))
-	f = mustFeed(t, j, journal.Sent)
+	f = mustFeed(t, j, journal.FeedEvents)
 	if ids, _ := mustNext(t, f, 10); !slices.Equal(ids, []string{"3", "4"}) {
 		t.Errorf("what was not passed comes again: %v, want 3 and 4", ids)
 	}
@@ -123,7 +123,7 @@ func TestTheFeedOfRecords(t *testing.T) {
 	}
 	mustAppend(t, j, plain("1"))
 	answer(journal.Verdict{Outcome: journal.Done})
-	f := mustFeed(t, j, journal.Told)
+	f := mustFeed(t, j, journal.FeedRecords)
 	mustAppend(t, j, plain("2"), plain("3"))
 	answer(journal.Verdict{Outcome: journal.Dead, Err: "it is broken", Stack: "main.go:1"})
 	answer(journal.Verdict{Outcome: journal.Retrying, Err: "later", RetryAt: time.Now().Add(time.Hour)})
@@ -156,8 +156,8 @@ func TestTheFeedTellsWhatIsToCome(t *testing.T) {
 	later.CausationID, later.Subscription = "1", "m/work"
 	for _, want := range []string{"later soon", "later"} {
 		j := mustOpen(t, path)
-		f := mustFeed(t, j, journal.Told)
-		sent := mustFeed(t, j, journal.Sent)
+		f := mustFeed(t, j, journal.FeedRecords)
+		sent := mustFeed(t, j, journal.FeedEvents)
 		if want == "later soon" {
 			mustAppend(t, j, later, soon)
 		}
@@ -237,7 +237,7 @@ func TestRecordsFitIntoAMessage(t *testing.T) {
 	t.Parallel()
 	const letters = 50
 	j := mustOpen(t, filepath.Join(t.TempDir(), "j.db"))
-	f := mustFeed(t, j, journal.Told)
+	f := mustFeed(t, j, journal.FeedRecords)
 	out := mustDeliver(t, mustSubscribe(t, j, journal.Subscription{Name: "m/work", Types: []string{"t"}, Parallel: 1})["m/work"])
 	long := strings.Repeat("\x01", 32<<10) // six bytes each in JSON
 	for i := range letters {
@@ -285,7 +285,7 @@ func TestRecordsEndWithTheirFeed(t *testing.T) {
 		j := mustOpen(t, path)
 		var f journal.Feed
 		if told {
-			f = mustFeed(t, j, journal.Told)
+			f = mustFeed(t, j, journal.FeedRecords)
 		}
 		out := mustDeliver(t, mustSubscribe(t, j, spec)["m/work"])
 		mustAppend(t, j, plain(fmt.Sprint(j.tail.newest())))

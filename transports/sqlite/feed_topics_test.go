@@ -38,8 +38,8 @@ func TestAFeedOfEachTopic(t *testing.T) {
 		b.Passed(want("b", b, "1", "2", "3"))
 		want("a", a, "1", "2", "3")
 		a.Passed(1)
-		if a.Behind() != 2 || b.Behind() != 0 {
-			t.Errorf("a is behind by %d, b by %d", a.Behind(), b.Behind())
+		if a.Lag() != 2 || b.Lag() != 0 {
+			t.Errorf("a is behind by %d, b by %d", a.Lag(), b.Lag())
 		}
 	})
 	run(func(j *Journal, a, b journal.Feed) { // a stands still

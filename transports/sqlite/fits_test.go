@@ -349,7 +349,7 @@ func TestTheFirstWorkBringsAJournalUpToDate(t *testing.T) {
 			return err
 		},
 		"a feed": func(j *Journal) error {
-			_, err := j.Feed(t.Context(), journal.Sent)
+			_, err := j.Feed(t.Context(), journal.FeedEvents)
 			return err
 		},
 	} {

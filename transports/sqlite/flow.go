@@ -226,8 +226,8 @@ func (a *answers) to(ctx context.Context, events []*journal.Event) ([]journal.Fl
 	err := each(ctx, a.tx, statement{recordedReactions, []any{list(seqs)}}, func(rows *sql.Rows) error {
 		var seq int64
 		r, err := scanReaction(rows, &seq)
-		if r.Behind == seq { // it is the next of its key
-			r.Behind = 0
+		if r.BlockedBy == seq { // it is the next of its key
+			r.BlockedBy = 0
 		}
 		at[seq].Reactions = append(at[seq].Reactions, r)
 		return err
@@ -272,7 +272,7 @@ func scanReaction(row scanner, seq *int64) (journal.Reaction, error) {
 	var r journal.Reaction
 	var state string
 	var started, duration, due int64
-	err := row.Scan(seq, &r.Subscription, &r.Outcome, &r.Attempts, &started, &duration, &r.Error, &state, &due, &r.DeadLetter, &r.Behind)
+	err := row.Scan(seq, &r.Subscription, &r.Outcome, &r.Attempts, &started, &duration, &r.Error, &state, &due, &r.DeadLetter, &r.BlockedBy)
 	if r.Attempts > 0 { // of a delivery that is only blocked, it is when that was noted
 		r.Started, r.Duration = instant(started), time.Duration(duration)*time.Microsecond
 	}

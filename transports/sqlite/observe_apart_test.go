@@ -112,7 +112,7 @@ func TestObserverAndDeployableKeepApart(t *testing.T) {
 	b := bus.New(j, bus.Config{})
 	wireTroubled(true)(b.Module("test").Emits(asked{}))
 	says("running a bus", b.Run(t.Context()), "journal of an observer, which runs no modules")
-	_, err := j.Feed(t.Context(), journal.Sent)
+	_, err := j.Feed(t.Context(), journal.FeedEvents)
 	says("relaying", err, "journal of an observer")
 	tables := fstest.MapFS{"1.sql": {Data: []byte("CREATE TABLE test_t (a INTEGER) STRICT")}}
 	says("tables", j.Migrate(t.Context(), "test", tables), "journal of an observer")

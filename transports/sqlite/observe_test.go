@@ -73,7 +73,7 @@ func MustFeed(tb testing.TB, path string) (events, records []*journal.Event) {
 		}
 		return found
 	}
-	told, err := j.Feed(tb.Context(), journal.Told)
+	told, err := j.Feed(tb.Context(), journal.FeedRecords)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func MustFeed(tb testing.TB, path string) (events, records []*journal.Event) {
 			records = append(records, &single)
 		}
 	}
-	return next(journal.Sent), records
+	return next(journal.FeedEvents), records
 }
 
 // tellings are the events of a feed until it has told of some delivery: what is to come, it tells first.
@@ -155,8 +155,8 @@ func seen(tb testing.TB, r *sqlite.Reader) string {
 	var lines []string
 	for _, e := range flows[0].Events {
 		for _, a := range e.Reactions {
-			behind, dead := ids[a.Behind], a.DeadLetter > 0
-			a.Behind, a.DeadLetter = 0, 0
+			behind, dead := ids[a.BlockedBy], a.DeadLetter > 0
+			a.BlockedBy, a.DeadLetter = 0, 0
 			lines = append(lines, fmt.Sprintf("%s %+v behind %s, letter %t", e.ID, a, behind, dead))
 		}
 		e.Seq, e.Reactions = 0, nil

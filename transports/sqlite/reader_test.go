@@ -296,7 +296,7 @@ func TestStats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if dead, blocked := flows[0].Events[0].Reactions[0], flows[0].Events[1].Reactions[0]; !dead.Parked || blocked.Behind != 1 || blocked.Attempts != 0 {
+	if dead, blocked := flows[0].Events[0].Reactions[0], flows[0].Events[1].Reactions[0]; !dead.Parked || blocked.BlockedBy != 1 || blocked.Attempts != 0 {
 		t.Errorf("behind %+v is %+v", dead, blocked)
 	}
 	a.stop()

@@ -12,7 +12,7 @@ import (
 func TestOverACarrierThatWasRestored(t *testing.T) {
 	t.Parallel()
 	j := mustOpen(t, filepath.Join(t.TempDir(), "j.db"))
-	mustFeed(t, j, journal.Sent)
+	mustFeed(t, j, journal.FeedEvents)
 	mustAppend(t, j, plain("1"), plain("2"), plain("3"))
 	const id = journal.IdentityMark
 	for i, step := range []struct {

@@ -172,6 +172,6 @@ func (t *brokerTopic) message(partition, offset int) *message.Message {
 	if wire.Key(msg) != r.key {
 		msg.Metadata[wire.MetaKey] = r.key
 	}
-	msg.Metadata[wire.MetaPlace] = place
+	msg.Metadata[wire.MetaPosition] = place
 	return msg
 }

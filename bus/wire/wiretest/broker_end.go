@@ -24,7 +24,7 @@ type End struct {
 
 // Features says that there is no limit to a payload.
 func (e *End) Features() wire.Features {
-	return wire.Features{Name: "memory", Carrier: fmt.Sprintf("memory %d", e.broker.number)}
+	return wire.Features{Name: "memory", Backend: fmt.Sprintf("memory %d", e.broker.number)}
 }
 
 // reachable says whether the broker can be asked anything. The caller holds the mutex.
@@ -66,7 +66,7 @@ func (e *End) Subscribe(ctx context.Context, topic string) (<-chan *message.Mess
 		return nil, err
 	}
 	t := e.broker.topic(topic)
-	g := t.group(wire.PlaceOf(ctx, e.group))
+	g := t.group(wire.PositionName(ctx, e.group))
 	if g.reader != nil {
 		g.reader.stop()
 	}

@@ -15,7 +15,7 @@ import (
 // Positions holds an implementation that keeps its positions at a carrier to what wire.WithMemory, wire.ErrReplaced and
 // wire.Features.Claim promise, as Transport does for the rest. Carrier.Forget is required, and Carrier.CanCut. Topics must have one
 // partition, as trouble is told of each.
-func Positions(t *testing.T, c Carrier) {
+func Positions(t *testing.T, c Harness) {
 	if err := warmUp(t, c); err != nil {
 		t.Fatalf("it does not carry a single message, so nothing else was tried: %v", err)
 	}

@@ -11,8 +11,8 @@ import (
 // Dialer connects to addr, as net.Dialer.DialContext does.
 type Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// Carrier is a transport under test: how Transport makes it and gets at what is behind it.
-type Carrier struct {
+// Harness is a transport under test: how Transport makes it and gets at what is behind it.
+type Harness struct {
 	// Open makes the transport of the deployable called group, as a fresh process would: the same group has the same place in
 	// its topics. prefix keeps the topics of one test from those of others. dial, when not nil, is how it must reach its
 	// server. Whatever goroutines it starts must end with the transport's Close. Required.
@@ -43,7 +43,7 @@ type Foreign struct {
 //
 // The server, if there is one, must be started before: the suite takes every goroutine that starts on behalf of Open, and
 // outlives Close, for a leak. Those that a driver starts once in a process are not: a first message is carried before.
-func Transport(t *testing.T, c Carrier) {
+func Transport(t *testing.T, c Harness) {
 	if err := warmUp(t, c); err != nil {
 		t.Fatalf("it does not carry a single message, so nothing else was tried: %v", err)
 	}
@@ -99,7 +99,7 @@ var promises = []promise{
 }
 
 // cannot says why the promise cannot be checked on c, or "".
-func (p promise) cannot(c Carrier) string {
+func (p promise) cannot(c Harness) string {
 	switch {
 	case p.needs == cutting && !c.CanCut && c.cut == nil:
 		return "its connections cannot be cut: have Open heed dial, and set CanCut"

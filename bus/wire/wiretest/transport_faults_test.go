@@ -31,7 +31,7 @@ var faults = []struct {
 	{"groups have one place", "every group reads everything", "missing", func(f *faulty) { f.group = "everybody" }},
 	{"a deployable has one place", "every group reads everything", "another place of the first group", func(f *faulty) {
 		f.subscribe = func(ctx context.Context, topic string) (<-chan *message.Message, error) {
-			return f.End.Subscribe(wire.WithPlace(ctx, ""), topic)
+			return f.End.Subscribe(wire.WithPosition(ctx, ""), topic)
 		}
 	}},
 	{"a group starts at the newest message", "every group reads everything", "group second: nothing came", startAtTheEnd},
@@ -43,7 +43,7 @@ var faults = []struct {
 		func(f *faulty) { f.group += strconv.FormatInt(f.count.Add(1), 10) }},
 	{"a nack is never over", "what is nacked comes again", "the place is lost", holes},
 	{"places are all one", "order per key under concurrency", "of its own",
-		alter(func(_ *faulty, msg *message.Message) { msg.Metadata[wire.MetaPlace] = "here" })},
+		alter(func(_ *faulty, msg *message.Message) { msg.Metadata[wire.MetaPosition] = "here" })},
 	{"a bare key is no key", "order per key under concurrency", "has the key", forgetBareKeys},
 	{"the place is forgotten", "the place outlives the subscription", "the place is lost", forgetAtSubscribe},
 	{"all is acknowledged", "the place outlives the process", "is lost", acknowledgeAll},
@@ -122,7 +122,7 @@ func alter(change func(f *faulty, msg *message.Message)) func(*faulty) {
 }
 
 func otherPlaces(f *faulty, msg *message.Message) {
-	msg.Metadata[wire.MetaPlace] = strconv.FormatInt(f.count.Add(1), 10)
+	msg.Metadata[wire.MetaPosition] = strconv.FormatInt(f.count.Add(1), 10)
 }
 
 func dropEmpty(_ *faulty, msg *message.Message) {

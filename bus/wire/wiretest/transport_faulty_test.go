@@ -68,7 +68,7 @@ func (f *faulty) Close() error {
 }
 
 // faultyBrokers is a Carrier of Brokers, with a fault.
-func faultyBrokers(tb testing.TB, fault func(f *faulty)) Carrier {
+func faultyBrokers(tb testing.TB, fault func(f *faulty)) Harness {
 	c := brokers()
 	open, count, forever := c.Open, &atomic.Int64{}, make(chan struct{})
 	tb.Cleanup(func() { close(forever) })

@@ -43,7 +43,7 @@ func strays() []stray {
 		{"an event of another version", Foreign{Key: k, Headers: cloudEvent("ce_specversion", "0.3"), Payload: []byte(`{}`)}, false},
 		{"an event in structured mode", Foreign{Key: k, Headers: map[string]string{"content-type": "application/cloudevents+json"},
 			Payload: []byte(structured)}, true},
-		{"headers that are the transport's", Foreign{Key: k, Headers: cloudEvent(wire.MetaPlace, "forged", wire.MetaKey, "forged",
+		{"headers that are the transport's", Foreign{Key: k, Headers: cloudEvent(wire.MetaPosition, "forged", wire.MetaKey, "forged",
 			wire.MetaTrouble, "forged"), Payload: []byte(`{}`)}, true},
 		{"no key", Foreign{Headers: map[string]string{"name": "value"}, Payload: []byte("hello")}, false},
 		{"a binary key", Foreign{Key: []byte("\x00\xff\xfe"), Payload: []byte("hello")}, false},
@@ -104,7 +104,7 @@ func (s *stage) readStrays(wrote []stray) (map[string]*message.Message, error) {
 		place := placeOf(msg)
 		switch {
 		case place == "" || msg.UUID == "":
-			return nil, fmt.Errorf("it has no %s or no id: %s", wire.MetaPlace, sketch(msg))
+			return nil, fmt.Errorf("it has no %s or no id: %s", wire.MetaPosition, sketch(msg))
 		case byPlace[place] != nil:
 			continue
 		case wire.Key(msg) == "k":

@@ -83,9 +83,9 @@ func (l *ledger) take(msg *message.Message) error {
 	if err != nil || n >= l.sent[series] {
 		return fmt.Errorf("message %q, which nobody sent here", e.ID)
 	}
-	place := msg.Metadata[wire.MetaPlace]
+	place := msg.Metadata[wire.MetaPosition]
 	if other, ok := l.found[place]; place == "" || ok && other != e.ID {
-		return fmt.Errorf("message %s was found at %q, where %q was: want a %s of its own", e.ID, place, other, wire.MetaPlace)
+		return fmt.Errorf("message %s was found at %q, where %q was: want a %s of its own", e.ID, place, other, wire.MetaPosition)
 	}
 	l.found[place] = e.ID
 	if want := fmt.Sprintf(`{"n":%d}`, n); string(e.Data) != want {

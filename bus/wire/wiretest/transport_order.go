@@ -130,7 +130,7 @@ func checkGroups(s *stage) error {
 		return err
 	}
 	another := first.read()
-	another.ctx = wire.WithPlace(another.ctx, "another")
+	another.ctx = wire.WithPosition(another.ctx, "another")
 	if err := another.all(newLedger(both)); err != nil {
 		return fmt.Errorf("another place of the first group: %w", err)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-func placeOf(msg *message.Message) string { return msg.Metadata[wire.MetaPlace] }
+func placeOf(msg *message.Message) string { return msg.Metadata[wire.MetaPosition] }
 
 // halfway is a reader that stops in the middle: of so many messages, it acknowledged the first ones but for one, and holds some.
 const (

@@ -93,7 +93,7 @@ func same(got, want *message.Message) error {
 		return fmt.Errorf("its key became %.80q, and was %.80q", g, w)
 	}
 	if placeOf(got) == "" || placeOf(got) == placeOf(want) {
-		return fmt.Errorf("its %s is %q: want where it was found", wire.MetaPlace, placeOf(got))
+		return fmt.Errorf("its %s is %q: want where it was found", wire.MetaPosition, placeOf(got))
 	}
 	if got.Metadata[wire.MetaTrouble] != "" {
 		return fmt.Errorf("it has a %s: %s", wire.MetaTrouble, got.Metadata[wire.MetaTrouble])
@@ -197,7 +197,7 @@ func awkwardMessages() []*message.Message {
 		plain("", "a message without an id", nil),
 		plain("keyed", "its key is not among the attributes", map[string]string{wire.MetaKey: "own key"}),
 		plain("two keys", "", map[string]string{wire.MetaKey: "own key", "ce_subject": "another"}),
-		plain("forged", "", map[string]string{wire.MetaPlace: "forged", wire.MetaTrouble: "forged", "_troupe_mine": "x"}),
+		plain("forged", "", map[string]string{wire.MetaPosition: "forged", wire.MetaTrouble: "forged", "_troupe_mine": "x"}),
 	}
 }
 

@@ -26,7 +26,7 @@ const suitePatience = time.Minute
 type stage struct {
 	tb      testing.TB
 	ctx     context.Context
-	carrier Carrier
+	carrier Harness
 	prefix  string
 	topic   string
 	started []*process
@@ -40,7 +40,7 @@ type process struct {
 }
 
 // newStage makes a stage that lasts until cancel, or until everything takes far too long.
-func newStage(tb testing.TB, c Carrier) (s *stage, cancel context.CancelFunc) {
+func newStage(tb testing.TB, c Harness) (s *stage, cancel context.CancelFunc) {
 	id := make([]byte, 5)
 	_, _ = rand.Read(id) // never fails
 	s = &stage{tb: tb, carrier: c, prefix: "t" + hex.EncodeToString(id), topic: "order"}
@@ -49,7 +49,7 @@ func newStage(tb testing.TB, c Carrier) (s *stage, cancel context.CancelFunc) {
 }
 
 // warmUp has one message carried. Goroutines that a driver starts once in a process, and never ends, start here.
-func warmUp(tb testing.TB, c Carrier) error {
+func warmUp(tb testing.TB, c Harness) error {
 	s, cancel := newStage(tb, c)
 	defer cancel()
 	err := s.start("sender").publish(letter("a", 0))
@@ -60,7 +60,7 @@ func warmUp(tb testing.TB, c Carrier) error {
 }
 
 // check holds the carrier to the promise. It closes what was opened, and looks for what that has left.
-func (p promise) check(tb testing.TB, c Carrier) (err error) {
+func (p promise) check(tb testing.TB, c Harness) (err error) {
 	s, cancel := newStage(tb, c)
 	defer cancel()
 	pprof.Do(s.ctx, pprof.Labels(stageLabel, s.prefix), func(ctx context.Context) {

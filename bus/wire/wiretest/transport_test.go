@@ -9,7 +9,7 @@ import (
 )
 
 // brokers is a Carrier of Brokers, one for each prefix.
-func brokers() Carrier {
+func brokers() Harness {
 	var mu sync.Mutex
 	byPrefix := map[string]*Broker{}
 	broker := func(prefix string) *Broker {
@@ -20,7 +20,7 @@ func brokers() Carrier {
 		}
 		return byPrefix[prefix]
 	}
-	return Carrier{
+	return Harness{
 		Open: func(_ testing.TB, group, prefix string, _ Dialer) wire.Transport {
 			return broker(prefix).Transport(group)
 		},
@@ -40,9 +40,9 @@ func TestBrokerKeepsEveryPromise(t *testing.T) {
 // TestPromisesInVirtualTime checks the Broker in bubbles: each ends only when all goroutines have, and a minute costs nothing.
 func TestPromisesInVirtualTime(t *testing.T) {
 	t.Parallel()
-	for name, carrier := range map[string]func(tb testing.TB) Carrier{
-		"broker":               func(testing.TB) Carrier { return brokers() },
-		"faulty without fault": func(tb testing.TB) Carrier { return faultyBrokers(tb, func(*faulty) {}) },
+	for name, carrier := range map[string]func(tb testing.TB) Harness{
+		"broker":               func(testing.TB) Harness { return brokers() },
+		"faulty without fault": func(tb testing.TB) Harness { return faultyBrokers(tb, func(*faulty) {}) },
 	} {
 		for _, p := range promises {
 			t.Run(name+"/"+p.name, func(t *testing.T) {

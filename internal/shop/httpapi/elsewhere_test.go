@@ -138,7 +138,7 @@ func TestAPartThatDoesNotRunIsNotReady(t *testing.T) {
 func TestALinkThatStandsDegrades(t *testing.T) {
 	t.Parallel()
 	since := time.Date(2026, 1, 31, 9, 0, 0, 0, time.FixedZone("CET", 3600))
-	links := []bus.Link{{Topic: "events", Out: true, Behind: 7, Err: errors.New("no broker answers <h:1> -> start it & wait"), Since: since}, {Topic: "order"}}
+	links := []bus.Link{{Topic: "events", Out: true, Lag: 7, Err: errors.New("no broker answers <h:1> -> start it & wait"), Since: since}, {Topic: "order"}}
 	s := MustShop(t, func(c *front.Config) { c.Links = func() []bus.Link { return links } })
 	code, _, body := s.call(t, "GET", "/readyz", "")
 	if want := `{"status":"degraded","links":[` +
