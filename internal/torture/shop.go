@@ -211,7 +211,7 @@ func (s *shop) close() {
 		s.stock(journals[0])
 		said = s.runTool(s.machine.troupe, args...)
 		v, now, err := readVerdict(said.out)
-		if err == nil && v.OK && v.Settled && v.Books.Open == 0 {
+		if err == nil && v.OK && v.Settled && v.Books != nil && v.Books.Open == 0 {
 			s.judge(journals[0], v)
 			break
 		}
@@ -245,10 +245,10 @@ func (s *shop) stock(name string) { s.post(name, "/api/stock/TEA", "", `{"quanti
 type verdict struct {
 	OK      bool `json:"ok"`
 	Settled bool `json:"settled"`
-	Books   struct {
+	Books   *struct {
 		Orders int `json:"orders"`
 		Open   int `json:"open"`
-	} `json:"books"`
+	} `json:"books"` // nil while a deployable that starts has not registered its modules
 }
 
 // readVerdict returns also what tells whether something has moved.
