@@ -39,7 +39,8 @@ type Config struct {
 	Retention time.Duration
 
 	// Timeout is how long Publish tries before it gives up, and how long a reader waits for one answer of the server before it
-	// takes the connection for lost. Subscribe waits up to half of it, and 3 s, for what stands in its way. Defaults to 10 s.
+	// takes the connection for lost. Subscribe waits up to half of it, and 3 s, for what stands in its way. The server ends a
+	// session that is idle in a transaction, or waits for a lock, for longer: a frozen process stops no other. Defaults to 10 s.
 	Timeout time.Duration
 
 	// Poll is how often an idle reader looks although nobody told it to. It bounds how late a reader notices a message that

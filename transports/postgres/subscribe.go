@@ -111,11 +111,11 @@ func (r *reader) meet(ctx context.Context) (err error) {
 const settings = `
 SELECT set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_interval', '5', false),
 	set_config('tcp_keepalives_count', '2', false), set_config('tcp_user_timeout', '15000', false),
-	set_config('synchronous_commit', 'off', false)`
+	set_config('synchronous_commit', 'off', false), ` + sessionLimits
 
 // begin makes the group known and gets its place.
 func (r *reader) begin(ctx context.Context) error {
-	if _, err := r.conn.Exec(ctx, settings); err != nil {
+	if _, err := r.conn.Exec(ctx, settings, r.t.limit()); err != nil {
 		r.t.config.Logger.Warn("postgres: the server cannot be told to look after connections: a reader whose machine goes without a word"+
 			" keeps its group's place until the server notices", slog.Any("error", err))
 	}

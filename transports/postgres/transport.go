@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"strconv"
 	"sync"
 	"time"
 
@@ -83,7 +84,7 @@ func New(config Config) (*Transport, error) {
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.lost, t.lose = context.WithCancel(t.ctx)
 	connect.DialFunc = t.dial
-	t.db = stdlib.OpenDB(*connect, stdlib.OptionAfterConnect(durable))
+	t.db = stdlib.OpenDB(*connect, stdlib.OptionAfterConnect(t.prepareSession))
 	t.db.SetMaxOpenConns(publishers)
 	t.db.SetConnMaxIdleTime(time.Minute)
 	return t, nil
@@ -97,9 +98,18 @@ func (t *Transport) dial(ctx context.Context, network, addr string) (net.Conn, e
 	return t.config.Dial(ctx, network, addr)
 }
 
-// durable makes a commit wait for the disk where the database's settings would have it not wait.
-func durable(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`)
+// sessionLimits bounds how long the server waits for a client whose network is gone or whose process is frozen. The session of
+// such a client would keep its transaction, with the locks that other deployables need, or its turn in the queue of a lock, until
+// the server's TCP gives up: after two hours by default. The client itself gives up after Config.Timeout.
+const sessionLimits = `set_config('idle_in_transaction_session_timeout', $1, false), set_config('lock_timeout', $1, false)`
+
+// limit returns the argument of sessionLimits, in milliseconds.
+func (t *Transport) limit() string { return strconv.FormatInt(t.config.Timeout.Milliseconds()+1, 10) }
+
+// prepareSession sets the session's limits, and makes a commit wait for the disk where the database's settings do not.
+func (t *Transport) prepareSession(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, `SELECT `+sessionLimits+`, CASE WHEN current_setting('synchronous_commit') = 'off'
+	THEN set_config('synchronous_commit', 'on', false) END`, t.limit())
 	return err
 }
 
