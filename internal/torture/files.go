@@ -66,8 +66,11 @@ func (r *run) publishOne(o *owner, n int) string {
 	return answer.Kind
 }
 
-// spoil does away with files under the owner.
+// spoil does away with files under the owner. An owner that is still starting would make its files afterwards.
 func (r *run) spoil(how string) {
+	if how != unlock && (r.owner == nil || !r.owner.awaitUp(startLimit)) {
+		return
+	}
 	files, _ := filepath.Glob(r.path + "*")
 	var err error
 	switch how {

@@ -201,6 +201,9 @@ func (s *shop) close() {
 	for _, name := range names {
 		s.serve(name)
 	}
+	if s.stormy {
+		s.startRefused(journals)
+	}
 	args := []string{"verify", "--json"}
 	for _, name := range journals {
 		args = append(args, "--journal", s.journal(name))
@@ -258,6 +261,16 @@ func readVerdict(text string) (v verdict, all []byte, err error) {
 	}
 	err = json.Unmarshal([]byte(text), &v)
 	return v, []byte(text), err
+}
+
+// startRefused starts the processes again whose start the weather made fail. On a slow machine they end after the weather has.
+func (s *shop) startRefused(names []string) {
+	for _, name := range names {
+		for end := time.Now().Add(startLimit); !closed(s.processes[name].ended) && s.look(name, "nothing") == 0 && time.Now().Before(end); {
+			pause.For(s.ctx, pace)
+		}
+		s.serve(name)
+	}
 }
 
 // judge holds the number of orders, and each that was acknowledged, against the answers.
