@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -81,15 +80,8 @@ func (o *options) open(ctx context.Context, d deployment) (*running, error) {
 // isWhole refuses the journal of a deployable that meets others over a transport, when one of the program's modules has
 // never run on it: run here, the module would react to every event once more, beside the deployable that it runs in.
 func (o *options) isWhole(ctx context.Context, r *sqlite.Reader, instead string) error {
-	var carrier string
-	err := r.View(ctx, func(tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, "SELECT carrier FROM identity").Scan(&carrier)
-	})
-	if err != nil || carrier == "" {
-		return err
-	}
-	here, err := newPlace(ctx, r)
-	if err != nil {
+	modules, backend, err := r.Ran(ctx)
+	if err != nil || backend == "" {
 		return err
 	}
 	var react []string
@@ -97,9 +89,9 @@ func (o *options) isWhole(ctx context.Context, r *sqlite.Reader, instead string)
 		react = append(react, moduleOf(s.Name))
 	}
 	slices.Sort(react)
-	if elsewhere := without(slices.Compact(react), here.modules); len(elsewhere) > 0 {
+	if elsewhere := without(slices.Compact(react), modules); len(elsewhere) > 0 {
 		return fmt.Errorf("open %s: it is the journal of a deployable that meets others over %s, and never ran %s: here they would react once more to all of its events; %s",
-			r.Path(), carrier, strings.Join(elsewhere, ", "), instead)
+			r.Path(), backend, strings.Join(elsewhere, ", "), instead)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -72,5 +73,35 @@ func TestTheGroupIsThatOfTheJournal(t *testing.T) {
 	d.journal = path + ".other"
 	if other := group(d); first != again || first == other || !strings.HasPrefix(first, "front-") || len(first) != len("front-")+8 {
 		t.Errorf("groups %s, then %s, and of another journal %s", first, again, other)
+	}
+}
+
+// TestOpenHalfMadeJournal ends the first start of a journal at each of its own tables, as a kill does. The next start goes on.
+func TestOpenHalfMadeJournal(t *testing.T) {
+	t.Parallel()
+	tables, err := filepath.Glob("../../transports/sqlite/schema/*.sql")
+	if err != nil || len(tables) < 13 {
+		t.Fatalf("the journal's tables: %d files, %v", len(tables), err)
+	}
+	for _, file := range tables {
+		path := filepath.Join(t.TempDir(), "shop.db")
+		MustChange(t, path, `CREATE TABLE migrations (module TEXT NOT NULL, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL,
+	PRIMARY KEY (module, name)) STRICT; INSERT INTO migrations VALUES ('', '', '', 0); DELETE FROM migrations`)
+		MustChange(t, path, `CREATE TRIGGER ended BEFORE INSERT ON migrations WHEN new.name = 'schema/`+filepath.Base(file)+`'
+	BEGIN SELECT RAISE(ABORT, 'killed'); END; INSERT INTO migrations VALUES ('', '', '', 0); DELETE FROM migrations`)
+		d := deployment{journal: path, instead: "name another journal"}
+		if s, err := (&options{program: shop()}).open(t.Context(), d); err == nil {
+			if err := s.run(t.Context(), func(context.Context) error { return nil }); err == nil || !strings.Contains(err.Error(), "killed") {
+				t.Errorf("%s: the first start was not ended: %v", file, err)
+			}
+			_ = s.close() // the start was ended
+		} else if !strings.Contains(err.Error(), "killed") {
+			t.Errorf("%s: the first start: %v", file, err)
+		}
+		MustChange(t, path, `DROP TRIGGER ended; INSERT INTO migrations VALUES ('', '', '', 0); DELETE FROM migrations WHERE module = ''`)
+		s := MustOpen(t, d)
+		if err := errors.Join(s.run(t.Context(), func(context.Context) error { return nil }), s.close()); err != nil {
+			t.Errorf("%s: the next start: %v", file, err)
+		}
 	}
 }

@@ -138,6 +138,24 @@ WHERE name <> excluded.name OR declares <> excluded.declares`, p.Name, string(de
 	return err
 }
 
+// Ran returns the modules that run on the journal, and the backend over which its events were last sent, "" for none. It
+// reads journals of older programs, too, and those whose first start was ended before all tables were there.
+func (r *Reader) Ran(ctx context.Context) (modules []string, backend string, err error) {
+	err = r.View(ctx, func(tx *sql.Tx) error {
+		o, err := ownerOf(ctx, tx)
+		modules = o.modules
+		var sends bool
+		if err == nil {
+			err = tx.QueryRowContext(ctx, "SELECT count(*) FROM pragma_table_info('identity') WHERE name = 'carrier'").Scan(&sends)
+		}
+		if err == nil && sends {
+			err = tx.QueryRowContext(ctx, "SELECT carrier FROM identity").Scan(&backend)
+		}
+		return err
+	})
+	return modules, backend, err
+}
+
 // Program returns the program that the journal belongs to, or nil where the journal does not know it: it was made by a program
 // without a name, or before journals kept the name.
 func (r *Reader) Program(ctx context.Context) (p *journal.Program, err error) {
