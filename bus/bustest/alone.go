@@ -11,30 +11,32 @@ import (
 	"testing"
 )
 
-// aloneVariable tells a test binary to run one schedule of one exploration of its one test: "2:17" is schedule 17 of the second.
+// aloneVariable selects a single schedule of an exploration in the binary's only test: "2:17" is schedule 17 of the
+// second exploration.
 const aloneVariable = "BUSTEST_ALONE"
 
-// alonePrefix begins the line that such a process prints.
+// alonePrefix begins the output line of such a process.
 const alonePrefix = "bustest alone: "
 
-// ended is how a schedule ended in another process.
+// ended is the result of a schedule in another process.
 type ended struct {
 	Wrong []string
 	State string
 	Trace uint64
 }
 
-// explorations counts, by test, the explorations that run schedules alone.
+// explorations counts, by test, the explorations that use separate processes.
 var explorations sync.Map
 
-// nthOf returns which exploration of t this is, from 1.
+// nthOf returns the number of this exploration in t, from 1.
 func nthOf(t *testing.T) int64 {
 	n, _ := explorations.LoadOrStore(t.Name(), &atomic.Int64{})
 	return n.(*atomic.Int64).Add(1)
 }
 
-// forAlone returns which exploration of t this is, 0 where no schedules are to run alone. In a process that is there for a schedule of it,
-// that runs, and the test ends; other reports that the process is there for another exploration.
+// forAlone returns the number of this exploration in t, or 0 if no schedule runs separately. In a process for a
+// schedule of this exploration, forAlone runs the schedule and ends the test. In a process for another exploration,
+// other is true.
 func (e *explorer) forAlone(t *testing.T) (nth int64, other bool) {
 	if e.x.Alone <= 0 || e.x.Exhaustive || e.x.Replay != "" {
 		return 0, false
@@ -59,7 +61,8 @@ func (e *explorer) forAlone(t *testing.T) (nth int64, other bool) {
 	return nth, true
 }
 
-// alone runs x.Alone schedules here, and each in a process of its own, when nothing was found. It returns the first that differs.
+// alone runs x.Alone schedules, each here and in a separate process, if found has no failure. The result is the first
+// schedule with a difference, or found.
 func (e *explorer) alone(t *testing.T, nth int64, found Found) Found {
 	for i := 1; i <= e.x.Alone && nth > 0 && len(found.Wrong) == 0; i++ {
 		here := e.once(t, e.drawn(i))
@@ -80,7 +83,7 @@ func (e *explorer) alone(t *testing.T, nth int64, found Found) Found {
 	return found
 }
 
-// differs says what is not the same here, or "".
+// differs describes the difference between the separate process and local, or returns "".
 func (e ended) differs(here *outcome) string {
 	switch wrong, there := strings.Join(here.wrong, "; "), strings.Join(e.Wrong, "; "); {
 	case here.state != e.State:

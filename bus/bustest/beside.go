@@ -11,13 +11,14 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// Act is what another process does to the system's files: a person with a command, a program that writes to a journal in SQL. journal
-// returns the path of the journal of the deployable that runs a module. sqlitetest has ready ones.
+// Act is an act of another process on the system's files: a person with a command, or a program that writes to a
+// journal in SQL. The function journal returns the path of the journal that belongs to a module. Package sqlitetest has
+// ready acts.
 type Act func(ctx context.Context, journal func(module string) string) error
 
-// Beside has another process act. Run does so at once, and has the system take notice. Explore places the act between any two steps
-// from here on, before the next Quiet or the end; when the system takes notice of it is a step, too. what names the act in
-// stories; an error of it fails the test.
+// Beside runs act as another process. In Run, the act happens at once, and the system notices the act. In Explore, the
+// act happens between any two later steps, before the next Quiet or the end, and noticing the act is a step, too.
+// Stories use the name. An error from act fails the test.
 func (c *core) Beside(what string, act Act) {
 	c.t.Helper()
 	if c.sched != nil {
@@ -32,7 +33,8 @@ func (c *core) Beside(what string, act Act) {
 	c.rest()
 }
 
-// WhileStopped is Beside of an act that needs the journal for itself: the system is stopped in order, and started again afterwards.
+// WhileStopped works like Beside, for an act that needs the journal for itself: the system is stopped before the act
+// and started again afterwards.
 func (c *core) WhileStopped(what string, act Act) {
 	c.t.Helper()
 	if c.sched != nil {
@@ -46,7 +48,7 @@ func (c *core) WhileStopped(what string, act Act) {
 	}
 }
 
-// perform does act, and returns the processes on whose journals it was done.
+// perform runs act, and returns the processes whose journals act asked for.
 func (c *core) perform(what string, act Act) []*life {
 	var touched []*deployable
 	err := act(c.ctx, func(module string) string {
@@ -66,7 +68,7 @@ func (c *core) perform(what string, act Act) []*life {
 	return slices.DeleteFunc(c.alive(), func(l *life) bool { return !slices.Contains(touched, l.deployable) })
 }
 
-// beside has act wait for its turn.
+// beside queues act.
 func (s *scheduler) beside(st *step, act Act) {
 	st.turn, st.done = make(chan fault, 1), make(chan struct{})
 	s.post(st)
@@ -85,7 +87,7 @@ func (s *scheduler) beside(st *step, act Act) {
 	}()
 }
 
-// post adds st to what waits for its turn.
+// post adds st to the waiting steps.
 func (s *scheduler) post(st *step) {
 	select {
 	case <-s.core.over:
@@ -98,14 +100,14 @@ func (s *scheduler) post(st *step) {
 	s.tell()
 }
 
-// willLook has the process look, when it is its turn, what others have done and where the clock is.
+// willLook queues a step in which the process looks at its files and the clock.
 func (l *life) willLook() {
 	s := l.core.sched
 	st := newStep(stepLook, l.deployable.process())
 	st.life, st.gone = l, l.stops
 	s.mu.Lock()
 	waits := slices.ContainsFunc(s.pending, func(o *step) bool { return o.kind == stepLook && o.life == l })
-	if !waits { // one look sees everything
+	if !waits { // one look sees all changes
 		s.pending = append(s.pending, st)
 	}
 	s.mu.Unlock()
@@ -124,10 +126,10 @@ func (l *life) willLook() {
 	}()
 }
 
-// soon reports whether s comes before time passes: a process looks at its files four times a second.
+// soon reports whether s happens before time passes: a process looks at its files four times a second.
 func (s *step) soon() bool { return s.kind == stepLook }
 
-// mayWait reports whether nothing is ready but what other processes do, while something else is to come: they may wait for it.
+// mayWait reports whether the acts of other processes may wait: no other step is ready, but there will be another.
 func (s *scheduler) mayWait(ready []*step) (bool, error) {
 	if slices.ContainsFunc(ready, func(st *step) bool { return st.kind != stepBeside }) {
 		return false, nil
@@ -139,12 +141,12 @@ func (s *scheduler) mayWait(ready []*step) (bool, error) {
 	return why != nil, err
 }
 
-// wait lets time pass until there is something new, while act might be done.
+// wait lets time pass until there is a new step, although act could run.
 func (s *scheduler) wait(act *step) {
 	s.waited = act
 	s.note("beside", "time passes")
 	select {
-	case <-s.arrived: // of what is known
+	case <-s.arrived: // by known steps
 	default:
 	}
 	select {
@@ -153,5 +155,5 @@ func (s *scheduler) wait(act *step) {
 	}
 }
 
-// look is what a story calls a look.
+// look returns the name of a look in stories.
 func (s *step) look() string { return fmt.Sprintf("the look of %s at its files and the clock", s.what) }

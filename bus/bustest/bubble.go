@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 )
 
-// bubble runs fn where time is virtual. It is an error when goroutines are left that nobody can wake: testing/synctest
-// panics then, which would end the whole test binary.
+// bubble runs fn in virtual time. If fn leaves blocked goroutines, bubble returns an error: testing/synctest panics
+// then, and the panic would end the whole test binary.
 func bubble(t *testing.T, fn func(t *testing.T)) (err error) {
 	id := ""
 	defer func() {
@@ -34,7 +34,7 @@ func bubble(t *testing.T, fn func(t *testing.T)) (err error) {
 
 var bubbleOf = regexp.MustCompile(`synctest bubble (\d+)`)
 
-// bubbleID is what stack traces call the bubble of this goroutine.
+// bubbleID returns the bubble's number in the stack traces of the current goroutine.
 func bubbleID() string {
 	buf := make([]byte, 256)
 	m := bubbleOf.FindSubmatch(buf[:runtime.Stack(buf, false)])
@@ -44,7 +44,7 @@ func bubbleID() string {
 	return string(m[1])
 }
 
-// left says which goroutines of a bubble there still are, and who started them.
+// leaked lists the remaining goroutines of a bubble, with the functions that started them.
 func left(id string) string {
 	buf := make([]byte, 1<<20)
 	var lines []string
@@ -56,7 +56,7 @@ func left(id string) string {
 		by, _, _ = strings.Cut(by, " in goroutine")
 		frames := strings.SplitN(g, "\n", 3)
 		if len(frames) > 1 {
-			in := frames[1][:max(0, strings.LastIndex(frames[1], "("))] // without the arguments, which are addresses
+			in := frames[1][:max(0, strings.LastIndex(frames[1], "("))] // without the arguments: they are addresses
 			lines = append(lines, fmt.Sprintf("a goroutine is left that nobody can wake: in %s, started by %s", in, by))
 		}
 	}

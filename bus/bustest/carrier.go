@@ -12,14 +12,16 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// gatedCarrier is a process's transport when schedules are explored: each event passes the gate on its way out, and on its way
-// in. What is told to observers does not, nor what nobody on the other side consumes: nothing depends on when that is.
+// gatedTransport is a process's transport in an explored schedule: each event passes the gate when it is sent and
+// when it arrives. Records for observers, and events without a consumer on the other side, do not pass the gate,
+// since the moment of their delivery makes no difference.
 type gatedCarrier struct {
 	bus.Transport
 	life *life
 }
 
-// Publish implements message.Publisher. It sends one message after the other, so that a crash may come between any two.
+// Publish implements message.Publisher. Publish sends one message after the other, so that a crash may happen between
+// any two.
 func (c *gatedCarrier) Publish(topic string, messages ...*message.Message) error {
 	for _, msg := range messages {
 		e := decoded(msg)
@@ -71,15 +73,16 @@ func (c *gatedCarrier) Subscribe(ctx context.Context, topic string) (<-chan *mes
 	return a.out, nil
 }
 
-// arrivals are what comes from a topic. Messages of one key keep their order, and each waits for its turn.
+// arrivals are the messages of a topic on their way in. Messages with the same key keep their order, and each waits for
+// its turn.
 type arrivals struct {
 	life    *life
 	out     chan *message.Message
-	over    chan struct{} // closed when no more come
+	over    chan struct{} // closed after the last message
 	handing sync.WaitGroup
 
 	mu    sync.Mutex
-	lines map[string][]*message.Message // by key: what waits, the first of them for its turn
+	lines map[string][]*message.Message // by key, the waiting messages, in order
 }
 
 func (a *arrivals) run(in <-chan *message.Message) {
@@ -87,7 +90,7 @@ func (a *arrivals) run(in <-chan *message.Message) {
 	for msg := range in {
 		key := wire.Key(msg)
 		if key == "" {
-			key = msg.Metadata[wire.MetaPosition] // no order is asked for
+			key = msg.Metadata[wire.MetaPosition] // no order is required
 		}
 		a.mu.Lock()
 		a.lines[key] = append(a.lines[key], msg)
@@ -101,7 +104,7 @@ func (a *arrivals) run(in <-chan *message.Message) {
 	a.handing.Wait()
 }
 
-// handAll passes on what there is of a key, and msg first.
+// handAll passes on the messages of a key, msg first.
 func (a *arrivals) handAll(key string, msg *message.Message) {
 	for msg != nil && a.hand(msg) {
 		a.mu.Lock()
@@ -114,11 +117,12 @@ func (a *arrivals) handAll(key string, msg *message.Message) {
 	}
 }
 
-// hand passes msg on when it is its turn, perhaps twice, and returns when it is acknowledged. It reports false when it never will be.
+// hand passes msg on at its turn, perhaps twice, and waits for the acknowledgement. hand returns false if the
+// subscription or the process ends first.
 func (a *arrivals) hand(msg *message.Message) bool {
 	e := decoded(msg)
 	if e != nil && a.life.reach(e.Type) != (reach{}) && !a.life.reach(e.Type).here {
-		return a.give(msg) // it is acknowledged and forgotten
+		return a.give(msg) // the ingest acknowledges and skips the event
 	}
 	st := newStep(stepTake, a.life.deployable.name)
 	st.about, st.message, st.gone = e, msg.Metadata[wire.MetaPosition], a.over
@@ -144,7 +148,7 @@ func (a *arrivals) give(msg *message.Message) bool {
 	case <-msg.Acked():
 		return true
 	case <-msg.Nacked():
-		return true // it comes again
+		return true // msg comes again
 	case <-a.over:
 		return false
 	case <-a.life.dead:
@@ -152,7 +156,7 @@ func (a *arrivals) give(msg *message.Message) bool {
 	}
 }
 
-// decoded is the event that msg carries, or nil.
+// decoded returns the event in msg, or nil.
 func decoded(msg *message.Message) *journal.Event {
 	e, err := wire.Decode(msg)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// finish waits for quiet, and fails the test with everything that is wrong.
+// finish waits for quiet, and fails the test with every violation.
 func (c *core) finish() {
 	c.t.Helper()
 	c.Quiet()
@@ -25,7 +25,7 @@ func (c *core) finish() {
 	}
 }
 
-// audit holds the system against everything that must be so when all is quiet.
+// audit returns every violation in a quiet system.
 func (c *core) audit() ([]string, error) {
 	lives := c.lives()
 	for _, l := range lives {
@@ -64,7 +64,7 @@ func (c *core) audit() ([]string, error) {
 	return wrong, nil
 }
 
-// strangers notes the subscriptions that Expect names and no module has.
+// checkExpected notes a fault for every name in Expect that is no subscription.
 func (c *core) strangers() {
 	known := map[string]bool{}
 	for _, l := range c.alive() {
@@ -82,12 +82,12 @@ func (c *core) strangers() {
 	}
 }
 
-// view has fn read the tables of every module, wherever they are.
+// view gives fn read access to the tables of every module, in all journals.
 func (c *core) view(fn func(tables func(module string) *sql.Tx) error) error {
 	return c.viewAll(c.lives(), map[*deployable]*sql.Tx{}, fn)
 }
 
-// viewAll opens a view of each journal, one inside the other.
+// viewAll opens a view of each journal, nested.
 func (c *core) viewAll(lives []*life, open map[*deployable]*sql.Tx, fn func(tables func(module string) *sql.Tx) error) error {
 	if len(lives) > 0 {
 		return lives[0].View(c.ctx, func(tx *sql.Tx) error {
@@ -105,7 +105,7 @@ func (c *core) viewAll(lives []*life, open map[*deployable]*sql.Tx, fn func(tabl
 	})
 }
 
-// unanswered lists what has no answer that lasts, and the dead letters that nobody expected.
+// unanswered returns the reactions without a final outcome, and the unexpected dead letters.
 func (c *core) unanswered(l *life) ([]string, error) {
 	quick := !c.thorough() && l.Backlog() == (journal.Backlog{})
 	if quick && !c.died.Load() {
@@ -134,8 +134,8 @@ func (c *core) unanswered(l *life) ([]string, error) {
 	return wrong, err
 }
 
-// thorough reports whether the records are read from end to end: that takes longer than a schedule's reactions.
-// Other schedules trust the journal's own counts.
+// thorough reports whether an audit reads all records, which takes longer than the reactions of a schedule. Other
+// audits trust the journal's own counts.
 func (c *core) thorough() bool { return c.sched == nil || c.sched.tape.obvious() }
 
 func (c *core) expected(subscription string) bool {
@@ -144,7 +144,8 @@ func (c *core) expected(subscription string) bool {
 	return c.expect[subscription]
 }
 
-// trees draws all flows, for a failure. One that nobody has named goes by its number: its id is another one in every run.
+// trees draws all flows, for a failure. A flow without a given name is shown by its number: its id differs in every
+// run.
 func (c *core) trees() string {
 	if len(c.alive()) < len(c.procs) {
 		return ""

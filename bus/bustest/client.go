@@ -7,15 +7,15 @@ import (
 	"sync"
 )
 
-// Client is one of several that use the system at once: see App.Together.
+// Client is one of several concurrent clients: see App.Together.
 type Client[S any] struct {
 	app    *App[S]
 	number int // from 1
 }
 
-// Together has several clients use the system at once, and returns when all of them have. Explore decides, of all units of work
-// and views of all clients, which comes next; in Run the clients come one after the other. A client is called by its number
-// in stories, from 1.
+// Together runs several clients at the same time, and returns when all clients have returned. Explore decides the order
+// of all units of work and views of the clients. In Run, the clients come one after the other. Stories number the
+// clients from 1.
 func (a *App[S]) Together(clients ...func(c *Client[S])) {
 	a.t.Helper()
 	if a.sched == nil {
@@ -31,13 +31,13 @@ func (a *App[S]) Together(clients ...func(c *Client[S])) {
 	all.Wait()
 }
 
-// Act is App.Act by this client.
+// Act is App.Act for this client.
 func (c *Client[S]) Act(what string, fn func(ctx context.Context, s S) error) error {
 	what = fmt.Sprintf("client %d: %s", c.number, what)
 	return c.app.act(what, func(ctx context.Context) error { return fn(context.WithValue(ctx, clientKey{}, c.number), c.app.S()) })
 }
 
-// Must is Act that fails the test with fn's error.
+// Must calls Act, and fails the test with fn's error.
 func (c *Client[S]) Must(what string, fn func(ctx context.Context, s S) error) {
 	c.app.t.Helper()
 	if err := c.Act(what, fn); err != nil {
@@ -47,7 +47,7 @@ func (c *Client[S]) Must(what string, fn func(ctx context.Context, s S) error) {
 
 type clientKey struct{}
 
-// asks notes which act of which client s is for.
+// asks notes the act and the client of s.
 func (s *step) asks(ctx context.Context) {
 	if act, ok := ctx.Value(actKey{}).(string); ok {
 		s.what = act
@@ -57,7 +57,7 @@ func (s *step) asks(ctx context.Context) {
 	}
 }
 
-// View implements journal.Journal. What one of several clients reads is a step: others may come before it.
+// View implements journal.Journal. With several clients, each view is a step, so that other steps may come first.
 func (l *life) View(ctx context.Context, run func(*sql.Tx) error) error {
 	if ctx.Value(clientKey{}) == nil || l.core.sched == nil {
 		return l.Store.View(ctx, run)

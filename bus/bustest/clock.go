@@ -9,15 +9,15 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// clockSteps are by how much Explore sets the clock forward and back.
+// clockSteps are the steps by which Explore sets the wall clock.
 var clockSteps = []time.Duration{time.Hour, -time.Hour, 25 * time.Hour, -25 * time.Hour}
 
-// StepClock sets the machine's wall clock forward by d, or back when d is negative. No time passes, and no timer ends by that: what
-// is due by the wall clock is due when the system has looked at it. In Explore, which must have Clocks in Exploration.With, that
-// look is a step.
+// StepClock sets the machine's wall clock forward by d, or back if d is negative. No time passes, and no timer ends.
+// Work that is due by the wall clock starts when the system has looked at the clock. In Explore, this look is a step,
+// and Exploration.With must contain Clocks.
 //
-// time.Now goes on as before: the step shows in World.Now, in when the journal has something done, and in how old the events are
-// that handlers get (bus.Delivery).
+// time.Now does not change: the step shows in World.Now, in the journal's decisions about due work, and in the age of
+// the events in handlers (bus.Delivery).
 func (c *core) StepClock(d time.Duration) {
 	c.t.Helper()
 	if !c.stepped() {
@@ -36,23 +36,23 @@ func (c *core) StepClock(d time.Duration) {
 	}
 }
 
-// Now returns the time of the machine's wall clock, with the steps that it made. A system whose modules ask the clock that their
-// wiring gives them is tested under steps when Wire gives them this.
+// Now returns the time of the machine's wall clock, including its steps. To test modules under clock steps, let Wire
+// give them Now as their clock.
 func (w *World) Now() time.Time { return w.core.now() }
 
-// now is the wall clock of the machine.
+// now returns the time of the wall clock.
 func (c *core) now() time.Time { return time.Now().Round(0).Add(c.off()) }
 
-// off is by how much the wall clock is ahead of time.Now.
+// off returns the difference between the wall clock and time.Now.
 func (c *core) off() time.Duration { return time.Duration(c.offset.Load()) }
 
-// stepped reports whether the clock may be stepped in this run.
+// stepped reports whether this run may step the clock.
 func (c *core) stepped() bool { return c.sched == nil || c.without&Clocks == 0 }
 
-// move is what may happen in place of a step: time passes, or the clock is stepped.
+// move is an event of the clock in place of a step: time passes, or the wall clock is set.
 type move struct{ pass, step time.Duration }
 
-// movesOf are the moves of a run. The first is none.
+// movesOf returns the possible moves of a run. The first is no move.
 func movesOf(without Part) []move {
 	moves := []move{{}}
 	if without&Pauses == 0 {
@@ -68,7 +68,7 @@ func movesOf(without Part) []move {
 	return moves
 }
 
-// make has m happen while oldest waits.
+// make carries out m while oldest waits.
 func (s *scheduler) make(m move, oldest *step) {
 	if m.pass > 0 {
 		s.tellStory("%v pass while %s waits", m.pass, oldest)
@@ -85,7 +85,7 @@ func (s *scheduler) make(m move, oldest *step) {
 	s.core.StepClock(m.step)
 }
 
-// clocked hands out deliveries of transactional subscriptions whose events' times can be set.
+// clocked copies the deliveries of transactional subscriptions, so that the kit can set the events' times.
 type clocked struct {
 	message.Subscriber
 	life *life
@@ -108,7 +108,7 @@ func (c *clocked) Subscribe(ctx context.Context, topic string) (<-chan *message.
 	return out, nil
 }
 
-// own gives msg a delivery of its own, with an event of its own.
+// copyDelivery gives msg a copy of its delivery and event, and sets the event's age.
 func (l *life) own(msg *message.Message) {
 	d := *journal.FromContext(msg.Context())
 	l.about(d.Event)
@@ -118,14 +118,14 @@ func (l *life) own(msg *message.Message) {
 	l.age(&d)
 }
 
-// age sets how old the event of a delivery is by time.Now, when the wall clock was stepped since it came about.
+// age sets the event's time so that its age by time.Now equals its age by the stepped wall clock.
 func (l *life) age(d *journal.Delivery) {
 	if known := l.eventOf(d.Event.ID); known != nil && known != d.Event {
 		d.Event.Time = known.Time.Add(-l.core.off())
 	}
 }
 
-// stamp makes times of the wall clock of what a verdict has by time.Now.
+// stamp moves the times in a verdict from time.Now to the wall clock.
 func (l *life) stamp(v *journal.Verdict) {
 	off := l.core.off()
 	if off == 0 {
@@ -138,7 +138,7 @@ func (l *life) stamp(v *journal.Verdict) {
 	l.stampAll(v.Emit)
 }
 
-// stampAll does so with events that have just been made.
+// stampAll moves the times of new events from time.Now to the wall clock.
 func (l *life) stampAll(events []*journal.Event) {
 	off := l.core.off()
 	for _, e := range events {
@@ -149,7 +149,7 @@ func (l *life) stampAll(events []*journal.Event) {
 	}
 }
 
-// drawMove is which draw decides among the moves.
+// drawMove returns the kind of draw for the moves.
 func (s *scheduler) drawMove() drawKind {
 	if s.without&Clocks == 0 {
 		return drawClock

@@ -10,11 +10,11 @@ import (
 	"github.com/troupebus/troupe/bus"
 )
 
-// contract is what lasts longer than a process, and is known outside of it: what is on record in journals, and what other
-// programs rely on.
+// contract is the part of a wiring that outlives a process and is known outside: the records in journals, and the
+// promises to other programs.
 type contract struct {
 	Events        map[string]eventContract `json:"events"`
-	Subscriptions map[string]string        `json:"subscriptions"` // by name, the type that it consumes
+	Subscriptions map[string]string        `json:"subscriptions"` // by name, the consumed type
 }
 
 // eventContract is the contract of one event type.
@@ -22,16 +22,18 @@ type eventContract struct {
 	Version int               `json:"version"`
 	Emitter string            `json:"emitter,omitempty"`
 	Keyed   bool              `json:"keyed"`
-	Fields  map[string]string `json:"fields"` // by path, "lines[].sku", the type in JSON
+	Fields  map[string]string `json:"fields"` // by path, such as "lines[].sku", the type in JSON
 }
 
-// Contract compares what b's modules promise on the wire with the file at path, such as testdata/contract.json: every event
-// type with its version, emitter, the JSON that its Go type stands for, and whether it has a key; and every subscription's
-// name, with what it consumes. Each change is reported as compatible or as breaking, with the reason, and any fails t until
-// the file is written anew, by the flag -update: a change of the contract is seen in the diff of this file.
+// Contract compares the promises of b's modules with the file at path, for example testdata/contract.json. The file has
+// every event type with its version, its emitter, the JSON shape of its Go type, and whether the type has a key; and
+// every subscription with the consumed type. Contract reports each change as compatible or breaking, with the reason.
+// Any change fails t, until the flag -update writes the file again, so that a change of the contract shows in the diff
+// of the file.
 //
-// b need not run, nor have a journal that works. What is optional or may be null is no part of it, for encoding/json reads
-// either as the zero value; nor is how a type that encodes itself does it, beyond the kind of JSON of its zero value.
+// b need not run, and its journal need not work. Optional and nullable fields are not recorded, because encoding/json
+// reads an absent value and null as the zero value. For a type with its own encoding, only the JSON kind of the zero
+// value is recorded.
 func Contract(t testing.TB, b *bus.Bus, path string) {
 	t.Helper()
 	now := contractOf(b.Wiring())
@@ -66,7 +68,7 @@ func contractOf(w bus.Wiring) contract {
 	return c
 }
 
-// reportChanges writes one line for each, those that break something first.
+// reportChanges returns one line for each change, breaking changes first.
 func reportChanges(changes []change) string {
 	var b bytes.Buffer
 	breaking := 0

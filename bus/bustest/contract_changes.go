@@ -11,7 +11,7 @@ import (
 // change is a difference between two contracts.
 type change struct {
 	breaking bool
-	what     string // it is, and why that breaks something or not
+	what     string // the difference, and the reason why the change breaks a program or not
 }
 
 func breaks(format string, args ...any) change { return change{true, fmt.Sprintf(format, args...)} }
@@ -19,7 +19,7 @@ func compatible(format string, args ...any) change {
 	return change{false, fmt.Sprintf(format, args...)}
 }
 
-// changes are the differences from c to now, those of events first, in a fixed order.
+// changes returns the differences between c and now in a fixed order, events first.
 func (c contract) changes(now contract) []change {
 	var out []change
 	for _, name := range names(c.Events, now.Events) {
@@ -58,12 +58,12 @@ func (c contract) changes(now contract) []change {
 	return out
 }
 
-// looksLike is for guessing a new name.
+// looksLike reports whether other may be e with a new name.
 func (e eventContract) looksLike(other eventContract) bool {
 	return e.Emitter == other.Emitter && maps.Equal(e.Fields, other.Fields)
 }
 
-// changes are the differences of the event type called name.
+// changes returns the differences of the event type name.
 func (e eventContract) changes(name string, now eventContract) []change {
 	fields := fieldChanges(e.Fields, now.Fields)
 	var out []change
@@ -72,7 +72,7 @@ func (e eventContract) changes(name string, now eventContract) []change {
 		for _, f := range fields {
 			what += "\n                with it, " + f.what
 		}
-		fields = nil // nobody takes one shape for the other
+		fields = nil // each shape has a version of its own
 		out = append(out, breaks("%s", what))
 	}
 	if e.Emitter != now.Emitter {
@@ -95,12 +95,12 @@ func (e eventContract) changes(name string, now eventContract) []change {
 	return out
 }
 
-// fieldChanges compares two shapes. What lies within a part that is new, gone or another is not told again.
+// fieldChanges compares two shapes. The fields within a new, removed or changed field are not reported again.
 func fieldChanges(before, now map[string]string) []change {
 	var out []change
 	told, renamed := map[string]bool{}, renames(before, now)
 	for _, other := range renamed {
-		told[other] = true // with the one that is gone
+		told[other] = true // the removed field's change names the new field
 	}
 	for _, path := range names(before, now) {
 		if told[path] || within(path, told) {
@@ -125,7 +125,8 @@ func fieldChanges(before, now map[string]string) []change {
 	return out
 }
 
-// renames guesses new names: for a field that is gone the only new one beside it of the same type, if it is the only one gone.
+// renames guesses new names of removed fields. A guess needs a single removed and a single new field of the same type
+// within the same parent.
 func renames(before, now map[string]string) map[string]string {
 	out := map[string]string{}
 	for path, was := range before {
@@ -140,10 +141,10 @@ func renames(before, now map[string]string) map[string]string {
 	return out
 }
 
-// beside is the path of what a field belongs to.
+// parent returns the path of the enclosing field, with the dot.
 func beside(path string) string { return path[:strings.LastIndexByte(path, '.')+1] }
 
-// within says whether path lies in one of those that were told.
+// within reports whether path lies within a reported path.
 func within(path string, told map[string]bool) bool {
 	for i := range path {
 		if (path[i] == '.' || path[i] == '[' || path[i] == '{') && told[path[:i]] {
@@ -153,7 +154,7 @@ func within(path string, told map[string]bool) bool {
 	return false
 }
 
-// only is the name of the one entry that now has, before has not, and like accepts; "" when there is none or several.
+// only returns the single name in now, but not in before, that like accepts; "" when there is no such name, or several.
 func only[V any](before, now map[string]V, like func(string, V) bool) string {
 	found := ""
 	for name, v := range now {
@@ -168,7 +169,7 @@ func only[V any](before, now map[string]V, like func(string, V) bool) string {
 	return found
 }
 
-// names are the keys of both, sorted.
+// names returns the keys of a and b, sorted.
 func names[V any](a, b map[string]V) []string {
 	all := maps.Clone(a)
 	if all == nil {

@@ -11,14 +11,14 @@ import (
 	"github.com/troupebus/troupe/bus"
 )
 
-// shape is the JSON of a Go type, by path: "address.city" is a field of a field, "lines[].sku" one of each element, and
-// "stock{}" the value of each key.
+// shape is the JSON of a Go type, by path: "address.city" is a field of a field, "lines[].sku" a field of each element,
+// and "stock{}" the value of each key.
 type shape struct {
 	fields map[string]string
 	within []level
 }
 
-// level is a struct that is being described, for types that contain themselves.
+// level is an enclosing struct, for types that contain themselves.
 type level struct {
 	goType reflect.Type
 	path   string
@@ -38,7 +38,7 @@ var (
 	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
 )
 
-// add describes t, which is found at path.
+// add describes the type t of the value at path.
 func (s *shape) add(path string, t reflect.Type) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -66,7 +66,7 @@ func (s *shape) add(path string, t reflect.Type) {
 	}
 }
 
-// object describes a struct by its fields.
+// object describes the fields of a struct.
 func (s *shape) object(path string, t reflect.Type) {
 	if i := slices.IndexFunc(s.within, func(l level) bool { return l.goType == t }); i >= 0 {
 		above := s.within[i].path
@@ -94,7 +94,8 @@ func (s *shape) object(path string, t reflect.Type) {
 	s.within = s.within[:len(s.within)-1]
 }
 
-// scalar is JSON's word for what is no container. JSON has one type for numbers; that a whole one becomes another matters.
+// scalar returns the JSON type of a Go kind other than a container. JSON has a single number type, but a change between
+// integers and other numbers matters to readers.
 func scalar(k reflect.Kind) string {
 	switch k {
 	case reflect.Bool:
@@ -113,7 +114,7 @@ func scalar(k reflect.Kind) string {
 	}
 }
 
-// ownEncoding is what a type that encodes itself is in JSON, or "".
+// customEncoding returns the JSON kind of a type with its own encoding, or "".
 func ownEncoding(t reflect.Type) string {
 	p := reflect.PointerTo(t)
 	switch {
@@ -138,7 +139,7 @@ func ownEncoding(t reflect.Type) string {
 	}
 }
 
-// kindOf is JSON's word for a value.
+// kindOf returns the JSON type of a value.
 func kindOf(data json.RawMessage) string {
 	switch data[0] {
 	case '"':
@@ -156,7 +157,7 @@ func kindOf(data json.RawMessage) string {
 	}
 }
 
-// jsonField is a field as encoding/json has it.
+// jsonField is a field as encoding/json sees the struct.
 type jsonField struct {
 	name   string
 	goType reflect.Type
@@ -164,8 +165,8 @@ type jsonField struct {
 	quoted bool // a scalar, written as a string
 }
 
-// jsonFields are those of a struct and of what it embeds, of one name the least deep; of several that are equally deep the
-// one whose name is written in a tag, if it is one: the rules of encoding/json.
+// jsonFields returns the fields of a struct and of its embedded structs, by the rules of encoding/json. The least
+// nested field of a name wins; among equally nested fields, the only field with the name in a tag.
 func jsonFields(t reflect.Type) []jsonField {
 	var out []jsonField
 	taken, seen := map[string]bool{}, map[reflect.Type]bool{}
@@ -200,7 +201,7 @@ func jsonFields(t reflect.Type) []jsonField {
 	return out
 }
 
-// ownFields are the fields of a struct, and the structs that it embeds.
+// directFields returns a struct's own fields, and its embedded structs.
 func ownFields(t reflect.Type) (fields []jsonField, embedded []reflect.Type) {
 	for f := range t.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -227,24 +228,24 @@ func ownFields(t reflect.Type) (fields []jsonField, embedded []reflect.Type) {
 	return fields, embedded
 }
 
-// keyed says whether events of a Go type have a key, by asking one that has something in every field: what a zero value
-// says tells nothing.
+// keyed reports whether events of a Go type have a key. The question goes to an event with a value in every field: the
+// zero value may have an empty key.
 func keyed(t reflect.Type) (has bool) {
 	v := reflect.New(t)
 	fill(v.Elem(), 0)
 	defer func() {
 		if recover() != nil {
-			has = true // it looked for one
+			has = true // the method read fields, so there is a key
 		}
 	}()
 	e, ok := v.Interface().(bus.Event)
 	return ok && e.EventKey() != ""
 }
 
-// maxFilled is how deep values are filled in types that contain themselves.
+// maxFilled is the depth to which fill goes in types that contain themselves.
 const maxFilled = 6
 
-// fill sets whatever can be set to something else than zero.
+// fill gives every settable field a value other than zero.
 func fill(v reflect.Value, depth int) {
 	if !v.CanSet() || depth > maxFilled {
 		return

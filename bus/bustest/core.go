@@ -16,32 +16,32 @@ import (
 	"github.com/troupebus/troupe/bus/wire/wiretest"
 )
 
-// core is a system that runs, without the types of what it is.
+// core is the running system without the type parameter.
 type core struct {
 	t        testing.TB
 	ctx      context.Context
 	dir      string
 	open     func(ctx context.Context, path string) (journal.Store, error)
 	wire     func(p *deployable, b *bus.Bus)
-	carrier  func(group string) (bus.Transport, error) // nil where it is the broker
+	carrier  func(group string) (bus.Transport, error) // opens a deployable's transport; nil for the broker
 	broker   *wiretest.Broker
-	between  func(*life, bus.Transport) bus.Transport // nil but in tests of this package
+	between  func(*life, bus.Transport) bus.Transport // nil except in tests of this package
 	verify   func(ctx context.Context, tables func(module string) *sql.Tx, w *World) ([]string, error)
 	cfg      bus.Config
 	realTime bool
 	world    *World
-	sched    *scheduler // nil in Run: nothing waits for anybody's decision
+	sched    *scheduler // nil in Run: no step waits for a decision
 	seen     *coverage
-	gap      time.Duration // between a reaction and the same again
+	gap      time.Duration // between the two runs of a reaction
 	store    refusals
-	died     atomic.Bool  // something became a dead letter
+	died     atomic.Bool  // there was a dead letter
 	offset   atomic.Int64 // of the wall clock, in nanoseconds
-	asleep   atomic.Int64 // until when the scenario lets time pass, in nanoseconds since 1970
+	asleep   atomic.Int64 // the end of the scenario's Advance, in nanoseconds since 1970
 
 	procs   []*deployable
 	mu      sync.Mutex
-	over    chan struct{} // closed when there will be no process any more
-	wrong   []string      // what was found on the way
+	over    chan struct{} // closed when no process will start any more
+	wrong   []string      // faults that were found during the run
 	without Part
 	expect  map[string]bool
 }
@@ -61,7 +61,7 @@ func newCore(t testing.TB, cfg bus.Config, dir string) *core {
 	return c
 }
 
-// Advance lets d pass. What is due on the way happens on the way. A reaction takes some nanoseconds.
+// Advance lets d pass. Work that falls due in the meantime runs in the meantime. A reaction takes some nanoseconds.
 func (c *core) Advance(d time.Duration) {
 	c.asleep.Store(time.Now().Add(d).UnixNano())
 	time.Sleep(d)
@@ -70,20 +70,20 @@ func (c *core) Advance(d time.Duration) {
 	}
 }
 
-// Context is good for the whole test.
+// Context returns a context for the whole test.
 func (c *core) Context() context.Context { return c.ctx }
 
-// T is what the test fails with. In a scenario that is explored it belongs to the schedule: a failure is part of the search, and
-// ends no other schedule. Failing the test's own t there fails the test without a story.
+// T returns the testing.TB of the run. In an explored scenario, T belongs to the schedule: a failure is part of the
+// search, and ends no other schedule. A failure of the test's own t fails the test without a story.
 func (c *core) T() testing.TB { return c.t }
 
-// World is what is outside.
+// World returns the fakes of external services.
 func (c *core) World() *World { return c.world }
 
-// Bus is the running bus, in a system of several deployables that of the first one. It is another one after Restart and Crash.
+// Bus returns the running bus; with several deployables, the bus of the first. Restart and Crash replace the bus.
 func (c *core) Bus() *bus.Bus { return c.current().bus }
 
-// Expect says that dead letters of these subscriptions are part of the test. Others fail it.
+// Expect allows dead letters of these subscriptions. Dead letters of other subscriptions fail the test.
 func (c *core) Expect(subscriptions ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -92,7 +92,7 @@ func (c *core) Expect(subscriptions ...string) {
 	}
 }
 
-// fault notes something that must not be.
+// fault notes a violation, each text once.
 func (c *core) fault(format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
 	c.mu.Lock()

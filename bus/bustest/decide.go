@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// decide has something happen to the clock, or a step or a group of steps go on. Every decision is three draws, so that one that is
-// changed leaves the others where they were.
+// decide moves the clock, or lets a step or a group of steps go on. Every decision consists of three draws, so that a
+// change in one decision leaves the positions of the others.
 //
-// With lull, everybody may wait until there is something else.
+// With lull, the steps of other processes may wait until another step is ready.
 func (s *scheduler) decide(ready []*step, lull bool) error {
 	if s.keep {
 		s.states = append(s.states, s.state(ready))
@@ -65,7 +65,8 @@ func (s *scheduler) decide(ready []*step, lull bool) error {
 	return nil
 }
 
-// tellStep tells what is not obvious about the next step, where oldest waits longest.
+// narrateStep adds the next step to the story if the step or its fault is not the obvious choice. The step oldest has
+// waited longest.
 func (s *scheduler) tellStep(st *step, f fault, oldest *step) {
 	act := s.waited
 	if s.waited = nil; act != nil && act != st {
@@ -81,16 +82,16 @@ func (s *scheduler) tellStep(st *step, f fault, oldest *step) {
 	}
 }
 
-// tellWait tells that a step waits until after another one.
+// narrateWait adds the fact that st waits until after other.
 func (s *scheduler) tellWait(st, other *step) {
-	if s.waits == st { // it waits still: one fact
+	if s.waits == st { // st still waits: keep a single line
 		s.story = s.story[:len(s.story)-1]
 	}
 	s.tellStory("%s waits until after %s", st, other)
 	s.waits = st
 }
 
-// tellGroup does so for a group.
+// narrateGroup adds a group to the story.
 func (s *scheduler) tellGroup(group []*step, f fault, oldest *step) {
 	text := f.story(group)
 	if !slices.Contains(group, oldest) {
@@ -102,7 +103,7 @@ func (s *scheduler) tellGroup(group []*step, f fault, oldest *step) {
 	}
 }
 
-// next draws the next step among so many options. Behind the steps of ready there may be one more: to wait.
+// next draws the next step among the options. An option after the last step of ready means to wait.
 func (s *scheduler) next(ready []*step, options int) int {
 	kind, oldest := drawStep, ready[0]
 	if s.tape.linger && s.late == oldest {
@@ -121,16 +122,16 @@ func (s *scheduler) tellStory(format string, args ...any) {
 	s.story = append(s.story, fmt.Sprintf(format, args...))
 }
 
-// note keeps what happened at a place.
+// note keeps an event at a site.
 func (s *scheduler) note(place, what string) {
 	s.order = append(s.order, what)
-	if s.shared > 0 { // what others did, or the clock, may make a difference to it
+	if s.shared > 0 { // the acts of others and the clock may influence the step
 		what = fmt.Sprint(s.shared, " ", what)
 	}
 	s.history[place] = append(s.history[place], what)
 }
 
-// noteForAll keeps what happened at a place and concerns all.
+// noteForAll keeps an event at a site that influences all sites.
 func (s *scheduler) noteForAll(place, what string) {
 	s.shared++
 	s.note(place, what)

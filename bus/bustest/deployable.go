@@ -16,20 +16,20 @@ import (
 	"github.com/troupebus/troupe/bus/wire/wiretest"
 )
 
-// deployable is a place for one process of the system: the one that there is, or one of several deployables. Its fields are
-// guarded by the core's mutex.
+// deployable is a slot for a process of the system: the only process, or a process for some of the modules. The core's
+// mutex guards the fields.
 type deployable struct {
-	name    string   // "journal" where there is only one
-	modules []string // that run here; nil for all
+	name    string   // "journal" for an only process
+	modules []string // the modules that run here; nil means all
 	number  int
 
 	path   string
 	images int
 	life   *life
-	up     chan struct{} // closed while it runs
+	up     chan struct{} // closed while the process runs
 }
 
-// process is what a story calls what runs here.
+// process returns the name of the process in stories.
 func (p *deployable) process() string {
 	if p.modules == nil {
 		return "the process"
@@ -42,7 +42,7 @@ func (p *deployable) runs(module string) bool {
 	return p.modules == nil || slices.Contains(p.modules, module)
 }
 
-// deploy says which processes there are.
+// deploy sets the deployables.
 func (c *core) deploy(deployables [][]string) {
 	if len(deployables) == 0 {
 		deployables = [][]string{nil}
@@ -57,34 +57,34 @@ func (c *core) deploy(deployables [][]string) {
 	}
 }
 
-// life is one process of the system, from its start to a stop or a crash. It is the journal that the bus sees: the real
-// one, but that each piece of work passes the scheduler first.
+// life is a process of the system, from its start to a stop or a crash. To the bus, a life is the journal: the real
+// journal, but each piece of work passes the scheduler first.
 type life struct {
 	journal.Store
 	core       *core
 	deployable *deployable
 	bus        *bus.Bus
-	carrier    bus.Transport // nil where there is none
-	end        *wiretest.End // of the broker; nil where there is none
+	carrier    bus.Transport // nil without deployables
+	end        *wiretest.End // of the broker; nil without a broker
 	stop       context.CancelFunc
 	ended      chan error
-	stops      chan struct{} // closed when it begins to stop: it takes nothing new
+	stops      chan struct{} // closed when the process begins to stop, and takes no new work
 	dead       chan struct{} // closed by a crash
-	over       chan struct{} // closed when it has ended, one way or the other
+	over       chan struct{} // closed when the process has ended in any way
 	once       sync.Once
-	arriving   atomic.Pointer[fault] // what is to go wrong with the message that is being taken in; nil when none is
+	arriving   atomic.Pointer[fault] // the fault for the message that is being taken in, or nil
 
 	mu        sync.Mutex
-	delivered map[string]*journal.Event // by id: what deliveries were about
+	delivered map[string]*journal.Event // by id, the events of deliveries
 
 	reaches func() map[string]reach
 
-	has   map[string]bool  // events by id, as far as look has come
-	last  int64            // the seq to which it has
-	sends []*journal.Event // of them, those of the modules that run here
+	has   map[string]bool  // by id, the events that look has read
+	last  int64            // the seq of the last such event
+	sends []*journal.Event // the events from modules of this process
 }
 
-// die has the process reach nobody any more, at this instant.
+// die cuts the process off from the broker. From now on, the steps of the process fail.
 func (l *life) die() {
 	l.once.Do(func() {
 		close(l.dead)
@@ -103,7 +103,7 @@ func (l *life) isDead() bool {
 	}
 }
 
-// stopping reports whether the process has been told to stop.
+// stopping reports whether the process has begun to stop.
 func (l *life) stopping() bool {
 	select {
 	case <-l.stops:
@@ -113,7 +113,7 @@ func (l *life) stopping() bool {
 	}
 }
 
-// close gives back what the process had open.
+// close closes the transport and the journal.
 func (l *life) close() error {
 	var err error
 	if l.carrier != nil {
@@ -167,7 +167,7 @@ func (c *core) start(p *deployable) error {
 	return nil
 }
 
-// connect opens what lies between this process and the others.
+// connect opens the transport of this process.
 func (l *life) connect() (err error) {
 	c := l.core
 	if c.carrier != nil {
@@ -185,7 +185,7 @@ func (l *life) connect() (err error) {
 	return nil
 }
 
-// reach is who consumes an event type. One that nobody knows has none.
+// consumers reports where an event type is consumed. The zero value means an unknown type.
 type reach struct{ here, elsewhere, known bool }
 
 func (l *life) reach(eventType string) reach { return l.reaches()[eventType] }
@@ -207,7 +207,7 @@ func (l *life) allReaches() map[string]reach {
 	return all
 }
 
-// halt ends every process that there is.
+// halt ends all running processes.
 func (c *core) halt() error {
 	var errs []error
 	for _, p := range c.procs {
@@ -233,7 +233,7 @@ func (c *core) end(p *deployable) error {
 	return errors.Join(<-l.ended, l.close())
 }
 
-// trespasses notes who reached for tables that are not theirs, while the store that knows is open.
+// trespasses notes accesses to other modules' tables, while the store with this knowledge is open.
 func (c *core) trespasses(l *life) {
 	if c.without&Fences != 0 {
 		return
@@ -243,7 +243,7 @@ func (c *core) trespasses(l *life) {
 	}
 }
 
-// alive returns the processes that there are.
+// alive returns the running processes.
 func (c *core) alive() []*life {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -256,10 +256,10 @@ func (c *core) alive() []*life {
 	return all
 }
 
-// current waits for the first process, and returns it.
+// current waits for the first process, and returns the process.
 func (c *core) current() *life { return c.running(c.procs[0]) }
 
-// lives waits for all processes.
+// lives waits for all processes, and returns the processes.
 func (c *core) lives() []*life {
 	var all []*life
 	for _, p := range c.procs {
@@ -290,12 +290,12 @@ func (c *core) running(p *deployable) *life {
 		select {
 		case <-up:
 		case <-c.over:
-			runtime.Goexit() // a scenario that was given up
+			runtime.Goexit() // the scenario was given up
 		}
 	}
 }
 
-// Restart stops the system in order, one process after the other, and starts it again on the same journals.
+// Restart stops the processes in an orderly way, one after the other, and starts all again on the same journals.
 func (c *core) Restart() {
 	c.t.Helper()
 	if c.sched != nil {
@@ -307,8 +307,8 @@ func (c *core) Restart() {
 	}
 }
 
-// Replay gives the dead letters of a subscription another chance, as a person would, and restarts the system, which so
-// hears of it at once.
+// Replay replays the dead letters of a subscription, and restarts the system, so that the replay begins at once.
+// Without dead letters, Replay fails the test.
 func (c *core) Replay(subscription string) {
 	c.t.Helper()
 	if n, err := c.where(moduleOf(subscription)).Replay(c.ctx, subscription); err != nil || n == 0 {
@@ -317,8 +317,7 @@ func (c *core) Replay(subscription string) {
 	c.Restart()
 }
 
-// Crash kills the system where it is: all that is not committed is gone. Of several processes each is killed, one after the
-// other. Then it starts again.
+// Crash kills the processes, one after the other: all uncommitted work is lost. Then the processes start again.
 func (c *core) Crash() {
 	c.t.Helper()
 	if c.sched != nil {
@@ -338,7 +337,7 @@ func (c *core) Crash() {
 	}
 }
 
-// revive starts new processes on what dead ones have left.
+// revive starts new processes on the journals of the dead processes.
 func (c *core) revive() error {
 	c.rest()
 	for _, l := range c.alive() {
@@ -358,7 +357,7 @@ func (c *core) reviveOne(l *life) error {
 	p.images++
 	image := filepath.Join(c.dir, fmt.Sprintf("%s-%d.db", p.name, p.images))
 	c.mu.Unlock()
-	if l.carrier != nil { // first: what is acknowledged from here on would not be in the image
+	if l.carrier != nil { // first: the image would lack messages that are acknowledged later
 		if err := l.carrier.Close(); err != nil {
 			return err
 		}
@@ -375,17 +374,17 @@ func (c *core) reviveOne(l *life) error {
 
 type actKey struct{}
 
-// act runs fn until it is answered by a living system whose store takes the work.
+// act calls fn until a living process answers and the store accepts the work.
 func (c *core) act(what string, fn func(ctx context.Context) error) error {
 	for {
 		lives := c.lives()
 		err := fn(context.WithValue(c.ctx, actKey{}, what))
 		dead := slices.IndexFunc(lives, (*life).isDead)
-		if dead < 0 && (errors.Is(err, journal.ErrClosed) || errors.Is(err, bus.ErrNotRunning)) { // one was stopped, and clients ask again
+		if dead < 0 && (errors.Is(err, journal.ErrClosed) || errors.Is(err, bus.ErrNotRunning)) { // the process stopped, and clients ask again
 			dead = slices.IndexFunc(lives, (*life).stopping)
 		}
 		switch {
-		case errors.Is(err, errRefused): // nothing is done, and clients ask again
+		case errors.Is(err, errRefused): // the store did no work, and clients ask again
 			continue
 		case err == nil || dead < 0:
 			return err

@@ -1,21 +1,23 @@
-// Package bustest tests whole flows: the real modules on the real bus, journal and SQL, in one process, in virtual time.
+// Package bustest tests whole flows: the real modules on the real bus, journal and SQL, in one process, in virtual
+// time.
 //
-// Run starts the modules, lets a test do something, wait until everything is quiet, and say what must have happened.
-// Retries, timers and deadlines of days pass in milliseconds. Explore runs the same test under many schedules: it decides
-// from a seed which ready reaction runs next, where the process crashes, which delivery comes twice, and which call to
-// the outside fails, hangs, or succeeds unheard. What breaks is shrunk, and printed as a story with the line that
-// replays it.
+// Run starts the modules. The test acts, waits until the system is quiet, and checks the flow. Retries, timers and
+// deadlines of days pass in milliseconds.
 //
-// Where a test asks, it decides as well what other processes and people do to the journals meanwhile, when the wall clock is set,
-// and what shares a commit; and it does all of it once more in other time zones.
+// Explore runs the same test under many schedules. A seed decides which ready reaction runs next, where the process
+// crashes, which delivery is repeated, and which external call fails, hangs, or succeeds although its answer is lost.
+// Explore shrinks a failing schedule, and prints a story and a line to replay the failure. On request, a schedule also
+// places the acts of other processes on the journals, steps of the wall clock, and shared commits. Explore can repeat
+// all schedules in other time zones.
 //
-// Both hold every run against what must be so of any program on a bus: every event has one answer, a reaction that runs
-// again on the same state emits the same, a call that is repeated carries the same idempotency key, no module touches
-// another's tables, nothing is left over; and against the application's own books.
+// Run and Explore check the rules of any program on a bus: every event has an answer, a reaction that runs again on the
+// same state emits the same events, a repeated call has the same idempotency key, a module uses only its own tables,
+// and no work is left over. Both also check the application's own books.
 //
-// A System may run as several deployables, each with a journal of its own, over a transport: a wiretest.Broker carries messages in the
-// memory of the test, and so in virtual time. Explore decides then what each of them takes in next, and which of them dies.
+// A System may run as several deployables over a transport, each with its own journal. By default, a wiretest.Broker
+// carries the messages in the memory of the test, and therefore in virtual time. Explore then also decides what each
+// deployable takes in next, and which deployable crashes.
 //
-// The package imports the standard library, Watermill's core and bus. The journal comes from outside, such as from
-// transports/sqlite/sqlitetest.
+// The package imports the standard library, Watermill's core, and bus with the packages below it. The caller supplies
+// the journal, for example from transports/sqlite/sqlitetest.
 package bustest

@@ -12,46 +12,47 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// coverFlag and coverVariable ask for coverage; package cover says how to use them.
+// coverFlag and coverVariable request coverage; see package cover.
 const (
 	coverFlag     = "troupe.cover"
 	coverVariable = "TROUPE_COVER"
 )
 
-// started is the folder that a relative FILE is meant from, also when a test has gone elsewhere since.
+// started is the working directory at the start, the base for a relative file even after a test has changed the
+// directory.
 var started, _ = os.Getwd()
 
 func init() {
-	if flag.Lookup(coverFlag) == nil { // a second copy of this package, such as a vendored one, would panic
+	if flag.Lookup(coverFlag) == nil { // a second copy of the package, for example a vendored copy, would panic
 		flag.String(coverFlag, "", "add which edges of the choreography were exercised to `FILE`, for 'troupe cover' (also: "+coverVariable+"); best an absolute path")
 	}
 }
 
-// coverage is which edges of the choreography were exercised. It is called for every reaction of thousands of runs, some at
-// the same time.
+// coverage counts the exercised edges of the choreography. The methods are called for every reaction of thousands of
+// runs, and may be called concurrently.
 type coverage struct {
 	mu    sync.Mutex
-	news  *cover.Report // what is declared, and what happened since the last flush
-	dirty bool          // there is something to write
+	news  *cover.Report // the declared edges, and the counts since the last flush
+	dirty bool          // there are counts to write
 
-	writing sync.Mutex // held by the only flush; never taken with mu held
+	writing sync.Mutex // held during a flush; always taken before mu
 }
 
-// recorded is that of all runs of a test binary.
+// recorded is the coverage of all runs of the test binary.
 var recorded = &coverage{news: cover.New()}
 
-// newCoverage returns the recorder for a run: all share one.
+// newCoverage returns the shared recorder for a run.
 func newCoverage() *coverage { return recorded }
 
-// declare notes what there is to exercise. A subscription that names no types watches for what others leave, as that of the
-// bus for unknown events does: it has no edges of its own.
+// declare notes the edges of the subscriptions. A subscription without types, such as the bus's subscription for
+// unknown events, has no edges.
 func (c *coverage) declare(subs []journal.Subscription) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range subs {
 		s := &subs[i]
 		if moduleOf(s.Name) == busModule {
-			continue // the bus's own are not the application's
+			continue // the bus's own subscriptions do not belong to the application
 		}
 		c.dirty = true
 		of := c.news.Of(s.Name)
@@ -60,10 +61,10 @@ func (c *coverage) declare(subs []journal.Subscription) {
 	}
 }
 
-// busModule is the module that the bus's own subscriptions belong to.
+// busModule is the module of the bus's own subscriptions.
 const busModule = "bus"
 
-// react notes what became of a delivery, once it is on disk. A verdict without an outcome is of one that had been settled
+// react counts the outcome of a committed delivery. A verdict without an outcome belongs to a delivery that was settled
 // before.
 func (c *coverage) react(d *journal.Delivery, v *journal.Verdict) {
 	if v.Outcome == "" || v.Abort != nil {
@@ -80,7 +81,7 @@ func (c *coverage) react(d *journal.Delivery, v *journal.Verdict) {
 		c.dirty = true
 	}
 	if v.Outcome != journal.Done {
-		return // what it would have emitted is undone
+		return // the emitted events are undone
 	}
 	for _, e := range v.Emit {
 		if _, declared := s.Emits[e.Type]; declared {
@@ -89,7 +90,7 @@ func (c *coverage) react(d *journal.Delivery, v *journal.Verdict) {
 	}
 }
 
-// fault notes what went wrong around a subscription.
+// fault counts a fault at a subscription.
 func (c *coverage) fault(st *step, f fault) {
 	written := f.written()
 	if written == "" || st.kind == stepDo { // a unit of work belongs to a module, or to a client
@@ -107,7 +108,7 @@ func (c *coverage) fault(st *step, f fault) {
 	}
 }
 
-// written is what f is called in the file, or "" when it is not in there.
+// written returns the name of f in the coverage file, or "" if the file does not count f.
 func (f fault) written() cover.Fault {
 	switch f {
 	case faultCrashBefore:
@@ -127,8 +128,8 @@ func (f fault) written() cover.Fault {
 	}
 }
 
-// flushCoverage adds what happened since it was last called to the file that was asked for, if one was. It waits for other
-// test binaries in real time: not in a bubble of testing/synctest.
+// flushCoverage adds the counts since the last flush to the requested file, if there is one. The function waits for
+// other test binaries in real time: do not call it in a bubble of testing/synctest.
 func flushCoverage() error {
 	file := cmp.Or(flag.Lookup(coverFlag).Value.String(), os.Getenv(coverVariable))
 	if file == "" {
@@ -140,7 +141,7 @@ func flushCoverage() error {
 	return recorded.flush(file)
 }
 
-// flush adds what is new to the file at path. What could not be written is kept for the next time.
+// flush adds the new counts to the file at path. After an error, the counts are kept for the next flush.
 func (c *coverage) flush(path string) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
@@ -158,7 +159,7 @@ func (c *coverage) flush(path string) error {
 	return nil
 }
 
-// take returns what is new, or nil, and begins to count from 0 again. What is declared stays.
+// take returns the new counts, or nil if there are none, and resets the counts. The declared edges stay.
 func (c *coverage) take() *cover.Report {
 	c.mu.Lock()
 	defer c.mu.Unlock()

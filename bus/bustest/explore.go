@@ -16,33 +16,34 @@ import (
 	"testing"
 )
 
-// Exploration says how a scenario is explored. The zero value works.
+// Exploration configures the exploration of a scenario. The zero value is ready to use.
 type Exploration struct {
-	// Schedules is how many are tried. Defaults to 200. An exhaustive exploration ends when there are no more, and
-	// fails when there are more than Schedules, which defaults to 20,000 then.
+	// Schedules is the number of schedules. Defaults to 200. An exhaustive exploration ends after the last schedule, and
+	// fails if there are more than Schedules, which then defaults to 20,000.
 	Schedules int
-	// Seed is where chance begins: the same seed gives the same schedules on every machine. Defaults to 1.
+	// Seed starts the random generator: the same seed gives the same schedules on every machine. Defaults to 1.
 	Seed uint64
-	// Exhaustive tries every schedule with at most Faults faults, once, rather than random ones.
+	// Exhaustive tries every schedule with at most Faults faults once, instead of random schedules.
 	Exhaustive bool
-	// Faults is how many may be in one schedule. Defaults to 3, and to 1 where Exhaustive; -1 is none.
+	// Faults is the largest number of faults in a schedule. Defaults to 3, and to 1 with Exhaustive; -1 means no faults.
 	Faults int
-	// Without leaves out parts, such as Crashes|Twice.
+	// Without leaves out parts, for example Crashes|Twice.
 	Without Part
-	// With adds parts that are left out otherwise, those of Optional, such as Groups|Clocks.
+	// With adds parts of Optional, for example Groups|Clocks.
 	With Part
-	// Expect names subscriptions whose dead letters are part of the scenario.
+	// Expect names subscriptions whose dead letters belong to the scenario.
 	Expect []string
-	// Same, when set, describes a final state that must not depend on the schedule. The tables of a module are in the
-	// transaction that tables returns for it.
+	// Same describes a final state that must not depend on the schedule. The function tables returns the transaction for
+	// the tables of a module. Optional.
 	Same func(ctx context.Context, tables func(module string) *sql.Tx) (string, error)
-	// Zones has Explore run the test once more in each of these time zones, such as "America/New_York", in a process of its own, where
-	// some schedules begin just before the calendar of the zone changes. Search does not.
+	// Zones repeats the test in each of these time zones, such as "America/New_York", in separate processes. There, some
+	// schedules begin just before the zone's calendar changes. Search ignores Zones.
 	Zones []string
-	// Alone has so many of the random schedules run once more, each in a process of its own, when nothing has broken. What a package
-	// variable keeps from one schedule for the next shows there, in Same or in what breaks. It takes a tenth of a second each.
+	// Alone is the number of random schedules to repeat when all schedules have passed, each in its own process. State in
+	// a package variable survives from schedule to schedule, and shows here as a difference in Same or in the failures.
+	// Each schedule takes a tenth of a second.
 	Alone int
-	// Replay is one schedule, from the line that a failure prints: only that is run.
+	// Replay is a single schedule from the line in a failure text. Other schedules do not run.
 	Replay string
 }
 
@@ -67,10 +68,10 @@ func (x Exploration) withDefaults() Exploration {
 	return x
 }
 
-// leftOut are the parts that a run does without.
+// leftOut returns the parts that do not take place.
 func (x Exploration) leftOut() Part { return x.Without | Optional&^x.With }
 
-// budget is how many faults there may be: in a replay as many as it has, wherever it was found.
+// budget returns the limit for the faults of a schedule. A replay has no limit except the number of steps.
 func (x Exploration) budget() int {
 	if x.Replay != "" {
 		return maxSteps
@@ -78,25 +79,25 @@ func (x Exploration) budget() int {
 	return x.Faults
 }
 
-// Found is what an exploration came to.
+// Found is the result of an exploration.
 type Found struct {
-	Schedules int      // that were run until the first failure, or in all
-	Different int      // of them
-	Wrong     []string // what broke; empty when nothing did
-	Story     []string // the shortest that was found to break it
+	Schedules int      // run up to the first failure, or in total
+	Different int      // the number of different schedules
+	Wrong     []string // the violations; empty on success
+	Story     []string // the shortest known story with the failure
 	Replay    string   // for Exploration.Replay
-	Trees     string   // the flows of that run
-	Others    []Found  // what breaks in another way in later schedules; Search looks for none
+	Trees     string   // the flows of the failed run
+	Others    []Found  // other failures in later schedules; always empty for Search
 
 	without, with Part
 }
 
-// Explore runs scenario on a new system under many schedules, and fails the test with the shortest story that breaks it. The
-// scenario is the test's own side: it acts, and may wait for Quiet or let time pass; what must hold at the end is checked by
-// itself. It must do the same each time it is run, and fails with app.T. Several run at once, and with them sys.Wire and
-// sys.Verify.
+// Explore runs scenario on a new system under many schedules, and fails the test with the shortest story of a failure.
+// The scenario acts, and may wait for Quiet or let time pass. The checks at the end run without a call. The scenario
+// must do the same in each run, and fail with app.T. Several runs of scenario, sys.Wire and sys.Verify happen at the
+// same time.
 //
-// A scenario that breaks in several ways is told with up to three different stories.
+// If a scenario fails in several ways, Explore prints up to three different stories.
 func Explore[S any](t *testing.T, sys System[S], x Exploration, scenario func(app *App[S])) {
 	t.Helper()
 	if !x.elsewhere(t) {
@@ -110,10 +111,10 @@ func Explore[S any](t *testing.T, sys System[S], x Exploration, scenario func(ap
 	t.Fatal(f.String())
 }
 
-// String is the story, for people.
+// String returns the story for people.
 func (f Found) String() string {
 	var b strings.Builder
-	if f.Replay == "" { // no schedule broke it
+	if f.Replay == "" { // no single schedule failed
 		return strings.Join(f.Wrong, "\n")
 	}
 	fmt.Fprintf(&b, "broken by schedule %d:\n", f.Schedules)
@@ -144,13 +145,13 @@ func (f Found) String() string {
 	return b.String()
 }
 
-// Search is Explore that returns the first story that it finds.
+// Search works like Explore, and returns the first story without failing the test.
 func Search[S any](t *testing.T, sys System[S], x Exploration, scenario func(app *App[S])) Found {
 	t.Helper()
 	return search(t, sys, x, 1, scenario)
 }
 
-// mostStories is how many different stories Explore tells.
+// mostStories is the largest number of stories from Explore.
 const mostStories = 3
 
 func search[S any](t *testing.T, sys System[S], x Exploration, stories int, scenario func(app *App[S])) Found {
@@ -201,7 +202,7 @@ func search[S any](t *testing.T, sys System[S], x Exploration, stories int, scen
 	}
 }
 
-// first runs the obvious schedule, which others are compared with, and a probe of it.
+// first runs the obvious schedule, the reference for all others, and then a probe.
 func (e *explorer) first(t *testing.T) *outcome {
 	out := e.try(t, nil)
 	e.seen[out.trace] = true
@@ -213,15 +214,15 @@ func (e *explorer) first(t *testing.T) *outcome {
 	return out
 }
 
-// collectLess lets more garbage gather than usual, for the rest of the test binary: a schedule lives for milliseconds. An
-// environment that sets GOGC has its way.
+// collectLess reduces garbage collection for the rest of the test binary, because a schedule lives for milliseconds
+// only. The environment variable GOGC has priority.
 var collectLess = sync.OnceFunc(func() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)
 	}
 })
 
-// temporary makes a folder, in memory where that can be had: nothing there is to survive the test.
+// temporary creates a folder, in memory if possible, since the files need not survive the test.
 func temporary() (string, error) {
 	if os.Getenv("TMPDIR") == "" {
 		if dir, err := os.MkdirTemp("/dev/shm", "bustest-"); err == nil {
@@ -231,7 +232,8 @@ func temporary() (string, error) {
 	return os.MkdirTemp("", "bustest-")
 }
 
-// prepare starts the system once, and keeps the journals that that leaves: thousands of runs need not lay out the same tables.
+// prepare starts the system once and keeps the resulting journals as a template, so that thousands of runs need not
+// create the same tables.
 func prepare[S any](t *testing.T, sys System[S], dir string) (template string, err error) {
 	if err := os.MkdirAll(filepath.Join(dir, "first"), 0o700); err != nil {
 		return "", err
@@ -254,7 +256,7 @@ func prepare[S any](t *testing.T, sys System[S], dir string) (template string, e
 		for _, p := range a.procs {
 			store, failed := sys.Open(a.ctx, filepath.Join(template, filepath.Base(p.path)))
 			if failed == nil {
-				failed = store.Close() // in order, which leaves the least to read
+				failed = store.Close() // an orderly close leaves the least to read
 			}
 			err = errors.Join(err, failed)
 		}
@@ -262,7 +264,7 @@ func prepare[S any](t *testing.T, sys System[S], dir string) (template string, e
 	return template, errors.Join(err, leaked)
 }
 
-// outcome is what one schedule came to.
+// outcome is the result of a schedule.
 type outcome struct {
 	wrong  []string
 	story  []string
@@ -275,18 +277,18 @@ type outcome struct {
 
 type explorer struct {
 	x        Exploration
-	stories  int // how many are wanted
+	stories  int // the number of stories to find
 	dir      string
-	template string // a folder with the journals of a system that has only been started
+	template string // a folder with the journals of a system after its first start
 	run      func(t *testing.T, dir string, tp *tape) *outcome
 
 	mu    sync.Mutex
 	n     int
 	seen  map[uint64]bool
-	state string // the final one of the first schedule, where it must be the same in all
+	state string // the final state of the first schedule
 }
 
-// once runs one schedule in a folder of its own.
+// once runs one schedule in a new folder.
 func (e *explorer) once(t *testing.T, tp *tape) *outcome {
 	e.mu.Lock()
 	e.n++
@@ -320,14 +322,15 @@ func (e *explorer) found(n int, values []int, out *outcome) Found {
 	return f
 }
 
-// random tries schedules from the seed, several at a time. Which is the first to fail does not depend on how many.
+// random tries schedules from the seed, several at a time. The first failing schedule does not depend on the number of
+// workers.
 func (e *explorer) random(t *testing.T) Found {
 	if out := e.first(t); len(out.wrong) > 0 {
 		return e.found(1, nil, out)
 	}
 	r := &sweep{next: 1, traces: make([]uint64, e.x.Schedules), broken: map[int]*outcome{}, limit: e.x.Schedules}
 	var all sync.WaitGroup
-	for range 2 * runtime.GOMAXPROCS(0) { // they wait for files, too
+	for range 2 * runtime.GOMAXPROCS(0) { // workers also wait for files
 		all.Go(func() {
 			for i := range r.schedules {
 				r.ran(i, e.once(t, e.drawn(i)), e.stories > 1)
@@ -335,7 +338,7 @@ func (e *explorer) random(t *testing.T) Found {
 		})
 	}
 	all.Wait()
-	for i := 1; i < min(r.last()+1, len(r.traces)); i++ { // not those that were on their way meanwhile
+	for i := 1; i < min(r.last()+1, len(r.traces)); i++ { // without schedules beyond the first failure
 		e.seen[r.traces[i]] = true
 	}
 	found := Found{Schedules: e.x.Schedules, Different: len(e.seen)}
@@ -350,14 +353,14 @@ func (e *explorer) random(t *testing.T) Found {
 	return found
 }
 
-// drawn is the tape of schedule i. In every second one, what is late is very late: whoever chooses among the steps that are ready, each
-// time anew, hardly ever has one wait for all that follows from the others.
+// drawn returns the tape of random schedule i. In every second schedule a delayed step stays delayed for long: with
+// independent draws, a step would hardly ever wait for all consequences of the other steps.
 func (e *explorer) drawn(i int) *tape {
 	return &tape{chance: rand.New(rand.NewPCG(e.x.Seed, uint64(i))), linger: i%2 == 1, start: startOf(i, e.x.Without)}
 }
 
-// exhaust tries every schedule once, those with the fewest decisions that are not the obvious ones first. A state that was
-// seen is not left in any other way again.
+// exhaust tries every schedule once, those with the fewest unusual decisions first. Decisions after a known state are
+// not tried again.
 func (e *explorer) exhaust(t *testing.T) Found {
 	todo := [][]int{nil}
 	states := map[uint64]bool{}

@@ -10,19 +10,19 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// Flow is what happened under one correlation id. Its methods say what must have, one line each; what is not so fails the
-// test with the flow as a tree, in which the difference is marked, and the others are asked all the same.
+// Flow is the history of a correlation id. Each method checks a statement about the flow. A wrong statement fails the
+// test with the flow as a tree, in which the difference is marked; the test goes on with the next statement.
 //
-// They take events as a test would write them: a field that is the zero value matches anything, every other must be equal,
-// and as a whole where it is a struct, a slice or a map. An empty slice that is not nil means an empty one, and a pointer to
-// zero means zero. The type and its version must be the same. What is delayed, and has not come, has not happened.
+// Wanted events are written like events: a field with the zero value matches any value; every other field must be
+// equal, a struct, a slice or a map as a whole. An empty slice that is not nil matches only an empty slice, and a
+// pointer to zero only zero. The type and its version must be equal. Delayed events that are not due yet do not count.
 type Flow struct {
 	t    testing.TB
 	flow *journal.Flow
 }
 
-// Flow waits for quiet, and returns the flow called id: what Correlate called it, or what Do and Publish returned. When
-// there is none the test ends, with the ids that there are. What happens later is not in it.
+// Flow waits for quiet, and returns the flow called id: the name from Correlate, or the id from Do or Publish. Without
+// such a flow, the test ends with a list of all ids. Later events are not part of the result.
 func (c *core) Flow(id string) *Flow {
 	c.t.Helper()
 	c.Quiet()
@@ -41,14 +41,14 @@ func (c *core) Flow(id string) *Flow {
 	return FlowOf(c.t, &journal.Flow{ID: id})
 }
 
-// FlowOf is for flows that were read in another way, such as from the journal of a program that runs elsewhere. What is
-// not as wanted fails t.
+// FlowOf returns a Flow for a flow from another source, such as the journal of a program elsewhere. Wrong statements
+// fail t.
 func FlowOf(t testing.TB, f *journal.Flow) *Flow { return &Flow{t, f} }
 
-// Events returns the events with their reactions, in the order of the log, for what the other methods cannot say.
+// Events returns the events with their reactions, in the order of the log, for checks without a method here.
 func (f *Flow) Events() []journal.FlowEvent { return f.flow.Events }
 
-// AtLeast wants each of these to be there. Two that match the same need two events.
+// AtLeast checks that the flow has all wanted events, and may have others. Two equal wanted events need two events.
 func (f *Flow) AtLeast(events ...bus.Event) *Flow {
 	f.t.Helper()
 	if d := f.compare(f.wanted(events)); len(d.missing) > 0 {
@@ -57,7 +57,7 @@ func (f *Flow) AtLeast(events ...bus.Event) *Flow {
 	return f
 }
 
-// Exactly wants these and no others, in any order.
+// Exactly checks that the flow has all wanted events and no others, in any order.
 func (f *Flow) Exactly(events ...bus.Event) *Flow {
 	f.t.Helper()
 	d := f.compare(f.wanted(events))
@@ -77,7 +77,7 @@ func (f *Flow) Exactly(events ...bus.Event) *Flow {
 	return f
 }
 
-// InOrder wants these to stand in the log in this order; others may lie between.
+// InOrder checks that the log has the wanted events in this order. Other events may lie in between.
 func (f *Flow) InOrder(events ...bus.Event) *Flow {
 	f.t.Helper()
 	wanted := f.wanted(events)
@@ -106,7 +106,7 @@ func (f *Flow) InOrder(events ...bus.Event) *Flow {
 	return f
 }
 
-// Causes wants a chain: each of these was emitted by a reaction to the one before.
+// Causes checks for a chain: each wanted event was emitted by a reaction to the previous wanted event.
 func (f *Flow) Causes(events ...bus.Event) *Flow {
 	f.t.Helper()
 	wanted := f.wanted(events)
@@ -133,7 +133,7 @@ func (f *Flow) Causes(events ...bus.Event) *Flow {
 	return f
 }
 
-// chain is the longest beginning of wanted that is found as a chain of causes that goes on from so.
+// chain returns the longest part of wanted, from the start, that exists as a chain of causes and begins with prefix.
 func (f *Flow) chain(wanted []wantedEvent, so []int) []int {
 	best := so
 	if len(so) == len(wanted) {
@@ -154,7 +154,7 @@ func (f *Flow) chain(wanted []wantedEvent, so []int) []int {
 	return best
 }
 
-// cause says what led to event i, when that is not the one of type before that it should have been.
+// cause describes the actual cause of event i, while the wanted cause has the type before.
 func (f *Flow) cause(i int, before string) string {
 	e := &f.flow.Events[i]
 	if e.CausationID == "" {
@@ -171,7 +171,7 @@ func (f *Flow) cause(i int, before string) string {
 	return "caused by an event of another flow"
 }
 
-// Never wants none of these to be there.
+// Never checks that the flow has no such event.
 func (f *Flow) Never(events ...bus.Event) *Flow {
 	f.t.Helper()
 	d := f.difference()
@@ -188,7 +188,7 @@ func (f *Flow) Never(events ...bus.Event) *Flow {
 	return f
 }
 
-// Outcome wants every reaction of subscription in this flow to have come to o, and there to be one.
+// Outcome checks that subscription has a reaction in the flow, and that each of its reactions has the outcome o.
 func (f *Flow) Outcome(subscription string, o journal.Outcome) *Flow {
 	f.t.Helper()
 	d, all, others := f.difference(), 0, 0

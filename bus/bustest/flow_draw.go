@@ -10,18 +10,18 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// difference is between a flow and what was wanted of it. At the top of a failure stand the lines of what is missing (-)
-// and of what is too much (+); below it the flow is drawn, and in its margin is said what is too much (+), almost
-// what is missing (~), wrong in another way (!), or part of what was found (=).
+// difference is the difference between a flow and the wanted events. A failure begins with the missing events (-) and
+// the unwanted events (+). Then comes the tree of the flow, with marks in the margin: unwanted (+), almost a missing
+// event (~), wrong in another way (!), and part of the found events (=).
 type difference struct {
 	*Flow
 	missing []string
 	more    []string
 	marks   map[spot]flowMark
-	free    []bool // by event: it was found for nobody
+	free    []bool // by event: not matched with a wanted event
 }
 
-// spot is a line of the tree: of an event, with -1, or of its reaction of that number.
+// spot is a line of the tree: an event if reaction is -1, else the event's reaction with this number.
 type spot struct{ event, reaction int }
 
 type flowMark struct {
@@ -37,7 +37,7 @@ func (f *Flow) difference() *difference {
 	return d
 }
 
-// mark marks a line. The first mark of a line stays, but that what is too much is more than what is almost right.
+// mark marks a line. The first mark stays, but + replaces ~.
 func (d *difference) mark(event, reaction int, sign rune, note string) {
 	at := spot{event, reaction}
 	if m, ok := d.marks[at]; ok {
@@ -49,7 +49,7 @@ func (d *difference) mark(event, reaction int, sign rune, note string) {
 	d.marks[at] = flowMark{sign, note}
 }
 
-// miss notes what is missing, and where.
+// miss notes a missing event, and its wanted position.
 func (d *difference) miss(w wantedEvent, where string) {
 	if slices.ContainsFunc(d.flow.Delayed, func(e journal.DelayedEvent) bool { return e.Type == w.eventType }) {
 		where = strings.TrimPrefix(where+"; one of its type is still to come", "; ")
@@ -60,7 +60,7 @@ func (d *difference) miss(w wantedEvent, where string) {
 	d.missing = append(d.missing, w.text+where)
 }
 
-// tooMuch notes that event i is.
+// tooMuch notes event i as unwanted.
 func (d *difference) tooMuch(i int) {
 	e := &d.flow.Events[i]
 	text := e.Type
@@ -71,7 +71,7 @@ func (d *difference) tooMuch(i int) {
 	d.mark(i, -1, '+', "too much")
 }
 
-// nearMisses marks the events that have w's type, and are for nobody else, with what they lack.
+// nearMisses marks unmatched events of w's type with their differences from w.
 func (d *difference) nearMisses(w wantedEvent) {
 	for i := range d.flow.Events {
 		e := &d.flow.Events[i]
@@ -84,7 +84,7 @@ func (d *difference) nearMisses(w wantedEvent) {
 	}
 }
 
-// fail fails the test with everything that was noted.
+// fail fails the test with all notes.
 func (d *difference) fail(format string, args ...any) {
 	d.t.Helper()
 	var b strings.Builder
@@ -99,10 +99,10 @@ func (d *difference) fail(format string, args ...any) {
 	d.t.Errorf("%s", b.String())
 }
 
-// numbered finds the number that a line was given to be known by.
+// numbered matches the number that identifies a line.
 var numbered = regexp.MustCompile(`⟦(\d+)\.(-?\d+)⟧`)
 
-// tree draws the flow with marks in the margin.
+// tree returns the drawing of the flow, with marks in the margin.
 func (d *difference) tree() string {
 	var drawn strings.Builder
 	if err := d.numbers().WriteTree(&drawn, journal.TreeOptions{}); err != nil {
@@ -129,8 +129,7 @@ func (d *difference) tree() string {
 	return b.String()
 }
 
-// numbers is the flow with a number in each name, by which the lines of the tree are known again: the drawing stays the
-// journal's own.
+// numbers returns the flow with a number in each name. The numbers identify the lines of the journal's own drawing.
 func (d *difference) numbers() *journal.Flow {
 	name := func(event, reaction int, text string) string {
 		return fmt.Sprintf("⟦%d.%d⟧%s", event, reaction, text)

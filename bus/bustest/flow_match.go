@@ -13,18 +13,18 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// wantedEvent is an event as a test describes it.
+// wantedEvent is an event as written in a test.
 type wantedEvent struct {
 	eventType string
 	version   int
-	fields    map[string]string // that are not the zero value, as canonical JSON; payload for one that is no object
+	fields    map[string]string // the fields other than zero, as canonical JSON; payload for an event without fields
 	text      string            // for people
 }
 
-// payload stands for the whole of a payload that is no object.
+// payload is the name of the whole payload, if the payload is no JSON object.
 const payload = "the payload"
 
-// wanted describes events; one that has no JSON ends the test.
+// wanted describes events. An event that cannot be encoded ends the test.
 func (f *Flow) wanted(events []bus.Event) []wantedEvent {
 	f.t.Helper()
 	var out []wantedEvent
@@ -38,8 +38,8 @@ func (f *Flow) wanted(events []bus.Event) []wantedEvent {
 	return out
 }
 
-// describe tells what is set in e by its difference from the zero value of its type, so that structs, times and what
-// encodes itself have a zero value, too.
+// describe returns the fields of e that differ from the zero value of e's type. So structs, times and types with their
+// own encoding can be left out, too.
 func describe(e bus.Event) (wantedEvent, error) {
 	t := reflect.TypeOf(e)
 	if t == nil || t.Kind() == reflect.Pointer && reflect.ValueOf(e).IsNil() {
@@ -57,7 +57,8 @@ func describe(e bus.Event) (wantedEvent, error) {
 	if v, ok := e.(interface{ EventVersion() int }); ok {
 		w.version = v.EventVersion()
 	}
-	if data, err := json.Marshal(zero.Interface()); err == nil { // what cannot be encoded has no fields that match anything
+	// A type with a zero value that cannot be encoded has no wildcard fields.
+	if data, err := json.Marshal(zero.Interface()); err == nil {
 		unset := fieldsOf(data)
 		maps.DeleteFunc(w.fields, func(name, value string) bool { return unset[name] == value })
 	}
@@ -65,7 +66,7 @@ func describe(e bus.Event) (wantedEvent, error) {
 	return w, nil
 }
 
-// fieldsOf takes an object apart.
+// fieldsOf splits a JSON object into its fields.
 func fieldsOf(data json.RawMessage) map[string]string {
 	var object map[string]json.RawMessage
 	if json.Unmarshal(data, &object) != nil || object == nil {
@@ -78,7 +79,7 @@ func fieldsOf(data json.RawMessage) map[string]string {
 	return out
 }
 
-// canonical is the same text for the same JSON value. Numbers keep all their digits.
+// canonical returns the same text for equal JSON values. Numbers keep all digits.
 func canonical(data json.RawMessage) string {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
@@ -93,7 +94,7 @@ func canonical(data json.RawMessage) string {
 	return string(out)
 }
 
-// String is the type with the fields that are wanted.
+// String returns the type with the wanted fields.
 func (w wantedEvent) String() string {
 	text := w.eventType
 	if w.version != 1 {
@@ -112,7 +113,7 @@ func (w wantedEvent) String() string {
 	return text + " " + short("{"+strings.Join(parts, ",")+"}")
 }
 
-// maxShown is how much of a payload a failure shows.
+// maxShown is the number of characters of a payload in a failure.
 const maxShown = 300
 
 func short(text string) string {
@@ -126,7 +127,7 @@ func (w wantedEvent) matches(e *journal.FlowEvent) bool {
 	return e.Type == w.eventType && len(w.differs(e)) == 0
 }
 
-// differs says what is not as wanted in an event of the type.
+// differs describes the differences between w and an event of the same type.
 func (w wantedEvent) differs(e *journal.FlowEvent) []string {
 	var out []string
 	if e.Version != w.version {
@@ -144,11 +145,11 @@ func (w wantedEvent) differs(e *journal.FlowEvent) []string {
 	return out
 }
 
-// compare finds an event for as many of wanted as can have one of their own: one that would take several leaves them to
-// those that take fewer.
+// compare matches as many wanted events as possible with an event each: a matching in a bipartite graph, with
+// augmenting paths.
 func (f *Flow) compare(wanted []wantedEvent) *difference {
 	d := f.difference()
-	has := make([]int, len(f.flow.Events)) // for whom each event is
+	has := make([]int, len(f.flow.Events)) // the wanted event for each event
 	for i := range has {
 		has[i] = -1
 	}
@@ -172,7 +173,7 @@ func (f *Flow) compare(wanted []wantedEvent) *difference {
 	return d
 }
 
-// assign finds an event for wanted[i], if need be by finding another one for whom it was.
+// assign finds an event for wanted[i], if necessary by moving another wanted event to another event.
 func (f *Flow) assign(wanted []wantedEvent, i int, has []int, tried map[int]bool) bool {
 	for at := range has {
 		if tried[at] || !wanted[i].matches(&f.flow.Events[at]) {

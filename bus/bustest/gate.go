@@ -13,7 +13,7 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// Subscribe implements journal.Journal. Deliveries to handlers that call the outside pass the gate, too.
+// Subscribe implements journal.Journal. Deliveries to external handlers pass the gate, too.
 func (l *life) Subscribe(ctx context.Context, subs []journal.Subscription) (map[string]message.Subscriber, error) {
 	l.core.seen.declare(subs)
 	out, err := l.Store.Subscribe(ctx, subs)
@@ -32,10 +32,10 @@ func (l *life) Subscribe(ctx context.Context, subs []journal.Subscription) (map[
 
 type handedKey struct{}
 
-// handed is one run of a handler that calls the outside.
+// handed is one run of an external handler.
 type handed struct{ life *life }
 
-// gated holds up messages until it is their turn.
+// gated holds messages back until their turn.
 type gated struct {
 	message.Subscriber
 	life *life
@@ -59,7 +59,7 @@ func (g *gated) Subscribe(ctx context.Context, topic string) (<-chan *message.Me
 	return out, nil
 }
 
-// hand passes msg on when it is its turn, perhaps twice.
+// hand passes msg on at its turn, twice if the scheduler says so.
 func (g *gated) hand(msg *message.Message, out chan<- *message.Message) {
 	d := journal.FromContext(msg.Context())
 	g.life.about(d.Event)
@@ -76,7 +76,7 @@ func (g *gated) hand(msg *message.Message, out chan<- *message.Message) {
 	again := msg.Copy()
 	again.SetContext(context.WithValue(msg.Context(), handedKey{}, &handed{g.life}))
 	msg.SetContext(context.WithValue(msg.Context(), handedKey{}, &handed{g.life}))
-	out <- msg // from here on it is the Router's
+	out <- msg // from here on, msg belongs to the Router
 	if decided == faultTwice {
 		out <- again
 	}
@@ -137,7 +137,7 @@ func (l *life) React(ctx context.Context, d *journal.Delivery, w journal.Work, r
 
 // Do implements journal.Journal.
 func (l *life) Do(ctx context.Context, w journal.Work, run func(journal.TxFunc) ([]*journal.Event, error)) error {
-	if decided := l.arriving.Load(); decided != nil && w.Module == "" { // the ingest's: its turn has come with the message's
+	if decided := l.arriving.Load(); decided != nil && w.Module == "" { // the ingest: part of the message's step
 		return l.do(ctx, w, *decided, run)
 	}
 	st := newStep(stepDo, w.Name)
@@ -158,7 +158,7 @@ func (l *life) Do(ctx context.Context, w journal.Work, run func(journal.TxFunc) 
 func (l *life) do(ctx context.Context, w journal.Work, decided fault, run func(journal.TxFunc) ([]*journal.Event, error)) error {
 	err := l.Store.Do(ctx, w, func(tx journal.TxFunc) ([]*journal.Event, error) {
 		out, err := l.unitTwice(tx, w, run)
-		if w.Module != "" { // what the ingest takes in has its time
+		if w.Module != "" { // events from the ingest have their times
 			l.stampAll(out)
 		}
 		switch {
@@ -180,7 +180,8 @@ func (l *life) do(ctx context.Context, w journal.Work, decided fault, run func(j
 	return err
 }
 
-// pass waits for its turn, and returns what is to go wrong. It is an ErrClosed when the process has died meanwhile.
+// pass waits for the turn of st, and returns the fault of st. If the process has died in the meantime, pass returns
+// journal.ErrClosed.
 func (l *life) pass(st *step) (fault, error) {
 	st.life = l
 	if l.isDead() {
@@ -197,11 +198,13 @@ func (l *life) pass(st *step) (fault, error) {
 	return f, nil
 }
 
-// errRefused is what a store says that refuses a commit because the schedule wants that: nothing is on disk.
+// errRefused is the error of a store that refuses a commit because the schedule wants a refusal. The disk has no part
+// of the work.
 var errRefused = fmt.Errorf("%w: bustest: the store refuses the commit", journal.ErrUnavailable)
 
-// unitTwice runs a unit of work, undoes what it did, and runs it again on the same state, as the journal does when a group has to be
-// written again. What it sets outside of itself is then there twice, unless it sets it anew.
+// unitTwice runs a unit of work, undoes the changes, and runs the unit again on the same state. The journal does the
+// same when a group must be written again. The test then
+// shows changes outside of the transaction, such as in a variable: they happen twice.
 func (l *life) unitTwice(tx journal.TxFunc, w journal.Work, run func(journal.TxFunc) ([]*journal.Event, error)) ([]*journal.Event, error) {
 	if w.Module == "" || l.core.without&Again != 0 {
 		return run(tx)
@@ -214,7 +217,7 @@ func (l *life) unitTwice(tx journal.TxFunc, w journal.Work, run func(journal.TxF
 		return out, err
 	}
 	if _, err := tx().Exec("ROLLBACK TO bustest"); err != nil {
-		return out, nil //nolint:nilerr // the journal finds out what became of the transaction
+		return out, nil // the journal detects the state of the transaction
 	}
 	out, err = run(tx)
 	if _, failed := tx().Exec("RELEASE bustest"); failed != nil {
@@ -223,13 +226,14 @@ func (l *life) unitTwice(tx journal.TxFunc, w journal.Work, run func(journal.TxF
 	return out, err
 }
 
-// runAgain is what the lines have in common that twice finds.
+// runAgain is the common text of the faults that twice finds.
 const runAgain = "run again on the same state"
 
-// twice runs run, undoes what it did, and runs it again on the same state a moment later. What it emits must not differ: that
-// would come from outside of that state, from the clock, chance, the order of a map or the memory of the process.
+// twice runs a reaction, undoes the changes, and runs the reaction again on the same state a moment later. The emitted
+// events must not differ. A difference comes from outside of the state: the clock, chance, the order of a map, or the
+// memory of the process.
 func (l *life) twice(tx journal.TxFunc, w journal.Work, d *journal.Delivery, run func(journal.TxFunc) journal.Verdict) journal.Verdict {
-	if w.Module == "" || l.core.without&Again != 0 { // decided before: no handler runs
+	if w.Module == "" || l.core.without&Again != 0 { // settled before: no handler runs
 		return run(tx)
 	}
 	if _, err := tx().Exec("SAVEPOINT bustest"); err != nil {
@@ -237,7 +241,7 @@ func (l *life) twice(tx journal.TxFunc, w journal.Work, d *journal.Delivery, run
 	}
 	first := run(tx)
 	if first.Outcome != journal.Done {
-		return first // it is undone
+		return first // the journal undoes the changes
 	}
 	if _, err := tx().Exec("ROLLBACK TO bustest"); err != nil {
 		return first
@@ -253,7 +257,7 @@ func (l *life) twice(tx journal.TxFunc, w journal.Work, d *journal.Delivery, run
 	return second
 }
 
-// differs says what is not the same in two verdicts, or "".
+// differs describes the difference between two verdicts, or returns "".
 func differs(a, b *journal.Verdict) string {
 	switch {
 	case a.Outcome != b.Outcome:
@@ -282,7 +286,7 @@ func delay(e *journal.Event) time.Duration {
 	return e.Due.Sub(e.Time)
 }
 
-// about remembers what a delivery is about.
+// about keeps the event of a delivery.
 func (l *life) about(e *journal.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

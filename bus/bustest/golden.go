@@ -13,8 +13,9 @@ import (
 	"testing"
 )
 
-// updateFlag has golden files written. A test package that has a flag of this name itself must look it up rather than
-// register it, for this package is initialized first; what registers it earlier shares it.
+// updateFlag makes tests write golden files. This package is initialized before the test package: a test package that
+// uses the same flag must look the flag up instead of registering it. If the flag exists already, this package shares
+// the flag.
 const updateFlag = "update"
 
 func init() {
@@ -25,13 +26,14 @@ func init() {
 
 func updating() bool { return flag.Lookup(updateFlag).Value.String() == "true" }
 
-// Golden compares the flow, as a sequence diagram in Mermaid's language, with testdata/<name>.mmd: the modules in the order
-// in which they come in, and each event from the module that emitted it to every module that reacts, with the
-// subscription's name, and its outcome when that is not done. An event that nobody reacts to goes to outside, and one that
-// came from there comes from there. With the flag -update the file is written instead.
+// Golden compares the flow with testdata/<name>.mmd, a sequence diagram in Mermaid's language. The diagram has the
+// modules in order of appearance, and an arrow for each event from the emitting module to every reacting module, with
+// the subscription's name, and with the outcome if the outcome is not done. The participant "outside" receives events
+// without reactions, and emits events from outside of the bus. With the flag -update, Golden writes the file.
 //
-// It holds what happened, not when: no ids, keys, times or attempts. Events stand below their causes: the beginnings as
-// they came, what one reaction emits in its order, the reactions to an event by name. Only a change of behaviour changes it.
+// The diagram shows events and causes, but no ids, keys, times or attempts. Events stand below their causes: the first
+// events as they came, the events of a reaction in order of emission, the reactions to an event by name. Only a change
+// of behavior changes the diagram.
 func (f *Flow) Golden(t testing.TB, name string) {
 	t.Helper()
 	golden(t, filepath.Join("testdata", filepath.FromSlash(name)+".mmd"), drawSequence(f.flow), func(is, want string) string {
@@ -39,13 +41,13 @@ func (f *Flow) Golden(t testing.TB, name string) {
 	})
 }
 
-// Sequence is the flow as Golden has it: what caused what, and nothing that differs from one run to the next.
+// Sequence returns the diagram of Golden: the causes and effects, without details that differ between runs.
 func (f *Flow) Sequence() string { return drawSequence(f.flow) }
 
-// goldenFiles lets one test at a time write: a scenario that is explored does it from several goroutines.
+// goldenFiles serializes access to golden files, because an explored scenario runs in several goroutines.
 var goldenFiles sync.Mutex
 
-// golden compares is with the file at path, or writes it. differ says how the two differ.
+// golden compares got with the file at path, or writes the file. differ describes the difference.
 func golden(t testing.TB, path, is string, differ func(is, want string) string) {
 	t.Helper()
 	goldenFiles.Lock()
@@ -56,7 +58,7 @@ func golden(t testing.TB, path, is string, differ func(is, want string) string) 
 		return
 	}
 	missing := err != nil
-	want := strings.ReplaceAll(string(data), "\r\n", "\n") // as Git may have checked it out
+	want := strings.ReplaceAll(string(data), "\r\n", "\n") // Git may have changed the line ends
 	switch {
 	case !missing && want == is:
 	case updating():
@@ -78,10 +80,10 @@ func howToUpdate(t testing.TB) string {
 	return fmt.Sprintf("When that is meant, write it, in the folder of the test, with: go test -run '^%s$' -update", name)
 }
 
-// around is how many equal lines are shown before and after different ones.
+// around is the number of equal lines around a difference.
 const around = 2
 
-// diffLines shows how to get from one text to the other, line by line.
+// diffLines returns the difference between two texts, line by line.
 func diffLines(from, to string) string {
 	a, b := strings.Split(strings.TrimSuffix(from, "\n"), "\n"), strings.Split(strings.TrimSuffix(to, "\n"), "\n")
 	lines := edits(a, b)
@@ -104,9 +106,9 @@ func diffLines(from, to string) string {
 	return strings.Join(out, "\n")
 }
 
-// edits are the lines of both texts, each with a sign, the longest common part only once.
+// edits returns the lines of both texts with a sign, the longest common subsequence once.
 func edits(a, b []string) []string {
-	common := make([][]int, len(a)+1) // common[i][j]: lines that a[i:] and b[j:] have in common
+	common := make([][]int, len(a)+1) // common[i][j]: the length of the longest common subsequence of a[i:] and b[j:]
 	for i := range common {
 		common[i] = make([]int, len(b)+1)
 	}

@@ -9,23 +9,23 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// outsideWorld is who emits what came from outside of the bus, and gets what no module reacts to.
+// outsideWorld emits events from outside of the bus, and receives events without reactions.
 const outsideWorld = "outside"
 
-// sequence is a diagram in progress.
+// sequence is a diagram under construction.
 type sequence struct {
 	flow    *journal.Flow
-	actors  []string // in the order in which they come in
+	actors  []string // in order of appearance
 	lines   []string
-	drawn   []bool                           // events
-	emitted map[cause][]int                  // events
-	delayed map[cause][]journal.DelayedEvent // that have not come
+	drawn   []bool                           // by event
+	emitted map[cause][]int                  // event numbers
+	delayed map[cause][]journal.DelayedEvent // not due yet
 }
 
-// cause is what led to an event: a subscription's reaction to the event of that id.
+// cause is the cause of an event: the reaction of a subscription to the event with this id.
 type cause struct{ id, subscription string }
 
-// drawSequence draws f in Mermaid's language.
+// drawSequence returns f as a diagram in Mermaid's language.
 func drawSequence(f *journal.Flow) string {
 	s := &sequence{
 		flow: f, drawn: make([]bool, len(f.Events)), emitted: map[cause][]int{}, delayed: map[cause][]journal.DelayedEvent{},
@@ -36,7 +36,7 @@ func drawSequence(f *journal.Flow) string {
 			known[cause{e.ID, r.Subscription}] = true
 		}
 	}
-	of := func(c cause) cause { // what has no reaction for its cause is a beginning
+	of := func(c cause) cause { // an event without a known cause is a beginning
 		if known[c] {
 			return c
 		}
@@ -51,13 +51,13 @@ func drawSequence(f *journal.Flow) string {
 		s.delayed[c] = append(s.delayed[c], d)
 	}
 	s.below(cause{})
-	for i := range f.Events { // circles have no beginning
+	for i := range f.Events { // events in a circle have no beginning
 		s.event(i)
 	}
 	return s.String()
 }
 
-// below draws what c emitted.
+// below draws the events that c emitted.
 func (s *sequence) below(c cause) {
 	for _, i := range s.emitted[c] {
 		s.event(i)
@@ -65,13 +65,13 @@ func (s *sequence) below(c cause) {
 	for _, d := range s.delayed[c] {
 		who := moduleOf(d.Subscription)
 		if who == "" && len(s.flow.Events) > 0 {
-			who = s.flow.Events[0].Source // whoever began is the best that is known
+			who = s.flow.Events[0].Source // the module of the first event is the best guess
 		}
 		s.lines = append(s.lines, fmt.Sprintf("Note over %s: %s is to come", s.actor(who), plainText(d.Type)))
 	}
 }
 
-// event draws event i to all who react, and then what came of it.
+// event draws event i to all reacting modules, and then the consequences.
 func (s *sequence) event(i int) {
 	if s.drawn[i] {
 		return
@@ -109,7 +109,7 @@ func moduleOf(subscription string) string {
 	return module
 }
 
-// actor is what the diagram calls a module, that comes in now if it has not yet; "" is the outside.
+// actor returns the diagram's name for a module, and adds a new module to the participants. "" means outside.
 func (s *sequence) actor(module string) string {
 	module = cmp.Or(module, outsideWorld)
 	if !slices.Contains(s.actors, module) {
@@ -118,14 +118,14 @@ func (s *sequence) actor(module string) string {
 	return alias(module)
 }
 
-// mermaidWords are those that Mermaid's parser refuses as a name: it was asked.
+// mermaidWords are the words that Mermaid's parser rejects as names, according to a test with the parser.
 var mermaidWords = []string{
 	"accdescr", "acctitle", "activate", "actor", "alt", "and", "autonumber", "box", "break", "create", "critical", "deactivate", "destroy",
 	"details", "else", "end", "link", "links", "loop", "note", "opt", "option", "over", "par", "par_over", "participant", "properties",
 	"rect", "title",
 }
 
-// alias is module in the letters that Mermaid takes for a name, which its arrows begin with a dash.
+// alias returns a module's name in characters that Mermaid accepts. A dash would begin an arrow.
 func alias(module string) string {
 	name := strings.Map(func(r rune) rune {
 		if r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
@@ -139,12 +139,12 @@ func alias(module string) string {
 	return name
 }
 
-// plainText keeps what ends a line, or begins an entity, out of a text.
+// plainText removes line ends from a text, and encodes the characters that begin or end an entity.
 func plainText(text string) string {
 	return strings.NewReplacer("#", "#35;", ";", "#59;", "\n", " ", "\r", " ").Replace(text)
 }
 
-// String is the whole diagram.
+// String returns the whole diagram.
 func (s *sequence) String() string {
 	var b strings.Builder
 	b.WriteString("sequenceDiagram\n")

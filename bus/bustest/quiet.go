@@ -11,29 +11,29 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// rest waits until nobody can go on without time passing.
+// rest waits until every goroutine waits for time to pass.
 func (c *core) rest() {
 	if !c.realTime {
 		synctest.Wait()
 	}
 }
 
-// shutdown ends everything, and fails the test when that goes wrong.
+// shutdown ends all processes, and fails the test on an error.
 func (c *core) shutdown() {
 	if err := c.halt(); err != nil {
 		c.t.Errorf("bustest: stop: %v", err)
 	}
 }
 
-// How long Quiet waits before it says what is busy, in virtual and in real time.
+// The time after which Quiet gives up, in virtual and in real time.
 const (
 	patience     = 366 * 24 * time.Hour
 	realPatience = 30 * time.Second
 )
 
-// Quiet returns when nothing is ready, in flight or waiting for a retry; time passes as it must. Of several deployables, what
-// one has sent must have arrived at the others, too. When that does not come about, within a year of virtual time or 30 s of
-// real time, the test fails with what is still busy.
+// Quiet waits until no event is ready, in flight or waiting for a retry. Virtual time passes as needed. With several
+// deployables, sent events must also have arrived at the other deployables. After a year of virtual time or 30 s of
+// real time, Quiet fails the test with the unfinished work.
 func (c *core) Quiet() {
 	c.t.Helper()
 	if c.sched != nil {
@@ -69,10 +69,10 @@ func (c *core) Quiet() {
 	}
 }
 
-// lookAgain is how long what is on its way between deployables is given before it is looked for again.
+// lookAgain is the pause between two looks for events in flight between deployables.
 const lookAgain = 2 * time.Millisecond
 
-// unrest is nil when everything is quiet; otherwise it tells why it is not.
+// unrest returns nil if the system is quiet, and otherwise a function that describes the unfinished work.
 func (c *core) unrest() (why func() string, err error) {
 	for _, l := range c.lives() {
 		if !l.Backlog().Quiet() {
@@ -86,9 +86,9 @@ func (c *core) unrest() (why func() string, err error) {
 	return func() string { return missing }, err
 }
 
-// onTheWay names an event that one deployable has and another that consumes it has not, or whoever is not at rest; "" when all
-// has arrived, and nothing more can come of it. What happens while it looks, it sees: nothing must be under way after the
-// first look, and nothing new be there at the second.
+// onTheWay describes an event in flight between deployables or a busy deployable, or returns "" if all events have
+// arrived. Since deployables work on in the meantime, onTheWay looks twice: no work may be unfinished after the first
+// look, and the second look must find no new events.
 func (c *core) onTheWay() (string, error) {
 	lives := c.lives()
 	if len(lives) == 1 {
@@ -116,7 +116,7 @@ func (c *core) onTheWay() (string, error) {
 	return "", err
 }
 
-// look notes what the processes have that they had not when it was last called, and reports whether there is any.
+// look reads the new events of the processes since the last call, and reports whether there were any.
 func (c *core) look(lives []*life) (more bool, err error) {
 	for _, l := range lives {
 		err := l.Events(c.ctx, l.last, func(e *journal.Event) error {
@@ -133,7 +133,7 @@ func (c *core) look(lives []*life) (more bool, err error) {
 	return more, nil
 }
 
-// missingAt returns an event that l sends and to consumes, but has not, or nil.
+// missingAt returns an event that l sends and that has not arrived at its consumer, or nil.
 func (l *life) missingAt(to *life) *journal.Event {
 	if l == to {
 		return nil
@@ -146,7 +146,7 @@ func (l *life) missingAt(to *life) *journal.Event {
 	return nil
 }
 
-// busy says what is not done.
+// busy describes the unfinished work of a process.
 func (c *core) busy(l *life) string {
 	b := l.Backlog()
 	text := fmt.Sprintf("%d ready, %d in flight, %d retrying, %d blocked", b.Ready, b.InFlight, b.Retrying, b.Blocked)
@@ -166,8 +166,8 @@ func (c *core) busy(l *life) string {
 	return text
 }
 
-// Flows returns every flow on record, in the order in which they began. Of several deployables it is what an observer of all
-// of them would see: each event once, with the reactions of all.
+// Flows returns every recorded flow, in the order of their beginnings. With several deployables, Flows returns the view
+// of an observer of all deployables: each event once, with the reactions of all.
 func (c *core) Flows() ([]*journal.Flow, error) {
 	lives := c.lives()
 	if len(lives) == 1 {
@@ -203,7 +203,7 @@ func (c *core) Flows() ([]*journal.Flow, error) {
 	return all, nil
 }
 
-// began is when f's first event was; the zero time where all are still to come.
+// began returns the time of f's first event, or the zero time if all events are delayed.
 func began(f *journal.Flow) time.Time {
 	if len(f.Events) == 0 {
 		return time.Time{}
@@ -211,7 +211,8 @@ func began(f *journal.Flow) time.Time {
 	return f.Events[0].Time
 }
 
-// join adds what l knows of a flow. An event has the seq of the journal in which it began: ids tell nothing of its order.
+// join adds l's knowledge about a flow. An event keeps the seq of the journal that emitted the event, because ids have
+// no order.
 func (l *life) join(to, from *journal.Flow) {
 	to.Delayed = append(to.Delayed, from.Delayed...)
 	for _, e := range from.Events {

@@ -8,20 +8,20 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// mostRefusals is how often the store may refuse reactions, one after the other, before a test gives up: the journal tries ten
-// times a second, and would go on for a year of virtual time.
+// mostRefusals is the number of refusals in a row after which a test gives up. The journal tries ten times a second,
+// and would go on for a year of virtual time.
 const mostRefusals = 10_000
 
-// refusals counts the reactions that the store refused since it last took one.
+// refusals counts the store's refusals since the last accepted reaction.
 type refusals struct {
 	mu    sync.Mutex
 	n     int
 	last  error
 	given bool          // stuck is closed
-	stuck chan struct{} // closed when there were too many
+	stuck chan struct{} // closed after too many refusals
 }
 
-// note counts the outcome of one reaction.
+// note counts the result of a reaction.
 func (r *refusals) note(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -37,7 +37,7 @@ func (r *refusals) note(err error) {
 	}
 }
 
-// whenStuck calls end when the store has refused too often, until stop is called.
+// whenStuck calls end after too many refusals, unless stop is called before.
 func (r *refusals) whenStuck(end func()) (stop func()) {
 	over := make(chan struct{})
 	go func() {
@@ -50,7 +50,7 @@ func (r *refusals) whenStuck(end func()) (stop func()) {
 	return func() { close(over) }
 }
 
-// after says after what a test gave up: its limit, or the store's refusals and their cause.
+// after returns the reason why a test gave up: the limit, or the store's refusals with their cause.
 func (r *refusals) after(limit any) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

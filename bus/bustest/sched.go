@@ -11,51 +11,52 @@ import (
 	"time"
 )
 
-// scheduler decides, once nobody can go on without it, what happens next. It is the bubble's main goroutine.
+// scheduler decides the next step whenever every goroutine waits. The scheduler runs in the main goroutine of the
+// bubble.
 type scheduler struct {
 	core    *core
 	tape    *tape
 	without Part
-	moves   []move // what may happen in place of a step
-	budget  int    // faults that are left
+	moves   []move // possible moves in place of a step
+	budget  int    // remaining faults
 
 	mu       sync.Mutex
 	pending  []*step
 	wishes   []*wish
 	finished bool          // the scenario has returned
 	arrived  chan struct{} // capacity 1
-	closed   chan struct{} // closed when nothing is decided any more
+	closed   chan struct{} // closed when there are no more decisions
 	round    int
 
-	story   []string            // decisions that were not the obvious ones
-	waits   *step               // that the last line of the story is about, when it says that it waits
-	late    *step               // that was made to wait
-	waited  *step               // another process's act that has let time pass, of which the story does not tell yet
-	history map[string][]string // by place, what happened there
-	shared  int                 // how much of what happened concerns every place
-	order   []string            // everything, in order
-	keep    bool                // states are wanted
-	states  []uint64            // at each decision, what can be told of the state
+	story   []string            // the decisions other than the obvious ones
+	waits   *step               // the waiting step in the story's last line, if the line reports a wait
+	late    *step               // the oldest step, after another step was preferred
+	waited  *step               // an act of another process that has let time pass, before the story mentions the act
+	history map[string][]string // by site, the events there
+	shared  int                 // the number of events so far that influence all sites
+	order   []string            // all events
+	keep    bool                // whether to keep states
+	states  []uint64            // a hash of the known state at each decision
 }
 
-// wish is what the scenario waits for: quiet, or a restart or a crash of the process.
+// wish is a request of the scenario: to wait for quiet, to restart, or to crash.
 type wish struct {
 	restart, crash bool
 	done           chan struct{}
 }
 
-// pauses are the times that may pass while there is work.
+// pauses are the durations that may pass while there is work.
 var pauses = []time.Duration{time.Second, time.Minute, time.Hour}
 
-// maxSteps ends a run that does not end by itself.
+// maxSteps limits a run that does not end.
 const maxSteps = 2000
 
-// restless says that a run does not end by itself, which is what Ends looks for.
+// restless is the error for a run that does not end. The part Ends looks for such runs.
 type restless struct{ error }
 
 func restlessf(format string, args ...any) error { return restless{fmt.Errorf(format, args...)} }
 
-// await waits for st's turn, and returns what is to go wrong with it.
+// await queues st, waits for the turn of st, and returns the fault of st.
 func (s *scheduler) await(st *step) fault {
 	s.mu.Lock()
 	s.pending = append(s.pending, st)
@@ -71,7 +72,7 @@ func (s *scheduler) turn(st *step) fault {
 		return f
 	case <-st.life.dead:
 		return faultDead
-	case <-s.closed: // a handler that was left behind goes on while its process stops
+	case <-s.closed: // an abandoned handler goes on while its process stops
 		return faultDead
 	case <-st.gone:
 		s.mu.Lock()
@@ -103,7 +104,7 @@ func (s *scheduler) ask(w *wish) {
 	<-w.done
 }
 
-// finish notes that the scenario has returned.
+// finish notes the return of the scenario.
 func (s *scheduler) finish() {
 	s.mu.Lock()
 	s.finished = true
@@ -111,7 +112,7 @@ func (s *scheduler) finish() {
 	s.tell()
 }
 
-// run decides until everything is quiet and the scenario has returned.
+// run makes decisions until the system is quiet and the scenario has returned.
 func (s *scheduler) run() error {
 	for {
 		synctest.Wait()
@@ -149,7 +150,7 @@ func (s *scheduler) run() error {
 	}
 }
 
-// giveUp ends a scenario that does not end by itself, or cannot go on.
+// giveUp ends a scenario that does not end, or that cannot go on.
 func (s *scheduler) giveUp() {
 	close(s.core.over)
 	for _, l := range s.core.alive() {
@@ -163,14 +164,14 @@ func (s *scheduler) giveUp() {
 	s.wishes, s.finished = nil, true
 }
 
-// forget drops what waits in a process that is dead: it has been told.
+// forget drops the waiting steps of dead processes. These steps end by the death of their process.
 func (s *scheduler) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pending = slices.DeleteFunc(s.pending, func(st *step) bool { return st.life != nil && st.life.isDead() })
 }
 
-// grant does what the scenario asked for, if it can be done at once.
+// grant carries out the scenario's next restart or crash, if there is a request.
 func (s *scheduler) grant() (did bool, err error) {
 	s.mu.Lock()
 	i := slices.IndexFunc(s.wishes, func(w *wish) bool { return w.restart || w.crash })
@@ -184,15 +185,15 @@ func (s *scheduler) grant() (did bool, err error) {
 	defer close(w.done)
 	if w.crash {
 		for _, l := range s.core.lives() {
-			l.die() // run sees to the rest
+			l.die() // run starts the processes again
 		}
 		return true, nil
 	}
 	return true, s.restart(nil)
 }
 
-// restart stops the process in order, and starts it again. What it had begun ends, one after the other. In between, another process
-// does its act, if there is one.
+// restart stops the system in an orderly way, and starts the system again. Unfinished steps end one after the other.
+// While the system is stopped, act runs, unless act is nil.
 func (s *scheduler) restart(act *step) error {
 	ended := make(chan error, 1)
 	go func() {
@@ -222,7 +223,7 @@ func (s *scheduler) restart(act *step) error {
 	}
 }
 
-// idle lets time pass until there is something to decide. It reports that there is nothing left.
+// idle lets time pass until there is a decision to make. At the end of the run, idle returns true.
 func (s *scheduler) idle() (end bool, err error) {
 	why, err := s.core.unrest()
 	if err != nil {
@@ -255,7 +256,7 @@ func (s *scheduler) idle() (end bool, err error) {
 	}
 }
 
-// ready returns what waits for its turn, what waited longest first, in an order that does not depend on the goroutines.
+// ready returns the waiting steps, oldest first, in an order that does not depend on the goroutines.
 func (s *scheduler) ready() []*step {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -269,7 +270,7 @@ func (s *scheduler) ready() []*step {
 	return slices.Clone(s.pending)
 }
 
-// letGo has st go on with f, and waits until it has done what it does while nothing else may happen.
+// letGo lets st go on with fault f, and waits for the end of st's exclusive part.
 func (s *scheduler) letGo(st *step, f fault) {
 	s.mu.Lock()
 	s.pending = slices.DeleteFunc(s.pending, func(p *step) bool { return p == st })
@@ -278,9 +279,9 @@ func (s *scheduler) letGo(st *step, f fault) {
 	<-st.done
 }
 
-// state tells states apart. Modules share no tables, so what each has done, in its order, is all that its state depends
-// on; two runs that differ only in how the modules' steps lie between each other are in the same state. What is on its way between
-// deployables is what each has sent and has not taken in.
+// state returns a hash of the state. Modules share no tables, so the state of a module depends only on its own history.
+// Runs with other interleavings of the modules are in the same state. A message is in flight if the sender's history
+// has the message and the receiver's history has not.
 func (s *scheduler) state(ready []*step) uint64 {
 	h := fnv.New64a()
 	places := make([]string, 0, len(s.history))
@@ -300,7 +301,7 @@ func (s *scheduler) state(ready []*step) uint64 {
 	return h.Sum64()
 }
 
-// trace tells whole runs apart.
+// trace returns a hash of the whole run.
 func (s *scheduler) trace() uint64 {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%q", s.order)

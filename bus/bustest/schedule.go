@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// runOnce runs scenario once, as tp decides.
+// runOnce runs scenario under the schedule of tp.
 func runOnce[S any](t *testing.T, sys System[S], x Exploration, scenario func(app *App[S]), dir string, tp *tape) *outcome {
 	out := &outcome{tape: tp}
 	err := bubble(t, func(t *testing.T) {
@@ -20,10 +20,10 @@ func runOnce[S any](t *testing.T, sys System[S], x Exploration, scenario func(ap
 		a := newApp(r, sys, dir)
 		without := x.leftOut()
 		if a.without = without; tp.chance != nil && tp.chance.IntN(4) != 0 {
-			a.without |= Again // it takes as long as all the rest
+			a.without |= Again // this check takes as long as the rest of the run
 		}
 		if tp.probe {
-			a.gap = time.Second // long enough for who looks at the clock's seconds
+			a.gap = time.Second // enough for a handler that reads the seconds of the clock
 		}
 		a.Expect(x.Expect...)
 		s := &scheduler{core: a.core, tape: tp, without: without, moves: movesOf(without), budget: tp.faults(x.budget()), keep: x.Exhaustive, arrived: make(chan struct{}, 1), closed: make(chan struct{}), history: map[string][]string{}}
@@ -55,7 +55,7 @@ func runOnce[S any](t *testing.T, sys System[S], x Exploration, scenario func(ap
 		<-ended
 		out.wrong = append(out.wrong, r.lines()...)
 		out.story, out.trace, out.states = s.story, s.trace(), s.states
-		if tp.probe { // what else it finds comes from the seconds that pass, and others find it without
+		if tp.probe { // other failures of a probe come from the extra seconds, and random schedules find such failures, too
 			out.wrong = slices.DeleteFunc(out.wrong, func(w string) bool { return !strings.Contains(w, runAgain) })
 			out.story = []string{"a second passes before each reaction is run again"}
 		}
@@ -66,7 +66,7 @@ func runOnce[S any](t *testing.T, sys System[S], x Exploration, scenario func(ap
 	return out
 }
 
-// judge looks at what a run has left.
+// judge checks the end of a run.
 func (o *outcome) judge(c *core, r *recorder, err error, x Exploration) {
 	if err == nil {
 		wrong, err := c.audit()
@@ -92,7 +92,7 @@ func (o *outcome) judge(c *core, r *recorder, err error, x Exploration) {
 	}
 }
 
-// recorder takes a scenario's failures without failing the test: they are part of the search.
+// recorder keeps a scenario's failures without failing the test, since the failures are part of the search.
 type recorder struct {
 	testing.TB
 	mu   sync.Mutex
@@ -110,23 +110,23 @@ func (r *recorder) failed() bool { return len(r.lines()) > 0 }
 // Helper does nothing.
 func (r *recorder) Helper() {}
 
-// Errorf notes a failure.
+// Errorf keeps a failure.
 func (r *recorder) Errorf(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.said = append(r.said, fmt.Sprintf(format, args...))
 }
 
-// Error notes a failure.
+// Error keeps a failure.
 func (r *recorder) Error(args ...any) { r.Errorf("%s", fmt.Sprint(args...)) }
 
-// Fatalf notes a failure, and ends the scenario.
+// Fatalf keeps a failure, and ends the scenario.
 func (r *recorder) Fatalf(format string, args ...any) {
 	r.Errorf(format, args...)
 	runtime.Goexit()
 }
 
-// Fatal notes a failure, and ends the scenario.
+// Fatal keeps a failure, and ends the scenario.
 func (r *recorder) Fatal(args ...any) { r.Fatalf("%s", fmt.Sprint(args...)) }
 
 // Logf does nothing.

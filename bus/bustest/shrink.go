@@ -6,17 +6,18 @@ import (
 	"testing"
 )
 
-// shrinkLimit is how many runs shrinking may take.
+// shrinkLimit is the largest number of runs for shrinking.
 const shrinkLimit = 600
 
-// longStory is one that a person does not read at a glance: another way to break it the same may be shorter. So many
-// schedules are searched for one.
+// A story longer than longStory is hard to read, and another schedule may fail the same way with a shorter story.
+// simplest tries otherTries further schedules.
 const (
 	longStory  = 5
 	otherTries = 300
 )
 
-// simplest shrinks what broke at schedule first and, when that leaves a long story, what breaks the same way later.
+// simplest shrinks the failure of schedule first. If the story stays long, simplest also shrinks the same failure in
+// later schedules.
 func (e *explorer) simplest(t *testing.T, first int, broken *outcome) ([]int, *outcome) {
 	values, best := e.shrink(t, broken)
 	for i := first + 1; i <= first+otherTries && len(best.story) > longStory; i++ {
@@ -31,23 +32,23 @@ func (e *explorer) simplest(t *testing.T, first int, broken *outcome) ([]int, *o
 	return values, best
 }
 
-// shrinking is the search for the simplest decisions that break it still.
+// shrinking is the search for the simplest decisions with the same failure.
 type shrinking struct {
 	try    func(values []int) *outcome
 	broken *outcome
 	best   *outcome
 	values []int
-	left   int // runs
+	left   int // remaining runs
 }
 
-// shrink looks for fewer decisions that are not the obvious ones, and for smaller ones, that break it still.
+// shrink looks for fewer and smaller decisions with the same failure.
 func (e *explorer) shrink(t *testing.T, broken *outcome) ([]int, *outcome) {
 	start := broken.tape.start
 	s := &shrinking{
 		try:    func(values []int) *outcome { return e.once(t, &tape{start: start, values: values}) },
 		broken: broken, best: broken, values: trimmed(slices.Clone(broken.tape.drawn)), left: shrinkLimit,
 	}
-	if start > 0 { // the moment may have nothing to do with it
+	if start > 0 { // the start may be irrelevant
 		usual := e.try(t, s.values)
 		if alike(usual.wrong, broken.wrong) {
 			start, s.best, s.values = 0, usual, trimmed(slices.Clone(usual.tape.drawn))
@@ -61,7 +62,7 @@ func (e *explorer) shrink(t *testing.T, broken *outcome) ([]int, *outcome) {
 	return s.values, s.best
 }
 
-// better runs a candidate, and keeps it when it breaks the same and is no longer.
+// better runs a candidate, and keeps the candidate if the failure is the same and the story is not longer.
 func (s *shrinking) better(candidate []int) bool {
 	if s.left--; s.left < 0 {
 		return false
@@ -77,7 +78,7 @@ func (s *shrinking) better(candidate []int) bool {
 
 func (s *shrinking) any(candidates [][]int) bool { return slices.ContainsFunc(candidates, s.better) }
 
-// zero makes stretches of decisions the obvious ones, long ones first.
+// zero replaces ranges of decisions by the obvious decisions, long ranges first.
 func (s *shrinking) zero() (did bool) {
 	for size := max(1, len(s.values)/2); size > 0; size /= 2 {
 		for from := len(s.values) - size; from > -size; from -= size {
@@ -88,7 +89,7 @@ func (s *shrinking) zero() (did bool) {
 	return did
 }
 
-// remove leaves out whole decisions, so that the later ones move up. Only what makes the story shorter is progress.
+// remove leaves out whole decisions, so that later decisions move up. Only a shorter story counts as progress.
 func (s *shrinking) remove() bool {
 	before := len(s.best.story)
 	for at := 0; at+3 <= len(s.values); at += 3 {
@@ -97,7 +98,7 @@ func (s *shrinking) remove() bool {
 	return len(s.best.story) < before
 }
 
-// lower makes decisions smaller: a step that waited longer, a fault that is simpler.
+// lower tries smaller decisions: an older step, or a simpler fault.
 func (s *shrinking) lower() bool {
 	for i, v := range s.values {
 		for smaller := 1; smaller < v; smaller++ {
@@ -111,8 +112,9 @@ func (s *shrinking) lower() bool {
 	return false
 }
 
-// fewer are candidates with fewer decisions than values: its faults alone, in the obvious order, each where it may have
-// moved to by that; or, where there is none, a single step out of its order.
+// fewer returns candidates with fewer decisions than values. With faults, a candidate has only the faults, in the
+// obvious order, each at several positions, because the position may have changed. Without faults, a candidate has a
+// single step out of order.
 func fewer(values, limits []int) [][]int {
 	var faults []int // positions
 	decisions := 0
@@ -161,7 +163,7 @@ func fewer(values, limits []int) [][]int {
 
 var number = regexp.MustCompile(`[0-9]+`)
 
-// alike reports whether two failures have a line in common, whatever its numbers: what is shrunk must not become another bug.
+// alike reports whether two failures share a line, apart from numbers. Shrinking must not end at another bug.
 func alike(a, b []string) bool {
 	kinds := map[string]bool{}
 	for _, line := range b {
@@ -170,7 +172,7 @@ func alike(a, b []string) bool {
 	return slices.ContainsFunc(a, func(line string) bool { return kinds[number.ReplaceAllString(line, "#")] })
 }
 
-// zeroed is values with zeros from from to to, and whether that changed any.
+// zeroed returns values with zeros in [from, to), and reports whether a value changed.
 func zeroed(values []int, from, to int) ([]int, bool) {
 	out := slices.Clone(values)
 	changed := false

@@ -8,8 +8,9 @@ type start struct {
 	at   time.Time
 }
 
-// badStarts are the moments a second before the calendar changes: the day, the month, February of a leap year, the year, and the
-// switch to summer time and back of the zones that have one. A run begins at the first moment of 2000 otherwise, in UTC.
+// badStarts are the moments one second before the calendar changes: the end of a day, of a month, of February in a leap
+// year and of a year, and the changes of summer time in the zones with summer time. By default, a run begins at the
+// first moment of 2000 in UTC.
 var badStarts = []start{
 	{"a day ends", time.Date(2000, time.January, 1, 23, 59, 59, 0, time.UTC)},
 	{"a month ends", time.Date(2000, time.April, 30, 23, 59, 59, 0, time.UTC)},
@@ -21,7 +22,7 @@ var badStarts = []start{
 	{"a day ends in Kathmandu", time.Date(2000, time.January, 1, 18, 14, 59, 0, time.UTC)},
 }
 
-// startOf returns the start of random schedule i, 0 for the usual one: every fourth schedule begins at a bad moment.
+// startOf returns the start of random schedule i, 0 for the default. Every fourth schedule begins at a bad moment.
 func startOf(i int, without Part) int {
 	if without&Starts != 0 || i%4 != 2 {
 		return 0
@@ -29,7 +30,7 @@ func startOf(i int, without Part) int {
 	return 1 + i/4%len(starts())
 }
 
-// begin moves the clock to the tape's start, and returns the story's line about it, "" for the usual start.
+// begin moves the clock to the tape's start, and returns the story's line, "" for the default start.
 func (t *tape) begin() string {
 	if t.start <= 0 || t.start > len(starts()) {
 		return ""

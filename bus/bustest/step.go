@@ -8,47 +8,48 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// Part is something that Explore does or looks at by itself, and that a scenario may do without.
+// Part is a part of an exploration: a source of trouble, or a check. A scenario can leave out parts.
 type Part uint
 
-// The parts. The first five make trouble, the others find it. Those that Optional has are left out unless Exploration.With has them.
+// The parts. Sources of trouble: Orders, Crashes, Twice, Troubles, Pauses, Starts, Refusals, Groups and Clocks. The
+// other parts are checks. The parts in Optional are left out unless Exploration.With names them.
 const (
-	Orders   Part = 1 << iota // another order than that of arrival
-	Crashes                   // before and after each commit, and each message that is sent
-	Twice                     // the same delivery again
-	Troubles                  // of calls to the outside, and of what is sent to other deployables
-	Pauses                    // time that passes while there is work
-	Again                     // a reaction run again on the same state emits the same; in every fourth schedule
-	Answers                   // every event has one answer, and no dead letter is left
+	Orders   Part = 1 << iota // reactions run in another order than the order of arrival
+	Crashes                   // before and after each commit, and each sent message
+	Twice                     // a delivery is repeated
+	Troubles                  // external calls fail, and messages to other deployables
+	Pauses                    // time passes while there is work
+	Again                     // a repeated reaction emits the same events; in every fourth schedule
+	Answers                   // every event has an answer, and no dead letter is left
 	Books                     // System.Verify
-	Keys                      // a call that is repeated has the same key, and the same body
-	Fences                    // no module touches another's tables
-	Ends                      // everything becomes quiet
-	Starts                    // a run that begins just before the day, the month, the year or summer time ends: makes trouble
-	Refusals                  // of the store: it takes a commit at the next try. Makes trouble
-	Unheard                   // a reaction is not done when a call of it to the outside has failed, and was not repeated
-	Groups                    // several reactions and units of work that share a commit, of which one may fail: makes trouble
-	Clocks                    // steps of the wall clock, forward and back: makes trouble
+	Keys                      // a repeated call has the same key and the same body
+	Fences                    // a module uses only its own tables
+	Ends                      // the system becomes quiet
+	Starts                    // a run begins just before the calendar or summer time changes
+	Refusals                  // the store refuses a commit, and accepts the next try
+	Unheard                   // a reaction is not done while one of its external calls has failed and was not repeated
+	Groups                    // several reactions and units of work share a commit, and one of them may fail
+	Clocks                    // steps of the wall clock, forward and back
 
 	Optional = Groups | Clocks
 )
 
-// stepKind is what waits for its turn.
+// stepKind is the kind of work in a step.
 type stepKind int
 
 const (
 	stepDo      stepKind = iota // a unit of work
-	stepReact                   // a reaction, or the recording of an answer from outside
-	stepDeliver                 // an event to a handler that calls the outside
-	stepCall                    // a call to the outside
-	stepTake                    // an event that another deployable has sent
-	stepSend                    // an event to the other deployables
-	stepView                    // what one of several clients reads
-	stepBeside                  // what another process does
-	stepLook                    // a process takes notice of that, and of the clock
+	stepReact                   // a reaction, or the record of an external handler's result
+	stepDeliver                 // an event for an external handler
+	stepCall                    // an external call
+	stepTake                    // an event from another deployable
+	stepSend                    // an event to other deployables
+	stepView                    // a read by one of several clients
+	stepBeside                  // an act of another process
+	stepLook                    // a process notices such an act, or the clock
 )
 
-// fault is what goes wrong with a step.
+// fault is the failure of a step.
 type fault int
 
 const (
@@ -60,16 +61,16 @@ const (
 	faultLoses
 	faultHangs
 	faultRefused
-	faultPair // not wrong at all: two steps share a commit
+	faultPair // no failure: two steps share a commit
 	faultGroup
 	faultGroupRefused
 	faultGroupSpoilt
 	faultGroupCrashBefore
 	faultGroupCrashAfter
-	faultDead // the process died before it was the step's turn
+	faultDead // the process died before the step's turn
 )
 
-// possible are the faults that a step of a kind may meet, which has so many partners for a commit; the first is none.
+// possible returns the faults for a step of kind k with this number of partners for a commit. The first is faultNone.
 func (k stepKind) possible(without Part, partners int) []fault {
 	all := map[stepKind][]fault{
 		stepDo:      {faultCrashBefore, faultCrashAfter, faultRefused},
@@ -119,35 +120,35 @@ type step struct {
 	kind    stepKind
 	life    *life
 	what    string         // the act, the subscription, the call, or the deployable that sends or takes in
-	by      string         // of a call: the subscription
-	module  string         // of a unit of work: whose tables it may touch
-	client  int            // which of several clients, from 2: the obvious schedule has them come one after the other
-	about   *journal.Event // nil for an act, and for a message that is no event
+	by      string         // the subscription behind a call
+	module  string         // the module of a unit of work
+	client  int            // 2 or more for a further client: in the obvious schedule the clients come one after the other
+	about   *journal.Event // nil for an act, and for a message without an event
 	attempt int
-	message string // where the broker has the message that is taken in
-	stopped bool   // of another process's act: the system is stopped meanwhile
+	message string // the broker's position of the message that is taken in
+	stopped bool   // the system is stopped during another process's act
 
-	round int             // in which it was first seen
-	gone  <-chan struct{} // closed when it is over without a turn; nil for what has begun already: never
+	round int             // the round of decisions that saw the step first
+	gone  <-chan struct{} // closed when the step ends without a turn; nil if the step cannot end so
 	turn  chan fault
-	done  chan struct{} // closed when it has done what it does while nothing else may happen
+	done  chan struct{} // closed when the exclusive part of the step is over
 }
 
-// newStep makes a step that is done by whoever passes with it.
+// newStep returns a step for the goroutine that calls pass.
 func newStep(kind stepKind, what string) *step {
 	return &step{kind: kind, what: what, turn: make(chan fault, 1), done: make(chan struct{})}
 }
 
-// compare says which of two steps that are ready is the older one, the same in every run: by the log, and never by a name, so that
-// the obvious schedule handles events in the order in which they happened. What is to be sent comes first: when it is sent makes no
-// difference, since it is taken in at any time after that.
+// compare orders ready steps by age, equally in every run: by the log and never by a name, so that the obvious schedule
+// handles events in the order of the log. Sending comes first: the moment of sending makes no difference, since the
+// receiver takes the event in at any later time.
 func (s *step) compare(o *step) int {
 	return cmp.Or(
 		cmp.Compare(s.patient(), o.patient()), cmp.Compare(s.client, o.client), cmp.Compare(s.round, o.round), cmp.Compare(s.kind, o.kind), cmp.Compare(s.seq(), o.seq()),
 		cmp.Compare(s.String(), o.String()), cmp.Compare(s.number(), o.number()), cmp.Compare(s.message, o.message))
 }
 
-// number is that of the process whose step it is; 0 where it is nobody's of the system.
+// number returns the number of the step's process, or 0 for a step outside of the system.
 func (s *step) number() int {
 	if s.life == nil {
 		return 0
@@ -155,7 +156,8 @@ func (s *step) number() int {
 	return s.life.deployable.number
 }
 
-// patient is 0 for what must come next, and 2 for what the obvious schedule leaves until nothing else is ready.
+// patient returns 0 for a step that must come next, and 2 for a step that the obvious schedule takes when no other step
+// is ready.
 func (s *step) patient() int {
 	switch s.kind {
 	case stepSend:
@@ -174,7 +176,7 @@ func (s *step) seq() int64 {
 	return s.about.Seq
 }
 
-// subject is the event that a step is about, in words that are the same in every run.
+// subject describes the event of a step, with the same words in every run.
 func (s *step) subject() string {
 	if s.about == nil {
 		return "a message that is no event"
@@ -189,7 +191,7 @@ func (s *step) subject() string {
 	return text
 }
 
-// String is what a story calls it.
+// String returns the step's name in stories.
 func (s *step) String() string {
 	switch s.kind {
 	case stepDo:
@@ -216,7 +218,7 @@ func (s *step) String() string {
 	}
 }
 
-// with is the sentence for a step that met f.
+// with returns the story's sentence for step s with fault f.
 func (f fault) with(s *step) string {
 	if s.life == nil {
 		return s.String()
@@ -257,7 +259,7 @@ func (f fault) with(s *step) string {
 	}
 }
 
-// place is whose state a step changes: a module's, a service's, or what a deployable has sent or taken in.
+// site names the state that the step changes: a module, a service, or the sent or received messages of a deployable.
 func (s *step) place() string {
 	switch module, _, _ := strings.Cut(s.what, "/"); s.kind {
 	case stepDo:

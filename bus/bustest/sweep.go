@@ -6,16 +6,16 @@ import (
 	"sync"
 )
 
-// sweep is what several workers run of the random schedules, and what broke.
+// sweep is the progress of several workers through the random schedules, and the failures.
 type sweep struct {
 	mu     sync.Mutex
 	next   int
-	limit  int // no schedule from here on
+	limit  int // the first schedule not to run
 	traces []uint64
 	broken map[int]*outcome
 }
 
-// schedules yields numbers of schedules that no other worker has had, until there are no more.
+// schedules yields the numbers of schedules, each to a single worker.
 func (s *sweep) schedules(yield func(int) bool) {
 	for {
 		s.mu.Lock()
@@ -29,7 +29,7 @@ func (s *sweep) schedules(yield func(int) bool) {
 	}
 }
 
-// ran notes the outcome of schedule i. Unless others are wanted, too, the first that is broken is the last to run.
+// ran keeps the outcome of schedule i. Unless others is set, the schedules after the first failure do not run.
 func (s *sweep) ran(i int, out *outcome, others bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -43,7 +43,7 @@ func (s *sweep) ran(i int, out *outcome, others bool) {
 	}
 }
 
-// last returns the first schedule that broke, or how many there are.
+// last returns the first failing schedule, or the number of schedules.
 func (s *sweep) last() int {
 	last := len(s.traces)
 	for i := range s.broken {
@@ -52,7 +52,7 @@ func (s *sweep) last() int {
 	return last
 }
 
-// different returns up to most broken schedules, the first of them and those that break in another way.
+// different returns up to most failing schedules: the first, and schedules that fail in another way.
 func (s *sweep) different(most int) []int {
 	var chosen []int
 	for _, i := range slices.Sorted(maps.Keys(s.broken)) {

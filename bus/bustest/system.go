@@ -11,42 +11,44 @@ import (
 	"github.com/troupebus/troupe/bus/wire/wiretest"
 )
 
-// System is what is under test: an application's modules, wired as in production, on fakes for what is outside. S is what
-// a test talks to, such as a struct of the modules' public faces.
+// System is the system under test: the application's modules, wired as in production, with fakes for external services.
+// S is the test's access to the system, for example a struct with the modules' public interfaces.
 type System[S any] struct {
-	// Open opens the journal at path, such as sqlitetest.Open. Required.
+	// Open opens the journal at path, for example sqlitetest.Open. Required.
 	Open func(ctx context.Context, path string) (journal.Store, error)
-	// Wire puts the modules on b, with fakes of w for what is outside. It is called whenever the process starts: what
-	// must survive a crash is in the journal, or in w. Required.
+	// Wire registers the modules on b, with fakes from w for external services. The kit calls Wire at every start of a
+	// process: state that must survive a crash belongs into the journal or into w. Required.
 	Wire func(b *bus.Bus, w *World) S
-	// Verify holds the application's books, when all is quiet, and returns a line for everything that is wrong. The tables of a
-	// module are in the transaction that tables returns for it: the same for all, unless there are Deployables. Optional.
+	// Verify checks the application's books when the system is quiet, and returns a line for every mistake. The function
+	// tables returns the transaction for the tables of a module: the same for all modules, unless Deployables is set.
+	// Optional.
 	Verify func(ctx context.Context, tables func(module string) *sql.Tx, w *World) ([]string, error)
-	// Deployables has the system run as several processes, each on a journal of its own and with the modules that are named;
-	// Transport lies between. Defaults to one process without a transport.
+	// Deployables runs the system as several processes, each with its own journal and the named modules, connected by
+	// Transport. Defaults to one process without a transport.
 	Deployables [][]string
-	// Transport opens the transport of the deployable that group names. Explore decides itself what is delivered when, in many
-	// runs at once, and does without. Defaults to a Broker of each run's own, which loses nothing and takes no time.
+	// Transport opens the transport of the deployable with the name group. Explore requires nil here: each schedule has
+	// its own broker, so that the schedule decides what is delivered when. Defaults to a wiretest.Broker for each run,
+	// without losses and without delay.
 	Transport func(group string) (bus.Transport, error)
-	// Join makes the S that a test talks to out of those of the deployables: at returns that of the one that runs a module.
-	// Required with more than one of Deployables.
+	// Join combines the S of all deployables into the S for the test. The function at returns the S of the deployable that
+	// runs a module. Required if Deployables has more than one entry.
 	Join func(at func(module string) S) S
-	// Config is the bus's. Its Logger defaults to one that discards; its Chance is the kit's.
+	// Config configures the bus. Logger defaults to a logger that discards; Chance is always set by the kit.
 	Config bus.Config
-	// RealTime has the test run outside of a testing/synctest bubble: for tests that talk to other processes.
+	// RealTime runs the test outside of a testing/synctest bubble: for tests with other processes.
 	RealTime bool
 
-	between func(*life, bus.Transport) bus.Transport // for tests of this package: stands before the run's own Broker
+	between func(*life, bus.Transport) bus.Transport // wraps the run's Broker, for tests of this package
 }
 
-// App is a System that runs. Its methods are for the test's own goroutine, unless they say otherwise.
+// App is a running System. Call the methods from the test's own goroutine, unless a method says otherwise.
 type App[S any] struct {
 	*core
-	parts []S // of the processes
+	parts []S // by the number of the process
 	join  func(at func(module string) S) S
 }
 
-// S is what the test talks to. It is another one after Restart and Crash.
+// S returns the test's access to the system. Restart and Crash replace the value.
 func (a *App[S]) S() S {
 	if len(a.parts) == 1 {
 		return a.parts[0]
@@ -54,13 +56,13 @@ func (a *App[S]) S() S {
 	return a.join(func(module string) S { return a.parts[a.where(module).deployable.number] })
 }
 
-// Act does something as a client of the system would: when the process dies before it has answered, it is asked again when
-// it is up. what names the act in stories; fn may run several times.
+// Act calls fn as a client of the system. If the process dies before the answer, Act calls fn again when the process is
+// up again. Stories use the name.
 func (a *App[S]) Act(what string, fn func(ctx context.Context, s S) error) error {
 	return a.act(what, func(ctx context.Context) error { return fn(ctx, a.S()) })
 }
 
-// Must is Act that fails the test with fn's error.
+// Must calls Act, and fails the test with fn's error.
 func (a *App[S]) Must(what string, fn func(ctx context.Context, s S) error) {
 	a.t.Helper()
 	if err := a.Act(what, fn); err != nil {
@@ -68,7 +70,7 @@ func (a *App[S]) Must(what string, fn func(ctx context.Context, s S) error) {
 	}
 }
 
-// newApp makes an App that has not been started.
+// newApp returns an App without starting the processes.
 func newApp[S any](t testing.TB, sys System[S], dir string) *App[S] {
 	t.Helper()
 	if sys.Open == nil || sys.Wire == nil {
@@ -86,16 +88,16 @@ func newApp[S any](t testing.TB, sys System[S], dir string) *App[S] {
 	return a
 }
 
-// flush writes the coverage, if that was asked for.
+// flush writes the coverage, if a file was requested.
 func flush(t *testing.T) {
 	if err := flushCoverage(); err != nil {
 		t.Errorf("bustest: write the coverage: %v", err)
 	}
 }
 
-// Run runs test on a system that has just been started, on a journal of its own, and stops it afterwards. Unless
-// sys.RealTime is set, time is virtual: it passes when everything waits. When test returns, everything must become quiet,
-// the books balance, and no dead letter be left that Expect did not announce.
+// Run starts sys on new journals, runs test, and stops sys. Time is virtual unless sys.RealTime is set: time passes
+// while every goroutine waits. After test returns, the system must become quiet, the books must balance, and only
+// subscriptions named by Expect may have dead letters.
 func Run[S any](t *testing.T, sys System[S], test func(app *App[S])) {
 	t.Helper()
 	defer flush(t)

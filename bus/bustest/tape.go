@@ -7,45 +7,45 @@ import (
 	"strings"
 )
 
-// drawKind is what is being decided.
+// drawKind is the subject of a decision.
 type drawKind int
 
 const (
 	drawPause drawKind = iota
 	drawStep
 	drawFault
-	drawLate  // a step, where the oldest one was made to wait before
+	drawLate  // a step, after the oldest step was made to wait
 	drawClock // a pause, or a step of the clock
-	drawShare // a fault, where several steps may share a commit
+	drawShare // a fault, when several steps may share a commit
 )
 
-// Odds of a random run, in percent: that something goes wrong with a step, that time passes, and that a step which waits goes on
-// waiting.
+// The odds of a random run, in percent. faultOdds: a step has a fault. pauseOdds: time passes. lateOdds: a waiting step
+// goes on waiting. clockOdds: the clock moves. shareOdds: steps share a commit. besideOdds: another process acts.
 const (
 	faultOdds  = 8
 	pauseOdds  = 2
-	startOdds  = 25 // that time passes where the run began just before the calendar changes
+	startOdds  = 25 // time passes, in a run that began just before a change of the calendar
 	lateOdds   = 94
 	clockOdds  = 6
 	shareOdds  = 50
 	besideOdds = 20
 )
 
-// tape is where decisions come from, and where they are kept. 0 is always the obvious one: the oldest step, without a
-// fault. A tape that has run out gives zeros, unless it has chance to draw from.
+// tape is the source and the record of decisions. The value 0 is the obvious decision: the oldest step, without a
+// fault. After the last value, a tape returns random numbers from chance, or zeros without chance.
 type tape struct {
 	values []int
-	chance *rand.Rand // nil for a tape that is only played
-	linger bool       // a step that waits tends to go on waiting
-	start  int        // when the run begins: 0 as usual, otherwise one of starts, from 1
-	probe  bool       // the obvious schedule, with a second between each reaction and the same again
-	behind int        // of the steps to draw from, how many at the end are what other processes do, or to wait
+	chance *rand.Rand // nil for a replay
+	linger bool       // a waiting step tends to go on waiting
+	start  int        // the start of the run: 0 for the default, otherwise a number in starts, from 1
+	probe  bool       // the obvious schedule, with a second between the two runs of a reaction
+	behind int        // the number of last options for the next draw that are acts of other processes, or waiting
 
 	drawn  []int // every decision so far
-	limits []int // and among how many
+	limits []int // the number of options for each decision
 }
 
-// draw decides among n.
+// draw decides among n options.
 func (t *tape) draw(kind drawKind, n int) int {
 	v := 0
 	switch at := len(t.drawn); {
@@ -58,7 +58,8 @@ func (t *tape) draw(kind drawKind, n int) int {
 	return v
 }
 
-// faults is how many there may be in one run, at most most: mostly few, since most bugs need one, or none but an unlucky order.
+// faults returns the largest number of faults for a run, up to most. The number is mostly small, since most bugs need a
+// single fault, or an unlucky order without faults.
 func (t *tape) faults(most int) int {
 	if t.chance == nil || most == 0 {
 		return most
@@ -66,12 +67,12 @@ func (t *tape) faults(most int) int {
 	return min(t.chance.IntN(most+1), 1+t.chance.IntN(most))
 }
 
-// obvious reports whether nothing is decided but the obvious.
+// obvious reports whether every decision is the obvious one.
 func (t *tape) obvious() bool {
 	return t.chance == nil && !t.probe && t.start == 0 && len(trimmed(t.values)) == 0
 }
 
-// random draws the same number of random numbers whatever the outcome.
+// random draws among n options. The amount of consumed randomness does not depend on the result.
 func (t *tape) random(kind drawKind, n int) int {
 	percent, among := t.chance.IntN(100), t.chance.Uint64()
 	odds := map[drawKind]int{drawPause: pauseOdds, drawStep: 101, drawFault: faultOdds, drawLate: lateOdds, drawClock: clockOdds, drawShare: shareOdds}[kind]
@@ -87,12 +88,12 @@ func (t *tape) random(kind drawKind, n int) int {
 	return 1 + int(among%uint64(n-1))
 }
 
-// step draws one of n steps. What other processes do comes seldom, so that it is spread over the whole run.
+// step draws one of n steps. Acts of other processes are drawn seldom, so that they spread over the whole run.
 func (t *tape) step(kind drawKind, n, percent int, among uint64) int {
 	own := n - t.behind
 	switch aside := int(among >> 32 % 100); {
 	case t.behind > 0 && own == 0 && aside >= besideOdds:
-		return n - 1 // to wait, where that can be done
+		return n - 1 // wait, if possible
 	case t.behind > 0 && (own == 0 || aside < besideOdds):
 		return own + int(among%uint64(t.behind))
 	}
@@ -106,7 +107,7 @@ func (t *tape) step(kind drawKind, n, percent int, among uint64) int {
 	}
 }
 
-// trimmed is values without the zeros at its end, which it has anyway.
+// trimmed returns values without trailing zeros, which a tape returns by default.
 func trimmed(values []int) []int {
 	for len(values) > 0 && values[len(values)-1] == 0 {
 		values = values[:len(values)-1]
@@ -114,10 +115,10 @@ func trimmed(values []int) []int {
 	return values
 }
 
-// probing is the replay of a probe.
+// probing is the Replay of a probe.
 const probing = "probe"
 
-// encode writes a schedule so that it fits into a line of Go: "s3.7z.2.1" begins at bad start 3, and is seven zeros, 2, 1.
+// encode returns a schedule as text for a line of Go: "s3.7z.2.1" means bad start 3, seven zeros, 2, 1.
 func encode(start int, values []int) string {
 	var parts []string
 	if start > 0 {

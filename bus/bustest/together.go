@@ -9,10 +9,10 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// joins reports whether what s does can be one commit with what others do.
+// joins reports whether s can share a commit with other steps.
 func (s *step) joins() bool { return s.kind == stepReact || s.kind == stepDo }
 
-// partners are the steps that may share a commit with st, in the order in which they are ready.
+// partners returns the ready steps that may share a commit with st, in order.
 func (s *scheduler) partners(st *step, ready []*step) []*step {
 	if s.without&Groups != 0 || !st.joins() {
 		return nil
@@ -26,7 +26,7 @@ func (s *scheduler) partners(st *step, ready []*step) []*step {
 	return found
 }
 
-// group is what f makes of st and its partners: the two, or all of them.
+// group returns st with its partners for f: a single partner for a pair, else all.
 func (f fault) group(st *step, partners []*step) []*step {
 	if f == faultPair {
 		partners = partners[:1]
@@ -34,7 +34,7 @@ func (f fault) group(st *step, partners []*step) []*step {
 	return append([]*step{st}, partners...)
 }
 
-// single is what f means to the i-th of a group.
+// single returns the fault of member i of a group with fault f.
 func (f fault) single(i int) fault {
 	switch {
 	case f == faultGroupCrashBefore:
@@ -48,10 +48,10 @@ func (f fault) single(i int) fault {
 	}
 }
 
-// groups reports whether f is about several steps that share a commit.
+// groups reports whether f concerns a group of steps with a shared commit.
 func (f fault) groups() bool { return f >= faultPair && f <= faultGroupCrashAfter }
 
-// story is the sentence for a group that met f.
+// story returns the story's sentence for a group with fault f.
 func (f fault) story(group []*step) string {
 	names := make([]string, len(group))
 	for i, st := range group {
@@ -73,7 +73,8 @@ func (f fault) story(group []*step) string {
 	}
 }
 
-// together has the members of a group go on, each to where its work is queued, and then lets the store write all of it at once.
+// together lets the members of a group go on until the store has queued the work of all. Then the store writes the
+// queue in one commit.
 func (s *scheduler) together(group []*step, f fault) {
 	l := group[0].life
 	release := l.hold()
@@ -101,7 +102,8 @@ func (s *scheduler) together(group []*step, f fault) {
 	<-spoilt
 }
 
-// hold keeps the store's writer busy until release is called: what is asked of it meanwhile becomes one commit.
+// hold keeps the store's writer busy until release is called. The store combines the work from the meantime into one
+// commit.
 func (l *life) hold() (release func()) {
 	begun, open, over := make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	go func() {
@@ -125,8 +127,8 @@ func (l *life) hold() (release func()) {
 	}
 }
 
-// spoil adds work to the group that fails at its commit: the store undoes the group, and writes what the others did once more, without
-// that work.
+// spoil adds work to the group that fails at the commit. The store then undoes the group, and writes the others' work
+// once more without the failing work.
 func (l *life) spoil() {
 	err := l.Store.Do(l.core.ctx, journal.Work{Name: "bustest: spoil"}, func(tx journal.TxFunc) ([]*journal.Event, error) {
 		for _, query := range []string{
@@ -144,7 +146,7 @@ func (l *life) spoil() {
 	}
 }
 
-// drawFaultOf is which draw decides what a step with these partners meets.
+// drawFaultOf returns the kind of draw for the fault of a step with these partners.
 func drawFaultOf(partners []*step) drawKind {
 	if len(partners) > 0 {
 		return drawShare

@@ -8,21 +8,21 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// unheard are the calls of a Service that failed, hung or lost their answer, and were not repeated with success. A reaction that
-// is recorded as done all the same has swallowed the error, in nearly every program.
+// unheard holds the calls of a Service that failed, hung or lost their answer, and were not repeated with success. A
+// reaction that ends as done in spite of such a call has swallowed the error, in nearly every program.
 type unheard struct {
-	failed map[string]*handed // by Request.id: the run of a handler whose call it was
-	heard  map[string]bool    // by Request.id: a call was answered
+	failed map[string]*handed // by Request.id, the run of the handler that called
+	heard  map[string]bool    // by Request.id, whether a call was answered
 }
 
-// hear notes what became of a call. s.mu is held.
+// hear notes the result of a call. The caller holds s.mu.
 func (u *unheard) hear(id string, run *handed, trouble Trouble) {
 	switch {
 	case trouble == 0:
 		u.heard[id] = true
 		delete(u.failed, id)
 		op, _, _ := strings.Cut(id, "\x00")
-		maps.DeleteFunc(u.failed, func(other string, by *handed) bool { // a handler may try again under another key
+		maps.DeleteFunc(u.failed, func(other string, by *handed) bool { // a handler may try again with another key
 			return by == run && strings.HasPrefix(other, op+"\x00")
 		})
 	case !u.heard[id]:
@@ -30,7 +30,7 @@ func (u *unheard) hear(id string, run *handed, trouble Trouble) {
 	}
 }
 
-// swallowed notes a fault for each call of run, which ended well, that did not.
+// swallowed notes a fault for each service with an unanswered call of run, a run that ended well.
 func (w *World) swallowed(run *handed, d *journal.Delivery) {
 	w.mu.Lock()
 	services := make([]*Service, 0, len(w.services))

@@ -13,15 +13,15 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// Errors that a Service answers with when it is told to, or when Explore wants it.
+// Errors of a Service, caused by Service.Next or by Explore.
 var (
-	// ErrUnavailable: the service did nothing.
+	// ErrUnavailable: the service did not run the call.
 	ErrUnavailable = errors.New("bustest: service unavailable")
-	// ErrNoAnswer: the service did what it was asked, but its answer was lost.
+	// ErrNoAnswer: the service ran the call, but its answer was lost.
 	ErrNoAnswer = errors.New("bustest: the answer was lost")
 )
 
-// Trouble is what may happen to a call.
+// Trouble is a failure of a call.
 type Trouble int
 
 // The troubles. A call that hangs has no answer until its context ends.
@@ -31,19 +31,19 @@ const (
 	LosesAnswer
 )
 
-// String says it of the call.
+// String returns the verb for a call with this trouble.
 func (t Trouble) String() string {
 	return [...]string{"answers", "fails", "hangs", "loses its answer"}[t]
 }
 
-// World is what is outside of the system: fakes that remember, over crashes, what they were asked and have done.
+// World holds the fakes of external services. Fakes remember requests and effects across crashes.
 type World struct {
 	core     *core
 	mu       sync.Mutex
 	services map[string]*Service
 }
 
-// Service returns the fake called name, a new one at the first time.
+// Service returns the fake with this name, and creates the fake on first use.
 func (w *World) Service(name string) *Service {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -56,7 +56,7 @@ func (w *World) Service(name string) *Service {
 	return s
 }
 
-// Service is a fake of something outside, idempotent by key as the real ones are.
+// Service is the fake of an external service. Like real services, a fake is idempotent by key.
 type Service struct {
 	name string
 	core *core
@@ -64,13 +64,14 @@ type Service struct {
 	mu       sync.Mutex
 	calls    []Call
 	answers  map[string]answer // by operation and key
-	keys     map[nth]string    // that a delivery used
+	keys     map[nth]string    // used by a delivery
 	counts   map[calls]int
-	troubles map[string][]Trouble // by operation: of the next calls
+	troubles map[string][]Trouble // for the next calls, by operation
 	unheard  unheard
 }
 
-// calls are those of one operation in one run of a handler; nth is the n-th of them, in whichever run.
+// calls identifies the calls of an operation in one run of a handler. nth identifies the n-th call of an operation by a
+// delivery, in any run.
 type (
 	calls struct {
 		run *handed
@@ -88,47 +89,48 @@ type answer struct {
 	request []byte
 }
 
-// Request is a call of a Service.
+// Request is a call to a Service.
 type Request struct {
-	Op   string // the operation, "charge"
-	Key  string // the idempotency key; within an operation it stands for one Body
-	Body any    // what is asked for, as encoding/json has it
+	Op   string // the operation, such as "charge"
+	Key  string // the idempotency key; within an operation, a key belongs to one Body
+	Body any    // the content, compared as JSON
 }
 
-// id is what r's answer is kept under.
+// id returns the map key of r's answer.
 func (r Request) id() string { return r.Op + "\x00" + r.Key }
 
-// Call is a Request that came, and what became of it.
+// Call is a received Request, and its result.
 type Call struct {
 	Request
-	Subscription string  // whose reaction asked
-	Trouble      Trouble // zero when it was answered
-	Did          bool    // it was this call that had the effect
-	Err          error   // the service's own answer, such as that it declines
+	Subscription string  // the caller
+	Trouble      Trouble // zero if the call was answered
+	Did          bool    // whether the effect is due to this call
+	Err          error   // the service's own answer, such as a refusal
 }
 
-// Next tells the service what happens to its next calls of op, in turn.
+// Next plans troubles for the next calls of op, in order.
 func (s *Service) Next(op string, troubles ...Trouble) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.troubles[op] = append(s.troubles[op], troubles...)
 }
 
-// Calls returns every call of op, in their order; of every operation when op is "".
+// Calls returns every call of op, in order; "" means every operation.
 func (s *Service) Calls(op string) []Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(s.calls), func(c Call) bool { return op != "" && c.Op != op })
 }
 
-// Done returns the calls that had an effect, one a key: what the service has on its books. Those that it declined are not
-// among them.
+// Done returns the calls of op with an effect, at most one for each key: the books of the service. Declined calls are
+// left out.
 func (s *Service) Done(op string) []Call {
 	return slices.DeleteFunc(s.Calls(op), func(c Call) bool { return !c.Did || c.Err != nil })
 }
 
-// Ask is how a fake answers: it has do work out the answer to r, once a key, unless trouble was ordered. An error of do
-// is an answer too. do must not call s. ctx must be the handler's.
+// Ask answers a call to a fake. Ask calls do once for each key, and returns the same answer when the key is repeated. A
+// planned trouble replaces the answer. An error from do is an answer, too. The function do must not call s. ctx must be
+// the handler's.
 func Ask[A any](ctx context.Context, s *Service, r Request, do func() (A, error)) (A, error) {
 	value, err := s.ask(ctx, r, func() (any, error) { return do() })
 	a, ok := value.(A)
@@ -138,8 +140,8 @@ func Ask[A any](ctx context.Context, s *Service, r Request, do func() (A, error)
 	return a, err
 }
 
-// Query is how a fake answers a question that changes nothing: do works out the answer anew for each call, and no key is needed.
-// It can fail, hang or lose its answer as a call of Ask can. ctx must be the handler's.
+// Query answers a call to a fake that changes no state: do runs for each call, and no key is needed. A Query can fail,
+// hang or lose its answer like a call of Ask. ctx must be the handler's.
 func Query[A any](ctx context.Context, s *Service, op string, do func() (A, error)) (A, error) {
 	var none A
 	run, ok := ctx.Value(handedKey{}).(*handed)
@@ -156,12 +158,12 @@ func Query[A any](ctx context.Context, s *Service, op string, do func() (A, erro
 	return do()
 }
 
-// notOutside returns the error for a call from anywhere but an external handler.
+// notOutside returns the error for a call from outside of an external handler.
 func notOutside(s *Service, op string) error {
 	return fmt.Errorf("bustest: %s.%s: called with a context that is not an external handler's", s.name, op)
 }
 
-// fail returns what a call that meets trouble comes to: a call that hangs does so until its context ends.
+// fail returns the error of a call with trouble. A call that hangs returns when its context ends or the process dies.
 func (s *Service) fail(ctx context.Context, run *handed, op string, trouble Trouble) error {
 	switch trouble {
 	case Fails:
@@ -208,7 +210,7 @@ func (s *Service) ask(ctx context.Context, r Request, do func() (any, error)) (a
 	return a.value, a.err
 }
 
-// check holds a call against what makes repeating it safe.
+// check notes a fault when a call cannot be repeated safely.
 func (s *Service) check(run *handed, r Request, d bus.Info, body []byte) {
 	if s.core.without&Keys != 0 {
 		return
@@ -233,7 +235,8 @@ func (s *Service) check(run *handed, r Request, d bus.Info, body []byte) {
 	}
 }
 
-// trouble says what happens to a call, when it is its turn.
+// trouble waits for the turn of a call, and returns the trouble of the call. A decision of the scheduler comes before a
+// planned trouble.
 func (s *Service) trouble(l *life, r Request, d bus.Info) (Trouble, error) {
 	st := newStep(stepCall, s.name+"."+r.Op)
 	st.by, st.about, st.attempt = d.Subscription, l.eventOf(d.EventID), d.Attempt
@@ -258,10 +261,10 @@ func (s *Service) trouble(l *life, r Request, d bus.Info) (Trouble, error) {
 	return next[0], nil
 }
 
-// faultOf is what a scheduler calls a trouble.
+// faultOf maps a trouble to the scheduler's fault.
 var faultOf = map[Trouble]fault{Fails: faultFails, Hangs: faultHangs, LosesAnswer: faultLoses}
 
-// answer returns the answer for r's key, and whether it was worked out now.
+// answer returns the answer for r's key, and whether do was called for the answer now.
 func (s *Service) answer(r Request, body []byte, do func() (any, error)) (answer, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,11 +11,12 @@ import (
 	"time"
 )
 
-// zoneVariable tells a test binary that it is to explore in a time zone, which is its TZ.
+// zoneVariable is the environment variable with the zone that a test binary explores. TZ has the same value.
 const zoneVariable = "BUSTEST_ZONE"
 
-// elsewhere has the test run in each of x.Zones, and reports whether it is to run here, too. time.Local belongs to a process, in which
-// many schedules run at once: so each zone gets a process of its own, of the same test binary.
+// runZones runs the test in each of x.Zones, and reports whether to run the test in the current process, too.
+// time.Local belongs to a process with many concurrent schedules. Therefore each zone gets its own process of the same
+// test binary.
 func (x Exploration) elsewhere(t *testing.T) (here bool) {
 	t.Helper()
 	if zone := os.Getenv(zoneVariable); zone != "" {
@@ -38,7 +39,7 @@ func (x Exploration) elsewhere(t *testing.T) (here bool) {
 	return x.Replay == "" || len(x.Zones) == 0
 }
 
-// exactly is the pattern that matches the test called name and no other.
+// exactly returns a pattern that matches only the test called name.
 func exactly(name string) string {
 	parts := strings.Split(name, "/")
 	for i, p := range parts {
@@ -47,7 +48,8 @@ func exactly(name string) string {
 	return strings.Join(parts, "/")
 }
 
-// starts are the moments at which a run may begin: in a process for one zone also those at which its calendar changes.
+// starts returns the special moments for the start of a run. In a process for a zone, the moments include the zone's
+// own calendar.
 var starts = sync.OnceValue(func() []start {
 	if zone := os.Getenv(zoneVariable); zone != "" {
 		return slices.Concat(badStarts, startsIn(time.Local, zone))
@@ -55,13 +57,14 @@ var starts = sync.OnceValue(func() []start {
 	return badStarts
 })
 
-// startsIn are the last second of a day and of a month in a zone, and of each time by which its clocks go in 2000.
+// startsIn returns moments one second before a change: the end of a day, the end of a month, and each change of the
+// zone's clocks in 2000.
 func startsIn(zone *time.Location, name string) []start {
 	found := []start{
 		{"a day ends in " + name, time.Date(2000, time.January, 1, 23, 59, 59, 0, zone)},
 		{"a month ends in " + name, time.Date(2000, time.January, 31, 23, 59, 59, 0, zone)},
 	}
-	const look = 15 * time.Minute // no zone changes in between
+	const look = 15 * time.Minute // no zone changes twice within this time
 	for at := time.Date(2000, time.January, 2, 0, 0, 0, 0, time.UTC); at.Year() == 2000; at = at.Add(look) {
 		_, before := at.In(zone).Zone()
 		if _, after := at.Add(look).In(zone).Zone(); after != before {
