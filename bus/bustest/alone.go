@@ -65,32 +65,32 @@ func (e *explorer) forAlone(t *testing.T) (nth int64, other bool) {
 // schedule with a difference, or found.
 func (e *explorer) alone(t *testing.T, nth int64, found Found) Found {
 	for i := 1; i <= e.x.Alone && nth > 0 && len(found.Wrong) == 0; i++ {
-		here := e.once(t, e.drawn(i))
+		local := e.once(t, e.drawn(i))
 		cmd := exec.Command(os.Args[0], "-test.run="+exactly(t.Name()), "-test.count=1", "-test.timeout=10m")
 		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d:%d", aloneVariable, nth, i))
 		out, err := cmd.Output()
 		_, rest, ok := strings.Cut(string(out), alonePrefix)
 		line, _, _ := strings.Cut(rest, "\n")
-		var there ended
-		if !ok || json.Unmarshal([]byte(line), &there) != nil {
+		var separate ended
+		if !ok || json.Unmarshal([]byte(line), &separate) != nil {
 			t.Fatalf("bustest: schedule %d in a process of its own: %v\n%s", i, err, out)
 		}
-		if what := there.differs(here); what != "" {
-			here.wrong = append(here.wrong, "what ran before in this process makes a difference to it, such as by a package variable: "+what)
-			return e.found(i+1, here.tape.drawn, here)
+		if difference := separate.differs(local); difference != "" {
+			local.wrong = append(local.wrong, "what ran before in this process makes a difference to it, such as by a package variable: "+difference)
+			return e.found(i+1, local.tape.drawn, local)
 		}
 	}
 	return found
 }
 
 // differs describes the difference between the separate process and local, or returns "".
-func (e ended) differs(here *outcome) string {
-	switch wrong, there := strings.Join(here.wrong, "; "), strings.Join(e.Wrong, "; "); {
-	case here.state != e.State:
-		return fmt.Sprintf("it ends with %s, and in a process of its own with %s", here.state, e.State)
-	case wrong != there:
-		return fmt.Sprintf("it ends with %q, and in a process of its own with %q", wrong, there)
-	case here.trace != e.Trace:
+func (e ended) differs(local *outcome) string {
+	switch wrong, separate := strings.Join(local.wrong, "; "), strings.Join(e.Wrong, "; "); {
+	case local.state != e.State:
+		return fmt.Sprintf("it ends with %s, and in a process of its own with %s", local.state, e.State)
+	case wrong != separate:
+		return fmt.Sprintf("it ends with %q, and in a process of its own with %q", wrong, separate)
+	case local.trace != e.Trace:
 		return "it takes another course in a process of its own"
 	default:
 		return ""

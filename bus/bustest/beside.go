@@ -19,15 +19,15 @@ type Act func(ctx context.Context, journal func(module string) string) error
 // Beside runs act as another process. In Run, the act happens at once, and the system notices the act. In Explore, the
 // act happens between any two later steps, before the next Quiet or the end, and noticing the act is a step, too.
 // Stories use the name. An error from act fails the test.
-func (c *core) Beside(what string, act Act) {
+func (c *core) Beside(name string, act Act) {
 	c.t.Helper()
 	if c.sched != nil {
-		c.sched.beside(&step{kind: stepBeside, what: what}, act)
+		c.sched.beside(&step{kind: stepBeside, name: name}, act)
 		return
 	}
-	for _, l := range c.perform(what, act) {
+	for _, l := range c.perform(name, act) {
 		if err := l.Look(c.ctx); err != nil {
-			c.t.Errorf("%s: the system takes no notice: %v", what, err)
+			c.t.Errorf("%s: the system takes no notice: %v", name, err)
 		}
 	}
 	c.rest()
@@ -35,26 +35,26 @@ func (c *core) Beside(what string, act Act) {
 
 // WhileStopped works like Beside, for an act that needs the journal for itself: the system is stopped before the act
 // and started again afterwards.
-func (c *core) WhileStopped(what string, act Act) {
+func (c *core) WhileStopped(name string, act Act) {
 	c.t.Helper()
 	if c.sched != nil {
-		c.sched.beside(&step{kind: stepBeside, what: what, stopped: true}, act)
+		c.sched.beside(&step{kind: stepBeside, name: name, stopped: true}, act)
 		return
 	}
 	err := c.halt()
-	c.perform(what, act)
+	c.perform(name, act)
 	if err := errors.Join(err, c.boot()); err != nil {
 		c.t.Fatal(err)
 	}
 }
 
 // perform runs act, and returns the processes whose journals act asked for.
-func (c *core) perform(what string, act Act) []*life {
+func (c *core) perform(name string, act Act) []*life {
 	var touched []*deployable
 	err := act(c.ctx, func(module string) string {
 		i := slices.IndexFunc(c.procs, func(p *deployable) bool { return p.runs(module) })
 		if i < 0 {
-			c.fault("%s: no deployable runs the module %q", what, module)
+			c.fault("%s: no deployable runs the module %q", name, module)
 			return ""
 		}
 		touched = append(touched, c.procs[i])
@@ -63,7 +63,7 @@ func (c *core) perform(what string, act Act) []*life {
 		return c.procs[i].path
 	})
 	if err != nil {
-		c.fault("%s: %v", what, err)
+		c.fault("%s: %v", name, err)
 	}
 	return slices.DeleteFunc(c.alive(), func(l *life) bool { return !slices.Contains(touched, l.deployable) })
 }
@@ -81,7 +81,7 @@ func (s *scheduler) beside(st *step, act Act) {
 		case <-s.core.over:
 			return
 		}
-		for _, l := range s.core.perform(st.what, act) {
+		for _, l := range s.core.perform(st.name, act) {
 			l.willLook()
 		}
 	}()
@@ -97,7 +97,7 @@ func (s *scheduler) post(st *step) {
 	s.mu.Lock()
 	s.pending = append(s.pending, st)
 	s.mu.Unlock()
-	s.tell()
+	s.notify()
 }
 
 // willLook queues a step in which the process looks at its files and the clock.
@@ -114,7 +114,7 @@ func (l *life) willLook() {
 	if waits {
 		return
 	}
-	s.tell()
+	s.notify()
 	go func() {
 		defer close(st.done)
 		if s.turn(st) == faultDead {
@@ -156,4 +156,4 @@ func (s *scheduler) wait(act *step) {
 }
 
 // look returns the name of a look in stories.
-func (s *step) look() string { return fmt.Sprintf("the look of %s at its files and the clock", s.what) }
+func (s *step) look() string { return fmt.Sprintf("the look of %s at its files and the clock", s.name) }

@@ -23,7 +23,7 @@ func bubble(t *testing.T, fn func(t *testing.T)) (err error) {
 		if !strings.Contains(fmt.Sprint(v), "blocked goroutines remain") {
 			panic(v)
 		}
-		err = errors.New(left(id))
+		err = errors.New(leaked(id))
 	}()
 	synctest.Test(t, func(t *testing.T) {
 		id = bubbleID()
@@ -45,7 +45,7 @@ func bubbleID() string {
 }
 
 // leaked lists the remaining goroutines of a bubble, with the functions that started them.
-func left(id string) string {
+func leaked(id string) string {
 	buf := make([]byte, 1<<20)
 	var lines []string
 	for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {

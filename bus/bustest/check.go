@@ -31,7 +31,7 @@ func (c *core) audit() ([]string, error) {
 	for _, l := range lives {
 		c.trespasses(l)
 	}
-	c.strangers()
+	c.checkExpected()
 	c.mu.Lock()
 	wrong := slices.Clone(c.wrong)
 	c.mu.Unlock()
@@ -65,7 +65,7 @@ func (c *core) audit() ([]string, error) {
 }
 
 // checkExpected notes a fault for every name in Expect that is no subscription.
-func (c *core) strangers() {
+func (c *core) checkExpected() {
 	known := map[string]bool{}
 	for _, l := range c.alive() {
 		for _, s := range l.bus.Wiring().Subscriptions {
@@ -88,7 +88,9 @@ func (c *core) view(fn func(tables func(module string) *sql.Tx) error) error {
 }
 
 // viewAll opens a view of each journal, nested.
-func (c *core) viewAll(lives []*life, open map[*deployable]*sql.Tx, fn func(tables func(module string) *sql.Tx) error) error {
+func (c *core) viewAll(
+	lives []*life, open map[*deployable]*sql.Tx, fn func(tables func(module string) *sql.Tx) error,
+) error {
 	if len(lives) > 0 {
 		return lives[0].View(c.ctx, func(tx *sql.Tx) error {
 			open[lives[0].deployable] = tx
@@ -115,7 +117,8 @@ func (c *core) unanswered(l *life) ([]string, error) {
 	letters, err := l.DeadLetters(c.ctx)
 	for _, d := range letters {
 		if !c.expected(d.Subscription) {
-			wrong = append(wrong, fmt.Sprintf("%s of %s %s is a dead letter after %d attempts: %s", d.Subscription, d.Event.Type, d.Event.Key, d.Attempts, d.Error))
+			wrong = append(wrong, fmt.Sprintf("%s of %s %s is a dead letter after %d attempts: %s",
+				d.Subscription, d.Event.Type, d.Event.Key, d.Attempts, d.Error))
 		}
 	}
 	if err != nil || quick {

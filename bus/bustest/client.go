@@ -32,16 +32,18 @@ func (a *App[S]) Together(clients ...func(c *Client[S])) {
 }
 
 // Act is App.Act for this client.
-func (c *Client[S]) Act(what string, fn func(ctx context.Context, s S) error) error {
-	what = fmt.Sprintf("client %d: %s", c.number, what)
-	return c.app.act(what, func(ctx context.Context) error { return fn(context.WithValue(ctx, clientKey{}, c.number), c.app.S()) })
+func (c *Client[S]) Act(name string, fn func(ctx context.Context, s S) error) error {
+	name = fmt.Sprintf("client %d: %s", c.number, name)
+	return c.app.act(name, func(ctx context.Context) error {
+		return fn(context.WithValue(ctx, clientKey{}, c.number), c.app.S())
+	})
 }
 
 // Must calls Act, and fails the test with fn's error.
-func (c *Client[S]) Must(what string, fn func(ctx context.Context, s S) error) {
+func (c *Client[S]) Must(name string, fn func(ctx context.Context, s S) error) {
 	c.app.t.Helper()
-	if err := c.Act(what, fn); err != nil {
-		c.app.t.Fatalf("client %d: %s: %v", c.number, what, err)
+	if err := c.Act(name, fn); err != nil {
+		c.app.t.Fatalf("client %d: %s: %v", c.number, name, err)
 	}
 }
 
@@ -50,7 +52,7 @@ type clientKey struct{}
 // asks notes the act and the client of s.
 func (s *step) asks(ctx context.Context) {
 	if act, ok := ctx.Value(actKey{}).(string); ok {
-		s.what = act
+		s.name = act
 	}
 	if n, ok := ctx.Value(clientKey{}).(int); ok && n > 1 {
 		s.client = n

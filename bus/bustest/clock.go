@@ -71,7 +71,7 @@ func movesOf(without Part) []move {
 // make carries out m while oldest waits.
 func (s *scheduler) make(m move, oldest *step) {
 	if m.pass > 0 {
-		s.tellStory("%v pass while %s waits", m.pass, oldest)
+		s.narrate("%v pass while %s waits", m.pass, oldest)
 		s.note("clock", m.pass.String())
 		time.Sleep(m.pass)
 		return
@@ -80,7 +80,7 @@ func (s *scheduler) make(m move, oldest *step) {
 	if by < 0 {
 		way, by = "back", -by
 	}
-	s.tellStory("the clock is set %s by %v while %s waits", way, by, oldest)
+	s.narrate("the clock is set %s by %v while %s waits", way, by, oldest)
 	s.noteForAll("clock", "set "+way+" by "+by.String())
 	s.core.StepClock(m.step)
 }
@@ -101,7 +101,7 @@ func (c *clocked) Subscribe(ctx context.Context, topic string) (<-chan *message.
 	go func() {
 		defer close(out)
 		for msg := range in {
-			c.life.own(msg)
+			c.life.copyDelivery(msg)
 			out <- msg
 		}
 	}()
@@ -109,9 +109,9 @@ func (c *clocked) Subscribe(ctx context.Context, topic string) (<-chan *message.
 }
 
 // copyDelivery gives msg a copy of its delivery and event, and sets the event's age.
-func (l *life) own(msg *message.Message) {
+func (l *life) copyDelivery(msg *message.Message) {
 	d := *journal.FromContext(msg.Context())
-	l.about(d.Event)
+	l.remember(d.Event)
 	e := *d.Event
 	d.Event = &e
 	msg.SetContext(journal.NewContext(msg.Context(), &d))

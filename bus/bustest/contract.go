@@ -42,7 +42,7 @@ func Contract(t testing.TB, b *bus.Bus, path string) {
 		t.Fatalf("bustest: contract: %v", err)
 		return
 	}
-	golden(t, path, string(text)+"\n", func(is, want string) string {
+	golden(t, path, string(text)+"\n", func(got, want string) string {
 		var before contract
 		d := json.NewDecoder(strings.NewReader(want))
 		d.DisallowUnknownFields()
@@ -51,7 +51,7 @@ func Contract(t testing.TB, b *bus.Bus, path string) {
 		}
 		changes := before.changes(now)
 		if len(changes) == 0 {
-			return "the contract is the same, but is written in another way (- file, + contract)\n" + diffLines(want, is)
+			return "the contract is the same, but is written in another way (- file, + contract)\n" + diffLines(want, got)
 		}
 		return reportChanges(changes)
 	})
@@ -75,12 +75,12 @@ func reportChanges(changes []change) string {
 	for _, c := range changes {
 		if c.breaking {
 			breaking++
-			fmt.Fprintf(&b, "\n  BREAKING    %s", c.what)
+			fmt.Fprintf(&b, "\n  BREAKING    %s", c.text)
 		}
 	}
 	for _, c := range changes {
 		if !c.breaking {
-			fmt.Fprintf(&b, "\n  compatible  %s", c.what)
+			fmt.Fprintf(&b, "\n  compatible  %s", c.text)
 		}
 	}
 	if breaking == 0 {

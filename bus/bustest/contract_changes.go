@@ -11,7 +11,7 @@ import (
 // change is a difference between two contracts.
 type change struct {
 	breaking bool
-	what     string // the difference, and the reason why the change breaks a program or not
+	text     string // the difference, and the reason why the change breaks a program or not
 }
 
 func breaks(format string, args ...any) change { return change{true, fmt.Sprintf(format, args...)} }
@@ -23,33 +23,35 @@ func compatible(format string, args ...any) change {
 func (c contract) changes(now contract) []change {
 	var out []change
 	for _, name := range names(c.Events, now.Events) {
-		before, was := c.Events[name]
-		after, is := now.Events[name]
+		before, inBefore := c.Events[name]
+		after, inNow := now.Events[name]
 		switch {
-		case was && is:
+		case inBefore && inNow:
 			out = append(out, before.changes(name, after)...)
-		case is:
+		case inNow:
 			out = append(out, compatible("event %s is new", name))
 		default:
 			also := ""
-			if other := only(c.Events, now.Events, func(_ string, e eventContract) bool { return before.looksLike(e) }); other != "" {
+			like := func(_ string, e eventContract) bool { return before.looksLike(e) }
+			if other := only(c.Events, now.Events, like); other != "" {
 				also = fmt.Sprintf(", or is called %s now", other)
 			}
 			out = append(out, breaks("event %s is gone%s: who consumes it gets no more, and what is on record cannot be read: keep the type", name, also))
 		}
 	}
 	for _, name := range names(c.Subscriptions, now.Subscriptions) {
-		before, was := c.Subscriptions[name]
-		after, is := now.Subscriptions[name]
+		before, inBefore := c.Subscriptions[name]
+		after, inNow := now.Subscriptions[name]
 		switch {
-		case was && is && before != after:
+		case inBefore && inNow && before != after:
 			out = append(out, breaks("subscription %s consumes %s, was %s: its retries and dead letters are of events that it no longer reads: give it a new name", name, after, before))
-		case was && is:
-		case is:
+		case inBefore && inNow:
+		case inNow:
 			out = append(out, compatible("subscription %s is new, and starts with the oldest %s on record unless it says FromNow", name, after))
 		default:
 			also := ""
-			if other := only(c.Subscriptions, now.Subscriptions, func(_, consumes string) bool { return consumes == before }); other != "" {
+			like := func(_, consumes string) bool { return consumes == before }
+			if other := only(c.Subscriptions, now.Subscriptions, like); other != "" {
 				also = fmt.Sprintf(", or is called %s now, which does everything on record again", other)
 			}
 			out = append(out, breaks("subscription %s is gone%s: its cursor, retries and dead letters belong to nobody", name, also))
@@ -68,12 +70,12 @@ func (e eventContract) changes(name string, now eventContract) []change {
 	fields := fieldChanges(e.Fields, now.Fields)
 	var out []change
 	if e.Version != now.Version {
-		what := fmt.Sprintf("event %s has version %d, was %d: what is on record with the old one, and not handled yet, becomes dead letters", name, now.Version, e.Version)
+		text := fmt.Sprintf("event %s has version %d, was %d: what is on record with the old one, and not handled yet, becomes dead letters", name, now.Version, e.Version)
 		for _, f := range fields {
-			what += "\n                with it, " + f.what
+			text += "\n                with it, " + f.text
 		}
 		fields = nil // each shape has a version of its own
-		out = append(out, breaks("%s", what))
+		out = append(out, breaks("%s", text))
 	}
 	if e.Emitter != now.Emitter {
 		out = append(out, compatible("event %s comes from %s, was %s: who consumes it does not ask",
@@ -86,9 +88,9 @@ func (e eventContract) changes(name string, now eventContract) []change {
 		out = append(out, compatible("event %s has a key: they come in order now, and wait for one that failed", name))
 	}
 	for _, f := range fields {
-		f.what = fmt.Sprintf("event %s, field %s", name, f.what)
+		f.text = fmt.Sprintf("event %s, field %s", name, f.text)
 		if f.breaking {
-			f.what += fmt.Sprintf(", and both call themselves version %d", now.Version)
+			f.text += fmt.Sprintf(", and both call themselves version %d", now.Version)
 		}
 		out = append(out, f)
 	}
@@ -98,29 +100,29 @@ func (e eventContract) changes(name string, now eventContract) []change {
 // fieldChanges compares two shapes. The fields within a new, removed or changed field are not reported again.
 func fieldChanges(before, now map[string]string) []change {
 	var out []change
-	told, renamed := map[string]bool{}, renames(before, now)
+	reported, renamed := map[string]bool{}, renames(before, now)
 	for _, other := range renamed {
-		told[other] = true // the removed field's change names the new field
+		reported[other] = true // the removed field's change names the new field
 	}
 	for _, path := range names(before, now) {
-		if told[path] || within(path, told) {
+		if reported[path] || within(path, reported) {
 			continue
 		}
-		was, had := before[path]
-		is, has := now[path]
+		oldType, inBefore := before[path]
+		newType, inNow := now[path]
 		switch {
-		case had && has && was == is:
+		case inBefore && inNow && oldType == newType:
 			continue
-		case had && has:
-			out = append(out, breaks("%s is %s, was %s: who reads the one cannot decode the other", path, is, was))
-		case had && renamed[path] != "":
-			out = append(out, breaks("%s is gone, and %s (%s) is new: renamed? Who reads the old one finds its zero value", path, renamed[path], was))
-		case had:
-			out = append(out, breaks("%s (%s) is gone: who reads it finds its zero value", path, was))
+		case inBefore && inNow:
+			out = append(out, breaks("%s is %s, was %s: who reads the one cannot decode the other", path, newType, oldType))
+		case inBefore && renamed[path] != "":
+			out = append(out, breaks("%s is gone, and %s (%s) is new: renamed? Who reads the old one finds its zero value", path, renamed[path], oldType))
+		case inBefore:
+			out = append(out, breaks("%s (%s) is gone: who reads it finds its zero value", path, oldType))
 		default:
-			out = append(out, compatible("%s (%s) is new: events on record have its zero value", path, is))
+			out = append(out, compatible("%s (%s) is new: events on record have its zero value", path, newType))
 		}
-		told[path] = true
+		reported[path] = true
 	}
 	return out
 }
@@ -129,11 +131,11 @@ func fieldChanges(before, now map[string]string) []change {
 // within the same parent.
 func renames(before, now map[string]string) map[string]string {
 	out := map[string]string{}
-	for path, was := range before {
+	for path, oldType := range before {
 		if _, still := now[path]; still {
 			continue
 		}
-		like := func(other, is string) bool { return is == was && beside(other) == beside(path) }
+		like := func(other, newType string) bool { return newType == oldType && parent(other) == parent(path) }
 		if other := only(before, now, like); other != "" && only(now, before, like) == path {
 			out[path] = other
 		}
@@ -142,12 +144,12 @@ func renames(before, now map[string]string) map[string]string {
 }
 
 // parent returns the path of the enclosing field, with the dot.
-func beside(path string) string { return path[:strings.LastIndexByte(path, '.')+1] }
+func parent(path string) string { return path[:strings.LastIndexByte(path, '.')+1] }
 
 // within reports whether path lies within a reported path.
-func within(path string, told map[string]bool) bool {
+func within(path string, reported map[string]bool) bool {
 	for i := range path {
-		if (path[i] == '.' || path[i] == '[' || path[i] == '{') && told[path[:i]] {
+		if (path[i] == '.' || path[i] == '[' || path[i] == '{') && reported[path[:i]] {
 			return true
 		}
 	}

@@ -47,10 +47,10 @@ func (s *shape) add(path string, t reflect.Type) {
 	if at == "" {
 		at = payload
 	}
-	own := ownEncoding(t)
+	custom := customEncoding(t)
 	switch kind := t.Kind(); {
-	case own != "":
-		s.fields[at] = own
+	case custom != "":
+		s.fields[at] = custom
 	case kind == reflect.Struct:
 		s.object(path, t)
 	case kind == reflect.Slice && t.Elem().Kind() == reflect.Uint8:
@@ -115,7 +115,7 @@ func scalar(k reflect.Kind) string {
 }
 
 // customEncoding returns the JSON kind of a type with its own encoding, or "".
-func ownEncoding(t reflect.Type) string {
+func customEncoding(t reflect.Type) string {
 	p := reflect.PointerTo(t)
 	switch {
 	case t == timeType:
@@ -176,7 +176,7 @@ func jsonFields(t reflect.Type) []jsonField {
 		for _, t := range level {
 			if !seen[t] {
 				seen[t] = true
-				fields, embedded := ownFields(t)
+				fields, embedded := directFields(t)
 				found, deeper = append(found, fields...), append(deeper, embedded...)
 			}
 		}
@@ -202,7 +202,7 @@ func jsonFields(t reflect.Type) []jsonField {
 }
 
 // directFields returns a struct's own fields, and its embedded structs.
-func ownFields(t reflect.Type) (fields []jsonField, embedded []reflect.Type) {
+func directFields(t reflect.Type) (fields []jsonField, embedded []reflect.Type) {
 	for f := range t.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if f.Tag.Get("json") == "-" {
@@ -216,13 +216,14 @@ func ownFields(t reflect.Type) (fields []jsonField, embedded []reflect.Type) {
 		case f.Anonymous && name == "" && inner.Kind() == reflect.Struct:
 			embedded = append(embedded, inner)
 		case f.IsExported():
-			own := jsonField{name: name, goType: f.Type, tagged: name != ""}
+			field := jsonField{name: name, goType: f.Type, tagged: name != ""}
 			if name == "" {
-				own.name = f.Name
+				field.name = f.Name
 			}
 			kind := scalar(inner.Kind())
-			own.quoted = slices.Contains(strings.Split(options, ","), "string") && kind != "any" && kind != scalar(reflect.Invalid)
-			fields = append(fields, own)
+			field.quoted = slices.Contains(strings.Split(options, ","), "string") &&
+				kind != "any" && kind != scalar(reflect.Invalid)
+			fields = append(fields, field)
 		}
 	}
 	return fields, embedded

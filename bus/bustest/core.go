@@ -18,25 +18,25 @@ import (
 
 // core is the running system without the type parameter.
 type core struct {
-	t        testing.TB
-	ctx      context.Context
-	dir      string
-	open     func(ctx context.Context, path string) (journal.Store, error)
-	wire     func(p *deployable, b *bus.Bus)
-	carrier  func(group string) (bus.Transport, error) // opens a deployable's transport; nil for the broker
-	broker   *wiretest.Broker
-	between  func(*life, bus.Transport) bus.Transport // nil except in tests of this package
-	verify   func(ctx context.Context, tables func(module string) *sql.Tx, w *World) ([]string, error)
-	cfg      bus.Config
-	realTime bool
-	world    *World
-	sched    *scheduler // nil in Run: no step waits for a decision
-	seen     *coverage
-	gap      time.Duration // between the two runs of a reaction
-	store    refusals
-	died     atomic.Bool  // there was a dead letter
-	offset   atomic.Int64 // of the wall clock, in nanoseconds
-	asleep   atomic.Int64 // the end of the scenario's Advance, in nanoseconds since 1970
+	t             testing.TB
+	ctx           context.Context
+	dir           string
+	open          func(ctx context.Context, path string) (journal.Store, error)
+	wire          func(p *deployable, b *bus.Bus)
+	openTransport func(group string) (bus.Transport, error) // opens a deployable's transport; nil for the broker
+	broker        *wiretest.Broker
+	between       func(*life, bus.Transport) bus.Transport // nil except in tests of this package
+	verify        func(ctx context.Context, tables func(module string) *sql.Tx, w *World) ([]string, error)
+	cfg           bus.Config
+	realTime      bool
+	world         *World
+	sched         *scheduler // nil in Run: no step waits for a decision
+	seen          *coverage
+	gap           time.Duration // between the two runs of a reaction
+	store         refusals
+	died          atomic.Bool  // there was a dead letter
+	offset        atomic.Int64 // of the wall clock, in nanoseconds
+	asleep        atomic.Int64 // the end of the scenario's Advance, in nanoseconds since 1970
 
 	procs   []*deployable
 	mu      sync.Mutex

@@ -48,15 +48,15 @@ func (s *scheduler) decide(ready []*step, lull bool) error {
 	}
 	if f.groups() {
 		group := f.group(st, partners)
-		s.tellGroup(group, f, ready[0])
+		s.narrateGroup(group, f, ready[0])
 		s.together(group, f)
 		return nil
 	}
-	s.tellStep(st, f, ready[0])
+	s.narrateStep(st, f, ready[0])
 	if st.kind == stepBeside || st.kind == stepLook {
-		s.noteForAll(st.place(), st.String())
+		s.noteForAll(st.site(), st.String())
 	} else {
-		s.note(st.place(), f.with(st))
+		s.note(st.site(), f.with(st))
 	}
 	if st.stopped {
 		return s.restart(st)
@@ -67,39 +67,39 @@ func (s *scheduler) decide(ready []*step, lull bool) error {
 
 // narrateStep adds the next step to the story if the step or its fault is not the obvious choice. The step oldest has
 // waited longest.
-func (s *scheduler) tellStep(st *step, f fault, oldest *step) {
+func (s *scheduler) narrateStep(st *step, f fault, oldest *step) {
 	act := s.waited
 	if s.waited = nil; act != nil && act != st {
-		s.tellWait(act, st)
+		s.narrateWait(act, st)
 	}
 	switch {
 	case st != oldest && f == faultNone:
-		s.tellWait(oldest, st)
+		s.narrateWait(oldest, st)
 	case st != oldest:
-		s.tellStory("%s, before %s", f.with(st), oldest)
+		s.narrate("%s, before %s", f.with(st), oldest)
 	case f != faultNone:
-		s.tellStory("%s", f.with(st))
+		s.narrate("%s", f.with(st))
 	}
 }
 
 // narrateWait adds the fact that st waits until after other.
-func (s *scheduler) tellWait(st, other *step) {
+func (s *scheduler) narrateWait(st, other *step) {
 	if s.waits == st { // st still waits: keep a single line
 		s.story = s.story[:len(s.story)-1]
 	}
-	s.tellStory("%s waits until after %s", st, other)
+	s.narrate("%s waits until after %s", st, other)
 	s.waits = st
 }
 
 // narrateGroup adds a group to the story.
-func (s *scheduler) tellGroup(group []*step, f fault, oldest *step) {
+func (s *scheduler) narrateGroup(group []*step, f fault, oldest *step) {
 	text := f.story(group)
 	if !slices.Contains(group, oldest) {
 		text += ", before " + oldest.String()
 	}
-	s.tellStory("%s", text)
+	s.narrate("%s", text)
 	for _, st := range group {
-		s.note(st.place(), text)
+		s.note(st.site(), text)
 	}
 }
 
@@ -109,7 +109,8 @@ func (s *scheduler) next(ready []*step, options int) int {
 	if s.tape.linger && s.late == oldest {
 		kind = drawLate
 	}
-	s.tape.behind = options - slices.IndexFunc(append(ready, nil), func(st *step) bool { return st == nil || st.kind == stepBeside })
+	others := slices.IndexFunc(append(ready, nil), func(st *step) bool { return st == nil || st.kind == stepBeside })
+	s.tape.beside = options - others
 	at := s.tape.draw(kind, options)
 	if at > 0 {
 		s.late = oldest
@@ -117,22 +118,22 @@ func (s *scheduler) next(ready []*step, options int) int {
 	return at
 }
 
-func (s *scheduler) tellStory(format string, args ...any) {
+func (s *scheduler) narrate(format string, args ...any) {
 	s.waits = nil
 	s.story = append(s.story, fmt.Sprintf(format, args...))
 }
 
 // note keeps an event at a site.
-func (s *scheduler) note(place, what string) {
-	s.order = append(s.order, what)
+func (s *scheduler) note(site, event string) {
+	s.order = append(s.order, event)
 	if s.shared > 0 { // the acts of others and the clock may influence the step
-		what = fmt.Sprint(s.shared, " ", what)
+		event = fmt.Sprint(s.shared, " ", event)
 	}
-	s.history[place] = append(s.history[place], what)
+	s.history[site] = append(s.history[site], event)
 }
 
 // noteForAll keeps an event at a site that influences all sites.
-func (s *scheduler) noteForAll(place, what string) {
+func (s *scheduler) noteForAll(site, event string) {
 	s.shared++
-	s.note(place, what)
+	s.note(site, event)
 }

@@ -64,7 +64,7 @@ type life struct {
 	core       *core
 	deployable *deployable
 	bus        *bus.Bus
-	carrier    bus.Transport // nil without deployables
+	transport  bus.Transport // nil without deployables
 	end        *wiretest.End // of the broker; nil without a broker
 	stop       context.CancelFunc
 	ended      chan error
@@ -77,7 +77,7 @@ type life struct {
 	mu        sync.Mutex
 	delivered map[string]*journal.Event // by id, the events of deliveries
 
-	reaches func() map[string]reach
+	consumersByType func() map[string]consumers
 
 	has   map[string]bool  // by id, the events that look has read
 	last  int64            // the seq of the last such event
@@ -116,8 +116,8 @@ func (l *life) stopping() bool {
 // close closes the transport and the journal.
 func (l *life) close() error {
 	var err error
-	if l.carrier != nil {
-		err = l.carrier.Close()
+	if l.transport != nil {
+		err = l.transport.Close()
 	}
 	return errors.Join(err, l.Close())
 }
@@ -138,16 +138,17 @@ func (c *core) start(p *deployable) error {
 		return fmt.Errorf("bustest: open the journal: %w", err)
 	}
 	l := &life{
-		Store: store, core: c, deployable: p, ended: make(chan error, 1), has: map[string]bool{}, delivered: map[string]*journal.Event{},
+		Store: store, core: c, deployable: p, ended: make(chan error, 1),
+		has: map[string]bool{}, delivered: map[string]*journal.Event{},
 		stops: make(chan struct{}), dead: make(chan struct{}), over: make(chan struct{}),
 	}
-	l.reaches = sync.OnceValue(l.allReaches)
+	l.consumersByType = sync.OnceValue(l.allConsumers)
 	cfg := c.cfg
 	if p.modules != nil {
 		if err := l.connect(); err != nil {
 			return errors.Join(fmt.Errorf("bustest: open the transport: %w", err), store.Close())
 		}
-		cfg.Modules, cfg.Transport = p.modules, l.carrier
+		cfg.Modules, cfg.Transport = p.modules, l.transport
 	}
 	l.bus = bus.New(l, cfg)
 	c.wire(p, l.bus)
@@ -170,37 +171,37 @@ func (c *core) start(p *deployable) error {
 // connect opens the transport of this process.
 func (l *life) connect() (err error) {
 	c := l.core
-	if c.carrier != nil {
-		l.carrier, err = c.carrier(l.deployable.name)
+	if c.openTransport != nil {
+		l.transport, err = c.openTransport(l.deployable.name)
 		return err
 	}
 	l.end = c.broker.Transport(l.deployable.name)
-	l.carrier = l.end
+	l.transport = l.end
 	if c.between != nil {
-		l.carrier = c.between(l, l.carrier)
+		l.transport = c.between(l, l.transport)
 	}
 	if c.sched != nil {
-		l.carrier = &gatedCarrier{l.carrier, l}
+		l.transport = &gatedTransport{l.transport, l}
 	}
 	return nil
 }
 
 // consumers reports where an event type is consumed. The zero value means an unknown type.
-type reach struct{ here, elsewhere, known bool }
+type consumers struct{ local, remote, known bool }
 
-func (l *life) reach(eventType string) reach { return l.reaches()[eventType] }
+func (l *life) consumersOf(eventType string) consumers { return l.consumersByType()[eventType] }
 
-func (l *life) allReaches() map[string]reach {
-	all, w := map[string]reach{}, l.bus.Wiring()
+func (l *life) allConsumers() map[string]consumers {
+	all, w := map[string]consumers{}, l.bus.Wiring()
 	for _, e := range w.Events {
-		all[e.Type] = reach{known: true}
+		all[e.Type] = consumers{known: true}
 	}
 	for _, s := range w.Subscriptions {
 		r := all[s.Consumes]
 		if l.deployable.runs(moduleOf(s.Name)) {
-			r.here = true
+			r.local = true
 		} else {
-			r.elsewhere = true
+			r.remote = true
 		}
 		all[s.Consumes] = r
 	}
@@ -357,8 +358,8 @@ func (c *core) reviveOne(l *life) error {
 	p.images++
 	image := filepath.Join(c.dir, fmt.Sprintf("%s-%d.db", p.name, p.images))
 	c.mu.Unlock()
-	if l.carrier != nil { // first: the image would lack messages that are acknowledged later
-		if err := l.carrier.Close(); err != nil {
+	if l.transport != nil { // first: the image would lack messages that are acknowledged later
+		if err := l.transport.Close(); err != nil {
 			return err
 		}
 	}
@@ -375,12 +376,13 @@ func (c *core) reviveOne(l *life) error {
 type actKey struct{}
 
 // act calls fn until a living process answers and the store accepts the work.
-func (c *core) act(what string, fn func(ctx context.Context) error) error {
+func (c *core) act(name string, fn func(ctx context.Context) error) error {
 	for {
 		lives := c.lives()
-		err := fn(context.WithValue(c.ctx, actKey{}, what))
+		err := fn(context.WithValue(c.ctx, actKey{}, name))
 		dead := slices.IndexFunc(lives, (*life).isDead)
-		if dead < 0 && (errors.Is(err, journal.ErrClosed) || errors.Is(err, bus.ErrNotRunning)) { // the process stopped, and clients ask again
+		stopped := errors.Is(err, journal.ErrClosed) || errors.Is(err, bus.ErrNotRunning)
+		if dead < 0 && stopped { // clients ask again
 			dead = slices.IndexFunc(lives, (*life).stopping)
 		}
 		switch {

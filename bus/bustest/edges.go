@@ -31,15 +31,15 @@ func init() {
 // coverage counts the exercised edges of the choreography. The methods are called for every reaction of thousands of
 // runs, and may be called concurrently.
 type coverage struct {
-	mu    sync.Mutex
-	news  *cover.Report // the declared edges, and the counts since the last flush
-	dirty bool          // there are counts to write
+	mu        sync.Mutex
+	unwritten *cover.Report // the declared edges, and the counts since the last flush
+	dirty     bool          // there are counts to write
 
 	writing sync.Mutex // held during a flush; always taken before mu
 }
 
 // recorded is the coverage of all runs of the test binary.
-var recorded = &coverage{news: cover.New()}
+var recorded = &coverage{unwritten: cover.New()}
 
 // newCoverage returns the shared recorder for a run.
 func newCoverage() *coverage { return recorded }
@@ -55,9 +55,9 @@ func (c *coverage) declare(subs []journal.Subscription) {
 			continue // the bus's own subscriptions do not belong to the application
 		}
 		c.dirty = true
-		of := c.news.Of(s.Name)
-		of.Outside = of.Outside || s.Outside
-		of.Declare(s.Types, s.Emits)
+		edges := c.unwritten.Of(s.Name)
+		edges.Outside = edges.Outside || s.Outside
+		edges.Declare(s.Types, s.Emits)
 	}
 }
 
@@ -72,7 +72,7 @@ func (c *coverage) react(d *journal.Delivery, v *journal.Verdict) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := c.news.Subscriptions[d.Subscription]
+	s := c.unwritten.Subscriptions[d.Subscription]
 	if s == nil {
 		return
 	}
@@ -96,13 +96,13 @@ func (c *coverage) fault(st *step, f fault) {
 	if written == "" || st.kind == stepDo { // a unit of work belongs to a module, or to a client
 		return
 	}
-	name := st.what
+	name := st.name
 	if st.kind == stepCall {
 		name = st.by
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s := c.news.Subscriptions[name]; s != nil {
+	if s := c.unwritten.Subscriptions[name]; s != nil {
 		s.Faults[written]++
 		c.dirty = true
 	}
@@ -145,14 +145,14 @@ func flushCoverage() error {
 func (c *coverage) flush(path string) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	news := c.take()
-	if news == nil {
+	unwritten := c.take()
+	if unwritten == nil {
 		return nil
 	}
-	if err := cover.Write(path, news); err != nil {
+	if err := cover.Write(path, unwritten); err != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.news.Merge(news)
+		c.unwritten.Merge(unwritten)
 		c.dirty = true
 		return fmt.Errorf("bustest: write the coverage: %w", err)
 	}
@@ -168,8 +168,8 @@ func (c *coverage) take() *cover.Report {
 	}
 	c.dirty = false
 	taken := cover.New()
-	taken.Merge(c.news)
-	for _, s := range c.news.Subscriptions {
+	taken.Merge(c.unwritten)
+	for _, s := range c.unwritten.Subscriptions {
 		for _, outcomes := range s.Consumes {
 			clear(outcomes)
 		}

@@ -162,7 +162,7 @@ func TestCoverageOfAnExploration(t *testing.T) {
 
 func TestCoverageIsSafe(t *testing.T) {
 	t.Parallel()
-	c := &coverage{news: cover.New()}
+	c := &coverage{unwritten: cover.New()}
 	path := filepath.Join(t.TempDir(), "cover.json")
 	subs := []journal.Subscription{{Name: "a/b", Types: []string{"t"}, Emits: []string{"u"}}, {Name: "bus/unknown", Except: []string{"t"}}}
 	const workers, times = 8, 200
@@ -175,8 +175,8 @@ func TestCoverageIsSafe(t *testing.T) {
 					&journal.Verdict{Outcome: journal.Done, Emit: []*journal.Event{{Type: "u"}, {Type: "not declared"}}})
 				c.react(&journal.Delivery{Event: &journal.Event{Type: "x"}, Subscription: "bus/unknown"}, &journal.Verdict{Outcome: journal.Done})
 				c.react(&journal.Delivery{Event: &journal.Event{Type: "t"}, Subscription: "a/b"}, &journal.Verdict{}) // settled before
-				c.fault(&step{kind: stepReact, what: "a/b"}, faultTwice)
-				c.fault(&step{kind: stepCall, what: "service.op", by: "a/b"}, faultNone)
+				c.fault(&step{kind: stepReact, name: "a/b"}, faultTwice)
+				c.fault(&step{kind: stepCall, name: "service.op", by: "a/b"}, faultNone)
 				if i%20 == 0 {
 					if err := c.flush(path); err != nil {
 						t.Error(err)
@@ -206,7 +206,7 @@ func TestCoverageIsSafe(t *testing.T) {
 // What could not be written is not lost.
 func TestCoverageThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
-	c := &coverage{news: cover.New()}
+	c := &coverage{unwritten: cover.New()}
 	c.declare([]journal.Subscription{{Name: "a/b", Types: []string{"t"}}})
 	c.react(&journal.Delivery{Event: &journal.Event{Type: "t"}, Subscription: "a/b"}, &journal.Verdict{Outcome: journal.Skipped})
 	dir := t.TempDir()

@@ -100,7 +100,7 @@ type Found struct {
 // If a scenario fails in several ways, Explore prints up to three different stories.
 func Explore[S any](t *testing.T, sys System[S], x Exploration, scenario func(app *App[S])) {
 	t.Helper()
-	if !x.elsewhere(t) {
+	if !x.runZones(t) {
 		return
 	}
 	f := search(t, sys, x, mostStories, scenario)
@@ -162,9 +162,8 @@ func search[S any](t *testing.T, sys System[S], x Exploration, stories int, scen
 	defer flush(t)
 	collectLess()
 	x = x.withDefaults()
-	e := &explorer{x: x, stories: stories, seen: map[uint64]bool{}, run: func(t *testing.T, dir string, tp *tape) *outcome {
-		return runOnce(t, sys, x, scenario, dir, tp)
-	}}
+	run := func(t *testing.T, dir string, tp *tape) *outcome { return runOnce(t, sys, x, scenario, dir, tp) }
+	e := &explorer{x: x, stories: stories, seen: map[uint64]bool{}, run: run}
 	var err error
 	if e.dir, err = temporary(); err != nil {
 		t.Fatal(err)
@@ -221,16 +220,6 @@ var collectLess = sync.OnceFunc(func() {
 		debug.SetGCPercent(400)
 	}
 })
-
-// temporary creates a folder, in memory if possible, since the files need not survive the test.
-func temporary() (string, error) {
-	if os.Getenv("TMPDIR") == "" {
-		if dir, err := os.MkdirTemp("/dev/shm", "bustest-"); err == nil {
-			return dir, nil
-		}
-	}
-	return os.MkdirTemp("", "bustest-")
-}
 
 // prepare starts the system once and keeps the resulting journals as a template, so that thousands of runs need not
 // create the same tables.
@@ -307,7 +296,8 @@ func (e *explorer) once(t *testing.T, tp *tape) *outcome {
 		e.state = out.state
 	}
 	if len(out.wrong) == 0 && out.state != e.state {
-		out.wrong = append(out.wrong, fmt.Sprintf("the final state depends on the schedule: %s, but %s when nothing fails and all comes in its order", out.state, e.state))
+		out.wrong = append(out.wrong, fmt.Sprintf(
+			"the final state depends on the schedule: %s, but %s when nothing fails and all comes in its order", out.state, e.state))
 	}
 	return out
 }
@@ -315,7 +305,10 @@ func (e *explorer) once(t *testing.T, tp *tape) *outcome {
 func (e *explorer) try(t *testing.T, values []int) *outcome { return e.once(t, &tape{values: values}) }
 
 func (e *explorer) found(n int, values []int, out *outcome) Found {
-	f := Found{Schedules: n, Different: len(e.seen), Wrong: out.wrong, Story: out.story, Replay: encode(out.tape.start, values), Trees: out.trees, without: e.x.Without, with: e.x.With}
+	f := Found{
+		Schedules: n, Different: len(e.seen), Wrong: out.wrong, Story: out.story, Replay: encode(out.tape.start, values),
+		Trees: out.trees, without: e.x.Without, with: e.x.With,
+	}
 	if out.tape.probe {
 		f.Replay = probing
 	}

@@ -134,17 +134,18 @@ func (f *Flow) Causes(events ...bus.Event) *Flow {
 }
 
 // chain returns the longest part of wanted, from the start, that exists as a chain of causes and begins with prefix.
-func (f *Flow) chain(wanted []wantedEvent, so []int) []int {
-	best := so
-	if len(so) == len(wanted) {
+func (f *Flow) chain(wanted []wantedEvent, prefix []int) []int {
+	best := prefix
+	if len(prefix) == len(wanted) {
 		return best
 	}
 	for i := range f.flow.Events {
 		e := &f.flow.Events[i]
-		if len(so) > 0 && e.CausationID != f.flow.Events[so[len(so)-1]].ID || slices.Contains(so, i) || !wanted[len(so)].matches(e) {
+		follows := len(prefix) == 0 || e.CausationID == f.flow.Events[prefix[len(prefix)-1]].ID
+		if !follows || slices.Contains(prefix, i) || !wanted[len(prefix)].matches(e) {
 			continue
 		}
-		if found := f.chain(wanted, append(slices.Clone(so), i)); len(found) > len(best) {
+		if found := f.chain(wanted, append(slices.Clone(prefix), i)); len(found) > len(best) {
 			best = found
 		}
 		if len(best) == len(wanted) {

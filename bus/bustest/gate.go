@@ -62,7 +62,7 @@ func (g *gated) Subscribe(ctx context.Context, topic string) (<-chan *message.Me
 // hand passes msg on at its turn, twice if the scheduler says so.
 func (g *gated) hand(msg *message.Message, out chan<- *message.Message) {
 	d := journal.FromContext(msg.Context())
-	g.life.about(d.Event)
+	g.life.remember(d.Event)
 	st := newStep(stepDeliver, d.Subscription)
 	st.about, st.gone = d.Event, g.life.stops
 	decided, err := g.life.pass(st)
@@ -71,7 +71,7 @@ func (g *gated) hand(msg *message.Message, out chan<- *message.Message) {
 		return
 	}
 	if g.life.core.stepped() {
-		g.life.own(msg)
+		g.life.copyDelivery(msg)
 	}
 	again := msg.Copy()
 	again.SetContext(context.WithValue(msg.Context(), handedKey{}, &handed{g.life}))
@@ -83,8 +83,10 @@ func (g *gated) hand(msg *message.Message, out chan<- *message.Message) {
 }
 
 // React implements journal.Journal.
-func (l *life) React(ctx context.Context, d *journal.Delivery, w journal.Work, run func(journal.TxFunc) journal.Verdict) error {
-	l.about(d.Event)
+func (l *life) React(
+	ctx context.Context, d *journal.Delivery, w journal.Work, run func(journal.TxFunc) journal.Verdict,
+) error {
+	l.remember(d.Event)
 	st := newStep(stepReact, d.Subscription)
 	defer close(st.done)
 	st.about, st.attempt = d.Event, d.Attempt
@@ -115,7 +117,8 @@ func (l *life) React(ctx context.Context, d *journal.Delivery, w journal.Work, r
 		l.core.store.note(err)
 	}
 	if err == nil {
-		if run, ok := ctx.Value(handedKey{}).(*handed); ok && v.Outcome == journal.Done && l.core.sched != nil && l.core.without&Unheard == 0 {
+		checked := l.core.sched != nil && l.core.without&Unheard == 0
+		if run, ok := ctx.Value(handedKey{}).(*handed); ok && checked && v.Outcome == journal.Done {
 			l.core.world.swallowed(run, d)
 		}
 		l.core.seen.react(d, &v)
@@ -155,7 +158,9 @@ func (l *life) Do(ctx context.Context, w journal.Work, run func(journal.TxFunc) 
 	return l.do(ctx, w, decided, run)
 }
 
-func (l *life) do(ctx context.Context, w journal.Work, decided fault, run func(journal.TxFunc) ([]*journal.Event, error)) error {
+func (l *life) do(
+	ctx context.Context, w journal.Work, decided fault, run func(journal.TxFunc) ([]*journal.Event, error),
+) error {
 	err := l.Store.Do(ctx, w, func(tx journal.TxFunc) ([]*journal.Event, error) {
 		out, err := l.unitTwice(tx, w, run)
 		if w.Module != "" { // events from the ingest have their times
@@ -205,7 +210,9 @@ var errRefused = fmt.Errorf("%w: bustest: the store refuses the commit", journal
 // unitTwice runs a unit of work, undoes the changes, and runs the unit again on the same state. The journal does the
 // same when a group must be written again. The test then
 // shows changes outside of the transaction, such as in a variable: they happen twice.
-func (l *life) unitTwice(tx journal.TxFunc, w journal.Work, run func(journal.TxFunc) ([]*journal.Event, error)) ([]*journal.Event, error) {
+func (l *life) unitTwice(
+	tx journal.TxFunc, w journal.Work, run func(journal.TxFunc) ([]*journal.Event, error),
+) ([]*journal.Event, error) {
 	if w.Module == "" || l.core.without&Again != 0 {
 		return run(tx)
 	}
@@ -232,7 +239,9 @@ const runAgain = "run again on the same state"
 // twice runs a reaction, undoes the changes, and runs the reaction again on the same state a moment later. The emitted
 // events must not differ. A difference comes from outside of the state: the clock, chance, the order of a map, or the
 // memory of the process.
-func (l *life) twice(tx journal.TxFunc, w journal.Work, d *journal.Delivery, run func(journal.TxFunc) journal.Verdict) journal.Verdict {
+func (l *life) twice(
+	tx journal.TxFunc, w journal.Work, d *journal.Delivery, run func(journal.TxFunc) journal.Verdict,
+) journal.Verdict {
 	if w.Module == "" || l.core.without&Again != 0 { // settled before: no handler runs
 		return run(tx)
 	}
@@ -251,8 +260,8 @@ func (l *life) twice(tx journal.TxFunc, w journal.Work, d *journal.Delivery, run
 	if _, err := tx().Exec("RELEASE bustest"); err != nil {
 		l.core.fault("%s ended its own transaction: %v", d.Subscription, err)
 	}
-	if what := differs(&first, &second); what != "" {
-		l.core.fault("%s, %s, %s", d.Subscription, runAgain, what)
+	if difference := differs(&first, &second); difference != "" {
+		l.core.fault("%s, %s, %s", d.Subscription, runAgain, difference)
 	}
 	return second
 }
@@ -286,8 +295,8 @@ func delay(e *journal.Event) time.Duration {
 	return e.Due.Sub(e.Time)
 }
 
-// about keeps the event of a delivery.
-func (l *life) about(e *journal.Event) {
+// remember keeps the event of a delivery.
+func (l *life) remember(e *journal.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.delivered[e.ID] == nil {

@@ -36,8 +36,9 @@ func updating() bool { return flag.Lookup(updateFlag).Value.String() == "true" }
 // of behavior changes the diagram.
 func (f *Flow) Golden(t testing.TB, name string) {
 	t.Helper()
-	golden(t, filepath.Join("testdata", filepath.FromSlash(name)+".mmd"), drawSequence(f.flow), func(is, want string) string {
-		return fmt.Sprintf("flow %s is not as the file has it (- file, + flow)\n%s", f.flow.ID, diffLines(want, is))
+	path := filepath.Join("testdata", filepath.FromSlash(name)+".mmd")
+	golden(t, path, drawSequence(f.flow), func(got, want string) string {
+		return fmt.Sprintf("flow %s is not as the file has it (- file, + flow)\n%s", f.flow.ID, diffLines(want, got))
 	})
 }
 
@@ -48,7 +49,7 @@ func (f *Flow) Sequence() string { return drawSequence(f.flow) }
 var goldenFiles sync.Mutex
 
 // golden compares got with the file at path, or writes the file. differ describes the difference.
-func golden(t testing.TB, path, is string, differ func(is, want string) string) {
+func golden(t testing.TB, path, got string, differ func(got, want string) string) {
 	t.Helper()
 	goldenFiles.Lock()
 	defer goldenFiles.Unlock()
@@ -60,18 +61,18 @@ func golden(t testing.TB, path, is string, differ func(is, want string) string) 
 	missing := err != nil
 	want := strings.ReplaceAll(string(data), "\r\n", "\n") // Git may have changed the line ends
 	switch {
-	case !missing && want == is:
+	case !missing && want == got:
 	case updating():
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(is), 0o644)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(got), 0o644)); err != nil {
 			t.Fatalf("bustest: %v", err)
 		}
 		if !missing {
-			t.Logf("%s is written anew: %s", path, differ(is, want))
+			t.Logf("%s is written anew: %s", path, differ(got, want))
 		}
 	case missing:
-		t.Errorf("%s is not there yet. %s\n%s", path, howToUpdate(t), is)
+		t.Errorf("%s is not there yet. %s\n%s", path, howToUpdate(t), got)
 	default:
-		t.Errorf("%s: %s\n%s", path, differ(is, want), howToUpdate(t))
+		t.Errorf("%s: %s\n%s", path, differ(got, want), howToUpdate(t))
 	}
 }
 

@@ -36,18 +36,18 @@ func drawSequence(f *journal.Flow) string {
 			known[cause{e.ID, r.Subscription}] = true
 		}
 	}
-	of := func(c cause) cause { // an event without a known cause is a beginning
+	causeOf := func(c cause) cause { // an event without a known cause is a beginning
 		if known[c] {
 			return c
 		}
 		return cause{}
 	}
 	for i, e := range f.Events {
-		c := of(cause{e.CausationID, e.Subscription})
+		c := causeOf(cause{e.CausationID, e.Subscription})
 		s.emitted[c] = append(s.emitted[c], i)
 	}
 	for _, d := range f.Delayed {
-		c := of(cause{d.CausationID, d.Subscription})
+		c := causeOf(cause{d.CausationID, d.Subscription})
 		s.delayed[c] = append(s.delayed[c], d)
 	}
 	s.below(cause{})
@@ -63,11 +63,11 @@ func (s *sequence) below(c cause) {
 		s.event(i)
 	}
 	for _, d := range s.delayed[c] {
-		who := moduleOf(d.Subscription)
-		if who == "" && len(s.flow.Events) > 0 {
-			who = s.flow.Events[0].Source // the module of the first event is the best guess
+		module := moduleOf(d.Subscription)
+		if module == "" && len(s.flow.Events) > 0 {
+			module = s.flow.Events[0].Source // the module of the first event is the best guess
 		}
-		s.lines = append(s.lines, fmt.Sprintf("Note over %s: %s is to come", s.actor(who), plainText(d.Type)))
+		s.lines = append(s.lines, fmt.Sprintf("Note over %s: %s is to come", s.actor(module), plainText(d.Type)))
 	}
 }
 

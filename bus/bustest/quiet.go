@@ -100,7 +100,8 @@ func (c *core) onTheWay() (string, error) {
 	for _, from := range lives {
 		for _, to := range lives {
 			if missing := from.missingAt(to); missing != nil {
-				return fmt.Sprintf("%s %s of %s has not arrived at %s", missing.Type, missing.Key, from.deployable.name, to.deployable.name), nil
+				return fmt.Sprintf("%s %s of %s has not arrived at %s",
+					missing.Type, missing.Key, from.deployable.name, to.deployable.name), nil
 			}
 		}
 	}
@@ -139,7 +140,7 @@ func (l *life) missingAt(to *life) *journal.Event {
 		return nil
 	}
 	for _, e := range l.sends {
-		if to.reach(e.Type).here && !to.has[e.ID] {
+		if to.consumersOf(e.Type).local && !to.has[e.ID] {
 			return e
 		}
 	}
@@ -158,7 +159,8 @@ func (c *core) busy(l *life) string {
 		for _, e := range f.Events {
 			for _, r := range e.Reactions {
 				if !r.Outcome.Final() {
-					text += fmt.Sprintf("\n  %s of %s %s: %s, %d attempts %s", r.Subscription, e.Type, e.Key, r.Outcome, r.Attempts, r.Error)
+					text += fmt.Sprintf("\n  %s of %s %s: %s, %d attempts %s",
+						r.Subscription, e.Type, e.Key, r.Outcome, r.Attempts, r.Error)
 				}
 			}
 		}
@@ -189,11 +191,16 @@ func (c *core) Flows() ([]*journal.Flow, error) {
 	var all []*journal.Flow
 	for _, f := range joined {
 		slices.SortFunc(f.Events, func(a, b journal.FlowEvent) int {
-			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Hops, b.Hops), cmp.Compare(a.Source, b.Source), cmp.Compare(a.Seq, b.Seq))
+			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Hops, b.Hops),
+				cmp.Compare(a.Source, b.Source), cmp.Compare(a.Seq, b.Seq))
 		})
-		slices.SortFunc(f.Delayed, func(a, b journal.DelayedEvent) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID)) })
+		slices.SortFunc(f.Delayed, func(a, b journal.DelayedEvent) int {
+			return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID))
+		})
 		for i := range f.Events {
-			slices.SortFunc(f.Events[i].Reactions, func(a, b journal.Reaction) int { return cmp.Compare(a.Subscription, b.Subscription) })
+			slices.SortFunc(f.Events[i].Reactions, func(a, b journal.Reaction) int {
+				return cmp.Compare(a.Subscription, b.Subscription)
+			})
 		}
 		all = append(all, f)
 	}
@@ -216,7 +223,9 @@ func began(f *journal.Flow) time.Time {
 func (l *life) join(to, from *journal.Flow) {
 	to.Delayed = append(to.Delayed, from.Delayed...)
 	for _, e := range from.Events {
-		at := slices.IndexFunc(to.Events, func(known journal.FlowEvent) bool { return known.ID == e.ID && known.Type == e.Type })
+		at := slices.IndexFunc(to.Events, func(known journal.FlowEvent) bool {
+			return known.ID == e.ID && known.Type == e.Type
+		})
 		if at < 0 {
 			to.Events = append(to.Events, e)
 			continue

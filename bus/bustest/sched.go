@@ -39,6 +39,15 @@ type scheduler struct {
 	states  []uint64            // a hash of the known state at each decision
 }
 
+// newScheduler returns a scheduler for a run of c by tp.
+func newScheduler(c *core, tp *tape, x Exploration) *scheduler {
+	without := x.leftOut()
+	return &scheduler{
+		core: c, tape: tp, without: without, moves: movesOf(without), budget: tp.faults(x.budget()), keep: x.Exhaustive,
+		arrived: make(chan struct{}, 1), closed: make(chan struct{}), history: map[string][]string{},
+	}
+}
+
 // wish is a request of the scenario: to wait for quiet, to restart, or to crash.
 type wish struct {
 	restart, crash bool
@@ -61,7 +70,7 @@ func (s *scheduler) await(st *step) fault {
 	s.mu.Lock()
 	s.pending = append(s.pending, st)
 	s.mu.Unlock()
-	s.tell()
+	s.notify()
 	return s.turn(st)
 }
 
@@ -82,7 +91,7 @@ func (s *scheduler) turn(st *step) fault {
 	}
 }
 
-func (s *scheduler) tell() {
+func (s *scheduler) notify() {
 	select {
 	case s.arrived <- struct{}{}:
 	default:
@@ -100,7 +109,7 @@ func (s *scheduler) ask(w *wish) {
 	s.mu.Lock()
 	s.wishes = append(s.wishes, w)
 	s.mu.Unlock()
-	s.tell()
+	s.notify()
 	<-w.done
 }
 
@@ -109,7 +118,7 @@ func (s *scheduler) finish() {
 	s.mu.Lock()
 	s.finished = true
 	s.mu.Unlock()
-	s.tell()
+	s.notify()
 }
 
 // run makes decisions until the system is quiet and the scenario has returned.
@@ -284,12 +293,12 @@ func (s *scheduler) letGo(st *step, f fault) {
 // has the message and the receiver's history has not.
 func (s *scheduler) state(ready []*step) uint64 {
 	h := fnv.New64a()
-	places := make([]string, 0, len(s.history))
+	sites := make([]string, 0, len(s.history))
 	for p := range s.history {
-		places = append(places, p)
+		sites = append(sites, p)
 	}
-	slices.Sort(places)
-	for _, p := range places {
+	slices.Sort(sites)
+	for _, p := range sites {
 		fmt.Fprintf(h, "%s:%q;", p, s.history[p])
 	}
 	names := make([]string, len(ready))

@@ -13,23 +13,24 @@ import (
 )
 
 // runOnce runs scenario under the schedule of tp.
-func runOnce[S any](t *testing.T, sys System[S], x Exploration, scenario func(app *App[S]), dir string, tp *tape) *outcome {
+func runOnce[S any](
+	t *testing.T, sys System[S], x Exploration, scenario func(app *App[S]), dir string, tp *tape,
+) *outcome {
 	out := &outcome{tape: tp}
 	err := bubble(t, func(t *testing.T) {
 		r := &recorder{TB: t}
 		a := newApp(r, sys, dir)
-		without := x.leftOut()
-		if a.without = without; tp.chance != nil && tp.chance.IntN(4) != 0 {
+		if a.without = x.leftOut(); tp.chance != nil && tp.chance.IntN(4) != 0 {
 			a.without |= Again // this check takes as long as the rest of the run
 		}
 		if tp.probe {
 			a.gap = time.Second // enough for a handler that reads the seconds of the clock
 		}
 		a.Expect(x.Expect...)
-		s := &scheduler{core: a.core, tape: tp, without: without, moves: movesOf(without), budget: tp.faults(x.budget()), keep: x.Exhaustive, arrived: make(chan struct{}, 1), closed: make(chan struct{}), history: map[string][]string{}}
+		s := newScheduler(a.core, tp, x)
 		a.sched = s
 		if line := tp.begin(); line != "" {
-			s.tellStory("%s", line)
+			s.narrate("%s", line)
 		}
 		ended := make(chan struct{})
 		err := a.boot()

@@ -119,7 +119,7 @@ func (f fault) part() Part {
 type step struct {
 	kind    stepKind
 	life    *life
-	what    string         // the act, the subscription, the call, or the deployable that sends or takes in
+	name    string         // the act, the subscription, the call, or the deployable that sends or takes in
 	by      string         // the subscription behind a call
 	module  string         // the module of a unit of work
 	client  int            // 2 or more for a further client: in the obvious schedule the clients come one after the other
@@ -135,8 +135,8 @@ type step struct {
 }
 
 // newStep returns a step for the goroutine that calls pass.
-func newStep(kind stepKind, what string) *step {
-	return &step{kind: kind, what: what, turn: make(chan fault, 1), done: make(chan struct{})}
+func newStep(kind stepKind, name string) *step {
+	return &step{kind: kind, name: name, turn: make(chan fault, 1), done: make(chan struct{})}
 }
 
 // compare orders ready steps by age, equally in every run: by the log and never by a name, so that the obvious schedule
@@ -144,7 +144,8 @@ func newStep(kind stepKind, what string) *step {
 // receiver takes the event in at any later time.
 func (s *step) compare(o *step) int {
 	return cmp.Or(
-		cmp.Compare(s.patient(), o.patient()), cmp.Compare(s.client, o.client), cmp.Compare(s.round, o.round), cmp.Compare(s.kind, o.kind), cmp.Compare(s.seq(), o.seq()),
+		cmp.Compare(s.patient(), o.patient()), cmp.Compare(s.client, o.client), cmp.Compare(s.round, o.round),
+		cmp.Compare(s.kind, o.kind), cmp.Compare(s.seq(), o.seq()),
 		cmp.Compare(s.String(), o.String()), cmp.Compare(s.number(), o.number()), cmp.Compare(s.message, o.message))
 }
 
@@ -196,25 +197,25 @@ func (s *step) String() string {
 	switch s.kind {
 	case stepDo:
 		if s.about != nil {
-			return fmt.Sprintf("%s of %s notes what it is about to do", s.what, s.subject())
+			return fmt.Sprintf("%s of %s notes what it is about to do", s.name, s.subject())
 		}
-		return s.what
+		return s.name
 	case stepView:
-		return s.what + " (read)"
+		return s.name + " (read)"
 	case stepBeside:
-		return s.what
+		return s.name
 	case stepLook:
 		return s.look()
 	case stepDeliver:
-		return fmt.Sprintf("%s gets %s", s.what, s.subject())
+		return fmt.Sprintf("%s gets %s", s.name, s.subject())
 	case stepCall:
-		return fmt.Sprintf("%s by %s of %s", s.what, s.by, s.subject())
+		return fmt.Sprintf("%s by %s of %s", s.name, s.by, s.subject())
 	case stepTake:
-		return fmt.Sprintf("%s takes in %s", s.what, s.subject())
+		return fmt.Sprintf("%s takes in %s", s.name, s.subject())
 	case stepSend:
-		return fmt.Sprintf("%s sends %s", s.what, s.subject())
+		return fmt.Sprintf("%s sends %s", s.name, s.subject())
 	default:
-		return fmt.Sprintf("%s of %s", s.what, s.subject())
+		return fmt.Sprintf("%s of %s", s.name, s.subject())
 	}
 }
 
@@ -260,21 +261,21 @@ func (f fault) with(s *step) string {
 }
 
 // site names the state that the step changes: a module, a service, or the sent or received messages of a deployable.
-func (s *step) place() string {
-	switch module, _, _ := strings.Cut(s.what, "/"); s.kind {
+func (s *step) site() string {
+	switch module, _, _ := strings.Cut(s.name, "/"); s.kind {
 	case stepDo:
 		return s.module
 	case stepView:
-		return "read by " + s.what
+		return "read by " + s.name
 	case stepBeside, stepLook:
 		return "beside"
 	case stepCall:
-		service, _, _ := strings.Cut(s.what, ".")
+		service, _, _ := strings.Cut(s.name, ".")
 		return "service " + service
 	case stepSend:
-		return "sent by " + s.what
+		return "sent by " + s.name
 	case stepTake:
-		return "taken in by " + s.what
+		return "taken in by " + s.name
 	default:
 		return module
 	}

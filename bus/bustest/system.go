@@ -58,15 +58,15 @@ func (a *App[S]) S() S {
 
 // Act calls fn as a client of the system. If the process dies before the answer, Act calls fn again when the process is
 // up again. Stories use the name.
-func (a *App[S]) Act(what string, fn func(ctx context.Context, s S) error) error {
-	return a.act(what, func(ctx context.Context) error { return fn(ctx, a.S()) })
+func (a *App[S]) Act(name string, fn func(ctx context.Context, s S) error) error {
+	return a.act(name, func(ctx context.Context) error { return fn(ctx, a.S()) })
 }
 
 // Must calls Act, and fails the test with fn's error.
-func (a *App[S]) Must(what string, fn func(ctx context.Context, s S) error) {
+func (a *App[S]) Must(name string, fn func(ctx context.Context, s S) error) {
 	a.t.Helper()
-	if err := a.Act(what, fn); err != nil {
-		a.t.Fatalf("%s: %v", what, err)
+	if err := a.Act(name, fn); err != nil {
+		a.t.Fatalf("%s: %v", name, err)
 	}
 }
 
@@ -82,7 +82,7 @@ func newApp[S any](t testing.TB, sys System[S], dir string) *App[S] {
 	a := &App[S]{core: newCore(t, sys.Config, dir), join: sys.Join}
 	a.open, a.verify, a.realTime = sys.Open, sys.Verify, sys.RealTime
 	a.deploy(sys.Deployables)
-	a.carrier, a.broker, a.between = sys.Transport, wiretest.NewBroker(), sys.between
+	a.openTransport, a.broker, a.between = sys.Transport, wiretest.NewBroker(), sys.between
 	a.parts = make([]S, len(a.procs))
 	a.wire = func(p *deployable, b *bus.Bus) { a.parts[p.number] = sys.Wire(b, a.world) }
 	return a
@@ -93,6 +93,16 @@ func flush(t *testing.T) {
 	if err := flushCoverage(); err != nil {
 		t.Errorf("bustest: write the coverage: %v", err)
 	}
+}
+
+// temporary creates a folder, in memory if possible, since the files need not survive the test.
+func temporary() (string, error) {
+	if os.Getenv("TMPDIR") == "" {
+		if dir, err := os.MkdirTemp("/dev/shm", "bustest-"); err == nil {
+			return dir, nil
+		}
+	}
+	return os.MkdirTemp("", "bustest-")
 }
 
 // Run starts sys on new journals, runs test, and stops sys. Time is virtual unless sys.RealTime is set: time passes

@@ -39,7 +39,7 @@ type tape struct {
 	linger bool       // a waiting step tends to go on waiting
 	start  int        // the start of the run: 0 for the default, otherwise a number in starts, from 1
 	probe  bool       // the obvious schedule, with a second between the two runs of a reaction
-	behind int        // the number of last options for the next draw that are acts of other processes, or waiting
+	beside int        // the number of last options for the next draw that are acts of other processes, or waiting
 
 	drawn  []int // every decision so far
 	limits []int // the number of options for each decision
@@ -75,7 +75,10 @@ func (t *tape) obvious() bool {
 // random draws among n options. The amount of consumed randomness does not depend on the result.
 func (t *tape) random(kind drawKind, n int) int {
 	percent, among := t.chance.IntN(100), t.chance.Uint64()
-	odds := map[drawKind]int{drawPause: pauseOdds, drawStep: 101, drawFault: faultOdds, drawLate: lateOdds, drawClock: clockOdds, drawShare: shareOdds}[kind]
+	odds := map[drawKind]int{
+		drawPause: pauseOdds, drawStep: 101, drawFault: faultOdds, drawLate: lateOdds,
+		drawClock: clockOdds, drawShare: shareOdds,
+	}[kind]
 	if (kind == drawPause || kind == drawClock) && t.start > 0 {
 		odds = startOdds
 	}
@@ -90,18 +93,18 @@ func (t *tape) random(kind drawKind, n int) int {
 
 // step draws one of n steps. Acts of other processes are drawn seldom, so that they spread over the whole run.
 func (t *tape) step(kind drawKind, n, percent int, among uint64) int {
-	own := n - t.behind
+	ready := n - t.beside
 	switch aside := int(among >> 32 % 100); {
-	case t.behind > 0 && own == 0 && aside >= besideOdds:
+	case t.beside > 0 && ready == 0 && aside >= besideOdds:
 		return n - 1 // wait, if possible
-	case t.behind > 0 && (own == 0 || aside < besideOdds):
-		return own + int(among%uint64(t.behind))
+	case t.beside > 0 && (ready == 0 || aside < besideOdds):
+		return ready + int(among%uint64(t.beside))
 	}
 	switch {
 	case kind == drawStep:
-		return int(among % uint64(own))
-	case own > 1 && percent < lateOdds:
-		return 1 + int(among%uint64(own-1))
+		return int(among % uint64(ready))
+	case ready > 1 && percent < lateOdds:
+		return 1 + int(among%uint64(ready-1))
 	default:
 		return 0
 	}

@@ -15,17 +15,17 @@ import (
 // gatedTransport is a process's transport in an explored schedule: each event passes the gate when it is sent and
 // when it arrives. Records for observers, and events without a consumer on the other side, do not pass the gate,
 // since the moment of their delivery makes no difference.
-type gatedCarrier struct {
+type gatedTransport struct {
 	bus.Transport
 	life *life
 }
 
 // Publish implements message.Publisher. Publish sends one message after the other, so that a crash may happen between
 // any two.
-func (c *gatedCarrier) Publish(topic string, messages ...*message.Message) error {
+func (c *gatedTransport) Publish(topic string, messages ...*message.Message) error {
 	for _, msg := range messages {
 		e := decoded(msg)
-		if topic == bus.RecordsTopic || e != nil && !c.life.reach(e.Type).elsewhere {
+		if topic == bus.RecordsTopic || e != nil && !c.life.consumersOf(e.Type).remote {
 			if err := c.Transport.Publish(topic, msg); err != nil {
 				return err
 			}
@@ -36,7 +36,7 @@ func (c *gatedCarrier) Publish(topic string, messages ...*message.Message) error
 	return nil
 }
 
-func (c *gatedCarrier) send(topic string, msg *message.Message, e *journal.Event) error {
+func (c *gatedTransport) send(topic string, msg *message.Message, e *journal.Event) error {
 	st := newStep(stepSend, c.life.deployable.name)
 	st.about, st.gone = e, c.life.stops
 	defer close(st.done)
@@ -63,12 +63,15 @@ func (c *gatedCarrier) send(topic string, msg *message.Message, e *journal.Event
 }
 
 // Subscribe implements message.Subscriber.
-func (c *gatedCarrier) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+func (c *gatedTransport) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	in, err := c.Transport.Subscribe(ctx, topic)
 	if err != nil {
 		return nil, err
 	}
-	a := &arrivals{life: c.life, out: make(chan *message.Message), over: make(chan struct{}), lines: map[string][]*message.Message{}}
+	a := &arrivals{
+		life: c.life, out: make(chan *message.Message), over: make(chan struct{}),
+		lines: map[string][]*message.Message{},
+	}
 	go a.run(in)
 	return a.out, nil
 }
@@ -121,7 +124,7 @@ func (a *arrivals) handAll(key string, msg *message.Message) {
 // subscription or the process ends first.
 func (a *arrivals) hand(msg *message.Message) bool {
 	e := decoded(msg)
-	if e != nil && a.life.reach(e.Type) != (reach{}) && !a.life.reach(e.Type).here {
+	if e != nil && a.life.consumersOf(e.Type) != (consumers{}) && !a.life.consumersOf(e.Type).local {
 		return a.give(msg) // the ingest acknowledges and skips the event
 	}
 	st := newStep(stepTake, a.life.deployable.name)

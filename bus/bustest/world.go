@@ -49,8 +49,11 @@ func (w *World) Service(name string) *Service {
 	defer w.mu.Unlock()
 	s := w.services[name]
 	if s == nil {
-		s = &Service{name: name, core: w.core, answers: map[string]answer{}, keys: map[nth]string{}, counts: map[calls]int{}, troubles: map[string][]Trouble{},
-			unheard: unheard{failed: map[string]*handed{}, heard: map[string]bool{}}}
+		s = &Service{
+			name: name, core: w.core, answers: map[string]answer{}, keys: map[nth]string{}, counts: map[calls]int{},
+			troubles: map[string][]Trouble{},
+			unheard:  unheard{failed: map[string]*handed{}, heard: map[string]bool{}},
+		}
 		w.services[name] = s
 	}
 	return s
@@ -222,13 +225,13 @@ func (s *Service) check(run *handed, r Request, d bus.Info, body []byte) {
 		return
 	}
 	if d.ID != "" {
-		in := calls{run, r.Op}
-		of := nth{d.ID, r.Op, s.counts[in]}
-		s.counts[in]++
-		if before, ok := s.keys[of]; ok && before != r.Key {
+		counted := calls{run, r.Op}
+		call := nth{d.ID, r.Op, s.counts[counted]}
+		s.counts[counted]++
+		if before, ok := s.keys[call]; ok && before != r.Key {
 			s.core.fault("%s called %s.%s again with another idempotency key", d.Subscription, s.name, r.Op)
 		}
-		s.keys[of] = r.Key
+		s.keys[call] = r.Key
 	}
 	if before, ok := s.answers[r.id()]; ok && string(before.request) != string(body) {
 		s.core.fault("%s called %s.%s with a key that stands for another request: %s, now %s", d.Subscription, s.name, r.Op, before.request, body)

@@ -17,7 +17,7 @@ const zoneVariable = "BUSTEST_ZONE"
 // runZones runs the test in each of x.Zones, and reports whether to run the test in the current process, too.
 // time.Local belongs to a process with many concurrent schedules. Therefore each zone gets its own process of the same
 // test binary.
-func (x Exploration) elsewhere(t *testing.T) (here bool) {
+func (x Exploration) runZones(t *testing.T) (runHere bool) {
 	t.Helper()
 	if zone := os.Getenv(zoneVariable); zone != "" {
 		if got := time.Local.String(); got != zone {
