@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	brokerPartitions = 4    // enough for keys to overtake one another
-	brokerWindow     = 1000 // messages of a topic that a group may hold without an answer
+	brokerPartitions = 4    // enough for one key to overtake another
+	brokerWindow     = 1000 // the limit for a group's unanswered messages in a topic
 )
 
 var (
@@ -24,15 +24,15 @@ var (
 	errBrokerClosed = errors.New("bustest: the broker's transport is closed")
 )
 
-// Broker carries messages between deployables in the memory of a test. It is what wire.Transport's contract means, as code,
-// and lets a test run a system as several deployables in one process: make a Broker, give each deployable a Transport
-// of its own, close the transports at the end.
+// Broker carries messages between deployables in the memory of a test, by the contract of wire.Transport. With a
+// Broker, a test can run a system as several deployables in one process: create a Broker, give each deployable its own
+// Transport, and close the transports at the end.
 //
-// Order holds per key and no further, as on Kafka: a topic has partitions, and a reader gets them by turns. What is
-// delivered when depends on what its callers do, and on nothing else. In a testing/synctest bubble, in which it must be made,
-// time passes while it waits. Its methods are safe for concurrent use.
+// As on Kafka, order holds only within a key: a topic has partitions, and a reader reads the partitions in turn. The
+// deliveries depend only on the calls. In a testing/synctest bubble, create the Broker inside the bubble; time then
+// passes while the Broker waits. The methods are safe for concurrent use.
 type Broker struct {
-	number int64 // each is another one
+	number int64 // unique among brokers
 
 	mu     sync.Mutex
 	down   bool
@@ -40,7 +40,7 @@ type Broker struct {
 	ends   []*End
 }
 
-// brokerTopic is what was sent to a topic, and who reads it.
+// brokerTopic holds the messages of a topic, and the groups that read the topic.
 type brokerTopic struct {
 	name       string
 	partitions [brokerPartitions][]brokerRecord
@@ -55,21 +55,21 @@ type brokerRecord struct {
 	payload []byte
 }
 
-// brokerGroup is a deployable's place in a topic. It stays when the deployable goes.
+// brokerGroup holds the positions of a deployable in a topic. The group stays when the deployable ends.
 type brokerGroup struct {
-	places [brokerPartitions]int // everything before is acknowledged
-	reader *brokerReader         // nil when nobody reads
+	places [brokerPartitions]int // all messages before are acknowledged
+	reader *brokerReader         // nil without a reader
 }
 
-// NewBroker makes a broker without topics.
+// NewBroker returns a broker without topics.
 func NewBroker() *Broker {
 	return &Broker{number: brokersMade.Add(1), topics: map[string]*brokerTopic{}}
 }
 
 var brokersMade atomic.Int64
 
-// Transport is the way of the deployable called group to the broker. It works whether the broker is up or down, and must be
-// closed. When a second process of a group subscribes to a topic, the channel of the first one closes.
+// Transport returns the transport of the deployable called group. The caller must close the transport. The broker may
+// be down meanwhile. When a second process of a group subscribes to a topic, the channel of the first process closes.
 func (b *Broker) Transport(group string) *End {
 	e := &End{broker: b, group: group}
 	b.mu.Lock()
@@ -78,8 +78,8 @@ func (b *Broker) Transport(group string) *End {
 	return e
 }
 
-// Down takes the broker away, or brings it back. While it is away, Publish and Subscribe are errors and channels are closed;
-// nothing is lost.
+// Down takes the broker away, or brings the broker back. While the broker is down, Publish and Subscribe return errors,
+// and channels are closed. No message is lost.
 func (b *Broker) Down(away bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -91,8 +91,8 @@ func (b *Broker) Down(away bool) {
 	}
 }
 
-// Pending counts the messages that a group has yet to acknowledge, summed over the groups that ever subscribed to a topic. An
-// acknowledgement counts as soon as it is given.
+// Pending returns the number of messages without an acknowledgement, summed over all groups that ever subscribed to a
+// topic. An acknowledgement counts at once, even after a gap.
 func (b *Broker) Pending() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -113,8 +113,8 @@ func (b *Broker) Pending() int {
 	return n
 }
 
-// Write puts a message on a topic as a program would that knows nothing of us: it may be malformed in any way. A nil key is
-// none. It works while the broker is down.
+// Write appends a message to a topic like a program that does not know Troupe: the message may be malformed. A nil key
+// means no key. Write works while the broker is down.
 func (b *Broker) Write(topic string, key []byte, headers map[string]string, payload []byte) {
 	r := brokerRecord{key: string(key), meta: maps.Clone(headers), payload: slices.Clone(payload)}
 	maps.DeleteFunc(r.meta, func(name, _ string) bool { return !wire.Sent(name) })
@@ -123,7 +123,8 @@ func (b *Broker) Write(topic string, key []byte, headers map[string]string, payl
 	b.topic(topic).append(r)
 }
 
-// topic finds or makes a topic. The caller holds b.mu, as with all methods of topics, groups and readers.
+// topic returns a topic, and creates the topic if necessary. The caller holds b.mu; so do callers of the methods of
+// topics, groups and readers.
 func (b *Broker) topic(name string) *brokerTopic {
 	t, ok := b.topics[name]
 	if !ok {
@@ -146,7 +147,7 @@ func (t *brokerTopic) append(r brokerRecord) {
 	p := t.turn
 	if r.key != "" {
 		h := fnv.New32a()
-		_, _ = h.Write([]byte(r.key)) // a hash takes everything
+		_, _ = h.Write([]byte(r.key)) // a hash never fails
 		p = int(h.Sum32() % brokerPartitions)
 	} else {
 		t.turn = (t.turn + 1) % brokerPartitions
@@ -159,7 +160,7 @@ func (t *brokerTopic) append(r brokerRecord) {
 	}
 }
 
-// message is the record at a place, as a reader gets it.
+// message returns the record at an offset as a message for a reader.
 func (t *brokerTopic) message(partition, offset int) *message.Message {
 	r := t.partitions[partition][offset]
 	place := fmt.Sprintf("%s/%d/%d", t.name, partition, offset)

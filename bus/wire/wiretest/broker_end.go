@@ -12,22 +12,22 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// End is a process' connection to a Broker. The broker's mutex guards its fields.
+// End is a process's connection to a Broker. The broker's mutex guards the fields.
 type End struct {
 	broker  *Broker
 	group   string
 	closed  bool
-	cut     bool // this process alone cannot reach the broker
+	cut     bool // only this process cannot reach the broker
 	readers []*brokerReader
-	running sync.WaitGroup // of readers and of what they started
+	running sync.WaitGroup // readers, and the goroutines of their messages
 }
 
-// Features says that there is no limit to a payload.
+// Features reports no limit for payloads.
 func (e *End) Features() wire.Features {
 	return wire.Features{Name: "memory", Backend: fmt.Sprintf("memory %d", e.broker.number)}
 }
 
-// reachable says whether the broker can be asked anything. The caller holds the mutex.
+// reachable returns an error if the broker cannot be reached. The caller holds the mutex.
 func (e *End) reachable() error {
 	switch {
 	case e.closed:
@@ -39,7 +39,7 @@ func (e *End) reachable() error {
 	}
 }
 
-// Publish takes all messages or none.
+// Publish accepts all messages or none.
 func (e *End) Publish(topic string, messages ...*message.Message) error {
 	e.broker.mu.Lock()
 	defer e.broker.mu.Unlock()
@@ -55,7 +55,7 @@ func (e *End) Publish(topic string, messages ...*message.Message) error {
 	return nil
 }
 
-// Subscribe reads a topic on behalf of the group.
+// Subscribe reads a topic for the group.
 func (e *End) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func (e *End) Subscribe(ctx context.Context, topic string) (<-chan *message.Mess
 	return r.out, nil
 }
 
-// Close ends the process' part in it. What was acknowledged before is kept.
+// Close closes the connection and all subscriptions. Earlier acknowledgements are kept.
 func (e *End) Close() error {
 	e.broker.mu.Lock()
 	e.closed = true
@@ -90,7 +90,7 @@ func (e *End) Close() error {
 	return nil
 }
 
-// Partition cuts this process off from the broker, or mends that. Others notice nothing.
+// Partition cuts only this process off from the broker, or connects the process again.
 func (e *End) Partition(away bool) {
 	e.broker.mu.Lock()
 	defer e.broker.mu.Unlock()

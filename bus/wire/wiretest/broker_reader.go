@@ -8,32 +8,32 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// brokerPause is how long a nacked message stays away. Without one, a reader that always refuses would keep a bubble's time
-// from passing.
+// brokerPause is the time between a nack and the next delivery. Without a pause, a reader that always refuses would
+// stop the time of a bubble.
 const brokerPause = 100 * time.Millisecond
 
-// brokerReader is one subscription. The broker's mutex guards its fields, but for the channels.
+// brokerReader is a subscription. The broker's mutex guards the fields except the channels.
 type brokerReader struct {
 	end      *End
 	topic    *brokerTopic
 	group    *brokerGroup
-	turn     int                   // the partition whose turn it is
-	next     [brokerPartitions]int // what was never delivered begins here
-	flights  []*brokerFlight       // delivered, and not answered
+	turn     int                   // the next partition to read
+	next     [brokerPartitions]int // the first offset that was never delivered
+	flights  []*brokerFlight       // delivered, but not answered
 	again    []*brokerFlight       // nacked
 	answered [brokerPartitions]map[int]bool
 	stopped  bool
 
 	out  chan *message.Message
-	wake chan struct{} // holds one: there may be something to deliver
+	wake chan struct{} // capacity 1: there may be a message to deliver
 	over chan struct{} // closed by stop
 }
 
-// brokerFlight is a message that was delivered.
+// brokerFlight is a delivered message.
 type brokerFlight struct {
 	msg               *message.Message
 	partition, offset int
-	due               time.Time // when it comes again, if it was nacked
+	due               time.Time // the time of the next delivery after a nack
 }
 
 func (r *brokerReader) run(ctx context.Context) {
@@ -51,7 +51,7 @@ func (r *brokerReader) run(ctx context.Context) {
 			}
 			continue
 		}
-		// What was picked is what comes: whether a nack of this instant gets in before must not be a matter of luck.
+		// The picked message comes next. Otherwise, a concurrent nack could come first or not, by chance.
 		select {
 		case r.out <- msg:
 		case <-ctx.Done():
@@ -62,7 +62,8 @@ func (r *brokerReader) run(ctx context.Context) {
 	}
 }
 
-// rest waits for something to deliver, at most pause unless that is 0. It returns false when the subscription has ended.
+// rest waits for a message to deliver, up to pause unless pause is 0. rest returns false when the subscription has
+// ended.
 func (r *brokerReader) rest(ctx context.Context, pause time.Duration) bool {
 	var due <-chan time.Time
 	if pause > 0 {
@@ -81,7 +82,7 @@ func (r *brokerReader) rest(ctx context.Context, pause time.Duration) bool {
 	return true
 }
 
-// pick takes the message that is to be delivered now. If there is none, pause says when one that was nacked comes again.
+// pick returns the next message. If there is none, pause is the time until a nacked message is due.
 func (r *brokerReader) pick(ctx context.Context) (msg *message.Message, pause time.Duration) {
 	r.end.broker.mu.Lock()
 	defer r.end.broker.mu.Unlock()
@@ -105,7 +106,7 @@ func (r *brokerReader) pick(ctx context.Context) (msg *message.Message, pause ti
 	return nil, pause
 }
 
-// ready is what a partition has to deliver: what was nacked a while ago, else what is new.
+// ready returns the next offset of a partition: a nacked message that is due, or else a new message.
 func (r *brokerReader) ready(partition int, now time.Time) (offset int, ok bool) {
 	for i, f := range r.again {
 		if f.partition == partition && !f.due.After(now) {
@@ -121,7 +122,7 @@ func (r *brokerReader) ready(partition int, now time.Time) (offset int, ok bool)
 	return offset, true
 }
 
-// launch makes the message, and has its answer waited for.
+// launch creates the message, and waits for the answer in a goroutine.
 func (r *brokerReader) launch(ctx context.Context, partition, offset int) *message.Message {
 	ctx, cancel := context.WithCancel(ctx)
 	msg := r.topic.message(partition, offset)
@@ -139,7 +140,7 @@ func (r *brokerReader) launch(ctx context.Context, partition, offset int) *messa
 	return msg
 }
 
-// nudge makes the reader look whether there is something to deliver.
+// nudge wakes the reader to look for messages.
 func (r *brokerReader) nudge() {
 	select {
 	case r.wake <- struct{}{}:
@@ -147,7 +148,7 @@ func (r *brokerReader) nudge() {
 	}
 }
 
-// sweep takes in all answers that were given, in the order of delivery, so that it does not matter who ran first.
+// sweep processes all answers in the order of delivery, so that the order of goroutines does not matter.
 func (r *brokerReader) sweep() {
 	if r.stopped {
 		return
@@ -167,7 +168,7 @@ func (r *brokerReader) sweep() {
 	})
 }
 
-// acknowledge moves the group's place over what is acknowledged without a gap.
+// acknowledge moves the group's position past the messages that are acknowledged without a gap.
 func (r *brokerReader) acknowledge(f *brokerFlight) {
 	p := f.partition
 	if r.answered[p] == nil {
@@ -179,7 +180,7 @@ func (r *brokerReader) acknowledge(f *brokerFlight) {
 	}
 }
 
-// ahead counts what is acknowledged behind a gap.
+// ahead counts the acknowledged messages after a gap.
 func (r *brokerReader) ahead() int {
 	n := 0
 	for _, offsets := range r.answered {
@@ -188,7 +189,7 @@ func (r *brokerReader) ahead() int {
 	return n
 }
 
-// stop ends the subscription. Answers that come later count no more: the next reader is given those messages.
+// stop ends the subscription. Later answers are ignored: the next reader gets the messages again.
 func (r *brokerReader) stop() {
 	if r.stopped {
 		return

@@ -1,3 +1,3 @@
-// Package wiretest holds a transport to the contract of wire.Transport. Transport runs the suite. Broker is a transport in the memory
-// of a test, which works in virtual time.
+// Package wiretest checks transports against the contract of wire.Transport. Transport and Positions run the suite.
+// Broker is a transport in the memory of a test, and works in virtual time.
 package wiretest

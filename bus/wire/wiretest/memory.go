@@ -10,7 +10,7 @@ import (
 
 var _ journal.Memory = (*Memory)(nil)
 
-// Memory is the memory of a journal that is not there. Its methods are safe for concurrent use.
+// Memory implements journal.Memory without a journal. The methods are safe for concurrent use.
 type Memory struct {
 	id string
 
@@ -19,7 +19,7 @@ type Memory struct {
 	noted map[string]map[int32]journal.Noted
 }
 
-// NewMemory returns the memory of a journal of that identity, whose newest event has the seq head.
+// NewMemory returns the memory of a journal with this id and the newest seq head.
 func NewMemory(id string, head int64) *Memory {
 	return &Memory{id: id, head: head, noted: map[string]map[int32]journal.Noted{}}
 }
@@ -41,7 +41,7 @@ func (m *Memory) Grow(head int64) {
 	m.head = head
 }
 
-// Copy returns the memory of a copy of the journal as it is now.
+// Copy returns the memory of a copy of the journal in its current state.
 func (m *Memory) Copy() *Memory {
 	m.mu.Lock()
 	defer m.mu.Unlock()

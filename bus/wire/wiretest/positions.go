@@ -12,14 +12,14 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// Positions holds an implementation that keeps its positions at a carrier to what wire.WithMemory, wire.ErrReplaced and
-// wire.Features.Claim promise, as Transport does for the rest. Carrier.Forget is required, and Carrier.CanCut. Topics must have one
-// partition, as trouble is told of each.
+// Positions checks a transport whose positions are kept at the backend: the promises of wire.WithMemory,
+// wire.ErrReplaced and wire.Features.Claim. Transport checks the other promises. Positions requires Harness.Forget and
+// Harness.CanCut. A topic must have a single partition, since problems are reported for each partition.
 func Positions(t *testing.T, c Harness) {
 	if err := warmUp(t, c); err != nil {
 		t.Fatalf("it does not carry a single message, so nothing else was tried: %v", err)
 	}
-	t.Run("positions", func(t *testing.T) { // a subtest, so that it waits for the parallel ones
+	t.Run("positions", func(t *testing.T) { // waits for its parallel subtests
 		for _, p := range positions {
 			t.Run(p.name, func(t *testing.T) {
 				t.Parallel()
@@ -50,8 +50,8 @@ func (p *process) readAs(m *Memory) *reading {
 	return r
 }
 
-// expect reads until all of letters have come, and acknowledges them; none may come that is not among them. Trouble, if
-// not "", must be told before, and no other.
+// expect reads until all letters have come, and acknowledges each. Other messages are an error. Trouble, unless "",
+// must be reported before, and no other trouble.
 func (r *reading) expect(trouble string, letters ...string) error {
 	need, known, told := map[string]bool{}, map[string]bool{}, trouble == ""
 	for _, id := range letters {
@@ -69,7 +69,7 @@ func (r *reading) expect(trouble string, letters ...string) error {
 			told = true
 		case !told:
 			return fmt.Errorf("message %s comes, and %q was not told before", msg.UUID, trouble)
-		case !known[msg.UUID]: // they may come again
+		case !known[msg.UUID]: // a letter may come again
 			return fmt.Errorf("message %s comes, want %v", msg.UUID, need)
 		}
 		delete(need, msg.UUID)
@@ -78,7 +78,7 @@ func (r *reading) expect(trouble string, letters ...string) error {
 	return nil
 }
 
-// readAsUntil has a new process read all of letters for a journal, after trouble, and end.
+// readAsUntil reads all letters for a journal in a new process, after trouble, and ends the process.
 func (s *stage) readAsUntil(m *Memory, trouble string, letters ...string) error {
 	p := s.start("reader")
 	r := p.readAs(m)
@@ -88,7 +88,7 @@ func (s *stage) readAsUntil(m *Memory, trouble string, letters ...string) error 
 	return errors.Join(r.end(), p.close())
 }
 
-// ids are the ids of letters.
+// ids returns the ids of letters.
 func ids(from, to int) (all []string) {
 	for n := from; n < to; n++ {
 		all = append(all, letterID("a", n))
@@ -96,7 +96,7 @@ func ids(from, to int) (all []string) {
 	return all
 }
 
-// send sends letters from up to to, by a process of its own, again and again until they are taken.
+// send sends the letters [from, to) from a new process, and tries again until the transport accepts.
 func (s *stage) send(from, to int) error {
 	p := s.start("sender")
 	for began := time.Now(); ; {
@@ -107,14 +107,14 @@ func (s *stage) send(from, to int) error {
 	}
 }
 
-// forget deletes a position. What that starts is not the transport's, and so not the stage's.
+// forget deletes a position. The goroutines of Forget do not belong to the transport, so they lose the stage's label.
 func (s *stage) forget(group string) {
 	pprof.SetGoroutineLabels(context.Background())
 	defer pprof.SetGoroutineLabels(s.ctx)
 	s.carrier.Forget(s.tb, s.group(group), s.prefix, s.topic)
 }
 
-// checkForgotten has the carrier forget a position that the journal has not.
+// checkForgotten deletes a position at the backend that the journal still has.
 func checkForgotten(s *stage) error {
 	m := NewMemory("j", 1)
 	if err := errors.Join(s.send(0, 5), s.readAsUntil(m, "", ids(0, 5)...)); err != nil {
@@ -126,7 +126,7 @@ func checkForgotten(s *stage) error {
 
 const restored = "it ends at seq 15, and had 20: it is restored from a backup"
 
-// restore reads a topic for a journal, and returns a backup of it that lacks half of what was read.
+// restore reads a topic for a journal, and returns a backup without half of the read messages.
 func (s *stage) restore() (backup *Memory, err error) {
 	m := NewMemory("j", 15)
 	err = errors.Join(s.send(0, 3), s.readAsUntil(m, "", ids(0, 3)...))
@@ -135,7 +135,7 @@ func (s *stage) restore() (backup *Memory, err error) {
 	return backup, errors.Join(err, s.send(3, 6), s.readAsUntil(m, "", ids(3, 6)...))
 }
 
-// checkRestored puts a journal back to an earlier state: it reads again where it was then.
+// checkRestored restores a journal from a backup: the journal must read again from the backup's position.
 func checkRestored(s *stage) error {
 	backup, err := s.restore()
 	if err != nil {
@@ -147,7 +147,7 @@ func checkRestored(s *stage) error {
 	return errors.Join(s.send(6, 8), s.readAsUntil(backup, "", ids(6, 8)...))
 }
 
-// checkGrown has a journal that was put back grow before the carrier can be reached.
+// checkGrown lets a restored journal grow before the backend can be reached.
 func checkGrown(s *stage) error {
 	backup, err := s.restore()
 	if err != nil {
@@ -164,7 +164,7 @@ func checkGrown(s *stage) error {
 	return errors.Join(r.expect(restored, ids(3, 6)...), r.end())
 }
 
-// checkOtherJournal has another journal go on under a name.
+// checkOtherJournal lets another journal continue under the same name.
 func checkOtherJournal(s *stage) error {
 	if err := errors.Join(s.send(0, 4), s.readAsUntil(NewMemory("one", 7), "", ids(0, 4)...)); err != nil {
 		return err
@@ -176,7 +176,7 @@ func checkOtherJournal(s *stage) error {
 	return errors.Join(s.send(4, 5), s.readAsUntil(other, "", ids(4, 5)...))
 }
 
-// checkToldAgain has processes end before anybody has acknowledged what is wrong. The last one acknowledges that, and nothing else.
+// checkToldAgain ends processes before the trouble is acknowledged. The last process acknowledges only the trouble.
 func checkToldAgain(s *stage) error {
 	backup, err := s.restore()
 	if err != nil {
@@ -203,7 +203,7 @@ func checkToldAgain(s *stage) error {
 	return s.readAsUntil(backup, "", ids(3, 6)...)
 }
 
-// checkTwins runs two processes on copies of a journal: the older one stops, and stays so.
+// checkTwins runs two processes on copies of a journal: the older process must stop for good.
 func checkTwins(s *stage) error {
 	m := NewMemory("j", 3)
 	older := s.start("reader")
@@ -235,12 +235,12 @@ func checkTwins(s *stage) error {
 	return errors.Join(second.until(letterID("a", 4)), second.end())
 }
 
-// replaced reports whether err says that another process has taken over, and what to do.
+// replaced reports whether err names the replacement by another process, and the remedy.
 func replaced(err error) bool {
 	return errors.Is(err, wire.ErrReplaced) && strings.Contains(err.Error(), "copy of this journal")
 }
 
-// orNil is err for a %w.
+// orNil returns err, or an error instead of nil, for %w.
 func orNil(err error) error {
 	if err == nil {
 		return errors.New("nothing")
@@ -277,7 +277,8 @@ func checkSenders(s *stage) error {
 	return backup.publish(letter("a", 1))
 }
 
-// checkNoTwin kills a process, and starts another one on its journal, which has grown, again and again. Each reads in two subscriptions.
+// checkNoTwin kills a process, and starts another on the same journal, which has grown, several times. Each process
+// reads in two subscriptions.
 func checkNoTwin(s *stage) error {
 	m := NewMemory("j", 3)
 	for n := range 4 {
@@ -302,7 +303,7 @@ func checkNoTwin(s *stage) error {
 	return nil
 }
 
-// until reads and acknowledges until a letter has come. Nothing may be told.
+// until reads and acknowledges until a letter has come. There must be no trouble.
 func (r *reading) until(id string) error {
 	for {
 		msg, err := r.next(func() string { return "missing " + id })
@@ -319,7 +320,7 @@ func (r *reading) until(id string) error {
 	}
 }
 
-// checkClaimAway has the carrier be away while a process claims, whose claim that of another one was before.
+// checkClaimAway claims while the backend is away, after another process has claimed.
 func checkClaimAway(s *stage) error {
 	m := NewMemory("j", 3)
 	first, second := s.start("sender"), s.start("sender")

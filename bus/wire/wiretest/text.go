@@ -2,7 +2,7 @@ package wiretest
 
 import "fmt"
 
-// maxShown is how much of a payload a failure shows.
+// maxShown is the number of characters of a payload in a failure.
 const maxShown = 300
 
 func short(text string) string {

@@ -8,46 +8,47 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// Dialer connects to addr, as net.Dialer.DialContext does.
+// Dialer connects to addr, like net.Dialer.DialContext.
 type Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// Harness is a transport under test: how Transport makes it and gets at what is behind it.
+// Harness is a transport under test, with access to its backend.
 type Harness struct {
-	// Open makes the transport of the deployable called group, as a fresh process would: the same group has the same place in
-	// its topics. prefix keeps the topics of one test from those of others. dial, when not nil, is how it must reach its
-	// server. Whatever goroutines it starts must end with the transport's Close. Required.
+	// Open opens the transport of the deployable called group, like a new process: the same group has the same positions.
+	// prefix separates the topics of different tests. If dial is not nil, the transport must use dial for connections to
+	// its server. All goroutines of the transport must end with Close. Required.
 	Open func(tb testing.TB, group, prefix string, dial Dialer) wire.Transport
-	// CanCut says that Open heeds dial, so that the suite can cut a process off from its server.
+	// CanCut means that Open uses dial, so that the suite can cut a process off from its server.
 	CanCut bool
-	// Foreign writes a message past the transport. It returns an error that is errors.ErrUnsupported when no program can
-	// write such a message on this carrier. Nil where nobody else can write.
+	// Foreign writes a message without the transport. The error matches errors.ErrUnsupported if no program can write such
+	// a message to this backend. Nil if other programs cannot write.
 	Foreign func(tb testing.TB, m Foreign) error
-	// Forget deletes what the carrier keeps of the position of group in what a transport with that prefix calls topic. It is for Positions.
+	// Forget deletes the backend's position of group in topic, as named by a transport with that prefix. Required by
+	// Positions.
 	Forget func(tb testing.TB, group, prefix, topic string)
 
-	cut func(tr wire.Transport, away bool) // instead of CanCut, for a transport in memory
+	cut func(tr wire.Transport, away bool) // replaces CanCut for a transport in memory
 }
 
-// Foreign is a message of a program that knows nothing of Troupe. Its topic is what a transport with that prefix calls
-// Topic. Its key, nil for none, must decide about its place as that of a published message does.
+// Foreign is a message of a program that does not know Troupe. The transport with that Prefix maps Topic to the topic's
+// real name. Key, if not nil, must decide about the partition as for a published message.
 type Foreign struct {
 	Prefix, Topic string
 	Key           []byte
 	Headers       map[string]string
-	Payload       []byte // nil is none at all, where the carrier tells that from empty
+	Payload       []byte // nil means no payload, if the backend distinguishes that from an empty payload
 }
 
-// Transport holds an implementation to every promise of wire.Transport, each in a subtest of its own that runs in parallel
-// to the others, on topics and groups of its own. It returns when all have ended. There is no timing in it, but that a
-// step which is not done after a minute has failed.
+// Transport checks every promise of wire.Transport, each in a parallel subtest with its own topics and groups, and
+// returns after all subtests. The only timing is a limit of one minute for each step.
 //
-// The server, if there is one, must be started before: the suite takes every goroutine that starts on behalf of Open, and
-// outlives Close, for a leak. Those that a driver starts once in a process are not: a first message is carried before.
+// Start the server, if there is one, before the suite: a goroutine counts as a leak if Open starts the goroutine and
+// Close does not end it. The goroutines that a driver starts once in a process are no leaks, because the suite carries
+// a first message before the checks.
 func Transport(t *testing.T, c Harness) {
 	if err := warmUp(t, c); err != nil {
 		t.Fatalf("it does not carry a single message, so nothing else was tried: %v", err)
 	}
-	t.Run("promises", func(t *testing.T) { // a subtest, so that it waits for the parallel ones
+	t.Run("promises", func(t *testing.T) { // waits for its parallel subtests
 		for _, p := range promises {
 			t.Run(p.name, func(t *testing.T) {
 				t.Parallel()
@@ -62,11 +63,11 @@ func Transport(t *testing.T, c Harness) {
 	})
 }
 
-// promise is one clause of the contract, and how it is checked.
+// promise is a clause of the contract with its check.
 type promise struct {
 	name  string
 	needs need
-	keep  func(s *stage) error // an error says in which way it is not kept
+	keep  func(s *stage) error // returns an error that describes the broken promise
 }
 
 type need int
@@ -98,7 +99,7 @@ var promises = []promise{
 	{"the carrier is silent and comes back", cutting, checkSilent},
 }
 
-// cannot says why the promise cannot be checked on c, or "".
+// cannot returns the reason why the promise cannot be checked on c, or "".
 func (p promise) cannot(c Harness) string {
 	switch {
 	case p.needs == cutting && !c.CanCut && c.cut == nil:

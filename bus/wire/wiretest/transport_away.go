@@ -12,12 +12,12 @@ import (
 const (
 	awayTries = 20
 	awayBatch = 50
-	// awayMore is how many goroutines a process may have more after many tries than after a few.
+	// awayMore is the limit for additional goroutines of a process after many tries.
 	awayMore = 10
 )
 
-// checkRefused cuts a reader and a publisher off from a carrier that refuses them, has them try in vain, and mends it: the
-// same transports work again. A process that starts meanwhile works then, too.
+// checkRefused cuts a reader and a publisher off from a backend that refuses connections, lets both try in vain, and
+// ends the cut: the same transports must work again, and so must a process that started meanwhile.
 func checkRefused(s *stage) error {
 	a, err := s.beginAway()
 	if err != nil {
@@ -49,7 +49,7 @@ func checkRefused(s *stage) error {
 	return nil
 }
 
-// checkSilent has the network swallow everything without a word. Calls give up by themselves.
+// checkSilent uses a network that swallows all data. Calls must give up without help.
 func checkSilent(s *stage) error {
 	a, err := s.beginAway()
 	if err != nil {
@@ -63,7 +63,7 @@ func checkSilent(s *stage) error {
 	return a.mend()
 }
 
-// away is a reader and a publisher whose carrier goes away.
+// away is a reader and a publisher whose backend goes away.
 type away struct {
 	stage          *stage
 	reader, sender *process
@@ -71,7 +71,8 @@ type away struct {
 	ledger         *ledger
 }
 
-// sent is what is sent in all: before, in vain and afterwards, and afterwards.
+// sent returns all letters of the check: a batch before the cut, a batch that fails and is repeated, and a batch
+// afterwards.
 func (a *away) sent() map[string]int { return map[string]int{"a": 3 * awayBatch} }
 
 func (s *stage) beginAway() (*away, error) {
@@ -93,7 +94,7 @@ func (s *stage) beginAway() (*away, error) {
 	return a, nil
 }
 
-// fails expects Publish to be an error.
+// fails expects an error from Publish.
 func (a *away) fails(p *process) error {
 	began := time.Now()
 	err := p.stage.limited("Publish", func() error {
@@ -109,7 +110,7 @@ func (a *away) fails(p *process) error {
 	return nil
 }
 
-// cannot expects p, which has published nothing yet, to say that it could not.
+// cannot expects an error from p's first Publish to the topic, although there is no message.
 func (a *away) cannot(p *process) error {
 	return p.stage.limited("Publish", func() error {
 		if p.Publish(a.stage.topic) == nil {
@@ -121,7 +122,7 @@ func (a *away) cannot(p *process) error {
 
 var errGaveUp = errors.New("gave up")
 
-// resubscribe tries to read a carrier that refuses, again and again.
+// resubscribe tries to read from a refusing backend, again and again.
 func (a *away) resubscribe() error {
 	few := 0
 	for try := range awayTries {
@@ -143,7 +144,8 @@ func (a *away) resubscribe() error {
 	return a.stage.settle(fmt.Sprintf("after %d tries to subscribe", awayTries), few+awayMore)
 }
 
-// mend brings the carrier back. The publisher sends again what has failed, and more; the reader gets everything.
+// mend brings the backend back. The publisher repeats the failed batch and sends another, and the reader must get every
+// message.
 func (a *away) mend() error {
 	a.reader.to(whole)
 	a.sender.to(whole)
@@ -158,7 +160,7 @@ func (a *away) mend() error {
 	return a.in.end()
 }
 
-// repeat sends a batch until it is taken.
+// repeat sends a batch until the transport accepts the batch.
 func (a *away) repeat(batch []*message.Message) error {
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		err := a.sender.publish(fresh(batch)...)

@@ -7,8 +7,8 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// checkClose closes a process while it publishes, while a delivery waits to be taken, and while others wait for an answer,
-// which comes too late. Whether a goroutine is left is asked after every check.
+// checkClose closes a process during a Publish, while a delivery waits for the receiver, and while other deliveries
+// wait for an answer, which comes too late. The suite looks for leaked goroutines after every check.
 func checkClose(s *stage) error {
 	p := s.start("reader")
 	if err := p.publish(letters("a", 0, 50)...); err != nil {
@@ -39,12 +39,12 @@ func checkClose(s *stage) error {
 	return s.readAll("reader", l)
 }
 
-// closeBusy closes the process while it publishes elsewhere.
+// closeBusy closes the process while it publishes to another topic.
 func (p *process) closeBusy() error {
 	publishing, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for n := range 300 { // not for ever, should Close hang
+		for n := range 300 { // a limit, in case Close hangs
 			if n == 3 {
 				close(publishing)
 			}
@@ -64,7 +64,7 @@ func (p *process) closeBusy() error {
 	return p.stage.limited("a Publish that was on its way when Close was called", func() error { <-ended; return nil })
 }
 
-// isClosed checks what a process can do after Close.
+// isClosed checks the calls after Close.
 func (p *process) isClosed() error {
 	if err := p.close(); err != nil {
 		return fmt.Errorf("a second Close: %w", err)
@@ -79,7 +79,7 @@ func (p *process) isClosed() error {
 	return nil
 }
 
-// checkCloseAway closes processes that cannot reach the carrier, with a subscription open and a Publish on its way.
+// checkCloseAway closes processes that cannot reach the backend, with an open subscription and a Publish in flight.
 func checkCloseAway(s *stage) error {
 	for name, how := range map[string]state{"refuses": refused, "is silent": silent} {
 		p := s.start("reader-" + fmt.Sprint(how))
@@ -94,7 +94,7 @@ func checkCloseAway(s *stage) error {
 		trying := make(chan struct{})
 		go func() {
 			defer close(trying)
-			_ = p.Publish(s.topic, letter("a", 1)) // it may succeed if it was fast
+			_ = p.Publish(s.topic, letter("a", 1)) // may succeed if fast enough
 		}()
 		if err := p.close(); err != nil {
 			return fmt.Errorf("while the carrier %s: %w", name, err)

@@ -11,14 +11,15 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// stray is what somebody else wrote, and what is made of it.
+// stray is a message of another program, and the expected result.
 type stray struct {
 	name string
 	Foreign
-	event bool // it decodes as an event
+	event bool // decodes as an event
 }
 
-// cloudEvent is the headers of an event in binary mode, with more that is named in pairs; a name without a value is left out.
+// cloudEvent returns the headers of an event in binary mode. pairs are more names and values; a name with an empty
+// value is left out.
 func cloudEvent(pairs ...string) map[string]string {
 	headers := map[string]string{"ce_specversion": "1.0", "ce_id": "foreign-1", "ce_type": "order.placed", "ce_source": "elsewhere"}
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -29,7 +30,8 @@ func cloudEvent(pairs ...string) map[string]string {
 	return headers
 }
 
-// strays all have the key "k", so that their order is known, unless their key is the point.
+// strays returns messages of another program. All have the key "k", and so a known order, except for tests of other
+// keys.
 func strays() []stray {
 	k := []byte("k")
 	structured := `{"specversion":"1.0","id":"foreign-2","type":"order.placed","source":"elsewhere","subject":"k","data":{"n":1}}`
@@ -51,8 +53,8 @@ func strays() []stray {
 	}
 }
 
-// checkForeign writes past the transport, between messages that went through it. Everything arrives, in its place; and when
-// it is delivered again, it is the same.
+// checkForeign writes messages of another program between published messages. Each message must arrive in order, and
+// must be the same when delivered again.
 func checkForeign(s *stage) error {
 	p := s.start("sender")
 	if err := p.publish(letter("k", 0)); err != nil {
@@ -90,7 +92,7 @@ func checkForeign(s *stage) error {
 	return nil
 }
 
-// readStrays is a process that reads everything and acknowledges nothing. It returns what it read by place.
+// readStrays reads all messages in a new process without acknowledgements, and returns the messages by position.
 func (s *stage) readStrays(wrote []stray) (map[string]*message.Message, error) {
 	p := s.start("reader")
 	r := p.read()
@@ -120,7 +122,8 @@ func (s *stage) readStrays(wrote []stray) (map[string]*message.Message, error) {
 	return byPlace, recognize(wrote, inOrder, others)
 }
 
-// recognize finds what was written in what came: in order if it has the key "k", else anywhere.
+// recognize compares the written messages with the received messages: those with the key "k" in order, others in any
+// order.
 func recognize(wrote []stray, inOrder, others []*message.Message) error {
 	if len(inOrder) == 0 || inOrder[0].UUID != letterID("k", 0) {
 		return fmt.Errorf("the first message of the key is not the one that went first, but %v", inOrder)
@@ -152,7 +155,7 @@ func recognize(wrote []stray, inOrder, others []*message.Message) error {
 	return nil
 }
 
-// is compares what came with what was written.
+// is compares a received message with the written message.
 func (m stray) is(msg *message.Message) error {
 	headers := map[string]string{}
 	for name, value := range m.Headers {

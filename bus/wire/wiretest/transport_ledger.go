@@ -17,11 +17,11 @@ import (
 )
 
 const (
-	loose = "~" // begins the names of series whose messages have no key
-	bare  = "=" // begins the names of series whose key is not among the attributes
+	loose = "~" // prefix of series whose messages have no key
+	bare  = "=" // prefix of series whose key is not in the attributes
 )
 
-// letter is message n of a series. A series is a key, unless its name says that it is loose.
+// letter returns message n of a series. The series is the key, except for a loose series.
 func letter(series string, n int) *message.Message {
 	e := &journal.Event{
 		ID: letterID(series, n), Type: "order.placed", Version: 1, Source: "order", Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
@@ -40,7 +40,7 @@ func letter(series string, n int) *message.Message {
 
 func letterID(series string, n int) string { return series + "/" + strconv.Itoa(n) }
 
-// letters are messages from up to to, without to, of a series.
+// letters returns the messages [from, to) of a series.
 func letters(series string, from, to int) []*message.Message {
 	var messages []*message.Message
 	for n := from; n < to; n++ {
@@ -49,17 +49,17 @@ func letters(series string, from, to int) []*message.Message {
 	return messages
 }
 
-// ledger holds what a reader gets against what was sent. A message may come more than once; but none may come before another
-// of its key that was sent earlier and has not come yet.
+// ledger compares received messages with sent messages. A message may come repeatedly, but never before an earlier
+// message of the same key that is still missing.
 type ledger struct {
-	sent  map[string]int    // by series: how many
-	need  map[string]bool   // ids of what has yet to come
-	next  map[string]int    // by series: what comes after all that has come
-	found map[string]string // by place: the id of what was there
-	again int               // came, and need not have
+	sent  map[string]int    // by series, the number of messages
+	need  map[string]bool   // ids of missing messages
+	next  map[string]int    // by series, the number after the last received message
+	found map[string]string // by position, the id of the message there
+	again int               // the number of unneeded repetitions
 }
 
-// newLedger makes a ledger of series that are sent from 0 on.
+// newLedger returns a ledger for series that begin at 0.
 func newLedger(sent map[string]int) *ledger {
 	l := &ledger{sent: sent, need: map[string]bool{}, next: map[string]int{}, found: map[string]string{}}
 	for series, count := range sent {
@@ -72,7 +72,7 @@ func newLedger(sent map[string]int) *ledger {
 
 func (l *ledger) complete() bool { return len(l.need) == 0 }
 
-// take notes a message. An error says what is wrong with it.
+// take notes a message, and returns an error if the message is wrong.
 func (l *ledger) take(msg *message.Message) error {
 	e, err := wire.Decode(msg)
 	if err != nil {
@@ -110,7 +110,7 @@ func (l *ledger) take(msg *message.Message) error {
 	return nil
 }
 
-// missing says what has yet to come.
+// missing describes the missing messages.
 func (l *ledger) missing() string {
 	var ids []string
 	for _, series := range slices.Sorted(maps.Keys(l.sent)) {
@@ -123,7 +123,7 @@ func (l *ledger) missing() string {
 	return fmt.Sprintf("missing %s: %s", plural(len(ids), "message"), short(strings.Join(ids, ", ")))
 }
 
-// reading is a subscription that is taken again when its channel closes, as the ingest does.
+// reading is a subscription that is opened again when its channel closes, like the ingest's.
 type reading struct {
 	process *process
 	topic   string
@@ -141,7 +141,7 @@ func (p *process) readTopic(topic string) *reading {
 	return r
 }
 
-// subscribe opens a channel; between tries it waits a little.
+// subscribe opens a channel, with pauses between tries.
 func (r *reading) subscribe() error {
 	s := r.process.stage
 	for began := time.Now(); ; {
@@ -159,7 +159,7 @@ func (r *reading) subscribe() error {
 	}
 }
 
-// next waits for a message. missing says what is waited for.
+// next waits for a message. missing describes the awaited messages.
 func (r *reading) next(missing func() string) (*message.Message, error) {
 	s := r.process.stage
 	limit := time.NewTimer(suitePatience)
@@ -176,7 +176,7 @@ func (r *reading) next(missing func() string) (*message.Message, error) {
 				return msg, nil
 			}
 			r.in = nil
-			time.Sleep(20 * time.Millisecond) // whoever calls Subscribe in a loop sees to the pauses
+			time.Sleep(20 * time.Millisecond) // the caller of Subscribe makes the pauses
 		case <-limit.C:
 			return nil, fmt.Errorf("nothing came for %v: %s", suitePatience, missing())
 		case <-s.ctx.Done():
@@ -185,7 +185,7 @@ func (r *reading) next(missing func() string) (*message.Message, error) {
 	}
 }
 
-// all reads until the ledger is complete, and acknowledges everything.
+// all reads until the ledger is complete, and acknowledges every message.
 func (r *reading) all(l *ledger) error {
 	for !l.complete() {
 		msg, err := r.next(l.missing)
@@ -200,13 +200,13 @@ func (r *reading) all(l *ledger) error {
 	return nil
 }
 
-// end ends the subscription, and waits for its channel to close. Messages that still come get no answer.
+// end ends the subscription, and waits until the channel is closed. Late messages get no answer.
 func (r *reading) end() error {
 	r.cancel()
 	return r.closes("its context has ended")
 }
 
-// closes waits for the channel to close.
+// closes waits until the channel is closed.
 func (r *reading) closes(why string) error {
 	if r.in == nil {
 		return nil
@@ -226,7 +226,7 @@ func (r *reading) closes(why string) error {
 	}
 }
 
-// closed says whether the channel is closed, behind what may be in it.
+// closed reports whether the channel is closed, after the messages in the channel.
 func (r *reading) closed() bool {
 	for {
 		select {
@@ -241,7 +241,7 @@ func (r *reading) closed() bool {
 	}
 }
 
-// readAll is a process of group that reads until the ledger is complete, and ends.
+// readAll reads in a new process of group until the ledger is complete, and ends the process.
 func (s *stage) readAll(group string, l *ledger) error {
 	p := s.start(group)
 	r := p.read()

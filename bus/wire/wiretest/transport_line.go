@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// state is what a network does to the connections of a process.
+// state is the effect of a network on a process's connections.
 type state int
 
 const (
 	whole   state = iota
-	refused       // connections are reset, and new ones refused
-	silent        // nothing gets through, and nobody says so
+	refused       // connections are reset, new connections are refused
+	silent        // data is lost without an error
 )
 
 var errCut = errors.New("bustest: the network is cut")
 
-// silentDial is how long connecting to where nobody answers takes, for callers who set no limit.
+// silentDial is the time until a connection attempt fails in a silent network, if the caller sets no limit.
 const silentDial = 5 * time.Second
 
 // line is the network between a process and its server.
@@ -37,7 +37,7 @@ func (l *line) now() state {
 	return l.state
 }
 
-// to changes what the network does. Connections do not survive it, unless it falls silent.
+// to changes the state. Existing connections break, unless the line becomes silent.
 func (l *line) to(now state) {
 	l.mu.Lock()
 	l.state = now
@@ -84,13 +84,13 @@ func (l *line) dial(ctx context.Context, network, addr string) (net.Conn, error)
 	return c, nil
 }
 
-// lineConn is a connection that its line can break.
+// lineConn is a connection over a line.
 type lineConn struct {
 	net.Conn
 	line *line
 }
 
-// Read drops what comes while the line is silent: the caller waits until its deadline, or until the line is mended.
+// Read drops data while the line is silent. The caller waits until its deadline, or until the line is whole.
 func (c *lineConn) Read(b []byte) (int, error) {
 	for {
 		n, err := c.Conn.Read(b)
@@ -100,7 +100,7 @@ func (c *lineConn) Read(b []byte) (int, error) {
 	}
 }
 
-// Write says that all is well while the line is silent, as a kernel would.
+// Write reports success while the line is silent, like a kernel.
 func (c *lineConn) Write(b []byte) (int, error) {
 	if c.line.now() == silent {
 		return len(b), nil
@@ -108,7 +108,7 @@ func (c *lineConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// Close closes the connection, and the line forgets it.
+// Close closes the connection, and removes the connection from the line.
 func (c *lineConn) Close() error {
 	c.line.mu.Lock()
 	delete(c.line.conns, c)
@@ -116,10 +116,10 @@ func (c *lineConn) Close() error {
 	return c.Conn.Close()
 }
 
-// reset breaks the connection the hard way.
+// reset breaks the connection without a graceful end.
 func (c *lineConn) reset() {
 	if tcp, ok := c.Conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0) // at worst it ends politely
+		_ = tcp.SetLinger(0) // on an error, the end is graceful
 	}
-	_ = c.Conn.Close() // it is to be broken
+	_ = c.Conn.Close() // the connection must break anyway
 }

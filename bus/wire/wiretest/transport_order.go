@@ -9,8 +9,9 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// checkOrder has several publishers send batches of all sizes at once, each with keys of its own, and messages without a key
-// in between. One group reads from before the first, one after the last, each in its manner.
+// checkOrder runs several publishers that send batches of different sizes concurrently, each with its own keys, and
+// with messages without a key in between. A group reads from the start, acknowledging each message; another group reads
+// after the last message, acknowledging in groups.
 func checkOrder(s *stage) error {
 	const publishers = 4
 	sent := map[string]int{}
@@ -49,7 +50,7 @@ func checkOrder(s *stage) error {
 	return late.end()
 }
 
-// plan is what a publisher sends, batch by batch. It adds to what is sent in all.
+// plan returns the batches of a publisher, and adds the messages to sent.
 func plan(publisher int, sent map[string]int) [][]*message.Message {
 	const keys = 5
 	var batches [][]*message.Message
@@ -73,7 +74,7 @@ func plan(publisher int, sent map[string]int) [][]*message.Message {
 	return batches
 }
 
-// inGroups reads until the ledger is complete, and acknowledges as an ingest does that commits many messages at once.
+// inGroups reads until the ledger is complete, with acknowledgements like an ingest that commits many messages at once.
 func (r *reading) inGroups(l *ledger, size int) error {
 	var group []*message.Message
 	for !l.complete() {
@@ -94,8 +95,8 @@ func (r *reading) inGroups(l *ledger, size int) error {
 	return nil
 }
 
-// checkGroups has groups subscribe to topics before there is anything, in the middle, and at the end. A topic has its own
-// messages only.
+// checkGroups subscribes groups to topics before, between and after the messages. A topic must have only its own
+// messages.
 func checkGroups(s *stage) error {
 	const other = "payment"
 	first := s.start("first")
@@ -137,7 +138,7 @@ func checkGroups(s *stage) error {
 	return another.end()
 }
 
-// checkNoWait reads a hundred messages of one key without an answer to any.
+// checkNoWait reads a hundred messages of a key without any answer.
 func checkNoWait(s *stage) error {
 	const count = 100
 	p := s.start("reader")
@@ -157,14 +158,14 @@ func checkNoWait(s *stage) error {
 		}
 		messages = append(messages, msg)
 	}
-	for i := range messages { // backwards, as the order of answers is the reader's own business
+	for i := range messages { // backwards: the order of answers is free
 		messages[len(messages)-1-i].Ack()
 	}
 	return r.end()
 }
 
-// checkNack refuses some messages of two keys, one of them twice. They come again, from where they were, and all others
-// come too.
+// checkNack refuses some messages of two keys, one of these twice. The refused messages must come again from the same
+// positions, and all other messages must come, too.
 func checkNack(s *stage) error {
 	const count = 20
 	p := s.start("reader")
@@ -172,7 +173,7 @@ func checkNack(s *stage) error {
 		return err
 	}
 	refuse := map[string]int{letterID("a", 0): 1, letterID("a", 7): 2, letterID("b", count-1): 1}
-	l := newLedger(map[string]int{"a": count, "b": count}) // for what is missing: the order is up to the nacks
+	l := newLedger(map[string]int{"a": count, "b": count}) // for the missing messages only: nacks change the order
 	places := map[string]string{}
 	r := p.read()
 	for !l.complete() {
@@ -198,8 +199,8 @@ func checkNack(s *stage) error {
 	return s.checkNoneAnew(map[string]int{"a": count, "b": count}, count)
 }
 
-// checkNoneAnew has a process of the group of readers start after everything was acknowledged. It gets what is sent from then
-// on, and not more than limit of the rest.
+// checkNoneAnew starts another process of the readers' group after all messages were acknowledged. The process must get
+// the new messages, and at most limit old ones.
 func (s *stage) checkNoneAnew(sent map[string]int, limit int) error {
 	p := s.start("reader")
 	l := newLedger(sent)

@@ -11,15 +11,16 @@ import (
 
 func placeOf(msg *message.Message) string { return msg.Metadata[wire.MetaPosition] }
 
-// halfway is a reader that stops in the middle: of so many messages, it acknowledged the first ones but for one, and holds some.
+// The numbers of a reader that stops in the middle. The reader acknowledges the first messages except one, and holds
+// some.
 const (
 	halfwaySent  = 1000
 	halfwayKeys  = 7
 	halfwayAcked = 600
-	halfwayGap   = 570 // the one among the acknowledged that is not
+	halfwayGap   = 570 // the only message in the first that is not acknowledged
 	halfwayHeld  = 30
-	// halfwayAgain is how many acknowledged ones may come again after an orderly end. A transport may keep places now and then
-	// only, but not hardly ever.
+	// halfwayAgain is the limit for repeated messages after an orderly end. A transport may save positions seldom, but not
+	// hardly ever.
 	halfwayAgain = halfwayAcked / 2
 )
 
@@ -35,7 +36,7 @@ func (p *process) publishHalfway() (sent map[string]int, err error) {
 	return sent, p.publish(batch...)
 }
 
-// readHalfway reads until the middle, and returns the ledger of what must come to whoever goes on, and the places.
+// readHalfway reads until the middle, and returns a ledger of the messages for the next reader, and the positions.
 func (r *reading) readHalfway(sent map[string]int) (rest *ledger, places map[string]string, err error) {
 	l, rest, places := newLedger(sent), newLedger(sent), map[string]string{}
 	for n := 0; n < halfwayAcked+halfwayHeld; {
@@ -48,7 +49,7 @@ func (r *reading) readHalfway(sent map[string]int) (rest *ledger, places map[str
 			return nil, nil, err
 		}
 		places[msg.UUID] = placeOf(msg)
-		if l.again > before { // the channel was another for a moment
+		if l.again > before { // the channel was opened again
 			msg.Ack()
 			delete(rest.need, msg.UUID)
 			continue
@@ -62,7 +63,7 @@ func (r *reading) readHalfway(sent map[string]int) (rest *ledger, places map[str
 	return rest, places, nil
 }
 
-// readRest reads what is left by who was there before.
+// readRest reads the rest after another reader.
 func (r *reading) readRest(rest *ledger, places map[string]string) error {
 	for !rest.complete() {
 		msg, err := r.next(rest.missing)
@@ -80,7 +81,7 @@ func (r *reading) readRest(rest *ledger, places map[string]string) error {
 	return nil
 }
 
-// anew is an error when too much came again.
+// anew returns an error if more than limit messages came again.
 func (l *ledger) anew(who string, limit int) error {
 	if l.again > limit {
 		return fmt.Errorf("%s was given %d messages again that were acknowledged: the place is lost", who, l.again)
@@ -88,7 +89,8 @@ func (l *ledger) anew(who string, limit int) error {
 	return nil
 }
 
-// checkPlace has one process of a group read half, the next one the rest, and a third one nothing but what was sent since.
+// checkPosition reads one half in a process, and the rest in the next process of the group. A third process must get
+// only new messages.
 func checkPlace(s *stage) error {
 	first := s.start("reader")
 	sent, err := first.publishHalfway()
@@ -114,14 +116,14 @@ func checkPlace(s *stage) error {
 	return s.checkNoneAnew(sent, halfwayAgain)
 }
 
-// checkReaderDies has a reader's process be killed: its connections end.
+// checkReaderDies kills a reader's process: its connections end.
 func checkReaderDies(s *stage) error { return s.checkDies(refused) }
 
-// checkReaderVanishes has a reader's machine lose its power: nobody tells the server.
+// checkReaderVanishes cuts the power of a reader's machine: the server gets no notice.
 func checkReaderVanishes(s *stage) error { return s.checkDies(silent) }
 
-// checkDies cuts a reader off for good, with messages acknowledged and not. How many of the former come again depends on how
-// fast it died.
+// checkDies cuts a reader off for good, with acknowledged and other messages. The number of repeated messages depends
+// on the speed of the death, and is not checked.
 func (s *stage) checkDies(how state) error {
 	first := s.start("reader")
 	sent, err := first.publishHalfway()
@@ -139,7 +141,7 @@ func (s *stage) checkDies(how state) error {
 	return nil
 }
 
-// checkContext ends a subscription by its context, and goes on in the same process.
+// checkContext ends a subscription by its context, and continues in the same process.
 func checkContext(s *stage) error {
 	p := s.start("reader")
 	sent, err := p.publishHalfway()
@@ -154,7 +156,7 @@ func checkContext(s *stage) error {
 	if err := r.end(); err != nil {
 		return err
 	}
-	// One that has ended before it begins.
+	// A subscription whose context has ended before the start.
 	if in, err := p.Subscribe(r.ctx, s.topic); err == nil {
 		r.in = in
 		if err := r.closes("it began with a context that had ended"); err != nil {

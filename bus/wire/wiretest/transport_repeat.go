@@ -19,13 +19,13 @@ func checkPublisherCloses(s *stage) error {
 	return s.checkRepeat(6, func(p *process) error { return p.close() })
 }
 
-// checkPublisherDies ends publishers in the middle of a call, by cutting them off. It may take them long to notice.
+// checkPublisherDies ends publishers in the middle of a call, by a cut. A publisher may notice the cut late.
 func checkPublisherDies(s *stage) error {
 	return s.checkRepeat(3, func(p *process) error { p.to(refused); return nil })
 }
 
-// checkRepeat has a publisher end in the middle of a call, and the next one send everything again from the call that failed
-// on; and so on, a few times. What a call took that returned nil is there, and dropping repeated ids gives the order.
+// checkRepeat ends a publisher in the middle of a call. The next publisher sends every message again from the failed
+// call on, several times. The messages of every successful call must arrive, in order when repeated ids are dropped.
 func (s *stage) checkRepeat(rounds int, end func(p *process) error) error {
 	sent := map[string]int{}
 	var calls [][]*message.Message
@@ -38,7 +38,7 @@ func (s *stage) checkRepeat(rounds int, end func(p *process) error) error {
 		}
 		calls = append(calls, batch)
 	}
-	done := 0 // calls that returned nil
+	done := 0 // successful calls
 	for round := range rounds {
 		n, err := s.publishUntil(calls[done:min(len(calls), done+repeatCalls)], end)
 		if err != nil {
@@ -55,7 +55,8 @@ func (s *stage) checkRepeat(rounds int, end func(p *process) error) error {
 	return s.readAll("reader", newLedger(sent))
 }
 
-// publishUntil has a new process publish, and ends it somewhere after the third call. It returns how many calls returned nil.
+// publishUntil publishes in a new process, ends the process some time after the third call, and returns the number of
+// successful calls.
 func (s *stage) publishUntil(calls [][]*message.Message, end func(p *process) error) (done int, err error) {
 	p := s.start("sender")
 	began := time.Now()
@@ -67,7 +68,7 @@ func (s *stage) publishUntil(calls [][]*message.Message, end func(p *process) er
 			case 3:
 				close(third)
 			case len(calls) - 1:
-				<-ending // one call at least gets into it
+				<-ending // at least one call is interrupted
 			}
 			if p.publish(fresh(batch)...) != nil {
 				return
@@ -80,7 +81,7 @@ func (s *stage) publishUntil(calls [][]*message.Message, end func(p *process) er
 	case <-ended:
 		return done, fmt.Errorf("call %d failed before anything had happened", done+1)
 	}
-	time.Sleep(rand.N(time.Since(began)/2 + 1)) // somewhere in the next calls
+	time.Sleep(rand.N(time.Since(began)/2 + 1)) // during one of the next calls
 	close(ending)
 	if err := end(p); err != nil {
 		return done, err
@@ -93,7 +94,7 @@ func (s *stage) publishUntil(calls [][]*message.Message, end func(p *process) er
 	return done, nil
 }
 
-// fresh is a copy for one more Publish, to which a message belongs.
+// fresh returns a copy, because a message belongs to a single Publish.
 func fresh(batch []*message.Message) []*message.Message {
 	var messages []*message.Message
 	for _, msg := range batch {

@@ -19,7 +19,7 @@ import (
 
 const (
 	mib = 1 << 20
-	// greatestTried is the largest payload that the suite sends.
+	// greatestTried is the largest payload in the suite.
 	greatestTried = 16 * mib
 )
 
@@ -28,10 +28,10 @@ func checkFeatures(s *stage) error {
 	if f.Name == "" || f.MaxPayload < 0 {
 		return fmt.Errorf("features are %+v: want a name, and a limit that is 0 or more", f)
 	}
-	return s.start("any").publish() // nothing, which is no mistake
+	return s.start("any").publish() // no messages: not an error
 }
 
-// checkRoundTrip sends events and plain messages whose every part is awkward for some format.
+// checkRoundTrip sends events and plain messages with parts that are difficult for some formats.
 func checkRoundTrip(s *stage) error {
 	p := s.start("reader")
 	sent := append(awkwardEvents(p.Features().MaxPayload), awkwardMessages()...)
@@ -69,7 +69,7 @@ func checkRoundTrip(s *stage) error {
 	return r.end()
 }
 
-// sketch is a message, short enough to print.
+// sketch returns a short text for a message.
 func sketch(msg *message.Message) string {
 	meta := maps.Clone(msg.Metadata)
 	for name, value := range meta {
@@ -78,7 +78,7 @@ func sketch(msg *message.Message) string {
 	return fmt.Sprintf("message %q of %d bytes %.40q with %q", msg.UUID, len(msg.Payload), msg.Payload, map[string]string(meta))
 }
 
-// same compares what came with what was sent. A message that went without an id has one.
+// same compares a received message with the sent message. A message without an id must arrive with an id.
 func same(got, want *message.Message) error {
 	if want.UUID != "" && got.UUID != want.UUID || got.UUID == "" {
 		return fmt.Errorf("its id became %q", got.UUID)
@@ -109,14 +109,14 @@ func same(got, want *message.Message) error {
 	return nil
 }
 
-// equalEvents makes no difference between no bytes and none.
+// equalEvents compares events, and treats nil data like empty data.
 func equalEvents(a, b *journal.Event) bool {
 	a2, b2 := *a, *b
 	a2.Data, b2.Data = nil, nil
 	return reflect.DeepEqual(a2, b2) && bytes.Equal(a.Data, b.Data)
 }
 
-// sentMeta is metadata without what belongs to the transport. What else of that kind a message went with must be gone.
+// sentMeta returns metadata without the transport's own names. A receiver must not get such names from a sender.
 func sentMeta(msg *message.Message) map[string]string {
 	meta := map[string]string{}
 	for name, value := range msg.Metadata {
@@ -127,7 +127,7 @@ func sentMeta(msg *message.Message) map[string]string {
 	return meta
 }
 
-// changed names what differs between two sets of metadata.
+// changed describes the differences between two sets of metadata.
 func changed(got, want map[string]string) string {
 	var lines []string
 	for name, w := range want {
@@ -144,7 +144,7 @@ func changed(got, want map[string]string) string {
 	return strings.Join(lines, "; ")
 }
 
-// awkwardEvents are events as messages. limit is the greatest payload, or 0.
+// awkwardEvents returns difficult events as messages. limit is the largest payload, or 0.
 func awkwardEvents(limit int) []*message.Message {
 	binary := make([]byte, 1024)
 	for i := range binary {
@@ -184,7 +184,7 @@ func awkwardEvents(limit int) []*message.Message {
 	return messages
 }
 
-// awkwardMessages are Watermill's, and no events.
+// awkwardMessages returns Watermill messages that are no events.
 func awkwardMessages() []*message.Message {
 	plain := func(id, payload string, meta map[string]string) *message.Message {
 		msg := message.NewMessage(id, []byte(payload))
@@ -201,8 +201,8 @@ func awkwardMessages() []*message.Message {
 	}
 }
 
-// checkGreatest sends a payload of exactly the size that the transport names, and one that is larger: that is refused by its
-// place in the call, or it arrives. It is in nobody's way.
+// checkGreatest sends a payload of the largest size that the transport names, and a larger payload. The transport must
+// refuse the larger payload by its index in the call, or deliver the payload. Other messages must not suffer.
 func checkGreatest(s *stage) error {
 	p := s.start("reader")
 	limit := p.Features().MaxPayload

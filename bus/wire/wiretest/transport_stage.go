@@ -19,10 +19,10 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// suitePatience is how long one step may take before it counts as hanging.
+// suitePatience is the limit for a step. A longer step counts as hanging.
 const suitePatience = time.Minute
 
-// stage is where one promise is checked: topics and groups of its own, and the processes that were started.
+// stage is the environment for the check of a promise: topics and groups of its own, and the started processes.
 type stage struct {
 	tb      testing.TB
 	ctx     context.Context
@@ -32,14 +32,14 @@ type stage struct {
 	started []*process
 }
 
-// process is a deployable that runs, with its transport.
+// process is a running deployable with its transport.
 type process struct {
 	wire.Transport
 	stage *stage
 	line  *line
 }
 
-// newStage makes a stage that lasts until cancel, or until everything takes far too long.
+// newStage returns a stage that lasts until cancel, or until the check takes far too long.
 func newStage(tb testing.TB, c Harness) (s *stage, cancel context.CancelFunc) {
 	id := make([]byte, 5)
 	_, _ = rand.Read(id) // never fails
@@ -48,7 +48,7 @@ func newStage(tb testing.TB, c Harness) (s *stage, cancel context.CancelFunc) {
 	return s, cancel
 }
 
-// warmUp has one message carried. Goroutines that a driver starts once in a process, and never ends, start here.
+// warmUp carries a message. A driver starts its permanent goroutines now.
 func warmUp(tb testing.TB, c Harness) error {
 	s, cancel := newStage(tb, c)
 	defer cancel()
@@ -59,7 +59,7 @@ func warmUp(tb testing.TB, c Harness) error {
 	return errors.Join(err, s.closeAll())
 }
 
-// check holds the carrier to the promise. It closes what was opened, and looks for what that has left.
+// check checks the promise, closes all processes, and looks for leaked goroutines.
 func (p promise) check(tb testing.TB, c Harness) (err error) {
 	s, cancel := newStage(tb, c)
 	defer cancel()
@@ -68,15 +68,15 @@ func (p promise) check(tb testing.TB, c Harness) (err error) {
 		err = errors.Join(p.keep(s), s.closeAll())
 	})
 	if err != nil {
-		return err // what hangs has goroutines, too
+		return err // a hanging call has goroutines, too
 	}
 	return s.settle("after Close", 0)
 }
 
-// start makes a process of a group.
+// start starts a process of a group.
 func (s *stage) start(group string) *process { return s.startOn(group, &line{}) }
 
-// startOn makes a process behind a line that may be cut.
+// startOn starts a process behind a line.
 func (s *stage) startOn(group string, l *line) *process {
 	var dial Dialer
 	if s.carrier.CanCut {
@@ -90,10 +90,11 @@ func (s *stage) startOn(group string, l *line) *process {
 	return p
 }
 
-// group makes a group's name differ from those of other stages: not every carrier keeps groups by prefix.
+// group returns a group name that differs from the names of other stages, since some backends do not keep groups by
+// prefix.
 func (s *stage) group(name string) string { return s.prefix + "-" + name }
 
-// to cuts the process off, in one way or another, or mends the line.
+// to cuts the process off, or connects the process again.
 func (p *process) to(now state) {
 	p.line.to(now)
 	if cut := p.stage.carrier.cut; cut != nil {
@@ -101,7 +102,7 @@ func (p *process) to(now state) {
 	}
 }
 
-// limited is fn, with a limit to how long it may take.
+// limited runs fn with a time limit.
 func (s *stage) limited(what string, fn func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- fn() }()
@@ -122,7 +123,8 @@ func (p *process) publish(messages ...*message.Message) error {
 	})
 }
 
-// foreign writes past the transport. What that starts is not the transport's, and so not the stage's.
+// foreign writes without the transport. The goroutines of Foreign do not belong to the transport, so they lose the
+// stage's label.
 func (s *stage) foreign(m Foreign) error {
 	pprof.SetGoroutineLabels(context.Background())
 	defer pprof.SetGoroutineLabels(s.ctx)
@@ -130,12 +132,12 @@ func (s *stage) foreign(m Foreign) error {
 	return s.carrier.Foreign(s.tb, m)
 }
 
-// close ends the process.
+// close closes the process.
 func (p *process) close() error {
 	return p.stage.limited("Close", p.Close)
 }
 
-// closeAll closes every process, for the second time where the check has done so.
+// closeAll closes every process, some for the second time.
 func (s *stage) closeAll() error {
 	var errs []error
 	for _, p := range s.started {
@@ -147,12 +149,12 @@ func (s *stage) closeAll() error {
 	return errors.Join(errs...)
 }
 
-// stageLabel is the label that goroutines have which were started for a stage: they inherit it.
+// stageLabel is the profiler label of the stage's goroutines. Goroutines inherit labels.
 const stageLabel = "bustest-stage"
 
 var goroutines = regexp.MustCompile(`(?m)^(\d+) @`)
 
-// settle waits until the stage has no more goroutines than allowed.
+// settle waits until the stage has at most allowed goroutines.
 func (s *stage) settle(when string, allowed int) error {
 	for pause := time.Millisecond; ; pause *= 2 {
 		n, stacks := s.goroutines()
@@ -162,14 +164,14 @@ func (s *stage) settle(when string, allowed int) error {
 		if pause > suitePatience/4 {
 			return fmt.Errorf("%s there are %d goroutines more than there may be:\n%s", when, n-allowed, stacks)
 		}
-		time.Sleep(pause) // nobody tells when a goroutine has ended
+		time.Sleep(pause) // the end of a goroutine cannot be awaited
 	}
 }
 
-// goroutines counts the goroutines that were started for the stage, and says where they are.
+// goroutines returns the number and the stacks of the stage's goroutines.
 func (s *stage) goroutines() (n int, stacks string) {
 	var buf bytes.Buffer
-	_ = pprof.Lookup("goroutine").WriteTo(&buf, 1) // a buffer takes everything
+	_ = pprof.Lookup("goroutine").WriteTo(&buf, 1) // a buffer never fails
 	var own []string
 	for _, g := range strings.Split(buf.String(), "\n\n") {
 		if !strings.Contains(g, strconv.Quote(stageLabel)+":"+strconv.Quote(s.prefix)) {
