@@ -20,8 +20,8 @@ const (
 )
 
 var (
-	errBrokerDown   = errors.New("bustest: the broker is down")
-	errBrokerClosed = errors.New("bustest: the broker's transport is closed")
+	errBrokerDown   = errors.New("wiretest: the broker is down")
+	errBrokerClosed = errors.New("wiretest: the broker's transport is closed")
 )
 
 // Broker carries messages between deployables in the memory of a test, by the contract of wire.Transport. With a
@@ -57,8 +57,8 @@ type brokerRecord struct {
 
 // brokerGroup holds the positions of a deployable in a topic. The group stays when the deployable ends.
 type brokerGroup struct {
-	places [brokerPartitions]int // all messages before are acknowledged
-	reader *brokerReader         // nil without a reader
+	positions [brokerPartitions]int // all messages before are acknowledged
+	reader    *brokerReader         // nil without a reader
 }
 
 // NewBroker returns a broker without topics.
@@ -103,7 +103,7 @@ func (b *Broker) Pending() int {
 				g.reader.sweep()
 			}
 			for p, records := range t.partitions {
-				n += len(records) - g.places[p]
+				n += len(records) - g.positions[p]
 			}
 			if g.reader != nil {
 				n -= g.reader.ahead()
@@ -163,16 +163,16 @@ func (t *brokerTopic) append(r brokerRecord) {
 // message returns the record at an offset as a message for a reader.
 func (t *brokerTopic) message(partition, offset int) *message.Message {
 	r := t.partitions[partition][offset]
-	place := fmt.Sprintf("%s/%d/%d", t.name, partition, offset)
+	position := fmt.Sprintf("%s/%d/%d", t.name, partition, offset)
 	id := r.id
 	if id == "" {
-		id = place
+		id = position
 	}
 	msg := message.NewMessage(id, slices.Clone(r.payload))
 	maps.Copy(msg.Metadata, r.meta)
 	if wire.Key(msg) != r.key {
 		msg.Metadata[wire.MetaKey] = r.key
 	}
-	msg.Metadata[wire.MetaPosition] = place
+	msg.Metadata[wire.MetaPosition] = position
 	return msg
 }

@@ -48,7 +48,10 @@ func (e *End) Publish(topic string, messages ...*message.Message) error {
 	}
 	t := e.broker.topic(topic)
 	for _, msg := range messages {
-		r := brokerRecord{id: msg.UUID, key: wire.Key(msg), meta: maps.Clone(map[string]string(msg.Metadata)), payload: slices.Clone(msg.Payload)}
+		r := brokerRecord{
+			id: msg.UUID, key: wire.Key(msg),
+			meta: maps.Clone(map[string]string(msg.Metadata)), payload: slices.Clone(msg.Payload),
+		}
 		maps.DeleteFunc(r.meta, func(name, _ string) bool { return !wire.Sent(name) })
 		t.append(r)
 	}
@@ -71,7 +74,8 @@ func (e *End) Subscribe(ctx context.Context, topic string) (<-chan *message.Mess
 		g.reader.stop()
 	}
 	r := &brokerReader{
-		end: e, topic: t, group: g, next: g.places, out: make(chan *message.Message), wake: make(chan struct{}, 1), over: make(chan struct{}),
+		end: e, topic: t, group: g, next: g.positions,
+		out: make(chan *message.Message), wake: make(chan struct{}, 1), over: make(chan struct{}),
 	}
 	g.reader = r
 	e.readers = append(e.readers, r)

@@ -175,8 +175,8 @@ func (r *brokerReader) acknowledge(f *brokerFlight) {
 		r.answered[p] = map[int]bool{}
 	}
 	r.answered[p][f.offset] = true
-	for place := &r.group.places[p]; r.answered[p][*place]; *place++ {
-		delete(r.answered[p], *place)
+	for position := &r.group.positions[p]; r.answered[p][*position]; *position++ {
+		delete(r.answered[p], *position)
 	}
 }
 

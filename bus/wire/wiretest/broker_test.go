@@ -117,7 +117,7 @@ func TestBrokerDown(t *testing.T) {
 		}
 		b.Down(false)
 		in = MustSubscribe(t, p, "order")
-		for _, want := range []string{"a/1", "a/2", placeOf(first)[:len(placeOf(first))-1] + "3"} {
+		for _, want := range []string{"a/1", "a/2", positionOf(first)[:len(positionOf(first))-1] + "3"} {
 			if msg := <-in; msg.UUID != want {
 				t.Errorf("got %s, want %s", msg.UUID, want)
 			}
@@ -259,7 +259,7 @@ func TestBrokerIsDeterministic(t *testing.T) {
 			in := MustSubscribe(t, p, "order")
 			for n := 0; b.Pending() > 0; n++ {
 				msg := <-in
-				lines = append(lines, fmt.Sprint(time.Since(began), msg.UUID, placeOf(msg)))
+				lines = append(lines, fmt.Sprint(time.Since(began), msg.UUID, positionOf(msg)))
 				if n%5 == 0 {
 					msg.Nack()
 					continue

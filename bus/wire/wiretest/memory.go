@@ -46,25 +46,25 @@ func (m *Memory) Copy() *Memory {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c := NewMemory(m.id, m.head)
-	for place, noted := range m.noted {
-		c.noted[place] = maps.Clone(noted)
+	for position, noted := range m.noted {
+		c.noted[position] = maps.Clone(noted)
 	}
 	return c
 }
 
 // Noted implements journal.Memory.
-func (m *Memory) Noted(_ context.Context, place string) (map[int32]journal.Noted, error) {
+func (m *Memory) Noted(_ context.Context, position string) (map[int32]journal.Noted, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return maps.Clone(m.noted[place]), nil
+	return maps.Clone(m.noted[position]), nil
 }
 
 // Note implements journal.Memory.
-func (m *Memory) Note(place string, partition int32, n journal.Noted) {
+func (m *Memory) Note(position string, partition int32, n journal.Noted) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.noted[place] == nil {
-		m.noted[place] = map[int32]journal.Noted{}
+	if m.noted[position] == nil {
+		m.noted[position] = map[int32]journal.Noted{}
 	}
-	m.noted[place][partition] = n
+	m.noted[position][partition] = n
 }

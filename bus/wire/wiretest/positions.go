@@ -15,15 +15,15 @@ import (
 // Positions checks a transport whose positions are kept at the backend: the promises of wire.WithMemory,
 // wire.ErrReplaced and wire.Features.Claim. Transport checks the other promises. Positions requires Harness.Forget and
 // Harness.CanCut. A topic must have a single partition, since problems are reported for each partition.
-func Positions(t *testing.T, c Harness) {
-	if err := warmUp(t, c); err != nil {
-		t.Fatalf("it does not carry a single message, so nothing else was tried: %v", err)
+func Positions(t *testing.T, h Harness) {
+	if err := warmUp(t, h); err != nil {
+		t.Fatalf("the transport does not carry a single message, so no other check ran: %v", err)
 	}
 	t.Run("positions", func(t *testing.T) { // waits for its parallel subtests
-		for _, p := range positions {
+		for _, p := range positionPromises {
 			t.Run(p.name, func(t *testing.T) {
 				t.Parallel()
-				if err := p.check(t, c); err != nil {
+				if err := p.check(t, h); err != nil {
 					t.Error(err)
 				}
 			})
@@ -31,15 +31,15 @@ func Positions(t *testing.T, c Harness) {
 	})
 }
 
-var positions = []promise{
+var positionPromises = []promise{
 	{"a position that is forgotten", nothing, checkForgotten},
 	{"a journal that is restored", nothing, checkRestored},
 	{"a restored journal that grows before it can read", cutting, checkGrown},
 	{"a journal of another identity", nothing, checkOtherJournal},
-	{"trouble is told until it is acknowledged", nothing, checkToldAgain},
+	{"trouble is reported until it is acknowledged", nothing, checkReportedAgain},
 	{"two processes on copies of a journal", nothing, checkTwins},
 	{"two processes on copies of a journal that only send", nothing, checkSenders},
-	{"a carrier that cannot be reached replaces nobody", cutting, checkClaimAway},
+	{"a backend that cannot be reached replaces no process", cutting, checkClaimAway},
 	{"a process that starts again on its journal", nothing, checkNoTwin},
 }
 
@@ -53,7 +53,7 @@ func (p *process) readAs(m *Memory) *reading {
 // expect reads until all letters have come, and acknowledges each. Other messages are an error. Trouble, unless "",
 // must be reported before, and no other trouble.
 func (r *reading) expect(trouble string, letters ...string) error {
-	need, known, told := map[string]bool{}, map[string]bool{}, trouble == ""
+	need, known, reported := map[string]bool{}, map[string]bool{}, trouble == ""
 	for _, id := range letters {
 		need[id], known[id] = true, true
 	}
@@ -64,11 +64,11 @@ func (r *reading) expect(trouble string, letters ...string) error {
 		}
 		switch text := msg.Metadata[wire.MetaTrouble]; {
 		case text != "" && (trouble == "" || !strings.Contains(text, trouble)):
-			return fmt.Errorf("it tells %q, want %q", text, trouble)
+			return fmt.Errorf("the trouble is %q, want %q", text, trouble)
 		case text != "":
-			told = true
-		case !told:
-			return fmt.Errorf("message %s comes, and %q was not told before", msg.UUID, trouble)
+			reported = true
+		case !reported:
+			return fmt.Errorf("message %s comes before the trouble %q", msg.UUID, trouble)
 		case !known[msg.UUID]: // a letter may come again
 			return fmt.Errorf("message %s comes, want %v", msg.UUID, need)
 		}
@@ -111,7 +111,7 @@ func (s *stage) send(from, to int) error {
 func (s *stage) forget(group string) {
 	pprof.SetGoroutineLabels(context.Background())
 	defer pprof.SetGoroutineLabels(s.ctx)
-	s.carrier.Forget(s.tb, s.group(group), s.prefix, s.topic)
+	s.harness.Forget(s.tb, s.group(group), s.prefix, s.topic)
 }
 
 // checkForgotten deletes a position at the backend that the journal still has.
@@ -157,7 +157,7 @@ func checkGrown(s *stage) error {
 	p.to(refused)
 	r := p.readAs(backup)
 	if r.in, err = p.Subscribe(r.ctx, s.topic); err == nil {
-		return errors.New("subscribing succeeds while the carrier cannot be reached")
+		return errors.New("Subscribe succeeds while the backend cannot be reached")
 	}
 	backup.Grow(30)
 	p.to(whole)
@@ -176,8 +176,8 @@ func checkOtherJournal(s *stage) error {
 	return errors.Join(s.send(4, 5), s.readAsUntil(other, "", ids(4, 5)...))
 }
 
-// checkToldAgain ends processes before the trouble is acknowledged. The last process acknowledges only the trouble.
-func checkToldAgain(s *stage) error {
+// checkReportedAgain ends processes before the trouble is acknowledged. The last process acknowledges only the trouble.
+func checkReportedAgain(s *stage) error {
 	backup, err := s.restore()
 	if err != nil {
 		return err
@@ -185,13 +185,13 @@ func checkToldAgain(s *stage) error {
 	for n := range 3 {
 		p := s.start("reader")
 		r := p.readAs(backup)
-		msg, err := r.next(func() string { return "missing what is wrong" })
+		msg, err := r.next(func() string { return "missing the trouble" })
 		if err != nil {
 			return err
 		}
 		text := msg.Metadata[wire.MetaTrouble]
 		if !strings.Contains(text, restored) {
-			return fmt.Errorf("message %s comes with %q, want it to tell %q", msg.UUID, text, restored)
+			return fmt.Errorf("message %s comes with the trouble %q, want %q", msg.UUID, text, restored)
 		}
 		if n == 2 {
 			msg.Ack()
@@ -223,11 +223,11 @@ func checkTwins(s *stage) error {
 	}
 	for range 2 {
 		if _, err := older.Subscribe(r.ctx, s.topic); !replaced(err) {
-			return fmt.Errorf("the older process subscribes, and is told %w", orNil(err))
+			return fmt.Errorf("the older process subscribes, and gets %w", orNil(err))
 		}
 	}
 	if err := older.publish(letter("a", 3)); !replaced(err) {
-		return fmt.Errorf("the older process publishes, and is told %w", orNil(err))
+		return fmt.Errorf("the older process publishes, and gets %w", orNil(err))
 	}
 	if err := s.send(3, 5); err != nil {
 		return err
@@ -243,7 +243,7 @@ func replaced(err error) bool {
 // orNil returns err, or an error instead of nil, for %w.
 func orNil(err error) error {
 	if err == nil {
-		return errors.New("nothing")
+		return errors.New("no error")
 	}
 	return err
 }
@@ -258,11 +258,11 @@ func checkSenders(s *stage) error {
 	}
 	for range 2 {
 		if err := claim(older, m); !replaced(err) {
-			return fmt.Errorf("the older process claims, and is told %w", orNil(err))
+			return fmt.Errorf("the older process claims, and gets %w", orNil(err))
 		}
 	}
 	if err := older.publish(letter("a", 0)); !replaced(err) {
-		return fmt.Errorf("the older process publishes, and is told %w", orNil(err))
+		return fmt.Errorf("the older process publishes, and gets %w", orNil(err))
 	}
 	backup := s.start("sender")
 	if err := errors.Join(claim(newer, m), claim(backup, NewMemory("j", 2))); err != nil {
@@ -311,7 +311,7 @@ func (r *reading) until(id string) error {
 			return err
 		}
 		if text := msg.Metadata[wire.MetaTrouble]; text != "" {
-			return fmt.Errorf("it tells %q, and nothing is wrong", text)
+			return fmt.Errorf("the trouble is %q, want none", text)
 		}
 		msg.Ack()
 		if msg.UUID == id {
@@ -331,7 +331,7 @@ func checkClaimAway(s *stage) error {
 	second.to(refused)
 	for range 2 {
 		if err := claim(second); err == nil || errors.Is(err, wire.ErrReplaced) {
-			return fmt.Errorf("while the carrier cannot be reached, a process claims, and is told %w", orNil(err))
+			return fmt.Errorf("while the backend cannot be reached, a process claims, and gets %w", orNil(err))
 		}
 	}
 	second.to(whole)
@@ -341,11 +341,11 @@ func checkClaimAway(s *stage) error {
 			break
 		}
 		if errors.Is(err, wire.ErrReplaced) || time.Since(began) > suitePatience {
-			return fmt.Errorf("when the carrier is back, the later process claims, and is told %w", err)
+			return fmt.Errorf("when the backend is back, the later process claims, and gets %w", err)
 		}
 	}
 	if err := claim(first); !replaced(err) {
-		return fmt.Errorf("the older process claims, and is told %w", orNil(err))
+		return fmt.Errorf("the older process claims, and gets %w", orNil(err))
 	}
 	return nil
 }

@@ -44,18 +44,18 @@ type Foreign struct {
 // Start the server, if there is one, before the suite: a goroutine counts as a leak if Open starts the goroutine and
 // Close does not end it. The goroutines that a driver starts once in a process are no leaks, because the suite carries
 // a first message before the checks.
-func Transport(t *testing.T, c Harness) {
-	if err := warmUp(t, c); err != nil {
-		t.Fatalf("it does not carry a single message, so nothing else was tried: %v", err)
+func Transport(t *testing.T, h Harness) {
+	if err := warmUp(t, h); err != nil {
+		t.Fatalf("the transport does not carry a single message, so no other check ran: %v", err)
 	}
 	t.Run("promises", func(t *testing.T) { // waits for its parallel subtests
 		for _, p := range promises {
 			t.Run(p.name, func(t *testing.T) {
 				t.Parallel()
-				if why := p.cannot(c); why != "" {
+				if why := p.cannot(h); why != "" {
 					t.Skip(why)
 				}
-				if err := p.check(t, c); err != nil {
+				if err := p.check(t, h); err != nil {
 					t.Error(err)
 				}
 			})
@@ -75,37 +75,37 @@ type need int
 const (
 	nothing need = iota
 	cutting
-	strangers
+	foreigners
 )
 
 var promises = []promise{
 	{"features", nothing, checkFeatures},
 	{"order per key under concurrency", nothing, checkOrder},
-	{"every group reads everything", nothing, checkGroups},
+	{"every group reads every message", nothing, checkGroups},
 	{"delivery does not wait for acknowledgement", nothing, checkNoWait},
-	{"what is nacked comes again", nothing, checkNack},
-	{"the place outlives the process", nothing, checkPlace},
-	{"the place outlives a process that dies", cutting, checkReaderDies},
-	{"the place outlives a process that vanishes", cutting, checkReaderVanishes},
-	{"the place outlives the subscription", nothing, checkContext},
+	{"a nacked message comes again", nothing, checkNack},
+	{"the position outlives the process", nothing, checkPosition},
+	{"the position outlives a process that dies", cutting, checkReaderDies},
+	{"the position outlives a process that vanishes", cutting, checkReaderVanishes},
+	{"the position outlives the subscription", nothing, checkContext},
 	{"a publisher that is closed can be repeated", nothing, checkPublisherCloses},
 	{"a publisher that dies can be repeated", cutting, checkPublisherDies},
 	{"attributes and bytes arrive as they were sent", nothing, checkRoundTrip},
 	{"a payload of the greatest size", nothing, checkGreatest},
-	{"what others wrote arrives as it is", strangers, checkForeign},
+	{"messages of other programs arrive unchanged", foreigners, checkForeign},
 	{"closing with work in flight", nothing, checkClose},
-	{"closing while the carrier is away", cutting, checkCloseAway},
-	{"the carrier refuses and comes back", cutting, checkRefused},
-	{"the carrier is silent and comes back", cutting, checkSilent},
+	{"closing while the backend is away", cutting, checkCloseAway},
+	{"the backend refuses and comes back", cutting, checkRefused},
+	{"the backend is silent and comes back", cutting, checkSilent},
 }
 
-// cannot returns the reason why the promise cannot be checked on c, or "".
-func (p promise) cannot(c Harness) string {
+// cannot returns the reason why the promise cannot be checked on h, or "".
+func (p promise) cannot(h Harness) string {
 	switch {
-	case p.needs == cutting && !c.CanCut && c.cut == nil:
-		return "its connections cannot be cut: have Open heed dial, and set CanCut"
-	case p.needs == strangers && c.Foreign == nil:
-		return "nobody else can write to it: set Foreign if that is not so"
+	case p.needs == cutting && !h.CanCut && h.cut == nil:
+		return "its connections cannot be cut: let Open use dial, and set CanCut"
+	case p.needs == foreigners && h.Foreign == nil:
+		return "no other program can write to its topics: set Foreign if another program can"
 	default:
 		return ""
 	}

@@ -99,7 +99,7 @@ func (a *away) fails(p *process) error {
 	began := time.Now()
 	err := p.stage.limited("Publish", func() error {
 		if p.Publish(a.stage.topic, letters("a", awayBatch, 2*awayBatch)...) == nil {
-			return errors.New("Publish returned nil while the carrier was away")
+			return errors.New("Publish returned nil while the backend was away")
 		}
 		return errGaveUp
 	})
@@ -114,7 +114,7 @@ func (a *away) fails(p *process) error {
 func (a *away) cannot(p *process) error {
 	return p.stage.limited("Publish", func() error {
 		if p.Publish(a.stage.topic) == nil {
-			return errors.New("Publish without messages, the first one to its topic, returned nil while the carrier was away")
+			return errors.New("Publish without messages, the first call for its topic, returned nil while the backend was away")
 		}
 		return nil
 	})
@@ -129,7 +129,7 @@ func (a *away) resubscribe() error {
 		ctx, cancel := context.WithCancel(a.stage.ctx)
 		err := a.stage.limited("Subscribe", func() error {
 			if _, err := a.reader.Subscribe(ctx, a.stage.topic); err == nil {
-				return errors.New("Subscribe has no error while the carrier is away")
+				return errors.New("Subscribe has no error while the backend is away")
 			}
 			return nil
 		})
@@ -149,13 +149,13 @@ func (a *away) resubscribe() error {
 func (a *away) mend() error {
 	a.reader.to(whole)
 	a.sender.to(whole)
-	for _, batch := range [][]*message.Message{letters("a", awayBatch, 2*awayBatch), letters("a", 2*awayBatch, 3*awayBatch)} {
-		if err := a.repeat(batch); err != nil {
+	for n := 1; n <= 2; n++ { // the failed batch, and another
+		if err := a.repeat(letters("a", n*awayBatch, (n+1)*awayBatch)); err != nil {
 			return err
 		}
 	}
 	if err := a.in.all(a.ledger); err != nil {
-		return fmt.Errorf("after the carrier has come back: %w", err)
+		return fmt.Errorf("after the backend has come back: %w", err)
 	}
 	return a.in.end()
 }
@@ -168,7 +168,7 @@ func (a *away) repeat(batch []*message.Message) error {
 			return nil
 		}
 		if time.Since(began) > suitePatience {
-			return fmt.Errorf("publish, again and again for %v since the carrier has come back: %w", suitePatience, err)
+			return fmt.Errorf("publish, repeated for %v since the backend has come back: %w", suitePatience, err)
 		}
 	}
 }

@@ -61,7 +61,7 @@ func (p *process) closeBusy() error {
 	if err := p.close(); err != nil {
 		return fmt.Errorf("close with work in flight: %w", err)
 	}
-	return p.stage.limited("a Publish that was on its way when Close was called", func() error { <-ended; return nil })
+	return p.stage.limited("a Publish in flight during Close", func() error { <-ended; return nil })
 }
 
 // isClosed checks the calls after Close.
@@ -97,13 +97,13 @@ func checkCloseAway(s *stage) error {
 			_ = p.Publish(s.topic, letter("a", 1)) // may succeed if fast enough
 		}()
 		if err := p.close(); err != nil {
-			return fmt.Errorf("while the carrier %s: %w", name, err)
+			return fmt.Errorf("while the backend %s: %w", name, err)
 		}
 		if err := r.closes("Close"); err != nil {
-			return fmt.Errorf("while the carrier %s: %w", name, err)
+			return fmt.Errorf("while the backend %s: %w", name, err)
 		}
 		if err := s.limited("Publish", func() error { <-trying; return nil }); err != nil {
-			return fmt.Errorf("after Close, while the carrier %s: %w", name, err)
+			return fmt.Errorf("after Close, while the backend %s: %w", name, err)
 		}
 	}
 	return nil

@@ -26,31 +26,31 @@ var faults = []struct {
 	{"every 100th message is dropped", "order per key under concurrency", "is lost",
 		drop(func(f *faulty, _ *message.Message) bool { return f.count.Add(1)%100 == 0 })},
 	{"a batch is reordered", "order per key under concurrency", "was overtaken", reorder},
-	{"the last message is dropped", "every group reads everything", "missing 1 message",
+	{"the last message is dropped", "every group reads every message", "missing 1 message",
 		drop(func(_ *faulty, msg *message.Message) bool { return msg.UUID == letterID("b", 39) })},
-	{"groups have one place", "every group reads everything", "missing", func(f *faulty) { f.group = "everybody" }},
-	{"a deployable has one place", "every group reads everything", "another place of the first group", func(f *faulty) {
+	{"groups have one position", "every group reads every message", "missing", func(f *faulty) { f.group = "everybody" }},
+	{"a deployable has one position", "every group reads every message", "another position of the first group", func(f *faulty) {
 		f.subscribe = func(ctx context.Context, topic string) (<-chan *message.Message, error) {
 			return f.End.Subscribe(wire.WithPosition(ctx, ""), topic)
 		}
 	}},
-	{"a group starts at the newest message", "every group reads everything", "group second: nothing came", startAtTheEnd},
+	{"a group starts at the newest message", "every group reads every message", "group second: no message", startAtTheEnd},
 	{"it waits for each answer", "delivery does not wait for acknowledgement", "without an acknowledgement", waitForAnswers},
-	{"a nack is an ack", "what is nacked comes again", "missing 3 messages", waitForAnswers},
-	{"a place is another each time", "what is nacked comes again", "comes again from", alter(otherPlaces)},
+	{"a nack is an ack", "a nacked message comes again", "missing 3 messages", waitForAnswers},
+	{"a position differs each time", "a nacked message comes again", "comes again from", alter(otherPositions)},
 
-	{"the place is forgotten", "the place outlives the process", "the place is lost",
+	{"the position is forgotten", "the position outlives the process", "the position is lost",
 		func(f *faulty) { f.group += strconv.FormatInt(f.count.Add(1), 10) }},
-	{"a nack is never over", "what is nacked comes again", "the place is lost", holes},
-	{"places are all one", "order per key under concurrency", "of its own",
+	{"a nack is never over", "a nacked message comes again", "the position is lost", holes},
+	{"positions are all one", "order per key under concurrency", "want a unique",
 		alter(func(_ *faulty, msg *message.Message) { msg.Metadata[wire.MetaPosition] = "here" })},
 	{"a bare key is no key", "order per key under concurrency", "has the key", forgetBareKeys},
-	{"the place is forgotten", "the place outlives the subscription", "the place is lost", forgetAtSubscribe},
-	{"all is acknowledged", "the place outlives the process", "is lost", acknowledgeAll},
-	{"all is acknowledged", "the place outlives a process that dies", "is lost", acknowledgeAll},
-	{"all is acknowledged", "the place outlives a process that vanishes", "is lost", acknowledgeAll},
-	{"all is acknowledged", "the place outlives the subscription", "is lost", acknowledgeAll},
-	{"a context does not count", "the place outlives the subscription", "is still open", ignoreContext},
+	{"the position is forgotten", "the position outlives the subscription", "the position is lost", forgetAtSubscribe},
+	{"all is acknowledged", "the position outlives the process", "is lost", acknowledgeAll},
+	{"all is acknowledged", "the position outlives a process that dies", "is lost", acknowledgeAll},
+	{"all is acknowledged", "the position outlives a process that vanishes", "is lost", acknowledgeAll},
+	{"all is acknowledged", "the position outlives the subscription", "is lost", acknowledgeAll},
+	{"a context does not count", "the position outlives the subscription", "is still open", ignoreContext},
 
 	{"the rear half of what is refused is taken", "a publisher that is closed can be repeated", "was overtaken", takeRear},
 	{"the rear half of what is refused is taken", "a publisher that dies can be repeated", "was overtaken", takeRear},
@@ -64,38 +64,38 @@ var faults = []struct {
 		alter(func(_ *faulty, msg *message.Message) { msg.Metadata[wire.MetaKey] = strings.TrimSpace(wire.Key(msg)) })},
 	{"the transport's metadata are sent", "attributes and bytes arrive as they were sent", "it has a " + wire.MetaTrouble, sendTrouble},
 	{"less is taken than is promised", "a payload of the greatest size", "which MaxPayload allows", promiseTooMuch},
-	{"too much is refused, but not by its place", "a payload of the greatest size", "want a wire.Refused that says which", refuseFirst},
-	{"too much is cut", "a payload of the greatest size", "became one of 1000 bytes", cutPayload},
+	{"too much is refused, but not by its index", "a payload of the greatest size", "want a wire.Refused with its index", refuseFirst},
+	{"too much is cut", "a payload of the greatest size", "became 1000 bytes", cutPayload},
 
-	{"ids are made up", "what others wrote arrives as it is", "is another when it comes again",
+	{"ids are made up", "messages of other programs arrive unchanged", "changed when delivered again",
 		alter(func(f *faulty, msg *message.Message) {
 			if strings.HasPrefix(msg.UUID, "order/") {
 				msg.UUID = strconv.FormatInt(f.count.Add(1), 10)
 			}
 		})},
-	{"what is no event is dropped", "what others wrote arrives as it is", "read 6 of",
+	{"what is no event is dropped", "messages of other programs arrive unchanged", "read 6 of",
 		drop(func(_ *faulty, msg *message.Message) bool { _, err := wire.Decode(msg); return err != nil })},
-	{"null is an empty object", "what others wrote arrives as it is", "a null payload: its bytes became",
+	{"null is an empty object", "messages of other programs arrive unchanged", "a null payload: its bytes became",
 		alter(func(_ *faulty, msg *message.Message) {
 			if msg.Payload == nil {
 				msg.Payload = []byte("{}")
 			}
 		})},
 
-	{"a goroutine stays", "closing with work in flight", "goroutines more than",
+	{"a goroutine stays", "closing with work in flight", "goroutines too many",
 		func(f *faulty) { f.shut = func() error { go func() { <-f.forever }(); return f.End.Close() } }},
 	{"Close hangs", "closing with work in flight", "Close has not returned",
 		func(f *faulty) { f.shut = func() error { <-f.forever; return f.End.Close() } }},
-	{"Close hangs", "closing while the carrier is away", "Close has not returned", hangWhileAway},
+	{"Close hangs", "closing while the backend is away", "Close has not returned", hangWhileAway},
 	{"Close does not wait", "closing with work in flight", "before the channel", closeLater},
 	{"closing twice is an error", "closing with work in flight", "a second Close", closeOnce},
 	{"it subscribes when it is closed", "closing with work in flight", "Subscribe after Close", subscribeClosed},
 	{"it publishes when it is closed", "closing with work in flight", "Publish after Close", publishClosed},
 
-	{"it publishes into the void", "the carrier refuses and comes back", "returned nil while", publishAway},
-	{"a goroutine stays at each try", "the carrier refuses and comes back", "after 20 tries to subscribe", leakTries},
-	{"it never recovers", "the carrier refuses and comes back", "since the carrier has come back", neverRecover},
-	{"it never gives up", "the carrier is silent and comes back", "Publish has not returned", hangPublish},
+	{"it publishes into the void", "the backend refuses and comes back", "returned nil while", publishAway},
+	{"a goroutine stays at each try", "the backend refuses and comes back", "after 20 tries to subscribe", leakTries},
+	{"it never recovers", "the backend refuses and comes back", "since the backend has come back", neverRecover},
+	{"it never gives up", "the backend is silent and comes back", "Publish has not returned", hangPublish},
 }
 
 // drop acknowledges some messages instead of delivering them.
@@ -121,7 +121,7 @@ func alter(change func(f *faulty, msg *message.Message)) func(*faulty) {
 	}
 }
 
-func otherPlaces(f *faulty, msg *message.Message) {
+func otherPositions(f *faulty, msg *message.Message) {
 	msg.Metadata[wire.MetaPosition] = strconv.FormatInt(f.count.Add(1), 10)
 }
 
@@ -171,7 +171,7 @@ func startAtTheEnd(f *faulty) {
 		f.broker.mu.Lock()
 		if t := f.broker.topic(topic); t.groups[f.group] == nil {
 			for p, records := range t.partitions {
-				t.group(f.group).places[p] = len(records)
+				t.group(f.group).positions[p] = len(records)
 			}
 		}
 		f.broker.mu.Unlock()

@@ -64,7 +64,7 @@ func checkForeign(s *stage) error {
 	for _, m := range strays() {
 		err := s.foreign(m.Foreign)
 		if errors.Is(err, errors.ErrUnsupported) {
-			s.tb.Logf("left out, as nobody can write it: %s", m.name)
+			s.tb.Logf("left out, because no program can write the message: %s", m.name)
 			continue
 		}
 		if err != nil {
@@ -83,10 +83,11 @@ func checkForeign(s *stage) error {
 	if err != nil {
 		return fmt.Errorf("delivered again: %w", err)
 	}
-	for place, msg := range first {
-		other, ok := again[place]
-		if !ok || other.UUID != msg.UUID || !maps.Equal(other.Metadata, msg.Metadata) || !bytes.Equal(other.Payload, msg.Payload) {
-			return fmt.Errorf("what was at %s, %s, is another when it comes again: %s", place, sketch(msg), sketch(other))
+	for position, msg := range first {
+		other, ok := again[position]
+		if !ok || other.UUID != msg.UUID || !maps.Equal(other.Metadata, msg.Metadata) ||
+			!bytes.Equal(other.Payload, msg.Payload) {
+			return fmt.Errorf("the message at %s changed when delivered again: it was %s, and is %s", position, sketch(msg), sketch(other))
 		}
 	}
 	return nil
@@ -96,37 +97,37 @@ func checkForeign(s *stage) error {
 func (s *stage) readStrays(wrote []stray) (map[string]*message.Message, error) {
 	p := s.start("reader")
 	r := p.read()
-	byPlace := map[string]*message.Message{}
+	byPosition := map[string]*message.Message{}
 	var inOrder, others []*message.Message
-	for len(byPlace) < len(wrote)+2 {
-		msg, err := r.next(func() string { return fmt.Sprintf("read %d of %d messages", len(byPlace), len(wrote)+2) })
+	for len(byPosition) < len(wrote)+2 {
+		msg, err := r.next(func() string { return fmt.Sprintf("read %d of %d messages", len(byPosition), len(wrote)+2) })
 		if err != nil {
 			return nil, err
 		}
-		place := placeOf(msg)
+		position := positionOf(msg)
 		switch {
-		case place == "" || msg.UUID == "":
-			return nil, fmt.Errorf("it has no %s or no id: %s", wire.MetaPosition, sketch(msg))
-		case byPlace[place] != nil:
+		case position == "" || msg.UUID == "":
+			return nil, fmt.Errorf("a message has no %s or no id: %s", wire.MetaPosition, sketch(msg))
+		case byPosition[position] != nil:
 			continue
 		case wire.Key(msg) == "k":
 			inOrder = append(inOrder, msg)
 		default:
 			others = append(others, msg)
 		}
-		byPlace[place] = msg
+		byPosition[position] = msg
 	}
 	if err := errors.Join(r.end(), p.close()); err != nil {
 		return nil, err
 	}
-	return byPlace, recognize(wrote, inOrder, others)
+	return byPosition, recognize(wrote, inOrder, others)
 }
 
 // recognize compares the written messages with the received messages: those with the key "k" in order, others in any
 // order.
 func recognize(wrote []stray, inOrder, others []*message.Message) error {
 	if len(inOrder) == 0 || inOrder[0].UUID != letterID("k", 0) {
-		return fmt.Errorf("the first message of the key is not the one that went first, but %v", inOrder)
+		return fmt.Errorf("the first message of the key is not the first that was sent: %v", inOrder)
 	}
 	inOrder = inOrder[1:]
 	for _, m := range wrote {
@@ -146,11 +147,11 @@ func recognize(wrote []stray, inOrder, others []*message.Message) error {
 			}
 		}
 		if !found {
-			return fmt.Errorf("%s: it is not among what came", m.name)
+			return fmt.Errorf("%s: the message did not arrive", m.name)
 		}
 	}
 	if len(inOrder) != 1 || inOrder[0].UUID != letterID("k", 1) {
-		return fmt.Errorf("the last message of the key is not the one that went last, but %v", inOrder)
+		return fmt.Errorf("the last message of the key is not the last that was sent: %v", inOrder)
 	}
 	return nil
 }
@@ -172,13 +173,13 @@ func (m stray) is(msg *message.Message) error {
 	if key := wire.Key(msg); key != string(m.Key) {
 		return fmt.Errorf("its key became %q", key)
 	}
-	if placeOf(msg) == "forged" || msg.Metadata[wire.MetaTrouble] != "" {
-		return errors.New("a header of it was taken for the transport's own")
+	if positionOf(msg) == "forged" || msg.Metadata[wire.MetaTrouble] != "" {
+		return errors.New("the transport took a header of the message for its own")
 	}
 	if e, err := wire.Decode(msg); (err == nil) != m.event {
-		return fmt.Errorf("decoding it says %v", err)
+		return fmt.Errorf("decoding returns %v", err)
 	} else if m.event && e.Key != string(m.Key) {
-		return fmt.Errorf("as an event its key is %q", e.Key)
+		return fmt.Errorf("the decoded event has the key %q", e.Key)
 	}
 	return nil
 }

@@ -76,18 +76,18 @@ func (l *ledger) complete() bool { return len(l.need) == 0 }
 func (l *ledger) take(msg *message.Message) error {
 	e, err := wire.Decode(msg)
 	if err != nil {
-		return fmt.Errorf("a message that was well when it was sent: %w; metadata %v", err, msg.Metadata)
+		return fmt.Errorf("a valid message does not decode: %w; metadata %v", err, msg.Metadata)
 	}
 	series, number, _ := strings.Cut(e.ID, "/")
 	n, err := strconv.Atoi(number)
 	if err != nil || n >= l.sent[series] {
-		return fmt.Errorf("message %q, which nobody sent here", e.ID)
+		return fmt.Errorf("message %q was not sent in this check", e.ID)
 	}
-	place := msg.Metadata[wire.MetaPosition]
-	if other, ok := l.found[place]; place == "" || ok && other != e.ID {
-		return fmt.Errorf("message %s was found at %q, where %q was: want a %s of its own", e.ID, place, other, wire.MetaPosition)
+	position := msg.Metadata[wire.MetaPosition]
+	if other, ok := l.found[position]; position == "" || ok && other != e.ID {
+		return fmt.Errorf("message %s has the position %q of message %q: want a unique %s", e.ID, position, other, wire.MetaPosition)
 	}
-	l.found[place] = e.ID
+	l.found[position] = e.ID
 	if want := fmt.Sprintf(`{"n":%d}`, n); string(e.Data) != want {
 		return fmt.Errorf("message %s has the bytes %q, want %q", e.ID, e.Data, want)
 	}
@@ -97,7 +97,7 @@ func (l *ledger) take(msg *message.Message) error {
 	if e.Key != "" {
 		for ; l.next[series] < n; l.next[series]++ {
 			if earlier := letterID(series, l.next[series]); l.need[earlier] {
-				return fmt.Errorf("message %s came before %s of the same key: that was overtaken, or is lost", e.ID, earlier)
+				return fmt.Errorf("message %s came before %s of the same key, which was overtaken or is lost", e.ID, earlier)
 			}
 		}
 		l.next[series] = max(l.next[series], n+1)
@@ -153,7 +153,7 @@ func (r *reading) subscribe() error {
 			return nil
 		}
 		if time.Since(began) > suitePatience || s.ctx.Err() != nil {
-			return fmt.Errorf("subscribe to %s, again and again for %v: %w", r.topic, suitePatience, err)
+			return fmt.Errorf("subscribe to %s, repeated for %v: %w", r.topic, suitePatience, err)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -178,7 +178,7 @@ func (r *reading) next(missing func() string) (*message.Message, error) {
 			r.in = nil
 			time.Sleep(20 * time.Millisecond) // the caller of Subscribe makes the pauses
 		case <-limit.C:
-			return nil, fmt.Errorf("nothing came for %v: %s", suitePatience, missing())
+			return nil, fmt.Errorf("no message for %v: %s", suitePatience, missing())
 		case <-s.ctx.Done():
 			return nil, fmt.Errorf("the check takes too long: %s", missing())
 		}

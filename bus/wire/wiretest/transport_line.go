@@ -17,7 +17,7 @@ const (
 	silent        // data is lost without an error
 )
 
-var errCut = errors.New("bustest: the network is cut")
+var errCut = errors.New("wiretest: the network is cut")
 
 // silentDial is the time until a connection attempt fails in a silent network, if the caller sets no limit.
 const silentDial = 5 * time.Second

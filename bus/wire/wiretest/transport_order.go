@@ -125,7 +125,7 @@ func checkGroups(s *stage) error {
 		}
 	}
 	if err := s.readAll("third", newLedger(both)); err != nil {
-		return fmt.Errorf("a group that came after everything was sent: %w", err)
+		return fmt.Errorf("a group that came after the last message: %w", err)
 	}
 	if err := errors.Join(early.end(), elsewhere.end(), middle.end()); err != nil {
 		return err
@@ -133,7 +133,7 @@ func checkGroups(s *stage) error {
 	another := first.read()
 	another.ctx = wire.WithPosition(another.ctx, "another")
 	if err := another.all(newLedger(both)); err != nil {
-		return fmt.Errorf("another place of the first group: %w", err)
+		return fmt.Errorf("another position of the first group: %w", err)
 	}
 	return another.end()
 }
@@ -174,17 +174,17 @@ func checkNack(s *stage) error {
 	}
 	refuse := map[string]int{letterID("a", 0): 1, letterID("a", 7): 2, letterID("b", count-1): 1}
 	l := newLedger(map[string]int{"a": count, "b": count}) // for the missing messages only: nacks change the order
-	places := map[string]string{}
+	seen := map[string]string{}
 	r := p.read()
 	for !l.complete() {
 		msg, err := r.next(l.missing)
 		if err != nil {
 			return err
 		}
-		if was, ok := places[msg.UUID]; ok && was != placeOf(msg) {
-			return fmt.Errorf("message %s comes again from %s, and was at %s", msg.UUID, placeOf(msg), was)
+		if was, ok := seen[msg.UUID]; ok && was != positionOf(msg) {
+			return fmt.Errorf("message %s comes again from %s, and was at %s", msg.UUID, positionOf(msg), was)
 		}
-		places[msg.UUID] = placeOf(msg)
+		seen[msg.UUID] = positionOf(msg)
 		if refuse[msg.UUID] > 0 {
 			refuse[msg.UUID]--
 			msg.Nack()
@@ -213,7 +213,7 @@ func (s *stage) checkNoneAnew(sent map[string]int, limit int) error {
 		sent[series]++
 	}
 	if err := p.read().all(l); err != nil {
-		return fmt.Errorf("a process after everything was acknowledged: %w", err)
+		return fmt.Errorf("a process after every message was acknowledged: %w", err)
 	}
-	return l.anew("a process after everything was acknowledged", limit)
+	return l.anew("a process after every message was acknowledged", limit)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-func placeOf(msg *message.Message) string { return msg.Metadata[wire.MetaPosition] }
+func positionOf(msg *message.Message) string { return msg.Metadata[wire.MetaPosition] }
 
 // The numbers of a reader that stops in the middle. The reader acknowledges the first messages except one, and holds
 // some.
@@ -37,8 +37,8 @@ func (p *process) publishHalfway() (sent map[string]int, err error) {
 }
 
 // readHalfway reads until the middle, and returns a ledger of the messages for the next reader, and the positions.
-func (r *reading) readHalfway(sent map[string]int) (rest *ledger, places map[string]string, err error) {
-	l, rest, places := newLedger(sent), newLedger(sent), map[string]string{}
+func (r *reading) readHalfway(sent map[string]int) (rest *ledger, seen map[string]string, err error) {
+	l, rest, seen := newLedger(sent), newLedger(sent), map[string]string{}
 	for n := 0; n < halfwayAcked+halfwayHeld; {
 		msg, err := r.next(l.missing)
 		if err != nil {
@@ -48,7 +48,7 @@ func (r *reading) readHalfway(sent map[string]int) (rest *ledger, places map[str
 		if err := l.take(msg); err != nil {
 			return nil, nil, err
 		}
-		places[msg.UUID] = placeOf(msg)
+		seen[msg.UUID] = positionOf(msg)
 		if l.again > before { // the channel was opened again
 			msg.Ack()
 			delete(rest.need, msg.UUID)
@@ -60,21 +60,21 @@ func (r *reading) readHalfway(sent map[string]int) (rest *ledger, places map[str
 		}
 		n++
 	}
-	return rest, places, nil
+	return rest, seen, nil
 }
 
 // readRest reads the rest after another reader.
-func (r *reading) readRest(rest *ledger, places map[string]string) error {
+func (r *reading) readRest(rest *ledger, seen map[string]string) error {
 	for !rest.complete() {
 		msg, err := r.next(rest.missing)
 		if err != nil {
-			return fmt.Errorf("what was not acknowledged must come again: %w", err)
+			return fmt.Errorf("a message without an acknowledgement must come again: %w", err)
 		}
 		if err := rest.take(msg); err != nil {
 			return err
 		}
-		if was, ok := places[msg.UUID]; ok && was != placeOf(msg) {
-			return fmt.Errorf("message %s comes again from %s, and was at %s", msg.UUID, placeOf(msg), was)
+		if was, ok := seen[msg.UUID]; ok && was != positionOf(msg) {
+			return fmt.Errorf("message %s comes again from %s, and was at %s", msg.UUID, positionOf(msg), was)
 		}
 		msg.Ack()
 	}
@@ -84,20 +84,20 @@ func (r *reading) readRest(rest *ledger, places map[string]string) error {
 // anew returns an error if more than limit messages came again.
 func (l *ledger) anew(who string, limit int) error {
 	if l.again > limit {
-		return fmt.Errorf("%s was given %d messages again that were acknowledged: the place is lost", who, l.again)
+		return fmt.Errorf("%s got %d acknowledged messages again: the position is lost", who, l.again)
 	}
 	return nil
 }
 
 // checkPosition reads one half in a process, and the rest in the next process of the group. A third process must get
 // only new messages.
-func checkPlace(s *stage) error {
+func checkPosition(s *stage) error {
 	first := s.start("reader")
 	sent, err := first.publishHalfway()
 	if err != nil {
 		return err
 	}
-	rest, places, err := first.read().readHalfway(sent)
+	rest, seen, err := first.read().readHalfway(sent)
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func checkPlace(s *stage) error {
 	}
 
 	second := s.start("reader")
-	if err := second.read().readRest(rest, places); err != nil {
+	if err := second.read().readRest(rest, seen); err != nil {
 		return fmt.Errorf("the next process: %w", err)
 	}
 	if err := errors.Join(rest.anew("the next process", halfwayAgain), second.close()); err != nil {
@@ -130,12 +130,12 @@ func (s *stage) checkDies(how state) error {
 	if err != nil {
 		return err
 	}
-	rest, places, err := first.read().readHalfway(sent)
+	rest, seen, err := first.read().readHalfway(sent)
 	if err != nil {
 		return err
 	}
 	first.to(how)
-	if err := s.start("reader").read().readRest(rest, places); err != nil {
+	if err := s.start("reader").read().readRest(rest, seen); err != nil {
 		return fmt.Errorf("the process after one that died: %w", err)
 	}
 	return nil
@@ -149,7 +149,7 @@ func checkContext(s *stage) error {
 		return err
 	}
 	r := p.read()
-	rest, places, err := r.readHalfway(sent)
+	rest, seen, err := r.readHalfway(sent)
 	if err != nil {
 		return err
 	}
@@ -159,12 +159,12 @@ func checkContext(s *stage) error {
 	// A subscription whose context has ended before the start.
 	if in, err := p.Subscribe(r.ctx, s.topic); err == nil {
 		r.in = in
-		if err := r.closes("it began with a context that had ended"); err != nil {
+		if err := r.closes("Subscribe with a context that had ended"); err != nil {
 			return err
 		}
 	}
 	again := p.read()
-	if err := again.readRest(rest, places); err != nil {
+	if err := again.readRest(rest, seen); err != nil {
 		return fmt.Errorf("the next subscription: %w", err)
 	}
 	return errors.Join(rest.anew("the next subscription", halfwayAgain), again.end())

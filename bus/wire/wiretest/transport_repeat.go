@@ -79,7 +79,7 @@ func (s *stage) publishUntil(calls [][]*message.Message, end func(p *process) er
 	select {
 	case <-third:
 	case <-ended:
-		return done, fmt.Errorf("call %d failed before anything had happened", done+1)
+		return done, fmt.Errorf("call %d failed before the publisher was ended", done+1)
 	}
 	time.Sleep(rand.N(time.Since(began)/2 + 1)) // during one of the next calls
 	close(ending)
@@ -89,7 +89,7 @@ func (s *stage) publishUntil(calls [][]*message.Message, end func(p *process) er
 	select {
 	case <-ended:
 	case <-time.After(2 * suitePatience):
-		return 0, fmt.Errorf("Publish goes on %v after its end", 2*suitePatience)
+		return 0, fmt.Errorf("Publish has not returned %v after the end of its process", 2*suitePatience)
 	}
 	return done, nil
 }

@@ -92,8 +92,8 @@ func same(got, want *message.Message) error {
 	if g, w := wire.Key(got), wire.Key(want); g != w {
 		return fmt.Errorf("its key became %.80q, and was %.80q", g, w)
 	}
-	if placeOf(got) == "" || placeOf(got) == placeOf(want) {
-		return fmt.Errorf("its %s is %q: want where it was found", wire.MetaPosition, placeOf(got))
+	if positionOf(got) == "" || positionOf(got) == positionOf(want) {
+		return fmt.Errorf("its %s is %q: want the position in the backend", wire.MetaPosition, positionOf(got))
 	}
 	if got.Metadata[wire.MetaTrouble] != "" {
 		return fmt.Errorf("it has a %s: %s", wire.MetaTrouble, got.Metadata[wire.MetaTrouble])
@@ -101,10 +101,10 @@ func same(got, want *message.Message) error {
 	w, werr := wire.Decode(want)
 	g, gerr := wire.Decode(got)
 	if (gerr == nil) != (werr == nil) {
-		return fmt.Errorf("decoding it says %v, and before it was sent %v", gerr, werr)
+		return fmt.Errorf("decoding returns %v, and before it was sent %v", gerr, werr)
 	}
 	if gerr == nil && !equalEvents(g, w) {
-		return fmt.Errorf("it decodes as another event:\n%+v\nwant\n%+v", g, w)
+		return fmt.Errorf("the message decodes as another event:\n%+v\nwant\n%+v", g, w)
 	}
 	return nil
 }
@@ -207,7 +207,7 @@ func checkGreatest(s *stage) error {
 	p := s.start("reader")
 	limit := p.Features().MaxPayload
 	if limit == 0 || limit > greatestTried {
-		s.tb.Logf("nothing to check: MaxPayload is %d, no limit or one above what is tried", limit)
+		s.tb.Logf("no check: MaxPayload is %d, no limit or more than the suite tries", limit)
 		return nil
 	}
 	content := make([]byte, limit+1)
@@ -222,15 +222,15 @@ func checkGreatest(s *stage) error {
 	if err := p.publish(message("greatest", limit)); err != nil {
 		return fmt.Errorf("publish %d bytes, which MaxPayload allows: %w", limit, err)
 	}
-	var no *wire.Refused
-	switch err := p.publish(message("before", 1), message("too great", limit+1), message("after", 1)); {
+	var refusal *wire.Refused
+	switch err := p.publish(message("before", 1), message("too large", limit+1), message("after", 1)); {
 	case err == nil:
-		want["too great"] = limit + 1
-	case !errors.As(err, &no) || no.At != 1:
-		return fmt.Errorf("publish a message that is too great between two small ones: want a wire.Refused that says which: %w", err)
+		want["too large"] = limit + 1
+	case !errors.As(err, &refusal) || refusal.At != 1:
+		return fmt.Errorf("publish a message that is too large between two small ones: want a wire.Refused with its index: %w", err)
 	default:
 		if err := p.publish(message("before", 1), message("after", 1)); err != nil {
-			return fmt.Errorf("publish small messages after one that was too great: %w", err)
+			return fmt.Errorf("publish small messages after one that was too large: %w", err)
 		}
 	}
 	r := p.read()
@@ -240,7 +240,7 @@ func checkGreatest(s *stage) error {
 			return err
 		}
 		if size, ok := want[msg.UUID]; ok && !bytes.Equal(msg.Payload, content[:size]) {
-			return fmt.Errorf("a payload of %d bytes became one of %d bytes, or other bytes", size, len(msg.Payload))
+			return fmt.Errorf("a payload of %d bytes became %d bytes, or other bytes", size, len(msg.Payload))
 		}
 		delete(want, msg.UUID)
 		msg.Ack()

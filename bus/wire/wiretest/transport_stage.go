@@ -26,7 +26,7 @@ const suitePatience = time.Minute
 type stage struct {
 	tb      testing.TB
 	ctx     context.Context
-	carrier Harness
+	harness Harness
 	prefix  string
 	topic   string
 	started []*process
@@ -40,17 +40,17 @@ type process struct {
 }
 
 // newStage returns a stage that lasts until cancel, or until the check takes far too long.
-func newStage(tb testing.TB, c Harness) (s *stage, cancel context.CancelFunc) {
+func newStage(tb testing.TB, h Harness) (s *stage, cancel context.CancelFunc) {
 	id := make([]byte, 5)
 	_, _ = rand.Read(id) // never fails
-	s = &stage{tb: tb, carrier: c, prefix: "t" + hex.EncodeToString(id), topic: "order"}
+	s = &stage{tb: tb, harness: h, prefix: "t" + hex.EncodeToString(id), topic: "order"}
 	s.ctx, cancel = context.WithTimeout(tb.Context(), 10*suitePatience)
 	return s, cancel
 }
 
 // warmUp carries a message. A driver starts its permanent goroutines now.
-func warmUp(tb testing.TB, c Harness) error {
-	s, cancel := newStage(tb, c)
+func warmUp(tb testing.TB, h Harness) error {
+	s, cancel := newStage(tb, h)
 	defer cancel()
 	err := s.start("sender").publish(letter("a", 0))
 	if err == nil {
@@ -60,8 +60,8 @@ func warmUp(tb testing.TB, c Harness) error {
 }
 
 // check checks the promise, closes all processes, and looks for leaked goroutines.
-func (p promise) check(tb testing.TB, c Harness) (err error) {
-	s, cancel := newStage(tb, c)
+func (p promise) check(tb testing.TB, h Harness) (err error) {
+	s, cancel := newStage(tb, h)
 	defer cancel()
 	pprof.Do(s.ctx, pprof.Labels(stageLabel, s.prefix), func(ctx context.Context) {
 		s.ctx = ctx
@@ -79,12 +79,12 @@ func (s *stage) start(group string) *process { return s.startOn(group, &line{}) 
 // startOn starts a process behind a line.
 func (s *stage) startOn(group string, l *line) *process {
 	var dial Dialer
-	if s.carrier.CanCut {
+	if s.harness.CanCut {
 		dial = l.dial
 	}
-	p := &process{stage: s, line: l, Transport: s.carrier.Open(s.tb, s.group(group), s.prefix, dial)}
-	if l.broken() && s.carrier.cut != nil {
-		s.carrier.cut(p.Transport, true)
+	p := &process{stage: s, line: l, Transport: s.harness.Open(s.tb, s.group(group), s.prefix, dial)}
+	if l.broken() && s.harness.cut != nil {
+		s.harness.cut(p.Transport, true)
 	}
 	s.started = append(s.started, p)
 	return p
@@ -97,13 +97,13 @@ func (s *stage) group(name string) string { return s.prefix + "-" + name }
 // to cuts the process off, or connects the process again.
 func (p *process) to(now state) {
 	p.line.to(now)
-	if cut := p.stage.carrier.cut; cut != nil {
+	if cut := p.stage.harness.cut; cut != nil {
 		cut(p.Transport, now != whole)
 	}
 }
 
 // limited runs fn with a time limit.
-func (s *stage) limited(what string, fn func() error) error {
+func (s *stage) limited(call string, fn func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- fn() }()
 	limit := time.NewTimer(suitePatience)
@@ -112,7 +112,7 @@ func (s *stage) limited(what string, fn func() error) error {
 	case err := <-done:
 		return err
 	case <-limit.C:
-		return fmt.Errorf("%s has not returned after %v", what, suitePatience)
+		return fmt.Errorf("%s has not returned after %v", call, suitePatience)
 	}
 }
 
@@ -129,7 +129,7 @@ func (s *stage) foreign(m Foreign) error {
 	pprof.SetGoroutineLabels(context.Background())
 	defer pprof.SetGoroutineLabels(s.ctx)
 	m.Prefix, m.Topic = s.prefix, s.topic
-	return s.carrier.Foreign(s.tb, m)
+	return s.harness.Foreign(s.tb, m)
 }
 
 // close closes the process.
@@ -150,7 +150,7 @@ func (s *stage) closeAll() error {
 }
 
 // stageLabel is the profiler label of the stage's goroutines. Goroutines inherit labels.
-const stageLabel = "bustest-stage"
+const stageLabel = "wiretest-stage"
 
 var goroutines = regexp.MustCompile(`(?m)^(\d+) @`)
 
@@ -162,7 +162,7 @@ func (s *stage) settle(when string, allowed int) error {
 			return nil
 		}
 		if pause > suitePatience/4 {
-			return fmt.Errorf("%s there are %d goroutines more than there may be:\n%s", when, n-allowed, stacks)
+			return fmt.Errorf("%s there are %d goroutines too many:\n%s", when, n-allowed, stacks)
 		}
 		time.Sleep(pause) // the end of a goroutine cannot be awaited
 	}
@@ -172,7 +172,7 @@ func (s *stage) settle(when string, allowed int) error {
 func (s *stage) goroutines() (n int, stacks string) {
 	var buf bytes.Buffer
 	_ = pprof.Lookup("goroutine").WriteTo(&buf, 1) // a buffer never fails
-	var own []string
+	var found []string
 	for _, g := range strings.Split(buf.String(), "\n\n") {
 		if !strings.Contains(g, strconv.Quote(stageLabel)+":"+strconv.Quote(s.prefix)) {
 			continue
@@ -181,7 +181,7 @@ func (s *stage) goroutines() (n int, stacks string) {
 			count, _ := strconv.Atoi(m[1])
 			n += count
 		}
-		own = append(own, g)
+		found = append(found, g)
 	}
-	return n, strings.Join(own, "\n\n")
+	return n, strings.Join(found, "\n\n")
 }

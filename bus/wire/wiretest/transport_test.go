@@ -40,7 +40,7 @@ func TestBrokerKeepsEveryPromise(t *testing.T) {
 // TestPromisesInVirtualTime checks the Broker in bubbles: each ends only when all goroutines have, and a minute costs nothing.
 func TestPromisesInVirtualTime(t *testing.T) {
 	t.Parallel()
-	for name, carrier := range map[string]func(tb testing.TB) Harness{
+	for name, harness := range map[string]func(tb testing.TB) Harness{
 		"broker":               func(testing.TB) Harness { return brokers() },
 		"faulty without fault": func(tb testing.TB) Harness { return faultyBrokers(tb, func(*faulty) {}) },
 	} {
@@ -48,7 +48,7 @@ func TestPromisesInVirtualTime(t *testing.T) {
 			t.Run(name+"/"+p.name, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					if err := p.check(t, carrier(t)); err != nil {
+					if err := p.check(t, harness(t)); err != nil {
 						t.Error(err)
 					}
 				})
