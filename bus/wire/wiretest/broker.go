@@ -123,8 +123,7 @@ func (b *Broker) Write(topic string, key []byte, headers map[string]string, payl
 	b.topic(topic).append(r)
 }
 
-// topic returns a topic, and creates the topic if necessary. The caller holds b.mu; so do callers of the methods of
-// topics, groups and readers.
+// topic returns or creates a topic. The caller holds b.mu, as for all methods of topics, groups and readers.
 func (b *Broker) topic(name string) *brokerTopic {
 	t, ok := b.topics[name]
 	if !ok {

@@ -48,10 +48,8 @@ func (e *End) Publish(topic string, messages ...*message.Message) error {
 	}
 	t := e.broker.topic(topic)
 	for _, msg := range messages {
-		r := brokerRecord{
-			id: msg.UUID, key: wire.Key(msg),
-			meta: maps.Clone(map[string]string(msg.Metadata)), payload: slices.Clone(msg.Payload),
-		}
+		r := brokerRecord{id: msg.UUID, key: wire.Key(msg), payload: slices.Clone(msg.Payload)}
+		r.meta = maps.Clone(msg.Metadata)
 		maps.DeleteFunc(r.meta, func(name, _ string) bool { return !wire.Sent(name) })
 		t.append(r)
 	}

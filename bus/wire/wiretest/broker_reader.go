@@ -8,8 +8,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// brokerPause is the time between a nack and the next delivery. Without a pause, a reader that always refuses would
-// stop the time of a bubble.
+// brokerPause delays a nacked message. Without a pause, a reader that always refuses would stop a bubble's time.
 const brokerPause = 100 * time.Millisecond
 
 // brokerReader is a subscription. The broker's mutex guards the fields except the channels.
@@ -62,8 +61,7 @@ func (r *brokerReader) run(ctx context.Context) {
 	}
 }
 
-// rest waits for a message to deliver, up to pause unless pause is 0. rest returns false when the subscription has
-// ended.
+// rest waits for a message, up to pause unless pause is 0. rest returns false after the end of the subscription.
 func (r *brokerReader) rest(ctx context.Context, pause time.Duration) bool {
 	var due <-chan time.Time
 	if pause > 0 {

@@ -88,7 +88,6 @@ func (s *stage) readAsUntil(m *Memory, trouble string, letters ...string) error 
 	return errors.Join(r.end(), p.close())
 }
 
-// ids returns the ids of letters.
 func ids(from, to int) (all []string) {
 	for n := from; n < to; n++ {
 		all = append(all, letterID("a", n))
@@ -277,8 +276,7 @@ func checkSenders(s *stage) error {
 	return backup.publish(letter("a", 1))
 }
 
-// checkNoTwin kills a process, and starts another on the same journal, which has grown, several times. Each process
-// reads in two subscriptions.
+// checkNoTwin kills processes, and starts others on the same, grown journal. Each process subscribes twice.
 func checkNoTwin(s *stage) error {
 	m := NewMemory("j", 3)
 	for n := range 4 {

@@ -22,8 +22,7 @@ type Harness struct {
 	// Foreign writes a message without the transport. The error matches errors.ErrUnsupported if no program can write such
 	// a message to this backend. Nil if other programs cannot write.
 	Foreign func(tb testing.TB, m Foreign) error
-	// Forget deletes the backend's position of group in topic, as named by a transport with that prefix. Required by
-	// Positions.
+	// Forget deletes the backend's position of group in topic, for a transport with that prefix. Required by Positions.
 	Forget func(tb testing.TB, group, prefix, topic string)
 
 	cut func(tr wire.Transport, away bool) // replaces CanCut for a transport in memory

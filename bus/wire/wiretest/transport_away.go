@@ -71,8 +71,7 @@ type away struct {
 	ledger         *ledger
 }
 
-// sent returns all letters of the check: a batch before the cut, a batch that fails and is repeated, and a batch
-// afterwards.
+// sent returns all letters: a batch before the cut, a batch that fails at first, and a batch afterwards.
 func (a *away) sent() map[string]int { return map[string]int{"a": 3 * awayBatch} }
 
 func (s *stage) beginAway() (*away, error) {
@@ -144,8 +143,7 @@ func (a *away) resubscribe() error {
 	return a.stage.settle(fmt.Sprintf("after %d tries to subscribe", awayTries), few+awayMore)
 }
 
-// mend brings the backend back. The publisher repeats the failed batch and sends another, and the reader must get every
-// message.
+// mend brings the backend back, and sends the failed batch and another. The reader must get every message.
 func (a *away) mend() error {
 	a.reader.to(whole)
 	a.sender.to(whole)

@@ -18,8 +18,7 @@ type stray struct {
 	event bool // decodes as an event
 }
 
-// cloudEvent returns the headers of an event in binary mode. pairs are more names and values; a name with an empty
-// value is left out.
+// cloudEvent returns the headers of an event in binary mode, changed by pairs of names and values; "" deletes a name.
 func cloudEvent(pairs ...string) map[string]string {
 	headers := map[string]string{"ce_specversion": "1.0", "ce_id": "foreign-1", "ce_type": "order.placed", "ce_source": "elsewhere"}
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -30,8 +29,7 @@ func cloudEvent(pairs ...string) map[string]string {
 	return headers
 }
 
-// strays returns messages of another program. All have the key "k", and so a known order, except for tests of other
-// keys.
+// strays returns messages of another program. Most have the key "k", and so a known order.
 func strays() []stray {
 	k := []byte("k")
 	structured := `{"specversion":"1.0","id":"foreign-2","type":"order.placed","source":"elsewhere","subject":"k","data":{"n":1}}`
@@ -123,8 +121,7 @@ func (s *stage) readStrays(wrote []stray) (map[string]*message.Message, error) {
 	return byPosition, recognize(wrote, inOrder, others)
 }
 
-// recognize compares the written messages with the received messages: those with the key "k" in order, others in any
-// order.
+// recognize compares written with received messages: in order for the key "k", in any order for other keys.
 func recognize(wrote []stray, inOrder, others []*message.Message) error {
 	if len(inOrder) == 0 || inOrder[0].UUID != letterID("k", 0) {
 		return fmt.Errorf("the first message of the key is not the first that was sent: %v", inOrder)

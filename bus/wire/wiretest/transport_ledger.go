@@ -206,7 +206,6 @@ func (r *reading) end() error {
 	return r.closes("its context has ended")
 }
 
-// closes waits until the channel is closed.
 func (r *reading) closes(why string) error {
 	if r.in == nil {
 		return nil

@@ -95,8 +95,7 @@ func (r *reading) inGroups(l *ledger, size int) error {
 	return nil
 }
 
-// checkGroups subscribes groups to topics before, between and after the messages. A topic must have only its own
-// messages.
+// checkGroups subscribes before, between and after the messages. A topic must have only its own messages.
 func checkGroups(s *stage) error {
 	const other = "payment"
 	first := s.start("first")

@@ -11,16 +11,14 @@ import (
 
 func positionOf(msg *message.Message) string { return msg.Metadata[wire.MetaPosition] }
 
-// The numbers of a reader that stops in the middle. The reader acknowledges the first messages except one, and holds
-// some.
+// A reader stops in the middle: it has acknowledged the first messages except one, and holds some.
 const (
 	halfwaySent  = 1000
 	halfwayKeys  = 7
 	halfwayAcked = 600
 	halfwayGap   = 570 // the only message in the first that is not acknowledged
 	halfwayHeld  = 30
-	// halfwayAgain is the limit for repeated messages after an orderly end. A transport may save positions seldom, but not
-	// hardly ever.
+	// halfwayAgain limits the repeated messages after an orderly end: a transport need not save each position.
 	halfwayAgain = halfwayAcked / 2
 )
 
@@ -89,8 +87,7 @@ func (l *ledger) anew(who string, limit int) error {
 	return nil
 }
 
-// checkPosition reads one half in a process, and the rest in the next process of the group. A third process must get
-// only new messages.
+// checkPosition reads a half in each of two processes of a group. A third must get only new messages.
 func checkPosition(s *stage) error {
 	first := s.start("reader")
 	sent, err := first.publishHalfway()

@@ -55,8 +55,7 @@ func (s *stage) checkRepeat(rounds int, end func(p *process) error) error {
 	return s.readAll("reader", newLedger(sent))
 }
 
-// publishUntil publishes in a new process, ends the process some time after the third call, and returns the number of
-// successful calls.
+// publishUntil publishes in a new process until end, after the third call, and returns the successful calls.
 func (s *stage) publishUntil(calls [][]*message.Message, end func(p *process) error) (done int, err error) {
 	p := s.start("sender")
 	began := time.Now()

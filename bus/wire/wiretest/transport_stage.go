@@ -90,8 +90,7 @@ func (s *stage) startOn(group string, l *line) *process {
 	return p
 }
 
-// group returns a group name that differs from the names of other stages, since some backends do not keep groups by
-// prefix.
+// group returns a unique group name, since some backends do not keep groups by prefix.
 func (s *stage) group(name string) string { return s.prefix + "-" + name }
 
 // to cuts the process off, or connects the process again.
@@ -123,8 +122,7 @@ func (p *process) publish(messages ...*message.Message) error {
 	})
 }
 
-// foreign writes without the transport. The goroutines of Foreign do not belong to the transport, so they lose the
-// stage's label.
+// foreign writes without the transport. The goroutines of Foreign are not the transport's, and lose its label.
 func (s *stage) foreign(m Foreign) error {
 	pprof.SetGoroutineLabels(context.Background())
 	defer pprof.SetGoroutineLabels(s.ctx)
@@ -132,7 +130,6 @@ func (s *stage) foreign(m Foreign) error {
 	return s.harness.Foreign(s.tb, m)
 }
 
-// close closes the process.
 func (p *process) close() error {
 	return p.stage.limited("Close", p.Close)
 }
