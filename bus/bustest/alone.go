@@ -73,10 +73,10 @@ func (e *explorer) alone(t *testing.T, nth int64, found Found) Found {
 		line, _, _ := strings.Cut(rest, "\n")
 		var separate ended
 		if !ok || json.Unmarshal([]byte(line), &separate) != nil {
-			t.Fatalf("bustest: schedule %d in a process of its own: %v\n%s", i, err, out)
+			t.Fatalf("bustest: schedule %d in a separate process: %v\n%s", i, err, out)
 		}
 		if difference := separate.differs(local); difference != "" {
-			local.wrong = append(local.wrong, "what ran before in this process makes a difference to it, such as by a package variable: "+difference)
+			local.wrong = append(local.wrong, "the result depends on earlier runs in the process, for example through a package variable: "+difference)
 			return e.found(i+1, local.tape.drawn, local)
 		}
 	}
@@ -87,11 +87,11 @@ func (e *explorer) alone(t *testing.T, nth int64, found Found) Found {
 func (e ended) differs(local *outcome) string {
 	switch wrong, separate := strings.Join(local.wrong, "; "), strings.Join(e.Wrong, "; "); {
 	case local.state != e.State:
-		return fmt.Sprintf("it ends with %s, and in a process of its own with %s", local.state, e.State)
+		return fmt.Sprintf("the schedule ends with %s, and in a separate process with %s", local.state, e.State)
 	case wrong != separate:
-		return fmt.Sprintf("it ends with %q, and in a process of its own with %q", wrong, separate)
+		return fmt.Sprintf("the schedule ends with %q, and in a separate process with %q", wrong, separate)
 	case local.trace != e.Trace:
-		return "it takes another course in a process of its own"
+		return "the schedule takes another course in a separate process"
 	default:
 		return ""
 	}

@@ -27,7 +27,7 @@ func (c *core) Beside(name string, act Act) {
 	}
 	for _, l := range c.perform(name, act) {
 		if err := l.Look(c.ctx); err != nil {
-			c.t.Errorf("%s: the system takes no notice: %v", name, err)
+			c.t.Errorf("%s: the system cannot look at its files: %v", name, err)
 		}
 	}
 	c.rest()
@@ -121,7 +121,7 @@ func (l *life) willLook() {
 			return
 		}
 		if err := l.Look(l.core.ctx); err != nil && !errors.Is(err, journal.ErrClosed) {
-			l.core.fault("%s takes no notice of what others did: %v", l.deployable.process(), err)
+			l.core.fault("%s cannot look at its files: %v", l.deployable.process(), err)
 		}
 	}()
 }

@@ -57,7 +57,7 @@ func leaked(id string) string {
 		frames := strings.SplitN(g, "\n", 3)
 		if len(frames) > 1 {
 			in := frames[1][:max(0, strings.LastIndex(frames[1], "("))] // without the arguments: they are addresses
-			lines = append(lines, fmt.Sprintf("a goroutine is left that nobody can wake: in %s, started by %s", in, by))
+			lines = append(lines, fmt.Sprintf("a goroutine remains blocked: in %s, started by %s", in, by))
 		}
 	}
 	slices.Sort(lines)

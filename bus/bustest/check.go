@@ -77,7 +77,7 @@ func (c *core) checkExpected() {
 	c.mu.Unlock()
 	for _, name := range expected {
 		if !known[name] && moduleOf(name) != busModule {
-			c.fault("Expect names %s, which is no subscription: there are %s", name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+			c.fault("Expect names %s, which is no subscription: the subscriptions are %s", name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 		}
 	}
 }

@@ -21,7 +21,7 @@ var clockSteps = []time.Duration{time.Hour, -time.Hour, 25 * time.Hour, -25 * ti
 func (c *core) StepClock(d time.Duration) {
 	c.t.Helper()
 	if !c.stepped() {
-		c.t.Fatalf("bustest: StepClock in Explore: say Exploration{With: bustest.Clocks}")
+		c.t.Fatalf("bustest: StepClock in Explore needs Exploration{With: bustest.Clocks}")
 	}
 	c.offset.Add(int64(d))
 	for _, l := range c.alive() {

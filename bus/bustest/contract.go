@@ -51,7 +51,7 @@ func Contract(t testing.TB, b *bus.Bus, path string) {
 		}
 		changes := before.changes(now)
 		if len(changes) == 0 {
-			return "the contract is the same, but is written in another way (- file, + contract)\n" + diffLines(want, got)
+			return "the contract is the same, but the text differs (- file, + contract)\n" + diffLines(want, got)
 		}
 		return reportChanges(changes)
 	})

@@ -36,7 +36,7 @@ func (c contract) changes(now contract) []change {
 			if other := only(c.Events, now.Events, like); other != "" {
 				also = fmt.Sprintf(", or is called %s now", other)
 			}
-			out = append(out, breaks("event %s is gone%s: who consumes it gets no more, and what is on record cannot be read: keep the type", name, also))
+			out = append(out, breaks("event %s is gone%s: its consumers get no more events, and recorded events cannot be read: keep the type", name, also))
 		}
 	}
 	for _, name := range names(c.Subscriptions, now.Subscriptions) {
@@ -44,17 +44,17 @@ func (c contract) changes(now contract) []change {
 		after, inNow := now.Subscriptions[name]
 		switch {
 		case inBefore && inNow && before != after:
-			out = append(out, breaks("subscription %s consumes %s, was %s: its retries and dead letters are of events that it no longer reads: give it a new name", name, after, before))
+			out = append(out, breaks("subscription %s consumes %s, was %s: its retries and dead letters are events of the old type: use a new name", name, after, before))
 		case inBefore && inNow:
 		case inNow:
-			out = append(out, compatible("subscription %s is new, and starts with the oldest %s on record unless it says FromNow", name, after))
+			out = append(out, compatible("subscription %s is new, and starts with the oldest recorded %s unless FromNow is set", name, after))
 		default:
 			also := ""
 			like := func(_, consumes string) bool { return consumes == before }
 			if other := only(c.Subscriptions, now.Subscriptions, like); other != "" {
-				also = fmt.Sprintf(", or is called %s now, which does everything on record again", other)
+				also = fmt.Sprintf(", or is called %s now, and handles all recorded events again", other)
 			}
-			out = append(out, breaks("subscription %s is gone%s: its cursor, retries and dead letters belong to nobody", name, also))
+			out = append(out, breaks("subscription %s is gone%s: its cursor, retries and dead letters have no owner", name, also))
 		}
 	}
 	return out
@@ -70,7 +70,7 @@ func (e eventContract) changes(name string, now eventContract) []change {
 	fields := fieldChanges(e.Fields, now.Fields)
 	var out []change
 	if e.Version != now.Version {
-		text := fmt.Sprintf("event %s has version %d, was %d: what is on record with the old one, and not handled yet, becomes dead letters", name, now.Version, e.Version)
+		text := fmt.Sprintf("event %s has version %d, was %d: recorded events of the old version that are not handled yet become dead letters", name, now.Version, e.Version)
 		for _, f := range fields {
 			text += "\n                with it, " + f.text
 		}
@@ -78,19 +78,19 @@ func (e eventContract) changes(name string, now eventContract) []change {
 		out = append(out, breaks("%s", text))
 	}
 	if e.Emitter != now.Emitter {
-		out = append(out, compatible("event %s comes from %s, was %s: who consumes it does not ask",
-			name, cmp.Or(now.Emitter, "nobody"), cmp.Or(e.Emitter, "nobody")))
+		out = append(out, compatible("event %s comes from %s, was %s: consumers do not depend on the emitter",
+			name, cmp.Or(now.Emitter, "no module"), cmp.Or(e.Emitter, "no module")))
 	}
 	switch {
 	case e.Keyed && !now.Keyed:
-		out = append(out, breaks("event %s has no key any more: they no longer come in order", name))
+		out = append(out, breaks("event %s has no key any more: its events no longer come in order", name))
 	case !e.Keyed && now.Keyed:
-		out = append(out, compatible("event %s has a key: they come in order now, and wait for one that failed", name))
+		out = append(out, compatible("event %s has a key now: its events come in order, and wait for a failed event of the key", name))
 	}
 	for _, f := range fields {
 		f.text = fmt.Sprintf("event %s, field %s", name, f.text)
 		if f.breaking {
-			f.text += fmt.Sprintf(", and both call themselves version %d", now.Version)
+			f.text += fmt.Sprintf(", and both have version %d", now.Version)
 		}
 		out = append(out, f)
 	}
@@ -114,13 +114,13 @@ func fieldChanges(before, now map[string]string) []change {
 		case inBefore && inNow && oldType == newType:
 			continue
 		case inBefore && inNow:
-			out = append(out, breaks("%s is %s, was %s: who reads the one cannot decode the other", path, newType, oldType))
+			out = append(out, breaks("%s is %s, was %s: readers of one type cannot decode the other", path, newType, oldType))
 		case inBefore && renamed[path] != "":
-			out = append(out, breaks("%s is gone, and %s (%s) is new: renamed? Who reads the old one finds its zero value", path, renamed[path], oldType))
+			out = append(out, breaks("%s is gone, and %s (%s) is new: renamed? Readers of the old field get the zero value", path, renamed[path], oldType))
 		case inBefore:
-			out = append(out, breaks("%s (%s) is gone: who reads it finds its zero value", path, oldType))
+			out = append(out, breaks("%s (%s) is gone: readers get the zero value", path, oldType))
 		default:
-			out = append(out, compatible("%s (%s) is new: events on record have its zero value", path, newType))
+			out = append(out, compatible("%s (%s) is new: recorded events have the zero value", path, newType))
 		}
 		reported[path] = true
 	}

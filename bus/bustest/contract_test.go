@@ -164,65 +164,65 @@ func TestContractChanges(t *testing.T) {
 		now, before string // what is in the file now, and was
 		want        []string
 	}{
-		{"field new", `"open": "boolean",`, ``, []string{fine, "compatible  event desk.lent, field open (boolean) is new: events on record have its zero value"}},
+		{"field new", `"open": "boolean",`, ``, []string{fine, "compatible  event desk.lent, field open (boolean) is new: recorded events have the zero value"}},
 		{"field gone", `"open": "boolean",`, `"open": "boolean", "shut": "number",`, []string{
 			broken + "1 of 1 change:",
-			"BREAKING    event desk.lent, field shut (number) is gone: who reads it finds its zero value, and both call themselves version 3",
+			"BREAKING    event desk.lent, field shut (number) is gone: readers get the zero value, and both have version 3",
 		}},
 		{"part of a field gone", `"reader.name": "string",`, `"reader.name": "string", "reader.age": "integer",`, []string{
 			broken + "1 of 1 change:",
-			"BREAKING    event desk.lent, field reader.age (integer) is gone: who reads it finds its zero value, and both call themselves version 3",
+			"BREAKING    event desk.lent, field reader.age (integer) is gone: readers get the zero value, and both have version 3",
 		}},
 		{"field renamed", `"books[].pages"`, `"books[].sheets"`, []string{
 			broken + "1 of 1 change:",
-			"BREAKING    event desk.lent, field books[].sheets is gone, and books[].pages (integer) is new: renamed? Who reads the old one finds its zero value, and both call themselves version 3",
+			"BREAKING    event desk.lent, field books[].sheets is gone, and books[].pages (integer) is new: renamed? Readers of the old field get the zero value, and both have version 3",
 		}},
 		{"structure", `"fines": "map",`, `"fines": "string",`, []string{
 			broken + "1 of 1 change:",
-			"BREAKING    event desk.lent, field fines is map, was string: who reads the one cannot decode the other, and both call themselves version 3",
+			"BREAKING    event desk.lent, field fines is map, was string: readers of one type cannot decode the other, and both have version 3",
 		}},
-		{"structure new", reader, ``, []string{fine, "compatible  event desk.lent, field reader (object) is new: events on record have its zero value"}},
+		{"structure new", reader, ``, []string{fine, "compatible  event desk.lent, field reader (object) is new: recorded events have the zero value"}},
 		{"version", `"version": 3,`, `"version": 2,`, []string{
 			broken + "1 of 1 change:",
-			"BREAKING    event desk.lent has version 3, was 2: what is on record with the old one, and not handled yet, becomes dead letters",
+			"BREAKING    event desk.lent has version 3, was 2: recorded events of the old version that are not handled yet become dead letters",
 		}},
 		{"version with fields", "3,\n      \"emitter\": \"desk\",\n      \"keyed\": true,\n      \"fields\": {", `2, "emitter": "desk", "keyed": true, "fields": {"a": "string",`, []string{
 			broken + "1 of 1 change:",
-			"BREAKING    event desk.lent has version 3, was 2: what is on record with the old one, and not handled yet, becomes dead letters",
-			"              with it, a (string) is gone: who reads it finds its zero value",
+			"BREAKING    event desk.lent has version 3, was 2: recorded events of the old version that are not handled yet become dead letters",
+			"              with it, a (string) is gone: readers get the zero value",
 		}},
 		{"emitter", `"emitter": "mail",`, `"emitter": "post",`, []string{
-			fine, "compatible  event mail.reminder comes from mail, was post: who consumes it does not ask",
+			fine, "compatible  event mail.reminder comes from mail, was post: consumers do not depend on the emitter",
 		}},
 		{"key gone", `"keyed": false,`, `"keyed": true,`, []string{
-			broken + "1 of 1 change:", "BREAKING    event mail.reminder has no key any more: they no longer come in order",
+			broken + "1 of 1 change:", "BREAKING    event mail.reminder has no key any more: its events no longer come in order",
 		}},
 		{"key new", `"keyed": true,`, `"keyed": false,`, []string{
-			fine, "compatible  event desk.lent has a key: they come in order now, and wait for one that failed",
-			"compatible  event desk.returned has a key: they come in order now, and wait for one that failed",
-			"compatible  event mail.forgotten has a key: they come in order now, and wait for one that failed",
+			fine, "compatible  event desk.lent has a key now: its events come in order, and wait for a failed event of the key",
+			"compatible  event desk.returned has a key now: its events come in order, and wait for a failed event of the key",
+			"compatible  event mail.forgotten has a key now: its events come in order, and wait for a failed event of the key",
 		}},
 		{"event renamed", `"mail.reminder"`, `"mail.nudge"`, []string{
 			broken + "1 of 2 changes:",
-			"BREAKING    event mail.nudge is gone, or is called mail.reminder now: who consumes it gets no more, and what is on record cannot be read: keep the type",
+			"BREAKING    event mail.nudge is gone, or is called mail.reminder now: its consumers get no more events, and recorded events cannot be read: keep the type",
 			"compatible  event mail.reminder is new",
 		}},
 		{"subscription renamed", `"mail/forget"`, `"mail/lose"`, []string{
 			broken + "1 of 2 changes:",
-			"BREAKING    subscription mail/lose is gone, or is called mail/forget now, which does everything on record again: its cursor, retries and dead letters belong to nobody",
-			"compatible  subscription mail/forget is new, and starts with the oldest desk.returned on record unless it says FromNow",
+			"BREAKING    subscription mail/lose is gone, or is called mail/forget now, and handles all recorded events again: its cursor, retries and dead letters have no owner",
+			"compatible  subscription mail/forget is new, and starts with the oldest recorded desk.returned unless FromNow is set",
 		}},
 		{"subscription gone", `"mail/forget": "desk.returned",`, `"mail/forget": "desk.returned", "mail/old": "desk.returned",`, []string{
 			broken + "1 of 1 change:",
-			"BREAKING    subscription mail/old is gone: its cursor, retries and dead letters belong to nobody",
+			"BREAKING    subscription mail/old is gone: its cursor, retries and dead letters have no owner",
 		}},
 		{"subscription of another event", `"mail/forget": "desk.returned"`, `"mail/forget": "desk.lent"`, []string{
 			broken + "1 of 1 change:",
-			"BREAKING    subscription mail/forget consumes desk.returned, was desk.lent: its retries and dead letters are of events that it no longer reads: give it a new name",
+			"BREAKING    subscription mail/forget consumes desk.returned, was desk.lent: its retries and dead letters are events of the old type: use a new name",
 		}},
 		{"no contract", `"events"`, `"facts"`, []string{`it holds no contract: json: unknown field "facts"`}},
 		{"nothing but the text", `"subscriptions": {`, `"subscriptions":   {`, []string{
-			`the contract is the same, but is written in another way (- file, + contract)
+			`the contract is the same, but the text differs (- file, + contract)
   …
       }
     },
@@ -245,7 +245,7 @@ func TestContractChanges(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := listen(t, func(tb testing.TB) { bustest.Contract(tb, library(), path) })
-			want := path + ": " + strings.Join(tt.want, "\n  ") + "\nWhen that is meant, write it, in the folder of the test, with: go test -run '^TestContractChanges$' -update"
+			want := path + ": " + strings.Join(tt.want, "\n  ") + "\nIf the change is intended, run in the folder of the test: go test -run '^TestContractChanges$' -update"
 			if got != want {
 				t.Errorf("got\n%s\nwant\n%s", got, want)
 			}

@@ -61,7 +61,8 @@ func newCore(t testing.TB, cfg bus.Config, dir string) *core {
 	return c
 }
 
-// Advance lets d pass. Work that falls due in the meantime runs in the meantime. A reaction takes some nanoseconds.
+// Advance lets d pass. Timers and retries that fall due during d run at their times. A reaction takes some
+// nanoseconds of virtual time.
 func (c *core) Advance(d time.Duration) {
 	c.asleep.Store(time.Now().Add(d).UnixNano())
 	time.Sleep(d)

@@ -24,7 +24,7 @@ var started, _ = os.Getwd()
 
 func init() {
 	if flag.Lookup(coverFlag) == nil { // a second copy of the package, for example a vendored copy, would panic
-		flag.String(coverFlag, "", "add which edges of the choreography were exercised to `FILE`, for 'troupe cover' (also: "+coverVariable+"); best an absolute path")
+		flag.String(coverFlag, "", "add the exercised edges of the choreography to `FILE`, for 'troupe cover' (also: "+coverVariable+"); use an absolute path")
 	}
 }
 

@@ -93,7 +93,7 @@ type Found struct {
 }
 
 // Explore runs scenario on a new system under many schedules, and fails the test with the shortest story of a failure.
-// The scenario acts, and may wait for Quiet or let time pass. The checks at the end run without a call. The scenario
+// The scenario acts, and may wait for Quiet or let time pass. The kit itself checks the end of each run. The scenario
 // must do the same in each run, and fail with app.T. Several runs of scenario, sys.Wire and sys.Verify happen at the
 // same time.
 //
@@ -122,7 +122,7 @@ func (f Found) String() string {
 		fmt.Fprintf(&b, "  %d. %s\n", i+1, line)
 	}
 	if len(f.Story) == 0 {
-		b.WriteString("  everything happens in its order, and nothing fails\n")
+		b.WriteString("  all steps happen in order, and no step fails\n")
 	}
 	b.WriteString("then:\n")
 	for _, w := range f.Wrong {
@@ -157,7 +157,7 @@ const mostStories = 3
 func search[S any](t *testing.T, sys System[S], x Exploration, stories int, scenario func(app *App[S])) Found {
 	t.Helper()
 	if len(sys.Deployables) > 0 && sys.Transport != nil {
-		t.Fatal("bustest: Explore decides what a transport delivers when, and gives each schedule a Broker of its own: leave System.Transport out")
+		t.Fatal("bustest: Explore gives each schedule its own Broker: leave out System.Transport")
 	}
 	defer flush(t)
 	collectLess()
@@ -297,7 +297,7 @@ func (e *explorer) once(t *testing.T, tp *tape) *outcome {
 	}
 	if len(out.wrong) == 0 && out.state != e.state {
 		out.wrong = append(out.wrong, fmt.Sprintf(
-			"the final state depends on the schedule: %s, but %s when nothing fails and all comes in its order", out.state, e.state))
+			"the final state depends on the schedule: %s, but %s in order and without faults", out.state, e.state))
 	}
 	return out
 }
@@ -361,7 +361,7 @@ func (e *explorer) exhaust(t *testing.T) Found {
 	for ; len(todo) > 0; todo = todo[1:] {
 		if n == e.x.Schedules {
 			return Found{Schedules: n, Different: len(e.seen), Wrong: []string{
-				fmt.Sprintf("there are more than %d schedules: make the scenario smaller, or say how many more there may be", n),
+				fmt.Sprintf("there are more than %d schedules: make the scenario smaller, or raise Exploration.Schedules", n),
 			}}
 		}
 		prefix := todo[0]

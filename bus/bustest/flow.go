@@ -10,7 +10,7 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// Flow is the history of a correlation id. Each method checks a statement about the flow. A wrong statement fails the
+// Flow is the history of a correlation id. Each method checks a statement about the flow. A false statement fails the
 // test with the flow as a tree, in which the difference is marked; the test goes on with the next statement.
 //
 // Wanted events are written like events: a field with the zero value matches any value; every other field must be
@@ -41,7 +41,7 @@ func (c *core) Flow(id string) *Flow {
 	return FlowOf(c.t, &journal.Flow{ID: id})
 }
 
-// FlowOf returns a Flow for a flow from another source, such as the journal of a program elsewhere. Wrong statements
+// FlowOf returns a Flow for a flow from another source, such as the journal of a program elsewhere. False statements
 // fail t.
 func FlowOf(t testing.TB, f *journal.Flow) *Flow { return &Flow{t, f} }
 

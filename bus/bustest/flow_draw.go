@@ -52,7 +52,7 @@ func (d *difference) mark(event, reaction int, sign rune, note string) {
 // miss notes a missing event, and its wanted position.
 func (d *difference) miss(w wantedEvent, where string) {
 	if slices.ContainsFunc(d.flow.Delayed, func(e journal.DelayedEvent) bool { return e.Type == w.eventType }) {
-		where = strings.TrimPrefix(where+"; one of its type is still to come", "; ")
+		where = strings.TrimPrefix(where+"; an event of this type is delayed", "; ")
 	}
 	if where != "" {
 		where = "  (" + where + ")"

@@ -137,7 +137,7 @@ func (w wantedEvent) differs(e *journal.FlowEvent) []string {
 	for _, name := range slices.Sorted(maps.Keys(w.fields)) {
 		switch is, ok := has[name]; {
 		case !ok:
-			out = append(out, fmt.Sprintf("%s is not there", name))
+			out = append(out, fmt.Sprintf("%s is missing", name))
 		case is != w.fields[name]:
 			out = append(out, fmt.Sprintf("%s is %s, not %s", name, short(is), short(w.fields[name])))
 		}
@@ -165,7 +165,7 @@ func (f *Flow) compare(wanted []wantedEvent) *difference {
 		}
 		note := ""
 		if n := f.count(w); n > 0 {
-			note = fmt.Sprintf("once more: all that match, %d, are for others of those wanted", n)
+			note = fmt.Sprintf("once more: all %d matching events are for other wanted events", n)
 		}
 		d.miss(w, note)
 		d.nearMisses(w)

@@ -171,7 +171,7 @@ func TestFlowIsNotAsWanted(t *testing.T) {
 			f.AtLeast(brewed{}, brewed{}, brewed{}, charged{ID: "x"}, &cleaned{})
 		}, `
 flow tea-1: AtLeast finds 3 events missing
-- kitchen.brewed  (once more: all that match, 2, are for others of those wanted)
+- kitchen.brewed  (once more: all 2 matching events are for other wanted events)
 - till.charged {"id":"x"}
 - kitchen.cleaned
 
@@ -324,9 +324,9 @@ func TestFlowSaysWhatItIsAbout(t *testing.T) {
 		want  string
 	}{
 		{"another version", func(f *bustest.Flow) { f.AtLeast(ordered{}) }, "<-- version is 2, not 1"},
-		{"no such field", func(f *bustest.Flow) { f.AtLeast(charged{"a"}) }, "<-- id is not there"},
+		{"no such field", func(f *bustest.Flow) { f.AtLeast(charged{"a"}) }, "<-- id is missing"},
 		{"what is not JSON has a type", func(f *bustest.Flow) { f.AtLeast(charged{}) }, ""},
-		{"to come", func(f *bustest.Flow) { f.InOrder(&cleaned{}) }, "- kitchen.cleaned  (one of its type is still to come)"},
+		{"to come", func(f *bustest.Flow) { f.InOrder(&cleaned{}) }, "- kitchen.cleaned  (an event of this type is delayed)"},
 		{"another flow", func(f *bustest.Flow) { f.Causes(ordered{}, charged{}) }, "number 1 of 2 missing"},
 		{"the cause is elsewhere", func(f *bustest.Flow) { f.Causes(&cleaned{}, charged{}) }, "number 1 of 2 missing"},
 		{"no such reaction", func(f *bustest.Flow) { f.Outcome("till/refund", journal.Done) }, "Outcome finds no reaction of till/refund\n- till/refund  done"},

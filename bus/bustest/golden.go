@@ -31,14 +31,14 @@ func updating() bool { return flag.Lookup(updateFlag).Value.String() == "true" }
 // the subscription's name, and with the outcome if the outcome is not done. The participant "outside" receives events
 // without reactions, and emits events from outside of the bus. With the flag -update, Golden writes the file.
 //
-// The diagram shows events and causes, but no ids, keys, times or attempts. Events stand below their causes: the first
-// events as they came, the events of a reaction in order of emission, the reactions to an event by name. Only a change
-// of behavior changes the diagram.
+// The diagram shows events and causes, but no ids, keys, times or attempts. Events stand below their causes: the
+// first events as they came, the events of a reaction in order of emission, the reactions to an event by name. Only a
+// change of behaviour changes the diagram.
 func (f *Flow) Golden(t testing.TB, name string) {
 	t.Helper()
 	path := filepath.Join("testdata", filepath.FromSlash(name)+".mmd")
 	golden(t, path, drawSequence(f.flow), func(got, want string) string {
-		return fmt.Sprintf("flow %s is not as the file has it (- file, + flow)\n%s", f.flow.ID, diffLines(want, got))
+		return fmt.Sprintf("flow %s differs from the file (- file, + flow)\n%s", f.flow.ID, diffLines(want, got))
 	})
 }
 
@@ -67,10 +67,10 @@ func golden(t testing.TB, path, got string, differ func(got, want string) string
 			t.Fatalf("bustest: %v", err)
 		}
 		if !missing {
-			t.Logf("%s is written anew: %s", path, differ(got, want))
+			t.Logf("%s was written again: %s", path, differ(got, want))
 		}
 	case missing:
-		t.Errorf("%s is not there yet. %s\n%s", path, howToUpdate(t), got)
+		t.Errorf("%s does not exist yet. %s\n%s", path, howToUpdate(t), got)
 	default:
 		t.Errorf("%s: %s\n%s", path, differ(got, want), howToUpdate(t))
 	}
@@ -78,7 +78,7 @@ func golden(t testing.TB, path, got string, differ func(got, want string) string
 
 func howToUpdate(t testing.TB) string {
 	name, _, _ := strings.Cut(t.Name(), "/")
-	return fmt.Sprintf("When that is meant, write it, in the folder of the test, with: go test -run '^%s$' -update", name)
+	return fmt.Sprintf("If the change is intended, run in the folder of the test: go test -run '^%s$' -update", name)
 }
 
 // around is the number of equal lines around a difference.

@@ -79,7 +79,7 @@ func TestGoldenDiffers(t *testing.T) {
 	f.Events[0].Reactions[1].Outcome = journal.Done
 	f.Events = append(f.Events, journal.FlowEvent{EventRecord: journal.EventRecord{ID: "9", Type: "note.end", Version: 1, Source: "note"}})
 	got := listen(t, func(tb testing.TB) { bustest.FlowOf(t, f).Golden(tb, "sub/everything") })
-	want := filepath.Join("testdata", "sub", "everything.mmd") + `: flow f is not as the file has it (- file, + flow)
+	want := filepath.Join("testdata", "sub", "everything.mmd") + `: flow f differs from the file (- file, + flow)
   …
       participant bus
       outside-xbare: came#59;from #35;outside  (bare: dropped)
@@ -95,7 +95,7 @@ func TestGoldenDiffers(t *testing.T) {
       Note over outside: own.timer is to come
       note_->>note_: note.circle (turn)
   …
-When that is meant, write it, in the folder of the test, with: go test -run '^TestGoldenDiffers$' -update`
+If the change is intended, run in the folder of the test: go test -run '^TestGoldenDiffers$' -update`
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -104,7 +104,7 @@ When that is meant, write it, in the folder of the test, with: go test -run '^Te
 func TestGoldenIsNotThere(t *testing.T) {
 	t.Parallel()
 	got := listen(t, func(tb testing.TB) { bustest.FlowOf(t, &journal.Flow{ID: "f"}).Golden(tb, "none") })
-	want := filepath.Join("testdata", "none.mmd") + " is not there yet. When that is meant, write it, in the folder of the test, with: " +
+	want := filepath.Join("testdata", "none.mmd") + " does not exist yet. If the change is intended, run in the folder of the test: " +
 		"go test -run '^TestGoldenIsNotThere$' -update\nsequenceDiagram\n"
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

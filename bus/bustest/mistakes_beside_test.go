@@ -298,7 +298,7 @@ func TestAGroupOfWhichOneFails(t *testing.T) {
 	}
 	f := found(t, 60, counts(true), x, scenario)
 	wantFound(t, f, "the final state depends on the schedule")
-	if len(f.Story) != 1 || !strings.Contains(f.Story[0], "share a commit with work that fails it, and are written once more") {
+	if len(f.Story) != 1 || !strings.Contains(f.Story[0], "share a commit with failing work, and are written once more") {
 		t.Errorf("story %q", f.Story)
 	}
 	x.Without = bustest.Crashes | bustest.Twice | bustest.Again | bustest.Pauses

@@ -207,7 +207,7 @@ func TestPriceInAPackageVariable(t *testing.T) {
 	for _, remembers := range []bool{true, false} {
 		f := bustest.Search(t, prices(remembers), x, scenario)
 		if remembers {
-			wantFound(t, f, "what ran before in this process makes a difference to it, such as by a package variable")
+			wantFound(t, f, "the result depends on earlier runs in the process, for example through a package variable")
 			t.Logf("schedule %d: %v", f.Schedules, f.Wrong)
 		} else if len(f.Wrong) > 0 {
 			t.Errorf("false alarm: %v", f)

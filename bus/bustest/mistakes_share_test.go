@@ -63,7 +63,7 @@ func TestAStoreInWhichOneHarmsTheOthers(t *testing.T) {
 	x := bustest.Exploration{With: bustest.Groups, Same: rows, Without: bustest.Crashes}
 	f := found(t, 100, wrong, x, func(app *bustest.App[stall]) { open(app, "a", "b", "c", "d") })
 	wantFound(t, f, "the final state depends on the schedule")
-	if want := "share a commit, and the store refuses what the first of them did"; len(f.Story) > 2 || !strings.Contains(strings.Join(f.Story, "; "), want) {
+	if want := "share a commit, and the store refuses the work of the first"; len(f.Story) > 2 || !strings.Contains(strings.Join(f.Story, "; "), want) {
 		t.Errorf("story %q, want %q", f.Story, want)
 	}
 	x.Without |= bustest.Pauses
@@ -71,7 +71,7 @@ func TestAStoreInWhichOneHarmsTheOthers(t *testing.T) {
 		x := x
 		x.Exhaustive = true
 		f := bustest.Search(t, sys, x, scenario)
-		if (len(f.Wrong) > 0) != (name == "wrong") || name == "wrong" && (len(f.Story) != 1 || !strings.Contains(f.Story[0], "refuses what the first")) {
+		if (len(f.Wrong) > 0) != (name == "wrong") || name == "wrong" && (len(f.Story) != 1 || !strings.Contains(f.Story[0], "refuses the work of the first")) {
 			t.Errorf("%s, exhaustive: %v", name, f)
 		}
 		t.Logf("%s, exhaustive: %d schedules", name, f.Schedules)

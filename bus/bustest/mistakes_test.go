@@ -264,7 +264,7 @@ func TestKeyByPlaceInAList(t *testing.T) {
 			return nil, nil
 		}).External(1)
 	})
-	wantFound(t, explored(t, sys, bustest.Exploration{}, func(app *bustest.App[stall]) { open(app, "a") }), "with a key that stands for another request")
+	wantFound(t, explored(t, sys, bustest.Exploration{}, func(app *bustest.App[stall]) { open(app, "a") }), "with the key of another request")
 }
 
 // unpaid are those that the bank has not paid.

@@ -107,12 +107,12 @@ func (c *core) onTheWay() (string, error) {
 	}
 	for _, l := range lives {
 		if !l.Backlog().Quiet() {
-			return l.deployable.name + " goes on", nil
+			return l.deployable.name + " is busy", nil
 		}
 	}
 	more, err := c.look(lives)
 	if more {
-		return "there is more", err
+		return "new events have come", err
 	}
 	return "", err
 }

@@ -60,5 +60,5 @@ func (r *refusals) after(limit any) string {
 		}
 		return fmt.Sprint(limit)
 	}
-	return fmt.Sprintf("the store has refused %d reactions, one after the other (%v)", r.n, r.last)
+	return fmt.Sprintf("the store has refused %d reactions in a row (%v)", r.n, r.last)
 }

@@ -197,7 +197,7 @@ func (s *step) String() string {
 	switch s.kind {
 	case stepDo:
 		if s.about != nil {
-			return fmt.Sprintf("%s of %s notes what it is about to do", s.name, s.subject())
+			return fmt.Sprintf("%s of %s runs a unit of work", s.name, s.subject())
 		}
 		return s.name
 	case stepView:

@@ -17,7 +17,7 @@ type System[S any] struct {
 	// Open opens the journal at path, for example sqlitetest.Open. Required.
 	Open func(ctx context.Context, path string) (journal.Store, error)
 	// Wire registers the modules on b, with fakes from w for external services. The kit calls Wire at every start of a
-	// process: state that must survive a crash belongs into the journal or into w. Required.
+	// process: keep state that must survive a crash in the journal or in w. Required.
 	Wire func(b *bus.Bus, w *World) S
 	// Verify checks the application's books when the system is quiet, and returns a line for every mistake. The function
 	// tables returns the transaction for the tables of a module: the same for all modules, unless Deployables is set.
@@ -77,7 +77,7 @@ func newApp[S any](t testing.TB, sys System[S], dir string) *App[S] {
 		t.Fatal("bustest: a System needs Open, such as sqlitetest.Open, and Wire")
 	}
 	if len(sys.Deployables) > 1 && sys.Join == nil {
-		t.Fatal("bustest: a System of several Deployables needs Join")
+		t.Fatal("bustest: a System with several Deployables needs Join")
 	}
 	a := &App[S]{core: newCore(t, sys.Config, dir), join: sys.Join}
 	a.open, a.verify, a.realTime = sys.Open, sys.Verify, sys.RealTime

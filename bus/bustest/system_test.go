@@ -242,7 +242,7 @@ func TestRunFindsByItself(t *testing.T) {
 		"goroutine": {tweak{seats: remembers(func(ctx context.Context, e asked, _ int) (bus.Events, error) {
 			go func() { <-make(chan int) }()
 			return bookSeat(ctx, e)
-		})}, "a goroutine is left that nobody can wake: in github.com/troupebus/troupe/bus/bustest_test."},
+		})}, "a goroutine remains blocked: in github.com/troupebus/troupe/bus/bustest_test."},
 		"key": {tweak{key: func(ctx context.Context) string { return fmt.Sprint(bus.Delivery(ctx).Attempt) }}, "another idempotency key"},
 	} {
 		found := bustest.Search(t, tickets(c.tweak), bustest.Exploration{Schedules: 1}, func(app *bustest.App[desk]) {

@@ -61,9 +61,9 @@ func (f fault) story(group []*step) string {
 	text := strings.Join(names[:last], ", ") + " and " + names[last] + " share a commit"
 	switch f {
 	case faultGroupRefused:
-		return text + ", and the store refuses what the first of them did"
+		return text + ", and the store refuses the work of the first"
 	case faultGroupSpoilt:
-		return text + " with work that fails it, and are written once more"
+		return text + " with failing work, and are written once more"
 	case faultGroupCrashBefore:
 		return text + ", and " + group[0].life.deployable.process() + " crashes before it"
 	case faultGroupCrashAfter:

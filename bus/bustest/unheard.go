@@ -43,7 +43,7 @@ func (w *World) swallowed(run *handed, d *journal.Delivery) {
 		lost := slices.ContainsFunc(s.calls, func(c Call) bool { return s.unheard.failed[c.id()] == run })
 		s.mu.Unlock()
 		if lost {
-			w.core.fault("%s of %s %s is done although its call of %s had no answer: return the error, so that it is tried again",
+			w.core.fault("%s of %s %s is done although its call of %s had no answer: return the error, so that the bus tries again",
 				d.Subscription, d.Event.Type, d.Event.Key, s.name)
 		}
 	}

@@ -138,7 +138,7 @@ func Ask[A any](ctx context.Context, s *Service, r Request, do func() (A, error)
 	value, err := s.ask(ctx, r, func() (any, error) { return do() })
 	a, ok := value.(A)
 	if err == nil && !ok {
-		err = fmt.Errorf("bustest: %s.%s answers with a %T, where a %T is asked for", s.name, r.Op, value, a)
+		err = fmt.Errorf("bustest: %s.%s answers with a %T, want a %T", s.name, r.Op, value, a)
 	}
 	return a, err
 }
@@ -221,7 +221,7 @@ func (s *Service) check(run *handed, r Request, d bus.Info, body []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.Key == "" {
-		s.core.fault("%s called %s.%s without an idempotency key: bus.Delivery(ctx).ID is one; for a question that changes nothing use Query", d.Subscription, s.name, r.Op)
+		s.core.fault("%s called %s.%s without an idempotency key: pass bus.Delivery(ctx).ID, or use Query for a call that changes no state", d.Subscription, s.name, r.Op)
 		return
 	}
 	if d.ID != "" {
@@ -234,7 +234,7 @@ func (s *Service) check(run *handed, r Request, d bus.Info, body []byte) {
 		s.keys[call] = r.Key
 	}
 	if before, ok := s.answers[r.id()]; ok && string(before.request) != string(body) {
-		s.core.fault("%s called %s.%s with a key that stands for another request: %s, now %s", d.Subscription, s.name, r.Op, before.request, body)
+		s.core.fault("%s called %s.%s with the key of another request: %s, now %s", d.Subscription, s.name, r.Op, before.request, body)
 	}
 }
 

@@ -21,13 +21,13 @@ func (x Exploration) runZones(t *testing.T) (runHere bool) {
 	t.Helper()
 	if zone := os.Getenv(zoneVariable); zone != "" {
 		if got := time.Local.String(); got != zone {
-			t.Fatalf("bustest: the zone %s is %s here: is its file installed?", zone, got)
+			t.Fatalf("bustest: TZ=%s gives the zone %s: install the time zone database", zone, got)
 		}
 		return slices.Contains(x.Zones, zone)
 	}
 	for _, zone := range x.Zones {
 		if _, err := time.LoadLocation(zone); err != nil {
-			t.Fatalf("bustest: Exploration.Zones: %v: name one of the time zone database, such as Europe/Berlin", err)
+			t.Fatalf("bustest: Exploration.Zones: %v: use a name of the time zone database, such as Europe/Berlin", err)
 		}
 		cmd := exec.Command(os.Args[0], "-test.run="+exactly(t.Name()), "-test.count=1", "-test.timeout=30m")
 		cmd.Env = append(os.Environ(), "TZ="+zone, zoneVariable+"="+zone)
