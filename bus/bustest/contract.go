@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/bustest/internal/shape"
 )
 
 // contract is the part of a wiring that outlives a process and is known outside: the records in journals, and the
@@ -60,7 +61,9 @@ func Contract(t testing.TB, b *bus.Bus, path string) {
 func contractOf(w bus.Wiring) contract {
 	c := contract{Events: map[string]eventContract{}, Subscriptions: map[string]string{}}
 	for _, e := range w.Events {
-		c.Events[e.Type] = eventContract{Version: e.Version, Emitter: e.Emitter, Keyed: keyed(e.Go), Fields: shapeOf(e.Go)}
+		c.Events[e.Type] = eventContract{
+			Version: e.Version, Emitter: e.Emitter, Keyed: shape.Keyed(e.Go), Fields: shape.Of(e.Go),
+		}
 	}
 	for _, s := range w.Subscriptions {
 		c.Subscriptions[s.Name] = s.Consumes

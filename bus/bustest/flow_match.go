@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/bustest/internal/shape"
 	"github.com/troupebus/troupe/bus/journal"
 )
 
@@ -17,12 +18,9 @@ import (
 type wantedEvent struct {
 	eventType string
 	version   int
-	fields    map[string]string // the fields other than zero, as canonical JSON; payload for an event without fields
+	fields    map[string]string // the fields other than zero, as canonical JSON; shape.Payload for an event without fields
 	text      string            // for people
 }
-
-// payload is the name of the whole payload, if the payload is no JSON object.
-const payload = "the payload"
 
 // wanted describes events. An event that cannot be encoded ends the test.
 func (f *Flow) wanted(events []bus.Event) []wantedEvent {
@@ -70,7 +68,7 @@ func describe(e bus.Event) (wantedEvent, error) {
 func fieldsOf(data json.RawMessage) map[string]string {
 	var object map[string]json.RawMessage
 	if json.Unmarshal(data, &object) != nil || object == nil {
-		return map[string]string{payload: canonical(data)}
+		return map[string]string{shape.Payload: canonical(data)}
 	}
 	out := map[string]string{}
 	for name, value := range object {
@@ -100,7 +98,7 @@ func (w wantedEvent) String() string {
 	if w.version != 1 {
 		text += fmt.Sprintf(" v%d", w.version)
 	}
-	if whole, ok := w.fields[payload]; ok {
+	if whole, ok := w.fields[shape.Payload]; ok {
 		return text + " " + short(whole)
 	}
 	var parts []string

@@ -88,6 +88,6 @@ func TestStepClockThatIsNotAskedFor(t *testing.T) {
 			app.T().Errorf("the world's clock is %v ahead", age)
 		}
 	}
-	wantFound(t, bustest.Search(t, sys, bustest.Exploration{Schedules: 1}, scenario), "say Exploration{With: bustest.Clocks}")
+	wantFound(t, bustest.Search(t, sys, bustest.Exploration{Schedules: 1}, scenario), "StepClock in Explore needs Exploration{With: bustest.Clocks}")
 	noAlarm(t, sys, bustest.Exploration{With: bustest.Clocks}, scenario)
 }

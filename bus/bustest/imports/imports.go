@@ -101,7 +101,8 @@ func moduleOf(file string) (string, error) {
 
 // filesOf returns the Go files of a module without its tests, seen from root. A module without any is an error.
 func filesOf(root, module string) (files []string, err error) {
-	err = filepath.WalkDir(filepath.Join(root, filepath.FromSlash(module)), func(p string, d fs.DirEntry, err error) error {
+	folder := filepath.Join(root, filepath.FromSlash(module))
+	err = filepath.WalkDir(folder, func(p string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
@@ -134,7 +135,8 @@ func under(p, folder string) bool { return p == folder || strings.HasPrefix(p, f
 
 // file returns the imports of a file of module that are wrong.
 func (r rules) file(root, module, file string) (wrong []string, err error) {
-	parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, filepath.FromSlash(file)), nil, parser.ImportsOnly)
+	name := filepath.Join(root, filepath.FromSlash(file))
+	parsed, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
 	if err != nil {
 		return nil, err
 	}

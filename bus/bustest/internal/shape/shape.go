@@ -1,4 +1,5 @@
-package bustest
+// Package shape describes the JSON of Go types, for contracts of events.
+package shape
 
 import (
 	"encoding"
@@ -10,6 +11,9 @@ import (
 
 	"github.com/troupebus/troupe/bus"
 )
+
+// Payload is the path of the whole payload, if the payload is no JSON object.
+const Payload = "the payload"
 
 // shape is the JSON of a Go type, by path: "address.city" is a field of a field, "lines[].sku" a field of each element,
 // and "stock{}" the value of each key.
@@ -24,7 +28,8 @@ type level struct {
 	path   string
 }
 
-func shapeOf(t reflect.Type) map[string]string {
+// Of returns the JSON of t by path. The path of a value without fields is Payload.
+func Of(t reflect.Type) map[string]string {
 	s := shape{fields: map[string]string{}}
 	s.add("", t)
 	return s.fields
@@ -45,7 +50,7 @@ func (s *shape) add(path string, t reflect.Type) {
 	}
 	at := path
 	if at == "" {
-		at = payload
+		at = Payload
 	}
 	custom := customEncoding(t)
 	switch kind := t.Kind(); {
@@ -71,7 +76,7 @@ func (s *shape) object(path string, t reflect.Type) {
 	if i := slices.IndexFunc(s.within, func(l level) bool { return l.goType == t }); i >= 0 {
 		above := s.within[i].path
 		if above == "" {
-			above = payload
+			above = Payload
 		}
 		s.fields[path] = "object, the same as " + above
 		return
@@ -229,9 +234,9 @@ func directFields(t reflect.Type) (fields []jsonField, embedded []reflect.Type) 
 	return fields, embedded
 }
 
-// keyed reports whether events of a Go type have a key. The question goes to an event with a value in every field: the
+// Keyed reports whether events of a Go type have a key. The question goes to an event with a value in every field: the
 // zero value may have an empty key.
-func keyed(t reflect.Type) (has bool) {
+func Keyed(t reflect.Type) (has bool) {
 	v := reflect.New(t)
 	fill(v.Elem(), 0)
 	defer func() {
