@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// aloneVariable selects a single schedule of an exploration in the binary's only test: "2:17" is schedule 17 of the
+// aloneVariable selects a single schedule of an exploration in the process's only test: "2:17" is schedule 17 of the
 // second exploration.
 const aloneVariable = "BUSTEST_ALONE"
 

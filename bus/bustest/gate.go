@@ -208,8 +208,8 @@ func (l *life) pass(st *step) (fault, error) {
 var errRefused = fmt.Errorf("%w: bustest: the store refuses the commit", journal.ErrUnavailable)
 
 // unitTwice runs a unit of work, undoes the changes, and runs the unit again on the same state. The journal does the
-// same when a group must be written again. The test then
-// shows changes outside of the transaction, such as in a variable: they happen twice.
+// same when a group must be written again. Changes outside of the transaction, such as in a variable, happen twice and
+// so become visible to the test.
 func (l *life) unitTwice(
 	tx journal.TxFunc, w journal.Work, run func(journal.TxFunc) ([]*journal.Event, error),
 ) ([]*journal.Event, error) {
@@ -224,7 +224,7 @@ func (l *life) unitTwice(
 		return out, err
 	}
 	if _, err := tx().Exec("ROLLBACK TO bustest"); err != nil {
-		return out, nil // the journal detects the state of the transaction
+		return out, nil //nolint:nilerr // the journal detects the state of the transaction
 	}
 	out, err = run(tx)
 	if _, failed := tx().Exec("RELEASE bustest"); failed != nil {
