@@ -18,27 +18,11 @@ import (
 
 	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/internal/torture/disk"
+	"github.com/troupebus/troupe/internal/torture/story"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// Deployables of the victim, and the kinds of schedules in which a wire connects them.
-const (
-	door   = "door"   // front, moody
-	ledger = "ledger" // reacts to what front emits
-	tail   = "tail"   // reacts to what ledger emits
-
-	overBroker   = "across"
-	overKafka    = "across-kafka"
-	overPostgres = "across-postgres"
-)
-
-// deployables are those of a flow across a wire, in the order in which events pass them.
-var deployables = []string{door, ledger, tail}
-
-var modulesOf = map[string]string{door: "front,moody", ledger: "ledger", tail: "tail"}
-
-// carriers are the environment variables that name the servers of some kinds.
-var carriers = map[string]string{overKafka: "TROUPE_TEST_KAFKA", overPostgres: "TROUPE_TEST_POSTGRES"}
+var modulesOf = map[string]string{story.Door: "front,moody", story.Ledger: "ledger", story.Tail: "tail"}
 
 // across is a schedule on a flow of three deployables. The wire between them fails, and so do they.
 type across struct {
@@ -62,13 +46,13 @@ func newAcross(r *run) (*across, error) {
 		return nil, err
 	}
 	a := &across{run: r, owners: map[string]*owner{}, network: n, clocks: map[string]*disk.Clock{}, drop: func() {}}
-	for _, name := range deployables {
+	for _, name := range story.Deployables {
 		a.clocks[name] = r.steppedClock()
 	}
 	r.clock = nil // the broker has the right one
-	server := os.Getenv(carriers[r.schedule.Kind])
+	server := os.Getenv(story.Servers[r.schedule.Kind])
 	switch {
-	case r.schedule.Kind == overBroker:
+	case r.schedule.Kind == story.OverBroker:
 		at, err := freeAddress()
 		if err != nil {
 			return nil, err
@@ -76,8 +60,8 @@ func newAcross(r *run) (*across, error) {
 		_, a.port, _ = net.SplitHostPort(at)
 		a.brokerAt, a.prefix = at, "troupe"
 	case server == "":
-		return nil, fmt.Errorf("torture: schedules of kind %s need the server that %s names", r.schedule.Kind, carriers[r.schedule.Kind])
-	case r.schedule.Kind == overKafka:
+		return nil, fmt.Errorf("torture: schedules of kind %s need the server that %s names", r.schedule.Kind, story.Servers[r.schedule.Kind])
+	case r.schedule.Kind == story.OverKafka:
 		a.brokerAt, a.prefix = server, "torture-"+strings.ToLower(rand.Text()[:12])
 	default:
 		at, drop, err := freshDatabase(r.ctx, server)
@@ -133,7 +117,7 @@ func (a *across) journal(name string) string { return filepath.Join(filepath.Dir
 // play carries out the steps, and judges what is left.
 func (a *across) play() {
 	defer a.endAll()
-	a.path = a.journal(door) // what is published there is what the model knows
+	a.path = a.journal(story.Door) // what is published there is what the model knows
 	for i, step := range a.schedule.Steps {
 		if a.ctx.Err() != nil {
 			return
@@ -152,65 +136,65 @@ func (a *across) endAll() {
 	}
 	a.owner = nil
 	if a.broker != nil {
-		a.endProcess(broker, a.broker, syscall.SIGKILL)
+		a.endProcess(story.Broker, a.broker, syscall.SIGKILL)
 	}
 	a.drop()
 }
 
-func (a *across) step(i int, s Step) {
+func (a *across) step(i int, s story.Step) {
 	a.done(s)
-	if s.Key == broker {
+	if s.Key == story.Broker {
 		a.stepBroker(s)
 		return
 	}
 	o := a.owners[s.Key]
 	switch s.Do {
-	case start:
+	case story.Start:
 		a.serve(s.Key)
-	case stop:
+	case story.Stop:
 		a.stop(s.Key)
-	case kill:
+	case story.Kill:
 		if o != nil {
 			o.kill()
 			a.forget(s.Key)
 		}
-	case freeze:
+	case story.Freeze:
 		if o != nil {
 			o.freeze(millis(s.For))
 		}
-	case wire:
+	case story.Network:
 		a.changeNetwork(s)
-	case meddle:
+	case story.Meddle:
 		a.meddle(s)
-	case clock:
+	case story.StepClock:
 		stepClock(a.clocks[s.Key], s)
-	case command:
+	case story.Command:
 		a.command(s)
-	case weather:
+	case story.Weather:
 		a.weather(disk.Weather(s.Mood), millis(s.For))
-	case finish:
+	case story.Finish:
 		a.beside.Wait()
-	case publish, work, heal:
+	case story.Publish, story.Work, story.Heal:
 		a.run.carry(i, s)
 	}
 }
 
-func (a *across) stepBroker(s Step) {
+func (a *across) stepBroker(s story.Step) {
 	switch {
-	case a.port == "" && s.Do == start: // a real server goes on; nobody reaches it
+	case a.port == "" && s.Do == story.Start: // a real server goes on; nobody reaches it
 		a.network.set("")
-	case a.port == "" && s.Do == freeze:
-		a.changeNetwork(Step{Mood: held, For: s.For})
+	case a.port == "" && s.Do == story.Freeze:
+		a.changeNetwork(story.Step{Mood: story.Held, For: s.For})
 	case a.port == "":
-		a.network.set(refusing)
-	case s.Do == start:
+		a.network.set(story.Refusing)
+	case s.Do == story.Start:
 		a.serveBroker()
-	case s.Do == stop || s.Do == kill:
+	case s.Do == story.Stop || s.Do == story.Kill:
 		if a.broker != nil {
-			a.endProcess(broker, a.broker, signals[s.Do])
+			a.endProcess(story.Broker, a.broker, signals[s.Do])
 			a.broker = nil
 		}
-	case s.Do == freeze:
+	case s.Do == story.Freeze:
 		if a.broker != nil {
 			a.freezeProcess(a.broker, millis(s.For))
 		}
@@ -221,7 +205,7 @@ func (a *across) serveBroker() {
 	if a.port == "" || a.broker != nil && !closed(a.broker.ended) {
 		return
 	}
-	p, err := a.spawn(broker, "broker", "--port", a.port, "--data", filepath.Join(a.folder, "broker"))
+	p, err := a.spawn(story.Broker, "broker", "--port", a.port, "--data", filepath.Join(a.folder, "broker"))
 	if err != nil {
 		a.find("machine", "the broker cannot be started: %v", err)
 		return
@@ -241,14 +225,14 @@ func (a *across) serve(name string, more ...string) {
 		return
 	}
 	a.owners[name] = o
-	if name == door {
+	if name == story.Door {
 		a.owner = o
 	}
 }
 
 func (a *across) forget(name string) {
 	delete(a.owners, name)
-	if name == door {
+	if name == story.Door {
 		a.owner = nil
 	}
 }
@@ -265,7 +249,7 @@ func (a *across) stop(name string) {
 }
 
 // changeNetwork lets the network fail for a while.
-func (a *across) changeNetwork(s Step) {
+func (a *across) changeNetwork(s story.Step) {
 	a.network.set(s.Mood)
 	a.beside.Go(func() {
 		pause.For(a.ctx, millis(s.For))
@@ -274,7 +258,7 @@ func (a *across) changeNetwork(s Step) {
 }
 
 // command runs troupe on one of the journals. What it says is not held against the model: it must end, in order.
-func (a *across) command(s Step) {
+func (a *across) command(s story.Step) {
 	args := append(s.Args[:len(s.Args):len(s.Args)], "--journal", a.journal(s.Key))
 	a.beside.Go(func() {
 		res := a.runFor(a.clocks[s.Key], commandLimit, a.machine.troupe, args...)
@@ -292,7 +276,7 @@ func (a *across) readers() (all map[string]*sqlite.Reader, shut func(), ok bool)
 			_ = r.Close() // it only read
 		}
 	}
-	for _, name := range deployables {
+	for _, name := range story.Deployables {
 		r, err := sqlite.OpenReader(a.ctx, a.journal(name))
 		if err != nil {
 			a.find("start", "the journal of %s cannot be read: %v", name, err)

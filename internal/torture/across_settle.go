@@ -9,6 +9,7 @@ import (
 
 	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/internal/torture/disk"
+	"github.com/troupebus/troupe/internal/torture/story"
 	"github.com/troupebus/troupe/internal/torture/talk"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
@@ -23,7 +24,7 @@ func (a *across) settle() {
 	a.disk.Set(disk.Good)
 	a.network.set("")
 	for _, c := range a.clocks {
-		stepClock(c, Step{Ahead: int(a.schedule.end().Seconds())})
+		stepClock(c, story.Step{Ahead: int(a.schedule.End().Seconds())})
 	}
 	for _, o := range a.owners {
 		o.frozen.Wait()
@@ -39,13 +40,13 @@ func (a *across) settle() {
 	if !a.rest("--good") {
 		return
 	}
-	for _, name := range deployables { // there may be none
+	for _, name := range story.Deployables { // there may be none
 		a.runFor(a.clocks[name], commandLimit, a.machine.troupe, "dlq", "replay", "--all", "--reason", "the end", "--journal", a.journal(name))
 	}
 	if !a.rest("--good") {
 		return
 	}
-	if slices.ContainsFunc(a.schedule.Steps, func(s Step) bool { return s.Mood == twins }) {
+	if slices.ContainsFunc(a.schedule.Steps, func(s story.Step) bool { return s.Mood == story.TwinProcess }) {
 		a.twin()
 	}
 	a.stopAll()
@@ -55,7 +56,7 @@ func (a *across) settle() {
 }
 
 func (a *across) stopAll() {
-	for _, name := range deployables {
+	for _, name := range story.Deployables {
 		a.stop(name)
 	}
 }
@@ -66,13 +67,13 @@ func (a *across) rest(args ...string) bool { return a.start(args...) && a.awaitQ
 // start has all deployables run, started with args where they do not.
 func (a *across) start(args ...string) bool {
 	a.serveBroker()
-	for _, name := range deployables {
+	for _, name := range story.Deployables {
 		if o := a.owners[name]; o != nil && !o.alive() && o.isUp() {
 			a.find("died", "%s ended by itself: %s", name, o.lastWords())
 		}
 		a.serve(name, args...)
 	}
-	for _, name := range deployables {
+	for _, name := range story.Deployables {
 		o := a.owners[name]
 		if o == nil || !o.awaitUp(startLimit) {
 			a.find("start", "%s does not come up, with nothing in its way", name)
@@ -84,7 +85,7 @@ func (a *across) start(args ...string) bool {
 }
 
 // carriedTypes are the events that go from one deployable to the next.
-var carriedTypes = map[string]string{ledger: "'torture.asked'", tail: "'torture.noted', 'torture.called'"}
+var carriedTypes = map[string]string{story.Ledger: "'torture.asked'", story.Tail: "'torture.noted', 'torture.called'"}
 
 // awaitQuiet waits until nothing is open in any journal and all events have arrived where they are consumed.
 func (a *across) awaitQuiet() bool {
@@ -108,7 +109,7 @@ func (a *across) awaitQuiet() bool {
 			a.find("stall", "nothing moves any more: %s; the logs end: %s", now, a.lastWords())
 			return false
 		}
-		for _, name := range deployables {
+		for _, name := range story.Deployables {
 			if o := a.owners[name]; !o.alive() {
 				a.find("died", "%s ended by itself: %s", name, o.lastWords())
 				return false
@@ -128,7 +129,7 @@ func (a *across) state(readers map[string]*sqlite.Reader) (text string, left int
 		})
 		return n, err
 	}
-	for i, name := range deployables {
+	for i, name := range story.Deployables {
 		var settled, events, open, waiting int
 		err := readers[name].View(a.ctx, func(tx *sql.Tx) error {
 			return tx.QueryRowContext(a.ctx, whatIsOpen).Scan(&settled, &events, &open, &waiting)
@@ -141,7 +142,7 @@ func (a *across) state(readers map[string]*sqlite.Reader) (text string, left int
 		if i == 0 {
 			continue
 		}
-		sent, err := count(deployables[i-1], carriedTypes[name])
+		sent, err := count(story.Deployables[i-1], carriedTypes[name])
 		if err != nil {
 			return "", 0, err
 		}
@@ -156,7 +157,7 @@ func (a *across) state(readers map[string]*sqlite.Reader) (text string, left int
 }
 
 func (a *across) allQuiet() bool {
-	return !slices.ContainsFunc(deployables, func(name string) bool {
+	return !slices.ContainsFunc(story.Deployables, func(name string) bool {
 		answer, ok := a.owners[name].answer(talk.Request{Do: talk.Backlog}, stallLimit)
 		return !ok || !answer.Quiet
 	})
@@ -164,7 +165,7 @@ func (a *across) allQuiet() bool {
 
 func (a *across) lastWords() string {
 	var all []string
-	for _, name := range deployables {
+	for _, name := range story.Deployables {
 		all = append(all, name+": "+a.owners[name].lastWords())
 	}
 	return strings.Join(all, "\n")
@@ -178,7 +179,7 @@ func (a *across) audit() {
 	}
 	defer shut()
 	verify := []string{"verify"}
-	for _, name := range deployables {
+	for _, name := range story.Deployables {
 		a.sound(readers[name])
 		if !a.deleted && a.foreigners == 0 {
 			a.each(readers[name], `SELECT s.name || ': ' || d.error FROM dead_letters d JOIN subscriptions s ON s.id = d.subscription
@@ -186,14 +187,14 @@ WHERE s.name LIKE 'bus/%' LIMIT 3`, func(line string) { a.find("wire", "%s: %s",
 		}
 		verify = append(verify, "--journal", a.journal(name))
 	}
-	a.acknowledged(readers[door])
-	a.ledger(readers[door], "moody")
-	a.ledger(readers[ledger], "ledger")
-	a.sums(readers[ledger])
-	a.ledger(readers[tail], "tail")
-	a.carried(readers[door], readers[ledger], ledger)
-	a.carried(readers[ledger], readers[tail], tail)
-	a.calls(readers[door], readers[ledger])
+	a.acknowledged(readers[story.Door])
+	a.ledger(readers[story.Door], "moody")
+	a.ledger(readers[story.Ledger], "ledger")
+	a.sums(readers[story.Ledger])
+	a.ledger(readers[story.Tail], "tail")
+	a.carried(readers[story.Door], readers[story.Ledger], story.Ledger)
+	a.carried(readers[story.Ledger], readers[story.Tail], story.Tail)
+	a.calls(readers[story.Door], readers[story.Ledger])
 	if res := a.runTool(a.machine.troupe, verify...); res.code != 0 && !a.has("check", "damaged") {
 		a.find("verify", "troupe verify ends with exit code %d where nothing is wrong: %s%s", res.code,
 			clip(res.out, 300), clip(res.err, 300))

@@ -9,17 +9,19 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/troupebus/troupe/internal/torture/story"
 )
 
 // acrossDay is a schedule in which the wire fails once in every way.
-var acrossDay = Schedule{Kind: overBroker, Steps: []Step{
-	{Do: start, Key: broker}, {Do: start, Key: door}, {Do: start, Key: ledger}, {Do: start, Key: tail, Wait: 300},
-	{Do: publish, Key: "k0", N: 1, Count: 3, Calls: 2},
-	{Do: wire, Mood: held, For: 300, Wait: 100},
-	{Do: publish, Key: "k0", N: 7, Count: 3},
-	{Do: kill, Key: broker}, {Do: kill, Key: ledger},
-	{Do: publish, Key: "k1", N: 1, Count: 3, Wait: 100},
-	{Do: start, Key: broker}, {Do: wire, Mood: cut, For: 50}, {Do: freeze, Key: broker, For: 200},
+var acrossDay = story.Schedule{Kind: story.OverBroker, Steps: []story.Step{
+	{Do: story.Start, Key: story.Broker}, {Do: story.Start, Key: story.Door}, {Do: story.Start, Key: story.Ledger}, {Do: story.Start, Key: story.Tail, Wait: 300},
+	{Do: story.Publish, Key: "k0", N: 1, Count: 3, Calls: 2},
+	{Do: story.Network, Mood: story.Held, For: 300, Wait: 100},
+	{Do: story.Publish, Key: "k0", N: 7, Count: 3},
+	{Do: story.Kill, Key: story.Broker}, {Do: story.Kill, Key: story.Ledger},
+	{Do: story.Publish, Key: "k1", N: 1, Count: 3, Wait: 100},
+	{Do: story.Start, Key: story.Broker}, {Do: story.Network, Mood: story.Cut, For: 50}, {Do: story.Freeze, Key: story.Broker, For: 200},
 }}
 
 // A flow across a wire holds, and damage to each of its journals afterwards is found.
@@ -36,19 +38,19 @@ func TestAcrossFindsDamage(t *testing.T) {
 	}
 	a.play()
 	if len(a.findings) > 0 {
-		t.Fatal(Story(acrossDay, a.findings))
+		t.Fatal(story.Text(acrossDay, a.findings))
 	}
 	for _, tt := range []struct{ journal, damage, repair, class string }{
-		{tail, "UPDATE events SET id = 'x' WHERE seq = 1", "", "lost"},
-		{tail, "UPDATE events SET seq = -seq WHERE key = 'k0'", "UPDATE events SET seq = -seq WHERE seq < 0", "order"},
-		{ledger, "UPDATE events SET key = 'k9' WHERE key = 'k1'", "UPDATE events SET key = 'k1' WHERE key = 'k9'", "nowhere"},
-		{ledger, "DELETE FROM ledger_rows WHERE id = 1", "", "effect"},
-		{door, "DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)", "", "lost"},
+		{story.Tail, "UPDATE events SET id = 'x' WHERE seq = 1", "", "lost"},
+		{story.Tail, "UPDATE events SET seq = -seq WHERE key = 'k0'", "UPDATE events SET seq = -seq WHERE seq < 0", "order"},
+		{story.Ledger, "UPDATE events SET key = 'k9' WHERE key = 'k1'", "UPDATE events SET key = 'k1' WHERE key = 'k9'", "nowhere"},
+		{story.Ledger, "DELETE FROM ledger_rows WHERE id = 1", "", "effect"},
+		{story.Door, "DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)", "", "lost"},
 	} {
 		MustDamage(t, a.journal(tt.journal), tt.damage)
-		a.findings, a.found = nil, map[Finding]bool{}
+		a.findings, a.found = nil, map[story.Finding]bool{}
 		a.audit()
-		if !slices.ContainsFunc(a.findings, func(f Finding) bool { return f.Class == tt.class }) {
+		if !slices.ContainsFunc(a.findings, func(f story.Finding) bool { return f.Class == tt.class }) {
 			t.Errorf("after %q: %v, want something of class %s", tt.damage, a.findings, tt.class)
 		}
 		if tt.repair != "" {
@@ -97,7 +99,7 @@ func TestNetwork(t *testing.T) {
 	if !says(c, in, "one") {
 		t.Error("a network that is whole does not carry")
 	}
-	n.set(held)
+	n.set(story.Held)
 	_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 	if says(c, in, "two") {
 		t.Error("a network that is held carries")
@@ -107,7 +109,7 @@ func TestNetwork(t *testing.T) {
 	if line, err := in.ReadString('\n'); err != nil || line != "two\n" {
 		t.Errorf("held bytes come as %q, %v", line, err)
 	}
-	n.set(cut)
+	n.set(story.Cut)
 	if says(c, in, "three") {
 		t.Error("a connection that was cut carries")
 	}
@@ -116,7 +118,7 @@ func TestNetwork(t *testing.T) {
 	if !says(again, in, "four") {
 		t.Error("after a cut, a new connection is not carried")
 	}
-	n.set(refusing)
+	n.set(story.Refusing)
 	last, in := dial()
 	defer func() { _ = last.Close() }()
 	if says(last, in, "five") {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupebus/troupe/internal/torture/story"
 	"github.com/troupebus/troupe/internal/torture/talk"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
@@ -101,7 +102,7 @@ func (r *run) acknowledged(reader *sqlite.Reader) {
 			case got > 0 && a.answer == talk.NotDone:
 				r.find("undone", "event %s (%s) is there, although its publisher was told that it is not: %s", id, a.what, clip(a.said, 200))
 			}
-			if a.what == work && rows[id] != got {
+			if a.what == story.Work && rows[id] != got {
 				r.find("torn", "unit of work %s left %d rows and %d events", id, rows[id], got)
 			}
 			in += min(got, 1)
@@ -109,7 +110,7 @@ func (r *run) acknowledged(reader *sqlite.Reader) {
 		if in != 0 && in != a.count {
 			r.find("torn", "of %d events that were published at once from %s %d on, %d are there", a.count, a.key, a.n, in)
 		}
-		if limit := talk.Patience + waitLimit + 50*lag; r.schedule.Kind == "locks" && a.took > limit && a.what != foreign {
+		if limit := talk.Patience + waitLimit + 50*lag; r.schedule.Kind == "locks" && a.took > limit && a.what != story.Foreign {
 			r.find("waited", "the publisher of %s %d waited %v, with a context of %v", a.key, a.n, a.took.Round(time.Millisecond), talk.Patience)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/troupebus/troupe/internal/torture/story"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -70,7 +71,7 @@ func (r *run) heardAfter() (time.Duration, bool) {
 	r.mu.Unlock()
 	for _, s := range r.schedule.Steps {
 		switch {
-		case s.Do == freeze || s.Do == foreign:
+		case s.Do == story.Freeze || s.Do == story.Foreign:
 			limit += millis(s.For)
 		case s.Mood == "hang" || s.Mood == "hang-raw" || s.Mood == "own-context" || s.Mood == "deaf":
 			return 0, false

@@ -8,21 +8,22 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/troupebus/troupe/internal/torture/story"
 	"github.com/troupebus/troupe/internal/torture/talk"
 )
 
 // quietDay is a schedule in which nothing goes wrong but what handlers say themselves.
-var quietDay = Schedule{Kind: "anything", Steps: []Step{
-	{Do: start, Wait: 100},
-	{Do: publish, Key: "k0", N: 1, Count: 3, Calls: 2},
-	{Do: work, Key: "k1", N: 1, Count: 2, Calls: 2, Wait: 100},
-	{Do: publish, Key: "k1", N: 5, Mood: "dead", Wait: 300},
-	{Do: publish, Key: "k1", N: 6, Mood: "sick", Wait: 100},
-	{Do: publish, Key: "k1", N: 7, Mood: "plain", Wait: 300},
-	{Do: foreign, Key: "k2", N: 1, Count: 3},
-	{Do: command, Args: []string{"dlq", "drop", "1"}},
-	{Do: command, Args: []string{"events", "--json", "--limit", "0", "--type", "torture.asked"}, Wait: 300},
-	{Do: stop},
+var quietDay = story.Schedule{Kind: "anything", Steps: []story.Step{
+	{Do: story.Start, Wait: 100},
+	{Do: story.Publish, Key: "k0", N: 1, Count: 3, Calls: 2},
+	{Do: story.Work, Key: "k1", N: 1, Count: 2, Calls: 2, Wait: 100},
+	{Do: story.Publish, Key: "k1", N: 5, Mood: "dead", Wait: 300},
+	{Do: story.Publish, Key: "k1", N: 6, Mood: "sick", Wait: 100},
+	{Do: story.Publish, Key: "k1", N: 7, Mood: "plain", Wait: 300},
+	{Do: story.Foreign, Key: "k2", N: 1, Count: 3},
+	{Do: story.Command, Args: []string{"dlq", "drop", "1"}},
+	{Do: story.Command, Args: []string{"events", "--json", "--limit", "0", "--type", "torture.asked"}, Wait: 300},
+	{Do: story.Stop},
 }}
 
 // A quiet day holds, and each kind of damage that is done to its journal afterwards is found.
@@ -35,7 +36,7 @@ func TestAuditFindsDamage(t *testing.T) {
 	}
 	defer r.end()
 	for i, s := range quietDay.Steps {
-		if s.Do == command { // what it is about must be there, on a busy machine too
+		if s.Do == story.Command { // what it is about must be there, on a busy machine too
 			r.answers.Wait()
 			r.rest()
 		}
@@ -44,7 +45,7 @@ func TestAuditFindsDamage(t *testing.T) {
 	r.settle()
 	r.audit()
 	if len(r.findings) > 0 {
-		t.Fatal(Story(quietDay, r.findings))
+		t.Fatal(story.Text(quietDay, r.findings))
 	}
 	whole, err := os.ReadFile(r.path)
 	if err != nil {
@@ -70,7 +71,7 @@ func TestAuditFindsDamage(t *testing.T) {
 		d := m.MustCopy(t, r, whole)
 		MustDamage(t, d.path, tt.damage)
 		d.audit()
-		if !slices.ContainsFunc(d.findings, func(f Finding) bool { return f.Class == tt.class && strings.Contains(f.Text, tt.text) }) {
+		if !slices.ContainsFunc(d.findings, func(f story.Finding) bool { return f.Class == tt.class && strings.Contains(f.Text, tt.text) }) {
 			t.Errorf("after %q: %v, want something of class %s: %s", tt.damage, d.findings, tt.class, tt.text)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/internal/torture/disk"
+	"github.com/troupebus/troupe/internal/torture/story"
 	"github.com/troupebus/troupe/internal/torture/talk"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
@@ -26,23 +27,14 @@ func (r *run) steppedClock() *disk.Clock {
 }
 
 func (r *run) stepsClocks() bool {
-	return slices.ContainsFunc(r.schedule.Steps, func(s Step) bool { return s.Do == clock })
+	return slices.ContainsFunc(r.schedule.Steps, func(s story.Step) bool { return s.Do == story.StepClock })
 }
 
 // stepClock steps c, which is nil where clocks cannot be stepped.
-func stepClock(c *disk.Clock, s Step) {
+func stepClock(c *disk.Clock, s story.Step) {
 	if c != nil {
 		c.Step(time.Duration(s.Ahead) * time.Second)
 	}
-}
-
-// end is a moment of every clock by which everything that was delayed is due, told as by how much the clock is ahead.
-func (s Schedule) end() time.Duration {
-	ahead, after := 0, 0
-	for _, step := range s.Steps {
-		ahead, after = max(ahead, step.Ahead), max(after, step.After)
-	}
-	return time.Duration(ahead)*time.Second + millis(after) + time.Minute
 }
 
 // settleClock has retries run by a clock that may be behind, and then steps it past everything that was delayed. Publishers are answered
@@ -60,7 +52,7 @@ func (r *run) settleClock() bool {
 	if !r.awaitRetries(reader) {
 		return false
 	}
-	r.clock.Step(r.schedule.end())
+	r.clock.Step(r.schedule.End())
 	began := time.Now()
 	for r.ctx.Err() == nil {
 		left, ok := r.rows(reader, "SELECT count(*) FROM delayed")

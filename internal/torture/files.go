@@ -11,20 +11,21 @@ import (
 
 	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/internal/torture/disk"
+	"github.com/troupebus/troupe/internal/torture/story"
 	"github.com/troupebus/troupe/internal/torture/talk"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
 // second has another process try to own the journal while the owner lives. When it can, one of the two must have given up.
-func (r *run) second(s Step) {
+func (r *run) second(s story.Step) {
 	if r.owner == nil || !r.owner.awaitUp(startLimit) || r.disk.Weather() != disk.Good {
 		return
 	}
 	path := r.path
 	switch s.Mood {
-	case symlink, hardlink:
+	case story.Symlink, story.Hardlink:
 		path = filepath.Join(filepath.Dir(r.path), fmt.Sprintf("%s-%d.db", s.Mood, r.started))
-		link := map[string]func(string, string) error{symlink: os.Symlink, hardlink: os.Link}[s.Mood]
+		link := map[string]func(string, string) error{story.Symlink: os.Symlink, story.Hardlink: os.Link}[s.Mood]
 		if err := link(r.path, path); err != nil {
 			return
 		}
@@ -57,7 +58,7 @@ func (r *run) link() string {
 // publishOne publishes an event of the key "both", and returns what was answered.
 func (r *run) publishOne(o *owner, n int) string {
 	n += 2 * r.started
-	a := r.asks(ask{what: publish, key: "both", n: n, count: 1})
+	a := r.asks(ask{what: story.Publish, key: "both", n: n, count: 1})
 	answer, ok := o.answer(talk.Request{Do: talk.Publish, Key: "both", N: n}, 2*talk.Patience)
 	if !ok {
 		answer.Kind = talk.Unknown
@@ -74,16 +75,16 @@ func (r *run) spoil(how string) {
 	files, _ := filepath.Glob(r.path + "*")
 	var err error
 	switch how {
-	case unlock:
+	case story.RemoveLock:
 		if r.made() {
 			_ = os.Remove(r.path + ".lock")
 		}
 		return
-	case remove:
+	case story.RemoveFiles:
 		for _, f := range files {
 			err = os.Remove(f)
 		}
-	case move:
+	case story.MoveFiles:
 		folder := filepath.Join(filepath.Dir(r.path), "moved")
 		err = os.Mkdir(folder, 0o700)
 		for _, f := range files {

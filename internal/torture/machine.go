@@ -14,6 +14,7 @@ import (
 
 	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/internal/torture/disk"
+	"github.com/troupebus/troupe/internal/torture/story"
 )
 
 // Machine is where schedules run: the binaries, and what this computer can do.
@@ -75,10 +76,16 @@ func (m *Machine) Skipped() string {
 	return ""
 }
 
-// Finding is something that does not hold.
-type Finding struct {
-	Class string // of which kind: two findings of one class have one cause, mostly
-	Text  string
+// Kinds returns the names of the kinds that can run here: those that need a server only where the environment names one.
+func (m *Machine) Kinds() []string {
+	var names []string
+	for _, k := range story.Kinds {
+		server := story.Servers[k.Name]
+		if server == "" || os.Getenv(server) != "" {
+			names = append(names, k.Name)
+		}
+	}
+	return names
 }
 
 // Limits of time. They are generous: what breaks them stands still.
@@ -100,12 +107,12 @@ const (
 
 // Outcome is what came of a schedule.
 type Outcome struct {
-	Findings []Finding // each is told once
+	Findings []story.Finding // each is told once
 	Tally    Tally
 }
 
 // Run carries s out in folder, which must be empty, and returns what does not hold.
-func (m *Machine) Run(ctx context.Context, s Schedule, folder string) (Outcome, error) {
+func (m *Machine) Run(ctx context.Context, s story.Schedule, folder string) (Outcome, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r, err := m.prepare(ctx, s, folder)
@@ -123,7 +130,7 @@ func (m *Machine) Run(ctx context.Context, s Schedule, folder string) (Outcome, 
 func (r *run) carryOut() error {
 	s := r.schedule
 	go r.watchMachine()
-	if s.Kind == overBroker || carriers[s.Kind] != "" {
+	if s.Kind == story.OverBroker || story.Servers[s.Kind] != "" {
 		a, err := newAcross(r)
 		if err != nil {
 			return err
@@ -159,7 +166,7 @@ func (r *run) watchMachine() {
 }
 
 // prepare makes the folder of the disk.
-func (m *Machine) prepare(ctx context.Context, s Schedule, folder string) (*run, error) {
+func (m *Machine) prepare(ctx context.Context, s story.Schedule, folder string) (*run, error) {
 	live := filepath.Join(folder, "disk")
 	if err := os.Mkdir(live, 0o700); err != nil {
 		return nil, err
@@ -170,7 +177,7 @@ func (m *Machine) prepare(ctx context.Context, s Schedule, folder string) (*run,
 	}
 	r := &run{
 		machine: m, schedule: s, ctx: ctx, folder: folder, path: filepath.Join(live, "j.db"), outside: filepath.Join(folder, "outside"), disk: d,
-		model: model{found: map[Finding]bool{}, tally: Tally{}},
+		model: model{found: map[story.Finding]bool{}, tally: Tally{}},
 	}
 	r.clock = r.steppedClock()
 	return r, nil

@@ -14,15 +14,7 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/troupebus/troupe/internal/pause"
-)
-
-// What somebody may do at the broker behind everybody's back.
-const (
-	swollen = "swollen" // a record comes that is large, and small while it is packed
-	limited = "limited" // a topic takes small batches only
-	forgets = "forgets" // what is in a topic is deleted, and so are the positions of its readers
-	web     = "web"     // an HTTP server listens at the broker's port, while the broker does not run
-	twins   = "twins"   // in the end, a second process runs on a copy of a journal
+	"github.com/troupebus/troupe/internal/torture/story"
 )
 
 const (
@@ -33,12 +25,12 @@ const (
 )
 
 // meddle does one of these things. What cannot be done, since the broker is away, is left out.
-func (a *across) meddle(s Step) {
-	if s.Mood == web {
+func (a *across) meddle(s story.Step) {
+	if s.Mood == story.WebServer {
 		a.serveWeb(millis(s.For))
 		return
 	}
-	if a.brokerAt == "" || s.Mood == twins {
+	if a.brokerAt == "" || s.Mood == story.TwinProcess {
 		return
 	}
 	c := sarama.NewConfig()
@@ -52,11 +44,11 @@ func (a *across) meddle(s Step) {
 	defer func() { _ = client.Close() }()
 	topic := a.prefix + ".front"
 	switch s.Mood {
-	case swollen:
+	case story.LargeRecord:
 		a.swell(client, topic)
-	case limited:
+	case story.SmallBatches:
 		a.limit(client, topic)
-	case forgets:
+	case story.DeleteRecords:
 		a.deleted = a.deleteAll(client, topic) || a.deleted
 	}
 }
@@ -96,7 +88,7 @@ func (a *across) limit(client sarama.Client, topic string) {
 // more, in the same topic. A Kafka goes on where it was.
 func (a *across) deleteAll(client sarama.Client, topic string) bool {
 	admin, err := sarama.NewClusterAdminFromClient(client)
-	if err != nil || a.owners[ledger] != nil {
+	if err != nil || a.owners[story.Ledger] != nil {
 		return false
 	}
 	partitions, err := client.Partitions(topic)
@@ -121,7 +113,7 @@ func (a *across) deleteAll(client sarama.Client, topic string) bool {
 		return true
 	}
 	for g := range groups {
-		if strings.HasPrefix(g, ledger+"-") {
+		if strings.HasPrefix(g, story.Ledger+"-") {
 			_ = admin.DeleteConsumerGroup(g)
 		}
 	}
@@ -151,12 +143,12 @@ func (a *across) recover() bool {
 	}
 	defer shut()
 	told := func() int {
-		n, _ := a.rows(readers[ledger], `SELECT count(*) FROM dead_letters d JOIN subscriptions s ON s.id = d.subscription
+		n, _ := a.rows(readers[story.Ledger], `SELECT count(*) FROM dead_letters d JOIN subscriptions s ON s.id = d.subscription
 WHERE s.name LIKE 'bus/%' AND d.error NOT LIKE '%unpacked%'`) // a large record is another matter
 		return n
 	}
 	missing := func() int {
-		sent, came := a.idsByKey(readers[door], ledger), a.idsByKey(readers[ledger], ledger)
+		sent, came := a.idsByKey(readers[story.Door], story.Ledger), a.idsByKey(readers[story.Ledger], story.Ledger)
 		n := 0
 		for key, ids := range sent {
 			n += len(ids) - len(came[key])
@@ -169,30 +161,30 @@ WHERE s.name LIKE 'bus/%' AND d.error NOT LIKE '%unpacked%'`) // a large record 
 	if n := missing(); n > 0 && told() == 0 {
 		a.find("silent", "%d events were deleted before the ledger had read them, and no dead letter says so", n)
 	}
-	a.stop(door)
-	a.runTool(a.machine.troupe, "resend", "--journal", a.journal(door))
-	a.serve(door)
-	return a.owners[door] != nil && a.owners[door].awaitUp(startLimit)
+	a.stop(story.Door)
+	a.runTool(a.machine.troupe, "resend", "--journal", a.journal(story.Door))
+	a.serve(story.Door)
+	return a.owners[story.Door] != nil && a.owners[story.Door].awaitUp(startLimit)
 }
 
 // twin runs a second process on a copy of the ledger's journal, with all quiet. One of the two must notice, and end.
 func (a *across) twin() {
-	a.stop(ledger)
+	a.stop(story.Ledger)
 	folder := filepath.Join(a.folder, "twin")
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		a.find("machine", "%v", err)
 		return
 	}
-	files, _ := filepath.Glob(a.journal(ledger) + "*")
+	files, _ := filepath.Glob(a.journal(story.Ledger) + "*")
 	files = slices.DeleteFunc(files, func(f string) bool { return strings.HasSuffix(f, ".lock") })
 	if out, err := exec.CommandContext(a.ctx, "cp", append(files, folder)...).CombinedOutput(); err != nil {
 		a.find("machine", "cp: %v: %s", err, out)
 		return
 	}
-	a.serve(ledger, "--good")
-	o := a.owners[ledger]
-	args := append([]string{"--modules", modulesOf[ledger], "--good"}, a.carrier...)
-	other, err := a.startOwnerBy(a.clocks[ledger], filepath.Join(folder, ledger+".db"), args...)
+	a.serve(story.Ledger, "--good")
+	o := a.owners[story.Ledger]
+	args := append([]string{"--modules", modulesOf[story.Ledger], "--good"}, a.carrier...)
+	other, err := a.startOwnerBy(a.clocks[story.Ledger], filepath.Join(folder, story.Ledger+".db"), args...)
 	if err != nil || o == nil {
 		a.find("machine", "a twin cannot be started: %v", err)
 		return
@@ -204,12 +196,12 @@ func (a *across) twin() {
 		a.find("twins", "two processes run on copies of one journal, and %v later neither has noticed", twinLimit)
 	}
 	other.kill()
-	a.stop(ledger)
+	a.stop(story.Ledger)
 }
 
 // peaks finds deployables that needed too much memory.
 func (a *across) peaks() {
-	for _, name := range deployables {
+	for _, name := range story.Deployables {
 		if peak := a.owners[name].peak(); peak > memoryLimit {
 			a.find("memory", "%s had %d MiB resident", name, peak>>20)
 		}

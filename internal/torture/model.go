@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/troupebus/troupe/internal/torture/story"
 	"github.com/troupebus/troupe/internal/torture/talk"
 )
 
@@ -29,8 +30,8 @@ type model struct {
 	mu       sync.Mutex
 	all      []*ask
 	acts     []act
-	findings []Finding
-	found    map[Finding]bool
+	findings []story.Finding
+	found    map[story.Finding]bool
 	tally    Tally
 	loss     string // why the journal cannot be held against the model any more
 
@@ -63,7 +64,7 @@ func (m *model) acted(a act) {
 func (m *model) find(class, format string, args ...any) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	f := Finding{class, fmt.Sprintf(format, args...)}
+	f := story.Finding{Class: class, Text: fmt.Sprintf(format, args...)}
 	if !m.found[f] {
 		m.found[f] = true
 		m.findings = append(m.findings, f)
@@ -87,7 +88,7 @@ func (m *model) has(classes ...string) bool {
 // known reports whether an owner ever acknowledged anything: then the journal has all its tables. A foreign publisher needs only some of
 // them, which an owner that was stopped at its first start leaves.
 func (m *model) known() bool {
-	return m.number(func(a *ask) bool { return a.answer == talk.Done && a.what != foreign }) > 0
+	return m.number(func(a *ask) bool { return a.answer == talk.Done && a.what != story.Foreign }) > 0
 }
 
 // sure is how many events must be in the log by now.
@@ -120,7 +121,7 @@ func (m *model) alwaysGood() bool {
 }
 
 // told is what was found so far.
-func (m *model) told() []Finding {
+func (m *model) told() []story.Finding {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.findings)

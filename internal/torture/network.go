@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/troupebus/troupe/internal/torture/story"
 )
 
 // network carries the connections of victims to their broker or database, and can cut them, hold them up and refuse them.
@@ -22,13 +24,6 @@ type network struct {
 	open    map[net.Conn]bool
 	carried sync.WaitGroup
 }
-
-// How a network may be.
-const (
-	cut      = "cut"      // every connection ends now; new ones are carried
-	held     = "held"     // connections stay, and no byte arrives
-	refusing = "refusing" // every connection ends, and each new one at once
-)
 
 const dialLimit = 5 * time.Second
 
@@ -50,7 +45,7 @@ func (n *network) set(state string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.state = state
-	if state == cut || state == refusing {
+	if state == story.Cut || state == story.Refusing {
 		for c := range n.open {
 			_ = c.Close() // who reads from it sees that
 		}
@@ -62,7 +57,7 @@ func (n *network) close() {
 	n.mu.Lock()
 	n.closed = true
 	n.mu.Unlock()
-	n.set(refusing)
+	n.set(story.Refusing)
 	_ = n.listener.Close()
 	n.carried.Wait()
 }
@@ -83,7 +78,7 @@ func (n *network) accept() {
 func (n *network) keep(c net.Conn) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.state == refusing || n.closed {
+	if n.state == story.Refusing || n.closed {
 		_ = c.Close()
 		return false
 	}
@@ -142,7 +137,7 @@ func (n *network) copy(to io.Writer, from io.Reader) {
 func (n *network) await() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for n.state == held && !n.closed {
+	for n.state == story.Held && !n.closed {
 		n.flows.Wait()
 	}
 }

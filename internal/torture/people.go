@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/internal/torture/disk"
+	"github.com/troupebus/troupe/internal/torture/story"
 	"github.com/troupebus/troupe/internal/torture/talk"
 )
 
@@ -61,8 +62,8 @@ func (r *run) tool(who string, args ...string) {
 }
 
 // foreign publishes in somebody else's transaction.
-func (r *run) foreign(s Step) {
-	a := r.asks(ask{what: foreign, key: s.Key, n: s.N, count: s.Count})
+func (r *run) foreign(s story.Step) {
+	a := r.asks(ask{what: story.Foreign, key: s.Key, n: s.N, count: s.Count})
 	r.beside.Go(func() {
 		res := r.runTool(r.machine.victim, "foreign", "--journal", r.path, "--key", s.Key, "--first", fmt.Sprint(s.N), "--count", fmt.Sprint(s.Count), "--hold", millis(s.For).String())
 		switch {
@@ -82,7 +83,7 @@ func reading(args []string) bool {
 }
 
 // person runs a command of troupe beside the rest, and holds what it says against the model.
-func (r *run) person(i int, s Step) {
+func (r *run) person(i int, s story.Step) {
 	args := append(slices.Clone(s.Args), "--journal", r.path)
 	reason := fmt.Sprint("step-", i)
 	acts := s.Args[0] == "dlq" && (s.Args[1] == "replay" || s.Args[1] == "drop")

@@ -7,13 +7,14 @@ import (
 
 	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/internal/torture/disk"
+	"github.com/troupebus/troupe/internal/torture/story"
 	"github.com/troupebus/troupe/internal/torture/talk"
 )
 
 // run is one schedule under way. One goroutine carries out its steps; what takes long goes on beside it.
 type run struct {
 	machine  *Machine
-	schedule Schedule
+	schedule story.Schedule
 	ctx      context.Context
 	folder   string
 	path     string // of the journal
@@ -44,60 +45,60 @@ func (r *run) play() {
 }
 
 // step carries out one step, and waits as it says.
-func (r *run) step(i int, s Step) {
+func (r *run) step(i int, s story.Step) {
 	r.done(s)
 	r.carry(i, s)
 	pause.For(r.ctx, millis(s.Wait))
 }
 
-func (r *run) carry(i int, s Step) {
+func (r *run) carry(i int, s story.Step) {
 	switch s.Do {
-	case start:
+	case story.Start:
 		r.start(s)
-	case stop:
+	case story.Stop:
 		if r.owner != nil {
 			r.stopOwner()
 		}
-	case kill:
+	case story.Kill:
 		if r.owner != nil {
 			r.owner.kill()
 			r.owner = nil
 		}
-	case freeze:
+	case story.Freeze:
 		if r.owner != nil {
 			r.owner.freeze(millis(s.For))
 		}
-	case publish, work:
+	case story.Publish, story.Work:
 		r.publish(s)
-	case heal:
+	case story.Heal:
 		if r.owner != nil {
 			r.owner.ask(talk.Request{Do: talk.Heal, Mood: s.Mood})
 		}
-	case command:
+	case story.Command:
 		r.person(i, s)
-	case foreign:
+	case story.Foreign:
 		r.foreign(s)
-	case reader:
+	case story.Read:
 		r.tool("reader", "read", "--journal", r.path, "--hold", millis(s.For).String())
-	case weather:
+	case story.Weather:
 		r.weather(disk.Weather(s.Mood), millis(s.For))
-	case second:
+	case story.SecondOwner:
 		r.second(s)
-	case copied:
+	case story.CopyDatabase:
 		r.copied()
-	case clock:
+	case story.StepClock:
 		stepClock(r.clock, s)
-	case finish:
+	case story.Finish:
 		r.beside.Wait()
-	case lure:
+	case story.LinkLock:
 		r.lure()
-	case remove, move, unlock:
+	case story.RemoveFiles, story.MoveFiles, story.RemoveLock:
 		r.spoil(s.Do)
 	}
 }
 
 // start starts an owner, in the background. Beside one that lives it must be refused, which step second looks at.
-func (r *run) start(s Step) {
+func (r *run) start(s story.Step) {
 	if r.owner != nil && r.owner.alive() {
 		return
 	}
@@ -106,7 +107,7 @@ func (r *run) start(s Step) {
 		args = append(args, "--sync", s.Mood)
 	}
 	path := r.path
-	if s.Key == symlink {
+	if s.Key == story.Symlink {
 		path = r.link()
 	}
 	o, err := r.startOwner(path, args...)
@@ -115,7 +116,7 @@ func (r *run) start(s Step) {
 		return
 	}
 	r.owner = o
-	if s.Key == symlink && !o.awaitUp(startLimit) {
+	if s.Key == story.Symlink && !o.awaitUp(startLimit) {
 		r.find("start", "an owner does not come up on a journal that it is given by a symbolic link: %s", o.lastWords())
 	}
 }
@@ -128,7 +129,7 @@ func (r *run) stopOwner() {
 }
 
 // publish asks the owner for events, and does not wait for the answers.
-func (r *run) publish(s Step) {
+func (r *run) publish(s story.Step) {
 	for i := range max(s.Calls, 1) {
 		n := s.N + i*max(s.Count, 1)
 		a := r.asks(ask{what: s.Do, key: s.Key, n: n, count: max(s.Count, 1), mood: s.Mood, delayed: s.After > 0})

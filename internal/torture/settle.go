@@ -189,7 +189,7 @@ func (r *run) measure() {
 	if size > logLimit {
 		r.find("log", "the write-ahead log has %d MiB, with nothing left to do and nobody who reads", size>>20)
 	}
-	if peak, limit := r.owner.peak(), memoryLimit+2*r.schedule.payload(); peak > limit {
+	if peak, limit := r.owner.peak(), memoryLimit+2*r.schedule.Payload(); peak > limit {
 		r.find("memory", "the owner had %d MiB resident, and may have %d", peak>>20, limit>>20)
 	}
 	if r.schedule.Kind != "owners" {
@@ -219,13 +219,4 @@ func (r *run) judgeGone() {
 	if r.owner != nil {
 		r.stopOwner()
 	}
-}
-
-// payload returns the bytes of all large events of the schedule. The owner's own publishers hold them until they are answered: each as
-// its payload, as JSON, and as the statement's copy.
-func (s Schedule) payload() (bytes int64) {
-	for _, step := range s.Steps {
-		bytes += int64(step.Size) * int64(max(step.Count, 1)*max(step.Calls, 1))
-	}
-	return bytes
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/internal/torture/disk"
+	"github.com/troupebus/troupe/internal/torture/story"
 )
 
 // shop is a schedule on the shop's own binary: one deployable, or two and the broker between them. Its books are the model: what was
@@ -28,17 +29,9 @@ type shop struct {
 	orders    map[string]string // what was answered, by idempotency key; guarded by the model's mu
 }
 
-// Names of the shop's processes.
-const (
-	alone  = "shop"   // all modules
-	front  = "front"  // order, inventory, notification
-	back   = "back"   // payment, shipping
-	broker = "broker" // between these two
-)
-
 func newShop(r *run) (*shop, error) {
 	s := &shop{run: r, processes: map[string]*process{}, urls: map[string]string{}, orders: map[string]string{}, http: http.Client{Timeout: 10 * time.Second}}
-	for _, name := range []string{alone, front, back, broker} {
+	for _, name := range []string{story.Shop, story.Front, story.Back, story.Broker} {
 		at, err := freeAddress()
 		if err != nil {
 			return nil, err
@@ -54,14 +47,14 @@ func (s *shop) journal(name string) string {
 
 // args is the command line of a process.
 func (s *shop) args(name string) []string {
-	if name == broker {
-		_, port, _ := net.SplitHostPort(s.urls[broker])
+	if name == story.Broker {
+		_, port, _ := net.SplitHostPort(s.urls[story.Broker])
 		return []string{"broker", "--port", port, "--data", filepath.Join(s.folder, "broker")}
 	}
 	args := []string{"run", "--journal", s.journal(name), "--http", s.urls[name]}
-	modules := map[string]string{front: "order,inventory,notification", back: "payment,shipping"}[name]
+	modules := map[string]string{story.Front: "order,inventory,notification", story.Back: "payment,shipping"}[name]
 	if modules != "" {
-		args = append(args, "--modules", modules, "--transport", "kafka", "--brokers", s.urls[broker])
+		args = append(args, "--modules", modules, "--transport", "kafka", "--brokers", s.urls[story.Broker])
 	}
 	return args
 }
@@ -98,21 +91,21 @@ func (s *shop) play() {
 	for i, step := range s.schedule.Steps {
 		s.done(step)
 		switch step.Do {
-		case start:
+		case story.Start:
 			s.serve(step.Key)
-		case stop, kill:
+		case story.Stop, story.Kill:
 			s.endOne(step.Key, signals[step.Do])
-		case freeze:
+		case story.Freeze:
 			if p := s.processes[step.Key]; p != nil {
 				s.freezeProcess(p, millis(step.For))
 			}
-		case order:
+		case story.PlaceOrders:
 			s.order(i, step)
-		case command:
+		case story.Command:
 			s.command(step)
-		case finish:
+		case story.Finish:
 			s.beside.Wait()
-		case weather:
+		case story.Weather:
 			s.weather(disk.Weather(step.Mood), millis(step.For))
 		}
 		pause.For(s.ctx, millis(step.Wait))
@@ -126,7 +119,7 @@ func (s *shop) play() {
 }
 
 // order places orders, and does not wait for the answers.
-func (s *shop) order(i int, step Step) {
+func (s *shop) order(i int, step story.Step) {
 	s.beside.Go(func() { s.stock(step.Key) })
 	for n := range max(step.Calls, 1) {
 		key := fmt.Sprintf("%d-%d", i, n)
@@ -167,7 +160,7 @@ func (s *shop) post(name, path, key, body string) string {
 }
 
 // command runs troupe on one of the journals.
-func (s *shop) command(step Step) {
+func (s *shop) command(step story.Step) {
 	args := append(step.Args[:len(step.Args):len(step.Args)], "--journal", s.journal(step.Key))
 	limit := commandLimit
 	if step.For > 0 {
@@ -181,7 +174,7 @@ func (s *shop) command(step Step) {
 		case res.late && step.For > 0:
 			s.count("kills", 1)
 		case !s.ended(line, res):
-		case args[0] == "verify" && step.Key == alone && strings.Contains(res.out, `"ok": false`):
+		case args[0] == "verify" && step.Key == story.Shop && strings.Contains(res.out, `"ok": false`):
 			s.find("books", "%s: %s", line, clip(res.out, 500))
 		}
 	})
@@ -189,9 +182,9 @@ func (s *shop) command(step Step) {
 
 // close has all processes run until every order has ended, and holds the books against what was acknowledged.
 func (s *shop) close() {
-	names, journals := []string{alone}, []string{alone}
+	names, journals := []string{story.Shop}, []string{story.Shop}
 	if s.schedule.Kind == "wire" {
-		names, journals = []string{broker, front, back}, []string{front, back}
+		names, journals = []string{story.Broker, story.Front, story.Back}, []string{story.Front, story.Back}
 	}
 	if s.syncFailed { // as the log says: check the disk, then start again
 		for name := range s.processes {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/troupebus/troupe/internal/torture/story"
 	"github.com/troupebus/troupe/internal/torture/talk"
 )
 
@@ -15,7 +16,7 @@ type Tally map[string]int
 var Counted = []string{"acknowledged", "kills", "stops", "freezes", "commands", "bad weather", "wire faults", "clock steps", "large records", "deletions"}
 
 var countedAs = map[string]string{
-	kill: "kills", stop: "stops", freeze: "freezes", command: "commands", weather: "bad weather", wire: "wire faults", clock: "clock steps",
+	story.Kill: "kills", story.Stop: "stops", story.Freeze: "freezes", story.Command: "commands", story.Weather: "bad weather", story.Network: "wire faults", story.StepClock: "clock steps",
 }
 
 // Add adds what other counted.
@@ -44,7 +45,7 @@ func (m *model) count(what string, n int) {
 }
 
 // done counts a step that is carried out.
-func (m *model) done(s Step) {
+func (m *model) done(s story.Step) {
 	if name := countedAs[s.Do]; name != "" {
 		m.count(name, 1)
 	}
@@ -61,4 +62,4 @@ func (m *model) tallied() Tally {
 }
 
 // signals are how steps end a process.
-var signals = map[string]syscall.Signal{stop: syscall.SIGTERM, kill: syscall.SIGKILL}
+var signals = map[string]syscall.Signal{story.Stop: syscall.SIGTERM, story.Kill: syscall.SIGKILL}

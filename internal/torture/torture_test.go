@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/internal/torture"
+	"github.com/troupebus/troupe/internal/torture/story"
 )
 
 // settings come from variables, so that make can hand them on.
@@ -66,7 +67,7 @@ func TestTorture(t *testing.T) {
 		settings: s, machine: m, folder: t.TempDir(), began: time.Now(), first: map[string]string{}, kinds: map[string]*counted{},
 	}
 	if s.replay != "" {
-		schedule, err := torture.ParseSchedule(s.replay)
+		schedule, err := story.Parse(s.replay)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +78,7 @@ func TestTorture(t *testing.T) {
 	defer stop()
 	var watch sync.WaitGroup
 	watch.Go(func() { h.progress(t, ctx) })
-	schedules := make(chan torture.Schedule)
+	schedules := make(chan story.Schedule)
 	var workers sync.WaitGroup
 	for range s.at {
 		workers.Go(func() {
@@ -93,7 +94,7 @@ func TestTorture(t *testing.T) {
 		kinds = []string{s.kind}
 	}
 	for n := 0; ctx.Err() == nil && time.Since(h.began) < s.length; n++ {
-		schedule, err := torture.Draw(s.seed+uint64(n), kinds[n%len(kinds)])
+		schedule, err := story.Draw(s.seed+uint64(n), kinds[n%len(kinds)])
 		if err != nil {
 			t.Error(err)
 			break
@@ -133,7 +134,7 @@ type counted struct {
 }
 
 // try runs one schedule, and reports whether it found something. Only the files of one that did are kept.
-func (h *hunt) try(t *testing.T, ctx context.Context, s torture.Schedule) bool {
+func (h *hunt) try(t *testing.T, ctx context.Context, s story.Schedule) bool {
 	began := time.Now()
 	folder, err := os.MkdirTemp(h.folder, fmt.Sprint("seed-", s.Seed, "-"))
 	if err != nil {
@@ -160,7 +161,7 @@ func (h *hunt) try(t *testing.T, ctx context.Context, s torture.Schedule) bool {
 	h.keepFiles(t, s, folder)
 	if h.all {
 		t.Logf("run %d, %v after the start, took %v\n%s", h.total().schedules, h.since(), time.Since(began).Round(time.Millisecond),
-			torture.Story(s, out.Findings))
+			story.Text(s, out.Findings))
 		return true
 	}
 	h.accusing.Lock()
@@ -174,7 +175,7 @@ func (h *hunt) try(t *testing.T, ctx context.Context, s torture.Schedule) bool {
 const mostKept = 5
 
 // keepFiles copies the files of a schedule that found something, unless enough are kept.
-func (h *hunt) keepFiles(t *testing.T, s torture.Schedule, folder string) {
+func (h *hunt) keepFiles(t *testing.T, s story.Schedule, folder string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.keep == "" || h.kept == mostKept {
@@ -196,14 +197,14 @@ var limits = []string{"clock", "late", "log", "machine", "memory", "stall", "sta
 
 // accuse fails the test with the story of a finding, as short as it gets, and returns true. A limit that was exceeded
 // once, and not again when the story was repeated, fails nothing: a line says so.
-func (h *hunt) accuse(t *testing.T, s torture.Schedule, findings []torture.Finding) bool {
-	t.Logf("found something, and shrinks it now:\n%s", torture.Story(s, findings))
+func (h *hunt) accuse(t *testing.T, s story.Schedule, findings []story.Finding) bool {
+	t.Logf("found something, and shrinks it now:\n%s", story.Text(s, findings))
 	shorter, again := h.machine.Shrink(t.Context(), s, findings[0].Class, shrinkTime)
 	switch {
 	case again:
-		t.Error(torture.Story(shorter, findings))
-	case slices.ContainsFunc(findings, func(f torture.Finding) bool { return !slices.Contains(limits, f.Class) }):
-		t.Errorf("%s(not found again when it was repeated)", torture.Story(s, findings))
+		t.Error(story.Text(shorter, findings))
+	case slices.ContainsFunc(findings, func(f story.Finding) bool { return !slices.Contains(limits, f.Class) }):
+		t.Errorf("%s(not found again when it was repeated)", story.Text(s, findings))
 	default:
 		fmt.Printf("NOT CHECKED: torture, kind %s, seed %d: a limit (%s) was exceeded, and not again when the story was repeated\n",
 			s.Kind, s.Seed, findings[0].Class)
@@ -212,7 +213,7 @@ func (h *hunt) accuse(t *testing.T, s torture.Schedule, findings []torture.Findi
 	return true
 }
 
-func (h *hunt) note(s torture.Schedule, out torture.Outcome) {
+func (h *hunt) note(s story.Schedule, out torture.Outcome) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	k := h.kinds[s.Kind]

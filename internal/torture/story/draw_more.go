@@ -1,11 +1,11 @@
-package torture
+package story
 
 import "github.com/troupebus/troupe/internal/torture/disk"
 
 // backlog publishes more than a subscription has in its hands at a time.
 func (d *drawer) backlog() {
 	for range 1 + d.r.IntN(3) {
-		d.do(d.events(Step{Do: publish, Key: pick(d, "", "each*"), Calls: 1 + d.r.IntN(3), Count: 400 + d.r.IntN(600), Wait: d.between(0, 100)}, 50))
+		d.do(d.events(Step{Do: Publish, Key: pick(d, "", "each*"), Calls: 1 + d.r.IntN(3), Count: 400 + d.r.IntN(600), Wait: d.between(0, 100)}, 50))
 	}
 }
 
@@ -14,7 +14,7 @@ func (d *drawer) weathers() {
 	for range 1 + d.r.IntN(2) {
 		d.backlog()
 		d.do(Step{Do: "nothing", Wait: d.r.IntN(300)}) // the backlog is in the log then, and not yet handled
-		s := Step{Do: weather, Mood: string(pick(d, disk.Full, disk.Full, disk.WriteFails, disk.SyncFails, disk.ReadOnly, disk.Slow)), For: d.between(200, 3000)}
+		s := Step{Do: Weather, Mood: string(pick(d, disk.Full, disk.Full, disk.WriteFails, disk.SyncFails, disk.ReadOnly, disk.Slow)), For: d.between(200, 3000)}
 		if d.chance(50) {
 			s.Wait = d.between(0, 200)
 		}
@@ -36,8 +36,8 @@ func (d *drawer) weathers() {
 		if d.chance(30) {
 			d.end()
 			if d.chance(50) { // nobody owns it: the -wal and -shm may be gone
-				d.do(Step{Do: weather, Mood: string(pick(d, disk.ReadOnly, disk.Full)), For: 500},
-					Step{Do: command, Args: pick(d, []string{"events", "--limit", "3"}, []string{"dlq", "list"}, []string{"verify"})}, Step{Do: finish})
+				d.do(Step{Do: Weather, Mood: string(pick(d, disk.ReadOnly, disk.Full)), For: 500},
+					Step{Do: Command, Args: pick(d, []string{"events", "--limit", "3"}, []string{"dlq", "list"}, []string{"verify"})}, Step{Do: Finish})
 			}
 			d.owner(300)
 		}
@@ -53,7 +53,7 @@ func (d *drawer) locks() {
 		if d.chance(50) {
 			d.moody([]string{"late", "deaf"}, 5, 50)
 		}
-		lock := Step{Do: foreign, For: d.between(300, 5000), Wait: d.between(0, 100)}
+		lock := Step{Do: Foreign, For: d.between(300, 5000), Wait: d.between(0, 100)}
 		if d.chance(15) {
 			lock.For = 20_000 // longer than any publisher is ready to wait
 		}
@@ -70,27 +70,27 @@ func (d *drawer) order() {
 	d.owner(300)
 	for round := range 2 + d.r.IntN(3) {
 		if round > 0 {
-			d.do(Step{Do: heal, Mood: "sick"})
+			d.do(Step{Do: Heal, Mood: "sick"})
 		}
 		for range 1 + d.r.IntN(2) {
 			d.moody([]string{"sick", "sick", "dead"}, 2, 100)
 		}
 		d.moody([]string{"flaky", "flaky", "flaky", "later"}, 2, 100)
-		d.do(d.events(Step{Do: publish, Mood: "plain", Count: d.between(1, 3), Wait: 50 + d.between(0, 200)}, 2))
-		replay := Step{Do: command, Args: []string{"dlq", "replay", "--all"}, Wait: d.between(0, 150)}
+		d.do(d.events(Step{Do: Publish, Mood: "plain", Count: d.between(1, 3), Wait: 50 + d.between(0, 200)}, 2))
+		replay := Step{Do: Command, Args: []string{"dlq", "replay", "--all"}, Wait: d.between(0, 150)}
 		if d.chance(25) { // long enough for the owner to hear of it, while what is older of the key still fails
 			replay.Wait = 500 + d.between(0, 1500)
 		}
 		if d.chance(70) {
-			d.do(replay, Step{Do: heal, Wait: d.between(0, 40)})
+			d.do(replay, Step{Do: Heal, Wait: d.between(0, 40)})
 		} else {
-			d.do(Step{Do: heal, Wait: d.between(0, 40)}, replay)
+			d.do(Step{Do: Heal, Wait: d.between(0, 40)}, replay)
 		}
 		for range 10 + d.r.IntN(30) {
-			d.do(d.events(Step{Do: publish, Mood: "plain", Wait: 3 + d.between(0, 20)}, 2))
+			d.do(d.events(Step{Do: Publish, Mood: "plain", Wait: 3 + d.between(0, 20)}, 2))
 		}
 		if d.chance(30) { // more of a key than is kept in memory: the rest has rows when the process ends, and what is before it has none
-			d.do(d.events(Step{Do: publish, Mood: "plain", Count: 80 + d.r.IntN(150), Wait: 20 + d.between(0, 150)}, 2))
+			d.do(d.events(Step{Do: Publish, Mood: "plain", Count: 80 + d.r.IntN(150), Wait: 20 + d.between(0, 150)}, 2))
 			d.end()
 			d.owner(200)
 		}
@@ -102,22 +102,22 @@ func (d *drawer) owners() {
 	d.publish(3, 10, 5, 200)
 	for range 1 + d.r.IntN(2) {
 		if d.chance(25) {
-			d.do(Step{Do: unlock, Wait: d.between(0, 1500)})
+			d.do(Step{Do: RemoveLock, Wait: d.between(0, 1500)})
 		}
 		if d.chance(25) {
-			d.do(Step{Do: copied})
+			d.do(Step{Do: CopyDatabase})
 		}
 		if d.chance(25) {
-			d.do(Step{Do: stop}, Step{Do: lure})
+			d.do(Step{Do: Stop}, Step{Do: LinkLock})
 			d.owner(300)
-			d.do(Step{Do: stop})
+			d.do(Step{Do: Stop})
 			d.owner(300)
 		}
 		if d.chance(30) {
-			d.do(Step{Do: stop}, Step{Do: start, Key: symlink, Mood: pick(d, "", "normal"), Wait: d.between(0, 300)})
+			d.do(Step{Do: Stop}, Step{Do: Start, Key: Symlink, Mood: pick(d, "", "normal"), Wait: d.between(0, 300)})
 			d.publish(3, 10, 5, 200)
 		}
-		d.do(Step{Do: second, Mood: pick(d, same, symlink, hardlink), Wait: d.between(0, 200)})
+		d.do(Step{Do: SecondOwner, Mood: pick(d, SameName, Symlink, Hardlink), Wait: d.between(0, 200)})
 		d.publish(3, 10, 5, 200)
 	}
 	if d.chance(30) {
@@ -130,7 +130,7 @@ func (d *drawer) owners() {
 func (d *drawer) gone() {
 	d.owner(400)
 	d.publish(3, 10, 5, 300)
-	d.do(Step{Do: pick(d, remove, move), Wait: 2000})
+	d.do(Step{Do: pick(d, RemoveFiles, MoveFiles), Wait: 2000})
 	d.publish(3, 10, 5, 300)
 	if d.chance(50) {
 		d.person(100)
@@ -141,13 +141,13 @@ func (d *drawer) snapshots() {
 	d.owner(300)
 	for range 1 + d.r.IntN(2) {
 		if d.chance(60) {
-			d.do(Step{Do: reader, For: d.between(500, 3000)})
+			d.do(Step{Do: Read, For: d.between(500, 3000)})
 		}
 		for range 3 + d.r.IntN(5) {
-			d.do(d.events(Step{Do: publish, Calls: 1 + d.between(0, 5), Count: 50 + d.r.IntN(150), Size: 1000 * d.between(1, 20), Wait: d.between(0, 300)}, 20))
+			d.do(d.events(Step{Do: Publish, Calls: 1 + d.between(0, 5), Count: 50 + d.r.IntN(150), Size: 1000 * d.between(1, 20), Wait: d.between(0, 300)}, 20))
 		}
 		if d.chance(40) {
-			d.do(Step{Do: command, Args: pick(d, []string{"verify"}, []string{"events", "--json", "--limit", "0"})})
+			d.do(Step{Do: Command, Args: pick(d, []string{"verify"}, []string{"events", "--json", "--limit", "0"})})
 		}
 	}
 }
@@ -155,9 +155,9 @@ func (d *drawer) snapshots() {
 func (d *drawer) large() {
 	d.owner(300)
 	for range 4 + d.r.IntN(6) {
-		d.do(d.events(Step{Do: publish, Calls: 10 + d.between(0, 30), Size: 100_000 * d.between(3, 10), Wait: d.between(0, 500)}, 50))
+		d.do(d.events(Step{Do: Publish, Calls: 10 + d.between(0, 30), Size: 100_000 * d.between(3, 10), Wait: d.between(0, 500)}, 50))
 		if d.chance(20) {
-			d.do(Step{Do: weather, Mood: string(disk.Full), For: d.between(200, 2000)})
+			d.do(Step{Do: Weather, Mood: string(disk.Full), For: d.between(200, 2000)})
 		}
 	}
 }
@@ -168,7 +168,7 @@ func (d *drawer) clock(key string) {
 	if d.chance(50) {
 		ahead = -ahead
 	}
-	d.do(Step{Do: clock, Key: key, Ahead: ahead, Wait: d.between(0, 1000)})
+	d.do(Step{Do: StepClock, Key: key, Ahead: ahead, Wait: d.between(0, 1000)})
 }
 
 func (d *drawer) clocks() {
@@ -180,7 +180,7 @@ func (d *drawer) clocks() {
 			d.clock("")
 		case 2, 3:
 			later := pick(d, 100, 1000, 3000, 1800*1000, 24*3600*1000)
-			d.do(d.events(Step{Do: publish, Calls: d.between(1, 3), Count: d.between(1, 5), After: later, Wait: d.between(0, 500)}, 5))
+			d.do(d.events(Step{Do: Publish, Calls: d.between(1, 3), Count: d.between(1, 5), After: later, Wait: d.between(0, 500)}, 5))
 		case 4, 5:
 			d.moody([]string{"flaky", "flaky", "later", "sick", "dead"}, 3, 200)
 		case 6:
@@ -195,10 +195,10 @@ func (d *drawer) clocks() {
 			if d.chance(50) {
 				d.person(100)
 			} else {
-				d.do(Step{Do: heal, Mood: pick(d, "", "sick"), Wait: d.between(0, 300)})
+				d.do(Step{Do: Heal, Mood: pick(d, "", "sick"), Wait: d.between(0, 300)})
 			}
 		case 9: // the computer sleeps: its processes stand still, and the clock goes on
-			d.do(Step{Do: freeze, For: 300, Wait: 100}, Step{Do: clock, Ahead: 7200, Wait: 300})
+			d.do(Step{Do: Freeze, For: 300, Wait: 100}, Step{Do: StepClock, Ahead: 7200, Wait: 300})
 		}
 	}
 }

@@ -1,12 +1,18 @@
-package torture
+package story
 
 import (
 	"fmt"
 	"strings"
 )
 
+// Finding is something that does not hold.
+type Finding struct {
+	Class string // of which kind: two findings of one class have one cause, mostly
+	Text  string
+}
+
 // Story tells what s does and what came of it, with the line that replays it.
-func Story(s Schedule, findings []Finding) string {
+func Text(s Schedule, findings []Finding) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "torture: seed %d, kind %s:\n", s.Seed, s.Kind)
 	for _, f := range findings {

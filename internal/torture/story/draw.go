@@ -1,9 +1,8 @@
-package torture
+package story
 
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 
 	"github.com/troupebus/troupe/internal/torture/disk"
@@ -31,28 +30,16 @@ var Kinds = []Kind{
 	{"moves", (*drawer).moves},         // modules that leave the shop and come back, with kills
 	{"wire", (*drawer).wires},          // the shop in two deployables, and a broker that goes away
 	{"clocks", (*drawer).clocks},       // clocks that step by a second or a year, and starts with a wrong one
-	{overBroker, (*drawer).across},     // a flow over three deployables, and a wire that fails in every way
-	{overKafka, (*drawer).across},      // the same over a real Kafka, where the environment names one
-	{overPostgres, (*drawer).across},   // and over a real PostgreSQL
-}
-
-// Kinds returns the names of the kinds that can run here: those that need a server only where the environment names one.
-func (m *Machine) Kinds() []string {
-	var names []string
-	for _, k := range Kinds {
-		server := carriers[k.Name]
-		if server == "" || os.Getenv(server) != "" {
-			names = append(names, k.Name)
-		}
-	}
-	return names
+	{OverBroker, (*drawer).across},     // a flow over three deployables, and a wire that fails in every way
+	{OverKafka, (*drawer).across},      // the same over a real Kafka, where the environment names one
+	{OverPostgres, (*drawer).across},   // and over a real PostgreSQL
 }
 
 // Draw makes the schedule of seed. With a kind it is of that kind, otherwise the seed decides among
 // those that need no server.
 func Draw(seed uint64, kind string) (Schedule, error) {
 	d := &drawer{r: rand.New(rand.NewPCG(seed, 0x70727475)), next: map[string]int{}}
-	here := slices.DeleteFunc(slices.Clone(Kinds), func(k Kind) bool { return carriers[k.Name] != "" })
+	here := slices.DeleteFunc(slices.Clone(Kinds), func(k Kind) bool { return Servers[k.Name] != "" })
 	k := here[seed%uint64(len(here))]
 	if kind != "" {
 		i := slices.IndexFunc(Kinds, func(k Kind) bool { return k.Name == kind })
@@ -105,9 +92,9 @@ func (d *drawer) events(s Step, keys int) Step {
 }
 
 func (d *drawer) publish(keys, calls, count, wait int) {
-	s := Step{Do: publish, Calls: d.between(1, calls), Count: d.between(1, count), Wait: d.between(0, wait)}
+	s := Step{Do: Publish, Calls: d.between(1, calls), Count: d.between(1, count), Wait: d.between(0, wait)}
 	if d.chance(20) {
-		s.Do = work
+		s.Do = Work
 	}
 	if d.chance(10) {
 		s.After = d.between(1, 1500)
@@ -116,7 +103,7 @@ func (d *drawer) publish(keys, calls, count, wait int) {
 }
 
 func (d *drawer) moody(moods []string, keys, wait int) {
-	d.do(d.events(Step{Do: publish, Mood: pick(d, moods...), Calls: d.between(1, 3), Wait: d.between(0, wait)}, keys))
+	d.do(d.events(Step{Do: Publish, Mood: pick(d, moods...), Calls: d.between(1, 3), Wait: d.between(0, wait)}, keys))
 }
 
 // person runs a command of daily use.
@@ -128,15 +115,15 @@ func (d *drawer) person(wait int) {
 		[]string{"dlq", "drop", id}, []string{"events", "--json", "--limit", "0", "--type", "torture.asked"}, []string{"events", "--limit", "20"},
 		[]string{"trace", "k0"}, []string{"verify"}, []string{"split", "--check"}, []string{"resend"},
 	)
-	d.do(Step{Do: command, Args: args, Wait: d.between(0, wait)})
+	d.do(Step{Do: Command, Args: args, Wait: d.between(0, wait)})
 }
 
 func (d *drawer) outsider(keys, hold, wait int) {
-	d.do(d.events(Step{Do: foreign, Count: d.between(1, 100), For: d.between(0, hold), Wait: d.between(0, wait)}, keys))
+	d.do(d.events(Step{Do: Foreign, Count: d.between(1, 100), For: d.between(0, hold), Wait: d.between(0, wait)}, keys))
 }
 
 func (d *drawer) owner(wait int) {
-	s := Step{Do: start, Wait: wait}
+	s := Step{Do: Start, Wait: wait}
 	if d.chance(15) {
 		s.Mood = "normal"
 	}
@@ -145,7 +132,7 @@ func (d *drawer) owner(wait int) {
 
 // end ends the owner, in one way or another.
 func (d *drawer) end() {
-	d.do(Step{Do: pick(d, stop, kill, kill), Wait: d.between(0, 50)})
+	d.do(Step{Do: pick(d, Stop, Kill, Kill), Wait: d.between(0, 50)})
 }
 
 func (d *drawer) anything() {
@@ -156,7 +143,7 @@ func (d *drawer) anything() {
 			d.end()
 			d.owner(d.between(0, 300))
 		case 1:
-			d.do(Step{Do: freeze, For: d.between(50, 1000), Wait: d.between(0, 200)})
+			d.do(Step{Do: Freeze, For: d.between(50, 1000), Wait: d.between(0, 200)})
 		case 2, 3, 4:
 			d.publish(5, 20, 20, 200)
 		case 5, 6:
@@ -166,9 +153,9 @@ func (d *drawer) anything() {
 		case 9:
 			d.outsider(5, 800, 200)
 		case 10:
-			d.do(Step{Do: reader, For: d.between(50, 2000), Wait: d.between(0, 200)})
+			d.do(Step{Do: Read, For: d.between(50, 2000), Wait: d.between(0, 200)})
 		case 11:
-			d.do(Step{Do: weather, Mood: string(pick(d, disk.Weathers()...)), For: d.between(50, 1500), Wait: d.between(0, 300)})
+			d.do(Step{Do: Weather, Mood: string(pick(d, disk.Weathers()...)), For: d.between(50, 1500), Wait: d.between(0, 300)})
 		}
 	}
 }
@@ -178,7 +165,7 @@ func (d *drawer) starts() {
 	d.moody([]string{"dead", "panic"}, 3, 0)
 	d.moody([]string{"dead", "panic"}, 3, 400)
 	for range 3 + d.r.IntN(3) {
-		d.do(Step{Do: pick(d, stop, stop, kill), Wait: d.between(0, 20)})
+		d.do(Step{Do: pick(d, Stop, Stop, Kill), Wait: d.between(0, 20)})
 		others := 2 + d.r.IntN(6)
 		at := d.r.IntN(others)
 		for i := range others {
@@ -189,11 +176,11 @@ func (d *drawer) starts() {
 			case 0:
 				d.person(10)
 			case 1, 2:
-				d.do(Step{Do: command, Args: []string{"dlq", pick(d, "drop", "replay"), fmt.Sprint(d.between(1, 8))}, Wait: d.between(0, 15)})
+				d.do(Step{Do: Command, Args: []string{"dlq", pick(d, "drop", "replay"), fmt.Sprint(d.between(1, 8))}, Wait: d.between(0, 15)})
 			case 3, 4:
 				d.outsider(3, 20, 15)
 			case 5:
-				d.do(Step{Do: reader, For: d.between(0, 100), Wait: d.between(0, 15)})
+				d.do(Step{Do: Read, For: d.between(0, 100), Wait: d.between(0, 15)})
 			}
 		}
 		d.publish(3, 20, 5, 300)
@@ -212,7 +199,7 @@ func (d *drawer) moods() {
 		case 2, 3:
 			d.publish(5, 30, 5, 50)
 		case 4:
-			s := d.events(Step{Do: work, Calls: d.between(1, 30), Count: d.between(1, 3)}, 5)
+			s := d.events(Step{Do: Work, Calls: d.between(1, 30), Count: d.between(1, 3)}, 5)
 			if d.chance(50) {
 				s.Mood = pick(d, workMoods...)
 			}

@@ -1,4 +1,4 @@
-package torture
+package story
 
 import (
 	"encoding/json"
@@ -9,35 +9,35 @@ import (
 
 // What a step may do.
 const (
-	start   = "start"   // an owner on the journal; Mood is its Synchronous
-	stop    = "stop"    // the owner, with SIGTERM
-	kill    = "kill"    // the owner, with SIGKILL
-	freeze  = "freeze"  // the owner, with SIGSTOP, For a while
-	publish = "publish" // Calls requests of Count events each
-	work    = "work"    // the same as units of work with rows of their own
-	heal    = "heal"    // the sick handlers; with Mood they fall sick again
-	command = "command" // a person runs troupe with Args
-	foreign = "foreign" // somebody else's transaction with Count events stays open For a while
-	reader  = "reader"  // a snapshot is held For a while
-	weather = "weather" // the disk has the weather Mood For a while
-	second  = "second"  // another process tries to own the journal, by the name that Mood says
-	remove  = "remove"  // the journal's files are deleted
-	move    = "move"    // the journal's files go to another folder
-	unlock  = "unlock"  // the lock file is deleted
-	lure    = "lure"    // the lock file is made a symbolic link to a file of somebody else
-	copied  = "copied"  // somebody copies the database file alone, and starts an owner on the copy
-	finish  = "finish"  // all that goes on beside the steps ends first
-	wire    = "wire"    // what lies between victims and their broker is Mood For a while
-	meddle  = "meddle"  // somebody does what Mood says at the broker
-	clock   = "clock"   // the wall clock, of all processes or of Key, is Ahead of the right one from now on
-	order   = "order"   // Calls orders are placed at the deployable Key of the shop
+	Start        = "start"   // an owner on the journal; Mood is its Synchronous
+	Stop         = "stop"    // the owner, with SIGTERM
+	Kill         = "kill"    // the owner, with SIGKILL
+	Freeze       = "freeze"  // the owner, with SIGSTOP, For a while
+	Publish      = "publish" // Calls requests of Count events each
+	Work         = "work"    // the same as units of work with rows of their own
+	Heal         = "heal"    // the sick handlers; with Mood they fall sick again
+	Command      = "command" // a person runs troupe with Args
+	Foreign      = "foreign" // somebody else's transaction with Count events stays open For a while
+	Read         = "reader"  // a snapshot is held For a while
+	Weather      = "weather" // the disk has the weather Mood For a while
+	SecondOwner  = "second"  // another process tries to own the journal, by the name that Mood says
+	RemoveFiles  = "remove"  // the journal's files are deleted
+	MoveFiles    = "move"    // the journal's files go to another folder
+	RemoveLock   = "unlock"  // the lock file is deleted
+	LinkLock     = "lure"    // the lock file is made a symbolic link to a file of somebody else
+	CopyDatabase = "copied"  // somebody copies the database file alone, and starts an owner on the copy
+	Finish       = "finish"  // all that goes on beside the steps ends first
+	Network      = "wire"    // what lies between victims and their broker is Mood For a while
+	Meddle       = "meddle"  // somebody does what Mood says at the broker
+	StepClock    = "clock"   // the wall clock, of all processes or of Key, is Ahead of the right one from now on
+	PlaceOrders  = "order"   // Calls orders are placed at the deployable Key of the shop
 )
 
 // Names for a second owner.
 const (
-	same     = "same"
-	symlink  = "symlink"
-	hardlink = "hardlink"
+	SameName = "same"
+	Symlink  = "symlink"
+	Hardlink = "hardlink"
 )
 
 // Step is one thing that somebody does. Times are in milliseconds.
@@ -75,34 +75,34 @@ func (s Step) what() string {
 		who = "the " + s.Key
 	}
 	switch s.Do {
-	case start:
-		if s.Key == symlink {
+	case Start:
+		if s.Key == Symlink {
 			return "the owner starts by a symbolic link " + s.Mood
 		}
 		return strings.TrimSpace(who + " starts " + s.Mood)
-	case stop:
+	case Stop:
 		return who + " is stopped"
-	case kill:
+	case Kill:
 		return who + " is killed"
-	case freeze:
+	case Freeze:
 		return who + " is frozen"
-	case order:
+	case PlaceOrders:
 		return fmt.Sprintf("%d orders are placed at %s", max(s.Calls, 1), s.Key)
-	case publish:
+	case Publish:
 		return "somebody publishes " + s.events()
-	case work:
+	case Work:
 		return "units of work emit " + s.events()
-	case heal:
+	case Heal:
 		return "what is sick gets well" + map[bool]string{true: ", no: it falls sick again"}[s.Mood != ""]
-	case command:
+	case Command:
 		line := "a person runs troupe " + strings.Join(s.Args, " ")
 		if s.For > 0 {
 			line += ", which is killed when it has run"
 		}
 		return line
-	case foreign:
+	case Foreign:
 		return "a foreign transaction publishes " + s.events() + " and stays open"
-	case reader:
+	case Read:
 		return "a reader holds a snapshot"
 	}
 	return s.around(who)
@@ -111,27 +111,27 @@ func (s Step) what() string {
 // around tells what a step does to what is around the processes.
 func (s Step) around(who string) string {
 	switch s.Do {
-	case weather:
+	case Weather:
 		return "the disk: " + s.Mood
-	case meddle:
+	case Meddle:
 		return "somebody meddles with the broker: " + s.Mood
-	case wire:
+	case Network:
 		return "the wire: " + s.Mood
-	case second:
+	case SecondOwner:
 		return "a second owner comes, by the name: " + s.Mood
-	case lure:
+	case LinkLock:
 		return "the lock file becomes a symbolic link to another file"
-	case copied:
+	case CopyDatabase:
 		return "the database file alone is copied, and an owner starts on the copy"
-	case clock:
+	case StepClock:
 		return s.clock(who)
-	case finish:
+	case Finish:
 		return "everybody waits until the others have ended"
-	case remove:
+	case RemoveFiles:
 		return "the journal's files are removed"
-	case move:
+	case MoveFiles:
 		return "the journal's files are moved to another folder"
-	case unlock:
+	case RemoveLock:
 		return "the lock file is removed"
 	}
 	return s.Do
@@ -178,10 +178,28 @@ func (s Schedule) Line() string {
 }
 
 // ParseSchedule reads what Line wrote.
-func ParseSchedule(line string) (Schedule, error) {
+func Parse(line string) (Schedule, error) {
 	var s Schedule
 	if err := json.Unmarshal([]byte(line), &s); err != nil {
 		return s, fmt.Errorf("torture: not a schedule: %w", err)
 	}
 	return s, nil
+}
+
+// End is a moment of every clock by which everything that was delayed is due, told as by how much the clock is ahead.
+func (s Schedule) End() time.Duration {
+	ahead, after := 0, 0
+	for _, step := range s.Steps {
+		ahead, after = max(ahead, step.Ahead), max(after, step.After)
+	}
+	return time.Duration(ahead)*time.Second + time.Duration(after)*time.Millisecond + time.Minute
+}
+
+// Payload returns the bytes of all large events of the schedule. The owner's own publishers hold them until they are answered: each as
+// its payload, as JSON, and as the statement's copy.
+func (s Schedule) Payload() (bytes int64) {
+	for _, step := range s.Steps {
+		bytes += int64(step.Size) * int64(max(step.Count, 1)*max(step.Calls, 1))
+	}
+	return bytes
 }

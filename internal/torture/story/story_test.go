@@ -1,4 +1,4 @@
-package torture
+package story
 
 import (
 	"reflect"
@@ -20,7 +20,7 @@ func TestSchedulesAreData(t *testing.T) {
 			if err != nil || !reflect.DeepEqual(s, again) {
 				t.Fatalf("kind %s, seed %d is not the same twice: %v", k.Name, seed, err)
 			}
-			read, err := ParseSchedule(s.Line())
+			read, err := Parse(s.Line())
 			if err != nil || !reflect.DeepEqual(s, read) {
 				t.Fatalf("kind %s, seed %d is another one when it is read: %v", k.Name, seed, err)
 			}
@@ -29,7 +29,7 @@ func TestSchedulesAreData(t *testing.T) {
 				if step.String() == "" {
 					t.Errorf("kind %s, seed %d, step %d has no words", k.Name, seed, i+1)
 				}
-				if step.Do != publish && step.Do != work && step.Do != foreign {
+				if step.Do != Publish && step.Do != Work && step.Do != Foreign {
 					continue
 				}
 				if step.N != next[step.Key]+1 {
@@ -42,7 +42,7 @@ func TestSchedulesAreData(t *testing.T) {
 	if _, err := Draw(1, "nonsense"); err == nil {
 		t.Error("a kind that does not exist is drawn")
 	}
-	if _, err := ParseSchedule("nonsense"); err == nil {
+	if _, err := Parse("nonsense"); err == nil {
 		t.Error("nonsense is a schedule")
 	}
 }
@@ -51,9 +51,9 @@ func TestSchedulesAreData(t *testing.T) {
 func TestShrinking(t *testing.T) {
 	t.Parallel()
 	needs := func(s Schedule) bool {
-		i := slices.IndexFunc(s.Steps, func(s Step) bool { return s.Do == start })
-		j := slices.IndexFunc(s.Steps, func(s Step) bool { return s.Do == publish && s.Count*max(s.Calls, 1) > 10 })
-		return i >= 0 && j > i && slices.ContainsFunc(s.Steps[j:], func(s Step) bool { return s.Do == stop || s.Do == kill })
+		i := slices.IndexFunc(s.Steps, func(s Step) bool { return s.Do == Start })
+		j := slices.IndexFunc(s.Steps, func(s Step) bool { return s.Do == Publish && s.Count*max(s.Calls, 1) > 10 })
+		return i >= 0 && j > i && slices.ContainsFunc(s.Steps[j:], func(s Step) bool { return s.Do == Stop || s.Do == Kill })
 	}
 	for seed := range uint64(200) {
 		s, err := Draw(seed, "anything")
@@ -63,14 +63,12 @@ func TestShrinking(t *testing.T) {
 		if !needs(s) {
 			continue
 		}
-		sh := shrinking{best: s, shows: needs}
-		for sh.fewer() || sh.simpler() {
-		}
-		if n := len(sh.best.Steps); n != 3 || !needs(sh.best) {
-			t.Errorf("seed %d is shrunk to %d steps, want 3:\n%s", seed, n, Story(sh.best, nil))
+		shrunk := Shrink(s, needs)
+		if n := len(shrunk.Steps); n != 3 || !needs(shrunk) {
+			t.Errorf("seed %d is shrunk to %d steps, want 3:\n%s", seed, n, Text(shrunk, nil))
 		}
 	}
-	if story := Story(Schedule{Seed: 3, Kind: "gone", Steps: []Step{{Do: remove}}}, []Finding{{"lost", "an event"}}); !strings.Contains(story, "lost: an event") ||
+	if story := Text(Schedule{Seed: 3, Kind: "gone", Steps: []Step{{Do: RemoveFiles}}}, []Finding{{"lost", "an event"}}); !strings.Contains(story, "lost: an event") ||
 		!strings.Contains(story, "files are removed") || !strings.Contains(story, `REPLAY='{"seed":3`) {
 		t.Errorf("the story leaves something out:\n%s", story)
 	}
