@@ -8,39 +8,38 @@ import (
 	"github.com/troupebus/troupe/internal/torture/disk"
 )
 
-// Kind is a bias: what schedules of this kind are mostly about.
+// Kind names a group of schedules and draws their steps.
 type Kind struct {
 	Name  string
 	steps func(*drawer)
 }
 
-// Kinds are the biases of schedules, each with what it is after.
+// Kinds are all kinds of schedules, each with its focus.
 var Kinds = []Kind{
 	{"anything", (*drawer).anything},
-	{"starts", (*drawer).starts},       // people, publishers and readers in the moments of a start
-	{"moods", (*drawer).moods},         // work that fails by its own fault
+	{"starts", (*drawer).starts},       // commands, publishers and readers during a start
+	{"moods", (*drawer).moods},         // handlers that fail by a mistake of their own
 	{"weather", (*drawer).weathers},    // a store that refuses a large backlog
-	{"locks", (*drawer).locks},         // somebody else holds the file's lock
+	{"locks", (*drawer).locks},         // another program holds the file's lock
 	{"order", (*drawer).order},         // replays among retried, blocked and new events of few keys
-	{"owners", (*drawer).owners},       // one file by several names
+	{"owners", (*drawer).owners},       // the same file under several names
 	{"gone", (*drawer).gone},           // files that are removed or moved away
-	{"snapshots", (*drawer).snapshots}, // readers that stay, and a log that grows
+	{"snapshots", (*drawer).snapshots}, // readers that stay, and a write-ahead log that grows
 	{"large", (*drawer).large},         // events of a megabyte
 	{"shop", (*drawer).shops},          // the shop itself, and its books
-	{"moves", (*drawer).moves},         // modules that leave the shop and come back, with kills
+	{"moves", (*drawer).moves},         // modules that are split from the shop and merged back, with kills
 	{"wire", (*drawer).wires},          // the shop in two deployables, and a broker that goes away
-	{"clocks", (*drawer).clocks},       // clocks that step by a second or a year, and starts with a wrong one
-	{OverBroker, (*drawer).across},     // a flow over three deployables, and a wire that fails in every way
-	{OverKafka, (*drawer).across},      // the same over a real Kafka, where the environment names one
-	{OverPostgres, (*drawer).across},   // and over a real PostgreSQL
+	{"clocks", (*drawer).clocks},       // clocks that step by a second or a year, and starts with a wrong clock
+	{OverBroker, (*drawer).across},     // a flow over three deployables, and a network that fails in every way
+	{OverKafka, (*drawer).across},      // the same over a real Kafka, where the environment names a server
+	{OverPostgres, (*drawer).across},   // the same over a real PostgreSQL
 }
 
-// Draw makes the schedule of seed. With a kind it is of that kind, otherwise the seed decides among
-// those that need no server.
+// Draw returns the schedule of seed. An empty kind lets the seed choose among the kinds that need no server.
 func Draw(seed uint64, kind string) (Schedule, error) {
 	d := &drawer{r: rand.New(rand.NewPCG(seed, 0x70727475)), next: map[string]int{}}
-	here := slices.DeleteFunc(slices.Clone(Kinds), func(k Kind) bool { return Servers[k.Name] != "" })
-	k := here[seed%uint64(len(here))]
+	local := slices.DeleteFunc(slices.Clone(Kinds), func(k Kind) bool { return Servers[k.Name] != "" })
+	k := local[seed%uint64(len(local))]
 	if kind != "" {
 		i := slices.IndexFunc(Kinds, func(k Kind) bool { return k.Name == kind })
 		if i < 0 {
@@ -52,16 +51,16 @@ func Draw(seed uint64, kind string) (Schedule, error) {
 	return Schedule{Seed: seed, Kind: k.Name, Steps: d.steps}, nil
 }
 
-// drawer draws the steps of one schedule.
+// drawer draws the steps of a schedule.
 type drawer struct {
 	r     *rand.Rand
-	next  map[string]int // number of the next event by key
+	next  map[string]int // number of the next event, by key
 	steps []Step
 }
 
 func (d *drawer) do(s ...Step) { d.steps = append(d.steps, s...) }
 
-// between draws from low to high, both included, small ones more often.
+// between draws a number from low to high, both included, and small numbers more often.
 func (d *drawer) between(low, high int) int {
 	f := d.r.Float64()
 	return low + int(f*f*float64(high-low+1))
@@ -71,7 +70,7 @@ func (d *drawer) chance(percent int) bool { return d.r.IntN(100) < percent }
 
 func pick[T any](d *drawer, of ...T) T { return of[d.r.IntN(len(of))] }
 
-// allMoods are how handlers may take an event.
+// allMoods are all ways in which the moody handlers take an event.
 var allMoods = []string{
 	"foreign-key", "or-rollback", "raise-rollback", "returning", "own-context", "commit", "rollback", "hang", "hang-raw", "panic",
 	"shocking", "inside", "dead", "sick", "flaky", "deaf", "late", "also-foreign-key",
@@ -80,7 +79,7 @@ var allMoods = []string{
 // workMoods are the mistakes of a unit of work.
 var workMoods = []string{"foreign-key", "or-rollback", "raise-rollback", "returning", "commit", "rollback", "dead"}
 
-// events numbers the events of a step that emits some.
+// events sets the numbers of the events that step s emits, and a key where s has none.
 func (d *drawer) events(s Step, keys int) Step {
 	if s.Key == "" {
 		s.Key = fmt.Sprint("k", d.r.IntN(keys))
@@ -106,7 +105,7 @@ func (d *drawer) moody(moods []string, keys, wait int) {
 	d.do(d.events(Step{Do: Publish, Mood: pick(d, moods...), Calls: d.between(1, 3), Wait: d.between(0, wait)}, keys))
 }
 
-// person runs a command of daily use.
+// person draws a command of daily use.
 func (d *drawer) person(wait int) {
 	id := fmt.Sprint(d.between(1, 5))
 	args := pick(d,
@@ -130,7 +129,7 @@ func (d *drawer) owner(wait int) {
 	d.do(s)
 }
 
-// end ends the owner, in one way or another.
+// end draws a stop or a kill of the owner.
 func (d *drawer) end() {
 	d.do(Step{Do: pick(d, Stop, Kill, Kill), Wait: d.between(0, 50)})
 }

@@ -2,7 +2,7 @@ package story
 
 import "github.com/troupebus/troupe/internal/torture/disk"
 
-// backlog publishes more than a subscription has in its hands at a time.
+// backlog draws publishers of more events than a subscription keeps in memory at a time.
 func (d *drawer) backlog() {
 	for range 1 + d.r.IntN(3) {
 		d.do(d.events(Step{Do: Publish, Key: pick(d, "", "each*"), Calls: 1 + d.r.IntN(3), Count: 400 + d.r.IntN(600), Wait: d.between(0, 100)}, 50))
@@ -13,8 +13,9 @@ func (d *drawer) weathers() {
 	d.owner(300)
 	for range 1 + d.r.IntN(2) {
 		d.backlog()
-		d.do(Step{Do: "nothing", Wait: d.r.IntN(300)}) // the backlog is in the log then, and not yet handled
-		s := Step{Do: Weather, Mood: string(pick(d, disk.Full, disk.Full, disk.WriteFails, disk.SyncFails, disk.ReadOnly, disk.Slow)), For: d.between(200, 3000)}
+		d.do(Step{Do: "nothing", Wait: d.r.IntN(300)}) // by then the log has the backlog, and the handlers have not finished
+		s := Step{Do: Weather, Mood: string(pick(d, disk.Full, disk.Full, disk.WriteFails, disk.SyncFails, disk.ReadOnly,
+			disk.Slow)), For: d.between(200, 3000)}
 		if d.chance(50) {
 			s.Wait = d.between(0, 200)
 		}
@@ -35,7 +36,7 @@ func (d *drawer) weathers() {
 		d.do(Step{Do: "nothing", Wait: d.between(0, 3000)})
 		if d.chance(30) {
 			d.end()
-			if d.chance(50) { // nobody owns it: the -wal and -shm may be gone
+			if d.chance(50) { // no owner runs: the -wal and -shm may be gone
 				d.do(Step{Do: Weather, Mood: string(pick(d, disk.ReadOnly, disk.Full)), For: 500},
 					Step{Do: Command, Args: pick(d, []string{"events", "--limit", "3"}, []string{"dlq", "list"}, []string{"verify"})}, Step{Do: Finish})
 			}
@@ -55,7 +56,7 @@ func (d *drawer) locks() {
 		}
 		lock := Step{Do: Foreign, For: d.between(300, 5000), Wait: d.between(0, 100)}
 		if d.chance(15) {
-			lock.For = 20_000 // longer than any publisher is ready to wait
+			lock.For = 20_000 // longer than any publisher waits
 		}
 		d.do(d.events(lock, 5))
 		d.publish(5, 30, 3, 300)
@@ -65,7 +66,7 @@ func (d *drawer) locks() {
 	}
 }
 
-// order keeps a few keys busy with what is dead, retried, blocked and new, while a person replays.
+// order keeps a few keys busy with dead, retried, blocked and new events, while a person replays dead letters.
 func (d *drawer) order() {
 	d.owner(300)
 	for round := range 2 + d.r.IntN(3) {
@@ -78,7 +79,7 @@ func (d *drawer) order() {
 		d.moody([]string{"flaky", "flaky", "flaky", "later"}, 2, 100)
 		d.do(d.events(Step{Do: Publish, Mood: "plain", Count: d.between(1, 3), Wait: 50 + d.between(0, 200)}, 2))
 		replay := Step{Do: Command, Args: []string{"dlq", "replay", "--all"}, Wait: d.between(0, 150)}
-		if d.chance(25) { // long enough for the owner to hear of it, while what is older of the key still fails
+		if d.chance(25) { // enough time for the owner to notice the replay, while older events of the key still fail
 			replay.Wait = 500 + d.between(0, 1500)
 		}
 		if d.chance(70) {
@@ -89,7 +90,9 @@ func (d *drawer) order() {
 		for range 10 + d.r.IntN(30) {
 			d.do(d.events(Step{Do: Publish, Mood: "plain", Wait: 3 + d.between(0, 20)}, 2))
 		}
-		if d.chance(30) { // more of a key than is kept in memory: the rest has rows when the process ends, and what is before it has none
+		if d.chance(30) {
+			// more events of a key than the owner keeps in memory: the rest has rows when the process ends, the earlier
+			// events have none
 			d.do(d.events(Step{Do: Publish, Mood: "plain", Count: 80 + d.r.IntN(150), Wait: 20 + d.between(0, 150)}, 2))
 			d.end()
 			d.owner(200)
@@ -144,7 +147,8 @@ func (d *drawer) snapshots() {
 			d.do(Step{Do: Read, For: d.between(500, 3000)})
 		}
 		for range 3 + d.r.IntN(5) {
-			d.do(d.events(Step{Do: Publish, Calls: 1 + d.between(0, 5), Count: 50 + d.r.IntN(150), Size: 1000 * d.between(1, 20), Wait: d.between(0, 300)}, 20))
+			d.do(d.events(Step{Do: Publish, Calls: 1 + d.between(0, 5), Count: 50 + d.r.IntN(150),
+				Size: 1000 * d.between(1, 20), Wait: d.between(0, 300)}, 20))
 		}
 		if d.chance(40) {
 			d.do(Step{Do: Command, Args: pick(d, []string{"verify"}, []string{"events", "--json", "--limit", "0"})})
@@ -155,14 +159,15 @@ func (d *drawer) snapshots() {
 func (d *drawer) large() {
 	d.owner(300)
 	for range 4 + d.r.IntN(6) {
-		d.do(d.events(Step{Do: Publish, Calls: 10 + d.between(0, 30), Size: 100_000 * d.between(3, 10), Wait: d.between(0, 500)}, 50))
+		d.do(d.events(Step{Do: Publish, Calls: 10 + d.between(0, 30), Size: 100_000 * d.between(3, 10),
+			Wait: d.between(0, 500)}, 50))
 		if d.chance(20) {
 			d.do(Step{Do: Weather, Mood: string(disk.Full), For: d.between(200, 2000)})
 		}
 	}
 }
 
-// clock steps the clock of a deployable, or of all processes.
+// clock draws a step of the clock of a deployable, or of all processes.
 func (d *drawer) clock(key string) {
 	ahead := pick(d, 0, 1, 60, 3600, 25*3600, 366*24*3600)
 	if d.chance(50) {
@@ -180,7 +185,8 @@ func (d *drawer) clocks() {
 			d.clock("")
 		case 2, 3:
 			later := pick(d, 100, 1000, 3000, 1800*1000, 24*3600*1000)
-			d.do(d.events(Step{Do: Publish, Calls: d.between(1, 3), Count: d.between(1, 5), After: later, Wait: d.between(0, 500)}, 5))
+			d.do(d.events(Step{Do: Publish, Calls: d.between(1, 3), Count: d.between(1, 5), After: later,
+				Wait: d.between(0, 500)}, 5))
 		case 4, 5:
 			d.moody([]string{"flaky", "flaky", "later", "sick", "dead"}, 3, 200)
 		case 6:

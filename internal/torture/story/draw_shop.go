@@ -2,12 +2,13 @@ package story
 
 import "github.com/troupebus/troupe/internal/torture/disk"
 
-// shops draws a shop in one process, wires one in two and a broker.
+// shops draws the shop in a single process, wires draws the shop in two processes and a broker.
 func (d *drawer) shops() { d.deployables(Shop) }
 
 func (d *drawer) wires() { d.deployables(Broker, Front, Back) }
 
-// deployables starts all that are named, and torments each while orders come to the last but one, which takes them.
+// deployables starts all processes that are named, and torments each. The orders go to the last process but one, or
+// to the only one.
 func (d *drawer) deployables(names ...string) {
 	door := names[max(len(names)-2, 0)]
 	for _, name := range names {
@@ -20,7 +21,8 @@ func (d *drawer) deployables(names ...string) {
 		case 0, 1, 2, 3:
 			d.do(Step{Do: PlaceOrders, Key: door, Calls: d.between(1, 30), Wait: d.between(0, 300)})
 		case 4, 5:
-			d.do(Step{Do: pick(d, Kill, Kill, Stop), Key: who, Wait: d.between(0, 500)}, Step{Do: Start, Key: who, Wait: d.between(0, 300)})
+			d.do(Step{Do: pick(d, Kill, Kill, Stop), Key: who, Wait: d.between(0, 500)},
+				Step{Do: Start, Key: who, Wait: d.between(0, 300)})
 		case 6:
 			d.do(Step{Do: Freeze, Key: who, For: d.between(50, 1500), Wait: d.between(0, 200)})
 		case 7, 8:
@@ -35,7 +37,7 @@ func (d *drawer) deployables(names ...string) {
 	}
 }
 
-// moves takes modules out of the shop and brings them back, with commands that are killed and run again.
+// moves splits modules from the shop and merges them back. The commands are killed and run again.
 func (d *drawer) moves() {
 	split := []string{"split", "--modules", pick(d, "payment", "shipping", "payment,shipping"), "--into", "disk/away.db"}
 	merge := []string{"merge", "--from", "disk/away.db"}
@@ -44,7 +46,7 @@ func (d *drawer) moves() {
 		d.do(Step{Do: PlaceOrders, Key: Shop, Calls: d.between(1, 30), Wait: d.between(0, 300)})
 	}
 	d.do(Step{Do: Finish}, Step{Do: pick(d, Stop, Kill), Key: Shop})
-	if d.chance(25) { // a name that SQLite takes for its own
+	if d.chance(25) { // a name that SQLite uses for a file of its own
 		odd := pick(d, "disk/shop.db-journal", "disk/shop.db-wal", "disk/shop.db")
 		d.do(Step{Do: Command, Key: Shop, Args: []string{"split", "--modules", "payment", "--into", odd}}, Step{Do: Finish})
 	}
@@ -56,7 +58,7 @@ func (d *drawer) moves() {
 	}
 }
 
-// across draws a flow over three deployables. Most of what happens to it happens to what carries the events.
+// across draws a flow over three deployables. Most faults are faults of the broker and the network.
 func (d *drawer) across() {
 	all := append([]string{Broker}, Deployables...)
 	for _, name := range all {
@@ -80,7 +82,8 @@ func (d *drawer) across() {
 		case 3:
 			d.moody(allMoods, 5, 200)
 		case 4, 5:
-			d.do(Step{Do: pick(d, Kill, Kill, Stop), Key: who, Wait: d.between(0, 2000)}, Step{Do: Start, Key: who, Wait: d.between(0, 500)})
+			d.do(Step{Do: pick(d, Kill, Kill, Stop), Key: who, Wait: d.between(0, 2000)},
+				Step{Do: Start, Key: who, Wait: d.between(0, 500)})
 		case 6:
 			d.do(Step{Do: Freeze, Key: who, For: d.between(50, 8000), Wait: d.between(0, 300)})
 		case 7, 8:
@@ -91,13 +94,14 @@ func (d *drawer) across() {
 			d.do(Step{Do: Command, Key: pick(d, Deployables...), Args: args, Wait: d.between(0, 200)})
 		case 10:
 			if d.chance(40) {
-				d.do(Step{Do: Weather, Mood: string(pick(d, disk.Weathers()...)), For: d.between(50, 1000), Wait: d.between(0, 300)})
+				d.do(Step{Do: Weather, Mood: string(pick(d, disk.Weathers()...)), For: d.between(50, 1000),
+					Wait: d.between(0, 300)})
 			}
 		}
 	}
 }
 
-// meddle draws what somebody does at the broker, with what makes it matter.
+// meddle draws a fault at the broker, and the steps that make the fault matter.
 func (d *drawer) meddle() {
 	switch pick(d, LargeRecord, SmallBatches, DeleteRecords, WebServer) {
 	case LargeRecord:
@@ -110,6 +114,7 @@ func (d *drawer) meddle() {
 		d.publish(5, 20, 20, 0)
 		d.do(Step{Do: "nothing", Wait: d.between(0, 2000)}, Step{Do: Meddle, Mood: DeleteRecords}, Step{Do: Start, Key: Ledger})
 	case WebServer:
-		d.do(Step{Do: Kill, Key: Broker}, Step{Do: Meddle, Mood: WebServer, For: 1000 + d.between(0, 2000)}, Step{Do: Start, Key: Broker, Wait: 300})
+		d.do(Step{Do: Kill, Key: Broker}, Step{Do: Meddle, Mood: WebServer, For: 1000 + d.between(0, 2000)},
+			Step{Do: Start, Key: Broker, Wait: 300})
 	}
 }

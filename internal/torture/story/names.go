@@ -1,34 +1,34 @@
 package story
 
-// Deployables of the victim, and the kinds of schedules in which a wire connects them.
+// Deployables of the victim, and the kinds of schedules whose deployables are connected by a network.
 const (
-	Door   = "door"   // front, moody
-	Ledger = "ledger" // reacts to what front emits
-	Tail   = "tail"   // reacts to what ledger emits
+	Door   = "door"   // modules front and moody
+	Ledger = "ledger" // reacts to events of front
+	Tail   = "tail"   // reacts to events of ledger
 
 	OverBroker   = "across"
 	OverKafka    = "across-kafka"
 	OverPostgres = "across-postgres"
 )
 
-// deployables are those of a flow across a wire, in the order in which events pass them.
+// Deployables are the processes of a flow across a network, in the order in which events pass through them.
 var Deployables = []string{Door, Ledger, Tail}
 
-// carriers are the environment variables that name the servers of some kinds.
+// Servers are the environment variables that name the servers, by the kinds that need a server.
 var Servers = map[string]string{OverKafka: "TROUPE_TEST_KAFKA", OverPostgres: "TROUPE_TEST_POSTGRES"}
 
-// How a network may be.
+// States of a network; "" is the state in which all bytes pass.
 const (
-	Cut      = "cut"      // every connection ends now; new ones are carried
-	Held     = "held"     // connections stay, and no byte arrives
-	Refusing = "refusing" // every connection ends, and each new one at once
+	Cut      = "cut"      // ends every connection now; new connections work
+	Held     = "held"     // keeps the connections, and no byte arrives
+	Refusing = "refusing" // ends every connection, also each new connection at once
 )
 
-// What somebody may do at the broker behind everybody's back.
+// Faults at a broker, which no deployable expects.
 const (
-	LargeRecord   = "swollen" // a record comes that is large, and small while it is packed
+	LargeRecord   = "swollen" // a record arrives that is large, and small while compressed
 	SmallBatches  = "limited" // a topic takes small batches only
-	DeleteRecords = "forgets" // what is in a topic is deleted, and so are the positions of its readers
+	DeleteRecords = "forgets" // the records of a topic and the positions of its readers are deleted
 	WebServer     = "web"     // an HTTP server listens at the broker's port, while the broker does not run
 	TwinProcess   = "twins"   // in the end, a second process runs on a copy of a journal
 )
@@ -38,5 +38,5 @@ const (
 	Shop   = "shop"   // all modules
 	Front  = "front"  // order, inventory, notification
 	Back   = "back"   // payment, shipping
-	Broker = "broker" // between these two
+	Broker = "broker" // between Front and Back
 )

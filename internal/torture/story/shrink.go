@@ -2,8 +2,8 @@ package story
 
 import "slices"
 
-// Shrink returns the shortest schedule found for which shows returns true. It begins with s, for which shows has
-// returned true. The caller ends the search early by a shows that returns false from then on.
+// Shrink returns the shortest schedule found for which shows returns true. The search begins with s, for which shows
+// must have returned true. To end the search early, shows returns false from then on.
 func Shrink(s Schedule, shows func(Schedule) bool) Schedule {
 	sh := shrinking{best: s, shows: shows}
 	for sh.fewer() || sh.simpler() {

@@ -1,3 +1,6 @@
+// Package story describes runs of the torture test. A Schedule lists the steps of a run as data: Draw makes a
+// Schedule from a seed, Line and Parse write and read it, Text prints it as a story, and Shrink looks for a shorter
+// Schedule with the same finding.
 package story
 
 import (
@@ -7,59 +10,59 @@ import (
 	"time"
 )
 
-// What a step may do.
+// Values of Step.Do.
 const (
-	Start        = "start"   // an owner on the journal; Mood is its Synchronous
-	Stop         = "stop"    // the owner, with SIGTERM
-	Kill         = "kill"    // the owner, with SIGKILL
-	Freeze       = "freeze"  // the owner, with SIGSTOP, For a while
-	Publish      = "publish" // Calls requests of Count events each
-	Work         = "work"    // the same as units of work with rows of their own
-	Heal         = "heal"    // the sick handlers; with Mood they fall sick again
-	Command      = "command" // a person runs troupe with Args
-	Foreign      = "foreign" // somebody else's transaction with Count events stays open For a while
-	Read         = "reader"  // a snapshot is held For a while
-	Weather      = "weather" // the disk has the weather Mood For a while
-	SecondOwner  = "second"  // another process tries to own the journal, by the name that Mood says
-	RemoveFiles  = "remove"  // the journal's files are deleted
-	MoveFiles    = "move"    // the journal's files go to another folder
-	RemoveLock   = "unlock"  // the lock file is deleted
-	LinkLock     = "lure"    // the lock file is made a symbolic link to a file of somebody else
-	CopyDatabase = "copied"  // somebody copies the database file alone, and starts an owner on the copy
-	Finish       = "finish"  // all that goes on beside the steps ends first
-	Network      = "wire"    // what lies between victims and their broker is Mood For a while
-	Meddle       = "meddle"  // somebody does what Mood says at the broker
-	StepClock    = "clock"   // the wall clock, of all processes or of Key, is Ahead of the right one from now on
-	PlaceOrders  = "order"   // Calls orders are placed at the deployable Key of the shop
+	Start        = "start"   // starts an owner on the journal; Mood is its Synchronous
+	Stop         = "stop"    // ends the owner with SIGTERM
+	Kill         = "kill"    // ends the owner with SIGKILL
+	Freeze       = "freeze"  // stops the owner with SIGSTOP, For a while
+	Publish      = "publish" // makes Calls requests for Count events each
+	Work         = "work"    // makes the same requests as units of work with rows of their own
+	Heal         = "heal"    // heals the sick handlers; with a Mood, they fall sick again
+	Command      = "command" // runs troupe with Args
+	Foreign      = "foreign" // publishes Count events in a foreign transaction, which stays open For a while
+	Read         = "reader"  // holds a snapshot For a while
+	Weather      = "weather" // sets the disk to the weather Mood For a while
+	SecondOwner  = "second"  // starts another owner of the journal, by the name that Mood says
+	RemoveFiles  = "remove"  // deletes the journal's files
+	MoveFiles    = "move"    // moves the journal's files to another folder
+	RemoveLock   = "unlock"  // deletes the lock file
+	LinkLock     = "lure"    // replaces the lock file by a symbolic link to a foreign file
+	CopyDatabase = "copied"  // copies the database file alone, and starts an owner on the copy
+	Finish       = "finish"  // waits until all background work has ended
+	Network      = "wire"    // sets the network to the state Mood For a while
+	Meddle       = "meddle"  // causes the fault Mood at the broker
+	StepClock    = "clock"   // sets the wall clock of all processes, or of process Key, to be Ahead of the real time
+	PlaceOrders  = "order"   // places Calls orders at the deployable Key of the shop
 )
 
-// Names for a second owner.
+// Names by which a second owner opens the journal.
 const (
 	SameName = "same"
 	Symlink  = "symlink"
 	Hardlink = "hardlink"
 )
 
-// Step is one thing that somebody does. Times are in milliseconds.
+// Step is a step of a schedule. Times are in milliseconds, unless a field says otherwise.
 type Step struct {
 	Do    string   `json:"do"`
 	Key   string   `json:"key,omitempty"`
-	N     int      `json:"n,omitempty"` // the number of the first event
+	N     int      `json:"n,omitempty"` // number of the first event
 	Count int      `json:"count,omitempty"`
 	Calls int      `json:"calls,omitempty"`
-	Size  int      `json:"size,omitempty"`  // of each event
-	After int      `json:"after,omitempty"` // the events are delayed by so much
-	Ahead int      `json:"ahead,omitempty"` // seconds, negative when the clock is behind
+	Size  int      `json:"size,omitempty"`  // bytes of each event
+	After int      `json:"after,omitempty"` // delay of the events
+	Ahead int      `json:"ahead,omitempty"` // seconds; negative for a clock that is late
 	Mood  string   `json:"mood,omitempty"`
 	Args  []string `json:"args,omitempty"`
 	For   int      `json:"for,omitempty"`
-	Wait  int      `json:"wait,omitempty"` // before the next step
+	Wait  int      `json:"wait,omitempty"` // pause before the next step
 }
 
-// String tells the step as a line of a story.
+// String returns the step as a line of a story.
 func (s Step) String() string {
 	var b strings.Builder
-	b.WriteString(s.what())
+	b.WriteString(s.line())
 	if s.For > 0 {
 		fmt.Fprintf(&b, " for %d ms", s.For)
 	}
@@ -69,7 +72,7 @@ func (s Step) String() string {
 	return b.String()
 }
 
-func (s Step) what() string {
+func (s Step) line() string {
 	who := "the owner"
 	if s.Key != "" {
 		who = "the " + s.Key
@@ -89,15 +92,15 @@ func (s Step) what() string {
 	case PlaceOrders:
 		return fmt.Sprintf("%d orders are placed at %s", max(s.Calls, 1), s.Key)
 	case Publish:
-		return "somebody publishes " + s.events()
+		return "a publisher publishes " + s.events()
 	case Work:
 		return "units of work emit " + s.events()
 	case Heal:
-		return "what is sick gets well" + map[bool]string{true: ", no: it falls sick again"}[s.Mood != ""]
+		return map[bool]string{true: "the handlers fall sick again", false: "the sick handlers are healed"}[s.Mood != ""]
 	case Command:
 		line := "a person runs troupe " + strings.Join(s.Args, " ")
 		if s.For > 0 {
-			line += ", which is killed when it has run"
+			line += ", killed after running"
 		}
 		return line
 	case Foreign:
@@ -105,20 +108,20 @@ func (s Step) what() string {
 	case Read:
 		return "a reader holds a snapshot"
 	}
-	return s.around(who)
+	return s.environment(who)
 }
 
-// around tells what a step does to what is around the processes.
-func (s Step) around(who string) string {
+// environment returns the text of a step that changes the environment of the processes.
+func (s Step) environment(who string) string {
 	switch s.Do {
 	case Weather:
 		return "the disk: " + s.Mood
 	case Meddle:
-		return "somebody meddles with the broker: " + s.Mood
+		return "a fault at the broker: " + s.Mood
 	case Network:
-		return "the wire: " + s.Mood
+		return "the network: " + s.Mood
 	case SecondOwner:
-		return "a second owner comes, by the name: " + s.Mood
+		return "a second owner starts, by the name: " + s.Mood
 	case LinkLock:
 		return "the lock file becomes a symbolic link to another file"
 	case CopyDatabase:
@@ -126,7 +129,7 @@ func (s Step) around(who string) string {
 	case StepClock:
 		return s.clock(who)
 	case Finish:
-		return "everybody waits until the others have ended"
+		return "the run waits for all background work"
 	case RemoveFiles:
 		return "the journal's files are removed"
 	case MoveFiles:
@@ -137,7 +140,7 @@ func (s Step) around(who string) string {
 	return s.Do
 }
 
-// clock tells how a step of the clock is seen.
+// clock returns the text of a step of the clock.
 func (s Step) clock(who string) string {
 	line := fmt.Sprintf("the clock is %v ahead", time.Duration(s.Ahead)*time.Second)
 	if s.Key != "" {
@@ -146,7 +149,7 @@ func (s Step) clock(who string) string {
 	return line
 }
 
-// events tells which events a step emits.
+// events returns the text about the events that a step emits.
 func (s Step) events() string {
 	events := fmt.Sprintf("%d × %d events of key %s, from number %d on", max(s.Calls, 1), max(s.Count, 1), s.Key, s.N)
 	if s.Mood != "" {
@@ -161,23 +164,23 @@ func (s Step) events() string {
 	return events
 }
 
-// Schedule is what happens in a run: nothing but data, so that it can be replayed.
+// Schedule describes a run. A Schedule is only data, so that the run can be repeated.
 type Schedule struct {
 	Seed  uint64 `json:"seed"`
 	Kind  string `json:"kind"`
 	Steps []Step `json:"steps"`
 }
 
-// Line is s as one line of JSON.
+// Line returns s as a line of JSON.
 func (s Schedule) Line() string {
 	b, err := json.Marshal(s)
-	if err != nil { // it holds nothing that cannot be encoded
+	if err != nil { // every Schedule can be encoded
 		panic(err)
 	}
 	return string(b)
 }
 
-// ParseSchedule reads what Line wrote.
+// Parse reads a line that Line wrote.
 func Parse(line string) (Schedule, error) {
 	var s Schedule
 	if err := json.Unmarshal([]byte(line), &s); err != nil {
@@ -186,7 +189,8 @@ func Parse(line string) (Schedule, error) {
 	return s, nil
 }
 
-// End is a moment of every clock by which everything that was delayed is due, told as by how much the clock is ahead.
+// End returns how far ahead of the real time a clock must be for all delayed events of s to be due, whatever steps
+// the clock has made before.
 func (s Schedule) End() time.Duration {
 	ahead, after := 0, 0
 	for _, step := range s.Steps {
@@ -195,8 +199,8 @@ func (s Schedule) End() time.Duration {
 	return time.Duration(ahead)*time.Second + time.Duration(after)*time.Millisecond + time.Minute
 }
 
-// Payload returns the bytes of all large events of the schedule. The owner's own publishers hold them until they are answered: each as
-// its payload, as JSON, and as the statement's copy.
+// Payload returns the bytes of all large events of the schedule. The owner's publishers hold each event until the
+// answer comes: as its payload, as JSON, and as the statement's copy.
 func (s Schedule) Payload() (bytes int64) {
 	for _, step := range s.Steps {
 		bytes += int64(step.Size) * int64(max(step.Count, 1)*max(step.Calls, 1))

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// A seed is a schedule, and a line is one, too. Events are numbered without gaps or doubles, so that the model can tell them apart.
+// A seed and a line each stand for a schedule. Events are numbered without gaps or doubles, so that the model can
+// distinguish all events.
 func TestSchedulesAreData(t *testing.T) {
 	t.Parallel()
 	for _, k := range Kinds {

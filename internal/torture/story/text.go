@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// Finding is something that does not hold.
+// Finding is a promise that did not hold.
 type Finding struct {
-	Class string // of which kind: two findings of one class have one cause, mostly
+	Class string // kind of finding: two findings of a class mostly have the same cause
 	Text  string
 }
 
-// Story tells what s does and what came of it, with the line that replays it.
+// Text returns the story of s: the findings, the steps, and the command that repeats the run.
 func Text(s Schedule, findings []Finding) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "torture: seed %d, kind %s:\n", s.Seed, s.Kind)
