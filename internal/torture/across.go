@@ -14,7 +14,7 @@ import (
 	"strings"
 	"syscall"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver, for databases of a schedule's own
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver, for databases that a schedule creates
 
 	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/internal/torture/disk"
@@ -24,20 +24,20 @@ import (
 
 var modulesOf = map[string]string{story.Door: "front,moody", story.Ledger: "ledger", story.Tail: "tail"}
 
-// across is a schedule on a flow of three deployables. The wire between them fails, and so do they.
+// across runs a schedule on a flow of three deployables. The deployables and the network between them fail.
 type across struct {
 	*run
 	owners  map[string]*owner
-	broker  *process // nil where a real server carries the events, and while it does not run
-	port    string   // of the broker
+	broker  *process // nil with a real server, and while the broker does not run
+	port    string   // port of the broker
 	network *network
-	clocks  map[string]*disk.Clock // by deployable; nil is the real one
-	carrier []string               // what says it to a victim
+	clocks  map[string]*disk.Clock // by deployable; nil is the real clock
+	backend []string               // arguments of the victim that name the backend
 
-	brokerAt, prefix string // of Kafka; brokerAt is empty where the events go by PostgreSQL
-	foreigners       int    // records of others that the ledger must make dead letters of
-	deleted          bool   // records of the door were
-	drop             func() // what was made on a real server
+	brokerAt, prefix string // of Kafka; brokerAt is empty with PostgreSQL
+	foreignRecords   int    // foreign records that the ledger must store as dead letters
+	deleted          bool   // records of the door's topic were deleted
+	drop             func() // deletes the database that a schedule created on a real server
 }
 
 func newAcross(r *run) (*across, error) {
@@ -49,7 +49,7 @@ func newAcross(r *run) (*across, error) {
 	for _, name := range story.Deployables {
 		a.clocks[name] = r.steppedClock()
 	}
-	r.clock = nil // the broker has the right one
+	r.clock = nil // the broker's clock is not stepped
 	server := os.Getenv(story.Servers[r.schedule.Kind])
 	switch {
 	case r.schedule.Kind == story.OverBroker:
@@ -68,17 +68,17 @@ func newAcross(r *run) (*across, error) {
 		if err != nil {
 			return nil, err
 		}
-		a.carrier, a.drop = []string{"--database", at}, drop
+		a.backend, a.drop = []string{"--database", at}, drop
 	}
 	if a.brokerAt != "" {
-		a.carrier = []string{"--brokers", a.brokerAt, "--prefix", a.prefix}
+		a.backend = []string{"--brokers", a.brokerAt, "--prefix", a.prefix}
 	}
-	a.carrier = append(a.carrier, "--through", n.address())
+	a.backend = append(a.backend, "--through", n.address())
 	return a, nil
 }
 
-// freeAddress returns an address without a listener. Its port is below those that operating systems give away, so the
-// address stays free while a process that listens at it is away.
+// freeAddress returns an address without a listener. Its port is below the ports that operating systems assign, so
+// the address stays free while the process that listens there is away.
 func freeAddress() (string, error) {
 	const lowest, ports, tries = 20_000, 12_000, 100
 	var err error
@@ -91,7 +91,7 @@ func freeAddress() (string, error) {
 	return "", err
 }
 
-// freshDatabase makes a database on the server at, and returns its URL and what drops it again.
+// freshDatabase creates a database on the server at, and returns its URL and a function that drops the database.
 func freshDatabase(ctx context.Context, at string) (string, func(), error) {
 	u, err := url.Parse(at)
 	if err != nil {
@@ -107,17 +107,17 @@ func freshDatabase(ctx context.Context, at string) (string, func(), error) {
 	}
 	u.Path = "/" + name
 	return u.String(), func() {
-		_, _ = db.ExecContext(context.WithoutCancel(ctx), "DROP DATABASE "+name+" WITH (FORCE)") // it is a leftover at worst
+		_, _ = db.ExecContext(context.WithoutCancel(ctx), "DROP DATABASE "+name+" WITH (FORCE)") // at worst, the database stays on the server
 		_ = db.Close()
 	}, nil
 }
 
 func (a *across) journal(name string) string { return filepath.Join(filepath.Dir(a.path), name+".db") }
 
-// play carries out the steps, and judges what is left.
+// play runs the steps, and then checks the journals.
 func (a *across) play() {
 	defer a.endAll()
-	a.path = a.journal(story.Door) // what is published there is what the model knows
+	a.path = a.journal(story.Door) // the model knows the events that are published at the door
 	for i, step := range a.schedule.Steps {
 		if a.ctx.Err() != nil {
 			return
@@ -181,7 +181,7 @@ func (a *across) step(i int, s story.Step) {
 
 func (a *across) stepBroker(s story.Step) {
 	switch {
-	case a.port == "" && s.Do == story.Start: // a real server goes on; nobody reaches it
+	case a.port == "" && s.Do == story.Start: // a real server keeps running, and refuses connections
 		a.network.set("")
 	case a.port == "" && s.Do == story.Freeze:
 		a.changeNetwork(story.Step{Mood: story.Held, For: s.For})
@@ -213,12 +213,12 @@ func (a *across) serveBroker() {
 	a.broker = p
 }
 
-// serve starts a deployable, unless it lives.
+// serve starts a deployable, unless the deployable runs.
 func (a *across) serve(name string, more ...string) {
 	if o := a.owners[name]; o != nil && o.alive() {
 		return
 	}
-	args := append(append([]string{"--modules", modulesOf[name]}, a.carrier...), more...)
+	args := append(append([]string{"--modules", modulesOf[name]}, a.backend...), more...)
 	o, err := a.startOwnerBy(a.clocks[name], a.journal(name), args...)
 	if err != nil {
 		a.find("machine", "%s cannot be started: %v", name, err)
@@ -248,7 +248,7 @@ func (a *across) stop(name string) {
 	a.forget(name)
 }
 
-// changeNetwork lets the network fail for a while.
+// changeNetwork sets the network to s.Mood for a while.
 func (a *across) changeNetwork(s story.Step) {
 	a.network.set(s.Mood)
 	a.beside.Go(func() {
@@ -257,7 +257,8 @@ func (a *across) changeNetwork(s story.Step) {
 	})
 }
 
-// command runs troupe on one of the journals. What it says is not held against the model: it must end, in order.
+// command runs troupe on a journal. It checks that the command ends in time and without a crash, and ignores the
+// output.
 func (a *across) command(s story.Step) {
 	args := append(s.Args[:len(s.Args):len(s.Args)], "--journal", a.journal(s.Key))
 	a.beside.Go(func() {

@@ -14,11 +14,11 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// settle ends the torment. With the wire whole, all that was acknowledged at the door must pass all deployables, and then once
-// more with handlers that behave.
+// settle ends the torment and repairs the network. All events that were acknowledged at the door must pass all
+// deployables, first with the handlers as they are, then with handlers that behave.
 func (a *across) settle() {
 	if !a.awaitBeside() {
-		a.find("late", "what went on beside the deployables did not end")
+		a.find("late", "background work did not end within %v", 2*commandLimit)
 		return
 	}
 	a.disk.Set(disk.Good)
@@ -29,7 +29,7 @@ func (a *across) settle() {
 	for _, o := range a.owners {
 		o.frozen.Wait()
 	}
-	if a.syncFailed { // as their logs say: check the disk, then start again
+	if a.syncFailed { // as the logs advise: check the disk, then start again
 		a.stopAll()
 	}
 	if !a.start() || a.deleted && !a.recover() || !a.rest() {
@@ -40,7 +40,7 @@ func (a *across) settle() {
 	if !a.rest("--good") {
 		return
 	}
-	for _, name := range story.Deployables { // there may be none
+	for _, name := range story.Deployables { // there may be no dead letters
 		a.runFor(a.clocks[name], commandLimit, a.machine.troupe, "dlq", "replay", "--all", "--reason", "the end", "--journal", a.journal(name))
 	}
 	if !a.rest("--good") {
@@ -61,22 +61,23 @@ func (a *across) stopAll() {
 	}
 }
 
-// rest has all deployables run, started with args where they do not run, until nothing is left to do and nothing under way.
+// rest starts the deployables that do not run, with args, and waits until no work is left, also not between
+// deployables.
 func (a *across) rest(args ...string) bool { return a.start(args...) && a.awaitQuiet() }
 
-// start has all deployables run, started with args where they do not.
+// start starts the deployables that do not run, with args, and heals the sick handlers.
 func (a *across) start(args ...string) bool {
 	a.serveBroker()
 	for _, name := range story.Deployables {
 		if o := a.owners[name]; o != nil && !o.alive() && o.isUp() {
-			a.find("died", "%s ended by itself: %s", name, o.lastWords())
+			a.find("died", "%s ended unexpectedly: %s", name, o.lastWords())
 		}
 		a.serve(name, args...)
 	}
 	for _, name := range story.Deployables {
 		o := a.owners[name]
 		if o == nil || !o.awaitUp(startLimit) {
-			a.find("start", "%s does not come up, with nothing in its way", name)
+			a.find("start", "%s does not start, although nothing prevents it", name)
 			return false
 		}
 		o.answer(talk.Request{Do: talk.Heal}, startLimit)
@@ -84,10 +85,10 @@ func (a *across) start(args ...string) bool {
 	return true
 }
 
-// carriedTypes are the events that go from one deployable to the next.
+// carriedTypes are the event types that a deployable gets from the deployable before, as a list in SQL.
 var carriedTypes = map[string]string{story.Ledger: "'torture.asked'", story.Tail: "'torture.noted', 'torture.called'"}
 
-// awaitQuiet waits until nothing is open in any journal and all events have arrived where they are consumed.
+// awaitQuiet waits until no journal has open work and all events have arrived at their consumers.
 func (a *across) awaitQuiet() bool {
 	readers, shut, ok := a.readers()
 	if !ok {
@@ -106,12 +107,12 @@ func (a *across) awaitQuiet() bool {
 		case now != was:
 			was, moved = now, time.Now()
 		case time.Since(moved) > 2*stallLimit || time.Since(began) > quietLimit:
-			a.find("stall", "nothing moves any more: %s; the logs end: %s", now, a.lastWords())
+			a.find("stall", "no progress: %s; the logs end: %s", now, a.lastWords())
 			return false
 		}
 		for _, name := range story.Deployables {
 			if o := a.owners[name]; !o.alive() {
-				a.find("died", "%s ended by itself: %s", name, o.lastWords())
+				a.find("died", "%s ended unexpectedly: %s", name, o.lastWords())
 				return false
 			}
 		}
@@ -120,7 +121,7 @@ func (a *across) awaitQuiet() bool {
 	return false
 }
 
-// state says how far all journals are, and counts what is left.
+// state returns the progress of all journals as text, and counts the open work.
 func (a *across) state(readers map[string]*sqlite.Reader) (text string, left int, err error) {
 	var b strings.Builder
 	count := func(at, types string) (n int, err error) {
@@ -150,8 +151,8 @@ func (a *across) state(readers map[string]*sqlite.Reader) (text string, left int
 		if err != nil {
 			return "", 0, err
 		}
-		left += max(sent-came, 0) // what is too much is the audit's
-		fmt.Fprintf(&b, "of %d events %d arrived; ", sent, came)
+		left += max(sent-came, 0) // the audit finds surplus events
+		fmt.Fprintf(&b, "%[2]d of %[1]d events arrived; ", sent, came)
 	}
 	return b.String(), left, nil
 }
@@ -171,7 +172,7 @@ func (a *across) lastWords() string {
 	return strings.Join(all, "\n")
 }
 
-// audit holds all journals against the model and each other.
+// audit compares all journals with the model and with each other.
 func (a *across) audit() {
 	readers, shut, ok := a.readers()
 	if !ok {
@@ -181,7 +182,7 @@ func (a *across) audit() {
 	verify := []string{"verify"}
 	for _, name := range story.Deployables {
 		a.sound(readers[name])
-		if !a.deleted && a.foreigners == 0 {
+		if !a.deleted && a.foreignRecords == 0 {
 			a.each(readers[name], `SELECT s.name || ': ' || d.error FROM dead_letters d JOIN subscriptions s ON s.id = d.subscription
 WHERE s.name LIKE 'bus/%' LIMIT 3`, func(line string) { a.find("wire", "%s: %s", name, line) })
 		}
@@ -196,7 +197,7 @@ WHERE s.name LIKE 'bus/%' LIMIT 3`, func(line string) { a.find("wire", "%s: %s",
 	a.carried(readers[story.Ledger], readers[story.Tail], story.Tail)
 	a.calls(readers[story.Door], readers[story.Ledger])
 	if res := a.runTool(a.machine.troupe, verify...); res.code != 0 && !a.has("check", "damaged") {
-		a.find("verify", "troupe verify ends with exit code %d where nothing is wrong: %s%s", res.code,
+		a.find("verify", "troupe verify ends with exit code %d, but the journal is right: %s%s", res.code,
 			clip(res.out, 300), clip(res.err, 300))
 	}
 }
@@ -216,21 +217,21 @@ func (a *across) carried(from, to *sqlite.Reader, name string) {
 			}
 		}
 		for i := range min(len(ids), len(there)) {
-			if ids[i] != there[i] && !a.deleted { // what was deleted comes when it is sent again
-				a.find("order", "of key %s, %s got %s in place %d, where %s was sent", key, name, there[i], i+1, ids[i])
+			if ids[i] != there[i] && !a.deleted { // deleted events arrive late, when they are sent again
+				a.find("order", "key %s: event %d at %s is %s, but %s was sent", key, i+1, name, there[i], ids[i])
 				break
 			}
 		}
 		if len(there) > len(ids) {
-			a.find("nowhere", "of key %s, %s got %d events, %d were sent", key, name, len(there), len(ids))
+			a.find("nowhere", "key %s: %s got %d events, but %d were sent", key, name, len(there), len(ids))
 		}
 	}
 	for key, ids := range came {
-		a.find("nowhere", "%s got %d events of key %s, and none was sent", name, len(ids), key)
+		a.find("nowhere", "%s got %d events of key %s, but none was sent", name, len(ids), key)
 	}
 }
 
-// idsByKey are the ids of the events that name consumes, by key, in the order of the log.
+// idsByKey returns the ids of the events that deployable name consumes, by key, in the order of the log.
 func (a *across) idsByKey(reader *sqlite.Reader, name string) map[string][]string {
 	all := map[string][]string{}
 	a.each(reader, "SELECT key || char(10) || id FROM events WHERE type IN ("+carriedTypes[name]+") ORDER BY seq", func(line string) {

@@ -13,7 +13,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// audit holds a journal that is at rest, and that nobody owns, against the model.
+// audit compares a journal that is at rest and has no owner with the model.
 func (r *run) audit() {
 	reader, err := sqlite.OpenReader(r.ctx, r.path)
 	if err != nil {
@@ -30,11 +30,11 @@ func (r *run) audit() {
 	r.people(reader)
 	r.calls(reader)
 	if res := r.runTool(r.machine.troupe, "verify", "--journal", r.path); res.code != 0 && !r.has("check", "damaged") {
-		r.find("verify", "troupe verify ends with exit code %d where nothing is wrong: %s%s", res.code, clip(res.out, 300), clip(res.err, 300))
+		r.find("verify", "troupe verify ends with exit code %d, but the journal is right: %s%s", res.code, clip(res.out, 300), clip(res.err, 300))
 	}
 }
 
-// sound finds a journal that contradicts itself.
+// sound finds contradictions inside of a journal.
 func (r *run) sound(reader *sqlite.Reader) {
 	r.each(reader, "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok' LIMIT 3",
 		func(line string) { r.find("damaged", "%s", line) })
@@ -46,15 +46,15 @@ func (r *run) sound(reader *sqlite.Reader) {
 		r.find("check", "%s", line)
 	}
 	r.each(reader, "SELECT count(*) || ' events' FROM events WHERE type = 'torture.inside' HAVING count(*) > 0", func(line string) {
-		r.find("early", "%s were published from inside of handlers that failed", line)
+		r.find("early", "%s were published by handlers that failed", line)
 	})
 }
 
-// sums holds what the ledger has added up against its events.
+// sums compares the sums of the ledger with its events.
 func (r *run) sums(reader *sqlite.Reader) {
 	r.each(reader, `SELECT s.key || ': ' || s.total FROM ledger_sums s
 WHERE s.total <> (SELECT sum(json_extract(CAST(e.data AS TEXT), '$.n')) FROM events e WHERE e.type = 'torture.asked' AND e.key = s.key) LIMIT 3`,
-		func(line string) { r.find("sum", "the sum of key %s is not that of its events", line) })
+		func(line string) { r.find("sum", "the sum of key %s is not the sum of its events", line) })
 }
 
 // each calls fn with every line that query returns.
@@ -79,7 +79,7 @@ func (r *run) each(reader *sqlite.Reader, query string, fn func(line string)) {
 	}
 }
 
-// acknowledged holds the events against what publishers were answered.
+// acknowledged compares the events of the journal with the answers to the publishers.
 func (r *run) acknowledged(reader *sqlite.Reader) {
 	there, rows := map[string]int{}, map[string]int{}
 	r.each(reader, `SELECT json_extract(CAST(data AS TEXT), '$.key') || ' ' || json_extract(CAST(data AS TEXT), '$.n') FROM events WHERE type = 'torture.asked'`,
@@ -96,11 +96,11 @@ func (r *run) acknowledged(reader *sqlite.Reader) {
 			delete(there, id)
 			switch {
 			case got > 1:
-				r.find("twice", "event %s is there %d times", id, got)
+				r.find("twice", "the journal has event %s %d times", id, got)
 			case got == 0 && a.answer == talk.Done:
-				r.find("lost", "event %s (%s) was acknowledged, and is gone", id, a.what)
+				r.find("lost", "event %s (%s) was acknowledged, but the journal does not have it", id, a.what)
 			case got > 0 && a.answer == talk.NotDone:
-				r.find("undone", "event %s (%s) is there, although its publisher was told that it is not: %s", id, a.what, clip(a.said, 200))
+				r.find("undone", "the journal has event %s (%s), but the publisher got an error that promises the opposite: %s", id, a.what, clip(a.said, 200))
 			}
 			if a.what == story.Work && rows[id] != got {
 				r.find("torn", "unit of work %s left %d rows and %d events", id, rows[id], got)
@@ -108,18 +108,18 @@ func (r *run) acknowledged(reader *sqlite.Reader) {
 			in += min(got, 1)
 		}
 		if in != 0 && in != a.count {
-			r.find("torn", "of %d events that were published at once from %s %d on, %d are there", a.count, a.key, a.n, in)
+			r.find("torn", "%d events were published at once, from %s %d on, but the journal has %d of them", a.count, a.key, a.n, in)
 		}
 		if limit := talk.Patience + waitLimit + 50*lag; r.schedule.Kind == "locks" && a.took > limit && a.what != story.Foreign {
 			r.find("waited", "the publisher of %s %d waited %v, with a context of %v", a.key, a.n, a.took.Round(time.Millisecond), talk.Patience)
 		}
 	}
 	for id := range there {
-		r.find("nowhere", "event %s was published by nobody", id)
+		r.find("nowhere", "event %s was never published", id)
 	}
 }
 
-// ledger holds the rows of a module against its deliveries.
+// ledger compares the rows of a module with its deliveries.
 func (r *run) ledger(reader *sqlite.Reader, module string) {
 	rows := module + "_rows"
 	r.each(reader, `SELECT s.name || ', event ' || e.seq || ' (' || e.key || ' ' || json_extract(CAST(e.data AS TEXT), '$.n') || '): ' || d.outcome || ', ' || count(r.id) || ' rows'
@@ -128,27 +128,29 @@ WHERE s.name LIKE '`+module+`/%' GROUP BY d.seq, d.subscription HAVING count(r.i
 		func(line string) { r.find("effect", "%s", line) })
 	r.each(reader, `SELECT r.sub || ', event ' || e.seq || ': wrote ' || r.n || ', want ' || json_extract(CAST(e.data AS TEXT), '$.n')
 FROM `+rows+` r JOIN events e ON e.id = r.event WHERE r.n <> json_extract(CAST(e.data AS TEXT), '$.n') LIMIT 5`,
-		func(line string) { r.find("changed", "a handler got another event than was published: %s", line) })
+		func(line string) { r.find("changed", "a handler got a different event than was published: %s", line) })
 	r.each(reader, `SELECT r.sub || ', event ' || r.event FROM `+rows+` r WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.id = r.event) LIMIT 5`,
-		func(line string) { r.find("effect", "a row is left of an event that is not there: %s", line) })
+		func(line string) {
+			r.find("effect", "a row refers to an event that the journal does not have: %s", line)
+		})
 	r.order(reader, rows)
 }
 
-// people holds what people did against what they were told.
+// people compares the acts of the journal with the answers of the dlq commands.
 func (r *run) people(reader *sqlite.Reader) {
 	acts := map[string]int{}
 	r.each(reader, "SELECT reason FROM acts", func(line string) { acts[line]++ })
 	for _, a := range r.acts {
 		switch n := acts[a.reason]; {
 		case a.answer == talk.Done && n == 0:
-			r.find("act", "dlq %s (%s) said that it was done, and nothing was", a.verb, a.reason)
+			r.find("act", "dlq %s (%s) succeeded, but the journal has no such act", a.verb, a.reason)
 		case a.answer == talk.NotDone && n > 0:
-			r.find("act", "dlq %s (%s) failed, and %d acts of it are there: %s", a.verb, a.reason, n, a.said)
+			r.find("act", "dlq %s (%s) failed, but the journal has %d acts: %s", a.verb, a.reason, n, a.said)
 		}
 	}
 }
 
-// calls holds the calls of the outside against the promise: one for each attempt, in each process.
+// calls checks the promise about external calls: a process makes a single call for each attempt.
 func (r *run) calls(readers ...*sqlite.Reader) {
 	replays := map[string]int{}
 	for _, reader := range readers {
@@ -163,7 +165,7 @@ JOIN events e ON e.seq = d.seq WHERE a.act = 'replay'`, func(line string) { repl
 	for line := range strings.Lines(string(text)) {
 		f := strings.Fields(line)
 		if len(f) != 5 {
-			r.find("machine", "a line of the outside: %q", line)
+			r.find("machine", "not a line about an external call: %q", line)
 			continue
 		}
 		what, pid, id, attempt := f[0], f[1], f[2], f[3]
@@ -176,7 +178,7 @@ JOIN events e ON e.seq = d.seq WHERE a.act = 'replay'`, func(line string) { repl
 		if n := fmt.Sprintf("%s %s %s", pid, id, attempt); made[n] <= replays[id] {
 			made[n]++
 		} else {
-			r.find("outside", "%s was called again for attempt %s, by the same process", id, attempt)
+			r.find("outside", "%s: the same process called again for attempt %s", id, attempt)
 		}
 		if running[at]++; running[at] > most[at] {
 			most[at] = running[at]
@@ -189,7 +191,7 @@ JOIN events e ON e.seq = d.seq WHERE a.act = 'replay'`, func(line string) { repl
 	}
 }
 
-// atOnce says which limit a subscription of a process has.
+// atOnce returns the kind of limit that a process and its subscription have, or "".
 func atOnce(at string) string {
 	switch {
 	case strings.HasSuffix(at, "ledger/slow"):

@@ -64,8 +64,8 @@ func TestAuditFindsDamage(t *testing.T) {
 		{"DELETE FROM acts", "act", ""},
 		{"DELETE FROM deliveries WHERE seq = 1", "check", ""},
 		{"INSERT INTO events (id, type, key, time, correlation_id, data) VALUES ('x', 'torture.inside', 'k', 1, 'x', x'7b7d')", "early", ""},
-		{"UPDATE acts SET at = 1 WHERE act = 'replay'", "order", "was replayed, and before it"},
-		{"UPDATE acts SET at = 1 WHERE act = 'replay'", "order", "behind nothing that is older"},
+		{"UPDATE acts SET at = 1 WHERE act = 'replay'", "order", "was replayed, and before that event"},
+		{"UPDATE acts SET at = 1 WHERE act = 'replay'", "order", "although no older event of the key was open"},
 		{"UPDATE dead_letters SET first_failed_at = 9e15", "order", "had not failed yet"},
 	} {
 		d := m.MustCopy(t, r, whole)

@@ -12,10 +12,11 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// dueLimit is within what time an owner notices that its clock was stepped, and publishes what is due.
+// dueLimit is the time until an owner notices a step of its clock and publishes the events that are due.
 const dueLimit = 3 * time.Second
 
-// steppedClock returns a clock for the processes of r, where the schedule steps any and this computer can.
+// steppedClock returns a clock for the processes of r, or nil where the schedule has no such step or the computer
+// cannot step clocks.
 func (r *run) steppedClock() *disk.Clock {
 	if r.machine.noClock != nil {
 		return nil
@@ -37,8 +38,9 @@ func stepClock(c *disk.Clock, s story.Step) {
 	}
 }
 
-// settleClock has retries run by a clock that may be behind, and then steps it past everything that was delayed. Publishers are answered
-// before that step: an event that is published after it is due after the end that the step leads to.
+// settleClock first lets retries run, by a clock that may be late, and then steps the clock past the time of every
+// delayed event. It waits for the answers to publishers before the step: an event that is published after the step is
+// due later than the end of the schedule.
 func (r *run) settleClock() bool {
 	if !r.live() || !r.awaitAnswers() {
 		return false
@@ -72,7 +74,8 @@ func (r *run) settleClock() bool {
 	return false
 }
 
-// awaitRetries waits until nothing is retried any more. No pause is longer than stallLimit, whatever the clock says.
+// awaitRetries waits until no delivery is retried or blocked. No pause is longer than stallLimit, whatever the clock
+// says.
 func (r *run) awaitRetries(reader *sqlite.Reader) bool {
 	const answered = "SELECT count(*) FROM deliveries WHERE outcome NOT IN ('retrying', 'blocked')"
 	moved, was := time.Now(), -1
@@ -99,7 +102,7 @@ func (r *run) awaitRetries(reader *sqlite.Reader) bool {
 	return false
 }
 
-// rows returns how many rows query counts.
+// rows returns the count that query selects.
 func (r *run) rows(reader *sqlite.Reader, query string) (n int, ok bool) {
 	err := reader.View(r.ctx, func(tx *sql.Tx) error { return tx.QueryRowContext(r.ctx, query).Scan(&n) })
 	if err != nil && r.ctx.Err() == nil {

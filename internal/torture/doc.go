@@ -1,13 +1,13 @@
-// Package torture torments a journal: real processes of the real binary on real files, as a seed decides. Owners start, stop, are killed
-// and frozen; people run every command at any instant; foreign transactions publish; readers hold snapshots; disks are full, slow,
-// read-only or fail; clocks step; files get other names, move and vanish; the wire between deployables is cut and held up; handlers
-// misbehave in every way that is known.
+// Package torture torments a journal. It starts real processes of the real binary on real files, as a seed decides.
+// Owners start, stop, are killed and frozen. People run every command at any time. Foreign transactions publish.
+// Readers hold snapshots. Disks are full, slow, read-only or fail. Clocks step. Files get other names, move and
+// vanish. The network between deployables is cut or holds bytes back. Handlers misbehave in every known way.
 //
-// A model outside of these processes knows what was acknowledged. In the end, after a start in good weather with handlers that behave,
-// it holds everything that is left against that: nothing acknowledged is lost, nothing refused has happened, nothing is done twice,
-// each key is in order, each subscription has one answer for each event, no file is damaged, and every process ended in time and
-// told the truth.
+// A model outside of the processes records the acknowledgements. In the end the disk works and the handlers behave,
+// and the test starts an owner once more and compares the journal with the model: no acknowledged event is lost, no
+// refused event exists, no effect happens twice, each key is in order, each subscription has a single answer for each
+// event, no file is damaged, and every process ended in time and reported the truth.
 //
-// A Schedule is data. Draw makes one from a seed, Machine.Run carries it out, Machine.Shrink makes one that finds something
-// shorter.
+// Package story has the schedules. Machine.Run runs a schedule, and Machine.Shrink looks for a shorter schedule with
+// the same finding.
 package torture

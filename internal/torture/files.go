@@ -16,8 +16,9 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// second has another process try to own the journal while the owner lives. When it can, one of the two must have given up.
-func (r *run) second(s story.Step) {
+// secondOwner starts another process on the journal while the owner runs. Two owners are a finding if both still
+// acknowledge after goneLimit.
+func (r *run) secondOwner(s story.Step) {
 	if r.owner == nil || !r.owner.awaitUp(startLimit) || r.disk.Weather() != disk.Good {
 		return
 	}
@@ -39,8 +40,8 @@ func (r *run) second(s story.Step) {
 	if o.awaitUp(startLimit) {
 		pause.For(r.ctx, goneLimit)
 		if a, b := r.publishOne(r.owner, 1), r.publishOne(o, 2); a == talk.Done && b == talk.Done {
-			r.find("two owners", "by the name %s a second process owns the journal, and both acknowledge", s.Mood)
-			r.lose("it had two owners")
+			r.find("two owners", "by the name %s, a second process owns the journal, and both processes acknowledge", s.Mood)
+			r.lose("the journal had two owners")
 		}
 	}
 	o.kill()
@@ -48,14 +49,14 @@ func (r *run) second(s story.Step) {
 
 // link makes a symbolic link to the journal, in another folder, and returns its path.
 func (r *run) link() string {
-	r.unlure() // a start is to find nothing in its way but the link
+	r.unlinkLock() // the start must find no link at the lock file
 	path := filepath.Join(filepath.Dir(r.path), "linked", "j.db")
-	_ = os.Mkdir(filepath.Dir(path), 0o700) // both may be there
+	_ = os.Mkdir(filepath.Dir(path), 0o700) // folder and link may exist
 	_ = os.Symlink(r.path, path)
 	return path
 }
 
-// publishOne publishes an event of the key "both", and returns what was answered.
+// publishOne publishes an event of the key "both", and returns the kind of the answer.
 func (r *run) publishOne(o *owner, n int) string {
 	n += 2 * r.started
 	a := r.asks(ask{what: story.Publish, key: "both", n: n, count: 1})
@@ -67,16 +68,17 @@ func (r *run) publishOne(o *owner, n int) string {
 	return answer.Kind
 }
 
-// spoil does away with files under the owner. An owner that is still starting would make its files afterwards.
-func (r *run) spoil(how string) {
-	if how != unlock && (r.owner == nil || !r.owner.awaitUp(startLimit)) {
+// takeFiles removes or moves files while the owner uses them. An owner that is still starting would make its files
+// afterwards.
+func (r *run) takeFiles(how string) {
+	if how != story.RemoveLock && (r.owner == nil || !r.owner.awaitUp(startLimit)) {
 		return
 	}
 	files, _ := filepath.Glob(r.path + "*")
 	var err error
 	switch how {
 	case story.RemoveLock:
-		if r.made() {
+		if r.hasTables() {
 			_ = os.Remove(r.path + ".lock")
 		}
 		return
@@ -96,23 +98,23 @@ func (r *run) spoil(how string) {
 	if err != nil {
 		r.find("machine", "%s: %v", how, err)
 	}
-	r.lose(how + " took its files away")
+	r.lose(how + " took the journal's files away")
 	r.gone = time.Now()
 }
 
-// made reports whether the journal has its tables. Before that the lock file alone knows what the database file is:
-// without it, an owner that comes after a first start that was ended refuses the file, and should.
-func (r *run) made() bool {
+// hasTables reports whether the journal has its tables. Until then only the lock file shows that the database file is
+// a journal. When the first start was killed and the lock file is gone, the next owner refuses the file, and should.
+func (r *run) hasTables() bool {
 	reader, err := sqlite.OpenReader(r.ctx, r.path)
 	return err == nil && reader.Close() == nil
 }
 
 const others = "somebody else's"
 
-// lure makes the lock file a link to a file of somebody else, which must not be written to.
-func (r *run) lure() {
+// linkLock replaces the lock file by a link to a foreign file, which must not be written.
+func (r *run) linkLock() {
 	bait, lock := filepath.Join(r.folder, "bait"), r.path+".lock"
-	if r.owner != nil || !r.made() {
+	if r.owner != nil || !r.hasTables() {
 		return
 	}
 	if err := os.WriteFile(bait, []byte(others), 0o600); err != nil {
@@ -122,32 +124,33 @@ func (r *run) lure() {
 	_ = os.Symlink(bait, lock) // a start may have been quicker
 }
 
-// unlure takes the link away, and looks at what it led to.
-func (r *run) unlure() {
+// unlinkLock removes the link, and checks the foreign file.
+func (r *run) unlinkLock() {
 	bait, lock := filepath.Join(r.folder, "bait"), r.path+".lock"
 	text, err := os.ReadFile(bait)
 	if err != nil {
 		return
 	}
 	if string(text) != others {
-		r.find("overwritten", "the lock file was a symbolic link, and what it led to was overwritten: %s", clip(string(text), 100))
+		r.find("overwritten", "the lock file was a symbolic link, and the linked file was overwritten: %s", clip(string(text), 100))
 	}
 	if info, err := os.Lstat(lock); err == nil && info.Mode()&os.ModeSymlink != 0 {
 		_ = os.Remove(lock)
 	}
 }
 
-// copied starts an owner on a copy of the database file alone. It must be refused, or have all that was acknowledged before.
-func (r *run) copied() {
+// copyDatabase starts an owner on a copy of the database file alone. The owner must refuse the copy, or the copy must
+// have all events that were acknowledged before.
+func (r *run) copyDatabase() {
 	if r.owner == nil || !r.owner.awaitUp(startLimit) || r.disk.Weather() != disk.Good {
 		return
 	}
 	folder := filepath.Join(r.folder, fmt.Sprint("copy-", r.started))
-	path, sure := filepath.Join(folder, "j.db"), r.sure()
+	path, sure := filepath.Join(folder, "j.db"), r.mustHave()
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		r.find("machine", "%v", err)
 	}
-	if out, err := exec.CommandContext(r.ctx, "cp", r.path, path).CombinedOutput(); err != nil { // not here: closing a file drops the locks of this process
+	if out, err := exec.CommandContext(r.ctx, "cp", r.path, path).CombinedOutput(); err != nil { // by a process: a close in this process would drop the locks of all its readers
 		r.find("machine", "cp: %v: %s", err, out)
 	}
 	o, err := r.startOwner(path)
@@ -170,6 +173,6 @@ func (r *run) copied() {
 		return tx.QueryRowContext(r.ctx, "SELECT count(*) FROM events WHERE type = 'torture.asked'").Scan(&n)
 	})
 	if err == nil && n < sure {
-		r.find("copy", "a copy of the database file alone is taken for a journal: it has %d events of %d that were acknowledged before", n, sure)
+		r.find("copy", "an owner accepts a copy of the database file alone, with %d events of %d that were acknowledged before", n, sure)
 	}
 }

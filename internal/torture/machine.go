@@ -17,16 +17,16 @@ import (
 	"github.com/troupebus/troupe/internal/torture/story"
 )
 
-// Machine is where schedules run: the binaries, and what this computer can do.
+// Machine runs schedules. It has the binaries, and knows the abilities of this computer.
 type Machine struct {
 	troupe, victim string
-	noDisk         error // why disks are always in good weather here
+	noDisk         error // why disks always work here
 	noClock        error // why clocks are always right here
 }
 
 // Build compiles the binaries into folder.
 func Build(ctx context.Context, folder string) (*Machine, error) {
-	sarama.MaxRequestSize = 2 * swollenSize // it looks at a request before that is packed
+	sarama.MaxRequestSize = 2 * swollenSize // sarama checks the size of a request before compression
 	m := &Machine{troupe: filepath.Join(folder, "troupe"), victim: filepath.Join(folder, "victim"), noDisk: disk.Available()}
 	for path, pkg := range map[string]string{m.troupe: "cmd/troupe", m.victim: "internal/torture/victim"} {
 		cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/troupebus/troupe/"+pkg)
@@ -38,7 +38,7 @@ func Build(ctx context.Context, folder string) (*Machine, error) {
 	return m, nil
 }
 
-// tryClock says why clocks cannot be stepped here, or nil.
+// tryClock returns why clocks cannot be stepped here, or nil.
 func (m *Machine) tryClock(folder string) error {
 	if m.noDisk != nil {
 		return m.noDisk
@@ -60,12 +60,12 @@ func (m *Machine) tryClock(folder string) error {
 	}
 	micros, err := strconv.ParseInt(strings.TrimSpace(out.String()), 10, 64)
 	if off := time.Since(time.UnixMicro(micros)); err != nil || off > -30*time.Minute {
-		return fmt.Errorf("a process sees through it: with a clock that is an hour ahead it says %q", out.String())
+		return fmt.Errorf("with a clock that is an hour ahead, a process prints the time %q", out.String())
 	}
 	return nil
 }
 
-// Skipped says what is left out on this machine, or "".
+// Skipped returns a text about the faults that this computer cannot cause, or "".
 func (m *Machine) Skipped() string {
 	switch {
 	case m.noDisk != nil:
@@ -76,7 +76,8 @@ func (m *Machine) Skipped() string {
 	return ""
 }
 
-// Kinds returns the names of the kinds that can run here: those that need a server only where the environment names one.
+// Kinds returns the names of the kinds that can run here. Kinds that need a server are included where the environment
+// names the server.
 func (m *Machine) Kinds() []string {
 	var names []string
 	for _, k := range story.Kinds {
@@ -88,30 +89,30 @@ func (m *Machine) Kinds() []string {
 	return names
 }
 
-// Limits of time. They are generous: what breaks them stands still.
+// Limits of time. They are generous: a process that exceeds a limit is stuck.
 const (
-	startLimit   = 30 * time.Second // of a start in good weather
+	startLimit   = 30 * time.Second // of a start with a good disk
 	stopLimit    = 30 * time.Second
 	commandLimit = 40 * time.Second
-	stallLimit   = 30 * time.Second // without an answer more, while work is open
+	stallLimit   = 30 * time.Second // without progress, while work is open
 	quietLimit   = 15 * time.Minute // in all
-	waitLimit    = 8 * time.Second  // of a publisher, beyond its own context, on a machine that has time
+	waitLimit    = 8 * time.Second  // of a publisher, beyond its own context, on a machine that is not busy
 	goneLimit    = 1500 * time.Millisecond
 )
 
-// Limits of size, once all is quiet and nobody reads.
+// Limits of size, for a journal at rest without readers.
 const (
 	logLimit    = 64 << 20
 	memoryLimit = 512 << 20
 )
 
-// Outcome is what came of a schedule.
+// Outcome is the result of a schedule.
 type Outcome struct {
-	Findings []story.Finding // each is told once
+	Findings []story.Finding // without repetitions
 	Tally    Tally
 }
 
-// Run carries s out in folder, which must be empty, and returns what does not hold.
+// Run runs s in folder, which must be empty, and returns the promises that did not hold.
 func (m *Machine) Run(ctx context.Context, s story.Schedule, folder string) (Outcome, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -123,10 +124,10 @@ func (m *Machine) Run(ctx context.Context, s story.Schedule, folder string) (Out
 	if err := r.carryOut(); err != nil {
 		return Outcome{}, err
 	}
-	return Outcome{r.told(), r.tallied()}, ctx.Err()
+	return Outcome{r.results(), r.tallied()}, ctx.Err()
 }
 
-// carryOut plays the schedule in the way of its kind, and judges what is left.
+// carryOut runs the schedule in the way of its kind, and checks the journals.
 func (r *run) carryOut() error {
 	s := r.schedule
 	go r.watchMachine()
@@ -154,7 +155,7 @@ func (r *run) carryOut() error {
 	return nil
 }
 
-// watchMachine measures how late this process itself wakes up.
+// watchMachine measures how late a timer of this process fires.
 func (r *run) watchMachine() {
 	for r.ctx.Err() == nil {
 		began := time.Now()

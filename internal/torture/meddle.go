@@ -21,10 +21,10 @@ const (
 	swollenSize = 240 << 20
 	topicLimit  = "20000"
 	meddleLimit = 10 * time.Second
-	twinLimit   = 20 * time.Second // within it, one of two processes on copies of a journal has ended
+	twinLimit   = 20 * time.Second // until a process notices that another process runs on a copy of its journal
 )
 
-// meddle does one of these things. What cannot be done, since the broker is away, is left out.
+// meddle causes the fault s.Mood at the broker. It does nothing while the broker is away.
 func (a *across) meddle(s story.Step) {
 	if s.Mood == story.WebServer {
 		a.serveWeb(millis(s.For))
@@ -36,7 +36,8 @@ func (a *across) meddle(s story.Step) {
 	c := sarama.NewConfig()
 	c.Version = sarama.V2_8_0_0
 	c.Net.DialTimeout, c.Net.ReadTimeout, c.Metadata.Retry.Max = time.Second, meddleLimit, 1
-	c.Producer.Compression, c.Producer.Return.Successes, c.Producer.MaxMessageBytes = sarama.CompressionZSTD, true, 2*swollenSize
+	c.Producer.Compression, c.Producer.Return.Successes = sarama.CompressionZSTD, true
+	c.Producer.MaxMessageBytes = 2 * swollenSize
 	client, err := sarama.NewClient([]string{a.brokerAt}, c)
 	if err != nil {
 		return
@@ -55,7 +56,7 @@ func (a *across) meddle(s story.Step) {
 
 var zeros = make([]byte, swollenSize)
 
-var swelling sync.Mutex // one at a time, in this process
+var swelling sync.Mutex // allows a single large record at a time in this process
 
 func (a *across) swell(client sarama.Client, topic string) {
 	swelling.Lock()
@@ -65,7 +66,7 @@ func (a *across) swell(client sarama.Client, topic string) {
 		return
 	}
 	if _, _, err = p.SendMessage(&sarama.ProducerMessage{Topic: topic, Value: sarama.ByteEncoder(zeros)}); err == nil {
-		a.foreigners++
+		a.foreignRecords++
 		a.count("large records", 1)
 	}
 	_ = p.Close()
@@ -77,15 +78,15 @@ func (a *across) limit(client sarama.Client, topic string) {
 		return
 	}
 	value := topicLimit
-	_ = admin.IncrementalAlterConfig(sarama.TopicResource, topic, map[string]sarama.IncrementalAlterConfigsEntry{ // it may not exist yet
+	_ = admin.IncrementalAlterConfig(sarama.TopicResource, topic, map[string]sarama.IncrementalAlterConfigsEntry{
 		"max.message.bytes": {Operation: sarama.IncrementalAlterConfigsOperationSet, Value: &value},
-	}, false)
+	}, false) // the topic may not exist yet
 }
 
-// deleteAll deletes the records of a topic, and the positions of the ledger, which does not run. It reports whether it did.
-// The small broker keeps the newest record of each partition: kfake's DeleteRecords removes the files from which it knows
-// where a partition ends. So when all records are deleted, and it starts again, stopped or killed, it counts from 0 once
-// more, in the same topic. A Kafka goes on where it was.
+// deleteAll deletes the records of a topic, and the positions of the ledger, which does not run. It reports whether
+// it deleted the records. The small broker keeps the newest record of each partition, because kfake's DeleteRecords
+// removes the files from which kfake knows the end of a partition. Without a record left, kfake would count from 0
+// again in the same topic after a start, stopped or killed. Kafka continues its offsets.
 func (a *across) deleteAll(client sarama.Client, topic string) bool {
 	admin, err := sarama.NewClusterAdminFromClient(client)
 	if err != nil || a.owners[story.Ledger] != nil {
@@ -120,7 +121,7 @@ func (a *across) deleteAll(client sarama.Client, topic string) bool {
 	return true
 }
 
-// serveWeb answers at the broker's port as a server does that speaks something else.
+// serveWeb answers HTTP at the broker's port.
 func (a *across) serveWeb(d time.Duration) {
 	if a.port == "" || a.broker != nil {
 		return
@@ -130,12 +131,13 @@ func (a *across) serveWeb(d time.Duration) {
 		return
 	}
 	server := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: time.Second}
-	go func() { _ = server.Serve(l) }() // until it is closed
+	go func() { _ = server.Serve(l) }() // until Close
 	pause.For(a.ctx, d)
 	_ = server.Close()
 }
 
-// recover does what the docs say after events were deleted: who missed some says so, and then they are sent again.
+// recover follows the docs after events were deleted: the reader reports the missing events, and then the events are
+// sent again.
 func (a *across) recover() bool {
 	readers, shut, ok := a.readers()
 	if !ok {
@@ -144,7 +146,7 @@ func (a *across) recover() bool {
 	defer shut()
 	told := func() int {
 		n, _ := a.rows(readers[story.Ledger], `SELECT count(*) FROM dead_letters d JOIN subscriptions s ON s.id = d.subscription
-WHERE s.name LIKE 'bus/%' AND d.error NOT LIKE '%unpacked%'`) // a large record is another matter
+WHERE s.name LIKE 'bus/%' AND d.error NOT LIKE '%unpacked%'`) // a large record is a different fault
 		return n
 	}
 	missing := func() int {
@@ -159,7 +161,7 @@ WHERE s.name LIKE 'bus/%' AND d.error NOT LIKE '%unpacked%'`) // a large record 
 		pause.For(a.ctx, pace)
 	}
 	if n := missing(); n > 0 && told() == 0 {
-		a.find("silent", "%d events were deleted before the ledger had read them, and no dead letter says so", n)
+		a.find("silent", "%d events were deleted before the ledger had read them, but no dead letter reports the loss", n)
 	}
 	a.stop(story.Door)
 	a.runTool(a.machine.troupe, "resend", "--journal", a.journal(story.Door))
@@ -167,7 +169,8 @@ WHERE s.name LIKE 'bus/%' AND d.error NOT LIKE '%unpacked%'`) // a large record 
 	return a.owners[story.Door] != nil && a.owners[story.Door].awaitUp(startLimit)
 }
 
-// twin runs a second process on a copy of the ledger's journal, with all quiet. One of the two must notice, and end.
+// twin runs a second process on a copy of the ledger's journal, with no work left. Within twinLimit, either process
+// must notice the other process, and end.
 func (a *across) twin() {
 	a.stop(story.Ledger)
 	folder := filepath.Join(a.folder, "twin")
@@ -183,17 +186,17 @@ func (a *across) twin() {
 	}
 	a.serve(story.Ledger, "--good")
 	o := a.owners[story.Ledger]
-	args := append([]string{"--modules", modulesOf[story.Ledger], "--good"}, a.carrier...)
+	args := append([]string{"--modules", modulesOf[story.Ledger], "--good"}, a.backend...)
 	other, err := a.startOwnerBy(a.clocks[story.Ledger], filepath.Join(folder, story.Ledger+".db"), args...)
 	if err != nil || o == nil {
-		a.find("machine", "a twin cannot be started: %v", err)
+		a.find("machine", "a second process on a copy of the journal cannot be started: %v", err)
 		return
 	}
 	select {
 	case <-o.ended:
 	case <-other.ended:
 	case <-time.After(twinLimit):
-		a.find("twins", "two processes run on copies of one journal, and %v later neither has noticed", twinLimit)
+		a.find("twins", "two processes run on copies of a journal, and neither noticed within %v", twinLimit)
 	}
 	other.kill()
 	a.stop(story.Ledger)

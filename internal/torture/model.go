@@ -10,22 +10,22 @@ import (
 	"github.com/troupebus/troupe/internal/torture/talk"
 )
 
-// ask is a request for events, and what was answered.
+// ask is a request for events, and the answer.
 type ask struct {
 	what, key, mood string
 	n, count        int
 	delayed         bool
-	answer, said    string // talk.Done and the like; "" while there is none
+	answer, said    string // talk.Done and the like, and the error; "" before the answer
 	asked           time.Time
 	took            time.Duration
 }
 
-// act is what a person did with dead letters.
+// act is a command of a person on dead letters.
 type act struct {
 	reason, verb, answer, said string
 }
 
-// model is what is known from outside.
+// model has all knowledge from outside of the processes.
 type model struct {
 	mu       sync.Mutex
 	all      []*ask
@@ -33,11 +33,11 @@ type model struct {
 	findings []story.Finding
 	found    map[story.Finding]bool
 	tally    Tally
-	loss     string // why the journal cannot be held against the model any more
+	loss     string // why the journal cannot be compared with the model any more
 
-	lag        time.Duration // how busy this machine is: the most that a timer was late
+	lag        time.Duration // how busy this machine is: the longest delay of a timer
 	stormy     bool          // the disk was not always good
-	syncFailed bool          // a sync may have failed: owners ask to be started again then
+	syncFailed bool          // a sync may have failed: the log of the owner then asks for a restart
 }
 
 func (m *model) asks(a ask) *ask {
@@ -60,7 +60,7 @@ func (m *model) acted(a act) {
 	m.acts = append(m.acts, a)
 }
 
-// find notes what does not hold.
+// find records a finding, unless it is known.
 func (m *model) find(class, format string, args ...any) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -71,7 +71,7 @@ func (m *model) find(class, format string, args ...any) {
 	}
 }
 
-// has reports whether something of a class was found.
+// has reports whether there is a finding of a class.
 func (m *model) has(classes ...string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -85,19 +85,19 @@ func (m *model) has(classes ...string) bool {
 	return false
 }
 
-// known reports whether an owner ever acknowledged anything: then the journal has all its tables. A foreign publisher needs only some of
-// them, which an owner that was stopped at its first start leaves.
-func (m *model) known() bool {
+// answeredDone reports whether an owner ever acknowledged an event: then the journal has all its tables. A foreign
+// publisher needs only some of the tables, which exist even if the owner was stopped during its first start.
+func (m *model) answeredDone() bool {
 	return m.number(func(a *ask) bool { return a.answer == talk.Done && a.what != story.Foreign }) > 0
 }
 
-// sure is how many events must be in the log by now.
-func (m *model) sure() int {
+// mustHave returns the number of events that must be in the log by now.
+func (m *model) mustHave() int {
 	return m.number(func(a *ask) bool { return a.answer == talk.Done && !a.delayed })
 }
 
-// possible is how many events can be in the log by now.
-func (m *model) possible() int {
+// mayHave returns the number of events that can be in the log by now.
+func (m *model) mayHave() int {
 	return m.number(func(a *ask) bool { return a.answer != talk.NotDone })
 }
 
@@ -120,14 +120,14 @@ func (m *model) alwaysGood() bool {
 	return !m.stormy
 }
 
-// told is what was found so far.
-func (m *model) told() []story.Finding {
+// results returns the findings so far.
+func (m *model) results() []story.Finding {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.findings)
 }
 
-// lose notes why the journal cannot be held against the model any more.
+// lose records why the journal cannot be compared with the model any more.
 func (m *model) lose(why string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -12,14 +12,14 @@ import (
 	"github.com/troupebus/troupe/internal/torture/story"
 )
 
-// network carries the connections of victims to their broker or database, and can cut them, hold them up and refuse them.
-// A victim connects here first, and names the address that it wants in a line.
+// network relays the connections of victims to their broker or database. It can cut, hold and refuse connections. A
+// victim connects to the network, and sends the address of the server in the first line.
 type network struct {
 	listener net.Listener
 
 	mu      sync.Mutex
 	state   string
-	flows   *sync.Cond // state has changed, or the network is closed; uses mu
+	flows   *sync.Cond // the state changed, or the network closed; uses mu
 	closed  bool
 	open    map[net.Conn]bool
 	carried sync.WaitGroup
@@ -40,14 +40,14 @@ func newNetwork() (*network, error) {
 
 func (n *network) address() string { return n.listener.Addr().String() }
 
-// set changes the state. "" lets everything through.
+// set changes the state; see story.Cut for the states.
 func (n *network) set(state string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.state = state
 	if state == story.Cut || state == story.Refusing {
 		for c := range n.open {
-			_ = c.Close() // who reads from it sees that
+			_ = c.Close() // readers of the connection get an error
 		}
 	}
 	n.flows.Broadcast()
@@ -74,7 +74,7 @@ func (n *network) accept() {
 	}
 }
 
-// keep notes a connection, unless none is carried now.
+// keep registers a connection, or closes it and reports false while the network refuses connections.
 func (n *network) keep(c net.Conn) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -93,7 +93,7 @@ func (n *network) drop(c net.Conn) {
 	_ = c.Close()
 }
 
-// carry connects c with the address that its first line names, until one of the two ends.
+// carry connects c with the address in its first line, until either side ends.
 func (n *network) carry(c net.Conn) {
 	defer n.drop(c)
 	in := bufio.NewReader(c)
@@ -117,7 +117,7 @@ func (n *network) carry(c net.Conn) {
 	<-back
 }
 
-// copy moves bytes while the network is not held.
+// copy copies bytes while the network is not held.
 func (n *network) copy(to io.Writer, from io.Reader) {
 	buf := make([]byte, 16<<10)
 	for {

@@ -18,7 +18,7 @@ import (
 	"github.com/troupebus/troupe/internal/torture/talk"
 )
 
-// result is what became of a process that was to end by itself.
+// result is the result of a process that should end without a signal.
 type result struct {
 	out, err string
 	code     int
@@ -30,7 +30,8 @@ func (r *run) runTool(name string, args ...string) result {
 	return r.runFor(r.clock, commandLimit, name, args...)
 }
 
-// runFor runs a process by the clock to its end, or kills it after limit: it is late then.
+// runFor runs a process to its end by clock c. A process that still runs after limit is killed, and its result is
+// late.
 func (r *run) runFor(c *disk.Clock, limit time.Duration, name string, args ...string) result {
 	var out, errs bytes.Buffer
 	cmd := exec.Command(name, args...)
@@ -52,7 +53,7 @@ func (r *run) runFor(c *disk.Clock, limit time.Duration, name string, args ...st
 	return res
 }
 
-// tool runs one of the victim's tools beside the rest.
+// tool runs a tool of the victim in the background.
 func (r *run) tool(who string, args ...string) {
 	r.beside.Go(func() {
 		if res := r.runTool(r.machine.victim, args...); res.late && r.ctx.Err() == nil {
@@ -61,7 +62,7 @@ func (r *run) tool(who string, args ...string) {
 	})
 }
 
-// foreign publishes in somebody else's transaction.
+// foreign publishes in a foreign transaction.
 func (r *run) foreign(s story.Step) {
 	a := r.asks(ask{what: story.Foreign, key: s.Key, n: s.N, count: s.Count})
 	r.beside.Go(func() {
@@ -71,18 +72,18 @@ func (r *run) foreign(s story.Step) {
 			r.answered(a, talk.Done, "")
 		case res.late || res.code < 0:
 			r.answered(a, talk.Unknown, res.err)
-		default: // a commit that failed may be there: a sync that fails comes after it
+		default: // the commit may have succeeded: the sync after a commit can fail
 			r.answered(a, map[bool]string{true: talk.NotDone, false: talk.Unknown}[r.alwaysGood()], res.err)
 		}
 	})
 }
 
-// reading are the commands that must work whatever the disk is like.
+// reading reports whether a command must work in any state of the disk.
 func reading(args []string) bool {
 	return args[0] == "events" || args[0] == "trace" || args[0] == "dlq" && (args[1] == "list" || args[1] == "show")
 }
 
-// person runs a command of troupe beside the rest, and holds what it says against the model.
+// person runs a troupe command in the background, and compares its answer with the model.
 func (r *run) person(i int, s story.Step) {
 	args := append(slices.Clone(s.Args), "--journal", r.path)
 	reason := fmt.Sprint("step-", i)
@@ -91,8 +92,8 @@ func (r *run) person(i int, s story.Step) {
 		args = append(args, "--reason", reason)
 	}
 	_, err := os.Stat(r.path)
-	wasThere := err == nil && r.known()
-	before, began := r.sure(), r.disk.Weather()
+	wasThere := err == nil && r.answeredDone()
+	before, began := r.mustHave(), r.disk.Weather()
 	r.beside.Go(func() {
 		res := r.runTool(r.machine.troupe, args...)
 		if r.ctx.Err() != nil {
@@ -104,13 +105,13 @@ func (r *run) person(i int, s story.Step) {
 		case !r.ended(line, res) && res.late:
 			return
 		case res.code != 0 && res.err == "" && res.out == "":
-			r.find("silent", "%s: exit code %d without a word", line, res.code)
+			r.find("silent", "%s: exit code %d without any output", line, res.code)
 		case res.code == 1 && reading(s.Args) && wasThere && r.lost() == "" && began != disk.WriteFails && !strings.Contains(res.err, "not found"):
 			r.find("unreadable", "on a disk that is %q, %s: %s", began, line, said)
 		}
 		if acts {
 			answer := map[int]string{0: talk.Done, 1: talk.NotDone, 2: talk.NotDone}[res.code]
-			if res.code == 1 && s.Args[1] == "replay" { // it may be dead again
+			if res.code == 1 && s.Args[1] == "replay" { // the replayed delivery may be dead again
 				answer = talk.Unknown
 			}
 			r.acted(act{reason: reason, verb: s.Args[1], answer: answer, said: said})
@@ -121,7 +122,7 @@ func (r *run) person(i int, s story.Step) {
 	})
 }
 
-// countEvents holds a list of events against what the model knew before and after.
+// countEvents compares a list of events with the model's numbers before and after the command.
 func (r *run) countEvents(line, out string, before int) {
 	n := 0
 	for dec := json.NewDecoder(strings.NewReader(out)); ; n++ {
@@ -133,8 +134,8 @@ func (r *run) countEvents(line, out string, before int) {
 			break
 		}
 	}
-	if after := r.possible(); n < before || n > after {
-		r.find("count", "%s lists %d events; %d were acknowledged before, %d can be there", line, n, before, after)
+	if after := r.mayHave(); n < before || n > after {
+		r.find("count", "%s lists %d events; %d were acknowledged before, and at most %d can exist", line, n, before, after)
 	}
 }
 
@@ -145,7 +146,7 @@ func clip(s string, most int) string {
 	return s
 }
 
-// awaitBeside reports whether all that goes on beside the steps has ended.
+// awaitBeside reports whether all background work ended within twice the commandLimit.
 func (r *run) awaitBeside() bool {
 	ended := make(chan struct{})
 	go func() {

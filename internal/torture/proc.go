@@ -21,10 +21,10 @@ import (
 type owner struct {
 	cmd   *exec.Cmd
 	in    io.WriteCloser
-	up    chan struct{} // closed when it runs
-	ended chan struct{} // closed when it has ended; err is set then
+	up    chan struct{} // closed when the victim is up
+	ended chan struct{} // closed when the process has ended; after that, err is set
 	err   error
-	log   string // its file
+	log   string // path of the log
 
 	mu      sync.Mutex
 	next    int
@@ -37,7 +37,7 @@ func (r *run) startOwner(path string, args ...string) (*owner, error) {
 	return r.startOwnerBy(r.clock, path, args...)
 }
 
-// startOwnerBy starts it by a clock of its own.
+// startOwnerBy starts a victim by clock c.
 func (r *run) startOwnerBy(c *disk.Clock, path string, args ...string) (*owner, error) {
 	r.started++
 	o := &owner{up: make(chan struct{}), ended: make(chan struct{}), waiting: map[int]chan talk.Answer{}, log: fmt.Sprintf("%s/owner-%d.log", r.folder, r.started)}
@@ -47,7 +47,7 @@ func (r *run) startOwnerBy(c *disk.Clock, path string, args ...string) (*owner, 
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = log.Close() }() // the process has its own
+	defer func() { _ = log.Close() }() // the process has a descriptor of its own
 	o.cmd.Stderr = log
 	if o.in, err = o.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (r *run) startOwnerBy(c *disk.Clock, path string, args ...string) (*owner, 
 	return o, nil
 }
 
-// launch starts cmd on the run's disk, by the clock.
+// launch starts cmd on the run's disk, by clock c.
 func (r *run) launch(c *disk.Clock, cmd *exec.Cmd) error {
 	if r.machine.noDisk != nil {
 		return cmd.Start()
@@ -71,7 +71,7 @@ func (r *run) launch(c *disk.Clock, cmd *exec.Cmd) error {
 	return r.disk.StartBy(c, cmd, r.machine.victim, "through")
 }
 
-// read takes the answers of the process until it ends.
+// read reads the answers of the process until the process ends.
 func (o *owner) read(out io.Reader) {
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 1<<20)
@@ -102,7 +102,7 @@ func (o *owner) read(out io.Reader) {
 	close(o.ended)
 }
 
-// ask sends a request. The channel gets the answer, or is closed when the process ends without one.
+// ask sends a request. The channel gets the answer, or is closed when the process ends without an answer.
 func (o *owner) ask(req talk.Request) <-chan talk.Answer {
 	c := make(chan talk.Answer, 1)
 	o.mu.Lock()
@@ -117,7 +117,7 @@ func (o *owner) ask(req talk.Request) <-chan talk.Answer {
 	if err == nil {
 		_, err = o.in.Write(append(line, '\n'))
 	}
-	if err != nil { // it is ending
+	if err != nil { // the process is ending
 		close(c)
 		return c
 	}
@@ -125,7 +125,7 @@ func (o *owner) ask(req talk.Request) <-chan talk.Answer {
 	return c
 }
 
-// answer waits for an answer of a process that lives.
+// answer sends a request and waits for the answer. It reports false when the process ends first, or after limit.
 func (o *owner) answer(req talk.Request, limit time.Duration) (talk.Answer, bool) {
 	select {
 	case a, ok := <-o.ask(req):
@@ -153,7 +153,7 @@ func (o *owner) isUp() bool {
 	}
 }
 
-// awaitUp reports whether the process came up.
+// awaitUp waits at most limit, and reports whether the process came up.
 func (o *owner) awaitUp(limit time.Duration) bool {
 	select {
 	case <-o.up:
@@ -161,15 +161,16 @@ func (o *owner) awaitUp(limit time.Duration) bool {
 	case <-o.ended:
 	case <-time.After(limit):
 	}
-	return o.isUp() // both may have come
+	return o.isUp() // up and ended may both be closed
 }
 
 func (o *owner) kill() {
-	_ = o.cmd.Process.Kill() // it may have ended
+	_ = o.cmd.Process.Kill() // the process may have ended
 	<-o.ended
 }
 
-// stop ends the process with SIGTERM. It reports false, and kills it, when that takes too long; its stacks are in its log then.
+// stop ends the process with SIGTERM. If the process takes longer than stopLimit, stop kills it with SIGQUIT, so that
+// the log has the stacks, and returns false.
 func (o *owner) stop() bool {
 	_ = o.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -198,7 +199,7 @@ func (o *owner) freeze(d time.Duration) {
 	})
 }
 
-// peak is the most memory that the process has had resident, in bytes; 0 where that is not known.
+// peak returns the most memory that the process had resident, in bytes, or 0 where the number is not known.
 func (o *owner) peak() int64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", o.cmd.Process.Pid))
 	if err != nil {
@@ -215,7 +216,7 @@ func (o *owner) peak() int64 {
 
 func (o *owner) lastWords() string { return lastWords(o.log) }
 
-// lastWords is the end of a process's log.
+// lastWords returns the end of a process's log.
 func lastWords(log string) string {
 	b, err := os.ReadFile(log)
 	if err != nil {

@@ -11,14 +11,14 @@ import (
 	"github.com/troupebus/troupe/internal/pause"
 )
 
-// process is a troupe that serves something.
+// process is a long-running troupe command.
 type process struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
 	log   string
 }
 
-// spawn starts troupe with args. Its log is called after name.
+// spawn starts troupe with args. The log file is named after name.
 func (r *run) spawn(name string, args ...string) (*process, error) {
 	r.started++
 	p := &process{ended: make(chan struct{}), log: fmt.Sprintf("%s/%s-%d.log", r.folder, name, r.started)}
@@ -26,14 +26,14 @@ func (r *run) spawn(name string, args ...string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = log.Close() }() // the process has its own
+	defer func() { _ = log.Close() }() // the process has a descriptor of its own
 	p.cmd = exec.Command(r.machine.troupe, args...)
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Dir = log, log, r.folder
 	if err := r.launch(r.clock, p.cmd); err != nil {
 		return nil, err
 	}
 	go func() {
-		_ = p.cmd.Wait() // how it ended is in its log
+		_ = p.cmd.Wait() // the log has the reason
 		close(p.ended)
 	}()
 	return p, nil
@@ -48,9 +48,9 @@ func closed(c chan struct{}) bool {
 	}
 }
 
-// endProcess ends a process with a signal, within stopLimit.
+// endProcess ends a process with a signal, and reports a process that needs longer than stopLimit.
 func (r *run) endProcess(name string, p *process, signal syscall.Signal) {
-	_ = p.cmd.Process.Signal(signal) // it may have ended
+	_ = p.cmd.Process.Signal(signal) // the process may have ended
 	select {
 	case <-p.ended:
 	case <-time.After(stopLimit):
@@ -69,7 +69,7 @@ func (r *run) freezeProcess(p *process, d time.Duration) {
 	})
 }
 
-// ended reports whether a command ended in time and in order.
+// ended reports whether a command ended in time and without a crash.
 func (r *run) ended(line string, res result) bool {
 	said := clip(res.err, 500)
 	switch {

@@ -11,29 +11,29 @@ import (
 	"github.com/troupebus/troupe/internal/torture/talk"
 )
 
-// run is one schedule under way. One goroutine carries out its steps; what takes long goes on beside it.
+// run runs a schedule. One goroutine runs its steps; work that takes long runs in the background.
 type run struct {
 	machine  *Machine
 	schedule story.Schedule
 	ctx      context.Context
 	folder   string
-	path     string // of the journal
+	path     string // path of the journal
 	outside  string
 	disk     *disk.Disk
-	clock    *disk.Clock // of all processes; nil is the real one
+	clock    *disk.Clock // clock of all processes; nil is the real clock
 	owner    *owner
 	started  int
-	gone     time.Time // when its files were removed or moved under the owner
+	gone     time.Time // when the journal's files were removed or moved
 
 	beside  sync.WaitGroup // commands, foreign transactions, readers, weather
-	answers sync.WaitGroup // of publishers
-	spells  int            // of weather, so far; guarded by the model's mu
+	answers sync.WaitGroup // answers to publishers
+	spells  int            // number of weather steps so far; guarded by the model's mu
 	model
 }
 
 func millis(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 
-// play carries out all steps, and lets the journal come to rest.
+// play runs all steps, and waits until the journal is at rest.
 func (r *run) play() {
 	for i, step := range r.schedule.Steps {
 		if r.ctx.Err() != nil {
@@ -44,7 +44,7 @@ func (r *run) play() {
 	r.settle()
 }
 
-// step carries out one step, and waits as it says.
+// step runs a step, and waits as the step says.
 func (r *run) step(i int, s story.Step) {
 	r.done(s)
 	r.carry(i, s)
@@ -83,21 +83,21 @@ func (r *run) carry(i int, s story.Step) {
 	case story.Weather:
 		r.weather(disk.Weather(s.Mood), millis(s.For))
 	case story.SecondOwner:
-		r.second(s)
+		r.secondOwner(s)
 	case story.CopyDatabase:
-		r.copied()
+		r.copyDatabase()
 	case story.StepClock:
 		stepClock(r.clock, s)
 	case story.Finish:
 		r.beside.Wait()
 	case story.LinkLock:
-		r.lure()
+		r.linkLock()
 	case story.RemoveFiles, story.MoveFiles, story.RemoveLock:
-		r.spoil(s.Do)
+		r.takeFiles(s.Do)
 	}
 }
 
-// start starts an owner, in the background. Beside one that lives it must be refused, which step second looks at.
+// start starts an owner in the background, unless an owner runs. Step SecondOwner tests a start beside an owner.
 func (r *run) start(s story.Step) {
 	if r.owner != nil && r.owner.alive() {
 		return
@@ -117,7 +117,7 @@ func (r *run) start(s story.Step) {
 	}
 	r.owner = o
 	if s.Key == story.Symlink && !o.awaitUp(startLimit) {
-		r.find("start", "an owner does not come up on a journal that it is given by a symbolic link: %s", o.lastWords())
+		r.find("start", "an owner does not start on a symbolic link to its journal: %s", o.lastWords())
 	}
 }
 
@@ -134,7 +134,7 @@ func (r *run) publish(s story.Step) {
 		n := s.N + i*max(s.Count, 1)
 		a := r.asks(ask{what: s.Do, key: s.Key, n: n, count: max(s.Count, 1), mood: s.Mood, delayed: s.After > 0})
 		if r.owner == nil {
-			r.answered(a, talk.NotDone, "nobody is there to ask")
+			r.answered(a, talk.NotDone, "no owner runs")
 			continue
 		}
 		o := r.owner
@@ -172,7 +172,7 @@ func (r *run) weather(w disk.Weather, d time.Duration) {
 	})
 }
 
-// end kills what is left.
+// end kills the owner.
 func (r *run) end() {
 	r.disk.Set(disk.Good)
 	if r.owner != nil {

@@ -14,18 +14,18 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// pace is how often a journal is looked at while it comes to rest.
+// pace is the time between two looks at a journal that comes to rest.
 const pace = 200 * time.Millisecond
 
-// settle ends the torment: in good weather, with nobody else there, the journal must come to rest with the handlers as they are, and
-// then once more with handlers that all behave.
+// settle ends the torment. On a good disk and without other processes, the journal must come to rest with the
+// handlers as they are, and then again with handlers that behave.
 func (r *run) settle() {
 	if !r.awaitBeside() {
-		r.find("late", "what went on beside the owner did not end")
+		r.find("late", "background work did not end within %v", 2*commandLimit)
 		return
 	}
 	r.disk.Set(disk.Good)
-	r.unlure()
+	r.unlinkLock()
 	if r.owner != nil {
 		r.owner.frozen.Wait()
 	}
@@ -33,32 +33,32 @@ func (r *run) settle() {
 		r.judgeGone()
 		return
 	}
-	if r.syncFailed && r.owner != nil { // as its log says: check the disk, then start again
+	if r.syncFailed && r.owner != nil { // as the log advises: check the disk, then start again
 		r.stopOwner()
 	}
 	if r.clock != nil && !r.settleClock() || !r.rest() {
 		return
 	}
 	r.measure()
-	r.letters("a handler that behaves gave up", "s.name LIKE 'ledger/%' OR s.name LIKE 'tail/%'")
+	r.letters("a handler that behaves has a dead letter", "s.name LIKE 'ledger/%' OR s.name LIKE 'tail/%'")
 	r.stopOwner()
 	if r.has("stop") || !r.rest("--good") {
 		return
 	}
-	r.runTool(r.machine.troupe, "dlq", "replay", "--all", "--reason", "the end", "--journal", r.path) // there may be none
+	r.runTool(r.machine.troupe, "dlq", "replay", "--all", "--reason", "the end", "--journal", r.path) // there may be no dead letters
 	if r.rest("--good") {
-		r.letters("a dead letter is left although its handler behaves", "d.status = 'dead'")
+		r.letters("a dead letter is left, although its handler behaves", "d.status = 'dead'")
 		r.stopOwner()
 	}
 }
 
-// live has an owner run, started with args where there is none, with what is sick healed.
+// live starts an owner with args, unless an owner runs, and heals the sick handlers.
 func (r *run) live(args ...string) bool {
 	if r.owner != nil && !r.owner.alive() && r.owner.isUp() {
-		r.find("died", "an owner ended by itself: %s", r.owner.lastWords())
+		r.find("died", "an owner ended unexpectedly: %s", r.owner.lastWords())
 	}
 	if r.owner != nil && r.owner.alive() {
-		r.owner.awaitUp(startLimit) // one that starts while a foreign transaction holds the lock may be refused, and end
+		r.owner.awaitUp(startLimit) // an owner that starts while a foreign transaction holds the lock may be refused, and end
 	}
 	if r.owner == nil || !r.owner.alive() {
 		o, err := r.startOwner(r.path, args...)
@@ -69,19 +69,19 @@ func (r *run) live(args ...string) bool {
 		r.owner = o
 	}
 	if !r.owner.awaitUp(startLimit) {
-		r.find("start", "an owner does not come up, with nothing in its way: %s", r.owner.lastWords())
+		r.find("start", "an owner does not start, although nothing prevents it: %s", r.owner.lastWords())
 		return false
 	}
 	r.owner.answer(talk.Request{Do: talk.Heal}, startLimit)
 	return true
 }
 
-// rest has an owner run, started with args where there is none, until nothing is left to do.
+// rest starts an owner with args, unless an owner runs, and waits until no work is left.
 func (r *run) rest(args ...string) bool {
 	return r.live(args...) && r.awaitQuiet() && r.awaitAnswers()
 }
 
-// awaitAnswers waits until all that was asked of an owner is answered.
+// awaitAnswers waits until an owner has answered all requests.
 func (r *run) awaitAnswers() bool {
 	answered := make(chan struct{})
 	go func() {
@@ -92,7 +92,7 @@ func (r *run) awaitAnswers() bool {
 	case <-answered:
 		return true
 	case <-time.After(talk.Patience + stallLimit):
-		r.find("unanswered", "publishers have no answer, with nothing in the way of one")
+		r.find("unanswered", "publishers have no answer, although nothing prevents one")
 		return false
 	}
 }
@@ -104,7 +104,7 @@ SELECT (SELECT count(*) FROM deliveries WHERE outcome NOT IN ('retrying', 'block
        (SELECT count(*) FROM subscriptions s JOIN json_each(s.types) t JOIN events e ON e.type = t.value AND e.seq > s.start_seq
         WHERE s.kind = 'bus' AND s.except_of = 0 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = e.seq AND d.subscription = s.id))`
 
-// awaitQuiet waits until nothing is open. It is a stall when no answer and no attempt is added any more while something is.
+// awaitQuiet waits until no work is open. Open work without a new answer or attempt for stallLimit is a stall.
 func (r *run) awaitQuiet() bool {
 	reader, err := sqlite.OpenReader(r.ctx, r.path)
 	if err != nil {
@@ -133,11 +133,11 @@ func (r *run) awaitQuiet() bool {
 		}
 		switch {
 		case !r.owner.alive():
-			r.find("died", "an owner ended by itself: %s", r.owner.lastWords())
+			r.find("died", "an owner ended unexpectedly: %s", r.owner.lastWords())
 			return false
 		case time.Since(moved) > stallLimit || time.Since(began) > quietLimit:
 			a, _ := r.owner.answer(talk.Request{Do: talk.Backlog}, time.Second)
-			r.find("stall", "nothing moves any more: %d deliveries wait, %d are retried, blocked or delayed%s; the owner: %s; its log ends: %s",
+			r.find("stall", "no progress: %d deliveries wait, %d are retried, blocked or delayed%s; the owner: %s; its log ends: %s",
 				waiting, open, r.stuck(reader), a.Text, r.owner.lastWords())
 			return false
 		}
@@ -146,10 +146,10 @@ func (r *run) awaitQuiet() bool {
 	return false
 }
 
-// stuck names what waits.
+// stuck returns a text about the deliveries that wait.
 func (r *run) stuck(reader *sqlite.Reader) string {
 	var who sql.NullString
-	_ = reader.View(r.ctx, func(tx *sql.Tx) error { // it is an addition to what is told anyway
+	_ = reader.View(r.ctx, func(tx *sql.Tx) error { // only an addition to a finding
 		return tx.QueryRowContext(r.ctx, `
 SELECT group_concat(line, ', ') FROM (
 	SELECT s.name || ' ' || coalesce(d.outcome, 'waits') || ' ' || coalesce(json_extract(CAST(e.data AS TEXT), '$.mood'), '') || ' ' || count(*) AS line
@@ -161,7 +161,7 @@ SELECT group_concat(line, ', ') FROM (
 	return " (" + who.String + ")"
 }
 
-// letters finds dead letters that must not be.
+// letters finds dead letters that must not exist.
 func (r *run) letters(what, where string) {
 	reader, err := sqlite.OpenReader(r.ctx, r.path)
 	if err != nil {
@@ -173,7 +173,7 @@ func (r *run) letters(what, where string) {
 		where+` LIMIT 3`, func(line string) { r.find("dead", "%s: %s", what, line) })
 }
 
-// measure looks at what the owner needs once all is quiet.
+// measure checks the memory, the write-ahead log and the file modes of an owner at rest.
 func (r *run) measure() {
 	var size int64
 	for range 50 {
@@ -187,10 +187,10 @@ func (r *run) measure() {
 		pause.For(r.ctx, pace)
 	}
 	if size > logLimit {
-		r.find("log", "the write-ahead log has %d MiB, with nothing left to do and nobody who reads", size>>20)
+		r.find("log", "the write-ahead log has %d MiB, with no work left and no reader", size>>20)
 	}
 	if peak, limit := r.owner.peak(), memoryLimit+2*r.schedule.Payload(); peak > limit {
-		r.find("memory", "the owner had %d MiB resident, and may have %d", peak>>20, limit>>20)
+		r.find("memory", "the owner had %d MiB resident, more than %d", peak>>20, limit>>20)
 	}
 	if r.schedule.Kind != "owners" {
 		return
@@ -198,12 +198,12 @@ func (r *run) measure() {
 	files, _ := filepath.Glob(r.path + "*")
 	for _, f := range files {
 		if info, err := os.Stat(f); err == nil && info.Mode().Perm()&0o077 != 0 {
-			r.find("modes", "%s has the mode %v: others can read it, or lock it", filepath.Base(f), info.Mode().Perm())
+			r.find("modes", "%s has the mode %v: other users can read or lock the file", filepath.Base(f), info.Mode().Perm())
 		}
 	}
 }
 
-// judgeGone wants publishers to have heard that the files are gone.
+// judgeGone finds acknowledgements that publishers got after the files were gone.
 func (r *run) judgeGone() {
 	r.mu.Lock()
 	var after []string
@@ -214,7 +214,7 @@ func (r *run) judgeGone() {
 	}
 	r.mu.Unlock()
 	if len(after) > 0 {
-		r.find("gone", "%s, and %v later and after publishers get acknowledgements: %s", r.lost(), goneLimit, strings.Join(after, ", "))
+		r.find("gone", "%s, but publishers got acknowledgements more than %v later: %s", r.lost(), goneLimit, strings.Join(after, ", "))
 	}
 	if r.owner != nil {
 		r.stopOwner()

@@ -19,18 +19,21 @@ import (
 	"github.com/troupebus/troupe/internal/torture/story"
 )
 
-// shop is a schedule on the shop's own binary: one deployable, or two and the broker between them. Its books are the model: what was
-// acknowledged must be in them, and troupe verify holds them together.
+// shop runs a schedule on the shop's own binary: a single deployable, or two deployables and a broker. The books are
+// the model: accepted orders must be in the books, and troupe verify must find no contradiction.
 type shop struct {
 	*run
-	processes map[string]*process // by the name that steps use
+	processes map[string]*process // by the names that steps use
 	urls      map[string]string
 	http      http.Client
-	orders    map[string]string // what was answered, by idempotency key; guarded by the model's mu
+	orders    map[string]string // the answer, by idempotency key; guarded by the model's mu
 }
 
 func newShop(r *run) (*shop, error) {
-	s := &shop{run: r, processes: map[string]*process{}, urls: map[string]string{}, orders: map[string]string{}, http: http.Client{Timeout: 10 * time.Second}}
+	s := &shop{
+		run: r, processes: map[string]*process{}, urls: map[string]string{}, orders: map[string]string{},
+		http: http.Client{Timeout: 10 * time.Second},
+	}
 	for _, name := range []string{story.Shop, story.Front, story.Back, story.Broker} {
 		at, err := freeAddress()
 		if err != nil {
@@ -45,7 +48,7 @@ func (s *shop) journal(name string) string {
 	return filepath.Join(filepath.Dir(s.path), name+".db")
 }
 
-// args is the command line of a process.
+// args returns the command line of a process.
 func (s *shop) args(name string) []string {
 	if name == story.Broker {
 		_, port, _ := net.SplitHostPort(s.urls[story.Broker])
@@ -81,7 +84,7 @@ func (s *shop) endOne(name string, signal syscall.Signal) {
 	delete(s.processes, name)
 }
 
-// play carries out the steps of a shop's schedule, and judges what is left.
+// play runs the steps of a shop's schedule, and then checks the books.
 func (s *shop) play() {
 	defer func() {
 		for name := range s.processes {
@@ -111,7 +114,7 @@ func (s *shop) play() {
 		pause.For(s.ctx, millis(step.Wait))
 	}
 	if !s.awaitBeside() {
-		s.find("late", "what went on beside the shop did not end")
+		s.find("late", "background work did not end within %v", 2*commandLimit)
 		return
 	}
 	s.disk.Set(disk.Good)
@@ -135,7 +138,7 @@ func (s *shop) order(i int, step story.Step) {
 	}
 }
 
-// post returns the id in the answer, or "" where there was none that accepts.
+// post returns the id in the answer, or "" where the request was not accepted.
 func (s *shop) post(name, path, key, body string) string {
 	method := map[bool]string{true: http.MethodPost, false: http.MethodPut}[key != ""]
 	req, err := http.NewRequestWithContext(s.ctx, method, "http://"+s.urls[name]+path, strings.NewReader(body))
@@ -159,7 +162,7 @@ func (s *shop) post(name, path, key, body string) string {
 	return answer.ID + answer.SKU
 }
 
-// command runs troupe on one of the journals.
+// command runs troupe on a journal.
 func (s *shop) command(step story.Step) {
 	args := append(step.Args[:len(step.Args):len(step.Args)], "--journal", s.journal(step.Key))
 	limit := commandLimit
@@ -180,13 +183,13 @@ func (s *shop) command(step story.Step) {
 	})
 }
 
-// close has all processes run until every order has ended, and holds the books against what was acknowledged.
+// close runs all processes until every order has ended, and compares the books with the accepted orders.
 func (s *shop) close() {
 	names, journals := []string{story.Shop}, []string{story.Shop}
 	if s.schedule.Kind == "wire" {
 		names, journals = []string{story.Broker, story.Front, story.Back}, []string{story.Front, story.Back}
 	}
-	if s.syncFailed { // as the log says: check the disk, then start again
+	if s.syncFailed { // as the log advises: check the disk, then start again
 		for name := range s.processes {
 			s.endOne(name, syscall.SIGTERM)
 		}
@@ -213,7 +216,7 @@ func (s *shop) close() {
 		}
 		for _, name := range names {
 			if p := s.processes[name]; closed(p.ended) {
-				s.find("died", "%s ended by itself: %s", name, lastWords(p.log))
+				s.find("died", "%s ended unexpectedly: %s", name, lastWords(p.log))
 				return
 			}
 		}
@@ -230,14 +233,14 @@ func (s *shop) close() {
 		s.endOne(names[i], syscall.SIGTERM)
 	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(s.path), "*.part*")); len(left) > 0 {
-		s.find("leftover", "killed commands were run again to their end, and still there are %v", left)
+		s.find("leftover", "killed commands were run again to their end, but %v are left", left)
 	}
 }
 
-// stock delivers the article that is ordered.
+// stock delivers pieces of the article that the orders ask for.
 func (s *shop) stock(name string) { s.post(name, "/api/stock/TEA", "", `{"quantity": 100000}`) }
 
-// verdict is what troupe verify says.
+// verdict is the output of troupe verify.
 type verdict struct {
 	OK      bool `json:"ok"`
 	Settled bool `json:"settled"`
@@ -247,48 +250,50 @@ type verdict struct {
 	} `json:"books"` // nil while a deployable that starts has not registered its modules
 }
 
-// readVerdict returns also what tells whether something has moved.
+// readVerdict also returns the bytes of the verdict, to show progress.
 func readVerdict(text string) (v verdict, all []byte, err error) {
 	if text == "" {
-		return v, nil, errors.New("nothing was said")
+		return v, nil, errors.New("no output")
 	}
 	err = json.Unmarshal([]byte(text), &v)
 	return v, []byte(text), err
 }
 
-// startRefused starts the processes again whose start the weather made fail. On a slow machine they end after the weather has.
+// startRefused starts the processes again that the weather refused. On a slow machine they end after the weather has.
 func (s *shop) startRefused(names []string) {
 	for _, name := range names {
-		for end := time.Now().Add(startLimit); !closed(s.processes[name].ended) && s.look(name, "nothing") == 0 && time.Now().Before(end); {
+		end := time.Now().Add(startLimit)
+		for !closed(s.processes[name].ended) && s.look(name, "nothing") == 0 && time.Now().Before(end) {
 			pause.For(s.ctx, pace)
 		}
 		s.serve(name)
 	}
 }
 
-// judge holds the number of orders, and each that was acknowledged, against the answers.
+// judge compares the number of orders, and each accepted order, with the books.
 func (s *shop) judge(name string, v verdict) {
 	accepted, asked := s.placed()
 	if v.Books.Orders < len(accepted) || v.Books.Orders > asked {
-		s.find("lost", "%d orders in the books, %d were accepted of %d", v.Books.Orders, len(accepted), asked)
+		s.find("lost", "the books have %d orders; %d of %d requests were accepted", v.Books.Orders, len(accepted), asked)
 	}
 	for _, id := range accepted {
-		code := s.look(name, id)
-		for end := time.Now().Add(startLimit); code != http.StatusOK && code != http.StatusNotFound && time.Now().Before(end); code = s.look(name, id) {
-			pause.For(s.ctx, pace) // it may still be starting: the books can be read before that
+		code, end := s.look(name, id), time.Now().Add(startLimit)
+		for code != http.StatusOK && code != http.StatusNotFound && time.Now().Before(end) {
+			pause.For(s.ctx, pace) // the process may still start: the books can be read earlier
+			code = s.look(name, id)
 		}
 		switch code {
 		case http.StatusOK:
 		case http.StatusNotFound:
-			s.find("lost", "order %s was accepted, and is gone", id)
+			s.find("lost", "order %s was accepted, but the shop does not have it", id)
 		default:
-			s.find("deaf", "order %s cannot be looked up, with nothing left to do: status %d", id, code)
+			s.find("deaf", "order %s cannot be read, with no work left: status %d", id, code)
 			return
 		}
 	}
 }
 
-// placed are the ids of the orders that were accepted, and how many were placed.
+// placed returns the ids of the accepted orders, and the number of requests.
 func (s *shop) placed() (accepted []string, asked int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -305,7 +310,7 @@ func (s *shop) accepted() int {
 	return len(accepted)
 }
 
-// look returns the status of an order's page, 0 when there is no answer.
+// look returns the HTTP status of an order's page, or 0 without an answer.
 func (s *shop) look(name, id string) int {
 	ctx, cancel := context.WithTimeout(s.ctx, stallLimit)
 	defer cancel()

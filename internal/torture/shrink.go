@@ -9,12 +9,15 @@ import (
 	"github.com/troupebus/troupe/internal/torture/story"
 )
 
-// triesEach is how often a candidate is run before it counts as one without the finding: a finding may depend on timing.
+// triesEach is the number of runs of a candidate without the finding before the search gives the candidate up: a
+// finding may depend on timing.
 const triesEach = 3
 
-// Shrink looks for a shorter schedule that finds something of the same class, until limit has passed. Shrink returns
-// the shortest schedule so far, and whether the finding was seen again at all.
-func (m *Machine) Shrink(ctx context.Context, s story.Schedule, class string, limit time.Duration) (story.Schedule, bool) {
+// Shrink looks for a shorter schedule with a finding of the same class, until limit has passed. It returns the shortest
+// schedule so far, and whether s had the finding again at all.
+func (m *Machine) Shrink(
+	ctx context.Context, s story.Schedule, class string, limit time.Duration,
+) (shortest story.Schedule, again bool) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	shows := func(c story.Schedule) bool { return ctx.Err() == nil && m.shows(ctx, c, class) }
@@ -24,7 +27,7 @@ func (m *Machine) Shrink(ctx context.Context, s story.Schedule, class string, li
 	return story.Shrink(s, shows), true
 }
 
-// shows reports whether a run of s finds something of class.
+// shows reports whether a run of s has a finding of class.
 func (m *Machine) shows(ctx context.Context, s story.Schedule, class string) bool {
 	for range triesEach {
 		folder, err := os.MkdirTemp("", "torture-")

@@ -9,24 +9,24 @@ import (
 	"github.com/troupebus/troupe/internal/torture/talk"
 )
 
-// Tally counts what was done to the processes, and what they acknowledged, by what Counted names.
+// Tally counts the faults and the acknowledged events, by the names in Counted.
 type Tally map[string]int
 
-// Counted are the names in a Tally, in the order in which they are told.
+// Counted are the names in a Tally, in the order in which String prints them.
 var Counted = []string{"acknowledged", "kills", "stops", "freezes", "commands", "bad weather", "wire faults", "clock steps", "large records", "deletions"}
 
 var countedAs = map[string]string{
 	story.Kill: "kills", story.Stop: "stops", story.Freeze: "freezes", story.Command: "commands", story.Weather: "bad weather", story.Network: "wire faults", story.StepClock: "clock steps",
 }
 
-// Add adds what other counted.
+// Add adds the numbers of other.
 func (t Tally) Add(other Tally) {
 	for name, n := range other {
 		t[name] += n
 	}
 }
 
-// String tells what was counted.
+// String returns the numbers and names that are not 0, separated by commas.
 func (t Tally) String() string {
 	var parts []string
 	for _, name := range Counted {
@@ -37,21 +37,21 @@ func (t Tally) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// count adds to what was done.
+// count adds n to the tally.
 func (m *model) count(what string, n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.tally[what] += n
 }
 
-// done counts a step that is carried out.
+// done counts step s.
 func (m *model) done(s story.Step) {
 	if name := countedAs[s.Do]; name != "" {
 		m.count(name, 1)
 	}
 }
 
-// tallied is what was done, with the events that were acknowledged.
+// tallied returns the tally with the number of acknowledged events.
 func (m *model) tallied() Tally {
 	events := m.number(func(a *ask) bool { return a.answer == talk.Done })
 	m.mu.Lock()
@@ -61,5 +61,5 @@ func (m *model) tallied() Tally {
 	return all
 }
 
-// signals are how steps end a process.
+// signals are the signals of the steps that end a process.
 var signals = map[string]syscall.Signal{story.Stop: syscall.SIGTERM, story.Kill: syscall.SIGKILL}
