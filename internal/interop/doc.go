@@ -1,3 +1,3 @@
-// Package interop holds the tests with clients that are not ours: what Troupe writes to a topic is read by others as
-// CloudEvents, and what they write is handled, whether it is an event or nothing of the kind.
+// Package interop tests Troupe with foreign clients: other clients read Troupe's topics as CloudEvents, and Troupe
+// handles the messages of other clients, events or not.
 package interop

@@ -1,4 +1,4 @@
-// Package pause waits until a context ends. Every other package may import it.
+// Package pause waits until a context ends. Every other package may import pause.
 package pause
 
 import (
@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// For waits for d. It returns false as soon as ctx ends.
+// For waits for d and returns true. If ctx ends first, For returns false at once.
 func For(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -10,8 +10,9 @@ import (
 	"unsafe"
 )
 
-// A program learns from its auxiliary vector where the kernel's code is that reads clocks without a system call. Without that
-// entry, Go asks the kernel, and the kernel asks here. The C library has read the vector by then.
+// The auxiliary vector of a program has the address of the vDSO, the kernel's code that reads clocks without a system
+// call. Without that entry, Go reads clocks by system calls, which the filter reports here. The C library has read
+// the vector before the entry is removed.
 const (
 	auxNull    = 0
 	auxIgnore  = 1
@@ -20,10 +21,11 @@ const (
 	mostVector = 4 << 20 // arguments, environment and vector together
 )
 
-// idValid asks whether a question still waits for its answer: its process may be gone, and its number another's.
+// idValid checks that a question still waits for an answer. Without the check, the process may have ended, and
+// another process may have its number.
 const idValid = 0x40082102
 
-// hideClock makes the process of q, which has just begun, ask the kernel for the time.
+// hideClock makes the process of q, which has just begun, read clocks by system calls.
 func (q *question) hideClock() error {
 	mem, err := os.OpenFile("/proc/"+strconv.Itoa(int(q.pid))+"/mem", os.O_RDWR, 0)
 	if err != nil {
@@ -35,10 +37,10 @@ func (q *question) hideClock() error {
 		return err
 	}
 	buf := make([]byte, mostVector)
-	n, _ := mem.ReadAt(buf, at) // up to the end of the stack
+	n, _ := mem.ReadAt(buf, at) // reads to the end of the stack
 	words := n / wordSize
 	word := func(i int) uint64 { return binary.NativeEndian.Uint64(buf[i*wordSize:]) }
-	i := 1 // behind the number of arguments
+	i := 1 // after the number of arguments
 	for range 2 {
 		for ; i < words && word(i) != 0; i++ { // arguments, then the environment
 		}
@@ -53,13 +55,13 @@ func (q *question) hideClock() error {
 	return fmt.Errorf("process %d has no entry for its vDSO", q.pid)
 }
 
-// stackStart is the address of the number of arguments.
+// stackStart returns the address of the number of arguments.
 func stackStart(pid uint32) (int64, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
-	const field = 28 // proc_pid_stat(5); the name, which may have spaces, is the second
+	const field = 28 // proc_pid_stat(5); the name, which may contain spaces, is field 2
 	rest := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
 	if len(rest) < field-2 {
 		return 0, fmt.Errorf("the stat of process %d has %d fields", pid, len(rest))
@@ -67,8 +69,8 @@ func stackStart(pid uint32) (int64, error) {
 	return strconv.ParseInt(rest[field-3], 10, 64)
 }
 
-// tellTime answers a call of clock_gettime.
-func (c *Clock) tellTime(listener int, q *question) {
+// answerTime answers a call of clock_gettime.
+func (c *Clock) answerTime(listener int, q *question) {
 	now := c.Now()
 	spec := [2]int64{now.Unix(), int64(now.Nanosecond())}
 	id := q.id

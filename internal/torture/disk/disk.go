@@ -1,9 +1,10 @@
-// Package disk puts a process on a disk that fails: full, slow, read-only, or with syncs or writes that fail. Nothing of the
-// process changes. The kernel asks the Disk before it carries out a system call that writes (seccomp's user notification),
-// whether SQLite in C makes the call or the Go runtime, so that no privilege and no C compiler is needed. In the same way a process
-// gets a Clock of its own.
+// Package disk runs a process on a disk that fails: full, slow, read-only, or with failing syncs or writes. The
+// process is not modified. Before each system call that writes, the kernel asks the Disk (seccomp's user
+// notification), whether SQLite's C code or the Go runtime makes the call. No privilege and no C compiler is needed.
+// In the same way a process gets a Clock of its own.
 //
-// It works on Linux 5.5 and later, on amd64 and arm64. Available says why it does not work elsewhere.
+// Package disk needs Linux 5.5 or later, on amd64 or arm64. Available returns the reason why it does not work
+// elsewhere.
 package disk
 
 import (
@@ -14,23 +15,24 @@ import (
 	"time"
 )
 
-// Weather is how a disk is at an instant.
+// Weather is the state of a disk.
 type Weather string
 
-// The weathers of a disk. All but Good fail only for files below the disk's folder.
+// States of a disk. All states but Good affect only files below the disk's folder.
 const (
 	Good       Weather = ""
-	Full       Weather = "full"        // files cannot be made longer, and none can be made
-	ReadOnly   Weather = "read-only"   // nothing can be written, or opened for writing
-	SyncFails  Weather = "sync-fails"  // syncs are answered with an I/O error
-	WriteFails Weather = "write-fails" // writes are answered with an I/O error
+	Full       Weather = "full"        // files cannot grow, and no file can be created
+	ReadOnly   Weather = "read-only"   // no file can be written, or opened for writing
+	SyncFails  Weather = "sync-fails"  // syncs return an I/O error
+	WriteFails Weather = "write-fails" // writes return an I/O error
 	Slow       Weather = "slow"        // syncs take a tenth of a second, writes some milliseconds
 )
 
-// Weathers returns all that are not Good.
+// Weathers returns all states but Good.
 func Weathers() []Weather { return []Weather{Full, ReadOnly, SyncFails, WriteFails, Slow} }
 
-// Disk decides for the processes that were started on it. Its methods are safe for concurrent use.
+// Disk answers the system calls of the processes that were started on the Disk. Its methods are safe for concurrent
+// use.
 type Disk struct {
 	folder string // with all links resolved
 
@@ -54,21 +56,21 @@ func (d *Disk) Set(w Weather) {
 	d.weather = w
 }
 
-// Weather returns how the disk is now.
+// Weather returns the present weather.
 func (d *Disk) Weather() Weather {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.weather
 }
 
-// call is a system call that a process is about to make.
+// call is a system call of a process, before the kernel runs the call.
 type call struct {
 	kind   kind
-	path   string // of the file, or "" where it is unknown
-	end    int64  // of what a write touches, or the length that a file is cut to
-	length int64  // of the file, -1 when there is none
-	writes bool   // an open that may write
-	makes  bool   // an open that may make a file
+	path   string // path of the file, or "" where unknown
+	end    int64  // end of a write, or the new length of a truncate
+	length int64  // length of the file, or -1 without a file
+	writes bool   // an open for writing
+	makes  bool   // an open that may create the file
 }
 
 type kind int
@@ -79,7 +81,7 @@ const (
 	truncate
 	allocate
 	open
-	begin // of a program
+	begin // start of a program
 	clock
 )
 
@@ -88,7 +90,7 @@ const (
 	slowWrite = 2 * time.Millisecond
 )
 
-// answer says whether c fails, and how long it takes before.
+// answer returns the error of c, and the time that c takes before.
 func (d *Disk) answer(w Weather, c call) (time.Duration, syscall.Errno) {
 	if !strings.HasPrefix(c.path, d.folder) {
 		return 0, 0
@@ -103,7 +105,7 @@ func (d *Disk) answer(w Weather, c call) (time.Duration, syscall.Errno) {
 		if c.kind == open && !c.writes && !c.makes || c.kind == open && c.makes && !c.writes && c.length >= 0 {
 			return 0, 0
 		}
-		if c.kind == sync_ { // a file system that was turned read-only has nothing left to sync
+		if c.kind == sync_ { // a file system that became read-only has no unsynced data
 			return 0, 0
 		}
 		return 0, syscall.EROFS

@@ -14,7 +14,7 @@ import (
 	"unsafe"
 )
 
-// The parts of Linux's interface that package syscall does not name: linux/seccomp.h, linux/audit.h, linux/bpf_common.h.
+// Constants of Linux that package syscall lacks: linux/seccomp.h, linux/audit.h, linux/bpf_common.h.
 const (
 	setModeFilter  = 1
 	newListener    = 1 << 3
@@ -31,12 +31,12 @@ const (
 	pollIn         = 1
 )
 
-// machine is what differs between processors.
+// machine has the constants of a processor.
 type machine struct{ seccomp, arch uintptr }
 
 var machines = map[string]machine{"amd64": {317, 0xc000003e}, "arm64": {277, 0xc00000b7}}
 
-// kinds are the system calls that the kernel asks about. Those of openat are only asked about when they may write.
+// kinds are the system calls that the filter reports. An openat is reported only if it may write.
 var kinds = map[int32]kind{
 	syscall.SYS_PWRITE64: write, syscall.SYS_FSYNC: sync_, syscall.SYS_FDATASYNC: sync_,
 	syscall.SYS_FTRUNCATE: truncate, syscall.SYS_FALLOCATE: allocate, syscall.SYS_OPENAT: open,
@@ -47,11 +47,12 @@ const realTime = 0 // CLOCK_REALTIME
 
 const writing = syscall.O_WRONLY | syscall.O_RDWR | syscall.O_CREAT
 
-// filter is the program by which the kernel tells the calls to ask about from all others. Jt and Jf count from the next line.
+// filter returns the seccomp program. It reports the system calls in kinds, and allows all other calls. Jt and Jf
+// count from the next line.
 func filter(arch uintptr) []syscall.SockFilter {
 	numbers := []uint32{
 		syscall.SYS_PWRITE64, syscall.SYS_FSYNC, syscall.SYS_FDATASYNC, syscall.SYS_FTRUNCATE, syscall.SYS_FALLOCATE,
-		syscall.SYS_SET_TID_ADDRESS, // the C library makes it once, at the very beginning
+		syscall.SYS_SET_TID_ADDRESS, // the C library makes the call once, at the very beginning
 	}
 	n := uint8(len(numbers))
 	f := []syscall.SockFilter{
@@ -64,26 +65,26 @@ func filter(arch uintptr) []syscall.SockFilter {
 	}
 	return append(f,
 		syscall.SockFilter{Code: jumpEqual, K: syscall.SYS_OPENAT, Jf: 2},
-		syscall.SockFilter{Code: loadWord, K: argument(2)}, // its flags
+		syscall.SockFilter{Code: loadWord, K: argument(2)}, // the flags
 		syscall.SockFilter{Code: jumpAnySet, K: writing, Jt: 4, Jf: 3},
 		syscall.SockFilter{Code: jumpEqual, K: syscall.SYS_CLOCK_GETTIME, Jf: 2},
-		syscall.SockFilter{Code: loadWord, K: argument(0)}, // which clock
+		syscall.SockFilter{Code: loadWord, K: argument(0)}, // the clock's number
 		syscall.SockFilter{Code: jumpEqual, K: realTime, Jt: 1},
 		syscall.SockFilter{Code: ret, K: retAllow},
 		syscall.SockFilter{Code: ret, K: retUserNotify},
 	)
 }
 
-// argument is where the low half of an argument of the call is.
+// argument returns the offset of the low half of argument n in seccomp_data.
 func argument(n uint32) uint32 { return 16 + n*8 }
 
-// socketFD is where Through finds the socket to the process that watches.
+// socketFD is the descriptor of the socket on which Through sends the listener to the watching process.
 const socketFD = 3
 
-// Through turns this process into the program args[0] with the arguments args, on the disk of the Disk that started it. It
-// only returns when that fails.
+// Through replaces this process by the program args[0] with the arguments args, on the Disk that started this
+// process. Through returns only on failure.
 func Through(args []string) error {
-	runtime.LockOSThread() // the filter is the thread's, and exec keeps this one
+	runtime.LockOSThread() // the filter belongs to the thread, and exec keeps the calling thread
 	listener, err := install()
 	if err != nil {
 		return err
@@ -95,7 +96,7 @@ func Through(args []string) error {
 	return syscall.Exec(args[0], args, os.Environ())
 }
 
-// install puts the filter on this thread, and returns where the kernel asks.
+// install sets the filter for this thread, and returns the descriptor on which the kernel asks.
 func install() (listener int, err error) {
 	m, ok := machines[runtime.GOARCH]
 	if !ok {
@@ -119,9 +120,9 @@ func (d *Disk) Start(cmd *exec.Cmd, launcher ...string) error {
 	return d.StartBy(nil, cmd, launcher...)
 }
 
-// StartBy starts cmd on the disk and by the clock, the real one where c is nil. It does so by way of launcher: a command line
-// whose last words, which it adds, reach Through. It returns when the process has begun; its system calls are answered until
-// it ends.
+// StartBy starts cmd on the disk and by clock c, or by the real clock where c is nil. It starts launcher, a command
+// line to which StartBy appends cmd, and which must pass these words to Through. StartBy returns when the process has
+// begun; a goroutine answers its system calls until the process ends.
 func (d *Disk) StartBy(c *Clock, cmd *exec.Cmd, launcher ...string) error {
 	ends, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -150,7 +151,7 @@ func (d *Disk) StartBy(c *Clock, cmd *exec.Cmd, launcher ...string) error {
 	return nil
 }
 
-// receive takes a file descriptor from a socket.
+// receive reads a file descriptor from a socket.
 func receive(socket int) (int, error) {
 	buf, control := make([]byte, 1), make([]byte, syscall.CmsgSpace(4))
 	n, size, _, _, err := syscall.Recvmsg(socket, buf, control, syscall.MSG_CMSG_CLOEXEC)
@@ -194,7 +195,7 @@ type pollFD struct {
 	events, revents int16
 }
 
-// serve answers the kernel until no process is left that it would ask for.
+// serve answers the kernel until no process with the filter is left.
 func (d *Disk) serve(listener int, c *Clock) {
 	defer func() { _ = syscall.Close(listener) }()
 	for {
@@ -207,14 +208,15 @@ func (d *Disk) serve(listener int, c *Clock) {
 			return
 		}
 		var q question
-		if _, _, e := syscall.Syscall(syscall.SYS_IOCTL, uintptr(listener), ioctlReceive, uintptr(unsafe.Pointer(&q))); e != 0 {
-			continue // the thread that would have asked is gone
+		if _, _, e := syscall.Syscall(syscall.SYS_IOCTL, uintptr(listener), ioctlReceive,
+			uintptr(unsafe.Pointer(&q))); e != 0 {
+			continue // the thread that made the call is gone
 		}
 		if c != nil && kinds[q.nr] == begin {
-			_ = q.hideClock() // without it the process has the real time
+			_ = q.hideClock() // on failure the process sees the real time
 		}
 		if c != nil && kinds[q.nr] == clock {
-			c.tellTime(listener, &q)
+			c.answerTime(listener, &q)
 			continue
 		}
 		w := d.Weather()
@@ -231,7 +233,8 @@ func (d *Disk) serve(listener int, c *Clock) {
 	}
 }
 
-// send lets a call go on, or fail with errno. A call whose thread is gone, or a listener that is closed, needs no answer.
+// send lets a call continue, or fail with errno. If the thread of the call is gone, or the listener closed, no answer
+// is needed.
 func send(listener int, id uint64, errno syscall.Errno) {
 	r := reply{id: id, err: -int32(errno)}
 	if errno == 0 {
@@ -240,7 +243,7 @@ func send(listener int, id uint64, errno syscall.Errno) {
 	_, _, _ = syscall.Syscall(syscall.SYS_IOCTL, uintptr(listener), ioctlSend, uintptr(unsafe.Pointer(&r)))
 }
 
-// call looks up what a question is about.
+// call returns the details of the system call of q.
 func (q *question) call() call {
 	c := call{kind: kinds[q.nr], length: -1}
 	switch c.kind {
@@ -267,7 +270,7 @@ func (q *question) call() call {
 
 const longestPath = 4096
 
-// path reads the path of an open out of the memory of the process.
+// path reads the path of an open from the memory of the process.
 func (q *question) path(at uint64) string {
 	mem, err := os.Open("/proc/" + strconv.Itoa(int(q.pid)) + "/mem")
 	if err != nil {
@@ -275,7 +278,7 @@ func (q *question) path(at uint64) string {
 	}
 	defer func() { _ = mem.Close() }()
 	buf := make([]byte, longestPath)
-	n, _ := mem.ReadAt(buf, int64(at)) // the page behind it may be missing
+	n, _ := mem.ReadAt(buf, int64(at)) // the next page may be missing
 	end := bytes.IndexByte(buf[:n], 0)
 	if end < 0 {
 		return ""
@@ -291,7 +294,7 @@ func (q *question) path(at uint64) string {
 	return path
 }
 
-// Available says why processes cannot be put on a Disk here, or nil.
+// Available returns the reason why processes cannot run on a Disk here, or nil.
 func Available() error {
 	if _, ok := machines[runtime.GOARCH]; !ok {
 		return fmt.Errorf("no seccomp filter for %s", runtime.GOARCH)

@@ -9,14 +9,14 @@ import (
 
 var errOther = errors.New("disk: only Linux can do this")
 
-// Through is an error: only Linux can do this.
+// Through returns an error: only Linux has seccomp.
 func Through([]string) error { return errOther }
 
-// Start is an error: only Linux can do this.
+// Start returns an error: only Linux has seccomp.
 func (d *Disk) Start(*exec.Cmd, ...string) error { return errOther }
 
-// StartBy is an error: only Linux can do this.
+// StartBy returns an error: only Linux has seccomp.
 func (d *Disk) StartBy(*Clock, *exec.Cmd, ...string) error { return errOther }
 
-// Available says why processes cannot be put on a Disk here.
+// Available returns an error: only Linux has seccomp.
 func Available() error { return errOther }

@@ -5,23 +5,23 @@ import (
 	"slices"
 )
 
-// sector is what a disk writes as a whole.
+// sector is the unit of a write to the disk, in bytes.
 const sector = 512
 
-// Loss says how much of what was not forced to the disk is lost: the share of sectors, and of changes of a file's length.
+// Loss is the share of unsynced sectors, and of unsynced changes of a file's length, lost in a power cut.
 type Loss float64
 
-// Cut returns what is in the file at path after a power cut behind the first n ops.
+// Cut returns the content of the file at path after the first n ops and a power cut.
 func Cut(ops []Op, n int, path string, loss Loss, random *rand.Rand) []byte {
 	ops = ops[:n]
-	forced := -1 // ops that ended before this line are on the disk
+	forced := -1 // ops that ended before this line of the trace are on the disk
 	for _, op := range ops {
 		if op.Kind == Sync && op.Path == path {
 			forced = max(forced, op.Begun)
 		}
 	}
 	var file []byte
-	length := int64(0) // that the file has after the cut
+	length := int64(0) // length of the file after the cut
 	for _, op := range ops {
 		if op.Path != path {
 			continue

@@ -10,17 +10,17 @@ import (
 	"strings"
 )
 
-// Op is something that a process did to a file, or said on its standard output.
+// Op is an operation of a process on a file, or an output on its standard output.
 type Op struct {
 	Kind   Kind
 	Path   string
-	Data   []byte // that was written, or said
-	Offset int64  // of what was written; the new length of a file that was cut
-	Begun  int    // lines of the trace: when it was called,
-	Ended  int    // and when it returned
+	Data   []byte // written data, or the output
+	Offset int64  // offset of a write; new length of a truncated file
+	Begun  int    // line of the trace with the call
+	Ended  int    // line of the trace with the return
 }
 
-// Kind is what an Op is.
+// Kind is the kind of an Op.
 type Kind int
 
 // Kinds of Ops.
@@ -31,7 +31,8 @@ const (
 	Say
 )
 
-// Strace is the command line, before the command itself, that writes a trace for Parse to a file.
+// Strace returns the start of a command line. It runs the command that follows, and writes a trace for Parse to a
+// file.
 func Strace(to string) []string {
 	return []string{"strace", "-f", "-y", "-qq", "-xx", "-s", "16777216", "-e", "signal=none",
 		"-e", "trace=pwrite64,write,fsync,fdatasync,ftruncate", "-o", to}
@@ -42,7 +43,7 @@ var (
 	descriptor = regexp.MustCompile(`^(\d+)<((?:[^>\\]|\\.)*)>`)
 )
 
-// A call that another thread's comes in between of is in two parts.
+// strace prints a call in two parts when calls of other threads happen in between.
 const (
 	unfinished = " <unfinished ...>"
 	resumed    = " resumed>"
@@ -86,12 +87,12 @@ func Parse(r io.Reader) ([]Op, error) {
 	}
 }
 
-// parseCall takes apart one call that succeeded.
+// parseCall parses a call. It reports false for a call that failed, or of no interest.
 func parseCall(text string) (op Op, ok bool, err error) {
 	name, args, _ := strings.Cut(text, "(")
 	ended := result.FindStringSubmatch(args[max(0, len(args)-40):])
 	if ended == nil {
-		return op, false, nil // it failed, or is something else
+		return op, false, nil // the call failed, or the line is no call
 	}
 	args = args[:strings.LastIndexByte(args, ')')]
 	d := descriptor.FindStringSubmatch(args)
@@ -130,7 +131,7 @@ func parseCall(text string) (op Op, ok bool, err error) {
 	return op, false, nil
 }
 
-// unescape decodes what -xx has made of text.
+// unescape decodes the output of strace -xx.
 func unescape(s string) (string, error) {
 	if !strings.Contains(s, `\x`) {
 		return s, nil

@@ -1,4 +1,4 @@
-// Package talk is what the torture test and its victim say to each other: lines of JSON.
+// Package talk has the messages between the torture test and its victim: lines of JSON.
 package talk
 
 import (
@@ -7,26 +7,26 @@ import (
 	"time"
 )
 
-// What may be asked.
+// Values of Request.Do.
 const (
 	Publish = "publish"
-	Work    = "work"    // a unit of work, with a row of its own beside the events
-	Heal    = "heal"    // the sick handlers, or with a Mood makes them sick again
-	Backlog = "backlog" // what is left to do
+	Work    = "work"    // runs a unit of work that also writes a row
+	Heal    = "heal"    // heals the sick handlers; with a Mood, they fall sick again
+	Backlog = "backlog" // returns the open work
 )
 
-// What is answered.
+// Values of Answer.Kind.
 const (
-	Up      = "up" // the first line of a process that runs
+	Up      = "up" // first line of a victim that runs
 	Done    = "done"
 	NotDone = "not done"
 	Unknown = "unknown"
 )
 
-// Patience is how long a publisher's context gives the journal.
+// Patience is the timeout of a publisher's context.
 const Patience = 3 * time.Second
 
-// KeyOf is the key of the event with number n: a key that ends with a star stands for one key per event.
+// KeyOf returns the key of the event with number n. A key that ends with a star stands for a separate key per event.
 func KeyOf(key string, n int) string {
 	if prefix, each := strings.CutSuffix(key, "*"); each {
 		return prefix + strconv.Itoa(n)
@@ -34,7 +34,7 @@ func KeyOf(key string, n int) string {
 	return key
 }
 
-// Request asks for one thing. Events have the key Key, and numbers from N on.
+// Request asks the victim to do something. Its events have the key Key, and numbers from N on.
 type Request struct {
 	ID    int    `json:"id"`
 	Do    string `json:"do"`
@@ -42,16 +42,16 @@ type Request struct {
 	N     int    `json:"n,omitempty"`
 	Count int    `json:"count,omitempty"`
 	Mood  string `json:"mood,omitempty"`
-	Size  int    `json:"size,omitempty"`  // of the padding of each event
+	Size  int    `json:"size,omitempty"`  // bytes of padding of each event
 	After int    `json:"after,omitempty"` // milliseconds
 }
 
-// Answer is the answer to the request with its ID.
+// Answer is the answer to the request with the same ID.
 type Answer struct {
 	ID    int    `json:"id"`
 	Kind  string `json:"kind"`
 	Err   string `json:"err,omitempty"`
-	Store bool   `json:"store,omitempty"` // the store is blamed
+	Store bool   `json:"store,omitempty"` // the error blames the store
 	Quiet bool   `json:"quiet,omitempty"`
 	Text  string `json:"text,omitempty"`
 }

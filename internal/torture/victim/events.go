@@ -4,50 +4,50 @@ package main
 type Asked struct {
 	Key  string `json:"key"`
 	N    int    `json:"n"`
-	Mood string `json:"mood,omitempty"` // how the handlers of the module moody take it; "" is not for them
+	Mood string `json:"mood,omitempty"` // how the moody handlers take the event; they ignore events without a mood
 	Tags []int  `json:"tags,omitempty"`
 	Pad  string `json:"pad,omitempty"`
 }
 
-// EventType is the identity on the wire.
+// EventType returns the event's type.
 func (Asked) EventType() string { return "torture.asked" }
 
-// EventKey is what stays in order.
+// EventKey returns the event's key.
 func (e Asked) EventKey() string { return e.Key }
 
-// Noted and Called are what the ledger emits, for the module tail.
+// Noted is emitted by the ledger, for the module tail.
 type Noted struct {
 	Key string `json:"key"`
 	N   int    `json:"n"`
 }
 
-// EventType is the identity on the wire.
+// EventType returns the event's type.
 func (Noted) EventType() string { return "torture.noted" }
 
-// EventKey is what stays in order.
+// EventKey returns the event's key.
 func (e Noted) EventKey() string { return e.Key }
 
-// Called is the ledger's answer to a call of the outside.
+// Called is emitted by the ledger after an external call.
 type Called struct {
 	Key string `json:"key"`
 	N   int    `json:"n"`
 }
 
-// EventType is the identity on the wire.
+// EventType returns the event's type.
 func (Called) EventType() string { return "torture.called" }
 
-// EventKey is what stays in order.
+// EventKey returns the event's key.
 func (e Called) EventKey() string { return e.Key }
 
-// Inside must never be seen: it is what a handler tries to publish before its commit.
+// Inside must never be in a log: a handler tries to publish it before the handler's commit.
 type Inside struct {
 	Key string `json:"key"`
 }
 
-// EventType is the identity on the wire.
+// EventType returns the event's type.
 func (Inside) EventType() string { return "torture.inside" }
 
-// EventKey is what stays in order.
+// EventKey returns the event's key.
 func (e Inside) EventKey() string { return e.Key }
 
 // Shocking panics when it is encoded.
@@ -55,10 +55,10 @@ type Shocking struct {
 	Key string `json:"key"`
 }
 
-// EventType is the identity on the wire.
+// EventType returns the event's type.
 func (Shocking) EventType() string { return "torture.shocking" }
 
-// EventKey is what stays in order.
+// EventKey returns the event's key.
 func (e Shocking) EventKey() string { return e.Key }
 
 // MarshalJSON panics.

@@ -1,5 +1,5 @@
-// Command victim is the program that the torture test torments: modules with ledgers that can be audited, and with handlers that
-// misbehave on request. It also has the small tools that touch a journal from outside, each in a process of its own.
+// Command victim is the program that the torture test torments. Its modules have ledgers that can be audited, and
+// handlers that misbehave on request. The other commands are small tools that use a journal from a separate process.
 //
 //	victim serve     owns a journal; takes requests on stdin and answers them on stdout, a line of JSON each
 //	victim foreign   publishes with SQL, in a transaction of its own
@@ -19,7 +19,7 @@ import (
 )
 
 func main() {
-	if len(os.Args) > 2 && os.Args[1] == "through" { // first: it must not start goroutines
+	if len(os.Args) > 2 && os.Args[1] == "through" { // first: Through must not have other goroutines
 		fmt.Fprintln(os.Stderr, disk.Through(os.Args[2:]))
 		os.Exit(1)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/troupebus/troupe/bus"
 )
 
-// act handles an event in the transaction, in its mood. A mood that it does not know is for others.
+// act handles an event in its transaction, in the event's mood. Moods of other handlers have no effect.
 func (p *program) act(ctx context.Context, e Asked) (bus.Events, error) {
 	if !p.good {
 		p.calls.Add(1)
@@ -70,7 +70,7 @@ func exec(tx *sql.Tx, query string) error {
 	return err
 }
 
-// hangWithRawBytes never returns, with rows of the driver in hand.
+// hangWithRawBytes never returns, and keeps rows of the driver open.
 func hangWithRawBytes(tx *sql.Tx) error {
 	rows, err := tx.Query("SELECT zeroblob(100000)")
 	if err != nil {
@@ -85,12 +85,12 @@ func hangWithRawBytes(tx *sql.Tx) error {
 	return rows.Close()
 }
 
-// callMoodily calls the outside, in a mood.
+// callMoodily makes an external call, in the event's mood.
 func (p *program) callMoodily(ctx context.Context, e Asked) (bus.Events, error) {
 	during := func() {}
 	if !p.good {
 		switch e.Mood {
-		case "deaf": // to the end of its context
+		case "deaf": // ignores the end of its context
 			during = func() { time.Sleep(2 * time.Second) }
 		case "late":
 			during = func() { time.Sleep(100 * time.Millisecond) }
@@ -111,8 +111,8 @@ func (p *program) callMoodily(ctx context.Context, e Asked) (bus.Events, error) 
 	return bus.Emit().Also(func(ctx context.Context) error { return row(ctx, "moody", e.Key, e.N) }), nil
 }
 
-// patient is tried until it succeeds: a flaky event does once the handlers are healed, one for later when it has waited,
-// too. A sick one dies until then.
+// patient is retried until it succeeds. A flaky event succeeds once the handlers are healed, and a later event also
+// waits for its retry. A sick event is a dead letter until the handlers are healed.
 func (p *program) patient(ctx context.Context, e Asked) (bus.Events, error) {
 	if !p.good && !p.healed.Load() {
 		switch e.Mood {

@@ -19,7 +19,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// serve owns a journal until ctx ends.
+// serve runs the modules on a journal until ctx ends.
 func serve(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	path := flags.String("journal", "", "the journal")
@@ -40,18 +40,18 @@ func serve(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	carrier, err := w.open(j, logger)
+	transport, err := w.open(j, logger)
 	if err != nil {
 		return errors.Join(err, j.Close())
 	}
 	shut := func() error {
-		if carrier == nil {
+		if transport == nil {
 			return j.Close()
 		}
-		return errors.Join(carrier.Close(), j.Close())
+		return errors.Join(transport.Close(), j.Close())
 	}
 	p.Bus = bus.New(j, bus.Config{
-		Logger: logger, ShutdownTimeout: 3 * time.Second, ExternalTimeout: time.Minute, Modules: w.chosen(), Transport: carrier,
+		Logger: logger, ShutdownTimeout: 3 * time.Second, ExternalTimeout: time.Minute, Modules: w.chosen(), Transport: transport,
 	})
 	p.wire()
 	ended := make(chan error, 1)
@@ -80,7 +80,7 @@ type server struct {
 func (s *server) answer(a talk.Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_ = s.out.Encode(a) // who does not read it is gone
+	_ = s.out.Encode(a) // without a reader, the torture test is gone
 }
 
 func (s *server) listen() {
@@ -130,7 +130,7 @@ func events(r talk.Request) []bus.Event {
 	return out
 }
 
-// work is a unit of work: a row and the events, or a mistake.
+// work runs a unit of work: rows and events, or a mistake.
 func (s *server) work(r talk.Request) {
 	ctx, cancel := context.WithTimeout(context.Background(), talk.Patience)
 	defer cancel()
@@ -150,7 +150,8 @@ func (s *server) work(r talk.Request) {
 	s.answer(verdict(r, err))
 }
 
-// verdict says whether what was asked for is done. ErrUnknown says that nobody knows; all others promise that it is not.
+// verdict returns the answer for err. ErrUnknown means an unknown result; all other errors promise that the events
+// are not in the log.
 func verdict(r talk.Request, err error) talk.Answer {
 	a := talk.Answer{ID: r.ID, Kind: talk.Done}
 	if err != nil {

@@ -17,8 +17,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// foreign publishes events in a transaction of its own, and says "done" when it is committed. It exits with an error when it
-// is not.
+// foreign publishes events in a transaction of its own, and prints "done" after the commit.
 func foreign(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("foreign", flag.ContinueOnError)
 	path := flags.String("journal", "", "the journal")
@@ -38,8 +37,9 @@ func foreign(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
-	publisher, err := watermillsql.NewPublisher(tx, watermillsql.PublisherConfig{SchemaAdapter: sqlite.SchemaAdapter{}}, nil)
+	defer func() { _ = tx.Rollback() }() // no effect after a commit
+	publisher, err := watermillsql.NewPublisher(tx, watermillsql.PublisherConfig{SchemaAdapter: sqlite.SchemaAdapter{}},
+		nil)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func read(ctx context.Context, args []string) (err error) {
 	})
 }
 
-// now prints the time, so that it can be seen by which clock this process goes.
+// now prints the time that this process sees.
 func now(context.Context, []string) error {
 	_, err := fmt.Println(time.Now().UnixMicro())
 	return err

@@ -13,7 +13,7 @@ import (
 	"github.com/troupebus/troupe/bus"
 )
 
-// tables are those of every module: rows say who handled what, in the order of their ids.
+// tables returns the tables of a module: the ids of the rows show the order in which deliveries were handled.
 func tables(module, more string) fstest.MapFS {
 	return fstest.MapFS{"0001.sql": {Data: fmt.Appendf(nil, `CREATE TABLE %[1]s_rows (
 	id    INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -35,20 +35,20 @@ CREATE TABLE moody_picky (n INTEGER);
 CREATE TRIGGER moody_refuses BEFORE INSERT ON moody_picky BEGIN SELECT RAISE(ROLLBACK, 'picky'); END;
 CREATE TABLE moody_big (n INTEGER);`
 
-// program is what the handlers share.
+// program has the state that the handlers share.
 type program struct {
 	*bus.Bus
 	front   *bus.Module
-	outside *os.File     // where calls of the outside are recorded, with a write each
+	outside *os.File     // file that records external calls, each with a single write
 	mu      sync.Mutex   // guards outside
 	good    bool         // all handlers behave
-	healed  atomic.Bool  // those that are sick, or flaky, are well
-	calls   atomic.Int64 // of handlers that misbehave
+	healed  atomic.Bool  // the sick and flaky handlers are healed
+	calls   atomic.Int64 // number of calls of moody handlers
 }
 
 var shortRetry = bus.Retry{Attempts: 3, First: 20 * time.Millisecond, Max: 100 * time.Millisecond}
 
-// deafRetry tries often enough to show how many calls may be left behind.
+// deafRetry has enough attempts to show how many abandoned calls may run at a time.
 var deafRetry = bus.Retry{Attempts: 20, First: 10 * time.Millisecond, Max: 10 * time.Millisecond}
 
 // endless is the policy of a subscription that never gives up.
@@ -69,24 +69,24 @@ func (p *program) wire() {
 	bus.On(m, "patient", p.patient).When(misbehaves).Retry(endless)
 }
 
-// ledger reacts to everything that is asked, and always well. Its handlers have time, and few attempts: only the store can fail them,
-// and its failures are no attempts.
+// ledger wires the module that reacts to every Asked and always succeeds. Its handlers have much time and few
+// attempts: only the store can fail them, and a failure of the store is no attempt.
 func (p *program) ledger() {
 	m := p.Module("ledger").Migrations(tables("ledger", "CREATE TABLE ledger_sums (key TEXT PRIMARY KEY, total INTEGER NOT NULL) STRICT; CREATE TABLE ledger_pads (pad TEXT NOT NULL) STRICT; CREATE TABLE ledger_blobs (data BLOB NOT NULL) STRICT;"))
 	bus.On(m, "note", func(ctx context.Context, e Asked) (bus.Events, error) {
 		n := e.N
 		if len(e.Tags) > 0 {
-			e.Tags[0]++ // the event is this run's own: another one must not find it changed
+			e.Tags[0]++ // the event belongs to this run: another run must not see the change
 			n = e.Tags[0] - 1
 		}
 		return bus.Emit(Noted{Key: e.Key, N: n}), row(ctx, "ledger", e.Key, n)
 	}).Emits(Noted{}).Timeout(time.Minute).Retry(shortRetry)
 	bus.On(m, "sum", func(ctx context.Context, e Asked) (bus.Events, error) {
 		_, err := bus.Tx(ctx).ExecContext(ctx, "INSERT INTO ledger_sums VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET total = total + excluded.total", e.Key, e.N)
-		if err == nil && e.Pad != "" { // more than a transaction keeps in memory: the statement itself meets the disk
+		if err == nil && e.Pad != "" { // more than a transaction keeps in memory: the statement itself writes to the disk
 			_, err = bus.Tx(ctx).ExecContext(ctx, "INSERT INTO ledger_pads SELECT ? FROM json_each('[1, 2, 3, 4]')", e.Pad)
 		}
-		if err == nil && e.Mood == "big" { // more than the page cache holds: the statement itself meets the disk
+		if err == nil && e.Mood == "big" { // more than the page cache holds: the statement itself writes to the disk
 			err = exec(bus.Tx(ctx), "INSERT INTO ledger_blobs SELECT zeroblob(1000000) FROM json_each('[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]')")
 		}
 		if err == nil && e.Mood == "big" {
@@ -115,20 +115,21 @@ func (p *program) tail() {
 	bus.On(m, "close", func(ctx context.Context, e Called) (bus.Events, error) { return nil, row(ctx, "tail", e.Key, e.N) }).Timeout(time.Minute)
 }
 
-// row notes that this delivery was handled.
+// row records that a module handled the delivery of ctx.
 func row(ctx context.Context, module, key string, n int) error {
 	d := bus.Delivery(ctx)
 	_, err := bus.Tx(ctx).ExecContext(ctx, "INSERT INTO "+module+"_rows (sub, event, key, n) VALUES (?, ?, ?, ?)", d.Subscription, d.EventID, key, n)
 	return err
 }
 
-// record is a call of the outside: it notes when it begins and ends. It takes as long as during.
+// record makes an external call: it records the begin, runs during, and records the end. A nil during records only
+// the begin.
 func (p *program) record(ctx context.Context, key string, during func()) (err error) {
 	d := bus.Delivery(ctx)
 	if err = p.line("begin", d, key); err != nil || during == nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.line("end", d, key)) }() // also when it panics
+	defer func() { err = errors.Join(err, p.line("end", d, key)) }() // also after a panic
 	during()
 	return nil
 }

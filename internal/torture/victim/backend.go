@@ -16,7 +16,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// wiring says which modules run in this process, and what carries events to and from the others.
+// wiring has the modules of this process and the address of the backend.
 type wiring struct {
 	modules, brokers, database, prefix, through string
 }
@@ -36,7 +36,7 @@ func (w *wiring) chosen() []string {
 	return strings.Split(w.modules, ",")
 }
 
-// open makes the transport, or returns nil where all modules run here.
+// open returns the transport, or nil where all modules run here.
 func (w *wiring) open(j *sqlite.Journal, logger *slog.Logger) (bus.Transport, error) {
 	c := transports.Config{
 		Group: fmt.Sprintf("%s-%.8s", strings.ReplaceAll(w.modules, ",", "-"), j.ID()), Logger: logger,
@@ -52,7 +52,7 @@ func (w *wiring) open(j *sqlite.Journal, logger *slog.Logger) (bus.Transport, er
 	return transports.Open(c)
 }
 
-// dial connects by way of the network.
+// dial connects through the network of the torture test.
 func (w *wiring) dial(ctx context.Context, kind, address string) (net.Conn, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, kind, w.through)
