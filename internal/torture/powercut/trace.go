@@ -31,8 +31,7 @@ const (
 	Say
 )
 
-// Strace returns the start of a command line. It runs the command that follows, and writes a trace for Parse to a
-// file.
+// Strace returns the start of a command line, to be followed by the traced command. The trace for Parse goes to file to.
 func Strace(to string) []string {
 	return []string{"strace", "-f", "-y", "-qq", "-xx", "-s", "16777216", "-e", "signal=none",
 		"-e", "trace=pwrite64,write,fsync,fdatasync,ftruncate", "-o", to}

@@ -22,11 +22,11 @@ type wiring struct {
 }
 
 func (w *wiring) flags(flags *flag.FlagSet) {
-	flags.StringVar(&w.modules, "modules", "", "the modules that run here; all without")
-	flags.StringVar(&w.brokers, "brokers", "", "Kafka's bootstrap address")
-	flags.StringVar(&w.database, "database", "", "PostgreSQL's URL")
-	flags.StringVar(&w.prefix, "prefix", "troupe", "of topics or tables")
-	flags.StringVar(&w.through, "through", "", "the network: every connection goes there first")
+	flags.StringVar(&w.modules, "modules", "", "modules of this process (default all)")
+	flags.StringVar(&w.brokers, "brokers", "", "bootstrap address of Kafka")
+	flags.StringVar(&w.database, "database", "", "URL of PostgreSQL")
+	flags.StringVar(&w.prefix, "prefix", "troupe", "prefix of topics or tables")
+	flags.StringVar(&w.through, "through", "", "address of the network of the torture test")
 }
 
 func (w *wiring) chosen() []string {

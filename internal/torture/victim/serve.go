@@ -22,10 +22,10 @@ import (
 // serve runs the modules on a journal until ctx ends.
 func serve(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
-	path := flags.String("journal", "", "the journal")
+	path := flags.String("journal", "", "journal file")
 	sync := flags.String("sync", "full", "Synchronous")
-	outside := flags.String("outside", "", "where calls of the outside are recorded")
-	good := flags.Bool("good", false, "all handlers behave")
+	outside := flags.String("outside", "", "file that records external calls")
+	good := flags.Bool("good", false, "let all handlers behave")
 	var w wiring
 	w.flags(flags)
 	if err := flags.Parse(args); err != nil {
@@ -51,7 +51,8 @@ func serve(ctx context.Context, args []string) (err error) {
 		return errors.Join(transport.Close(), j.Close())
 	}
 	p.Bus = bus.New(j, bus.Config{
-		Logger: logger, ShutdownTimeout: 3 * time.Second, ExternalTimeout: time.Minute, Modules: w.chosen(), Transport: transport,
+		Logger: logger, ShutdownTimeout: 3 * time.Second, ExternalTimeout: time.Minute,
+		Modules: w.chosen(), Transport: transport,
 	})
 	p.wire()
 	ended := make(chan error, 1)

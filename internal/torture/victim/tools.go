@@ -20,11 +20,11 @@ import (
 // foreign publishes events in a transaction of its own, and prints "done" after the commit.
 func foreign(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("foreign", flag.ContinueOnError)
-	path := flags.String("journal", "", "the journal")
-	key := flags.String("key", "", "of the events")
-	first := flags.Int("first", 0, "the number of the first event")
-	count := flags.Int("count", 1, "how many events; 0 only holds the lock")
-	hold := flags.Duration("hold", 0, "how long the transaction stays open")
+	path := flags.String("journal", "", "journal file")
+	key := flags.String("key", "", "key of the events")
+	first := flags.Int("first", 0, "number of the first event")
+	count := flags.Int("count", 1, "number of events; 0 only holds the lock")
+	hold := flags.Duration("hold", 0, "time before the commit")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -69,8 +69,8 @@ func foreign(ctx context.Context, args []string) (err error) {
 // read holds a snapshot.
 func read(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("read", flag.ContinueOnError)
-	path := flags.String("journal", "", "the journal")
-	hold := flags.Duration("hold", 0, "how long the snapshot is held")
+	path := flags.String("journal", "", "journal file")
+	hold := flags.Duration("hold", 0, "time to hold the snapshot")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
