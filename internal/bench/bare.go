@@ -12,18 +12,19 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// bare writes the rows of flows with one thread and no bus, through statements of the driver that are prepared once.
+// bare writes the rows of flows with a single thread and no bus, through statements of the driver that are prepared
+// once.
 type bare struct {
 	conn                               *sqlite3.SQLiteConn
 	begin, commit, event, deliver, row *stmt
 	group                              int
-	data                               []byte // of every event
-	events                             int64  // written so far
-	uncommitted                        int    // reactions
-	open                               bool   // a transaction
+	data                               []byte // payload of every event
+	events                             int64  // number of events so far
+	uncommitted                        int    // number of reactions
+	open                               bool   // a transaction is open
 }
 
-// stmt is a prepared statement with its arguments laid out once.
+// stmt is a prepared statement with a reusable argument list.
 type stmt struct {
 	s    *sqlite3.SQLiteStmt
 	args []driver.NamedValue
@@ -46,7 +47,7 @@ VALUES (?, ?, 1, 'bench', ?, ?, ?, ?, ?, ?, NULL, ?)`
 INSERT INTO deliveries (seq, subscription, outcome, attempts, started_at, duration, error) VALUES (?, ?, 'done', 1, ?, 12, NULL)`
 )
 
-// openBare opens a file that has a journal's and the domain's tables, and no events.
+// openBare opens a file with the tables of a journal and of the domain, and without events.
 func openBare(path string, group int) (*bare, error) {
 	params := url.Values{"_journal_mode": {"WAL"}, "_synchronous": {"FULL"}, "_foreign_keys": {"1"}, "_cache_size": {"-8192"}}
 	conn, err := (&sqlite3.SQLiteDriver{}).Open("file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + params.Encode())
@@ -92,7 +93,7 @@ func (b *bare) close() error {
 	return errors.Join(append(errs, b.conn.Close())...)
 }
 
-// flows writes the flows of l, and returns how long it took until all were on disk.
+// flows writes the flows of l, and returns the time until all flows are on disk.
 func (b *bare) flows(ctx context.Context, l load) (time.Duration, error) {
 	started := time.Now()
 	for i := range l.n {
@@ -109,7 +110,7 @@ func (b *bare) flows(ctx context.Context, l load) (time.Duration, error) {
 	return time.Since(started), nil
 }
 
-// bareSteps are the events of a flow with the subscription that emitted each.
+// bareSteps are the events of a flow, with the subscription that emits each event.
 var bareSteps = [...]struct{ eventType, subscription string }{
 	{placed{}.EventType(), ""},
 	{reserved{}.EventType(), "bench/reserve"},
@@ -169,7 +170,7 @@ func (b *bare) finish() error {
 	return b.commit.exec()
 }
 
-// bareID is as long as an event's id, and ascends as they do.
+// bareID returns an id with the length of an event's id. Later ids are greater.
 func bareID(n int64) string {
 	id := []byte("0190a000-0000-7000-8000-000000000000")
 	for i := len(id) - 1; n > 0; i, n = i-1, n/10 {

@@ -13,10 +13,10 @@ import (
 	"github.com/troupebus/troupe/bus"
 )
 
-// partitions is how many each topic has, on all sides.
+// partitions is the number of partitions of each topic, on all sides.
 const partitions = 6
 
-// workBroker is a service: a broker that keeps everything in memory.
+// workBroker is a service: a broker that keeps all data in memory.
 func workBroker(ctx context.Context, j Job) (Figures, error) {
 	c, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
@@ -26,7 +26,7 @@ func workBroker(ctx context.Context, j Job) (Figures, error) {
 	return Figures{}, j.announce(ctx, strings.Join(c.ListenAddrs(), ","))
 }
 
-// cluster makes and removes what jobs need of a Kafka.
+// cluster creates and deletes the topics and groups of jobs.
 type cluster struct {
 	client sarama.Client
 	admin  sarama.ClusterAdmin
@@ -37,7 +37,7 @@ func connect(brokers string) (*cluster, error) {
 	cfg.Version = protocol
 	client, err := sarama.NewClient(strings.Split(brokers, ","), cfg)
 	if err != nil {
-		return nil, fmt.Errorf("reach Kafka at %s, check that it runs and that this is its address: %w", brokers, err)
+		return nil, fmt.Errorf("reach Kafka at %s: check that Kafka runs and has this address: %w", brokers, err)
 	}
 	admin, err := sarama.NewClusterAdminFromClient(client)
 	if err != nil {
@@ -46,9 +46,9 @@ func connect(brokers string) (*cluster, error) {
 	return &cluster{client, admin}, nil
 }
 
-func (c *cluster) close() error { return c.admin.Close() } // and the client with it
+func (c *cluster) close() error { return c.admin.Close() } // admin also closes the client
 
-// topics are those that the worker of j uses.
+// topics returns the topics of j's worker.
 func (j Job) topics() (names []string) {
 	switch j.Worker {
 	case "kafka", "kafka-latency":
@@ -66,13 +66,13 @@ func (j Job) topics() (names []string) {
 	return names
 }
 
-// prepare makes the topics of j, and returns when each of their partitions has a leader: one that was made a moment ago refuses
-// to be used.
+// prepare creates the topics of j, and waits until all partitions have a leader: Kafka refuses requests to a new
+// partition without a leader.
 func (c *cluster) prepare(ctx context.Context, j Job) error {
 	for _, name := range j.topics() {
 		detail := &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: -1}
 		if err := c.admin.CreateTopic(name, detail, false); err != nil {
-			return fmt.Errorf("make topic %s: %w", name, err)
+			return fmt.Errorf("create topic %s: %w", name, err)
 		}
 	}
 	for _, name := range j.topics() {
@@ -97,7 +97,7 @@ func (c *cluster) led(topic string) (bool, error) {
 	return len(writable) == partitions, err
 }
 
-// remove removes the topics and the groups of j, as far as they are there.
+// remove deletes the topics and groups of j. A topic or group that does not exist is no error.
 func (c *cluster) remove(j Job) error {
 	var errs []error
 	for _, name := range j.topics() {

@@ -1,74 +1,79 @@
-// Package bench measures what durability costs: Troupe against the same work in memory, and against the same rows
-// written with no bus at all. And what the wire between two deployables costs: against the same work straight on Kafka.
+// Package bench measures the price of durability: Troupe against the same work in memory, and against a program that
+// writes the same rows without a bus. And the price of the wire between two deployables: Troupe against the same work
+// straight on Kafka.
 //
 // # The flow
 //
-// All sides do one choreography: an order is published, five reactions follow one another, and each of them emits one
-// event of about 200 bytes of JSON. 64 publishers publish, each its next order when its last Publish has returned. Each
-// event is encoded once and, where there is a reaction to it, decoded once.
+// All sides run the same flow. A publisher publishes an order, five reactions follow, and each reaction emits an
+// event of about 200 bytes of JSON. There are 64 publishers, and each publishes the next order when Publish has
+// returned. Each event is encoded once, and decoded once where a reaction consumes the event.
 //
 // # The sides
 //
-// Troupe: a journal with its defaults (Synchronous full), a bus, its Watermill Router without middleware. A flow leaves
-// six rows of events, five of deliveries, and five of the domain's through bus.Tx, with identity, order per key,
-// correlation and causation. The time ends when all of that is on disk.
+// Troupe: a journal with its defaults (Synchronous full), a bus, and the bus's Watermill Router without middleware. A
+// flow leaves six rows of events, five of deliveries, and five of the domain through bus.Tx, with identity, order per
+// key, correlation and causation. The time ends when all rows are on disk.
 //
-// GoChannel: Watermill's in-memory Pub/Sub under the same Router. A message carries its payload and a correlation id;
-// nothing is kept, nothing is tried again, order is not promised. The time ends when the last handler returns. Its
-// buffer is the size it was fastest with. GoChannel never makes a publisher wait: 64 of them flood it, which slows it
-// down. So the comparison is made a second time, with a limit on the flows under way, on both sides, that GoChannel was
-// fastest with.
+// GoChannel: Watermill's in-memory Pub/Sub under the same Router. A message carries its payload and a correlation id.
+// GoChannel keeps no message, does not retry, and does not promise order. The time ends when the last handler
+// returns. The buffer has the size that was fastest. GoChannel never makes a publisher wait: 64 publishers flood
+// GoChannel, and so slow it down. So the comparison is repeated with a limit on the flows in flight, the same on both
+// sides, at the value that was fastest for GoChannel.
 //
-// Bare SQLite: one thread writes the same rows into the same tables with the same indexes, WAL and synchronous=FULL,
-// through statements of the driver that are prepared once, in groups of 64 reactions, and once more in groups of 512,
-// which is how many a journal commits together at most. It has its payload encoded beforehand and decodes nothing.
+// Bare SQLite: a single thread writes the same rows into the same tables with the same indexes, WAL and
+// synchronous=FULL, through statements of the driver that are prepared once. Commits have groups of 64 reactions, and
+// in a second comparison of 512, the most that a journal commits together. The payload is encoded beforehand, and
+// never decoded.
 //
 // # How
 //
-// Every side of every round runs in a fresh process, on a fresh file, and is warmed up with a tenth of its flows,
-// outside of the time. In a round all sides run one after another, in an order that rotates from round to round; a
-// ratio is that of one round, and the report has the median, the least and the greatest. Afterwards each process counts
-// what it should have left behind: a side that lost something is an error, not a number. A file system that keeps its
-// files in memory flatters everything that syncs, so the report says what a sync costs.
+// Every side of every round runs in a fresh process, on a fresh file. A tenth of the flows runs first as a warm-up,
+// outside of the measured time. In a round all sides run in turn, and the order rotates from round to round. Ratios
+// are taken within a round; the report has the median, the least and the greatest. After the measurement each process
+// counts the rows that must exist: a side that lost rows is an error, not a number. A file system in memory makes
+// every sync look cheap, so the report includes the cost of a sync.
 //
 // # The other measurements
 //
-// Latency: one flow at a time, from the call of Publish until its last reaction is on disk; with no pause between
-// flows, and with one of 10 ms, in which the processor falls asleep and what is cached cools down.
+// Latency: a single flow at a time, from the call of Publish until the last reaction is on disk. Once without a pause
+// between flows, and once with a pause of 10 ms, in which the processor falls asleep and caches get cold.
 //
-// Idle: user and system time of a process whose bus runs on a journal and has nothing to do.
+// Idle: user and system time of a process whose bus runs on a journal and has no work.
 //
-// Grown: the bus itself fills a journal with a million events; then Troupe's side is measured on it and on an empty one
-// in turns. It keeps growing meanwhile. Opening is measured in a fresh process, with the file still in the system's
-// cache, from the call of Open until a first flow, with all of its reactions, is on disk. Resident memory is that of
-// the process that was measured, SQLite's included, when its last flow is on disk.
+// Grown: the bus fills a journal with a million events; then Troupe's side is measured on this journal and on an
+// empty journal in turns. The grown journal keeps growing meanwhile. Opening is measured in a fresh process, with the
+// file still in the system's cache, from the call of Open until a first flow is on disk with all reactions. Resident
+// memory is the memory of the measured process, SQLite's included, when the last flow is on disk.
 //
 // # Over Kafka
 //
-// With the transport "kafka" other things are measured, in the same way: what is compared takes turns, in fresh processes,
-// each on topics and under groups of its own, which are made beforehand, all with 6 partitions, and removed at the end. The
-// broker is one for all of it. A stand-in, which is started where no broker is named, has a process of its own and keeps
-// everything in memory: its figures show what the programs cost, not what Kafka does.
+// The transport "kafka" has measurements of its own, done in the same way: the sides take turns, in fresh processes,
+// each with its own topics and groups. All topics are created beforehand with 6 partitions, and deleted at the end.
+// All sides use the same broker. Without a named broker, a stand-in is started in a process of its own. The stand-in
+// keeps all data in memory: its figures show the cost of the programs, not of Kafka.
 //
-// Flows. Troupe is two processes, each with a journal, a bus, and a transport, all with their defaults. Of the five reactions
-// two get their event from the other deployable, as in the shop when order and notification are split off from the
-// rest; and once more, four. Either way all six events of a flow are sent to Kafka, and so are the records of its deliveries.
-// What is left behind is as above, and the events that crossed are in both journals. The time ends when the last reactions
-// are on disk and Kafka has acknowledged every event; records may still be under way.
+// Flows. Troupe is two processes, each with a journal, a bus, and a transport, all with their defaults. Two of the
+// five reactions get their event from the other deployable, as in the shop with order and notification split from the
+// rest. A second comparison has four such reactions. In both, all six events of a flow are sent to Kafka, and also
+// the records of their deliveries. The rows are the same as above, and the events that crossed are in both journals.
+// The time ends when the last reactions are on disk and Kafka has acknowledged every event; records may still be in
+// flight.
 //
-// watermill-kafka is one process: its Publisher and its Subscribers under a Router, with a topic for each type of event and
-// a consumer group for each handler, so that all five hops go over Kafka. It waits for all replicas and is idempotent, as
-// Troupe's transport is, starts at the oldest offset, and commits offsets by itself every second. A flow's messages share
-// a key. It does not compress. The time ends when the last handler returns. It makes a round trip for each message of
-// a partition, where Troupe sends and takes in what has gathered: on a machine that is busy with other things round trips get
-// longer, and the comparison flatters Troupe.
+// watermill-kafka is a single process: its Publisher and its Subscribers under a Router, with a topic for each event
+// type and a consumer group for each handler, so that all five hops go over Kafka. The Publisher waits for all
+// replicas and is idempotent, as Troupe's transport is. The Subscribers start at the oldest offset, and commit
+// offsets every second. The messages of a flow share a key, and are not compressed. The time ends when the last
+// handler returns. watermill-kafka makes a round trip for each message of a partition, while Troupe sends and
+// receives batches. On a busy machine round trips take longer, and the comparison flatters Troupe.
 //
-// Relay: a journal that was filled before with as many events as the flows have, read and sent by a relay through the
-// transport. Against sarama, which one goroutine hands the same records, made beforehand, 500 at a time: durable,
-// idempotent, with the same compression and partitioner.
+// Relay: a relay reads a journal that was filled before, with as many events as the flows have, and sends the events
+// through the transport. The other side is sarama: a goroutine passes the same records, made beforehand, 500 at a
+// time, with the same durability, idempotence, compression and partitioner.
 //
-// Ingest: a topic that was filled before, taken in by an ingest, into an empty journal. Against single events that 64 publishers
-// publish into an empty journal, each on disk when its Publish returns, with no transport and nobody who reacts.
+// Ingest: an ingest reads a topic that was filled before into an empty journal. The other side is 64 publishers that
+// publish single events into an empty journal, without a transport and without reactions. Each event is on disk when
+// Publish returns.
 //
-// Latency: as above, in two deployables; and without a target, straight on watermill-kafka, until the last handler returns.
+// Latency: as above, in two deployables; and without a target, straight on watermill-kafka, until the last handler
+// returns.
 package bench

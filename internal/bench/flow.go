@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	reactions  = 5  // of a flow; each emits an event
+	reactions  = 5  // of a flow; each reaction emits an event
 	publishers = 64 // at a time
 )
 
-// order is what every event of the flow carries.
+// order is the payload of every event of the flow.
 type order struct {
 	OrderID  string `json:"order_id"`
 	Customer string `json:"customer"`
@@ -29,7 +29,7 @@ var note = strings.Repeat("ring twice; ", 8)
 
 const orderPrefix = "order-"
 
-// newOrder is the n-th order; all are equally long when encoded.
+// newOrder returns order number n. All orders have the same length when encoded.
 func newOrder(n int64) order {
 	return order{
 		OrderID: fmt.Sprintf("%s%09d", orderPrefix, n), Customer: fmt.Sprintf("customer-%05d", n%100_000), Note: note,
@@ -37,12 +37,12 @@ func newOrder(n int64) order {
 	}
 }
 
-// EventKey keeps the events of an order in order.
+// EventKey returns the order's id, so that the events of an order stay in order.
 func (o order) EventKey() string { return o.OrderID }
 
 func (o order) content() order { return o }
 
-// The events of a flow, in their order.
+// The events of a flow, in order.
 type (
 	placed     struct{ order }
 	reserved   struct{ order }
@@ -70,7 +70,7 @@ func (completed) EventType() string { return "bench.completed" }
 // EventType returns "bench.told".
 func (told) EventType() string { return "bench.told" }
 
-// schema is that of each module, in a folder of its name.
+// schema has the migrations of each module, in a folder with the module's name.
 //
 //go:embed schema
 var schema embed.FS
@@ -84,12 +84,12 @@ func tablesOf(module string) fs.FS {
 	return sub
 }
 
-// insertRow returns the statement by which a reaction of module writes its row.
+// insertRow returns the statement with which a reaction of module writes a row.
 func insertRow(module string) string {
 	return "INSERT INTO " + module + "_rows (step, order_id, total) VALUES (?, ?, ?)"
 }
 
-// gate limits the flows that are under way. The nil gate does not.
+// gate limits the flows in flight. The nil gate has no limit.
 type gate chan struct{}
 
 func newGate(limit int) gate {
@@ -109,7 +109,8 @@ func (g gate) enter(ctx context.Context) {
 	}
 }
 
-// leave is called by the last reaction of a flow. One that runs a second time, after a rollback, must not wait.
+// leave is called by the last reaction of a flow. It never waits, because the reaction may run again after a
+// rollback.
 func (g gate) leave() {
 	select {
 	case <-g:
@@ -117,20 +118,20 @@ func (g gate) leave() {
 	}
 }
 
-// ends counts flows that have ended, each once, however often its last reaction runs.
+// ends counts ended flows, each once, even when the last reaction runs again.
 type ends struct {
 	seen    []atomic.Bool // by the order's number
 	ended   atomic.Int64
 	goal    atomic.Int64
-	reached chan struct{} // of capacity 1
+	reached chan struct{} // capacity 1
 }
 
-// newEnds is for the flows of so many orders, from the first on.
+// newEnds returns the counter for the orders from 0 to orders-1.
 func newEnds(orders int64) *ends {
 	return &ends{seen: make([]atomic.Bool, orders), reached: make(chan struct{}, 1)}
 }
 
-// expect is called before so many more flows begin.
+// expect adds the number of flows that will begin.
 func (e *ends) expect(flows int64) { e.goal.Add(flows) }
 
 func (e *ends) note(o order) {
@@ -143,7 +144,7 @@ func (e *ends) note(o order) {
 	}
 }
 
-// wait returns when all flows that are expected have ended, or with ctx's error.
+// wait waits until all expected flows have ended. It returns the cause of ctx when ctx ends first.
 func (e *ends) wait(ctx context.Context) error {
 	select {
 	case <-e.reached:
@@ -153,11 +154,11 @@ func (e *ends) wait(ctx context.Context) error {
 	}
 }
 
-// load is orders to publish: n of them, from the first on.
+// load is n orders to publish, from number first on.
 type load struct{ first, n int64 }
 
-// publish has all publishers publish l, each taking the next order when its last publish has returned. It
-// returns the first error.
+// publish publishes l with all publishers. Each publisher takes the next order when its last publish has returned.
+// publish returns the first error.
 func (l load) publish(ctx context.Context, g gate, publish func(context.Context, order) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -9,7 +9,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/pubsub/gochannel"
 )
 
-// channelBuffer is a size that GoChannel is fastest with: measured, 15 % above the default of 0, and no more behind it.
+// channelBuffer is the fastest size: 15 % faster than the default of 0, as measured. Larger buffers gain no more.
 const channelBuffer = 1024
 
 func workGoChannel(ctx context.Context, j Job) (f Figures, err error) {

@@ -13,9 +13,9 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// The two halves of the wire, each without the other, and what they are held against: sarama, and single publishes.
+// This file measures the relay and the ingest alone, and also single publishes. File send.go measures sarama.
 
-// makeEvents are n events of flows, as the bus writes them, from the first-th on.
+// makeEvents returns n events of flows as the bus writes them, from event number first on.
 func makeEvents(first, n int64) ([]*journal.Event, error) {
 	events := make([]*journal.Event, n)
 	now := time.Now().UTC().Truncate(time.Microsecond)
@@ -39,20 +39,20 @@ func makeEvents(first, n int64) ([]*journal.Event, error) {
 	return events, nil
 }
 
-// meter takes the rate of a count that grows in steps, from the first one that has the warm-up behind it, to the end. Where
-// there is no step in between, the warm-up counts.
+// meter measures the rate of a count that grows in steps. The time begins at the first step after the warm-up. If the
+// count reaches its end in a single step, the warm-up counts, too.
 type meter struct {
 	warm, all int64
-	from      int64 // the count at started
+	from      int64 // count at started
 	started   time.Time
-	rate      chan float64 // of capacity 1: in the end
+	rate      chan float64 // capacity 1; gets the rate at the end
 }
 
 func (j Job) newMeter() *meter {
 	return &meter{warm: j.warmUp().n, all: j.all(), rate: make(chan float64, 1)}
 }
 
-// at is told of the count, by one goroutine at a time, until it is there.
+// at takes the present count, until the count is complete. Calls must not overlap.
 func (m *meter) at(n int64) {
 	switch {
 	case n >= m.all:
@@ -62,7 +62,7 @@ func (m *meter) at(n int64) {
 	}
 }
 
-// of returns the rate when run, which otherwise ends with its context, has brought the count to its end.
+// of returns the rate when run has completed the count. It cancels run, and fails when run returns earlier.
 func (m *meter) of(ctx context.Context, run func(context.Context) error) (Figures, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
@@ -81,17 +81,17 @@ func (m *meter) of(ctx context.Context, run func(context.Context) error) (Figure
 	}
 }
 
-// open opens the journal of j, with its defaults.
+// open opens the journal of j, with the defaults.
 func (j Job) open(ctx context.Context) (*sqlite.Journal, error) {
 	return sqlite.Open(ctx, j.Journal, sqlite.Config{Logger: silent()})
 }
 
-// take writes events as the bus does when it takes them in.
+// take writes events as the bus writes events that an ingest delivers.
 func take(ctx context.Context, to *sqlite.Journal, events []*journal.Event) error {
 	return to.Do(ctx, journal.Work{Name: "bench"}, func(journal.TxFunc) ([]*journal.Event, error) { return events, nil })
 }
 
-// countedFeed tells a meter what has been sent.
+// countedFeed reports the position of sent events to a meter.
 type countedFeed struct {
 	journal.Feed
 	passed func(seq int64)
@@ -170,10 +170,12 @@ func workIngest(ctx context.Context, j Job) (f Figures, err error) {
 	return f, j.expectEvents(ctx)
 }
 
-// workPublish publishes single events, each on disk when its Publish returns, and nobody reacts.
+// workPublish measures single events without reactions. Each event is on disk when Publish returns.
 func workPublish(ctx context.Context, j Job) (f Figures, err error) {
 	var p program
-	err = p.run(ctx, j.Journal, bus.Config{}, func() { p.module = p.bus.Module(mainModule).Emits(placed{}).ForOutside(placed{}) })
+	err = p.run(ctx, j.Journal, bus.Config{}, func() {
+		p.module = p.bus.Module(mainModule).Emits(placed{}).ForOutside(placed{})
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -14,18 +14,18 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// Machine is what the figures were measured on.
+// Machine describes the computer of the measurements.
 type Machine struct {
 	CPUs   int     `json:"cpus"`
-	CPU    string  `json:"cpu,omitempty"` // the model, where the system says
+	CPU    string  `json:"cpu,omitempty"` // the model, if the system reports a model
 	OS     string  `json:"os"`
 	Arch   string  `json:"arch"`
 	Go     string  `json:"go"`
 	SQLite string  `json:"sqlite"`
-	SyncMS float64 `json:"sync_ms"` // what it costs to write 4 KiB into a file and sync it, the median
+	SyncMS float64 `json:"sync_ms"` // median time to write 4 KiB to a file and sync the file
 }
 
-// String is m in one line, for people.
+// String describes m in a line.
 func (m Machine) String() string {
 	cpu := ""
 	if m.CPU != "" {
@@ -47,7 +47,7 @@ func thisMachine(folder string) (Machine, error) {
 	}, nil
 }
 
-// syncTime writes into a file over and over, as SQLite does into its log.
+// syncTime writes and syncs a file repeatedly, as SQLite does with its log.
 func syncTime(path string) (_ time.Duration, err error) {
 	f, err := os.Create(path)
 	if err != nil {
@@ -64,20 +64,20 @@ func syncTime(path string) (_ time.Duration, err error) {
 		if err := f.Sync(); err != nil {
 			return 0, err
 		}
-		if i > 0 { // the first makes the file longer
+		if i > 0 { // the first write makes the file longer
 			took = append(took, time.Since(started))
 		}
 	}
 	return percentile(took, 50), nil
 }
 
-// cpuModel is what Linux calls the processor; "" elsewhere.
+// cpuModel returns Linux's name for the processor, or "" on other systems.
 func cpuModel() string {
 	f, err := os.Open("/proc/cpuinfo")
 	if err != nil {
 		return ""
 	}
-	defer func() { _ = f.Close() }() // it was only read
+	defer func() { _ = f.Close() }() // only read
 	for s := bufio.NewScanner(f); s.Scan(); {
 		if name, model, ok := strings.Cut(s.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
 			return strings.TrimSpace(model)
@@ -86,7 +86,8 @@ func cpuModel() string {
 	return ""
 }
 
-// percentile is the smallest of d that so many percent of them do not exceed. It sorts d, which is not empty.
+// percentile returns the smallest duration of d that at least so many percent of the durations do not exceed. It
+// sorts d, which must not be empty.
 func percentile(d []time.Duration, percent int) time.Duration {
 	slices.Sort(d)
 	return d[max(0, (len(d)*percent+99)/100-1)]

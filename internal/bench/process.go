@@ -11,12 +11,12 @@ import (
 	"strings"
 )
 
-// Start runs a job somewhere, and returns what its worker measured.
+// Start runs a job, and returns the figures of its worker.
 type Start func(context.Context, Job) (Figures, error)
 
-// Process is a Start that runs every job in a fresh process: this program with args, which must hand its standard input
-// and output to Serve. ctx kills it. A process that ends with anything but success and figures is an error, with what
-// it wrote to its standard error.
+// Process returns a Start that runs every job in a fresh process: this program with args, which must pass standard
+// input and output to Serve. When ctx ends, the process is killed. A process that fails, or prints no figures, is an
+// error with the process's standard error.
 func Process(args ...string) Start {
 	return func(ctx context.Context, j Job) (Figures, error) {
 		program, err := os.Executable()
@@ -45,7 +45,7 @@ func Process(args ...string) Start {
 	}
 }
 
-// Serve does the job that it reads from in, and writes what it measured to out: the other end of Process.
+// Serve reads a job from in, runs it, and writes the figures to out. It is the other end of Process.
 func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	var j Job
 	if err := json.NewDecoder(in).Decode(&j); err != nil {

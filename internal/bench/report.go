@@ -10,41 +10,41 @@ import (
 	"strings"
 )
 
-// Report is what was measured, and on what.
+// Report has the results of a run, and describes the machine.
 type Report struct {
 	Rows         []Row    `json:"rows"`
-	Figures      []Figure `json:"figures"` // behind the rows
+	Figures      []Figure `json:"figures"` // details of the rows
 	Machine      Machine  `json:"machine"`
-	Broker       string   `json:"broker,omitempty"` // that carried events, where one did
-	Flows        int64    `json:"flows"`            // timed in each run
+	Broker       string   `json:"broker,omitempty"` // the broker of the run, if any
+	Flows        int64    `json:"flows"`            // measured in each run
 	Rounds       int      `json:"rounds"`
 	Reactions    int      `json:"reactions"` // of a flow
 	Publishers   int      `json:"publishers"`
 	PayloadBytes int      `json:"payload_bytes"`
 }
 
-// Row is a measurement that is held against a target.
+// Row is a measurement with an optional target.
 type Row struct {
 	Name   string  `json:"name"`
 	Value  float64 `json:"value"` // the median
 	Min    float64 `json:"min"`
 	Max    float64 `json:"max"`
 	Unit   string  `json:"unit"`
-	Target string  `json:"target"` // such as "≥ 0.6"; "" where there is none
-	Met    *bool   `json:"met"`    // nil where there is no target
+	Target string  `json:"target"` // such as "≥ 0.6"; "" without a target
+	Met    *bool   `json:"met"`    // nil without a target
 }
 
-// Figure is something measured several times.
+// Figure is a number that was measured several times.
 type Figure struct {
 	Name   string    `json:"name"`
 	Unit   string    `json:"unit"`
 	Median float64   `json:"median"`
 	Min    float64   `json:"min"`
 	Max    float64   `json:"max"`
-	Runs   []float64 `json:"runs"` // in their order
+	Runs   []float64 `json:"runs"` // in the order of the runs
 }
 
-// goal is a target: a limit from one side. The zero goal is none.
+// goal is a target: an upper or a lower limit. The zero goal is no target.
 type goal struct {
 	sign  string
 	limit float64
@@ -62,7 +62,7 @@ func (g goal) met(v float64) bool {
 	return v <= g.limit
 }
 
-// row reports runs, which are not empty, against g.
+// row adds a row for runs, which must not be empty, and goal g.
 func (r *Report) row(name, unit string, runs []float64, g goal) {
 	row := Row{Name: name, Unit: unit, Value: median(runs), Min: slices.Min(runs), Max: slices.Max(runs)}
 	if g != noGoal {
@@ -76,7 +76,7 @@ func (r *Report) figure(name, unit string, runs []float64) {
 	r.Figures = append(r.Figures, Figure{name, unit, median(runs), slices.Min(runs), slices.Max(runs), runs})
 }
 
-// measured reports one figure of several runs.
+// measured adds a row for a figure of several runs.
 func (r *Report) measured(name, unit string, runs []Figures, figure string, g goal) error {
 	values, err := all(runs, figure)
 	if err != nil {
@@ -86,7 +86,7 @@ func (r *Report) measured(name, unit string, runs []Figures, figure string, g go
 	return nil
 }
 
-// all takes one figure out of every run.
+// all returns a figure of every run.
 func all(runs []Figures, figure string) ([]float64, error) {
 	values := make([]float64, len(runs))
 	for i, f := range runs {
@@ -107,13 +107,13 @@ func ratios(over, under []float64) []float64 {
 	return out
 }
 
-// median is the middle one of v, which is not empty, or the mean of the two in the middle.
+// median returns the middle value of v, or the mean of the two middle values. v must not be empty.
 func median(v []float64) float64 {
 	s := slices.Sorted(slices.Values(v))
 	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
 
-// WriteMarkdown writes r as tables, with what they were measured on.
+// WriteMarkdown writes r as tables, and describes the machine.
 func (r *Report) WriteMarkdown(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("| measured | value | target | met |\n|---|---:|---|---|\n")
@@ -128,7 +128,7 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 		fmt.Fprintf(&b, "| %s | %s %s%s | %s | %s |\n", row.Name, number(row.Value), row.Unit, between(row.Min, row.Max), target, met)
 	}
 	if len(r.Figures) > 0 {
-		b.WriteString("\n| behind it | median | least | greatest |\n|---|---:|---:|---:|\n")
+		b.WriteString("\n| figure | median | least | greatest |\n|---|---:|---:|---:|\n")
 		for _, f := range r.Figures {
 			fmt.Fprintf(&b, "| %s | %s %s | %s | %s |\n", f.Name, number(f.Median), f.Unit, number(f.Min), number(f.Max))
 		}
@@ -149,7 +149,7 @@ func between(least, greatest float64) string {
 	return fmt.Sprintf(" (%s–%s)", number(least), number(greatest))
 }
 
-// number writes v with three digits, or all that stand before the point.
+// number formats v with three significant digits, or with all digits before the decimal point.
 func number(v float64) string {
 	decimals := 0
 	for limit := 100.0; decimals < 5 && v != 0 && v < limit; limit /= 10 {
@@ -162,7 +162,7 @@ func number(v float64) string {
 	return s
 }
 
-// String lists f by name.
+// String lists the figures by name.
 func (f Figures) String() string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(f)) {

@@ -284,7 +284,7 @@ func TestMarkdown(t *testing.T) {
 | wait | 1.50 ms | ≤ 1 ms | no |
 | the same | 13.0 ms (12.0–14.0) | – | – |
 
-| behind it | median | least | greatest |
+| figure | median | least | greatest |
 |---|---:|---:|---:|
 | fast | 6,200 flows/s | 5,000 | 12,345 |
 

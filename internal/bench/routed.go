@@ -11,32 +11,33 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// correlationID is what a message carries beside its payload.
+// correlationID is the metadata key of a message.
 const correlationID = "correlation_id"
 
-// routed is the flow straight on Watermill: on a Router, a Publisher and Subscribers, with nothing kept.
+// routed runs the flow straight on Watermill: on a Router, a Publisher and Subscribers, without storage.
 type routed struct {
 	publisher message.Publisher
-	prefix    string // of topics, which are otherwise called as what they carry
+	prefix    string // prefix of topics; the rest of a topic's name is the event type
 	router    *message.Router
 	ended     chan error
 	gate      gate
 	ends      *ends
 }
 
-// pubSub is what a routed flow runs on.
+// pubSub is the backend of a routed flow.
 type pubSub struct {
 	publisher  message.Publisher
 	subscriber func(handler string) (message.Subscriber, error)
 }
 
-// startRouted runs the flow, on behalf of j. Whoever starts it closes it, and the publisher with it.
+// startRouted starts the flow for job j. The caller closes the flow; close also closes the publisher.
 func startRouted(ctx context.Context, j Job, on pubSub) (*routed, error) {
 	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
 	if err != nil {
 		return nil, err
 	}
-	m := &routed{publisher: on.publisher, router: router, ended: make(chan error, 1), gate: newGate(j.InFlight), ends: newEnds(j.all())}
+	m := &routed{publisher: on.publisher, router: router, ended: make(chan error, 1), gate: newGate(j.InFlight),
+		ends: newEnds(j.all())}
 	if j.Prefix != "" {
 		m.prefix = j.Prefix + "."
 	}
@@ -61,7 +62,7 @@ func startRouted(ctx context.Context, j Job, on pubSub) (*routed, error) {
 
 func (m *routed) close() error { return errors.Join(m.router.Close(), m.publisher.Close(), <-m.ended) }
 
-// forward adds a reaction: it decodes an event, and publishes the next.
+// forward adds a reaction: it decodes an event, and publishes the next event.
 func forward[In, Out event](m *routed, on pubSub, name string, next func(In) Out) error {
 	var in In
 	subscriber, err := on.subscriber(name)
@@ -86,7 +87,7 @@ func forward[In, Out event](m *routed, on pubSub, name string, next func(In) Out
 	return nil
 }
 
-// publish makes a message of e. Without a flow it starts one.
+// publish publishes e as a message. An empty flow starts a new flow.
 func (m *routed) publish(e event, flow string) error {
 	data, err := json.Marshal(e)
 	if err != nil {
@@ -100,7 +101,7 @@ func (m *routed) publish(e event, flow string) error {
 	return m.publisher.Publish(m.prefix+e.EventType(), msg)
 }
 
-// flows publishes l, waits until the last reaction has returned, and returns how long that took.
+// flows publishes l, waits until the last reaction has returned, and returns the time.
 func (m *routed) flows(ctx context.Context, l load) (time.Duration, error) {
 	m.ends.expect(l.n)
 	started := time.Now()
@@ -114,7 +115,7 @@ func (m *routed) flows(ctx context.Context, l load) (time.Duration, error) {
 	return time.Since(started), nil
 }
 
-// one runs a single flow and returns how long it took until its last reaction had published.
+// one runs a single flow, and returns the time until the last reaction has published.
 func (m *routed) one(ctx context.Context, n int64) (time.Duration, error) {
 	m.ends.expect(1)
 	o := newOrder(n)
@@ -128,7 +129,7 @@ func (m *routed) one(ctx context.Context, n int64) (time.Duration, error) {
 	return time.Since(started), nil
 }
 
-// check is an error unless all flows of j have ended.
+// check returns an error unless all flows of j have ended.
 func (m *routed) check(j Job) error {
 	if got := m.ends.ended.Load(); got != j.all() {
 		return fmt.Errorf("%d flows ended, want %d", got, j.all())

@@ -12,38 +12,38 @@ import (
 	"time"
 )
 
-// Sections are what Run can measure, in its order. "grow" is measured only where Options asks for it.
+// Sections are the sections of Run without a transport, in order. Section "grow" runs only if Options asks for it.
 var Sections = []string{"gochannel", "sqlite", "latency", "idle", "grow"}
 
-// Options say what is measured. The zero value works.
+// Options configure Run. The zero value works.
 type Options struct {
 	// Start runs the workers. Defaults to Process("bench-worker").
 	Start Start
-	// Transport is "kafka" to measure what the wire between two deployables costs, instead of a journal alone. Defaults to
-	// none.
+	// Transport "kafka" measures the wire between two deployables instead of a journal alone. Defaults to none.
 	Transport string
-	// Brokers are the addresses, host:port, of the Kafka to use. Topics and groups are made in it, and removed. Defaults to a
-	// stand-in that is started for the run.
+	// Brokers are the addresses, host:port, of the Kafka to use. Run creates topics and groups there, and deletes them.
+	// Defaults to a stand-in that is started for the run.
 	Brokers []string
 	// Run names the sections to measure. Defaults to all but "grow".
 	Run []string
 	// Grow adds the section "grow", which takes some minutes and 1 GB of disk.
 	Grow bool
-	// Flows are timed in each run of a side. Defaults to 15,000.
+	// Flows is the number of flows that are timed in each run of a side. Defaults to 15,000.
 	Flows int64
-	// Rounds is how often the sides are measured in turns, those of the grown journal twice as often. Defaults to 5.
+	// Rounds is the number of rounds in which the sides take turns. The grown journal has twice as many. Defaults to 5.
 	Rounds int
-	// Events is how many the grown journal begins with. Defaults to 1,000,000.
+	// Events is the number of events at the start of the grown journal. Defaults to 1,000,000.
 	Events int64
-	// Idle is how long the idle process is watched. Defaults to 10 s.
+	// Idle is the time for which the idle process is measured. Defaults to 10 s.
 	Idle time.Duration
-	// Folder is an existing folder on the disk to measure; what is made in it is removed. Defaults to the current one.
+	// Folder is an existing folder on the disk to measure. Run deletes its files at the end. Defaults to the current
+	// folder.
 	Folder string
-	// Progress is told, one line at a time, what has been measured. Defaults to nobody.
+	// Progress gets a line about each measurement. Defaults to no progress.
 	Progress func(line string)
 }
 
-// Validate joins everything that is wrong with o.
+// Validate returns all mistakes in o, joined.
 func (o Options) Validate() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -55,28 +55,28 @@ func (o Options) Validate() error {
 		}
 	case "":
 		if len(o.Brokers) > 0 {
-			wrong("there are Brokers %q, but no Transport: want \"kafka\"", o.Brokers)
+			wrong("Brokers are %q without a Transport: want Transport \"kafka\"", o.Brokers)
 		}
 	default:
-		wrong("unknown Transport %q: there is \"kafka\", or none", o.Transport)
+		wrong("unknown Transport %q: want \"kafka\", or none", o.Transport)
 	}
 	for _, b := range o.Brokers {
 		if _, _, err := net.SplitHostPort(b); err != nil {
-			wrong("one of Brokers is %q: want host:port", b)
+			wrong("Brokers has %q: want host:port", b)
 		}
 	}
 	for _, name := range o.Run {
 		if !slices.Contains(sections, name) {
-			wrong("unknown section %q: there are %s", name, strings.Join(sections, ", "))
+			wrong("unknown section %q: want one of %s", name, strings.Join(sections, ", "))
 		}
 	}
 	if o.Flows < 0 || o.Rounds < 0 || o.Events < 0 || o.Idle < 0 {
-		wrong("want 0 for the default, or more: Flows is %d, Rounds %d, Events %d, Idle %v", o.Flows, o.Rounds, o.Events, o.Idle)
+		wrong("want positive numbers, or 0 for the default: Flows is %d, Rounds %d, Events %d, Idle %v", o.Flows, o.Rounds, o.Events, o.Idle)
 	}
 	return errors.Join(errs...)
 }
 
-// sections are those that there are with o's transport.
+// sections returns the sections of o's transport.
 func (o Options) sections() []string {
 	if o.Transport == "kafka" {
 		return KafkaSections
@@ -115,8 +115,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Run measures what o asks for, one worker at a time, and reports it whether the targets are met or not. An error means
-// that something could not be measured.
+// Run does the measurements of o, a single worker at a time, and reports the results whether the targets are met or
+// not. It returns an error if a measurement failed.
 func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
@@ -124,15 +124,16 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	o = o.withDefaults()
 	folder, err := os.MkdirTemp(o.Folder, "troupe-bench-")
 	if err != nil {
-		return nil, fmt.Errorf("bench: make a folder for the journals, name an existing one that can be written: %w", err)
+		return nil, fmt.Errorf("bench: create a folder for the journals: name an existing folder that can be written: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	r := &runner{Options: o, folder: folder, report: &Report{Flows: o.Flows, Rounds: o.Rounds, Publishers: publishers, Reactions: reactions}}
+	r := &runner{Options: o, folder: folder, report: &Report{Flows: o.Flows, Rounds: o.Rounds, Publishers: publishers,
+		Reactions: reactions}}
 	if r.report.PayloadBytes, err = payloadBytes(); err != nil {
 		return nil, err
 	}
 	if r.report.Machine, err = thisMachine(folder); err != nil {
-		return nil, fmt.Errorf("bench: look at the machine: %w", err)
+		return nil, fmt.Errorf("bench: measure the machine: %w", err)
 	}
 	sections := []func(context.Context) error{r.throughput, r.latency, r.idle, r.grow}
 	if o.Transport == "kafka" {
@@ -154,14 +155,14 @@ type runner struct {
 
 func (r *runner) runs(section string) bool { return slices.Contains(r.Run, section) }
 
-// side is one of those that are compared.
+// side is a side of a comparison.
 type side struct {
 	name string
 	job  Job
 }
 
-// fewFlows is how many flows under way GoChannel was fastest with: measured, half as fast again as without a limit; 64
-// was no faster, 1,024 was slower.
+// fewFlows is the number of flows in flight at which GoChannel was fastest: half as fast again as without a limit, as
+// measured. 64 flows were no faster, and 1,024 flows were slower.
 const fewFlows = 256
 
 // throughput compares Troupe with its rivals. All sides share the rounds.
@@ -191,7 +192,7 @@ type contest struct {
 	goal        goal
 }
 
-// rate is the figure in which sides are compared, with its unit.
+// rate is the figure of a comparison, with the unit.
 type rate struct{ figure, unit string }
 
 var (
@@ -199,7 +200,7 @@ var (
 	perEvent = rate{eventsPerSecond, "events/s"}
 )
 
-// compete measures all sides of contests in rounds, and reports their rates and their ratios round by round.
+// compete measures all sides of contests in rounds, and reports the rates, and the ratios round by round.
 func (r *runner) compete(ctx context.Context, rounds int, in rate, contests []contest) (map[string][]Figures, error) {
 	var sides []side
 	for _, c := range contests {
@@ -237,17 +238,17 @@ func (r *runner) compete(ctx context.Context, rounds int, in rate, contests []co
 	return measured, nil
 }
 
-// workLimit is how long a worker may take: one whose flows do not end would wait for ever.
+// workLimit is the time limit of a worker: a worker whose flows do not end would wait forever.
 const workLimit = 10 * time.Minute
 
-// work runs a job, on a journal of its own unless it names one, and says what it measured.
+// work runs a job and returns the figures. A job without a journal gets a new journal.
 func (r *runner) work(ctx context.Context, what string, j Job) (Figures, error) {
 	if j.Journal == "" {
 		folder, err := os.MkdirTemp(r.folder, j.Worker+"-")
 		if err != nil {
 			return nil, fmt.Errorf("bench: %w", err)
 		}
-		defer func() { _ = os.RemoveAll(folder) }() // what stays goes with r.folder, which reports it
+		defer func() { _ = os.RemoveAll(folder) }() // r.folder is removed later, and reports an error
 		j.Journal = filepath.Join(folder, "troupe.db")
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, workLimit, fmt.Errorf("no answer within %v", workLimit))
@@ -273,7 +274,7 @@ func (r *runner) repeat(ctx context.Context, times int, what string, j Job) ([]F
 	return measured, nil
 }
 
-// latencyRuns is how many processes measure latency.
+// latencyRuns is the number of processes that measure latency.
 const latencyRuns = 3
 
 func (r *runner) latency(ctx context.Context) error {
@@ -333,7 +334,7 @@ func (r *runner) grow(ctx context.Context) error {
 	grown := side{"Troupe on a journal of " + events + " events and more", Job{Worker: "troupe", Journal: journal}}
 	empty := side{"Troupe on an empty journal", Job{Worker: "troupe"}}
 	ratio := contest{"throughput on a journal of " + events + " events ÷ on an empty one", grown, empty, atLeast(0.9)}
-	measured, err := r.compete(ctx, 2*r.Rounds, perFlow, []contest{ratio}) // twice: the difference that is looked for is small
+	measured, err := r.compete(ctx, 2*r.Rounds, perFlow, []contest{ratio}) // twice: the difference is small
 	if err != nil {
 		return err
 	}

@@ -14,13 +14,13 @@ import (
 	"github.com/troupebus/troupe/transports/kafka"
 )
 
-// sendBatch is how many records sarama is handed at once.
+// sendBatch is the number of records in a call of sarama.
 const sendBatch = 500
 
-// topic is Kafka's name of the topic of events.
+// topic returns Kafka's name of the topic of events.
 func (j Job) topic() string { return j.Prefix + "." + mainModule }
 
-// records are n events as a relay sends them, from the first-th on.
+// records returns n events as a relay sends them, from event number first on.
 func (j Job) records(first, n int64) ([]*sarama.ProducerMessage, error) {
 	events, err := makeEvents(first, n)
 	if err != nil {
@@ -35,7 +35,8 @@ func (j Job) records(first, n int64) ([]*sarama.ProducerMessage, error) {
 	return out, nil
 }
 
-// newProducer is sarama's, which sends as a Transport does: durable, compressed, keys where Java's clients put them.
+// newProducer returns a producer of sarama with the settings of a Transport: durable, compressed, and with the
+// partitioner of Java's clients.
 func (j Job) newProducer() (sarama.SyncProducer, error) {
 	c := durable(sarama.NewConfig())
 	c.Producer.Compression = sarama.CompressionLZ4
@@ -62,8 +63,8 @@ func (j Job) fill(ctx context.Context) (err error) {
 	return nil
 }
 
-// workSend has sarama send records that were made before. It is given the same ones over and over: as many as j has would not
-// fit into memory.
+// workSend sends records that were made before. The same records are sent repeatedly, because all records of j would
+// not fit into memory.
 func workSend(ctx context.Context, j Job) (f Figures, err error) {
 	p, err := j.newProducer()
 	if err != nil {
@@ -94,7 +95,7 @@ func workSend(ctx context.Context, j Job) (f Figures, err error) {
 	return f, j.expectRecords()
 }
 
-// expectRecords is an error unless the topic holds exactly the events of j.
+// expectRecords returns an error unless the topic has as many records as j has events.
 func (j Job) expectRecords() (err error) {
 	c := sarama.NewConfig()
 	c.Version = protocol
@@ -121,7 +122,7 @@ func (j Job) expectRecords() (err error) {
 	return nil
 }
 
-// expectEvents is an error unless the journal holds exactly the events of j.
+// expectEvents returns an error unless the journal has as many events as j.
 func (j Job) expectEvents(ctx context.Context) error {
 	var got int64
 	err := view(j.Journal, func(db *sql.DB) error {

@@ -10,16 +10,17 @@ import (
 	"strings"
 )
 
-// service is a worker that runs beside others until it is stopped.
+// service is a worker that runs beside other workers until the service is stopped.
 type service struct {
-	context.Context        // ends with the service, for who cannot do without it
-	address         string // what it said of itself
+	context.Context        // ends with the service, for work that needs the service
+	address         string // the address that the worker announced
 	hangUp          net.Conn
 	ended           chan struct{}
-	err             error // when it has ended
+	err             error // valid after ended
 }
 
-// serve starts the worker of j, and returns when it has announced itself (Job.announce). Whoever starts a service stops it.
+// serve starts the worker of j, and returns when the worker has announced its address (Job.announce). The caller
+// stops the service.
 func serve(ctx context.Context, start Start, j Job) (*service, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -33,16 +34,16 @@ func serve(ctx context.Context, start Start, j Job) (*service, error) {
 		defer close(s.ended)
 		_, s.err = start(ctx, j)
 		cancel(errors.Join(fmt.Errorf("bench: worker %s ended too early", j.Worker), s.err))
-		_ = l.Close() // of a second close
+		_ = l.Close() // may be closed already
 	}()
 	s.hangUp, err = l.Accept()
-	_ = l.Close() // one caller is all there is
+	_ = l.Close() // there is only a single caller
 	if err == nil {
 		s.address, err = bufio.NewReader(s.hangUp).ReadString('\n')
 	}
 	if err != nil {
 		if s.hangUp != nil {
-			_ = s.hangUp.Close() // it was only read
+			_ = s.hangUp.Close() // only read
 		}
 		<-s.ended
 		return nil, context.Cause(s.Context)
@@ -51,25 +52,25 @@ func serve(ctx context.Context, start Start, j Job) (*service, error) {
 	return s, nil
 }
 
-// stop ends the service, and returns what was wrong with it.
+// stop ends the service, and returns its error.
 func (s *service) stop() error {
-	_ = s.hangUp.Close() // it was only read
+	_ = s.hangUp.Close() // only read
 	<-s.ended
 	return s.err
 }
 
-// announce says that the service of j is ready, at an address if it has one, and returns when it is to end. It ends with
-// whoever started it, however that ends.
+// announce reports to the process of serve that the service of j is ready, with an address or "". It returns when the
+// service must end, also when that process has ended.
 func (j Job) announce(ctx context.Context, address string) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", j.Control)
 	if err != nil {
-		return fmt.Errorf("reach who started this worker: %w", err)
+		return fmt.Errorf("reach the process that started this worker: %w", err)
 	}
-	defer func() { _ = conn.Close() }() // nobody listens any more
+	defer func() { _ = conn.Close() }() // no process reads any more
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	if _, err := fmt.Fprintln(conn, address); err != nil {
-		return fmt.Errorf("reach who started this worker: %w", err)
+		return fmt.Errorf("reach the process that started this worker: %w", err)
 	}
-	_, _ = io.Copy(io.Discard, conn) // how the connection ends does not matter
+	_, _ = io.Copy(io.Discard, conn) // the end of the connection ends the service, with or without an error
 	return ctx.Err()
 }

@@ -12,31 +12,32 @@ import (
 	"github.com/troupebus/troupe/transports/kafka"
 )
 
-// splits are the ways in which the flow is split between two deployables, by how many of its reactions get their event from
-// the other one.
+// splits are the splits of the flow into two deployables, by the number of reactions with an event from the other
+// deployable.
 var splits = map[int]split{
-	2: {peerModule, peerModule, peerModule, mainModule, mainModule}, // as the shop's are: order and notification on one side
+	// like the shop, with order and notification on the same side
+	2: {peerModule, peerModule, peerModule, mainModule, mainModule},
 	4: {mainModule, peerModule, mainModule, peerModule, mainModule},
 }
 
-// newTransport is the transport of a deployable: with its defaults, but that topics are made elsewhere.
+// newTransport returns the transport of a deployable, with the defaults, except that topics exist already.
 func (j Job) newTransport(group string) (*kafka.Transport, error) {
 	return kafka.New(kafka.Config{
 		Brokers: strings.Split(j.Brokers, ","), Group: j.Prefix + "." + group, Prefix: j.Prefix, NoCreate: true, Logger: silent(),
 	})
 }
 
-// deployable is what one of the two does of the flow.
+// deployable runs a part of the flow.
 type deployable struct {
 	program
 	transport *kafka.Transport
 }
 
-// deploy runs module's part of the flow on the journal at path. Whoever deploys closes it.
+// deploy starts module's part of the flow on the journal at path. The caller closes the deployable.
 func (j Job) deploy(ctx context.Context, module, path string) (*deployable, error) {
 	s, ok := splits[j.Across]
 	if !ok {
-		return nil, fmt.Errorf("no split has %d reactions across", j.Across)
+		return nil, fmt.Errorf("unknown split with %d reactions across", j.Across)
 	}
 	t, err := j.newTransport(module)
 	if err != nil {
@@ -51,8 +52,8 @@ func (j Job) deploy(ctx context.Context, module, path string) (*deployable, erro
 
 func (d *deployable) close() error { return errors.Join(d.program.close(), d.transport.Close()) }
 
-// flows publishes l, waits until its last reactions are on disk here, and until Kafka has all that is sent of it, and returns
-// how long that took. Everything on the other side has happened then, too.
+// flows publishes l, waits until the last reactions are on disk here and Kafka has all events, and returns the time.
+// The other deployable has finished then, too.
 func (d *deployable) flows(ctx context.Context, l load) (time.Duration, error) {
 	d.ends.expect(l.n)
 	started := time.Now()
@@ -62,7 +63,7 @@ func (d *deployable) flows(ctx context.Context, l load) (time.Duration, error) {
 	if err := d.end(ctx); err != nil {
 		return 0, err
 	}
-	for d.behind() > 0 {
+	for d.lag() > 0 {
 		if err := stay(ctx, time.Millisecond); err != nil {
 			return 0, err
 		}
@@ -70,7 +71,7 @@ func (d *deployable) flows(ctx context.Context, l load) (time.Duration, error) {
 	return time.Since(started), nil
 }
 
-// end waits until the flows that were expected have ended, and that is on disk.
+// end waits until the expected flows have ended and are on disk.
 func (d *deployable) end(ctx context.Context) error {
 	if err := d.ends.wait(ctx); err != nil {
 		return err
@@ -78,15 +79,15 @@ func (d *deployable) end(ctx context.Context) error {
 	return d.bus.Quiet(ctx)
 }
 
-// behind is how many events of the journal are still to be sent.
-func (d *deployable) behind() (n int64) {
+// lag returns the number of events that the journal has not sent yet.
+func (d *deployable) lag() (n int64) {
 	for _, l := range d.bus.Links() {
 		n += l.Lag
 	}
 	return n
 }
 
-// one runs a single flow and returns how long it took until its last reaction was on disk.
+// one runs a single flow, and returns the time until the last reaction is on disk.
 func (d *deployable) one(ctx context.Context, n int64) (time.Duration, error) {
 	d.ends.expect(1)
 	o := newOrder(n)
@@ -100,7 +101,7 @@ func (d *deployable) one(ctx context.Context, n int64) (time.Duration, error) {
 	return time.Since(started), nil
 }
 
-// workSplit is the deployable that publishes, and in which flows end.
+// workSplit measures the deployable that publishes. Flows end there, too.
 func workSplit(ctx context.Context, j Job) (Figures, error) {
 	return j.workMain(ctx, func(d *deployable) (Figures, error) { return j.timed(ctx, flowsPerSecond, d.flows) })
 }
@@ -121,10 +122,10 @@ func (j Job) workMain(ctx context.Context, measure func(*deployable) (Figures, e
 	return f, new(position).expectLeft(ctx, j.Journal, splits[j.Across], mainModule, j.all())
 }
 
-// peerJournal is where the other deployable of j has its journal.
+// peerJournal returns the path of the other deployable's journal.
 func (j Job) peerJournal() string { return filepath.Join(filepath.Dir(j.Journal), "peer.db") }
 
-// workPeer is the other deployable, a service. When it is stopped, all flows must have come by.
+// workPeer is the other deployable, a service. When the service is stopped, all flows must have passed.
 func workPeer(ctx context.Context, j Job) (f Figures, err error) {
 	d, err := j.deploy(ctx, peerModule, j.peerJournal())
 	if err != nil {

@@ -11,21 +11,22 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// protocol must be set by hand: with the version that watermill-kafka assumes, a group of sarama's receives nothing.
+// protocol must be set: with watermill-kafka's default version, a consumer group of sarama receives no message.
 var protocol = sarama.V3_6_0_0
 
-// durable has a producer's messages on all replicas, once each, before they count as sent: what a Transport promises.
+// durable makes a producer wait until a message is on all replicas, exactly once, as a Transport does.
 func durable(c *sarama.Config) *sarama.Config {
 	c.Version = protocol
 	c.Producer.RequiredAcks = sarama.WaitForAll
 	c.Producer.Idempotent = true
 	c.Producer.Return.Successes = true
-	c.Net.MaxOpenRequests = 1 // sarama asks for it with Idempotent
+	c.Net.MaxOpenRequests = 1 // required by sarama for Idempotent
 	return c
 }
 
-// startStraight runs the flow straight on watermill-kafka. A flow's messages share a key, so that they stay in order, as an
-// order's events do here. Each handler has a consumer group, so that none waits for the others to join.
+// startStraight starts the flow straight on watermill-kafka. The messages of a flow share a key, so that the messages
+// stay in order like the events of an order. Each handler has a consumer group of its own, so that no handler waits
+// until the others have joined.
 func startStraight(ctx context.Context, j Job) (*routed, error) {
 	brokers := strings.Split(j.Brokers, ",")
 	marshaler := wkafka.NewWithPartitioningMarshaler(func(_ string, msg *message.Message) (string, error) {

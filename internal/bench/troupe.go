@@ -11,29 +11,29 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// program is the flow on a bus, on a journal: all of it, or the part of one of two deployables.
+// program runs the flow on a bus and a journal: all of the flow, or the part of a deployable.
 type program struct {
 	journal *sqlite.Journal
 	bus     *bus.Bus
-	module  *bus.Module // publishes
+	module  *bus.Module // publishes the orders
 	gate    gate
-	ends    *ends // of flows that end in another process than they may; nil where Quiet says as much
+	ends    *ends // counts the ends of flows with reactions in another process; else nil, and Quiet suffices
 	stop    context.CancelFunc
 	ended   chan error
 }
 
-// silent is the logger of everything that is measured.
+// silent returns the logger of all measured code.
 func silent() *slog.Logger {
 	return slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError}))
 }
 
-// start runs the whole flow on the journal at path, which is opened with the defaults. Whoever starts a program closes it.
+// start runs the whole flow on the journal at path, opened with the defaults. The caller closes the program.
 func start(ctx context.Context, path string, inFlight int) (*program, error) {
 	p := &program{gate: newGate(inFlight)}
 	return p, p.run(ctx, path, bus.Config{}, func() { p.wire(together) })
 }
 
-// run opens the journal at path, and runs a bus on it that wire has wired. After an error there is nothing to close.
+// run opens the journal at path, and runs a bus that wire has wired. After an error no close is needed.
 func (p *program) run(ctx context.Context, path string, c bus.Config, wire func()) (err error) {
 	c.Logger = silent()
 	if p.journal, err = sqlite.Open(ctx, path, sqlite.Config{Logger: c.Logger}); err != nil {
@@ -57,7 +57,7 @@ func (p *program) close() error {
 	return errors.Join(<-p.ended, p.journal.Close())
 }
 
-// split says which module does each of the reactions. The first event, and the last reaction, are always mainModule's.
+// split names the module of each reaction. The first event and the last reaction always belong to mainModule.
 type split [reactions]string
 
 const (
@@ -65,10 +65,10 @@ const (
 	peerModule = "peer"
 )
 
-// together is a flow of one module.
+// together is a flow in a single module.
 var together = split{mainModule, mainModule, mainModule, mainModule, mainModule}
 
-// wire wires all modules that s names, whether they run here or not.
+// wire wires all modules of s, whether they run here or not.
 func (p *program) wire(s split) {
 	modules := map[string]*bus.Module{}
 	for _, name := range append(s[:], mainModule) {
@@ -90,13 +90,13 @@ func (p *program) wire(s split) {
 	})
 }
 
-// event is any event of the flow.
+// event is an event of the flow.
 type event interface {
 	bus.Event
 	content() order
 }
 
-// react adds a reaction: one row, by the statement insert, through the bus's transaction, one event.
+// react adds a reaction: it writes a row by the statement insert through bus.Tx, and emits an event.
 func react[In, Out event](m *bus.Module, insert, name string, step int64, next func(In) Out) {
 	var emits Out
 	bus.On(m, name, func(ctx context.Context, e In) (bus.Events, error) {
@@ -113,7 +113,7 @@ func (p *program) publish(ctx context.Context, o order) error {
 	return err
 }
 
-// flows publishes l, waits until all its reactions are on disk, and returns how long that took.
+// flows publishes l, waits until all reactions are on disk, and returns the time.
 func (p *program) flows(ctx context.Context, l load) (time.Duration, error) {
 	started := time.Now()
 	if err := l.publish(ctx, p.gate, p.publish); err != nil {
@@ -125,7 +125,7 @@ func (p *program) flows(ctx context.Context, l load) (time.Duration, error) {
 	return time.Since(started), nil
 }
 
-// one runs a single flow and returns how long it took until its last reaction was on disk.
+// one runs a single flow, and returns the time until the last reaction is on disk.
 func (p *program) one(ctx context.Context, n int64) (time.Duration, error) {
 	o := newOrder(n)
 	started := time.Now()

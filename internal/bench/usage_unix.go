@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// processorTime is what this process has used, as user and as system.
+// processorTime returns the user and system time of this process.
 func processorTime() (time.Duration, error) {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -23,8 +23,8 @@ func processorTime() (time.Duration, error) {
 
 const mb = 1e6
 
-// residentMB is the memory of this process that is resident now, and at most so far, in millions of bytes. Outside of Linux
-// it is the latter twice.
+// residentMB returns the resident memory of this process, now and at most, in millions of bytes. Only Linux reports
+// the present value; elsewhere both values are the maximum.
 func residentMB() (now, most float64, err error) {
 	if runtime.GOOS != "linux" {
 		var u syscall.Rusage
@@ -37,7 +37,7 @@ func residentMB() (now, most float64, err error) {
 		}
 		return float64(u.Maxrss) * unit / mb, float64(u.Maxrss) * unit / mb, nil
 	}
-	status, err := os.ReadFile("/proc/self/status") // getrusage's maximum includes the parent's, from before exec
+	status, err := os.ReadFile("/proc/self/status") // the maximum of getrusage includes the memory of the parent before exec
 	if err != nil {
 		return 0, 0, err
 	}
@@ -48,7 +48,7 @@ func residentMB() (now, most float64, err error) {
 	return now * 1024 / mb, most * 1024 / mb, err
 }
 
-// kilobytes finds a line such as "VmRSS:	  1234 kB".
+// kilobytes returns the number in a line such as "VmRSS:    1234 kB".
 func kilobytes(status []byte, name string) (float64, error) {
 	for line := range bytes.Lines(status) {
 		if f := bytes.Fields(line); len(f) == 3 && string(f[0]) == name {

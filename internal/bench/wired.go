@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// KafkaSections are what Run can measure with the transport "kafka", in its order.
+// KafkaSections are the sections of Run with the transport "kafka", in order.
 var KafkaSections = []string{"flows", "relay", "ingest", "latency"}
 
-// wired runs jobs that need a Kafka.
+// wired runs jobs that need Kafka.
 type wired struct {
 	*runner
 	brokers string
@@ -19,12 +19,12 @@ type wired struct {
 	bare    Start
 }
 
-// overKafka measures all sections of a run with the transport "kafka".
+// overKafka measures all sections with the transport "kafka".
 func (r *runner) overKafka(ctx context.Context) (err error) {
 	w := &wired{runner: r, brokers: strings.Join(r.Brokers, ","), bare: r.Start}
 	r.report.Broker = "Kafka at " + w.brokers
 	if w.brokers == "" {
-		r.report.Broker = "an in-process stand-in for Kafka (kfake), alone in its process, which keeps everything in memory"
+		r.report.Broker = "a stand-in for Kafka (kfake) in a process of its own, which keeps all data in memory"
 		var broker *service
 		if broker, err = serve(ctx, r.Start, Job{Worker: "broker"}); err != nil {
 			return err
@@ -45,12 +45,12 @@ func (r *runner) overKafka(ctx context.Context) (err error) {
 	return nil
 }
 
-// start is a Start that gives each job topics and groups of its own, and the other deployable if there are two.
+// start is a Start that gives each job topics and groups of its own, and runs the other deployable of a job with two.
 func (w *wired) start(ctx context.Context, j Job) (f Figures, err error) {
 	j.Brokers, j.Prefix = w.brokers, "troupe-bench-"+strings.ToLower(rand.Text())
 	defer func() {
 		if e := w.cluster.remove(j); e != nil {
-			err = errors.Join(err, fmt.Errorf("bench: tidy up after worker %s: %w", j.Worker, e))
+			err = errors.Join(err, fmt.Errorf("bench: clean up after worker %s: %w", j.Worker, e))
 		}
 	}()
 	if err := w.cluster.prepare(ctx, j); err != nil {
@@ -69,7 +69,7 @@ func (w *wired) start(ctx context.Context, j Job) (f Figures, err error) {
 	return w.bare(ctx, j)
 }
 
-// events is how many the flows of a run have.
+// events returns the number of events in the flows of a run.
 func (w *wired) events() int64 { return w.Flows * (reactions + 1) }
 
 func across(n int) string { return fmt.Sprintf("%d of %d hops across", n, reactions) }

@@ -196,7 +196,7 @@ func TestKafkaThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	start := func(context.Context, Job) (Figures, error) { return nil, errScript }
 	_, err := Run(t.Context(), Options{Start: start, Transport: "kafka", Brokers: []string{"127.0.0.1:1"}, Folder: t.TempDir()})
-	if err == nil || !strings.Contains(err.Error(), "check that it runs") {
+	if err == nil || !strings.Contains(err.Error(), "check that Kafka runs") {
 		t.Errorf("got %v", err)
 	}
 }

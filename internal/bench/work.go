@@ -12,40 +12,40 @@ import (
 	"github.com/troupebus/troupe/internal/pause"
 )
 
-// Job is what one worker is to measure. Its zero fields are left out, or unlimited.
+// Job is the task of a worker. Zero fields are left out, or mean no limit.
 type Job struct {
 	Worker   string        `json:"worker"`
-	Journal  string        `json:"journal,omitempty"`   // the path of its file, which may exist
-	Flows    int64         `json:"flows,omitempty"`     // or events, in the time measured; a tenth of them come before it
-	InFlight int           `json:"in_flight,omitempty"` // flows under way at most
-	Group    int           `json:"group,omitempty"`     // reactions that bare SQLite commits together
-	Pause    time.Duration `json:"pause_ns,omitempty"`  // between single flows, or how long to do nothing
-	Brokers  string        `json:"brokers,omitempty"`   // of Kafka, with commas between them
-	Prefix   string        `json:"prefix,omitempty"`    // of this job's topics and groups, which are its own
-	Across   int           `json:"across,omitempty"`    // of the flow's reactions, how many get their event from the other deployable
-	Control  string        `json:"control,omitempty"`   // where a service announces itself, see service
+	Journal  string        `json:"journal,omitempty"`   // path of the file, which may exist
+	Flows    int64         `json:"flows,omitempty"`     // flows or events to measure; a tenth as many run before as a warm-up
+	InFlight int           `json:"in_flight,omitempty"` // limit on the flows in flight
+	Group    int           `json:"group,omitempty"`     // reactions in a commit of bare SQLite
+	Pause    time.Duration `json:"pause_ns,omitempty"`  // pause between single flows, or time without work
+	Brokers  string        `json:"brokers,omitempty"`   // addresses of Kafka, separated by commas
+	Prefix   string        `json:"prefix,omitempty"`    // prefix of the topics and groups of this job alone
+	Across   int           `json:"across,omitempty"`    // number of reactions with an event from the other deployable
+	Control  string        `json:"control,omitempty"`   // address at which a service announces itself, see service
 }
 
-// Figures are what a worker measured, by name.
+// Figures are the measurements of a worker, by name.
 type Figures map[string]float64
 
-// The names of figures.
+// Names of figures.
 const (
 	flowsPerSecond  = "flows_per_second"
 	eventsPerSecond = "events_per_second"
 	p50             = "p50_ms"
 	p99             = "p99_ms"
-	busy            = "busy_percent" // of one core
+	busy            = "busy_percent" // of a core
 	opened          = "open_seconds"
 	resident        = "resident_mb"
 	peak            = "resident_peak_mb"
 )
 
-// get returns a figure that must be there, and must be a number that can have been measured.
+// get returns a figure, or an error if the figure is missing or not a positive finite number.
 func (f Figures) get(name string) (float64, error) {
 	v, ok := f[name]
 	if !ok || v <= 0 || math.IsInf(v, 0) || math.IsNaN(v) {
-		return 0, fmt.Errorf("it measured no %s (%v)", name, v)
+		return 0, fmt.Errorf("measured no %s (%v)", name, v)
 	}
 	return v, nil
 }
@@ -71,11 +71,11 @@ var workers = map[string]func(context.Context, Job) (Figures, error){
 	"publish":           workPublish,
 }
 
-// Work does j in this process, and checks afterwards that nothing of it was lost. It leaves its journal behind.
+// Work runs j in this process, and then checks that no event or row was lost. The journal stays.
 func Work(ctx context.Context, j Job) (Figures, error) {
 	work := workers[j.Worker]
 	if work == nil {
-		return nil, fmt.Errorf("bench: unknown worker %q: there are %q", j.Worker, slices.Sorted(maps.Keys(workers)))
+		return nil, fmt.Errorf("bench: unknown worker %q: want one of %q", j.Worker, slices.Sorted(maps.Keys(workers)))
 	}
 	f, err := work(ctx, j)
 	if err != nil {
@@ -84,15 +84,16 @@ func Work(ctx context.Context, j Job) (Figures, error) {
 	return f, nil
 }
 
-// warmUp is what runs before the time is taken.
+// warmUp returns the flows before the measurement.
 func (j Job) warmUp() load { return load{first: 0, n: max(1, j.Flows/10)} }
 
 func (j Job) measured() load { return load{first: j.warmUp().n, n: j.Flows} }
 
 func (j Job) all() int64 { return j.warmUp().n + j.Flows }
 
-// timed runs the flows of j, warm-up first, and returns their rate as the figure of that name.
-func (j Job) timed(ctx context.Context, figure string, flows func(context.Context, load) (time.Duration, error)) (Figures, error) {
+// timed runs the warm-up and the flows of j, and returns the rate as the named figure.
+func (j Job) timed(ctx context.Context, figure string,
+	flows func(context.Context, load) (time.Duration, error)) (Figures, error) {
 	if _, err := flows(ctx, j.warmUp()); err != nil {
 		return nil, fmt.Errorf("warm-up: %w", err)
 	}
@@ -103,7 +104,7 @@ func (j Job) timed(ctx context.Context, figure string, flows func(context.Contex
 	return Figures{figure: float64(j.Flows) / took.Seconds()}, nil
 }
 
-// latencies runs the flows of j one by one, warm-up first.
+// latencies runs the warm-up and the flows of j, a single flow at a time.
 func (j Job) latencies(ctx context.Context, one func(context.Context, int64) (time.Duration, error)) (Figures, error) {
 	var took []time.Duration
 	for i := range j.all() {
@@ -141,12 +142,12 @@ func workTroupe(ctx context.Context, j Job) (f Figures, err error) {
 }
 
 func workBare(ctx context.Context, j Job) (Figures, error) {
-	p, err := start(ctx, j.Journal, 0) // it makes the tables
+	p, err := start(ctx, j.Journal, 0) // start creates the tables
 	if err == nil {
 		err = p.close()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("make the tables: %w", err)
+		return nil, fmt.Errorf("create the tables: %w", err)
 	}
 	b, err := openBare(j.Journal, j.Group)
 	if err != nil {
@@ -177,7 +178,7 @@ func workIdle(ctx context.Context, j Job) (f Figures, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	if _, err := p.flows(ctx, load{n: max(1, j.Flows)}); err != nil { // an idle process has done something before
+	if _, err := p.flows(ctx, load{n: max(1, j.Flows)}); err != nil { // an idle process has worked before
 		return nil, err
 	}
 	before, err := processorTime()
@@ -224,7 +225,7 @@ func workGrow(ctx context.Context, j Job) (f Figures, err error) {
 	}
 	wrong, err := p.journal.Reader().Check(ctx)
 	if err == nil && len(wrong) > 0 {
-		err = fmt.Errorf("the journal is not sound: %s", wrong[0])
+		err = fmt.Errorf("the check of the journal failed: %s", wrong[0])
 	}
 	return Figures{flowsPerSecond: float64(j.Flows) / took.Seconds()}, err
 }

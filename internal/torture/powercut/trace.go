@@ -31,7 +31,8 @@ const (
 	Say
 )
 
-// Strace returns the start of a command line, to be followed by the traced command. The trace for Parse goes to file to.
+// Strace returns the start of a command line, to be followed by the traced command. The trace for Parse goes to a
+// file.
 func Strace(to string) []string {
 	return []string{"strace", "-f", "-y", "-qq", "-xx", "-s", "16777216", "-e", "signal=none",
 		"-e", "trace=pwrite64,write,fsync,fdatasync,ftruncate", "-o", to}
