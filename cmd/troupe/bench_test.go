@@ -12,6 +12,7 @@ import (
 
 	"github.com/troupebus/troupe"
 	"github.com/troupebus/troupe/internal/bench"
+	"github.com/troupebus/troupe/internal/bench/work"
 )
 
 // MustBench runs bench with its workers in this process, in a folder that must be empty afterwards.
@@ -37,7 +38,7 @@ func TestBenchPrintsATable(t *testing.T) {
 	for _, terminal := range []bool{true, false} {
 		folder := t.TempDir()
 		var stdout, stderr bytes.Buffer
-		c := benchBy(bench.Work)
+		c := benchBy(work.Run)
 		f := flag.NewFlagSet("bench", flag.ContinueOnError)
 		c.Flags(f)
 		if err := f.Parse([]string{"--run", "gochannel", "--flows", "5", "--dir", folder}); err != nil {
@@ -66,7 +67,7 @@ func TestBenchPrintsATable(t *testing.T) {
 
 func TestBenchJSON(t *testing.T) {
 	t.Parallel()
-	got := mustUnmarshal[bench.Report](t, MustBench(t, bench.Work, "--json", "--run", "latency", "--flows", "5"))
+	got := mustUnmarshal[bench.Report](t, MustBench(t, work.Run, "--json", "--run", "latency", "--flows", "5"))
 	if len(got.Rows) != 4 || got.Rows[0].Value <= 0 || got.Rows[0].Target != "≤ 1" || got.Machine.CPUs == 0 || got.Flows != 5 {
 		t.Errorf("report %+v", got)
 	}
@@ -74,11 +75,11 @@ func TestBenchJSON(t *testing.T) {
 
 func TestBenchOverKafka(t *testing.T) {
 	t.Parallel()
-	got := mustUnmarshal[bench.Report](t, MustBench(t, bench.Work, "--json", "--transport", "kafka", "--run", "relay", "--flows", "5"))
+	got := mustUnmarshal[bench.Report](t, MustBench(t, work.Run, "--json", "--transport", "kafka", "--run", "relay", "--flows", "5"))
 	if len(got.Rows) != 1 || got.Rows[0].Value <= 0 || got.Rows[0].Target != "≥ 0.5" || !strings.Contains(got.Broker, "kfake") {
 		t.Errorf("report %+v", got)
 	}
-	err := MustBench(t, bench.Work, "--transport", "kafka", "--brokers", "127.0.0.1:1").err
+	err := MustBench(t, work.Run, "--transport", "kafka", "--brokers", "127.0.0.1:1").err
 	if exitCode(err) != exitWrong || !strings.Contains(err.Error(), "127.0.0.1:1") {
 		t.Errorf("with no Kafka there: %v, exit code %d", err, exitCode(err))
 	}
@@ -87,7 +88,7 @@ func TestBenchOverKafka(t *testing.T) {
 func TestBenchThatCannotMeasure(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("the disk is gone")
-	ran := MustBench(t, func(context.Context, bench.Job) (bench.Figures, error) { return nil, broken }, "--run", "idle")
+	ran := MustBench(t, func(context.Context, work.Job) (work.Figures, error) { return nil, broken }, "--run", "idle")
 	if exitCode(ran.err) != exitWrong || !strings.Contains(ran.err.Error(), broken.Error()) || ran.stdout != "" {
 		t.Errorf("got %v, exit code %d, printed %q", ran.err, exitCode(ran.err), ran.stdout)
 	}
@@ -100,7 +101,7 @@ func TestBenchUsage(t *testing.T) {
 		{"--transport", "pigeon"}, {"--transport", "kafka", "--run", "sqlite"}, {"--transport", "kafka", "--grow"}, {"--run", "relay"},
 		{"--brokers", "127.0.0.1:9092"}, {"--transport", "kafka", "--brokers", "there"},
 	} {
-		err := MustBench(t, bench.Work, args...).err
+		err := MustBench(t, work.Run, args...).err
 		if exitCode(err) != exitUsage {
 			t.Errorf("%q: %v, exit code %d, want %d", args, err, exitCode(err), exitUsage)
 		}
@@ -114,7 +115,7 @@ func TestBenchWorker(t *testing.T) {
 	if err := workerCommand().Run(t.Context(), call); err != nil {
 		t.Fatal(err)
 	}
-	var got bench.Figures
+	var got work.Figures
 	if err := json.Unmarshal(stdout.Bytes(), &got); err != nil || got["flows_per_second"] <= 0 {
 		t.Errorf("measured %v, %v", got, err)
 	}

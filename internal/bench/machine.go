@@ -7,11 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
+
+	"github.com/troupebus/troupe/internal/bench/work"
 )
 
 // Machine describes the computer of the measurements.
@@ -43,7 +44,7 @@ func thisMachine(folder string) (Machine, error) {
 	version, _, _ := sqlite3.Version()
 	return Machine{
 		CPUs: runtime.NumCPU(), CPU: cpuModel(), OS: runtime.GOOS, Arch: runtime.GOARCH,
-		Go: runtime.Version(), SQLite: version, SyncMS: milliseconds(took),
+		Go: runtime.Version(), SQLite: version, SyncMS: work.Milliseconds(took),
 	}, nil
 }
 
@@ -68,7 +69,7 @@ func syncTime(path string) (_ time.Duration, err error) {
 			took = append(took, time.Since(started))
 		}
 	}
-	return percentile(took, 50), nil
+	return work.Percentile(took, 50), nil
 }
 
 // cpuModel returns Linux's name for the processor, or "" on other systems.
@@ -85,12 +86,3 @@ func cpuModel() string {
 	}
 	return ""
 }
-
-// percentile returns the smallest duration of d that at least so many percent of the durations do not exceed. It
-// sorts d, which must not be empty.
-func percentile(d []time.Duration, percent int) time.Duration {
-	slices.Sort(d)
-	return d[max(0, (len(d)*percent+99)/100-1)]
-}
-
-func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

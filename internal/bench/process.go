@@ -9,16 +9,18 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+
+	"github.com/troupebus/troupe/internal/bench/work"
 )
 
 // Start runs a job, and returns the figures of its worker.
-type Start func(context.Context, Job) (Figures, error)
+type Start func(context.Context, work.Job) (work.Figures, error)
 
 // Process returns a Start that runs every job in a fresh process: this program with args, which must pass standard
 // input and output to Serve. When ctx ends, the process is killed. A process that fails, or prints no figures, is an
 // error with the process's standard error.
 func Process(args ...string) Start {
-	return func(ctx context.Context, j Job) (Figures, error) {
+	return func(ctx context.Context, j work.Job) (work.Figures, error) {
 		program, err := os.Executable()
 		if err != nil {
 			return nil, fmt.Errorf("bench: find this program to run worker %s: %w", j.Worker, err)
@@ -37,7 +39,7 @@ func Process(args ...string) Start {
 		if err != nil {
 			return nil, fmt.Errorf("bench: process of worker %s: %w: %s", j.Worker, err, strings.TrimSpace(errs.String()))
 		}
-		var f Figures
+		var f work.Figures
 		if err := json.Unmarshal(out.Bytes(), &f); err != nil {
 			return nil, fmt.Errorf("bench: process of worker %s answered %.200q: %w", j.Worker, out.String(), err)
 		}
@@ -47,11 +49,11 @@ func Process(args ...string) Start {
 
 // Serve reads a job from in, runs it, and writes the figures to out. It is the other end of Process.
 func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
-	var j Job
+	var j work.Job
 	if err := json.NewDecoder(in).Decode(&j); err != nil {
 		return fmt.Errorf("bench: read the job: %w", err)
 	}
-	f, err := Work(ctx, j)
+	f, err := work.Run(ctx, j)
 	if err != nil {
 		return err
 	}

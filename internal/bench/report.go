@@ -1,13 +1,14 @@
 package bench
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/troupebus/troupe/internal/bench/work"
 )
 
 // Report has the results of a run, and describes the machine.
@@ -77,7 +78,7 @@ func (r *Report) figure(name, unit string, runs []float64) {
 }
 
 // measured adds a row for a figure of several runs.
-func (r *Report) measured(name, unit string, runs []Figures, figure string, g goal) error {
+func (r *Report) measured(name, unit string, runs []work.Figures, figure string, g goal) error {
 	values, err := all(runs, figure)
 	if err != nil {
 		return fmt.Errorf("bench: %s: %w", name, err)
@@ -87,11 +88,11 @@ func (r *Report) measured(name, unit string, runs []Figures, figure string, g go
 }
 
 // all returns a figure of every run.
-func all(runs []Figures, figure string) ([]float64, error) {
+func all(runs []work.Figures, figure string) ([]float64, error) {
 	values := make([]float64, len(runs))
 	for i, f := range runs {
 		var err error
-		if values[i], err = f.get(figure); err != nil {
+		if values[i], err = f.Get(figure); err != nil {
 			return nil, err
 		}
 	}
@@ -136,7 +137,7 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 	fmt.Fprintf(&b, "\n%d reactions a flow, %d bytes an event, %d publishers, %s flows a run, every run in a process of its own; values are the median of their runs (least to greatest).\n\n%s.\n",
 		r.Reactions, r.PayloadBytes, r.Publishers, number(float64(r.Flows)), r.Machine)
 	if r.Broker != "" {
-		fmt.Fprintf(&b, "\nBroker: %s; %d partitions a topic.\n", r.Broker, partitions)
+		fmt.Fprintf(&b, "\nBroker: %s; %d partitions a topic.\n", r.Broker, work.Partitions)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -162,16 +163,11 @@ func number(v float64) string {
 	return s
 }
 
-// String lists the figures by name.
-func (f Figures) String() string {
+// text lists the figures by name.
+func text(f work.Figures) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(f)) {
 		parts = append(parts, name+" "+number(f[name]))
 	}
 	return strings.Join(parts, ", ")
-}
-
-func payloadBytes() (int, error) {
-	data, err := json.Marshal(newOrder(1))
-	return len(data), err
 }

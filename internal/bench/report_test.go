@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/troupebus/troupe/internal/bench/work"
 )
 
 func TestMedianAndRatios(t *testing.T) {
@@ -32,26 +34,6 @@ func TestMedianAndRatios(t *testing.T) {
 	}
 }
 
-func TestPercentile(t *testing.T) {
-	t.Parallel()
-	hundred := make([]time.Duration, 100)
-	for i := range hundred {
-		hundred[i] = time.Duration(100 - i)
-	}
-	for _, tt := range []struct {
-		of      []time.Duration
-		percent int
-		want    time.Duration
-	}{
-		{hundred, 50, 50}, {hundred, 99, 99}, {hundred, 100, 100}, {hundred, 0, 1},
-		{[]time.Duration{7}, 50, 7}, {[]time.Duration{7}, 99, 7}, {[]time.Duration{3, 1, 2}, 50, 2}, {[]time.Duration{3, 1, 2}, 99, 3},
-	} {
-		if got := percentile(slices.Clone(tt.of), tt.percent); got != tt.want {
-			t.Errorf("%d %% of %v is %d, want %d", tt.percent, tt.of, got, tt.want)
-		}
-	}
-}
-
 func TestNumber(t *testing.T) {
 	t.Parallel()
 	for v, want := range map[float64]string{
@@ -64,29 +46,16 @@ func TestNumber(t *testing.T) {
 	}
 }
 
-func TestFiguresMustBeMeasured(t *testing.T) {
-	t.Parallel()
-	f := Figures{"good": 2, "zero": 0, "negative": -1, "infinite": math.Inf(1), "none": math.NaN()}
-	for _, name := range []string{"zero", "negative", "infinite", "none", "missing"} {
-		if v, err := f.get(name); err == nil {
-			t.Errorf("%s is %v", name, v)
-		}
-	}
-	if v, err := f.get("good"); v != 2 || err != nil {
-		t.Errorf("got %v, %v", v, err)
-	}
-}
-
 // script is a Start that answers from a table. Whoever is asked again is slower, twice, and then as fast as at first.
 type script struct {
-	jobs []Job
+	jobs []work.Job
 	fail string // the worker that fails
 	mute string // the worker that measures nothing
 }
 
 var errScript = errors.New("the disk is gone")
 
-func (s *script) start(_ context.Context, j Job) (Figures, error) {
+func (s *script) start(_ context.Context, j work.Job) (work.Figures, error) {
 	grown := filepath.Base(j.Journal) == "grown.db"
 	if _, err := os.Stat(filepath.Dir(j.Journal)); err != nil {
 		return nil, err
@@ -106,27 +75,27 @@ func (s *script) start(_ context.Context, j Job) (Figures, error) {
 	case j.Worker == s.fail:
 		return nil, errScript
 	case j.Worker == s.mute:
-		return Figures{}, nil
+		return work.Figures{}, nil
 	case grown && j.Worker == "troupe":
-		return Figures{flowsPerSecond: 5400 / slow, resident: 40 + slow, peak: 50 + slow}, nil
+		return work.Figures{work.FlowsPerSecond: 5400 / slow, work.Resident: 40 + slow, work.Peak: 50 + slow}, nil
 	default:
-		return map[string]Figures{
-			"troupe":    {flowsPerSecond: 6000 / slow, resident: 1, peak: 2},
-			"gochannel": {flowsPerSecond: 10_000 / slow},
-			"sqlite":    {flowsPerSecond: 15_000 / slow},
-			"latency":   {p50: 0.5 * slow, p99: 4 * slow},
-			"idle":      {busy: 0.1},
-			"open":      {opened: 0.25},
-			"grow":      {flowsPerSecond: 1},
+		return map[string]work.Figures{
+			"troupe":    {work.FlowsPerSecond: 6000 / slow, work.Resident: 1, work.Peak: 2},
+			"gochannel": {work.FlowsPerSecond: 10_000 / slow},
+			"sqlite":    {work.FlowsPerSecond: 15_000 / slow},
+			"latency":   {work.P50: 0.5 * slow, work.P99: 4 * slow},
+			"idle":      {work.Busy: 0.1},
+			"open":      {work.Opened: 0.25},
+			"grow":      {work.FlowsPerSecond: 1},
 
-			"kafka":             {flowsPerSecond: 900 / slow},
-			"watermill":         {flowsPerSecond: 1000 / slow},
-			"relay":             {eventsPerSecond: 600 / slow},
-			"send":              {eventsPerSecond: 1000 / slow},
-			"ingest":            {eventsPerSecond: 1200 / slow},
-			"publish":           {eventsPerSecond: 1000 / slow},
-			"kafka-latency":     {p50: 4 * slow, p99: 40 * slow},
-			"watermill-latency": {p50: 1 * slow, p99: 10 * slow},
+			"kafka":             {work.FlowsPerSecond: 900 / slow},
+			"watermill":         {work.FlowsPerSecond: 1000 / slow},
+			"relay":             {work.EventsPerSecond: 600 / slow},
+			"send":              {work.EventsPerSecond: 1000 / slow},
+			"ingest":            {work.EventsPerSecond: 1200 / slow},
+			"publish":           {work.EventsPerSecond: 1000 / slow},
+			"kafka-latency":     {work.P50: 4 * slow, work.P99: 40 * slow},
+			"watermill-latency": {work.P50: 1 * slow, work.P99: 10 * slow},
 		}[j.Worker], nil
 	}
 }
@@ -187,7 +156,7 @@ func TestRun(t *testing.T) {
 	if f := r.Figures[0]; f.Name != "Troupe" || f.Median != 3000 || f.Min != 2000 || f.Max != 6000 || !slices.Equal(f.Runs, []float64{6000, 3000, 2000}) {
 		t.Errorf("figure %+v", f)
 	}
-	if g := (Job{Worker: "grow", Journal: "grown", Flows: 166_667}); !slices.Contains(s.jobs, g) {
+	if g := (work.Job{Worker: "grow", Journal: "grown", Flows: 166_667}); !slices.Contains(s.jobs, g) {
 		t.Errorf("no job %+v", g)
 	}
 }
@@ -228,7 +197,7 @@ func TestRunForReal(t *testing.T) {
 	t.Parallel()
 	var told []string
 	r := MustRun(t, Options{
-		Start: Work, Grow: true, Flows: 15, Rounds: 2, Events: 50, Idle: 10 * time.Millisecond,
+		Start: work.Run, Grow: true, Flows: 15, Rounds: 2, Events: 50, Idle: 10 * time.Millisecond,
 		Progress: func(line string) { told = append(told, line) },
 	})
 	if want := 2*6 + 2*3 + 1 + 1 + 2 + 4*2; len(r.Rows) != 12 || len(told) != want {
@@ -258,7 +227,7 @@ func TestMistakesInOptions(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Run(ctx, Options{Start: Work, Folder: t.TempDir(), Flows: 1}); !errors.Is(err, context.Canceled) {
+	if _, err := Run(ctx, Options{Start: work.Run, Folder: t.TempDir(), Flows: 1}); !errors.Is(err, context.Canceled) {
 		t.Errorf("after its context has ended: %v", err)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/troupebus/troupe/internal/bench/work"
 )
 
 // Sections are the sections of Run without a transport, in order. Section "grow" runs only if Options asks for it.
@@ -127,9 +129,9 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 		return nil, fmt.Errorf("bench: create a folder for the journals: name an existing folder that can be written: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	r := &runner{Options: o, folder: folder, report: &Report{Flows: o.Flows, Rounds: o.Rounds, Publishers: publishers,
-		Reactions: reactions}}
-	if r.report.PayloadBytes, err = payloadBytes(); err != nil {
+	r := &runner{Options: o, folder: folder, report: &Report{Flows: o.Flows, Rounds: o.Rounds, Publishers: work.Publishers,
+		Reactions: work.Reactions}}
+	if r.report.PayloadBytes, err = work.PayloadBytes(); err != nil {
 		return nil, err
 	}
 	if r.report.Machine, err = thisMachine(folder); err != nil {
@@ -158,7 +160,7 @@ func (r *runner) runs(section string) bool { return slices.Contains(r.Run, secti
 // side is a side of a comparison.
 type side struct {
 	name string
-	job  Job
+	job  work.Job
 }
 
 // fewFlows is the number of flows in flight at which GoChannel was fastest: half as fast again as without a limit, as
@@ -167,19 +169,19 @@ const fewFlows = 256
 
 // throughput compares Troupe with its rivals. All sides share the rounds.
 func (r *runner) throughput(ctx context.Context) error {
-	troupe := side{"Troupe", Job{Worker: "troupe"}}
+	troupe := side{"Troupe", work.Job{Worker: "troupe"}}
 	var contests []contest
 	if r.runs("gochannel") {
 		limit := fmt.Sprintf(", at most %d flows under way", fewFlows)
 		contests = append(contests,
-			contest{"Troupe ÷ Watermill's GoChannel, which keeps nothing", troupe, side{"GoChannel", Job{Worker: "gochannel"}}, atLeast(0.6)},
-			contest{"the same" + limit, side{"Troupe" + limit, Job{Worker: "troupe", InFlight: fewFlows}},
-				side{"GoChannel" + limit, Job{Worker: "gochannel", InFlight: fewFlows}}, noGoal})
+			contest{"Troupe ÷ Watermill's GoChannel, which keeps nothing", troupe, side{"GoChannel", work.Job{Worker: "gochannel"}}, atLeast(0.6)},
+			contest{"the same" + limit, side{"Troupe" + limit, work.Job{Worker: "troupe", InFlight: fewFlows}},
+				side{"GoChannel" + limit, work.Job{Worker: "gochannel", InFlight: fewFlows}}, noGoal})
 	}
 	if r.runs("sqlite") {
 		contests = append(contests,
-			contest{"Troupe ÷ bare SQLite, one thread, in groups of 64", troupe, side{"bare SQLite, groups of 64", Job{Worker: "sqlite", Group: 64}}, atLeast(0.5)},
-			contest{"the same, in groups of 512", troupe, side{"bare SQLite, groups of 512", Job{Worker: "sqlite", Group: 512}}, noGoal})
+			contest{"Troupe ÷ bare SQLite, one thread, in groups of 64", troupe, side{"bare SQLite, groups of 64", work.Job{Worker: "sqlite", Group: 64}}, atLeast(0.5)},
+			contest{"the same, in groups of 512", troupe, side{"bare SQLite, groups of 512", work.Job{Worker: "sqlite", Group: 512}}, noGoal})
 	}
 	_, err := r.compete(ctx, r.Rounds, perFlow, contests)
 	return err
@@ -196,12 +198,13 @@ type contest struct {
 type rate struct{ figure, unit string }
 
 var (
-	perFlow  = rate{flowsPerSecond, "flows/s"}
-	perEvent = rate{eventsPerSecond, "events/s"}
+	perFlow  = rate{work.FlowsPerSecond, "flows/s"}
+	perEvent = rate{work.EventsPerSecond, "events/s"}
 )
 
 // compete measures all sides of contests in rounds, and reports the rates, and the ratios round by round.
-func (r *runner) compete(ctx context.Context, rounds int, in rate, contests []contest) (map[string][]Figures, error) {
+func (r *runner) compete(ctx context.Context, rounds int, in rate, contests []contest) (map[string][]work.Figures,
+	error) {
 	var sides []side
 	for _, c := range contests {
 		for _, s := range []side{c.over, c.under} {
@@ -210,7 +213,7 @@ func (r *runner) compete(ctx context.Context, rounds int, in rate, contests []co
 			}
 		}
 	}
-	measured := map[string][]Figures{}
+	measured := map[string][]work.Figures{}
 	for round := range rounds {
 		for i := range sides {
 			s := sides[(i+round)%len(sides)]
@@ -242,7 +245,7 @@ func (r *runner) compete(ctx context.Context, rounds int, in rate, contests []co
 const workLimit = 10 * time.Minute
 
 // work runs a job and returns the figures. A job without a journal gets a new journal.
-func (r *runner) work(ctx context.Context, what string, j Job) (Figures, error) {
+func (r *runner) work(ctx context.Context, what string, j work.Job) (work.Figures, error) {
 	if j.Journal == "" {
 		folder, err := os.MkdirTemp(r.folder, j.Worker+"-")
 		if err != nil {
@@ -257,13 +260,13 @@ func (r *runner) work(ctx context.Context, what string, j Job) (Figures, error) 
 	if err != nil {
 		return nil, err
 	}
-	r.Progress(what + ": " + f.String())
+	r.Progress(what + ": " + text(f))
 	return f, nil
 }
 
 // repeat runs a job several times.
-func (r *runner) repeat(ctx context.Context, times int, what string, j Job) ([]Figures, error) {
-	var measured []Figures
+func (r *runner) repeat(ctx context.Context, times int, what string, j work.Job) ([]work.Figures, error) {
+	var measured []work.Figures
 	for i := range times {
 		f, err := r.work(ctx, fmt.Sprintf("%s, %d of %d", what, i+1, times), j)
 		if err != nil {
@@ -284,20 +287,20 @@ func (r *runner) latency(ctx context.Context) error {
 	const name = "idle flow of five reactions, until it is on disk"
 	for _, l := range []struct {
 		name     string
-		job      Job
+		job      work.Job
 		p50, p99 goal
 	}{
-		{name, Job{Worker: "latency", Flows: max(1, r.Flows/15)}, atMost(1), atMost(5)},
-		{"the same after a pause of 10 ms", Job{Worker: "latency", Flows: max(1, r.Flows/45), Pause: 10 * time.Millisecond}, noGoal, noGoal},
+		{name, work.Job{Worker: "latency", Flows: max(1, r.Flows/15)}, atMost(1), atMost(5)},
+		{"the same after a pause of 10 ms", work.Job{Worker: "latency", Flows: max(1, r.Flows/45), Pause: 10 * time.Millisecond}, noGoal, noGoal},
 	} {
 		measured, err := r.repeat(ctx, latencyRuns, l.name, l.job)
 		if err != nil {
 			return err
 		}
-		if err := r.report.measured(l.name+", p50", "ms", measured, p50, l.p50); err != nil {
+		if err := r.report.measured(l.name+", p50", "ms", measured, work.P50, l.p50); err != nil {
 			return err
 		}
-		if err := r.report.measured(l.name+", p99", "ms", measured, p99, l.p99); err != nil {
+		if err := r.report.measured(l.name+", p99", "ms", measured, work.P99, l.p99); err != nil {
 			return err
 		}
 	}
@@ -309,11 +312,11 @@ func (r *runner) idle(ctx context.Context) error {
 		return nil
 	}
 	name := fmt.Sprintf("processor time of an idle process, over %v", r.Idle)
-	f, err := r.work(ctx, name, Job{Worker: "idle", Flows: 100, Pause: r.Idle})
+	f, err := r.work(ctx, name, work.Job{Worker: "idle", Flows: 100, Pause: r.Idle})
 	if err != nil {
 		return err
 	}
-	return r.report.measured(name, "% of a core", []Figures{f}, busy, atMost(0.5))
+	return r.report.measured(name, "% of a core", []work.Figures{f}, work.Busy, atMost(0.5))
 }
 
 func (r *runner) grow(ctx context.Context) error {
@@ -322,29 +325,29 @@ func (r *runner) grow(ctx context.Context) error {
 	}
 	journal := filepath.Join(r.folder, "grown.db")
 	events := number(float64(r.Events))
-	flows := (r.Events + reactions) / (reactions + 1)
-	if _, err := r.work(ctx, "a journal of "+events+" events", Job{Worker: "grow", Journal: journal, Flows: flows}); err != nil {
+	flows := (r.Events + work.Reactions) / (work.Reactions + 1)
+	if _, err := r.work(ctx, "a journal of "+events+" events", work.Job{Worker: "grow", Journal: journal, Flows: flows}); err != nil {
 		return err
 	}
 	const opening = "opening that journal, until its first flow is on disk"
-	opens, err := r.repeat(ctx, r.Rounds, opening, Job{Worker: "open", Journal: journal})
+	opens, err := r.repeat(ctx, r.Rounds, opening, work.Job{Worker: "open", Journal: journal})
 	if err != nil {
 		return err
 	}
-	grown := side{"Troupe on a journal of " + events + " events and more", Job{Worker: "troupe", Journal: journal}}
-	empty := side{"Troupe on an empty journal", Job{Worker: "troupe"}}
+	grown := side{"Troupe on a journal of " + events + " events and more", work.Job{Worker: "troupe", Journal: journal}}
+	empty := side{"Troupe on an empty journal", work.Job{Worker: "troupe"}}
 	ratio := contest{"throughput on a journal of " + events + " events ÷ on an empty one", grown, empty, atLeast(0.9)}
 	measured, err := r.compete(ctx, 2*r.Rounds, perFlow, []contest{ratio}) // twice: the difference is small
 	if err != nil {
 		return err
 	}
-	if err := r.report.measured(opening, "s", opens, opened, atMost(1)); err != nil {
+	if err := r.report.measured(opening, "s", opens, work.Opened, atMost(1)); err != nil {
 		return err
 	}
-	at, err := all(measured[grown.name], peak)
+	at, err := all(measured[grown.name], work.Peak)
 	if err != nil {
 		return err
 	}
 	r.report.figure("peak of resident memory on that journal", "MB", at)
-	return r.report.measured("resident memory on that journal", "MB", measured[grown.name], resident, atMost(100))
+	return r.report.measured("resident memory on that journal", "MB", measured[grown.name], work.Resident, atMost(100))
 }

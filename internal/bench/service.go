@@ -5,9 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strings"
+
+	"github.com/troupebus/troupe/internal/bench/work"
 )
 
 // service is a worker that runs beside other workers until the service is stopped.
@@ -19,9 +20,9 @@ type service struct {
 	err             error // valid after ended
 }
 
-// serve starts the worker of j, and returns when the worker has announced its address (Job.announce). The caller
+// serve starts the worker of j, and returns when the worker has announced its address (Job.Announce). The caller
 // stops the service.
-func serve(ctx context.Context, start Start, j Job) (*service, error) {
+func serve(ctx context.Context, start Start, j work.Job) (*service, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("bench: listen for worker %s: %w", j.Worker, err)
@@ -57,20 +58,4 @@ func (s *service) stop() error {
 	_ = s.hangUp.Close() // only read
 	<-s.ended
 	return s.err
-}
-
-// announce reports to the process of serve that the service of j is ready, with an address or "". It returns when the
-// service must end, also when that process has ended.
-func (j Job) announce(ctx context.Context, address string) error {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", j.Control)
-	if err != nil {
-		return fmt.Errorf("reach the process that started this worker: %w", err)
-	}
-	defer func() { _ = conn.Close() }() // no process reads any more
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	if _, err := fmt.Fprintln(conn, address); err != nil {
-		return fmt.Errorf("reach the process that started this worker: %w", err)
-	}
-	_, _ = io.Copy(io.Discard, conn) // the end of the connection ends the service, with or without an error
-	return ctx.Err()
 }

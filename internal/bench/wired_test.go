@@ -7,11 +7,12 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
+	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/troupebus/troupe/internal/bench/work"
 )
 
 // MustBroker starts a broker in this process, and returns its address.
@@ -28,13 +29,15 @@ func MustBroker(tb testing.TB) string {
 // MustBeTidy fails the test if the broker has topics or groups of a bench.
 func MustBeTidy(tb testing.TB, broker string) {
 	tb.Helper()
-	c, err := connect(broker)
+	c := sarama.NewConfig()
+	c.Version = sarama.V3_6_0_0
+	admin, err := sarama.NewClusterAdmin(strings.Split(broker, ","), c)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	topics, err := c.admin.ListTopics()
-	groups, err2 := c.admin.ListConsumerGroups()
-	if err := errors.Join(err, err2, c.close()); err != nil {
+	topics, err := admin.ListTopics()
+	groups, err2 := admin.ListConsumerGroups()
+	if err := errors.Join(err, err2, admin.Close()); err != nil {
 		tb.Fatal(err)
 	}
 	for name := range topics {
@@ -52,7 +55,7 @@ func TestRunOverKafka(t *testing.T) {
 	for _, brokers := range [][]string{nil, {MustBroker(t)}} {
 		var told []string
 		r := MustRun(t, Options{
-			Start: Work, Transport: "kafka", Brokers: brokers, Flows: 20, Rounds: 1, Progress: func(line string) { told = append(told, line) },
+			Start: work.Run, Transport: "kafka", Brokers: brokers, Flows: 20, Rounds: 1, Progress: func(line string) { told = append(told, line) },
 		})
 		if want := 3 + 2 + 2 + 3*latencyRuns; len(r.Rows) != 8 || len(r.Figures) != 9 || len(told) != want {
 			t.Errorf("%d rows, %d figures, and told %d lines, want %d: %q", len(r.Rows), len(r.Figures), len(told), want, told)
@@ -67,13 +70,13 @@ func TestRunOverKafka(t *testing.T) {
 }
 
 // overKafka answers as script does, and serves.
-func (s *script) overKafka(ctx context.Context, j Job) (Figures, error) {
+func (s *script) overKafka(ctx context.Context, j work.Job) (work.Figures, error) {
 	if j.Worker == "kafka-peer" {
-		err := j.announce(ctx, "")
+		err := j.Announce(ctx, "")
 		if j.Worker == s.fail { // it looks back, and something is missing
 			err = errScript
 		}
-		return Figures{}, err
+		return work.Figures{}, err
 	}
 	j.Prefix, j.Brokers = "", ""
 	return s.start(ctx, j)
@@ -110,7 +113,7 @@ func TestKafkaTargets(t *testing.T) {
 			t.Errorf("row %d is %+v, %q, want %+v", i, row, met, want[i])
 		}
 	}
-	if j := (Job{Worker: "relay", Flows: 90 * 6}); !slices.Contains(s.jobs, j) {
+	if j := (work.Job{Worker: "relay", Flows: 90 * 6}); !slices.Contains(s.jobs, j) {
 		t.Errorf("no job %+v", j)
 	}
 }
@@ -144,7 +147,7 @@ func TestServiceThatFails(t *testing.T) {
 	for _, service := range []string{"broker", "kafka-peer"} {
 		for _, announced := range []bool{true, false} {
 			waited := make(chan struct{})
-			start := func(ctx context.Context, j Job) (Figures, error) {
+			start := func(ctx context.Context, j work.Job) (work.Figures, error) {
 				switch {
 				case j.Worker == service && announced:
 					ctx, cancel := context.WithCancel(ctx)
@@ -153,13 +156,13 @@ func TestServiceThatFails(t *testing.T) {
 						<-waited
 						cancel()
 					}()
-					return nil, errors.Join(errScript, j.announce(ctx, broker))
+					return nil, errors.Join(errScript, j.Announce(ctx, broker))
 				case j.Worker == service:
 					return nil, errScript
 				case j.Worker == "broker":
-					return Figures{}, j.announce(ctx, broker)
+					return work.Figures{}, j.Announce(ctx, broker)
 				case j.Worker == "kafka-peer":
-					return Figures{}, j.announce(ctx, "")
+					return work.Figures{}, j.Announce(ctx, "")
 				}
 				close(waited)
 				<-ctx.Done()
@@ -175,125 +178,28 @@ func TestServiceThatFails(t *testing.T) {
 
 func TestServiceInAProcess(t *testing.T) {
 	t.Parallel()
-	s, err := serve(t.Context(), Process("bench-worker", "real"), Job{Worker: "broker"})
+	s, err := serve(t.Context(), Process("bench-worker", "real"), work.Job{Worker: "broker"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := connect(s.address)
+	c, err := work.Connect(s.address)
 	if err == nil {
-		err = c.close()
+		err = c.Close()
 	}
 	if err := errors.Join(err, s.stop()); err != nil {
 		t.Error(err)
 	}
-	if c, err := connect(s.address); err == nil {
+	if c, err := work.Connect(s.address); err == nil {
 		t.Error("it is still there")
-		_ = c.close()
+		_ = c.Close()
 	}
 }
 
 func TestKafkaThatIsNotThere(t *testing.T) {
 	t.Parallel()
-	start := func(context.Context, Job) (Figures, error) { return nil, errScript }
+	start := func(context.Context, work.Job) (work.Figures, error) { return nil, errScript }
 	_, err := Run(t.Context(), Options{Start: start, Transport: "kafka", Brokers: []string{"127.0.0.1:1"}, Folder: t.TempDir()})
 	if err == nil || !strings.Contains(err.Error(), "check that Kafka runs") {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestSplitsLeave(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		split      split
-		main, peer left
-	}{
-		{together, left{60, 50, 50}, left{}},
-		{splits[2], left{40, 20, 20}, left{40, 30, 30}},
-		{splits[4], left{60, 30, 30}, left{40, 20, 20}},
-	} {
-		if main, peer := tt.split.leaves(mainModule, 10), tt.split.leaves(peerModule, 10); main != tt.main || peer != tt.peer {
-			t.Errorf("%v leaves %v and %v, want %v and %v", tt.split, main, peer, tt.main, tt.peer)
-		}
-	}
-	for across, s := range splits {
-		got, emitter := 0, mainModule
-		for _, reacting := range s {
-			if reacting != emitter {
-				got++
-			}
-			emitter = reacting
-		}
-		if got != across || s[reactions-1] != mainModule {
-			t.Errorf("%v has %d across, want %d, and its end in %s", s, got, across, mainModule)
-		}
-	}
-}
-
-func TestLossOnTheWireIsAnError(t *testing.T) {
-	t.Parallel()
-	j := Job{Worker: "send", Brokers: MustBroker(t), Prefix: "t", Flows: 20}
-	c, err := connect(j.Brokers)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(c.prepare(t.Context(), j), j.fill(t.Context()), j.expectRecords()); err != nil {
-		t.Fatal(err)
-	}
-	more := j
-	more.Flows++
-	if err := more.expectRecords(); err == nil || !strings.Contains(err.Error(), "22 records, want 23") {
-		t.Errorf("one is missing: %v", err)
-	}
-	if err := errors.Join(c.remove(j), c.close()); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestEndsCountOnce(t *testing.T) {
-	t.Parallel()
-	e := newEnds(3)
-	e.expect(2)
-	e.note(newOrder(0))
-	e.note(newOrder(0))
-	select {
-	case <-e.reached:
-		t.Error("one flow ended twice, and counts as two")
-	default:
-	}
-	e.note(newOrder(2))
-	if err := e.wait(t.Context()); err != nil || e.ended.Load() != 2 {
-		t.Errorf("%d ended, %v", e.ended.Load(), err)
-	}
-	late := errors.New("too late")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(late)
-	if err := e.wait(ctx); !errors.Is(err, late) {
-		t.Errorf("after its context has ended: %v", err)
-	}
-}
-
-func TestMeter(t *testing.T) {
-	t.Parallel()
-	m := Job{Flows: 1000}.newMeter()
-	var told atomic.Int64
-	f, err := m.of(t.Context(), func(ctx context.Context) error {
-		for _, n := range []int64{99, 150, 600} {
-			m.at(n)
-		}
-		m.started = m.started.Add(-time.Second) // as if it had taken that long
-		m.at(1100)
-		told.Store(1)
-		<-ctx.Done()
-		return nil
-	})
-	if rate := f[eventsPerSecond]; err != nil || rate < 800 || rate > 950 || told.Load() != 1 {
-		t.Errorf("measured %v, %v, want a little below 950", f, err)
-	}
-	m = Job{Flows: 10}.newMeter()
-	if f, err := m.of(t.Context(), func(ctx context.Context) error { m.at(11); <-ctx.Done(); return nil }); err != nil || f[eventsPerSecond] <= 0 {
-		t.Errorf("in one step: %v, %v", f, err)
-	}
-	if _, err := m.of(t.Context(), func(context.Context) error { return errScript }); !errors.Is(err, errScript) {
-		t.Errorf("what fails: %v", err)
 	}
 }

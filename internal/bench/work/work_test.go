@@ -1,43 +1,13 @@
-package bench
+package work
 
 import (
-	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 )
-
-// TestMain makes this binary a worker where Process starts it as one.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "bench-worker" {
-		os.Exit(worker(os.Args[2]))
-	}
-	os.Exit(m.Run())
-}
-
-func worker(how string) int {
-	switch how {
-	case "silent":
-		return 0
-	case "talkative":
-		_, _ = os.Stdout.WriteString("about 10,000 flows/s")
-		return 0
-	case "crashing": // after it has answered
-		_, _ = os.Stdout.WriteString(`{"flows_per_second": 10000}`)
-		_, _ = os.Stderr.WriteString("the disk is gone\n")
-		return 3
-	}
-	if err := Serve(context.Background(), os.Stdin, os.Stdout); err != nil {
-		_, _ = os.Stderr.WriteString(err.Error())
-		return 1
-	}
-	return 0
-}
 
 func TestWorkers(t *testing.T) {
 	t.Parallel()
@@ -45,27 +15,27 @@ func TestWorkers(t *testing.T) {
 		job  Job
 		want []string
 	}{
-		{Job{Worker: "troupe", Flows: 30}, []string{flowsPerSecond, resident, peak}},
-		{Job{Worker: "troupe", Flows: 30, InFlight: 2}, []string{flowsPerSecond, resident, peak}},
-		{Job{Worker: "gochannel", Flows: 30}, []string{flowsPerSecond}},
-		{Job{Worker: "gochannel", Flows: 30, InFlight: 2}, []string{flowsPerSecond}},
-		{Job{Worker: "sqlite", Flows: 30, Group: 64}, []string{flowsPerSecond}},
-		{Job{Worker: "sqlite", Flows: 1, Group: 1}, []string{flowsPerSecond}},
-		{Job{Worker: "latency", Flows: 3}, []string{p50, p99}},
-		{Job{Worker: "latency", Flows: 3, Pause: time.Millisecond}, []string{p50, p99}},
-		{Job{Worker: "idle", Flows: 3, Pause: 20 * time.Millisecond}, []string{busy}},
-		{Job{Worker: "grow", Flows: 30}, []string{flowsPerSecond}},
-		{Job{Worker: "open"}, []string{opened}},
+		{Job{Worker: "troupe", Flows: 30}, []string{FlowsPerSecond, Resident, Peak}},
+		{Job{Worker: "troupe", Flows: 30, InFlight: 2}, []string{FlowsPerSecond, Resident, Peak}},
+		{Job{Worker: "gochannel", Flows: 30}, []string{FlowsPerSecond}},
+		{Job{Worker: "gochannel", Flows: 30, InFlight: 2}, []string{FlowsPerSecond}},
+		{Job{Worker: "sqlite", Flows: 30, Group: 64}, []string{FlowsPerSecond}},
+		{Job{Worker: "sqlite", Flows: 1, Group: 1}, []string{FlowsPerSecond}},
+		{Job{Worker: "latency", Flows: 3}, []string{P50, P99}},
+		{Job{Worker: "latency", Flows: 3, Pause: time.Millisecond}, []string{P50, P99}},
+		{Job{Worker: "idle", Flows: 3, Pause: 20 * time.Millisecond}, []string{Busy}},
+		{Job{Worker: "grow", Flows: 30}, []string{FlowsPerSecond}},
+		{Job{Worker: "open"}, []string{Opened}},
 	} {
 		t.Run(tt.job.Worker, func(t *testing.T) {
 			t.Parallel()
 			tt.job.Journal = filepath.Join(t.TempDir(), "troupe.db")
-			f, err := Work(t.Context(), tt.job)
+			f, err := Run(t.Context(), tt.job)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, name := range tt.want {
-				if _, err := f.get(name); err != nil {
+				if _, err := f.Get(name); err != nil {
 					t.Error(err)
 				}
 			}
@@ -81,7 +51,7 @@ func TestWorkGoesOnWithAJournal(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "troupe.db")
 	for _, j := range []Job{{Worker: "grow", Flows: 20}, {Worker: "open"}, {Worker: "troupe", Flows: 10}} {
 		j.Journal = path
-		if _, err := Work(t.Context(), j); err != nil {
+		if _, err := Run(t.Context(), j); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -101,7 +71,7 @@ func TestWhatIsLostIsAnError(t *testing.T) {
 		t.Run(damage, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "troupe.db")
-			if _, err := Work(t.Context(), Job{Worker: "grow", Flows: 3, Journal: path}); err != nil {
+			if _, err := Run(t.Context(), Job{Worker: "grow", Flows: 3, Journal: path}); err != nil {
 				t.Fatal(err)
 			}
 			MustExec(t, path, damage)
@@ -137,7 +107,7 @@ FROM events`
 	var got [2][3]string
 	for i, j := range []Job{{Worker: "troupe", Flows: 40}, {Worker: "sqlite", Flows: 40, Group: 64}} {
 		j.Journal = filepath.Join(t.TempDir(), j.Worker+".db")
-		if _, err := Work(t.Context(), j); err != nil {
+		if _, err := Run(t.Context(), j); err != nil {
 			t.Fatal(err)
 		}
 		err := view(j.Journal, func(db *sql.DB) error { return db.QueryRow(sums).Scan(&got[i][0], &got[i][1], &got[i][2]) })
@@ -152,7 +122,7 @@ FROM events`
 
 func TestPayload(t *testing.T) {
 	t.Parallel()
-	want, err := payloadBytes()
+	want, err := PayloadBytes()
 	if err != nil || want < 190 || want > 210 {
 		t.Errorf("payload of %d bytes, %v, want about 200", want, err)
 	}
@@ -160,31 +130,5 @@ func TestPayload(t *testing.T) {
 		if data, err := json.Marshal(told{newOrder(n)}); err != nil || len(data) != want {
 			t.Errorf("order %d has %d bytes, %v, want %d", n, len(data), err, want)
 		}
-	}
-}
-
-func TestProcess(t *testing.T) {
-	t.Parallel()
-	job := Job{Worker: "sqlite", Flows: 5, Group: 64, Journal: filepath.Join(t.TempDir(), "troupe.db")}
-	f, err := Process("bench-worker", "real")(t.Context(), job)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.get(flowsPerSecond); err != nil {
-		t.Error(err)
-	}
-	for how, want := range map[string]string{"silent": "answered", "talkative": "about 10,000", "crashing": "the disk is gone"} {
-		if f, err := Process("bench-worker", how)(t.Context(), job); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s worker: %v, %v", how, f, err)
-		}
-	}
-	late := errors.New("too late")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(late)
-	if f, err := Process("bench-worker", "real")(ctx, job); !errors.Is(err, late) {
-		t.Errorf("after its context has ended: %v, %v", f, err)
-	}
-	if _, err := Process("bench-worker", "real")(t.Context(), Job{Worker: "nobody"}); err == nil || !strings.Contains(err.Error(), `unknown worker "nobody"`) {
-		t.Errorf("unknown worker: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package bench
+package work
 
 import (
 	"context"
@@ -58,7 +58,7 @@ func (p *program) close() error {
 }
 
 // split names the module of each reaction. The first event and the last reaction always belong to mainModule.
-type split [reactions]string
+type split [Reactions]string
 
 const (
 	mainModule = "bench"

@@ -1,4 +1,4 @@
-package bench
+package work
 
 import (
 	"context"
@@ -53,7 +53,7 @@ func startStraight(ctx context.Context, j Job) (*routed, error) {
 }
 
 func workStraight(ctx context.Context, j Job) (Figures, error) {
-	return workOnStraight(ctx, j, func(m *routed) (Figures, error) { return j.timed(ctx, flowsPerSecond, m.flows) })
+	return workOnStraight(ctx, j, func(m *routed) (Figures, error) { return j.timed(ctx, FlowsPerSecond, m.flows) })
 }
 
 func workStraightLatency(ctx context.Context, j Job) (Figures, error) {

@@ -1,4 +1,6 @@
-package bench
+// Package work does the work that package bench compares: the flow of five reactions on each side, and the measurement
+// inside of a worker process. Package bench starts the workers and reports their figures.
+package work
 
 import (
 	"context"
@@ -31,18 +33,18 @@ type Figures map[string]float64
 
 // Names of figures.
 const (
-	flowsPerSecond  = "flows_per_second"
-	eventsPerSecond = "events_per_second"
-	p50             = "p50_ms"
-	p99             = "p99_ms"
-	busy            = "busy_percent" // of a core
-	opened          = "open_seconds"
-	resident        = "resident_mb"
-	peak            = "resident_peak_mb"
+	FlowsPerSecond  = "flows_per_second"
+	EventsPerSecond = "events_per_second"
+	P50             = "p50_ms"
+	P99             = "p99_ms"
+	Busy            = "busy_percent" // of a core
+	Opened          = "open_seconds"
+	Resident        = "resident_mb"
+	Peak            = "resident_peak_mb"
 )
 
-// get returns a figure, or an error if the figure is missing or not a positive finite number.
-func (f Figures) get(name string) (float64, error) {
+// Get returns a figure, or an error if the figure is missing or not a positive finite number.
+func (f Figures) Get(name string) (float64, error) {
 	v, ok := f[name]
 	if !ok || v <= 0 || math.IsInf(v, 0) || math.IsNaN(v) {
 		return 0, fmt.Errorf("measured no %s (%v)", name, v)
@@ -71,8 +73,8 @@ var workers = map[string]func(context.Context, Job) (Figures, error){
 	"publish":           workPublish,
 }
 
-// Work runs j in this process, and then checks that no event or row was lost. The journal stays.
-func Work(ctx context.Context, j Job) (Figures, error) {
+// Run runs j in this process, and then checks that no event or row was lost. The journal stays.
+func Run(ctx context.Context, j Job) (Figures, error) {
 	work := workers[j.Worker]
 	if work == nil {
 		return nil, fmt.Errorf("bench: unknown worker %q: want one of %q", j.Worker, slices.Sorted(maps.Keys(workers)))
@@ -119,7 +121,7 @@ func (j Job) latencies(ctx context.Context, one func(context.Context, int64) (ti
 			took = append(took, d)
 		}
 	}
-	return Figures{p50: milliseconds(percentile(took, 50)), p99: milliseconds(percentile(took, 99))}, nil
+	return Figures{P50: Milliseconds(Percentile(took, 50)), P99: Milliseconds(Percentile(took, 99))}, nil
 }
 
 func workTroupe(ctx context.Context, j Job) (f Figures, err error) {
@@ -132,10 +134,10 @@ func workTroupe(ctx context.Context, j Job) (f Figures, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if f, err = j.timed(ctx, flowsPerSecond, p.flows); err != nil {
+	if f, err = j.timed(ctx, FlowsPerSecond, p.flows); err != nil {
 		return nil, err
 	}
-	if f[resident], f[peak], err = residentMB(); err != nil {
+	if f[Resident], f[Peak], err = residentMB(); err != nil {
 		return nil, err
 	}
 	return f, before.expect(ctx, j.Journal, j.all())
@@ -153,7 +155,7 @@ func workBare(ctx context.Context, j Job) (Figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := j.timed(ctx, flowsPerSecond, b.flows)
+	f, err := j.timed(ctx, FlowsPerSecond, b.flows)
 	if err = errors.Join(err, b.close()); err != nil {
 		return nil, err
 	}
@@ -193,7 +195,7 @@ func workIdle(ctx context.Context, j Job) (f Figures, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return Figures{busy: 100 * (after - before).Seconds() / time.Since(started).Seconds()}, nil
+	return Figures{Busy: 100 * (after - before).Seconds() / time.Since(started).Seconds()}, nil
 }
 
 func workOpen(ctx context.Context, j Job) (f Figures, err error) {
@@ -206,7 +208,7 @@ func workOpen(ctx context.Context, j Job) (f Figures, err error) {
 	if _, err := p.one(ctx, 0); err != nil {
 		return nil, err
 	}
-	return Figures{opened: time.Since(started).Seconds()}, nil
+	return Figures{Opened: time.Since(started).Seconds()}, nil
 }
 
 // workGrow fills a journal through the bus.
@@ -227,7 +229,7 @@ func workGrow(ctx context.Context, j Job) (f Figures, err error) {
 	if err == nil && len(wrong) > 0 {
 		err = fmt.Errorf("the check of the journal failed: %s", wrong[0])
 	}
-	return Figures{flowsPerSecond: float64(j.Flows) / took.Seconds()}, err
+	return Figures{FlowsPerSecond: float64(j.Flows) / took.Seconds()}, err
 }
 
 // stay waits for d. It returns the error of ctx when ctx ends.

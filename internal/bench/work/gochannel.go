@@ -1,4 +1,4 @@
-package bench
+package work
 
 import (
 	"context"
@@ -19,7 +19,7 @@ func workGoChannel(ctx context.Context, j Job) (f Figures, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, m.close()) }()
-	if f, err = j.timed(ctx, flowsPerSecond, m.flows); err != nil {
+	if f, err = j.timed(ctx, FlowsPerSecond, m.flows); err != nil {
 		return nil, err
 	}
 	return f, m.check(j)

@@ -1,4 +1,4 @@
-package bench
+package work
 
 import (
 	"context"
@@ -103,7 +103,7 @@ func (d *deployable) one(ctx context.Context, n int64) (time.Duration, error) {
 
 // workSplit measures the deployable that publishes. Flows end there, too.
 func workSplit(ctx context.Context, j Job) (Figures, error) {
-	return j.workMain(ctx, func(d *deployable) (Figures, error) { return j.timed(ctx, flowsPerSecond, d.flows) })
+	return j.workMain(ctx, func(d *deployable) (Figures, error) { return j.timed(ctx, FlowsPerSecond, d.flows) })
 }
 
 func workSplitLatency(ctx context.Context, j Job) (Figures, error) {
@@ -132,7 +132,7 @@ func workPeer(ctx context.Context, j Job) (f Figures, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
-	if err := j.announce(ctx, ""); err != nil {
+	if err := j.Announce(ctx, ""); err != nil {
 		return nil, err
 	}
 	if err := d.bus.Quiet(ctx); err != nil {

@@ -1,4 +1,4 @@
-package bench
+package work
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 	"github.com/troupebus/troupe/transports/kafka"
 )
 
-// sendBatch is the number of records in a call of sarama.
-const sendBatch = 500
+// SendBatch is the number of records in a call of sarama.
+const SendBatch = 500
 
 // topic returns Kafka's name of the topic of events.
 func (j Job) topic() string { return j.Prefix + "." + mainModule }
@@ -51,8 +51,8 @@ func (j Job) fill(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	for first := int64(0); first < j.all(); first += sendBatch {
-		msgs, err := j.records(first, min(sendBatch, j.all()-first))
+	for first := int64(0); first < j.all(); first += SendBatch {
+		msgs, err := j.records(first, min(SendBatch, j.all()-first))
 		if err != nil {
 			return err
 		}
@@ -71,14 +71,14 @@ func workSend(ctx context.Context, j Job) (f Figures, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	made, err := j.records(0, 20*sendBatch)
+	made, err := j.records(0, 20*SendBatch)
 	if err != nil {
 		return nil, err
 	}
-	f, err = j.timed(ctx, eventsPerSecond, func(ctx context.Context, l load) (time.Duration, error) {
+	f, err = j.timed(ctx, EventsPerSecond, func(ctx context.Context, l load) (time.Duration, error) {
 		started := time.Now()
-		for first := int64(0); first < l.n; first += sendBatch {
-			batch := make([]*sarama.ProducerMessage, min(sendBatch, l.n-first))
+		for first := int64(0); first < l.n; first += SendBatch {
+			batch := make([]*sarama.ProducerMessage, min(SendBatch, l.n-first))
 			for i := range batch {
 				r := made[(first+int64(i))%int64(len(made))]
 				batch[i] = &sarama.ProducerMessage{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: r.Headers}

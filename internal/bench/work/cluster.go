@@ -1,4 +1,4 @@
-package bench
+package work
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 	"github.com/troupebus/troupe/bus"
 )
 
-// partitions is the number of partitions of each topic, on all sides.
-const partitions = 6
+// Partitions is the number of partitions of each topic, on all sides.
+const Partitions = 6
 
 // workBroker is a service: a broker that keeps all data in memory.
 func workBroker(ctx context.Context, j Job) (Figures, error) {
@@ -23,16 +23,17 @@ func workBroker(ctx context.Context, j Job) (Figures, error) {
 		return nil, err
 	}
 	defer c.Close()
-	return Figures{}, j.announce(ctx, strings.Join(c.ListenAddrs(), ","))
+	return Figures{}, j.Announce(ctx, strings.Join(c.ListenAddrs(), ","))
 }
 
-// cluster creates and deletes the topics and groups of jobs.
-type cluster struct {
+// Cluster creates and deletes the topics and groups of jobs.
+type Cluster struct {
 	client sarama.Client
 	admin  sarama.ClusterAdmin
 }
 
-func connect(brokers string) (*cluster, error) {
+// Connect connects to the Kafka at brokers, a list with commas.
+func Connect(brokers string) (*Cluster, error) {
 	cfg := sarama.NewConfig()
 	cfg.Version = protocol
 	client, err := sarama.NewClient(strings.Split(brokers, ","), cfg)
@@ -43,10 +44,11 @@ func connect(brokers string) (*cluster, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("administer Kafka at %s: %w", brokers, err), client.Close())
 	}
-	return &cluster{client, admin}, nil
+	return &Cluster{client, admin}, nil
 }
 
-func (c *cluster) close() error { return c.admin.Close() } // admin also closes the client
+// Close closes the connections.
+func (c *Cluster) Close() error { return c.admin.Close() } // admin also closes the client
 
 // topics returns the topics of j's worker.
 func (j Job) topics() (names []string) {
@@ -66,11 +68,11 @@ func (j Job) topics() (names []string) {
 	return names
 }
 
-// prepare creates the topics of j, and waits until all partitions have a leader: Kafka refuses requests to a new
+// Prepare creates the topics of j, and waits until all partitions have a leader: Kafka refuses requests to a new
 // partition without a leader.
-func (c *cluster) prepare(ctx context.Context, j Job) error {
+func (c *Cluster) Prepare(ctx context.Context, j Job) error {
 	for _, name := range j.topics() {
-		detail := &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: -1}
+		detail := &sarama.TopicDetail{NumPartitions: Partitions, ReplicationFactor: -1}
 		if err := c.admin.CreateTopic(name, detail, false); err != nil {
 			return fmt.Errorf("create topic %s: %w", name, err)
 		}
@@ -89,16 +91,16 @@ func (c *cluster) prepare(ctx context.Context, j Job) error {
 	return nil
 }
 
-func (c *cluster) led(topic string) (bool, error) {
+func (c *Cluster) led(topic string) (bool, error) {
 	if err := c.client.RefreshMetadata(topic); err != nil {
 		return false, err
 	}
 	writable, err := c.client.WritablePartitions(topic)
-	return len(writable) == partitions, err
+	return len(writable) == Partitions, err
 }
 
-// remove deletes the topics and groups of j. A topic or group that does not exist is no error.
-func (c *cluster) remove(j Job) error {
+// Remove deletes the topics and groups of j. A topic or group that does not exist is no error.
+func (c *Cluster) Remove(j Job) error {
 	var errs []error
 	for _, name := range j.topics() {
 		if err := c.admin.DeleteTopic(name); err != nil && !errors.Is(err, sarama.ErrUnknownTopicOrPartition) {

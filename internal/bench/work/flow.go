@@ -1,8 +1,9 @@
-package bench
+package work
 
 import (
 	"context"
 	"embed"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"strconv"
@@ -11,9 +12,10 @@ import (
 	"sync/atomic"
 )
 
+// Numbers of every flow and every side.
 const (
-	reactions  = 5  // of a flow; each reaction emits an event
-	publishers = 64 // at a time
+	Reactions  = 5  // of a flow; each reaction emits an event
+	Publishers = 64 // at a time
 )
 
 // order is the payload of every event of the flow.
@@ -164,7 +166,7 @@ func (l load) publish(ctx context.Context, g gate, publish func(context.Context,
 	defer cancel(nil)
 	var taken atomic.Int64
 	var all sync.WaitGroup
-	for range publishers {
+	for range Publishers {
 		all.Go(func() {
 			for i := taken.Add(1) - 1; i < l.n && ctx.Err() == nil; i = taken.Add(1) - 1 {
 				g.enter(ctx)
@@ -176,4 +178,10 @@ func (l load) publish(ctx context.Context, g gate, publish func(context.Context,
 	}
 	all.Wait()
 	return context.Cause(ctx)
+}
+
+// PayloadBytes returns the length of an encoded event.
+func PayloadBytes() (int, error) {
+	data, err := json.Marshal(newOrder(1))
+	return len(data), err
 }

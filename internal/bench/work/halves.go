@@ -1,4 +1,4 @@
-package bench
+package work
 
 import (
 	"context"
@@ -74,7 +74,7 @@ func (m *meter) of(ctx context.Context, run func(context.Context) error) (Figure
 	}()
 	select {
 	case rate := <-m.rate:
-		return Figures{eventsPerSecond: rate}, nil
+		return Figures{EventsPerSecond: rate}, nil
 	case err := <-ended:
 		ended <- nil
 		return nil, errors.Join(errors.New("ended too early"), err)
@@ -180,7 +180,7 @@ func workPublish(ctx context.Context, j Job) (f Figures, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	f, err = j.timed(ctx, eventsPerSecond, func(ctx context.Context, l load) (time.Duration, error) {
+	f, err = j.timed(ctx, EventsPerSecond, func(ctx context.Context, l load) (time.Duration, error) {
 		started := time.Now()
 		err := l.publish(ctx, nil, func(ctx context.Context, o order) error { return p.publish(ctx, o) })
 		return time.Since(started), err
