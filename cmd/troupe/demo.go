@@ -10,10 +10,10 @@ import (
 	"github.com/troupebus/troupe/bus"
 )
 
-// The demo's shop. Its first retry is soon: the gateway and the carrier are simulated and recover at once.
+// Settings of the demo's shop. The first retry is soon, because the simulated gateway and carrier recover at once.
 const (
 	demoPlacers  = 16 // customers at a time
-	demoParallel = 64 // calls to the gateway, and to the carrier, at a time
+	demoParallel = 64 // calls at a time, each to the gateway and to the carrier
 	demoLatency  = 4 * time.Millisecond
 	demoSilence  = 50 * time.Millisecond
 	demoRetry    = 20 * time.Millisecond
@@ -29,22 +29,22 @@ func (s *shop) demoCommand() troupe.Command[doors] {
 	var d *demo
 	return troupe.Command[doors]{
 		Name:  "demo",
-		Short: "Run made-up orders through the shop and audit what came of them",
-		Long: `Run made-up orders through the shop, in this process and on one journal, and audit what came of them.
+		Short: "Run made-up orders through the shop and audit the results",
+		Long: `Run made-up orders through the shop, in this process and on one journal, and audit the results.
 
-Some orders are short of stock, declined, undeliverable, cancelled or returned, and some meet a gateway that fails, falls
-silent or loses its answer. Which ones is a function of the seed. At the end: how the orders ended, how fast, two flows as
-trees, and whether the books of all modules agree with each other and with what the gateway and the carrier really did.
+Some orders are short of stock, declined, undeliverable, cancelled or returned. For some orders the gateway fails, gives no
+answer or loses its answer. The seed decides which. At the end, demo prints how the orders ended, how fast, two flows as
+trees, and whether the books of all modules agree with each other and with the acts of the gateway and the carrier.
 
-It can be killed at any time, kill -9 included. Run again, it goes on where it stopped and places nothing twice; with more
---orders it adds orders, and with another --seed other ones.`,
+demo may be killed at any time, also with kill -9. The next run continues and places no order twice. More --orders add
+orders, and another --seed adds different orders.`,
 		Example: `  troupe demo
   troupe demo --orders 5000 --seed 7
   troupe demo --json | jq .verify`,
 		Journal: "demo.db",
 		Flags: func(f *flag.FlagSet) {
 			f.IntVar(&c.orders, "orders", 300, "total number of orders, earlier runs included")
-			f.Uint64Var(&c.seed, "seed", 1, "the plan: who orders what, and what becomes of it")
+			f.Uint64Var(&c.seed, "seed", 1, "the plan of all orders and their fates")
 		},
 		Check: func([]string) error {
 			if c.orders < 0 {

@@ -17,29 +17,30 @@ import (
 	"github.com/troupebus/troupe/internal/shop/workload"
 )
 
-// patience is how long a late cancel waits for the gateway or the carrier to be asked about its order.
+// patience is the time for which a late cancel waits until the gateway or the carrier is called about its order.
 const patience = 2 * time.Second
 
-// demo plays the customers of a plan: they place orders, some change their minds, and some send back what they got. All
-// of it may be done twice: what was done before the process was killed changes nothing.
+// demo plays the customers of a plan. Customers place orders, some cancel, and some send goods back. All of their
+// acts may be repeated: the repetition of an act from before a kill has no effect.
 type demo struct {
 	config demoConfig
 	orders []workload.Order
 	fates  map[string]workload.Fate
 	late   map[string]lateCancel
-	before map[string]order.Status // of the orders that an earlier run placed
-	placed atomic.Int64            // by this run and those before it
+	before map[string]order.Status // status of the orders that an earlier run placed
+	placed atomic.Int64            // number of orders that this run and earlier runs placed
 }
 
-// lateCancel is an order that is cancelled once the outside has been asked about it so often: the first call is the charge,
-// and the cancel then overtakes the parcel; the second is the dispatch, and the cancel comes too late.
+// lateCancel is an order that is cancelled after a number of external calls about the order. The first call is the
+// charge: then the cancel overtakes the parcel. The second call is the dispatch: then the cancel comes too late.
 type lateCancel struct {
 	after int
-	calls chan struct{} // one for each call that arrives
+	calls chan struct{} // gets a value for each call
 }
 
 func newDemo(c demoConfig) *demo {
-	d := &demo{config: c, orders: workload.Plan(c.seed, c.orders), fates: map[string]workload.Fate{}, late: map[string]lateCancel{}}
+	d := &demo{config: c, orders: workload.Plan(c.seed, c.orders), fates: map[string]workload.Fate{},
+		late: map[string]lateCancel{}}
 	for _, o := range d.orders {
 		d.fates[o.ID] = o.Fate
 		if o.Fate == workload.CancelLate {
@@ -50,12 +51,12 @@ func newDemo(c demoConfig) *demo {
 	return d
 }
 
-// world is the gateway and the carrier that give every order its fate.
+// world returns options of a gateway and a carrier that give every order its fate.
 func (d *demo) world() *sim.Options {
 	return &sim.Options{Seed: d.config.seed, Latency: demoLatency, Silence: demoSilence, Rules: d.fate}
 }
 
-// fate is what the world asks for whenever a call for an order arrives. An order of another plan is left to go well.
+// fate is asked whenever a call for an order arrives. It reports false for an order of another plan.
 func (d *demo) fate(orderID string) (sim.Fate, bool) {
 	planned, ok := d.fates[orderID]
 	var f sim.Fate
@@ -69,18 +70,18 @@ func (d *demo) fate(orderID string) (sim.Fate, bool) {
 	case workload.CancelLate:
 		select {
 		case d.late[orderID].calls <- struct{}{}:
-		default: // nobody waits for more
+		default: // the cancel waits for no more calls
 		}
 	}
 	return f, ok
 }
 
-// done says how far it is.
+// done returns the progress as text.
 func (d *demo) done() string {
 	return fmt.Sprintf("%d of %d orders placed", d.placed.Load(), len(d.orders))
 }
 
-// work is all that the customers do. When it returns without an error, everything has come to its end.
+// work plays all customers. When work returns without an error, no reaction is left.
 func (d *demo) work(ctx context.Context, s place) (placed int, err error) {
 	var stock []handlers.Delivery
 	for _, item := range workload.Stock(d.config.seed) {
@@ -113,7 +114,7 @@ func (d *demo) work(ctx context.Context, s place) (placed int, err error) {
 	return int(fresh.Load()), s.bus.Quiet(ctx)
 }
 
-// statuses reads where every order stands.
+// statuses returns the status of every order.
 func (s place) statuses(ctx context.Context) (map[string]order.Status, error) {
 	all := map[string]order.Status{}
 	err := s.bus.View(ctx, func(tx *sql.Tx) error {
@@ -125,11 +126,11 @@ func (s place) statuses(ctx context.Context) (map[string]order.Status, error) {
 	return all, err
 }
 
-// place places one order, and cancels it if that is its fate. It reports whether the order is new.
+// place places an order, and cancels the order if that is its fate. It reports whether the order is new.
 func (d *demo) place(ctx context.Context, s place, o workload.Order) (fresh bool, err error) {
 	defer d.placed.Add(1)
 	if status, known := d.before[o.ID]; known && status != order.StatusPlaced {
-		return false, nil // an earlier run has seen to it
+		return false, nil // an earlier run has placed and maybe cancelled the order
 	}
 	n := order.New{ID: o.ID, CustomerID: o.CustomerID}
 	for _, l := range o.Lines {
@@ -150,13 +151,13 @@ func (d *demo) place(ctx context.Context, s place, o workload.Order) (fresh bool
 	if err == nil {
 		_, err = s.orders.RequestCancel(ctx, o.ID, "the customer changed their mind")
 	}
-	if err != nil && !errors.Is(err, order.ErrEnded) { // ended: it was faster, and that is an end too
+	if err != nil && !errors.Is(err, order.ErrEnded) { // with ErrEnded, the order ended before the cancel
 		return fresh, fmt.Errorf("cancel %s: %w", o.ID, err)
 	}
 	return fresh, nil
 }
 
-// wait waits for the calls, or for as long as a customer has patience.
+// wait waits for the calls, but not longer than patience.
 func (l lateCancel) wait(ctx context.Context) error {
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -170,7 +171,7 @@ func (l lateCancel) wait(ctx context.Context) error {
 	return nil
 }
 
-// takeBack returns an order. One that was not completed after all has nothing to return.
+// takeBack returns an order. An order that did not complete has no goods to return.
 func (s place) takeBack(ctx context.Context, o workload.Order) error {
 	if _, err := s.orders.Return(ctx, o.ID, "the customer sent it back"); err != nil && !errors.Is(err, order.ErrNotCompleted) {
 		return fmt.Errorf("return %s: %w", o.ID, err)
@@ -178,7 +179,7 @@ func (s place) takeBack(ctx context.Context, o workload.Order) error {
 	return nil
 }
 
-// inParallel does do for each order, for a few of them at a time and begun in their order, and stops at the first error.
+// inParallel calls do for each order, in their order but with several at a time, and stops at the first error.
 func inParallel(ctx context.Context, orders []workload.Order, do func(context.Context, workload.Order) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

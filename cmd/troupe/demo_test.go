@@ -170,7 +170,7 @@ func TestDemoNoticesWhatTheOutsideDidBesides(t *testing.T) {
 		t.Errorf("%v: %+v", ran.err, rep.Verify)
 	}
 	ran = MustRunCommand(t, "demo", "--orders", "10", "--journal", path)
-	if exitCode(ran.err) != exitWrong || !strings.Contains(ran.stdout, "WRONG, 2 things:\n  order demo-1-000001: ") {
+	if exitCode(ran.err) != exitWrong || !strings.Contains(ran.stdout, "WRONG, 2 problems:\n  order demo-1-000001: ") {
 		t.Errorf("%v: %s", ran.err, ran.stdout)
 	}
 }

@@ -18,25 +18,25 @@ func (s *shop) importCommand() troupe.Command[doors] {
 	var i *importer
 	return troupe.Command[doors]{
 		Name: "import", Args: "FILE.csv",
-		Short: "Run the invoices of an Online Retail CSV through the shop and audit what came of them",
-		Long: `Run the invoices of a CSV in the form of the Online Retail data set through the shop and audit what came of them.
+		Short: "Run the invoices of an Online Retail CSV through the shop and audit the results",
+		Long: `Run the invoices of a CSV in the form of the Online Retail data set through the shop and audit the results.
 
-Each invoice becomes an order, inv-536365, and each invoice whose number begins with C a credit note. Before the first of
-them, --stock pieces of every stock code are received. Goods are set aside in the order of the file, first come first served, so
-the same file and the same --stock always end the same way. A line that cannot be used is reported by its number, with the
-reason, and nothing else suffers. Importing a file again changes nothing.
+Each invoice becomes an order, such as inv-536365, and each invoice with a number that begins with C becomes a credit note.
+The import first receives --stock pieces of every stock code. Goods are reserved in the order of the file, so the same file
+and the same --stock always give the same result. An unusable line is reported with its number and the reason; all other
+lines are imported. A second import of the same file changes nothing.
 
-The columns are InvoiceNo, StockCode, Quantity, InvoiceDate, UnitPrice and CustomerID, in any order; others are ignored. Lines
-may end with LF, CRLF or CR.`,
+The columns are InvoiceNo, StockCode, Quantity, InvoiceDate, UnitPrice and CustomerID, in any order; other columns are
+ignored. Lines may end with LF, CRLF or CR.`,
 		Example: `  troupe import online-retail.csv
   troupe import online-retail.csv --stock 20 --journal scarce.db
   troupe import online-retail.csv --json | jq .import.problems`,
 		Flags: func(f *flag.FlagSet) {
-			f.Int64Var(&pieces, "stock", 100, "how many pieces there are of each stock code that the journal does not know")
+			f.Int64Var(&pieces, "stock", 100, "pieces to receive of each stock code that is new to the journal")
 		},
 		Check: func(args []string) error {
 			if len(args) != 1 {
-				return fmt.Errorf("there are %d arguments: name one CSV file", len(args))
+				return fmt.Errorf("want one CSV file, got %d arguments", len(args))
 			}
 			if pieces < 0 || pieces > inventory.MaxDelivery {
 				return fmt.Errorf("--stock is %d: want a number from 0 to %d", pieces, inventory.MaxDelivery)
@@ -62,13 +62,13 @@ may end with LF, CRLF or CR.`,
 	}
 }
 
-// readInvoices reads the file at path. Its errors say what to name instead.
+// readInvoices reads the file at path. The errors say which file to name instead.
 func readInvoices(path string) (retail.File, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return retail.File{}, fmt.Errorf("%w: name a CSV file that can be read", err)
 	}
-	defer func() { _ = f.Close() }() // it was only read
+	defer func() { _ = f.Close() }() // only read
 	info, err := f.Stat()
 	if err != nil {
 		return retail.File{}, err

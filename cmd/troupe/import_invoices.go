@@ -16,32 +16,32 @@ import (
 	"github.com/troupebus/troupe/internal/shop/retail"
 )
 
-// imported is what a report says of the file.
+// imported is the part of a report about the file.
 type imported struct {
 	File       string    `json:"file"`
 	Orders     int       `json:"orders"`
 	Credits    int       `json:"credits"`
 	StockCodes int       `json:"stock_codes"`
 	Problems   []problem `json:"problems"` // unusable lines; never nil
-	Refused    []problem `json:"refused"`  // whole invoices, at their first line; never nil
+	Refused    []problem `json:"refused"`  // whole invoices, with their first line; never nil
 }
 
-// problem is what in the file could not be used, and why.
+// problem is an unusable part of the file, with the reason.
 type problem struct {
 	Line    int    `json:"line"`
 	Invoice string `json:"invoice,omitempty"`
 	Reason  string `json:"reason"`
 }
 
-// invoice is an invoice in the shop's words.
+// invoice is an invoice as an order of the shop.
 type invoice struct {
 	order.New
 	number string
-	line   int // where it begins in the file
+	line   int // first line in the file
 	credit bool
 }
 
-// importer enters the invoices of a file.
+// importer imports the invoices of a file.
 type importer struct {
 	imported
 	stock    []handlers.Delivery
@@ -62,7 +62,7 @@ func newImporter(path string, pieces int64, f retail.File) *importer {
 	for _, p := range f.Problems {
 		if p.Invoice != "" && !known[p.Invoice] {
 			known[p.Invoice] = true
-			i.Refused = append(i.Refused, problem{p.Line, p.Invoice, "none of its lines can be used"})
+			i.Refused = append(i.Refused, problem{p.Line, p.Invoice, "no line is usable"})
 		}
 	}
 	byLine := func(a, b problem) int { return a.Line - b.Line }
@@ -72,7 +72,7 @@ func newImporter(path string, pieces int64, f retail.File) *importer {
 	return i
 }
 
-// take turns an invoice into an order or a credit note, if it can be one.
+// take converts an invoice to an order or a credit note, or reports why the invoice is unusable.
 func (i *importer) take(v retail.Invoice) {
 	n := invoice{number: v.Number, credit: v.Credit, New: order.New{ID: "inv-" + v.Number, CustomerID: v.CustomerID}, line: firstLineNo(v)}
 	var total int64
@@ -98,11 +98,11 @@ func (i *importer) take(v retail.Invoice) {
 	}
 	switch {
 	case len(n.Lines)+len(n.Charges) == 0:
-		i.refuse(n, "none of its lines can be used")
+		i.refuse(n, "no line is usable")
 	case len(n.Lines) > order.MaxLines || len(n.Charges) > order.MaxLines:
-		i.refuse(n, fmt.Sprintf("it has %d lines and %d charges: an order has at most %d of each", len(n.Lines), len(n.Charges), order.MaxLines))
+		i.refuse(n, fmt.Sprintf("%d lines and %d charges: an order has at most %d of each", len(n.Lines), len(n.Charges), order.MaxLines))
 	case total < 0:
-		i.refuse(n, fmt.Sprintf("its total of %d cents is below zero: it cannot be an order", total))
+		i.refuse(n, fmt.Sprintf("the total of %d cents is below zero, which no order can have", total))
 	default:
 		i.invoices = append(i.invoices, n)
 	}
@@ -127,7 +127,7 @@ func firstLineNo(v retail.Invoice) int {
 	return first
 }
 
-// receive lists the first delivery of every stock code, and counts what there is.
+// receive lists the first delivery of every stock code, and counts orders, credit notes and stock codes.
 func (i *importer) receive(pieces int64) {
 	seen := map[string]bool{}
 	for _, n := range i.invoices {
@@ -146,33 +146,33 @@ func (i *importer) receive(pieces int64) {
 	i.StockCodes = len(i.stock)
 }
 
-// useless says why there is no invoice.
+// useless returns the reason why the file has no usable invoice.
 func (i *importer) useless() string {
 	for _, problems := range [][]problem{i.Problems, i.Refused} {
 		if len(problems) > 0 {
-			return fmt.Sprintf("none of its invoices can be used: line %d: %s", problems[0].Line, journal.Printable(problems[0].Reason))
+			return fmt.Sprintf("no invoice is usable: line %d: %s", problems[0].Line, journal.Printable(problems[0].Reason))
 		}
 	}
-	return "there is no invoice in it"
+	return "the file has no invoice"
 }
 
-// done says how far it is.
+// done returns the progress as text.
 func (i *importer) done() string {
 	return fmt.Sprintf("%d of %d invoices entered", i.entered.Load(), len(i.invoices))
 }
 
-// stockBatch is how many articles are received in one commit.
+// stockBatch is the number of articles that are received in a commit.
 const stockBatch = 500
 
-// desk is where invoices are entered: the shop, in one process or in several.
+// desk is the shop, in a single process or in several, as the importer uses it.
 type desk struct {
 	orders *handlers.Orders
 	stock  *handlers.Stock
 	quiet  func(ctx context.Context) error
 }
 
-// work enters all invoices, in the order of the file. Those that are on their way at the same time have no article in
-// common: so who gets the last piece does not depend on who is faster.
+// work imports all invoices, in the order of the file. Invoices with an article in common are never in flight
+// together, so chance does not decide which order gets the last piece.
 func (i *importer) work(ctx context.Context, s place) (placed int, err error) {
 	return i.enterAll(ctx, desk{s.orders, s.stock, s.bus.Quiet})
 }
@@ -183,7 +183,7 @@ func (i *importer) enterAll(ctx context.Context, d desk) (placed int, err error)
 			return 0, fmt.Errorf("receive the stock: %w", err)
 		}
 	}
-	if err := d.quiet(ctx); err != nil { // what an earlier import has left to do comes first
+	if err := d.quiet(ctx); err != nil { // work left by an earlier import comes first
 		return 0, err
 	}
 	moving := map[string]bool{}
@@ -209,7 +209,7 @@ func (i *importer) enterAll(ctx context.Context, d desk) (placed int, err error)
 	return placed, d.quiet(ctx)
 }
 
-// enter enters one invoice, and reports whether it is new. One that the shop does not want is noted as refused.
+// enter imports an invoice, and reports whether the invoice is new. It records an invoice that the shop refuses.
 func (i *importer) enter(ctx context.Context, d desk, n invoice) (fresh bool, err error) {
 	if n.credit {
 		fresh, err = d.orders.Credit(ctx, n.New, "credit note "+n.number)
@@ -218,7 +218,7 @@ func (i *importer) enter(ctx context.Context, d desk, n invoice) (fresh bool, er
 	}
 	switch {
 	case errors.Is(err, order.ErrConflict):
-		i.refuse(n, "it was imported before with other content")
+		i.refuse(n, "imported before with other content")
 	case errors.Is(err, order.ErrInvalid), errors.Is(err, bus.ErrTooLarge):
 		i.refuse(n, err.Error())
 	default:
@@ -227,13 +227,13 @@ func (i *importer) enter(ctx context.Context, d desk, n invoice) (fresh bool, er
 	return false, nil
 }
 
-// shownProblems is how many problems of each kind a report shows to people.
+// shownProblems is the number of problems of each kind that a report shows as text.
 const shownProblems = 20
 
 func (i *imported) write(w *strings.Builder) {
 	fmt.Fprintf(w, "%s: %d orders and %d credit notes, %d stock codes\n", i.File, i.Orders, i.Credits, i.StockCodes)
-	writeProblems(w, "lines could not be used", i.Problems)
-	writeProblems(w, "invoices were not imported", i.Refused)
+	writeProblems(w, "unusable lines", i.Problems)
+	writeProblems(w, "invoices not imported", i.Refused)
 	fmt.Fprintln(w)
 }
 

@@ -92,7 +92,7 @@ func TestImport(t *testing.T) {
 		t.Errorf("%d orders, %d credit notes, %d stock codes, %d placed; want 9, 2, 4, 11", i.Orders, i.Credits, i.StockCodes, rep.Placed)
 	}
 	wantProblems(t, "lines", i.Problems, "8 1005 below zero", "9 1006 nine", "11 1007 above 1000000", "15 1009 above 1000000")
-	wantProblems(t, "invoices", i.Refused, "8 1005 none of its lines", "13 1008 below zero", "15 1009 none of its lines")
+	wantProblems(t, "invoices", i.Refused, "8 1005 no line is usable", "13 1008 below zero", "15 1009 no line is usable")
 
 	again := MustReport(t, "import", csv, "--stock", "99", "--journal", path)
 	if !reflect.DeepEqual(totals(again), totals(rep)) || !reflect.DeepEqual(again.Import, rep.Import) || again.Placed != 0 {
@@ -137,7 +137,7 @@ func TestImportText(t *testing.T) {
 		t.Fatal(ran.err)
 	}
 	for _, want := range []string{
-		csv + ": 2 orders and 0 credit notes, 1 stock codes", "25 lines could not be used:\n  line 2, invoice 2000: ",
+		csv + ": 2 orders and 0 credit notes, 1 stock codes", "25 unusable lines:\n  line 2, invoice 2000: ",
 		"  and 5 more: --json lists them all", "25 invoices were not imported:", "2 orders: 1 completed, 1 cancelled, 0 returned",
 		"inventory.short", "troupe trace inv-3000 --journal ", "Verified: ",
 	} {
@@ -232,7 +232,7 @@ func TestImportRefuses(t *testing.T) {
 		{[]string{dir}, "is a directory"},
 		{[]string{text}, "lacks the columns"},
 		{[]string{good, "--stock", "1000000001"}, "from 0 to 1000000000"},
-		{[]string{useless}, `none of its invoices can be used: line 2: the quantity "nine"`},
+		{[]string{useless}, `no invoice is usable: line 2: the quantity "nine"`},
 		{[]string{MustWriteCSV(t)}, "there is no invoice in it"},
 	} {
 		path := filepath.Join(dir, "shop.db")

@@ -1,5 +1,5 @@
-// Command troupe runs the shop: five modules that react to each other's events. It is an example of a program that is made with package
-// troupe, and a tool for the journal of any such program.
+// Command troupe runs the shop: five modules that react to each other's events. It is an example of a program on
+// package troupe, and a tool for the journal of any such program.
 package main
 
 import (
@@ -7,14 +7,14 @@ import (
 	"github.com/troupebus/troupe/internal/shop/books"
 )
 
-const long = `troupe runs a shop of five modules that know nothing of each other: order, inventory,
-payment, shipping and notification only react to events. Everything they do is in one
-journal, an SQLite file, where every business flow can be seen: where it is, why, and
-what comes next. Any of them can run in a process of its own, over Kafka or Postgres.
+const long = `troupe runs a shop of five independent modules: order, inventory, payment, shipping and
+notification only react to events. A journal, an SQLite file, has all events and reactions,
+and shows for every business flow its state, its causes and its next steps. Each module can
+run in a process of its own, over Kafka or Postgres.
 
-It also reads, splits and repairs the journal of any other program made with package troupe.`
+troupe also reads, splits and repairs the journal of any other program made with package troupe.`
 
-const example = `  troupe demo                              # hundreds of orders, and what became of them
+const example = `  troupe demo                              # run hundreds of orders, and audit the results
   troupe run --journal shop.db             # serve the shop on http://127.0.0.1:8080
   troupe trace ORDER --journal shop.db     # the flow of an order as a tree`
 

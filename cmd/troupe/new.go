@@ -11,19 +11,19 @@ import (
 	"github.com/troupebus/troupe/internal/scaffold"
 )
 
-const newLong = `new writes a program into the folder NAME: modules with contracts, tables and handlers, a call to the
-outside behind an interface with a fake, HTTP routes, rules for the books, tests, settings, a Makefile,
-a Dockerfile, a systemd unit and a file for CI. Its own binary has all commands that {name} has for
-every program: run, trace, events, dlq, verify, split, merge and the others.
+const newLong = `new writes a program into the folder NAME: modules with contracts, tables and handlers, an external
+call behind an interface with a fake, HTTP routes, rules for the books, tests, settings, a Makefile,
+a Dockerfile, a systemd unit and a file for CI. The program's binary has all commands that {name} has
+for every program: run, trace, events, dlq, verify, split, merge and the others.
 
-The first MODULE accepts requests, and each of the others reacts to the first. Without MODULEs they are
-signup and welcome. Nothing is written into a folder that has something in it.`
+The first MODULE accepts requests, and each other module reacts to the first. The default modules are
+signup and welcome. The folder must be empty or new.`
 
 const newExample = `  {name} new clinic
   {name} new clinic appointments billing reminders --module-path git.host.test/team/clinic
   cd clinic && make test demo`
 
-// newCommand is the command that writes a new program.
+// newCommand returns the command that writes a new program.
 func newCommand() troupe.Command[doors] {
 	var path, replace string
 	options := func(args []string) scaffold.Options {

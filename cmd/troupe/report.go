@@ -11,10 +11,10 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// report is what a run of the shop has to show. The counts are of the whole journal, the times and rates of the run.
+// report is the result of a run of the shop. The counts are of the whole journal, the times and rates of the run.
 type report struct {
 	Journal     string         `json:"journal"`
-	Orders      int            `json:"orders"` // credit notes too
+	Orders      int            `json:"orders"` // includes credit notes
 	EndStates   map[string]int `json:"end_states"`
 	Events      int64          `json:"events"`
 	Reactions   int64          `json:"reactions"`
@@ -30,24 +30,24 @@ type report struct {
 
 	Import *imported `json:"import,omitempty"`
 
-	straight, undone *journal.Flow // one flow of each kind, if there is one
+	straight, undone *journal.Flow // a flow of each kind, or nil
 	dead             []journal.DeadLetter
 }
 
-// verdict is what the audit at the end found.
+// verdict is the result of the audit at the end.
 type verdict struct {
 	OK    bool     `json:"ok"`
 	Wrong []string `json:"wrong"` // never nil
 }
 
-// latency is how long it took from the event that placed an order to the one that ended it, in milliseconds.
+// latency is the time from the event that placed an order to the event that ended the order, in milliseconds.
 type latency struct {
 	P50 float64 `json:"p50"`
 	P95 float64 `json:"p95"`
 	P99 float64 `json:"p99"`
 }
 
-// shownDead is how many dead letters a report shows.
+// shownDead is the number of dead letters that a report shows.
 const shownDead = 5
 
 func newReport(ctx context.Context, c *troupe.Call[doors], did ran) (*report, error) {
@@ -57,10 +57,11 @@ func newReport(ctx context.Context, c *troupe.Call[doors], did ran) (*report, er
 		return nil, fmt.Errorf("verify: %w", err)
 	}
 	if !v.Settled {
-		v.OK, v.Wrong = false, append(v.Wrong, "journal: something is still open, although all was quiet")
+		v.OK, v.Wrong = false, append(v.Wrong, "journal: deliveries are still open, although no reaction was left")
 	}
 	rep := &report{
-		Journal: r.Path(), Placed: did.placed, Seconds: did.took.Seconds(), Events: v.Stats.Events, Reactions: reactions(v.Stats),
+		Journal: r.Path(), Placed: did.placed, Seconds: did.took.Seconds(),
+		Events: v.Stats.Events, Reactions: reactions(v.Stats),
 		Retries: v.Stats.Retries, DeadLetters: v.Stats.DeadLetters[journal.LetterDead], Verify: verdict{v.OK, v.Wrong},
 	}
 	if b, ok := v.Books.(books.Report); ok {
@@ -75,7 +76,7 @@ func newReport(ctx context.Context, c *troupe.Call[doors], did ran) (*report, er
 	rep.LatencyMS = latencyOf(took)
 	rep.FlowsPerSecond = float64(len(took)) / rep.Seconds
 	rep.ReactionsPerSecond = float64(rep.Reactions-did.before) / rep.Seconds
-	if did.placed == 0 { // the runs before have something to show
+	if did.placed == 0 { // show flows of earlier runs
 		if s, err = readSurvey(ctx, r, 0); err != nil {
 			return nil, err
 		}
@@ -90,10 +91,10 @@ func newReport(ctx context.Context, c *troupe.Call[doors], did ran) (*report, er
 	return rep, err
 }
 
-// reactions is how often a handler has done its work.
+// reactions returns the number of deliveries that are done.
 func reactions(s sqlite.Stats) int64 { return s.Deliveries[journal.Done] }
 
-// flowOf reads the flow of an order, which is called by the order's id. No order has none.
+// flowOf returns the flow of an order, or nil without an order. The flow's name is the order's id.
 func flowOf(ctx context.Context, r *sqlite.Reader, orderID string) (*journal.Flow, error) {
 	if orderID == "" {
 		return nil, nil

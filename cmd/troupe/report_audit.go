@@ -13,7 +13,8 @@ import (
 	"github.com/troupebus/troupe/internal/shop/sim"
 )
 
-// audit is the command verify, and holds the books against what the gateway and the carrier did too, as their file at world says.
+// audit runs the command verify, and also compares the books with the acts of the gateway and the carrier, from their
+// file at world.
 func audit(ctx context.Context, c *troupe.Call[doors], world string) (troupe.Verification, error) {
 	ledger, err := sim.ReadLedger(world)
 	if err != nil {
@@ -32,14 +33,14 @@ func audit(ctx context.Context, c *troupe.Call[doors], world string) (troupe.Ver
 	return v, err
 }
 
-// onRecord is what the shop believes that the outside did for an order.
+// onRecord has the charges, refunds and parcel of an order in the shop's books.
 type onRecord struct {
 	charged, refunded int64
 	parcel            shipping.Status
 }
 
-// compareOutside returns where the shop's belief differs from what was done. Unless settled, the outside may be ahead:
-// the shop writes down afterwards what it was told.
+// compareOutside returns the differences between the shop's books and the acts of the gateway and the carrier. Unless
+// settled, the gateway and the carrier may be ahead, because the shop records an act after the answer.
 func compareOutside(ctx context.Context, tx *sql.Tx, done sim.Ledger, settled bool) ([]string, error) {
 	believed := map[string]onRecord{}
 	for id := range done.Orders {
@@ -85,7 +86,7 @@ func (b onRecord) differences(a sim.Account, settled bool) []string {
 		{"parcels dispatched", int64(dispatched), int64(a.Dispatches)},
 	} {
 		if c.done < c.believed || settled && c.done != c.believed {
-			found = append(found, fmt.Sprintf("%d %s by the shop's books, but the outside did %d", c.believed, c.what, c.done))
+			found = append(found, fmt.Sprintf("%d %s by the shop's books, but %d by the gateway and the carrier", c.believed, c.what, c.done))
 		}
 	}
 	for _, c := range []struct {

@@ -13,32 +13,32 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// progressEvery is how often a terminal shows how far a run is.
+// progressEvery is the time between two updates of the progress in a terminal.
 const progressEvery = 100 * time.Millisecond
 
-// place is where a run places its orders.
+// place is the shop in which a run places its orders.
 type place struct {
 	doors
 	bus *bus.Bus
 }
 
-// shopRun is a run of the shop that ends by itself and is reported on.
+// shopRun is a run of the shop that ends by itself, with a report.
 type shopRun struct {
 	call *troupe.Call[doors]
-	// work places orders until there are none left and all is quiet. It returns how many were new.
+	// work places all orders and waits until no reaction is left. It returns the number of new orders.
 	work func(ctx context.Context, s place) (placed int, err error)
-	done func() string // how far work is
+	done func() string // progress of work as text
 }
 
-// ran is what a run did, as far as the journal does not tell.
+// ran has the facts about a run that the journal does not have.
 type ran struct {
 	placed int
 	took   time.Duration
-	head   int64 // the newest event when it began
-	before int64 // reactions before it
+	head   int64 // seq of the newest event before the run
+	before int64 // reactions before the run
 }
 
-// do does the work and reports.
+// do runs the work and returns the report.
 func (r shopRun) do(ctx context.Context) (*report, error) {
 	reader := r.call.Deployable.Journal.Reader()
 	stats, err := reader.Stats(ctx)
@@ -55,7 +55,7 @@ func (r shopRun) do(ctx context.Context) (*report, error) {
 	did.took = time.Since(started)
 	stop()
 	if err != nil && ctx.Err() != nil {
-		return nil, errors.New("stopped by a signal: run the same command again to go on where it stopped")
+		return nil, errors.New("stopped by a signal: run the same command again to continue")
 	}
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (r shopRun) do(ctx context.Context) (*report, error) {
 	return newReport(ctx, r.call, did)
 }
 
-// newest returns the seq of the journal's newest event, 0 where there is none.
+// newest returns the seq of the journal's newest event, or 0 for an empty journal.
 func newest(ctx context.Context, r *sqlite.Reader) (seq int64, err error) {
 	err = r.Events(ctx, sqlite.EventFilter{Newest: true, Limit: 1}, func(e *journal.Event) error {
 		seq = e.Seq
@@ -72,7 +72,7 @@ func newest(ctx context.Context, r *sqlite.Reader) (seq int64, err error) {
 	return seq, err
 }
 
-// progress shows a terminal how far the run is, until stop is called.
+// progress shows the progress in a terminal until stop is called.
 func (r shopRun) progress() (stop func()) {
 	if !r.call.Terminal {
 		return func() {}
@@ -85,11 +85,11 @@ func (r shopRun) progress() (stop func()) {
 		for {
 			select {
 			case <-end:
-				_, _ = fmt.Fprint(r.call.Err, "\r\x1b[K") // a terminal that is gone misses nothing
+				_, _ = fmt.Fprint(r.call.Err, "\r\x1b[K") // ignore a terminal that is gone
 				return
 			case <-tick.C:
 				b := r.call.Deployable.Journal.Backlog()
-				_, _ = fmt.Fprintf(r.call.Err, "\r\x1b[K%s, %d reactions under way, %d to be retried", r.done(), b.Ready+b.InFlight, b.Retrying)
+				_, _ = fmt.Fprintf(r.call.Err, "\r\x1b[K%s, %d reactions in flight, %d to retry", r.done(), b.Ready+b.InFlight, b.Retrying)
 			}
 		}
 	})

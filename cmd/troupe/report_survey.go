@@ -11,13 +11,13 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// survey is what the journal's events tell of the orders that were placed among them, in that order.
+// survey has the courses of orders, in the order in which they were placed.
 type survey []*course
 
-// course is how one order went.
+// course is the course of an order, from its events.
 type course struct {
 	id            string
-	placed, ended time.Time // ended is zero while it is open
+	placed, ended time.Time // ended is zero while the order is open
 	completed     bool
 	refunded      bool
 }
@@ -26,7 +26,7 @@ func (c course) straight() bool    { return c.completed && !c.refunded }
 func (c course) cancelled() bool   { return !c.ended.IsZero() && !c.completed }
 func (c course) compensated() bool { return c.cancelled() && c.refunded }
 
-// readSurvey goes through the events after seq.
+// readSurvey reads the events after seq.
 func readSurvey(ctx context.Context, r *sqlite.Reader, seq int64) (survey, error) {
 	var s survey
 	byID := map[string]*course{}
@@ -41,7 +41,7 @@ func readSurvey(ctx context.Context, r *sqlite.Reader, seq int64) (survey, error
 			c = &course{id: e.Key, placed: e.Time}
 			byID[e.Key] = c
 			s = append(s, c)
-		case c != nil: // otherwise it was placed before, or is a credit note
+		case c != nil: // nil: the order was placed before seq, or is a credit note
 			c.note(e)
 		}
 		return nil
@@ -60,7 +60,8 @@ func (c *course) note(e *journal.Event) {
 	}
 }
 
-// first is, by its id, the first order that is as asked for, or "": which was placed first is up to chance.
+// first returns the smallest id among the orders for which is returns true, or "". The smallest id, not the earliest
+// order, because concurrent customers place orders at random times.
 func (s survey) first(is func(course) bool) string {
 	first := ""
 	for _, c := range s {
@@ -71,7 +72,7 @@ func (s survey) first(is func(course) bool) string {
 	return first
 }
 
-// took is how long each order took that has ended.
+// took returns the durations of all orders that have ended.
 func (s survey) took() []time.Duration {
 	var took []time.Duration
 	for _, c := range s {
@@ -82,13 +83,13 @@ func (s survey) took() []time.Duration {
 	return took
 }
 
-// latencyOf sorts took. Of no flows it is nil.
+// latencyOf returns the latencies of took, or nil if took is empty. It sorts took.
 func latencyOf(took []time.Duration) *latency {
 	if len(took) == 0 {
 		return nil
 	}
 	slices.Sort(took)
-	at := func(percent int) float64 { // the smallest value that so many percent do not exceed
+	at := func(percent int) float64 { // smallest value that at least so many percent do not exceed
 		return float64(took[(len(took)*percent+99)/100-1]) / float64(time.Millisecond)
 	}
 	return &latency{P50: at(50), P95: at(95), P99: at(99)}

@@ -9,10 +9,10 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// shownWrong is how many of the things that are wrong a report shows to people.
+// shownWrong is the number of mistakes that a report shows as text.
 const shownWrong = 20
 
-// show writes the report. It is an error with exit code 1 when the audit found something.
+// show writes the report. It returns an error, with exit code 1, if the audit found a mistake.
 func (rep *report) show(c *troupe.Call[doors]) error {
 	var err error
 	if c.JSON {
@@ -23,7 +23,7 @@ func (rep *report) show(c *troupe.Call[doors]) error {
 		_, err = io.WriteString(c.Out, text.String())
 	}
 	if err == nil && !rep.Verify.OK {
-		err = fmt.Errorf("the books do not balance: %d things are wrong", len(rep.Verify.Wrong))
+		err = fmt.Errorf("the books do not balance: %d problems", len(rep.Verify.Wrong))
 	}
 	return err
 }
@@ -34,7 +34,7 @@ func (rep *report) write(w *strings.Builder, c *troupe.Call[doors]) {
 	}
 	rep.writeCounts(w)
 	writeFlow(w, "An order that went straight through:", rep.straight, c)
-	writeFlow(w, "An order that came to nothing, and what was undone:", rep.undone, c)
+	writeFlow(w, "An order that was cancelled, with its compensation:", rep.undone, c)
 	rep.writeDead(w, c)
 	rep.writeVerdict(w)
 	rep.writeNext(w, c)
@@ -48,7 +48,7 @@ func (rep *report) writeCounts(w *strings.Builder) {
 	}
 	fmt.Fprintf(w, "\n%d events, %d reactions, %d retries, %d dead letters\n", rep.Events, rep.Reactions, rep.Retries, rep.DeadLetters)
 	if rep.Placed == 0 {
-		fmt.Fprintf(w, "This run placed nothing new. It took %.2f s.\n", rep.Seconds)
+		fmt.Fprintf(w, "This run placed no new order. It took %.2f s.\n", rep.Seconds)
 		return
 	}
 	fmt.Fprintf(w, "This run placed %d orders in %.2f s: %.0f flows/s, %.0f reactions/s", rep.Placed, rep.Seconds, rep.FlowsPerSecond, rep.ReactionsPerSecond)
@@ -63,7 +63,7 @@ func writeFlow(w *strings.Builder, title string, f *journal.Flow, c *troupe.Call
 		return
 	}
 	fmt.Fprintf(w, "\n%s\n", title)
-	_ = f.WriteTree(w, journal.TreeOptions{Color: c.Color}) // a strings.Builder takes it all
+	_ = f.WriteTree(w, journal.TreeOptions{Color: c.Color}) // a strings.Builder returns no error
 }
 
 func (rep *report) writeDead(w *strings.Builder, c *troupe.Call[doors]) {
@@ -80,11 +80,11 @@ func (rep *report) writeDead(w *strings.Builder, c *troupe.Call[doors]) {
 
 func (rep *report) writeVerdict(w *strings.Builder) {
 	if rep.Verify.OK {
-		fmt.Fprint(w, "\nVerified: every order ended once, stock and money balance, every customer was told once,\n"+
-			"and the gateway and the carrier did just what the books say.\n")
+		fmt.Fprint(w, "\nVerified: every order ended once, stock and money balance, every customer was notified once,\n"+
+			"and the books agree with the gateway and the carrier.\n")
 		return
 	}
-	fmt.Fprintf(w, "\nWRONG, %d things:\n", len(rep.Verify.Wrong))
+	fmt.Fprintf(w, "\nWRONG, %d problems:\n", len(rep.Verify.Wrong))
 	for _, what := range rep.Verify.Wrong[:min(shownWrong, len(rep.Verify.Wrong))] {
 		fmt.Fprintf(w, "  %s\n", journal.Printable(what))
 	}

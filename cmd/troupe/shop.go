@@ -18,24 +18,24 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// settings are those that only the shop has: how its simulated gateway and carrier behave.
+// settings are the shop's own settings, for the simulated gateway and carrier.
 type settings struct {
-	Seed    uint64        `setting:"seed" default:"1" value:"SEED" help:"which failures the simulated gateway and carrier come up with"`
-	Latency time.Duration `setting:"latency" default:"40ms" help:"how long they take on average"`
+	Seed    uint64        `setting:"seed" default:"1" value:"SEED" help:"seed for the failures of the simulated gateway and carrier"`
+	Latency time.Duration `setting:"latency" default:"40ms" help:"average time of a call to the gateway or the carrier"`
 }
 
-// parallel is how many calls the gateway and the carrier get at a time, each.
+// parallel is the number of concurrent calls to the gateway, and to the carrier.
 const parallel = 16
 
-// shop is the program: five modules, and the simulated outside that two of them call.
+// shop is the program: five modules, and the simulated world that two of the modules call.
 type shop struct {
 	settings settings
-	options  *sim.Options // of the outside, where a command has its own
-	parallel int          // calls to the gateway, and to the carrier, at a time
-	world    *sim.World   // nil while nothing runs
+	options  *sim.Options // options of the world, for commands with their own
+	parallel int          // concurrent calls, each to the gateway and to the carrier
+	world    *sim.World   // nil while no command runs
 }
 
-// doors are what the shop's routes and commands call.
+// doors are the entry points of the shop for routes and commands.
 type doors struct {
 	orders *handlers.Orders
 	stock  *handlers.Stock
@@ -43,7 +43,7 @@ type doors struct {
 
 func newShop() *shop { return &shop{parallel: parallel} }
 
-// open opens the world. It is in memory, for nobody, where the modules that call it run elsewhere.
+// open opens the simulated world. The world is only in memory where the modules that call it run elsewhere.
 func (s *shop) open(ctx context.Context, d *troupe.Deployable) (func() error, error) {
 	path := ""
 	if asksWorld(d.Modules) {
@@ -58,12 +58,12 @@ func (s *shop) open(ctx context.Context, d *troupe.Deployable) (func() error, er
 	}
 	var err error
 	if s.world, err = sim.Open(path, options); err != nil {
-		return nil, fmt.Errorf("the simulated gateway and carrier: %w", err)
+		return nil, fmt.Errorf("open the simulated gateway and carrier: %w", err)
 	}
 	return s.world.Close, nil
 }
 
-// usual is an outside in which most goes well.
+// usual returns options of a world in which most calls succeed.
 func (s *shop) usual() sim.Options {
 	return sim.Options{
 		Seed: s.settings.Seed, Latency: s.settings.Latency, Silence: 2 * time.Second,
@@ -72,7 +72,7 @@ func (s *shop) usual() sim.Options {
 	}
 }
 
-// wire puts all modules on b.
+// wire wires all modules on b.
 func (s *shop) wire(b *bus.Bus) doors {
 	d := doors{handlers.Order(b), handlers.Inventory(b)}
 	handlers.Payment(b, s.world, s.parallel)
@@ -92,7 +92,7 @@ func (s *shop) routes(mux *http.ServeMux, open doors, d *troupe.Deployable) {
 	mux.Handle("/", api)
 }
 
-// checkWorld refuses an empty journal beside what the gateway and the carrier did for another one: the books could never agree.
+// checkWorld refuses an empty journal beside a world with acts for another journal: the books could never agree.
 func checkWorld(ctx context.Context, r *sqlite.Reader, path string) error {
 	if _, err := os.Stat(path); path == "" || errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -107,7 +107,7 @@ func checkWorld(ctx context.Context, r *sqlite.Reader, path string) error {
 		return nil
 	})
 	if err == nil && empty {
-		return fmt.Errorf("%s holds what the gateway and the carrier did for a journal that is gone: remove it, or name another --journal", path)
+		return fmt.Errorf("%s has acts of the gateway and the carrier for another journal: remove the file, or name another --journal", path)
 	}
 	return err
 }

@@ -11,14 +11,15 @@ import (
 	"github.com/troupebus/troupe"
 )
 
-// The simulated gateway and carrier are one outside world for all deployables, but what they have done lies beside the journal
-// of those who ask them. It goes along when a module moves, or they would forget whom they have charged. Nobody asks them
-// meanwhile, and one that knows more than its journal does no harm: that is why it goes before the move is decided.
+// The simulated gateway and carrier are a single world for all deployables, but their acts are in a file beside the
+// journal of the modules that call them. When such a module moves, the file's content must move along: otherwise a
+// charge would be forgotten and repeated. No module calls the world during a move. Extra acts do no harm, so the
+// world moves before the move is decided.
 
-// worldPath is where the simulated outside world keeps its own books: it must not forget when the shop is killed.
+// worldPath returns the path of the world's own file, which must survive a kill of the shop.
 func worldPath(journal string) string { return journal + ".world" }
 
-// moveWorld gives the world of the journal that modules go to what the other one's knows.
+// moveWorld adds the acts in the world of journal m.From to the world of journal m.To.
 func moveWorld(m troupe.Move) error {
 	if m.Act == "split" && !asksWorld(m.Modules) {
 		return nil
@@ -26,8 +27,9 @@ func moveWorld(m troupe.Move) error {
 	return joinWorlds(worldPath(m.From), worldPath(m.To))
 }
 
-// joinWorlds adds to the file at to what the one at from has behind what both begin with. What a kill tears off does not count, as
-// for the world itself, and what is there twice counts once.
+// joinWorlds appends to the file at to the lines of the file at from, without the lines that both files begin with.
+// Both files may end with a line that a kill has cut off; such a line is dropped, as the world itself does. A line
+// that both files have elsewhere counts once.
 func joinWorlds(from, to string) error {
 	theirs, err := os.ReadFile(from)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -40,7 +42,7 @@ func joinWorlds(from, to string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE, info.Mode().Perm()) // as private as that of the old one
+	f, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE, info.Mode().Perm()) // as private as the old file
 	if err != nil {
 		return err
 	}

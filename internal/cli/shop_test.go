@@ -18,8 +18,8 @@ import (
 // shop is the program of the tests in this package: the modules of cmd/troupe, without their routes, books and commands.
 func shop() *program {
 	var settings struct {
-		Seed    uint64        `setting:"seed" default:"1" value:"SEED" help:"which failures the simulated gateway and carrier come up with"`
-		Latency time.Duration `setting:"latency" default:"40ms" help:"how long they take on average"`
+		Seed    uint64        `setting:"seed" default:"1" value:"SEED" help:"seed for the failures of the simulated gateway and carrier"`
+		Latency time.Duration `setting:"latency" default:"40ms" help:"average time of a call to the gateway or the carrier"`
 	}
 	return newProgram(Program{Name: "troupe", Settings: &settings, Wire: func(b *bus.Bus) any {
 		var world *sim.World

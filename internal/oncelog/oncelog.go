@@ -1,5 +1,5 @@
-// Package oncelog limits the log lines about a lasting problem: one when the problem begins, one a minute while the
-// problem lasts, and one when the problem is over. Every other package may import oncelog.
+// Package oncelog limits the log lines about a lasting problem: a line when the problem begins, a line a minute while
+// the problem lasts, and a line when the problem is over. Every other package may import oncelog.
 package oncelog
 
 import "time"

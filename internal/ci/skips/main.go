@@ -1,14 +1,14 @@
-// Command skips turns the JSON stream of go test into what a person reads, and does not let a run pass for green that
-// is not.
+// Command skips formats the JSON stream of go test for readers, and fails if a test run is not green.
 //
 //	{ go test -json ./... || echo "go test: exit status $?"; } | skips
 //
-// It prints one line per package as go test does, everything that a failed package wrote, and every skipped test with
-// its reason. Its last line is alone: "N passed, N failed, N skipped", where tests, subtests, examples and fuzz targets
-// count one each.
+// It prints a line per package as go test does, the whole output of failed packages, and every skipped test with the
+// reason. The last line is "N passed, N failed, N skipped", where tests, subtests, examples and fuzz targets each
+// count.
 //
-// It exits with 1 when a test or a package failed, when a package did not build or never reported a result, when a line
-// of the stream is not a test event (so the line that the shell adds above when go test fails), and when no test ran.
+// The exit code is 1 in these cases: a test or a package failed; a package did not build or never reported a result;
+// a line of the stream is not a test event, such as the line that the shell adds above when go test fails; no test
+// ran.
 package main
 
 import (

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// event is one line of go test -json; see go doc test2json. ImportPath stands in for Package on build events.
+// event is a line of go test -json; see go doc test2json. Build events have ImportPath instead of Package.
 type event struct {
 	Action     string
 	Package    string
@@ -25,27 +25,28 @@ type event struct {
 // framing matches the lines that the testing package writes around a test's own output.
 var framing = regexp.MustCompile(`^\s*(=== |--- (PASS|SKIP|BENCH): )`)
 
-// logged matches the first line of what t.Log and t.Skip write; the text follows.
+// logged matches the first line of t.Log and t.Skip; the text follows.
 var logged = regexp.MustCompile(`^\s*[^\s:]+\.go:\d+: (.*)`)
 
-// verdict matches the one line that go test prints for a package that did not fail.
+// verdict matches the line that go test prints for a package that did not fail.
 var verdict = regexp.MustCompile(`^(ok  |\?   )\t`)
 
-// test is what one test wrote and how it ended; result is empty while it runs, and for good where it crashed.
+// test has the output and the result of a test. The result is empty while the test runs, and stays empty after a
+// crash.
 type test struct {
 	name   string
 	result string
 	output []string
 }
 
-// suite is the run of one package. The test without a name holds what the package wrote outside of any test.
+// suite is the run of a package. The test without a name has the output of the package outside of tests.
 type suite struct {
 	tests  map[string]*test
 	order  []*test
 	failed int
 }
 
-// report reads the events of one run and writes what a person should see of it.
+// report reads the events of a test run, and writes the summary.
 type report struct {
 	out                     io.Writer
 	running                 map[string]*suite
@@ -58,7 +59,7 @@ func newReport(out io.Writer) *report {
 	return &report{out: out, running: map[string]*suite{}}
 }
 
-// read takes the stream to its end. Its error is one of reading, never of a test.
+// read reads the whole stream. It returns read errors only; failed tests are no errors.
 func (r *report) read(in io.Reader) error {
 	lines := bufio.NewReader(in)
 	for {
@@ -95,7 +96,7 @@ func (r *report) line(line []byte) {
 func (r *report) event(e event) {
 	s := r.suite(e.Package)
 	if e.Action == "run" {
-		delete(s.tests, e.Test) // under -count a test runs again, and what it wrote before is kept apart
+		delete(s.tests, e.Test) // with -count a test runs again: keep the outputs apart
 	}
 	t := s.test(e.Test)
 	switch e.Action {
@@ -143,8 +144,8 @@ func (r *report) count(pkg string, s *suite, t *test) {
 	}
 }
 
-// finish writes the package's part of the report. A package that failed without a failed test (it did not build,
-// crashed, or ran out of time) counts as one failure, so that the last line never says 0 failed for it.
+// finish writes the package's part of the report. A package that failed without a failed test (did not build,
+// crashed, or ran out of time) counts as a failure, so that the last line does not report 0 failures.
 func (r *report) finish(pkg, result string) {
 	s := r.running[pkg]
 	delete(r.running, pkg)
@@ -162,8 +163,9 @@ func (r *report) finish(pkg, result string) {
 	}
 }
 
-// writeTests writes what passed tests let out first and the failures last, next to the package's own lines. The former
-// is not left out: under t.Parallel a data race or a crash is often written under the name of a test that passed.
+// writeTests writes the output of passed tests first and the failures last, next to the package's own lines. The
+// output of passed tests matters, too: with t.Parallel a data race or a crash often appears under the name of a test
+// that passed.
 func (s *suite) writeTests(out io.Writer) {
 	for _, t := range s.order {
 		if t.name != "" && (t.result == "pass" || t.result == "skip") {
@@ -181,7 +183,7 @@ func (s *suite) writeTests(out io.Writer) {
 	}
 }
 
-// reason is the last thing that a skipped test logged, which is what t.Skip was given.
+// reason returns the last text that a skipped test logged: the argument of t.Skip.
 func reason(output []string) string {
 	var lines []string
 	for _, line := range output {
@@ -200,7 +202,7 @@ func reason(output []string) string {
 	return "no reason given"
 }
 
-// close writes the end of the report and says whether the run is green. Call it once, after read.
+// close writes the end of the report, and reports whether the run is green. Call close once, after read.
 func (r *report) close() bool {
 	for _, pkg := range slices.Sorted(maps.Keys(r.running)) {
 		r.finish(pkg, "fail")
