@@ -191,8 +191,8 @@ func TestDemoRefuses(t *testing.T) {
 		{[]string{"--orders", "many"}, exitUsage, "invalid argument"},
 		{[]string{"--seed", "-1"}, exitUsage, "invalid argument"},
 		{[]string{"extra"}, exitUsage, "extra"},
-		{[]string{"--journal", gone}, exitWrong, "for a journal that is gone: remove it"},
-		{[]string{"--journal", gone}, exitWrong, "for a journal that is gone: remove it"}, // nothing has changed that
+		{[]string{"--journal", gone}, exitWrong, "for another journal: remove the file"},
+		{[]string{"--journal", gone}, exitWrong, "for another journal: remove the file"}, // nothing has changed that
 		{[]string{"--journal", dir}, exitWrong, "is a directory"},
 	} {
 		ran := MustRunCommand(t, "demo", c.args...)

@@ -138,7 +138,7 @@ func TestImportText(t *testing.T) {
 	}
 	for _, want := range []string{
 		csv + ": 2 orders and 0 credit notes, 1 stock codes", "25 unusable lines:\n  line 2, invoice 2000: ",
-		"  and 5 more: --json lists them all", "25 invoices were not imported:", "2 orders: 1 completed, 1 cancelled, 0 returned",
+		"  and 5 more: --json lists them all", "25 invoices not imported:", "2 orders: 1 completed, 1 cancelled, 0 returned",
 		"inventory.short", "troupe trace inv-3000 --journal ", "Verified: ",
 	} {
 		if !strings.Contains(ran.stdout, want) {
@@ -225,15 +225,15 @@ func TestImportRefuses(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "name one CSV file"},
-		{[]string{good, good}, "name one CSV file"},
+		{nil, "want one CSV file"},
+		{[]string{good, good}, "want one CSV file"},
 		{[]string{good, "--stock", "-1"}, "--stock is -1"},
 		{[]string{filepath.Join(dir, "missing.csv")}, "no such file"},
 		{[]string{dir}, "is a directory"},
 		{[]string{text}, "lacks the columns"},
 		{[]string{good, "--stock", "1000000001"}, "from 0 to 1000000000"},
 		{[]string{useless}, `no invoice is usable: line 2: the quantity "nine"`},
-		{[]string{MustWriteCSV(t)}, "there is no invoice in it"},
+		{[]string{MustWriteCSV(t)}, "the file has no invoice"},
 	} {
 		path := filepath.Join(dir, "shop.db")
 		ran := MustRunCommand(t, "import", append(c.args, "--journal", path)...)
