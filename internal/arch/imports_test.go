@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// expectRule wants exactly one violation, of the rule that begins with wants, or none where wants is empty.
+// expectRule expects exactly one violation, of the rule that begins with wants, or no violation if wants is empty.
 func expectRule(t *testing.T, found []violation, wants string) {
 	t.Helper()
 	if wants == "" {
@@ -28,9 +28,9 @@ func TestCheckImports(t *testing.T) {
 		testKit   = "bus/bustest imports"
 		choice    = "transports imports"
 		transport = "transports/Y imports"
-		cmd       = "nothing imports cmd"
+		cmd       = "no package imports cmd"
 		rootRule  = "the root package imports"
-		engine    = "what runs any program"
+		engine    = "the packages that run any program"
 		example   = "cmd/troupe imports, of internal,"
 		nowhere   = "every Go file lies in"
 		leaf      = "internal/oncelog, internal/pause import"
@@ -156,7 +156,7 @@ func TestCheckImports(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.path+" "+tt.imports, func(t *testing.T) {
 			t.Parallel()
-			// Beside the file stands one without fault, so that one violation is found among many files.
+			// the second file follows the rules, so that the violation is found among several files
 			found := checkImports([]file{{"bus/good.go", []string{"context"}}, {tt.path, []string{"errors", tt.imports}}})
 			if len(found) > 0 && !strings.HasPrefix(found[0].where, tt.path) {
 				t.Errorf("blames %s", found[0].where)

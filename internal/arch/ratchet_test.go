@@ -22,18 +22,18 @@ import (
 // The goals of every package, without its tests.
 const (
 	maxPackageLines = 2000
-	maxColumns      = 120 // of a line, where a tab counts as one; strings may be longer
-	maxPronouns     = 6.0 // per 100 words of comment: the wordiest of the code bases that were counted has 5.6
+	maxColumns      = 120 // of a line, with a tab as one column; a string may make a line longer
+	maxPronouns     = 6.0 // per 100 words of comment; the wordiest of the counted code bases has 5.6
 	maxWhat         = 0.3 // per 100 words of comment
-	fewWords        = 300 // a package with fewer words of comment says little by its rates
+	fewWords        = 300 // rates of packages with fewer words of comment are not checked
 )
 
-// ratchetFile has the packages that are over a goal, and by how much. It may only shrink.
+// ratchetFile lists the packages that miss a goal, and by how much. The list may only shrink.
 const ratchetFile = "ratchet.json"
 
-var tighten = flag.Bool("tighten", false, "write "+ratchetFile+" anew where packages have come closer to the goals")
+var tighten = flag.Bool("tighten", false, "update "+ratchetFile+" for packages that have come closer to the goals")
 
-// size is what the ratchet counts of a package.
+// size has the numbers of a package that miss a goal.
 type size struct {
 	Lines    int     `json:"lines,omitempty"`    // over maxPackageLines
 	Long     int     `json:"long,omitempty"`     // lines with more than maxColumns columns
@@ -41,10 +41,10 @@ type size struct {
 	What     float64 `json:"what,omitempty"`     // over maxWhat
 }
 
-// counted is what was read of a package.
+// counted has all numbers of a package.
 type counted struct{ lines, long, words, pronouns, what int }
 
-// pronouns make a reader look for what they stand for. Here, "that" as a conjunction counts, too.
+// pronouns make a reader search for the noun. The conjunction "that" counts, too.
 var pronouns = wordSet(`it its itself they them their theirs themselves this that these those he she him her his what which who whom
 	whose whoever whatever one ones nobody somebody anybody everybody nothing something anything everything none`)
 
@@ -60,7 +60,7 @@ func wordSet(text string) map[string]bool {
 
 var aWord = regexp.MustCompile(`[A-Za-z][A-Za-z'’-]*`)
 
-// add counts a file.
+// add adds the numbers of a file.
 func (c *counted) add(s source, text []byte) {
 	c.lines += s.lines
 	c.long += len(longLines(text))
@@ -78,7 +78,7 @@ func (c *counted) add(s source, text []byte) {
 	}
 }
 
-// over returns by how much the package misses the goals.
+// over returns the numbers that miss a goal.
 func (c counted) over() size {
 	s := size{Long: c.long}
 	if c.lines > maxPackageLines {
@@ -90,7 +90,7 @@ func (c counted) over() size {
 	return s
 }
 
-// over returns n per 100 of words, rounded up to hundredths, where that is over goal.
+// over returns the rate of n per 100 words, rounded up to hundredths, or 0 if the rate meets the goal.
 func over(n, words int, goal float64) float64 {
 	rate := math.Ceil(10_000*float64(n)/float64(words)) / 100
 	if rate <= goal {
@@ -99,7 +99,7 @@ func over(n, words int, goal float64) float64 {
 	return rate
 }
 
-// longLines returns the numbers of lines that are too long, but for those that a string makes so.
+// longLines returns the numbers of lines that are too long, without lines that contain a string.
 func longLines(text []byte) (found []int) {
 	inString := map[int]bool{}
 	fset := token.NewFileSet()
@@ -125,7 +125,7 @@ func longLines(text []byte) (found []int) {
 	return found
 }
 
-// TestRatchet holds every package to the goals, or to what it was at when it was last counted.
+// TestRatchet checks every package against the goals, or against its numbers in ratchetFile.
 func TestRatchet(t *testing.T) {
 	t.Parallel()
 	packages := map[string]*counted{}
@@ -157,7 +157,7 @@ func TestRatchet(t *testing.T) {
 	}
 }
 
-// compareRatchet returns what has become worse than was, and what has become better without was being tightened.
+// compareRatchet returns the numbers that are worse than was, and the numbers that are better but not in ratchetFile yet.
 func compareRatchet(is, was map[string]size) (found []string) {
 	names := slices.Collect(maps.Keys(is))
 	for name := range was {
@@ -181,7 +181,7 @@ func compareRatchet(is, was map[string]size) (found []string) {
 				found = append(found, fmt.Sprintf("%s has %v %s, and may have %v: name the subject of each sentence, wrap lines, or cut the package into rooms",
 					name, c.is, c.what, cmp.Or(c.was, c.goal)))
 			case c.was-c.is > c.lax:
-				found = append(found, fmt.Sprintf("%s has %v %s, which is better than %v: keep it so with go test ./internal/arch -run TestRatchet -tighten",
+				found = append(found, fmt.Sprintf("%s has %v %s, which is better than %v: record this with go test ./internal/arch -run TestRatchet -tighten",
 					name, c.is, c.what, c.was))
 			}
 		}

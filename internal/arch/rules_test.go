@@ -1,6 +1,6 @@
-// Package arch is the architecture test. It holds the tree against the rules by which Troupe is laid out: who may
-// import whom, how long a file and a function may be, what must be documented, and whose table a schema may create.
-// Modules are read off the tree (domain/*), so that one added tomorrow is held to them without being named here.
+// Package arch is the architecture test. It checks the rules of the tree: allowed imports, the length of files and
+// functions, documentation of exported names, and the names of tables. The test finds the modules in the tree
+// (domain/*), so the rules also apply to a module that is added later.
 package arch
 
 import (
@@ -15,41 +15,41 @@ const (
 	sqlAddOn  = "github.com/ThreeDotsLabs/watermill-sql"
 )
 
-// drivers are the modules that each transport may import beside Watermill: what speaks to the outside, and what guards
-// it. A transport that is not named here may import none, so a new one starts with a line here.
+// drivers are the modules that each transport may import beside Watermill. A transport without an entry may import
+// none, so a new transport starts with a line here.
 var drivers = map[string][]string{
-	"sqlite":   {"github.com/mattn/go-sqlite3", "github.com/gofrs/flock", sqlAddOn, "C"}, // C for a setting that the driver has no call for
+	"sqlite":   {"github.com/mattn/go-sqlite3", "github.com/gofrs/flock", sqlAddOn, "C"}, // C for a setting without a function in the driver
 	"postgres": {"github.com/jackc/pgx", sqlAddOn},
 	"kafka":    {"github.com/ThreeDotsLabs/watermill-kafka", "github.com/IBM/sarama", "github.com/xdg-go/scram", "github.com/klauspost/compress", "github.com/pierrec/lz4"},
 }
 
-// file is one Go file that ships: its path from the root of the tree, with slashes, and the paths that it imports.
+// file is a Go file that is not a test: its path from the root of the tree, with slashes, and its imports.
 type file struct {
 	path    string
 	imports []string
 }
 
-// violation is one broken rule, in words that say where, which and what to do.
+// violation describes a broken rule: the place, the rule, and the remedy.
 type violation struct{ where, rule, remedy string }
 
 func (v violation) String() string {
 	return fmt.Sprintf("%s\n\trule: %s\n\tdo:   %s", v.where, v.rule, v.remedy)
 }
 
-// layer is what holds for one file.
+// layer is the import rule of a file.
 type layer struct {
 	rule   string
 	may    func(imported string) bool
 	remedy string
 }
 
-// checkImports holds every file against its layer. It reads nothing but its argument.
+// checkImports checks every file against its layer. It reads only its argument.
 func checkImports(files []file) []violation {
 	var found []violation
 	for _, f := range files {
 		l, ok := layerOf(f.path)
 		if !ok {
-			found = append(found, violation{f.path, "every Go file lies in a layer that has a rule",
+			found = append(found, violation{f.path, "every Go file lies in a layer with a rule",
 				"move it to bus, handlers, domain/<module>, transports, cmd or internal"})
 			continue
 		}
@@ -62,7 +62,7 @@ func checkImports(files []file) []violation {
 	return found
 }
 
-// layerOf finds the rule for a file by its path. It reports false for a place that no rule speaks of.
+// layerOf returns the rule for the file at path. It reports false if no rule covers the path.
 func layerOf(path string) (layer, bool) {
 	parts := strings.Split(path, "/")
 	dirs := parts[:len(parts)-1]
@@ -83,7 +83,7 @@ func layerOf(path string) (layer, bool) {
 		return layer{
 			rule:   "internal/" + strings.Join(leaves, ", internal/") + " import the standard library only",
 			may:    isStd,
-			remedy: "the library stands on it: move what needs the import elsewhere",
+			remedy: "the library uses these packages: move code with other imports elsewhere",
 		}, true
 	case dirs[0] == "internal" && len(dirs) > 1 && slices.Contains(engine, dirs[1]):
 		return engineLayer(), true
@@ -91,15 +91,15 @@ func layerOf(path string) (layer, bool) {
 		return exampleLayer(), true
 	case dirs[0] == "internal" || dirs[0] == "cmd":
 		return layer{
-			rule:   "nothing imports cmd",
+			rule:   "no package imports cmd",
 			may:    func(i string) bool { return !under(i, root+"/cmd") },
-			remedy: "move what both need below internal",
+			remedy: "move shared code below internal",
 		}, true
 	}
 	return layer{}, false
 }
 
-// engine are the packages below internal that the root package stands on: what runs any program.
+// engine are the packages below internal that run any program. The root package uses them.
 var engine = []string{"cli", "config", "front"}
 
 func rootLayer() layer {
@@ -109,27 +109,27 @@ func rootLayer() layer {
 			return isStd(i) || isBus(i) || under(i, root+"/transports") ||
 				slices.ContainsFunc(engine, func(e string) bool { return under(i, root+"/internal/"+e) })
 		},
-		remedy: "it runs any program: have the program hand in what only it knows",
+		remedy: "the root package runs any program: let the program pass in its own parts",
 	}
 }
 
 func engineLayer() layer {
 	shop := []string{root + "/handlers", root + "/domain", root + "/cmd", root + "/internal/shop"}
 	return layer{
-		rule:   "what runs any program (internal/" + strings.Join(engine, ", internal/") + ") imports nothing of the shop",
+		rule:   "the packages that run any program (internal/" + strings.Join(engine, ", internal/") + ") import no package of the shop",
 		may:    func(i string) bool { return !slices.ContainsFunc(shop, func(s string) bool { return under(i, s) }) },
-		remedy: "add a field to troupe.App by which a program hands it in",
+		remedy: "add a field to troupe.App, so that a program can pass it in",
 	}
 }
 
 func exampleLayer() layer {
 	return layer{
-		rule: "cmd/troupe imports, of internal, the shop, the benchmark and the scaffold of new programs only",
+		rule: "cmd/troupe imports, of internal, only the shop, the benchmark and the scaffold of new programs",
 		may: func(i string) bool {
 			own := []string{root + "/internal/shop", root + "/internal/bench", root + "/internal/scaffold"}
 			return !under(i, root+"/cmd") && (!under(i, root+"/internal") || slices.ContainsFunc(own, func(o string) bool { return under(i, o) }))
 		},
-		remedy: "it is a program as any team writes one: use package troupe, or give that what is missing",
+		remedy: "cmd/troupe is a program as any team writes one: use package troupe, or extend it",
 	}
 }
 
@@ -139,7 +139,7 @@ func domainLayer(dirs []string) layer {
 		return layer{
 			rule:   "a contract imports the standard library only",
 			may:    isStd,
-			remedy: "keep event types plain: move what needs the import into domain/" + module,
+			remedy: "keep event types plain: move code with other imports into domain/" + module,
 		}
 	}
 	return layer{
@@ -155,14 +155,14 @@ func handlersLayer(module string) layer {
 		may: func(i string) bool {
 			return isStd(i) || isContract(i) || i == root+"/bus" || under(i, root+"/domain/"+module)
 		},
-		remedy: "react to the other module's events through its contract; hand in what the reaction needs from cmd/troupe",
+		remedy: "react to the other module's events through its contract; let cmd/troupe pass in the other parts",
 	}
 }
 
 func busLayer(dirs []string) layer {
 	l := layer{
 		rule:   "bus imports the standard library, Watermill's core and packages below bus, but not its test kit",
-		remedy: "put what knows a transport into transports, what knows the shop into handlers or internal",
+		remedy: "put code about a transport into transports, and code about the shop into handlers or internal",
 	}
 	own := func(i string) bool { return under(i, root+"/bus") && !under(i, root+"/bus/bustest") }
 	switch {
@@ -172,7 +172,7 @@ func busLayer(dirs []string) layer {
 	case len(dirs) > 1:
 		self := root + "/" + strings.Join(dirs[:2], "/")
 		l.rule = "a package below bus imports the standard library, Watermill's core and bus/journal"
-		l.remedy = "it is the seam that bus stands on: pass in what it needs"
+		l.remedy = "bus uses this package: let bus pass in the other parts"
 		own = func(i string) bool { return under(i, self) || i == root+"/bus/journal" && self != root+"/bus/journal" }
 	}
 	l.may = func(i string) bool { return isStd(i) || isLeaf(i) || under(i, watermill) || own(i) }
@@ -196,16 +196,16 @@ func transportsLayer(path string, dirs []string) layer {
 		may: func(i string) bool {
 			return isStd(i) || isLeaf(i) || isBus(i) || slices.ContainsFunc(allowed, func(a string) bool { return under(i, a) })
 		},
-		remedy: "a transport carries any event and knows no module; if this is its driver, add it to drivers in internal/arch",
+		remedy: "a transport carries any event and knows no module; add a driver to drivers in internal/arch",
 	}
 }
 
-// under says whether an import path is prefix or lies below it.
+// under reports whether an import path is prefix or lies below prefix.
 func under(imported, prefix string) bool {
 	return imported == prefix || strings.HasPrefix(imported, prefix+"/")
 }
 
-// isBus leaves out the test kit, which ships in no transport.
+// isBus reports whether an import is bus or below bus, without the test kit, which no transport may import.
 func isBus(imported string) bool {
 	return under(imported, root+"/bus") && !under(imported, root+"/bus/bustest")
 }
@@ -215,7 +215,7 @@ func isStd(imported string) bool {
 	return !strings.Contains(first, ".") && imported != "C"
 }
 
-// leaves are the packages below internal that the library may import, too: they import the standard library only.
+// leaves are the packages below internal that the library may import. They import the standard library only.
 var leaves = []string{"oncelog", "pause"}
 
 func isLeaf(imported string) bool {

@@ -15,19 +15,19 @@ const (
 	mainFile     = "cmd/troupe/main.go"
 )
 
-// unfinished matches the marks of work put off.
+// unfinished matches the marks of postponed work.
 var unfinished = regexp.MustCompile(`\b(TODO|FIXME|XXX)\b`)
 
-// checkSource holds one file against the rules of size and habit.
+// checkSource checks the size, the comments and the habits of a file.
 func checkSource(s source) []violation {
 	found := checkComments(s)
 	if s.lines > maxFileLines {
 		found = append(found, violation{fmt.Sprintf("%s has %d lines", s.path, s.lines),
-			fmt.Sprintf("a file has at most %d lines", maxFileLines), "split it by what its parts are about"})
+			fmt.Sprintf("a file has at most %d lines", maxFileLines), "split the file by its subjects"})
 	}
 	if s.path == mainFile && s.lines > maxMainLines {
 		found = append(found, violation{fmt.Sprintf("%s has %d lines", s.path, s.lines),
-			fmt.Sprintf("the main file of the example has at most %d lines", maxMainLines), "it shows how little a program needs: move the rest beside it"})
+			fmt.Sprintf("the main file of the example has at most %d lines", maxMainLines), "the file shows how little a program needs: move the rest to other files"})
 	}
 	if s.isTest() {
 		return append(found, checkSleeps(s)...)
@@ -48,7 +48,7 @@ func checkComments(s source) []violation {
 	for _, group := range s.file.Comments {
 		for _, c := range group.List {
 			if mark := unfinished.FindString(c.Text); mark != "" {
-				found = append(found, violation{s.at(c.Pos()) + " says " + mark, "no work is put off in a comment", "do it, or say what holds today"})
+				found = append(found, violation{s.at(c.Pos()) + " says " + mark, "no comment postpones work", "do the work, or describe the present state"})
 			}
 		}
 	}
@@ -61,7 +61,7 @@ func checkLength(s source, fn *ast.FuncDecl) []violation {
 		return nil
 	}
 	return []violation{{fmt.Sprintf("%s: func %s has %d lines", s.at(fn.Pos()), fn.Name.Name, lines),
-		fmt.Sprintf("a function has at most %d lines", maxFuncLines), "give its steps names"}}
+		fmt.Sprintf("a function has at most %d lines", maxFuncLines), "move its steps into functions with names"}}
 }
 
 func checkSleeps(s source) []violation {
@@ -83,9 +83,9 @@ func checkSleeps(s source) []violation {
 	return found
 }
 
-// checkDocumented asks for a comment on every exported name of a declaration: functions, methods (also those of a hidden type, which
-// others call by an interface), types, the methods of an exported interface, constants and variables. The comment of a group
-// speaks for its names. Fields are left out: the comment of a struct often speaks for them.
+// checkDocumented finds exported names without a comment: functions, methods (also methods of a hidden type, which
+// callers reach by an interface), types, the methods of an exported interface, constants and variables. The comment of
+// a group counts for its names. Fields need no comment: the comment of a struct often describes them.
 func checkDocumented(s source, decl ast.Decl) []violation {
 	var found []violation
 	ask := func(name *ast.Ident, docs ...*ast.CommentGroup) {
@@ -96,7 +96,7 @@ func checkDocumented(s source, decl ast.Decl) []violation {
 		}
 		if name.IsExported() {
 			found = append(found, violation{s.at(name.Pos()) + ": " + name.Name + " has no comment", "every exported name is documented",
-				"say its contract: units, errors, who may call it when"})
+				"describe the contract: units, errors, and when to call it"})
 		}
 	}
 	switch d := decl.(type) {
@@ -150,7 +150,7 @@ func TestCheckSource(t *testing.T) {
 		{"documented group", "a.go", "package a\n// The kinds.\nconst (\n\tA = 1\n\tB = 2\n)\n", ""},
 		{"comment at the end of the line", "a.go", "package a\nvar (\n\tA = 1 // A is one.\n)\n", ""},
 		{"a directive is no comment", "a.go", "package a\n//go:noinline\nfunc F() {}\n", "every exported name"},
-		{"work put off", "a.go", "package a\n// f is fine. TODO: more.\nfunc f() {}\n", "no work is put off"},
+		{"work put off", "a.go", "package a\n// f is fine. TODO: more.\nfunc f() {}\n", "no comment postpones work"},
 		{"the mark in a string", "a.go", "package a\nvar s = \"TODO\"\n", ""},
 		{"sleep", "a_test.go", "package a\nimport \"time\"\nfunc f() { time.Sleep(1) }\n", "no test sleeps"},
 		{"sleep by another name", "a_test.go", "package a\nimport clock \"time\"\nvar wait = clock.Sleep\n", "no test sleeps"},

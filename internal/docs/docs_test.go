@@ -1,25 +1,25 @@
 //go:build unix
 
-// Package docs keeps what is written true: it runs the code blocks of README.md and docs/**/*.md and follows their
-// links. Its rules, all of them:
+// Package docs checks the pages: it runs the code blocks of README.md and docs/**/*.md and follows their links. All
+// rules:
 //
-//   - Every block says its language. Blocks in sh, bash, shell and console are run, blocks in go are compiled, others are
-//     only read.
-//   - A shell block is a session: a line "$ command" is run by bash, the lines after it are the output (of both streams)
-//     that must come, and the command must exit with 0. A command that ends in \ goes on in the next line. A line that is
-//     only … stands for any number of lines, … within a line for any text: write it for what varies. Lines before the
-//     first command are comments (#) or empty.
-//   - All sessions of a page are one shell, in order, in an empty folder, with a fresh troupe on the PATH and nothing on
-//     its input. What it leaves running in the background is killed at the end of the page.
-//   - A go block is a whole file, or declarations. Declarations without imports get them: a name before a dot that
-//     the block does not declare is the one package of that name in this module, or else in the standard library.
-//   - A block is changed by a comment on the line before it:
-//     <!-- run --> a go program is run too; a text block right after it is its output.
+//   - Every block names its language. Blocks in sh, bash, shell and console run, blocks in go compile, and other blocks
+//     are only read.
+//   - A shell block is a session: bash runs a line "$ command", and the lines after it are the expected output (of both
+//     streams). The command must exit with 0. A command that ends in \ continues in the next line. A line with only …
+//     stands for any number of lines, and … within a line for any text. Lines before the first command are comments (#)
+//     or empty.
+//   - All sessions of a page run in one shell, in order, in an empty folder, with a fresh troupe on the PATH and empty
+//     input. Processes in the background are killed at the end of the page.
+//   - A go block is a whole file, or declarations. Declarations without imports get imports: a name before a dot that the
+//     block does not declare is the only package of that name in this module, or else in the standard library.
+//   - A comment on the line before a block changes the block:
+//     <!-- run --> the go program also runs; a text block right after it is its output.
 //     <!-- file: path --> the block is that file of the checkout, for the go blocks of this page.
-//     <!-- from: path --> the block is in that file of the checkout, word for word: where the file is a test, it is run.
+//     <!-- from: path --> the block is in that file of the checkout, word for word; a test file also runs.
 //     <!-- in the checkout --> the session starts in the root of the checkout, not in the page's folder.
-//     <!-- skip: reason --> the block is not looked at, and reported as a skipped test.
-//   - A link to a file, a folder or a heading of this repository leads to one.
+//     <!-- skip: reason --> the block is ignored, and reported as a skipped test.
+//   - A link to a file, a folder or a heading of this repository has a target.
 package docs
 
 import (
@@ -32,13 +32,13 @@ import (
 	"testing"
 )
 
-// finding is one place where a page does not hold.
+// finding is a mistake in a page.
 type finding struct {
 	line int
 	text string
 }
 
-// MustCheckout is the root of the repository.
+// MustCheckout returns the root of the repository.
 func MustCheckout(tb testing.TB) string {
 	tb.Helper()
 	root, err := filepath.Abs("../..")
@@ -48,7 +48,7 @@ func MustCheckout(tb testing.TB) string {
 	return root
 }
 
-// MustPages reads README.md, the other pages at the top, and everything below docs.
+// MustPages reads README.md, the other pages in the root, and all pages below docs.
 func MustPages(tb testing.TB, root string) []page {
 	tb.Helper()
 	names, err := filepath.Glob(filepath.Join(root, "*.md"))
@@ -74,7 +74,7 @@ func MustPages(tb testing.TB, root string) []page {
 	return pages
 }
 
-// MustPage reads one page by its absolute name.
+// MustPage reads the page with the absolute name.
 func MustPage(tb testing.TB, root, name string) page {
 	tb.Helper()
 	text, err := os.ReadFile(name)
@@ -88,7 +88,7 @@ func MustPage(tb testing.TB, root, name string) page {
 	return parsePage(filepath.ToSlash(rel), string(text))
 }
 
-// MustTroupe builds the program into a folder that is to go on the PATH.
+// MustTroupe builds the program into a folder for the PATH.
 func MustTroupe(tb testing.TB, root string) string {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -124,7 +124,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// checkQuotes looks for each quoted block in the file that it is from; the indent of the whole may differ.
+// checkQuotes looks for each quoted block in its file; the indent of the whole block may differ.
 func checkQuotes(root string, p page) []finding {
 	var found []finding
 	for _, b := range p.blocks {
@@ -141,7 +141,7 @@ func checkQuotes(root string, p page) []finding {
 	return found
 }
 
-// unindented is text without the white space before its lines.
+// unindented returns text without the white space before its lines.
 func unindented(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(strings.TrimSpace(text)) {
@@ -161,7 +161,7 @@ func TestCheckQuotes(t *testing.T) {
 	expectFindings(t, checkQuotes(root, parsePage("a.md", lines("<!-- from: greet/no.go -->", "```go", "x", "```"))), "no such file")
 }
 
-// expectFindings wants one finding for each of wants, in order, each containing its text.
+// expectFindings expects a finding for each of wants, in order, and with its text.
 func expectFindings(t *testing.T, found []finding, wants ...string) {
 	t.Helper()
 	if len(found) != len(wants) {

@@ -18,10 +18,10 @@ import (
 	"testing"
 )
 
-// packageNames maps a package's name to the import paths that have it: this module's, and the standard library's.
+// packageNames maps a package's name to its import paths, in this module and in the standard library.
 type packageNames struct{ own, std map[string][]string }
 
-// listed asks the go command once per test run.
+// listed runs the go command once per test run.
 var listed = sync.OnceValues(func() (packageNames, error) {
 	names := packageNames{own: map[string][]string{}, std: map[string][]string{}}
 	list := exec.Command("go", "list", "-e", "-f", "{{.Standard}} {{.Name}} {{.ImportPath}}", "./...", "std")
@@ -44,7 +44,7 @@ var listed = sync.OnceValues(func() (packageNames, error) {
 	return names, nil
 })
 
-// path is the one package of a name; this module's come first.
+// path returns the import path of the only package with the name. Packages of this module come first.
 func (n packageNames) path(name string) (string, bool) {
 	for _, in := range []map[string][]string{n.own, n.std} {
 		if len(in[name]) > 0 {
@@ -54,7 +54,7 @@ func (n packageNames) path(name string) (string, bool) {
 	return "", false
 }
 
-// complete makes a compilable file of a block. Its lines keep the page's numbers in the compiler's messages.
+// complete returns a block as a compilable file. Messages of the compiler have the line numbers of the page.
 func complete(names packageNames, name string, b block) (string, error) {
 	here := fmt.Sprintf("//line %s:%d\n", name, b.line+1)
 	if _, err := parser.ParseFile(token.NewFileSet(), "", b.text, parser.PackageClauseOnly); err == nil {
@@ -73,7 +73,8 @@ func complete(names packageNames, name string, b block) (string, error) {
 	return "package block\n" + imports.String() + here + b.text, nil
 }
 
-// wanted lists the names that stand before a dot and that the file does not declare; none if it has imports.
+// wanted returns the names that stand before a dot and that the file does not declare, or none if the file has
+// imports.
 func wanted(f *ast.File) []string {
 	if len(f.Imports) > 0 {
 		return nil
@@ -119,15 +120,15 @@ func wanted(f *ast.File) []string {
 	return names
 }
 
-// overlay is a page's go code laid over the checkout: no file of the checkout is touched.
+// overlay lays a page's go code over the checkout, and touches no file of the checkout.
 type overlay struct {
 	root     string
-	name     string // of the file that go reads it from
+	name     string // file that go reads the overlay from
 	replace  map[string]string
 	packages []string
 }
 
-// add puts text at a path of the checkout, and its folder among the packages to compile.
+// add puts text at a path of the checkout, and adds its folder to the packages to compile.
 func (o *overlay) add(dir, path, text string) error {
 	behind := filepath.Join(dir, fmt.Sprintf("%d%s", len(o.replace), filepath.Ext(path)))
 	o.replace[filepath.Join(o.root, path)] = behind
@@ -137,14 +138,14 @@ func (o *overlay) add(dir, path, text string) error {
 	return os.WriteFile(behind, []byte(text), 0o600)
 }
 
-// build is go build over the checkout with the overlay in place.
+// build runs go build over the checkout with the overlay.
 func (o *overlay) build(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-overlay", o.name}, args...)...)
 	cmd.Dir = o.root
 	return cmd
 }
 
-// checkGo compiles the page's go code in one go, and then runs what is to be run.
+// checkGo compiles all go code of the page together, and then runs the programs.
 func checkGo(tb testing.TB, root string, p page) []finding {
 	tb.Helper()
 	names, err := listed()
@@ -185,10 +186,11 @@ func checkGo(tb testing.TB, root string, p page) []finding {
 	return found
 }
 
-// packageOf is where a block that is no file of the checkout is compiled: inside of the module, to import from it.
+// packageOf returns the folder in which a block without a file is compiled: inside of the module, so that the block
+// can import it.
 func packageOf(b block) string { return fmt.Sprintf("internal/docs/block%d", b.line) }
 
-// runBlock runs a program in an empty folder and compares with the text block after it, if there is one.
+// runBlock runs a program in an empty folder, and compares its output with the text block after it, if any.
 func runBlock(tb testing.TB, o *overlay, b block, after []block) []finding {
 	tb.Helper()
 	dir := tb.TempDir()

@@ -24,7 +24,7 @@ var (
 	anchorID = regexp.MustCompile(`<a [^>]*(?:id|name)="([^"]+)"`)
 )
 
-// checkLinks follows the page's links into the repository. Others are not asked for: a test needs no network.
+// checkLinks follows the page's links into the repository. It ignores other links: a test needs no network.
 func checkLinks(root string, p page) []finding {
 	var found []finding
 	for i, line := range p.prose {
@@ -41,7 +41,7 @@ func checkLinks(root string, p page) []finding {
 	return found
 }
 
-// follow says what is wrong with a link's target, or nothing.
+// follow returns what is wrong with a link's target, or "".
 func follow(root string, p page, target string) string {
 	name, anchor, _ := strings.Cut(target, "#")
 	to := p
@@ -71,7 +71,7 @@ func follow(root string, p page, target string) string {
 	return ""
 }
 
-// anchors lists what a link into the page may name, as GitHub makes it of the headings.
+// anchors returns the anchors of the page's headings, as GitHub builds them.
 func anchors(p page) []string {
 	var list []string
 	seen := map[string]int{}

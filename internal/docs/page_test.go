@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// directive is what the comment before a block asks for.
+// directive is the instruction in the comment before a block.
 type directive int
 
 const (
@@ -23,16 +23,16 @@ const (
 	skipped
 )
 
-// block is one fenced block; line is that of its fence.
+// block is a fenced block; line is the line of its fence.
 type block struct {
 	line int
 	lang string
 	is   directive
-	arg  string // the reason of skipped, the path of asFile and quoted
+	arg  string // the reason of skipped; the path of asFile and quoted
 	text string
 }
 
-// isShell and isGo say what is done with a block that is not skipped.
+// isShell and isGo report the use of a block that is not skipped.
 func (b block) isShell() bool {
 	return b.is != skipped && b.is != quoted && slices.Contains([]string{"sh", "bash", "shell", "console"}, b.lang)
 }
@@ -41,15 +41,15 @@ func (b block) isGo() bool {
 	return b.is != skipped && b.is != asFile && b.is != quoted && b.lang == "go"
 }
 
-// page is one Markdown file, with what is wrong in its form already.
+// page is a Markdown file, with the mistakes in its form.
 type page struct {
 	name   string
 	blocks []block
-	prose  []string // every line; those of blocks are empty
+	prose  []string // every line, with the lines of blocks empty
 	wrong  []finding
 }
 
-// sessions are the blocks for the shell, in order.
+// sessions returns the blocks for the shell, in order.
 func (p page) sessions() []block {
 	return slices.DeleteFunc(slices.Clone(p.blocks), func(b block) bool { return !b.isShell() })
 }
@@ -80,7 +80,7 @@ func parsePage(name, text string) page {
 	return p
 }
 
-// closing finds the line that closes the fence opened at start, or the end of the page.
+// closing returns the line that closes the fence opened at start, or the end of the page.
 func closing(lines []string, start int, mark string) int {
 	for i := start + 1; i < len(lines); i++ {
 		line := strings.TrimSpace(lines[i])
@@ -91,7 +91,7 @@ func closing(lines []string, start int, mark string) int {
 	return len(lines)
 }
 
-// dedent takes away the indent of the fence, and turns a block's lines into its text.
+// dedent removes the indent of the fence, and joins a block's lines to its text.
 func dedent(lines []string, indent int) string {
 	var b strings.Builder
 	for _, line := range lines {
@@ -100,7 +100,7 @@ func dedent(lines []string, indent int) string {
 	return b.String()
 }
 
-// addBlock reads the comment on the line before a block; a blank line between them is allowed.
+// addBlock reads the comment on the line before a block; an empty line between them is allowed.
 func (p *page) addBlock(b block) {
 	before := ""
 	for _, line := range slices.Backward(p.prose[max(0, len(p.prose)-2):]) {
@@ -117,7 +117,7 @@ func (p *page) addBlock(b block) {
 	p.blocks = append(p.blocks, b)
 }
 
-// direct applies a comment to the block after it. One that is not understood is wrong: it may be a skip misspelt.
+// direct applies a comment to the block after it. An unknown comment is a mistake: it may be a misspelt skip.
 func (p *page) direct(b *block, text string) {
 	word, arg, _ := strings.Cut(text, ":")
 	b.arg = strings.TrimSpace(arg)

@@ -91,7 +91,7 @@ func TestSessionEnv(t *testing.T) {
 	}
 }
 
-// MustModule makes a small module to lay pages over.
+// MustModule creates a small module for pages.
 func MustModule(tb testing.TB) string {
 	tb.Helper()
 	root := tb.TempDir()

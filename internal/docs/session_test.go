@@ -16,30 +16,30 @@ import (
 	"time"
 )
 
-// sessionLimit bounds all sessions of one page together.
+// sessionLimit is the time limit for all sessions of a page together.
 const sessionLimit = 3 * time.Minute
 
 // mark begins the line that the shell writes after each command: mark, status.
 const mark = "\x01"
 
-// command is one command of a session with the output that the page shows for it.
+// command is a command of a session, with its output on the page.
 type command struct {
 	line int
 	text string
 	want []string
 }
 
-// result is what a command did; ran is false where the shell did not get that far.
+// result is the result of a command; ran is false if the shell did not run the command.
 type result struct {
 	ran    bool
 	status string
 	output string
 }
 
-// commands reads a session. Its finding is about text that belongs to no command.
+// commands reads a session. Its finding is about text without a command.
 func commands(b block) ([]command, []finding) {
 	var list []command
-	more := false // the command goes on
+	more := false // the command continues
 	for i, line := range strings.Split(strings.TrimSuffix(b.text, "\n"), "\n") {
 		at := b.line + 1 + i
 		text, isCommand := strings.CutPrefix(line, "$ ")
@@ -62,7 +62,8 @@ func commands(b block) ([]command, []finding) {
 	return list, nil
 }
 
-// script makes one of all sessions. Each command is evaluated by itself, so that a broken one breaks no other.
+// script joins all sessions into a script. Each command is evaluated separately, so that a broken command breaks no
+// other.
 func script(root string, sessions [][]command, blocks []block) string {
 	var b strings.Builder
 	for i, list := range sessions {
@@ -81,7 +82,7 @@ func script(root string, sessions [][]command, blocks []block) string {
 
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
-// checkSessions runs the page's sessions in one shell and compares.
+// checkSessions runs the page's sessions in one shell and compares the output.
 func checkSessions(tb testing.TB, root, bin string, p page) []finding {
 	tb.Helper()
 	blocks := p.sessions()
@@ -108,7 +109,7 @@ func checkSessions(tb testing.TB, root, bin string, p page) []finding {
 	return found
 }
 
-// compare says what is wrong with a result, or nothing.
+// compare returns what is wrong with a result, or "".
 func (c command) compare(r result) string {
 	switch {
 	case !r.ran:
@@ -122,7 +123,7 @@ func (c command) compare(r result) string {
 	return ""
 }
 
-// MustRunScript runs a script of n commands in an empty folder and cuts its output at the marks.
+// MustRunScript runs a script of n commands in an empty folder, and splits its output at the marks.
 func MustRunScript(tb testing.TB, bin, text string, n int) []result {
 	tb.Helper()
 	out, err := os.Create(filepath.Join(tb.TempDir(), "output"))
@@ -135,7 +136,7 @@ func MustRunScript(tb testing.TB, bin, text string, n int) []result {
 	shell := exec.CommandContext(ctx, "bash", "-c", text)
 	shell.Dir = tb.TempDir()
 	shell.Env = sessionEnv(os.Environ(), bin)
-	shell.Stdout, shell.Stderr = out, out // a file, so that what runs in the background does not hold up Run
+	shell.Stdout, shell.Stderr = out, out // a file, so that processes in the background do not delay Run
 	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	killGroup := func() error { return syscall.Kill(-shell.Process.Pid, syscall.SIGKILL) }
 	shell.Cancel = killGroup
@@ -153,7 +154,7 @@ func MustRunScript(tb testing.TB, bin, text string, n int) []result {
 	return cut(string(written), n)
 }
 
-// sessionEnv is the environment of a session: ours, without what make and a test run put there, and the same everywhere.
+// sessionEnv returns the environment of a session: ours, without the variables of make and test runs.
 func sessionEnv(environ []string, bin string) []string {
 	var env []string
 	for _, e := range environ {
@@ -165,7 +166,7 @@ func sessionEnv(environ []string, bin string) []string {
 	return append(env, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "LC_ALL=C.UTF-8", "TZ=UTC", "NO_COLOR=1")
 }
 
-// cut splits what the script wrote into the commands' results. A mark begins with the status of the command before it.
+// cut splits the script's output into the commands' results. A mark has the status of the command before it.
 func cut(written string, n int) []result {
 	results := make([]result, n)
 	for i := range results {
@@ -176,7 +177,7 @@ func cut(written string, n int) []result {
 	return results
 }
 
-// mismatch compares output with the lines that the page shows and says where they part, or nothing.
+// mismatch compares output with the lines of the page, and returns the first difference, or "".
 func mismatch(want []string, output string) string {
 	for len(want) > 0 && strings.TrimSpace(want[len(want)-1]) == "" {
 		want = want[:len(want)-1]
@@ -198,7 +199,7 @@ func mismatch(want []string, output string) string {
 	return "the output goes on after what the page shows\n--- output\n" + text
 }
 
-// pattern turns shown lines into an expression over whole lines, with end after the last.
+// pattern converts the lines of the page to an expression over whole lines, with end after the last line.
 func pattern(want []string, end string) *regexp.Regexp {
 	var b strings.Builder
 	b.WriteString(`^`)
