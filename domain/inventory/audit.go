@@ -7,32 +7,33 @@ import (
 	"math"
 )
 
-// Fact is what an auditor needs to know of an order's goods.
+// Fact is the reservation of an order as an auditor sees the reservation.
 type Fact struct {
 	OrderID string
 	State   State
-	Credit  bool // they came in by a credit note
+	Credit  bool // the goods of a credit note
 }
 
 const eachReservation = `SELECT order_id, state, credit FROM inventory_reservations WHERE order_id > ?1 AND order_id <= ?2 ORDER BY order_id`
 
-// EachReservation hands what became of every order's goods to visit, by order id, until it answers with an error, which
-// EachReservation returns. A read-only transaction will do; visit must not use it.
+// EachReservation calls visit for the reservation of every order, sorted by order id. When visit returns an error,
+// EachReservation stops and returns the error. A read-only transaction suffices; visit must not use tx.
 func EachReservation(ctx context.Context, tx *sql.Tx, visit func(Fact) error) error {
 	return EachReservationBetween(ctx, tx, "", "", visit)
 }
 
-// EachReservationBetween is EachReservation for the ids behind after, up to upto: "" is the beginning, and the end.
+// EachReservationBetween is EachReservation for the ids greater than after, up to and including upto. An empty after
+// starts with the first id, an empty upto ends with the last.
 func EachReservationBetween(ctx context.Context, tx *sql.Tx, after, upto string, visit func(Fact) error) error {
 	var last any = upto
 	if upto == "" {
-		last = []byte{} // SQLite sorts it behind every text
+		last = []byte{} // SQLite sorts a blob after every text
 	}
 	rows, err := tx.QueryContext(ctx, eachReservation, after, last)
 	if err != nil {
 		return fmt.Errorf("read reservations: %w", err)
 	}
-	defer func() { _ = rows.Close() }() // what can fail is in rows.Err
+	defer func() { _ = rows.Close() }() // rows.Err has every error
 	for rows.Next() {
 		var f Fact
 		if err := rows.Scan(&f.OrderID, &f.State, &f.Credit); err != nil {
@@ -45,11 +46,11 @@ func EachReservationBetween(ctx context.Context, tx *sql.Tx, after, upto string,
 	return rows.Err()
 }
 
-// Fault is what is wrong with the stock of one article.
+// Fault is a mistake in the stock of an article.
 type Fault struct{ SKU, What string }
 
-// The counters of each article beside what the orders' lines add up to. Both halves in one grouping also find
-// lines of an article that has no stock.
+// selectCounters returns the counters of each article beside the sums over the lines of the orders. UNION ALL, and
+// not a join, also finds lines of an article without stock.
 const selectCounters = `
 SELECT sku, sum(known), sum(initial), sum(on_hand), sum(reserved), sum(shipped), sum(returned),
 	sum(by_reserved), sum(by_shipped), sum(by_returned)
@@ -66,14 +67,14 @@ FROM (
 GROUP BY sku
 ORDER BY sku`
 
-// Check returns what is wrong with the stock, by article: counters that do not balance, or that differ from what the orders
-// add up to. It holds at every instant, and a read-only transaction will do.
+// Check returns the faults of the stock, sorted by article: counters that do not balance, or that differ from the
+// sums over the orders. The stock has no faults between any two transactions. A read-only transaction suffices.
 func Check(ctx context.Context, tx *sql.Tx) ([]Fault, error) {
 	rows, err := tx.QueryContext(ctx, selectCounters)
 	if err != nil {
 		return nil, fmt.Errorf("read stock: %w", err)
 	}
-	defer func() { _ = rows.Close() }() // what can fail is in rows.Err
+	defer func() { _ = rows.Close() }() // rows.Err has every error
 	var faults []Fault
 	for rows.Next() {
 		var s, sums Stock
@@ -109,7 +110,7 @@ func (s Stock) faults(sums Stock) []Fault {
 	return faults
 }
 
-// left is what on hand, reserved and shipped come to less what was returned. It reports false where that cannot be counted.
+// left returns on hand + reserved + shipped - returned, and reports whether the sum fits in an int64.
 func (s Stock) left() (sum int64, ok bool) {
 	for _, n := range []int64{s.OnHand, s.Reserved, s.Shipped, -s.Returned} {
 		next := sum + n

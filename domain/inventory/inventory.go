@@ -1,12 +1,11 @@
-// Package inventory knows what is in stock and for which order it is set aside.
+// Package inventory keeps the stock of each article, and the goods that are reserved for each order.
 //
-// Goods of an order are reserved, all or none, and then released or shipped; shipped ones may come back. For every
-// article on hand + reserved + shipped - returned = initial, at every instant. The package imports the standard library
-// and contracts only.
+// The goods of an order are reserved, all or none, and then released or shipped; shipped goods may come back. After
+// every transaction, and for every article: on hand + reserved + shipped - returned = initial. The package imports
+// the standard library and contracts only.
 //
-// Its functions run inside the caller's transaction on a database that has Schema, one goroutine at a time. After an
-// error the transaction must be rolled back. Each call is safe to repeat: what has happened already is reported with
-// false and changes nothing.
+// All functions run inside the caller's transaction, on a database with Schema, in one goroutine at a time. After an
+// error, roll the transaction back. Every call is safe to repeat: a repeated call reports false and changes nothing.
 package inventory
 
 import (
@@ -22,7 +21,7 @@ import (
 //go:embed schema/*.sql
 var Schema embed.FS
 
-// The ways in which a request is refused.
+// The reasons to refuse a request.
 var (
 	ErrInvalid     = errors.New("inventory: invalid")
 	ErrNotFound    = errors.New("inventory: no such article")
@@ -30,17 +29,17 @@ var (
 	ErrConflict    = errors.New("inventory: something else became of the order's goods")
 )
 
-// Stock is what there is of one article, in pieces.
+// Stock is the stock of an article, in pieces.
 type Stock struct {
 	SKU      string
-	Initial  int64 // what was delivered before the first sale
+	Initial  int64 // the first delivery
 	OnHand   int64 // free to be reserved
 	Reserved int64
-	Shipped  int64 // ever, also what came back
-	Returned int64 // ever
+	Shipped  int64 // in total; a return does not reduce Shipped
+	Returned int64 // in total
 }
 
-// MaxDelivery is the most that comes in at once, in pieces: far from where a sum of pieces could not be counted.
+// MaxDelivery is the largest delivery, in pieces: small enough for sums in an int64.
 const MaxDelivery = 1_000_000_000
 
 const receive = `
@@ -48,8 +47,8 @@ INSERT INTO inventory_stock (sku, initial, on_hand, received) VALUES (?1, ?2, ?2
 ON CONFLICT (sku) DO UPDATE SET initial = ?2, on_hand = on_hand + ?2, received = 1
 WHERE received = 0`
 
-// Receive takes in the first delivery of an article. It reports false, and leaves the stock as it is, when the article was
-// received before. A quantity that is not from 0 to MaxDelivery, or an empty sku, is ErrInvalid.
+// Receive adds the first delivery of an article. Receive reports false, and changes nothing, when the article was
+// received before. An empty sku, or a quantity below 0 or above MaxDelivery, is ErrInvalid.
 func Receive(ctx context.Context, tx *sql.Tx, sku string, quantity int64) (bool, error) {
 	if sku == "" || quantity < 0 || quantity > MaxDelivery {
 		return false, fmt.Errorf("%w: receive %d of article %q: want 0 to %d of one that has a name", ErrInvalid, quantity, sku, MaxDelivery)
@@ -67,7 +66,7 @@ SELECT initial, on_hand, reserved, shipped, returned
 FROM inventory_stock
 WHERE sku = ?`
 
-// Get reads the stock of an article, or answers ErrNotFound. A read-only transaction will do.
+// Get reads the stock of an article. An unknown article is ErrNotFound. A read-only transaction suffices.
 func Get(ctx context.Context, tx *sql.Tx, sku string) (Stock, error) {
 	s := Stock{SKU: sku}
 	err := tx.QueryRowContext(ctx, selectStock, sku).Scan(&s.Initial, &s.OnHand, &s.Reserved, &s.Shipped, &s.Returned)

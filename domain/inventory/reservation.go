@@ -9,12 +9,12 @@ import (
 	"github.com/troupebus/troupe/domain/order/orderevents"
 )
 
-// State is what became of an order's goods. Its values are stored.
+// State is the state of an order's goods. States are stored.
 type State string
 
-// The states. Reserved goods are released or shipped, and shipped ones may be returned; the others are ends.
+// The states. Reserved goods are released or shipped; shipped goods may be returned. The other states are final.
 const (
-	StateShort    State = "short" // the stock did not suffice: nothing was set aside
+	StateShort    State = "short" // the stock did not suffice: no goods were set aside
 	StateReserved State = "reserved"
 	StateReleased State = "released"
 	StateShipped  State = "shipped"
@@ -42,8 +42,8 @@ WHERE l.order_id = ? AND inventory_stock.sku = l.sku`
 
 const updateState = `UPDATE inventory_reservations SET state = ?2 WHERE order_id = ?1`
 
-// Reserve sets aside the goods of an order that was placed, all of them or none. It returns the articles, by name, of which
-// there is not enough; when there are none, all is reserved. It reports false when it has answered for the order before.
+// Reserve sets aside the goods of a placed order, all or none. missing are the articles with too little stock, sorted
+// by sku; if missing is empty, all goods are reserved. Reserve reports false when the order was answered before.
 func Reserve(ctx context.Context, tx *sql.Tx, orderID string, lines []orderevents.Line) (missing []string, fresh bool, err error) {
 	fresh, err = enter(ctx, tx, entry{orderID: orderID, state: StateReserved, lines: lines})
 	if err != nil || !fresh {
@@ -70,7 +70,7 @@ type entry struct {
 	lines   []orderevents.Line
 }
 
-// enter adds an order's goods to the books, unless the order is in them.
+// enter adds an order's goods to the books, and reports false for a known order.
 func enter(ctx context.Context, tx *sql.Tx, e entry) (bool, error) {
 	res, err := tx.ExecContext(ctx, insertReservation, e.orderID, string(e.state), e.credit)
 	if err != nil {
@@ -92,7 +92,7 @@ func missingOf(ctx context.Context, tx *sql.Tx, orderID string) ([]string, error
 	if err != nil {
 		return nil, fmt.Errorf("look for what order %s misses: %w", orderID, err)
 	}
-	defer func() { _ = rows.Close() }() // what can fail is in rows.Err
+	defer func() { _ = rows.Close() }() // rows.Err has every error
 	var missing []string
 	for rows.Next() {
 		var sku string
@@ -109,8 +109,8 @@ UPDATE inventory_stock SET on_hand = on_hand + l.quantity, reserved = reserved -
 FROM inventory_lines l
 WHERE l.order_id = ? AND inventory_stock.sku = l.sku`
 
-// Release puts back on the shelf what was set aside for an order that is not paid or not delivered. It reports false when
-// that was done before. ErrNotReserved and ErrConflict mean that the order never had, or no longer has, goods set aside.
+// Release frees the goods that were set aside for an order without payment or delivery. Release reports false when
+// the goods were released before. An unknown order is ErrNotReserved; goods in any other state are ErrConflict.
 func Release(ctx context.Context, tx *sql.Tx, orderID string) (bool, error) {
 	state, err := stateOf(ctx, tx, orderID)
 	if err != nil || state == StateReleased {
@@ -127,8 +127,8 @@ UPDATE inventory_stock SET reserved = reserved - l.quantity, shipped = shipped +
 FROM inventory_lines l
 WHERE l.order_id = ? AND inventory_stock.sku = l.sku`
 
-// Ship takes the goods of an order that the carrier has out of the reserve. It reports false when that was done before,
-// also by Restock. ErrNotReserved and ErrConflict are as with Release.
+// Ship moves the goods of a dispatched order from reserved to shipped. Ship reports false when the goods were shipped
+// before, also by Restock. ErrNotReserved and ErrConflict are as with Release.
 func Ship(ctx context.Context, tx *sql.Tx, orderID string) (bool, error) {
 	state, err := stateOf(ctx, tx, orderID)
 	if err != nil {
@@ -154,9 +154,9 @@ UPDATE inventory_stock SET on_hand = on_hand + l.quantity, reserved = reserved -
 FROM inventory_lines l
 WHERE l.order_id = ? AND inventory_stock.sku = l.sku`
 
-// Restock takes back the goods of a returned order: all that was reserved for it, or the lines of a credit note. The news
-// that the order was dispatched may still be on its way: its goods then leave and return in one. It reports false when that
-// was done before. ErrNotReserved and ErrConflict are as with Release.
+// Restock takes back the goods of a returned order, or the lines of a credit note. If shipping.dispatched has not
+// arrived yet, the goods are still reserved: Restock then ships and returns them in one step. Restock reports false
+// when the goods were returned before. ErrNotReserved and ErrConflict are as with Release.
 func Restock(ctx context.Context, tx *sql.Tx, e orderevents.Returned) (bool, error) {
 	if e.Credit {
 		return restockCredit(ctx, tx, e)
@@ -176,7 +176,7 @@ func Restock(ctx context.Context, tx *sql.Tx, e orderevents.Returned) (bool, err
 	return false, conflict(e.OrderID, state)
 }
 
-// Goods of an article that was never received enter with an initial stock of zero.
+// restockCreditLine adds an article that was never received with an initial stock of zero.
 const restockCreditLine = `
 INSERT INTO inventory_stock (sku, initial, on_hand, returned, received) VALUES (?1, 0, ?2, ?2, 0)
 ON CONFLICT (sku) DO UPDATE SET on_hand = on_hand + ?2, returned = returned + ?2`
@@ -208,7 +208,7 @@ func stateOf(ctx context.Context, tx *sql.Tx, orderID string) (State, error) {
 	return state, nil
 }
 
-// move changes the state of an order's goods and, by the statement given, the stock of its articles.
+// move changes the state of an order's goods and, with the statement stock, the stock of the articles.
 func move(ctx context.Context, tx *sql.Tx, orderID string, to State, stock string) error {
 	_, err := tx.ExecContext(ctx, updateState, orderID, string(to))
 	if err == nil {

@@ -1,7 +1,7 @@
-// Package notification tells each customer, once, how the order ended.
+// Package notification notifies each customer, once, of the end of an order.
 //
-// The package imports the standard library and contracts only. Its functions run inside the caller's transaction on a
-// database that has Schema, one goroutine at a time. After an error the transaction must be rolled back.
+// The package imports the standard library and contracts only. All functions run inside the caller's transaction, on
+// a database with Schema, in one goroutine at a time. After an error, roll the transaction back.
 package notification
 
 import (
@@ -19,13 +19,13 @@ import (
 //go:embed schema/*.sql
 var Schema embed.FS
 
-// The ways in which a request is refused.
+// The errors of the package, each wrapped with the order's id.
 var (
 	ErrNotFound = errors.New("notification: nobody was told about the order")
 	ErrConflict = errors.New("notification: another end of the order was told before")
 )
 
-// Kind is the end that a customer is told. Its values are stored.
+// Kind is the end of an order. Kinds are stored.
 type Kind string
 
 // The kinds.
@@ -34,20 +34,20 @@ const (
 	KindCancelled Kind = "cancelled"
 )
 
-// Notice is what a customer is told about an order. A guest has no CustomerID, and is told all the same.
+// Notice is a message to a customer about an order. A guest has no CustomerID, and gets a notice as well.
 type Notice struct {
 	OrderID, CustomerID string
 	Kind                Kind
 	Text                string
 }
 
-// OfCompleted words the notice of an order that is on its way.
+// OfCompleted returns the notice for a completed order.
 func OfCompleted(e orderevents.Completed) Notice {
 	text := fmt.Sprintf("Your order %s over %d.%02d is on its way.", e.OrderID, e.Total/100, e.Total%100)
 	return Notice{e.OrderID, e.CustomerID, KindCompleted, text}
 }
 
-// OfCancelled words the notice of an order that came to nothing.
+// OfCancelled returns the notice for a cancelled order.
 func OfCancelled(e orderevents.Cancelled) Notice {
 	text := fmt.Sprintf("Your order %s was cancelled: %s. You owe nothing.", e.OrderID, e.Reason)
 	return Notice{e.OrderID, e.CustomerID, KindCancelled, text}
@@ -57,8 +57,8 @@ const insertNotice = `
 INSERT INTO notification_notices (order_id, customer_id, kind, text) VALUES (?, ?, ?, ?)
 ON CONFLICT (order_id) DO NOTHING`
 
-// Tell gives a notice. It reports false when the same end of the order was told before, and ErrConflict when another one
-// was: no order has two.
+// Tell stores a notice. Tell reports false when a notice of the same end was stored before. A notice of another end
+// is ErrConflict: an order ends once.
 func Tell(ctx context.Context, tx *sql.Tx, n Notice) (bool, error) {
 	res, err := tx.ExecContext(ctx, insertNotice, n.OrderID, n.CustomerID, string(n.Kind), n.Text)
 	if err != nil {
@@ -76,7 +76,7 @@ func Tell(ctx context.Context, tx *sql.Tx, n Notice) (bool, error) {
 
 const selectNotice = `SELECT customer_id, kind, text FROM notification_notices WHERE order_id = ?`
 
-// Get reads the notice of an order, or answers ErrNotFound. A read-only transaction will do.
+// Get reads the notice of an order. An order without a notice is ErrNotFound. A read-only transaction suffices.
 func Get(ctx context.Context, tx *sql.Tx, orderID string) (Notice, error) {
 	n := Notice{OrderID: orderID}
 	err := tx.QueryRowContext(ctx, selectNotice, orderID).Scan(&n.CustomerID, &n.Kind, &n.Text)
@@ -89,7 +89,7 @@ func Get(ctx context.Context, tx *sql.Tx, orderID string) (Notice, error) {
 	return n, nil
 }
 
-// Fact is what an auditor needs to know of an order's notice. There is at most one per order: the table's key says so.
+// Fact is the notice of an order as an auditor sees the notice. The primary key allows one notice per order.
 type Fact struct {
 	OrderID string
 	Kind    Kind
@@ -97,23 +97,24 @@ type Fact struct {
 
 const eachNotice = `SELECT order_id, kind FROM notification_notices WHERE order_id > ?1 AND order_id <= ?2 ORDER BY order_id`
 
-// Each hands every notice to visit, by order id, until it answers with an error, which Each returns. A read-only
-// transaction will do; visit must not use it.
+// Each calls visit for every notice, sorted by order id. When visit returns an error, Each stops and returns the
+// error. A read-only transaction suffices; visit must not use tx.
 func Each(ctx context.Context, tx *sql.Tx, visit func(Fact) error) error {
 	return EachBetween(ctx, tx, "", "", visit)
 }
 
-// EachBetween is Each for the ids behind after, up to upto: "" is the beginning, and the end.
+// EachBetween is Each for the ids greater than after, up to and including upto. An empty after starts with the first
+// id, an empty upto ends with the last.
 func EachBetween(ctx context.Context, tx *sql.Tx, after, upto string, visit func(Fact) error) error {
 	var last any = upto
 	if upto == "" {
-		last = []byte{} // SQLite sorts it behind every text
+		last = []byte{} // SQLite sorts a blob after every text
 	}
 	rows, err := tx.QueryContext(ctx, eachNotice, after, last)
 	if err != nil {
 		return fmt.Errorf("read notices: %w", err)
 	}
-	defer func() { _ = rows.Close() }() // what can fail is in rows.Err
+	defer func() { _ = rows.Close() }() // rows.Err has every error
 	for rows.Next() {
 		var f Fact
 		if err := rows.Scan(&f.OrderID, &f.Kind); err != nil {

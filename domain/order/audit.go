@@ -6,33 +6,34 @@ import (
 	"fmt"
 )
 
-// Fact is what an auditor needs to know of an order.
+// Fact is an order, or a credit note, as an auditor sees the order.
 type Fact struct {
 	OrderID string
 	Status  Status
-	Total   int64 // in cents; of a credit note: what it gives back
+	Total   int64 // in cents; a credit note's Total is the refund
 	Credit  bool
 }
 
 const eachOrder = `SELECT id, status, total, credit FROM order_orders WHERE id > ?1 AND id <= ?2 ORDER BY id`
 
-// Each hands every order and credit note to visit, by id, until it answers with an error, which Each returns. A read-only
-// transaction will do; visit must not use it.
+// Each calls visit for every order and credit note, sorted by id. When visit returns an error, Each stops and returns
+// the error. A read-only transaction suffices; visit must not use tx.
 func Each(ctx context.Context, tx *sql.Tx, visit func(Fact) error) error {
 	return EachBetween(ctx, tx, "", "", visit)
 }
 
-// EachBetween is Each for the ids behind after, up to upto: "" is the beginning, and the end.
+// EachBetween is Each for the ids greater than after, up to and including upto. An empty after starts with the first
+// id, an empty upto ends with the last.
 func EachBetween(ctx context.Context, tx *sql.Tx, after, upto string, visit func(Fact) error) error {
 	var last any = upto
 	if upto == "" {
-		last = []byte{} // SQLite sorts it behind every text
+		last = []byte{} // SQLite sorts a blob after every text
 	}
 	rows, err := tx.QueryContext(ctx, eachOrder, after, last)
 	if err != nil {
 		return fmt.Errorf("read orders: %w", err)
 	}
-	defer func() { _ = rows.Close() }() // what can fail is in rows.Err
+	defer func() { _ = rows.Close() }() // rows.Err has every error
 	for rows.Next() {
 		var f Fact
 		if err := rows.Scan(&f.OrderID, &f.Status, &f.Total, &f.Credit); err != nil {
@@ -45,7 +46,7 @@ func EachBetween(ctx context.Context, tx *sql.Tx, after, upto string, visit func
 	return rows.Err()
 }
 
-// Count is how many orders and credit notes there are.
+// Count returns the number of orders and credit notes.
 func Count(ctx context.Context, tx *sql.Tx) (n int, err error) {
 	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM order_orders").Scan(&n); err != nil {
 		return 0, fmt.Errorf("count orders: %w", err)
@@ -53,14 +54,15 @@ func Count(ctx context.Context, tx *sql.Tx) (n int, err error) {
 	return n, nil
 }
 
-// Nth is the id of the nth order or credit note behind the id after, or "" where there are no more than that.
+// Nth returns the id of the nth order or credit note after the id after. When fewer than n+1 ids follow after, Nth
+// returns "".
 func Nth(ctx context.Context, tx *sql.Tx, after string, n int) (id string, err error) {
 	const nth = "SELECT id FROM order_orders WHERE id > ?1 ORDER BY id LIMIT 2 OFFSET ?2"
 	rows, err := tx.QueryContext(ctx, nth, after, n-1)
 	if err != nil {
 		return "", fmt.Errorf("read orders: %w", err)
 	}
-	defer func() { _ = rows.Close() }() // what can fail is in rows.Err
+	defer func() { _ = rows.Close() }() // rows.Err has every error
 	found := 0
 	for ; rows.Next(); found++ {
 		if found == 0 {

@@ -9,8 +9,8 @@ import (
 	"github.com/troupebus/troupe/domain/order/orderevents"
 )
 
-// RequestCancel asks that an open order be undone. It reports false when that was asked before, and ErrEnded when the
-// order has ended without having been asked.
+// RequestCancel marks an open order for cancellation. RequestCancel reports false when the order was marked before.
+// An order that has ended without such a request is ErrEnded.
 func RequestCancel(ctx context.Context, tx *sql.Tx, id, reason string) (orderevents.CancelRequested, bool, error) {
 	o, err := head(ctx, tx, id)
 	if err == nil && !o.CancelRequested && o.Status != StatusPlaced {
@@ -26,15 +26,15 @@ func RequestCancel(ctx context.Context, tx *sql.Tx, id, reason string) (ordereve
 	return orderevents.CancelRequested{OrderID: id, Reason: reason}, true, nil
 }
 
-// Completion is what Complete leads to. Returned is nil but for an order that was to be cancelled and left all the
-// same: it is completed and returned at once.
+// Completion is the outcome of Complete. Returned is nil, except for an order that was dispatched despite a request
+// to cancel: such an order is completed and returned at once.
 type Completion struct {
 	Completed orderevents.Completed
 	Returned  *orderevents.Returned
 }
 
-// Complete ends an order whose goods are on their way. It reports false when that was done before, and ErrEnded when the
-// order was cancelled.
+// Complete ends an order whose goods have left. Complete reports false when the order was completed before. A
+// cancelled order, or a credit note, is ErrEnded.
 func Complete(ctx context.Context, tx *sql.Tx, id string) (Completion, bool, error) {
 	o, err := head(ctx, tx, id)
 	if err == nil && (o.Status == StatusCancelled || o.Credit) {
@@ -59,8 +59,8 @@ func Complete(ctx context.Context, tx *sql.Tx, id string) (Completion, bool, err
 	return c, true, nil
 }
 
-// Cancel ends an order that came to nothing. It reports false when that was done before, and ErrEnded when the order was
-// completed.
+// Cancel ends an order without a sale: no goods leave, no money is kept. Cancel reports false when the order was
+// cancelled before. A completed or returned order is ErrEnded.
 func Cancel(ctx context.Context, tx *sql.Tx, id, reason string) (orderevents.Cancelled, bool, error) {
 	o, err := head(ctx, tx, id)
 	if err == nil && (o.Status == StatusCompleted || o.Status == StatusReturned) {
@@ -76,8 +76,8 @@ func Cancel(ctx context.Context, tx *sql.Tx, id, reason string) (orderevents.Can
 	return orderevents.Cancelled{OrderID: id, CustomerID: o.CustomerID, Reason: reason}, true, nil
 }
 
-// Return takes back all goods of a completed order. It reports false when that was done before, also by a cancel that came
-// too late, and ErrNotCompleted when the order is open or cancelled.
+// Return takes back all goods of a completed order. Return reports false when the order was returned before, also by
+// a late cancel. An open or cancelled order is ErrNotCompleted.
 func Return(ctx context.Context, tx *sql.Tx, id, reason string) (orderevents.Returned, bool, error) {
 	o, err := head(ctx, tx, id)
 	if err == nil && (o.Status == StatusPlaced || o.Status == StatusCancelled) {
@@ -91,10 +91,10 @@ func Return(ctx context.Context, tx *sql.Tx, id, reason string) (orderevents.Ret
 	return e, err == nil, err
 }
 
-// ended is the refusal to end o in another way.
+// ended returns an ErrEnded that names the order and the status.
 func ended(o Order) error { return fmt.Errorf("%w: %s is %s", ErrEnded, o.ID, o.Status) }
 
-// giveBack makes o, which is a head, a returned order.
+// giveBack gives an order the status StatusReturned. The lines of o may be missing: giveBack reads them.
 func giveBack(ctx context.Context, tx *sql.Tx, o Order) (orderevents.Returned, error) {
 	whole, err := Get(ctx, tx, o.ID)
 	if err != nil {
@@ -112,7 +112,7 @@ SELECT customer_id, status, total, cancel_requested, credit, reason
 FROM order_orders
 WHERE id = ?`
 
-// head reads an order without its lines and charges, of which there may be many, or answers ErrNotFound.
+// head reads an order without lines and charges, of which an order may have thousands. An unknown id is ErrNotFound.
 func head(ctx context.Context, tx *sql.Tx, id string) (Order, error) {
 	o := Order{ID: id}
 	err := tx.QueryRowContext(ctx, selectHead, id).
@@ -128,7 +128,7 @@ func head(ctx context.Context, tx *sql.Tx, id string) (Order, error) {
 
 const updateOrder = `UPDATE order_orders SET status = ?2, cancel_requested = ?3, reason = ?4 WHERE id = ?1`
 
-// save writes what can change about an order.
+// save writes the columns that can change after an order was placed.
 func save(ctx context.Context, tx *sql.Tx, o Order) error {
 	if _, err := tx.ExecContext(ctx, updateOrder, o.ID, string(o.Status), o.CancelRequested, o.Reason); err != nil {
 		return fmt.Errorf("write order %s: %w", o.ID, err)

@@ -7,20 +7,21 @@ import (
 	"fmt"
 )
 
-// Request is an order that a client asked for under an idempotency key of its own. BodyHash stands for what it asked:
-// any digest will do, as long as it is always the same one.
+// Request is a client's request to place an order under an idempotency key. BodyHash identifies the content: any
+// digest works, if equal requests have equal digests.
 type Request struct {
 	Key, BodyHash string
-	OrderID       string // that the request is to get, if it is the first under its key
+	OrderID       string // used if the request is the first under its key
 }
 
 const insertKey = `
 INSERT INTO order_keys (key, body_hash, order_id) VALUES (?, ?, ?)
 ON CONFLICT (key) DO NOTHING`
 
-// Remember binds the request's key to its order, in the transaction that places it, and returns the order's id. Known
-// means that the key was bound before: the id is the one that it was bound to, and nothing is to be placed.
-// ErrKeyReused is the answer to another request under the same key, ErrInvalid to an empty key or order id.
+// Remember binds the request's key to the request's order, in the transaction that places the order, and returns the
+// order's id. If the key was bound before, Remember returns the id of the earlier order and known: the caller must
+// not place another order. A key that was bound by a different request is ErrKeyReused, an empty key or order id
+// ErrInvalid.
 func Remember(ctx context.Context, tx *sql.Tx, r Request) (orderID string, known bool, err error) {
 	if r.Key == "" || r.OrderID == "" {
 		return "", false, fmt.Errorf("%w: an idempotency key and an order id are needed", ErrInvalid)
@@ -39,8 +40,8 @@ func Remember(ctx context.Context, tx *sql.Tx, r Request) (orderID string, known
 
 const selectKey = `SELECT body_hash, order_id FROM order_keys WHERE key = ?`
 
-// Lookup returns the order that a key is bound to, and false for a key never seen. ErrKeyReused is the answer to another
-// request under the same key. A read-only transaction will do.
+// Lookup returns the order to which a key is bound; an unknown key is "" and false. A key that was bound by a
+// different request is ErrKeyReused. A read-only transaction suffices.
 func Lookup(ctx context.Context, tx *sql.Tx, key, bodyHash string) (orderID string, known bool, err error) {
 	var hash string
 	err = tx.QueryRowContext(ctx, selectKey, key).Scan(&hash, &orderID)

@@ -7,17 +7,17 @@ import (
 	"unicode/utf8"
 )
 
-// The lengths of names, in characters. With them every event about an order of MaxLines lines stays below what a bus carries,
-// once its order.placed did.
+// The maximal lengths of names, in characters. With these limits, every event about an order of MaxLines lines is
+// small enough for the bus if the order's order.placed was.
 const (
-	MaxName   = 64  // of a sku and of a charge's code
-	MaxPerson = 128 // of a customer's id
-	MaxID     = 128 // of an order's
+	MaxName   = 64  // a sku, and the code of a charge
+	MaxPerson = 128 // a customer's id
+	MaxID     = 128 // an order's id
 )
 
-// BadName returns what is wrong with s as a name of up to limit characters, or "". A name is UTF-8 that can be seen: it has no
-// control characters, no line separators, and none of Unicode's format characters, such as U+202E, which change how the
-// others are shown. An empty one is fine.
+// BadName returns the reason why s is not a name of up to limit characters, or "" for a valid name. A name is visible
+// UTF-8, without control characters, line separators and Unicode's format characters such as U+202E, which change the
+// display of the characters around them. An empty name is valid.
 func BadName(s string, limit int) string {
 	if n := utf8.RuneCountInString(s); n > limit {
 		return fmt.Sprintf("has %d characters: at most %d", n, limit)
@@ -38,7 +38,7 @@ func BadName(s string, limit int) string {
 	return ""
 }
 
-// checkName returns what is wrong with the name that what has, which may be empty.
+// checkName returns the problem of a name, if any; an empty name is fine. field names the field in the error.
 func checkName(what, name string, limit int) []error {
 	if bad := BadName(name, limit); bad != "" {
 		return []error{fmt.Errorf("%s %s", what, bad)}

@@ -1,11 +1,11 @@
-// Package order knows what customers asked for and how each order ended.
+// Package order keeps the orders of customers, and the end of each order.
 //
-// An order is placed, then completed or cancelled; a completed one may be returned. A credit note stands beside them: it is
-// returned from the start. The package imports the standard library and contracts only.
+// An order is placed, then completed or cancelled; a completed order may be returned. A credit note starts as
+// returned. The package imports the standard library and contracts only.
 //
-// Its functions run inside the caller's transaction on a database that has Schema, one goroutine at a time. What they
-// return beside a false or an error is to be thrown away: it is zero. After an error that is not one of the package's
-// own the transaction must be rolled back. Each call is safe to repeat: what has happened already is reported with false.
+// All functions run inside the caller's transaction, on a database with Schema, in one goroutine at a time. A result
+// beside false or an error is zero. After an error that is not an Err value of the package, roll the transaction
+// back. Every call is safe to repeat: a repeated call reports false.
 package order
 
 import (
@@ -24,17 +24,17 @@ import (
 //go:embed schema/*.sql
 var Schema embed.FS
 
-// The ways in which an order, or a request about one, is refused. None of them changes anything.
+// The reasons to refuse an order, or a request about an order. After a refusal nothing has changed.
 var (
 	ErrInvalid      = errors.New("order: invalid")                                      // wraps one error per problem
 	ErrNotFound     = errors.New("order: not found")                                    // no order has the id
 	ErrConflict     = errors.New("order: the id is taken by an order of other content") // from Place and Credit
-	ErrEnded        = errors.New("order: ended otherwise before")                       // too late to cancel, or to end it differently
-	ErrNotCompleted = errors.New("order: not completed")                                // only what was completed can be returned
+	ErrEnded        = errors.New("order: ended otherwise before")                       // too late to cancel or complete
+	ErrNotCompleted = errors.New("order: not completed")                                // only a completed order can be returned
 	ErrKeyReused    = errors.New("order: idempotency key used before for another request")
 )
 
-// Status is where an order stands. Its values are stored and shown to users.
+// Status is the state of an order. Statuses are stored, and shown to users.
 type Status string
 
 // The statuses. An order that is not StatusPlaced has ended; StatusReturned follows StatusCompleted.
@@ -45,20 +45,20 @@ const (
 	StatusReturned  Status = "returned"
 )
 
-// Order is an order, or a credit note, as it stands.
+// Order is the present state of an order or a credit note.
 type Order struct {
 	ID              string
 	CustomerID      string // empty for a guest
 	Status          Status
 	Lines           []orderevents.Line
 	Charges         []orderevents.Charge
-	Total           int64 // in cents, never below zero; of a credit note: what it gives back
+	Total           int64 // in cents, never below zero; a credit note's Total is the refund
 	CancelRequested bool
 	Credit          bool
-	Reason          string // why it is to be, or was, cancelled or returned
+	Reason          string // why the order is to be, or was, cancelled or returned
 }
 
-// New is an order that is to be placed, or a credit note. The caller chooses the id.
+// New is an order, or a credit note, before it is placed. The caller chooses the id.
 type New struct {
 	ID         string
 	CustomerID string // empty for a guest
@@ -71,8 +71,8 @@ INSERT INTO order_orders (id, customer_id, status, total, lines, charges, credit
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO NOTHING`
 
-// Place accepts an order. It reports false when the same order was placed before, ErrConflict when another one has its id,
-// and ErrInvalid with all problems when the order cannot be.
+// Place accepts an order. Place reports false when the same order was placed before. If another order has the id, the
+// error is ErrConflict; if the order breaks rules, ErrInvalid with all problems.
 func Place(ctx context.Context, tx *sql.Tx, n New) (orderevents.Placed, bool, error) {
 	o, fresh, err := insert(ctx, tx, n, Order{Status: StatusPlaced})
 	if err != nil || !fresh {
@@ -81,8 +81,8 @@ func Place(ctx context.Context, tx *sql.Tx, n New) (orderevents.Placed, bool, er
 	return orderevents.Placed{OrderID: o.ID, CustomerID: o.CustomerID, Lines: o.Lines, Charges: o.Charges, Total: o.Total}, true, nil
 }
 
-// Credit enters a credit note for goods that were bought before the books begin. Its lines and charges are what is given
-// back, counted above zero as in an order. Refusals and repetition are as with Place.
+// Credit adds a credit note for goods that were bought before the shop's books began. Lines and charges are the
+// refund, with the signs of an order. Refusals and repeated calls are as with Place.
 func Credit(ctx context.Context, tx *sql.Tx, n New, reason string) (orderevents.Returned, bool, error) {
 	o, fresh, err := insert(ctx, tx, n, Order{Status: StatusReturned, Credit: true, Reason: reason})
 	if err != nil || !fresh {
@@ -91,7 +91,7 @@ func Credit(ctx context.Context, tx *sql.Tx, n New, reason string) (orderevents.
 	return orderevents.Returned{OrderID: o.ID, Lines: o.Lines, Refund: o.Total, Reason: reason, Credit: true}, true, nil
 }
 
-// insert adds n as o, which says in which state, unless its id is known.
+// insert adds n with the status, credit and reason of o, unless the id is known.
 func insert(ctx context.Context, tx *sql.Tx, n New, o Order) (Order, bool, error) {
 	total, err := n.check()
 	if err != nil {
@@ -113,7 +113,7 @@ func insert(ctx context.Context, tx *sql.Tx, n New, o Order) (Order, bool, error
 	return Order{}, false, sameAsBefore(ctx, tx, o)
 }
 
-// sameAsBefore compares o with the order that has its id.
+// sameAsBefore returns ErrConflict when o differs from the stored order of the same id.
 func sameAsBefore(ctx context.Context, tx *sql.Tx, o Order) error {
 	before, err := Get(ctx, tx, o.ID)
 	if err != nil {
@@ -150,7 +150,7 @@ SELECT customer_id, status, total, lines, charges, cancel_requested, credit, rea
 FROM order_orders
 WHERE id = ?`
 
-// Get reads an order or credit note, or answers ErrNotFound. A read-only transaction will do.
+// Get reads an order or credit note. An unknown id is ErrNotFound. A read-only transaction suffices.
 func Get(ctx context.Context, tx *sql.Tx, id string) (Order, error) {
 	o := Order{ID: id}
 	var lines, charges []byte

@@ -7,18 +7,18 @@ import (
 	"github.com/troupebus/troupe/domain/order/orderevents"
 )
 
-// The limits of one order. They bound the work that one event makes for every module.
+// The limits of an order. They bound the work that an event causes in every module.
 const (
 	MaxLines    = 2_000     // of lines, and of charges
 	MaxQuantity = 1_000_000 // of one line
-	// MaxTotal is the most that an order, or anything in it, may come to, in cents. Beyond it an amount is taken for a mistake; below
-	// it the sums over millions of orders can be counted.
+	// MaxTotal is the largest total, price or charge, in cents. A larger amount is taken for a mistake. Sums over
+	// millions of smaller amounts fit in an int64.
 	MaxTotal = 1_000_000_000_000
 )
 
 var errTotal = fmt.Errorf("the total is above %d cents", int64(MaxTotal))
 
-// check returns the order's total in cents, or all that is wrong with it.
+// check returns the order's total in cents, or an ErrInvalid with all problems.
 func (n New) check() (int64, error) {
 	var problems []error
 	if n.ID == "" {
@@ -30,7 +30,7 @@ func (n New) check() (int64, error) {
 		problems = append(problems, errors.New("there are neither lines nor charges"))
 	}
 	if len(n.Lines) > MaxLines || len(n.Charges) > MaxLines {
-		// Not looked at one by one: the list of problems would be as long.
+		// No check line by line: the list of problems would be as long as the order.
 		problems = append(problems, fmt.Errorf("%d lines and %d charges: at most %d of each", len(n.Lines), len(n.Charges), MaxLines))
 		return 0, refuse(problems)
 	}
@@ -81,8 +81,8 @@ func checkCharge(number int, c orderevents.Charge) []error {
 	return problems
 }
 
-// total adds up lines that have passed checkLine, and charges that have passed checkCharge: MaxLines of each, times MaxTotal, can
-// be counted.
+// total adds up lines that passed checkLine, and charges that passed checkCharge. The sum fits in an int64: at most 2
+// × MaxLines × MaxTotal.
 func (n New) total() (int64, error) {
 	var total int64
 	for _, l := range n.Lines {

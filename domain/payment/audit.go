@@ -6,34 +6,35 @@ import (
 	"fmt"
 )
 
-// Fact is what an auditor needs to know of an order's money, in cents.
+// Fact is the money of an order as an auditor sees the order, in cents.
 type Fact struct {
 	OrderID  string
 	Status   Status
-	Charged  int64 // ever, also what was refunded
+	Charged  int64 // in total; a refund does not reduce Charged
 	Refunded int64
 	Credit   bool // refunded for a credit note
 }
 
 const eachPayment = `SELECT order_id, status, charged, refunded, credit FROM payment_payments WHERE order_id > ?1 AND order_id <= ?2 ORDER BY order_id`
 
-// Each hands the money of every order to visit, by order id, until it answers with an error, which Each returns. A
-// read-only transaction will do; visit must not use it.
+// Each calls visit for the money of every order, sorted by order id. When visit returns an error, Each stops and
+// returns the error. A read-only transaction suffices; visit must not use tx.
 func Each(ctx context.Context, tx *sql.Tx, visit func(Fact) error) error {
 	return EachBetween(ctx, tx, "", "", visit)
 }
 
-// EachBetween is Each for the ids behind after, up to upto: "" is the beginning, and the end.
+// EachBetween is Each for the ids greater than after, up to and including upto. An empty after starts with the first
+// id, an empty upto ends with the last.
 func EachBetween(ctx context.Context, tx *sql.Tx, after, upto string, visit func(Fact) error) error {
 	var last any = upto
 	if upto == "" {
-		last = []byte{} // SQLite sorts it behind every text
+		last = []byte{} // SQLite sorts a blob after every text
 	}
 	rows, err := tx.QueryContext(ctx, eachPayment, after, last)
 	if err != nil {
 		return fmt.Errorf("read payments: %w", err)
 	}
-	defer func() { _ = rows.Close() }() // what can fail is in rows.Err
+	defer func() { _ = rows.Close() }() // rows.Err has every error
 	for rows.Next() {
 		var f Fact
 		if err := rows.Scan(&f.OrderID, &f.Status, &f.Charged, &f.Refunded, &f.Credit); err != nil {

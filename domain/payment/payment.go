@@ -1,13 +1,13 @@
-// Package payment knows what each order's customer has paid and has got back.
+// Package payment keeps the payment and the refund of each order.
 //
-// An order is charged once, in full, or declined; what was charged is refunded once, in full. Because the gateway is
-// outside, a step has three parts: Begin in a transaction, Send outside of any, Record in another transaction. After a
-// crash in between it begins again, and sends again under the same key. The package imports the standard library and
-// contracts only.
+// An order is charged once, in full, or declined. A charge is refunded at most once, in full. The gateway is an
+// external system, so a charge or refund has three parts: Begin in a transaction, Send outside of transactions,
+// Record in another transaction. After a crash in between, all three run again, with the same key. The package
+// imports the standard library and contracts only.
 //
-// Its functions run inside the caller's transaction on a database that has Schema, one goroutine at a time. After an
-// error the transaction must be rolled back. Each call is safe to repeat: what has happened already is reported with
-// false and changes nothing. All amounts are in cents.
+// All functions run inside the caller's transaction, on a database with Schema, in one goroutine at a time. After an
+// error, roll the transaction back. Every call is safe to repeat: a repeated call reports false and changes nothing.
+// All amounts are in cents.
 package payment
 
 import (
@@ -25,42 +25,42 @@ import (
 //go:embed schema/*.sql
 var Schema embed.FS
 
-// The ways in which a request is refused. They mean that events contradict each other: trying again does not help.
+// The reasons to refuse a request. Both mean that events contradict each other: a retry does not help.
 var (
 	ErrNotCharged = errors.New("payment: nothing was charged for the order")
 	ErrConflict   = errors.New("payment: something else became of the order's money")
 )
 
-// Status is where an order's money stands. Its values are stored.
+// Status is the state of an order's money. Statuses are stored.
 type Status string
 
 // The statuses.
 const (
 	StatusVoid     Status = "void"     // cancelled before the charge began
-	StatusCharging Status = "charging" // the gateway may have been asked; its answer is not recorded
+	StatusCharging Status = "charging" // the gateway may have been called; its answer is not recorded
 	StatusCharged  Status = "charged"
 	StatusDeclined Status = "declined"
 	StatusRefunded Status = "refunded"
 )
 
-// Step is what is to be done about a charge.
+// Step is the next step of a charge.
 type Step int
 
-// The steps that BeginCharge tells apart.
+// The steps that BeginCharge returns.
 const (
 	AskGateway      Step = iota + 1 // Send the charge, then RecordCharge, or RecordDecline for a *DeclinedError
-	AnswerCancelled                 // the order was cancelled: RecordDecline with paymentevents.ReasonCancelled, nothing is sent
-	AlreadyDone                     // the answer is recorded: nothing is to be done
+	AnswerCancelled                 // no Send: RecordDecline with paymentevents.ReasonCancelled
+	AlreadyDone                     // the answer is recorded: no further step
 )
 
 const beginCharge = `
 INSERT INTO payment_payments (order_id, status) VALUES (?, 'charging')
 ON CONFLICT (order_id) DO NOTHING`
 
-// BeginCharge says how to go about the charge of an order. It writes down, before the gateway is asked, that it may
-// have been: otherwise a cancel that comes between a crash and the next attempt would hide a charge that was made. So
-// its transaction must be able to write, and be committed before Send. It may be called again until an answer is
-// recorded.
+// BeginCharge returns the next step for the charge of an order. Before the gateway is called, BeginCharge records
+// that a call may have happened: otherwise a cancel between a crash and the next attempt would hide a charge. So the
+// transaction must be able to write, and must be committed before Send. BeginCharge may be called again until an
+// answer is recorded.
 func BeginCharge(ctx context.Context, tx *sql.Tx, orderID string) (Step, error) {
 	if begun, err := change(ctx, tx, beginCharge, orderID); err != nil {
 		return 0, err
@@ -84,8 +84,8 @@ const voidCharge = `
 INSERT INTO payment_payments (order_id, status) VALUES (?, 'void')
 ON CONFLICT (order_id) DO NOTHING`
 
-// Void keeps the charge of a cancelled order from being made. It reports false when it comes too late: the charge has
-// begun, and what the gateway does counts.
+// Void prevents the charge of a cancelled order. Void reports false when the charge has begun: then the gateway's
+// answer counts.
 func Void(ctx context.Context, tx *sql.Tx, orderID string) (bool, error) {
 	return change(ctx, tx, voidCharge, orderID)
 }
@@ -95,8 +95,8 @@ INSERT INTO payment_payments (order_id, status, charged, charge_reference) VALUE
 ON CONFLICT (order_id) DO UPDATE SET status = 'charged', charged = ?2, charge_reference = ?3
 WHERE status IN ('charging', 'void')`
 
-// RecordCharge records what the gateway charged, also over Void. It reports false when that was recorded before, and
-// ErrConflict when the order was declined or charged with another amount.
+// RecordCharge records the gateway's charge, also after Void. RecordCharge reports false when the charge was recorded
+// before. If the order was declined, or charged with another amount, the error is ErrConflict.
 func RecordCharge(ctx context.Context, tx *sql.Tx, e paymentevents.Charged) (bool, error) {
 	recorded, err := change(ctx, tx, recordCharge, e.OrderID, e.Amount, e.Reference)
 	if err != nil || recorded {
@@ -114,8 +114,8 @@ INSERT INTO payment_payments (order_id, status, reason) VALUES (?1, 'declined', 
 ON CONFLICT (order_id) DO UPDATE SET status = 'declined', reason = ?2
 WHERE status IN ('charging', 'void')`
 
-// RecordDecline records that the order will not be paid. It reports false when that was recorded before, and ErrConflict
-// when the order was charged.
+// RecordDecline records that the order will not be paid. RecordDecline reports false when a decline was recorded
+// before. If the order was charged, the error is ErrConflict.
 func RecordDecline(ctx context.Context, tx *sql.Tx, e paymentevents.Declined) (bool, error) {
 	recorded, err := change(ctx, tx, recordDecline, e.OrderID, e.Reason)
 	if err != nil || recorded {
@@ -128,7 +128,8 @@ func RecordDecline(ctx context.Context, tx *sql.Tx, e paymentevents.Declined) (b
 	return false, err
 }
 
-// change runs a statement on the row of an order, its first argument, and reports whether it did anything.
+// change runs a statement on the row of an order, and reports whether the row changed. orderID is the first argument
+// of the statement.
 func change(ctx context.Context, tx *sql.Tx, query, orderID string, args ...any) (bool, error) {
 	res, err := tx.ExecContext(ctx, query, append([]any{orderID}, args...)...)
 	if err != nil {
@@ -138,7 +139,7 @@ func change(ctx context.Context, tx *sql.Tx, query, orderID string, args ...any)
 	return changed == 1, err
 }
 
-// payment is the money of one order. Its zero value is that of an order never heard of.
+// payment is the money of an order. An unknown order has the zero value.
 type payment struct {
 	status            Status
 	charged, refunded int64

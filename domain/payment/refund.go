@@ -8,9 +8,9 @@ import (
 	"github.com/troupebus/troupe/domain/payment/paymentevents"
 )
 
-// BeginRefund says how much the customer of an order is to get back, which is all that was charged, and false when that was
-// paid back already. ErrNotCharged means that nothing is owed. It only reads: no cancel can come between, because only
-// what was charged is refunded.
+// BeginRefund returns the amount that the customer of an order is owed: the whole charge. BeginRefund reports false
+// when the charge was refunded before. An order without a charge is ErrNotCharged. BeginRefund writes nothing: Void
+// does nothing to an order that is charged, so no cancel can come between.
 func BeginRefund(ctx context.Context, tx *sql.Tx, orderID string) (amount int64, due bool, err error) {
 	p, err := read(ctx, tx, orderID)
 	switch {
@@ -28,8 +28,8 @@ const recordRefund = `
 UPDATE payment_payments SET status = 'refunded', refunded = charged, refund_reference = ?3, reason = ?4
 WHERE order_id = ?1 AND status = 'charged' AND charged = ?2`
 
-// RecordRefund records that a customer has back what BeginRefund named. It reports false when that was recorded before,
-// ErrNotCharged when nothing was owed, and ErrConflict when it was another amount.
+// RecordRefund records the refund of the amount that BeginRefund returned. RecordRefund reports false when the refund
+// was recorded before. An order without a charge is ErrNotCharged, another amount ErrConflict.
 func RecordRefund(ctx context.Context, tx *sql.Tx, e paymentevents.Refunded) (bool, error) {
 	recorded, err := change(ctx, tx, recordRefund, e.OrderID, e.Amount, e.Reference, e.Reason)
 	if err != nil || recorded {
@@ -52,9 +52,9 @@ INSERT INTO payment_payments (order_id, status, credit, refunded, refund_referen
 VALUES (?, 'refunded', 1, ?, ?, ?)
 ON CONFLICT (order_id) DO NOTHING`
 
-// RecordCredit records that a customer has the amount of a credit note, under whose id nothing was ever charged: nothing
-// needs to be begun for it. It reports false when that was recorded before, and ErrConflict when the id is that of an
-// order, or it was another amount.
+// RecordCredit records the payout of a credit note, which needs no Begin: nothing was charged under the id of a
+// credit note. RecordCredit reports false when the payout was recorded before. If an order has the id, or the amount
+// differs, the error is ErrConflict.
 func RecordCredit(ctx context.Context, tx *sql.Tx, e paymentevents.Refunded) (bool, error) {
 	recorded, err := change(ctx, tx, recordCredit, e.OrderID, e.Amount, e.Reference, e.Reason)
 	if err != nil || recorded {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// Fact is what an auditor needs to know of an order's parcel.
+// Fact is the parcel of an order as an auditor sees the parcel.
 type Fact struct {
 	OrderID string
 	Status  Status
@@ -14,23 +14,24 @@ type Fact struct {
 
 const eachParcel = `SELECT order_id, status FROM shipping_parcels WHERE order_id > ?1 AND order_id <= ?2 ORDER BY order_id`
 
-// Each hands every parcel to visit, by order id, until it answers with an error, which Each returns. A read-only
-// transaction will do; visit must not use it.
+// Each calls visit for every parcel, sorted by order id. When visit returns an error, Each stops and returns the
+// error. A read-only transaction suffices; visit must not use tx.
 func Each(ctx context.Context, tx *sql.Tx, visit func(Fact) error) error {
 	return EachBetween(ctx, tx, "", "", visit)
 }
 
-// EachBetween is Each for the ids behind after, up to upto: "" is the beginning, and the end.
+// EachBetween is Each for the ids greater than after, up to and including upto. An empty after starts with the first
+// id, an empty upto ends with the last.
 func EachBetween(ctx context.Context, tx *sql.Tx, after, upto string, visit func(Fact) error) error {
 	var last any = upto
 	if upto == "" {
-		last = []byte{} // SQLite sorts it behind every text
+		last = []byte{} // SQLite sorts a blob after every text
 	}
 	rows, err := tx.QueryContext(ctx, eachParcel, after, last)
 	if err != nil {
 		return fmt.Errorf("read parcels: %w", err)
 	}
-	defer func() { _ = rows.Close() }() // what can fail is in rows.Err
+	defer func() { _ = rows.Close() }() // rows.Err has every error
 	for rows.Next() {
 		var f Fact
 		if err := rows.Scan(&f.OrderID, &f.Status); err != nil {

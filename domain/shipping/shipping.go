@@ -1,13 +1,12 @@
-// Package shipping knows what became of each order's parcel.
+// Package shipping keeps the parcel of each order.
 //
-// A paid order is dispatched, or it is undeliverable. Because the carrier is outside, this has three parts: Begin in a
-// transaction, Carrier.Dispatch outside of any, RecordDispatched or RecordUndeliverable in another transaction. After a
-// crash in between it begins again, and asks again under the same key. The package imports the standard library and
-// contracts only.
+// A paid order is dispatched or undeliverable. The carrier is an external system, so a dispatch has three parts:
+// Begin in a transaction, Carrier.Dispatch outside of transactions, RecordDispatched or RecordUndeliverable in
+// another transaction. After a crash in between, all three run again, with the same key. The package imports the
+// standard library and contracts only.
 //
-// Its functions run inside the caller's transaction on a database that has Schema, one goroutine at a time. After an
-// error the transaction must be rolled back. Each call is safe to repeat: what has happened already is reported with
-// false and changes nothing.
+// All functions run inside the caller's transaction, on a database with Schema, in one goroutine at a time. After an
+// error, roll the transaction back. Every call is safe to repeat: a repeated call reports false and changes nothing.
 package shipping
 
 import (
@@ -25,38 +24,38 @@ import (
 //go:embed schema/*.sql
 var Schema embed.FS
 
-// ErrConflict means that events contradict each other: trying again does not help.
+// ErrConflict means that events contradict each other: a retry does not help.
 var ErrConflict = errors.New("shipping: something else became of the order's parcel")
 
-// Status is where a parcel stands. Its values are stored.
+// Status is the state of a parcel. Statuses are stored.
 type Status string
 
 // The statuses.
 const (
 	StatusStopped       Status = "stopped"     // cancelled before the dispatch began
-	StatusDispatching   Status = "dispatching" // the carrier may have been asked; its answer is not recorded
+	StatusDispatching   Status = "dispatching" // the carrier may have been called; its answer is not recorded
 	StatusDispatched    Status = "dispatched"
 	StatusUndeliverable Status = "undeliverable"
 )
 
-// Step is what is to be done about a parcel.
+// Step is the next step for a parcel.
 type Step int
 
-// The steps that Begin tells apart.
+// The steps that Begin returns.
 const (
-	AskCarrier      Step = iota + 1 // Carrier.Dispatch, then RecordDispatched, or RecordUndeliverable for an *UndeliverableError
-	AnswerCancelled                 // the order was cancelled: RecordUndeliverable with shippingevents.ReasonCancelled, nobody is asked
-	AlreadyDone                     // the answer is recorded: nothing is to be done
+	AskCarrier      Step = iota + 1 // Carrier.Dispatch, then RecordDispatched or RecordUndeliverable
+	AnswerCancelled                 // no Dispatch: RecordUndeliverable with shippingevents.ReasonCancelled
+	AlreadyDone                     // the answer is recorded: no further step
 )
 
 const beginDispatch = `
 INSERT INTO shipping_parcels (order_id, status) VALUES (?, 'dispatching')
 ON CONFLICT (order_id) DO NOTHING`
 
-// Begin says how to go about the dispatch of a paid order. It writes down, before the carrier is asked, that it may
-// have been: otherwise a cancel that comes between a crash and the next attempt would hide a parcel that has left. So
-// its transaction must be able to write, and be committed before Dispatch. It may be called again until an answer is
-// recorded.
+// Begin returns the next step for the dispatch of a paid order. Before the carrier is called, Begin records that a
+// call may have happened: otherwise a cancel between a crash and the next attempt would hide a parcel that has left.
+// So the transaction must be able to write, and must be committed before Dispatch. Begin may be called again until an
+// answer is recorded.
 func Begin(ctx context.Context, tx *sql.Tx, orderID string) (Step, error) {
 	if begun, err := change(ctx, tx, beginDispatch, orderID); err != nil {
 		return 0, err
@@ -80,8 +79,8 @@ const stopDispatch = `
 INSERT INTO shipping_parcels (order_id, status) VALUES (?, 'stopped')
 ON CONFLICT (order_id) DO NOTHING`
 
-// Stop keeps the parcel of a cancelled order from leaving. It reports false when it comes too late: the dispatch has
-// begun, and what the carrier does counts.
+// Stop prevents the dispatch of a cancelled order. Stop reports false when the dispatch has begun: then the carrier's
+// answer counts.
 func Stop(ctx context.Context, tx *sql.Tx, orderID string) (bool, error) {
 	return change(ctx, tx, stopDispatch, orderID)
 }
@@ -91,8 +90,8 @@ INSERT INTO shipping_parcels (order_id, status, tracking) VALUES (?1, 'dispatche
 ON CONFLICT (order_id) DO UPDATE SET status = 'dispatched', tracking = ?2
 WHERE status IN ('dispatching', 'stopped')`
 
-// RecordDispatched records that the carrier has the parcel, also over Stop. It reports false when that was recorded
-// before, and ErrConflict when the parcel was undeliverable.
+// RecordDispatched records that the carrier has the parcel, also after Stop. RecordDispatched reports false when the
+// dispatch was recorded before. If the parcel was undeliverable, the error is ErrConflict.
 func RecordDispatched(ctx context.Context, tx *sql.Tx, e shippingevents.Dispatched) (bool, error) {
 	recorded, err := change(ctx, tx, recordDispatched, e.OrderID, e.Tracking)
 	if err == nil && !recorded {
@@ -106,8 +105,8 @@ INSERT INTO shipping_parcels (order_id, status, reason) VALUES (?1, 'undeliverab
 ON CONFLICT (order_id) DO UPDATE SET status = 'undeliverable', reason = ?2
 WHERE status IN ('dispatching', 'stopped')`
 
-// RecordUndeliverable records that no parcel will leave. It reports false when that was recorded before, and ErrConflict
-// when the parcel was dispatched.
+// RecordUndeliverable records that no parcel will leave. RecordUndeliverable reports false when the same was recorded
+// before. If the parcel was dispatched, the error is ErrConflict.
 func RecordUndeliverable(ctx context.Context, tx *sql.Tx, e shippingevents.Undeliverable) (bool, error) {
 	recorded, err := change(ctx, tx, recordUndeliverable, e.OrderID, e.Reason)
 	if err == nil && !recorded {
@@ -116,7 +115,8 @@ func RecordUndeliverable(ctx context.Context, tx *sql.Tx, e shippingevents.Undel
 	return recorded, err
 }
 
-// change runs a statement on the row of an order, its first argument, and reports whether it did anything.
+// change runs a statement on the row of an order, and reports whether the row changed. orderID is the first argument
+// of the statement.
 func change(ctx context.Context, tx *sql.Tx, query, orderID string, args ...any) (bool, error) {
 	res, err := tx.ExecContext(ctx, query, append([]any{orderID}, args...)...)
 	if err != nil {
@@ -126,7 +126,7 @@ func change(ctx context.Context, tx *sql.Tx, query, orderID string, args ...any)
 	return changed == 1, err
 }
 
-// expect is nil when the parcel has the status already.
+// expect returns ErrConflict when the parcel has another status than wanted.
 func expect(ctx context.Context, tx *sql.Tx, orderID string, wanted Status) error {
 	status, err := statusOf(ctx, tx, orderID)
 	if err == nil && status != wanted {
@@ -137,7 +137,7 @@ func expect(ctx context.Context, tx *sql.Tx, orderID string, wanted Status) erro
 
 const selectStatus = `SELECT status FROM shipping_parcels WHERE order_id = ?`
 
-// statusOf reads the status of a parcel that is known.
+// statusOf reads the status of a known parcel.
 func statusOf(ctx context.Context, tx *sql.Tx, orderID string) (Status, error) {
 	var status Status
 	if err := tx.QueryRowContext(ctx, selectStatus, orderID).Scan(&status); err != nil {

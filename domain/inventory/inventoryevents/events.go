@@ -1,10 +1,10 @@
-// Package inventoryevents is the contract of the inventory module: what other modules may know of its stock.
+// Package inventoryevents is the contract of the inventory module: the events about an order's goods.
 //
-// It imports the standard library only. Event types and JSON names are durable and never renamed. The key of every event
-// is its order's id.
+// The package imports the standard library only. Event types and JSON names are durable: never rename a type or a
+// field. The key of every event is the order's id.
 package inventoryevents
 
-// Reserved says that every line of the order is set aside. Total is the order's own, in cents.
+// Reserved reports that every line of the order is set aside. Total is the order's total, in cents.
 type Reserved struct {
 	OrderID string `json:"order_id"`
 	Total   int64  `json:"total_cents"`
@@ -16,7 +16,7 @@ func (Reserved) EventType() string { return "inventory.reserved" }
 // EventKey returns the order's id.
 func (e Reserved) EventKey() string { return e.OrderID }
 
-// Short says that nothing was set aside, because the stock of SKUs does not suffice.
+// Short reports that no goods were set aside, because the stock of SKUs does not suffice.
 type Short struct {
 	OrderID string   `json:"order_id"`
 	SKUs    []string `json:"skus"`
@@ -28,7 +28,7 @@ func (Short) EventType() string { return "inventory.short" }
 // EventKey returns the order's id.
 func (e Short) EventKey() string { return e.OrderID }
 
-// Released says that what was set aside for the order is back on the shelf.
+// Released reports that the goods that were set aside for the order are free again.
 type Released struct {
 	OrderID string `json:"order_id"`
 }

@@ -1,24 +1,24 @@
-// Package orderevents is the contract of the order module: the facts about orders that other modules may know.
+// Package orderevents is the contract of the order module: the events about orders that other modules may consume.
 //
-// It imports the standard library only. Event types and JSON names are durable: they are stored in journals and sent
-// over the wire, so they are never renamed. Money is in cents. The key of every event is its order's id, so that the
-// events of one order stay in order.
+// The package imports the standard library only. Event types and JSON names are durable, stored in journals and sent
+// to other processes: never rename a type or a field. Money is in cents. The key of every event is the order's id, so
+// the events of an order stay in order.
 package orderevents
 
-// Line is so many pieces of one article at one price.
+// Line is a quantity of an article at a price.
 type Line struct {
 	SKU       string `json:"sku"`
 	Quantity  int64  `json:"quantity"`
 	UnitPrice int64  `json:"unit_price_cents"`
 }
 
-// Charge is a part of an order's total that is no article: postage is above zero, a discount below.
+// Charge is an amount of an order's total without an article: postage is positive, a discount negative.
 type Charge struct {
 	Code   string `json:"code"`
 	Amount int64  `json:"amount_cents"`
 }
 
-// Placed says that a customer has ordered Lines for Total. An empty CustomerID is a guest.
+// Placed reports that a customer has ordered Lines for Total. The CustomerID of a guest is empty.
 type Placed struct {
 	OrderID    string   `json:"order_id"`
 	CustomerID string   `json:"customer_id"`
@@ -33,8 +33,8 @@ func (Placed) EventType() string { return "order.placed" }
 // EventKey returns the order's id.
 func (e Placed) EventKey() string { return e.OrderID }
 
-// CancelRequested says that somebody wants an open order undone. It may come too late: an order that is dispatched all the
-// same is completed and then returned.
+// CancelRequested reports that a customer wants to cancel an open order. The request may come too late: an order that
+// is dispatched nevertheless is completed and then returned.
 type CancelRequested struct {
 	OrderID string `json:"order_id"`
 	Reason  string `json:"reason"`
@@ -46,8 +46,8 @@ func (CancelRequested) EventType() string { return "order.cancel_requested" }
 // EventKey returns the order's id.
 func (e CancelRequested) EventKey() string { return e.OrderID }
 
-// Returned says that the goods of Lines come back and that Refund is owed to the customer. Credit marks goods that were
-// bought before this shop's books begin: nothing was ever placed, reserved, charged or dispatched under OrderID.
+// Returned reports that the goods of Lines come back, and that the customer is owed Refund. Credit marks goods that
+// were bought before the shop's books began: no order was placed, reserved, charged or dispatched under OrderID.
 type Returned struct {
 	OrderID string `json:"order_id"`
 	Lines   []Line `json:"lines"`
@@ -62,7 +62,7 @@ func (Returned) EventType() string { return "order.returned" }
 // EventKey returns the order's id.
 func (e Returned) EventKey() string { return e.OrderID }
 
-// Completed says that the order is charged and on its way. It is one of the two ends that a placed order has.
+// Completed reports that the order is charged and dispatched. A placed order ends with Completed or Cancelled.
 type Completed struct {
 	OrderID    string `json:"order_id"`
 	CustomerID string `json:"customer_id"`
@@ -75,7 +75,7 @@ func (Completed) EventType() string { return "order.completed" }
 // EventKey returns the order's id.
 func (e Completed) EventKey() string { return e.OrderID }
 
-// Cancelled says that the order came to nothing: no goods have left, no money is kept. It is the other end.
+// Cancelled reports that the order ended without a sale. No goods have left, no money is kept.
 type Cancelled struct {
 	OrderID    string `json:"order_id"`
 	CustomerID string `json:"customer_id"`

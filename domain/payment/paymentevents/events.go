@@ -1,19 +1,19 @@
-// Package paymentevents is the contract of the payment module: what other modules may know of an order's money.
+// Package paymentevents is the contract of the payment module: the events about an order's money.
 //
-// It imports the standard library only. Event types and JSON names are durable and never renamed. Amounts are in cents.
-// The key of every event is its order's id.
+// The package imports the standard library only. Event types and JSON names are durable: never rename a type or a
+// field. Amounts are in cents. The key of every event is the order's id.
 package paymentevents
 
-// The values of Refunded.Reason. They are durable too.
+// The values of Refunded.Reason. They are durable, too.
 const (
 	ReasonUndeliverable = "undeliverable" // the parcel never left: the order is undone
 	ReasonReturned      = "returned"      // the goods came back, or a credit was granted
 )
 
-// ReasonCancelled is the Declined.Reason of an order that was cancelled before anything was charged. It is durable too.
+// ReasonCancelled is the Declined.Reason of an order that was cancelled before the charge. The value is durable, too.
 const ReasonCancelled = "cancelled"
 
-// Charged says that the customer has paid Amount. Reference is the gateway's name for it.
+// Charged reports that the customer has paid Amount. Reference is the gateway's name for the payment.
 type Charged struct {
 	OrderID   string `json:"order_id"`
 	Amount    int64  `json:"amount_cents"`
@@ -26,7 +26,7 @@ func (Charged) EventType() string { return "payment.charged" }
 // EventKey returns the order's id.
 func (e Charged) EventKey() string { return e.OrderID }
 
-// Declined says that the customer will not pay for the order, for good.
+// Declined reports that the customer will never pay for the order.
 type Declined struct {
 	OrderID string `json:"order_id"`
 	Reason  string `json:"reason"`
@@ -38,7 +38,7 @@ func (Declined) EventType() string { return "payment.declined" }
 // EventKey returns the order's id.
 func (e Declined) EventKey() string { return e.OrderID }
 
-// Refunded says that the customer has Amount back. Reason is ReasonUndeliverable or ReasonReturned.
+// Refunded reports that the customer has got Amount back. Reason is ReasonUndeliverable or ReasonReturned.
 type Refunded struct {
 	OrderID   string `json:"order_id"`
 	Amount    int64  `json:"amount_cents"`

@@ -1,13 +1,14 @@
-// Package shippingevents is the contract of the shipping module: what other modules may know of an order's parcel.
+// Package shippingevents is the contract of the shipping module: the events about an order's parcel.
 //
-// It imports the standard library only. Event types and JSON names are durable and never renamed. The key of every event
-// is its order's id.
+// The package imports the standard library only. Event types and JSON names are durable: never rename a type or a
+// field. The key of every event is the order's id.
 package shippingevents
 
-// ReasonCancelled is the Undeliverable.Reason of an order that was cancelled before anything left. It is durable.
+// ReasonCancelled is the Undeliverable.Reason of an order that was cancelled before the dispatch. The value is
+// durable.
 const ReasonCancelled = "cancelled"
 
-// Dispatched says that the carrier has the parcel. Tracking is the carrier's name for it.
+// Dispatched reports that the carrier has the parcel. Tracking is the carrier's name for the parcel.
 type Dispatched struct {
 	OrderID  string `json:"order_id"`
 	Tracking string `json:"tracking"`
@@ -19,7 +20,7 @@ func (Dispatched) EventType() string { return "shipping.dispatched" }
 // EventKey returns the order's id.
 func (e Dispatched) EventKey() string { return e.OrderID }
 
-// Undeliverable says that no parcel leaves for the order, for good.
+// Undeliverable reports that no parcel will ever leave for the order.
 type Undeliverable struct {
 	OrderID string `json:"order_id"`
 	Reason  string `json:"reason"`
