@@ -14,7 +14,7 @@ func Notification(b *bus.Bus, swap ...Reactions) {
 	m := b.Module("notification").Migrations(notification.Schema)
 
 	tell := func(ctx context.Context, n notification.Notice) (bus.Events, error) {
-		_, err := notification.Tell(ctx, bus.Tx(ctx), n)
+		_, err := notification.Notify(ctx, bus.Tx(ctx), n)
 		if errors.Is(err, notification.ErrConflict) {
 			return nil, bus.Dead(err)
 		}

@@ -84,7 +84,7 @@ func Check(ctx context.Context, tx *sql.Tx) ([]Fault, error) {
 			return nil, fmt.Errorf("read stock: %w", err)
 		}
 		if !known {
-			faults = append(faults, Fault{s.SKU, "orders have goods of this article, but there is no stock of it"})
+			faults = append(faults, Fault{s.SKU, "orders have goods of the article, but the article has no stock"})
 			continue
 		}
 		faults = append(faults, s.faults(sums)...)

@@ -25,8 +25,8 @@ var Schema embed.FS
 var (
 	ErrInvalid     = errors.New("inventory: invalid")
 	ErrNotFound    = errors.New("inventory: no such article")
-	ErrNotReserved = errors.New("inventory: nothing is known of the order")
-	ErrConflict    = errors.New("inventory: something else became of the order's goods")
+	ErrNotReserved = errors.New("inventory: unknown order")
+	ErrConflict    = errors.New("inventory: contradicts the recorded goods")
 )
 
 // Stock is the stock of an article, in pieces.
@@ -51,7 +51,7 @@ WHERE received = 0`
 // received before. An empty sku, or a quantity below 0 or above MaxDelivery, is ErrInvalid.
 func Receive(ctx context.Context, tx *sql.Tx, sku string, quantity int64) (bool, error) {
 	if sku == "" || quantity < 0 || quantity > MaxDelivery {
-		return false, fmt.Errorf("%w: receive %d of article %q: want 0 to %d of one that has a name", ErrInvalid, quantity, sku, MaxDelivery)
+		return false, fmt.Errorf("%w: receive %d of article %q: want a sku, and a quantity from 0 to %d", ErrInvalid, quantity, sku, MaxDelivery)
 	}
 	res, err := tx.ExecContext(ctx, receive, sku, quantity)
 	if err != nil {

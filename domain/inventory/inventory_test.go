@@ -250,7 +250,7 @@ func TestCheck(t *testing.T) {
 			[]Fault{{"a", "3 reserved in stock, but the orders add up to 0"}, {"a", "0 returned in stock, but the orders add up to 3"},
 				{"b", "5 reserved in stock, but the orders add up to 0"}, {"b", "0 returned in stock, but the orders add up to 5"}}},
 		"no stock": {"DELETE FROM inventory_stock WHERE sku = 'a'",
-			[]Fault{{"a", "orders have goods of this article, but there is no stock of it"}}},
+			[]Fault{{"a", "orders have goods of the article, but the article has no stock"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -90,14 +90,14 @@ func enter(ctx context.Context, tx *sql.Tx, e entry) (bool, error) {
 func missingOf(ctx context.Context, tx *sql.Tx, orderID string) ([]string, error) {
 	rows, err := tx.QueryContext(ctx, selectMissing, orderID)
 	if err != nil {
-		return nil, fmt.Errorf("look for what order %s misses: %w", orderID, err)
+		return nil, fmt.Errorf("find missing articles of order %s: %w", orderID, err)
 	}
 	defer func() { _ = rows.Close() }() // rows.Err has every error
 	var missing []string
 	for rows.Next() {
 		var sku string
 		if err := rows.Scan(&sku); err != nil {
-			return nil, fmt.Errorf("look for what order %s misses: %w", orderID, err)
+			return nil, fmt.Errorf("find missing articles of order %s: %w", orderID, err)
 		}
 		missing = append(missing, sku)
 	}
@@ -215,11 +215,11 @@ func move(ctx context.Context, tx *sql.Tx, orderID string, to State, stock strin
 		_, err = tx.ExecContext(ctx, stock, orderID)
 	}
 	if err != nil {
-		return fmt.Errorf("goods of order %s to %s: %w", orderID, to, err)
+		return fmt.Errorf("move goods of order %s to %s: %w", orderID, to, err)
 	}
 	return nil
 }
 
 func conflict(orderID string, state State) error {
-	return fmt.Errorf("%w: those of %s are %s", ErrConflict, orderID, state)
+	return fmt.Errorf("%w: the goods of order %s are %s", ErrConflict, orderID, state)
 }

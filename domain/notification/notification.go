@@ -21,8 +21,8 @@ var Schema embed.FS
 
 // The errors of the package, each wrapped with the order's id.
 var (
-	ErrNotFound = errors.New("notification: nobody was told about the order")
-	ErrConflict = errors.New("notification: another end of the order was told before")
+	ErrNotFound = errors.New("notification: no notice was sent for the order")
+	ErrConflict = errors.New("notification: a notice of another end was sent before")
 )
 
 // Kind is the end of an order. Kinds are stored.
@@ -57,19 +57,19 @@ const insertNotice = `
 INSERT INTO notification_notices (order_id, customer_id, kind, text) VALUES (?, ?, ?, ?)
 ON CONFLICT (order_id) DO NOTHING`
 
-// Tell stores a notice. Tell reports false when a notice of the same end was stored before. A notice of another end
+// Notify stores a notice. Notify reports false when a notice of the same end was stored before. A notice of another end
 // is ErrConflict: an order ends once.
-func Tell(ctx context.Context, tx *sql.Tx, n Notice) (bool, error) {
+func Notify(ctx context.Context, tx *sql.Tx, n Notice) (bool, error) {
 	res, err := tx.ExecContext(ctx, insertNotice, n.OrderID, n.CustomerID, string(n.Kind), n.Text)
 	if err != nil {
-		return false, fmt.Errorf("tell of order %s: %w", n.OrderID, err)
+		return false, fmt.Errorf("store notice of order %s: %w", n.OrderID, err)
 	}
 	if added, err := res.RowsAffected(); err != nil || added == 1 {
 		return err == nil, err
 	}
 	before, err := Get(ctx, tx, n.OrderID)
 	if err == nil && before.Kind != n.Kind {
-		err = fmt.Errorf("%w: %s was %s, now it is %s", ErrConflict, n.OrderID, before.Kind, n.Kind)
+		err = fmt.Errorf("%w: order %s was %s, now %s", ErrConflict, n.OrderID, before.Kind, n.Kind)
 	}
 	return false, err
 }

@@ -13,12 +13,12 @@ func TestTell(t *testing.T) {
 	tx := MustTx(t)
 	done := OfCompleted(orderevents.Completed{OrderID: "o1", CustomerID: "c1", Total: 1705})
 	for n, want := range []bool{true, false} {
-		if told, err := Tell(t.Context(), tx, done); told != want || err != nil {
+		if told, err := Notify(t.Context(), tx, done); told != want || err != nil {
 			t.Fatalf("call %d: %v, %v", n+1, told, err)
 		}
 	}
 	gone := OfCancelled(orderevents.Cancelled{OrderID: "o1", CustomerID: "c1", Reason: "declined"})
-	if told, err := Tell(t.Context(), tx, gone); told || !errors.Is(err, ErrConflict) {
+	if told, err := Notify(t.Context(), tx, gone); told || !errors.Is(err, ErrConflict) {
 		t.Errorf("another end: %v, %v", told, err)
 	}
 	want := Notice{"o1", "c1", KindCompleted, "Your order o1 over 17.05 is on its way."}
@@ -31,7 +31,7 @@ func TestTellGuest(t *testing.T) {
 	t.Parallel()
 	tx := MustTx(t)
 	want := Notice{"o2", "", KindCancelled, "Your order o2 was cancelled: declined. You owe nothing."}
-	if told, err := Tell(t.Context(), tx, OfCancelled(orderevents.Cancelled{OrderID: "o2", Reason: "declined"})); !told || err != nil {
+	if told, err := Notify(t.Context(), tx, OfCancelled(orderevents.Cancelled{OrderID: "o2", Reason: "declined"})); !told || err != nil {
 		t.Fatalf("told %v, %v", told, err)
 	}
 	if got, err := Get(t.Context(), tx, "o2"); got != want || err != nil {
@@ -44,7 +44,7 @@ func TestTellGuest(t *testing.T) {
 
 func TestTellUnknownKind(t *testing.T) {
 	t.Parallel()
-	if told, err := Tell(t.Context(), MustTx(t), Notice{OrderID: "o1", Kind: "lost"}); told || err == nil {
+	if told, err := Notify(t.Context(), MustTx(t), Notice{OrderID: "o1", Kind: "lost"}); told || err == nil {
 		t.Errorf("told %v, %v", told, err)
 	}
 }
@@ -53,7 +53,7 @@ func TestEach(t *testing.T) {
 	t.Parallel()
 	tx := MustTx(t)
 	for _, n := range []Notice{{"o2", "c1", KindCompleted, "x"}, {"o1", "c1", KindCancelled, "y"}} {
-		if told, err := Tell(t.Context(), tx, n); !told || err != nil {
+		if told, err := Notify(t.Context(), tx, n); !told || err != nil {
 			t.Fatalf("told %v, %v", told, err)
 		}
 	}

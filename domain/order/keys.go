@@ -24,7 +24,7 @@ ON CONFLICT (key) DO NOTHING`
 // ErrInvalid.
 func Remember(ctx context.Context, tx *sql.Tx, r Request) (orderID string, known bool, err error) {
 	if r.Key == "" || r.OrderID == "" {
-		return "", false, fmt.Errorf("%w: an idempotency key and an order id are needed", ErrInvalid)
+		return "", false, fmt.Errorf("%w: the idempotency key and the order id must not be empty", ErrInvalid)
 	}
 	res, err := tx.ExecContext(ctx, insertKey, r.Key, r.BodyHash, r.OrderID)
 	if err != nil {

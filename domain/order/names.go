@@ -39,9 +39,9 @@ func BadName(s string, limit int) string {
 }
 
 // checkName returns the problem of a name, if any; an empty name is fine. field names the field in the error.
-func checkName(what, name string, limit int) []error {
+func checkName(field, name string, limit int) []error {
 	if bad := BadName(name, limit); bad != "" {
-		return []error{fmt.Errorf("%s %s", what, bad)}
+		return []error{fmt.Errorf("%s %s", field, bad)}
 	}
 	return nil
 }

@@ -26,12 +26,12 @@ var Schema embed.FS
 
 // The reasons to refuse an order, or a request about an order. After a refusal nothing has changed.
 var (
-	ErrInvalid      = errors.New("order: invalid")                                      // wraps one error per problem
-	ErrNotFound     = errors.New("order: not found")                                    // no order has the id
-	ErrConflict     = errors.New("order: the id is taken by an order of other content") // from Place and Credit
-	ErrEnded        = errors.New("order: ended otherwise before")                       // too late to cancel or complete
-	ErrNotCompleted = errors.New("order: not completed")                                // only a completed order can be returned
-	ErrKeyReused    = errors.New("order: idempotency key used before for another request")
+	ErrInvalid      = errors.New("order: invalid")                                       // wraps one error per problem
+	ErrNotFound     = errors.New("order: not found")                                     // no order has the id
+	ErrConflict     = errors.New("order: the id belongs to an order with other content") // from Place and Credit
+	ErrEnded        = errors.New("order: has already ended")                             // too late to cancel or complete
+	ErrNotCompleted = errors.New("order: not completed")                                 // only a completed order can be returned
+	ErrKeyReused    = errors.New("order: the idempotency key was used for another request")
 )
 
 // Status is the state of an order. Statuses are stored, and shown to users.

@@ -28,7 +28,7 @@ var Schema embed.FS
 // The reasons to refuse a request. Both mean that events contradict each other: a retry does not help.
 var (
 	ErrNotCharged = errors.New("payment: nothing was charged for the order")
-	ErrConflict   = errors.New("payment: something else became of the order's money")
+	ErrConflict   = errors.New("payment: contradicts the recorded payment")
 )
 
 // Status is the state of an order's money. Statuses are stored.
@@ -158,5 +158,5 @@ func read(ctx context.Context, tx *sql.Tx, orderID string) (payment, error) {
 }
 
 func (p payment) conflict(orderID string) error {
-	return fmt.Errorf("%w: that of %s is %s, %d charged, %d refunded", ErrConflict, orderID, p.status, p.charged, p.refunded)
+	return fmt.Errorf("%w: order %s is %s, with %d cents charged and %d refunded", ErrConflict, orderID, p.status, p.charged, p.refunded)
 }

@@ -25,7 +25,7 @@ import (
 var Schema embed.FS
 
 // ErrConflict means that events contradict each other: a retry does not help.
-var ErrConflict = errors.New("shipping: something else became of the order's parcel")
+var ErrConflict = errors.New("shipping: contradicts the recorded parcel")
 
 // Status is the state of a parcel. Statuses are stored.
 type Status string
@@ -130,7 +130,7 @@ func change(ctx context.Context, tx *sql.Tx, query, orderID string, args ...any)
 func expect(ctx context.Context, tx *sql.Tx, orderID string, wanted Status) error {
 	status, err := statusOf(ctx, tx, orderID)
 	if err == nil && status != wanted {
-		err = fmt.Errorf("%w: that of %s is %s", ErrConflict, orderID, status)
+		err = fmt.Errorf("%w: the parcel of order %s is %s", ErrConflict, orderID, status)
 	}
 	return err
 }

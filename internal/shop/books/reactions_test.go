@@ -116,11 +116,11 @@ func goods() []reaction {
 func notices() []reaction {
 	return []reaction{
 		on("notification", "tell-completed", func(ctx context.Context, tx *sql.Tx, e orderevents.Completed) ([]event, error) {
-			_, err := notification.Tell(ctx, tx, notification.OfCompleted(e))
+			_, err := notification.Notify(ctx, tx, notification.OfCompleted(e))
 			return nil, err
 		}),
 		on("notification", "tell-cancelled", func(ctx context.Context, tx *sql.Tx, e orderevents.Cancelled) ([]event, error) {
-			_, err := notification.Tell(ctx, tx, notification.OfCancelled(e))
+			_, err := notification.Notify(ctx, tx, notification.OfCancelled(e))
 			return nil, err
 		}),
 	}

@@ -72,7 +72,7 @@ var again = []Bug{
 		What:     "notification tells of a cancel when it is asked for: if it comes too late, the customer is told two ends",
 		Swap:     Swap{"notification/tell-requested": tellRequested},
 		Scenario: regretted,
-		Wrong:    "another end of the order was told before",
+		Wrong:    "a notice of another end was sent before",
 	},
 }
 
@@ -155,7 +155,7 @@ func mailRandomKey(m *bus.Module, o Outside) {
 			return nil, err
 		}
 		return bus.Events{}.Also(func(ctx context.Context) error {
-			return once(notification.Tell(ctx, bus.Tx(ctx), n))
+			return once(notification.Notify(ctx, bus.Tx(ctx), n))
 		}), nil
 	}).External(parallel)
 }

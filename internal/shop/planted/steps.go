@@ -80,7 +80,7 @@ func undeliverable(orderID, reason string) bus.Events {
 }
 
 func tell(ctx context.Context, n notification.Notice) (bus.Events, error) {
-	_, err := notification.Tell(ctx, bus.Tx(ctx), n)
+	_, err := notification.Notify(ctx, bus.Tx(ctx), n)
 	return nil, final(err)
 }
 
