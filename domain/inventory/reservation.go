@@ -44,7 +44,9 @@ const updateState = `UPDATE inventory_reservations SET state = ?2 WHERE order_id
 
 // Reserve sets aside the goods of a placed order, all or none. missing are the articles with too little stock, sorted
 // by sku; if missing is empty, all goods are reserved. Reserve reports false when the order was answered before.
-func Reserve(ctx context.Context, tx *sql.Tx, orderID string, lines []orderevents.Line) (missing []string, fresh bool, err error) {
+func Reserve(
+	ctx context.Context, tx *sql.Tx, orderID string, lines []orderevents.Line,
+) (missing []string, fresh bool, err error) {
 	fresh, err = enter(ctx, tx, entry{orderID: orderID, state: StateReserved, lines: lines})
 	if err != nil || !fresh {
 		return nil, false, err

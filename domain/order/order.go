@@ -78,7 +78,8 @@ func Place(ctx context.Context, tx *sql.Tx, n New) (orderevents.Placed, bool, er
 	if err != nil || !fresh {
 		return orderevents.Placed{}, false, err
 	}
-	return orderevents.Placed{OrderID: o.ID, CustomerID: o.CustomerID, Lines: o.Lines, Charges: o.Charges, Total: o.Total}, true, nil
+	e := orderevents.Placed{OrderID: o.ID, CustomerID: o.CustomerID, Lines: o.Lines, Charges: o.Charges, Total: o.Total}
+	return e, true, nil
 }
 
 // Credit adds a credit note for goods that were bought before the shop's books began. Lines and charges are the
@@ -98,12 +99,14 @@ func insert(ctx context.Context, tx *sql.Tx, n New, o Order) (Order, bool, error
 		return Order{}, false, err
 	}
 	o.ID, o.CustomerID, o.Total = n.ID, n.CustomerID, total
-	o.Lines, o.Charges = append([]orderevents.Line{}, n.Lines...), append([]orderevents.Charge{}, n.Charges...) // [], not null
+	o.Lines = append([]orderevents.Line{}, n.Lines...) // [], not null
+	o.Charges = append([]orderevents.Charge{}, n.Charges...)
 	lines, charges, err := encode(o)
 	if err != nil {
 		return Order{}, false, err
 	}
-	res, err := tx.ExecContext(ctx, insertOrder, o.ID, o.CustomerID, string(o.Status), o.Total, lines, charges, o.Credit, o.Reason)
+	res, err := tx.ExecContext(ctx, insertOrder, o.ID, o.CustomerID, string(o.Status), o.Total, lines, charges, o.Credit,
+		o.Reason)
 	if err != nil {
 		return Order{}, false, fmt.Errorf("insert order %s: %w", o.ID, err)
 	}
