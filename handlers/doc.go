@@ -1,5 +1,5 @@
-// Package handlers is the shop's choreography: one file a module, every reaction of it from top to bottom.
+// Package handlers is the choreography of the shop: one file for each module, with all its reactions.
 //
-// A handler decodes nothing, commits nothing and retries nothing: it asks its domain module what follows from an event and
-// returns that as events. Handlers of different modules share only contracts.
+// A handler decodes, commits and retries nothing. It calls the domain module and returns the events that follow.
+// Handlers of different modules share only contracts.
 package handlers

@@ -13,7 +13,7 @@ import (
 	"github.com/troupebus/troupe/domain/shipping/shippingevents"
 )
 
-// Stock is what the outside may ask of the inventory module.
+// Stock is the interface of the inventory module for other parts of the program.
 type Stock struct{ m *bus.Module }
 
 // Inventory wires the inventory module: goods are reserved for an order, then shipped or released, and may come back.
@@ -49,7 +49,7 @@ func Inventory(b *bus.Bus, swap ...Reactions) *Stock {
 		"release-undeliverable": func(m *bus.Module, name string) {
 			bus.On(m, name, func(ctx context.Context, e paymentevents.Refunded) (bus.Events, error) {
 				return release(ctx, e.OrderID)
-			}).Emits(inventoryevents.Released{}).When(func(e paymentevents.Refunded) bool { return e.Reason == paymentevents.ReasonUndeliverable })
+			}).Emits(inventoryevents.Released{}).When(undeliverableOnly)
 		},
 		"ship": func(m *bus.Module, name string) {
 			bus.On(m, name, func(ctx context.Context, e shippingevents.Dispatched) (bus.Events, error) {
@@ -68,7 +68,7 @@ func Inventory(b *bus.Bus, swap ...Reactions) *Stock {
 	return &Stock{m}
 }
 
-// finalStock marks what no retry helps against: events that contradict each other.
+// finalStock makes a dead letter of events that contradict each other: a retry does not help.
 func finalStock(err error) error {
 	if errors.Is(err, inventory.ErrConflict) {
 		return bus.Dead(err)
@@ -76,14 +76,14 @@ func finalStock(err error) error {
 	return err
 }
 
-// Delivery is a quantity of one article.
+// Delivery is a quantity of an article.
 type Delivery struct {
 	SKU      string
 	Quantity int64
 }
 
-// Receive takes in the first deliveries of articles, all in one commit. Those known already are left as they are; it
-// returns how many were new.
+// Receive adds the first deliveries of articles in one commit, and returns the number of new articles. A known
+// article stays as it is.
 func (s *Stock) Receive(ctx context.Context, deliveries []Delivery) (fresh int, err error) {
 	_, err = s.m.Do(ctx, func(ctx context.Context) (bus.Events, error) {
 		fresh = 0

@@ -9,11 +9,11 @@ import (
 	"github.com/troupebus/troupe/domain/order/orderevents"
 )
 
-// Notification wires the notification module: every customer is told, once, how the order ended.
+// Notification wires the notification module: every customer is notified, once, of the end of an order.
 func Notification(b *bus.Bus, swap ...Reactions) {
 	m := b.Module("notification").Migrations(notification.Schema)
 
-	tell := func(ctx context.Context, n notification.Notice) (bus.Events, error) {
+	notify := func(ctx context.Context, n notification.Notice) (bus.Events, error) {
 		_, err := notification.Notify(ctx, bus.Tx(ctx), n)
 		if errors.Is(err, notification.ErrConflict) {
 			return nil, bus.Dead(err)
@@ -24,12 +24,12 @@ func Notification(b *bus.Bus, swap ...Reactions) {
 	Reactions{
 		"tell-completed": func(m *bus.Module, name string) {
 			bus.On(m, name, func(ctx context.Context, e orderevents.Completed) (bus.Events, error) {
-				return tell(ctx, notification.OfCompleted(e))
+				return notify(ctx, notification.OfCompleted(e))
 			})
 		},
 		"tell-cancelled": func(m *bus.Module, name string) {
 			bus.On(m, name, func(ctx context.Context, e orderevents.Cancelled) (bus.Events, error) {
-				return tell(ctx, notification.OfCancelled(e))
+				return notify(ctx, notification.OfCancelled(e))
 			})
 		},
 	}.on(m, swap)

@@ -13,11 +13,11 @@ import (
 	"github.com/troupebus/troupe/domain/shipping/shippingevents"
 )
 
-// Orders is what the outside may ask of the order module. The flow of an order is called by the order's id, so that
-// everything that ever happens about it is one flow.
+// Orders is the interface of the order module for other parts of the program. The id of an order is the id of its
+// flow, so all events about an order are one flow.
 type Orders struct{ m *bus.Module }
 
-// Order wires the order module: it knows what was asked for, and how each order ended.
+// Order wires the order module, which keeps every order and its end.
 func Order(b *bus.Bus, swap ...Reactions) *Orders {
 	m := b.Module("order").Migrations(order.Schema).
 		Emits(orderevents.Placed{}, orderevents.CancelRequested{}, orderevents.Returned{})
@@ -37,7 +37,7 @@ func Order(b *bus.Bus, swap ...Reactions) *Orders {
 				if err != nil || !fresh {
 					return nil, finalOrder(err)
 				}
-				if c.Returned != nil { // the cancel came too late: what has left comes back
+				if c.Returned != nil { // the cancel came too late: the goods come back
 					return bus.Emit(c.Completed, *c.Returned), nil
 				}
 				return bus.Emit(c.Completed), nil
@@ -56,14 +56,14 @@ func Order(b *bus.Bus, swap ...Reactions) *Orders {
 		"cancel-undeliverable": func(m *bus.Module, name string) {
 			bus.On(m, name, func(ctx context.Context, e paymentevents.Refunded) (bus.Events, error) {
 				return cancel(ctx, e.OrderID, "undeliverable, refunded")
-			}).Emits(orderevents.Cancelled{}).When(func(e paymentevents.Refunded) bool { return e.Reason == paymentevents.ReasonUndeliverable })
+			}).Emits(orderevents.Cancelled{}).When(undeliverableOnly)
 		},
 	}.on(m, swap)
 
 	return &Orders{m}
 }
 
-// finalOrder marks what no retry helps against: events that contradict each other.
+// finalOrder makes a dead letter of events that contradict each other: a retry does not help.
 func finalOrder(err error) error {
 	if errors.Is(err, order.ErrEnded) || errors.Is(err, order.ErrNotFound) {
 		return bus.Dead(err)
@@ -71,8 +71,8 @@ func finalOrder(err error) error {
 	return err
 }
 
-// Place places an order, once: asked again with the same content it reports false. With a request, whose key may stand
-// for an order already, it returns that order's id.
+// Place places an order once: a repeated call with the same content reports false. If the key of r was used for the
+// same request before, Place returns the id of the earlier order.
 func (o *Orders) Place(ctx context.Context, n order.New, r *order.Request) (id string, placed bool, err error) {
 	_, err = o.m.Do(bus.Correlate(ctx, n.ID), func(ctx context.Context) (bus.Events, error) {
 		id, placed = n.ID, false
@@ -91,7 +91,7 @@ func (o *Orders) Place(ctx context.Context, n order.New, r *order.Request) (id s
 	return id, placed, err
 }
 
-// RequestCancel asks that an open order be undone. It reports false when that was asked before.
+// RequestCancel marks an open order for cancellation, and reports false when the order was marked before.
 func (o *Orders) RequestCancel(ctx context.Context, id, reason string) (fresh bool, err error) {
 	_, err = o.m.Do(bus.Correlate(ctx, id), func(ctx context.Context) (bus.Events, error) {
 		var e orderevents.CancelRequested
@@ -103,7 +103,7 @@ func (o *Orders) RequestCancel(ctx context.Context, id, reason string) (fresh bo
 	return fresh, err
 }
 
-// Return takes back a completed order. It reports false when that was done before.
+// Return takes back a completed order, and reports false when the order was returned before.
 func (o *Orders) Return(ctx context.Context, id, reason string) (fresh bool, err error) {
 	_, err = o.m.Do(bus.Correlate(ctx, id), func(ctx context.Context) (bus.Events, error) {
 		var e orderevents.Returned
@@ -115,7 +115,7 @@ func (o *Orders) Return(ctx context.Context, id, reason string) (fresh bool, err
 	return fresh, err
 }
 
-// Credit enters a credit note for goods that were bought elsewhere. It reports false when that was done before.
+// Credit adds a credit note for goods that were bought elsewhere, and reports false when the note was added before.
 func (o *Orders) Credit(ctx context.Context, n order.New, reason string) (fresh bool, err error) {
 	_, err = o.m.Do(bus.Correlate(ctx, n.ID), func(ctx context.Context) (bus.Events, error) {
 		var e orderevents.Returned

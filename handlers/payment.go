@@ -12,8 +12,8 @@ import (
 	"github.com/troupebus/troupe/domain/shipping/shippingevents"
 )
 
-// Payment wires the payment module: it has gateway move the money, up to parallel calls at a time, and records what
-// came of it.
+// Payment wires the payment module, which sends charges and refunds to gateway, with at most parallel calls at a
+// time, and records the answers.
 func Payment(b *bus.Bus, gateway payment.Gateway, parallel int, swap ...Reactions) {
 	m := b.Module("payment").Migrations(payment.Schema)
 
@@ -45,7 +45,7 @@ func Payment(b *bus.Bus, gateway payment.Gateway, parallel int, swap ...Reaction
 	}.on(m, swap)
 }
 
-// charge has the gateway take the money for an order, and answers with the outcome.
+// charge sends the charge for an order to the gateway, and returns the outcome as an event.
 func charge(ctx context.Context, gateway payment.Gateway, e inventoryevents.Reserved) (bus.Events, error) {
 	var step payment.Step
 	err := bus.Commit(ctx, func(ctx context.Context) (err error) {
@@ -62,10 +62,10 @@ func charge(ctx context.Context, gateway payment.Gateway, e inventoryevents.Rese
 	}
 	c := payment.Charge{Key: bus.Delivery(ctx).ID, OrderID: e.OrderID, Amount: e.Total}
 	receipt, err := c.Send(ctx, gateway)
-	var no *payment.DeclinedError
+	var refusal *payment.DeclinedError
 	switch {
-	case errors.As(err, &no):
-		return declined(e.OrderID, no.Reason), nil
+	case errors.As(err, &refusal):
+		return declined(e.OrderID, refusal.Reason), nil
 	case err != nil:
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func declined(orderID, reason string) bus.Events {
 	})
 }
 
-// refund gives back all that was charged for an order.
+// refund gives back the whole charge of an order.
 func refund(ctx context.Context, gateway payment.Gateway, orderID, reason string) (bus.Events, error) {
 	var amount int64
 	var due bool
@@ -104,20 +104,22 @@ func refund(ctx context.Context, gateway payment.Gateway, orderID, reason string
 	}), nil
 }
 
-// credit pays out a credit note, for which nothing was charged.
+// credit pays out a credit note, for which no money was charged.
 func credit(ctx context.Context, gateway payment.Gateway, id string, amount int64) (bus.Events, error) {
 	r := payment.Refund{Key: bus.Delivery(ctx).ID, OrderID: id, Amount: amount}
 	receipt, err := r.Send(ctx, gateway)
 	if err != nil {
 		return nil, err
 	}
-	refunded := paymentevents.Refunded{OrderID: id, Amount: amount, Reference: receipt.Reference, Reason: paymentevents.ReasonReturned}
+	refunded := paymentevents.Refunded{
+		OrderID: id, Amount: amount, Reference: receipt.Reference, Reason: paymentevents.ReasonReturned,
+	}
 	return bus.Emit(refunded).Also(func(ctx context.Context) error {
 		return recorded(payment.RecordCredit(ctx, bus.Tx(ctx), refunded))
 	}), nil
 }
 
-// recorded gives up a second answer to what was answered before: one of them is told, once.
+// recorded drops a second answer to a request, so that only the first answer is emitted.
 func recorded(fresh bool, err error) error {
 	if err == nil && !fresh {
 		return bus.Drop("recorded before")
@@ -125,7 +127,12 @@ func recorded(fresh bool, err error) error {
 	return finalPayment(err)
 }
 
-// finalPayment marks what no retry helps against: events that contradict each other.
+// undeliverableOnly skips refunds of returned goods and of credit notes: only an undeliverable order is undone.
+func undeliverableOnly(e paymentevents.Refunded) bool {
+	return e.Reason == paymentevents.ReasonUndeliverable
+}
+
+// finalPayment makes a dead letter of events that contradict each other: a retry does not help.
 func finalPayment(err error) error {
 	if errors.Is(err, payment.ErrConflict) || errors.Is(err, payment.ErrNotCharged) {
 		return bus.Dead(err)

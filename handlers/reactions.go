@@ -7,11 +7,11 @@ import (
 	"github.com/troupebus/troupe/bus"
 )
 
-// Reactions are reactions of a module by the name of the handler. Each function puts its reaction on the module under
-// that name. Tests swap some of them for others.
+// Reactions are the reactions of a module by the name of the handler. Each function adds its reaction to the module
+// under the given name. Tests replace some of them.
 type Reactions map[string]func(m *bus.Module, name string)
 
-// on puts the reactions on m in the order of their names. Those of swap replace reactions of the same name.
+// on adds the reactions to m, sorted by name. A reaction in swap replaces the reaction of the same name.
 func (r Reactions) on(m *bus.Module, swap []Reactions) {
 	all := maps.Clone(r)
 	for _, s := range swap {

@@ -11,8 +11,8 @@ import (
 	"github.com/troupebus/troupe/domain/shipping/shippingevents"
 )
 
-// Shipping wires the shipping module: it hands parcels to carrier, up to parallel at a time. What has left is the point
-// of no return of an order.
+// Shipping wires the shipping module, which hands parcels to carrier, with at most parallel calls at a time. An order
+// cannot be cancelled any more once the parcel has left.
 func Shipping(b *bus.Bus, carrier shipping.Carrier, parallel int, swap ...Reactions) {
 	m := b.Module("shipping").Migrations(shipping.Schema)
 
@@ -31,7 +31,7 @@ func Shipping(b *bus.Bus, carrier shipping.Carrier, parallel int, swap ...Reacti
 	}.on(m, swap)
 }
 
-// dispatch hands the parcel of an order to the carrier, and answers with the outcome.
+// dispatch hands the parcel of an order to the carrier, and returns the outcome as an event.
 func dispatch(ctx context.Context, carrier shipping.Carrier, e paymentevents.Charged) (bus.Events, error) {
 	var step shipping.Step
 	err := bus.Commit(ctx, func(ctx context.Context) (err error) {
@@ -47,10 +47,10 @@ func dispatch(ctx context.Context, carrier shipping.Carrier, e paymentevents.Cha
 		return undeliverable(e.OrderID, shippingevents.ReasonCancelled), nil
 	}
 	label, err := carrier.Dispatch(ctx, shipping.Parcel{Key: bus.Delivery(ctx).ID, OrderID: e.OrderID})
-	var no *shipping.UndeliverableError
+	var refusal *shipping.UndeliverableError
 	switch {
-	case errors.As(err, &no):
-		return undeliverable(e.OrderID, no.Reason), nil
+	case errors.As(err, &refusal):
+		return undeliverable(e.OrderID, refusal.Reason), nil
 	case err != nil:
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func undeliverable(orderID, reason string) bus.Events {
 	})
 }
 
-// shipped gives up a second answer to what was answered before, and marks what no retry helps against.
+// shipped drops a second answer for the same parcel, and makes a dead letter of answers that contradict each other.
 func shipped(fresh bool, err error) error {
 	switch {
 	case errors.Is(err, shipping.ErrConflict):
