@@ -1,5 +1,5 @@
-// Package shoptest is the shop as bustest has it: the five modules, with a gateway and a carrier that remember what they
-// did, and the books that must balance at the end of every run.
+// Package shoptest runs the shop in bustest: the five modules, with a gateway and a carrier that remember every call,
+// and with books that must balance at the end of every run.
 package shoptest
 
 import (
@@ -20,17 +20,17 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/sqlitetest"
 )
 
-// parallel is how many calls to the outside a subscription makes at a time.
+// parallel is the number of calls that a subscription makes to an external service at the same time.
 const parallel = 4
 
-// Shop is what a test talks to.
+// Shop is the interface of the shop for tests.
 type Shop struct {
 	Orders *handlers.Orders
 	Stock  *handlers.Stock
 }
 
-// System is the shop. The outside does as an order is called: the card of one that contains "declined" is declined,
-// the parcel of one that contains "undeliverable" comes back.
+// System returns the shop. The external services go by the id of an order: the charge of an id with "declined" is
+// declined, the parcel of an id with "undeliverable" is undeliverable.
 func System() bustest.System[Shop] {
 	return bustest.System[Shop]{Open: sqlitetest.Open, Wire: Wire, Verify: Verify}
 }
@@ -44,7 +44,7 @@ func Wire(b *bus.Bus, w *bustest.World) Shop {
 	return s
 }
 
-// Receive takes in the first delivery of an article.
+// Receive adds the first delivery of an article.
 func (s Shop) Receive(ctx context.Context, sku string, quantity int64) error {
 	_, err := s.Stock.Receive(ctx, []handlers.Delivery{{SKU: sku, Quantity: quantity}})
 	return err
@@ -59,7 +59,7 @@ func (s Shop) Place(ctx context.Context, id, sku string, quantity int64) error {
 	return err
 }
 
-// Cancel asks that an order be undone. That it has ended already is no error.
+// Cancel requests to cancel an order. An order that has already ended is no error.
 func (s Shop) Cancel(ctx context.Context, id string) error {
 	return unlessEnded(s.Orders.RequestCancel(ctx, id, "changed my mind"))
 }
@@ -70,7 +70,7 @@ func (s Shop) Return(ctx context.Context, id string) error {
 	return err
 }
 
-// Gateway is the payment gateway of w.
+// Gateway returns the payment gateway of w.
 func Gateway(w *bustest.World) payment.Gateway { return gateway{w.Service("gateway")} }
 
 type gateway struct{ s *bustest.Service }
@@ -92,7 +92,7 @@ func (g gateway) Refund(ctx context.Context, r payment.Refund) (payment.Receipt,
 	})
 }
 
-// Carrier is the carrier of w.
+// Carrier returns the carrier of w.
 func Carrier(w *bustest.World) shipping.Carrier { return carrier{w.Service("carrier")} }
 
 type carrier struct{ s *bustest.Service }
@@ -107,7 +107,7 @@ func (c carrier) Dispatch(ctx context.Context, p shipping.Parcel) (shipping.Labe
 	})
 }
 
-// Verify holds the shop's books, and compares them with those of the gateway and the carrier.
+// Verify audits the shop, and compares the books with the calls that the gateway and the carrier have answered.
 func Verify(ctx context.Context, tables func(module string) *sql.Tx, w *bustest.World) ([]string, error) {
 	r, err := books.VerifyAcross(ctx, tables, true)
 	if err != nil {
@@ -130,7 +130,7 @@ func Verify(ctx context.Context, tables func(module string) *sql.Tx, w *bustest.
 	return append(wrong, carried(ctx, tables("shipping"), w)...), nil
 }
 
-// carried compares the parcels that the carrier took with those that have left.
+// carried compares the parcels that the carrier took with the dispatched orders.
 func carried(ctx context.Context, tx *sql.Tx, w *bustest.World) (wrong []string) {
 	taken := map[string]int{}
 	for _, c := range w.Service("carrier").Done("dispatch") {
