@@ -11,19 +11,20 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// diary is the file of a World: one line of JSON per entry, only ever added to. A line is written with one call at the
-// end of the last whole one. What a kill or a full disk leaves of it has no line end: it does not count, and the next line
-// is written over it.
+// diary is the append-only file of a World, with a line of JSON for each entry. One call writes a line, after the
+// last complete line. A kill or a full disk can leave a part of a line, without a line end: such a part does not
+// count, and the next line overwrites it.
 type diary struct {
 	file *os.File
 	lock *flock.Flock
-	size int64 // of the whole lines in it
+	size int64 // of the complete lines
 }
 
-// lineStart is what every line begins with: a file whose last line begins otherwise is not cut, it is not a diary.
+// lineStart is the start of every line. A file with another start in the last line is not cut, because the file is
+// not a diary.
 const lineStart = `{"kind":"`
 
-// openDiary opens the file at path for this process alone and reads what is in it into s.
+// openDiary opens the file at path for this process alone, and reads the entries into s.
 func openDiary(path string, s *state) (*diary, error) {
 	lock := flock.New(path+".lock", flock.SetPermissions(0o600))
 	ok, err := lock.TryLock()
@@ -47,7 +48,7 @@ func openDiary(path string, s *state) (*diary, error) {
 	return d, nil
 }
 
-// replay reads whole lines into s and returns how many bytes they take.
+// replay reads complete lines into s, and returns their size in bytes.
 func replay(r io.Reader, path string, s *state) (int64, error) {
 	text, err := io.ReadAll(r)
 	if err != nil {
@@ -73,7 +74,7 @@ func replay(r io.Reader, path string, s *state) (int64, error) {
 	return int64(len(whole)), nil
 }
 
-// write adds one entry. If it fails the entry does not count.
+// write adds an entry. After an error the entry does not count.
 func (d *diary) write(e entry) error {
 	line, err := json.Marshal(e)
 	if err != nil {
@@ -89,7 +90,7 @@ func (d *diary) write(e entry) error {
 
 func (d *diary) close() error { return errors.Join(d.file.Close(), d.lock.Unlock()) }
 
-// ReadLedger reads what the world at path has done, also while another process has it open.
+// ReadLedger returns the ledger of the world at path, also while another process has the world open.
 func ReadLedger(path string) (Ledger, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -5,17 +5,17 @@ import (
 	"unicode/utf8"
 )
 
-// Ledger is what a World has done, for an audit.
+// Ledger is the work of a World, for an audit.
 type Ledger struct {
-	Orders map[string]Account // by order id; every order that a call named
-	Calls  map[string]int     // by key: how many calls there were, answered or not
+	Orders map[string]Account // by order id; every order of a call
+	Calls  map[string]int     // by key: the number of calls, answered or not
 }
 
-// Account is what was done for one order. A call that repeats a key counts only once here.
+// Account is the work for an order. Repeated calls with the same key count once.
 type Account struct {
 	Charged, Refunded              int64 // cents
-	Charges, Refunds, Dispatches   int   // what was done
-	DeclinedCharges, Undeliverable int   // what was refused
+	Charges, Refunds, Dispatches   int   // work that was done
+	DeclinedCharges, Undeliverable int   // work that was refused
 }
 
 type kind string
@@ -26,7 +26,7 @@ const (
 	dispatch kind = "dispatch"
 )
 
-// request is what a key stands for.
+// request is the request that a key identifies.
 type request struct {
 	Kind   kind   `json:"kind"`
 	Key    string `json:"key"`
@@ -34,7 +34,7 @@ type request struct {
 	Amount int64  `json:"cents,omitempty"`
 }
 
-// String returns the request as a line of the ledger names it.
+// String returns the request as error messages name it.
 func (r request) String() string {
 	if r.Kind == dispatch {
 		return fmt.Sprintf("a %s for order %s", r.Kind, r.Order)
@@ -48,7 +48,7 @@ func (r request) check() error {
 		return fmt.Errorf("%w: %s has no key", ErrRequest, r)
 	case r.Order == "":
 		return fmt.Errorf("%w: %s %s names no order", ErrRequest, r.Kind, r.Key)
-	case !utf8.ValidString(r.Key) || !utf8.ValidString(r.Order): // the file could not tell it from others
+	case !utf8.ValidString(r.Key) || !utf8.ValidString(r.Order): // the file could not distinguish such keys
 		return fmt.Errorf("%w: key %q or order %q is not UTF-8", ErrRequest, r.Key, r.Order)
 	case r.Amount < 0:
 		return fmt.Errorf("%w: %s is below zero", ErrRequest, r)
@@ -56,23 +56,23 @@ func (r request) check() error {
 	return nil
 }
 
-// answer is final: either the name of what was done, or the reason why it never will be.
+// answer is a final answer: the reference of the work, or the reason of a refusal.
 type answer struct {
 	Reference string `json:"reference,omitempty"`
 	Refused   string `json:"refused,omitempty"`
 }
 
-// entry is one line of the file: a call that arrived or, with an Answer, work that was done.
+// entry is a line of the file: a call that arrived or, with an Answer, work that was done.
 type entry struct {
 	request
 	Answer *answer `json:"answer,omitempty"`
 }
 
-// history is all there is to a key.
+// history is the history of a key.
 type history struct {
 	request request
 	calls   int
-	answer  *answer // nil until there is a final one
+	answer  *answer // nil before the final answer
 }
 
 // state is the sum of all entries.
@@ -83,7 +83,7 @@ type state struct {
 
 func newState() state { return state{keys: map[string]*history{}, orders: map[string]Account{}} }
 
-// apply adds an entry. A second answer to a key, which is never written, would change nothing.
+// apply adds an entry. A second answer to a key, which is never written, would have no effect.
 func (s *state) apply(e entry) {
 	k, ok := s.keys[e.Key]
 	if !ok {

@@ -18,7 +18,7 @@ var (
 
 const defaultSilence = 30 * time.Second
 
-// World is a payment gateway and a carrier. Its methods may be called from any goroutine.
+// World is a payment gateway and a carrier. Methods may be called from any goroutine.
 type World struct {
 	options Options
 
@@ -28,10 +28,9 @@ type World struct {
 	done  bool // Close was called
 }
 
-// Open opens the world that is kept in the file at path, with all that it has done so far, and creates it where there
-// is none. An empty path is a new world in memory. One process at a time can have it open, else ErrInUse (path.lock
-// beside it says so); a last line that a crash cut short is removed. What the file keeps survives a kill of the
-// process, not a power cut.
+// Open opens the world in the file at path, with all its earlier work, or creates the file. An empty path is a new
+// world in memory. Only one process at a time can open a file: the others get ErrInUse, by the lock file path.lock.
+// Open removes a last line that a crash cut short. The file survives a kill of the process, but not a power cut.
 func Open(path string, o Options) (*World, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
@@ -50,8 +49,8 @@ func Open(path string, o Options) (*World, error) {
 	return w, nil
 }
 
-// Close ends the world: what is not done by then is not done any more, and its call fails with ErrClosed. Ledger and Close
-// can still be called.
+// Close ends the world: a call that has not done its work yet fails with ErrClosed. Ledger and Close can still be
+// called.
 func (w *World) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -74,7 +73,7 @@ func (w *World) Charge(ctx context.Context, c payment.Charge) (payment.Receipt, 
 	return payment.Receipt{Reference: a.Reference}, err
 }
 
-// Refund gives money back to the customer of an order, whether or not it was ever taken.
+// Refund gives money back to the customer of an order, also without an earlier charge.
 func (w *World) Refund(ctx context.Context, r payment.Refund) (payment.Receipt, error) {
 	a, err := w.serve(ctx, request{Kind: refund, Key: r.Key, Order: r.OrderID, Amount: r.Amount})
 	return payment.Receipt{Reference: a.Reference}, err
@@ -89,14 +88,14 @@ func (w *World) Dispatch(ctx context.Context, p shipping.Parcel) (shipping.Label
 	return shipping.Label{Tracking: a.Reference}, err
 }
 
-// Ledger returns what the world has done so far. The caller owns it.
+// Ledger returns a copy of the world's ledger.
 func (w *World) Ledger() Ledger {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.state.ledger()
 }
 
-// serve takes one call from its arrival to its end.
+// serve handles a call from arrival to answer.
 func (w *World) serve(ctx context.Context, r request) (answer, error) {
 	if err := r.check(); err != nil {
 		return answer{}, err
@@ -130,7 +129,7 @@ func (w *World) serve(ctx context.Context, r request) (answer, error) {
 	return a, err
 }
 
-// arrive notes a call and returns which attempt of its key it is, from 1.
+// arrive records a call, and returns the number of the attempt for the key, from 1.
 func (w *World) arrive(r request) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -143,7 +142,7 @@ func (w *World) arrive(r request) (int, error) {
 	return w.state.keys[r.Key].calls, nil
 }
 
-// settle does the work of a request, if no earlier call has, and returns the answer to it.
+// settle does the work of a request, unless an earlier call has, and returns the answer.
 func (w *World) settle(r request, f Fate) (answer, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -165,7 +164,7 @@ func (w *World) settle(r request, f Fate) (answer, error) {
 	return a, nil
 }
 
-// note puts an entry into the file and then into the state. The caller holds w.mu.
+// note writes an entry to the file and then to the state. The caller holds w.mu.
 func (w *World) note(e entry) error {
 	if w.done {
 		return ErrClosed
@@ -179,7 +178,7 @@ func (w *World) note(e entry) error {
 	return nil
 }
 
-// sleep waits for d, or less if ctx ends.
+// sleep waits for d, or until ctx ends.
 func sleep(ctx context.Context, d time.Duration) error {
 	if err := ctx.Err(); err != nil || d <= 0 {
 		return err
