@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// The columns, as places in columnNames.
+// The columns, as indexes of columnNames.
 const (
 	invoiceNo = iota
 	stockCode
@@ -22,13 +22,13 @@ const (
 	columns
 )
 
-// columnNames has the columns that every file needs first.
+// columnNames begins with the columns that every file needs.
 var columnNames = [columns]string{"InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Description", "Country"}
 
-// dateLayouts are that of the data set, month first, and the one that its copies are often saved with.
+// dateLayouts are the layout of the data set, with the month first, and the layout of many saved copies.
 var dateLayouts = []string{"1/2/2006 15:04", "2006-01-02 15:04:05"}
 
-// header says where each column stands: -1 for one that is not there.
+// header has the index of each column, or -1 for a missing column.
 type header struct {
 	at    [columns]int
 	width int
@@ -62,7 +62,7 @@ func readHeader(line string) (header, error) {
 	return h, nil
 }
 
-// get returns the field of a column without the space around it.
+// get returns the field of a column, without surrounding space.
 func (h header) get(fields []string, column int) string {
 	if h.at[column] < 0 {
 		return ""
@@ -70,14 +70,14 @@ func (h header) get(fields []string, column int) string {
 	return strings.TrimSpace(fields[h.at[column]])
 }
 
-// row is one record, understood.
+// row is a parsed record.
 type row struct {
 	number, code, description, customer, country string
 	quantity, price                              int64
 	time                                         time.Time
 }
 
-// row reads the fields of one record. Its errors are reasons that a person understands.
+// row parses the fields of a record. Errors are reasons for people.
 func (h header) row(fields []string) (row, error) {
 	for column := range description {
 		if !utf8.ValidString(h.get(fields, column)) {
@@ -120,7 +120,7 @@ func parseQuantity(s string) (int64, error) {
 	return n, nil
 }
 
-// parsePrice reads a decimal with a point as cents. It counts digits: a float would lose some.
+// parsePrice parses a decimal with a point as cents. parsePrice counts digits, because a float would lose some.
 func parsePrice(s string) (int64, error) {
 	if s == "" {
 		return 0, errors.New("the UnitPrice is missing")
@@ -153,7 +153,7 @@ func parseDate(s string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("the date %s is not like %s", quote(s), strings.Join(dateLayouts, " or "))
 }
 
-// quote shows a field of any length and content on one line.
+// quote returns a field of any length and content as a short text on one line.
 func quote(s string) string {
 	if runes := []rune(s); len(runes) > 60 {
 		s = string(runes[:60]) + "…"
@@ -161,11 +161,11 @@ func quote(s string) string {
 	return strconv.Quote(s)
 }
 
-// windows1252 holds what the bytes 0x80 to 0x9F mean in Windows-1252; five of them mean nothing. The other bytes mean
-// the character of the same number.
+// windows1252 are the characters of the bytes 0x80 to 0x9F in Windows-1252; five of the bytes have no character. Any
+// other byte is the character of the same number.
 var windows1252 = []rune("€\uFFFD‚ƒ„…†‡ˆ‰Š‹Œ\uFFFDŽ\uFFFD\uFFFD‘’“”•–—˜™š›œ\uFFFDžŸ")
 
-// asUTF8 leaves UTF-8 as it is and reads anything else as Windows-1252.
+// asUTF8 returns UTF-8 as it is, and decodes any other text as Windows-1252.
 func asUTF8(s string) string {
 	if utf8.ValidString(s) {
 		return s

@@ -7,17 +7,18 @@ import (
 	"strings"
 )
 
-// Read reads the whole of r, and holds it in memory until the File is dropped.
+// Read reads all of r. The File keeps the text in memory.
 //
-// Columns are found by the names in the header, in any order and case; Description and Country may be missing, and
-// further columns are ignored. A byte order mark, blank lines, and line ends of any kind (LF, CRLF, CR) are fine. A Description that is not UTF-8 is read
-// as Windows-1252, the encoding of the original data set; any other field that is not UTF-8 makes its line a Problem.
+// Columns are found by the names in the header, in any order and case. Description and Country may be missing, and
+// further columns are ignored. Read accepts a byte order mark, blank lines, and LF, CRLF or CR as line ends. A
+// Description that is not UTF-8 is decoded as Windows-1252, the encoding of the original data set. Any other field
+// that is not UTF-8 makes the line a Problem.
 //
-// A line that is unusable becomes a Problem, and all others are read as if it were not there. So that this holds for
-// broken quotes too, a quoted field may run over several lines only as long as none of them is a whole record by itself:
-// a quote that is never closed costs its own line and not those after it.
+// An unusable line becomes a Problem and does not affect other lines, not even by a broken quote: a quoted field runs
+// on over further lines only until a line that is a whole record by itself. A quote that is never closed costs its
+// own line, and no line after it.
 //
-// An error means that r failed or, as ErrFormat, that the input is no such CSV at all.
+// An error means that reading r failed, or, with ErrFormat, that the input is not an Online Retail CSV.
 func Read(r io.Reader) (File, error) {
 	text, err := io.ReadAll(r)
 	if err != nil {
@@ -48,11 +49,11 @@ func Read(r io.Reader) (File, error) {
 	return b.file, nil
 }
 
-// builder gathers rows into invoices.
+// builder collects rows into invoices.
 type builder struct {
 	file  File
-	index map[string]int // invoice number to its place in file.Invoices
-	total []int64        // beside file.Invoices
+	index map[string]int // invoice number to the index in file.Invoices
+	total []int64        // by the same index
 }
 
 func (b *builder) add(line int, h header, fields []string, err error) {
@@ -69,7 +70,7 @@ func (b *builder) add(line int, h header, fields []string, err error) {
 	}
 }
 
-// enter puts a row into its invoice. It changes nothing if it fails.
+// enter adds a row to the row's invoice. After an error the file is unchanged.
 func (b *builder) enter(line int, r row) error {
 	credit := isCredit(r.number)
 	isCharge := IsCharge(r.code)
@@ -97,7 +98,7 @@ func (b *builder) enter(line int, r row) error {
 	return nil
 }
 
-// invoice finds or opens the invoice that a row belongs to and adds amount to its total.
+// invoice returns the invoice of a row, a new one if necessary, and adds amount to the total.
 func (b *builder) invoice(r row, amount int64) (*Invoice, error) {
 	i, ok := b.index[r.number]
 	if !ok {

@@ -11,20 +11,21 @@ var (
 	errStrayQuote = errors.New(`a quote stands inside a field: a field that contains quotes is written "like ""this"""`)
 )
 
-// lineEnds makes one of the three that files have: LF, CRLF, and CR alone.
+// lineEnds replaces the three line ends of files, LF, CRLF and CR, with LF.
 var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
-// physicalLines cuts text at its line ends, of whatever kind, and drops a byte order mark.
+// physicalLines splits text at line ends of any kind, and drops a byte order mark.
 func physicalLines(text string) []string {
 	return strings.Split(lineEnds.Replace(strings.TrimPrefix(text, "\uFEFF")), "\n")
 }
 
 func isBlank(line string) bool { return strings.TrimSpace(line) == "" }
 
-// recordAt reads the record of width fields that begins with the first of lines, and says how many lines it takes.
+// recordAt reads the record of width fields that begins in lines[0], and returns the number of lines of the record.
 //
-// An open quote is followed to the line that can close it. Only a line with an odd number of quotes can, and a whole
-// record has an even one. So each line is looked at from one open quote at most, and no input makes this quadratic.
+// An open quote runs on to the next line that can close the quote. Only a line with an odd number of quotes can, and
+// a whole record has an even number. So each line is read for at most one open quote, and no input takes quadratic
+// time.
 func recordAt(lines []string, width int) (fields []string, used int, err error) {
 	fields, err = splitRecord(lines[0], width)
 	if !errors.Is(err, errOpenQuote) {
@@ -44,7 +45,7 @@ func recordAt(lines []string, width int) (fields []string, used int, err error) 
 	return nil, 1, err
 }
 
-// splitRecord cuts one record into its fields, of which there must be width.
+// splitRecord splits a record into fields, and checks that there are width fields.
 func splitRecord(record string, width int) ([]string, error) {
 	fields, err := split(record)
 	if err == nil && len(fields) != width {
@@ -53,7 +54,7 @@ func splitRecord(record string, width int) ([]string, error) {
 	return fields, err
 }
 
-// split cuts one record into its fields by the rules of RFC 4180.
+// split splits a record into fields by RFC 4180.
 func split(record string) ([]string, error) {
 	var fields []string
 	for {
@@ -75,7 +76,7 @@ func split(record string) ([]string, error) {
 	}
 }
 
-// cutPlain takes an unquoted field. The rest is empty or begins with the comma after it.
+// cutPlain cuts an unquoted field off. The rest is empty or begins with the comma after the field.
 func cutPlain(s string) (field, rest string, err error) {
 	i := strings.IndexAny(s, `,"`)
 	switch {
@@ -87,9 +88,9 @@ func cutPlain(s string) (field, rest string, err error) {
 	return s[:i], s[i:], nil
 }
 
-// cutQuoted takes a field whose opening quote is gone. The rest is empty or begins with the comma after it.
+// cutQuoted cuts a field off, after its opening quote. The rest is empty or begins with the comma after the field.
 func cutQuoted(s string) (field, rest string, err error) {
-	for end := 0; ; end += 2 { // past a doubled quote
+	for end := 0; ; end += 2 { // skip a doubled quote
 		i := strings.IndexByte(s[end:], '"')
 		if i < 0 {
 			return "", "", errOpenQuote
