@@ -1,6 +1,6 @@
 package workload
 
-// Item is so many pieces of one article.
+// Item is a quantity of an article.
 type Item struct {
 	SKU      string
 	Quantity int64
@@ -8,12 +8,12 @@ type Item struct {
 
 const (
 	plenty    = 1_000_000 // a plan takes less than one piece of an article per five orders
-	maxScarce = 3         // the most there is of a scarce article
+	maxScarce = 3         // the largest stock of a scarce article
 )
 
-// Stock returns what is on the shelf before the first order of a seed: plenty of most articles, enough for a plan of
-// millions of orders, and a few pieces of the scarce ones, of which every Shortage order wants more and no other order
-// wants any. An article occurs once.
+// Stock returns the stock before the first order of a seed. Most articles have enough pieces for a plan of millions
+// of orders. A scarce article has a few pieces: every Shortage order wants more, and no other order wants any. Each
+// article occurs once.
 func Stock(seed uint64) []Item {
 	r := random(seed, stockStream)
 	var items []Item
@@ -31,7 +31,7 @@ type article struct {
 	price int64 // cents
 }
 
-// The catalogue is the same for every seed. Its order is part of what a seed means: new articles go to the end.
+// The catalogue is the same for every seed. New articles go to the end: the order decides the meaning of a seed.
 var (
 	plentiful = []article{
 		{"APRON-LINEN", 24_90}, {"BASKET-WILLOW", 19_50}, {"BELL-BICYCLE", 12_80}, {"BLANKET-WOOL", 69_00},

@@ -1,8 +1,8 @@
-// Package workload makes the orders of the demo from a seed: which goods, and what becomes of them.
+// Package workload makes the orders of the demo from a seed: the goods and the fate of each order.
 //
-// Everything is a function of the seed and the number of the order, so a demo can be repeated, continued after a crash
-// and made longer without any order turning into another one. The package imports the standard library only and knows
-// nothing of the shop: who runs the orders gives each of them the Fate that the plan names.
+// An order depends only on the seed and the number of the order. So a demo can be repeated, continued after a crash,
+// or made longer without a change to earlier orders. The package imports the standard library only, and does not
+// depend on the shop: the program that runs the orders gives each order the planned Fate.
 package workload
 
 import (
@@ -10,31 +10,31 @@ import (
 	"math/rand/v2"
 )
 
-// Fate is what is to become of an order.
+// Fate is the planned end of an order.
 type Fate string
 
 // The fates.
 const (
 	Happy         Fate = "happy"         // charged, dispatched, completed
-	Shortage      Fate = "shortage"      // it wants more of an article than there is
+	Shortage      Fate = "shortage"      // the order wants more of an article than the stock has
 	Decline       Fate = "decline"       // the gateway declines the charge
-	Flaky         Fate = "flaky"         // outside services fail a few times and then work
-	Undeliverable Fate = "undeliverable" // the carrier cannot deliver; the money goes back
+	Flaky         Fate = "flaky"         // external services fail a few times and then work
+	Undeliverable Fate = "undeliverable" // the carrier cannot deliver; the customer gets a refund
 	CancelEarly   Fate = "cancel-early"  // the customer cancels at once
 	CancelLate    Fate = "cancel-late"   // the customer cancels while the parcel leaves; either may be first
 	Return        Fate = "return"        // completed, and then the goods come back
 )
 
-// Fates are all of them, in the order of the constants.
+// Fates are all fates, in the order of the constants.
 var Fates = []Fate{Happy, Shortage, Decline, Flaky, Undeliverable, CancelEarly, CancelLate, Return}
 
-// deck is how often each fate occurs in deckSize orders. Each run of so many orders is this deck in an order of its own,
-// so the mix holds everywhere and every fate is seen soon.
+// deck is the number of orders of each fate in deckSize orders. Each deckSize orders have a deck, shuffled anew: the
+// mix is the same everywhere, and every fate occurs soon.
 var deck = map[Fate]int{Happy: 25, Shortage: 2, Decline: 3, Flaky: 2, Undeliverable: 2, CancelEarly: 2, CancelLate: 2, Return: 2}
 
 const deckSize = 40
 
-// Order is one planned order. Amounts are in cents.
+// Order is a planned order. Amounts are in cents.
 type Order struct {
 	ID         string // "demo-<seed>-000001"
 	CustomerID string // empty for a guest
@@ -43,20 +43,20 @@ type Order struct {
 	Fate       Fate
 }
 
-// Line is so many pieces of one article at one price in cents.
+// Line is a quantity of an article, at a price in cents.
 type Line struct {
 	SKU       string
 	Quantity  int64
 	UnitPrice int64
 }
 
-// Charge is a part of an order that is no article: POST is postage, D a discount, which is below zero. In cents.
+// Charge is a part of an order without an article, in cents: POST is postage, D a discount, which is negative.
 type Charge struct {
 	Code   string
 	Amount int64
 }
 
-// Total is what the order costs in cents. It is above zero.
+// Total returns the price of the order in cents, which is positive.
 func (o Order) Total() int64 {
 	total := o.goods()
 	for _, c := range o.Charges {
@@ -73,9 +73,9 @@ func (o Order) goods() int64 {
 	return total
 }
 
-// Plan returns the first n orders of a seed. A longer plan begins with the shorter one.
+// Plan returns the first n orders of a seed. A longer plan begins with the shorter plan.
 //
-// Of each 40 orders, counted from the first, 25 are Happy and every other Fate occurs at least twice.
+// Of each 40 orders, counted from the first, 25 are Happy, and every other Fate occurs at least twice.
 func Plan(seed uint64, n int) []Order {
 	var orders []Order
 	var fates []Fate
@@ -88,7 +88,7 @@ func Plan(seed uint64, n int) []Order {
 	return orders
 }
 
-// The streams of random numbers that one seed is cut into, so that no two decisions share numbers.
+// The streams of random numbers of a seed. No two decisions share numbers.
 const (
 	deckStream = iota << 60
 	orderStream
@@ -108,7 +108,7 @@ func shuffledDeck(seed, number uint64) []Fate {
 	return fates
 }
 
-// order makes the order at place i, from 0.
+// order returns the order with index i, from 0.
 func order(seed uint64, i int, fate Fate) Order {
 	r := random(seed, orderStream+uint64(i))
 	o := Order{ID: fmt.Sprintf("demo-%d-%06d", seed, i+1), Fate: fate}
@@ -127,7 +127,7 @@ func order(seed uint64, i int, fate Fate) Order {
 	return o
 }
 
-// charges adds postage to small orders and takes a tenth off some of the large ones.
+// charges adds postage to small orders, and a discount of a tenth to some of the large orders.
 func charges(r *rand.Rand, goods int64) []Charge {
 	switch {
 	case goods < 30_00:
