@@ -1,7 +1,8 @@
-// Package books audits the shop: it compares what its modules have on record, and says which order breaks what.
+// Package books audits the shop: the package compares the records of all modules, and reports each order that breaks
+// a rule.
 //
-// It reads every module through the module's own functions for auditors, in one transaction, so that all of them are seen
-// at the same instant. It changes nothing.
+// The package reads every module through the module's own functions for auditors, in one transaction, so that all
+// records are of the same instant. An audit writes nothing.
 package books
 
 import (
@@ -18,43 +19,43 @@ import (
 	"github.com/troupebus/troupe/domain/shipping"
 )
 
-// Report is the outcome of an audit. Amounts are in cents.
+// Report is the result of an audit. Amounts are in cents.
 type Report struct {
 	OK    bool      `json:"ok"`
-	Wrong []Problem `json:"wrong"` // by order, then by article; never nil
+	Wrong []Problem `json:"wrong"` // sorted by order, then by article; never nil
 
-	Orders    int `json:"orders"` // all, credit notes too: the sum of the four below
+	Orders    int `json:"orders"` // all, with credit notes: the sum of the four below
 	Completed int `json:"completed"`
 	Cancelled int `json:"cancelled"`
-	Returned  int `json:"returned"` // and credit notes
+	Returned  int `json:"returned"` // with credit notes
 	Open      int `json:"open"`
 
-	Partial int `json:"partial,omitempty"` // orders of which only the end was observed; they are in no other count
+	Partial int `json:"partial,omitempty"` // orders without an observed beginning; not part of any other count
 
-	Charged  int64 `json:"charged_cents"`  // ever
-	Refunded int64 `json:"refunded_cents"` // ever
+	Charged  int64 `json:"charged_cents"`  // in total
+	Refunded int64 `json:"refunded_cents"` // in total
 	Sold     int64 `json:"sold_cents"`     // completed, unreturned orders less credit notes
 
-	beyond bool // an amount was too much to be added: the totals are not known
+	beyond bool // an amount could not be added: the totals are unknown
 }
 
-// Problem is one thing that is wrong, in words for an operator. It names the order or the article that it is about, or
-// neither when it is about the totals.
+// Problem is a mistake in the books, in words for an operator. OrderID or SKU has the order or the article; both are
+// empty for a mistake in the totals.
 type Problem struct {
 	OrderID string `json:"order_id,omitempty"`
 	SKU     string `json:"sku,omitempty"`
 	What    string `json:"what"`
 }
 
-// Verify audits the shop whose modules' tables all lie in the database of tx, which may be read-only. With settled, when no
-// event is left to be reacted to, every order must have its end and every module must agree with it. Otherwise orders are
-// held to what must be so at every instant. The error is that of reading; what is wrong in the books is in the report.
+// Verify audits a shop with all tables in the database of tx, which may be read-only. settled means that no event is
+// left to handle: then every order must have ended, and every module must agree. Otherwise the orders must obey the
+// rules that hold at every instant. An error is a failed read; mistakes in the books are in the report.
 func Verify(ctx context.Context, tx *sql.Tx, settled bool) (Report, error) {
 	return VerifyAcross(ctx, func(string) *sql.Tx { return tx }, settled)
 }
 
-// VerifyAcross is Verify for a shop whose modules' tables lie in several databases: tables returns the transaction for those
-// of a module. Unless all is settled, the databases are seen at different instants, and may disagree.
+// VerifyAcross is Verify for a shop with tables in several databases: tables returns the transaction for the tables
+// of a module. Unless the shop is settled, the databases are read at different instants, and may disagree.
 func VerifyAcross(ctx context.Context, tables func(module string) *sql.Tx, settled bool) (Report, error) {
 	l, err := read(ctx, tables, span{})
 	if err != nil {
@@ -76,7 +77,7 @@ func VerifyAcross(ctx context.Context, tables func(module string) *sql.Tx, settl
 	return r, nil
 }
 
-// add holds the orders of l to what they must be.
+// add checks the orders of l, and adds them to the totals.
 func (r *Report) add(l ledger, settled bool) {
 	for _, id := range slices.Sorted(maps.Keys(l)) {
 		r.count(id, l[id])
@@ -86,7 +87,7 @@ func (r *Report) add(l ledger, settled bool) {
 	}
 }
 
-// totals is what is wrong with them, once every order has its end.
+// totals returns the mistake in the totals, if any. Every order must have ended.
 func (r *Report) totals() []Problem {
 	kept, ok := add(r.Charged, -r.Refunded)
 	if kept == r.Sold && ok || r.beyond {
@@ -96,7 +97,7 @@ func (r *Report) totals() []Problem {
 		"%s charged - %s refunded leaves %s, but what was sold is worth %s", money(r.Charged), money(r.Refunded), money(kept), money(r.Sold))}}
 }
 
-// count adds one order to the totals. What is too much to be added is wrong, and makes the totals unknown.
+// count adds an order to the totals. An amount that overflows is a problem, and makes the totals unknown.
 func (r *Report) count(id string, e *entry) {
 	plus := func(to *int64, amount int64, what string) {
 		sum, ok := add(*to, amount)
@@ -130,7 +131,7 @@ func (r *Report) count(id string, e *entry) {
 	}
 }
 
-// entry is what the modules have on record under one order id. A zero fact means that its module has nothing.
+// entry has the records of all modules for an order id. A module without a record has a zero fact.
 type entry struct {
 	order   order.Fact
 	goods   inventory.Fact
@@ -139,7 +140,7 @@ type entry struct {
 	notice  notification.Fact
 }
 
-// ledger is every entry, by order id.
+// ledger has every entry, by order id.
 type ledger map[string]*entry
 
 func (l ledger) at(id string) *entry {
@@ -151,7 +152,8 @@ func (l ledger) at(id string) *entry {
 	return e
 }
 
-// span is a part of the orders: the ids behind after, up to upto. "" is the beginning, and the end.
+// span is a part of the orders: the ids greater than after, up to and including upto. An empty after starts with the
+// first id, an empty upto ends with the last.
 type span struct{ after, upto string }
 
 func read(ctx context.Context, tables func(module string) *sql.Tx, s span) (ledger, error) {
@@ -174,13 +176,13 @@ func read(ctx context.Context, tables func(module string) *sql.Tx, s span) (ledg
 	return l, nil
 }
 
-// add reports false where the sum cannot be counted.
+// add returns the sum, and reports whether the sum fits in an int64.
 func add(a, b int64) (int64, bool) {
 	sum := a + b
 	return sum, (sum > a) == (b > 0)
 }
 
-// money writes cents the way that people do.
+// money formats cents for people.
 func money(cents int64) string {
 	sign, n := "", uint64(cents)
 	if cents < 0 {

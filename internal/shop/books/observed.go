@@ -21,8 +21,9 @@ import (
 	"github.com/troupebus/troupe/domain/shipping/shippingevents"
 )
 
-// Observed audits the shop by its events and what became of them, for whoever sees no module's tables: what the modules have
-// on record follows from that, but for the quantities in stock. Events may come in any order. It is for one goroutine.
+// Observed audits the shop by its events and the outcomes of their reactions, without the tables of any module.
+// Events and outcomes determine all records of the modules, except the quantities in stock. Events may come in any
+// order. Use an Observed in one goroutine only.
 type Observed struct {
 	before time.Time
 	orders map[string]*observed
@@ -30,22 +31,22 @@ type Observed struct {
 	wrong  []Problem
 }
 
-// NewObserved begins an audit. An order is held to have its end when all that is known of it is answered, and nothing has
-// happened to it since before: what follows from the newest may be on its way. One whose beginning is not known is not judged: it is
-// older than what is observed.
+// NewObserved begins an audit. An order must have ended if all known events of the order are answered and the last
+// one happened before before: the consequences of newer events may be in transit. An order without a known beginning
+// is not checked, because the order may be older than the observer.
 func NewObserved(before time.Time) *Observed {
 	return &Observed{before: before, orders: map[string]*observed{}, dead: map[string][]string{}}
 }
 
-// observed is what is known of an order, in 72 bytes: there are millions. Amounts are in cents.
+// observed is the state of an order, in 72 bytes, because there are millions of orders. Amounts are in cents.
 type observed struct {
-	happened [typesRead]uint16 // how often, by the place of the type in types
-	done     uint8             // the reactions that are done, by their place in silent
-	open     bool              // one is still to come
-	older    bool              // there must have been something before what is known
+	happened [typesRead]uint16 // the number of events, by the index of the type in types
+	done     uint8             // the finished reactions, by the index in silent
+	open     bool              // an answer or an event is still to come
+	older    bool              // an event must have come before the known events
 	credit   bool
-	beyond   bool  // an amount is more than can be counted
-	last     int64 // when something happened, in Unix microseconds
+	beyond   bool  // a sum of amounts overflowed
+	last     int64 // the time of the last event or answer, in Unix microseconds
 
 	total, refund     int64
 	charged, refunded int64
@@ -60,7 +61,7 @@ func (o *observed) plus(to *int64, amount int64) {
 	*to = sum
 }
 
-// The reactions that change what a module has on record, and emit nothing.
+// The reactions that change a module's record and emit no event.
 const (
 	ship          = "inventory/ship"
 	restock       = "inventory/restock"
@@ -68,7 +69,7 @@ const (
 	tellCancelled = "notification/tell-cancelled"
 )
 
-// The types that say where an order stands.
+// The event types of the shop.
 var (
 	placedType          = orderevents.Placed{}.EventType()
 	completedType       = orderevents.Completed{}.EventType()
@@ -85,7 +86,7 @@ var (
 	undeliverableType   = shippingevents.Undeliverable{}.EventType()
 )
 
-// reads has every type of the shop's events, with what its payload adds to what is known.
+// reads has every event type of the shop, with a function that adds a payload to the state of an order.
 var reads = map[string]func(*observed, []byte) error{
 	placedType:          payload(func(o *observed, e orderevents.Placed) { o.total = e.Total }),
 	cancelRequestedType: payload(func(*observed, orderevents.CancelRequested) {}),
@@ -102,7 +103,7 @@ var reads = map[string]func(*observed, []byte) error{
 	undeliverableType:   payload(func(*observed, shippingevents.Undeliverable) {}),
 }
 
-// typesRead is how many types reads has.
+// typesRead is the number of types in reads.
 const typesRead = 13
 
 var (
@@ -117,10 +118,10 @@ var (
 	silent = []string{ship, restock, tellCompleted, tellCancelled}
 )
 
-// times is how often an event of that type happened.
+// times returns the number of events of a type.
 func (s *observed) times(eventType string) uint16 { return s.happened[places[eventType]] }
 
-// did reports whether a reaction is done, of those that emit nothing.
+// did reports whether a reaction in silent is done.
 func (s *observed) did(reaction string) bool {
 	i := slices.Index(silent, reaction)
 	return i >= 0 && s.done&(1<<i) != 0
@@ -137,7 +138,7 @@ func payload[E any](add func(*observed, E)) func(*observed, []byte) error {
 	}
 }
 
-// Add takes in an event, with the answers to it. Events that are not the shop's are left out.
+// Add adds an event and the answers to the event. Events of other programs are ignored.
 func (o *Observed) Add(e *journal.Event, answers []journal.Reaction) {
 	read := reads[e.Type]
 	if read == nil {
@@ -171,7 +172,7 @@ func (o *Observed) Add(e *journal.Event, answers []journal.Reaction) {
 	}
 }
 
-// Expect notes that an event of an order is still to come. Call it when all is added.
+// Expect records that an event of an order is still to come. Call Expect after the last Add.
 func (o *Observed) Expect(orderID string) {
 	if s := o.orders[orderID]; s != nil {
 		s.open = true
@@ -182,7 +183,7 @@ func (s *observed) at(t time.Time) {
 	s.last = max(s.last, t.UnixMicro())
 }
 
-// Report says what is wrong, and reports whether every order was held to have its end.
+// Report returns the result, and reports whether every order was checked for its end.
 func (o *Observed) Report() (r Report, settled bool) {
 	r.Wrong, settled = o.wrong, true
 	for _, id := range slices.Sorted(maps.Keys(o.orders)) {
@@ -196,7 +197,7 @@ func (o *Observed) Report() (r Report, settled bool) {
 			if quiet {
 				found = append(found, e.problems(true)...)
 			}
-		case quiet: // otherwise its beginning may be on its way
+		case quiet: // otherwise the beginning may be in transit
 			r.Partial++
 		}
 		for _, what := range found {
@@ -216,10 +217,10 @@ func (o *Observed) Report() (r Report, settled bool) {
 	return r, settled
 }
 
-// partial reports whether the order began before the events that are known.
+// partial reports whether the order began before the known events.
 func (s *observed) partial() bool { return s.older && !s.credit && s.times(placedType) == 0 }
 
-// contradictions are wrong at any instant.
+// contradictions returns the mistakes that are wrong at any instant.
 func (s *observed) contradictions() (found []string) {
 	for i, t := range types {
 		if n := s.happened[i]; n > 1 {
@@ -242,7 +243,7 @@ func (s *observed) contradictions() (found []string) {
 	return found
 }
 
-// entry is what the modules must have on record, each as its last event says.
+// entry returns the records that the modules must have, by the last event of each.
 func (s *observed) entry(id string) *entry {
 	e := &entry{payment: payment.Fact{OrderID: id, Charged: s.charged, Refunded: s.refunded, Credit: s.credit}}
 	switch {
@@ -264,13 +265,13 @@ func (s *observed) entry(id string) *entry {
 	return e
 }
 
-// so is what a module has on record once an event happened, and the reaction to it is done if one is named.
+// so is the record of a module after an event and, if done is not empty, after the reaction to the event.
 type so[S any] struct {
 	happened, done string
 	is             S
 }
 
-// latest is the first of steps that was taken: they go from the end of an order to its beginning.
+// latest returns the record of the first step that was taken. The steps go from the end of an order to the beginning.
 func latest[S any](s *observed, steps []so[S]) (is S) {
 	for _, step := range steps {
 		if s.times(step.happened) > 0 && (step.done == "" || s.did(step.done)) {

@@ -9,22 +9,22 @@ import (
 	"github.com/troupebus/troupe/domain/order"
 )
 
-// pageOrders is how many orders are looked at in one transaction.
+// pageOrders is the number of orders that a transaction reads.
 const pageOrders = 5000
 
-// VerifyInPages is Verify for a shop that goes on meanwhile, however many orders it has: some thousand orders are looked at in each
-// transaction, which view runs fn in, and tells it whether all is settled at that instant. It reports whether it was each time, and
-// calls progress with how many orders it has looked at, of how many.
+// VerifyInPages is Verify for a running shop with any number of orders. Each transaction, which view runs, reads some
+// thousand orders. VerifyInPages reports whether the shop was settled in every transaction, and calls progress with
+// the number of checked orders and of all orders.
 func VerifyInPages(ctx context.Context, view View, progress func(done, of int)) (r Report, settled bool, err error) {
 	return verifyInPages(ctx, view, pageOrders, progress)
 }
 
-// View runs fn in a transaction, which may be read-only, and tells it whether no event is left to be reacted to.
+// View runs fn in a transaction, which may be read-only. settled reports whether no event is left to handle.
 type View func(fn func(tx *sql.Tx, settled bool) error) error
 
 func verifyInPages(ctx context.Context, view View, size int, progress func(done, of int)) (r Report, settled bool, err error) {
 	r, settled = Report{Wrong: []Problem{}}, true
-	var sums Report // of the pages that were settled
+	var sums Report // of the settled pages
 	all := 0
 	for s, more := (span{}), true; more; {
 		err := view(func(tx *sql.Tx, quiet bool) (err error) {

@@ -9,19 +9,19 @@ import (
 	"github.com/troupebus/troupe"
 )
 
-// Tables audits the shop for the command verify: it is VerifyAcross.
+// Tables is VerifyAcross for the command verify.
 func Tables(ctx context.Context, tables func(module string) *sql.Tx, settled bool) (troupe.Report, error) {
 	r, err := VerifyAcross(ctx, tables, settled)
 	return r.program(), err
 }
 
-// Pages audits the shop for the command verify: it is VerifyInPages.
+// Pages is VerifyInPages for the command verify.
 func Pages(ctx context.Context, look func(func(tx *sql.Tx, settled bool) error) error, progress func(done, of int)) (troupe.Report, bool, error) {
 	r, settled, err := VerifyInPages(ctx, look, progress)
 	return r.program(), settled, err
 }
 
-// Observe begins an audit of the shop by its events, for the command verify: it is NewObserved.
+// Observe is NewObserved for the command verify.
 func Observe(before time.Time) troupe.Observer { return observer{NewObserved(before)} }
 
 type observer struct{ *Observed }
@@ -32,7 +32,7 @@ func (o observer) Report() (troupe.Report, bool) {
 	return r.program(), ended
 }
 
-// program returns r as the command verify shows it.
+// program returns r as a report for the command verify.
 func (r Report) program() troupe.Report {
 	p := troupe.Report{Data: r, Lines: []string{
 		fmt.Sprintf("%d orders: %d completed, %d cancelled, %d returned, %d open", r.Orders, r.Completed, r.Cancelled, r.Returned, r.Open),
@@ -47,7 +47,7 @@ func (r Report) program() troupe.Report {
 	return p
 }
 
-// String returns the problem with the order or the article that has it.
+// String returns the problem, with the order or the article.
 func (p Problem) String() string {
 	switch {
 	case p.OrderID != "":

@@ -12,7 +12,7 @@ import (
 	"github.com/troupebus/troupe/domain/shipping"
 )
 
-// standing is where an order stands, in the words of a report.
+// standing is the status of an order, in the words of a report.
 type standing string
 
 const (
@@ -23,7 +23,7 @@ const (
 	credit    standing = "a credit note"
 )
 
-// expectation lists what the other modules may have on record for an order. The empty value is nothing at all.
+// expectation lists the allowed records of the other modules for an order. The empty value means no record.
 type expectation struct {
 	goods   []inventory.State
 	payment []payment.Status
@@ -31,8 +31,9 @@ type expectation struct {
 	notice  []notification.Kind
 }
 
-// always is what may be on record at any instant. The modules hear of things at different times, so it leaves out only what
-// must have come before the order could stand where it does, and what cannot come after.
+// always has the records that are allowed at any instant. Modules handle events at different times, so always forbids
+// only a record that must come before the order's status but is missing, and a record that cannot come with the
+// status.
 var always = map[standing]expectation{
 	open: {
 		goods: []inventory.State{"", inventory.StateShort, inventory.StateReserved, inventory.StateReleased, inventory.StateShipped},
@@ -68,7 +69,7 @@ var always = map[standing]expectation{
 	},
 }
 
-// finally is what is left of always when nobody has anything to react to any more.
+// finally is the part of always that remains when no event is left to handle.
 var finally = map[standing]expectation{
 	completed: {
 		goods:   []inventory.State{inventory.StateShipped},
@@ -96,7 +97,7 @@ var finally = map[standing]expectation{
 	},
 }
 
-// stands says where the order stands.
+// stands returns the standing of the order.
 func (e *entry) stands() standing {
 	if e.order.Credit {
 		return credit
@@ -104,7 +105,7 @@ func (e *entry) stands() standing {
 	return standing(e.order.Status)
 }
 
-// problems returns what is wrong with one order.
+// problems returns the mistakes of an order.
 func (e *entry) problems(settled bool) []string {
 	if e.order.OrderID == "" {
 		return []string{e.describe() + ", but there is no such order"}
@@ -128,7 +129,7 @@ func (e *entry) problems(settled bool) []string {
 	return append(found, e.money()...)
 }
 
-// compare adds to found what a module has on record and may not have.
+// compare adds a problem to found if may does not contain the record of a module.
 func compare[S ~string](found []string, s standing, module string, has S, may []S) []string {
 	if slices.Contains(may, has) {
 		return found
@@ -147,14 +148,14 @@ func word[S ~string](s S) string {
 	return string(s)
 }
 
-// describe lists what the other modules have on record.
+// describe lists the records of the other modules.
 func (e *entry) describe() string {
 	return fmt.Sprintf("inventory has it as %s, payment as %s, shipping as %s, notification as %s",
 		word(e.goods.State), word(e.payment.Status), word(e.parcel.Status), word(e.notice.Kind))
 }
 
-// outOfTurn returns what stands on record without what must have come before it. It holds at every instant, wherever the
-// order stands.
+// outOfTurn returns the records that exist without the record before them. The rules hold at every instant and for
+// every status.
 func (e *entry) outOfTurn() []string {
 	held := e.goods.State != "" && e.goods.State != inventory.StateShort
 	paid := e.payment.Status == payment.StatusCharged || e.payment.Status == payment.StatusRefunded
@@ -183,7 +184,8 @@ func (e *entry) outOfTurn() []string {
 	return found
 }
 
-// money returns what is wrong with the amounts: an order is charged in full or not at all, and so refunded.
+// money returns the mistakes in the amounts: an order is charged in full or not at all, and refunded in full or not
+// at all.
 func (e *entry) money() []string {
 	charged, refunded := int64(0), int64(0)
 	switch e.payment.Status {
