@@ -68,7 +68,7 @@ func TestObserverAuditsLikeOneShop(t *testing.T) {
 	watch(t, func(w *watched) { got = audits(w.shopApp, w.peek) })
 	const dead = 2
 	for _, said := range []*string{&want[dead], &got[dead]} {
-		*said = strings.NewReplacer("payment as charging", "payment as not on record", "; dead: payment/charge", "").Replace(*said)
+		*said = strings.NewReplacer("payment is charging", "payment is missing", "; dead: payment/charge", "").Replace(*said)
 	}
 	if !slices.Equal(got, want) || !strings.Contains(want[1], "1 retrying") || !strings.Contains(want[dead], "1 wrong") {
 		t.Errorf("the observer says\n%s\nin one process it was\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -298,7 +298,7 @@ func TestObserverSeesTrouble(t *testing.T) {
 
 		w.settle()
 		wantSameAsJoined(w)
-		const still = "order order-1: is still open: inventory has it as reserved, payment as not on record, shipping as not on record, notification as not on record; dead: payment/charge"
+		const still = "order order-1: is still open: inventory is reserved, payment is missing, shipping is missing, notification is missing; dead: payment/charge"
 		if v := w.verify(); v.OK || !slices.Equal(v.Wrong, []string{still}) {
 			t.Errorf("when it is dead: %q", v.Wrong)
 		}
@@ -341,8 +341,8 @@ func TestObserverFindsWhatIsWrong(t *testing.T) {
 	dropped := `UPDATE deliveries SET outcome = 'dropped' WHERE (seq, subscription) IN (
 		SELECT e.seq, s.id FROM events e, subscriptions s WHERE e.type = 'order.cancelled' AND e.key = 'short' AND s.name = 'notification/tell-cancelled')`
 	for _, c := range [][2]string{
-		{"DELETE FROM events WHERE type = 'order.completed' AND key = 'last'", "order last: is still open: inventory has it as shipped, payment as charged, shipping as dispatched"},
-		{dropped, "order short: is cancelled, but notification has it as not on record; expected: cancelled"},
+		{"DELETE FROM events WHERE type = 'order.completed' AND key = 'last'", "order last: is still open: inventory is shipped, payment is charged, shipping is dispatched"},
+		{dropped, "order short: is cancelled, but notification is missing; expected: cancelled"},
 		{"DELETE FROM deliveries WHERE subscription = (SELECT id FROM subscriptions WHERE name = 'shipping/dispatch')", "open     6 waiting"},
 	} {
 		MustChange(t, path, c[0])

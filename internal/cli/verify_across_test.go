@@ -171,7 +171,7 @@ func TestVerifyAcrossJournals(t *testing.T) {
 	MustChange(t, s.paths[2], "UPDATE payment_payments SET charged = charged + 100 WHERE order_id = (SELECT min(order_id) FROM payment_payments WHERE status = 'charged')")
 	MustChange(t, s.paths[4], "DELETE FROM notification_notices WHERE order_id = 'o-39'")
 	MustChange(t, s.paths[1], "DELETE FROM deliveries WHERE seq = 1")
-	wantOutput(t, MustRunCommand(t, "verify", s.args()...), exitWrong, "was charged; expected: 5.00", "order o-39: is c", ", but notification has it as not on record", s.paths[1]+": event 1", "without a record")
+	wantOutput(t, MustRunCommand(t, "verify", s.args()...), exitWrong, "was charged; expected: 5.00", "order o-39: is c", ", but notification is missing", s.paths[1]+": event 1", "without a record")
 }
 
 // What was sent to somebody who is away is on its way; it is missed after a while. What the sender itself does not know is an old copy.

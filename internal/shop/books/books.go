@@ -36,7 +36,7 @@ type Report struct {
 	Refunded int64 `json:"refunded_cents"` // in total
 	Sold     int64 `json:"sold_cents"`     // completed, unreturned orders less credit notes
 
-	beyond bool // an amount could not be added: the totals are unknown
+	overflow bool // an amount could not be added: the totals are unknown
 }
 
 // Problem is a mistake in the books, in words for an operator. OrderID or SKU has the order or the article; both are
@@ -90,11 +90,11 @@ func (r *Report) add(l ledger, settled bool) {
 // totals returns the mistake in the totals, if any. Every order must have ended.
 func (r *Report) totals() []Problem {
 	kept, ok := add(r.Charged, -r.Refunded)
-	if kept == r.Sold && ok || r.beyond {
+	if kept == r.Sold && ok || r.overflow {
 		return nil
 	}
 	return []Problem{{What: fmt.Sprintf(
-		"%s charged - %s refunded leaves %s, but what was sold is worth %s", money(r.Charged), money(r.Refunded), money(kept), money(r.Sold))}}
+		"%s charged - %s refunded = %s, but the sold orders are worth %s", money(r.Charged), money(r.Refunded), money(kept), money(r.Sold))}}
 }
 
 // count adds an order to the totals. An amount that overflows is a problem, and makes the totals unknown.
@@ -105,9 +105,9 @@ func (r *Report) count(id string, e *entry) {
 			*to = sum
 			return
 		}
-		r.beyond = true
+		r.overflow = true
 		r.Wrong = append(r.Wrong, Problem{OrderID: id, What: fmt.Sprintf(
-			"%s cannot be added to the %s %s before it: more than can be counted, so the totals are not known", money(amount), money(*to), what)})
+			"%s cannot be added to the total of %s %s: the sum overflows, so the totals are unknown", money(amount), money(*to), what)})
 	}
 	plus(&r.Charged, e.payment.Charged, "charged")
 	plus(&r.Refunded, e.payment.Refunded, "refunded")

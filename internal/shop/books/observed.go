@@ -45,7 +45,7 @@ type observed struct {
 	open     bool              // an answer or an event is still to come
 	older    bool              // an event must have come before the known events
 	credit   bool
-	beyond   bool  // a sum of amounts overflowed
+	overflow bool  // a sum of amounts overflowed
 	last     int64 // the time of the last event or answer, in Unix microseconds
 
 	total, refund     int64
@@ -55,7 +55,7 @@ type observed struct {
 func (o *observed) plus(to *int64, amount int64) {
 	sum, ok := add(*to, amount)
 	if !ok {
-		o.beyond = true
+		o.overflow = true
 		return
 	}
 	*to = sum
@@ -107,19 +107,19 @@ var reads = map[string]func(*observed, []byte) error{
 const typesRead = 13
 
 var (
-	types  = slices.Sorted(maps.Keys(reads))
-	places = func() map[string]int {
-		places := map[string]int{}
+	types   = slices.Sorted(maps.Keys(reads))
+	indexes = func() map[string]int {
+		indexes := map[string]int{}
 		for i, t := range types {
-			places[t] = i
+			indexes[t] = i
 		}
-		return places
+		return indexes
 	}()
 	silent = []string{ship, restock, tellCompleted, tellCancelled}
 )
 
 // times returns the number of events of a type.
-func (s *observed) times(eventType string) uint16 { return s.happened[places[eventType]] }
+func (s *observed) times(eventType string) uint16 { return s.happened[indexes[eventType]] }
 
 // did reports whether a reaction in silent is done.
 func (s *observed) did(reaction string) bool {
@@ -152,7 +152,7 @@ func (o *Observed) Add(e *journal.Event, answers []journal.Reaction) {
 	if err := read(s, e.Data); err != nil {
 		o.wrong = append(o.wrong, Problem{OrderID: e.Key, What: fmt.Sprintf("event %s (%s) cannot be read: %v", e.ID, e.Type, err)})
 	}
-	if n := &s.happened[places[e.Type]]; *n < math.MaxUint16 {
+	if n := &s.happened[indexes[e.Type]]; *n < math.MaxUint16 {
 		*n++
 	}
 	s.older = s.older || e.CausationID != "" || e.Type == returnedType || e.Type == cancelRequestedType
@@ -228,14 +228,15 @@ func (s *observed) contradictions() (found []string) {
 		}
 	}
 	for _, pair := range [][2]string{
-		{completedType, cancelledType}, {reservedType, shortType}, {chargedType, declinedType}, {dispatchedType, undeliverableType},
+		{completedType, cancelledType}, {reservedType, shortType}, {chargedType, declinedType},
+		{dispatchedType, undeliverableType},
 	} {
 		if s.times(pair[0]) > 0 && s.times(pair[1]) > 0 {
 			found = append(found, fmt.Sprintf("%s and %s both happened", pair[0], pair[1]))
 		}
 	}
-	if s.beyond {
-		found = append(found, "more was charged or refunded than can be counted")
+	if s.overflow {
+		found = append(found, "the sum of the charges or refunds overflows")
 	}
 	if !s.credit && !s.partial() && s.refunded > s.charged {
 		found = append(found, fmt.Sprintf("%s was refunded, but only %s charged", money(s.refunded), money(s.charged)))
@@ -250,29 +251,44 @@ func (s *observed) entry(id string) *entry {
 	case s.credit:
 		e.order = order.Fact{OrderID: id, Total: s.refund, Credit: true, Status: order.StatusReturned}
 	case s.times(placedType) > 0:
-		e.order = order.Fact{OrderID: id, Total: s.total, Status: latest(s, []so[order.Status]{
-			{returnedType, "", order.StatusReturned}, {completedType, "", order.StatusCompleted}, {cancelledType, "", order.StatusCancelled}, {placedType, "", order.StatusPlaced}})}
+		e.order = order.Fact{OrderID: id, Total: s.total, Status: latest(s, []recordAfter[order.Status]{
+			{returnedType, "", order.StatusReturned},
+			{completedType, "", order.StatusCompleted},
+			{cancelledType, "", order.StatusCancelled},
+			{placedType, "", order.StatusPlaced},
+		})}
 	}
-	e.goods = inventory.Fact{OrderID: id, State: latest(s, []so[inventory.State]{
-		{returnedType, restock, inventory.StateReturned}, {dispatchedType, ship, inventory.StateShipped}, {releasedType, "", inventory.StateReleased},
-		{reservedType, "", inventory.StateReserved}, {shortType, "", inventory.StateShort}})}
-	e.payment.Status = latest(s, []so[payment.Status]{
-		{refundedType, "", payment.StatusRefunded}, {chargedType, "", payment.StatusCharged}, {declinedType, "", payment.StatusDeclined}})
-	e.parcel = shipping.Fact{OrderID: id, Status: latest(s, []so[shipping.Status]{
-		{dispatchedType, "", shipping.StatusDispatched}, {undeliverableType, "", shipping.StatusUndeliverable}})}
-	e.notice = notification.Fact{OrderID: id, Kind: latest(s, []so[notification.Kind]{
-		{completedType, tellCompleted, notification.KindCompleted}, {cancelledType, tellCancelled, notification.KindCancelled}})}
+	e.goods = inventory.Fact{OrderID: id, State: latest(s, []recordAfter[inventory.State]{
+		{returnedType, restock, inventory.StateReturned},
+		{dispatchedType, ship, inventory.StateShipped},
+		{releasedType, "", inventory.StateReleased},
+		{reservedType, "", inventory.StateReserved},
+		{shortType, "", inventory.StateShort},
+	})}
+	e.payment.Status = latest(s, []recordAfter[payment.Status]{
+		{refundedType, "", payment.StatusRefunded},
+		{chargedType, "", payment.StatusCharged},
+		{declinedType, "", payment.StatusDeclined},
+	})
+	e.parcel = shipping.Fact{OrderID: id, Status: latest(s, []recordAfter[shipping.Status]{
+		{dispatchedType, "", shipping.StatusDispatched},
+		{undeliverableType, "", shipping.StatusUndeliverable},
+	})}
+	e.notice = notification.Fact{OrderID: id, Kind: latest(s, []recordAfter[notification.Kind]{
+		{completedType, tellCompleted, notification.KindCompleted},
+		{cancelledType, tellCancelled, notification.KindCancelled},
+	})}
 	return e
 }
 
-// so is the record of a module after an event and, if done is not empty, after the reaction to the event.
-type so[S any] struct {
+// recordAfter is the record of a module after an event and, if done is not empty, after the reaction to the event.
+type recordAfter[S any] struct {
 	happened, done string
 	is             S
 }
 
 // latest returns the record of the first step that was taken. The steps go from the end of an order to the beginning.
-func latest[S any](s *observed, steps []so[S]) (is S) {
+func latest[S any](s *observed, steps []recordAfter[S]) (is S) {
 	for _, step := range steps {
 		if s.times(step.happened) > 0 && (step.done == "" || s.did(step.done)) {
 			return step.is

@@ -132,22 +132,22 @@ func TestObservedBreakages(t *testing.T) {
 		order, want string
 		always      bool // it is wrong at any instant, not only in the end
 	}{
-		{without("done", completedType), "done", "is still open: inventory has it as shipped, payment as charged, shipping as dispatched, notification as not on record", false},
-		{without("done", chargedType), "done", "is completed, but payment has it as not on record; expected: charged", false},
-		{without("done", placedType), "done", "inventory has it as shipped, payment as charged, shipping as dispatched, notification as completed, but there is no such order", false},
-		{without("declined", releasedType), "declined", "is cancelled, but inventory has it as reserved; expected: released or short or not on record", false},
-		{without("lost", refundedType), "lost", "is cancelled, but payment has it as charged; expected: refunded or declined or void or not on record", false},
-		{without("C1", refundedType), "C1", "is a credit note, but payment has it as not on record; expected: refunded", false},
+		{without("done", completedType), "done", "is still open: inventory is shipped, payment is charged, shipping is dispatched, notification is missing", false},
+		{without("done", chargedType), "done", "is completed, but payment is missing; expected: charged", false},
+		{without("done", placedType), "done", "inventory is shipped, payment is charged, shipping is dispatched, notification is completed, but there is no order", false},
+		{without("declined", releasedType), "declined", "is cancelled, but inventory is reserved; expected: released or short or missing", false},
+		{without("lost", refundedType), "lost", "is cancelled, but payment is charged; expected: refunded or declined or void or missing", false},
+		{without("C1", refundedType), "C1", "is a credit note, but payment is missing; expected: refunded", false},
 		{with("done", paymentevents.Charged{OrderID: "done", Amount: 1000}), "done", "payment.charged happened 2 times", true},
 		{with("done", paymentevents.Charged{OrderID: "done", Amount: 1000}), "done", "20.00 was charged; expected: 10.00", false},
 		{with("done", orderevents.Cancelled{OrderID: "done"}), "done", "order.completed and order.cancelled both happened", true},
 		{with("declined", paymentevents.Refunded{OrderID: "declined", Amount: 1}), "declined", "0.01 was refunded, but only 0.00 charged", true},
 		{with("lost", shippingevents.Dispatched{OrderID: "lost"}), "lost", "shipping.dispatched and shipping.undeliverable both happened", true},
 		{with("short", inventoryevents.Reserved{OrderID: "short"}), "short", "inventory.reserved and inventory.short both happened", true},
-		{with("ghost", shippingevents.Dispatched{OrderID: "ghost"}), "ghost", "inventory has it as not on record, payment as not on record, shipping as dispatched, notification as not on record, but there is no such order", false},
-		{answer("done"), "done", "is completed, but notification has it as not on record; expected: completed", false},
-		{answer("done", was(tellCompleted, journal.Dead)), "done", "is completed, but notification has it as not on record; expected: completed; dead: " + tellCompleted, false},
-		{answer("short", was(tellCancelled, journal.Dropped)), "short", "is cancelled, but notification has it as not on record; expected: cancelled", false},
+		{with("ghost", shippingevents.Dispatched{OrderID: "ghost"}), "ghost", "inventory is missing, payment is missing, shipping is dispatched, notification is missing, but there is no order", false},
+		{answer("done"), "done", "is completed, but notification is missing; expected: completed", false},
+		{answer("done", was(tellCompleted, journal.Dead)), "done", "is completed, but notification is missing; expected: completed; dead: " + tellCompleted, false},
+		{answer("short", was(tellCancelled, journal.Dropped)), "short", "is cancelled, but notification is missing; expected: cancelled", false},
 	} {
 		broken := stories()
 		tt.breaks(broken)

@@ -22,7 +22,9 @@ func VerifyInPages(ctx context.Context, view View, progress func(done, of int)) 
 // View runs fn in a transaction, which may be read-only. settled reports whether no event is left to handle.
 type View func(fn func(tx *sql.Tx, settled bool) error) error
 
-func verifyInPages(ctx context.Context, view View, size int, progress func(done, of int)) (r Report, settled bool, err error) {
+func verifyInPages(
+	ctx context.Context, view View, size int, progress func(done, of int),
+) (r Report, settled bool, err error) {
 	r, settled = Report{Wrong: []Problem{}}, true
 	var sums Report // of the settled pages
 	all := 0

@@ -16,7 +16,9 @@ func Tables(ctx context.Context, tables func(module string) *sql.Tx, settled boo
 }
 
 // Pages is VerifyInPages for the command verify.
-func Pages(ctx context.Context, look func(func(tx *sql.Tx, settled bool) error) error, progress func(done, of int)) (troupe.Report, bool, error) {
+func Pages(
+	ctx context.Context, look func(func(tx *sql.Tx, settled bool) error) error, progress func(done, of int),
+) (troupe.Report, bool, error) {
 	r, settled, err := VerifyInPages(ctx, look, progress)
 	return r.program(), settled, err
 }
@@ -39,7 +41,7 @@ func (r Report) program() troupe.Report {
 		fmt.Sprintf("charged %s, refunded %s, sold for %s", money(r.Charged), money(r.Refunded), money(r.Sold)),
 	}}
 	if r.Partial > 0 {
-		p.Lines = append(p.Lines, fmt.Sprintf("%d orders are known in part: what was before the observer is not judged", r.Partial))
+		p.Lines = append(p.Lines, fmt.Sprintf("%d orders are not checked: they began before the observer", r.Partial))
 	}
 	for _, w := range r.Wrong {
 		p.Wrong = append(p.Wrong, w.String())

@@ -108,7 +108,7 @@ func (e *entry) stands() standing {
 // problems returns the mistakes of an order.
 func (e *entry) problems(settled bool) []string {
 	if e.order.OrderID == "" {
-		return []string{e.describe() + ", but there is no such order"}
+		return []string{e.describe() + ", but there is no order"}
 	}
 	s := e.stands()
 	var found []string
@@ -138,19 +138,19 @@ func compare[S ~string](found []string, s standing, module string, has S, may []
 	for i, m := range may {
 		words[i] = word(m)
 	}
-	return append(found, fmt.Sprintf("is %s, but %s has it as %s; expected: %s", s, module, word(has), strings.Join(words, " or ")))
+	return append(found, fmt.Sprintf("is %s, but %s is %s; expected: %s", s, module, word(has), strings.Join(words, " or ")))
 }
 
 func word[S ~string](s S) string {
 	if s == "" {
-		return "not on record"
+		return "missing"
 	}
 	return string(s)
 }
 
 // describe lists the records of the other modules.
 func (e *entry) describe() string {
-	return fmt.Sprintf("inventory has it as %s, payment as %s, shipping as %s, notification as %s",
+	return fmt.Sprintf("inventory is %s, payment is %s, shipping is %s, notification is %s",
 		word(e.goods.State), word(e.payment.Status), word(e.parcel.Status), word(e.notice.Kind))
 }
 
@@ -161,21 +161,23 @@ func (e *entry) outOfTurn() []string {
 	paid := e.payment.Status == payment.StatusCharged || e.payment.Status == payment.StatusRefunded
 	asked := paid || e.payment.Status == payment.StatusCharging || e.payment.Status == payment.StatusDeclined
 	left := e.parcel.Status == shipping.StatusDispatched
-	tried := left || e.parcel.Status == shipping.StatusDispatching || e.parcel.Status == shipping.StatusUndeliverable
+	unpaid := e.payment.Status == payment.StatusDeclined || e.payment.Status == payment.StatusRefunded
+	undeliverable := e.parcel.Status == shipping.StatusUndeliverable
+	tried := left || e.parcel.Status == shipping.StatusDispatching || undeliverable
 	var found []string
 	for _, rule := range []struct {
 		broken bool
 		what   string
 	}{
-		{asked && !held, "payment was asked for, but no goods were set aside"},
-		{tried && !paid, "the carrier was asked, but nothing was charged"},
-		{e.goods.State == inventory.StateReleased && left, "was dispatched, but its goods are back on the shelf"},
-		{e.goods.State == inventory.StateReleased && e.payment.Status != payment.StatusDeclined && e.payment.Status != payment.StatusRefunded,
-			"its goods were released, but the payment was neither declined nor refunded"},
+		{asked && !held, "the gateway was called, but no goods were reserved"},
+		{tried && !paid, "the carrier was called, but the order was not charged"},
+		{e.goods.State == inventory.StateReleased && left, "was dispatched, but the goods were released"},
+		{e.goods.State == inventory.StateReleased && !unpaid,
+			"the goods were released, but the payment was neither declined nor refunded"},
 		{(e.goods.State == inventory.StateShipped || e.goods.State == inventory.StateReturned) && !left,
-			"its goods left the stock, but nothing was dispatched"},
-		{e.payment.Status == payment.StatusRefunded && e.stands() != returned && e.parcel.Status != shipping.StatusUndeliverable,
-			"was refunded, but it is neither undeliverable nor returned"},
+			"the goods left the stock, but no parcel was dispatched"},
+		{e.payment.Status == payment.StatusRefunded && e.stands() != returned && !undeliverable,
+			"was refunded, but is neither undeliverable nor returned"},
 	} {
 		if rule.broken {
 			found = append(found, rule.what)

@@ -20,7 +20,7 @@ func TestTotalsBeyondCounting(t *testing.T) {
 		"UPDATE payment_payments SET charged = 9223372036854775807 WHERE order_id IN ('done', 'back')",
 		"UPDATE payment_payments SET refunded = 9223372036854775807 WHERE order_id = 'back'")
 	r := db.MustVerify(t, true)
-	if r.OK || !names(r, "done", "92233720368547758.07 cannot be added to the") || r.Charged < 0 {
+	if r.OK || !names(r, "done", "92233720368547758.07 cannot be added to the total") || r.Charged < 0 {
 		t.Errorf("%+v", r)
 	}
 	for _, p := range r.Wrong {
@@ -60,7 +60,7 @@ func TestObservedBeyondCounting(t *testing.T) {
 		found = append(found, p.OrderID+": "+p.What)
 	}
 	all := strings.Join(found, "\n")
-	if !strings.Contains(all, "done: more was charged or refunded than can be counted") || !strings.Contains(all, "cannot be added to the") {
+	if !strings.Contains(all, "done: the sum of the charges or refunds overflows") || !strings.Contains(all, "cannot be added to the total") {
 		t.Errorf("wrong:\n%s", all)
 	}
 }
