@@ -20,11 +20,11 @@ import (
 	"github.com/troupebus/troupe/domain/shipping/shippingevents"
 )
 
-// What is done again: because it came twice, because nobody knows whether it was done, because a process died.
-var again = []Bug{
+// repeats are mistakes about repeated work: a second delivery, a call without an answer, a crash.
+var repeats = []Bug{
 	{
 		Name:     "restocked-twice",
-		What:     "restock asks in one transaction whether it was done and does it in another: of two deliveries at once, both do",
+		Mistake:  "restock checks in one transaction and restocks in another: two deliveries at once both restock",
 		Swap:     Swap{"inventory/restock": restockCheckThenAct},
 		Scenario: returned,
 		Wrong:    "books: MUG 4 returned in stock, but the orders add up to 2",
@@ -32,28 +32,28 @@ var again = []Bug{
 	},
 	{
 		Name:     "charged-without-intent",
-		What:     "charge asks the gateway without writing down that it will: a cancel before the second attempt hides the first one's money",
+		Mistake:  "charge calls the gateway without recording the intent first: a cancel before the second attempt hides the first charge",
 		Swap:     Swap{"payment/charge": chargeWithoutIntent},
 		Scenario: hesitant,
 		Wrong:    "books: the gateway has charged 2990 and refunded 0",
 	},
 	{
 		Name:     "charged-by-attempt",
-		What:     "a call to the gateway that failed is made again at once as a new charge: one whose answer was lost is paid twice",
+		Mistake:  "a failed call is repeated with a new key: after a lost answer the customer pays twice",
 		Gateway:  func(g payment.Gateway) payment.Gateway { return impatient{g} },
 		Scenario: plain,
 		Wrong:    "books: the gateway has charged 5980",
 	},
 	{
 		Name:     "parcel-by-attempt",
-		What:     "the parcel's key contains the attempt: after a lost answer the carrier takes a second parcel",
+		Mistake:  "the parcel's key contains the attempt: after a lost answer the carrier takes a second parcel",
 		Swap:     Swap{"shipping/dispatch": dispatchByAttempt},
 		Scenario: plain,
 		Wrong:    "called carrier.dispatch again with another idempotency key",
 	},
 	{
 		Name:     "random-key",
-		What:     "the mail's key is drawn by chance: an attempt after a crash is another mail",
+		Mistake:  "the key of the mail is random: an attempt after a crash sends another mail",
 		Swap:     Swap{"notification/tell-completed": mailRandomKey},
 		Scenario: plain,
 		Wrong:    "called mail.send again with another idempotency key",
@@ -61,7 +61,7 @@ var again = []Bug{
 	},
 	{
 		Name:     "placed-twice",
-		What:     "place gives the order's number itself: a client that asks again after a crash has two orders",
+		Mistake:  "place chooses the order's number: a client that repeats the request after a crash gets two orders",
 		Place:    placeNumbered,
 		Scenario: scenario(place("order-1", 2, "MUG"), sold(2)),
 		Wrong:    "4 mugs have left, 2 were ordered",
@@ -69,8 +69,8 @@ var again = []Bug{
 	},
 	{
 		Name:     "told-too-early",
-		What:     "notification tells of a cancel when it is asked for: if it comes too late, the customer is told two ends",
-		Swap:     Swap{"notification/tell-requested": tellRequested},
+		Mistake:  "notification sends the notice when the cancel is requested: after a late cancel the customer gets two notices",
+		Swap:     Swap{"notification/tell-requested": notifyRequested},
 		Scenario: regretted,
 		Wrong:    "a notice of another end was sent before",
 	},
@@ -85,7 +85,7 @@ func restockCheckThenAct(m *bus.Module, _ Outside) {
 		if err != nil || state == inventory.StateReturned {
 			return nil, err
 		}
-		return nil, bus.Commit(ctx, func(ctx context.Context) error { // planted: another transaction than the one that asked
+		return nil, bus.Commit(ctx, func(ctx context.Context) error { // planted: a second transaction
 			for _, statement := range []string{
 				"UPDATE inventory_reservations SET state = 'returned' WHERE order_id = ?",
 				`UPDATE inventory_stock SET on_hand = on_hand + l.quantity, returned = returned + l.quantity
@@ -103,7 +103,7 @@ func restockCheckThenAct(m *bus.Module, _ Outside) {
 func chargeWithoutIntent(m *bus.Module, o Outside) {
 	bus.On(m, "charge", func(ctx context.Context, e inventoryevents.Reserved) (bus.Events, error) {
 		var status payment.Status
-		err := bus.Commit(ctx, func(ctx context.Context) error { // planted: it only reads
+		err := bus.Commit(ctx, func(ctx context.Context) error { // planted: no intent is written
 			return payment.Each(ctx, bus.Tx(ctx), func(f payment.Fact) error {
 				if f.OrderID == e.OrderID {
 					status = f.Status
@@ -121,14 +121,14 @@ func chargeWithoutIntent(m *bus.Module, o Outside) {
 	}).Emits(paymentevents.Charged{}, paymentevents.Declined{}).External(parallel)
 }
 
-// impatient is a gateway's client that tries again by itself.
+// impatient is a client of the gateway that retries by itself.
 type impatient struct{ payment.Gateway }
 
 // Charge implements payment.Gateway.
 func (g impatient) Charge(ctx context.Context, c payment.Charge) (payment.Receipt, error) {
 	r, err := g.Gateway.Charge(ctx, c)
-	var no *payment.DeclinedError
-	if err == nil || errors.As(err, &no) {
+	var refusal *payment.DeclinedError
+	if err == nil || errors.As(err, &refusal) {
 		return r, err
 	}
 	c.Key += "/again" // planted: a new charge
@@ -169,14 +169,14 @@ func placeNumbered(b *bus.Bus, right Orders) PlaceFunc {
 		if err != nil {
 			return "", false, err
 		}
-		n.ID = fmt.Sprintf("%s-%d", n.ID, taken+1) // planted: the next number, also when it is the same order
+		n.ID = fmt.Sprintf("%s-%d", n.ID, taken+1) // planted: a new number, also for a repeated request
 		return right.Place(ctx, n, nil)
 	}
 }
 
-func tellRequested(m *bus.Module, _ Outside) {
+func notifyRequested(m *bus.Module, _ Outside) {
 	bus.On(m, "tell-requested", func(ctx context.Context, e orderevents.CancelRequested) (bus.Events, error) {
-		// planted: whether it wins is not known yet
-		return tell(ctx, notification.OfCancelled(orderevents.Cancelled{OrderID: e.OrderID, CustomerID: "c-" + e.OrderID, Reason: e.Reason}))
+		// planted: the request may come too late
+		return notify(ctx, notification.OfCancelled(orderevents.Cancelled{OrderID: e.OrderID, CustomerID: "c-" + e.OrderID, Reason: e.Reason}))
 	})
 }

@@ -13,11 +13,11 @@ import (
 	"github.com/troupebus/troupe/domain/shipping/shippingevents"
 )
 
-// What is right as long as all modules share a journal, in which the events of all of them have one order.
-var aparts = []Bug{
+// distributed bugs do not show while all modules share a journal, because a journal has all events in one order.
+var distributed = []Bug{
 	{
 		Name:     "looked-up-in-the-log",
-		What:     "dispatch looks into the journal for the order that was paid: of two topics, the one with the order may come later",
+		Mistake:  "dispatch looks for order.placed in its journal, but events of another topic may arrive later",
 		Swap:     Swap{"shipping/note": noteOrder, "shipping/dispatch": dispatchLogged},
 		Scenario: plain,
 		Apart:    true,
@@ -26,7 +26,7 @@ var aparts = []Bug{
 	},
 }
 
-// noteOrder has the orders taken into shipping's journal, wherever that is.
+// noteOrder makes shipping take in the orders, so that they are in the journal of shipping.
 func noteOrder(m *bus.Module, _ Outside) {
 	bus.On(m, "note", func(context.Context, orderevents.Placed) (bus.Events, error) { return nil, nil })
 }
@@ -39,7 +39,7 @@ func dispatchLogged(m *bus.Module, o Outside) {
 			return tx.QueryRowContext(ctx, find, e.OrderID).Scan(&ordered)
 		})
 		if err == nil && !ordered {
-			err = bus.Dead(errors.New("nobody has ordered it")) // planted: what led to this event is in the log of others
+			err = bus.Dead(errors.New("no order was placed")) // planted: order.placed may not have arrived
 		}
 		if err != nil {
 			return nil, err

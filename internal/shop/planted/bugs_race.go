@@ -18,18 +18,18 @@ import (
 	"github.com/troupebus/troupe/domain/shipping/shippingevents"
 )
 
-// What goes wrong when two modules, or two orders, do not take turns as somebody thought, or wait for each other.
+// races are mistakes about order and waiting: between two modules, or between two orders.
 var races = []Bug{
 	{
 		Name:     "cancel-and-dispatch",
-		What:     "stop takes a parcel that the carrier has been asked for as not sent: the customer has it, and the money back",
+		Mistake:  "stop treats a parcel as not sent although the carrier may have been called: the customer gets the parcel and a refund",
 		Swap:     Swap{"shipping/stop": stopTooLate},
 		Scenario: hesitant,
 		Wrong:    "books: the carrier took 1 parcels of order-1, which is undeliverable",
 	},
 	{
 		Name:     "shipped-before-returned",
-		What:     "ship expects to hear of the parcel before restock hears of its return: two subscriptions have no order between them",
+		Mistake:  "ship expects to run before restock, but two subscriptions have no order between them",
 		Swap:     Swap{"inventory/ship": shipStrictly},
 		Scenario: hesitant,
 		Wrong:    "inventory/ship of shipping.dispatched order-1 is a dead letter",
@@ -37,7 +37,7 @@ var races = []Bug{
 	},
 	{
 		Name:     "in-order-of-numbers",
-		What:     "inventory expects orders in the order of their numbers: keys have no order between them",
+		Mistake:  "inventory expects orders in the order of their numbers, but events of different keys have no order",
 		Swap:     Swap{"inventory/reserve-stock": reserveInTurn},
 		Scenario: scenario(place("order-1", 2, "MUG"), place("order-2", 1, "MUG")),
 		Wrong:    "inventory/reserve-stock of order.placed order-2 is a dead letter",
@@ -45,7 +45,7 @@ var races = []Bug{
 	},
 	{
 		Name:     "deadlock",
-		What:     "shipping waits for the order to be completed, which waits for the parcel to be dispatched",
+		Mistake:  "shipping waits for order.completed, and order waits for shipping.dispatched",
 		Swap:     Swap{"shipping/dispatch": prepareParcel, "shipping/hand-over": dispatchCompleted},
 		Scenario: plain,
 		Wrong:    "books: order-1 is still open",
@@ -53,7 +53,7 @@ var races = []Bug{
 	},
 	{
 		Name:     "impatient-deadline",
-		What:     "charge gives up an order that has waited for 5 minutes, and tells nobody: a busy day leaves orders open",
+		Mistake:  "charge gives up an order that has waited for 5 minutes, and emits no event: a busy day leaves orders open",
 		Swap:     Swap{"payment/charge": chargeInTime},
 		Scenario: plain,
 		Wrong:    "books: order-1 is still open",
@@ -61,7 +61,7 @@ var races = []Bug{
 	},
 	{
 		Name:     "hung-call",
-		What:     "dispatch is one at a time and waits for the carrier as long as it takes: one call without an answer holds up every order",
+		Mistake:  "dispatch makes one call at a time without a timeout: a call without an answer blocks every order",
 		Swap:     Swap{"shipping/dispatch": dispatchForEver},
 		Scenario: scenario(place("order-1", 2, "MUG"), place("order-2", 1, "MUG")),
 		Wrong:    "it does not become quiet",
@@ -72,7 +72,7 @@ var races = []Bug{
 func stopTooLate(m *bus.Module, _ Outside) {
 	bus.On(m, "stop", func(ctx context.Context, e orderevents.CancelRequested) (bus.Events, error) {
 		const undo = "UPDATE shipping_parcels SET status = 'undeliverable', reason = 'cancelled' WHERE order_id = ? AND status = 'dispatching'"
-		res, err := bus.Tx(ctx).ExecContext(ctx, undo, e.OrderID) // planted: the carrier has been asked
+		res, err := bus.Tx(ctx).ExecContext(ctx, undo, e.OrderID) // planted: the carrier may have been called
 		if err != nil {
 			return nil, err
 		}
@@ -88,7 +88,7 @@ func shipStrictly(m *bus.Module, _ Outside) {
 	bus.On(m, "ship", func(ctx context.Context, e shippingevents.Dispatched) (bus.Events, error) {
 		fresh, err := inventory.Ship(ctx, bus.Tx(ctx), e.OrderID)
 		if err == nil && !fresh {
-			err = bus.Dead(errors.New("the goods are not reserved")) // planted: they have been returned meanwhile
+			err = bus.Dead(errors.New("the goods are not reserved")) // planted: the goods may be returned already
 		}
 		return nil, final(err)
 	})
@@ -101,7 +101,7 @@ func reserveInTurn(m *bus.Module, _ Outside) {
 		switch {
 		case err != nil:
 			return nil, err
-		case !strings.HasSuffix(e.OrderID, fmt.Sprint(seen+1)): // planted: it may be ahead of the one before
+		case !strings.HasSuffix(e.OrderID, fmt.Sprint(seen+1)): // planted: the order before may come later
 			return nil, bus.Dead(fmt.Errorf("%s comes after %d orders", e.OrderID, seen))
 		}
 		_, fresh, err := inventory.Reserve(ctx, bus.Tx(ctx), e.OrderID, e.Lines)
@@ -120,14 +120,14 @@ func prepareParcel(m *bus.Module, _ Outside) {
 }
 
 func dispatchCompleted(m *bus.Module, o Outside) {
-	bus.On(m, "hand-over", func(ctx context.Context, e orderevents.Completed) (bus.Events, error) { // planted: it never comes
+	bus.On(m, "hand-over", func(ctx context.Context, e orderevents.Completed) (bus.Events, error) { // planted
 		return handOver(ctx, o.Carrier, shipping.Parcel{Key: bus.Delivery(ctx).ID, OrderID: e.OrderID})
 	}).Emits(shippingevents.Dispatched{}, shippingevents.Undeliverable{}).External(parallel)
 }
 
 func chargeInTime(m *bus.Module, o Outside) {
 	bus.On(m, "charge", func(ctx context.Context, e inventoryevents.Reserved) (bus.Events, error) {
-		if time.Since(bus.Delivery(ctx).Time) > 5*time.Minute { // planted: the clock decides, and nobody hears of it
+		if time.Since(bus.Delivery(ctx).Time) > 5*time.Minute { // planted: the clock decides, and no event is emitted
 			return nil, nil
 		}
 		step, err := beginCharge(ctx, e.OrderID)

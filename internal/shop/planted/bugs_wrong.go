@@ -19,14 +19,14 @@ import (
 	"github.com/troupebus/troupe/domain/shipping/shippingevents"
 )
 
-// Bugs are all of them.
-var Bugs = slices.Concat(again, races, wrongs, chances, aparts)
+// Bugs are all planted bugs.
+var Bugs = slices.Concat(repeats, races, mistakes, nondeterministic, distributed)
 
-// What is forgotten, or is the wrong thing to do.
-var wrongs = []Bug{
+// mistakes are forgotten steps and wrong steps.
+var mistakes = []Bug{
 	{
 		Name:     "refund-never-sent",
-		What:     "a second attempt of a refund takes the first as done: what failed is in the books, and never sent",
+		Mistake:  "a second attempt of a refund takes the first for done: a failed refund is in the books, but was never sent",
 		Swap:     Swap{"payment/refund-returned": refundAssumed},
 		Scenario: returned,
 		Wrong:    "books: the gateway has charged 2990 and refunded 0, the shop 2990 and 2990",
@@ -34,7 +34,7 @@ var wrongs = []Bug{
 	},
 	{
 		Name:     "lost-emission",
-		What:     "dispatch records the carrier's answer before it returns the event: after a crash in between it has nothing to do, and the event is lost",
+		Mistake:  "dispatch commits the carrier's answer before it returns the event: a crash in between loses the event",
 		Swap:     Swap{"shipping/dispatch": dispatchRecordedFirst},
 		Scenario: plain,
 		Wrong:    "books: order-1 is still open",
@@ -42,23 +42,23 @@ var wrongs = []Bug{
 	},
 	{
 		Name:     "refund-from-memory",
-		What:     "payment remembers in a map what it has charged: a crash makes every refund one of 0.00",
-		Swap:     Swap{"payment/charge": remember, "payment/refund-undeliverable": nothing},
+		Mistake:  "payment keeps the charges in a map: after a crash every refund is 0.00",
+		Swap:     Swap{"payment/charge": remember, "payment/refund-undeliverable": noReaction},
 		Scenario: scenario(place("undeliverable-1", 2, "MUG")),
 		Wrong:    "payment/refund-undeliverable of shipping.undeliverable undeliverable-1 is a dead letter",
 		Needs:    bustest.Crashes,
 	},
 	{
 		Name:     "wrong-compensation",
-		What:     "a declined order's goods are taken back as if they had been sent: stock that is not there",
+		Mistake:  "the goods of a declined order are restocked as if they had been shipped: the counters are wrong",
 		Swap:     Swap{"inventory/release-declined": restockDeclined},
 		Scenario: scenario(place("declined-1", 2, "MUG")),
-		Wrong:    "books: declined-1 is cancelled, but inventory has it as returned",
+		Wrong:    "books: declined-1 is cancelled, but inventory is returned",
 		Needs:    bustest.Books,
 	},
 	{
 		Name:     "foreign-table",
-		What:     "shipping looks into payment's table, and takes what it cannot read as paid",
+		Mistake:  "shipping reads payment's table, and takes a failed read for paid",
 		Swap:     Swap{"shipping/dispatch": dispatchPaid},
 		Scenario: plain,
 		Wrong:    "module shipping reached for payment_payments",
@@ -66,7 +66,7 @@ var wrongs = []Bug{
 	},
 	{
 		Name:     "cent-drift",
-		What:     "the amount goes through a float: 17.40 is charged as 17.39",
+		Mistake:  "the amount is converted to a float and back: 17.40 is charged as 17.39",
 		Swap:     Swap{"payment/charge": chargeFloat},
 		Scenario: scenario(place("order-1", 1, "MUG")),
 		Wrong:    "books: order-1 17.39 was charged; expected: 17.40",
@@ -74,25 +74,26 @@ var wrongs = []Bug{
 	},
 	{
 		Name:     "endless-loop",
-		What:     "inventory keeps no record of a shortage and order places again what was short: they play ball until the hops run out",
+		Mistake:  "inventory keeps no record of a shortage, and order places the same order again: the two repeat until the hops run out",
 		Swap:     Swap{"inventory/reserve-stock": reserveForgetful, "order/cancel-short": placeAgain},
 		Scenario: scenario(place("order-1", 11, "MUG")),
 		Wrong:    "too many hops",
 	},
 	{
 		Name:     "poison",
-		What:     "an article that was never received is an error, not a shortage: its order is tried for ever",
+		Mistake:  "an article that was never received is an error and not a shortage: the order is retried for ever",
 		Swap:     Swap{"inventory/reserve-stock": reserveForEver},
 		Scenario: scenario(place("order-1", 1, "UNKNOWN"), place("order-2", 1, "MUG")),
 		Wrong:    "it does not end",
 	},
 }
 
-// What comes out different when it is done again, because it comes from elsewhere than the event and the tables.
-var chances = []Bug{
+// nondeterministic reactions give another result when they run again: the result depends on more than the event and
+// the tables.
+var nondeterministic = []Bug{
 	{
 		Name:     "clock",
-		What:     "an event says what the clock says: another attempt tells another story",
+		Mistake:  "an event contains the time of the clock: another attempt emits another event",
 		Swap:     Swap{"order/cancel-short": cancelShortSaying(func() string { return time.Now().String() })},
 		Scenario: scenario(place("order-1", 11, "MUG")),
 		Wrong:    "order/cancel-short, run again on the same state, emitted order.cancelled",
@@ -100,7 +101,7 @@ var chances = []Bug{
 	},
 	{
 		Name:     "dice",
-		What:     "chance chooses what the customer is told",
+		Mistake:  "the reason for the customer is random",
 		Swap:     Swap{"order/cancel-short": cancelShortSaying(func() string { return []string{"sold out", "out of stock"}[rand.IntN(2)] })},
 		Scenario: scenario(place("order-1", 11, "MUG")),
 		Wrong:    "order/cancel-short, run again on the same state, emitted order.cancelled",
@@ -108,7 +109,7 @@ var chances = []Bug{
 	},
 	{
 		Name:     "map-order",
-		What:     "the articles that are short are told in the order of a map",
+		Mistake:  "the missing articles are in the order of a map",
 		Swap:     Swap{"inventory/reserve-stock": reserveUnsorted},
 		Scenario: scenario(place("order-1", 11, "MUG", "CUP", "POT")),
 		Wrong:    "inventory/reserve-stock, run again on the same state, emitted inventory.short",
@@ -118,8 +119,10 @@ var chances = []Bug{
 
 func refundAssumed(m *bus.Module, o Outside) {
 	bus.On(m, "refund-returned", func(ctx context.Context, e orderevents.Returned) (bus.Events, error) {
-		if bus.Delivery(ctx).Attempt > 1 { // planted: the first may have failed
-			return refunded(paymentevents.Refunded{OrderID: e.OrderID, Amount: e.Refund, Reason: paymentevents.ReasonReturned}), nil
+		if bus.Delivery(ctx).Attempt > 1 { // planted: the first attempt may have failed
+			return refunded(paymentevents.Refunded{
+				OrderID: e.OrderID, Amount: e.Refund, Reason: paymentevents.ReasonReturned,
+			}), nil
 		}
 		return refund(ctx, o.Gateway, e.OrderID, paymentevents.ReasonReturned)
 	}).Emits(paymentevents.Refunded{}).External(parallel)
@@ -136,7 +139,7 @@ func dispatchRecordedFirst(m *bus.Module, o Outside) {
 			return nil, err
 		}
 		dispatched := shippingevents.Dispatched{OrderID: e.OrderID, Tracking: label.Tracking}
-		err = bus.Commit(ctx, func(ctx context.Context) error { // planted: not in the commit that emits
+		err = bus.Commit(ctx, func(ctx context.Context) error { // planted: not in the commit of the event
 			_, err := shipping.RecordDispatched(ctx, bus.Tx(ctx), dispatched)
 			return err
 		})
@@ -144,21 +147,21 @@ func dispatchRecordedFirst(m *bus.Module, o Outside) {
 	}).Emits(shippingevents.Dispatched{}, shippingevents.Undeliverable{}).External(parallel)
 }
 
-// purse is what a process remembers of the charges that it made.
+// purse has the charges of a process in memory.
 type purse struct {
 	mu      sync.Mutex
 	charged map[string]int64
 }
 
-// remember wires both reactions that share a purse, which a new process finds empty.
+// remember wires the two reactions that share a purse. In a new process the purse is empty.
 func remember(m *bus.Module, o Outside) {
 	p := &purse{charged: map[string]int64{}}
 	chargeInto(p, m, o)
 	refundFrom(p, m, o)
 }
 
-// nothing wires nothing.
-func nothing(*bus.Module, Outside) {}
+// noReaction wires no reaction.
+func noReaction(*bus.Module, Outside) {}
 
 func chargeInto(p *purse, m *bus.Module, o Outside) {
 	bus.On(m, "charge", func(ctx context.Context, e inventoryevents.Reserved) (bus.Events, error) {
@@ -182,7 +185,9 @@ func refundFrom(p *purse, m *bus.Module, o Outside) {
 		if err != nil {
 			return nil, err
 		}
-		return refunded(paymentevents.Refunded{OrderID: r.OrderID, Amount: r.Amount, Reference: receipt.Reference, Reason: paymentevents.ReasonUndeliverable}), nil
+		return refunded(paymentevents.Refunded{
+			OrderID: r.OrderID, Amount: r.Amount, Reference: receipt.Reference, Reason: paymentevents.ReasonUndeliverable,
+		}), nil
 	}).Emits(paymentevents.Refunded{}).External(parallel)
 }
 
@@ -201,7 +206,7 @@ func dispatchPaid(m *bus.Module, o Outside) {
 		status := payment.StatusCharged
 		step := shipping.AlreadyDone
 		err := bus.Commit(ctx, func(ctx context.Context) (err error) {
-			// planted: the table is payment's; that it cannot be read is not looked at
+			// planted: the table belongs to payment, and a failed read is ignored
 			_ = bus.Tx(ctx).QueryRowContext(ctx, "SELECT status FROM payment_payments WHERE order_id = ?", e.OrderID).Scan(&status)
 			step, err = shipping.Begin(ctx, bus.Tx(ctx), e.OrderID)
 			return err
@@ -229,7 +234,7 @@ func reserveForgetful(m *bus.Module, _ Outside) {
 	bus.On(m, "reserve-stock", func(ctx context.Context, e orderevents.Placed) (bus.Events, error) {
 		for _, l := range e.Lines {
 			if s, err := inventory.Get(ctx, bus.Tx(ctx), l.SKU); err != nil || s.OnHand < l.Quantity {
-				return bus.Emit(inventoryevents.Short{OrderID: e.OrderID, SKUs: []string{l.SKU}}), err // planted: no record of it
+				return bus.Emit(inventoryevents.Short{OrderID: e.OrderID, SKUs: []string{l.SKU}}), err // planted: no record
 			}
 		}
 		_, fresh, err := inventory.Reserve(ctx, bus.Tx(ctx), e.OrderID, e.Lines)
@@ -243,7 +248,7 @@ func reserveForgetful(m *bus.Module, _ Outside) {
 func placeAgain(m *bus.Module, _ Outside) {
 	bus.On(m, "cancel-short", func(ctx context.Context, e inventoryevents.Short) (bus.Events, error) {
 		lines := []orderevents.Line{{SKU: e.SKUs[0], Quantity: 11, UnitPrice: 1250}}
-		return bus.Emit(orderevents.Placed{OrderID: e.OrderID, Lines: lines}), nil // planted: there may be some now
+		return bus.Emit(orderevents.Placed{OrderID: e.OrderID, Lines: lines}), nil // planted: the stock may suffice now
 	}).Emits(orderevents.Placed{})
 }
 

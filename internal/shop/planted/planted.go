@@ -1,8 +1,8 @@
-// Package planted is the proof of the test kit: the shop with one reaction swapped for a wrong one, over and over, and a
-// test that the kit finds each of these bugs, for the right reason and with a short story. They are the bugs that
-// choreography is feared for: no module is wrong by itself, and no test of one module would show them.
+// Package planted tests the test kit. Each planted bug is the shop with a wrong reaction instead of a right one. The
+// tests check that the kit finds each bug, for the right reason and with a short story. Choreography is feared for
+// such bugs: each module is right by itself, and the test of a single module would not show the bug.
 //
-// Nothing but tests uses it.
+// Only tests import the package.
 package planted
 
 import (
@@ -20,70 +20,70 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/sqlitetest"
 )
 
-// Bug is a shop that is wrong in one place.
+// Bug is a shop with a bug.
 type Bug struct {
-	Name string
-	What string // what is wrong, and what it does to whom
-	// Swap replaces reactions of the right shop by the name of their subscription, or adds some.
+	Name    string
+	Mistake string // the mistake and its effect
+	// Swap replaces reactions of the right shop, or adds reactions, by the name of the subscription.
 	Swap Swap
-	// Gateway, when set, stands between the shop and the gateway.
+	// Gateway, when set, wraps the gateway that the shop calls.
 	Gateway func(payment.Gateway) payment.Gateway
-	// Place, when set, is how orders are placed instead.
+	// Place, when set, replaces the way in which orders are placed.
 	Place func(b *bus.Bus, right Orders) PlaceFunc
-	// Apart has each module run in a deployable of its own. In one process, nothing is wrong.
+	// Apart runs each module in a deployable of its own. In a single process the bug does not show.
 	Apart bool
-	// Scenario is what the clients do.
+	// Scenario is the work of the clients.
 	Scenario Scenario
-	// Wrong is part of what the kit must say.
+	// Wrong is a part of the kit's report.
 	Wrong string
-	// Needs are parts of the kit without any one of which the bug is not found.
+	// Needs are parts of the kit: without any of them, the kit does not find the bug.
 	Needs bustest.Part
 }
 
-// Scenario is what the clients of a shop do.
+// Scenario is the work of a shop's clients.
 type Scenario func(app *bustest.App[Shop])
 
-// Swap are reactions by the name of their subscription.
+// Swap are reactions by the name of the subscription.
 type Swap map[string]Reaction
 
-// Reaction puts one reaction on its module.
+// Reaction adds a reaction to its module.
 type Reaction func(m *bus.Module, o Outside)
 
-// Outside is what reactions may call.
+// Outside are the external services of reactions.
 type Outside struct {
 	Gateway payment.Gateway
 	Carrier shipping.Carrier
 	Mail    *bustest.Service
 }
 
-// Shop is what a scenario talks to. The right modules and the wrong ones look the same.
+// Shop is the interface of the shop for a scenario, for right and wrong modules alike.
 type Shop struct {
 	Orders Orders
 	Stock  Stock
 }
 
-// PlaceFunc is handlers.Orders.Place.
+// PlaceFunc is the type of handlers.Orders.Place.
 type PlaceFunc func(ctx context.Context, n order.New, r *order.Request) (id string, placed bool, err error)
 
-// Orders is what *handlers.Orders offers.
+// Orders is the interface of *handlers.Orders.
 type Orders interface {
-	// Place takes an order, unless the request was made before.
+	// Place places an order, unless the request was made before.
 	Place(ctx context.Context, n order.New, r *order.Request) (id string, placed bool, err error)
-	// RequestCancel asks that an order be undone.
+	// RequestCancel marks an order for cancellation.
 	RequestCancel(ctx context.Context, id, reason string) (fresh bool, err error)
 	// Return takes back a completed order.
 	Return(ctx context.Context, id, reason string) (fresh bool, err error)
 }
 
-// Stock is what *handlers.Stock offers.
+// Stock is the interface of *handlers.Stock.
 type Stock interface {
-	// Receive takes in deliveries, and returns how many of them are new.
+	// Receive adds deliveries, and returns the number of new articles.
 	Receive(ctx context.Context, deliveries []handlers.Delivery) (fresh int, err error)
-	// Get returns what is in stock of an article.
+	// Get returns the stock of an article.
 	Get(ctx context.Context, sku string) (inventory.Stock, error)
 }
 
-// System is the shop with the bug in it. The zero Bug is the right shop.
+// System returns the shop with the bug. The zero Bug is the right shop.
 func (g Bug) System() bustest.System[Shop] {
 	s := bustest.System[Shop]{Open: sqlitetest.Open, Wire: g.wire, Verify: shoptest.Verify}
 	if g.Apart {
@@ -95,10 +95,10 @@ func (g Bug) System() bustest.System[Shop] {
 	return s
 }
 
-// parallel is how many calls to the outside a subscription makes at a time.
+// parallel is the number of calls that a subscription makes to an external service at the same time.
 const parallel = 4
 
-// wire puts the modules on b as they are in production, but for the reactions that are swapped.
+// wire wires the modules as in production, except for the replaced reactions.
 func (g Bug) wire(b *bus.Bus, w *bustest.World) Shop {
 	o := Outside{Gateway: shoptest.Gateway(w), Carrier: shoptest.Carrier(w), Mail: w.Service("mail")}
 	if g.Gateway != nil {
@@ -125,7 +125,7 @@ func (g Bug) swap(module string, o Outside) handlers.Reactions {
 	return swap
 }
 
-// clerk places orders in another way than the shop.
+// clerk replaces Place of Orders.
 type clerk struct {
 	Orders
 	place PlaceFunc

@@ -45,7 +45,7 @@ func TestBugsAreFound(t *testing.T) {
 			if median(s.schedules) > maxSchedules || slices.Max(s.steps) > maxStory {
 				t.Errorf("found by schedules %v and missed by %d seeds, with stories of %v steps", s.schedules, s.missed, s.steps)
 			}
-			t.Logf("%s\nfor example %s", g.What, s.last)
+			t.Logf("%s\nfor example %s", g.Mistake, s.last)
 			fmt.Fprintf(&table, "\n| %-23s | %4d | %4d | %d | %d | %s |", g.Name, median(s.schedules), slices.Max(s.schedules), median(s.steps), slices.Max(s.steps), g.Wrong)
 		})
 	}
@@ -87,7 +87,7 @@ func median(of []int) int {
 
 // What is only wrong in several deployables is not found in one.
 func TestOneProcessHidesIt(t *testing.T) {
-	for _, g := range aparts {
+	for _, g := range distributed {
 		t.Run(g.Name, func(t *testing.T) {
 			g.Apart = false
 			if f := bustest.Search(t, g.System(), bustest.Exploration{Schedules: 2 * maxSchedules}, g.Scenario); len(f.Wrong) > 0 {
@@ -99,7 +99,7 @@ func TestOneProcessHidesIt(t *testing.T) {
 
 // What people read of it is kept as a file, which docs/testing.md shows.
 func TestStoryOfSeveralDeployables(t *testing.T) {
-	f := bustest.Search(t, aparts[0].System(), bustest.Exploration{Exhaustive: true, Faults: -1}, aparts[0].Scenario)
+	f := bustest.Search(t, distributed[0].System(), bustest.Exploration{Exhaustive: true, Faults: -1}, distributed[0].Scenario)
 	got, _, _ := strings.Cut(f.String(), "again:")
 	const file = "testdata/story.txt"
 	if flag.Lookup("update").Value.String() == "true" {

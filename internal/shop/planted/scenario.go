@@ -12,10 +12,10 @@ import (
 	"github.com/troupebus/troupe/handlers"
 )
 
-// act is something that a client does.
+// act is a step of a client.
 type act func(app *bustest.App[Shop])
 
-// scenario is clients that do one thing after the other.
+// scenario returns a scenario of several steps, in order.
 func scenario(acts ...act) Scenario {
 	return func(app *bustest.App[Shop]) {
 		for _, a := range acts {
@@ -42,7 +42,7 @@ func place(id string, quantity int64, skus ...string) act {
 	}
 }
 
-// abandon asks that an order be undone. That it has ended already is no error.
+// abandon requests to cancel an order. An order that has already ended is no error.
 func abandon(id string) act {
 	return func(app *bustest.App[Shop]) {
 		app.Must("cancel "+id, func(ctx context.Context, s Shop) error {
@@ -55,7 +55,7 @@ func abandon(id string) act {
 	}
 }
 
-// bringBack returns an order when everything has happened to it.
+// bringBack waits until the system is quiet, and returns an order.
 func bringBack(id string) act {
 	return func(app *bustest.App[Shop]) {
 		app.Quiet()
@@ -66,7 +66,7 @@ func bringBack(id string) act {
 	}
 }
 
-// later lets a moment pass: less than until something that failed is tried again, so that what comes next comes in between.
+// later lets 50 ms pass. A failed handler is retried later than this, so the next step comes before the retry.
 func later(app *bustest.App[Shop]) { app.Advance(50 * time.Millisecond) }
 
 // sold checks at the end how many mugs have left.

@@ -14,17 +14,23 @@ import (
 	"github.com/troupebus/troupe/domain/shipping/shippingevents"
 )
 
-// final marks what no retry helps against: events that contradict each other.
+// conflicts are the errors about events that contradict each other.
+var conflicts = []error{
+	inventory.ErrConflict, order.ErrEnded, order.ErrNotFound, payment.ErrConflict, payment.ErrNotCharged,
+	shipping.ErrConflict, notification.ErrConflict,
+}
+
+// final makes a dead letter of events that contradict each other: a retry does not help.
 func final(err error) error {
-	for _, no := range []error{inventory.ErrConflict, order.ErrEnded, order.ErrNotFound, payment.ErrConflict, payment.ErrNotCharged, shipping.ErrConflict, notification.ErrConflict} {
-		if errors.Is(err, no) {
+	for _, conflict := range conflicts {
+		if errors.Is(err, conflict) {
 			return bus.Dead(err)
 		}
 	}
 	return err
 }
 
-// once gives up a second answer to what was answered before.
+// once drops a second answer to a request.
 func once(fresh bool, err error) error {
 	if err == nil && !fresh {
 		return bus.Drop("recorded before")
@@ -48,7 +54,7 @@ func beginDispatch(ctx context.Context, orderID string) (step shipping.Step, err
 	return step, err
 }
 
-// stopped is the answer about a parcel that the carrier is not to be asked about.
+// stopped returns the answer for a parcel that must not be sent to the carrier.
 func stopped(step shipping.Step, orderID string) bus.Events {
 	if step == shipping.AnswerCancelled {
 		return undeliverable(orderID, shippingevents.ReasonCancelled)
@@ -56,13 +62,13 @@ func stopped(step shipping.Step, orderID string) bus.Events {
 	return nil
 }
 
-// handOver asks the carrier, and answers with what came of it.
+// handOver sends the parcel to the carrier, and returns the outcome as an event.
 func handOver(ctx context.Context, c shipping.Carrier, p shipping.Parcel) (bus.Events, error) {
 	label, err := c.Dispatch(ctx, p)
-	var no *shipping.UndeliverableError
+	var refusal *shipping.UndeliverableError
 	switch {
-	case errors.As(err, &no):
-		return undeliverable(p.OrderID, no.Reason), nil
+	case errors.As(err, &refusal):
+		return undeliverable(p.OrderID, refusal.Reason), nil
 	case err != nil:
 		return nil, err
 	}
@@ -79,7 +85,7 @@ func undeliverable(orderID, reason string) bus.Events {
 	})
 }
 
-func tell(ctx context.Context, n notification.Notice) (bus.Events, error) {
+func notify(ctx context.Context, n notification.Notice) (bus.Events, error) {
 	_, err := notification.Notify(ctx, bus.Tx(ctx), n)
 	return nil, final(err)
 }
@@ -92,7 +98,7 @@ func beginCharge(ctx context.Context, orderID string) (step payment.Step, err er
 	return step, err
 }
 
-// voided is the answer about a charge that the gateway is not to be asked for.
+// voided returns the answer for a charge that must not be sent to the gateway.
 func voided(step payment.Step, orderID string) bus.Events {
 	if step == payment.AnswerCancelled {
 		return declined(orderID, paymentevents.ReasonCancelled)
@@ -100,13 +106,13 @@ func voided(step payment.Step, orderID string) bus.Events {
 	return nil
 }
 
-// take asks the gateway, and answers with what came of it.
+// take sends the charge to the gateway, and returns the outcome as an event.
 func take(ctx context.Context, g payment.Gateway, c payment.Charge) (bus.Events, error) {
 	receipt, err := c.Send(ctx, g)
-	var no *payment.DeclinedError
+	var refusal *payment.DeclinedError
 	switch {
-	case errors.As(err, &no):
-		return declined(c.OrderID, no.Reason), nil
+	case errors.As(err, &refusal):
+		return declined(c.OrderID, refusal.Reason), nil
 	case err != nil:
 		return nil, err
 	}
@@ -123,7 +129,7 @@ func declined(orderID, reason string) bus.Events {
 	})
 }
 
-// refund gives back all that was charged for an order.
+// refund gives back the whole charge of an order.
 func refund(ctx context.Context, g payment.Gateway, orderID, reason string) (bus.Events, error) {
 	var amount int64
 	var due bool
@@ -138,7 +144,9 @@ func refund(ctx context.Context, g payment.Gateway, orderID, reason string) (bus
 	if err != nil {
 		return nil, err
 	}
-	return refunded(paymentevents.Refunded{OrderID: orderID, Amount: amount, Reference: receipt.Reference, Reason: reason}), nil
+	return refunded(paymentevents.Refunded{
+		OrderID: orderID, Amount: amount, Reference: receipt.Reference, Reason: reason,
+	}), nil
 }
 
 func refunded(e paymentevents.Refunded) bus.Events {
