@@ -84,7 +84,7 @@ func (s *shop) wire(b *bus.Bus) doors {
 // routes serves the shop over HTTP.
 func (s *shop) routes(mux *http.ServeMux, open doors, d *troupe.Deployable) {
 	api, err := httpapi.New(httpapi.Config{
-		Orders: open.orders, Stock: open.stock, Flows: d, Logger: d.Logger, Modules: d.Modules, Peers: d.Peers,
+		Orders: open.orders, Stock: open.stock, Front: d, Logger: d.Logger,
 	})
 	if err != nil {
 		panic(err) // a field is missing above

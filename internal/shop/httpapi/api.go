@@ -7,42 +7,40 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/handlers"
 	"github.com/troupebus/troupe/internal/front"
 	"github.com/troupebus/troupe/internal/oncelog"
 )
 
-// Flows is what the API needs to wait for the flow of an order, and to stream it. *troupe.Deployable and *front.Front are Flows.
-type Flows interface {
-	// Watch returns a channel that gets a value when there may be something new in a flow, until stop is called.
+// Front is the part of the deployable's HTTP server that the API uses. *troupe.Deployable and *front.Front are Fronts.
+type Front interface {
+	// Watch returns a channel that receives a value when a flow may have a new event, until stop is called.
 	Watch(flow string) (woken <-chan struct{}, stop func())
-	// Hold counts a request that is answered only after a while, until release is called.
+	// Hold counts a waiting request until release is called.
 	Hold() (release func(), err error)
 	// Stream answers with the events of a flow as Server-Sent Events.
 	Stream(w http.ResponseWriter, r *http.Request, flow string) error
-	// Stopping returns a channel that is closed when waits are to end.
+	// Stopping returns a channel that is closed when the server stops. Waiting requests must then be answered.
 	Stopping() <-chan struct{}
+	// Refuse answers 421 for bus.ErrElsewhere, with the deployable that runs the module.
+	Refuse(w http.ResponseWriter, r *http.Request, err error)
 }
 
-// Config says what the API serves. Orders, Stock and Flows are required; the zero value of the others works.
+// Config configures an API. Orders, Stock and Front are required.
 type Config struct {
 	Orders *handlers.Orders
 	Stock  *handlers.Stock
-	Flows  Flows
-	// Modules are the names of those that run here. What is asked of another is refused, with advice. Defaults to all.
-	Modules []string
-	// Peers are the base URLs, such as http://10.0.0.1:8080, of the deployables that run other modules, by module: clients are
-	// told of them. Defaults to none.
-	Peers map[string]string
-	// Logger takes one line for every request that fails here, not for those that are refused. While the shop can serve none, such as
-	// on a full disk, it is one a minute with their number. Defaults to slog.Default.
+	Front  Front
+	// Logger gets a line for every failed request, but not for a refused request. While a route cannot serve requests,
+	// such as on a full disk, the log gets one line a minute with the number of requests. Defaults to slog.Default.
 	Logger *slog.Logger
 }
 
 // Validate reports fields that are missing.
 func (c Config) Validate() error {
-	if c.Orders == nil || c.Stock == nil || c.Flows == nil {
-		return errors.New("fields are missing: Orders, Stock and Flows are required")
+	if c.Orders == nil || c.Stock == nil || c.Front == nil {
+		return errors.New("fields are missing: Orders, Stock and Front are required")
 	}
 	return nil
 }
@@ -63,13 +61,13 @@ func New(c Config) (*API, error) {
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	a := &API{cfg: c, mux: http.NewServeMux(), intake: newIntake()}
 	a.troubles = troubles{logger: c.Logger, routes: map[string]*oncelog.Problem{}}
-	a.handle("POST /api/orders", a.of("order", a.placeOrder))
-	a.handle("GET /api/orders/{id}", a.of("order", a.getOrder))
-	a.handle("GET /api/orders/{id}/events", a.of("order", a.streamFlow))
-	a.handle("POST /api/orders/{id}/cancel", a.of("order", a.cancelOrder))
-	a.handle("POST /api/orders/{id}/return", a.of("order", a.returnOrder))
-	a.handle("GET /api/stock/{sku}", a.of("inventory", a.getStock))
-	a.handle("PUT /api/stock/{sku}", a.of("inventory", a.putStock))
+	a.handle("POST /api/orders", a.placeOrder)
+	a.handle("GET /api/orders/{id}", a.getOrder)
+	a.handle("GET /api/orders/{id}/events", a.streamFlow)
+	a.handle("POST /api/orders/{id}/cancel", a.cancelOrder)
+	a.handle("POST /api/orders/{id}/return", a.returnOrder)
+	a.handle("GET /api/stock/{sku}", a.getStock)
+	a.handle("PUT /api/stock/{sku}", a.putStock)
 	return a, nil
 }
 
@@ -79,6 +77,8 @@ func (a *API) handle(pattern string, h func(http.ResponseWriter, *http.Request) 
 		switch err := h(w, r); {
 		case err == nil:
 			a.troubles.served(r.Context(), r.Pattern)
+		case errors.Is(err, bus.ErrElsewhere):
+			a.cfg.Front.Refuse(w, r, err)
 		case !errors.Is(err, front.ErrLeft):
 			a.refuse(w, r, err)
 		}

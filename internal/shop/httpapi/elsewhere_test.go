@@ -35,7 +35,7 @@ func MustPart(tb testing.TB, change func(*front.Config, *Config), modules ...str
 	s.journal = j
 	carrier := local{gochannel.NewGoChannel(gochannel.Config{}, nil)}
 	b := bus.New(j, bus.Config{Logger: logger, Modules: modules, Transport: carrier})
-	c := Config{Orders: handlers.Order(b), Stock: handlers.Inventory(b), Logger: logger, Modules: modules}
+	c := Config{Orders: handlers.Order(b), Stock: handlers.Inventory(b), Logger: logger}
 	s.links = b.Links
 	f := front.Config{Journal: j, Logger: logger, Links: b.Links}
 	handlers.Payment(b, s.outside, 2)
@@ -49,9 +49,16 @@ func MustPart(tb testing.TB, change func(*front.Config, *Config), modules ...str
 	return s
 }
 
+// misdirected is the answer of a deployable that does not run the module of a request.
+type misdirected struct {
+	problem
+	Module, There string
+	Here          []string
+}
+
 func TestWhatIsAskedOfAnotherDeployable(t *testing.T) {
 	t.Parallel()
-	s := MustPart(t, func(_ *front.Config, c *Config) {
+	s := MustPart(t, func(c *front.Config, _ *Config) {
 		c.Peers = map[string]string{"order": "http://orders.internal:8080/shop/"}
 	}, "payment", "shipping")
 	for _, c := range []struct{ method, path, body, module, there string }{
@@ -64,8 +71,8 @@ func TestWhatIsAskedOfAnotherDeployable(t *testing.T) {
 		{"PUT", "/api/stock/TEA", `{"quantity": 1}`, "inventory", ""},
 	} {
 		answer := s.do(t, s.MustRequest(t, c.method, c.path, c.body))
-		p := MustProblem(t, answer)
-		if answer.StatusCode != http.StatusMisdirectedRequest || p.Status != 421 || p.Type != typed("elsewhere") {
+		p := MustDecode[misdirected](t, MustRead(t, answer))
+		if answer.StatusCode != http.StatusMisdirectedRequest || answer.Header.Get("Content-Type") != "application/problem+json" || p.Status != 421 || p.Type != typed("elsewhere") {
 			t.Errorf("%s %s: %s %+v", c.method, c.path, answer.Status, p)
 		}
 		if p.Module != c.module || !slices.Equal(p.Here, []string{"payment", "shipping"}) || p.There != c.there {
@@ -90,7 +97,7 @@ func TestWhatIsAskedOfAnotherDeployable(t *testing.T) {
 // What ends a header's value or its angle bracket early does not.
 func TestALinkIsOneLink(t *testing.T) {
 	t.Parallel()
-	s := MustPart(t, func(_ *front.Config, c *Config) { c.Peers = map[string]string{"order": "http://h"} }, "payment")
+	s := MustPart(t, func(c *front.Config, _ *Config) { c.Peers = map[string]string{"order": "http://h"} }, "payment")
 	r := s.MustRequest(t, "GET", "/api/orders/x", "")
 	r.URL.RawQuery = "q=>;<a%0d%0ab\""
 	answer := s.do(t, r)

@@ -144,7 +144,7 @@ func (a *API) streamFlow(w http.ResponseWriter, r *http.Request) error {
 	if _, err := a.cfg.Orders.Get(r.Context(), id); err != nil {
 		return err
 	}
-	return a.cfg.Flows.Stream(w, r, id)
+	return a.cfg.Front.Stream(w, r, id)
 }
 
 func waitTime(query url.Values) (time.Duration, error) {
@@ -164,12 +164,12 @@ func (a *API) awaitEnd(ctx context.Context, id string, wait time.Duration) (orde
 	if wait == 0 {
 		return a.cfg.Orders.Get(ctx, id)
 	}
-	release, err := a.cfg.Flows.Hold()
+	release, err := a.cfg.Front.Hold()
 	if err != nil {
 		return order.Order{}, err
 	}
 	defer release()
-	woken, stop := a.cfg.Flows.Watch(id) // before the first look, so that no end falls between
+	woken, stop := a.cfg.Front.Watch(id) // before the first look, so that no end falls between
 	defer stop()
 	over := time.NewTimer(wait)
 	defer over.Stop()
@@ -182,7 +182,7 @@ func (a *API) awaitEnd(ctx context.Context, id string, wait time.Duration) (orde
 		case <-woken:
 		case <-over.C:
 			return o, nil
-		case <-a.cfg.Flows.Stopping():
+		case <-a.cfg.Front.Stopping():
 			return o, nil
 		case <-ctx.Done():
 			return o, ctx.Err()

@@ -24,9 +24,6 @@ type problem struct {
 	Instance string            `json:"instance,omitempty"`
 	Errors   []fault           `json:"errors,omitempty"`
 	Possible map[string]string `json:"possible,omitzero"` // what is possible instead, by name and address
-	Module   string            `json:"module,omitempty"`  // that was asked, and runs elsewhere
-	Here     []string          `json:"here,omitempty"`    // the modules that run here instead
-	There    string            `json:"there,omitempty"`   // the same request, where that module runs
 
 	header http.Header // beside the usual
 	cause  error       // for the log

@@ -73,7 +73,7 @@ func MustShop(tb testing.TB, change func(*front.Config)) *shop {
 func (s *shop) open(tb testing.TB, f front.Config, c Config) {
 	tb.Helper()
 	s.front = front.New(f)
-	c.Flows = s.front
+	c.Front = s.front
 	var err error
 	if s.api, err = New(c); err != nil {
 		tb.Fatal(err)

@@ -27,7 +27,7 @@ func TestOneLineForOneTrouble(t *testing.T) {
 		var broken error
 		var lines log
 		b := bus.New(nil, bus.Config{})
-		api, err := New(Config{Orders: handlers.Order(b), Stock: handlers.Inventory(b), Flows: front.New(front.Config{}), Logger: slog.New(slog.NewTextHandler(&lines, nil))})
+		api, err := New(Config{Orders: handlers.Order(b), Stock: handlers.Inventory(b), Front: front.New(front.Config{}), Logger: slog.New(slog.NewTextHandler(&lines, nil))})
 		if err != nil {
 			t.Fatal(err)
 		}
