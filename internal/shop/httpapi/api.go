@@ -102,9 +102,9 @@ func unrouted(h http.Handler, r *http.Request) *problem {
 	h.ServeHTTP(answer, r)
 	allow := answer.header.Get("Allow")
 	if allow == "" {
-		return about(http.StatusNotFound, "there is nothing at "+r.URL.Path)
+		return about(http.StatusNotFound, "no resource has the path "+r.URL.Path)
 	}
-	p := about(http.StatusMethodNotAllowed, r.Method+" is not possible here, only "+allow)
+	p := about(http.StatusMethodNotAllowed, "the path does not support "+r.Method+": use "+allow)
 	p.header = http.Header{"Allow": {allow}}
 	return p
 }

@@ -62,7 +62,7 @@ func readBody[T any](a *API, w http.ResponseWriter, r *http.Request, decode func
 // read returns the body of r. done is to be called when it is not needed any more.
 func (i intake) read(w http.ResponseWriter, r *http.Request) (body []byte, done func(), err error) {
 	if r.ContentLength > maxBody {
-		return nil, nil, tooLarge(fmt.Sprintf("a body may have %d bytes, not %d", maxBody, r.ContentLength))
+		return nil, nil, tooLarge(fmt.Sprintf("the body has %d bytes: at most %d", r.ContentLength, maxBody))
 	}
 	done = func() {}
 	from := http.MaxBytesReader(w, r.Body, maxBody)
@@ -79,9 +79,9 @@ func (i intake) read(w http.ResponseWriter, r *http.Request) (body []byte, done 
 	case err == nil:
 		return body, done, nil
 	case errors.As(err, &over):
-		err = tooLarge(fmt.Sprintf("a body may have %d bytes", maxBody))
+		err = tooLarge(fmt.Sprintf("the body has more than %d bytes", maxBody))
 	default:
-		err = malformed("the body broke off: " + err.Error())
+		err = malformed("the body ended early: " + err.Error())
 	}
 	done()
 	return nil, nil, err
@@ -96,7 +96,7 @@ func (i intake) turn(ctx context.Context) (done func(), err error) {
 		return func() { <-i.large }, nil
 	case <-ctx.Done():
 		p := unavailable(context.Cause(ctx))
-		p.Detail = fmt.Sprintf("%d bodies of more than %d bytes are being read, which is the most: try again, or send smaller ones", largeBodies, smallBody)
+		p.Detail = fmt.Sprintf("the server is reading %d bodies of more than %d bytes, its maximum: try again, or send a smaller body", largeBodies, smallBody)
 		return nil, p
 	}
 }
@@ -107,7 +107,7 @@ func checkMediaType(header string) error {
 	if err == nil && mediaType == "application/json" && (charset == "" || strings.EqualFold(charset, "utf-8")) {
 		return nil
 	}
-	p := about(http.StatusUnsupportedMediaType, fmt.Sprintf("the body is to be JSON in UTF-8, with Content-Type: application/json, not %q", header))
+	p := about(http.StatusUnsupportedMediaType, fmt.Sprintf("the body must be JSON in UTF-8 with Content-Type: application/json, not %q", header))
 	p.header = http.Header{"Accept": {"application/json"}}
 	return p
 }
@@ -118,7 +118,7 @@ func parse(body []byte) (json.RawMessage, error) {
 		return nil, malformed("the body is empty")
 	}
 	if err := wire.CheckJSON(body); err != nil {
-		return nil, malformed("the body is not one JSON value as it should be: " + err.Error())
+		return nil, malformed("the body is not a valid JSON value: " + err.Error())
 	}
 	return bytes.TrimSpace(body), nil
 }

@@ -122,7 +122,7 @@ func TestSlowBodiesHoldUpOnlyTheirKind(t *testing.T) {
 	}
 	s.MustPlace(t, oneTea)
 	answer := s.do(t, s.MustRequest(t, "POST", "/api/orders", large))
-	if p := MustProblem(t, answer); answer.StatusCode != http.StatusServiceUnavailable || !strings.Contains(p.Detail, "send smaller ones") {
+	if p := MustProblem(t, answer); answer.StatusCode != http.StatusServiceUnavailable || !strings.Contains(p.Detail, "send a smaller body") {
 		t.Errorf("one too many: %s %+v", answer.Status, p)
 	}
 	close(rest)

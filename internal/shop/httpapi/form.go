@@ -33,7 +33,7 @@ func (f *form) note(at, format string, args ...any) {
 // err is everything that is wrong, or nil.
 func (f *form) err() error {
 	if f.more > 0 {
-		f.faults = append(f.faults, fault{Pointer: "#", Detail: fmt.Sprintf("and %d more", f.more)})
+		f.faults = append(f.faults, fault{Pointer: "#", Detail: fmt.Sprintf("%d more problems are not listed", f.more)})
 	}
 	if len(f.faults) > 0 {
 		return invalid(f.faults)
@@ -58,10 +58,10 @@ func (f *form) members(at string, raw json.RawMessage, names ...string) map[stri
 			continue
 		}
 		if unknown++; unknown > maxUnknown {
-			f.note(at, "has more members that are not known here: nothing else was read of it")
+			f.note(at, "has more than %d unknown members: the known ones were not read", maxUnknown)
 			return nil
 		}
-		f.note(at+"/"+pointer.Replace(clip(name)), "is not known here; known are %s", strings.Join(names, ", "))
+		f.note(at+"/"+pointer.Replace(clip(name)), "is unknown: the known members are %s", strings.Join(names, ", "))
 	}
 	return m
 }
@@ -143,7 +143,7 @@ func (f *form) needed(at string, raw json.RawMessage, read func(string, json.Raw
 	before := len(f.faults) + f.more
 	s := read(at, raw, limit)
 	if s == "" && len(f.faults)+f.more == before {
-		f.note(at, "is needed")
+		f.note(at, "is required")
 	}
 	return s
 }
@@ -151,7 +151,7 @@ func (f *form) needed(at string, raw json.RawMessage, read func(string, json.Raw
 // whole reads a number that must be there.
 func (f *form) whole(at string, raw json.RawMessage, from, to int64) int64 {
 	if raw == nil {
-		f.note(at, "is needed")
+		f.note(at, "is required")
 		return 0
 	}
 	var n *int64

@@ -30,7 +30,7 @@ func decodeOrder(body []byte) (order.New, error) {
 		n.Charges = append(n.Charges, f.charge(fmt.Sprintf("/charges/%d", i), raw))
 	}
 	if m != nil && m["lines"] == nil && m["charges"] == nil {
-		f.note("/lines", "is needed, unless there are charges")
+		f.note("/lines", "is required, unless there are charges")
 	}
 	if err := f.err(); err != nil {
 		return order.New{}, err

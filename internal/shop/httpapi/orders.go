@@ -107,7 +107,7 @@ func idempotencyKey(h http.Header) (string, error) {
 	case len(keys) == 0:
 		return "", nil
 	case len(keys) > 1:
-		return "", malformed("send one "+keyHeader, fault{Header: keyHeader, Detail: fmt.Sprintf("is there %d times", len(keys))})
+		return "", malformed("send one "+keyHeader, fault{Header: keyHeader, Detail: fmt.Sprintf("sent %d times", len(keys))})
 	case keys[0] == "" || len(keys[0]) > maxKey:
 		return "", malformed("the "+keyHeader+" is invalid",
 			fault{Header: keyHeader, Detail: fmt.Sprintf("has %d characters: from 1 to %d", len(keys[0]), maxKey)})
@@ -153,8 +153,8 @@ func waitTime(query url.Values) (time.Duration, error) {
 	}
 	wait, err := time.ParseDuration(query.Get("wait"))
 	if err != nil || wait < 0 || wait > maxWait {
-		return 0, malformed("the time to wait cannot be used",
-			fault{Parameter: "wait", Detail: fmt.Sprintf("must be a time from 0s to %v, such as 5s or 500ms", maxWait)})
+		return 0, malformed("the parameter wait is invalid",
+			fault{Parameter: "wait", Detail: fmt.Sprintf("must be a duration from 0s to %v, such as 5s or 500ms", maxWait)})
 	}
 	return wait, nil
 }
@@ -221,16 +221,16 @@ func (a *API) endOrder(w http.ResponseWriter, r *http.Request, ask func(ctx cont
 }
 
 func tooLate(o order.Order) *problem {
-	p := &problem{Type: typed("too-late"), Title: "The order is past that, or not that far", Status: http.StatusConflict, Possible: possible(o)}
+	p := &problem{Type: typed("too-late"), Title: "The order's status does not allow this", Status: http.StatusConflict, Possible: possible(o)}
 	p.Detail = fmt.Sprintf("the order is %s", o.Status)
 	if o.CancelRequested {
-		p.Detail += ", and somebody has asked to cancel it"
+		p.Detail += ", and a cancellation was requested"
 	}
 	for name := range p.Possible {
-		p.Detail += ": what is possible is to " + name + " it"
+		p.Detail += ": you can " + name + " the order"
 	}
 	if len(p.Possible) == 0 {
-		p.Detail += ": nothing is left to be done"
+		p.Detail += ": no action is possible"
 	}
 	return p
 }

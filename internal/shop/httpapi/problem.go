@@ -55,7 +55,7 @@ func malformed(detail string, faults ...fault) *problem {
 
 func invalid(faults []fault) *problem {
 	return &problem{Type: typed("invalid"), Title: "The request is invalid", Status: http.StatusUnprocessableEntity,
-		Detail: "correct what errors lists, and send it again", Errors: faults}
+		Detail: "correct the listed errors, and send the request again", Errors: faults}
 }
 
 func tooLarge(detail string) *problem {
@@ -64,8 +64,8 @@ func tooLarge(detail string) *problem {
 
 // unavailable does not say that nothing was done: when the disk fails to sync, nobody knows.
 func unavailable(cause error) *problem {
-	return &problem{Type: typed("unavailable"), Title: "The shop cannot do this at the moment", Status: http.StatusServiceUnavailable,
-		Detail: "try again; what may be repeated, or has an " + keyHeader + ", never happens twice", header: http.Header{"Retry-After": {"1"}}, cause: cause}
+	return &problem{Type: typed("unavailable"), Title: "The shop is temporarily unavailable", Status: http.StatusServiceUnavailable,
+		Detail: "try again: a request that may be repeated, or has an " + keyHeader + ", takes effect only once", header: http.Header{"Retry-After": {"1"}}, cause: cause}
 }
 
 func typed(name string) string { return "urn:problem-type:troupe:" + name }
@@ -77,20 +77,20 @@ func asProblem(err error) *problem {
 	case errors.As(err, &p):
 		return p
 	case errors.Is(err, front.ErrBadRequest):
-		return malformed("it is not known where to go on", fault{Header: front.LastEventID, Detail: "must be the id of an event that this stream has sent"})
+		return malformed("the Last-Event-ID is invalid", fault{Header: front.LastEventID, Detail: "must be the id of an event of this stream"})
 	case errors.Is(err, front.ErrBusy):
 		p := unavailable(err)
 		p.header.Set("Connection", "close") // which may be all that others lack
-		p.Detail = err.Error() + "; without wait, an order is answered at once"
+		p.Detail = err.Error() + "; a request without wait is answered at once"
 		return p
 	case errors.Is(err, order.ErrNotFound):
 		return &problem{Type: typed("order-not-found"), Title: "No such order", Status: http.StatusNotFound, Detail: "no order has this id"}
 	case errors.Is(err, inventory.ErrNotFound):
 		return &problem{Type: typed("sku-not-found"), Title: "No such article", Status: http.StatusNotFound,
-			Detail: "nothing was ever delivered of this article: PUT its quantity here first"}
+			Detail: "the article has no stock: PUT the quantity of its first delivery"}
 	case errors.Is(err, order.ErrKeyReused):
-		return &problem{Type: typed("key-reused"), Title: "The idempotency key stands for another order", Status: http.StatusUnprocessableEntity,
-			Detail: "use a new key for a new order", Errors: []fault{{Header: keyHeader, Detail: "was used for an order with other content"}}}
+		return &problem{Type: typed("key-reused"), Title: "The Idempotency-Key was used for another order", Status: http.StatusUnprocessableEntity,
+			Detail: "use a new key for a new order", Errors: []fault{{Header: keyHeader, Detail: "was used for an order with different content"}}}
 	case errors.Is(err, order.ErrInvalid):
 		return invalid(wholeFaults(err))
 	case errors.Is(err, bus.ErrTooLarge):

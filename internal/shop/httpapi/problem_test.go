@@ -173,7 +173,7 @@ func TestFaultsOfABodyAreLimited(t *testing.T) {
 	t.Parallel()
 	_, err := decodeOrder([]byte(`{"lines": [` + strings.TrimSuffix(strings.Repeat(`{},`, 200), ",") + `]}`))
 	p := asProblem(err)
-	if len(p.Errors) != maxFaults+1 || p.Errors[maxFaults].Detail != "and 500 more" {
+	if len(p.Errors) != maxFaults+1 || p.Errors[maxFaults].Detail != "500 more problems are not listed" {
 		t.Errorf("%d faults, the last is %+v", len(p.Errors), p.Errors[len(p.Errors)-1])
 	}
 }
