@@ -13,7 +13,8 @@ import (
 	"github.com/troupebus/troupe/internal/oncelog"
 )
 
-// Front is the part of the deployable's HTTP server that the API uses. *troupe.Deployable and *front.Front are Fronts.
+// Front is the part of the deployable's HTTP server that the API needs. *troupe.Deployable and *front.Front implement
+// Front.
 type Front interface {
 	// Watch returns a channel that receives a value when a flow may have a new event, until stop is called.
 	Watch(flow string) (woken <-chan struct{}, stop func())
@@ -37,7 +38,7 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Validate reports fields that are missing.
+// Validate reports missing fields.
 func (c Config) Validate() error {
 	if c.Orders == nil || c.Stock == nil || c.Front == nil {
 		return errors.New("fields are missing: Orders, Stock and Front are required")
@@ -45,7 +46,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// API is the shop over HTTP.
+// API serves the shop over HTTP.
 type API struct {
 	cfg      Config
 	mux      *http.ServeMux
@@ -53,7 +54,7 @@ type API struct {
 	intake   intake
 }
 
-// New makes the API of a shop that is wired; it answers properly once the shop's bus runs.
+// New returns the API of a wired shop. Until the shop's bus runs, requests are answered with 503.
 func New(c Config) (*API, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("httpapi: invalid config: %w", err)
@@ -71,7 +72,7 @@ func New(c Config) (*API, error) {
 	return a, nil
 }
 
-// handle routes pattern to h, whose error becomes the answer.
+// handle registers h for pattern. An error of h becomes the answer.
 func (a *API) handle(pattern string, h func(http.ResponseWriter, *http.Request) error) {
 	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		switch err := h(w, r); {
@@ -88,7 +89,7 @@ func (a *API) handle(pattern string, h func(http.ResponseWriter, *http.Request) 
 // ServeHTTP implements http.Handler.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("Cache-Control", "no-store") // orders and stock change by themselves
+	w.Header().Set("Cache-Control", "no-store") // orders and stock change without a request
 	if h, pattern := a.mux.Handler(r); pattern == "" {
 		a.refuse(w, r, unrouted(h, r))
 		return

@@ -16,30 +16,30 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// How large a body may be, in bytes, and how much of it is read before it counts as large.
+// The maximal size of a body, and the size from which a body is large, in bytes.
 const (
 	maxBody   = 512 << 10
 	smallBody = 8 << 10
 )
 
-// largeBodies is how many large bodies are read at once: 32 MiB of them. Small ones are never kept waiting by large ones, however
-// slowly these come.
+// largeBodies is the number of large bodies that are read at the same time: 32 MiB in all. Small bodies never wait
+// for large ones, even if the large ones come slowly.
 const largeBodies = 64
 
-// turnTimeout is how long a large body may wait for its turn.
+// turnTimeout is how long a large body may wait to be read.
 const turnTimeout = 2 * time.Second
 
-// intake bounds what is held in memory of bodies.
+// intake limits the memory for bodies.
 type intake struct {
-	large    chan struct{} // full while as many large bodies are read as may be
-	decoding chan struct{} // full while as many bodies are decoded as there are processors for
+	large    chan struct{} // full while largeBodies bodies are read
+	decoding chan struct{} // full while two bodies a processor are decoded
 }
 
 func newIntake() intake {
 	return intake{large: make(chan struct{}, largeBodies), decoding: make(chan struct{}, 2*runtime.GOMAXPROCS(0))}
 }
 
-// readBody reads the body of r and has decode make a T of it.
+// readBody reads the body of r, and returns the value that decode makes of the body.
 func readBody[T any](a *API, w http.ResponseWriter, r *http.Request, decode func(body []byte) (T, error)) (T, error) {
 	var none T
 	if err := checkMediaType(r.Header.Get("Content-Type")); err != nil {
@@ -59,7 +59,7 @@ func readBody[T any](a *API, w http.ResponseWriter, r *http.Request, decode func
 	return decode(body)
 }
 
-// read returns the body of r. done is to be called when it is not needed any more.
+// read returns the body of r. The caller calls done when the body is not needed any more.
 func (i intake) read(w http.ResponseWriter, r *http.Request) (body []byte, done func(), err error) {
 	if r.ContentLength > maxBody {
 		return nil, nil, tooLarge(fmt.Sprintf("the body has %d bytes: at most %d", r.ContentLength, maxBody))
@@ -87,7 +87,7 @@ func (i intake) read(w http.ResponseWriter, r *http.Request) (body []byte, done 
 	return nil, nil, err
 }
 
-// turn waits until one more large body may be read; done ends that.
+// turn waits until another large body may be read. done lets the next one in.
 func (i intake) turn(ctx context.Context) (done func(), err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, turnTimeout, errors.New("too many large bodies are being read"))
 	defer cancel()
@@ -112,7 +112,7 @@ func checkMediaType(header string) error {
 	return p
 }
 
-// parse checks that body is one JSON value and nothing more, by the rule that holds for payloads of events, too.
+// parse checks that body is a single JSON value, by the same rule as for the payloads of events.
 func parse(body []byte) (json.RawMessage, error) {
 	if len(body) == 0 {
 		return nil, malformed("the body is empty")

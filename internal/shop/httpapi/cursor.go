@@ -5,20 +5,20 @@ import (
 	"iter"
 )
 
-// cursor goes through JSON that wire.CheckJSON has accepted. What it returns lies in the same bytes: a body is not copied once for
-// every level that it has.
+// cursor walks through JSON that wire.CheckJSON has accepted. The results are parts of the same bytes: a nested value
+// is not copied at every level.
 type cursor struct {
 	b []byte
 	i int
 }
 
-// membersOf are the members of an object: their names, and their values as they are written.
+// membersOf returns the names of an object's members, and the JSON of their values.
 func membersOf(object json.RawMessage) iter.Seq2[string, json.RawMessage] {
 	return func(yield func(string, json.RawMessage) bool) {
 		c := &cursor{b: object, i: 1}
 		for c.more('}') {
 			var name string
-			_ = json.Unmarshal(c.value(), &name) // it is right
+			_ = json.Unmarshal(c.value(), &name) // valid: CheckJSON has checked the name
 			c.space()
 			c.i++ // the colon
 			c.space()
@@ -29,7 +29,7 @@ func membersOf(object json.RawMessage) iter.Seq2[string, json.RawMessage] {
 	}
 }
 
-// valuesOf are the values of an array, as they are written.
+// valuesOf returns the JSON of an array's values.
 func valuesOf(array json.RawMessage) iter.Seq[json.RawMessage] {
 	return func(yield func(json.RawMessage) bool) {
 		c := &cursor{b: array, i: 1}
@@ -41,7 +41,7 @@ func valuesOf(array json.RawMessage) iter.Seq[json.RawMessage] {
 	}
 }
 
-// more reports whether another member or value comes before the end, and goes to it.
+// more moves to the next member or value, and reports whether there is any before the end.
 func (c *cursor) more(end byte) bool {
 	c.space()
 	if c.b[c.i] == ',' {
@@ -57,7 +57,7 @@ func (c *cursor) space() {
 	}
 }
 
-// value passes a value.
+// value skips a value, and returns its JSON.
 func (c *cursor) value() json.RawMessage {
 	start, depth := c.i, 0
 	for c.i < len(c.b) {
@@ -85,7 +85,7 @@ func (c *cursor) value() json.RawMessage {
 	return c.b[start:c.i]
 }
 
-// text passes a string.
+// text skips a string.
 func (c *cursor) text() {
 	for c.i++; c.b[c.i] != '"'; c.i++ {
 		if c.b[c.i] == '\\' {

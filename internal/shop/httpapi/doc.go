@@ -1,45 +1,45 @@
-// Package httpapi is the shop's door for programs: orders and stock as JSON over HTTP, flows as Server-Sent Events.
+// Package httpapi is the shop's HTTP API for programs: orders and stock as JSON, flows as Server-Sent Events.
 //
-//	POST /api/orders               place an order: {customer_id, lines: [{sku, quantity, unit_price_cents}], charges: [{code, amount_cents}]}
-//	GET  /api/orders/{id}          the order as it stands; with ?wait=5s, up to 60s, as soon as it has ended
-//	GET  /api/orders/{id}/events   everything that happened and happens about it: text/event-stream, resumed with Last-Event-ID
-//	POST /api/orders/{id}/cancel   ask that an open order be undone: {reason}
-//	POST /api/orders/{id}/return   take back a completed order: {reason}
-//	PUT  /api/stock/{sku}          the first delivery of an article: {quantity}
-//	GET  /api/stock/{sku}          what there is of it
-//	GET  /healthz                  the process is alive
-//	GET  /readyz                   the bus runs and the journal takes writes, as far as they know, without a write or a wait; and how the links
-//	                               to other deployables are
+//	POST /api/orders              place an order: {customer_id, lines: [{sku, quantity, unit_price_cents}],
+//	                              charges: [{code, amount_cents}]}
+//	GET  /api/orders/{id}         an order; ?wait=5s, up to 60s, waits for the end of the order
+//	GET  /api/orders/{id}/events  past and future events of the order: text/event-stream, resumed with Last-Event-ID
+//	POST /api/orders/{id}/cancel  cancel an open order: {reason}
+//	POST /api/orders/{id}/return  take back a completed order: {reason}
+//	PUT  /api/stock/{sku}         the first delivery of an article: {quantity}
+//	GET  /api/stock/{sku}         the stock of an article
 //
-// Whatever changes something is durable before it is answered. Placing answers 202: the modules take it from there.
-// With an Idempotency-Key the same order asked for again, at the same time too, is the same order; another one under
-// that key is refused. A key is 1 to 255 visible ASCII characters, and stands for its order for as long as the journal exists, whoever
-// sends it. Cancelling, returning and delivering may be repeated as they are: PUT of an article that is
-// known changes nothing and answers 200 with what there is, not 201.
+// Every change is durable before the answer. Placing an order answers 202, and the modules go on from there. Requests
+// with the same Idempotency-Key and the same order place a single order, even at the same time. A different order with
+// the same key is refused. A key has 1 to 255 visible ASCII characters, and belongs to its order as long as the journal
+// exists, for all clients. Requests to cancel, return or deliver may be repeated: PUT of a known article changes no
+// stock, and answers 200 with the stock instead of 201.
 //
-// Everything that is refused is an application/problem+json (RFC 9457). Fields that are wrong are all listed at once in
-// errors, each with a pointer (RFC 6901) into the body, or the name of a parameter or header. Where something else is
-// possible instead, possible says what, by name and address. Clients tell problems apart by status and type:
+// Every refusal is an application/problem+json (RFC 9457). The field errors lists all invalid fields at once, each with
+// a pointer (RFC 6901) into the body, or with the name of a parameter or header. The field possible lists the possible
+// actions by name and address. Clients distinguish problems by status and type:
 //
-//	urn:problem-type:troupe:malformed        400  the body is no JSON, or a parameter or header cannot be read
+//	urn:problem-type:troupe:malformed        400  the body is no JSON, or a parameter or header is invalid
 //	urn:problem-type:troupe:order-not-found  404
 //	urn:problem-type:troupe:sku-not-found    404
 //	urn:problem-type:troupe:too-late         409  the order has ended, or is not completed
 //	urn:problem-type:troupe:too-large        413
-//	urn:problem-type:troupe:elsewhere        421  the module does not run here: there, if known, is the same address where it does
+//	urn:problem-type:troupe:elsewhere        421  the module runs in another deployable; the field there, if present,
+//	                                              is the same address in that deployable
 //	urn:problem-type:troupe:invalid          422  the body is JSON, but no order, reason or quantity
-//	urn:problem-type:troupe:key-reused       422  the idempotency key stands for another order
-//	urn:problem-type:troupe:unavailable      503  try again: what may be repeated, or has a key, never happens twice
-//	about:blank                              the status says it all: 403, 404, 405, 415, 421, 500, 503
+//	urn:problem-type:troupe:key-reused       422  the Idempotency-Key was used for another order
+//	urn:problem-type:troupe:unavailable      503  try again: a request that may be repeated, or has a key, takes effect
+//	                                              only once
+//	about:blank                              the status is the type: 403, 404, 405, 415, 421, 500, 503
 //
-// A deployable that runs only some of the modules answers for these. What is asked of another it refuses with 421 and redirects
-// nobody: whoever sends an order somewhere else is to know. While a link to the others stands still it goes on with what it
-// can: /readyz then answers 200 and "degraded".
+// A deployable with only some of the modules answers for these modules. Requests for another module get 421 and no
+// redirect, so that a client sends an order to another address only on purpose. Package front makes the 421, and serves
+// /healthz and /readyz.
 //
-// docs/input.md has the bounds on what is taken, and the rule for JSON and names. A Last-Event-ID that is of no event of the stream
-// begins the stream again.
+// docs/input.md has the limits of requests, and the rules for JSON and names. A Last-Event-ID that is not the id of an
+// event of the stream starts the stream from the beginning.
 //
-// There is no authentication: listen where only those can reach it who may use it.
+// There is no authentication: listen where only trusted clients can connect.
 //
-// The package may import everything but cmd.
+// The package may import every other package but cmd.
 package httpapi

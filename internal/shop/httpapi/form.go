@@ -11,15 +11,14 @@ import (
 	"github.com/troupebus/troupe/domain/order"
 )
 
-// maxFaults is how many faults of one body are listed.
+// maxFaults is the number of faults that are listed for a body.
 const maxFaults = 100
 
-// form takes JSON values apart by hand, so that it can say of everything that is wrong where it is. What it finds wrong
-// it reads as zero, and goes on. Its values have been parsed before: their syntax is right. "at" is a value's JSON
-// Pointer.
+// form reads JSON values and collects all faults with their positions. An invalid value is read as zero. The syntax
+// of the values has been checked before. The parameter at is the JSON Pointer of a value.
 type form struct {
 	faults []fault
-	more   int // that are not listed
+	more   int // faults that are not listed
 }
 
 func (f *form) note(at, format string, args ...any) {
@@ -30,7 +29,7 @@ func (f *form) note(at, format string, args ...any) {
 	f.faults = append(f.faults, fault{Pointer: "#" + at, Detail: fmt.Sprintf(format, args...)})
 }
 
-// err is everything that is wrong, or nil.
+// err returns an error with all faults, or nil.
 func (f *form) err() error {
 	if f.more > 0 {
 		f.faults = append(f.faults, fault{Pointer: "#", Detail: fmt.Sprintf("%d more problems are not listed", f.more)})
@@ -41,11 +40,11 @@ func (f *form) err() error {
 	return nil
 }
 
-// maxUnknown is how many unknown members of one object are listed. With one more, nothing else is read of it: the client means
-// something else, and lists of such things may be long.
+// maxUnknown is the number of unknown members that are listed for an object. With more, no member of the object is
+// read: the client means something else, and the lists of such an object may be long.
 const maxUnknown = 5
 
-// members reads an object that may have the members called names, and no others. Their case counts.
+// members reads an object with members of the given names only. Names are case-sensitive.
 func (f *form) members(at string, raw json.RawMessage, names ...string) map[string]json.RawMessage {
 	if len(raw) == 0 || raw[0] != '{' {
 		f.note(at, "must be an object")
@@ -66,7 +65,7 @@ func (f *form) members(at string, raw json.RawMessage, names ...string) map[stri
 	return m
 }
 
-// clip keeps a name that a client made up to a length that can be shown.
+// clip shortens a client's name for a message.
 func clip(name string) string {
 	const most = 64
 	if utf8.RuneCountInString(name) <= most {
@@ -75,10 +74,10 @@ func clip(name string) string {
 	return string([]rune(name)[:most]) + "…"
 }
 
-// pointer escapes a member's name for a JSON Pointer in a URI fragment, as far as it must be (RFC 6901).
+// pointer escapes a member's name for a JSON Pointer in a URI fragment (RFC 6901).
 var pointer = strings.NewReplacer("~", "~0", "/", "~1", "%", "%25", " ", "%20", `"`, "%22", "#", "%23")
 
-// list reads an array of up to limit values. A missing one is empty.
+// list reads an array of up to limit values. A missing array is empty.
 func (f *form) list(at string, raw json.RawMessage, limit int) []json.RawMessage {
 	if raw == nil {
 		return nil
@@ -91,19 +90,19 @@ func (f *form) list(at string, raw json.RawMessage, limit int) []json.RawMessage
 	for value := range valuesOf(raw) {
 		if len(l) == limit {
 			f.note(at, "has more than %d entries", limit)
-			return nil // the list of what is wrong with them would be as long
+			return nil // the list of faults would be as long as the array
 		}
 		l = append(l, value)
 	}
 	return l
 }
 
-// text reads a string of up to limit characters, all of which can be shown on one line. A missing one is empty.
+// text reads a string of up to limit characters, without control characters. A missing string is empty.
 func (f *form) text(at string, raw json.RawMessage, limit int) string {
 	return f.checked(at, raw, func(s string) string { return badText(s, limit) })
 }
 
-// name reads a string of up to limit characters that names something. A missing one is empty.
+// name reads a name of up to limit characters, by order.BadName. A missing name is empty.
 func (f *form) name(at string, raw json.RawMessage, limit int) string {
 	return f.checked(at, raw, func(s string) string { return order.BadName(s, limit) })
 }
@@ -124,7 +123,7 @@ func (f *form) checked(at string, raw json.RawMessage, bad func(string) string) 
 	return *s
 }
 
-// badText is what is wrong with a text, or "".
+// badText returns the reason why s is not a text, or "".
 func badText(s string, limit int) string {
 	n := utf8.RuneCountInString(s)
 	switch {
@@ -138,7 +137,7 @@ func badText(s string, limit int) string {
 	return ""
 }
 
-// needed reads a string, with read, that must be there.
+// needed reads a required string with read.
 func (f *form) needed(at string, raw json.RawMessage, read func(string, json.RawMessage, int) string, limit int) string {
 	before := len(f.faults) + f.more
 	s := read(at, raw, limit)
@@ -148,7 +147,7 @@ func (f *form) needed(at string, raw json.RawMessage, read func(string, json.Raw
 	return s
 }
 
-// whole reads a number that must be there.
+// whole reads a required whole number.
 func (f *form) whole(at string, raw json.RawMessage, from, to int64) int64 {
 	if raw == nil {
 		f.note(at, "is required")

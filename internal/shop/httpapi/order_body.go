@@ -10,11 +10,11 @@ import (
 	"github.com/troupebus/troupe/domain/order/orderevents"
 )
 
-// maxReason is how many characters a reason may have.
+// maxReason is the maximal length of a reason, in characters.
 const maxReason = 500
 
-// decodeOrder reads the body of an order to be placed. It has no id yet. What it lists as wrong is what single fields
-// tell; whether the whole makes an order is for the order module to say.
+// decodeOrder reads the body of a new order, without an id. The listed faults are those of single fields; the order
+// module checks the order as a whole.
 func decodeOrder(body []byte) (order.New, error) {
 	value, err := parse(body)
 	if err != nil {
@@ -61,7 +61,7 @@ func (f *form) charge(at string, raw json.RawMessage) orderevents.Charge {
 	}
 }
 
-// digest stands for what is asked for, however it is spelled.
+// digest returns the same hash for the same order, however the JSON is written.
 func digest(n order.New) (string, error) {
 	n.ID = ""
 	text, err := json.Marshal(n)

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// sortable is an alphabet in its own order, so that what is encoded sorts as its bytes do.
+// sortable is base32 with a sorted alphabet, so that encoded ids sort like their bytes.
 var sortable = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
 
-// newOrderID makes an id that sorts by its time, to the millisecond, and has 80 random bits: none can be guessed from
-// another.
+// newOrderID returns an id that sorts by time, to the millisecond, and has 80 random bits, so that clients cannot
+// guess ids.
 func newOrderID(now time.Time) string {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16)

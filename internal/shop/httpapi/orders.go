@@ -20,14 +20,14 @@ const (
 	maxWait   = time.Minute
 )
 
-// receipt is the answer to what the modules go on with: which order, where it stands, what can be done with it.
+// receipt is the answer to an accepted request: the order's id, status and links.
 type receipt struct {
 	ID     string            `json:"id"`
 	Status order.Status      `json:"status"`
 	Links  map[string]string `json:"links"`
 }
 
-// orderView is an order as clients see it.
+// orderView is an order as clients see the order.
 type orderView struct {
 	ID              string               `json:"id"`
 	CustomerID      string               `json:"customer_id"`
@@ -47,7 +47,7 @@ func viewOrder(o order.Order) orderView {
 
 func orderPath(id string) string { return "/api/orders/" + url.PathEscape(id) }
 
-// possible is what can be done with an order as it stands, by name and address.
+// possible returns the actions that the order's status allows, by name and address.
 func possible(o order.Order) map[string]string {
 	switch {
 	case o.Status == order.StatusPlaced && !o.CancelRequested:
@@ -100,7 +100,8 @@ func (a *API) accepted(w http.ResponseWriter, r *http.Request, o order.Order) er
 	return a.reply(w, r, http.StatusAccepted, receipt{o.ID, o.Status, linksOf(o)})
 }
 
-// idempotencyKey is the client's own name for its request, or "". It is what a header can carry unharmed: visible ASCII.
+// idempotencyKey returns the client's key for the request, or "" without a key. Only visible ASCII is sure to pass
+// through a header unchanged.
 func idempotencyKey(h http.Header) (string, error) {
 	keys := h.Values(keyHeader)
 	switch {
@@ -135,7 +136,7 @@ func (a *API) getOrder(w http.ResponseWriter, r *http.Request) error {
 	return a.reply(w, r, http.StatusOK, viewOrder(o))
 }
 
-// streamFlow answers with the events of an order's flow, which has the order's id.
+// streamFlow answers with the events of an order's flow. The flow has the order's id.
 func (a *API) streamFlow(w http.ResponseWriter, r *http.Request) error {
 	if _, err := front.LastEvent(r.Header); err != nil {
 		return err
@@ -159,7 +160,7 @@ func waitTime(query url.Values) (time.Duration, error) {
 	return wait, nil
 }
 
-// awaitEnd returns the order when it has ended, when the time is over, or when the server stops, whichever is first.
+// awaitEnd returns the order once it has ended, the time is over, or the server stops.
 func (a *API) awaitEnd(ctx context.Context, id string, wait time.Duration) (order.Order, error) {
 	if wait == 0 {
 		return a.cfg.Orders.Get(ctx, id)
@@ -169,7 +170,7 @@ func (a *API) awaitEnd(ctx context.Context, id string, wait time.Duration) (orde
 		return order.Order{}, err
 	}
 	defer release()
-	woken, stop := a.cfg.Front.Watch(id) // before the first look, so that no end falls between
+	woken, stop := a.cfg.Front.Watch(id) // before the first Get, so that no end is missed
 	defer stop()
 	over := time.NewTimer(wait)
 	defer over.Stop()
@@ -198,7 +199,7 @@ func (a *API) returnOrder(w http.ResponseWriter, r *http.Request) error {
 	return a.endOrder(w, r, a.cfg.Orders.Return)
 }
 
-// endOrder asks for an end, and answers with where the order stands then, or with what is possible instead.
+// endOrder requests an end of the order, and answers with the new status, or with the possible actions.
 func (a *API) endOrder(w http.ResponseWriter, r *http.Request, ask func(ctx context.Context, id, reason string) (bool, error)) error {
 	reason, err := readBody(a, w, r, decodeReason)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/troupebus/troupe/internal/front"
 )
 
-// problem is why a request is refused, as RFC 9457 has it. It is an error, so that whoever finds it can return it.
+// problem is a refusal in the form of RFC 9457. A problem is an error, so that a function can return the refusal.
 type problem struct {
 	Type     string            `json:"type"`
 	Title    string            `json:"title"`
@@ -23,13 +23,13 @@ type problem struct {
 	Detail   string            `json:"detail,omitempty"`
 	Instance string            `json:"instance,omitempty"`
 	Errors   []fault           `json:"errors,omitempty"`
-	Possible map[string]string `json:"possible,omitzero"` // what is possible instead, by name and address
+	Possible map[string]string `json:"possible,omitzero"` // the possible actions, by name and address
 
-	header http.Header // beside the usual
+	header http.Header // additional headers
 	cause  error       // for the log
 }
 
-// fault is one thing that is wrong with a request. One of Pointer, Parameter and Header says where.
+// fault is an invalid part of a request. Pointer, Parameter or Header names the part.
 type fault struct {
 	Detail    string `json:"detail"`
 	Pointer   string `json:"pointer,omitempty"` // into the body, as a URI fragment: "#/lines/0/sku"
@@ -40,15 +40,15 @@ type fault struct {
 // Error returns the title and the detail.
 func (p *problem) Error() string { return "httpapi: " + p.Title + ": " + p.Detail }
 
-// Unwrap returns the error that the problem was made of, or nil.
+// Unwrap returns the cause, or nil.
 func (p *problem) Unwrap() error { return p.cause }
 
-// about is a problem of which the status says what kind it is.
+// about returns a problem without a type of its own: the status is the type.
 func about(status int, detail string) *problem {
 	return &problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail}
 }
 
-// The kinds of problems that clients may want to tell apart; doc.go lists them.
+// The types of problems. doc.go lists them for clients.
 func malformed(detail string, faults ...fault) *problem {
 	return &problem{Type: typed("malformed"), Title: "The request cannot be read", Status: http.StatusBadRequest, Detail: detail, Errors: faults}
 }
@@ -62,7 +62,8 @@ func tooLarge(detail string) *problem {
 	return &problem{Type: typed("too-large"), Title: "The request is too large", Status: http.StatusRequestEntityTooLarge, Detail: detail}
 }
 
-// unavailable does not say that nothing was done: when the disk fails to sync, nobody knows.
+// unavailable does not promise that the request had no effect: after a failed sync of the disk, the effect is
+// unknown.
 func unavailable(cause error) *problem {
 	return &problem{Type: typed("unavailable"), Title: "The shop is temporarily unavailable", Status: http.StatusServiceUnavailable,
 		Detail: "try again: a request that may be repeated, or has an " + keyHeader + ", takes effect only once", header: http.Header{"Retry-After": {"1"}}, cause: cause}
@@ -70,7 +71,7 @@ func unavailable(cause error) *problem {
 
 func typed(name string) string { return "urn:problem-type:troupe:" + name }
 
-// asProblem finds what err means to a client.
+// asProblem converts err for the client.
 func asProblem(err error) *problem {
 	var p *problem
 	switch {
@@ -80,7 +81,7 @@ func asProblem(err error) *problem {
 		return malformed("the Last-Event-ID is invalid", fault{Header: front.LastEventID, Detail: "must be the id of an event of this stream"})
 	case errors.Is(err, front.ErrBusy):
 		p := unavailable(err)
-		p.header.Set("Connection", "close") // which may be all that others lack
+		p.header.Set("Connection", "close") // frees the connection, because others may wait for a connection
 		p.Detail = err.Error() + "; a request without wait is answered at once"
 		return p
 	case errors.Is(err, order.ErrNotFound):
@@ -104,9 +105,9 @@ func asProblem(err error) *problem {
 	return p
 }
 
-// wholeFaults lists what an order.ErrInvalid wraps: problems that no single field has.
+// wholeFaults lists the problems that an order.ErrInvalid wraps: problems of the order as a whole.
 func wholeFaults(err error) []fault {
-	if err == order.ErrInvalid { // the sentinel itself, beside what it is wrapped with
+	if err == order.ErrInvalid { // the sentinel itself, beside the wrapped problems
 		return nil
 	}
 	var several interface{ Unwrap() []error }
@@ -120,10 +121,10 @@ func wholeFaults(err error) []fault {
 	return faults
 }
 
-// refuse answers with what err means, and logs it when that is the server's own failure.
+// refuse answers with the problem for err. A failure of the server goes to the log.
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	p := asProblem(err)
-	gone := r.Context().Err() != nil // the client has left: nobody failed
+	gone := r.Context().Err() != nil // the client has left: not a failure of the server
 	switch {
 	case gone:
 	case p.Status == http.StatusServiceUnavailable:
@@ -148,7 +149,7 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, p *problem) {
 	a.write(w, r, content{"application/problem+json", p.Status, answer})
 }
 
-// content is an answer: its value as JSON.
+// content is an answer: a value to encode as JSON.
 type content struct {
 	mediaType string
 	status    int
@@ -170,12 +171,12 @@ func (a *API) reply(w http.ResponseWriter, r *http.Request, status int, value an
 	return nil
 }
 
-// encode is value as JSON and a line end. It is no HTML, and what people read of it keeps its <, > and &.
+// encode returns value as JSON and a line end. The answer is not HTML, so texts keep their <, > and &.
 func encode(value any) []byte {
 	var body bytes.Buffer
 	e := json.NewEncoder(&body)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(value); err != nil { // our own types always can
+	if err := e.Encode(value); err != nil { // does not happen with our own types
 		panic(err)
 	}
 	return body.Bytes()

@@ -9,7 +9,7 @@ import (
 	"github.com/troupebus/troupe/handlers"
 )
 
-// stockView is the stock of an article as clients see it, in pieces.
+// stockView is the stock of an article as clients see the stock, in pieces.
 type stockView struct {
 	SKU      string `json:"sku"`
 	Initial  int64  `json:"initial"`
@@ -31,8 +31,8 @@ func (a *API) getStock(w http.ResponseWriter, r *http.Request) error {
 	return a.reply(w, r, http.StatusOK, viewStock(s))
 }
 
-// putStock takes in the first delivery of an article. Asked again it changes nothing, whatever the quantity: what was
-// sold since could not be told from what was miscounted.
+// putStock adds the first delivery of an article. A repeated request changes no stock, even with another quantity:
+// the shop could not distinguish sold pieces from a wrong count.
 func (a *API) putStock(w http.ResponseWriter, r *http.Request) error {
 	quantity, err := readBody(a, w, r, decodeQuantity)
 	if err != nil {
@@ -70,7 +70,8 @@ func decodeQuantity(body []byte) (int64, error) {
 	return quantity, f.err()
 }
 
-// checkSKU holds the sku of a path to what an order's line may have: no other could be sold.
+// checkSKU applies the rules for the sku of an order line to the sku in a path: an article with any other sku could
+// not be sold.
 func checkSKU(sku string) error {
 	if detail := order.BadName(sku, order.MaxName); detail != "" {
 		return invalid([]fault{{Parameter: "sku", Detail: detail}})

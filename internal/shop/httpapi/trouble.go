@@ -10,7 +10,7 @@ import (
 	"github.com/troupebus/troupe/internal/oncelog"
 )
 
-// troubles logs the requests that the shop cannot serve at the moment, per route: reads work while writes fail.
+// troubles logs the requests that fail for a time, by route, because reads work while writes fail.
 type troubles struct {
 	logger *slog.Logger
 
@@ -18,7 +18,7 @@ type troubles struct {
 	routes map[string]*oncelog.Problem // by the pattern of the route
 }
 
-// failed counts r as a request that its route could not serve.
+// failed counts r as a failed request of its route.
 func (t *troubles) failed(r *http.Request, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -33,7 +33,7 @@ func (t *troubles) failed(r *http.Request, err error) {
 	}
 }
 
-// served ends the problem of a route, if the route has one.
+// served ends the problem of a route, if any.
 func (t *troubles) served(ctx context.Context, route string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
