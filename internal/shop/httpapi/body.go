@@ -70,7 +70,8 @@ func (i intake) read(w http.ResponseWriter, r *http.Request) (body []byte, done 
 		if done, err = i.turn(r.Context()); err != nil {
 			return nil, nil, err
 		}
-		rest := bytes.NewBuffer(append(make([]byte, 0, min(maxBody, max(r.ContentLength, 2*smallBody))+bytes.MinRead), body...))
+		size := min(maxBody, max(r.ContentLength, 2*smallBody)) + bytes.MinRead
+		rest := bytes.NewBuffer(append(make([]byte, 0, size), body...))
 		_, err = rest.ReadFrom(from)
 		body = rest.Bytes()
 	}

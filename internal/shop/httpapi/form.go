@@ -138,7 +138,9 @@ func badText(s string, limit int) string {
 }
 
 // needed reads a required string with read.
-func (f *form) needed(at string, raw json.RawMessage, read func(string, json.RawMessage, int) string, limit int) string {
+func (f *form) needed(
+	at string, raw json.RawMessage, read func(string, json.RawMessage, int) string, limit int,
+) string {
 	before := len(f.faults) + f.more
 	s := read(at, raw, limit)
 	if s == "" && len(f.faults)+f.more == before {

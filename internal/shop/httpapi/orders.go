@@ -42,7 +42,9 @@ type orderView struct {
 }
 
 func viewOrder(o order.Order) orderView {
-	return orderView{o.ID, o.CustomerID, o.Status, o.Lines, o.Charges, o.Total, o.CancelRequested, o.Credit, o.Reason, linksOf(o)}
+	return orderView{
+		o.ID, o.CustomerID, o.Status, o.Lines, o.Charges, o.Total, o.CancelRequested, o.Credit, o.Reason, linksOf(o),
+	}
 }
 
 func orderPath(id string) string { return "/api/orders/" + url.PathEscape(id) }
@@ -200,13 +202,15 @@ func (a *API) returnOrder(w http.ResponseWriter, r *http.Request) error {
 }
 
 // endOrder requests an end of the order, and answers with the new status, or with the possible actions.
-func (a *API) endOrder(w http.ResponseWriter, r *http.Request, ask func(ctx context.Context, id, reason string) (bool, error)) error {
+func (a *API) endOrder(
+	w http.ResponseWriter, r *http.Request, request func(ctx context.Context, id, reason string) (bool, error),
+) error {
 	reason, err := readBody(a, w, r, decodeReason)
 	if err != nil {
 		return err
 	}
 	id := r.PathValue("id")
-	_, refused := ask(r.Context(), id, reason)
+	_, refused := request(r.Context(), id, reason)
 	late := errors.Is(refused, order.ErrEnded) || errors.Is(refused, order.ErrNotCompleted)
 	if refused != nil && !late {
 		return refused

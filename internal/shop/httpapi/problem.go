@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
@@ -71,6 +72,12 @@ func unavailable(cause error) *problem {
 
 func typed(name string) string { return "urn:problem-type:troupe:" + name }
 
+// temporary are errors after which a client can try again.
+var temporary = []error{
+	bus.ErrNotRunning, bus.ErrUnknown, journal.ErrClosed, journal.ErrUnavailable, journal.ErrAbandoned,
+	context.Canceled, context.DeadlineExceeded,
+}
+
 // asProblem converts err for the client.
 func asProblem(err error) *problem {
 	var p *problem
@@ -96,8 +103,7 @@ func asProblem(err error) *problem {
 		return invalid(wholeFaults(err))
 	case errors.Is(err, bus.ErrTooLarge):
 		return tooLarge("the order is larger than one event may be: split it")
-	case errors.Is(err, bus.ErrNotRunning), errors.Is(err, journal.ErrClosed), errors.Is(err, journal.ErrUnavailable), errors.Is(err, journal.ErrAbandoned), errors.Is(err, bus.ErrUnknown),
-		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case slices.ContainsFunc(temporary, func(e error) bool { return errors.Is(err, e) }):
 		return unavailable(err)
 	}
 	p = about(http.StatusInternalServerError, "the server failed; its log says why")

@@ -94,7 +94,9 @@ func (b *builder) enter(line int, r row) error {
 		inv.Charges = append(inv.Charges, Charge{Code: r.code, Amount: quantity * r.price, LineNo: line})
 		return nil
 	}
-	inv.Lines = append(inv.Lines, Line{SKU: r.code, Description: r.description, Quantity: quantity, UnitPrice: r.price, LineNo: line})
+	inv.Lines = append(inv.Lines, Line{
+		SKU: r.code, Description: r.description, Quantity: quantity, UnitPrice: r.price, LineNo: line,
+	})
 	return nil
 }
 

@@ -30,7 +30,9 @@ var Fates = []Fate{Happy, Shortage, Decline, Flaky, Undeliverable, CancelEarly, 
 
 // deck is the number of orders of each fate in deckSize orders. Each deckSize orders have a deck, shuffled anew: the
 // mix is the same everywhere, and every fate occurs soon.
-var deck = map[Fate]int{Happy: 25, Shortage: 2, Decline: 3, Flaky: 2, Undeliverable: 2, CancelEarly: 2, CancelLate: 2, Return: 2}
+var deck = map[Fate]int{
+	Happy: 25, Shortage: 2, Decline: 3, Flaky: 2, Undeliverable: 2, CancelEarly: 2, CancelLate: 2, Return: 2,
+}
 
 const deckSize = 40
 
