@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"slices"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/troupebus/troupe"
 	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/internal/cli/clitest"
 	"github.com/troupebus/troupe/internal/shop/books"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
@@ -28,22 +28,12 @@ type ranCommand struct {
 	err            error // what it said last, with its exit code; nil when that is 0
 }
 
-// failed is how a command failed.
-type failed struct {
-	code int
-	text string
+// Output implements clitest.Ran.
+func (r ranCommand) Output() (stdout string, code int, err error) {
+	return r.stdout, exitCode(r.err), r.err
 }
 
-func (f failed) Error() string { return f.text }
-
-// exitCode is the exit code of a command that ended with err.
-func exitCode(err error) int {
-	var f failed
-	if errors.As(err, &f) {
-		return f.code
-	}
-	return 0
-}
+func exitCode(err error) int { return clitest.ExitCode(err) }
 
 // MustRunCommand runs a command of the shop, such as "dlq replay", with args on buffers.
 func MustRunCommand(tb testing.TB, command string, args ...string) ranCommand {
@@ -62,21 +52,8 @@ func runApp[S any](ctx context.Context, a troupe.App[S], args ...string) ranComm
 	var stdout, stderr bytes.Buffer
 	code := troupe.Run(ctx, a, args, &stdout, &stderr)
 	ran := ranCommand{stdout: stdout.String(), stderr: stderr.String()}
-	ran.stderr, ran.err = outcome(a.Name, ran.stderr, code)
+	ran.stderr, ran.err = clitest.Outcome(a.Name, ran.stderr, code)
 	return ran
-}
-
-// outcome takes the error of a program from the end of what it has written to stderr.
-func outcome(program, stderr string, code int) (before string, err error) {
-	if code == 0 {
-		return stderr, nil
-	}
-	begin := "\n" + program + ": "
-	at := strings.LastIndex("\n"+stderr, begin)
-	if at < 0 { // it has said what is wrong on stdout
-		return stderr, failed{code: code}
-	}
-	return stderr[:at], failed{code, strings.TrimSuffix(("\n" + stderr)[at+len(begin):], "\n")}
 }
 
 // start runs a command of the shop until stop, or the end of the test. What it writes to stdout comes out of the reader.
@@ -93,7 +70,7 @@ func startApp[S any](tb testing.TB, a troupe.App[S], log io.Writer, args ...stri
 		defer close(done)
 		var text syncedLog
 		code := troupe.Run(ctx, a, args, w, io.MultiWriter(log, &text))
-		_, err := outcome(a.Name, text.String(), code)
+		_, err := clitest.Outcome(a.Name, text.String(), code)
 		over <- err
 		_ = w.CloseWithError(errors.Join(errors.New(args[0]+" has ended"), err))
 	}()
@@ -106,27 +83,12 @@ func startApp[S any](tb testing.TB, a troupe.App[S], log io.Writer, args ...stri
 
 func wantOutput(tb testing.TB, got ranCommand, code int, parts ...string) {
 	tb.Helper()
-	text := got.stdout
-	if got.err != nil {
-		text += got.err.Error()
-	}
-	if exitCode(got.err) != code {
-		tb.Errorf("exit code %d, want %d: %s", exitCode(got.err), code, text)
-	}
-	for _, p := range parts {
-		if !strings.Contains(text, p) {
-			tb.Errorf("output does not say %q:\n%s", p, text)
-		}
-	}
+	clitest.WantOutput(tb, got, code, parts...)
 }
 
 func mustUnmarshal[T any](tb testing.TB, ran ranCommand) T {
 	tb.Helper()
-	var v T
-	if err := json.Unmarshal([]byte(ran.stdout), &v); err != nil {
-		tb.Fatalf("%v in %s (%v)", err, ran.stdout, ran.err)
-	}
-	return v
+	return clitest.MustUnmarshal[T](tb, ran)
 }
 
 // verification is what verify --json prints.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/handlers"
 	"github.com/troupebus/troupe/internal/cli"
+	"github.com/troupebus/troupe/internal/cli/clitest"
 	"github.com/troupebus/troupe/internal/shop/books"
 	"github.com/troupebus/troupe/internal/shop/sim"
 )
@@ -81,21 +81,9 @@ type ranCommand struct {
 	err            error // what it said last, with its exit code
 }
 
-// failed is how a command failed.
-type failed struct {
-	code int
-	text string
-}
-
-func (f failed) Error() string { return f.text }
-
-// exitCode is the exit code of a command that ended with err.
-func exitCode(err error) int {
-	var f failed
-	if errors.As(err, &f) {
-		return f.code
-	}
-	return 0
+// Output implements clitest.Ran.
+func (r ranCommand) Output() (stdout string, code int, err error) {
+	return r.stdout, clitest.ExitCode(r.err), r.err
 }
 
 // MustRunCommand runs a command of the shop, such as "dlq", with args.
@@ -103,47 +91,18 @@ func MustRunCommand(tb testing.TB, command string, args ...string) ranCommand {
 	tb.Helper()
 	var stdout, stderr bytes.Buffer
 	code := cli.Run(tb.Context(), shopProgram(), append(strings.Fields(command), args...), &stdout, &stderr)
-	return outcome(stdout.String(), stderr.String(), code)
-}
-
-func outcome(stdout, stderr string, code int) ranCommand {
-	ran := ranCommand{stdout: stdout, stderr: stderr}
-	if code == 0 {
-		return ran
-	}
-	f := failed{code: code}
-	const begin = "\ntroupe: "
-	if at := strings.LastIndex("\n"+stderr, begin); at >= 0 {
-		f.text = strings.TrimSuffix(("\n" + stderr)[at+len(begin):], "\n")
-		ran.stderr = stderr[:at]
-	}
-	ran.err = f
-	return ran
+	before, err := clitest.Outcome("troupe", stderr.String(), code)
+	return ranCommand{stdout.String(), before, err}
 }
 
 func wantOutput(tb testing.TB, got ranCommand, code int, parts ...string) {
 	tb.Helper()
-	text := got.stdout
-	if got.err != nil {
-		text += got.err.Error()
-	}
-	if exitCode(got.err) != code {
-		tb.Errorf("exit code %d, want %d: %s", exitCode(got.err), code, text)
-	}
-	for _, p := range parts {
-		if !strings.Contains(text, p) {
-			tb.Errorf("output does not say %q:\n%s", p, text)
-		}
-	}
+	clitest.WantOutput(tb, got, code, parts...)
 }
 
 func mustUnmarshal[T any](tb testing.TB, ran ranCommand) T {
 	tb.Helper()
-	var v T
-	if err := json.Unmarshal([]byte(ran.stdout), &v); err != nil {
-		tb.Fatalf("%v in %s (%v)", err, ran.stdout, ran.err)
-	}
-	return v
+	return clitest.MustUnmarshal[T](tb, ran)
 }
 
 // MustChange runs SQL on the file past the journal.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/cli/clitest"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -96,29 +96,19 @@ func MustHaveDeadLetters(tb testing.TB) *postOffice {
 	return p
 }
 
+// Output implements clitest.Ran.
+func (r ranCommand) Output() (stdout string, code int, err error) {
+	return r.stdout, exitCode(r.err), r.err
+}
+
 func wantOutput(tb testing.TB, got ranCommand, code int, parts ...string) {
 	tb.Helper()
-	text := got.stdout
-	if got.err != nil {
-		text += got.err.Error()
-	}
-	if exitCode(got.err) != code {
-		tb.Errorf("exit code %d, want %d: %s", exitCode(got.err), code, text)
-	}
-	for _, p := range parts {
-		if !strings.Contains(text, p) {
-			tb.Errorf("output does not say %q:\n%s", p, text)
-		}
-	}
+	clitest.WantOutput(tb, got, code, parts...)
 }
 
 func mustUnmarshal[T any](tb testing.TB, ran ranCommand) T {
 	tb.Helper()
-	var v T
-	if err := json.Unmarshal([]byte(ran.stdout), &v); err != nil {
-		tb.Fatalf("%v in %s (%v)", err, ran.stdout, ran.err)
-	}
-	return v
+	return clitest.MustUnmarshal[T](tb, ran)
 }
 
 func TestDLQListAndShow(t *testing.T) {

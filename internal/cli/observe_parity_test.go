@@ -18,6 +18,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/internal/cli"
+	"github.com/troupebus/troupe/internal/cli/clitest"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -146,7 +147,7 @@ func paint(d *dinerShape, scene string) picture {
 			ran := MustRunCommand(d.T(), command, all...)
 			text := ran.stdout
 			if ran.err != nil {
-				text += fmt.Sprintf("exit code %d: %v", exitCode(ran.err), ran.err)
+				text += fmt.Sprintf("exit code %d: %v", clitest.ExitCode(ran.err), ran.err)
 			}
 			if format != "" && ran.stdout != "" {
 				text = n.json(text)
