@@ -13,13 +13,13 @@ func TestTell(t *testing.T) {
 	tx := MustTx(t)
 	done := OfCompleted(orderevents.Completed{OrderID: "o1", CustomerID: "c1", Total: 1705})
 	for n, want := range []bool{true, false} {
-		if told, err := Notify(t.Context(), tx, done); told != want || err != nil {
-			t.Fatalf("call %d: %v, %v", n+1, told, err)
+		if notified, err := Notify(t.Context(), tx, done); notified != want || err != nil {
+			t.Fatalf("call %d: %v, %v", n+1, notified, err)
 		}
 	}
 	gone := OfCancelled(orderevents.Cancelled{OrderID: "o1", CustomerID: "c1", Reason: "declined"})
-	if told, err := Notify(t.Context(), tx, gone); told || !errors.Is(err, ErrConflict) {
-		t.Errorf("another end: %v, %v", told, err)
+	if notified, err := Notify(t.Context(), tx, gone); notified || !errors.Is(err, ErrConflict) {
+		t.Errorf("another end: %v, %v", notified, err)
 	}
 	want := Notice{"o1", "c1", KindCompleted, "Your order o1 over 17.05 is on its way."}
 	if got, err := Get(t.Context(), tx, "o1"); got != want || err != nil {
@@ -31,21 +31,21 @@ func TestTellGuest(t *testing.T) {
 	t.Parallel()
 	tx := MustTx(t)
 	want := Notice{"o2", "", KindCancelled, "Your order o2 was cancelled: declined. You owe nothing."}
-	if told, err := Notify(t.Context(), tx, OfCancelled(orderevents.Cancelled{OrderID: "o2", Reason: "declined"})); !told || err != nil {
-		t.Fatalf("told %v, %v", told, err)
+	if notified, err := Notify(t.Context(), tx, OfCancelled(orderevents.Cancelled{OrderID: "o2", Reason: "declined"})); !notified || err != nil {
+		t.Fatalf("notified %v, %v", notified, err)
 	}
 	if got, err := Get(t.Context(), tx, "o2"); got != want || err != nil {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
 	if _, err := Get(t.Context(), tx, "o3"); !errors.Is(err, ErrNotFound) {
-		t.Errorf("nobody told: %v", err)
+		t.Errorf("without a notice: %v", err)
 	}
 }
 
 func TestTellUnknownKind(t *testing.T) {
 	t.Parallel()
-	if told, err := Notify(t.Context(), MustTx(t), Notice{OrderID: "o1", Kind: "lost"}); told || err == nil {
-		t.Errorf("told %v, %v", told, err)
+	if notified, err := Notify(t.Context(), MustTx(t), Notice{OrderID: "o1", Kind: "lost"}); notified || err == nil {
+		t.Errorf("notified %v, %v", notified, err)
 	}
 }
 
@@ -53,8 +53,8 @@ func TestEach(t *testing.T) {
 	t.Parallel()
 	tx := MustTx(t)
 	for _, n := range []Notice{{"o2", "c1", KindCompleted, "x"}, {"o1", "c1", KindCancelled, "y"}} {
-		if told, err := Notify(t.Context(), tx, n); !told || err != nil {
-			t.Fatalf("told %v, %v", told, err)
+		if notified, err := Notify(t.Context(), tx, n); !notified || err != nil {
+			t.Fatalf("notified %v, %v", notified, err)
 		}
 	}
 	var got []Fact

@@ -32,7 +32,7 @@ func BadName(s string, limit int) string {
 		case unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp):
 			return fmt.Sprintf("must not have invisible characters: it has %U", r)
 		case r&0xfffe == 0xfffe || r >= 0xfdd0 && r <= 0xfdef:
-			return fmt.Sprintf("has %U, which is no character", r)
+			return fmt.Sprintf("has %U, which is not a character", r)
 		}
 	}
 	return ""

@@ -195,7 +195,7 @@ func TestBadName(t *testing.T) {
 	for name, wants := range map[string]string{
 		"": "", "TEA": "", "Köln 東京 🙂 \uFFFD": "", strings.Repeat("ä", 11): "", strings.Repeat("ä", 12): "12 characters: at most 11",
 		"a\x00": "U+0000", "a\x7f": "U+007F", "a\u0085": "control", "a\u200f": "U+200F", "a\u2029": "U+2029", "\ufeffa": "U+FEFF", "\xc0\xaf": "not UTF-8",
-		"\U0010ffff": "no character",
+		"\U0010ffff": "not a character",
 	} {
 		if got := BadName(name, 11); got == "" && wants != "" || !strings.Contains(got, wants) || got != "" && wants == "" {
 			t.Errorf("%q: %q, want %q", name, got, wants)

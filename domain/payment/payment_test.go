@@ -210,8 +210,8 @@ func TestSend(t *testing.T) {
 	if r, err := (Charge{"k3", "o1", 1}).Send(t.Context(), g); r.Reference != "ch1" || err != nil {
 		t.Errorf("charge: %v, %v", r, err)
 	}
-	var no *DeclinedError
-	if _, err := (Refund{"k4", "o1", 2}).Send(t.Context(), g); !errors.As(err, &no) || no.Reason != "account closed" {
+	var refusal *DeclinedError
+	if _, err := (Refund{"k4", "o1", 2}).Send(t.Context(), g); !errors.As(err, &refusal) || refusal.Reason != "account closed" {
 		t.Errorf("refund: %v", err)
 	}
 	if want := []any{Charge{"k3", "o1", 1}, Refund{"k4", "o1", 2}}; !reflect.DeepEqual(g.asked, want) {

@@ -30,7 +30,7 @@ func Read(r io.Reader) (File, error) {
 		start++
 	}
 	if start == len(lines) {
-		return File{}, fmt.Errorf("%w: it is empty", ErrFormat)
+		return File{}, fmt.Errorf("%w: the file is empty", ErrFormat)
 	}
 	h, err := readHeader(lines[start])
 	if err != nil {
@@ -112,10 +112,10 @@ func (b *builder) invoice(r row, amount int64) (*Invoice, error) {
 	}
 	inv := &b.file.Invoices[i]
 	if inv.CustomerID != r.customer {
-		return nil, fmt.Errorf("it belongs to %s, but the invoice began with %s", customer(r.customer), customer(inv.CustomerID))
+		return nil, fmt.Errorf("the line belongs to %s, but the invoice to %s", customer(r.customer), customer(inv.CustomerID))
 	}
 	if abs(b.total[i]+amount) > MaxAmount {
-		return nil, errors.New("the total of the invoice becomes too large")
+		return nil, errors.New("the total of the invoice is too large")
 	}
 	b.total[i] += amount
 	return inv, nil

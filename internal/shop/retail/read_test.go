@@ -131,8 +131,8 @@ func TestReadProblems(t *testing.T) {
 		{"too many fields", "7,L1,LAMP,RED,2,12/1/2010 8:26,1.5,17850,Norway", "", "9 fields where"},
 		{"open quote", `7,L1,"LAMP,2,12/1/2010 8:26,1.5,17850,Norway`, "", "is not closed"},
 		{"open quote at the end", `7,L1,LAMP,2,12/1/2010 8:26,1.5,17850,"`, "", "is not closed"},
-		{"stray quote", `7,L1,LAMP 7",2,12/1/2010 8:26,1.5,17850,Norway`, "", "a quote stands inside a field"},
-		{"text after the quotes", `7,L1,"LAMP"RED,2,12/1/2010 8:26,1.5,17850,Norway`, "", "a quote stands inside a field"},
+		{"stray quote", `7,L1,LAMP 7",2,12/1/2010 8:26,1.5,17850,Norway`, "", "a quote is inside a field"},
+		{"text after the quotes", `7,L1,"LAMP"RED,2,12/1/2010 8:26,1.5,17850,Norway`, "", "a quote is inside a field"},
 		{"quantity not whole", "7,L1,LAMP,2.5,12/1/2010 8:26,1.5,17850,Norway", "7", `the quantity "2.5" is not a whole number`},
 		{"quantity missing", "7,L1,LAMP,,12/1/2010 8:26,1.5,17850,Norway", "7", "the Quantity is missing"},
 		{"quantity zero", "7,L1,LAMP,0,12/1/2010 8:26,1.5,17850,Norway", "7", "the quantity is zero"},
@@ -150,7 +150,7 @@ func TestReadProblems(t *testing.T) {
 		{"price of a point", "7,L1,LAMP,2,12/1/2010 8:26,.,17850,Norway", "7", "is not a number"},
 		{"price beyond int64", "7,L1,LAMP,2,12/1/2010 8:26,99999999999999999999,17850,Norway", "7", "is too large"},
 		{"amount beyond reason", "7,L1,LAMP,1000000,12/1/2010 8:26,10000.01,17850,Norway", "7", "quantity × price is too large"},
-		{"total beyond reason", "7,L1,LAMP,1000000,12/1/2010 8:26,10000,17850,Norway", "7", "the total of the invoice becomes too large"},
+		{"total beyond reason", "7,L1,LAMP,1000000,12/1/2010 8:26,10000,17850,Norway", "7", "the total of the invoice is too large"},
 		{"code missing", "7,,LAMP,2,12/1/2010 8:26,1.5,17850,Norway", "7", "the StockCode is missing"},
 		{"invoice number missing", " ,L1,LAMP,2,12/1/2010 8:26,1.5,17850,Norway", "", "the InvoiceNo is missing"},
 		{"only commas", ",,,,,,,", "", "the InvoiceNo is missing"},
@@ -159,8 +159,8 @@ func TestReadProblems(t *testing.T) {
 		{"code not UTF-8", "7,L\x961,LAMP,2,12/1/2010 8:26,1.5,17850,Norway", "7", "the StockCode is not valid UTF-8"},
 		{"country not UTF-8", "7,L1,LAMP,2,12/1/2010 8:26,1.5,17850,Norw\xE5y", "7", "the Country is not valid UTF-8"},
 		{"number not UTF-8", "7\xFF,L1,LAMP,2,12/1/2010 8:26,1.5,17850,Norway", "7\uFFFD", "the InvoiceNo is not valid UTF-8"},
-		{"another customer", "7,L1,LAMP,2,12/1/2010 8:26,1.5,17851,Norway", "7", `it belongs to customer "17851", but the invoice began with customer "17850"`},
-		{"a guest", "7,L1,LAMP,2,12/1/2010 8:26,1.5,,Norway", "7", `it belongs to a guest, but`},
+		{"another customer", "7,L1,LAMP,2,12/1/2010 8:26,1.5,17851,Norway", "7", `the line belongs to customer "17851", but the invoice to customer "17850"`},
+		{"a guest", "7,L1,LAMP,2,12/1/2010 8:26,1.5,,Norway", "7", `the line belongs to a guest, but`},
 		{"a long field is cut", "7,L1,LAMP," + strings.Repeat("9x", 100) + ",12/1/2010 8:26,1.5,17850,Norway", "7", `9x…" is not a whole number`},
 	}
 	row := "7,L1,LAMP,2,12/1/2010 8:26,1.5,17850,Norway\n"
@@ -224,8 +224,8 @@ func TestOpenQuoteHarmsNoLine(t *testing.T) {
 func TestReadErrors(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, text, says string }{
-		{"empty", "", "it is empty"},
-		{"blank", "\uFEFF \n\n", "it is empty"},
+		{"empty", "", "the file is empty"},
+		{"blank", "\uFEFF \n\n", "the file is empty"},
 		{"no header", "7,L1,LAMP,2,12/1/2010 8:26,1.5,17850,Norway\n", "lacks the columns InvoiceNo, StockCode, Quantity, InvoiceDate, UnitPrice, CustomerID"},
 		{"columns missing", "InvoiceNo,StockCode,Description,InvoiceDate,UnitPrice,Country\n", "lacks the columns Quantity, CustomerID"},
 		{"other separator", strings.ReplaceAll(head, ",", ";"), "lacks the columns InvoiceNo, "},

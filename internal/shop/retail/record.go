@@ -8,7 +8,7 @@ import (
 
 var (
 	errOpenQuote  = errors.New("a quoted field is not closed")
-	errStrayQuote = errors.New(`a quote stands inside a field: a field that contains quotes is written "like ""this"""`)
+	errStrayQuote = errors.New(`a quote is inside a field: write a field with quotes "like ""this"""`)
 )
 
 // lineEnds replaces the three line ends of files, LF, CRLF and CR, with LF.

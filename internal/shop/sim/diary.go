@@ -32,7 +32,7 @@ func openDiary(path string, s *state) (*diary, error) {
 		return nil, fmt.Errorf("sim: lock %s: %w", lock.Path(), err)
 	}
 	if !ok {
-		return nil, fmt.Errorf("%w: %s: stop it, or name another file", ErrInUse, path)
+		return nil, fmt.Errorf("%w: %s: stop that process, or choose another file", ErrInUse, path)
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -57,7 +57,7 @@ func replay(r io.Reader, path string, s *state) (int64, error) {
 	end := bytes.LastIndexByte(text, '\n') + 1
 	whole, torn := text[:end], text[end:]
 	if !bytes.HasPrefix(torn, []byte(lineStart[:min(len(torn), len(lineStart))])) {
-		return 0, fmt.Errorf("%w: %s ends in what is no part of a call: is it another file?", ErrCorrupt, path)
+		return 0, fmt.Errorf("%w: %s does not end with a part of a call: is it another file?", ErrCorrupt, path)
 	}
 	n := 0
 	for line := range bytes.Lines(whole) {
@@ -67,7 +67,7 @@ func replay(r io.Reader, path string, s *state) (int64, error) {
 			return 0, fmt.Errorf("%w: %s line %d: %w", ErrCorrupt, path, n, err)
 		}
 		if k, ok := s.keys[e.Key]; e.Key == "" || ok && k.request != e.request {
-			return 0, fmt.Errorf("%w: %s line %d: it is not a call of its key", ErrCorrupt, path, n)
+			return 0, fmt.Errorf("%w: %s line %d: the key is empty or belongs to another request", ErrCorrupt, path, n)
 		}
 		s.apply(e)
 	}

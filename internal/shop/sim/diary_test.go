@@ -105,8 +105,8 @@ func TestOpenFails(t *testing.T) {
 	for name, text := range map[string]string{
 		"line 2":                line + "rubbish\n" + line,
 		"is it another file":    "SQLite format 3\x00",
-		"line 1: it is not":     "{}\n",
-		"line 3: it is not a c": line + line + strings.Replace(line, "100", "101", 1),
+		"line 1: the key is empty":     "{}\n",
+		"line 3: the key is empty or belongs": line + line + strings.Replace(line, "100", "101", 1),
 	} {
 		path := filepath.Join(t.TempDir(), "world.jsonl")
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {

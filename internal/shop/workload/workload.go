@@ -117,8 +117,8 @@ func order(seed uint64, i int, fate Fate) Order {
 	if r.IntN(8) > 0 {
 		o.CustomerID = fmt.Sprintf("customer-%04d", 1+r.IntN(2000))
 	}
-	for _, place := range r.Perm(len(plentiful))[:1+r.IntN(3)] {
-		a := plentiful[place]
+	for _, index := range r.Perm(len(plentiful))[:1+r.IntN(3)] {
+		a := plentiful[index]
 		o.Lines = append(o.Lines, Line{SKU: a.sku, Quantity: 1 + r.Int64N(5), UnitPrice: a.price})
 	}
 	if fate == Shortage {
