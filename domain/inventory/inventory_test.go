@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/domain/order/orderevents"
+	"github.com/troupebus/troupe/internal/dbtest"
 )
 
 // The article a lies on two lines, as in real orders.
@@ -49,7 +50,7 @@ func MustStock(tb testing.TB, tx *sql.Tx, want Stock) {
 
 func TestReceive(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	MustReceive(t, tx, "a")
 	if fresh, err := Receive(t.Context(), tx, "a", 99); fresh || err != nil {
 		t.Errorf("again: %v, %v", fresh, err)
@@ -70,7 +71,7 @@ func TestReceive(t *testing.T) {
 
 func TestReserve(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	MustReceive(t, tx, "a", "b", "c")
 	for range 2 { // the second time nothing happens
 		missing, _, err := Reserve(t.Context(), tx, "o1", threeLines)
@@ -91,7 +92,7 @@ func TestReserve(t *testing.T) {
 
 func TestReserveShort(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	MustReceive(t, tx, "a", "b")
 	// Each line of b is in stock, both together are not.
 	lines := []orderevents.Line{{SKU: "z", Quantity: 1}, {SKU: "b", Quantity: 6}, {SKU: "a", Quantity: 1}, {SKU: "b", Quantity: 5}}
@@ -150,7 +151,7 @@ func TestMoves(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			tx := MustTx(t)
+			tx := dbtest.MustTx(t, Schema)
 			MustReceive(t, tx, "a", "b")
 			for i, move := range tt.moves {
 				if i == len(tt.moves)-1 && tt.err != nil {
@@ -178,7 +179,7 @@ func TestMoves(t *testing.T) {
 
 func TestRestockCredit(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	MustReceive(t, tx, "a")
 	e := orderevents.Returned{OrderID: "C1", Lines: threeLines, Credit: true}
 	for n, want := range []bool{true, false} {
@@ -198,7 +199,7 @@ func TestRestockCredit(t *testing.T) {
 
 func TestEachReservation(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	MustReceive(t, tx, "a", "b")
 	MustReserve(t, tx, "o1", threeLines)
 	if _, err := Restock(t.Context(), tx, orderevents.Returned{OrderID: "C1", Credit: true}); err != nil {
@@ -219,7 +220,7 @@ func TestEachReservation(t *testing.T) {
 // The table itself keeps counters from going below zero and from not adding up.
 func TestSchemaRefuses(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	MustReceive(t, tx, "a")
 	for _, query := range []string{
 		"UPDATE inventory_stock SET on_hand = on_hand - 1",
@@ -254,11 +255,11 @@ func TestCheck(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tx := MustTx(t)
+			tx := dbtest.MustTx(t, Schema)
 			MustReceive(t, tx, "a", "b")
 			MustReserve(t, tx, "o1", threeLines)
-			MustExec(t, tx, "PRAGMA ignore_check_constraints = ON")
-			MustExec(t, tx, tt.tamper)
+			dbtest.MustExec(t, tx, "PRAGMA ignore_check_constraints = ON")
+			dbtest.MustExec(t, tx, tt.tamper)
 			if got, err := Check(t.Context(), tx); err != nil || !slices.Equal(got, tt.want) {
 				t.Errorf("got %q, %v; want %q", got, err, tt.want)
 			}
@@ -271,7 +272,7 @@ func TestNeverBelowZero(t *testing.T) {
 	t.Parallel()
 	const seed = 1
 	r := rand.New(rand.NewPCG(seed, 0))
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	skus := []string{"a", "b", "c"}
 	MustReceive(t, tx, skus...)
 	short := 0
@@ -309,7 +310,7 @@ func TestNeverBelowZero(t *testing.T) {
 // What comes in at once is bounded, and counters that wrap are not taken for right.
 func TestCountersThatCannotBeCounted(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	if fresh, err := Receive(t.Context(), tx, "a", MaxDelivery+1); fresh || !errors.Is(err, ErrInvalid) {
 		t.Errorf("received %t, %v", fresh, err)
 	}

@@ -6,11 +6,12 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/domain/order/orderevents"
+	"github.com/troupebus/troupe/internal/dbtest"
 )
 
 func TestTell(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	done := OfCompleted(orderevents.Completed{OrderID: "o1", CustomerID: "c1", Total: 1705})
 	for n, want := range []bool{true, false} {
 		if notified, err := Notify(t.Context(), tx, done); notified != want || err != nil {
@@ -29,7 +30,7 @@ func TestTell(t *testing.T) {
 
 func TestTellGuest(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	want := Notice{"o2", "", KindCancelled, "Your order o2 was cancelled: declined. You owe nothing."}
 	if notified, err := Notify(t.Context(), tx, OfCancelled(orderevents.Cancelled{OrderID: "o2", Reason: "declined"})); !notified || err != nil {
 		t.Fatalf("notified %v, %v", notified, err)
@@ -44,14 +45,14 @@ func TestTellGuest(t *testing.T) {
 
 func TestTellUnknownKind(t *testing.T) {
 	t.Parallel()
-	if notified, err := Notify(t.Context(), MustTx(t), Notice{OrderID: "o1", Kind: "lost"}); notified || err == nil {
+	if notified, err := Notify(t.Context(), dbtest.MustTx(t, Schema), Notice{OrderID: "o1", Kind: "lost"}); notified || err == nil {
 		t.Errorf("notified %v, %v", notified, err)
 	}
 }
 
 func TestEach(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	for _, n := range []Notice{{"o2", "c1", KindCompleted, "x"}, {"o1", "c1", KindCancelled, "y"}} {
 		if notified, err := Notify(t.Context(), tx, n); !notified || err != nil {
 			t.Fatalf("notified %v, %v", notified, err)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/domain/order/orderevents"
+	"github.com/troupebus/troupe/internal/dbtest"
 )
 
 // MustComplete completes an open order.
@@ -41,7 +42,7 @@ func MustRequest(tb testing.TB, tx *sql.Tx, id string) {
 
 func TestComplete(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	MustPlace(t, tx, "o1")
 	c := MustComplete(t, tx, "o1")
 	if want := (orderevents.Completed{OrderID: "o1", CustomerID: "c1", Total: 1730}); c.Completed != want || c.Returned != nil {
@@ -52,7 +53,7 @@ func TestComplete(t *testing.T) {
 
 func TestCompleteAfterCancelRequested(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	MustPlace(t, tx, "o1")
 	MustRequest(t, tx, "o1")
 	MustStand(t, tx, "o1", StatusPlaced)
@@ -66,7 +67,7 @@ func TestCompleteAfterCancelRequested(t *testing.T) {
 
 func TestCancel(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	MustPlace(t, tx, "o1")
 	MustRequest(t, tx, "o1")
 	want := orderevents.Cancelled{OrderID: "o1", CustomerID: "c1", Reason: "declined"}
@@ -81,7 +82,7 @@ func TestCancel(t *testing.T) {
 
 func TestReturn(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	MustPlace(t, tx, "o1")
 	MustComplete(t, tx, "o1")
 	e, changed, err := Return(t.Context(), tx, "o1", "too small")
@@ -94,7 +95,7 @@ func TestReturn(t *testing.T) {
 
 func TestCredit(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	n := New{ID: "C1", Lines: twoLines}
 	e, credited, err := Credit(t.Context(), tx, n, "broken")
 	want := orderevents.Returned{OrderID: "C1", Lines: twoLines, Refund: 1530, Reason: "broken", Credit: true}
@@ -191,7 +192,7 @@ func TestEveryCallInEveryState(t *testing.T) {
 	} {
 		t.Run(tt.state+"/"+tt.call, func(t *testing.T) {
 			t.Parallel()
-			tx := MustTx(t)
+			tx := dbtest.MustTx(t, Schema)
 			states[tt.state](t, tx)
 			before, err := Get(t.Context(), tx, "o1")
 			if err != nil {
@@ -209,7 +210,7 @@ func TestEveryCallInEveryState(t *testing.T) {
 
 func TestKeys(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	if id, known, err := Lookup(t.Context(), tx, "k1", "h1"); id != "" || known || err != nil {
 		t.Errorf("never seen: %q %v, %v", id, known, err)
 	}

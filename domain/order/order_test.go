@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/domain/order/orderevents"
+	"github.com/troupebus/troupe/internal/dbtest"
 )
 
 var (
@@ -37,7 +38,7 @@ func MustStand(tb testing.TB, tx *sql.Tx, id string, want Status) {
 
 func TestPlace(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	n := New{ID: "o1", CustomerID: "c1", Lines: twoLines, Charges: postage}
 	e, placed, err := Place(t.Context(), tx, n)
 	want := orderevents.Placed{OrderID: "o1", CustomerID: "c1", Lines: twoLines, Charges: postage, Total: 1730}
@@ -61,7 +62,7 @@ func TestPlace(t *testing.T) {
 
 func TestPlaceOtherContent(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	MustPlace(t, tx, "o1")
 	good := New{ID: "o1", CustomerID: "c1", Lines: twoLines, Charges: postage}
 	for name, change := range map[string]func(*New){
@@ -83,7 +84,7 @@ func TestPlaceOtherContent(t *testing.T) {
 
 func TestPlaceWithoutLines(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	n := New{ID: "o1", Charges: []orderevents.Charge{{Code: "POST", Amount: 1500}}}
 	e, placed, err := Place(t.Context(), tx, n)
 	if err != nil || !placed || e.Total != 1500 || e.Lines == nil {
@@ -125,7 +126,7 @@ func TestPlaceInvalid(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, placed, err := Place(t.Context(), MustTx(t), tt.n)
+			_, placed, err := Place(t.Context(), dbtest.MustTx(t, Schema), tt.n)
 			if placed || !errors.Is(err, ErrInvalid) {
 				t.Fatalf("placed %v, %v", placed, err)
 			}
@@ -147,7 +148,7 @@ func TestPlaceAtTheLimits(t *testing.T) {
 	for i := range n.Lines {
 		n.Lines[i] = orderevents.Line{SKU: "a", Quantity: MaxQuantity, UnitPrice: MaxTotal / MaxLines / MaxQuantity}
 	}
-	e, placed, err := Place(t.Context(), MustTx(t), n)
+	e, placed, err := Place(t.Context(), dbtest.MustTx(t, Schema), n)
 	if want := int64(MaxTotal); err != nil || !placed || e.Total != want {
 		t.Errorf("placed %v over %d, %v; want %d", placed, e.Total, err, want)
 	}
@@ -155,7 +156,7 @@ func TestPlaceAtTheLimits(t *testing.T) {
 
 func TestUnknownOrder(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	for name, call := range map[string]func(context.Context) error{
 		"get":      func(ctx context.Context) error { _, err := Get(ctx, tx, "o1"); return err },
 		"request":  func(ctx context.Context) error { _, _, err := RequestCancel(ctx, tx, "o1", ""); return err },
@@ -171,7 +172,7 @@ func TestUnknownOrder(t *testing.T) {
 
 func TestEach(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	MustPlace(t, tx, "o2")
 	MustPlace(t, tx, "o1")
 	MustComplete(t, tx, "o1")

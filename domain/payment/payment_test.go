@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/domain/payment/paymentevents"
+	"github.com/troupebus/troupe/internal/dbtest"
 )
 
 var (
@@ -116,7 +117,7 @@ func TestCalls(t *testing.T) {
 	} {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
-			tx := MustTx(t)
+			tx := dbtest.MustTx(t, Schema)
 			for _, name := range tt.before {
 				if _, err := calls[name](t.Context(), tx); err != nil {
 					t.Fatalf("%v: %s: %v", tt.before, name, err)
@@ -137,7 +138,7 @@ func TestCalls(t *testing.T) {
 // Begun is asked again until there is an answer: a crash may have come before the gateway heard of it.
 func TestBeginCharge(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	want := func(want Step) {
 		t.Helper()
 		if step, err := BeginCharge(t.Context(), tx, "o1"); step != want || err != nil {
@@ -158,7 +159,7 @@ func TestBeginCharge(t *testing.T) {
 
 func TestBeginChargeVoid(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	if voided, err := Void(t.Context(), tx, "o1"); !voided || err != nil {
 		t.Fatalf("voided %v, %v", voided, err)
 	}
@@ -171,7 +172,7 @@ func TestBeginChargeVoid(t *testing.T) {
 
 func TestBeginRefund(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	if _, err := RecordCharge(t.Context(), tx, charged); err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +222,7 @@ func TestSend(t *testing.T) {
 
 func TestEachStops(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	if _, err := RecordCharge(t.Context(), tx, charged); err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +235,7 @@ func TestEachStops(t *testing.T) {
 // The table itself keeps money from being refunded in part, or without having been charged.
 func TestSchemaRefuses(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	for _, values := range []string{
 		"('o1', 'charged', -1, 0, 0)", "('o1', 'declined', 5, 0, 0)", "('o1', 'charged', 5, 5, 0)", "('o1', 'refunded', 5, 4, 0)",
 		"('o1', 'refunded', 5, 5, 1)", "('o1', 'charged', 0, 0, 1)", "('o1', 'lost', 0, 0, 0)", "('', 'void', 0, 0, 0)",

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/domain/shipping/shippingevents"
+	"github.com/troupebus/troupe/internal/dbtest"
 )
 
 // calls are everything that can be done about the parcel of order o1.
@@ -57,7 +58,7 @@ func TestCalls(t *testing.T) {
 	} {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
-			tx := MustTx(t)
+			tx := dbtest.MustTx(t, Schema)
 			for _, name := range tt.before {
 				if _, err := calls[name](t.Context(), tx); err != nil {
 					t.Fatalf("%v: %s: %v", tt.before, name, err)
@@ -80,7 +81,7 @@ func TestCalls(t *testing.T) {
 // Begun is asked again until there is an answer: a crash may have come before the carrier heard of it.
 func TestBegin(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	want := func(want Step) {
 		t.Helper()
 		if step, err := Begin(t.Context(), tx, "o1"); step != want || err != nil {
@@ -100,7 +101,7 @@ func TestBegin(t *testing.T) {
 
 func TestBeginStopped(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	if stopped, err := Stop(t.Context(), tx, "o1"); !stopped || err != nil {
 		t.Fatalf("stopped %v, %v", stopped, err)
 	}
@@ -120,7 +121,7 @@ func TestUndeliverableError(t *testing.T) {
 
 func TestEachStops(t *testing.T) {
 	t.Parallel()
-	tx := MustTx(t)
+	tx := dbtest.MustTx(t, Schema)
 	if _, err := Stop(t.Context(), tx, "o1"); err != nil {
 		t.Fatal(err)
 	}
