@@ -103,9 +103,9 @@ func TestOpenFails(t *testing.T) {
 	t.Parallel()
 	line := `{"kind":"charge","key":"k","order":"1","cents":100}` + "\n"
 	for name, text := range map[string]string{
-		"line 2":                line + "rubbish\n" + line,
-		"is it another file":    "SQLite format 3\x00",
-		"line 1: the key is empty":     "{}\n",
+		"line 2":                              line + "rubbish\n" + line,
+		"is it another file":                  "SQLite format 3\x00",
+		"line 1: the key is empty":            "{}\n",
 		"line 3: the key is empty or belongs": line + line + strings.Replace(line, "100", "101", 1),
 	} {
 		path := filepath.Join(t.TempDir(), "world.jsonl")
