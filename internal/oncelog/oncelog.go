@@ -1,5 +1,6 @@
 // Package oncelog limits the log lines about a lasting problem: a line when the problem begins, a line a minute while
-// the problem lasts, and a line when the problem is over. Every other package may import oncelog.
+// the problem lasts, and a line when the problem is over. A warning that needs no count is logged once (Warnings).
+// Every other package may import oncelog.
 package oncelog
 
 import "time"

@@ -37,10 +37,10 @@ func (t *Transport) claimTopic(ctx context.Context, topic string, memory journal
 	}
 	switch {
 	case errors.Is(err, sarama.ErrTopicAuthorizationFailed), errors.Is(err, sarama.ErrGroupAuthorizationFailed):
-		t.warn(name, noClaim, fmt.Sprintf("whether another process sends for a copy of this journal is not known: grant %s READ on topic %s, and on groups that begin with %s",
+		t.warned.Set(name, noClaim, fmt.Sprintf("whether another process sends for a copy of this journal is not known: grant %s READ on topic %s, and on groups that begin with %s",
 			t.who(), name, t.cfg.Group))
 	case err == nil:
-		t.warn(name, noClaim, "")
+		t.warned.Set(name, noClaim, "")
 	}
 	if err != nil {
 		return fmt.Errorf("kafka: claim %s: %w", name, t.explain(because(ctx, err), name, "READ"))
@@ -64,7 +64,7 @@ func (t *Transport) hold(ctx context.Context, k keeper, topic string, memory jou
 		return err
 	}
 	if m := was.mark; first && was.ours && memory != nil && m.Journal == memory.ID() && m.Head > t.self.Head(memory) {
-		t.warn(topic, olderJournal, fmt.Sprintf("this journal, %s, ends at seq %d, and had %d when it last sent: it is restored from a backup, or a copy. "+
+		t.warned.Set(topic, olderJournal, fmt.Sprintf("this journal, %s, ends at seq %d, and had %d when it last sent: it is restored from a backup, or a copy. "+
 			"What it sent after the backup is with the other deployables only", m.Journal, t.self.Head(memory), m.Head))
 	}
 	if t.self.Wrote(was.mark) && time.Since(t.claimed) < keepEvery {

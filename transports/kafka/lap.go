@@ -83,7 +83,7 @@ func (s *subscription) lap(l leaders) error {
 			cancel()
 			reasons.add(err)
 		case <-look.C: // sarama refreshes what it knows by itself
-			if s.t.warns(s.topic, foreignTime) {
+			if s.t.warned.Has(s.topic, foreignTime) {
 				_, _ = s.t.inspect(s.client(), s.topic) // somebody may have mended it
 			}
 			if id, err := s.client().identity(s.topic); err == nil && id != s.id {

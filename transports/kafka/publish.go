@@ -178,7 +178,7 @@ func (l *lane) send(ctx context.Context, calls []*call) (err error) {
 	}
 	p := l.producer
 	stop := p.client.until(ctx)
-	if time.Since(p.looked) >= l.t.cfg.Refresh && l.t.warns(l.topic, foreignTime) {
+	if time.Since(p.looked) >= l.t.cfg.Refresh && l.t.warned.Has(l.topic, foreignTime) {
 		p.looked = time.Now()
 		_, _ = l.t.inspect(p.client, l.topic) // somebody may have mended it
 	}

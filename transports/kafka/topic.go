@@ -166,9 +166,9 @@ func (t *Transport) inspect(c *client, topic string) (settings, error) {
 	switch s.time {
 	case "":
 	case brokersTime:
-		t.warn(topic, foreignTime, "")
+		t.warned.Set(topic, foreignTime, "")
 	default:
-		t.warn(topic, foreignTime, "the topic takes the time of events from the clocks of those who write: events of one that is behind are deleted at once, "+
+		t.warned.Set(topic, foreignTime, "the topic takes the time of events from the clocks of those who write: events of one that is behind are deleted at once, "+
 			"and of one that is ahead refused. Have the broker stamp them: "+alter+" "+settingTime+"="+brokersTime)
 	}
 	return s, nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/wire"
 	"github.com/troupebus/troupe/bus/wire/mark"
+	"github.com/troupebus/troupe/internal/oncelog"
 )
 
 // Errors that callers can tell apart with errors.Is.
@@ -34,12 +35,13 @@ type Transport struct {
 
 	mu     sync.Mutex
 	closed bool
-	lanes  map[string]*lane             // to publish, by topic
-	subs   map[[2]string]bool           // topics and groups that are subscribed, or about to be
-	warned map[string]map[string]string // by topic, what may go wrong with it
-	gone   error                        // another process has taken over
+	lanes  map[string]*lane   // to publish, by topic
+	subs   map[[2]string]bool // topics and groups that are subscribed, or about to be
+	gone   error              // another process has taken over
 
 	claimed time.Time // when the claim was last written; the claimer's
+
+	warned *oncelog.Warnings
 
 	shared common // what subscriptions share
 
@@ -60,7 +62,8 @@ func New(cfg Config) (*Transport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kafka: config: %w", err)
 	}
-	t := &Transport{cfg: cfg.withDefaults(), tls: tls, lanes: map[string]*lane{}, subs: map[[2]string]bool{}, warned: map[string]map[string]string{}, self: mark.NewProcess()}
+	t := &Transport{cfg: cfg.withDefaults(), tls: tls, lanes: map[string]*lane{}, subs: map[[2]string]bool{}, self: mark.NewProcess()}
+	t.warned = oncelog.NewWarnings(t.cfg.Logger, "kafka: ")
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if err := t.sarama(t.ctx, nil).Validate(); err != nil {
 		return nil, fmt.Errorf("kafka: config: %w", err)

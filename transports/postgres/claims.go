@@ -50,7 +50,7 @@ func (t *Transport) claimTopic(ctx context.Context, topic string, memory journal
 	case err != nil:
 		return t.explain("claim "+topic, err)
 	case !t.self.Wrote(was) && was.Head > head:
-		t.warn(topic, olderJournal, fmt.Sprintf("this journal, %s, ends at seq %d, and had %d when it last sent:"+
+		t.warned.Set(topic, olderJournal, fmt.Sprintf("this journal, %s, ends at seq %d, and had %d when it last sent:"+
 			" it is restored from a backup, or a copy. What it sent after the backup is with the other deployables only", memory.ID(), head, was.Head))
 	}
 	return nil
@@ -69,13 +69,13 @@ func (t *Transport) claim(ctx context.Context, topic string, memory journal.Memo
 	const lacking = "that another process runs on a copy of this journal is not noticed: "
 	switch stateOf(err) {
 	case undefinedTable:
-		t.warn(topic, noClaim, lacking+"have the table made with: "+claimsStatement(t.config.Prefix))
+		t.warned.Set(topic, noClaim, lacking+"have the table made with: "+claimsStatement(t.config.Prefix))
 	case insufficientPrivilege:
-		t.warn(topic, noClaim, lacking+"have the role granted SELECT, INSERT and UPDATE on table "+claimsTable(t.config.Prefix)+
+		t.warned.Set(topic, noClaim, lacking+"have the role granted SELECT, INSERT and UPDATE on table "+claimsTable(t.config.Prefix)+
 			", if it is missing made with: "+claimsStatement(t.config.Prefix))
 	default:
 		if err == nil {
-			t.warn(topic, noClaim, "")
+			t.warned.Set(topic, noClaim, "")
 		}
 		return was, err
 	}

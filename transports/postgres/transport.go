@@ -18,6 +18,7 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
 	"github.com/troupebus/troupe/bus/wire/mark"
+	"github.com/troupebus/troupe/internal/oncelog"
 )
 
 const (
@@ -37,6 +38,7 @@ type Transport struct {
 	db      *sql.DB // for everything but reading
 	schema  schema
 	offsets watermillsql.DefaultPostgreSQLOffsetsAdapter
+	warned  *oncelog.Warnings
 	self    *mark.Process // this process among those that run under its name
 
 	ctx     context.Context // ends at Close
@@ -51,15 +53,14 @@ type Transport struct {
 	layouts  map[string]layout // of the tables, by topic
 	pruning  bool
 	watching bool
-	identity string                       // of the database; "" before it is known
-	changed  error                        // it is another one
-	replaced error                        // another process has taken over
-	claimed  map[string]journal.Memory    // for which journals this process reads, by their identities
-	warned   map[string]map[string]string // by topic, what may go wrong with it
-	told     map[string]bool              // of groups that hold messages, so that each is told of once
-	absent   map[string]absence           // by topic
-	reading  map[string]string            // the names of this deployable's places, by topic
-	holder   uint64                       // the transaction that stopped a reader; 0 once it has ended
+	identity string                    // of the database; "" before it is known
+	changed  error                     // it is another one
+	replaced error                     // another process has taken over
+	claimed  map[string]journal.Memory // for which journals this process reads, by their identities
+	told     map[string]bool           // of groups that hold messages, so that each is told of once
+	absent   map[string]absence        // by topic
+	reading  map[string]string         // the names of this deployable's places, by topic
+	holder   uint64                    // the transaction that stopped a reader; 0 once it has ended
 }
 
 var _ wire.Transport = (*Transport)(nil)
@@ -78,8 +79,8 @@ func New(config Config) (*Transport, error) {
 		connect.RuntimeParams["application_name"] = "troupe " + config.Group
 	}
 	t := &Transport{config: config, connect: connect, prepared: map[string]bool{}, layouts: map[string]layout{}, told: map[string]bool{},
-		absent: map[string]absence{}, reading: map[string]string{}, claimed: map[string]journal.Memory{}, warned: map[string]map[string]string{},
-		self: mark.NewProcess()}
+		absent: map[string]absence{}, reading: map[string]string{}, claimed: map[string]journal.Memory{},
+		warned: oncelog.NewWarnings(config.Logger, "postgres: "), self: mark.NewProcess()}
 	t.schema, t.offsets = adapters(config.Prefix)
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.lost, t.lose = context.WithCancel(t.ctx)
@@ -116,7 +117,7 @@ func (t *Transport) prepareSession(ctx context.Context, conn *pgx.Conn) error {
 // Features implements wire.Transport.
 func (t *Transport) Features() wire.Features {
 	return wire.Features{
-		Name: "postgres", MaxPayload: maxPayload, Backend: t.carrier(), Identity: t.Identity, Claim: t.claimTopic, Warnings: t.warnings,
+		Name: "postgres", MaxPayload: maxPayload, Backend: t.carrier(), Identity: t.Identity, Claim: t.claimTopic, Warnings: t.warned.ByTopic,
 	}
 }
 
