@@ -10,28 +10,28 @@ import (
 
 // answer is a broker's answer to a fetch of one topic's partitions.
 type answer struct {
-	throttled bool
-	err       sarama.KError
-	blocks    map[int32]*block // by partition
-	instead   []byte           // the same answer without topics, for sarama
+	throttled     bool
+	err           sarama.KError
+	blocks        map[int32]*block // by partition
+	withoutTopics []byte           // the answer without its topics, for sarama
 }
 
-// block is what an answer has of one partition.
+// block is the part of an answer that belongs to a partition.
 type block struct {
 	err          sarama.KError
-	high, stable int64 // the first offset that is not replicated yet, and that of the first open transaction
+	high, stable int64 // the high watermark, and the last stable offset
 	aborted      []aborted
-	records      []byte // record batches as they are stored; the last one may be cut off
+	records      []byte // record batches as Kafka stores them; the last one may be cut off
 }
 
-// aborted is a transaction that was aborted.
+// aborted is an aborted transaction.
 type aborted struct{ producer, first int64 }
 
-// fields reads what Kafka's protocol is made of.
+// fields decodes the basic types of Kafka's protocol.
 type fields struct {
 	b        []byte
-	flexible bool // lengths are varints, and each structure ends in tagged fields
-	short    bool // there was too little
+	flexible bool // lengths are varints, and structures end in tagged fields
+	short    bool // the input ended too early
 }
 
 func (f *fields) take(n int) []byte {
@@ -58,7 +58,7 @@ func (f *fields) uvarint() int {
 	return int(n)
 }
 
-// length of an array, of bytes or, with text, of a string; -1 is null.
+// length returns the length of an array, of bytes or, with text, of a string; -1 is null.
 func (f *fields) length(text bool) int {
 	switch {
 	case f.flexible:
@@ -70,7 +70,7 @@ func (f *fields) length(text bool) int {
 	}
 }
 
-// tags skips tagged fields: of those that exist, none is needed.
+// tags skips tagged fields. We need none of the existing fields.
 func (f *fields) tags() {
 	if !f.flexible {
 		return
@@ -81,26 +81,26 @@ func (f *fields) tags() {
 	}
 }
 
-// parseFetch reads an answer in versions 11 and 12.
+// parseFetch decodes the answer to a fetch, in version 11 or 12.
 func parseFetch(body []byte, version int16) (*answer, error) {
 	if version < 11 || version > 12 {
 		return nil, fmt.Errorf("kafka: the broker knows version %d of a fetch, want 11 at least: it is older than Kafka 2.3", version)
 	}
 	f := &fields{b: body, flexible: version == 12}
 	a := &answer{blocks: map[int32]*block{}}
-	f.int32() // the request's number
+	f.int32() // the correlation id
 	f.tags()
 	a.throttled = f.int32() > 0
 	a.err = sarama.KError(f.int16())
-	f.int32() // session
-	a.instead = append(a.instead, body[:len(body)-len(f.b)]...)
+	f.int32() // the session
+	a.withoutTopics = append(a.withoutTopics, body[:len(body)-len(f.b)]...)
 	if f.flexible {
-		a.instead = append(a.instead, 1, 0)
+		a.withoutTopics = append(a.withoutTopics, 1, 0)
 	} else {
-		a.instead = append(a.instead, 0, 0, 0, 0)
+		a.withoutTopics = append(a.withoutTopics, 0, 0, 0, 0)
 	}
 	for n := f.length(false); n > 0 && !f.short; n-- {
-		f.take(f.length(true)) // the topic, of which there is one
+		f.take(f.length(true)) // the name of the topic; there is only one
 		for n := f.length(false); n > 0 && !f.short; n-- {
 			a.block(f)
 		}
@@ -116,12 +116,12 @@ func (a *answer) block(f *fields) {
 	id, b := f.int32(), &block{}
 	b.err = sarama.KError(f.int16())
 	b.high, b.stable = f.int64(), f.int64()
-	f.int64() // the oldest offset
+	f.int64() // the log start offset
 	for n := f.length(false); n > 0 && !f.short; n-- {
 		b.aborted = append(b.aborted, aborted{f.int64(), f.int64()})
 		f.tags()
 	}
-	f.int32() // a replica that is nearer
+	f.int32() // the preferred read replica
 	if n := f.length(false); n > 0 {
 		b.records = f.take(n)
 	}
@@ -129,20 +129,21 @@ func (a *answer) block(f *fields) {
 	a.blocks[id] = b
 }
 
-// batchHead is what a record batch begins with.
+// batchHead is the head of a record batch.
 type batchHead struct {
-	first, end    int64 // offsets: of the first record, and behind the last
-	size          int   // of all of it
+	first, end    int64 // offsets: of the first record, and after the last
+	size          int   // of the whole batch, in bytes
 	magic         int8  // the format: 2 since Kafka 0.11
 	crc           uint32
 	codec         sarama.CompressionCodec
 	transactional bool
-	control       bool // it ends a transaction, and has no records for anybody
+	control       bool // the batch ends a transaction, and has no messages
 	producer      int64
 	count         int32
 }
 
-// How long that is, how much of it says how long the batch is, and in which format, and where the bytes of its checksum begin.
+// headSize is the size of a head. Its first headPrefix bytes contain the size of the batch and the format. The
+// checksum covers the bytes from headCRC on.
 const (
 	headSize   = 61
 	headPrefix = 17
@@ -151,7 +152,7 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// parseHead reads the head of the batch that b begins with; false is that there is too little of it.
+// parseHead decodes the head of the batch at the beginning of b. It returns false when b is too short, or no batch.
 func parseHead(b []byte) (h batchHead, ok bool) {
 	if len(b) < headPrefix {
 		return h, false
@@ -170,7 +171,7 @@ func parseHead(b []byte) (h batchHead, ok bool) {
 	h.end = h.first + int64(f.int32()) + 1
 	f.take(16) // times
 	h.producer = f.int64()
-	f.take(6) // its epoch and sequence
+	f.take(6) // the producer's epoch and sequence
 	h.count = f.int32()
 	return h, !f.short && h.size >= headSize
 }

@@ -5,16 +5,16 @@ import (
 	"sync/atomic"
 )
 
-// maxHeld is how many bytes of a subscription's messages may be delivered and not acknowledged, but for one message of each
-// partition.
+// maxHeld is how many bytes of a subscription's messages may be delivered and not acknowledged. Each partition may
+// deliver a single message in spite of the limit.
 const maxHeld = 32 << 20
 
-// budget bounds what a subscription's partitions have delivered.
+// budget counts the bytes that a subscription's partitions have delivered.
 type budget struct {
 	held atomic.Int64
 
 	mu   sync.Mutex
-	room chan struct{} // closed when there is room again; nil while nobody waits
+	room chan struct{} // closed when there is room again; nil while no partition waits
 }
 
 func (b *budget) take(n int64) { b.held.Add(n) }
@@ -32,7 +32,7 @@ func (b *budget) release(n int64) {
 	}
 }
 
-// full returns nil while there is room, and otherwise what is closed when there is again.
+// full returns nil while there is room, else a channel that is closed when there is room again.
 func (b *budget) full() <-chan struct{} {
 	if b.held.Load() < maxHeld {
 		return nil

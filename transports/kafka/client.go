@@ -14,20 +14,21 @@ import (
 	"github.com/troupebus/troupe/internal/pause"
 )
 
-// protocol is the newest version of Kafka's protocol that is spoken; sarama agrees with each broker on what both know.
+// protocol is the newest version of Kafka's protocol that we speak. Sarama finds a version that the broker knows,
+// too.
 var protocol = sarama.V3_6_0_0
 
 // client is a sarama client whose connections can be cut.
 type client struct {
 	sarama.Client
-	ctx context.Context // of its connections
+	ctx context.Context // of the connections
 	cut context.CancelFunc
 }
 
-// isCut reports whether c is of no more use.
+// isCut reports whether c was cut, and is of no more use.
 func (c *client) isCut() bool { return c.ctx.Err() != nil }
 
-// connect makes a client that lives until it is closed. It does not connect yet.
+// connect returns a client that lives until it is closed. The client does not connect yet.
 func (t *Transport) connect() (*client, error) {
 	ctx, cut := context.WithCancel(context.Background())
 	c, err := sarama.NewClient(t.cfg.Brokers, t.sarama(ctx, nil))
@@ -38,17 +39,19 @@ func (t *Transport) connect() (*client, error) {
 	return &client{c, ctx, cut}, nil
 }
 
-// until cuts c when ctx ends. The function that it returns calls that off, and reports whether it was in time.
-func (c *client) until(ctx context.Context) (stop func() bool) { return context.AfterFunc(ctx, c.cut) }
+// cutWhenDone cuts c when ctx ends. stop calls that off, and reports whether the call was in time.
+func (c *client) cutWhenDone(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, c.cut)
+}
 
-// hanging is how long a call on a client that others use, too, may go on when its context has ended, before it is cut.
-const hanging = 100 * time.Millisecond
+// hangTime is how long a call on a shared client may go on after the end of its context, before the client is cut.
+const hangTime = 100 * time.Millisecond
 
-// unless cuts c, which others use, too, when ctx has ended and stop was not called a moment later: only a call that hangs needs that.
-func (c *client) unless(ctx context.Context) (stop func()) {
+// cutIfHanging cuts the shared client c when ctx has ended and stop is not called within hangTime.
+func (c *client) cutIfHanging(ctx context.Context) (stop func()) {
 	stopped, away := context.WithCancel(context.Background())
 	unlink := context.AfterFunc(ctx, func() {
-		if pause.For(stopped, hanging) {
+		if pause.For(stopped, hangTime) {
 			c.cut()
 		}
 	})
@@ -58,17 +61,17 @@ func (c *client) unless(ctx context.Context) (stop func()) {
 	}
 }
 
-// close cuts c's connections first, as sarama's Close would wait for what is on them.
+// close cuts the connections first, because sarama's Close waits for their answers.
 func (c *client) close() {
 	c.cut()
 	for _, b := range c.Brokers() {
-		_ = b.Close() // says only that it was not connected
+		_ = b.Close() // fails only where b was not connected
 	}
-	_ = c.Close() // of a second close
+	_ = c.Close() // fails only when closed twice
 }
 
-// refresh has c ask who leads topic. Where no broker will tell, sarama keeps to itself that it is for a login that they do not
-// offer, or want.
+// refresh asks the brokers for the leaders of topic. When all brokers refuse the login, sarama reports only that they
+// are out of reach. Then refresh connects to find the reason.
 func (t *Transport) refresh(c *client, topic string) error {
 	err := c.RefreshMetadata(topic)
 	if !errors.Is(err, sarama.ErrOutOfBrokers) || errors.Unwrap(err) != nil {
@@ -79,8 +82,8 @@ func (t *Transport) refresh(c *client, topic string) error {
 		if b.Open(c.Config()) != nil {
 			continue
 		}
-		_, why := b.Connected() // when the login is over
-		_ = b.Close()           // says only that it was not connected
+		_, why := b.Connected() // returns after the login
+		_ = b.Close()           // fails only where b was not connected
 		if why != nil {
 			return sarama.Wrap(sarama.ErrOutOfBrokers, why)
 		}
@@ -88,30 +91,33 @@ func (t *Transport) refresh(c *client, topic string) error {
 	return err
 }
 
-// sarama is the configuration of a client whose connections end with ctx, and give fetched what it fetches.
+// sarama returns the configuration of a client. The connections end with ctx, and pass the answers to fetches on to
+// fetched.
 func (t *Transport) sarama(ctx context.Context, fetched func(*answer)) *sarama.Config {
 	cfg, s := &t.cfg, sarama.NewConfig()
 	s.ClientID, s.Version = cfg.ClientID, protocol
 	s.Net.ReadTimeout = t.patience() + longPoll
 	s.Net.WriteTimeout = s.Net.ReadTimeout
 	s.Net.Proxy.Enable = true
-	s.Net.Proxy.Dialer = &link{ctx: ctx, wait: cfg.patience, dial: cfg.Dial, tls: t.tls, fetched: fetched, exposes: cfg.exposes}
+	s.Net.Proxy.Dialer = &dialer{
+		ctx: ctx, wait: cfg.patience, dial: cfg.Dial, tls: t.tls, fetched: fetched, checkExposed: cfg.checkExposed,
+	}
 	if cfg.SASL.Mechanism != "" {
 		s.Net.SASL.Enable = true
 		s.Net.SASL.Mechanism = sarama.SASLMechanism(cfg.SASL.Mechanism)
 		s.Net.SASL.User, s.Net.SASL.Password = cfg.SASL.User, cfg.SASL.Password
 		s.Net.SASL.SCRAMClientGeneratorFunc = newScram(cfg.SASL.Mechanism)
 	}
-	s.Metadata.Full = false // only the topics that are used
+	s.Metadata.Full = false // only the topics in use
 	s.Metadata.AllowAutoTopicCreation = false
-	s.Metadata.Retry.Max = 0 // tried again here, where there is a context
+	s.Metadata.Retry.Max = 0 // we retry ourselves, with a context
 	s.Metadata.RefreshFrequency = cfg.Refresh
 	s.Admin.Timeout = t.patience()
 	s.Admin.Retry.Max = 2
 	return s
 }
 
-// config reads what s names.
+// config reads the files of s. Without TLS, it returns nil.
 func (s TLS) config() (*tls.Config, error) {
 	if !s.Enabled {
 		return nil, nil

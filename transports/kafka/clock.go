@@ -5,12 +5,13 @@ import (
 	"time"
 )
 
-// maxSkew is how far this machine's clock may be from the brokers'.
+// maxSkew is how far this machine's clock may differ from the brokers' clocks.
 const maxSkew = time.Minute
 
-// compare holds this machine's clock against the time that a broker has stamped a record with a moment ago, which it does in topics of
-// its own time. The log hears of a difference, and topics that take the time from who writes get the broker's.
-func (t *Transport) compare(stamped time.Time) {
+// compareClock compares this machine's clock with stamped, the time that a broker gave to a record just now. Brokers
+// do so in topics with their own time (LogAppendTime). A difference is logged, and from then on records get the
+// broker's time (now), which counts in the other topics.
+func (t *Transport) compareClock(stamped time.Time) {
 	skew := time.Until(stamped)
 	if skew.Abs() < maxSkew {
 		skew = 0
@@ -22,5 +23,5 @@ func (t *Transport) compare(stamped time.Time) {
 		slog.Duration("brokers_ahead_by", skew.Round(time.Second)))
 }
 
-// now is the time to stamp records with: the brokers', as far as it is known.
+// now returns the time for new records: the brokers' time, as far as it is known.
 func (t *Transport) now() time.Time { return time.Now().Add(time.Duration(t.skew.Load())) }

@@ -5,17 +5,18 @@ import (
 	"time"
 )
 
-// common is the client that all subscriptions share, for everything but fetching: who leads what, places, settings. Fifty topics would
-// otherwise have two connections each, to every broker. Whoever has to get away from a call that hangs cuts it, and the next who asks
-// gets a new one: the others try again what failed meanwhile, as they do whatever a network does.
+// common is the client that all subscriptions share for everything but fetching: leaders, offsets, settings. With
+// clients of their own, fifty topics would have two connections each to every broker. A caller whose call hangs cuts
+// the client, and the next caller gets a new client. Calls that fail because of the cut are retried, as after any
+// error of the network.
 type common struct {
 	mu     sync.Mutex
 	client *client
-	since  time.Duration // the patience that it was made with
-	old    []*client     // somebody may still wait for an answer on them
+	since  time.Duration // patience when the client was made
+	old    []*client     // replaced clients, on which calls may still wait
 }
 
-// common returns the client that all subscriptions share.
+// common returns the shared client. It makes a new client when the old one was cut or the patience has changed.
 func (t *Transport) common() *client {
 	t.shared.mu.Lock()
 	defer t.shared.mu.Unlock()
@@ -24,24 +25,24 @@ func (t *Transport) common() *client {
 		return t.shared.client
 	}
 	c, err := t.connect()
-	if err != nil { // New has seen to it that this does not happen
+	if err != nil { // impossible, as New has validated the configuration
 		panic(err)
 	}
 	if t.shared.client != nil {
 		t.shared.old = append(t.shared.old, t.shared.client)
 	}
-	if n := len(t.shared.old); n > 0 && t.shared.old[0].isCut() || n > keptOld {
-		t.wg.Go(t.shared.old[0].close) // who asks is in, and waited for
+	if n := len(t.shared.old); n > 0 && t.shared.old[0].isCut() || n > maxOld {
+		t.wg.Go(t.shared.old[0].close) // the caller is counted in wg, so Close still waits
 		t.shared.old = t.shared.old[1:]
 	}
 	t.shared.client, t.shared.since = c, patience
 	return c
 }
 
-// keptOld is how many clients are left alone for those who may still wait on them: patience grows and shrinks a few times in a minute.
-const keptOld = 2
+// maxOld is how many replaced clients stay open for calls that still wait: the patience changes a few times a minute.
+const maxOld = 2
 
-// cutCommon has every call return that hangs on what common made.
+// cutCommon makes every call on a shared client return.
 func (t *Transport) cutCommon() {
 	t.shared.mu.Lock()
 	defer t.shared.mu.Unlock()
@@ -53,7 +54,7 @@ func (t *Transport) cutCommon() {
 	}
 }
 
-// closeCommon closes what common made. Nobody uses it any more.
+// closeCommon closes all shared clients after the last call.
 func (t *Transport) closeCommon() {
 	t.shared.mu.Lock()
 	defer t.shared.mu.Unlock()

@@ -12,88 +12,92 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// Config says which Kafka, under which name, and how. With Brokers and Group set, the zero value of the rest works.
+// Config describes a Kafka cluster, and how to use it. With Brokers and Group set, the zero value of the other fields
+// works.
 type Config struct {
-	// Brokers are the addresses, host:port, at which the cluster is asked for the rest of itself. Required.
+	// Brokers are the addresses, host:port, of some brokers. They name the other brokers of the cluster. Required.
 	Brokers []string
 
-	// Group is the name under which the place in every topic is kept, as a consumer group's offsets; each deployable has its
-	// own. Of two processes that read under one name, the older one ends (wire.ErrReplaced). Required.
+	// Group is the name under which the positions in all topics are stored, as a consumer group's offsets. Each
+	// deployable has its own. When two processes read under the same name, the older process stops (wire.ErrReplaced).
+	// Required.
 	Group string
 
-	// Prefix and a dot stand before a module's name to make its topic. Defaults to "troupe".
+	// Prefix begins the names of topics: a topic is called Prefix, a dot, and the module's name. Defaults to "troupe".
 	Prefix string
 
-	// ClientID is the name by which the brokers log and limit this client. Defaults to "troupe".
+	// ClientID is the name of this client in the brokers' logs and quotas. Defaults to "troupe".
 	ClientID string
 
-	// Partitions is how many partitions a topic gets that is made here. Defaults to 6.
+	// Partitions is the number of partitions of a topic that this transport creates. Defaults to 6.
 	Partitions int32
 
-	// Replication is on how many brokers each of them is kept. Defaults to -1, the broker's own default.
+	// Replication is the number of replicas of a topic that this transport creates. Defaults to -1, the broker's
+	// default.
 	Replication int16
 
-	// NoCreate leaves it to somebody else to make topics: one that is missing is an error. Defaults to false.
+	// NoCreate disables the creation of topics: a missing topic is an error. Defaults to false.
 	NoCreate bool
 
-	// Compression of what is published is "none", "gzip", "snappy", "lz4" or "zstd". Defaults to "lz4".
+	// Compression is the codec of published messages: "none", "gzip", "snappy", "lz4" or "zstd". Defaults to "lz4".
 	Compression string
 
-	// TLS encrypts the connections. Defaults to none.
+	// TLS encrypts the connections. Defaults to no encryption.
 	TLS TLS
 
 	// SASL logs in. Defaults to no login.
 	SASL SASL
 
-	// Timeout is how long a Publish is tried before it gives up. Defaults to 10 s.
+	// Timeout is how long Publish tries before it gives up. Defaults to 10 s.
 	Timeout time.Duration
 
-	// Window is how many messages of one partition may be delivered and not yet acknowledged. With 1, none is delivered
-	// before the last one is acknowledged, as plain Watermill subscribers are used to. Defaults to 4096.
+	// Window is how many messages of a partition may be delivered and not yet acknowledged. With 1, each message waits
+	// until the previous one is acknowledged, as with plain Watermill subscribers. Defaults to 4096.
 	Window int
 
-	// Refresh is how often a topic is looked at for partitions that were added. Defaults to 30 s.
+	// Refresh is the time between two looks for added partitions. Defaults to 30 s.
 	Refresh time.Duration
 
-	// Dial connects to a broker, below TLS. Defaults to a net.Dialer.
+	// Dial connects to a broker, below TLS. Defaults to net.Dialer.DialContext.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	// Logger takes what an operator should hear of. Defaults to slog.Default.
+	// Logger receives the messages for operators. Defaults to slog.Default.
 	Logger *slog.Logger
 
-	patience time.Duration // how long trouble may last before a subscription ends; for tests
-	rest     time.Duration // how long a producer may rest before its connections are closed; for tests
+	patience time.Duration // how long a problem may last before a subscription ends; for tests
+	rest     time.Duration // how long a producer without messages keeps its connections; for tests
 }
 
-// TLS says how connections are encrypted.
+// TLS configures the encryption of connections.
 type TLS struct {
-	// Enabled turns it on. Defaults to false.
+	// Enabled enables TLS. Defaults to false.
 	Enabled bool
 
-	// CAFile holds, as PEM, the certificates of those who may vouch for a broker. Defaults to the system's.
+	// CAFile is a PEM file of trusted CA certificates. Defaults to the system's.
 	CAFile string
 
-	// CertFile and KeyFile hold, as PEM, the certificate by which the brokers know this client. Defaults to none.
+	// CertFile and KeyFile are PEM files of the client's certificate and key, for brokers that require them. Default to
+	// none.
 	CertFile, KeyFile string
 
-	// ServerName is the name that a broker must prove to have. Defaults to the host that was connected to.
+	// ServerName is the name in the broker's certificate. Defaults to the host of the address.
 	ServerName string
 }
 
-// SASL is a login. It prints without its password.
+// SASL is a login. A SASL value prints without its password.
 type SASL struct {
 	// Mechanism is "PLAIN", "SCRAM-SHA-256" or "SCRAM-SHA-512". Defaults to none.
 	Mechanism string
 
-	// User and Password are what the mechanism asks for.
+	// User and Password are the credentials.
 	User, Password string
 
-	// Readable lets PLAIN send the password, which it does not hide, without TLS to brokers that are not on this machine: everybody on
-	// the way can read it. Defaults to false.
+	// Readable lets PLAIN, which does not hide the password, log in without TLS to brokers on other machines. Everybody
+	// on the network between can read the password. Defaults to false.
 	Readable bool
 }
 
-// String is s without its password.
+// String returns s without its password.
 func (s SASL) String() string {
 	if s.Mechanism == "" {
 		return "none"
@@ -101,25 +105,25 @@ func (s SASL) String() string {
 	return s.Mechanism + " as " + s.User
 }
 
-// GoString is s without its password.
+// GoString returns s without its password.
 func (s SASL) GoString() string { return s.String() }
 
-// MarshalText is s without its password, which keeps it out of JSON.
+// MarshalText returns s without its password, which keeps the password out of JSON.
 func (s SASL) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// String is c in short, without secrets.
+// String returns a short description of c, without secrets.
 func (c Config) String() string {
 	c = c.withDefaults()
 	return fmt.Sprintf("kafka at %v, topics %s.*, group %s, TLS %t, login %v", c.Brokers, c.Prefix, c.Group, c.TLS.Enabled, c.SASL)
 }
 
-// LogValue is String.
+// LogValue implements slog.LogValuer with String.
 func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// legalTopic is what Kafka takes as a topic's name, but for its length.
+// legalTopic matches legal names of topics, apart from their length.
 var legalTopic = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
 
-// Validate joins everything that is wrong with c.
+// Validate returns all mistakes in c, joined.
 func (c Config) Validate() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("field "+format, args...)) }
@@ -158,7 +162,7 @@ func (c Config) Validate() error {
 		wrong("Window is %d: want 0 for the default, or more", c.Window)
 	}
 	for _, b := range c.Brokers {
-		if err := c.exposes(b); err != nil {
+		if err := c.checkExposed(b); err != nil {
 			errs = append(errs, err)
 			break
 		}
@@ -166,8 +170,8 @@ func (c Config) Validate() error {
 	return errors.Join(append(errs, c.TLS.validate(), c.SASL.validate())...)
 }
 
-// exposes is an error where a login at address would show the password to everybody on the way.
-func (c Config) exposes(address string) error {
+// checkExposed returns an error when a login at address would send the password readable over the network.
+func (c Config) checkExposed(address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil || c.SASL.Mechanism != sarama.SASLTypePlaintext || c.TLS.Enabled || c.SASL.Readable {
 		return nil
@@ -211,25 +215,25 @@ var codecs = map[string]sarama.CompressionCodec{
 }
 
 func (c Config) withDefaults() Config {
-	or(&c.Prefix, "troupe")
-	or(&c.ClientID, "troupe")
-	or(&c.Partitions, 6)
-	or(&c.Replication, -1)
-	or(&c.Compression, "lz4")
-	or(&c.Timeout, 10*time.Second)
-	or(&c.Window, 4096)
-	or(&c.Refresh, 30*time.Second)
-	or(&c.Logger, slog.Default())
-	or(&c.patience, 3*time.Second)
-	or(&c.rest, time.Minute)
+	setDefault(&c.Prefix, "troupe")
+	setDefault(&c.ClientID, "troupe")
+	setDefault(&c.Partitions, 6)
+	setDefault(&c.Replication, -1)
+	setDefault(&c.Compression, "lz4")
+	setDefault(&c.Timeout, 10*time.Second)
+	setDefault(&c.Window, 4096)
+	setDefault(&c.Refresh, 30*time.Second)
+	setDefault(&c.Logger, slog.Default())
+	setDefault(&c.patience, 3*time.Second)
+	setDefault(&c.rest, time.Minute)
 	if c.Dial == nil {
 		c.Dial = new(net.Dialer).DialContext
 	}
 	return c
 }
 
-// or sets what is not set.
-func or[T comparable](field *T, value T) {
+// setDefault sets a field that is zero.
+func setDefault[T comparable](field *T, value T) {
 	var zero T
 	if *field == zero {
 		*field = value

@@ -13,49 +13,50 @@ import (
 	"time"
 )
 
-// errNotKafka: the other end of a connection sends what no answer of Kafka's protocol begins with.
+// errNotKafka means that the other end of a connection does not speak Kafka's protocol.
 var errNotKafka = errors.New("kafka: not Kafka's protocol")
 
-// maxAnswer is how long an answer may be. What is asked for fits: a fetch answers with fetchMost at most, and one batch more.
+// maxAnswer bounds the size of an answer. The answers to our requests fit: a fetch returns fetchMost bytes at most,
+// and one more batch.
 const maxAnswer = 2*fetchMost + 1<<20
 
-// link makes the connections of one sarama client, all of which end with ctx. Sarama's calls take no context and wait for
-// as long as the network lets them; a connection that is closed under them makes them return at once.
-type link struct {
-	ctx     context.Context
-	wait    time.Duration
-	dial    func(ctx context.Context, network, address string) (net.Conn, error)
-	tls     *tls.Config   // nil for none
-	fetched func(*answer) // takes the answers to fetches; nil where nothing is fetched
-	exposes func(address string) error
+// dialer makes the connections of a sarama client, and closes them when ctx ends. Sarama's calls take no context, and
+// wait as long as the network lets them. They return at once when their connection is closed.
+type dialer struct {
+	ctx          context.Context
+	wait         time.Duration
+	dial         func(ctx context.Context, network, address string) (net.Conn, error)
+	tls          *tls.Config   // nil for none
+	fetched      func(*answer) // receives the answers to fetches; nil for a client that fetches nothing
+	checkExposed func(address string) error
 }
 
 // Dial implements sarama's Net.Proxy.Dialer.
-func (l *link) Dial(network, address string) (net.Conn, error) {
-	if err := l.exposes(address); err != nil { // the cluster may name other addresses than the settings
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	if err := d.checkExposed(address); err != nil { // the cluster may name other addresses than the settings
 		return nil, exposed{err}
 	}
-	ctx, cancel := context.WithTimeout(l.ctx, l.wait)
+	ctx, cancel := context.WithTimeout(d.ctx, d.wait)
 	defer cancel()
-	conn, err := l.dial(ctx, network, address)
+	conn, err := d.dial(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	if l.tls != nil {
-		if conn, err = encrypt(ctx, conn, l.tls, address); err != nil {
+	if d.tls != nil {
+		if conn, err = encrypt(ctx, conn, d.tls, address); err != nil {
 			return nil, err
 		}
 	}
-	return &linkedConn{
-		Conn: conn, in: bufio.NewReader(conn), address: address, fetched: l.fetched,
-		unlink: context.AfterFunc(l.ctx, func() { _ = conn.Close() }),
+	return &brokerConn{
+		Conn: conn, in: bufio.NewReader(conn), address: address, fetched: d.fetched,
+		unlink: context.AfterFunc(d.ctx, func() { _ = conn.Close() }),
 	}, nil
 }
 
-// exposed is what Config.exposes says of an address that the cluster named.
+// exposed is an error of Config.checkExposed, for an address that the cluster named.
 type exposed struct{ error }
 
-// encrypt is conn under TLS. It is done here, below sarama, so that linkedConn sees what the broker says.
+// encrypt returns conn under TLS. TLS is below sarama, so that brokerConn sees the broker's answers in the clear.
 func encrypt(ctx context.Context, conn net.Conn, cfg *tls.Config, address string) (net.Conn, error) {
 	if cfg.ServerName == "" {
 		host, _, err := net.SplitHostPort(address)
@@ -73,36 +74,36 @@ func encrypt(ctx context.Context, conn net.Conn, cfg *tls.Config, address string
 	return over, nil
 }
 
-// linkedConn is a connection of sarama's that knows where each answer of the broker begins. It refuses an answer of an absurd
-// length before sarama makes room for it: "HTTP" is a length of 1.2 GB. It keeps the answers to fetches for itself, as sarama
-// would unpack them whole, whatever they become: sarama gets an empty one instead.
-type linkedConn struct {
+// brokerConn is a connection that knows where each answer of the broker begins. It refuses an answer of absurd size
+// before sarama allocates the memory: "HTTP" is a size of 1.2 GB. It withholds the answers to fetches from sarama,
+// which would decompress them whole. Sarama gets an empty answer instead.
+type brokerConn struct {
 	net.Conn
 	address string
 	unlink  func() bool
 	fetched func(*answer)
 
 	mu    sync.Mutex
-	asked []request // and not answered
+	asked []request // not answered yet
 
-	// What follows is the reader's.
+	// The reader owns the fields below.
 	in   *bufio.Reader
-	head []byte // of the current answer, to be handed out first
-	left int    // of the current answer, behind head
+	head []byte // of the current answer, to be read first
+	left int    // bytes of the current answer, after head
 
-	broken error // nothing is read any more
+	broken error // ends all reading
 }
 
-// request is what is known of one that was sent.
+// request is the kind of a request.
 type request struct{ api, version int16 }
 
 const (
 	apiFetch = 1
-	tlsAlert = 21 // the type of a record, which the version, 3 and something, follows
+	tlsAlert = 21 // the type of a TLS record; the version, 3.x, follows
 )
 
-// Write implements net.Conn. Sarama writes each request at once.
-func (c *linkedConn) Write(b []byte) (int, error) {
+// Write implements net.Conn. Sarama writes each request with a single call.
+func (c *brokerConn) Write(b []byte) (int, error) {
 	if c.fetched != nil && len(b) >= 8 {
 		r := request{int16(binary.BigEndian.Uint16(b[4:])), int16(binary.BigEndian.Uint16(b[6:]))}
 		c.mu.Lock()
@@ -112,8 +113,8 @@ func (c *linkedConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// answers is the request that the next answer is to. A broker answers in the order of the requests.
-func (c *linkedConn) answers() (r request) {
+// nextRequest removes the oldest request from asked: a broker answers in the order of the requests.
+func (c *brokerConn) nextRequest() (r request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.asked) > 0 {
@@ -123,7 +124,7 @@ func (c *linkedConn) answers() (r request) {
 }
 
 // Read implements net.Conn.
-func (c *linkedConn) Read(b []byte) (int, error) {
+func (c *brokerConn) Read(b []byte) (int, error) {
 	if len(c.head) == 0 && c.left == 0 {
 		if err := c.next(); err != nil {
 			return 0, err
@@ -140,7 +141,7 @@ func (c *linkedConn) Read(b []byte) (int, error) {
 }
 
 // next begins to read an answer.
-func (c *linkedConn) next() error {
+func (c *brokerConn) next() error {
 	if c.broken != nil {
 		return c.broken
 	}
@@ -155,9 +156,9 @@ func (c *linkedConn) next() error {
 	size := binary.BigEndian.Uint32(head)
 	if size < 4 || size > maxAnswer {
 		c.broken = fmt.Errorf("%w: %s answers with %q where the length of an answer belongs (%w)", errNotKafka, c.address, head, io.ErrUnexpectedEOF)
-		return c.broken // sarama hangs up for the last of them only
+		return c.broken // sarama hangs up only because of io.ErrUnexpectedEOF
 	}
-	r := c.answers()
+	r := c.nextRequest()
 	if c.fetched == nil || r.api != apiFetch {
 		c.head, c.left = head, int(size)
 		return nil
@@ -171,13 +172,13 @@ func (c *linkedConn) next() error {
 		return err
 	}
 	c.fetched(a)
-	c.head = binary.BigEndian.AppendUint32(c.head[:0], uint32(len(a.instead)))
-	c.head = append(c.head, a.instead...)
+	c.head = binary.BigEndian.AppendUint32(c.head[:0], uint32(len(a.withoutTopics)))
+	c.head = append(c.head, a.withoutTopics...)
 	return nil
 }
 
 // Close implements net.Conn.
-func (c *linkedConn) Close() error {
+func (c *brokerConn) Close() error {
 	c.unlink()
 	return c.Conn.Close()
 }

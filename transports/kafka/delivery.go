@@ -8,14 +8,15 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// delivery is a message that is out, and its context, which ends when it is acknowledged or nacked, and with the
-// subscription. Few ask for Done: so it is made when they do, and a message costs no context.WithCancel.
+// delivery is a message in flight, and its context. The context ends when the message is acknowledged or nacked, and
+// with the subscription. Few callers use Done: its channel is made on demand, so a message costs no
+// context.WithCancel.
 type delivery struct {
 	context.Context // the subscription's, for its values
 	msg             *message.Message
-	offset          int64 // where to read on as long as this is not acknowledged
-	next            int64 // and when it is
-	size            int64 // in bytes, about
+	offset          int64 // where to read on while the message is not acknowledged
+	next            int64 // where to read on afterwards
+	size            int64 // in bytes, approximately
 
 	mu    sync.Mutex
 	ended bool
@@ -28,11 +29,11 @@ func newDelivery(ctx context.Context, msg *message.Message, offset, next int64) 
 	return d
 }
 
-// again is a second delivery of the same message.
-func (d *delivery) again() *delivery {
-	again := newDelivery(d.Context, d.msg.Copy(), d.offset, d.next)
-	again.size = d.size
-	return again
+// redelivery returns a second delivery of the message.
+func (d *delivery) redelivery() *delivery {
+	next := newDelivery(d.Context, d.msg.Copy(), d.offset, d.next)
+	next.size = d.size
+	return next
 }
 
 // end ends the context. It is idempotent.

@@ -1,29 +1,34 @@
-// Package kafka carries messages between deployables over Apache Kafka: wire.Transport on the requests of IBM's sarama, with
-// records that programs on watermill-kafka read and write as well (Marshaler).
+// Package kafka carries messages between deployables over Apache Kafka. It implements wire.Transport on the requests
+// of IBM's sarama. Programs on watermill-kafka read and write the same records (Marshaler).
 //
-// A topic is called prefix.module. The record key is the event's key, placed as Java's clients place it, and the headers are
-// the metadata: CloudEvents in binary content mode. A topic that is missing is made.
+// A topic is called prefix.module. The record key is the event's key, and goes to the same partition as with Java's
+// clients. The headers are the metadata: CloudEvents in binary content mode. A missing topic is created.
 //
-// Publish is idempotent and waits for all replicas in sync. Each topic has a lane (publish.go) on which calls that come at
-// the same time travel together, and a producer (produce.go), which is thrown away with its numbers when anything fails. Of a
-// partition it never sends a batch before the last one is acknowledged: whatever is sent again, keys stay in order.
+// Publish is idempotent and waits for all in-sync replicas. Each topic has a lane (publish.go), on which concurrent
+// calls share batches, and a producer (produce.go). After any failure the lane discards the producer with its
+// sequence numbers. A producer sends a batch of a partition only after the previous batch is acknowledged, so sending
+// again keeps each key in order.
 //
-// Subscribe reads all partitions without being a member of a consumer group (subscribe.go says why); only the place is kept
-// as a group's. Each broker that leads partitions has a fetcher (fetch.go), each partition a goroutine that delivers and
-// waits for acknowledgements (partition.go), each subscription one that commits (offsets.go). What a fetcher cannot read for
-// longer than a few seconds ends the subscription; where brokers answer, but slowly, a few become thirty (patience.go). Sarama
-// would unpack whole answers: so the connection keeps those back (conn.go, answer.go), and a partition unpacks its batches record by
-// record, as messages are taken (unpack.go, budget.go).
+// Subscribe reads all partitions without joining a consumer group (subscribe.go says why). Only the offsets are
+// stored under a group's name. Each broker that leads partitions has a fetcher (fetch.go). Each partition has a
+// goroutine that delivers and waits for acknowledgements (partition.go), and each subscription has a goroutine that
+// commits offsets (offsets.go). A subscription ends when a fetcher cannot read for a few seconds, or for up to thirty
+// while brokers answer slowly (patience.go). Sarama would decompress whole answers. So a connection withholds fetched
+// records from sarama (conn.go, answer.go), and a partition decompresses its batches record by record, as messages
+// are taken (unpack.go, budget.go).
 //
-// Connections are few: all subscriptions share a client for everything but fetching (common.go), so that each has one connection to each
-// broker that leads its partitions, on which that waits for messages; a producer that rests for a minute has none (publish.go).
+// Connections are few. All subscriptions share a client for everything but fetching (common.go). For fetching, each
+// subscription has a connection to every broker that leads one of its partitions. A producer without messages for a
+// minute has no connection (publish.go).
 //
-// With each place goes a mark of who wrote it (mark.go), and the journal notes its places, too (wire.WithMemory). So a place that Kafka
-// has forgotten, that is another journal's or an older topic's, or that another process has taken over, is noticed. A process that reads nothing keeps a mark where it sends (claim.go).
+// Each stored offset has a mark that names its writer (mark.go), and the journal notes the offsets, too
+// (wire.WithMemory). So a subscription notices that Kafka has lost an offset, that an offset belongs to another
+// journal or to an older topic, and that another process has taken over. A process that only sends keeps a mark in
+// its topics (claim.go).
 //
-// Close ends all of that, and waits for it. Sarama takes no context; its connections do (client.go): whatever waits for the
-// network returns when they are cut.
+// Close ends all activity and waits for the end. Sarama takes no context, but the connections do (client.go): when a
+// connection is cut, every call returns that waits for an answer.
 //
-// It may import packages bus/wire and Watermill, watermill-kafka, sarama, the SCRAM client that sarama leaves to others, and the
-// codecs that sarama uses.
+// The package may import bus/wire and Watermill, watermill-kafka, sarama, the SCRAM client that sarama leaves to its
+// users, and the codecs that sarama uses.
 package kafka

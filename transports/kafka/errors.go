@@ -15,8 +15,8 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// passing are the answers of brokers after which the same request may succeed: leaders move, brokers start and stop.
-var passing = map[sarama.KError]bool{
+// transient lists the broker errors after which the same request may succeed: leaders move, brokers start and stop.
+var transient = map[sarama.KError]bool{
 	sarama.ErrUnknownTopicOrPartition: true, sarama.ErrLeaderNotAvailable: true, sarama.ErrNotLeaderForPartition: true,
 	sarama.ErrRequestTimedOut: true, sarama.ErrBrokerNotAvailable: true, sarama.ErrReplicaNotAvailable: true,
 	sarama.ErrNetworkException: true, sarama.ErrNotEnoughReplicas: true, sarama.ErrNotEnoughReplicasAfterAppend: true,
@@ -27,101 +27,109 @@ var passing = map[sarama.KError]bool{
 	sarama.ErrStaleControllerEpochCode: true, sarama.ErrReassignmentInProgress: true, sarama.ErrUnknown: true,
 }
 
-// missing is that a topic does not exist, and is not made here. It says what to do.
-type missing struct{ error }
+// unusableTopic is the error for a topic that cannot be used as it is, such as a missing topic that may not be
+// created. The text says how to change that.
+type unusableTopic struct{ error }
 
 // Unwrap is for errors.Is and errors.As.
-func (m missing) Unwrap() error { return m.error }
+func (u unusableTopic) Unwrap() error { return u.error }
 
-// trouble is what ended a subscription that nobody else did.
-type trouble struct{ error }
+// failure is the cause of a subscription that ended because of an error, not because of its context or Close.
+type failure struct{ error }
 
 // Unwrap is for errors.Is and errors.As.
-func (t trouble) Unwrap() error { return t.error }
+func (f failure) Unwrap() error { return f.error }
 
-// refused reports whether err is an answer that asking again does not change. Everything about the network may.
-func refused(err error) bool {
+// permanent reports whether err is a broker's answer that a retry cannot change. Errors of the network are not
+// permanent.
+func permanent(err error) bool {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return slices.ContainsFunc(joined.Unwrap(), refused)
+		return slices.ContainsFunc(joined.Unwrap(), permanent)
 	}
 	var answer sarama.KError
 	if errors.As(err, &answer) {
-		return !passing[answer]
+		return !transient[answer]
 	}
 	var encoding sarama.PacketEncodingError
-	return errors.As(err, &encoding) || errors.Is(err, sarama.ErrSASLAuthenticationFailed) || // which As does not find in what sarama makes of it
+	// Sarama wraps the failed login so that As does not find the KError.
+	return errors.As(err, &encoding) || errors.Is(err, sarama.ErrSASLAuthenticationFailed) ||
 		errors.Is(err, sarama.ErrUnsupportedVersion)
 }
 
-// strangers reports whether err is that the place of a group cannot be written because it has members. Nobody is a member here, and
-// nothing is taken away by one; but who reads again from the last place that was written, again and again, would get nowhere.
-func strangers(err error) bool {
-	return errors.Is(err, sarama.ErrUnknownMemberId) || errors.Is(err, sarama.ErrIllegalGeneration) || errors.Is(err, sarama.ErrRebalanceInProgress)
+// hasMembers reports whether offsets cannot be committed because the group has active members. We never join the
+// group, so another program is using it. Messages still arrive. But a subscription that ended because of this error
+// would begin at the last committed offset again and again, and get nowhere.
+func hasMembers(err error) bool {
+	return errors.Is(err, sarama.ErrUnknownMemberId) || errors.Is(err, sarama.ErrIllegalGeneration) ||
+		errors.Is(err, sarama.ErrRebalanceInProgress)
 }
 
-// explain adds to err what somebody can do about it. What it was about needs a right to topic, READ or WRITE.
+// explain adds advice to err. right is the operation on topic, READ or WRITE, for which the failed call needs a
+// grant.
 func (t *Transport) explain(err error, topic, right string) error {
 	is := func(targets ...error) bool {
 		return slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
 	}
-	err = line{err}
-	var missing missing
-	var exposed exposed
+	err = oneLine{err}
+	var unusable unusableTopic
+	var insecure exposed
 	switch {
-	case errors.As(err, &missing), errors.As(err, &exposed): // says it
+	case errors.As(err, &unusable), errors.As(err, &insecure): // with advice already
 		return err
 	case is(errNotKafka):
 		return fmt.Errorf("what answers does not speak Kafka's protocol: check the addresses %v, and that the port is not that of an HTTP server, or of a listener with TLS (%t here): %w",
 			t.cfg.Brokers, t.cfg.TLS.Enabled, err)
 	case is(sarama.ErrSASLAuthenticationFailed):
-		return fmt.Errorf("the broker does not let %s in: check SASL's Mechanism, User and Password: %w", t.who(), err)
+		return fmt.Errorf("the broker does not let %s in: check SASL's Mechanism, User and Password: %w", t.clientName(), err)
 	case is(sarama.ErrUnsupportedSASLMechanism):
 		return fmt.Errorf("the listener at %v does not know SASL's Mechanism %s: use one of its sasl.enabled.mechanisms, or the port of another listener: %w",
 			t.cfg.Brokers, t.cfg.SASL.Mechanism, err)
 	case is(sarama.ErrIllegalSASLState):
 		return fmt.Errorf("the listener at %v takes no login: use the port of one that does, or clear SASL: %w", t.cfg.Brokers, err)
 	case is(sarama.ErrTopicAuthorizationFailed):
-		return fmt.Errorf("%s is not allowed to: grant %s on topic %s, and CREATE if it is to be made here: %w", t.who(), right, topic, err)
+		return fmt.Errorf("%s is not allowed to: grant %s on topic %s, and CREATE if it is to be made here: %w", t.clientName(), right, topic, err)
 	case is(sarama.ErrGroupAuthorizationFailed):
 		return fmt.Errorf("%s may not keep its place: grant READ on all groups whose names begin with %s (--resource-pattern-type prefixed): %w",
-			t.who(), t.cfg.Group, err)
+			t.clientName(), t.cfg.Group, err)
 	case is(sarama.ErrClusterAuthorizationFailed):
 		return fmt.Errorf("%s is not allowed to: grant %s on topic %s; brokers before Kafka 2.8 want IDEMPOTENT_WRITE on the cluster, too: %w",
-			t.who(), right, topic, err)
+			t.clientName(), right, topic, err)
 	case is(sarama.ErrInvalidTimestamp):
 		return fmt.Errorf("topic %s takes no events of this time, %s: set this machine's clock, or have the broker stamp them: kafka-configs.sh --bootstrap-server %s --alter --topic %s --add-config %s=%s: %w",
 			topic, time.Now().UTC().Format(time.RFC3339), strings.Join(t.cfg.Brokers, ","), topic, settingTime, brokersTime, err)
-	case strangers(err):
+	case hasMembers(err):
 		return fmt.Errorf("the group has members of its own: give this deployable one that nobody else uses: %w", err)
 	case is(sarama.ErrUnknownTopicOrPartition):
 		return fmt.Errorf("the topic is gone: it is made anew when it is next used, unless that is left to others: %w", err)
 	case is(sarama.ErrNotEnoughReplicas, sarama.ErrNotEnoughReplicasAfterAppend):
 		return fmt.Errorf("fewer replicas of topic %s are in sync than its min.insync.replicas: start the brokers that are down; kafka-topics.sh --bootstrap-server %s --describe --topic %[1]s shows which: %[3]w",
 			topic, strings.Join(t.cfg.Brokers, ","), err)
-	case is(lacking...):
+	case is(degraded...):
 		return fmt.Errorf("brokers answer at %v, but too few work for this: start those that are down: %w", t.cfg.Brokers, err)
 	default:
-		return t.unreached(err)
+		return t.explainConnection(err)
 	}
 }
 
-// lacking are the answers of brokers that miss others: leaders, replicas, or the majority of the controllers.
-var lacking = []error{
-	sarama.ErrLeaderNotAvailable, sarama.ErrNotLeaderForPartition, sarama.ErrReplicaNotAvailable, sarama.ErrBrokerNotAvailable,
+// degraded lists the answers of brokers that lack other brokers: leaders, replicas, or the majority of the
+// controllers.
+var degraded = []error{
+	sarama.ErrLeaderNotAvailable, sarama.ErrNotLeaderForPartition, sarama.ErrReplicaNotAvailable,
+	sarama.ErrBrokerNotAvailable,
 	sarama.ErrRequestTimedOut, sarama.ErrOffsetNotAvailable, sarama.ErrOffsetsLoadInProgress,
 	sarama.ErrConsumerCoordinatorNotAvailable, sarama.ErrNotCoordinatorForConsumer, sarama.ErrNotController,
 }
 
-// who is what the brokers know this client as.
-func (t *Transport) who() string {
+// clientName returns the name by which the brokers know this client.
+func (t *Transport) clientName() string {
 	if t.cfg.SASL.User != "" {
 		return "user " + t.cfg.SASL.User
 	}
 	return "this client"
 }
 
-// unreached is explain for what stands between this client and a broker.
-func (t *Transport) unreached(err error) error {
+// explainConnection adds advice to an error of a connection.
+func (t *Transport) explainConnection(err error) error {
 	var (
 		untrusted *tls.CertificateVerificationError
 		network   net.Error
@@ -130,19 +138,21 @@ func (t *Transport) unreached(err error) error {
 		garbled   sarama.PacketDecodingError
 	)
 	isNetwork := errors.As(err, &network)
-	cut := isNetwork && (errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled)) // here, for lack of an answer
-	hungUp := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &noTLS) || errors.As(err, &garbled)
+	// We close a connection for lack of an answer.
+	cut := isNetwork && (errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled))
+	hungUp := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &noTLS) ||
+		errors.As(err, &garbled)
 	switch {
 	case errors.As(err, &untrusted):
 		return fmt.Errorf("the certificate of the broker at %v is not trusted: set TLS.CAFile to those who vouch for it, and TLS.ServerName if it has another name: %w",
 			t.cfg.Brokers, err)
-	case errors.As(err, &op) && op.Op == "remote error": // an alert of TLS
+	case errors.As(err, &op) && op.Op == "remote error": // a TLS alert
 		return fmt.Errorf("the broker at %v breaks TLS off: it is likely to want a certificate of this client, or another one: set TLS.CertFile and TLS.KeyFile: %w",
 			t.cfg.Brokers, err)
 	case t.slow.Load() > 0 && unanswered(err):
 		return fmt.Errorf("a broker of the cluster at %v takes long to answer: start those that are down, and see whether it is overloaded, or the network is; from now on it gets %v: %w",
 			t.cfg.Brokers, t.patience(), err)
-	case cut, (isNetwork || hungUp) && !errors.Is(err, sarama.ErrOutOfBrokers): // who named the others does
+	case cut, (isNetwork || hungUp) && !errors.Is(err, sarama.ErrOutOfBrokers): // the bootstrap broker answers
 		return fmt.Errorf("a broker of the cluster at %v does not answer: start those that are down, and check that all can be reached from here under their advertised.listeners: %w",
 			t.cfg.Brokers, err)
 	case hungUp && !isNetwork:
@@ -156,40 +166,40 @@ func (t *Transport) unreached(err error) error {
 	}
 }
 
-// line is an error in one line; what sarama joins has several.
-type line struct{ error }
+// oneLine prints an error on a single line. Errors that sarama joins have several.
+type oneLine struct{ error }
 
 // Error implements error.
-func (l line) Error() string { return strings.ReplaceAll(l.error.Error(), "\n", "; ") }
+func (l oneLine) Error() string { return strings.ReplaceAll(l.error.Error(), "\n", "; ") }
 
 // Unwrap is for errors.Is and errors.As.
-func (l line) Unwrap() error { return l.error }
+func (l oneLine) Unwrap() error { return l.error }
 
-// several are errors in one line.
-type several []error
+// errorList prints several errors on a single line.
+type errorList []error
 
 // Error implements error.
-func (s several) Error() string {
-	texts := make([]string, len(s))
-	for i, err := range s {
+func (e errorList) Error() string {
+	texts := make([]string, len(e))
+	for i, err := range e {
 		texts[i] = err.Error()
 	}
 	return strings.Join(texts, "; ")
 }
 
 // Unwrap is for errors.Is and errors.As.
-func (s several) Unwrap() []error { return s }
+func (e errorList) Unwrap() []error { return e }
 
-// because is err, with why ctx ended.
-func because(ctx context.Context, err error) error {
+// withCause returns err together with the reason why ctx ended.
+func withCause(ctx context.Context, err error) error {
 	why := context.Cause(ctx)
-	if errors.Is(err, why) { // says it already
+	if errors.Is(err, why) { // err contains the reason
 		return err
 	}
 	return join(why, err)
 }
 
-// join is errors.Join in one line, each text once.
+// join is errors.Join on a single line, without repeated texts.
 func join(errs ...error) error {
 	var r reasons
 	for _, err := range errs {
@@ -198,13 +208,13 @@ func join(errs ...error) error {
 	return r.join()
 }
 
-// reasons collects errors, each text once: five hundred messages that fail do so for one reason.
+// reasons collects errors without repeated texts: five hundred messages fail for the same reason.
 type reasons struct {
 	mu   sync.Mutex
-	errs several
+	errs errorList
 }
 
-// add takes err, unless it is nil.
+// add adds err, unless err is nil or its text is known.
 func (r *reasons) add(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -213,7 +223,7 @@ func (r *reasons) add(err error) {
 	}
 }
 
-// join is what was collected, nil if that is nothing.
+// join returns the collected errors, or nil.
 func (r *reasons) join() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

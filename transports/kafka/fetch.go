@@ -12,46 +12,47 @@ import (
 )
 
 const (
-	// longPoll is how long a broker may wait for messages before it answers that there are none.
+	// longPoll is how long a broker may wait for messages before it answers with none.
 	longPoll = 500 * time.Millisecond
-	// shortPoll is the same while one of the partitions is not asked for, which may change.
+	// shortPoll is the first wait of a request that leaves out a partition, because that partition may soon have room.
 	shortPoll = 10 * time.Millisecond
 	// fetchBytes is how much of a partition is fetched at once. A message of the largest size fits.
 	fetchBytes = maxMessage + 64<<10
-	// fetchMost bounds how far that grows for a batch that does not fit.
+	// fetchMost bounds the growth of fetchBytes for a larger batch.
 	fetchMost = 64 << 20
 )
 
-// chunk is a part of a partition, in its order.
+// chunk is a part of a partition, in order.
 type chunk struct {
 	packs []pack
-	end   int64 // the offset behind it
+	end   int64 // the offset after the chunk
 }
 
-// pack is a record batch as Kafka stores it, or the news of a gap.
+// pack is a record batch as Kafka stores it, or a report of a gap.
 type pack struct {
-	first, end int64 // offsets: of its first record, and behind it
-	from       int64 // what is before this was delivered
-	count      int32
-	codec      sarama.CompressionCodec
-	packed     []byte // its records; with trouble, the beginning of what cannot be read
-	trouble    string // instead of records
-	begins     bool   // the trouble is that the beginning was deleted before the first read
-	old        bool   // they are in a format of before Kafka 0.11
+	first, end  int64 // offsets: of the first record, and after the last
+	from        int64 // earlier records were delivered
+	count       int32
+	codec       sarama.CompressionCodec
+	packed      []byte // the records; with trouble, the beginning of data that cannot be read
+	trouble     string // instead of records
+	beforeFirst bool   // the trouble is a beginning that was deleted before the first read
+	old         bool   // records in a format from before Kafka 0.11
 }
 
-// fetcher reads the partitions of a topic that one broker leads, over a connection of its own: a broker answers one request
-// of a connection at a time, and this one mostly waits for messages.
+// fetcher reads the partitions of a topic that the same broker leads, over its own connection. A broker answers the
+// requests of a connection in order, and a fetcher mostly waits for messages: a shared connection would delay all
+// others.
 type fetcher struct {
 	s          *subscription
-	leader     string // its address
+	leader     string // address of the broker
 	partitions []*partition
-	wake       chan struct{} // of capacity 1: a partition is hungry again
+	wake       chan struct{} // of capacity 1: a partition has room again
 	poll       time.Duration // of the next request
-	short      time.Duration // of the next one that leaves a partition out
+	short      time.Duration // of the next request that leaves out a partition
 }
 
-// fed is called when a partition has taken its chunk.
+// fed wakes the fetcher when a partition has taken its chunk.
 func (f *fetcher) fed() {
 	select {
 	case f.wake <- struct{}{}:
@@ -59,14 +60,14 @@ func (f *fetcher) fed() {
 	}
 }
 
-// run fetches until ctx ends, and returns nil, or until something is wrong with one of the partitions.
+// run fetches until ctx ends, and returns nil. It returns earlier with the error of a partition.
 func (f *fetcher) run(ctx context.Context) error {
 	broker := sarama.NewBroker(f.leader)
-	var got *answer // sarama's Fetch returns after it was set
+	var got *answer // set before sarama's Fetch returns
 	if err := broker.Open(f.s.t.sarama(f.s.ctx, func(a *answer) { got = a })); err != nil {
 		return err
 	}
-	defer func() { _ = broker.Close() }() // says only that it was not connected
+	defer func() { _ = broker.Close() }() // fails only where broker was not connected
 	for ctx.Err() == nil {
 		asked := f.choose()
 		if len(asked) == 0 {
@@ -87,7 +88,7 @@ func (f *fetcher) run(ctx context.Context) error {
 			if why == nil {
 				why = p.take(got, len(asked) == 1)
 			}
-			p.tell(started, why)
+			p.noteFetch(started, why)
 			reasons.add(why)
 		}
 		if err := reasons.join(); err != nil {
@@ -97,13 +98,13 @@ func (f *fetcher) run(ctx context.Context) error {
 	return nil
 }
 
-// choose picks the partitions to ask for, and how long to wait for their messages.
+// choose returns the partitions to ask for, and sets how long to wait for their messages.
 func (f *fetcher) choose() []*partition {
 	var asked []*partition
 	unknown := false
 	for _, p := range f.partitions {
 		if p.hungry() {
-			if p.alone {
+			if p.single {
 				f.poll = shortPoll
 				return []*partition{p}
 			}
@@ -117,7 +118,7 @@ func (f *fetcher) choose() []*partition {
 	default:
 	}
 	switch {
-	case unknown: // somebody waits in Subscribe
+	case unknown: // Subscribe waits for the first answer
 		f.poll = 0
 	case len(asked) == len(f.partitions):
 		f.poll, f.short = longPoll, shortPoll
@@ -127,11 +128,11 @@ func (f *fetcher) choose() []*partition {
 	return asked
 }
 
-// request asks for partitions.
+// request returns a request for the partitions.
 func (f *fetcher) request(partitions []*partition) *sarama.FetchRequest {
 	req := &sarama.FetchRequest{
 		Version: 12, MinBytes: 1, MaxBytes: fetchMost, MaxWaitTime: int32(f.poll / time.Millisecond),
-		Isolation: sarama.ReadCommitted, SessionEpoch: -1, // every request says all
+		Isolation: sarama.ReadCommitted, SessionEpoch: -1, // no session: every request is complete
 	}
 	for _, p := range partitions {
 		req.AddBlock(f.s.topic, p.id, p.offset, p.size, p.epoch)
@@ -139,8 +140,8 @@ func (f *fetcher) request(partitions []*partition) *sarama.FetchRequest {
 	return req
 }
 
-// tell notes how a fetch of p went that started then.
-func (p *partition) tell(started time.Time, err error) {
+// noteFetch records the result of a fetch of p that began at started.
+func (p *partition) noteFetch(started time.Time, err error) {
 	switch {
 	case err == nil:
 		p.failing = time.Time{}
@@ -149,8 +150,8 @@ func (p *partition) tell(started time.Time, err error) {
 	}
 }
 
-// take hands what a broker answered on. With alone, it was asked for nothing but p.
-func (p *partition) take(a *answer, alone bool) error {
+// take hands on the part of an answer that belongs to p. single means that the request was for p alone.
+func (p *partition) take(a *answer, single bool) error {
 	b := a.blocks[p.id]
 	switch {
 	case b == nil:
@@ -169,37 +170,37 @@ func (p *partition) take(a *answer, alone bool) error {
 		return err
 	}
 	p.await(b)
-	wasAlone := p.alone
-	p.alone = false
+	wasSingle := p.single
+	p.single = false
 	switch {
 	case c.end > p.offset:
 		p.size = fetchBytes
 		p.offset = c.end
-		p.feed <- c // it was hungry
-	case needs > 0: // a batch of somebody with larger limits
+		p.feed <- c // has room, as p was hungry
+	case needs > 0: // a batch from a producer with larger limits
 		p.size = int32(min(needs, fetchMost))
-	case p.offset < b.stable && !a.throttled && !alone && !wasAlone: // others may have used up the answer
-		p.alone = true
+	case p.offset < b.stable && !a.throttled && !single && !wasSingle: // other partitions may have filled the answer
+		p.single = true
 	}
 	return nil
 }
 
-// read takes the batches of committed transactions, and those of none, out of b. Needs is how much has to be asked for to get the
-// next one, where that is more than was.
+// read returns the batches in b, without those of aborted transactions. needs is the size of the next request, when
+// the next batch does not fit into one of the present size.
 func (p *partition) read(b *block) (c chunk, needs int, err error) {
 	c.end = p.offset
-	open := map[int64]bool{} // producers, while their aborted transaction lasts
+	open := map[int64]bool{} // producers, during their aborted transactions
 	starts := b.aborted
 	slices.SortFunc(starts, func(a, b aborted) int { return cmp.Compare(a.first, b.first) })
 	for rest := b.records; len(rest) > 0; {
 		h, ok := parseHead(rest)
-		if !ok && len(rest) < headSize { // cut off
+		if !ok && len(rest) < headSize { // the batch is cut off
 			return c, 2 * fetchBytes, nil
 		}
 		if !ok {
-			return c, 0, fmt.Errorf("%s: what the broker sends is no record batch", place(p.s.topic, p.id, c.end))
+			return c, 0, fmt.Errorf("%s: what the broker sends is no record batch", positionName(p.s.topic, p.id, c.end))
 		}
-		if h.size > fetchMost { // it would not fit into any answer
+		if h.size > fetchMost { // larger than any answer
 			c.packs = append(c.packs, p.large(h, rest))
 			c.end = h.end
 			return c, 0, nil
@@ -214,7 +215,7 @@ func (p *partition) read(b *block) (c chunk, needs int, err error) {
 			continue
 		}
 		if crc32.Checksum(batch[headCRC:], castagnoli) != h.crc {
-			return c, 0, fmt.Errorf("%s: the batch is damaged: its checksum is wrong", place(p.s.topic, p.id, h.first))
+			return c, 0, fmt.Errorf("%s: the batch is damaged: its checksum is wrong", positionName(p.s.topic, p.id, h.first))
 		}
 		for len(starts) > 0 && starts[0].first < h.end {
 			open[starts[0].producer] = true
@@ -222,24 +223,26 @@ func (p *partition) read(b *block) (c chunk, needs int, err error) {
 		}
 		switch {
 		case h.control:
-			delete(open, h.producer) // its transaction ends here, one way or the other
+			delete(open, h.producer) // the transaction ends here, committed or aborted
 		case h.transactional && open[h.producer], h.count == 0, h.end <= c.end:
 		default:
-			c.packs = append(c.packs, pack{first: h.first, end: h.end, from: c.end, count: h.count, codec: h.codec, packed: batch[headSize:]})
+			c.packs = append(c.packs, pack{
+				first: h.first, end: h.end, from: c.end, count: h.count, codec: h.codec, packed: batch[headSize:],
+			})
 		}
 		c.end = max(c.end, h.end)
 	}
 	return c, 0, nil
 }
 
-// large stands in for a batch that is larger than anything that is fetched, of which rest is the beginning.
+// large returns a pack for a batch that is larger than any answer. rest is the beginning of the batch.
 func (p *partition) large(h batchHead, rest []byte) pack {
-	return pack{first: h.first, end: h.end, from: h.first, packed: rest[:min(len(rest), beginning)], trouble: fmt.Sprintf(
+	return pack{first: h.first, end: h.end, from: h.first, packed: rest[:min(len(rest), maxExcerpt)], trouble: fmt.Sprintf(
 		"topic %s, partition %d: offsets %d to %d are one batch of %d bytes, more than the %d that are fetched at once: it is not read",
 		p.s.topic, p.id, h.first, h.end-1, h.size, fetchMost)}
 }
 
-// old stands in for records in the formats that Kafka wrote before 0.11, and no longer takes.
+// old adds a pack for records in the formats from before Kafka 0.11, which Kafka no longer accepts from producers.
 func (c *chunk) old(h batchHead) {
 	from := c.end
 	if n := len(c.packs); n > 0 && c.packs[n-1].old {
@@ -250,7 +253,7 @@ func (c *chunk) old(h batchHead) {
 		"offsets %d to %d are in a format from before Kafka 0.11, which this program does not read", from, c.end-1)})
 }
 
-// gap goes on at the oldest record when the one that comes next is not there, and says so.
+// gap continues at the oldest record when the next record is gone, and reports that in the log and to the subscriber.
 func (p *partition) gap() error {
 	first, err := p.s.oldest([]int32{p.id})
 	if err != nil {
@@ -258,7 +261,7 @@ func (p *partition) gap() error {
 	}
 	e := pack{first: p.offset, from: p.offset, end: first[p.id]}
 	switch {
-	case e.end == e.first: // it may be there by now
+	case e.end == e.first: // the record may have appeared meanwhile
 		return sarama.ErrOffsetOutOfRange
 	case e.end > e.first:
 		e.trouble = fmt.Sprintf("topic %s, partition %d: offsets %d to %d are gone: they were deleted before group %s had read them (retention, or somebody); read on at %d",

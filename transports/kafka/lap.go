@@ -11,22 +11,24 @@ import (
 	"github.com/troupebus/troupe/internal/pause"
 )
 
-// errAnew: the topic that was read is gone, and another one has its name. It is found out where to begin in that.
-var errAnew = errors.New("kafka: the topic was made anew")
+// errRecreated means that the topic was deleted, and created again under the same name. The subscription ends, and
+// the next one decides where to begin (startAt).
+var errRecreated = errors.New("kafka: the topic was made anew")
 
-// leaders are the brokers that lead partitions, with those that each leads.
+// leaders maps each broker to the partitions that it leads.
 type leaders map[*sarama.Broker][]*partition
 
-// read goes from lap to lap until ctx ends, and returns nil, or until there is trouble that lasts.
+// read runs laps until ctx ends, and returns nil. An error ends it that is permanent, or that lasts longer than the
+// patience.
 func (s *subscription) read(l leaders) error {
 	for {
 		err := s.lap(l)
-		for again := true; again; again = err != nil {
+		for retrying := true; retrying; retrying = err != nil {
 			switch {
 			case s.ctx.Err() != nil:
 				return nil
 			case err == nil:
-			case errors.Is(err, errAnew), refused(err) || s.failing() > s.t.patience():
+			case errors.Is(err, errRecreated), permanent(err) || s.failing() > s.t.patience():
 				return err
 			default:
 				pause.For(s.ctx, 2*retry)
@@ -35,22 +37,22 @@ func (s *subscription) read(l leaders) error {
 			if err = s.t.refresh(s.client(), s.topic); err == nil {
 				var id string
 				if id, err = s.client().identity(s.topic); err == nil && id != s.id {
-					err = errAnew
+					err = errRecreated
 				}
 			}
 			if err == nil {
 				l, err = s.layout(s.ctx)
 			}
 			if err != nil {
-				for _, p := range s.partitions { // which nobody else adds to
-					p.tell(started, err)
+				for _, p := range s.partitions { // only this goroutine adds partitions
+					p.noteFetch(started, err)
 				}
 			}
 		}
 	}
 }
 
-// failing is for how long a partition could not be read by now.
+// failing returns for how long a partition has been failing.
 func (s *subscription) failing() time.Duration {
 	var longest time.Duration
 	for _, p := range s.partitions {
@@ -61,7 +63,7 @@ func (s *subscription) failing() time.Duration {
 	return longest
 }
 
-// lap reads from l until one of them is in trouble, and returns that, until others lead, or until ctx ends.
+// lap reads from l until ctx ends, a leader changes or a fetch fails. It returns the errors of the fetchers.
 func (s *subscription) lap(l leaders) error {
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
@@ -69,7 +71,7 @@ func (s *subscription) lap(l leaders) error {
 	for leader, partitions := range l {
 		f := &fetcher{s: s, leader: leader.Addr(), partitions: partitions, wake: make(chan struct{}, 1), short: shortPoll}
 		for _, p := range partitions {
-			p.by.Store(f)
+			p.fetcher.Store(f)
 		}
 		go func() { ended <- f.run(ctx) }()
 	}
@@ -82,12 +84,12 @@ func (s *subscription) lap(l leaders) error {
 			running--
 			cancel()
 			reasons.add(err)
-		case <-look.C: // sarama refreshes what it knows by itself
+		case <-look.C: // sarama refreshes the metadata
 			if s.t.warned.Has(s.topic, foreignTime) {
-				_, _ = s.t.inspect(s.client(), s.topic) // somebody may have mended it
+				_, _ = s.t.inspect(s.client(), s.topic) // an operator may have changed the setting
 			}
 			if id, err := s.client().identity(s.topic); err == nil && id != s.id {
-				reasons.add(errAnew)
+				reasons.add(errRecreated)
 				cancel()
 			} else if s.moved(l) {
 				cancel()
@@ -97,7 +99,7 @@ func (s *subscription) lap(l leaders) error {
 	return reasons.join()
 }
 
-// moved reports whether l is no longer what sarama knows.
+// moved reports whether sarama's metadata differ from l.
 func (s *subscription) moved(l leaders) bool {
 	ids, err := s.client().Partitions(s.topic)
 	if err != nil || len(ids) != len(s.partitions) {
@@ -113,7 +115,7 @@ func (s *subscription) moved(l leaders) bool {
 	return false
 }
 
-// layout finds out who leads what, and begins partitions that are new.
+// layout returns the leaders of the partitions, and begins new partitions.
 func (s *subscription) layout(ctx context.Context) (leaders, error) {
 	ids, err := s.client().Partitions(s.topic)
 	if err != nil {
@@ -138,13 +140,13 @@ func (s *subscription) layout(ctx context.Context) (leaders, error) {
 	return l, nil
 }
 
-// begin takes partitions up where they were left, or else at their oldest messages.
+// begin starts partitions at their stored offsets, or else at their oldest messages.
 func (s *subscription) begin(ctx context.Context, ids []int32) error {
-	places, err := s.committed(ctx, ids)
+	positions, err := s.committed(ctx, ids)
 	if err != nil {
 		return err
 	}
-	if err := s.claim(places, s.t.self.First(s.topic, s.group)); err != nil {
+	if err := s.claim(positions, s.t.self.First(s.topic, s.group)); err != nil {
 		return err
 	}
 	noted, err := s.noted(ctx)
@@ -157,9 +159,9 @@ func (s *subscription) begin(ctx context.Context, ids []int32) error {
 	}
 	s.unknown.Add(int32(len(ids)))
 	for _, id := range ids {
-		k := places[id]
+		k := positions[id]
 		n, ok := noted[id]
-		at := s.begins(id, k, n, ok, oldest[id])
+		at := s.startAt(id, k, n, ok, oldest[id])
 		from := at.From.Offset()
 		p := &partition{
 			s: s, id: id, feed: make(chan chunk, 2), kept: k.offset, offset: from, size: fetchBytes, names: map[string]string{},
@@ -169,11 +171,13 @@ func (s *subscription) begin(ctx context.Context, ids []int32) error {
 		}
 		p.end = p.offset
 		p.at.Store(p.offset)
-		p.told.Store(at.Trouble == "")
+		p.startTaken.Store(at.Trouble == "")
 		if at.Trouble != "" {
 			p.kept = -1
 			s.warn(id, at.Trouble)
-			p.feed <- chunk{packs: []pack{{first: from, from: from, end: from, trouble: at.Trouble, begins: at.First}}, end: from}
+			p.feed <- chunk{
+				packs: []pack{{first: from, from: from, end: from, trouble: at.Trouble, beforeFirst: at.First}}, end: from,
+			}
 		}
 		s.mu.Lock()
 		s.partitions[id] = p

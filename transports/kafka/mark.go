@@ -19,11 +19,11 @@ func (o offset) After(other offset) bool { return o > other }
 // Offset implements mark.Position.
 func (o offset) Offset() int64 { return int64(o) }
 
-// kept is what Kafka keeps of a partition. The mark is the offset's metadata.
+// kept is a partition's offset in Kafka. The mark is the metadata of the offset.
 type kept struct {
 	offset int64 // -1 for none
 	mark   mark.Mark
-	ours   bool // mark is one of this program's
+	ours   bool // this program wrote the mark
 }
 
 func newKept(block *sarama.OffsetFetchResponseBlock) kept {
@@ -32,13 +32,13 @@ func newKept(block *sarama.OffsetFetchResponseBlock) kept {
 	return k
 }
 
-// mark is what s writes with its places.
+// mark returns the mark that s commits with its offsets.
 func (s *subscription) mark() string { return s.t.self.Mark(s.id, s.memory).String() }
 
-// claim looks at who else has written the places. Whoever started later has the right to go on: so the older of two processes on
-// copies of a journal stops. First says that s has not written them itself.
-func (s *subscription) claim(places map[int32]kept, first bool) error {
-	for _, k := range places {
+// claim checks who committed the offsets. Only the process that started last goes on, so the older of two processes
+// on copies of a journal stops. first means that s has not committed yet.
+func (s *subscription) claim(positions map[int32]kept, first bool) error {
+	for _, k := range positions {
 		if err := s.t.yield(k, s.memory, first, "reads as group "+s.group); err != nil {
 			return err
 		}
@@ -46,22 +46,22 @@ func (s *subscription) claim(places map[int32]kept, first bool) error {
 	return nil
 }
 
-// yield is an ErrReplaced where k was written by a process on a copy of the journal of m that started later than this one. First says
-// that this one has not written it.
+// yield returns a wire.ErrReplaced when k was committed by a later process on a copy of the journal of m. first means
+// that this process has not committed yet.
 func (t *Transport) yield(k kept, memory journal.Memory, first bool, does string) error {
 	if !k.ours {
 		return nil
 	}
 	err := t.self.Yield(k.mark, memory, first, does)
 	if err != nil {
-		t.replace(err)
+		t.setReplaced(err)
 	}
 	return err
 }
 
-// begins decides where partition id begins, of which Kafka keeps k and the journal notes n, if it does. Oldest is the first offset that
-// there is.
-func (s *subscription) begins(id int32, k kept, n journal.Noted, noted bool, oldest int64) mark.Begin[offset] {
+// startAt decides at which offset partition id begins. Kafka stores k, the journal notes n, unless noted is false,
+// and oldest is the first existing offset.
+func (s *subscription) startAt(id int32, k kept, n journal.Noted, noted bool, oldest int64) mark.Begin[offset] {
 	known := mark.Known[offset]{
 		Where: fmt.Sprintf("topic %s, partition %d", s.topic, id), Group: s.group, Topic: s.id, Oldest: offset(oldest), Mark: k.mark, Ours: k.ours,
 	}
@@ -86,37 +86,38 @@ func (s *subscription) warn(partition int32, msg string, args ...any) {
 	s.t.cfg.Logger.Warn("kafka: "+msg, append([]any{"topic", s.topic, "partition", partition, "group", s.group}, args...)...)
 }
 
-// place is the name under which the journal notes how far it has read.
-func (s *subscription) place() string { return s.group + " " + s.topic }
+// noteName returns the name under which the journal notes the offsets.
+func (s *subscription) noteName() string { return s.group + " " + s.topic }
 
-// noted is what the journal notes of the place.
+// noted returns the offsets that the journal has noted.
 func (s *subscription) noted(ctx context.Context) (map[int32]journal.Noted, error) {
 	if s.memory == nil {
 		return nil, nil
 	}
-	return s.memory.Noted(ctx, s.place())
+	return s.memory.Noted(ctx, s.noteName())
 }
 
-// note has the journal note places.
-func (s *subscription) note(places map[int32]int64) {
+// note makes the journal note offsets.
+func (s *subscription) note(positions map[int32]int64) {
 	if s.memory == nil {
 		return
 	}
-	for id, next := range places {
-		s.memory.Note(s.place(), id, journal.Noted{Topic: s.id, Next: next})
+	for id, next := range positions {
+		s.memory.Note(s.noteName(), id, journal.Noted{Topic: s.id, Next: next})
 	}
 }
 
-// identity is the topic's, which one that is made anew does not have; "" where the broker has none (before Kafka 2.8).
+// identity returns the topic's id, which changes when the topic is created again. Brokers before Kafka 2.8 have none:
+// then the id is empty.
 func (c *client) identity(topic string) (string, error) {
 	b := c.LeastLoadedBroker()
 	if b == nil {
 		return "", sarama.ErrOutOfBrokers
 	}
-	_ = b.Open(c.Config()) // says only that it is open
+	_ = b.Open(c.Config()) // fails only when open already
 	res, err := b.GetMetadata(&sarama.MetadataRequest{Version: 10, Topics: []string{topic}})
 	if err != nil {
-		_ = b.Close() // it is opened anew when it is next asked for
+		_ = b.Close() // the next user opens it again
 		return "", err
 	}
 	for _, t := range res.Topics {

@@ -10,16 +10,17 @@ import (
 	"github.com/troupebus/troupe/internal/pause"
 )
 
-// The place in a topic is kept in Kafka as a consumer group's offsets, written without being a member (generation -1), as
-// sarama's OffsetManager and Kafka's own tools do. So kafka-consumer-groups.sh shows the lag, and can reset it.
+// Positions are stored in Kafka as the offsets of a consumer group. They are committed without being a member
+// (generation -1), as sarama's OffsetManager and Kafka's own tools do. So kafka-consumer-groups.sh shows the lag, and
+// can reset the offsets.
 
-// keeper keeps places in topics under the name of a group.
+// keeper commits and reads offsets under the name of a group.
 type keeper struct {
 	client *client
 	group  string
 }
 
-// coordinated asks the group's coordinator, and again while that is on the move.
+// coordinated calls ask with the group's coordinator, and again while the coordinator moves.
 func (k keeper) coordinated(ctx context.Context, ask func(*sarama.Broker) error) error {
 	for {
 		coordinator, err := k.client.Coordinator(k.group)
@@ -29,29 +30,30 @@ func (k keeper) coordinated(ctx context.Context, ask func(*sarama.Broker) error)
 			}
 			var answer sarama.KError
 			if !errors.As(err, &answer) {
-				_ = coordinator.Close() // it is opened anew when it is next asked for
+				_ = coordinator.Close() // the next user opens it again
 			}
 		}
-		if refused(err) {
+		if permanent(err) {
 			return err
 		}
 		if !pause.For(ctx, retry) {
-			return because(ctx, err)
+			return withCause(ctx, err)
 		}
-		_ = k.client.RefreshCoordinator(k.group) // or the next try says why not
+		_ = k.client.RefreshCoordinator(k.group) // a failure shows in the next try
 	}
 }
 
-// committed are the places kept for partitions of topic.
+// committed returns the offsets that are stored for partitions of topic.
 func (k keeper) committed(ctx context.Context, topic string, partitions []int32) (map[int32]kept, error) {
-	places := map[int32]kept{}
+	positions := map[int32]kept{}
 	err := k.coordinated(ctx, func(b *sarama.Broker) error {
 		res, err := b.FetchOffset(sarama.NewOffsetFetchRequest(protocol, k.group, map[string][]int32{topic: partitions}))
 		if err != nil {
 			return err
 		}
 		answer := res.GroupError()
-		if answer != sarama.ErrNoError && answer != sarama.ErrGroupIDNotFound { // which not all brokers say of a group that is new
+		// Only some brokers answer with ErrGroupIDNotFound for a new group.
+		if answer != sarama.ErrNoError && answer != sarama.ErrGroupIDNotFound {
 			return answer
 		}
 		for _, p := range partitions {
@@ -64,28 +66,28 @@ func (k keeper) committed(ctx context.Context, topic string, partitions []int32)
 			case block.Err != sarama.ErrNoError:
 				return block.Err
 			}
-			places[p] = newKept(block)
+			positions[p] = newKept(block)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the place of group %s: %w", k.group, err)
 	}
-	return places, nil
+	return positions, nil
 }
 
-// commit writes places in topic, which are the offsets to read next, with a mark.
-func (k keeper) commit(ctx context.Context, topic string, places map[int32]int64, mark string) error {
+// commit stores offsets in topic, each the next offset to read, with a mark.
+func (k keeper) commit(ctx context.Context, topic string, positions map[int32]int64, mark string) error {
 	err := k.coordinated(ctx, func(b *sarama.Broker) error {
 		req := sarama.NewOffsetCommitRequest(k.client.Config(), k.group)
-		for p, offset := range places {
+		for p, offset := range positions {
 			req.AddBlock(topic, p, offset, 0, mark)
 		}
 		res, err := b.CommitOffset(req)
 		if err != nil {
 			return err
 		}
-		for p := range places {
+		for p := range positions {
 			if answer := res.Errors[topic][p]; answer != sarama.ErrNoError {
 				return answer
 			}
@@ -100,23 +102,23 @@ func (k keeper) commit(ctx context.Context, topic string, places map[int32]int64
 
 func (s *subscription) keeper() keeper { return keeper{s.client(), s.group} }
 
-// committed are the places kept for partitions.
+// committed returns the offsets that are stored for partitions.
 func (s *subscription) committed(ctx context.Context, partitions []int32) (map[int32]kept, error) {
 	return s.keeper().committed(ctx, s.topic, partitions)
 }
 
-// commit writes places.
-func (s *subscription) commit(ctx context.Context, places map[int32]int64) error {
-	if err := s.keeper().commit(ctx, s.topic, places, s.mark()); err != nil {
+// commit stores offsets.
+func (s *subscription) commit(ctx context.Context, positions map[int32]int64) error {
+	if err := s.keeper().commit(ctx, s.topic, positions, s.mark()); err != nil {
 		return err
 	}
-	for id, at := range places {
+	for id, at := range positions {
 		s.partition(id).kept = at
 	}
 	return nil
 }
 
-// oldest finds the first offset that each of partitions still has.
+// oldest returns the first offset of each partition that still exists.
 func (s *subscription) oldest(partitions []int32) (map[int32]int64, error) {
 	requests := map[*sarama.Broker]*sarama.OffsetRequest{}
 	for _, p := range partitions {

@@ -14,48 +14,49 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// nackPause is how long a message that was nacked waits, so that whoever cannot take it is not asked all the time.
+// nackPause is how long a nacked message waits before its next delivery, so that a failing subscriber is not called
+// all the time.
 const nackPause = 100 * time.Millisecond
 
-// partition is one of a subscription's. A fetcher (fetch.go) reads it ahead and fills feed; its own goroutine delivers, waits
-// for acknowledgements, and moves place.
+// partition is a partition of a subscription. A fetcher (fetch.go) reads ahead and fills feed. The partition's
+// goroutine delivers, waits for acknowledgements, and moves the position.
 type partition struct {
-	s    *subscription
-	id   int32
-	feed chan chunk              // of capacity 2: with one, p would be left out of the request that follows each chunk
-	by   atomic.Pointer[fetcher] // who is to be told that feed was emptied
-	at   atomic.Int64            // the place: everything before this offset is acknowledged
-	told atomic.Bool             // that it begins elsewhere is acknowledged, if it does; until then nothing is kept of it
-	held atomic.Pointer[waiting] // what is behind an open transaction; nil for nothing
-	kept int64                   // the place that is written to Kafka; -1 for none. The committer's.
+	s          *subscription
+	id         int32
+	feed       chan chunk              // of capacity 2: with 1, the request after each chunk would leave out p
+	fetcher    atomic.Pointer[fetcher] // to wake when feed has room
+	at         atomic.Int64            // the position: all messages before this offset are acknowledged
+	startTaken atomic.Bool             // until a trouble at the start is acknowledged, no position is committed
+	held       atomic.Pointer[waiting] // records after the start of an open transaction; nil for none
+	kept       int64                   // the committed offset, -1 for none; used by the committer
 
-	// What follows is the fetcher's, or that of the subscription's goroutine between two laps.
+	// The fetcher owns the fields below, and between two laps the subscription's goroutine.
 	offset  int64     // to fetch next
-	epoch   int32     // of its leader
+	epoch   int32     // epoch of the leader
 	size    int32     // bytes to fetch
-	alone   bool      // must be asked for alone: its answer was empty, and should not have been
-	failing time.Time // since when it cannot be read; zero while it can
-	known   bool      // was read once
+	single  bool      // must be fetched alone: its answer was empty, and should not have been
+	failing time.Time // when reading began to fail; zero while reading works
+	known   bool      // was fetched at least once
 
-	// What follows is its own goroutine's.
+	// The partition's goroutine owns the fields below.
 	todo   []pack
-	open   *unpacked   // the first of todo, once it is begun
-	passed int64       // up to where that is read
-	end    int64       // where to read on when todo is empty and everything acknowledged
-	ready  *delivery   // what comes next
-	window []*delivery // out, the oldest first
-	nacked *delivery   // the oldest, to be delivered again
-	timer  *time.Timer // until then
+	open   *unpacked   // the batch of todo[0], once it is begun
+	passed int64       // open is read up to this offset
+	end    int64       // the offset after todo
+	ready  *delivery   // the next message
+	window []*delivery // in flight, the oldest first
+	nacked *delivery   // the oldest of window, for its next delivery
+	timer  *time.Timer // fires at that delivery
 	names  map[string]string
 }
 
-// waiting is what a partition has that nobody may read before a transaction of another program has ended.
+// waiting is a range of records that cannot be read before a transaction of another program has ended.
 type waiting struct {
 	since      time.Time
-	from, high int64 // offsets: of the first, and behind the last
+	from, high int64 // offsets: of the first record, and after the last
 }
 
-// await notes, of a fetch that found everything up to stable, whether there is more that waits for a transaction.
+// await notes whether the partition has more records than b, which end at the last stable offset.
 func (p *partition) await(b *block) {
 	w := p.held.Load()
 	switch {
@@ -70,10 +71,10 @@ func (p *partition) await(b *block) {
 	}
 }
 
-// hungry reports whether the fetcher should ask for more.
+// hungry reports whether there is room for a chunk.
 func (p *partition) hungry() bool { return len(p.feed) < cap(p.feed) }
 
-// run delivers until ctx ends.
+// run delivers messages until ctx ends.
 func (p *partition) run(ctx context.Context) {
 	defer p.finish()
 	for {
@@ -81,7 +82,7 @@ func (p *partition) run(ctx context.Context) {
 		}
 		d := p.pick()
 		if d != nil {
-			select { // the fast way, where there is room
+			select { // the fast path, while out has room
 			case p.s.out <- d.msg:
 				p.sent(d)
 				if ctx.Err() != nil {
@@ -97,7 +98,8 @@ func (p *partition) run(ctx context.Context) {
 	}
 }
 
-// settle takes the oldest message out of the window if it is acknowledged. It reports whether there may be more.
+// settle removes the oldest message from the window if it is acknowledged. It reports whether there may be more to
+// remove.
 func (p *partition) settle() bool {
 	if len(p.window) == 0 || p.nacked != nil {
 		return false
@@ -117,7 +119,7 @@ func (p *partition) settle() bool {
 	return false
 }
 
-// acked moves the place.
+// acked moves the position after the oldest message of the window.
 func (p *partition) acked() {
 	d := p.window[0]
 	d.end()
@@ -125,25 +127,25 @@ func (p *partition) acked() {
 	p.window[0] = nil
 	p.window = p.window[1:]
 	p.at.Store(d.next)
-	p.told.Store(true)
-	p.rest()
+	p.startTaken.Store(true)
+	p.skipUndelivered()
 }
 
-// rest moves the place behind records that are not delivered, such as those of aborted transactions.
-func (p *partition) rest() {
+// skipUndelivered moves the position after records that are not delivered, such as those of aborted transactions.
+func (p *partition) skipUndelivered() {
 	if len(p.window) == 0 && len(p.todo) == 0 && p.ready == nil {
 		p.at.Store(p.end)
 	}
 }
 
-// resend has the oldest message delivered again, a little later.
+// resend schedules another delivery of the oldest message.
 func (p *partition) resend() {
 	p.window[0].end()
-	p.nacked = p.window[0].again()
+	p.nacked = p.window[0].redelivery()
 	p.timer = time.NewTimer(nackPause)
 }
 
-// pick returns what can be delivered now, nil for nothing.
+// pick returns the message to deliver now, or nil.
 func (p *partition) pick() *delivery {
 	if p.nacked != nil && p.timer == nil {
 		return p.nacked
@@ -157,7 +159,7 @@ func (p *partition) pick() *delivery {
 	return p.ready
 }
 
-// sent notes that d is out.
+// sent notes that d is delivered.
 func (p *partition) sent(d *delivery) {
 	if d == p.nacked {
 		p.window[0], p.nacked = d, nil
@@ -167,7 +169,7 @@ func (p *partition) sent(d *delivery) {
 	p.window, p.ready = append(p.window, d), nil
 }
 
-// wait waits for something to do, and does it. It reports whether the subscription goes on.
+// wait waits for the next thing to do, and does it. It returns false when ctx ends.
 func (p *partition) wait(ctx context.Context, d *delivery) bool {
 	var out chan<- *message.Message
 	var msg *message.Message
@@ -199,10 +201,10 @@ func (p *partition) wait(ctx context.Context, d *delivery) bool {
 		p.resend()
 	case c := <-feed:
 		p.todo, p.end = c.packs, c.end
-		if f := p.by.Load(); f != nil { // of the first one, which nobody fetched
+		if f := p.fetcher.Load(); f != nil { // nil for a first chunk that was not fetched
 			f.fed()
 		}
-		p.rest()
+		p.skipUndelivered()
 	case <-room:
 	case <-timer:
 		p.timer = nil
@@ -212,7 +214,7 @@ func (p *partition) wait(ctx context.Context, d *delivery) bool {
 	return true
 }
 
-// finish counts what is acknowledged by now, and ends the contexts of the rest.
+// finish counts the last acknowledgements, and ends the contexts of the other messages.
 func (p *partition) finish() {
 	for p.settle() {
 	}
@@ -225,12 +227,13 @@ func (p *partition) finish() {
 	}
 }
 
-// next makes a message of what was fetched, nil where there is nothing left of it. What cannot be read never holds up the rest.
+// next returns the next message of todo, or nil when todo is empty. Data that cannot be read become a message with
+// the trouble, and never hold up the rest.
 func (p *partition) next() *delivery {
 	for len(p.todo) > 0 {
 		k := &p.todo[0]
 		if k.trouble != "" {
-			d := p.unread(k, k.first, k.trouble)
+			d := p.troubled(k, k.first, k.trouble)
 			p.shift()
 			return d
 		}
@@ -247,19 +250,19 @@ func (p *partition) next() *delivery {
 		case errors.Is(err, io.EOF) && p.open != nil && p.open.left <= 0 && r.size == 0:
 			p.shift()
 		case err != nil || r.offset >= k.end:
-			d := p.unread(k, p.passed, fmt.Sprintf("topic %s, partition %d: offsets %d to %d cannot be unpacked: %v",
+			d := p.troubled(k, p.passed, fmt.Sprintf("topic %s, partition %d: offsets %d to %d cannot be unpacked: %v",
 				p.s.topic, p.id, p.passed, k.end-1, err))
 			p.shift()
 			return d
 		case r.offset >= p.passed:
 			p.passed = r.offset + 1
-			return p.make(&r)
+			return p.message(&r)
 		}
 	}
 	return nil
 }
 
-// shift ends the first of todo.
+// shift removes the first batch of todo.
 func (p *partition) shift() {
 	if p.open != nil {
 		p.open.close()
@@ -269,24 +272,24 @@ func (p *partition) shift() {
 	p.todo = p.todo[1:]
 }
 
-// unread is what is wrong with k as a message at an offset, with the beginning of what there is of it.
-func (p *partition) unread(k *pack, at int64, trouble string) *delivery {
-	place := place(p.s.topic, p.id, at)
-	msg := message.NewMessage(place, bytes.Clone(k.packed[:min(len(k.packed), beginning)]))
+// troubled returns a message at an offset that reports trouble, with the beginning of the data in k.
+func (p *partition) troubled(k *pack, at int64, trouble string) *delivery {
+	position := positionName(p.s.topic, p.id, at)
+	msg := message.NewMessage(position, bytes.Clone(k.packed[:min(len(k.packed), maxExcerpt)]))
 	if msg.Payload == nil {
 		msg.Payload = []byte{}
 	}
-	msg.Metadata[wire.MetaPosition], msg.Metadata[wire.MetaTrouble] = place, trouble
-	if k.begins {
+	msg.Metadata[wire.MetaPosition], msg.Metadata[wire.MetaTrouble] = position, trouble
+	if k.beforeFirst {
 		msg.Metadata[wire.MetaFirst] = "true"
 	}
 	return newDelivery(p.s.ctx, msg, at, k.end)
 }
 
-// make is r as a message.
-func (p *partition) make(r *unpackedRecord) *delivery {
-	place := place(p.s.topic, p.id, r.offset)
-	msg := newMessage(r.key, r.value, r.headers, place, p.names)
+// message returns r as a message.
+func (p *partition) message(r *unpackedRecord) *delivery {
+	position := positionName(p.s.topic, p.id, r.offset)
+	msg := newMessage(r.key, r.value, r.headers, position, p.names)
 	if r.tooLarge {
 		msg.Metadata[wire.MetaTrouble] = fmt.Sprintf("topic %s, partition %d, offset %d: the record is %d bytes when it is unpacked: more than %d, or %d of key and headers, are not taken; this is its beginning",
 			p.s.topic, p.id, r.offset, r.size, maxRecord, maxMeta)

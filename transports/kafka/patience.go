@@ -8,30 +8,32 @@ import (
 	"time"
 )
 
-// mostPatience is how long an answer is waited for at most, as Kafka's own clients wait.
-const mostPatience = 30 * time.Second
+// maxPatience is how long to wait for an answer at most. Kafka's own clients wait as long.
+const maxPatience = 30 * time.Second
 
-// patience is how long an answer is waited for, and trouble may last. It is short, so that a broker that is gone is noticed soon, and
-// grows while brokers take their time, up to what Kafka's own clients have.
+// patience returns how long to wait for an answer, and how long a problem may last before a subscription ends. The
+// time is short, so that a lost broker is noticed soon. It doubles while brokers answer slowly, up to maxPatience.
 func (t *Transport) patience() time.Duration {
-	return min(t.cfg.patience<<t.slow.Load(), max(t.cfg.patience, mostPatience))
+	return min(t.cfg.patience<<t.slow.Load(), max(t.cfg.patience, maxPatience))
 }
 
-// waited notes how something ended that was asked of brokers and took that long.
+// waited adapts the patience to the duration and the error of a request: a fast success resets it, a missing answer
+// doubles it.
 func (t *Transport) waited(took time.Duration, err error) {
 	switch level := t.slow.Load(); {
 	case err == nil && took < t.cfg.patience/2:
 		t.slow.Store(0)
-	case err != nil && unanswered(err) && t.patience() < mostPatience:
+	case err != nil && unanswered(err) && t.patience() < maxPatience:
 		t.slow.CompareAndSwap(level, level+1)
 	}
 }
 
-// unanswered reports whether err is that a broker, which was connected to, did not answer in time.
+// unanswered reports whether a connected broker did not answer in time.
 func unanswered(err error) bool {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
 		return false
 	}
-	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded)
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, context.DeadlineExceeded)
 }

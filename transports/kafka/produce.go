@@ -13,46 +13,46 @@ import (
 	"github.com/troupebus/troupe/internal/pause"
 )
 
-// producer is an idempotent producer for one topic, on sarama's requests.
+// producer is an idempotent producer for a topic, on sarama's requests.
 //
-// Sarama has one of its own, and watermill-kafka a Publisher on it, but they may not be used here: when they give up on a
-// batch, or cannot find its leader for a moment, they go on with the next one. Whoever then sends all again, as the
-// relay does, would have the second event of a key before the first. This one stops: of a partition it has one batch under
-// way at a time, numbered, and never sends another before that is acknowledged. It also gives a message no channel
-// to wait at, which makes it several times as fast.
+// Sarama has a producer of its own, and watermill-kafka a Publisher on top. Neither keeps the order: when they give
+// up on a batch, or miss its leader for a moment, they continue with the next batch. After that, sending everything
+// again, as the relay does, would put the second event of a key before the first. This producer stops instead. For
+// each partition it has a single numbered batch in flight, and sends no other before that batch is acknowledged. It
+// is also several times as fast, because messages have no channel each to wait on.
 type producer struct {
 	client  *client
 	topic   string
 	id      int64
 	epoch   int16
 	t       *Transport
-	room    *room // the lane's
+	room    *room // of the lane
 	timeout time.Duration
 	codec   sarama.CompressionCodec
 	used    time.Time
-	looked  time.Time // at the topic's settings, lately
-	stamp   time.Time // of the records of one flush
+	looked  time.Time // when the topic's settings were last read
+	stamp   time.Time // time of the records in a flush
 
 	partitioner sarama.Partitioner
-	probe       sarama.ProducerMessage // what it is asked with
-	key         keyEncoder             // its key
+	probe       sarama.ProducerMessage // the argument for partitioner
+	key         keyEncoder             // the key of probe
 	next        int32                  // partition of the next record without a key
 	batches     []*batch               // by partition
 }
 
-// batch is what is collected for a partition, and its place in the producer's sequence there.
+// batch collects records for a partition, and has the next number of the producer's sequence there.
 type batch struct {
 	partition int32
 	sequence  int32 // of the first record
 	sarama.RecordBatch
-	calls []*call // whose record is at the same place of all
+	calls []*call // calls[i] is the call of all[i]
 	size  int
-	all   []*sarama.Record // of which Records is the beginning that the broker takes at once
-	at    []int            // their places in their calls
-	half  bool             // the broker did not take Records: they are too many for a batch
+	all   []*sarama.Record // Records is the beginning of all that is sent at once
+	at    []int            // all[i] is record at[i] of calls[i]
+	half  bool             // the broker refused Records as too large
 }
 
-// keyEncoder hands a key to sarama's partitioner.
+// keyEncoder passes a key to sarama's partitioner.
 type keyEncoder []byte
 
 // Encode implements sarama.Encoder.
@@ -61,16 +61,16 @@ func (k *keyEncoder) Encode() ([]byte, error) { return *k, nil }
 // Length implements sarama.Encoder.
 func (k *keyEncoder) Length() int { return len(*k) }
 
-// newProducer makes topic if it has to, and has a broker give the producer its id.
+// newProducer creates topic where needed, and gets a producer id from a broker.
 func (t *Transport) newProducer(ctx context.Context, topic string, room *room) (_ *producer, err error) {
 	c, err := t.connect()
 	if err != nil {
 		return nil, err
 	}
-	stop := c.until(ctx)
+	stop := c.cutWhenDone(ctx)
 	defer func() {
 		if !stop() {
-			err = because(ctx, err)
+			err = withCause(ctx, err)
 		}
 		if err != nil {
 			c.close()
@@ -85,8 +85,9 @@ func (t *Transport) newProducer(ctx context.Context, topic string, room *room) (
 	}
 	room.ask(known)
 	p := &producer{
-		client: c, topic: topic, t: t, room: room, timeout: min(t.cfg.Timeout, t.patience()), codec: codecs[t.cfg.Compression], looked: time.Now(),
-		partitioner: sarama.NewMurmur2Partitioner(topic), // as Java's clients do: both put a key on the same partition
+		client: c, topic: topic, t: t, room: room, timeout: min(t.cfg.Timeout, t.patience()),
+		codec: codecs[t.cfg.Compression], looked: time.Now(),
+		partitioner: sarama.NewMurmur2Partitioner(topic), // Java's clients choose the same partition for a key
 	}
 	for wait := retry; ; wait = min(2*wait, 10*retry) {
 		res, err := c.InitProducerID()
@@ -97,35 +98,35 @@ func (t *Transport) newProducer(ctx context.Context, topic string, room *room) (
 		if err == nil {
 			err = res.Err
 		}
-		if refused(err) {
+		if permanent(err) {
 			return nil, err
 		}
 		if !pause.For(ctx, wait) {
 			return nil, err
 		}
-		_ = c.RefreshMetadata(topic) // which gives brokers that did not answer another chance
+		_ = c.RefreshMetadata(topic) // brokers that did not answer get another chance
 	}
 }
 
-// check says whether one of c's messages is too large for the topic.
+// check returns an error when a message of c is too large for the topic.
 func (p *producer) check(c *call) error {
 	for i := range c.records {
 		r := &c.records[i]
-		if size := r.size + batchOverhead; len(r.Value) > maxPayload || size > p.room.limit && size > p.room.again(p) {
+		if size := r.size + batchOverhead; len(r.Value) > maxPayload || size > p.room.limit && size > p.room.current(p) {
 			return p.refuse(c, i)
 		}
 	}
 	return nil
 }
 
-// refuse is the answer to c whose message i is too large.
+// refuse returns the error for c when its message i is too large.
 func (p *producer) refuse(c *call, i int) error {
 	r := &c.records[i]
 	return &wire.Refused{At: i, Err: fmt.Errorf("%w: message %d of %d for topic %s has a payload of %d bytes, %d with its headers; the payload may have %d, and all of it %d (max.message.bytes of the topic, or this transport's limit): raise it, or send a reference to what is large",
 		ErrTooLarge, i+1, len(c.records), p.topic, len(r.Value), r.size+batchOverhead, maxPayload, p.room.limit)}
 }
 
-// add puts c's records into their partitions' batches, and sends what is full.
+// add puts the records of c into batches, and sends full batches.
 func (p *producer) add(ctx context.Context, c *call) error {
 	partitions, err := p.client.Partitions(p.topic)
 	if err != nil {
@@ -147,7 +148,7 @@ func (p *producer) add(ctx context.Context, c *call) error {
 	return nil
 }
 
-// partition is where a record of key belongs, of n. Those without a key take turns.
+// partition returns the partition for a key, out of n. Records without a key take turns.
 func (p *producer) partition(key []byte, n int32) int32 {
 	if key == nil {
 		p.next = (p.next + 1) % n
@@ -158,7 +159,7 @@ func (p *producer) partition(key []byte, n int32) int32 {
 	return choice
 }
 
-// flush sends all batches, and returns when they are acknowledged. After an error p must not be used again.
+// flush sends all batches, and returns when they are acknowledged. After an error, p must not be used again.
 func (p *producer) flush(ctx context.Context) error {
 	p.used, p.stamp = time.Now(), p.t.now()
 	var pending []*batch
@@ -178,21 +179,22 @@ func (p *producer) flush(ctx context.Context) error {
 			return refusal
 		}
 		switch {
-		case err == nil: // some of a batch is acknowledged, or it is sent in halves
+		case err == nil: // a part of a batch is acknowledged, or a batch was halved
 			continue
-		case refused(err):
+		case permanent(err):
 			return err
 		case !pause.For(ctx, wait):
-			return because(ctx, err)
+			return withCause(ctx, err)
 		}
-		_ = p.client.RefreshMetadata(p.topic) // or the next try says why not
+		_ = p.client.RefreshMetadata(p.topic) // a failure shows in the next try
 	}
 }
 
-// seal makes b ready to be sent, with the first n of its records.
+// seal prepares b for sending, with the first n of its records.
 func (p *producer) seal(b *batch, n int) {
 	b.RecordBatch = sarama.RecordBatch{
-		Version: 2, Codec: p.codec, CompressionLevel: sarama.CompressionLevelDefault, Records: b.all[:n], LastOffsetDelta: int32(n - 1),
+		Version: 2, Codec: p.codec, CompressionLevel: sarama.CompressionLevelDefault,
+		Records: b.all[:n], LastOffsetDelta: int32(n - 1),
 		ProducerID: p.id, ProducerEpoch: p.epoch, FirstSequence: b.sequence, FirstTimestamp: p.stamp, MaxTimestamp: p.stamp,
 	}
 	for i, r := range b.Records {
@@ -200,8 +202,8 @@ func (p *producer) seal(b *batch, n int) {
 	}
 }
 
-// halve has batches that the broker found too large sent in halves. The answer to the call of a record that is too large by itself is
-// set; then it returns a wire.Refused.
+// halve prepares the batches that the broker refused as too large for sending in halves. When a single record is too
+// large, halve sets the error of its call and returns it, a wire.Refused.
 func (p *producer) halve(batches []*batch) error {
 	for _, b := range batches {
 		if !b.half {
@@ -220,7 +222,7 @@ func (p *producer) halve(batches []*batch) error {
 	return nil
 }
 
-// acknowledged takes what was sent out of b.
+// acknowledged removes the records that were sent from b.
 func (p *producer) acknowledged(b *batch) {
 	n := len(b.Records)
 	for _, c := range b.calls[:n] {
@@ -237,7 +239,8 @@ func (p *producer) acknowledged(b *batch) {
 	b.RecordBatch, b.all, b.calls, b.at, b.size = sarama.RecordBatch{}, b.all[:0], b.calls[:0], b.at[:0], batchOverhead
 }
 
-// produce sends each of batches once, to its leader. Those that it leaves filled may be sent again unless the error is refused.
+// produce sends each batch once, to its leader. The batches that still have records may be sent again, unless the
+// error is permanent.
 func (p *producer) produce(batches []*batch) error {
 	var reasons reasons
 	requests := map[*sarama.Broker]*sarama.ProduceRequest{}
@@ -259,7 +262,7 @@ func (p *producer) produce(batches []*batch) error {
 		send := func() {
 			res, err := leader.Produce(request)
 			if err != nil {
-				_ = leader.Close() // it is opened anew when it is next asked for
+				_ = leader.Close() // the next user opens it again
 				reasons.add(err)
 				res = &sarama.ProduceResponse{}
 			}
@@ -276,13 +279,14 @@ func (p *producer) produce(batches []*batch) error {
 		for _, b := range batches {
 			switch block := answer[b.partition]; {
 			case block == nil:
-			case block.Err == sarama.ErrNoError, block.Err == sarama.ErrDuplicateSequenceNumber: // stored before, but the answer was lost
+			// A duplicate was stored by an earlier try, but the answer was lost.
+			case block.Err == sarama.ErrNoError, block.Err == sarama.ErrDuplicateSequenceNumber:
 				p.acknowledged(b)
 				if !block.Timestamp.IsZero() {
-					p.t.compare(block.Timestamp)
+					p.t.compareClock(block.Timestamp)
 				}
 			case block.Err == sarama.ErrMessageSizeTooLarge, block.Err == sarama.ErrMessageSetSizeTooLarge:
-				b.half = true // nothing of it was taken
+				b.half = true // nothing was stored
 			default:
 				reasons.add(block.Err)
 			}

@@ -13,25 +13,25 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// lane publishes to one topic. Whoever has the turn sends for all that wait meanwhile, so that many callers with a message
-// each cost about as much as one with many.
+// lane publishes to a topic. The caller that has the turn also sends for the callers that wait. So many callers with
+// a message each cost about as much as a single caller with many messages.
 type lane struct {
 	t     *Transport
 	topic string
-	turn  chan struct{} // of capacity 1: full while somebody sends
+	turn  chan struct{} // of capacity 1: full while a caller sends
 
 	mu    sync.Mutex
 	queue []*call
 
-	producer *producer   // of whoever has the turn; nil at first and after each failure
-	room     room        // likewise
-	doze     *time.Timer // likewise; until the producer has rested for long
+	producer   *producer   // belongs to the turn; nil at first and after each failure
+	room       room        // belongs to the turn
+	closeTimer *time.Timer // belongs to the turn; closes a producer that rests
 }
 
-// call is one Publish. Its fields are the sender's until done is closed.
+// call is a call of Publish. The caller that sends owns its fields until done is closed.
 type call struct {
 	records []record
-	left    int // records that Kafka has not acknowledged
+	left    int // records without an acknowledgement
 	err     error
 	done    chan struct{}
 }
@@ -48,7 +48,7 @@ func (l *lane) publish(msgs []*message.Message) error {
 	}
 	defer func() { <-l.turn }()
 	select {
-	case <-c.done: // by who had the turn before
+	case <-c.done: // sent by the caller that had the turn before
 		return c.err
 	default:
 	}
@@ -57,27 +57,27 @@ func (l *lane) publish(msgs []*message.Message) error {
 	l.queue = nil
 	l.mu.Unlock()
 	l.serve(calls)
-	l.rest()
+	l.scheduleClose()
 	return c.err
 }
 
-// rest has the producer's connections closed when nothing is published for a while. Whoever has the turn calls it.
-func (l *lane) rest() {
+// scheduleClose closes the producer's connections after a while without messages. It needs the turn.
+func (l *lane) scheduleClose() {
 	switch {
 	case l.producer == nil:
-	case l.doze == nil:
-		l.doze = time.AfterFunc(l.t.cfg.rest, l.sleep)
+	case l.closeTimer == nil:
+		l.closeTimer = time.AfterFunc(l.t.cfg.rest, l.closeIdle)
 	default:
-		l.doze.Reset(l.t.cfg.rest)
+		l.closeTimer.Reset(l.t.cfg.rest)
 	}
 }
 
-// sleep closes the connections of a producer that rests.
-func (l *lane) sleep() {
+// closeIdle closes the connections of a producer that rests.
+func (l *lane) closeIdle() {
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()
-	default: // somebody publishes, and rests after that
+	default: // a caller is sending, and calls scheduleClose afterwards
 		return
 	}
 	if l.producer != nil && time.Since(l.producer.used) >= l.t.cfg.rest {
@@ -85,26 +85,26 @@ func (l *lane) sleep() {
 	}
 }
 
-// close ends the lane, when nobody publishes any more.
+// close ends the lane after the last call of publish.
 func (l *lane) close() {
 	l.turn <- struct{}{}
-	if l.doze != nil {
-		l.doze.Stop()
+	if l.closeTimer != nil {
+		l.closeTimer.Stop()
 	}
 	l.discard()
 	<-l.turn
 }
 
-// serve sends calls, and answers each.
+// serve sends calls, and answers each of them.
 func (l *lane) serve(calls []*call) {
 	within, began := l.t.cfg.Timeout, time.Now()
-	if l.t.slow.Load() > 0 { // brokers take their time, and several have to answer
+	if l.t.slow.Load() > 0 { // brokers are slow, and several have to answer
 		within = max(within, 3*l.t.patience())
 	}
 	ctx, cancel := context.WithTimeoutCause(l.t.ctx, within, fmt.Errorf("gave up after %v", within))
 	defer cancel()
 	err := l.send(ctx, calls)
-	for rest := calls; errors.As(err, new(*wire.Refused)); { // one of the calls: the others are sent again without it
+	for rest := calls; errors.As(err, new(*wire.Refused)); { // a call is refused: send the others again without it
 		l.discard()
 		rest = slices.DeleteFunc(slices.Clone(rest), func(c *call) bool { return c.err != nil || c.left == 0 })
 		for _, c := range rest {
@@ -124,44 +124,44 @@ func (l *lane) serve(calls []*call) {
 		}
 	}
 	for _, c := range calls {
-		if (c.left > 0 || len(c.records) == 0) && c.err == nil { // without records, the caller asks whether it could
+		if (c.left > 0 || len(c.records) == 0) && c.err == nil { // a call without records asks whether Publish works
 			c.err = err
 		}
 		close(c.done)
 	}
 }
 
-// idle is how long a producer may rest. Brokers forget those that they have not heard of for a day, and then take their
-// next batch for one that follows upon something lost.
+// idle is how long a producer may rest. Brokers forget a producer after a day without messages, and would then take
+// its next batch for the successor of a lost batch.
 const idle = time.Hour
 
-// room is how large a batch of a topic may be, as far as is known. It changes while we run: so a message is refused only by what was
-// known a moment ago.
+// room is the largest size of a batch in a topic, as far as known. The limit can change at any time: so a message is
+// refused only by a limit that was read a moment ago.
 type room struct {
 	limit int       // bytes
-	known bool      // the topic's settings say so; otherwise the broker's answers do
-	at    time.Time // when that was
+	known bool      // from the topic's settings, not from a broker's refusal
+	at    time.Time // when limit was learned
 }
 
-// askAgain is how old what is known may be when a message is refused by it.
+// askAgain is the greatest age of a limit by which a message is refused.
 const askAgain = 100 * time.Millisecond
 
-// ask notes the settings of the topic.
+// ask sets the limit from the settings of the topic.
 func (r *room) ask(s settings) {
 	if s.known || r.known || r.limit == 0 || time.Since(r.at) >= askAgain {
 		r.limit, r.known, r.at = s.limit, s.known, time.Now()
 	}
 }
 
-// learn notes what a broker does not take more than.
+// learn sets the limit after a refusal by a broker.
 func (r *room) learn(limit int) {
 	r.limit, r.known, r.at = min(r.limit, limit), false, time.Now()
 }
 
-// again is the limit, asked for anew if that was some time ago.
-func (r *room) again(p *producer) int {
+// current returns the limit, and reads it again when it is old.
+func (r *room) current(p *producer) int {
 	if time.Since(r.at) >= askAgain {
-		s, _ := p.client.settings(p.topic) // who may not ask tries
+		s, _ := p.client.settings(p.topic) // without the right to read settings, the broker's refusal will tell
 		r.ask(s)
 	}
 	return r.limit
@@ -177,10 +177,10 @@ func (l *lane) send(ctx context.Context, calls []*call) (err error) {
 		}
 	}
 	p := l.producer
-	stop := p.client.until(ctx)
+	stop := p.client.cutWhenDone(ctx)
 	if time.Since(p.looked) >= l.t.cfg.Refresh && l.t.warned.Has(l.topic, foreignTime) {
 		p.looked = time.Now()
-		_, _ = l.t.inspect(p.client, l.topic) // somebody may have mended it
+		_, _ = l.t.inspect(p.client, l.topic) // an operator may have changed the setting
 	}
 	for _, c := range calls {
 		if c.err = p.check(c); c.err != nil {
@@ -194,13 +194,13 @@ func (l *lane) send(ctx context.Context, calls []*call) (err error) {
 		err = p.flush(ctx)
 	}
 	if !stop() {
-		err = because(ctx, err)
+		err = withCause(ctx, err)
 	}
 	return err
 }
 
-// discard throws the producer away, so that nothing of what may still be under way with it can follow, in its
-// sequence, upon what comes next. Whoever calls it has the turn, or is the last.
+// discard throws the producer away. Batches that may still be in flight can then not continue the sequence of a later
+// batch. The caller has the turn, or is the last.
 func (l *lane) discard() {
 	if l.producer != nil {
 		l.producer.client.close()

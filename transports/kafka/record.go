@@ -11,16 +11,16 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// Headers that are read or written beside the metadata.
+// Headers beside the metadata.
 const (
-	// uuidHeader carries the UUID of messages that are not CloudEvents, as watermill-kafka does.
+	// uuidHeader contains the UUID of a message that is not a CloudEvent, as in watermill-kafka.
 	uuidHeader    = wkafka.UUIDHeaderKey
 	idHeader      = "ce_id"
 	subjectHeader = "ce_subject"
 )
 
-// Marshaler lets a program that uses watermill-kafka's own Publisher and Subscriber write and read the same topics: it makes
-// of a message the same record, and of a record the same message, as a Transport does.
+// Marshaler lets programs use watermill-kafka's own Publisher and Subscriber on the topics of a Transport. It
+// converts between messages and records as a Transport does.
 type Marshaler struct{}
 
 var _ wkafka.MarshalerUnmarshaler = Marshaler{}
@@ -44,16 +44,16 @@ func (Marshaler) Unmarshal(m *sarama.ConsumerMessage) (*message.Message, error) 
 	for i, h := range m.Headers {
 		headers[i] = *h
 	}
-	return newMessage(m.Key, m.Value, headers, place(m.Topic, m.Partition, m.Offset), map[string]string{}), nil
+	return newMessage(m.Key, m.Value, headers, positionName(m.Topic, m.Partition, m.Offset), map[string]string{}), nil
 }
 
-// record is a message on its way to Kafka.
+// record is a message in Kafka's form.
 type record struct {
 	sarama.Record
 	size int // in bytes, at most
 }
 
-// records turns msgs into records. It shares their payloads. All that is small comes out of four pieces of memory, as a
+// records converts msgs to records, which share the payloads. All small parts come from four allocations, because a
 // relay spends its time here.
 func records(msgs []*message.Message) []record {
 	headers, bytes := 0, 0
@@ -88,32 +88,35 @@ func records(msgs []*message.Message) []record {
 			add(uuidHeader, m.UUID)
 		}
 		r.Headers = pointer[first:len(pointer):len(pointer)]
-		if key := wire.Key(m); key != "" { // an empty key is a key to Kafka: all that have none would share a partition
+		if key := wire.Key(m); key != "" { // to Kafka, an empty key is a key: all records without a key would share a partition
 			r.Key = keep(key)
 		}
 		if r.Value = m.Payload; r.Value == nil {
-			r.Value = []byte{} // no value is a tombstone to Kafka
+			r.Value = []byte{} // to Kafka, a nil value is a tombstone
 		}
 		r.size += len(r.Key) + len(r.Value)
 	}
 	return out
 }
 
-// overhead is what a record takes beside its bytes, at most: its numbers, and those of its headers, are varints.
+// overhead is the most that a record takes beside its bytes. The numbers in a record and in its headers are varints.
 func overhead(headers int) int {
 	return 5*binary.MaxVarintLen32 + binary.MaxVarintLen64 + 1 + headers*2*binary.MaxVarintLen32
 }
 
-// place names a record for people.
-func place(topic string, partition int32, offset int64) string {
+// positionName returns a record's position, for people.
+func positionName(topic string, partition int32, offset int64) string {
 	b := make([]byte, 0, len(topic)+32)
 	b = append(append(b, topic...), '/')
 	b = append(strconv.AppendInt(b, int64(partition), 10), '/')
 	return string(strconv.AppendInt(b, offset, 10))
 }
 
-// newMessage is a record as a message. Payload is shared; names of headers are taken from, and added to, names.
-func newMessage(key, value []byte, headers []sarama.RecordHeader, place string, names map[string]string) *message.Message {
+// newMessage converts a record to a message, which shares the payload. names contains names of headers; newMessage
+// adds new names.
+func newMessage(
+	key, value []byte, headers []sarama.RecordHeader, position string, names map[string]string,
+) *message.Message {
 	bytes := 0
 	for _, h := range headers {
 		bytes += len(h.Value)
@@ -122,7 +125,7 @@ func newMessage(key, value []byte, headers []sarama.RecordHeader, place string, 
 	for _, h := range headers {
 		values = append(values, h.Value...)
 	}
-	text, id := string(values), "" // one string that all values are parts of
+	text, id := string(values), "" // all values are parts of the same string
 	meta := make(message.Metadata, len(headers)+1)
 	for _, h := range headers {
 		var v string
@@ -130,28 +133,29 @@ func newMessage(key, value []byte, headers []sarama.RecordHeader, place string, 
 		switch name := intern(names, h.Key); {
 		case name == uuidHeader:
 			id = v
-		case wire.Sent(name): // nobody speaks for the transport
+		case wire.Sent(name): // other programs cannot set the transport's own metadata
 			meta[name] = v
 		}
 	}
 	if id == "" {
 		if id = meta[idHeader]; id == "" {
-			id = place
+			id = position
 		}
 	}
-	meta[wire.MetaPosition] = place
+	meta[wire.MetaPosition] = position
 	if key != nil && string(key) != meta[subjectHeader] {
 		meta[wire.MetaKey] = string(key)
 	}
 	if value == nil {
 		value = []byte{}
 	}
-	msg := message.NewMessage(id, value[:len(value):len(value)]) // what is behind it in memory is the next record
+	msg := message.NewMessage(id, value[:len(value):len(value)]) // the bytes after value belong to the next record
 	msg.Metadata = meta
 	return msg
 }
 
-// intern returns b as a string, the same one each time: a topic has few names of headers, and many messages.
+// intern returns b as a string, always the same string for equal b: a topic has few names of headers, and many
+// messages.
 func intern(names map[string]string, b []byte) string {
 	if s, ok := names[string(b)]; ok {
 		return s

@@ -5,13 +5,13 @@ import (
 	"github.com/xdg-go/scram"
 )
 
-// scramLogin is one login by SCRAM, for sarama, which leaves the algorithm to others.
+// scramLogin is a single SCRAM login. Sarama leaves the algorithm to its users.
 type scramLogin struct {
 	hash scram.HashGeneratorFcn
 	*scram.ClientConversation
 }
 
-// newScram returns what makes logins by mechanism, nil when that is none of SCRAM's.
+// newScram returns a constructor of logins by mechanism, or nil when mechanism is not SCRAM.
 func newScram(mechanism string) func() sarama.SCRAMClient {
 	hash := scram.SHA256
 	switch mechanism {
@@ -24,7 +24,7 @@ func newScram(mechanism string) func() sarama.SCRAMClient {
 	return func() sarama.SCRAMClient { return &scramLogin{hash: hash} }
 }
 
-// Begin implements sarama.SCRAMClient; Step and Done are the conversation's.
+// Begin implements sarama.SCRAMClient. The embedded conversation has Step and Done.
 func (s *scramLogin) Begin(user, password, authzID string) error {
 	client, err := s.hash.NewClient(user, password, authzID)
 	if err != nil {

@@ -21,50 +21,52 @@ import (
 )
 
 const (
-	// buffered is how many messages of all partitions may wait for whoever takes them.
+	// buffered is how many messages of all partitions may wait for the subscriber.
 	buffered = 256
-	// commitEvery is how often places that moved are written to Kafka.
+	// commitEvery is the time between two commits of positions that moved.
 	commitEvery = time.Second
-	// lookEvery is how often it is seen to that no other process has taken over, while nothing is to be written.
+	// lookEvery is the time between two looks for another process that has taken over, while there is nothing to commit.
 	lookEvery = 5 * time.Second
-	// keepEvery is how often all of them are, moved or not: Kafka forgets those that nobody wrote for a while (a week).
+	// keepEvery is the time between two commits of all positions, moved or not: Kafka deletes offsets without commits
+	// for a while (a week).
 	keepEvery = time.Hour
 )
 
-// subscription reads one topic, all of its partitions.
+// subscription reads all partitions of a topic.
 //
-// It is no member of a consumer group. A group shares partitions out among its members, but a journal belongs to one
-// process and must see all of them: a second member would quietly take half of the events away. And a group makes
-// everybody wait: for others to join, for the session of a member that was killed, for each rebalance.
+// It is not a member of a consumer group. A group divides the partitions among its members, but a journal belongs to
+// a single process and must see all partitions: a second member would silently take half of the events away. A group
+// also makes its members wait: for others to join, for the session of a killed member, for each rebalance.
 //
-// It runs in laps (lap.go): for as long as leaders stay where they are, each has a fetcher. When anything is wrong, the
-// lap ends, and the next one begins with a fresh look at who leads what.
+// A subscription runs in laps (lap.go). During a lap, the leaders stay the same, and each has a fetcher. After any
+// error the lap ends, and the next lap begins with new metadata.
 type subscription struct {
 	t      *Transport
 	topic  string
-	group  string // under which the place is kept
+	group  string // name under which the positions are stored
 	out    chan *message.Message
-	id     string         // the topic's identity; "" if it has none
-	memory journal.Memory // nil for none
-	held   budget         // of bytes that are delivered, and not acknowledged
+	id     string         // identity of the topic; may be empty
+	memory journal.Memory // may be nil
+	held   budget         // bytes that are delivered and not acknowledged
 
 	ctx  context.Context
-	end  context.CancelCauseFunc // with what is wrong
-	wg   sync.WaitGroup          // of the partitions and the keeper
+	end  context.CancelCauseFunc // with the reason
+	wg   sync.WaitGroup          // of the partitions and of keep
 	done chan struct{}           // closed last
 
 	mu         sync.Mutex
 	partitions map[int32]*partition // only grows
 
-	unknown atomic.Int32  // partitions that were not read once
-	ready   chan struct{} // closed when there are none
+	unknown atomic.Int32  // number of partitions that were never fetched
+	ready   chan struct{} // closed when unknown is zero
 	once    sync.Once
 }
 
-// subscribe owns the reservation of topic and group, and gives it back before the channel closes, or with an error.
+// subscribe releases the reservation of topic and group before the channel closes, or before it returns an error.
 func (t *Transport) subscribe(ctx context.Context, topic, group string) (<-chan *message.Message, error) {
 	s := &subscription{
-		t: t, topic: topic, group: group, memory: wire.MemoryOf(ctx), out: make(chan *message.Message, buffered), done: make(chan struct{}),
+		t: t, topic: topic, group: group, memory: wire.MemoryOf(ctx),
+		out: make(chan *message.Message, buffered), done: make(chan struct{}),
 		partitions: map[int32]*partition{}, ready: make(chan struct{}),
 	}
 	t.self.Head(s.memory)
@@ -94,16 +96,16 @@ func (t *Transport) subscribe(ctx context.Context, topic, group string) (<-chan 
 	}
 }
 
-// start finds out where to begin.
+// start finds the positions at which to begin.
 func (s *subscription) start() (leaders, error) {
 	within, began := 2*s.t.patience(), time.Now()
 	ctx, cancel := context.WithTimeoutCause(s.ctx, within, fmt.Errorf("not ready after %v", within))
 	defer cancel()
 	var l leaders
 	var err error
-	for again := true; again; { // as long as brokers answer that it is not the time yet
+	for retrying := true; retrying; { // while brokers answer that they are not ready
 		c := s.client()
-		stop := c.unless(ctx)
+		stop := c.cutIfHanging(ctx)
 		if err = s.t.ensure(ctx, c, s.topic); err == nil {
 			_, err = s.t.inspect(c, s.topic)
 		}
@@ -113,18 +115,18 @@ func (s *subscription) start() (leaders, error) {
 		if err == nil {
 			l, err = s.layout(ctx)
 		}
-		if err == nil { // who may not write it would read the same messages again and again
-			places := s.places(true)
-			s.note(places) // also where nothing was read yet: what is deleted from now on is missed
-			if err = s.commit(ctx, places); strangers(err) {
+		if err == nil { // without the right to commit, each start would read the same messages again
+			positions := s.positions(true)
+			s.note(positions) // also where nothing was read yet, so that messages deleted from now on are missed
+			if err = s.commit(ctx, positions); hasMembers(err) {
 				err = nil
 			}
 		}
 		stop()
-		again = err != nil && (c.isCut() || passes(err)) && pause.For(ctx, retry)
+		retrying = err != nil && (c.isCut() || retryable(err)) && pause.For(ctx, retry)
 	}
 	if ctx.Err() != nil {
-		err = because(ctx, err)
+		err = withCause(ctx, err)
 	}
 	s.t.waited(time.Since(began), err)
 	switch {
@@ -141,7 +143,7 @@ func (s *subscription) start() (leaders, error) {
 	return nil, err
 }
 
-// run reads until ctx ends, or until there is trouble that lasts, and leaves everything in order.
+// run reads until ctx ends or a problem lasts, and then commits the last positions.
 func (s *subscription) run(l leaders) {
 	s.wg.Go(s.keep)
 	budget := s.t.patience()
@@ -152,10 +154,10 @@ func (s *subscription) run(l leaders) {
 		context.AfterFunc(left, func() { hangs.Stop() })
 	})
 	if err := s.read(l); err != nil {
-		s.end(trouble{s.explain(err)})
+		s.end(failure{s.explain(err)})
 	}
 	s.wg.Wait()
-	for empty := false; !empty; { // of messages that nobody took
+	for empty := false; !empty; { // drop undelivered messages
 		select {
 		case <-s.out:
 		default:
@@ -166,24 +168,24 @@ func (s *subscription) run(l leaders) {
 	unlink()
 }
 
-// client is for everything but fetching. Whoever uses it for long asks again.
+// client returns the client for everything but fetching. Callers do not keep the client, as it may be replaced.
 func (s *subscription) client() *client { return s.t.common() }
 
-// leave writes the last places, and tells what ended s when nobody else does.
+// leave commits the last positions, and logs an error that ended s.
 func (s *subscription) leave() {
 	budget, why := s.t.patience(), context.Cause(s.ctx)
-	_, troubled := why.(trouble)
-	if troubled {
-		budget /= 6 // it is likely to fail
+	_, failed := why.(failure)
+	if failed {
+		budget /= 6 // likely to fail
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), budget)
 	defer cancel()
-	defer s.client().unless(ctx)()
-	places := s.places(false)
-	s.note(places)
+	defer s.client().cutIfHanging(ctx)()
+	positions := s.positions(false)
+	s.note(positions)
 	var err error
-	if len(places) > 0 && !errors.Is(why, wire.ErrReplaced) {
-		err = s.commit(ctx, places)
+	if len(positions) > 0 && !errors.Is(why, wire.ErrReplaced) {
+		err = s.commit(ctx, positions)
 	}
 	select {
 	case <-s.ready: // Subscribe has returned
@@ -192,18 +194,18 @@ func (s *subscription) leave() {
 	}
 	log := s.t.cfg.Logger.With("topic", s.topic, "group", s.group)
 	switch {
-	case troubled:
+	case failed:
 		log.Warn("kafka: stopped reading", "err", why)
 	case err != nil:
 		log.Warn("kafka: could not write the last place: some messages will be delivered again", "err", err)
 	}
 }
 
-// keep writes places to Kafka while s lasts.
+// keep commits positions to Kafka until s ends.
 func (s *subscription) keep() {
 	tick := time.NewTicker(commitEvery)
 	defer tick.Stop()
-	var members oncelog.Problem // others are members of the group
+	var members oncelog.Problem // the group has active members
 	looked := time.Now()
 	for all := time.Now(); ; {
 		select {
@@ -211,19 +213,19 @@ func (s *subscription) keep() {
 		case <-s.ctx.Done():
 			return
 		}
-		wire.Report(s.ctx, s.waits())
+		wire.Report(s.ctx, s.openTransaction())
 		every := time.Since(all) >= keepEvery
-		places := s.places(every)
-		if len(places) == 0 && time.Since(looked) < lookEvery {
+		positions := s.positions(every)
+		if len(positions) == 0 && time.Since(looked) < lookEvery {
 			continue
 		}
 		looked = time.Now()
-		s.note(places)
+		s.note(positions)
 		ctx, cancel := context.WithTimeoutCause(s.ctx, s.t.patience(), fmt.Errorf("gave up after %v", s.t.patience()))
-		err := s.hold(ctx, places)
+		err := s.commitIfCurrent(ctx, positions)
 		cancel()
 		s.t.waited(time.Since(looked), err)
-		if strangers(err) {
+		if hasMembers(err) {
 			if members.Failed(time.Now()) > 0 {
 				s.t.cfg.Logger.Warn("kafka: cannot write the place, and reads on: what comes now will be delivered again some time",
 					"topic", s.topic, "group", s.group, "err", s.explain(err))
@@ -234,7 +236,7 @@ func (s *subscription) keep() {
 			if !errors.Is(err, wire.ErrReplaced) {
 				err = s.explain(err)
 			}
-			s.end(trouble{err}) // what is acknowledged must not pile up unwritten
+			s.end(failure{err}) // otherwise acknowledged messages pile up without a commit
 			return
 		}
 		if every {
@@ -243,8 +245,9 @@ func (s *subscription) keep() {
 	}
 }
 
-// waits is what an open transaction of another program holds up, once that is open for some time; nil for nothing.
-func (s *subscription) waits() error {
+// openTransaction returns an error for records that wait for another program's transaction, when that has been open
+// for a while; otherwise nil.
+func (s *subscription) openTransaction() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(s.partitions)) {
@@ -256,9 +259,9 @@ func (s *subscription) waits() error {
 	return nil
 }
 
-// hold writes places, unless another process has taken over.
-func (s *subscription) hold(ctx context.Context, places map[int32]int64) error {
-	all := s.places(true)
+// commitIfCurrent commits positions, unless another process has taken over.
+func (s *subscription) commitIfCurrent(ctx context.Context, positions map[int32]int64) error {
+	all := s.positions(true)
 	if len(all) == 0 {
 		return nil
 	}
@@ -270,31 +273,31 @@ func (s *subscription) hold(ctx context.Context, places map[int32]int64) error {
 		return err
 	}
 	for _, k := range now {
-		if k.ours && !s.t.self.Wrote(k.mark) { // an older process wrote, which has not seen yet that we are there
-			places = all
+		if k.ours && !s.t.self.Wrote(k.mark) { // an older process committed, and has not noticed this one yet
+			positions = all
 		}
 	}
-	if len(places) == 0 {
+	if len(positions) == 0 {
 		return nil
 	}
-	return s.commit(ctx, places)
+	return s.commit(ctx, positions)
 }
 
-// explain adds to err what somebody can do about it.
+// explain adds advice to err.
 func (s *subscription) explain(err error) error { return s.t.explain(err, s.topic, "READ") }
 
-// places are those that moved, or all. What begins elsewhere has none until that is acknowledged: a process that ends before tells it
-// again.
-func (s *subscription) places(all bool) map[int32]int64 {
+// positions returns the positions that moved, or all of them. A partition that starts with trouble has no position
+// until the trouble is acknowledged: so a process that ends before then reports the trouble again.
+func (s *subscription) positions(all bool) map[int32]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	places := map[int32]int64{}
+	positions := map[int32]int64{}
 	for id, p := range s.partitions {
-		if at := p.at.Load(); p.told.Load() && (all || at != p.kept) {
-			places[id] = at
+		if at := p.at.Load(); p.startTaken.Load() && (all || at != p.kept) {
+			positions[id] = at
 		}
 	}
-	return places
+	return positions
 }
 
 func (s *subscription) partition(id int32) *partition {
@@ -303,16 +306,16 @@ func (s *subscription) partition(id int32) *partition {
 	return s.partitions[id]
 }
 
-// reached notes that a partition was read for the first time.
+// reached notes that a partition was fetched for the first time.
 func (s *subscription) reached() {
 	if s.unknown.Add(-1) == 0 {
 		s.once.Do(func() { close(s.ready) })
 	}
 }
 
-// passes reports whether err says that the next try may succeed: a broker answers that it is not the time yet, or another subscription
-// had the shared client give up the connection that this one had asked for.
-func passes(err error) bool {
+// retryable reports whether the next try may succeed: a broker is not ready yet, or another subscription cut the
+// shared client during the connect.
+func retryable(err error) bool {
 	var answer sarama.KError
-	return errors.As(err, &answer) && !refused(err) || errors.Is(err, sarama.ErrNotConnected)
+	return errors.As(err, &answer) && !permanent(err) || errors.Is(err, sarama.ErrNotConnected)
 }

@@ -13,33 +13,33 @@ import (
 	"github.com/troupebus/troupe/internal/pause"
 )
 
-// What a message may take. Kafka's own limit, 1 MiB and a little with everything around it, is no limit for payloads of
-// 1 MiB: so topics that are made here get one that is.
+// Sizes of a message. Kafka's default limit, 1 MiB with everything around the payload, is too small for payloads of 1
+// MiB. So topics that we create get a larger limit.
 const (
 	maxPayload = 1 << 20
 	maxHeaders = 64 << 10
 	maxMessage = maxPayload + maxHeaders + batchOverhead
-	// batchOverhead is what a record batch takes beside its records.
+	// batchOverhead is the size of a record batch without its records.
 	batchOverhead = 61
 )
 
-// retry is the pause before something is asked again of a broker that has not got it yet.
+// retry is the pause before the next request to a broker that is not ready.
 const retry = 50 * time.Millisecond
 
-// ensure finds topic, makes it if it is missing, and waits until each of its partitions has a leader: one that was made a
-// moment ago refuses to be used. Its error is not explained yet.
+// ensure finds topic, creates it if it is missing, and waits until each partition has a leader, because a new topic
+// refuses requests at first. The caller explains the error.
 func (t *Transport) ensure(ctx context.Context, c *client, topic string) error {
 	for {
 		err := t.refresh(c, topic)
 		switch {
 		case err == nil:
-			if led(c, topic) {
+			if hasLeaders(c, topic) {
 				return nil
 			}
 			err = sarama.ErrLeaderNotAvailable
 		case errors.Is(err, sarama.ErrUnknownTopicOrPartition):
 			if t.cfg.NoCreate {
-				return missing{fmt.Errorf("it does not exist, and is not made here (Config.NoCreate): %s", creation(topic, &t.cfg))}
+				return unusableTopic{fmt.Errorf("it does not exist, and is not made here (Config.NoCreate): %s", creationHint(topic, &t.cfg))}
 			}
 			if err := t.create(c, topic); err != nil {
 				return err
@@ -48,13 +48,13 @@ func (t *Transport) ensure(ctx context.Context, c *client, topic string) error {
 			return err
 		}
 		if !pause.For(ctx, retry) {
-			return because(ctx, err)
+			return withCause(ctx, err)
 		}
 	}
 }
 
-// led reports whether every partition has a leader.
-func led(c *client, topic string) bool {
+// hasLeaders reports whether every partition has a leader.
+func hasLeaders(c *client, topic string) bool {
 	all, err := c.Partitions(topic)
 	if err != nil || len(all) == 0 {
 		return false
@@ -63,7 +63,7 @@ func led(c *client, topic string) bool {
 	return err == nil && len(writable) == len(all)
 }
 
-// create makes topic. That somebody else was faster is as good.
+// create creates topic. A topic that another process has just created is no error.
 func (t *Transport) create(c *client, topic string) error {
 	admin, err := sarama.NewClusterAdminFromClient(c.Client)
 	if err != nil {
@@ -78,19 +78,19 @@ func (t *Transport) create(c *client, topic string) error {
 	case err == nil, errors.Is(err, sarama.ErrTopicAlreadyExists):
 		return nil
 	case errors.Is(err, sarama.ErrTopicAuthorizationFailed), errors.Is(err, sarama.ErrClusterAuthorizationFailed):
-		return missing{fmt.Errorf("it does not exist, and %s may not make it: grant CREATE on topic %s, or %s: %w", t.who(), topic, creation(topic, &t.cfg), err)}
+		return unusableTopic{fmt.Errorf("it does not exist, and %s may not make it: grant CREATE on topic %s, or %s: %w", t.clientName(), topic, creationHint(topic, &t.cfg), err)}
 	case errors.Is(err, sarama.ErrInvalidReplicationFactor):
-		return missing{fmt.Errorf("it does not exist, and cannot be made with that many replicas: change Config.Replication (%d, where -1 is the broker's default.replication.factor): %w",
+		return unusableTopic{fmt.Errorf("it does not exist, and cannot be made with that many replicas: change Config.Replication (%d, where -1 is the broker's default.replication.factor): %w",
 			t.cfg.Replication, err)}
 	case errors.Is(err, sarama.ErrPolicyViolation), errors.Is(err, sarama.ErrInvalidConfig):
-		return missing{fmt.Errorf("it does not exist, and the broker does not allow one like this: %s, changed as it says: %w", creation(topic, &t.cfg), err)}
+		return unusableTopic{fmt.Errorf("it does not exist, and the broker does not allow one like this: %s, changed as it says: %w", creationHint(topic, &t.cfg), err)}
 	default:
 		return fmt.Errorf("make the topic: %w", err)
 	}
 }
 
-// creation says how somebody else makes topic.
-func creation(topic string, cfg *Config) string {
+// creationHint returns the command that creates topic.
+func creationHint(topic string, cfg *Config) string {
 	replication := ""
 	if cfg.Replication > 0 {
 		replication = fmt.Sprintf(" --replication-factor %d", cfg.Replication)
@@ -99,26 +99,26 @@ func creation(topic string, cfg *Config) string {
 		strings.Join(cfg.Brokers, ","), topic, cfg.Partitions, replication, settingLimit, maxMessage, settingTime, brokersTime)
 }
 
-// The settings of a topic that matter here.
+// The settings of a topic that matter to us.
 const (
 	settingLimit   = "max.message.bytes"
 	settingTime    = "message.timestamp.type"
 	settingCleanup = "cleanup.policy"
-	// brokersTime has the broker stamp records with its own time. By that of a producer whose clock is wrong, Kafka would refuse
-	// them, or delete them at once as too old.
+	// brokersTime makes the broker stamp records with its own time. With the time of a producer whose clock is wrong,
+	// Kafka would refuse the records, or delete them at once as too old.
 	brokersTime = "LogAppendTime"
 )
 
-// settings are those of a topic, as far as they are known: who may not ask (DESCRIBE_CONFIGS) hears of a limit from the broker when
-// it is reached, which is as good.
+// settings are the known settings of a topic. Reading them takes a right (DESCRIBE_CONFIGS). Without the right, the
+// limit is known after the broker refuses a message, which is as good.
 type settings struct {
-	limit   int // bytes that a batch may have
+	limit   int // size of a batch, in bytes
 	known   bool
 	time    string
 	cleanup string
 }
 
-// settings asks for those of topic.
+// settings reads the settings of topic.
 func (c *client) settings(topic string) (s settings, err error) {
 	s.limit = maxMessage
 	admin, err := sarama.NewClusterAdminFromClient(c.Client)
@@ -151,8 +151,8 @@ func (c *client) settings(topic string) (s settings, err error) {
 	return s, nil
 }
 
-// inspect asks for the settings of topic, refuses one that loses events by them, and has the log hear of what may go wrong. That they
-// are not known is no trouble.
+// inspect reads the settings of topic. It returns an error for settings that lose events, and logs a warning about
+// risky settings. Unreadable settings are no error.
 func (t *Transport) inspect(c *client, topic string) (settings, error) {
 	s, err := c.settings(topic)
 	if err != nil {
@@ -160,7 +160,7 @@ func (t *Transport) inspect(c *client, topic string) (settings, error) {
 	}
 	alter := fmt.Sprintf("kafka-configs.sh --bootstrap-server %s --alter --topic %s --add-config", strings.Join(t.cfg.Brokers, ","), topic)
 	if strings.Contains(s.cleanup, "compact") {
-		return s, missing{fmt.Errorf("the topic is compacted (%s=%s): of each key only the newest event would stay; change that, %s %s=delete, or use another prefix",
+		return s, unusableTopic{fmt.Errorf("the topic is compacted (%s=%s): of each key only the newest event would stay; change that, %s %s=delete, or use another prefix",
 			settingCleanup, s.cleanup, alter, settingCleanup)}
 	}
 	switch s.time {

@@ -16,11 +16,12 @@ import (
 	"github.com/troupebus/troupe/internal/oncelog"
 )
 
-// Errors that callers can tell apart with errors.Is.
+// Errors for errors.Is.
 var (
 	// ErrClosed is returned after Close, and by a Publish that Close interrupts.
 	ErrClosed = errors.New("kafka: closed")
-	// ErrTooLarge is returned by Publish for a message that is larger than its topic takes. To send it again does not help.
+	// ErrTooLarge is returned by Publish for a message that is too large for its topic. Sending the message again does
+	// not help.
 	ErrTooLarge = errors.New("kafka: message too large")
 )
 
@@ -31,29 +32,29 @@ type Transport struct {
 
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // of calls to Publish, and of subscriptions
+	wg     sync.WaitGroup // of calls to Publish, and subscriptions
 
-	mu     sync.Mutex
-	closed bool
-	lanes  map[string]*lane   // to publish, by topic
-	subs   map[[2]string]bool // topics and groups that are subscribed, or about to be
-	gone   error              // another process has taken over
+	mu       sync.Mutex
+	closed   bool
+	lanes    map[string]*lane   // to publish, by topic
+	subs     map[[2]string]bool // topics and groups that are subscribed, or about to be
+	replaced error              // an ErrReplaced, once another process has taken over
 
-	claimed time.Time // when the claim was last written; the claimer's
+	claimed time.Time // when the claim was last written; used by claimTopic
 
 	warned *oncelog.Warnings
 
-	shared common // what subscriptions share
+	shared common // of all subscriptions
 
-	self *mark.Process // this process among those that read under its name
-	slow atomic.Int32  // how often patience has doubled
-	skew atomic.Int64  // by how much the brokers' clocks are ahead
+	self *mark.Process // this process among the processes of the same name
+	slow atomic.Int32  // how often the patience has doubled
+	skew atomic.Int64  // by how much the brokers' clocks are ahead, in nanoseconds
 }
 
 var _ wire.Transport = (*Transport)(nil)
 
-// New makes a transport. It does not connect: Kafka may be away. It fails only for a bad Config, and for certificates that
-// cannot be read.
+// New returns a transport. It does not connect, so Kafka may be unreachable. It fails only for an invalid Config and
+// for certificates that cannot be read.
 func New(cfg Config) (*Transport, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("kafka: config: %w", err)
@@ -62,7 +63,9 @@ func New(cfg Config) (*Transport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kafka: config: %w", err)
 	}
-	t := &Transport{cfg: cfg.withDefaults(), tls: tls, lanes: map[string]*lane{}, subs: map[[2]string]bool{}, self: mark.NewProcess()}
+	t := &Transport{
+		cfg: cfg.withDefaults(), tls: tls, lanes: map[string]*lane{}, subs: map[[2]string]bool{}, self: mark.NewProcess(),
+	}
 	t.warned = oncelog.NewWarnings(t.cfg.Logger, "kafka: ")
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if err := t.sarama(t.ctx, nil).Validate(); err != nil {
@@ -78,12 +81,12 @@ func (t *Transport) Features() wire.Features {
 	}
 }
 
-// Publish sends msgs to the topic of that name, and returns nil when all of them are on every replica that is in sync. It
-// gives up after Config.Timeout (after twice that when it had to wait for others), and at Close. It is safe for
-// concurrent use; calls that come at the same time share their way.
+// Publish sends msgs to the topic, and returns nil when all messages are on every in-sync replica. It gives up after
+// Config.Timeout, or after twice that time when it had to wait for other calls, later still while brokers answer
+// slowly, and at Close. It is safe for concurrent use; concurrent calls share batches.
 //
-// With an error some of msgs may have been taken. Of one partition, and so of one key, it is always the first ones:
-// whoever sends all of them again keeps the order in which they first appear.
+// When Publish returns an error, some messages may be stored. Within a partition, and so within a key, these are
+// always the first messages: sending all of them again keeps the order of their first appearance.
 func (t *Transport) Publish(topic string, msgs ...*message.Message) error {
 	if err := t.enter(); err != nil {
 		return err
@@ -99,18 +102,18 @@ func (t *Transport) Publish(topic string, msgs ...*message.Message) error {
 	return nil
 }
 
-// Subscribe reads the topic of that name, all of its partitions, from behind what was acknowledged under wire.PlaceOf of
-// Config.Group, at first from the oldest message. It returns within a few seconds, with an error if Kafka cannot be read, or the
-// place not be written.
-// The channel closes when ctx ends, at Close, and when there is trouble that lasts; then Subscribe can be called again.
+// Subscribe reads all partitions of the topic. It begins after the messages that were acknowledged under
+// wire.PositionName of Config.Group, the first time at the oldest message. It returns within a few seconds, with an
+// error if Kafka cannot be read or the offsets cannot be committed. The channel closes when ctx ends, at Close, and
+// when a problem lasts; after that, Subscribe can be called again.
 //
-// Up to Config.Window messages of each partition are delivered before they are acknowledged, in the order of the partition.
-// One that is nacked is delivered again a little later, when all before it are acknowledged. The place is written to Kafka
-// about once a second, and before the channel closes. A message's context ends when it and all before it are acknowledged,
-// when it is taken back for another delivery, and with the subscription.
+// Up to Config.Window messages of each partition are delivered before they are acknowledged, in the order of the
+// partition. A nacked message is delivered again a little later, when all earlier messages are acknowledged. The
+// position is committed about once a second, and before the channel closes. A message's context ends when the message
+// and all before it are acknowledged, when another delivery of the message follows, and with the subscription.
 //
-// A place can be subscribed once at a time. Messages that the topic lost before they were read are told by one that has
-// wire.MetaTrouble set.
+// A topic can be subscribed only once at a time under a position's name. Messages that the topic lost before they
+// were read are reported by a message with wire.MetaTrouble.
 func (t *Transport) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	if err := t.enter(); err != nil {
 		return nil, err
@@ -134,8 +137,8 @@ func (t *Transport) Subscribe(ctx context.Context, topic string) (<-chan *messag
 	return out, nil
 }
 
-// Close ends every subscription and every Publish, waits for them, and writes to Kafka what was acknowledged, for which it
-// takes a few seconds at most. It is idempotent; a second call waits as well.
+// Close ends every subscription and every Publish, waits for them, and commits the last positions, which takes a few
+// seconds at most. Close is idempotent; a second call waits, too.
 func (t *Transport) Close() error {
 	t.mu.Lock()
 	t.closed = true
@@ -151,21 +154,21 @@ func (t *Transport) Close() error {
 	return nil
 }
 
-// enter counts somebody in whom Close waits for.
+// enter counts a call for which Close waits.
 func (t *Transport) enter() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
 	case t.closed:
 		return ErrClosed
-	case t.gone != nil:
-		return t.gone
+	case t.replaced != nil:
+		return t.replaced
 	}
 	t.wg.Add(1)
 	return nil
 }
 
-// topic is Kafka's name of a topic.
+// topic returns Kafka's name of a topic.
 func (t *Transport) topic(name string) (string, error) {
 	full := t.cfg.Prefix + "." + name
 	if !legalTopic.MatchString(name) || len(full) > 249 {
@@ -185,14 +188,15 @@ func (t *Transport) lane(topic string) *lane {
 	return l
 }
 
-// replace has everything end: another process has taken over.
-func (t *Transport) replace(err error) {
+// setReplaced makes all later calls fail: another process has taken over.
+func (t *Transport) setReplaced(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.gone = err
+	t.replaced = err
 }
 
-// reserve makes topic the caller's to subscribe under group, unless it is somebody else's.
+// reserve reports whether the caller may subscribe to topic under group. It returns false when there is such a
+// subscription already.
 func (t *Transport) reserve(topic, group string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -15,36 +15,37 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// What records may take when they are unpacked. A gigabyte of one letter is 0.2 MB in Kafka: so a batch is unpacked piece by
-// piece, as its records are delivered, and of a record that is larger than anybody's message only the beginning is delivered.
+// Sizes of unpacked records. A gigabyte of the same letter is 0.2 MB in Kafka. So a batch is decompressed step by
+// step, as its records are delivered, and of a record that is larger than any message only the beginning is
+// delivered.
 const (
 	maxRecord  = 16 << 20 // of a record
-	maxMeta    = 1 << 20  // of its headers and key
-	unpackStep = 4 << 20  // at once; a batch of our own is smaller
-	beginning  = 64 << 10 // delivered of what is too large, or cannot be read
-	maxWindow  = 32 << 20 // of bytes that a codec looks back at
+	maxMeta    = 1 << 20  // of the headers and the key
+	unpackStep = 4 << 20  // at once; our own batches are smaller
+	maxExcerpt = 64 << 10 // of data that are too large, or cannot be read
+	maxWindow  = 32 << 20 // bytes that a codec may look back at
 )
 
-// unpacked is a record batch that is being read.
+// unpacked reads a record batch.
 type unpacked struct {
 	first  int64  // offset of the batch
 	left   int32  // records
-	buf    []byte // unpacked, and not read
+	buf    []byte // decompressed, but not read
 	more   io.Reader
-	done   func() // gives more back
+	done   func() // returns more to its pool
 	header []sarama.RecordHeader
 }
 
-// record is what a batch has at an offset. Its headers are good until the next one is read.
+// unpackedRecord is a record of a batch. Its headers are valid until the next record is read.
 type unpackedRecord struct {
 	offset     int64
 	key, value []byte
 	headers    []sarama.RecordHeader
 	size       int
-	tooLarge   bool // value is the beginning of what it would be
+	tooLarge   bool // value is only the beginning
 }
 
-// unpack begins to read a batch. What is packed must not change meanwhile.
+// unpack begins to read a batch. packed must not change meanwhile.
 func unpack(first int64, count int32, codec sarama.CompressionCodec, packed []byte) (*unpacked, error) {
 	u := &unpacked{first: first, left: count}
 	if codec == sarama.CompressionNone {
@@ -56,7 +57,7 @@ func unpack(first int64, count int32, codec sarama.CompressionCodec, packed []by
 	return u, err
 }
 
-// close gives back what u was unpacked with. It is idempotent.
+// close returns the decompressor to its pool. close is idempotent.
 func (u *unpacked) close() {
 	if u.done != nil {
 		u.done()
@@ -66,7 +67,7 @@ func (u *unpacked) close() {
 
 var steps = sync.Pool{New: func() any { b := make([]byte, unpackStep); return &b }}
 
-// fill unpacks more, until buf has n bytes at least, or all that there are.
+// fill decompresses until buf has at least n bytes, or the batch ends.
 func (u *unpacked) fill(n int) error {
 	if u.more == nil || len(u.buf) >= n {
 		return nil
@@ -82,7 +83,7 @@ func (u *unpacked) fill(n int) error {
 	kept := copy(scratch, u.buf)
 	read, err := io.ReadFull(u.more, scratch[kept:])
 	u.buf = scratch[:kept+read]
-	if n <= unpackStep { // messages share it from now on
+	if n <= unpackStep { // messages will share buf
 		u.buf = bytes.Clone(u.buf)
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -92,7 +93,7 @@ func (u *unpacked) fill(n int) error {
 	return err
 }
 
-// next reads a record. io.EOF is that there is none left.
+// next reads a record. It returns io.EOF after the last.
 func (u *unpacked) next() (r unpackedRecord, err error) {
 	if u.left <= 0 {
 		return r, io.EOF
@@ -122,29 +123,29 @@ func (u *unpacked) next() (r unpackedRecord, err error) {
 		return r, errCutOff
 	}
 	if meta := r.size - len(r.value); meta > maxMeta {
-		r.tooLarge, r.key, r.headers, r.value = true, nil, nil, bytes.Clone(body[:min(len(body), beginning)])
+		r.tooLarge, r.key, r.headers, r.value = true, nil, nil, bytes.Clone(body[:min(len(body), maxExcerpt)])
 	}
 	return r, nil
 }
 
 var errCutOff = errors.New("it is cut off, or its lengths are wrong")
 
-// large reads the beginning of a record that is too large, and passes over the rest.
+// large reads the beginning of a record that is too large, and skips the rest.
 func (u *unpacked) large(r unpackedRecord) (unpackedRecord, error) {
-	if err := u.fill(beginning); err != nil {
+	if err := u.fill(maxExcerpt); err != nil {
 		return r, err
 	}
 	head := &fields{b: u.buf}
 	head.take(1) // attributes
 	_, n := binary.Varint(head.b)
-	head.take(max(n, 1)) // time
+	head.take(max(n, 1)) // timestamp
 	delta, n := binary.Varint(head.b)
 	head.take(max(n, 1))
 	if head.short {
 		return r, errCutOff
 	}
 	r.offset, r.tooLarge = u.first+delta, true
-	r.value = bytes.Clone(head.b[:min(len(head.b), beginning)])
+	r.value = bytes.Clone(head.b[:min(len(head.b), maxExcerpt)])
 	have := min(r.size, len(u.buf))
 	u.buf = u.buf[have:]
 	for rest := r.size - have; rest > 0; {
@@ -159,7 +160,7 @@ func (u *unpacked) large(r unpackedRecord) (unpackedRecord, error) {
 	return r, nil
 }
 
-// parse reads a record behind its length.
+// parse decodes a record after its length.
 func (u *unpacked) parse(r *unpackedRecord, b []byte) bool {
 	ok := true
 	varint := func() int {
@@ -187,7 +188,7 @@ func (u *unpacked) parse(r *unpackedRecord, b []byte) bool {
 		return false
 	}
 	b = b[1:] // attributes
-	varint()  // time
+	varint()  // timestamp
 	r.offset = u.first + int64(varint())
 	r.key, r.value = take(), take()
 	u.header = u.header[:0]
@@ -204,7 +205,7 @@ var (
 	lz4s  = sync.Pool{New: func() any { return lz4.NewReader(nil) }}
 )
 
-// decompressor reads what codec made of something. What it returns besides gives it back.
+// decompressor returns a reader of packed, and a function that returns the reader to its pool.
 func decompressor(codec sarama.CompressionCodec, packed []byte) (io.Reader, func(), error) {
 	in := bytes.NewReader(packed)
 	switch codec {
@@ -240,7 +241,8 @@ func decompressor(codec sarama.CompressionCodec, packed []byte) (io.Reader, func
 	}
 }
 
-// snappyReader reads the block, or the blocks in the framing of Java's snappy, that Kafka's producers write.
+// snappyReader reads the two forms that Kafka's producers write: a single block, or blocks in the framing of Java's
+// snappy.
 type snappyReader struct {
 	framed bool
 	in     []byte

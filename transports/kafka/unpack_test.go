@@ -142,7 +142,7 @@ func wantSwollen(t *testing.T, name string, got []*message.Message, size, place 
 	}
 	m := got[1]
 	trouble := m.Metadata[wire.MetaTrouble]
-	if !strings.Contains(trouble, "offset 1") || !strings.Contains(trouble, "record is "+size) || len(m.Payload) != beginning || m.Metadata[wire.MetaPosition] != place {
+	if !strings.Contains(trouble, "offset 1") || !strings.Contains(trouble, "record is "+size) || len(m.Payload) != maxExcerpt || m.Metadata[wire.MetaPosition] != place {
 		t.Errorf("%s: the huge one is %d bytes at %s: %q", name, len(m.Payload), m.Metadata[wire.MetaPosition], trouble)
 	}
 	if _, err := wire.Decode(m); err == nil {
