@@ -16,12 +16,12 @@ import (
 	"github.com/troupebus/troupe/internal/pause"
 )
 
-// claimEvery is how often a process looks whether another one has taken over, and with it the time in which the older
-// of two stops.
+// claimEvery is how often a process looks for another one that has taken over. The older of two processes stops
+// within this time.
 const claimEvery = 5 * time.Second
 
-// claimsTable says which process runs for a journal. It is a table beside those of the topics: a row in one of these
-// would count as a group, and hold messages. No topic's table can be called so.
+// claimsTable returns the name of the table of claims: a claim names the process that runs for a journal. A row in a
+// topic's table would count as a group, and hold messages. No topic's table can have this name.
 func claimsTable(prefix string) string { return prefix + "_claims" }
 
 func claimsStatement(prefix string) string {
@@ -40,30 +40,30 @@ func (t *Transport) claimTopic(ctx context.Context, topic string, memory journal
 	defer context.AfterFunc(t.ctx, cancel)()
 	head := t.self.Head(memory)
 	_, err := t.identify(ctx)
-	var was mark.Mark
+	var before mark.Mark
 	if err == nil {
-		was, err = t.claim(ctx, topic, memory)
+		before, err = t.claim(ctx, topic, memory)
 	}
 	switch {
 	case errors.Is(err, wire.ErrReplaced):
 		return err
 	case err != nil:
 		return t.explain("claim "+topic, err)
-	case !t.self.Wrote(was) && was.Head > head:
+	case !t.self.Wrote(before) && before.Head > head:
 		t.warned.Set(topic, olderJournal, fmt.Sprintf("this journal, %s, ends at seq %d, and had %d when it last sent:"+
-			" it is restored from a backup, or a copy. What it sent after the backup is with the other deployables only", memory.ID(), head, was.Head))
+			" it is restored from a backup, or a copy. What it sent after the backup is with the other deployables only", memory.ID(), head, before.Head))
 	}
 	return nil
 }
 
-// claim notes that this process runs for the journal of memory, and returns the mark that was there. It returns an
-// ErrReplaced when a process that started later has done so. Where the table is missing, and cannot be made, it warns
-// of that, beside topic.
-func (t *Transport) claim(ctx context.Context, topic string, memory journal.Memory) (was mark.Mark, err error) {
-	was, err = t.tryClaim(ctx, memory)
+// claim notes that this process runs for the journal of memory, and returns the former mark. It returns an
+// ErrReplaced when a later process has claimed the journal. For a table that is missing and cannot be created, it
+// only logs a warning about topic.
+func (t *Transport) claim(ctx context.Context, topic string, memory journal.Memory) (before mark.Mark, err error) {
+	before, err = t.tryClaim(ctx, memory)
 	if stateOf(err) == undefinedTable && !t.config.NoCreate {
 		if err = t.makeClaims(ctx); err == nil {
-			was, err = t.tryClaim(ctx, memory)
+			before, err = t.tryClaim(ctx, memory)
 		}
 	}
 	const lacking = "that another process runs on a copy of this journal is not noticed: "
@@ -77,7 +77,7 @@ func (t *Transport) claim(ctx context.Context, topic string, memory journal.Memo
 		if err == nil {
 			t.warned.Set(topic, noClaim, "")
 		}
-		return was, err
+		return before, err
 	}
 	return mark.Mark{}, nil
 }
@@ -92,75 +92,75 @@ func (t *Transport) makeClaims(ctx context.Context) error {
 	})
 }
 
-// tryClaim is claim on a table that is there. No transaction is open between its statements: one that stays open, in a
-// process that is stopped for a while, holds up all messages, and the next process.
+// tryClaim is claim on an existing table. The statements are not in a transaction: an open transaction, in a process
+// that is stopped for a while, holds up all messages, and the next process.
 func (t *Transport) tryClaim(ctx context.Context, memory journal.Memory) (mark.Mark, error) {
 	table, group, id := quoted(claimsTable(t.config.Prefix)), t.config.Group, memory.ID()
 	for {
-		var was string
-		err := t.db.QueryRowContext(ctx, `SELECT mark FROM `+table+` WHERE deployable = $1 AND journal = $2`, group, id).Scan(&was)
+		var before string
+		err := t.db.QueryRowContext(ctx, `SELECT mark FROM `+table+` WHERE deployable = $1 AND journal = $2`, group, id).Scan(&before)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return mark.Mark{}, err
 		}
-		m, ours := mark.Parse(was)
+		m, ours := mark.Parse(before)
 		if first := t.self.First("", id); ours {
 			if err := t.yield(m, memory, first, "runs as "+group); err != nil {
 				return m, err
 			}
 		}
 		mine := t.self.Mark("", memory).String()
-		if was == mine { // as most of the time
+		if before == mine { // most of the time
 			return m, nil
 		}
 		result, err := t.db.ExecContext(ctx, `INSERT INTO `+table+` AS c (deployable, journal, mark) VALUES ($1, $2, $3)
-			ON CONFLICT (deployable, journal) DO UPDATE SET mark = excluded.mark WHERE c.mark = $4`, group, id, mine, was)
+			ON CONFLICT (deployable, journal) DO UPDATE SET mark = excluded.mark WHERE c.mark = $4`, group, id, mine, before)
 		if err != nil {
 			return m, err
 		}
 		if rows, err := result.RowsAffected(); err != nil || rows > 0 {
 			return m, err
-		} // another process was faster: look at what that says
+		} // another process was faster: read its mark
 	}
 }
 
-// yield is an ErrReplaced, for this and every later call, where m is the mark of a process that started later on a copy
-// of the journal.
+// yield returns an ErrReplaced when m is the mark of a later process on a copy of the journal of memory. All later
+// calls of this process then return the error, too.
 func (t *Transport) yield(m mark.Mark, memory journal.Memory, first bool, does string) error {
 	err := t.self.Yield(m, memory, first, does)
 	if err != nil {
-		t.replace(err)
+		t.setReplaced(err)
 	}
 	return err
 }
 
-// replace ends all that this process does here: another one has taken over.
-func (t *Transport) replace(err error) {
+// setReplaced ends all activity of this process after another process has taken over.
+func (t *Transport) setReplaced(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.replaced = err
 	t.lose()
 }
 
-// isReplaced is why another process goes on instead of this one; nil while none does.
-func (t *Transport) isReplaced() error {
+// replacedErr returns the error of another process that has taken over, or nil.
+func (t *Transport) replacedErr() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.replaced
 }
 
-// claims has the claim for the journal of memory renewed from now on.
-func (t *Transport) claims(memory journal.Memory) {
+// keepClaim makes renewClaims renew the claim for the journal of memory.
+func (t *Transport) keepClaim(memory journal.Memory) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.claimed) == 0 {
-		t.running.Go(t.keepClaims)
+		t.running.Go(t.renewClaims)
 	}
 	t.claimed[memory.ID()] = memory
 }
 
-// keepClaims renews claims until Close, or until another process has taken over. What else goes wrong, those who read
-// and publish say.
-func (t *Transport) keepClaims() {
+// renewClaims renews the claims until Close, or until another process has taken over. Readers and publishers report
+// other errors.
+func (t *Transport) renewClaims() {
 	for pause.For(t.ctx, claimEvery) {
 		t.mu.Lock()
 		claimed := slices.Collect(maps.Values(t.claimed))

@@ -13,59 +13,63 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Config says where the server is and who reads. URL and Group are required.
+// Config describes a PostgreSQL server, and the deployable that uses it. URL and Group are required.
 type Config struct {
-	// URL is the connection string, such as postgres://user:password@host:5432/database?sslmode=verify-full, or in the form
-	// "host=... user=...". What it leaves out comes from the usual PG* environment variables. Its password appears in no log
-	// and in no error. The tables are where search_path says. Required.
+	// URL is the connection string, such as postgres://user:password@host:5432/database?sslmode=verify-full or "host=...
+	// user=...". Missing parts come from the usual PG* environment variables. The password appears in no log and in no
+	// error. The tables are in the first schema of search_path. Required.
 	URL string
 
-	// Insecure allows connections to another machine in which the server does not prove who it is: with an sslmode that is not
-	// verify-full or verify-ca. Defaults to refusing these.
+	// Insecure allows connections to other machines that do not verify the server, with any sslmode but verify-full and
+	// verify-ca. Defaults to false.
 	Insecure bool
 
-	// Group is whose place in the topics is kept: the name of the deployable. Of two processes that run under one name on copies of one
-	// journal, the older one ends (wire.ErrReplaced). Required.
+	// Group is the name of the deployable, under which its positions in the topics are stored. When two processes run
+	// under the same name on copies of a journal, the older process stops (wire.ErrReplaced). Required.
 	Group string
 
-	// Prefix begins the names of the tables. Two systems in one database need prefixes of which neither begins the other.
-	// Defaults to "troupe".
+	// Prefix begins the names of the tables. Two systems in the same database need prefixes of which neither begins the
+	// other. Defaults to "troupe".
 	Prefix string
 
-	// Retention is how long messages that every group has acknowledged are kept, for groups that come later; -1 keeps them for
-	// ever. What one group has not acknowledged stays, until nobody has read for it while that became four times as old. What
-	// nobody has read yet stays in any case, but for topics whose names begin with "_", as those that observers read. Defaults to
-	// 7 days.
+	// Retention is how long to keep messages that every group has acknowledged, for later groups; -1 keeps messages for
+	// ever. Messages without the acknowledgement of a group stay, until they are four times as old and the group has no
+	// reader. A topic without groups keeps all messages, unless its name begins with "_", as that of a topic for
+	// observers. Defaults to 7 days.
 	Retention time.Duration
 
-	// Timeout is how long Publish tries before it gives up, and how long a reader waits for one answer of the server before it
-	// takes the connection for lost. Subscribe waits up to half of it, and 3 s, for what stands in its way. The server ends a
-	// session that is idle in a transaction, or waits for a lock, for longer: a frozen process stops no other. Defaults to 10 s.
+	// Timeout is how long Publish tries before it gives up, and how long a reader waits for an answer of the server
+	// before it considers the connection lost. Subscribe waits up to half of Timeout, and at most 3 s, for another
+	// reader or an open transaction to end. The server ends a session that is idle in a transaction, or waits for a
+	// lock, for longer: a frozen process stops no other. Defaults to 10 s.
 	Timeout time.Duration
 
-	// Poll is how often an idle reader looks although nobody told it to. It bounds how late a reader notices a message that
-	// came without NOTIFY, or that its connection is gone. Messages of this package wake it at once. Defaults to 5 s.
+	// Poll is how often an idle reader looks for messages without a notification. It bounds the delay of a message that
+	// came without NOTIFY, and the time to notice a lost connection. Messages of this package wake the reader at once.
+	// Defaults to 5 s.
 	Poll time.Duration
 
-	// NoCreate says that the tables are made by somebody else; Schema has the statements. Defaults to making what is missing.
+	// NoCreate disables the creation of tables; an operator creates them with the statements of Schema. Defaults to
+	// false.
 	NoCreate bool
 
 	// Dial connects to the server. Defaults to net.Dialer.DialContext.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	// Logger takes what an operator should hear of. Defaults to slog.Default.
+	// Logger receives the messages for operators. Defaults to slog.Default.
 	Logger *slog.Logger
 
-	heldUp time.Duration // for tests: instead of the constant
+	heldUp time.Duration // for tests, instead of the constant
 }
 
-// maxGroup is what watermill-sql's table of offsets has room for, in bytes, less what wire.PlaceOf may add.
+// maxGroup is the size of a group's name in watermill-sql's table, in bytes, less the part that wire.PositionName may
+// add.
 const maxGroup = 255 - 17
 
-// prefixes are what may begin a table's name; watermill-sql allows as much of topics.
+// prefixes matches valid prefixes of table names; watermill-sql allows the same characters in topics.
 var prefixes = regexp.MustCompile(`^[A-Za-z0-9$:._-]{1,32}$`)
 
-// Validate joins everything that is wrong with c.
+// Validate returns all mistakes in c, joined.
 func (c Config) Validate() error {
 	var errs []error
 	if c.URL == "" {
@@ -73,7 +77,7 @@ func (c Config) Validate() error {
 	} else if at, err := pgx.ParseConfig(c.URL); err == nil {
 		errs = append(errs, c.checkVerified(at))
 	} else {
-		// What is wrong is not repeated: in a URL that cannot be read, nobody knows what is the password.
+		// The error of pgx is left out: in an unreadable URL, any part may be the password.
 		errs = append(errs, errors.New("field URL cannot be read: want one such as postgres://user:password@host:5432/database?sslmode=verify-full;"+
 			" look at its port, its parameters and their files, and write what is special in the password as %XX"))
 	}
@@ -123,20 +127,20 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// String is c for people, without its password.
+// String returns a description of c, without its password.
 func (c Config) String() string {
 	at, err := pgx.ParseConfig(c.URL)
 	if err != nil {
 		return fmt.Sprintf("postgres group %s", c.Group)
 	}
-	return fmt.Sprintf("postgres %s group %s", where(at), c.Group)
+	return fmt.Sprintf("postgres %s group %s", serverName(at), c.Group)
 }
 
 // LogValue implements slog.LogValuer, so that a logged Config shows no password.
 func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// where names a server and its database.
-func where(at *pgx.ConnConfig) string {
+// serverName returns the address of a server and the name of the database.
+func serverName(at *pgx.ConnConfig) string {
 	host := at.Host
 	if !strings.HasPrefix(host, "/") {
 		host = net.JoinHostPort(host, fmt.Sprint(at.Port))

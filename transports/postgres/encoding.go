@@ -12,8 +12,8 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// escaped begins what PostgreSQL has no text for: zero bytes, and what is not UTF-8. Nobody begins a text like this by chance;
-// where somebody does, it is escaped, too.
+// escaped begins a text that PostgreSQL cannot store as it is, with zero bytes or without valid UTF-8. A text that
+// happens to begin like this is escaped, too.
 const escaped = "\x01b64:"
 
 func escape(s string) string {
@@ -23,7 +23,7 @@ func escape(s string) string {
 	return escaped + base64.StdEncoding.EncodeToString([]byte(s))
 }
 
-// unescape leaves as it is what escape has not made.
+// unescape reverses escape, and returns other texts unchanged.
 func unescape(s string) string {
 	text, ok := strings.CutPrefix(s, escaped)
 	if !ok {
@@ -36,7 +36,7 @@ func unescape(s string) string {
 	return string(b)
 }
 
-// encodeMetadata is what of msg's metadata is sent.
+// encodeMetadata returns the metadata of msg that are sent, as JSON.
 func encodeMetadata(msg *message.Message) (string, error) {
 	meta := make(map[string]string, len(msg.Metadata))
 	for name, value := range msg.Metadata {
@@ -48,7 +48,7 @@ func encodeMetadata(msg *message.Message) (string, error) {
 	return string(b), err
 }
 
-// keyOf is the column of the key: NULL where ce_subject speaks for itself.
+// keyOf returns the value of the key column; NULL for a message without a key.
 func keyOf(msg *message.Message) *string {
 	key := wire.Key(msg)
 	if _, ok := msg.Metadata[wire.MetaKey]; !ok && key == "" {
@@ -58,16 +58,17 @@ func keyOf(msg *message.Message) *string {
 	return &key
 }
 
-// row is what a reader reads.
+// row is a row of a table of messages.
 type row struct {
-	place    place
+	position position
 	uuid     string
 	key      *string
 	payload  []byte
-	metadata []byte // JSON, or what somebody took for it
+	metadata []byte // should be JSON, but other programs may write other text
 }
 
-// message never fails: what another program wrote arrives, whatever it is. found names where.
+// message converts a row to a message. It never fails: rows of other programs arrive, whatever they contain. found
+// names the position.
 func (r row) message(found string) *message.Message {
 	msg := message.NewMessage(unescape(r.uuid), r.payload)
 	if msg.UUID == "" {
@@ -87,7 +88,7 @@ func (r row) message(found string) *message.Message {
 	return msg
 }
 
-// decodeMetadata keeps values that are no strings as the JSON that they are, and what is no object whole.
+// decodeMetadata keeps a value other than a string as JSON, and metadata other than an object as a single value.
 func decodeMetadata(b []byte) map[string]string {
 	if len(b) == 0 {
 		return nil
@@ -114,11 +115,11 @@ func decodeMetadata(b []byte) map[string]string {
 	return meta
 }
 
-// place is where a message is. Places are in the order of their transactions, and in a transaction in that of their offsets.
-type place struct {
+// position is the position of a message. Positions are ordered by transaction, and within a transaction by offset.
+type position struct {
 	transaction uint64
 	offset      int64
 }
 
-// in is the place in a table, for people.
-func (p place) in(table string) string { return fmt.Sprintf("%s/%d", table, p.offset) }
+// name returns the position in a table, for people.
+func (p position) name(table string) string { return fmt.Sprintf("%s/%d", table, p.offset) }

@@ -8,16 +8,16 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// ErrClosed is what a Transport answers with after Close.
+// ErrClosed is returned after Close.
 var ErrClosed = errors.New("postgres: closed")
 
-// SQLSTATEs, as PostgreSQL's manual lists them in its appendix of error codes.
+// SQLSTATEs, from the appendix of error codes in PostgreSQL's manual.
 const (
 	insufficientPrivilege = "42501"
 	undefinedTable        = "42P01"
 )
 
-// advice is what to do about an SQLSTATE, or a class of them, which is its first two characters.
+// advice is the advice for an SQLSTATE or for a class, which is the first two characters of an SQLSTATE.
 var advice = map[string]string{
 	"28":                  "the server refuses this user: check user and password in the URL, and the server's pg_hba.conf",
 	"3D":                  "create the database, or name another one in the URL",
@@ -32,20 +32,20 @@ var advice = map[string]string{
 	"57":                  "the server stops or starts: it is tried again",
 }
 
-// refusal is an error that trying again does not change, and that says itself what to do.
-type refusal struct{ error }
+// permanentError is an error that a retry cannot change. Its text includes the advice.
+type permanentError struct{ error }
 
-func refuse(format string, args ...any) error { return refusal{fmt.Errorf(format, args...)} }
+func permanentf(format string, args ...any) error { return permanentError{fmt.Errorf(format, args...)} }
 
-// Unwrap returns the error that says why.
-func (r refusal) Unwrap() error { return r.error }
+// Unwrap is for errors.Is and errors.As.
+func (p permanentError) Unwrap() error { return p.error }
 
-func refused(err error) bool {
-	_, ok := errors.AsType[refusal](err)
+func permanent(err error) bool {
+	_, ok := errors.AsType[permanentError](err)
 	return ok
 }
 
-// stateOf is the SQLSTATE of what the server has said, or "".
+// stateOf returns the SQLSTATE of an error of the server, or "".
 func stateOf(err error) string {
 	var said *pgconn.PgError
 	if errors.As(err, &said) {
@@ -54,7 +54,7 @@ func stateOf(err error) string {
 	return ""
 }
 
-// explain adds to err what was tried, and what to do about it.
+// explain adds to err the failed operation and advice.
 func (t *Transport) explain(doing string, err error) error {
 	state := stateOf(err)
 	do := advice[state]
@@ -62,19 +62,19 @@ func (t *Transport) explain(doing string, err error) error {
 		do = advice[state[:2]]
 	}
 	switch {
-	case refused(err), do == "" && state != "":
+	case permanent(err), do == "" && state != "":
 		return fmt.Errorf("postgres: %s: %w", doing, err)
 	case state == "":
-		do = "check that PostgreSQL runs at " + where(t.connect) + " and can be reached"
+		do = "check that PostgreSQL runs at " + serverName(t.connect) + " and can be reached"
 	}
 	return fmt.Errorf("postgres: %s: %w: %s", doing, err, do)
 }
 
-// passes reports whether trying again may help.
-func passes(err error) bool {
+// retryable reports whether a retry may help.
+func retryable(err error) bool {
 	state := stateOf(err)
 	switch {
-	case refused(err):
+	case permanent(err):
 		return false
 	case len(state) != 5, state == undefinedTable:
 		return true

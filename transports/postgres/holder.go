@@ -8,15 +8,15 @@ import (
 	"github.com/troupebus/troupe/internal/pause"
 )
 
-// tryFor is how long Subscribe waits for what stands in its way, before it says what that is.
+// tryFor is how long Subscribe waits for another reader or an open transaction, before it returns an error.
 const tryFor = 3 * time.Second
 
-// holder is the oldest transaction that is open. About one of another role, of which nothing is to be seen, it knows the id only.
+// holder is the oldest open transaction. Of a transaction of another role, the server may show only the id.
 type holder struct {
 	id                           uint64
 	pid                          int
 	database, application, since string
-	prepared                     string // its name, if it is prepared
+	prepared                     string // name of a prepared transaction
 }
 
 const selectHolder = `
@@ -25,10 +25,12 @@ SELECT oldest::text, coalesce(pid, 0), coalesce(datname, p.database, ''), coales
 FROM (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS oldest) now
 	LEFT JOIN pg_stat_activity ON backend_xid = oldest::xid LEFT JOIN pg_prepared_xacts p ON p.transaction = oldest::xid`
 
-// errHeld ends a reader whose messages wait for a transaction. What that is, Subscribe says for as long as it is open.
+// errHeld ends a reader because its messages wait for a transaction. While the transaction is open, Subscribe returns
+// an error with its name.
 var errHeld = errors.New("messages wait for an older transaction that is still open")
 
-// waitForHolder waits until the transaction has ended that stopped a reader, for a while. If it has not, the error says what to do.
+// waitForHolder waits, for a while, for the end of the transaction that stopped a reader. The error says how to end
+// the transaction.
 func (t *Transport) waitForHolder(ctx context.Context) error {
 	t.mu.Lock()
 	stopped := t.holder
@@ -47,7 +49,7 @@ func (t *Transport) waitForHolder(ctx context.Context) error {
 			break
 		}
 		if time.Now().After(until) || !pause.For(ctx, lastLook) {
-			return h.say()
+			return h.err()
 		}
 	}
 	t.mu.Lock()
@@ -58,14 +60,14 @@ func (t *Transport) waitForHolder(ctx context.Context) error {
 	return nil
 }
 
-// say says what holds up messages.
-func (h holder) say() error {
+// err returns the error about a transaction that holds up messages.
+func (h holder) err() error {
 	const what = "messages wait for an older transaction that is still open, as they would be out of order otherwise: "
 	switch {
 	case h.prepared != "":
-		return refuse(what+"the prepared transaction %q in database %s, since %s: COMMIT PREPARED or ROLLBACK PREPARED it", h.prepared, h.database, h.since)
+		return permanentf(what+"the prepared transaction %q in database %s, since %s: COMMIT PREPARED or ROLLBACK PREPARED it", h.prepared, h.database, h.since)
 	case h.pid != 0:
-		return refuse(what+"that of application %q in database %s, since %s: end it, or SELECT pg_terminate_backend(%d)", h.application, h.database, h.since, h.pid)
+		return permanentf(what+"that of application %q in database %s, since %s: end it, or SELECT pg_terminate_backend(%d)", h.application, h.database, h.since, h.pid)
 	}
-	return refuse(what+"that with backend_xid %d in pg_stat_activity, which shows it to a superuser or a member of pg_read_all_stats: end it", uint32(h.id))
+	return permanentf(what+"that with backend_xid %d in pg_stat_activity, which shows it to a superuser or a member of pg_read_all_stats: end it", uint32(h.id))
 }

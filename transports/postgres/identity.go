@@ -13,11 +13,12 @@ import (
 	"github.com/troupebus/troupe/internal/pause"
 )
 
-// The database has an identity: a table of one row, made with the first topic. A dump has the row, but not the number of the table, of
-// its database, and of the transaction that wrote the row. So tables that were restored from a dump, or made anew, have another
-// identity than those that a process began with, and lack what was published since the dump.
+// The database has an identity: a table with a single row, which is created with the first topic. A dump contains the
+// row, but not the ids of the table, of the database, and of the transaction that wrote the row. So tables that were
+// restored from a dump, or created again, have another identity than before, and lack the messages that were
+// published since the dump.
 
-// identityTable is where the identity is. No topic's table can be called so.
+// identityTable returns the name of the table of the identity. No topic's table can have this name.
 func identityTable(prefix string) string { return prefix + "_identity" }
 
 func identityStatements(prefix string) []string {
@@ -31,7 +32,7 @@ func identityStatements(prefix string) []string {
 const selectIdentity = `
 SELECT concat_ws(' ', id, tableoid, xmin, (SELECT oid FROM pg_database WHERE datname = current_database())) FROM `
 
-// readIdentity returns the identity; "" where there is none.
+// readIdentity returns the identity, or "" if there is none.
 func (t *Transport) readIdentity(ctx context.Context) (string, error) {
 	var text string
 	err := t.db.QueryRowContext(ctx, selectIdentity+quoted(identityTable(t.config.Prefix))).Scan(&text)
@@ -45,8 +46,8 @@ func (t *Transport) readIdentity(ctx context.Context) (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-// identify makes sure that the database is the one that this process began with. The first time, that is whichever there is; one without
-// an identity gets it.
+// identify returns the identity, and an error if it is not the same as before. The first time, it accepts any
+// identity, and creates a missing one.
 func (t *Transport) identify(ctx context.Context) (string, error) {
 	id, err := t.readIdentity(ctx)
 	if err != nil {
@@ -66,7 +67,7 @@ func (t *Transport) identify(ctx context.Context) (string, error) {
 	return id, t.recognize(id)
 }
 
-// recognize notes the first identity, and refuses any other, for as long as this process lives.
+// recognize notes the first identity, and returns an error for any other, for the rest of the process.
 func (t *Transport) recognize(id string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -74,7 +75,7 @@ func (t *Transport) recognize(id string) error {
 		t.identity = id
 	}
 	if t.identity != id && t.changed == nil {
-		t.changed = refuse("the tables %s_* of database %s are not those that this process began with: they were restored from a dump, or made anew,"+
+		t.changed = permanentf("the tables %s_* of database %s are not those that this process began with: they were restored from a dump, or made anew,"+
 			" and lack what was published since: when the restore is complete, restart every deployable, which then sends all of its events again",
 			t.config.Prefix, t.connect.Database)
 		t.lose()
@@ -82,23 +83,23 @@ func (t *Transport) recognize(id string) error {
 	return t.changed
 }
 
-// isAnother is why the database is not the one that this process began with; nil while it is.
-func (t *Transport) isAnother() error {
+// changedErr returns an error when the database is not the same as at the start of the process.
+func (t *Transport) changedErr() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.changed
 }
 
-// selectElsewhere finds schemas other than ours with tables of the prefix, and whether ours has any.
-const selectElsewhere = `
+// selectOtherSchemas finds schemas other than ours with tables of the prefix, and whether ours has any.
+const selectOtherSchemas = `
 SELECT coalesce(current_schema(), ''), coalesce(bool_or(n.nspname = current_schema()), false),
 	coalesce(string_agg(DISTINCT n.nspname, ', ') FILTER (WHERE n.nspname <> current_schema()), '')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\_%'
 	AND (c.relname = $1 OR starts_with(c.relname, $2) AND c.relname LIKE '%\_messages')`
 
-// makeIdentity gives the database an identity, unless somebody else makes the tables. Where another schema has tables of the prefix, and
-// the URL does not name a schema, nobody knows whether a second system is meant.
+// makeIdentity creates the identity, unless Config.NoCreate is set. It refuses when another schema has tables of the
+// prefix and the URL names no schema, because a second system may or may not be intended.
 func (t *Transport) makeIdentity(ctx context.Context) error {
 	if t.config.NoCreate {
 		return nil
@@ -107,16 +108,16 @@ func (t *Transport) makeIdentity(ctx context.Context) error {
 		if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, lockOf("identity", t.config.Prefix)); err != nil {
 			return err
 		}
-		var schema, elsewhere string
-		var here bool
-		err := tx.QueryRowContext(ctx, selectElsewhere, identityTable(t.config.Prefix), t.config.Prefix+"_").Scan(&schema, &here, &elsewhere)
+		var schema, others string
+		var exists bool
+		err := tx.QueryRowContext(ctx, selectOtherSchemas, identityTable(t.config.Prefix), t.config.Prefix+"_").Scan(&schema, &exists, &others)
 		if err != nil {
 			return err
 		}
-		if elsewhere != "" && !here && !t.namesSchema() {
-			return refuse("schema %s of database %s has no tables %s_*, but schema %s has: name the schema that is meant in the URL, with search_path=%s"+
+		if others != "" && !exists && !t.namesSchema() {
+			return permanentf("schema %s of database %s has no tables %s_*, but schema %s has: name the schema that is meant in the URL, with search_path=%s"+
 				" to meet those who use that one, or search_path=%s to begin another system",
-				schema, t.connect.Database, t.config.Prefix, elsewhere, strings.Split(elsewhere, ",")[0], schema)
+				schema, t.connect.Database, t.config.Prefix, others, strings.Split(others, ",")[0], schema)
 		}
 		for _, q := range identityStatements(t.config.Prefix) {
 			if _, err := tx.ExecContext(ctx, q); err != nil {
@@ -125,7 +126,7 @@ func (t *Transport) makeIdentity(ctx context.Context) error {
 		}
 		return nil
 	})
-	if stateOf(err) == insufficientPrivilege { // create says so, where tables are missing, too
+	if stateOf(err) == insufficientPrivilege { // create reports missing rights, too, where tables are missing
 		t.config.Logger.Warn("postgres: the database has no identity, and this role may not make its table:"+
 			" that the database was restored from a dump is not noticed",
 			slog.String("make it with", strings.Join(identityStatements(t.config.Prefix), "; ")))
@@ -134,19 +135,19 @@ func (t *Transport) makeIdentity(ctx context.Context) error {
 	return err
 }
 
-// namesSchema reports whether the URL says where the tables are.
+// namesSchema reports whether the URL names the schema of the tables.
 func (t *Transport) namesSchema() bool {
 	return t.connect.RuntimeParams["search_path"] != "" || strings.Contains(t.connect.RuntimeParams["options"], "search_path")
 }
 
-// watch looks at the identity now and then, until Close: a restore need not break a connection.
+// watch checks the identity now and then, until Close, because a restore need not break a connection.
 func (t *Transport) watch() {
 	for pause.For(t.ctx, t.config.Poll) {
 		ctx, cancel := context.WithTimeout(t.ctx, t.config.Timeout)
 		id, err := t.readIdentity(ctx)
 		cancel()
 		if err != nil {
-			continue // whoever reads or publishes says so
+			continue // readers and publishers report the error
 		}
 		if err := t.recognize(id); err != nil {
 			t.config.Logger.Error("postgres: " + err.Error())
@@ -155,7 +156,7 @@ func (t *Transport) watch() {
 	}
 }
 
-// Identity returns the identity of the database, as wire.Features has it; "" where it cannot be told now.
+// Identity returns the identity of the database for wire.Features, or "" when it is unknown now.
 func (t *Transport) Identity(ctx context.Context) string {
 	id, err := t.identify(ctx)
 	if err != nil {
@@ -165,7 +166,7 @@ func (t *Transport) Identity(ctx context.Context) string {
 	return id
 }
 
-// carrier names the tables by the settings alone.
-func (t *Transport) carrier() string {
+// backend names the tables by the settings alone.
+func (t *Transport) backend() string {
 	return fmt.Sprintf("postgres, tables %s* of database %s", t.config.Prefix, t.connect.Database)
 }

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// prepare sees to it that a topic's tables are there and fit, once for a Transport.
+// prepare makes sure that a topic's tables exist and have the right columns, once for a Transport.
 func (t *Transport) prepare(ctx context.Context, topic string) error {
 	if topic == "" || !topics.MatchString(topic) {
-		return refuse("topic %q: want letters, digits and any of $:._-", topic)
+		return permanentf("topic %q: want letters, digits and any of $:._-", topic)
 	}
 	t.mu.Lock()
 	done, changed := t.prepared[topic], t.changed
@@ -24,18 +24,18 @@ func (t *Transport) prepare(ctx context.Context, topic string) error {
 		return err
 	}
 	tb := t.tables(topic)
-	found, err := t.look(ctx, tb)
+	found, err := t.inspectTables(ctx, tb)
 	switch {
 	case err == nil && found.missing:
 		err = t.create(ctx, topic)
 		found = layout{owned: true, marked: true}
-	case err == nil && !(found.owned && found.marked) && !t.config.NoCreate: // tables of an earlier program
-		if t.create(ctx, topic) == nil { // otherwise places are given up later, and Subscribe warns of what it does not notice
+	case err == nil && !(found.owned && found.marked) && !t.config.NoCreate: // tables of an older program
+		if t.create(ctx, topic) == nil { // without the columns, positions are deleted later, and Subscribe warns
 			found = layout{owned: true, marked: true}
 		}
 	}
 	if err == nil {
-		err = t.adopt(ctx, tb, found.marked)
+		err = t.renumberRestored(ctx, tb, found.marked)
 	}
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func (t *Transport) prepare(ctx context.Context, topic string) error {
 	return nil
 }
 
-// forget has the next use of a topic look at its tables again: the server may be another one.
+// forget makes the next use of a topic check the tables again: the server may be another one.
 func (t *Transport) forget(topic string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -66,21 +66,21 @@ SELECT c.relname, a.attname, a.atttypid::regtype::text
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 WHERE c.oid IN (to_regclass($1), to_regclass($2)) AND a.attnum > 0 AND NOT a.attisdropped`
 
-// layout is what there is of the tables of a topic.
+// layout describes the tables of a topic.
 type layout struct {
-	missing bool // one of them is
-	owned   bool // places say which deployable has them
-	marked  bool // places say which process wrote them
+	missing bool // a table is missing
+	owned   bool // positions have a column for the deployable
+	marked  bool // positions have a column for the mark
 }
 
-// look finds out what there is of the tables. A table that does not fit is an error.
-func (t *Transport) look(ctx context.Context, tb tables) (layout, error) {
+// inspectTables returns the layout of the tables, and an error for tables of another program.
+func (t *Transport) inspectTables(ctx context.Context, tb tables) (layout, error) {
 	found := map[string]map[string]string{tb.messages: {}, tb.offsets: {}}
 	rows, err := t.db.QueryContext(ctx, selectColumns, quoted(tb.messages), quoted(tb.offsets))
 	if err != nil {
 		return layout{}, err
 	}
-	defer rows.Close() // rows.Err says what went wrong
+	defer rows.Close() // rows.Err has the error
 	for rows.Next() {
 		var table, column, kind string
 		if err := rows.Scan(&table, &column, &kind); err != nil {
@@ -92,18 +92,18 @@ func (t *Transport) look(ctx context.Context, tb tables) (layout, error) {
 		return layout{}, err
 	}
 	if m := found[tb.messages]; len(m) > 0 && (m["payload"] != "bytea" || m["transaction_id"] != "xid8" || m["key"] == "") {
-		return layout{}, refuse("table %q was made by another program: it needs the columns payload bytea, transaction_id xid8 and key text;"+
+		return layout{}, permanentf("table %q was made by another program: it needs the columns payload bytea, transaction_id xid8 and key text;"+
 			" alter it, or set another Prefix", tb.messages)
 	}
 	offsets := found[tb.offsets]
 	return layout{len(found[tb.messages]) == 0 || len(offsets) == 0, offsets[ownerColumn] != "", offsets[markColumn] != ""}, nil
 }
 
-// create makes the tables. CREATE TABLE IF NOT EXISTS fails when two do it at once, so they take turns.
+// create creates the tables. A lock makes processes take turns, because concurrent CREATE TABLE IF NOT EXISTS fails.
 func (t *Transport) create(ctx context.Context, topic string) error {
 	all := statements(t.config.Prefix, topic)
 	if t.config.NoCreate {
-		return refuse("the tables of topic %s are missing, and NoCreate is set: have them made with: %s", topic, strings.Join(all, "; "))
+		return permanentf("the tables of topic %s are missing, and NoCreate is set: have them made with: %s", topic, strings.Join(all, "; "))
 	}
 	err := t.inTx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, lockOf("create", t.config.Prefix, topic)); err != nil {
@@ -117,20 +117,20 @@ func (t *Transport) create(ctx context.Context, topic string) error {
 		return nil
 	})
 	if stateOf(err) == insufficientPrivilege {
-		return refuse("%w: the role may not create tables: GRANT it CREATE on the schema, or set NoCreate and have them made with: %s",
+		return permanentf("%w: the role may not create tables: GRANT it CREATE on the schema, or set NoCreate and have them made with: %s",
 			err, strings.Join(all, "; "))
 	}
 	return err
 }
 
-// ahead tells whether there are numbers of transactions that this server has not given out.
-const ahead = `
+// selectAhead finds transaction numbers that this server has not assigned yet.
+const selectAhead = `
 SELECT EXISTS (SELECT FROM %[1]s WHERE transaction_id >= pg_snapshot_xmax(pg_current_snapshot()))
 	OR EXISTS (SELECT FROM %[2]s WHERE last_processed_transaction_id >= pg_snapshot_xmax(pg_current_snapshot()))`
 
-// renumber makes all messages those of one transaction, of a number that servers never give out, 0 or 1: the one that is free.
-// Their offsets begin at 2. The places move along: 1 is before the first message, and 0 before what was deleted, if the place was. The row
-// of noGroup stays where it is when nothing was deleted.
+// renumber puts all messages into a single transaction, with a number that servers never assign: 0 or 1, whichever is
+// free. The offsets begin at 2. The positions are adjusted: 1 is before the first message, and 0 before deleted
+// messages, for a position that was before them. The row of noGroup stays as it is when nothing was deleted.
 const renumber = `
 WITH target AS (SELECT CASE WHEN EXISTS (SELECT FROM %[1]s WHERE transaction_id = '0') THEN '1' ELSE '0' END::xid8 AS id),
 moved AS (
@@ -144,26 +144,28 @@ ranked AS (
 UPDATE %[1]s m SET transaction_id = target.id, "offset" = ranked.rank + 1
 FROM ranked, target WHERE (m.transaction_id, m."offset") = (ranked.transaction_id, ranked."offset")`
 
-// noteNumbering makes the numbering another one, so that nobody takes a place of the former one for one of this: places in journals do not
-// move along. It is in the row of noGroup, which says, if it is new, that nothing was deleted.
+// noteNumbering stores a new id for the numbering. Positions in journals are not adjusted, and the id prevents their
+// use in the new numbering. It is in the row of noGroup; a new row says that nothing was deleted.
 const noteNumbering = `
 INSERT INTO %[1]s (consumer_group, offset_acked, last_processed_transaction_id, ` + markColumn + `) VALUES ('', 0, '0', gen_random_uuid()::text)
 ON CONFLICT (consumer_group) DO UPDATE SET ` + markColumn + ` = excluded.` + markColumn
 
-// adopt numbers the messages of a restored dump again. Left as they are, nobody would see them before the server has given out
-// their numbers, and nobody who has acknowledged one of them would see what is published now.
-func (t *Transport) adopt(ctx context.Context, tb tables, marked bool) error {
+// renumberRestored numbers the messages of a restored dump again. Otherwise, readers would not see the messages
+// before the server has assigned these numbers, and a group that has acknowledged such a message would not see new
+// messages.
+func (t *Transport) renumberRestored(ctx context.Context, tb tables, marked bool) error {
 	messages, offsets := quoted(tb.messages), quoted(tb.offsets)
 	restored := false
-	if err := t.db.QueryRowContext(ctx, fmt.Sprintf(ahead, messages, offsets)).Scan(&restored); err != nil || !restored {
+	query := fmt.Sprintf(selectAhead, messages, offsets)
+	if err := t.db.QueryRowContext(ctx, query).Scan(&restored); err != nil || !restored {
 		return err
 	}
 	err := t.inTx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `LOCK TABLE `+messages+`, `+offsets+` IN EXCLUSIVE MODE`); err != nil {
 			return err
 		}
-		// Whoever was first has done it.
-		if err := tx.QueryRowContext(ctx, fmt.Sprintf(ahead, messages, offsets)).Scan(&restored); err != nil || !restored {
+		// Another process may have renumbered the messages meanwhile.
+		if err := tx.QueryRowContext(ctx, query).Scan(&restored); err != nil || !restored {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, fmt.Sprintf(renumber, messages, offsets))
@@ -179,7 +181,7 @@ func (t *Transport) adopt(ctx context.Context, tb tables, marked bool) error {
 	return nil
 }
 
-// inTx commits what fn does, or nothing of it. Every statement of fn sees what was committed before it.
+// inTx runs fn in a transaction. Each statement of fn sees all earlier commits.
 func (t *Transport) inTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	tx, err := t.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {

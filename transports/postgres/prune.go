@@ -16,15 +16,16 @@ import (
 
 const (
 	pruneRows = 1000
-	// Every process that uses a topic looks for what may go, this often, or eight times in a Retention that is shorter.
+	// pruneEvery is how often each process that uses a topic deletes old messages; or eight times in a shorter
+	// Retention.
 	pruneEvery = 10 * time.Minute
 	pruneLimit = time.Minute
 )
 
-// pruneAll deletes what may go, now and then, until Close.
+// pruneAll deletes old messages now and then, until Close.
 func (t *Transport) pruneAll() {
 	every := max(min(t.config.Retention/8, pruneEvery), time.Millisecond)
-	for pause.For(t.ctx, every/2+rand.N(every)) { // processes that were started together do not stay so
+	for pause.For(t.ctx, every/2+rand.N(every)) { // so that processes that start together drift apart
 		t.mu.Lock()
 		prepared := slices.Sorted(maps.Keys(t.prepared))
 		t.mu.Unlock()
@@ -36,12 +37,12 @@ func (t *Transport) pruneAll() {
 	}
 }
 
-// prune deletes the old messages of a topic, some at a time, and the places that stand in the way for nothing.
+// prune deletes the old messages of a topic in batches, and unused positions.
 func (t *Transport) prune(topic string) error {
 	ctx, cancel := context.WithTimeout(t.ctx, pruneLimit)
 	defer cancel()
 	tb := t.tables(topic)
-	if err := t.forgetPassed(ctx, tb); err != nil {
+	if err := t.deletePassed(ctx, tb); err != nil {
 		return err
 	}
 	for more := true; more; {
@@ -50,7 +51,7 @@ func (t *Transport) prune(topic string) error {
 			return err
 		}
 		if more = deleted == pruneRows; !more {
-			if more, err = t.lookAtLast(ctx, tb); err != nil {
+			if more, err = t.checkSlowest(ctx, tb); err != nil {
 				return err
 			}
 		}
@@ -58,12 +59,13 @@ func (t *Transport) prune(topic string) error {
 	return nil
 }
 
-// forObservers says of a topic that it is told to observers, who may never come: no module's name begins like this.
+// forObservers reports whether only observers read the topic, and there may be none. The names of such topics begin
+// with "_", unlike those of modules.
 func (tb tables) forObservers() bool { return strings.HasPrefix(tb.topic, "_") }
 
-// deleteOld looks at the oldest messages only, and deletes them up to the first one that is to stay. They are behind the place of
-// every group; without a group, none is, unless the topic is for observers: then they need to be final (selectMessages). Up to
-// where they were deleted is noted in the row of noGroup.
+// deleteOld looks only at the oldest messages, and deletes them up to the first message to keep. All groups have
+// acknowledged the deleted messages. In a topic without groups nothing is deleted; but in a topic for observers, the
+// messages need only be final (selectMessages). The row of noGroup notes the last deletion.
 const deleteOld = `
 WITH behind AS (
 	SELECT last_processed_transaction_id AS transaction_id, offset_acked AS "offset" FROM %[2]s WHERE consumer_group <> ''
@@ -85,8 +87,8 @@ noted AS (
 	SET offset_acked = excluded.offset_acked, last_processed_transaction_id = excluded.last_processed_transaction_id)
 SELECT count(*) FROM deleted`
 
-// pruneSome returns how many messages it deleted. It leaves it to another process if that is at it, or if a group is just
-// becoming known, which would find a gap.
+// pruneSome returns the number of deleted messages. It deletes none while another process prunes, or while a new
+// group subscribes and would find a gap.
 func (t *Transport) pruneSome(ctx context.Context, tb tables) (deleted int, err error) {
 	err = t.inTx(ctx, func(tx *sql.Tx) error {
 		mine := false

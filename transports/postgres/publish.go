@@ -15,23 +15,23 @@ import (
 )
 
 const (
-	// A statement brings so much at most, and at least one message. The transaction is one.
+	// Limits of a statement, which inserts at least one message. A transaction may have several statements.
 	chunkRows  = 5000
 	chunkBytes = 16 << 20
 )
 
-// The pauses between the tries of one Publish.
+// The pauses between the tries of a Publish.
 const (
 	firstPause = 20 * time.Millisecond
 	lastPause  = time.Second
 )
 
-// errUnsure is what is wrong with a commit that failed on its way: the messages may be taken.
+// errUnsure means that the connection failed during a commit: the messages may be stored.
 var errUnsure = errors.New("the server did not say that the messages are taken")
 
-// Publish implements message.Publisher: all messages or none, in their order, in one transaction. It tries for Config.Timeout,
-// unless trying again cannot help, or the server may have taken them already. Topics have letters, digits and $:._- in their
-// names.
+// Publish implements message.Publisher. It stores all messages or none, in order, in a single transaction. It tries
+// for Config.Timeout, unless a retry cannot help or the server may have stored the messages. The name of a topic
+// consists of letters, digits and $:._-.
 func (t *Transport) Publish(topic string, msgs ...*message.Message) error {
 	if err := t.begin(); err != nil {
 		return err
@@ -52,10 +52,10 @@ func (t *Transport) Publish(topic string, msgs ...*message.Message) error {
 		}
 		t.forget(topic)
 		if ctx.Err() != nil && before != nil {
-			err = before // the last try was cut short, and says no more than that
+			err = before // the last try was cut short, and its error says no more
 		}
 		before = err
-		if errors.Is(err, errUnsure) || !passes(err) || !pause.For(ctx, next) {
+		if errors.Is(err, errUnsure) || !retryable(err) || !pause.For(ctx, next) {
 			if t.ctx.Err() != nil {
 				return fmt.Errorf("%w while it published to %s: %w", ErrClosed, topic, err)
 			}
@@ -68,12 +68,13 @@ func (t *Transport) publish(ctx context.Context, topic string, msgs []*message.M
 	if err := t.prepare(ctx, topic); err != nil {
 		return err
 	}
-	if len(msgs) == 0 { // the caller asks whether it could
+	if len(msgs) == 0 { // a call without messages asks whether Publish works
 		return t.inTx(ctx, func(*sql.Tx) error { return nil })
 	}
 	committing := false
 	err := t.inTx(ctx, func(tx *sql.Tx) error {
-		publisher, err := watermillsql.NewPublisher(bounded{tx, ctx}, watermillsql.PublisherConfig{SchemaAdapter: t.schema}, nil)
+		config := watermillsql.PublisherConfig{SchemaAdapter: t.schema}
+		publisher, err := watermillsql.NewPublisher(bounded{tx, ctx}, config, nil)
 		if err != nil {
 			return err
 		}
@@ -91,7 +92,7 @@ func (t *Transport) publish(ctx context.Context, topic string, msgs []*message.M
 	return err
 }
 
-// chunks are msgs in parts that a statement can bring.
+// chunks divides msgs into parts that fit into a statement.
 func chunks(msgs []*message.Message) func(yield func([]*message.Message) bool) {
 	return func(yield func([]*message.Message) bool) {
 		from, size := 0, 0
@@ -117,13 +118,13 @@ func metadataSize(msg *message.Message) int {
 	return n
 }
 
-// bounded has what watermill-sql's Publisher does end with ctx: by itself it waits for ever.
+// bounded makes the calls of watermill-sql's Publisher end with ctx; otherwise they would wait for ever.
 type bounded struct {
 	*sql.Tx
 	ctx context.Context
 }
 
-// ExecContext is sql.Tx's, with the context of the call instead of the publisher's.
+// ExecContext is sql.Tx's ExecContext, with the context of bounded.
 func (b bounded) ExecContext(_ context.Context, query string, args ...any) (sql.Result, error) {
 	return b.Tx.ExecContext(b.ctx, query, args...)
 }

@@ -15,56 +15,57 @@ import (
 )
 
 const (
-	// What one look at the table brings at most, and at least one message.
+	// Limits of a look at the table, which returns at least one message.
 	batchRows  = 500
 	batchBytes = 8 << 20
-	// keepEvery is how often the place is kept at most.
+	// keepEvery is the minimum time between two writes of the position.
 	keepEvery = 250 * time.Millisecond
-	// While a message is held up by an older transaction it is tried again after firstLook, and then less and less often.
+	// The pauses before another look at messages that wait for an older transaction: the first, and the longest.
 	firstLook = 2 * time.Millisecond
 	lastLook  = 250 * time.Millisecond
-	// heldUp is how long one transaction may hold up messages before the reader ends, for Subscribe to say so.
+	// heldUp is how long messages may wait for the same transaction before the reader ends, so that Subscribe can name
+	// the transaction.
 	heldUp = 10 * time.Second
 )
 
-// reader reads a topic for one subscription. All it does with its connection it does in one goroutine, run.
+// reader reads a topic for a subscription. Only the goroutine of run uses the connection.
 type reader struct {
 	t      *Transport
 	tables tables
 	layout
-	group  string          // under which the place is kept
-	memory journal.Memory  // nil for none
-	noted  noted           // what that notes of the place
+	group  string          // name under which the position is stored
+	memory journal.Memory  // may be nil
+	noted  noted           // the journal's note of the position
 	id     tableID         // of the messages
-	ctx    context.Context // the subscription's
-	work   context.Context // what the server is asked in: it ends a little later
+	ctx    context.Context // of the subscription
+	work   context.Context // for calls to the server; ends a little later than ctx
 	drop   context.CancelFunc
 	conn   *pgx.Conn
 	out    chan *message.Message
 	window *window
 
-	trouble  string        // what is wrong with the place; "" for nothing
-	first    bool          // nobody has read before
-	deleted  place         // up to here messages were deleted; zero when none that were not read
-	read     place         // everything up to here is in the window
-	kept     place         // everything up to here is acknowledged, and the server knows it
-	lastKept time.Time     // when it was told, or could not be
-	failing  time.Time     // since when it could not be; zero when it could
-	more     bool          // there may be something to read
-	nextLook time.Time     // when to look in any case
-	pause    time.Duration // until the next look at messages that are held up; 0 when none are
-	oldest   uint64        // the transaction that was the oldest open one at the last look
-	held     time.Time     // since when it is that, while messages wait for it
+	trouble  string        // with the position at the start; "" for none
+	first    bool          // the group has not read before
+	deleted  position      // messages up to here were deleted before they were read; zero for none
+	read     position      // all messages up to here are in the window
+	kept     position      // the position on the server; all messages up to here are acknowledged
+	lastKept time.Time     // when the last write of the position was tried
+	failing  time.Time     // when these writes began to fail; zero while they succeed
+	more     bool          // there may be messages to read
+	nextLook time.Time     // when to look without a notification
+	pause    time.Duration // until the next look at messages that are held up; zero when there are none
+	oldest   uint64        // the oldest open transaction at the last look
+	held     time.Time     // since when messages have waited for oldest
 	// interrupt ends the wait for a notification. The window's mu guards it.
 	interrupt context.CancelFunc
 	wantsAck  bool
 	wantsRoom bool
 }
 
-// run reads until the subscription ends or is in trouble, keeps the place and closes the channel.
+// run reads until the subscription ends or fails. Then it writes the last position, and closes the channel.
 func (r *reader) run() {
 	defer close(r.out)
-	defer r.hangUp()
+	defer r.closeConn()
 	defer r.drop()
 	err := r.serve()
 	switch {
@@ -78,15 +79,15 @@ func (r *reader) run() {
 	}
 }
 
-// call asks the server something, with a limit.
+// call makes a call to the server, with a timeout.
 func (r *reader) call(ask func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(r.work, r.t.config.Timeout)
 	defer cancel()
 	return ask(ctx)
 }
 
-// hear waits for a notification until ctx ends, which is no error: pgx's connection outlives that.
-func (r *reader) hear(ctx context.Context) error {
+// waitNotified waits for a notification until ctx ends, which is no error: pgx's connection survives.
+func (r *reader) waitNotified(ctx context.Context) error {
 	err := r.conn.PgConn().WaitForNotification(ctx)
 	if err != nil && ctx.Err() != nil && !r.conn.IsClosed() {
 		return nil
@@ -94,27 +95,28 @@ func (r *reader) hear(ctx context.Context) error {
 	return err
 }
 
-// serve reads and keeps the place, until the subscription ends or is in trouble.
+// serve reads messages and writes the position, until the subscription ends or fails.
 func (r *reader) serve() (err error) {
 	ctx, cancel := context.WithCancel(r.ctx)
 	r.window = newWindow(ctx, r.kept, r.out, r.changed)
-	r.tell()
+	r.reportTroubles()
 	for r.ctx.Err() == nil && err == nil {
 		err = r.step()
 	}
 	cancel()
-	r.window.handing.Wait()
+	r.window.delivering.Wait()
 	r.window.drain()
 	if err != nil && r.conn.IsClosed() {
 		return err
 	}
-	if r.t.lost.Err() != nil && r.t.ctx.Err() == nil { // the place means nothing in another database, and is another process's to move
+	// The position is meaningless in another database, or belongs to another process now.
+	if r.t.lost.Err() != nil && r.t.ctx.Err() == nil {
 		return errors.Join(err, r.call(r.leave))
 	}
 	return errors.Join(err, r.keep(true), r.call(r.leave))
 }
 
-// step does what is due, and waits for more.
+// step reads, writes the position, and waits.
 func (r *reader) step() error {
 	if err := r.look(); err != nil {
 		return err
@@ -122,16 +124,16 @@ func (r *reader) step() error {
 	if err := r.keep(false); err != nil {
 		return err
 	}
-	return r.rest()
+	return r.wait()
 }
 
-// leave frees the group's place, and tells who waits for it.
+// leave releases the group's lock, and notifies a reader that waits for it.
 func (r *reader) leave(ctx context.Context) error {
 	_, err := r.conn.Exec(ctx, `SELECT pg_advisory_unlock(`+lockKey+`), pg_notify($3, '')`, append(r.tables.lock(r.group), r.tables.offsets)...)
 	return err
 }
 
-// look reads on if there may be something, or it is time.
+// look reads messages when there may be any, or when nextLook has come.
 func (r *reader) look() error {
 	r.window.mu.Lock()
 	room := r.window.hasRoom()
@@ -139,18 +141,18 @@ func (r *reader) look() error {
 	if time.Now().Before(r.nextLook) && !(r.more && room) {
 		return nil
 	}
-	if !room { // whether the connection is well is all there is to see
+	if !room { // only check the connection
 		r.more, r.nextLook = true, time.Now().Add(r.t.config.Poll)
 		return r.call(r.conn.Ping)
 	}
 	return r.call(r.fetch)
 }
 
-// selectMessages reads from behind a place. A row is final when every transaction up to its own has ended: then none can appear
-// before it any more. Rows that are not come without their contents, behind all that are.
+// selectMessages reads the messages after a position. A row is final when every transaction up to its own has ended:
+// after that, no row can appear before it. Rows that are not final come last, and without contents.
 //
-// watermill-sql's own query asks for "this transaction and a greater offset, or a greater transaction", for which PostgreSQL
-// sorts all that is left on every look; a comparison of rows is a walk along the index.
+// watermill-sql's own query asks for "this transaction and a greater offset, or a greater transaction". For that,
+// PostgreSQL sorts all remaining rows on every look; a comparison of rows is a walk along the index.
 const selectMessages = `
 WITH now AS MATERIALIZED (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS oldest),
 next AS (
@@ -163,7 +165,7 @@ SELECT transaction_id, "offset", oldest, CASE WHEN final THEN uuid ELSE '' END, 
 	CASE WHEN final THEN payload END, CASE WHEN final THEN metadata::text END
 FROM next WHERE coalesce(before, 0) < $3 ORDER BY transaction_id, "offset"`
 
-// fetch reads a batch, and notes when to look again.
+// fetch reads a batch, and sets the time of the next look.
 func (r *reader) fetch(ctx context.Context) error {
 	r.more = false
 	query := fmt.Sprintf(selectMessages, quoted(r.tables.messages), batchRows)
@@ -176,23 +178,24 @@ func (r *reader) fetch(ctx context.Context) error {
 	for rows.Next() {
 		var m row
 		var oldest uint64
-		if err := rows.Scan(&m.place.transaction, &m.place.offset, &oldest, &m.uuid, &m.key, &m.payload, &m.metadata); err != nil {
+		err := rows.Scan(&m.position.transaction, &m.position.offset, &oldest, &m.uuid, &m.key, &m.payload, &m.metadata)
+		if err != nil {
 			rows.Close()
 			return err
 		}
-		if m.place.transaction >= oldest {
+		if m.position.transaction >= oldest {
 			waits = true
 			r.waitFor(oldest)
 			break
 		}
-		msg := m.message(m.place.in(r.tables.messages))
-		flights = append(flights, &flight{place: m.place, msg: msg, size: rowBytes + len(m.payload)})
+		msg := m.message(m.position.name(r.tables.messages))
+		flights = append(flights, &flight{position: m.position, msg: msg, size: rowBytes + len(m.payload)})
 		size += len(m.payload)
-		r.read = m.place
+		r.read = m.position
 	}
 	rows.Close()
 	if err := rows.Err(); err != nil {
-		return err // what was read already is not in the window; the place is read again with the next subscription
+		return err // the batch is not in the window; the next subscription reads it again
 	}
 	r.window.add(flights)
 	r.more = r.more || !waits && (len(flights) == batchRows || size >= batchBytes)
@@ -200,15 +203,15 @@ func (r *reader) fetch(ctx context.Context) error {
 	return r.holdUp(waits)
 }
 
-// waitFor notes which transaction messages wait for.
+// waitFor notes the transaction for which messages wait.
 func (r *reader) waitFor(oldest uint64) {
 	if r.oldest != oldest || r.pause == 0 {
 		r.oldest, r.held = oldest, time.Now()
 	}
 }
 
-// holdUp has messages that wait for older transactions looked at again soon. It is errHeld when they have waited for one for long,
-// and nothing that was delivered would have to come again.
+// holdUp schedules another look at messages that wait for an older transaction. After heldUp, it returns errHeld,
+// unless a message is in flight and would be delivered again.
 func (r *reader) holdUp(waits bool) error {
 	if !waits {
 		r.pause = 0
@@ -224,7 +227,7 @@ func (r *reader) holdUp(waits bool) error {
 	return errHeld
 }
 
-// keep tells the server up to where everything is acknowledged, if that is new, and it was not told just now.
+// keep writes the position if it moved, at most every keepEvery unless now is set.
 func (r *reader) keep(now bool) error {
 	r.window.mu.Lock()
 	acked := r.window.acked
@@ -251,13 +254,13 @@ func (r *reader) keep(now bool) error {
 		r.failing = r.lastKept
 	}
 	if !now && !r.conn.IsClosed() && time.Since(r.failing) < r.t.config.Timeout {
-		return nil // the disk may be full for a moment; reading goes on
+		return nil // the disk may be full for a moment; reading continues
 	}
 	return fmt.Errorf("keep the place: %w", err)
 }
 
-// rest waits until there is something to do.
-func (r *reader) rest() error {
+// wait waits until there is something to do.
+func (r *reader) wait() error {
 	w := r.window
 	w.mu.Lock()
 	room := w.hasRoom()
@@ -274,14 +277,14 @@ func (r *reader) rest() error {
 	defer cancel()
 	r.interrupt = cancel
 	w.mu.Unlock()
-	err := r.hear(ctx)
+	err := r.waitNotified(ctx)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r.interrupt = nil
 	return err
 }
 
-// changed is called by the window, with its mu held.
+// changed is called by the window, which holds its mu.
 func (r *reader) changed() {
 	if r.interrupt != nil && (r.wantsAck || r.wantsRoom && r.window.hasRoom()) {
 		r.interrupt()

@@ -11,10 +11,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// maxName is how long a name may be; PostgreSQL cuts off the rest without a word.
+// maxName is the maximum length of a name; PostgreSQL silently cuts off the rest.
 const maxName = 63
 
-// tableOf names a topic's table of a kind. Of a name that would be too long, a hash stands for the rest.
+// tableOf returns the name of a topic's table of a kind. It shortens a long name with a hash.
 func tableOf(prefix, topic, kind string) string {
 	name := prefix + "_" + topic + "_" + kind
 	if len(name) <= maxName {
@@ -27,23 +27,23 @@ func tableOf(prefix, topic, kind string) string {
 
 func quoted(name string) string { return pgx.Identifier{name}.Sanitize() }
 
-// lockOf is a key of an advisory lock, of 64 bits so that it is nobody else's.
+// lockOf returns the key of an advisory lock, with 64 bits, so that other programs do not use the same key.
 func lockOf(parts ...string) int64 {
 	sum := sha256.Sum256([]byte("troupe\x00" + strings.Join(parts, "\x00")))
 	return int64(binary.BigEndian.Uint64(sum[:8]))
 }
 
-// tables are those of one topic.
+// tables are the tables of a topic.
 type tables struct{ topic, messages, offsets string }
 
 func (t *Transport) tables(topic string) tables {
 	return tables{topic, tableOf(t.config.Prefix, topic, "messages"), tableOf(t.config.Prefix, topic, "offsets")}
 }
 
-// Schema returns the statements that make the tables of a topic, the one that says which database this is, and the one that says which
-// processes run, for those who make them where Config.NoCreate is set. The program's role needs SELECT, INSERT, UPDATE and DELETE on the
-// tables of the topic, SELECT on the second one, SELECT, INSERT and UPDATE on the third one, and USAGE on the sequence of the messages'
-// offsets.
+// Schema returns the statements that create the tables of a topic, the table of the identity, and the table of
+// claims. They are for operators who create the tables themselves (Config.NoCreate). The program's role needs SELECT,
+// INSERT, UPDATE and DELETE on the topic's tables, SELECT on the table of the identity, SELECT, INSERT and UPDATE on
+// the table of claims, and USAGE on the sequence of the messages' offsets.
 func Schema(prefix, topic string) string {
 	var text strings.Builder
 	for _, q := range append(append(statements(prefix, topic), identityStatements(prefix)...), claimsStatement(prefix)) {
@@ -66,11 +66,11 @@ func addColumn(table, column string) string {
 	return `ALTER TABLE ` + quoted(table) + ` ADD COLUMN IF NOT EXISTS ` + column + ` TEXT`
 }
 
-// ownerColumn says of a place which deployable has it: the name of the place does not, since "shop.eu" may be a place of "shop", or a
-// deployable's only one.
+// ownerColumn names the deployable of a position. The name of the position does not tell: "shop.eu" may be a position
+// of "shop", or the only position of "shop.eu".
 const ownerColumn = "deployable"
 
-// adapters are watermill-sql's, with our tables.
+// adapters returns watermill-sql's adapters, with our names of tables.
 func adapters(prefix string) (schema, watermillsql.DefaultPostgreSQLOffsetsAdapter) {
 	named := func(kind string) func(topic string) string {
 		return func(topic string) string { return quoted(tableOf(prefix, topic, kind)) }
@@ -79,8 +79,8 @@ func adapters(prefix string) (schema, watermillsql.DefaultPostgreSQLOffsetsAdapt
 		watermillsql.DefaultPostgreSQLOffsetsAdapter{GenerateMessagesOffsetsTableName: named("offsets")}
 }
 
-// schema is watermill-sql's, with a column for the key, ids of any length, and bytes as they are. Its publishers can write into
-// our tables.
+// schema is watermill-sql's schema, with a column for the key, ids of any length, and binary payloads.
+// watermill-sql's publishers can write to our tables.
 type schema struct {
 	watermillsql.DefaultPostgreSQLSchema
 	prefix string
@@ -99,8 +99,9 @@ func (s schema) SchemaInitializingQueries(topic string) []watermillsql.Query {
 		PRIMARY KEY ("transaction_id", "offset"))`}}
 }
 
-// InsertQuery implements watermill-sql's interface. The messages go as arrays: the statement is always the same, so it is
-// prepared once, and has no limit of parameters. It tells the readers, who hear of it after the commit.
+// InsertQuery implements watermill-sql's interface. It passes the messages as arrays: the statement is always the
+// same, so it is prepared once, and the number of parameters is not limited. The statement notifies the readers,
+// which get the notification after the commit.
 func (s schema) InsertQuery(topic string, msgs message.Messages) (watermillsql.Query, error) {
 	ids, keys := make([]string, len(msgs)), make([]*string, len(msgs))
 	payloads, metadata := make([][]byte, len(msgs)), make([]string, len(msgs))

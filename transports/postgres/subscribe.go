@@ -14,17 +14,20 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// grace is how long what a reader has asked the server may go on after the end of its subscription.
+// grace is how long calls to the server may go on after the end of the subscription.
 const grace = 2 * time.Second
 
-// firstTry is after how long it is seen whether another reader has gone without telling; then less and less often.
+// firstTry is the first pause between looks whether another reader is gone; each further pause is twice as long.
 const firstTry = 50 * time.Millisecond
 
-// Subscribe implements message.Subscriber: it delivers the messages of topic to the group. While another process of the group
-// reads, it waits for some seconds, and is an error then that names the other. So it is while a transaction that stays open holds
-// up all messages; a channel that is open is closed after 10 s of that. A connection that is lost closes the channel at once; the
-// log says why, and so does the next Subscribe if it lasts. Until then ctx bounds everything, and Config.Timeout bounds the call. With
-// wire.WithMemory, it is a wire.ErrReplaced once a process that started later runs on a copy of the same journal; open channels close.
+// Subscribe implements message.Subscriber: it delivers the messages of topic to the group. Config.Timeout bounds the
+// call, and ctx bounds the subscription.
+//
+// While another process reads for the group, Subscribe waits a few seconds, and then returns an error that names the
+// other process. The same goes for a transaction that stays open and holds up all messages; an open channel closes
+// after 10 s of that. The channel closes at once when the connection is lost; the log has the reason, and so has the
+// error of the next Subscribe if the problem lasts. With wire.WithMemory, Subscribe returns a wire.ErrReplaced, and
+// open channels close, once a process that started later runs on a copy of the same journal.
 func (t *Transport) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	if err := t.begin(); err != nil {
 		return nil, err
@@ -40,10 +43,10 @@ func (t *Transport) Subscribe(ctx context.Context, topic string) (<-chan *messag
 		switch {
 		case t.ctx.Err() != nil:
 			return nil, ErrClosed
-		case t.isReplaced() != nil:
-			return nil, t.isReplaced()
-		case t.isAnother() != nil:
-			return nil, t.explain("subscribe to "+topic, t.isAnother())
+		case t.replacedErr() != nil:
+			return nil, t.replacedErr()
+		case t.changedErr() != nil:
+			return nil, t.explain("subscribe to "+topic, t.changedErr())
 		case ended != nil:
 			return nil, fmt.Errorf("postgres: subscribe to %s: %w", topic, ended)
 		}
@@ -57,10 +60,12 @@ func (t *Transport) Subscribe(ctx context.Context, topic string) (<-chan *messag
 	return r.out, nil
 }
 
-// open connects a reader, and makes its group known.
+// open connects a reader, and registers its group.
 func (t *Transport) open(ctx context.Context, topic string) (*reader, error) {
-	r := &reader{t: t, tables: t.tables(topic), group: wire.PositionName(ctx, t.config.Group), memory: wire.MemoryOf(ctx), ctx: ctx,
-		out: make(chan *message.Message, batchRows)}
+	r := &reader{
+		t: t, tables: t.tables(topic), group: wire.PositionName(ctx, t.config.Group), memory: wire.MemoryOf(ctx), ctx: ctx,
+		out: make(chan *message.Message, batchRows),
+	}
 	t.self.Head(r.memory)
 	limited, cancel := context.WithTimeout(ctx, t.config.Timeout)
 	defer cancel()
@@ -68,7 +73,7 @@ func (t *Transport) open(ctx context.Context, topic string) (*reader, error) {
 	if err := t.prepare(limited, topic); err != nil {
 		return nil, err
 	}
-	if err := r.meet(limited); err != nil {
+	if err := r.announce(limited); err != nil {
 		return nil, err
 	}
 	if err := t.waitForHolder(limited); err != nil {
@@ -80,8 +85,8 @@ func (t *Transport) open(ctx context.Context, topic string) (*reader, error) {
 	if r.conn, err = pgx.ConnectConfig(limited, config); err != nil {
 		return nil, err
 	}
-	if err := r.begin(limited); err != nil {
-		r.hangUp()
+	if err := r.connectGroup(limited); err != nil {
+		r.closeConn()
 		return nil, err
 	}
 	r.work, r.drop = context.WithCancel(context.WithoutCancel(ctx))
@@ -89,8 +94,9 @@ func (t *Transport) open(ctx context.Context, topic string) (*reader, error) {
 	return r, nil
 }
 
-// meet tells processes on copies of the reader's journal that this one is there, and reads what the journal notes.
-func (r *reader) meet(ctx context.Context) (err error) {
+// announce claims the reader's journal, so that other processes on copies of the journal notice this one, and reads
+// the journal's note.
+func (r *reader) announce(ctx context.Context) (err error) {
 	r.t.mu.Lock()
 	r.layout = r.t.layouts[r.tables.topic]
 	r.t.mu.Unlock()
@@ -101,26 +107,27 @@ func (r *reader) meet(ctx context.Context) (err error) {
 	if _, err := r.t.claim(ctx, r.tables.topic, r.memory); err != nil {
 		return err
 	}
-	r.t.claims(r.memory)
+	r.t.keepClaim(r.memory)
 	r.noted, err = r.readNoted(ctx)
 	return err
 }
 
-// The server notices within 15 s that a reader's machine has gone without a word, or it would keep the group's place for it
-// for hours. A place that a crash of the server forgets is one that is read again: keeping it need not wait for the disk.
+// settings make the server notice within 15 s that a reader's machine is gone: otherwise the server would hold the
+// group's lock for hours. A crash of the server may lose the last positions, and their messages are then read again:
+// so these commits need not wait for the disk.
 const settings = `
 SELECT set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_interval', '5', false),
 	set_config('tcp_keepalives_count', '2', false), set_config('tcp_user_timeout', '15000', false),
 	set_config('synchronous_commit', 'off', false), ` + sessionLimits
 
-// begin makes the group known and gets its place.
-func (r *reader) begin(ctx context.Context) error {
+// connectGroup registers the group, and gets its lock and position.
+func (r *reader) connectGroup(ctx context.Context) error {
 	if _, err := r.conn.Exec(ctx, settings, r.t.limit()); err != nil {
 		r.t.config.Logger.Warn("postgres: the server cannot be told to look after connections: a reader whose machine goes without a word"+
 			" keeps its group's place until the server notices", slog.Any("error", err))
 	}
 	err := pgx.BeginFunc(ctx, r.conn, func(tx pgx.Tx) error {
-		// Nothing is deleted between this and the first look at the messages that would leave a gap in them (prune.go).
+		// The lock prevents deletions before the first look at the messages, which would leave a gap (prune.go).
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1)`, lockOf("prune", r.tables.messages)); err != nil {
 			return err
 		}
@@ -129,16 +136,16 @@ func (r *reader) begin(ctx context.Context) error {
 				return err
 			}
 		}
-		return r.sign(ctx, tx)
+		return r.setOwner(ctx, tx)
 	})
 	if err != nil {
 		return err
 	}
-	return r.await(ctx)
+	return r.waitForLock(ctx)
 }
 
-// sign notes in the place whose it is.
-func (r *reader) sign(ctx context.Context, tx pgx.Tx) error {
+// setOwner writes the deployable's name to the position.
+func (r *reader) setOwner(ctx context.Context, tx pgx.Tx) error {
 	if !r.owned {
 		return nil
 	}
@@ -147,23 +154,24 @@ func (r *reader) sign(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
-// await returns when the group's place is ours. When another reader has kept it for some seconds, the error names that.
-func (r *reader) await(ctx context.Context) error {
+// waitForLock returns when this reader has the group's lock. After a few seconds, it returns an error that names the
+// other reader.
+func (r *reader) waitForLock(ctx context.Context) error {
 	until := time.Now().Add(min(tryFor, r.t.config.Timeout/2))
 	for pause := firstTry; ; pause *= 2 {
-		ours, err := r.claim(ctx)
+		ours, err := r.tryLock(ctx)
 		if err != nil || ours {
 			return err
 		}
-		if pause == firstTry { // it may have become free before we listen
+		if pause == firstTry { // the lock may have been released before LISTEN
 			if err := r.listen(ctx, r.tables.offsets); err != nil {
 				return err
 			}
 		} else if time.Now().After(until) {
-			return r.sayWhoReads(ctx)
+			return r.otherReaderErr(ctx)
 		}
 		limited, cancel := context.WithTimeout(ctx, pause)
-		err = r.hear(limited)
+		err = r.waitNotified(limited)
 		cancel()
 		if err != nil {
 			return err
@@ -171,24 +179,24 @@ func (r *reader) await(ctx context.Context) error {
 	}
 }
 
-// selectWhoReads finds the session that has an advisory lock.
-const selectWhoReads = `
+// selectReader finds the session that has an advisory lock.
+const selectReader = `
 SELECT l.pid, coalesce(application_name, ''), coalesce(host(client_addr), 'the same machine'), coalesce(backend_start::timestamptz(0)::text, '')
 FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
 WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 	AND (classid::bigint << 32 | objid::bigint) = (` + lockKey + `)`
 
-func (r *reader) sayWhoReads(ctx context.Context) error {
+func (r *reader) otherReaderErr(ctx context.Context) error {
 	var pid int
 	var application, from, since string
-	err := r.conn.QueryRow(ctx, selectWhoReads, r.tables.lock(r.group)...).Scan(&pid, &application, &from, &since)
+	err := r.conn.QueryRow(ctx, selectReader, r.tables.lock(r.group)...).Scan(&pid, &application, &from, &since)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return refuse("another process read for group %s until now: try again", r.group)
+		return permanentf("another process read for group %s until now: try again", r.group)
 	case err != nil:
 		return err
 	}
-	return refuse("another process reads for group %s: application %q from %s, connected since %s, pid %d: stop one of the two, or give one a name"+
+	return permanentf("another process reads for group %s: application %q from %s, connected since %s, pid %d: stop one of the two, or give one a name"+
 		" and a journal of its own; if it was killed, the server notices within 15 s", r.group, application, from, since, pid)
 }
 
@@ -197,15 +205,16 @@ func (r *reader) listen(ctx context.Context, channel string) error {
 	return err
 }
 
-// claim tries to become the one who reads for the group. The lock is the session's: it is free when that has ended.
-func (r *reader) claim(ctx context.Context) (ours bool, err error) {
+// tryLock tries to get the group's lock, and then the position. The lock belongs to the session, and is released when
+// the session ends.
+func (r *reader) tryLock(ctx context.Context) (ours bool, err error) {
 	if err := r.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(`+lockKey+`)`, r.tables.lock(r.group)...).Scan(&ours); err != nil || !ours {
 		return false, err
 	}
 	if err := r.listen(ctx, r.tables.messages); err != nil {
 		return false, err
 	}
-	err = pgx.BeginFunc(ctx, r.conn, func(tx pgx.Tx) error { return r.takeUp(ctx, tx) })
+	err = pgx.BeginFunc(ctx, r.conn, func(tx pgx.Tx) error { return r.findStart(ctx, tx) })
 	if err != nil {
 		return false, err
 	}
@@ -216,42 +225,44 @@ func (r *reader) claim(ctx context.Context) (ours bool, err error) {
 	return true, nil
 }
 
-// tell delivers messages that say what is wrong with the place, and what the group cannot read any more, until these are acknowledged.
-func (r *reader) tell() {
+// reportTroubles delivers messages about trouble with the position and about deleted messages. The position does not
+// move until they are acknowledged.
+func (r *reader) reportTroubles() {
 	if r.trouble != "" {
-		r.tellOf(r.read, r.trouble, false)
+		r.reportTrouble(r.read, r.trouble, false)
 	}
-	if r.deleted != (place{}) {
-		r.tellOf(r.deleted, fmt.Sprintf("topic %s: the messages up to offset %d are gone: they were old, and deleted before group %s had read them;"+
+	if r.deleted != (position{}) {
+		r.reportTrouble(r.deleted, fmt.Sprintf("topic %s: the messages up to offset %d are gone: they were old, and deleted before group %s had read them;"+
 			" read on at the oldest that is left", r.tables.topic, r.deleted.offset, r.group), r.first)
 	}
 }
 
-// tellOf delivers a message that stands for trouble. First says that only what was before the first read is gone.
-func (r *reader) tellOf(at place, trouble string, first bool) {
-	found := at.in(r.tables.messages) + "/" + r.group // not where a message was found
+// reportTrouble delivers a message about trouble. first means that only messages from before the group's first read
+// are gone.
+func (r *reader) reportTrouble(at position, trouble string, first bool) {
+	found := at.name(r.tables.messages) + "/" + r.group // unlike the position of any message
 	msg := message.NewMessage(found, []byte{})
 	msg.Metadata[wire.MetaPosition], msg.Metadata[wire.MetaTrouble] = found, trouble
 	if first {
 		msg.Metadata[wire.MetaFirst] = "true"
 	}
 	r.t.config.Logger.Warn("postgres: " + trouble)
-	r.window.add([]*flight{{place: at, msg: msg, size: rowBytes}})
+	r.window.add([]*flight{{position: at, msg: msg, size: rowBytes}})
 }
 
-// lockKey tells tables of one name in several schemas apart.
+// lockKey is the key of a lock, which differs for tables of the same name in several schemas.
 const lockKey = `$1 # $2::text::regclass::oid::bigint`
 
-// lock is what lockKey needs.
+// lock returns the arguments of lockKey.
 func (tb tables) lock(group string) []any {
 	return []any{lockOf("read", group), quoted(tb.offsets)}
 }
 
-// hangUp ends the connection, whatever state it is in.
-func (r *reader) hangUp() {
+// closeConn closes the connection in any state.
+func (r *reader) closeConn() {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	_ = r.conn.Close(ctx) // the server frees what it holds in any case
+	_ = r.conn.Close(ctx) // the server releases its locks in any case
 	select {
 	case <-r.conn.PgConn().CleanupDone():
 	case <-ctx.Done():

@@ -9,32 +9,32 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// unverified returns the host that a connection may go to without the server having proved that it is that host; "" where there is none.
-// A server on this machine need not prove it.
+// unverified returns a host to which a connection may go without verifying the server, or "". A server on this
+// machine needs no verification.
 func unverified(config *pgx.ConnConfig) string {
-	if !isHere(config.Host) && !proves(config.TLSConfig) {
+	if !isLocal(config.Host) && !verifies(config.TLSConfig) {
 		return config.Host
 	}
-	for _, f := range config.Fallbacks { // sslmode=prefer, which is the default, goes on without encryption
-		if !isHere(f.Host) && !proves(f.TLSConfig) {
+	for _, f := range config.Fallbacks { // sslmode=prefer, the default, falls back to no encryption
+		if !isLocal(f.Host) && !verifies(f.TLSConfig) {
 			return f.Host
 		}
 	}
 	return ""
 }
 
-// proves reports whether the server needs a certificate that somebody trusted has signed.
-func proves(c *tls.Config) bool {
+// verifies reports whether c verifies the server's certificate.
+func verifies(c *tls.Config) bool {
 	return c != nil && (!c.InsecureSkipVerify || c.VerifyPeerCertificate != nil || c.VerifyConnection != nil)
 }
 
-// isHere reports whether a host is this machine.
-func isHere(host string) bool {
+// isLocal reports whether a host is this machine.
+func isLocal(host string) bool {
 	ip := net.ParseIP(strings.Trim(host, "[]"))
 	return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
-// checkVerified is an error where a connection would leave this machine without the server having to prove who it is.
+// checkVerified returns an error when a connection would leave this machine without verifying the server.
 func (c Config) checkVerified(at *pgx.ConnConfig) error {
 	host := unverified(at)
 	if host == "" || c.Insecure {

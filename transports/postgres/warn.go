@@ -7,7 +7,8 @@ const (
 	olderJournal = "older"
 )
 
-// warnUnmarked warns of a topic whose places have no marks, where nobody could add the column.
+// warnUnmarked warns about a topic with a table that lacks the column for marks, because this role may not add the
+// column.
 func (t *Transport) warnUnmarked(tb tables, marked bool) {
 	text := ""
 	if !marked {

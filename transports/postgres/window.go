@@ -14,46 +14,46 @@ const (
 	// How far a reader goes beyond the oldest message that is not acknowledged.
 	windowRows  = 10_000
 	windowBytes = 64 << 20
-	// rowBytes is what a message takes beside its payload, about.
+	// rowBytes is the approximate size of a message without its payload.
 	rowBytes = 1 << 10
-	// nackPause is how long a message that was nacked waits for its next delivery.
+	// nackPause is how long a nacked message waits for its next delivery.
 	nackPause = 100 * time.Millisecond
 )
 
 // flight is a message between the table and its acknowledgement.
 type flight struct {
-	place place
-	msg   *message.Message
-	size  int
-	acked bool
+	position position
+	msg      *message.Message
+	size     int
+	acked    bool
 }
 
-// window is the messages that a subscription has read and that are not known as acknowledged, with all that are behind one such.
+// window contains the messages that were read, from the oldest message that is not acknowledged on.
 type window struct {
-	ctx     context.Context // ends all deliveries
-	out     chan *message.Message
-	change  func()         // is called, with mu held, when there is a new place to keep, or room again
-	handing sync.WaitGroup // goroutines
+	ctx        context.Context // ends all deliveries
+	out        chan *message.Message
+	change     func()         // called, with mu held, when the position moved or there is room again
+	delivering sync.WaitGroup // of the goroutines
 
 	mu      sync.Mutex
-	flights []*flight // in order, from the oldest that is not acknowledged on
+	flights []*flight // in order; the first is not acknowledged
 	bytes   int
-	acked   place     // everything up to here is acknowledged
-	queue   []*flight // to be handed out: what was nacked and is due, then what is new
-	again   int       // how many of the queue were nacked
+	acked   position  // all messages up to here are acknowledged
+	queue   []*flight // to be delivered: nacked messages first, then new messages
+	nacked  int       // number of nacked messages in queue
 	more    chan struct{}
 }
 
-func newWindow(ctx context.Context, start place, out chan *message.Message, change func()) *window {
+func newWindow(ctx context.Context, start position, out chan *message.Message, change func()) *window {
 	w := &window{ctx: ctx, out: out, change: change, acked: start, more: make(chan struct{}, 1)}
-	w.handing.Go(w.deliver)
+	w.delivering.Go(w.deliver)
 	return w
 }
 
-// hasRoom says whether more may be read. mu is held.
+// hasRoom reports whether there is room for more messages. The caller holds mu.
 func (w *window) hasRoom() bool { return len(w.flights) < windowRows && w.bytes < windowBytes }
 
-// add takes messages, in order.
+// add appends messages, in order.
 func (w *window) add(flights []*flight) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -72,7 +72,7 @@ func (w *window) poke() {
 	}
 }
 
-// deliver hands messages out until the end.
+// deliver delivers messages until ctx ends.
 func (w *window) deliver() {
 	for {
 		f := w.next()
@@ -89,7 +89,7 @@ func (w *window) deliver() {
 		msg := f.msg
 		select {
 		case w.out <- msg:
-			w.handing.Go(func() { w.settle(f, msg, cancel) })
+			w.delivering.Go(func() { w.settle(f, msg, cancel) })
 		case <-w.ctx.Done():
 			cancel()
 			return
@@ -106,11 +106,11 @@ func (w *window) next() *flight {
 	f := w.queue[0]
 	w.queue[0] = nil
 	w.queue = w.queue[1:]
-	w.again = max(w.again-1, 0)
+	w.nacked = max(w.nacked-1, 0)
 	return f
 }
 
-// settle waits for the answer to a delivery. One that has come when the subscription ends counts.
+// settle waits for the answer to a delivery. An acknowledgement before the end of the subscription counts.
 func (w *window) settle(f *flight, msg *message.Message, cancel context.CancelFunc) {
 	defer cancel()
 	select {
@@ -118,7 +118,7 @@ func (w *window) settle(f *flight, msg *message.Message, cancel context.CancelFu
 	case <-msg.Nacked():
 		cancel()
 		if pause.For(w.ctx, nackPause) {
-			w.repeat(f)
+			w.redeliver(f)
 		}
 		return
 	case <-w.ctx.Done():
@@ -131,14 +131,14 @@ func (w *window) settle(f *flight, msg *message.Message, cancel context.CancelFu
 	w.ack(f)
 }
 
-func (w *window) repeat(f *flight) {
+func (w *window) redeliver(f *flight) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f.msg = f.msg.Copy()
 	w.queue = append(w.queue, nil)
-	copy(w.queue[w.again+1:], w.queue[w.again:])
-	w.queue[w.again] = f
-	w.again++
+	copy(w.queue[w.nacked+1:], w.queue[w.nacked:])
+	w.queue[w.nacked] = f
+	w.nacked++
 	w.poke()
 }
 
@@ -148,7 +148,7 @@ func (w *window) ack(f *flight) {
 	f.acked = true
 	before := w.acked
 	for len(w.flights) > 0 && w.flights[0].acked {
-		w.acked = w.flights[0].place
+		w.acked = w.flights[0].position
 		w.bytes -= w.flights[0].size
 		w.flights[0] = nil
 		w.flights = w.flights[1:]
@@ -158,7 +158,7 @@ func (w *window) ack(f *flight) {
 	}
 }
 
-// drain takes back what was not taken.
+// drain removes undelivered messages from out.
 func (w *window) drain() {
 	for {
 		select {
