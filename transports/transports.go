@@ -1,6 +1,7 @@
-// Package transports is the choice between what can carry events from one deployable to another. It alone names them.
+// Package transports selects the transport that carries events between deployables. Only this package names all
+// transports.
 //
-// A transport is added in a package of its own below this one, passes wiretest.Transport, and gets its lines here.
+// A new transport gets its own package below this one, passes wiretest.Transport, and is added here.
 package transports
 
 import (
@@ -15,30 +16,30 @@ import (
 
 // The kinds of transports.
 const (
-	SQLite   = "sqlite" // none: all modules are in one deployable, on its journal
+	SQLite   = "sqlite" // no transport: a single deployable runs all modules on its journal
 	Kafka    = "kafka"
 	Postgres = "postgres"
 )
 
-// Kinds returns all of them.
+// Kinds returns all kinds.
 func Kinds() []string { return []string{SQLite, Kafka, Postgres} }
 
-// Config says which transport, and how. The zero value is no transport.
+// Config selects and configures a transport. The zero value selects none.
 type Config struct {
 	// Kind is one of Kinds. Defaults to SQLite.
 	Kind string
-	// Group is the name under which this deployable's place in the topics is kept; it counts over that of Kafka or Postgres.
-	// It stays the same from run to run, and no other journal's is the same. Defaults to theirs.
+	// Group is the name under which the positions of this deployable are stored. The name is the same in every run, and
+	// no other journal uses it. It replaces Kafka.Group or Postgres.Group. Defaults to these.
 	Group string
-	// Kafka is for Kind Kafka; see there.
+	// Kafka is the configuration for Kind Kafka.
 	Kafka kafka.Config
-	// Postgres is for Kind Postgres; see there.
+	// Postgres is the configuration for Kind Postgres.
 	Postgres postgres.Config
-	// Logger takes what an operator should hear of; it counts over theirs. Defaults to theirs.
+	// Logger receives the messages for operators. It replaces the Logger of Kafka or Postgres. Defaults to these.
 	Logger *slog.Logger
 }
 
-// Validate joins everything that is wrong with c, in the fields that its Kind looks at.
+// Validate returns all mistakes in c, joined. It checks only the fields that Kind uses.
 func (c Config) Validate() error {
 	c = c.handedDown()
 	switch c.Kind {
@@ -52,7 +53,7 @@ func (c Config) Validate() error {
 	return fmt.Errorf("field Kind is %q: want one of %s", c.Kind, strings.Join(Kinds(), ", "))
 }
 
-// String is c in short, without secrets.
+// String returns a short description of c, without secrets.
 func (c Config) String() string {
 	c = c.handedDown()
 	switch c.Kind {
@@ -64,17 +65,17 @@ func (c Config) String() string {
 	return SQLite
 }
 
-// LogValue is String.
+// LogValue implements slog.LogValuer with String.
 func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// Open makes the transport that c describes, or nil where it describes none. Nothing needs to be there yet at the other end. Whoever
-// opens it closes it, after the bus has stopped and before the journal is closed.
+// Open returns the transport that c describes, or nil for no transport. Kafka or PostgreSQL may be unreachable. The
+// caller closes the transport after the bus has stopped and before the journal is closed.
 func Open(c Config) (bus.Transport, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("transports: invalid config: %w", err)
 	}
 	c = c.handedDown()
-	// Each returns its own type: nil of one of them would not be nil as a bus.Transport.
+	// Each constructor returns its own type, and a nil pointer would not be a nil bus.Transport.
 	switch c.Kind {
 	case Kafka:
 		return opened(kafka.New(c.Kafka))
@@ -84,7 +85,7 @@ func Open(c Config) (bus.Transport, error) {
 	return nil, nil
 }
 
-// opened makes a transport of any type a bus.Transport, and none of it when there is an error.
+// opened converts a transport to a bus.Transport, which is nil when there is an error.
 func opened[T bus.Transport](t T, err error) (bus.Transport, error) {
 	if err != nil {
 		return nil, err
@@ -92,7 +93,7 @@ func opened[T bus.Transport](t T, err error) (bus.Transport, error) {
 	return t, nil
 }
 
-// handedDown gives each transport what it has in common with the others.
+// handedDown copies the common fields to the configuration of each transport.
 func (c Config) handedDown() Config {
 	if c.Group != "" {
 		c.Kafka.Group, c.Postgres.Group = c.Group, c.Group

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// hosts are names that a server answers for, in lower case.
+// hosts are the names, in lower case, for which a server answers.
 type hosts map[string]bool
 
 func allowed(names []string) hosts {
@@ -17,11 +17,11 @@ func allowed(names []string) hosts {
 	return h
 }
 
-// plain is a host's name as it is compared: in lower case, and without the dot at the end of a full one.
+// plain returns name for comparisons: in lower case, and without the dot at the end of a full name.
 func plain(name string) string { return strings.TrimSuffix(strings.ToLower(name), ".") }
 
-// has reports whether a request for the host, which may have a port, is to be answered. A request without any host, as in
-// HTTP/1.0, is not a browser's.
+// has reports whether to answer a request for the host, which may have a port. A request without a host, as in
+// HTTP/1.0, does not come from a browser.
 func (h hosts) has(host string) bool {
 	if host == "" {
 		return true
@@ -37,7 +37,7 @@ func (h hosts) has(host string) bool {
 		return !strings.ContainsFunc(a.Zone(), func(r rune) bool { return !inZone(r) })
 	}
 	name = plain(name)
-	return h[name] || strings.HasSuffix(name, ".localhost") // which browsers never look up (RFC 6761, 6.3)
+	return h[name] || strings.HasSuffix(name, ".localhost") // browsers never look up these names (RFC 6761, 6.3)
 }
 
 // inZone reports whether r may be in the zone of an address, such as eth0 (RFC 6874, 2).

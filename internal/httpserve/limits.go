@@ -5,20 +5,20 @@ import (
 	"syscall"
 )
 
-// Bounds are how many of something a server has at once.
+// Bounds are the limits of a server.
 type Bounds struct {
-	Connections int // of clients
-	Held        int // requests that are answered only after a while, such as streams
+	Connections int // of clients, at the same time
+	Held        int // requests with an answer that takes long, such as streams
 }
 
 const (
 	mostConnections = 8192 // a few kilobytes each
-	otherFiles      = 96   // that the process has open beside them: the journal, links to the other deployables
+	otherFiles      = 96   // other open files: the journal, links to the other deployables
 	fewest          = 16
 )
 
-// Limits are bounds that leave the process the files that it needs beside its clients: by ulimit -n, and 8192 connections at most.
-// Half of them may be held.
+// Limits returns bounds that leave the process enough files (ulimit -n), with 8192 connections at most. Half of the
+// connections may be held.
 func Limits() Bounds {
 	files := uint64(math.MaxInt32)
 	var r syscall.Rlimit

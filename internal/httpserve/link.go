@@ -7,21 +7,21 @@ import (
 	"github.com/troupebus/troupe/bus"
 )
 
-// Link is a direction of what goes between this process and the deployables, as clients see it.
+// Link is the JSON form of a direction of the events between this process and other deployables.
 type Link struct {
 	Topic     string     `json:"topic"`
-	Direction string     `json:"direction"` // out, or in
-	State     string     `json:"state"`     // ok, or standing
+	Direction string     `json:"direction"` // out or in
+	State     string     `json:"state"`     // ok or standing
 	Error     string     `json:"error,omitempty"`
-	Since     *time.Time `json:"since,omitempty"`   // the error is there
-	Behind    int64      `json:"behind"`            // events that wait to be sent
-	Warning   string     `json:"warning,omitempty"` // what may go wrong, though nothing has
+	Since     *time.Time `json:"since,omitempty"`   // of the error
+	Behind    int64      `json:"behind"`            // number of events that wait to be sent
+	Warning   string     `json:"warning,omitempty"` // a risk; there is no error yet
 }
 
-// OK reports whether nothing is wrong with it.
+// OK reports whether the link has no error.
 func (l Link) OK() bool { return l.State == "ok" }
 
-// ViewLink is l for clients: what is wrong comes without passwords.
+// ViewLink returns l for clients, without passwords.
 func ViewLink(l bus.Link) Link {
 	v := Link{Topic: l.Topic, Direction: "in", State: "ok", Behind: l.Lag, Warning: withoutPasswords(l.Warning)}
 	if l.Out {
@@ -37,10 +37,11 @@ func ViewLink(l bus.Link) Link {
 	return v
 }
 
-// passwords are where a text about a connection may have one: in a URL, and in a list of settings.
+// passwords matches texts that may contain a password: URLs, and lists of settings.
 var passwords = regexp.MustCompile(`(://[^\s/:@]*:)[^\s/]*@|((?i:password|passwd|pwd|secret)["']?\s*[=:]\s*)("[^"]*"|'[^']*'|\S+)`)
 
-// withoutPasswords is the last guard: no transport is to tell them, but what it passes on is the word of a driver or a server.
+// withoutPasswords removes passwords, as the last guard: transports do not print passwords, but they pass on texts of
+// drivers and servers.
 func withoutPasswords(text string) string {
 	return passwords.ReplaceAllStringFunc(text, func(found string) string {
 		m := passwords.FindStringSubmatch(found)

@@ -7,10 +7,10 @@ import (
 )
 
 const (
-	// spare is how many connections there may be beyond Config.MaxConnections, to hear what they want and to tell them. More wait with the
-	// operating system until one of these is done, which is soon.
+	// spare is the number of connections beyond Config.MaxConnections that are accepted and answered with a refusal.
+	// Further connections wait in the operating system until a spare connection is closed, which is soon.
 	spare = 32
-	// spareTime is how long a spare connection has for its request, so that idle ones keep nobody out for long.
+	// spareTime is how long a spare connection may take for its request, so that idle connections do not block others.
 	spareTime = time.Second
 )
 
@@ -18,7 +18,7 @@ const (
 type listener struct {
 	net.Listener
 	most   int
-	open   chan struct{} // as full as there are connections
+	open   chan struct{} // an element for each connection
 	closed chan struct{}
 	close  func() error
 }
@@ -51,11 +51,11 @@ func (l *listener) Accept() (net.Conn, error) {
 // Close implements net.Listener.
 func (l *listener) Close() error { return l.close() }
 
-// conn is a connection that is counted.
+// conn is a counted connection.
 type conn struct {
 	net.Conn
-	beyond bool      // there were too many when it came
-	until  time.Time // it has for its request then
+	beyond bool      // beyond Config.MaxConnections
+	until  time.Time // end of spareTime
 	leave  func()
 }
 
@@ -73,7 +73,8 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// CloseWrite is for http.Server: an answer to what was not read to its end must reach the client before the connection is gone.
+// CloseWrite is for http.Server: the answer to a request with an unread rest must reach the client before the
+// connection is closed.
 func (c *conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

@@ -13,19 +13,20 @@ import (
 	"time"
 )
 
-// Config says what a server serves. Only Handler is needed.
+// Config configures a server. Only Handler is required.
 type Config struct {
-	// Handler gets what is not refused. Required.
+	// Handler answers the requests that are not refused. Required.
 	Handler http.Handler
-	// Hosts are names, without ports, that the server answers for beside localhost and IP addresses. Defaults to none.
+	// Hosts are names, without ports, for which the server answers in addition to localhost and IP addresses. Defaults
+	// to none.
 	Hosts []string
-	// Probes are paths that are answered also when there are too many connections. Defaults to none.
+	// Probes are paths that are answered in spite of too many connections. Defaults to none.
 	Probes []string
-	// MaxConnections is how many clients may be connected at once. Defaults to Limits.
+	// MaxConnections is the maximum number of connected clients. Defaults to Limits.
 	MaxConnections int
 	// ReadTimeout, WriteTimeout and IdleTimeout are those of http.Server. They default to 30 s, 30 s and 2 minutes.
 	ReadTimeout, WriteTimeout, IdleTimeout time.Duration
-	// Logger takes what http.Server has to say. Defaults to slog.Default.
+	// Logger receives the errors of http.Server. Defaults to slog.Default.
 	Logger *slog.Logger
 }
 
@@ -34,13 +35,13 @@ const (
 	maxHeader     = 64 << 10 // bytes
 )
 
-// Server is an http.Server within these bounds. Serve is called once.
+// Server is an http.Server with checks and bounds. Serve is called once.
 type Server struct {
 	cfg  Config
 	http *http.Server
 }
 
-// New makes a server. It does nothing before Serve.
+// New returns a server, which does nothing before Serve.
 func New(c Config) *Server {
 	c.MaxConnections = cmp.Or(c.MaxConnections, Limits().Connections)
 	c.ReadTimeout, c.WriteTimeout = cmp.Or(c.ReadTimeout, 30*time.Second), cmp.Or(c.WriteTimeout, 30*time.Second)
@@ -57,7 +58,7 @@ func New(c Config) *Server {
 	return s
 }
 
-// Serve answers requests on l, which it closes. It returns nil after Shutdown or Close, and otherwise why it cannot go on.
+// Serve answers requests on l, and closes l. It returns nil after Shutdown or Close, or else an error.
 func (s *Server) Serve(l net.Listener) error {
 	if err := s.http.Serve(newListener(l, s.cfg.MaxConnections)); !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -65,16 +66,16 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// Shutdown takes no new connections, and returns when all requests are answered, or with ctx's error.
+// Shutdown stops accepting connections, and returns when all requests are answered, or with ctx's error.
 func (s *Server) Shutdown(ctx context.Context) error { return s.http.Shutdown(ctx) }
 
-// Close cuts all connections.
+// Close closes all connections.
 func (s *Server) Close() error { return s.http.Close() }
 
-// connKey is under which a request's context has its connection.
+// connKey is the key of the connection in the context of a request.
 type connKey struct{}
 
-// guard refuses what is not to reach h.
+// guard refuses requests that must not reach h.
 func (s *Server) guard(h http.Handler) http.Handler {
 	hosts := allowed(s.cfg.Hosts)
 	origins := http.NewCrossOriginProtection()
@@ -104,17 +105,17 @@ func (s *Server) crowded() string {
 	return fmt.Sprintf("%d clients are connected, which is the most: try again, and keep connections open between requests rather than opening more", s.cfg.MaxConnections)
 }
 
-// Refuse answers r with a problem of the status's own kind.
+// Refuse answers r with a problem (RFC 9457) for the status.
 func Refuse(w http.ResponseWriter, r *http.Request, status int, detail string) {
-	body, _ := json.Marshal(problem{"about:blank", http.StatusText(status), status, detail, r.URL.EscapedPath()}) // texts and a number
+	body, _ := json.Marshal(problem{"about:blank", http.StatusText(status), status, detail, r.URL.EscapedPath()}) // cannot fail: strings and a number
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) // a client that has left
+	_, _ = w.Write(append(body, '\n')) // fails when the client has left
 }
 
-// problem is why a request is refused (RFC 9457).
+// problem is the body of a refusal (RFC 9457).
 type problem struct {
 	Type     string `json:"type"`
 	Title    string `json:"title"`

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// OwnCluster starts count nodes for one test that are one cluster, and stop with it. Each is a broker and a controller. What
-// is replicated is so on all of them, and a write needs all but one. Leaders go back to the nodes that are preferred within seconds.
-// Where OwnKafka skips the test, it does, too.
+// OwnCluster starts a cluster of count nodes for a test, and stops it after the test. Each node is a broker and a
+// controller, and has a replica of everything. A write needs all nodes but one. Leaders return to the preferred nodes
+// within seconds. Where OwnKafka skips a test, OwnCluster does, too.
 func OwnCluster(tb testing.TB, count int) []*KafkaNode {
 	tb.Helper()
 	ports := freePorts(tb, 2*count)
@@ -35,7 +35,7 @@ func OwnCluster(tb testing.TB, count int) []*KafkaNode {
 		shared = append(shared, fmt.Sprintf("%s.min.isr=%d", topic, count-1))
 	}
 	nodes, errs := make([]*KafkaNode, count), make([]error, count)
-	var starting sync.WaitGroup // together: one alone waits for the others
+	var starting sync.WaitGroup // at the same time, because each node waits for the others
 	for i := range nodes {
 		nodes[i] = newNode(tb, ports[i], append([]string{
 			fmt.Sprintf("node.id=%d", i+1),
@@ -44,7 +44,7 @@ func OwnCluster(tb testing.TB, count int) []*KafkaNode {
 		starting.Go(func() { errs[i] = nodes[i].Start() })
 	}
 	starting.Wait()
-	tb.Cleanup(func() { // not in order: for that, a node waits for others, of which there are too few in the end
+	tb.Cleanup(func() { // no graceful shutdown, in which the last nodes would wait for others
 		for _, n := range nodes {
 			if n.answers() {
 				if err := n.Kill(); err != nil {

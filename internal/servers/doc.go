@@ -1,4 +1,4 @@
-// Package servers gets real servers for tests: Apache Kafka and PostgreSQL, without containers. Each has a script that
-// installs and runs one node on loopback, for `make kafka` and `make postgres`, and a function that tells a test its
-// address, or skips the test by name when there is none. Nothing that ships imports it.
+// Package servers provides real servers for tests, without containers: Apache Kafka and PostgreSQL. Each has a script
+// that installs and runs a node on loopback, for `make kafka` and `make postgres`, and a function that returns the
+// address, or skips the test when there is no server. Only tests import the package.
 package servers

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Kafka returns the bootstrap address of a real Kafka, from the environment variable TROUPE_TEST_KAFKA. Where that is not
-// set, it skips the test, and says what to run. Tests share the server: each uses topics and groups of its own.
+// Kafka returns the bootstrap address of a real Kafka, from the environment variable TROUPE_TEST_KAFKA. Without the
+// variable, it skips the test, with the command to run. Tests share the server: each uses its own topics and groups.
 func Kafka(tb testing.TB) string {
 	tb.Helper()
 	address := os.Getenv("TROUPE_TEST_KAFKA")

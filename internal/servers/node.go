@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// KafkaNode is a real Kafka that a test has to itself, to kill and start as it likes. Its data outlive both.
+// KafkaNode is a real Kafka for a single test, which may kill and start the node. The data survive both.
 type KafkaNode struct {
 	Address string // host:port to connect to
 	Proxied string // host:port that the proxy connects to; empty without one
@@ -22,9 +22,9 @@ type KafkaNode struct {
 	dir, port, proxy string
 }
 
-// OwnKafka starts a node for one test, which stops with it. Clients that come by way of a proxy at the address proxy, to which
-// Proxied is the other end, are sent there again; "" is no proxy. Without Java, or Kafka's jars and Maven to fetch them, the test is
-// skipped.
+// OwnKafka starts a node for a test, and stops the node after the test. proxy is the address of a proxy, or empty.
+// The proxy connects to Proxied, and the node sends the clients that come this way to proxy again. Without Java, or
+// Kafka's jars and Maven to fetch them, the test is skipped.
 func OwnKafka(tb testing.TB, proxy string) *KafkaNode {
 	tb.Helper()
 	n := newNode(tb, freePorts(tb, 1)[0], nil, nil)
@@ -37,8 +37,8 @@ func OwnKafka(tb testing.TB, proxy string) *KafkaNode {
 	return n
 }
 
-// newNode makes a node that stops with the test, and does not run yet. The lines of properties count over those that every node
-// has; format are further arguments for what formats its data.
+// newNode returns a node that does not run yet, and stops with the test. The lines of properties replace those of
+// every node; format contains more arguments for the command that formats the node's data.
 func newNode(tb testing.TB, port string, properties, format []string) *KafkaNode {
 	tb.Helper()
 	n := &KafkaNode{Address: "127.0.0.1:" + port, dir: tb.TempDir(), port: port}
@@ -58,7 +58,7 @@ func newNode(tb testing.TB, port string, properties, format []string) *KafkaNode
 	return n
 }
 
-// mustRun skips the test when err is that something is missing without which no node can be started, and fails it for others.
+// mustRun skips the test when err says that software is missing, and fails the test for other errors.
 func mustRun(tb testing.TB, err error) {
 	tb.Helper()
 	if err != nil && strings.Contains(err.Error(), "is missing") {
@@ -69,8 +69,8 @@ func mustRun(tb testing.TB, err error) {
 	}
 }
 
-// freePorts are such that no client is given for its end of a connection: those that a killed node leaves behind try again all the
-// time, and one of them might take the node's port, or even connect to itself.
+// freePorts returns ports outside the range from which the system takes the ports of clients. The clients of a killed
+// node keep connecting: otherwise, a client might get the node's port, or connect to itself.
 func freePorts(tb testing.TB, count int) (ports []string) {
 	tb.Helper()
 	for range 100 * count {
@@ -79,7 +79,7 @@ func freePorts(tb testing.TB, count int) (ports []string) {
 		if err != nil {
 			continue
 		}
-		defer func() { _ = l.Close() }() // held until there are enough: so they differ
+		defer func() { _ = l.Close() }() // held until the end, so that the ports differ
 		if ports = append(ports, port); len(ports) == count {
 			return ports
 		}
@@ -94,13 +94,13 @@ func (n *KafkaNode) Start() error {
 	return err
 }
 
-// Stop stops the node in order: one of several hands what it leads over to the others first.
+// Stop stops the node gracefully: in a cluster, the node first hands over the partitions that it leads.
 func (n *KafkaNode) Stop() error {
 	_, err := n.script("stop", n.dir)
 	return err
 }
 
-// Kill kills the node as a power cut does, and returns when it does not answer any more.
+// Kill kills the node like a power cut, and returns when the node no longer answers.
 func (n *KafkaNode) Kill() error {
 	text, err := n.read("pid")
 	if err != nil {
@@ -133,7 +133,7 @@ func (n *KafkaNode) answers() bool {
 	if err != nil {
 		return false
 	}
-	_ = c.Close() // it was only to see whether somebody is there
+	_ = c.Close() // only a test of the port
 	return true
 }
 
@@ -142,12 +142,12 @@ func (n *KafkaNode) read(name string) (string, error) {
 	return strings.TrimSpace(string(text)), err
 }
 
-// script runs kafka.sh, and returns what it prints; its error says what that complains of.
+// script runs kafka.sh, and returns the output. The error contains the script's complaint.
 func (n *KafkaNode) script(args ...string) (string, error) {
 	_, here, _, _ := runtime.Caller(0)
 	cmd := exec.Command(filepath.Join(filepath.Dir(here), "kafka.sh"), args...)
 	cmd.Env = append(os.Environ(), "TROUPE_KAFKA_ADVERTISED="+n.proxy,
-		"JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1") // half of the work of a start is to make it fast later
+		"JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1") // half of the start's work would only make later work faster
 	var complaint strings.Builder
 	cmd.Stderr = &complaint
 	out, err := cmd.Output()

@@ -12,14 +12,14 @@ import (
 	"strings"
 	"testing"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver
+	_ "github.com/jackc/pgx/v5/stdlib" // driver
 )
 
-// postgresEnv names the server that tests use, by its URL.
+// postgresEnv is the environment variable with the URL of the server for tests.
 const postgresEnv = "TROUPE_TEST_POSTGRES"
 
-// Postgres returns the URL of a fresh database of the test's own, on the server whose URL TROUPE_TEST_POSTGRES has; it is dropped
-// when the test ends. Without that server the test is skipped.
+// Postgres returns the URL of a new database on the server of TROUPE_TEST_POSTGRES, and drops the database after the
+// test. Without the variable, the test is skipped.
 func Postgres(tb testing.TB) string {
 	tb.Helper()
 	at, err := url.Parse(PostgresURL(tb))
@@ -46,7 +46,7 @@ func Postgres(tb testing.TB) string {
 	return at.String()
 }
 
-// PostgresURL is what TROUPE_TEST_POSTGRES says. Without it the test is skipped.
+// PostgresURL returns the value of TROUPE_TEST_POSTGRES. Without the variable, the test is skipped.
 func PostgresURL(tb testing.TB) string {
 	tb.Helper()
 	at := os.Getenv(postgresEnv)
@@ -56,7 +56,7 @@ func PostgresURL(tb testing.TB) string {
 	return at
 }
 
-// PostgresServer is a server that a test has to itself, to stop and start as it likes.
+// PostgresServer is a server for a single test, which may stop and start the server.
 type PostgresServer struct {
 	URL string
 
@@ -64,11 +64,12 @@ type PostgresServer struct {
 	dir string
 }
 
-// OwnPostgres starts a server for one test, which stops with it. It is skipped where Postgres is, and where no server is installed.
+// OwnPostgres starts a server for a test, and stops the server after the test. The test is skipped where Postgres
+// skips it, and where no server is installed.
 func OwnPostgres(tb testing.TB) *PostgresServer {
 	tb.Helper()
 	PostgresURL(tb)
-	// Not tb.TempDir: as root, the server runs as another user, who could not enter it.
+	// Not tb.TempDir: as root, the server runs as another user, without access to such a directory.
 	dir, err := os.MkdirTemp("", "troupe-postgres-")
 	if err != nil {
 		tb.Fatal(err)
@@ -95,7 +96,7 @@ func (s *PostgresServer) Start() {
 	s.URL = strings.TrimSpace(s.script("start", s.dir))
 }
 
-// Stop stops it: "fast" in order, "immediate" as a crash does.
+// Stop stops the server: "fast" gracefully, "immediate" like a crash.
 func (s *PostgresServer) Stop(mode string) {
 	s.tb.Helper()
 	s.script("stop", s.dir, mode)

@@ -9,25 +9,25 @@ import (
 	"time"
 )
 
-// LoginLasts is for how long a SecuredKafka takes a login at Login for good: then it has to be renewed.
+// LoginLasts is how long a login at SecuredKafka.Login is valid before clients must renew it.
 const LoginLasts = 1500 * time.Millisecond
 
-// SecuredKafka is a node that wants to know who one is, and whether one may. At its Address everybody may do everything.
+// SecuredKafka is a node with authentication and authorization. Clients of Address have all rights.
 type SecuredKafka struct {
 	*KafkaNode
 	Login     string // host:port for a login by PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 over TLS (SASL_SSL)
 	OpenLogin string // host:port for a login by SCRAM-SHA-512 without TLS (SASL_PLAINTEXT)
-	Mutual    string // host:port for clients that show a certificate (SSL)
+	Mutual    string // host:port for clients with a certificate (SSL)
 }
 
-// Security is what the node goes by.
+// Security configures a SecuredKafka.
 type Security struct {
-	KeyFile string            // PEM: its key (PKCS #8), then its certificate
-	CAFile  string            // PEM: who may vouch for a client
-	Users   map[string]string // passwords by name. None may do anything until an ACL says so
+	KeyFile string            // PEM file: the key (PKCS #8), then the certificate
+	CAFile  string            // PEM file: trusted CAs for client certificates
+	Users   map[string]string // passwords by name; users have no rights without an ACL
 }
 
-// OwnSecuredKafka starts a node as OwnKafka does, with listeners that are secured, and Kafka's own authorizer.
+// OwnSecuredKafka starts a node as OwnKafka does, with secured listeners and Kafka's own authorizer.
 func OwnSecuredKafka(tb testing.TB, s Security) *SecuredKafka {
 	tb.Helper()
 	ports := freePorts(tb, 5)
