@@ -61,8 +61,8 @@ func (t *Transport) checkSlowest(ctx context.Context, tb tables) (bool, error) {
 	t.warnedGroups[key] = true
 	t.mu.Unlock()
 	if !warned {
-		t.config.Logger.Warn("postgres: a group does not acknowledge, and its messages are kept: start it, or, if it is gone for good, delete its row;"+
-			" if nobody reads for it until they are four times as old as the retention, they are deleted", about...)
+		t.config.Logger.Warn("postgres: a consumer group is behind, so its messages are kept: start its deployable, or delete its row if it is gone."+
+			" Without a reader they are deleted at 4 times the retention", about...)
 	}
 	if !long {
 		return false, nil
@@ -76,8 +76,8 @@ func (t *Transport) checkSlowest(ctx context.Context, tb tables) (bool, error) {
 		t.mu.Lock()
 		delete(t.absent, tb.topic) // the group may come back, to the same position
 		t.mu.Unlock()
-		t.config.Logger.Warn("postgres: nobody has read for a group for long: its place is given up, and what it has not acknowledged is deleted;"+
-			" if it comes again it is told so, by a message of its own", about...)
+		t.config.Logger.Warn("postgres: a consumer group had no reader for long: its position and the messages kept for it are deleted."+
+			" If it comes back, it gets a message about that", about...)
 	}
 	return deleted, err
 }
@@ -145,8 +145,8 @@ func (t *Transport) deletePassed(ctx context.Context, tb tables) error {
 			return err
 		}
 		if deleted {
-			t.config.Logger.Info("postgres: a place that this deployable kept under another name is given up: the present one has passed it",
-				slog.String("topic", tb.topic), slog.String("place", h.group), slog.String("present", mine))
+			t.config.Logger.Info("postgres: deleted a position of this deployable under another name, as the present position has passed it",
+				slog.String("topic", tb.topic), slog.String("position", h.group), slog.String("present", mine))
 		}
 	}
 	return err

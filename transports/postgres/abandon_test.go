@@ -70,8 +70,8 @@ func TestWhatIsForObserversGoesByAge(t *testing.T) {
 	left(bus.RecordsTopic, 1)
 }
 
-// TestPlaceIsGivenUp has one group go for good, and another one read and not acknowledge.
-func TestPlaceIsGivenUp(t *testing.T) {
+// TestPositionIsDeleted has one group go for good, and another one read and not acknowledge.
+func TestPositionIsDeleted(t *testing.T) {
 	t.Parallel()
 	url := servers.Postgres(t)
 	db := MustOpen(t, url)
@@ -94,13 +94,13 @@ func TestPlaceIsGivenUp(t *testing.T) {
 		t.Helper()
 		got := MustAsk[string](t, db, `SELECT string_agg(consumer_group, ' ' ORDER BY 1) FROM troupe_order_offsets WHERE consumer_group <> ''`)
 		if got != want {
-			t.Errorf("there are places of %s, want %s", got, want)
+			t.Errorf("there are positions of %s, want %s", got, want)
 		}
 	}
 	prune()
 	has("gone readers") // the latter is the last one, but somebody is there
 	MustReadNumbered(t, in, 0, 5)
-	eventually(t, "the place is kept", func() bool {
+	eventually(t, "the position is kept", func() bool {
 		return MustAsk[int](t, db, `SELECT offset_acked FROM troupe_order_offsets WHERE consumer_group = 'readers'`) == 5
 	})
 	eventually(t, "what all others have read is gone", func() bool {
@@ -111,8 +111,8 @@ func TestPlaceIsGivenUp(t *testing.T) {
 	if n := MustAsk[int](t, db, countMessages); n != 5 {
 		t.Errorf("%d messages are left, want 5", n)
 	}
-	if !log.has("given up", "group=gone") {
-		t.Error("the log does not say whose place was given up")
+	if !log.has("position and the messages kept for it are deleted", "group=gone") {
+		t.Error("the log does not say whose position was deleted")
 	}
 	MustClose(t, pruner)
 	again := MustSubscribe(t.Context(), t, MustNew(t, postgres.Config{URL: url, Group: "gone"}), "order")
@@ -133,7 +133,7 @@ func TestAbsenceHasToLast(t *testing.T) {
 		MustClose(t, reader)
 		MustPrune(t, tr, "order")
 		if n := MustAsk[int](t, db, `SELECT count(*) FROM troupe_order_offsets WHERE consumer_group = 'readers'`); n != 1 {
-			t.Error("its place is given up")
+			t.Error("its position is deleted")
 		}
 	}
 	MustPublish(t, tr, "order", numbered(0, 10)...)
@@ -142,25 +142,25 @@ func TestAbsenceHasToLast(t *testing.T) {
 	read(1)
 }
 
-// TestPlaceUnderAnotherName has a deployable read under a new name, as it does when it comes to consume more. The old place stays
-// until the new one has passed it; others' places stay, and so does one that is being read.
-func TestPlaceUnderAnotherName(t *testing.T) {
+// TestPositionUnderAnotherName has a deployable read under a new name, as it does when it comes to consume more. The old position stays
+// until the new one has passed it; others' positions stay, and so does one that is being read.
+func TestPositionUnderAnotherName(t *testing.T) {
 	t.Parallel()
 	url := servers.Postgres(t)
 	db := MustOpen(t, url)
 	var log lines
 	tr := MustNew(t, postgres.Config{URL: url, Group: "shop", Retention: time.Hour, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	MustPublish(t, tr, "order", numbered(0, 10)...)
-	subscribe := func(tr *postgres.Transport, place string) (<-chan *message.Message, func()) {
+	subscribe := func(tr *postgres.Transport, position string) (<-chan *message.Message, func()) {
 		ctx, cancel := context.WithCancel(t.Context())
-		in := MustSubscribe(wire.WithPosition(ctx, place), t, tr, "order")
+		in := MustSubscribe(wire.WithPosition(ctx, position), t, tr, "order")
 		return in, func() { cancel(); MustEnd(t, in) }
 	}
 	has := func(want string) {
 		t.Helper()
 		MustPrune(t, tr, "order")
 		if got := MustAsk[string](t, db, `SELECT string_agg(consumer_group, ' ' ORDER BY consumer_group COLLATE "C") FROM troupe_order_offsets`); got != want {
-			t.Errorf("there are places %s, want %s", got, want)
+			t.Errorf("there are positions %s, want %s", got, want)
 		}
 	}
 	in, end := subscribe(tr, "old")
@@ -169,7 +169,7 @@ func TestPlaceUnderAnotherName(t *testing.T) {
 	other := MustNew(t, postgres.Config{URL: url, Group: "shop.eu-1"})
 	_, end = subscribe(other, "old")
 	end()
-	other = MustNew(t, postgres.Config{URL: url, Group: "shop.eu"}) // as if it were a place of shop
+	other = MustNew(t, postgres.Config{URL: url, Group: "shop.eu"}) // as if it were a position of shop
 	MustSubscribe(t.Context(), t, other, "order")
 	MustClose(t, other)
 	_, end = subscribe(tr, "busy")
@@ -184,8 +184,8 @@ func TestPlaceUnderAnotherName(t *testing.T) {
 	in, end = subscribe(tr, "new")
 	defer end()
 	has("shop.busy shop.eu shop.eu-1.old shop.new")
-	if !log.has("given up", "place=shop.old", "present=shop.new") {
-		t.Error("the log does not say which place was given up")
+	if !log.has("deleted a position of this deployable", "position=shop.old", "present=shop.new") {
+		t.Error("the log does not say which position was deleted")
 	}
 	MustReadNumbered(t, in, 5, 5)
 }
@@ -200,7 +200,7 @@ func TestDeletedBeforeTheFirstRead(t *testing.T) {
 	MustPublish(t, tr, "order", numbered(0, 10)...)
 	in := MustSubscribe(t.Context(), t, tr, "order")
 	MustReadNumbered(t, in, 0, 10)
-	eventually(t, "the place is kept", func() bool { return MustAsk[int](t, db, `SELECT offset_acked FROM troupe_order_offsets`) == 10 })
+	eventually(t, "the position is kept", func() bool { return MustAsk[int](t, db, `SELECT offset_acked FROM troupe_order_offsets`) == 10 })
 	MustExec(t, db, age, 7)
 	MustPrune(t, tr, "order")
 	ids := map[string]bool{}

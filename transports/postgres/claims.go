@@ -51,7 +51,7 @@ func (t *Transport) claimTopic(ctx context.Context, topic string, memory journal
 		return t.explain("claim "+topic, err)
 	case !t.self.Wrote(before) && before.Head > head:
 		t.warned.Set(topic, olderJournal, fmt.Sprintf("this journal, %s, ends at seq %d, and had %d when it last sent:"+
-			" it is restored from a backup, or a copy. What it sent after the backup is with the other deployables only", memory.ID(), head, before.Head))
+			" it was restored from a backup, or is a copy. Only the other deployables have the events that it sent after the backup", memory.ID(), head, before.Head))
 	}
 	return nil
 }
@@ -66,13 +66,13 @@ func (t *Transport) claim(ctx context.Context, topic string, memory journal.Memo
 			before, err = t.tryClaim(ctx, memory)
 		}
 	}
-	const lacking = "that another process runs on a copy of this journal is not noticed: "
+	const lacking = "cannot detect another process on a copy of this journal: "
 	switch stateOf(err) {
 	case undefinedTable:
-		t.warned.Set(topic, noClaim, lacking+"have the table made with: "+claimsStatement(t.config.Prefix))
+		t.warned.Set(topic, noClaim, lacking+"create the table with: "+claimsStatement(t.config.Prefix))
 	case insufficientPrivilege:
-		t.warned.Set(topic, noClaim, lacking+"have the role granted SELECT, INSERT and UPDATE on table "+claimsTable(t.config.Prefix)+
-			", if it is missing made with: "+claimsStatement(t.config.Prefix))
+		t.warned.Set(topic, noClaim, lacking+"grant the role SELECT, INSERT and UPDATE on table "+claimsTable(t.config.Prefix)+
+			", which is created with: "+claimsStatement(t.config.Prefix))
 	default:
 		if err == nil {
 			t.warned.Set(topic, noClaim, "")
@@ -170,7 +170,7 @@ func (t *Transport) renewClaims() {
 			_, err := t.tryClaim(ctx, memory)
 			cancel()
 			if errors.Is(err, wire.ErrReplaced) {
-				t.config.Logger.Error("postgres: another process runs for this journal: this one stops", slog.Any("error", err))
+				t.config.Logger.Error("postgres: another process runs for this journal, so this process stops", slog.Any("error", err))
 				return
 			}
 		}

@@ -73,13 +73,13 @@ var prefixes = regexp.MustCompile(`^[A-Za-z0-9$:._-]{1,32}$`)
 func (c Config) Validate() error {
 	var errs []error
 	if c.URL == "" {
-		errs = append(errs, errors.New("field URL is missing: want one such as postgres://user@host:5432/database"))
+		errs = append(errs, errors.New("field URL is missing: want a URL such as postgres://user@host:5432/database"))
 	} else if at, err := pgx.ParseConfig(c.URL); err == nil {
 		errs = append(errs, c.checkVerified(at))
 	} else {
 		// The error of pgx is left out: in an unreadable URL, any part may be the password.
-		errs = append(errs, errors.New("field URL cannot be read: want one such as postgres://user:password@host:5432/database?sslmode=verify-full;"+
-			" look at its port, its parameters and their files, and write what is special in the password as %XX"))
+		errs = append(errs, errors.New("field URL cannot be read: want a URL such as postgres://user:password@host:5432/database?sslmode=verify-full;"+
+			" check the port, the parameters and their files, and write special characters of the password as %XX"))
 	}
 	switch {
 	case c.Group == "":

@@ -22,14 +22,14 @@ var advice = map[string]string{
 	"28":                  "the server refuses this user: check user and password in the URL, and the server's pg_hba.conf",
 	"3D":                  "create the database, or name another one in the URL",
 	"3F":                  "the schemas of search_path do not exist: create one",
-	insufficientPrivilege: "have the role granted SELECT, INSERT, UPDATE and DELETE on the tables, and USAGE on their sequence",
-	undefinedTable:        "the tables were dropped: subscribe or publish again, and they are made",
-	"42704":               "it takes PostgreSQL 13 or later",
-	"42883":               "it takes PostgreSQL 13 or later, and tables that are made as Schema says",
-	"22P05":               "it takes a database whose encoding is UTF8",
-	"25":                  "the server only reads: have the URL lead to the primary, not to a standby",
-	"53":                  "the server is short of connections, memory or disk: see its log",
-	"57":                  "the server stops or starts: it is tried again",
+	insufficientPrivilege: "grant the role SELECT, INSERT, UPDATE and DELETE on the tables, and USAGE on their sequence",
+	undefinedTable:        "the tables were dropped: the next Publish or Subscribe creates them again",
+	"42704":               "PostgreSQL 13 or later is required",
+	"42883":               "PostgreSQL 13 or later is required, and tables as Schema creates them",
+	"22P05":               "the encoding of the database must be UTF8",
+	"25":                  "the server is read-only: use the URL of the primary, not of a standby",
+	"53":                  "the server lacks connections, memory or disk: see its log",
+	"57":                  "the server is starting or stopping: this is retried",
 }
 
 // permanentError is an error that a retry cannot change. Its text includes the advice.

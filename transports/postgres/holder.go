@@ -62,12 +62,12 @@ func (t *Transport) waitForHolder(ctx context.Context) error {
 
 // err returns the error about a transaction that holds up messages.
 func (h holder) err() error {
-	const what = "messages wait for an older transaction that is still open, as they would be out of order otherwise: "
+	const what = "messages wait for an older transaction that is still open, to stay in order: "
 	switch {
 	case h.prepared != "":
-		return permanentf(what+"the prepared transaction %q in database %s, since %s: COMMIT PREPARED or ROLLBACK PREPARED it", h.prepared, h.database, h.since)
+		return permanentf(what+"it is the prepared transaction %q in database %s, since %s: COMMIT PREPARED or ROLLBACK PREPARED it", h.prepared, h.database, h.since)
 	case h.pid != 0:
-		return permanentf(what+"that of application %q in database %s, since %s: end it, or SELECT pg_terminate_backend(%d)", h.application, h.database, h.since, h.pid)
+		return permanentf(what+"it belongs to application %q in database %s, since %s: end it, or SELECT pg_terminate_backend(%d)", h.application, h.database, h.since, h.pid)
 	}
-	return permanentf(what+"that with backend_xid %d in pg_stat_activity, which shows it to a superuser or a member of pg_read_all_stats: end it", uint32(h.id))
+	return permanentf(what+"it has backend_xid %d in pg_stat_activity, visible to a superuser or a member of pg_read_all_stats: end it", uint32(h.id))
 }

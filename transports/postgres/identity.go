@@ -75,8 +75,8 @@ func (t *Transport) recognize(id string) error {
 		t.identity = id
 	}
 	if t.identity != id && t.changed == nil {
-		t.changed = permanentf("the tables %s_* of database %s are not those that this process began with: they were restored from a dump, or made anew,"+
-			" and lack what was published since: when the restore is complete, restart every deployable, which then sends all of its events again",
+		t.changed = permanentf("the tables %s_* of database %s are not the ones that this process started with: they were restored from a dump, or made anew,"+
+			" and lack later messages: when the restore is complete, restart every deployable, which then sends all of its events again",
 			t.config.Prefix, t.connect.Database)
 		t.lose()
 	}
@@ -115,8 +115,8 @@ func (t *Transport) makeIdentity(ctx context.Context) error {
 			return err
 		}
 		if others != "" && !exists && !t.namesSchema() {
-			return permanentf("schema %s of database %s has no tables %s_*, but schema %s has: name the schema that is meant in the URL, with search_path=%s"+
-				" to meet those who use that one, or search_path=%s to begin another system",
+			return permanentf("schema %s of database %s has no tables %s_*, but schema %s has: name the schema in the URL, with search_path=%s"+
+				" to join that system, or search_path=%s to begin another system",
 				schema, t.connect.Database, t.config.Prefix, others, strings.Split(others, ",")[0], schema)
 		}
 		for _, q := range identityStatements(t.config.Prefix) {
@@ -127,9 +127,9 @@ func (t *Transport) makeIdentity(ctx context.Context) error {
 		return nil
 	})
 	if stateOf(err) == insufficientPrivilege { // create reports missing rights, too, where tables are missing
-		t.config.Logger.Warn("postgres: the database has no identity, and this role may not make its table:"+
-			" that the database was restored from a dump is not noticed",
-			slog.String("make it with", strings.Join(identityStatements(t.config.Prefix), "; ")))
+		t.config.Logger.Warn("postgres: the database has no identity, and this role may not create its table:"+
+			" a restore of the database from a dump would not be noticed",
+			slog.String("statements", strings.Join(identityStatements(t.config.Prefix), "; ")))
 		return nil
 	}
 	return err
@@ -160,7 +160,7 @@ func (t *Transport) watch() {
 func (t *Transport) Identity(ctx context.Context) string {
 	id, err := t.identify(ctx)
 	if err != nil {
-		t.config.Logger.Warn("postgres: cannot look which database this is", slog.Any("error", t.explain("look at the database", err)))
+		t.config.Logger.Warn("postgres: cannot identify the database", slog.Any("error", t.explain("read the identity of the database", err)))
 		return ""
 	}
 	return id

@@ -87,7 +87,7 @@ func TestTwoSchemas(t *testing.T) {
 	tr := MustNew(t, postgres.Config{URL: own.String()})
 	_, err = tr.Subscribe(t.Context(), "order")
 	for _, err := range []error{err, tr.Publish("order", message.NewMessage("1", nil))} {
-		if err == nil || !strings.Contains(err.Error(), "search_path=public to meet") || !strings.Contains(err.Error(), "search_path="+role) {
+		if err == nil || !strings.Contains(err.Error(), "search_path=public to join") || !strings.Contains(err.Error(), "search_path="+role) {
 			t.Errorf("a role that would not meet the other: %v", err)
 		}
 	}

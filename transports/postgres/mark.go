@@ -176,9 +176,9 @@ func (r *reader) readPosition(ctx context.Context, tx pgx.Tx) (k kept, err error
 		Scan(&k.position.offset, &k.position.transaction, &text, &r.id.table, &r.id.numbering)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows): // deleted after connectGroup
-		return k, permanentf("the place of group %s was deleted just now: subscribe again", r.group)
+		return k, permanentf("the position of group %s was deleted just now: subscribe again", r.group)
 	case err != nil:
-		return k, fmt.Errorf("read the place of group %s: %w", r.group, err)
+		return k, fmt.Errorf("read the position of group %s: %w", r.group, err)
 	}
 	r.t.mu.Lock()
 	r.id.database = r.t.identity
@@ -208,7 +208,7 @@ func (r *reader) findStart(ctx context.Context, tx pgx.Tx) error {
 		at = r.startAt(k, r.noted)
 	}
 	if at.Forgotten {
-		r.t.config.Logger.Warn("postgres: the place is gone: it was given up, or somebody deleted it: read on where the journal was",
+		r.t.config.Logger.Warn("postgres: the position is missing, deleted by age or by an operator: reading continues where the journal was",
 			slog.String("topic", r.tables.topic), slog.String("group", r.group), slog.Int64("offset", at.From.offset))
 	}
 	err = tx.QueryRow(ctx, `SELECT offset_acked, last_processed_transaction_id FROM `+quoted(r.tables.offsets)+`
@@ -216,7 +216,7 @@ func (r *reader) findStart(ctx context.Context, tx pgx.Tx) error {
 		noGroup, at.From.transaction, at.From.offset).
 		Scan(&r.deleted.offset, &r.deleted.transaction)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return fmt.Errorf("read what was deleted: %w", err)
+		return fmt.Errorf("read the position of the last deletion: %w", err)
 	}
 	r.read, r.kept, r.trouble, r.first = at.From, at.From, at.Trouble, at.First && r.memory != nil
 	if at.Trouble != "" {

@@ -57,8 +57,8 @@ func tenDays(t *testing.T, db *sql.DB) {
 	MustExec(t, db, `UPDATE troupe_order_messages SET created_at = created_at - interval '10 days'`)
 }
 
-// TestPlaceThatSomebodySets: whoever sets the place by SQL has it so, and it is told what is not read.
-func TestPlaceThatSomebodySets(t *testing.T) {
+// TestPositionThatIsSet: whoever sets the position by SQL has it so, and it is told what is not read.
+func TestPositionThatIsSet(t *testing.T) {
 	t.Parallel()
 	at := postgres.Config{URL: servers.Postgres(t)}
 	db, m := MustOpen(t, at.URL), wiretest.NewMemory("j", 1)
@@ -72,9 +72,9 @@ func TestPlaceThatSomebodySets(t *testing.T) {
 	MustRememberNext(t, at, m, "1")
 }
 
-// TestPlaceThatIsGivenUp: where the place is gone, the journal knows it, and what was deleted meanwhile is told, but
+// TestPositionThatIsDeleted: where the position is deleted, the journal knows it, and what was deleted meanwhile is told, but
 // not where that was before the first look.
-func TestPlaceThatIsGivenUp(t *testing.T) {
+func TestPositionThatIsDeleted(t *testing.T) {
 	t.Parallel()
 	at := postgres.Config{URL: servers.Postgres(t)}
 	db, m := MustOpen(t, at.URL), wiretest.NewMemory("j", 1)
@@ -100,8 +100,8 @@ func TestPlaceThatIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestPlaceBeforeAnythingIsRemembered: a journal that has looked, and found nothing, has a place, too. What is deleted then is missed.
-func TestPlaceBeforeAnythingIsRemembered(t *testing.T) {
+// TestPositionBeforeAnythingIsNoted: a journal that has looked, and found nothing, has a position, too. What is deleted then is missed.
+func TestPositionBeforeAnythingIsNoted(t *testing.T) {
 	t.Parallel()
 	at := postgres.Config{URL: servers.Postgres(t)}
 	db, m := MustOpen(t, at.URL), wiretest.NewMemory("j", 1)
@@ -144,27 +144,27 @@ func TestRestoredJournalAndPruning(t *testing.T) {
 	MustRememberNext(t, at, m, "5", "6")
 	const restored = "this journal is older than the place of group readers, offset 6: it ends at seq 15, and had 20"
 	in, stop := MustRemember(t, MustNew(t, at), backup)
-	told := MustNext(t, in)
+	reported := MustNext(t, in)
 	stop()
 	if at := MustAsk[int](t, db, `SELECT offset_acked FROM troupe_order_offsets WHERE consumer_group = 'readers'`); at != 2 {
-		t.Error("the place is not put back, and messages that are to be read may be deleted")
+		t.Error("the position is not put back, and messages that are to be read may be deleted")
 	}
 	prune()
 	in, stop = MustRemember(t, MustNew(t, at), backup)
 	defer stop()
 	again := MustNext(t, in)
-	if again.Metadata[wire.MetaTrouble] != told.Metadata[wire.MetaTrouble] || again.UUID != told.UUID {
-		t.Errorf("it is told as %v, and again as %v", told.Metadata, again.Metadata)
+	if again.Metadata[wire.MetaTrouble] != reported.Metadata[wire.MetaTrouble] || again.UUID != reported.UUID {
+		t.Errorf("it is told as %v, and again as %v", reported.Metadata, again.Metadata)
 	}
 	again.Ack()
 	wantNext(t, in, "up to offset 4 are gone", "5", "6", "7")
-	if trouble := told.Metadata[wire.MetaTrouble]; !strings.Contains(trouble, restored) {
+	if trouble := reported.Metadata[wire.MetaTrouble]; !strings.Contains(trouble, restored) {
 		t.Errorf("it is told %q, want %q", trouble, restored)
 	}
 }
 
 // TestInterleavedTransactions has the offsets of two transactions alternate. What a journal notes of the second is no
-// place in the first.
+// position in the first.
 func TestInterleavedTransactions(t *testing.T) {
 	t.Parallel()
 	at := postgres.Config{URL: servers.Postgres(t)}
@@ -180,7 +180,7 @@ func TestInterleavedTransactions(t *testing.T) {
 	MustRememberNext(t, at, m, "11/50")
 }
 
-// TestRestoredDumpAndJournal numbers the messages again, as those of a restored dump. The place moves along, and
+// TestRestoredDumpAndJournal numbers the messages again, as those of a restored dump. The position moves along, and
 // nothing is told. What a journal noted before means nothing afterwards.
 func TestRestoredDumpAndJournal(t *testing.T) {
 	t.Parallel()
@@ -225,9 +225,9 @@ func TestMessagesMadeAnew(t *testing.T) {
 	MustExec(t, MustOpen(t, at.URL), `DROP TABLE troupe_order_messages`)
 	MustPublish(t, MustNew(t, at), "order", numbered(21, 3)...)
 	in, stop := MustRemember(t, MustNew(t, at), m)
-	told := MustNext(t, in).Metadata[wire.MetaTrouble]
-	if !strings.Contains(told, "the topic was made anew since group readers read up to offset 2") {
-		t.Errorf("it is told %q", told)
+	reported := MustNext(t, in).Metadata[wire.MetaTrouble]
+	if !strings.Contains(reported, "the topic was made anew since group readers read up to offset 2") {
+		t.Errorf("it is told %q", reported)
 	}
 	stop()
 	MustRememberNext(t, at, m, "the topic was made anew", "21", "22")
@@ -287,7 +287,7 @@ func TestClaimIsNoGroup(t *testing.T) {
 	}
 }
 
-// TestTwinsWithoutClaims: where the table of claims is missing, the place says that another process has gone on.
+// TestTwinsWithoutClaims: where the table of claims is missing, the position says that another process has gone on.
 func TestTwinsWithoutClaims(t *testing.T) {
 	t.Parallel()
 	at := postgres.Config{URL: servers.Postgres(t)}

@@ -40,8 +40,8 @@ func TestRoundTrip(t *testing.T) {
 		if wire.Key(got) != wire.Key(want) || got.UUID != want.UUID || !bytes.Equal(got.Payload, want.Payload) {
 			t.Fatalf("%q with key %q became %q with key %q, or its %d bytes others", want.UUID, wire.Key(want), got.UUID, wire.Key(got), len(want.Payload))
 		}
-		if place := fmt.Sprintf("troupe_order_messages/%d", n+1); got.Metadata[wire.MetaPosition] != place {
-			t.Errorf("it was found at %s, want %s", got.Metadata[wire.MetaPosition], place)
+		if position := fmt.Sprintf("troupe_order_messages/%d", n+1); got.Metadata[wire.MetaPosition] != position {
+			t.Errorf("it was found at %s, want %s", got.Metadata[wire.MetaPosition], position)
 		}
 		for _, meta := range []message.Metadata{got.Metadata, want.Metadata} {
 			delete(meta, wire.MetaKey)
@@ -131,10 +131,10 @@ func TestForeign(t *testing.T) {
 		MustExec(t, db, `INSERT INTO troupe_order_messages (uuid, metadata) VALUES ('', $1)`, written)
 		MustPublish(t, tr, "order", numbered(0, 1)...)
 		msg := MustNext(t, in)
-		place := msg.Metadata[wire.MetaPosition]
+		position := msg.Metadata[wire.MetaPosition]
 		delete(msg.Metadata, wire.MetaPosition)
-		if !maps.Equal(msg.Metadata, want) || msg.UUID != place || len(msg.Payload) != 0 {
-			t.Errorf("%s became %q with id %q at %q", written, msg.Metadata, msg.UUID, place)
+		if !maps.Equal(msg.Metadata, want) || msg.UUID != position || len(msg.Payload) != 0 {
+			t.Errorf("%s became %q with id %q at %q", written, msg.Metadata, msg.UUID, position)
 		}
 		MustNext(t, in).Ack()
 	}

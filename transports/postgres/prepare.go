@@ -103,7 +103,7 @@ func (t *Transport) inspectTables(ctx context.Context, tb tables) (layout, error
 func (t *Transport) create(ctx context.Context, topic string) error {
 	all := statements(t.config.Prefix, topic)
 	if t.config.NoCreate {
-		return permanentf("the tables of topic %s are missing, and NoCreate is set: have them made with: %s", topic, strings.Join(all, "; "))
+		return permanentf("the tables of topic %s are missing, and NoCreate is set: create them with: %s", topic, strings.Join(all, "; "))
 	}
 	err := t.inTx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, lockOf("create", t.config.Prefix, topic)); err != nil {
@@ -117,7 +117,7 @@ func (t *Transport) create(ctx context.Context, topic string) error {
 		return nil
 	})
 	if stateOf(err) == insufficientPrivilege {
-		return permanentf("%w: the role may not create tables: GRANT it CREATE on the schema, or set NoCreate and have them made with: %s",
+		return permanentf("%w: the role may not create tables: GRANT it CREATE on the schema, or set NoCreate and create the tables with: %s",
 			err, strings.Join(all, "; "))
 	}
 	return err

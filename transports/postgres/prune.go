@@ -31,7 +31,7 @@ func (t *Transport) pruneAll() {
 		t.mu.Unlock()
 		for _, topic := range prepared {
 			if err := t.prune(topic); err != nil && t.ctx.Err() == nil {
-				t.config.Logger.Warn("postgres: old messages are not deleted, will try again", slog.Any("error", t.explain("prune "+topic, err)))
+				t.config.Logger.Warn("postgres: cannot delete old messages, will try again", slog.Any("error", t.explain("prune "+topic, err)))
 			}
 		}
 	}

@@ -56,7 +56,7 @@ func TestRetention(t *testing.T) {
 	read("b", 3000, 100) // what is left for one that comes later
 	MustExec(t, db, age, 4005)
 	left("with a group that is behind", 910)
-	if !log.has("does not acknowledge", "group=b", "troupe_order_offsets") {
+	if !log.has("consumer group is behind", "group=b", "troupe_order_offsets") {
 		t.Error("the log does not say who holds messages")
 	}
 	read("b", 3100, 910)
@@ -104,7 +104,7 @@ func TestNoGapWhilePruning(t *testing.T) {
 	MustExec(t, db, age, total)
 	MustPublish(t, tr, "order", numbered(total, 1)...)
 	MustReadNumbered(t, in, total, 1)
-	eventually(t, "the place is kept", func() bool { return MustAsk[int](t, db, `SELECT offset_acked FROM troupe_order_offsets`) > total })
+	eventually(t, "the position is kept", func() bool { return MustAsk[int](t, db, `SELECT offset_acked FROM troupe_order_offsets`) > total })
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

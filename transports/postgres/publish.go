@@ -27,7 +27,7 @@ const (
 )
 
 // errUnsure means that the connection failed during a commit: the messages may be stored.
-var errUnsure = errors.New("the server did not say that the messages are taken")
+var errUnsure = errors.New("the server did not confirm that it stored the messages")
 
 // Publish implements message.Publisher. It stores all messages or none, in order, in a single transaction. It tries
 // for Config.Timeout, unless a retry cannot help or the server may have stored the messages. The name of a topic
@@ -39,7 +39,7 @@ func (t *Transport) Publish(topic string, msgs ...*message.Message) error {
 	defer t.running.Done()
 	for i, msg := range msgs {
 		if len(msg.Payload) > maxPayload {
-			return &wire.Refused{At: i, Err: fmt.Errorf("postgres: publish to %s: message %q has %d bytes: want at most %d; send a reference to what is large", topic, msg.UUID, len(msg.Payload), maxPayload)}
+			return &wire.Refused{At: i, Err: fmt.Errorf("postgres: publish to %s: message %q has %d bytes: want at most %d; send a reference to the large data", topic, msg.UUID, len(msg.Payload), maxPayload)}
 		}
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, t.config.Timeout)
@@ -57,7 +57,7 @@ func (t *Transport) Publish(topic string, msgs ...*message.Message) error {
 		before = err
 		if errors.Is(err, errUnsure) || !retryable(err) || !pause.For(ctx, next) {
 			if t.ctx.Err() != nil {
-				return fmt.Errorf("%w while it published to %s: %w", ErrClosed, topic, err)
+				return fmt.Errorf("%w during a publish to %s: %w", ErrClosed, topic, err)
 			}
 			return t.explain("publish to "+topic, err)
 		}

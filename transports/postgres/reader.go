@@ -74,7 +74,7 @@ func (r *reader) run() {
 		r.t.holder = r.oldest
 		r.t.mu.Unlock()
 	case err != nil:
-		r.t.config.Logger.Warn("postgres: reading stops; messages whose acknowledgement is not kept come again", slog.String("topic", r.tables.topic),
+		r.t.config.Logger.Warn("postgres: stopped reading; messages after the stored position will be delivered again", slog.String("topic", r.tables.topic),
 			slog.Any("error", r.t.explain("read "+r.tables.topic, err)))
 	}
 }
@@ -256,7 +256,7 @@ func (r *reader) keep(now bool) error {
 	if !now && !r.conn.IsClosed() && time.Since(r.failing) < r.t.config.Timeout {
 		return nil // the disk may be full for a moment; reading continues
 	}
-	return fmt.Errorf("keep the place: %w", err)
+	return fmt.Errorf("store the position: %w", err)
 }
 
 // wait waits until there is something to do.

@@ -27,7 +27,7 @@ func TestSecondReaderWaits(t *testing.T) {
 	MustNext(t, in)
 	MustNext(t, in).Ack() // behind one that is not acknowledged
 	_, err := second.Subscribe(t.Context(), "order")
-	for _, part := range []string{"another process reads for group readers", "troupe readers", "stop one of the two"} {
+	for _, part := range []string{"another process reads for group readers", "troupe readers", "stop one of them"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("the second one is told %v, want it to say %s", err, part)
 		}
@@ -116,21 +116,21 @@ func TestLostConnection(t *testing.T) {
 	MustPublish(t, first, "order", numbered(0, 10)...)
 	in := MustSubscribe(t.Context(), t, first, "order")
 	MustReadNumbered(t, in, 0, 3)
-	eventually(t, "the place is kept", func() bool { return MustAsk[int](t, db, `SELECT offset_acked FROM troupe_order_offsets`) == 3 })
+	eventually(t, "the position is kept", func() bool { return MustAsk[int](t, db, `SELECT offset_acked FROM troupe_order_offsets`) == 3 })
 	pid := MustAsk[int](t, db, `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
 	if !MustAsk[bool](t, db, `SELECT pg_terminate_backend($1)`, pid) {
 		t.Fatal("the session is not ended")
 	}
 	MustEnd(t, in)
-	eventually(t, "the log says why", func() bool { return log.has("reading stops", "order", "57P01") })
+	eventually(t, "the log says why", func() bool { return log.has("stopped reading", "order", "57P01") })
 	other := MustNew(t, postgres.Config{URL: url})
 	MustReadNumbered(t, MustSubscribe(t.Context(), t, other, "order"), 3, 7)
 	MustClose(t, other)
 	MustSubscribe(t.Context(), t, first, "order")
 }
 
-// TestPlaceIsKeptSeldom counts how often the place is written while messages are acknowledged one by one.
-func TestPlaceIsKeptSeldom(t *testing.T) {
+// TestPositionIsStoredSeldom counts how often the position is written while messages are acknowledged one by one.
+func TestPositionIsStoredSeldom(t *testing.T) {
 	t.Parallel()
 	url := servers.Postgres(t)
 	tr, db := MustNew(t, postgres.Config{URL: url}), MustOpen(t, url)
@@ -144,17 +144,17 @@ func TestPlaceIsKeptSeldom(t *testing.T) {
 	MustClose(t, tr)
 	most := int(time.Since(began)/(250*time.Millisecond)) + 4 // it is made, signed, marked, and kept at the end, too
 	// The row has a version for every time that it was written; nothing removes them so soon.
-	eventually(t, "the place is kept", func() bool { return MustAsk[int](t, db, `SELECT offset_acked FROM troupe_order_offsets`) == 2000 })
+	eventually(t, "the position is kept", func() bool { return MustAsk[int](t, db, `SELECT offset_acked FROM troupe_order_offsets`) == 2000 })
 	eventually(t, "the server has counted", func() bool {
 		return MustAsk[int](t, db, `SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'troupe_order_offsets'`) > 0
 	})
 	if n := MustAsk[int](t, db, `SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'troupe_order_offsets'`); n > most {
-		t.Errorf("the place was written %d times, want at most %d", n, most)
+		t.Errorf("the position was written %d times, want at most %d", n, most)
 	}
 }
 
-// TestPlaceCannotBeKept has the table refuse. Reading goes on for a moment, and stops.
-func TestPlaceCannotBeKept(t *testing.T) {
+// TestPositionCannotBeStored has the table refuse. Reading goes on for a moment, and stops.
+func TestPositionCannotBeStored(t *testing.T) {
 	t.Parallel()
 	url := servers.Postgres(t)
 	var log lines
@@ -166,7 +166,7 @@ func TestPlaceCannotBeKept(t *testing.T) {
 	MustNext(t, in)
 	nothing(t, in)
 	MustEnd(t, in)
-	if !log.has("reading stops", "keep the place") {
+	if !log.has("stopped reading", "store the position") {
 		t.Error("the log does not say why")
 	}
 }
@@ -226,7 +226,7 @@ func TestIdleReaderIsIdle(t *testing.T) {
 	asked := func() time.Time {
 		return MustAsk[time.Time](t, stats, `SELECT max(state_change) FROM pg_stat_activity WHERE datname = $1 AND application_name = 'troupe idle'`, name)
 	}
-	<-time.After(time.Second) // the place is kept
+	<-time.After(time.Second) // the position is kept
 	last, before := asked(), commits()
 	<-time.After(3 * time.Second)
 	if now := asked(); !now.Equal(last) {

@@ -90,7 +90,7 @@ func TestRoles(t *testing.T) {
 	MustExec(t, db, `REVOKE CREATE ON SCHEMA public FROM PUBLIC`)
 	refuses("it may not create", "GRANT it CREATE", "CREATE TABLE")
 	MustExec(t, db, postgres.Schema("troupe", "order"))
-	refuses("it may do nothing", "have the role granted SELECT")
+	refuses("it may do nothing", "grant the role SELECT")
 	MustExec(t, db, `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO `+role)
 	MustExec(t, db, `GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO `+role)
 	MustPublish(t, tr, "order", numbered(0, 1)...)

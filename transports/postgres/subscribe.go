@@ -123,8 +123,8 @@ SELECT set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives
 // connectGroup registers the group, and gets its lock and position.
 func (r *reader) connectGroup(ctx context.Context) error {
 	if _, err := r.conn.Exec(ctx, settings, r.t.limit()); err != nil {
-		r.t.config.Logger.Warn("postgres: the server cannot be told to look after connections: a reader whose machine goes without a word"+
-			" keeps its group's place until the server notices", slog.Any("error", err))
+		r.t.config.Logger.Warn("postgres: cannot set keepalives on the server: a reader whose machine fails"+
+			" keeps its group's lock until the server notices", slog.Any("error", err))
 	}
 	err := pgx.BeginFunc(ctx, r.conn, func(tx pgx.Tx) error {
 		// The lock prevents deletions before the first look at the messages, which would leave a gap (prune.go).
@@ -196,8 +196,8 @@ func (r *reader) otherReaderErr(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	return permanentf("another process reads for group %s: application %q from %s, connected since %s, pid %d: stop one of the two, or give one a name"+
-		" and a journal of its own; if it was killed, the server notices within 15 s", r.group, application, from, since, pid)
+	return permanentf("another process reads for group %s: application %q from %s, connected since %s, pid %d: stop one of them, or give one another name"+
+		" and journal; if it was killed, the server notices within 15 s", r.group, application, from, since, pid)
 }
 
 func (r *reader) listen(ctx context.Context, channel string) error {
@@ -232,8 +232,8 @@ func (r *reader) reportTroubles() {
 		r.reportTrouble(r.read, r.trouble, false)
 	}
 	if r.deleted != (position{}) {
-		r.reportTrouble(r.deleted, fmt.Sprintf("topic %s: the messages up to offset %d are gone: they were old, and deleted before group %s had read them;"+
-			" read on at the oldest that is left", r.tables.topic, r.deleted.offset, r.group), r.first)
+		r.reportTrouble(r.deleted, fmt.Sprintf("topic %s: the messages up to offset %d are gone: they were deleted by age before group %s had read them;"+
+			" reading continues at the oldest message", r.tables.topic, r.deleted.offset, r.group), r.first)
 	}
 }
 

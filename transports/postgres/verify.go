@@ -40,6 +40,6 @@ func (c Config) checkVerified(at *pgx.ConnConfig) error {
 	if host == "" || c.Insecure {
 		return nil
 	}
-	return fmt.Errorf("field URL leads to %s without verifying who answers there, so that others on the network could read and change every event:"+
+	return fmt.Errorf("field URL connects to %s without verifying the server, so that others on the network could read and change every event:"+
 		" add sslmode=verify-full, with sslrootcert=FILE where the system does not trust the server's certificate, or set Insecure", host)
 }

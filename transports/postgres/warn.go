@@ -13,7 +13,7 @@ func (t *Transport) warnUnmarked(tb tables, marked bool) {
 	text := ""
 	if !marked {
 		text = "table " + tb.offsets + " has no column for marks: a journal that is restored from a backup is not noticed," +
-			" and what came after the backup is not read again: have it made with: " + addColumn(tb.offsets, markColumn)
+			" and later events are not read again: add the column with: " + addColumn(tb.offsets, markColumn)
 	}
 	t.warned.Set(tb.topic, noMark, text)
 }
