@@ -12,9 +12,9 @@ type Bounds struct {
 }
 
 const (
-	mostConnections = 8192 // a few kilobytes each
-	otherFiles      = 96   // other open files: the journal, links to the other deployables
-	fewest          = 16
+	maxConnections = 8192 // a few kilobytes each
+	otherFiles     = 96   // other open files: the journal, links to the other deployables
+	minConnections = 16
 )
 
 // Limits returns bounds that leave the process enough files (ulimit -n), with 8192 connections at most. Half of the
@@ -29,6 +29,6 @@ func Limits() Bounds {
 }
 
 func limits(files int) Bounds {
-	n := max(fewest, min(mostConnections, files-otherFiles-spare))
+	n := max(minConnections, min(maxConnections, files-otherFiles-spare))
 	return Bounds{Connections: n, Held: n / 2}
 }

@@ -90,7 +90,7 @@ func (s *Server) guard(h http.Handler) http.Handler {
 		}
 		if !hosts.has(r.Host) {
 			Refuse(w, r, http.StatusMisdirectedRequest, fmt.Sprintf(
-				"this server does not answer for the host %.100q: ask it by its IP address or as localhost, or start it with that name among its --hosts", r.Host))
+				"this server does not answer for the host %.100q: use its IP address or localhost, or add this name to the hosts of its settings", r.Host))
 			return
 		}
 		if err := origins.Check(r); err != nil {
@@ -102,7 +102,7 @@ func (s *Server) guard(h http.Handler) http.Handler {
 }
 
 func (s *Server) crowded() string {
-	return fmt.Sprintf("%d clients are connected, which is the most: try again, and keep connections open between requests rather than opening more", s.cfg.MaxConnections)
+	return fmt.Sprintf("the maximum of %d clients is connected: try again later, and reuse connections instead of opening new ones", s.cfg.MaxConnections)
 }
 
 // Refuse answers r with a problem (RFC 9457) for the status.

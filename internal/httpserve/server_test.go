@@ -164,7 +164,7 @@ func TestLimits(t *testing.T) {
 			t.Errorf("of %d files: %+v, want %d connections", files, got, want)
 		}
 	}
-	if got := Limits(); got.Connections < fewest {
+	if got := Limits(); got.Connections < minConnections {
 		t.Errorf("limits %+v", got)
 	}
 }
