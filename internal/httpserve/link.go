@@ -14,7 +14,7 @@ type Link struct {
 	State     string     `json:"state"`     // ok or standing
 	Error     string     `json:"error,omitempty"`
 	Since     *time.Time `json:"since,omitempty"`   // of the error
-	Behind    int64      `json:"behind"`            // number of events that wait to be sent
+	Lag       int64      `json:"behind"`            // number of events that wait to be sent
 	Warning   string     `json:"warning,omitempty"` // a risk; there is no error yet
 }
 
@@ -23,7 +23,7 @@ func (l Link) OK() bool { return l.State == "ok" }
 
 // ViewLink returns l for clients, without passwords.
 func ViewLink(l bus.Link) Link {
-	v := Link{Topic: l.Topic, Direction: "in", State: "ok", Behind: l.Lag, Warning: withoutPasswords(l.Warning)}
+	v := Link{Topic: l.Topic, Direction: "in", State: "ok", Lag: l.Lag, Warning: withoutPasswords(l.Warning)}
 	if l.Out {
 		v.Direction = "out"
 	}
