@@ -338,7 +338,7 @@ func (f *faults) storm(t *testing.T) {
 	if stopped = f.shop.said("stopped reading") - stopped; stopped > 0 {
 		t.Errorf("%d times a deployable stopped reading because of strangers, want that it only cannot write its place", stopped)
 	}
-	t.Logf("%d strangers joined the groups; %d times a deployable said that it could not write a place", joined, f.shop.said("has members of its own"))
+	t.Logf("%d strangers joined the groups; %d times a deployable logged that it cannot commit offsets", joined, f.shop.said("has active members"))
 }
 
 // spread is the median and the longest of some times.

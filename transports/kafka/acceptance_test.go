@@ -8,7 +8,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/pubsub/tests"
 )
 
-// features are what is true of one reader of all partitions. A group is a name under which a place is kept: those who read
+// features are what is true of one reader of all partitions. A group is a name under which a position is kept: those who read
 // under the same one at the same time share nothing out. In short form, as the long one is for `-tags stress`.
 var features = tests.Features{
 	ConsumerGroups:                      true,

@@ -84,7 +84,7 @@ func (f *fields) tags() {
 // parseFetch decodes the answer to a fetch, in version 11 or 12.
 func parseFetch(body []byte, version int16) (*answer, error) {
 	if version < 11 || version > 12 {
-		return nil, fmt.Errorf("kafka: the broker knows version %d of a fetch, want 11 at least: it is older than Kafka 2.3", version)
+		return nil, fmt.Errorf("the broker supports fetch requests only up to version %d, want 11: upgrade the broker to Kafka 2.3 or later", version)
 	}
 	f := &fields{b: body, flexible: version == 12}
 	a := &answer{blocks: map[int32]*block{}}

@@ -31,9 +31,9 @@ func settled(t *testing.T, want int) {
 	eventually(t, func() bool { return runtime.NumGoroutine() <= want }, "as few as %d goroutines", want)
 }
 
-// TestNobodyThere: a hundred calls to a dead address fail soon, say what to do, and leave nothing behind. Not parallel: it
+// TestNoBroker: a hundred calls to a dead address fail soon, say what to do, and leave nothing behind. Not parallel: it
 // counts goroutines.
-func TestNobodyThere(t *testing.T) {
+func TestNoBroker(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +88,7 @@ func TestAdvertisedElsewhere(t *testing.T) {
 	}
 	_, err := tr.Subscribe(t.Context(), "order")
 	for _, err := range []error{err, tr.Publish("order", all...)} {
-		if err == nil || !strings.Contains(err.Error(), "can be reached from here under their advertised.listeners") || !strings.Contains(err.Error(), "kafka-2") {
+		if err == nil || !strings.Contains(err.Error(), "can reach all brokers at their advertised.listeners") || !strings.Contains(err.Error(), "kafka-2") {
 			t.Errorf("want an error that says where to look, got: %v", err)
 		}
 	}
@@ -117,7 +117,7 @@ func TestBrokerRestarts(t *testing.T) {
 	for range 5 {
 		Next(t, in).Ack()
 	}
-	eventually(t, func() bool { return keptSum(t, cfg.Brokers) == 5 }, "the place of 5 messages")
+	eventually(t, func() bool { return keptSum(t, cfg.Brokers) == 5 }, "the position of 5 messages")
 	c.Close()
 	for range in { // closes, with or without the others of the ten
 	}
@@ -150,7 +150,7 @@ func TestBrokerRestarts(t *testing.T) {
 // keptSum is how far the group has come in all partitions of troupe.order.
 func keptSum(t *testing.T, brokers []string) (sum int64) {
 	for p := range int32(6) {
-		sum += max(0, keptPlace(t, brokers, "g", "troupe.order", p))
+		sum += max(0, keptPosition(t, brokers, "g", "troupe.order", p))
 	}
 	return sum
 }
@@ -165,7 +165,7 @@ func TestTrouble(t *testing.T) {
 		"fetch refused":  {kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.TopicAuthorizationFailed}, "grant READ on topic troupe.order"},
 		"fetch fails":    {kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.KafkaStorageError}, "Disk"},
 		"group refused":  {kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit, kmsg.OffsetFetch}, Err: kerr.GroupAuthorizationFailed}, "grant READ on all groups whose names begin with g"},
-		"no coordinator": {kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit, kmsg.OffsetFetch}, Err: kerr.CoordinatorNotAvailable}, "place of group g"},
+		"no coordinator": {kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit, kmsg.OffsetFetch}, Err: kerr.CoordinatorNotAvailable}, "offsets of group g"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

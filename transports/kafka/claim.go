@@ -38,7 +38,7 @@ func (t *Transport) claimTopic(ctx context.Context, topic string, memory journal
 	}
 	switch {
 	case errors.Is(err, sarama.ErrTopicAuthorizationFailed), errors.Is(err, sarama.ErrGroupAuthorizationFailed):
-		t.warned.Set(name, noClaim, fmt.Sprintf("whether another process sends for a copy of this journal is not known: grant %s READ on topic %s, and on groups that begin with %s",
+		t.warned.Set(name, noClaim, fmt.Sprintf("cannot detect another process that sends for a copy of this journal: grant %s READ on topic %s, and on all groups whose names begin with %s",
 			t.clientName(), name, t.cfg.Group))
 	case err == nil:
 		t.warned.Set(name, noClaim, "")
@@ -67,8 +67,8 @@ func (t *Transport) holdClaim(ctx context.Context, k keeper, topic string, memor
 	}
 	m := before.mark
 	if first && before.ours && memory != nil && m.Journal == memory.ID() && m.Head > t.self.Head(memory) {
-		t.warned.Set(topic, olderJournal, fmt.Sprintf("this journal, %s, ends at seq %d, and had %d when it last sent: it is restored from a backup, or a copy. "+
-			"What it sent after the backup is with the other deployables only", m.Journal, t.self.Head(memory), m.Head))
+		t.warned.Set(topic, olderJournal, fmt.Sprintf("this journal, %s, ends at seq %d, and had %d when it last sent: it was restored from a backup, or is a copy. "+
+			"Only the other deployables have the events that it sent after the backup", m.Journal, t.self.Head(memory), m.Head))
 	}
 	if t.self.Wrote(before.mark) && time.Since(t.claimed) < keepEvery {
 		return nil

@@ -19,7 +19,7 @@ func (t *Transport) compareClock(stamped time.Time) {
 	if was := t.skew.Swap(int64(skew)); was != 0 || skew == 0 {
 		return
 	}
-	t.cfg.Logger.Error("kafka: this machine's clock is not that of the brokers: set one of them; pauses and delayed events go by this one",
+	t.cfg.Logger.Error("kafka: this machine's clock differs from the brokers' clocks: set the wrong clock; retries and delayed events use this machine's",
 		slog.Duration("brokers_ahead_by", skew.Round(time.Second)))
 }
 

@@ -136,7 +136,7 @@ func (c Config) Validate() error {
 		}
 	}
 	if c.Group == "" {
-		wrong("Group is empty: want the name under which this deployable's place is kept")
+		wrong("Group is empty: want the name of this deployable")
 	}
 	if c.Prefix != "" && !legalTopic.MatchString(c.Prefix) {
 		wrong("Prefix is %q: want letters, digits, '.', '_' and '-'", c.Prefix)
@@ -179,14 +179,14 @@ func (c Config) checkExposed(address string) error {
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
 		return nil
 	}
-	return fmt.Errorf("field SASL.Mechanism is PLAIN, without TLS, and %s is not on this machine: everybody on the way could read the password: "+
-		"enable TLS, or use SCRAM-SHA-512, or set SASL.Readable (kafka.sasl-readable) if nobody else is on the way", address)
+	return fmt.Errorf("field SASL.Mechanism is PLAIN without TLS, and %s is not on this machine: others on the network could read the password: "+
+		"enable TLS, use SCRAM-SHA-512, or set SASL.Readable if you trust the network", address)
 }
 
 func (s TLS) validate() error {
 	switch {
 	case !s.Enabled && s != TLS{}:
-		return errors.New("field TLS.Enabled is false, and other fields of TLS are set: enable it, or clear them")
+		return errors.New("field TLS.Enabled is false, but other fields of TLS are set: enable TLS, or clear these fields")
 	case (s.CertFile == "") != (s.KeyFile == ""):
 		return errors.New("fields TLS.CertFile and TLS.KeyFile go together: set both or none")
 	}
@@ -197,7 +197,7 @@ func (s SASL) validate() error {
 	switch s.Mechanism {
 	case "":
 		if s.User != "" || s.Password != "" || s.Readable {
-			return errors.New("field SASL.Mechanism is empty, and a user or password is set: want PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+			return errors.New("field SASL.Mechanism is empty, but a user or password is set: want PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
 		}
 	case sarama.SASLTypePlaintext, sarama.SASLTypeSCRAMSHA256, sarama.SASLTypeSCRAMSHA512:
 		if s.User == "" || s.Password == "" {

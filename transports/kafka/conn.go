@@ -14,7 +14,7 @@ import (
 )
 
 // errNotKafka means that the other end of a connection does not speak Kafka's protocol.
-var errNotKafka = errors.New("kafka: not Kafka's protocol")
+var errNotKafka = errors.New("not Kafka's protocol")
 
 // maxAnswer bounds the size of an answer. The answers to our requests fit: a fetch returns fetchMost bytes at most,
 // and one more batch.
@@ -150,7 +150,7 @@ func (c *brokerConn) next() error {
 		return err
 	}
 	if head[0] == tlsAlert && head[1] == 3 {
-		c.broken = fmt.Errorf("%s answers with an alert of TLS (%w)", c.address, io.ErrUnexpectedEOF)
+		c.broken = fmt.Errorf("%s answers with a TLS alert (%w)", c.address, io.ErrUnexpectedEOF)
 		return c.broken
 	}
 	size := binary.BigEndian.Uint32(head)

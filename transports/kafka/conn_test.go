@@ -61,7 +61,7 @@ func TestNotKafka(t *testing.T) { // not parallel: it looks at the memory
 func TestTLSIsNamed(t *testing.T) {
 	t.Parallel()
 	tr := MustTransport(t, config([]string{says(t, nil, "\x15\x03\x03\x00\x02\x02\x46")}))
-	if _, err := tr.Subscribe(t.Context(), "order"); err == nil || !strings.Contains(err.Error(), "check that its listener wants TLS (false)") {
+	if _, err := tr.Subscribe(t.Context(), "order"); err == nil || !strings.Contains(err.Error(), "check that its listener expects TLS (false)") {
 		t.Errorf("of a listener with TLS it says %v", err)
 	}
 }

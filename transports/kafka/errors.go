@@ -77,35 +77,35 @@ func (t *Transport) explain(err error, topic, right string) error {
 	case errors.As(err, &unusable), errors.As(err, &insecure): // with advice already
 		return err
 	case is(errNotKafka):
-		return fmt.Errorf("what answers does not speak Kafka's protocol: check the addresses %v, and that the port is not that of an HTTP server, or of a listener with TLS (%t here): %w",
+		return fmt.Errorf("the server does not speak Kafka's protocol: check that the addresses %v are not those of an HTTP server, or of a listener that requires TLS (enabled: %t): %w",
 			t.cfg.Brokers, t.cfg.TLS.Enabled, err)
 	case is(sarama.ErrSASLAuthenticationFailed):
-		return fmt.Errorf("the broker does not let %s in: check SASL's Mechanism, User and Password: %w", t.clientName(), err)
+		return fmt.Errorf("the broker refuses the login of %s: check SASL.Mechanism, SASL.User and SASL.Password: %w", t.clientName(), err)
 	case is(sarama.ErrUnsupportedSASLMechanism):
-		return fmt.Errorf("the listener at %v does not know SASL's Mechanism %s: use one of its sasl.enabled.mechanisms, or the port of another listener: %w",
+		return fmt.Errorf("the listener at %v does not support SASL mechanism %s: use a mechanism of its sasl.enabled.mechanisms, or the port of another listener: %w",
 			t.cfg.Brokers, t.cfg.SASL.Mechanism, err)
 	case is(sarama.ErrIllegalSASLState):
-		return fmt.Errorf("the listener at %v takes no login: use the port of one that does, or clear SASL: %w", t.cfg.Brokers, err)
+		return fmt.Errorf("the listener at %v accepts no login: use the port of a listener with SASL, or clear SASL: %w", t.cfg.Brokers, err)
 	case is(sarama.ErrTopicAuthorizationFailed):
-		return fmt.Errorf("%s is not allowed to: grant %s on topic %s, and CREATE if it is to be made here: %w", t.clientName(), right, topic, err)
+		return fmt.Errorf("%s is not authorized: grant %s on topic %s, and CREATE if the topic is missing: %w", t.clientName(), right, topic, err)
 	case is(sarama.ErrGroupAuthorizationFailed):
-		return fmt.Errorf("%s may not keep its place: grant READ on all groups whose names begin with %s (--resource-pattern-type prefixed): %w",
+		return fmt.Errorf("%s may not commit offsets: grant READ on all groups whose names begin with %s (--resource-pattern-type prefixed): %w",
 			t.clientName(), t.cfg.Group, err)
 	case is(sarama.ErrClusterAuthorizationFailed):
-		return fmt.Errorf("%s is not allowed to: grant %s on topic %s; brokers before Kafka 2.8 want IDEMPOTENT_WRITE on the cluster, too: %w",
+		return fmt.Errorf("%s is not authorized: grant %s on topic %s; brokers before Kafka 2.8 require IDEMPOTENT_WRITE on the cluster, too: %w",
 			t.clientName(), right, topic, err)
 	case is(sarama.ErrInvalidTimestamp):
-		return fmt.Errorf("topic %s takes no events of this time, %s: set this machine's clock, or have the broker stamp them: kafka-configs.sh --bootstrap-server %s --alter --topic %s --add-config %s=%s: %w",
+		return fmt.Errorf("topic %s refuses events with the present time, %s: set this machine's clock, or let the broker stamp the events: kafka-configs.sh --bootstrap-server %s --alter --topic %s --add-config %s=%s: %w",
 			topic, time.Now().UTC().Format(time.RFC3339), strings.Join(t.cfg.Brokers, ","), topic, settingTime, brokersTime, err)
 	case hasMembers(err):
-		return fmt.Errorf("the group has members of its own: give this deployable one that nobody else uses: %w", err)
+		return fmt.Errorf("the consumer group has active members, so another program uses it: give this deployable a group of its own: %w", err)
 	case is(sarama.ErrUnknownTopicOrPartition):
-		return fmt.Errorf("the topic is gone: it is made anew when it is next used, unless that is left to others: %w", err)
+		return fmt.Errorf("the topic was deleted: the next use creates it again, unless Config.NoCreate is set: %w", err)
 	case is(sarama.ErrNotEnoughReplicas, sarama.ErrNotEnoughReplicasAfterAppend):
 		return fmt.Errorf("fewer replicas of topic %s are in sync than its min.insync.replicas: start the brokers that are down; kafka-topics.sh --bootstrap-server %s --describe --topic %[1]s shows which: %[3]w",
 			topic, strings.Join(t.cfg.Brokers, ","), err)
 	case is(degraded...):
-		return fmt.Errorf("brokers answer at %v, but too few work for this: start those that are down: %w", t.cfg.Brokers, err)
+		return fmt.Errorf("brokers answer at %v, but not enough of them: start the brokers that are down: %w", t.cfg.Brokers, err)
 	default:
 		return t.explainConnection(err)
 	}
@@ -144,22 +144,22 @@ func (t *Transport) explainConnection(err error) error {
 		errors.As(err, &garbled)
 	switch {
 	case errors.As(err, &untrusted):
-		return fmt.Errorf("the certificate of the broker at %v is not trusted: set TLS.CAFile to those who vouch for it, and TLS.ServerName if it has another name: %w",
+		return fmt.Errorf("the certificate of the broker at %v is not trusted: set TLS.CAFile to the CA that signed it, and TLS.ServerName if the certificate has another name: %w",
 			t.cfg.Brokers, err)
 	case errors.As(err, &op) && op.Op == "remote error": // a TLS alert
-		return fmt.Errorf("the broker at %v breaks TLS off: it is likely to want a certificate of this client, or another one: set TLS.CertFile and TLS.KeyFile: %w",
+		return fmt.Errorf("the broker at %v aborts TLS: it probably requires a certificate of this client, or another certificate: set TLS.CertFile and TLS.KeyFile: %w",
 			t.cfg.Brokers, err)
 	case t.slow.Load() > 0 && unanswered(err):
-		return fmt.Errorf("a broker of the cluster at %v takes long to answer: start those that are down, and see whether it is overloaded, or the network is; from now on it gets %v: %w",
+		return fmt.Errorf("a broker of the cluster at %v answers slowly: start the brokers that are down, and check the load of brokers and network; from now on, this client waits up to %v: %w",
 			t.cfg.Brokers, t.patience(), err)
 	case cut, (isNetwork || hungUp) && !errors.Is(err, sarama.ErrOutOfBrokers): // the bootstrap broker answers
-		return fmt.Errorf("a broker of the cluster at %v does not answer: start those that are down, and check that all can be reached from here under their advertised.listeners: %w",
+		return fmt.Errorf("a broker of the cluster at %v does not answer: start the brokers that are down, and check that this machine can reach all brokers at their advertised.listeners: %w",
 			t.cfg.Brokers, err)
 	case hungUp && !isNetwork:
-		return fmt.Errorf("the broker at %v hangs up: if it goes on so, check that its listener wants TLS (%t) and login (%v) as they are: %w",
+		return fmt.Errorf("the broker at %v closes the connection: if this goes on, check that its listener expects TLS (%t) and login (%v) as configured: %w",
 			t.cfg.Brokers, t.cfg.TLS.Enabled, t.cfg.SASL, err)
 	case errors.Is(err, sarama.ErrOutOfBrokers):
-		return fmt.Errorf("no broker answers at %v: check that Kafka runs there, and wants TLS (%t) and login (%v) as they are: %w",
+		return fmt.Errorf("no broker answers at %v: check that Kafka runs there, and expects TLS (%t) and login (%v) as configured: %w",
 			t.cfg.Brokers, t.cfg.TLS.Enabled, t.cfg.SASL, err)
 	default:
 		return err

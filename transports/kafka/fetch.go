@@ -52,8 +52,8 @@ type fetcher struct {
 	short      time.Duration // of the next request that leaves out a partition
 }
 
-// fed wakes the fetcher when a partition has taken its chunk.
-func (f *fetcher) fed() {
+// wakeUp wakes the fetcher when a partition has taken its chunk.
+func (f *fetcher) wakeUp() {
 	select {
 	case f.wake <- struct{}{}:
 	default:
@@ -163,7 +163,7 @@ func (p *partition) take(a *answer, single bool) error {
 	}
 	if !p.known {
 		p.known = true
-		p.s.reached()
+		p.s.partitionReady()
 	}
 	c, needs, err := p.read(b)
 	if err != nil {
@@ -198,7 +198,7 @@ func (p *partition) read(b *block) (c chunk, needs int, err error) {
 			return c, 2 * fetchBytes, nil
 		}
 		if !ok {
-			return c, 0, fmt.Errorf("%s: what the broker sends is no record batch", positionName(p.s.topic, p.id, c.end))
+			return c, 0, fmt.Errorf("%s: the broker sent an invalid record batch", positionName(p.s.topic, p.id, c.end))
 		}
 		if h.size > fetchMost { // larger than any answer
 			c.packs = append(c.packs, p.large(h, rest))
@@ -215,7 +215,7 @@ func (p *partition) read(b *block) (c chunk, needs int, err error) {
 			continue
 		}
 		if crc32.Checksum(batch[headCRC:], castagnoli) != h.crc {
-			return c, 0, fmt.Errorf("%s: the batch is damaged: its checksum is wrong", positionName(p.s.topic, p.id, h.first))
+			return c, 0, fmt.Errorf("%s: the record batch is damaged: its checksum is wrong", positionName(p.s.topic, p.id, h.first))
 		}
 		for len(starts) > 0 && starts[0].first < h.end {
 			open[starts[0].producer] = true
@@ -238,7 +238,7 @@ func (p *partition) read(b *block) (c chunk, needs int, err error) {
 // large returns a pack for a batch that is larger than any answer. rest is the beginning of the batch.
 func (p *partition) large(h batchHead, rest []byte) pack {
 	return pack{first: h.first, end: h.end, from: h.first, packed: rest[:min(len(rest), maxExcerpt)], trouble: fmt.Sprintf(
-		"topic %s, partition %d: offsets %d to %d are one batch of %d bytes, more than the %d that are fetched at once: it is not read",
+		"topic %s, partition %d: offsets %d to %d are a single batch of %d bytes, over the limit of %d: the batch is skipped",
 		p.s.topic, p.id, h.first, h.end-1, h.size, fetchMost)}
 }
 
@@ -250,7 +250,7 @@ func (c *chunk) old(h batchHead) {
 	}
 	c.end = max(c.end, h.end)
 	c.packs = append(c.packs, pack{first: from, from: from, end: c.end, old: true, trouble: fmt.Sprintf(
-		"offsets %d to %d are in a format from before Kafka 0.11, which this program does not read", from, c.end-1)})
+		"offsets %d to %d are in a format from before Kafka 0.11, which is not supported: they are skipped", from, c.end-1)})
 }
 
 // gap continues at the oldest record when the next record is gone, and reports that in the log and to the subscriber.
@@ -264,10 +264,10 @@ func (p *partition) gap() error {
 	case e.end == e.first: // the record may have appeared meanwhile
 		return sarama.ErrOffsetOutOfRange
 	case e.end > e.first:
-		e.trouble = fmt.Sprintf("topic %s, partition %d: offsets %d to %d are gone: they were deleted before group %s had read them (retention, or somebody); read on at %d",
+		e.trouble = fmt.Sprintf("topic %s, partition %d: offsets %d to %d are gone: they were deleted before group %s had read them (by retention, or by an operator); reading continues at %d",
 			p.s.topic, p.id, e.first, e.end-1, p.s.group, e.end)
 	default:
-		e.trouble = fmt.Sprintf("topic %s, partition %d: the place of group %s, offset %d, lies behind the end: the topic was made anew, or lost its newest messages; read again from the oldest, %d",
+		e.trouble = fmt.Sprintf("topic %s, partition %d: the position of group %s, offset %d, is after the end: the topic was made anew, or lost its newest messages; reading starts again at the oldest offset, %d",
 			p.s.topic, p.id, p.s.group, e.first, e.end)
 	}
 	p.s.t.cfg.Logger.Warn("kafka: " + e.trouble)

@@ -108,7 +108,7 @@ func TestLargeBatch(t *testing.T) {
 	}
 	c := <-p.feed
 	p.todo = c.packs
-	if m := p.next(); m == nil || m.next != 10 || !strings.Contains(m.msg.Metadata[wire.MetaTrouble], "offsets 7 to 9 are one batch of 67108865 bytes") {
+	if m := p.next(); m == nil || m.next != 10 || !strings.Contains(m.msg.Metadata[wire.MetaTrouble], "offsets 7 to 9 are a single batch of 67108865 bytes") {
 		t.Errorf("of a batch that cannot be fetched it tells %v", m)
 	}
 }

@@ -40,13 +40,13 @@ func TestForeign(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	place := func(offset string) string { return topic + "/0/" + offset }
+	position := func(offset string) string { return topic + "/0/" + offset }
 	for i, want := range []*message.Message{
-		{UUID: place("0"), Metadata: message.Metadata{wire.MetaPosition: place("0")}},
-		{UUID: place("1"), Metadata: message.Metadata{wire.MetaPosition: place("1"), wire.MetaKey: "k", "a": "2"}, Payload: []byte("v")},
-		{UUID: "x", Metadata: message.Metadata{wire.MetaPosition: place("2"), "ce_id": "x", "ce_subject": "k"}},
-		{UUID: place("3"), Metadata: message.Metadata{wire.MetaPosition: place("3"), "null": ""}},
-		{UUID: "u", Metadata: message.Metadata{wire.MetaPosition: place("4")}},
+		{UUID: position("0"), Metadata: message.Metadata{wire.MetaPosition: position("0")}},
+		{UUID: position("1"), Metadata: message.Metadata{wire.MetaPosition: position("1"), wire.MetaKey: "k", "a": "2"}, Payload: []byte("v")},
+		{UUID: "x", Metadata: message.Metadata{wire.MetaPosition: position("2"), "ce_id": "x", "ce_subject": "k"}},
+		{UUID: position("3"), Metadata: message.Metadata{wire.MetaPosition: position("3"), "null": ""}},
+		{UUID: "u", Metadata: message.Metadata{wire.MetaPosition: position("4")}},
 	} {
 		got := Next(t, in)
 		if !got.Equals(want) || got.Payload == nil {
@@ -58,7 +58,7 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// TestTransactions: of another program's transactions, those that are committed are read, and no others. The place moves
+// TestTransactions: of another program's transactions, those that are committed are read, and no others. The position moves
 // behind them all.
 func TestTransactions(t *testing.T) {
 	t.Parallel()
@@ -98,7 +98,7 @@ func TestTransactions(t *testing.T) {
 	if string(got) != "aaaddd" {
 		t.Errorf("got %q, want aaaddd", got)
 	}
-	eventually(t, func() bool { return keptPlace(t, cfg.Brokers, "g", "troupe.order", 0) == 20 }, "a place behind the last aborted transaction")
+	eventually(t, func() bool { return keptPosition(t, cfg.Brokers, "g", "troupe.order", 0) == 20 }, "a position behind the last aborted transaction")
 }
 
 // TestOpenTransaction: what waits for a transaction that another program leaves open is told, with where, until that ends.
@@ -108,8 +108,8 @@ func TestOpenTransaction(t *testing.T) {
 		cfg := alone(brokers).WithPatience(time.Second)
 		topic := cfg.Prefix + ".order"
 		tr := MustTransport(t, cfg)
-		told := make(chan error, 1000)
-		in, err := tr.Subscribe(wire.WithReport(t.Context(), func(err error) { told <- err }), "order")
+		reported := make(chan error, 1000)
+		in, err := tr.Subscribe(wire.WithReport(t.Context(), func(err error) { reported <- err }), "order")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +130,7 @@ func TestOpenTransaction(t *testing.T) {
 			t.Fatal(err)
 		}
 		MustPublish(t, tr, "order", numbered("k", 0, 1)...)
-		for err = nil; err == nil; err = <-told {
+		for err = nil; err == nil; err = <-reported {
 			continue
 		}
 		for _, part := range []string{topic + ", partition 0", "offsets 0 to 1 wait", "kafka-transactions.sh"} {
@@ -145,7 +145,7 @@ func TestOpenTransaction(t *testing.T) {
 			Next(t, in).Ack()
 		}
 		for err != nil {
-			err = <-told
+			err = <-reported
 		}
 	})
 }
@@ -215,7 +215,7 @@ func TestNoTombstone(t *testing.T) {
 	}
 }
 
-// TestCompacted: of a topic that somebody has compacted, what is left is read, and the place moves over the rest.
+// TestCompacted: of a topic that somebody has compacted, what is left is read, and the position moves over the rest.
 func TestCompacted(t *testing.T) {
 	t.Parallel()
 	c := MustCluster(t)
@@ -248,7 +248,7 @@ func TestCompacted(t *testing.T) {
 	if err := tr.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if at := keptPlace(t, cfg.Brokers, "g", "troupe.order", 0); at != 52 {
-		t.Errorf("the place is %d, want 52", at)
+	if at := keptPosition(t, cfg.Brokers, "g", "troupe.order", 0); at != 52 {
+		t.Errorf("the position is %d, want 52", at)
 	}
 }

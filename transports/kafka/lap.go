@@ -13,7 +13,7 @@ import (
 
 // errRecreated means that the topic was deleted, and created again under the same name. The subscription ends, and
 // the next one decides where to begin (startAt).
-var errRecreated = errors.New("kafka: the topic was made anew")
+var errRecreated = errors.New("the topic was made anew")
 
 // leaders maps each broker to the partitions that it leads.
 type leaders map[*sarama.Broker][]*partition

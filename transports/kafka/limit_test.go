@@ -55,9 +55,9 @@ func large(from, to, size int) []*message.Message {
 	return msgs
 }
 
-// TestLimitThatIsNotTold: to who may not ask for a topic's limit, it shows in the answers of the broker. What is too much at once is
+// TestUnknownLimit: to who may not ask for a topic's limit, it shows in the answers of the broker. What is too much at once is
 // sent in parts, in order, and what is too large by itself is refused.
-func TestLimitThatIsNotTold(t *testing.T) {
+func TestUnknownLimit(t *testing.T) {
 	t.Parallel()
 	c := MustCluster(t)
 	denyConfigs(c)

@@ -75,9 +75,9 @@ func (s *subscription) startAt(id int32, k kept, n journal.Noted, noted bool, ol
 	at := known.Begin(s.t.self, s.memory)
 	switch {
 	case at.First && oldest > 0:
-		at.Trouble = fmt.Sprintf("%s: offsets 0 to %d were deleted before group %s first read; read from %d", known.Where, oldest-1, s.group, oldest)
+		at.Trouble = fmt.Sprintf("%s: offsets 0 to %d were deleted before group %s first read; reading begins at %d", known.Where, oldest-1, s.group, oldest)
 	case at.Forgotten:
-		s.warn(id, "Kafka has forgotten the place, or somebody deleted it: read on where the journal was", "offset", at.From.Offset())
+		s.warn(id, "Kafka has lost the position, or an operator deleted it: reading continues where the journal was", "offset", at.From.Offset())
 	}
 	return at
 }

@@ -81,9 +81,9 @@ func both(t *testing.T, test func(t *testing.T, brokers []string)) {
 	t.Run("real", func(t *testing.T) { t.Parallel(); test(t, []string{servers.Kafka(t)}) })
 }
 
-// TestPlaceThatIsForgotten: where Kafka has forgotten the place, the journal has not: what was deleted meanwhile is told, and nothing
+// TestPositionThatIsLost: where Kafka has lost the position, the journal has not: what was deleted meanwhile is told, and nothing
 // else is read again.
-func TestPlaceThatIsForgotten(t *testing.T) {
+func TestPositionThatIsLost(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, brokers []string) {
 		cfg := alone(brokers)
@@ -111,9 +111,9 @@ func TestPlaceThatIsForgotten(t *testing.T) {
 	})
 }
 
-// TestPlaceBeforeAnythingIsRemembered: a partition of which nothing was read yet has a place in the journal, too. So what is deleted
+// TestPositionBeforeAnythingIsNoted: a partition of which nothing was read yet has a position in the journal, too. So what is deleted
 // after a first look is missed, although Kafka has forgotten that look, and also where the topic is made anew.
-func TestPlaceBeforeAnythingIsRemembered(t *testing.T) {
+func TestPositionBeforeAnythingIsNoted(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, brokers []string) {
 		cfg := alone(brokers)
@@ -161,7 +161,7 @@ func TestBeginningThatIsDeleted(t *testing.T) {
 	})
 }
 
-// TestJournalThatIsRestored: a journal that is older than its place in Kafka reads on where it was itself, and it is told.
+// TestJournalThatIsRestored: a journal that is older than its position in Kafka reads on where it was itself, and it is told.
 func TestJournalThatIsRestored(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, brokers []string) {
@@ -215,7 +215,7 @@ func TestTwoProcesses(t *testing.T) {
 }
 
 // TestTopicMadeAnewAndGrown: a topic that was deleted and made anew is read from its oldest message, also when it has grown beyond the
-// place, while it is read or between two times.
+// position, while it is read or between two times.
 func TestTopicMadeAnewAndGrown(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, brokers []string) {
@@ -255,8 +255,8 @@ func TestTopicMadeAnewAndGrown(t *testing.T) {
 	})
 }
 
-// TestPlaceThatSomebodySets: whoever sets the place with Kafka's tools has it so, and it is told what is not read.
-func TestPlaceThatSomebodySets(t *testing.T) {
+// TestPositionThatIsSet: whoever sets the position with Kafka's tools has it so, and it is told what is not read.
+func TestPositionThatIsSet(t *testing.T) {
 	t.Parallel()
 	cfg := alone(MustCluster(t).ListenAddrs())
 	m := &memory{id: "j"}
@@ -293,9 +293,9 @@ func TestPlaceThatSomebodySets(t *testing.T) {
 	wantNext(t, in, "k-1")
 }
 
-// TestTroubleIsToldUntilItIsTaken: a process that ends before anybody has acknowledged where it begins, and why, leaves no trace: the
+// TestTroubleIsReportedUntilItIsAcknowledged: a process that ends before anybody has acknowledged where it begins, and why, leaves no trace: the
 // next one tells it again.
-func TestTroubleIsToldUntilItIsTaken(t *testing.T) {
+func TestTroubleIsReportedUntilItIsAcknowledged(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, brokers []string) {
 		cfg := alone(brokers)

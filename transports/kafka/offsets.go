@@ -71,7 +71,7 @@ func (k keeper) committed(ctx context.Context, topic string, partitions []int32)
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the place of group %s: %w", k.group, err)
+		return nil, fmt.Errorf("read the offsets of group %s: %w", k.group, err)
 	}
 	return positions, nil
 }
@@ -95,7 +95,7 @@ func (k keeper) commit(ctx context.Context, topic string, positions map[int32]in
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("write the place of group %s: %w", k.group, err)
+		return fmt.Errorf("commit the offsets of group %s: %w", k.group, err)
 	}
 	return nil
 }

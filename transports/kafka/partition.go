@@ -202,7 +202,7 @@ func (p *partition) wait(ctx context.Context, d *delivery) bool {
 	case c := <-feed:
 		p.todo, p.end = c.packs, c.end
 		if f := p.fetcher.Load(); f != nil { // nil for a first chunk that was not fetched
-			f.fed()
+			f.wakeUp()
 		}
 		p.skipUndelivered()
 	case <-room:
@@ -291,7 +291,7 @@ func (p *partition) message(r *unpackedRecord) *delivery {
 	position := positionName(p.s.topic, p.id, r.offset)
 	msg := newMessage(r.key, r.value, r.headers, position, p.names)
 	if r.tooLarge {
-		msg.Metadata[wire.MetaTrouble] = fmt.Sprintf("topic %s, partition %d, offset %d: the record is %d bytes when it is unpacked: more than %d, or %d of key and headers, are not taken; this is its beginning",
+		msg.Metadata[wire.MetaTrouble] = fmt.Sprintf("topic %s, partition %d, offset %d: the record is %d bytes when it is unpacked, over the limit of %d, or of %d for key and headers; this is its beginning",
 			p.s.topic, p.id, r.offset, r.size, maxRecord, maxMeta)
 	}
 	d := newDelivery(p.s.ctx, msg, r.offset, r.offset+1)

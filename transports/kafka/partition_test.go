@@ -33,8 +33,8 @@ func TestKeysArePlacedAsByJava(t *testing.T) {
 		for range want {
 			m := Next(t, in)
 			key := wire.Key(m)
-			if place := m.Metadata[wire.MetaPosition]; !strings.HasPrefix(place, fmt.Sprintf("of%d.order/%d/", partitions, want[key][i])) {
-				t.Errorf("key %q is at %s, want partition %d of %d", key, place, want[key][i], partitions)
+			if position := m.Metadata[wire.MetaPosition]; !strings.HasPrefix(position, fmt.Sprintf("of%d.order/%d/", partitions, want[key][i])) {
+				t.Errorf("key %q is at %s, want partition %d of %d", key, position, want[key][i], partitions)
 			}
 		}
 	}
@@ -52,8 +52,8 @@ func TestMessagesWithoutKeySpread(t *testing.T) {
 	counts := map[string]int{}
 	for range msgs {
 		m := Next(t, in)
-		place := m.Metadata[wire.MetaPosition]
-		counts[place[:strings.LastIndex(place, "/")]]++
+		position := m.Metadata[wire.MetaPosition]
+		counts[position[:strings.LastIndex(position, "/")]]++
 		if _, ok := m.Metadata[wire.MetaKey]; ok {
 			t.Error("a message without a key came with one")
 		}
@@ -151,7 +151,7 @@ func TestContextEndsWithSubscription(t *testing.T) {
 	}
 }
 
-// TestSubscribedTwice: a place is one reader's at a time; another place of the same topic is another's.
+// TestSubscribedTwice: a position is one reader's at a time; another position of the same topic is another's.
 func TestSubscribedTwice(t *testing.T) {
 	t.Parallel()
 	tr := MustTransport(t, config(MustCluster(t).ListenAddrs()))
@@ -161,7 +161,7 @@ func TestSubscribedTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tr.Subscribe(t.Context(), "order"); err == nil || !strings.Contains(err.Error(), "subscribed already") {
+	if _, err := tr.Subscribe(t.Context(), "order"); err == nil || !strings.Contains(err.Error(), "already subscribed") {
 		t.Errorf("a second subscription: %v", err)
 	}
 	other, err := tr.Subscribe(wire.WithPosition(t.Context(), "other"), "order")

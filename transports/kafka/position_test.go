@@ -36,7 +36,7 @@ func MustAdmin(tb testing.TB, brokers []string) sarama.ClusterAdmin {
 }
 
 // keptPlace is the offset that Kafka's own tools show for a group.
-func keptPlace(t *testing.T, brokers []string, group, topic string, partition int32) int64 {
+func keptPosition(t *testing.T, brokers []string, group, topic string, partition int32) int64 {
 	t.Helper()
 	admin := MustAdmin(t, brokers)
 	defer admin.Close()
@@ -50,14 +50,14 @@ func keptPlace(t *testing.T, brokers []string, group, topic string, partition in
 	return res.GetBlock(topic, partition).Offset
 }
 
-// TestPlace: it is what is acknowledged without a gap, is kept while the subscription runs and when it ends, and the
+// TestPosition: it is what is acknowledged without a gap, is kept while the subscription runs and when it ends, and the
 // next process begins there.
-func TestPlace(t *testing.T) {
+func TestPosition(t *testing.T) {
 	t.Parallel()
-	place(t, MustCluster(t).ListenAddrs())
+	position(t, MustCluster(t).ListenAddrs())
 }
 
-func place(t *testing.T, brokers []string) {
+func position(t *testing.T, brokers []string) {
 	cfg := alone(brokers)
 	topic := cfg.Prefix + ".order"
 	tr := MustTransport(t, cfg)
@@ -70,13 +70,13 @@ func place(t *testing.T, brokers []string) {
 	for _, n := range []int{0, 1, 2, 3, 5, 6, 9} {
 		out[n].Ack()
 	}
-	eventually(t, func() bool { return keptPlace(t, brokers, cfg.Group, topic, 0) == 4 }, "a place of 4")
+	eventually(t, func() bool { return keptPosition(t, brokers, cfg.Group, topic, 0) == 4 }, "a position of 4")
 	out[4].Ack()
 	if err := tr.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if at := keptPlace(t, brokers, cfg.Group, topic, 0); at != 7 {
-		t.Errorf("after Close the place is %d, want 7", at)
+	if at := keptPosition(t, brokers, cfg.Group, topic, 0); at != 7 {
+		t.Errorf("after Close the position is %d, want 7", at)
 	}
 	second := MustTransport(t, cfg)
 	if m := Next(t, MustSubscribe(t, second, "order")); m.UUID != "k-7" {
@@ -84,8 +84,8 @@ func place(t *testing.T, brokers []string) {
 	}
 }
 
-// TestPlaceBeforeAnything: a group that has read nothing has a place all the same, so that what is deleted then is missed.
-func TestPlaceBeforeAnything(t *testing.T) {
+// TestPositionBeforeAnything: a group that has read nothing has a position all the same, so that what is deleted then is missed.
+func TestPositionBeforeAnything(t *testing.T) {
 	t.Parallel()
 	c := MustCluster(t)
 	cfg := config(c.ListenAddrs())
@@ -96,8 +96,8 @@ func TestPlaceBeforeAnything(t *testing.T) {
 	if err := tr.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if at := keptPlace(t, cfg.Brokers, "g", "troupe.order", 0); at != 0 {
-		t.Errorf("the place is %d, want 0", at)
+	if at := keptPosition(t, cfg.Brokers, "g", "troupe.order", 0); at != 0 {
+		t.Errorf("the position is %d, want 0", at)
 	}
 }
 
@@ -112,16 +112,16 @@ func gone(t *testing.T, brokers []string, topic string, before int64) {
 }
 
 // wantTrouble checks the message that tells of a gap.
-func wantTrouble(t *testing.T, m *message.Message, place string, parts ...string) {
+func wantTrouble(t *testing.T, m *message.Message, position string, parts ...string) {
 	t.Helper()
 	trouble := m.Metadata[wire.MetaTrouble]
-	for _, part := range append(parts, place[:strings.Index(place, "/")], "partition 0") {
+	for _, part := range append(parts, position[:strings.Index(position, "/")], "partition 0") {
 		if !strings.Contains(trouble, part) {
 			t.Errorf("trouble %q (%s) does not tell %q", trouble, m.UUID, part)
 		}
 	}
-	if m.UUID != place || m.Metadata[wire.MetaPosition] != place {
-		t.Errorf("trouble has the id %s and the place %s, want %s", m.UUID, m.Metadata[wire.MetaPosition], place)
+	if m.UUID != position || m.Metadata[wire.MetaPosition] != position {
+		t.Errorf("trouble has the id %s and the position %s, want %s", m.UUID, m.Metadata[wire.MetaPosition], position)
 	}
 	if _, err := wire.Decode(m); err == nil || err.Error() != trouble {
 		t.Errorf("decoded, it is %v", err)
@@ -171,12 +171,12 @@ func gap(t *testing.T, brokers []string) {
 	if err := tr.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if at := keptPlace(t, brokers, cfg.Group, topic, 0); at != 9 {
-		t.Errorf("after the gap and one message the place is %d, want 9", at)
+	if at := keptPosition(t, brokers, cfg.Group, topic, 0); at != 9 {
+		t.Errorf("after the gap and one message the position is %d, want 9", at)
 	}
 }
 
-// TestTopicMadeAnew: the place lies behind the end of what is now there. Whether the subscription sees that first, or that the topic is
+// TestTopicMadeAnew: the position lies behind the end of what is now there. Whether the subscription sees that first, or that the topic is
 // another one, for which it ends and is to be begun again, is up to chance.
 func TestTopicMadeAnew(t *testing.T) {
 	t.Parallel()
@@ -199,17 +199,17 @@ func TestTopicMadeAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	var m *message.Message
-	place := "troupe.order/0/5"
+	position := "troupe.order/0/5"
 	select {
 	case m = <-in:
 	case <-time.After(20 * time.Second):
 		t.Fatal("no message came")
 	}
 	if m == nil {
-		in, place = MustSubscribe(t, tr, "order"), "troupe.order/0/0"
+		in, position = MustSubscribe(t, tr, "order"), "troupe.order/0/0"
 		m = Next(t, in)
 	}
-	wantTrouble(t, m, place, "made anew")
+	wantTrouble(t, m, position, "made anew")
 	m.Ack()
 	if m := Next(t, in); m.UUID != "new" {
 		t.Errorf("then comes %s", m.UUID)

@@ -122,7 +122,7 @@ func (p *producer) check(c *call) error {
 // refuse returns the error for c when its message i is too large.
 func (p *producer) refuse(c *call, i int) error {
 	r := &c.records[i]
-	return &wire.Refused{At: i, Err: fmt.Errorf("%w: message %d of %d for topic %s has a payload of %d bytes, %d with its headers; the payload may have %d, and all of it %d (max.message.bytes of the topic, or this transport's limit): raise it, or send a reference to what is large",
+	return &wire.Refused{At: i, Err: fmt.Errorf("%w: message %d of %d for topic %s has a payload of %d bytes, %d with its headers; the limits are %d and %d (max.message.bytes of the topic, or this transport's): raise max.message.bytes, or send a reference to the large data",
 		ErrTooLarge, i+1, len(c.records), p.topic, len(r.Value), r.size+batchOverhead, maxPayload, p.room.limit)}
 }
 

@@ -161,7 +161,7 @@ func (r *room) learn(limit int) {
 // current returns the limit, and reads it again when it is old.
 func (r *room) current(p *producer) int {
 	if time.Since(r.at) >= askAgain {
-		s, _ := p.client.settings(p.topic) // without the right to read settings, the broker's refusal will tell
+		s, _ := p.client.settings(p.topic) // without the right to read settings, the broker refuses large messages
 		r.ask(s)
 	}
 	return r.limit

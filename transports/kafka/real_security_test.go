@@ -29,21 +29,21 @@ type acl struct {
 }
 
 var (
-	read   = acl{sarama.AclResourceTopic, "shop.", sarama.AclOperationRead}
-	write  = acl{sarama.AclResourceTopic, "shop.", sarama.AclOperationWrite}
-	create = acl{sarama.AclResourceTopic, "shop.", sarama.AclOperationCreate}
-	places = acl{sarama.AclResourceGroup, "front", sarama.AclOperationRead}
-	lag    = acl{sarama.AclResourceGroup, "front", sarama.AclOperationDescribe}
+	read      = acl{sarama.AclResourceTopic, "shop.", sarama.AclOperationRead}
+	write     = acl{sarama.AclResourceTopic, "shop.", sarama.AclOperationWrite}
+	create    = acl{sarama.AclResourceTopic, "shop.", sarama.AclOperationCreate}
+	positions = acl{sarama.AclResourceGroup, "front", sarama.AclOperationRead}
+	lag       = acl{sarama.AclResourceGroup, "front", sarama.AclOperationDescribe}
 )
 
 // rights are those of the users. joe's are what docs/deployables.md asks for.
 var rights = map[string][]acl{
-	"joe":       {read, write, create, places},
-	"CN=client": {read, write, create, places},
+	"joe":       {read, write, create, positions},
+	"CN=client": {read, write, create, positions},
 	"nobody":    {},
-	"no-create": {read, write, places},
-	"no-read":   {write, create, places},
-	"no-write":  {read, create, places},
+	"no-create": {read, write, positions},
+	"no-read":   {write, create, positions},
+	"no-write":  {read, create, positions},
 	"no-group":  {read, write, create},
 	"no-commit": {read, write, create, lag},
 }
@@ -177,10 +177,10 @@ func (s secured) mistakes(t *testing.T) {
 	elsewhere.ServerName = "elsewhere"
 	stranger.CertFile, stranger.KeyFile = otherCert, otherKey
 	const (
-		notLetIn   = "does not let user joe in: check SASL's Mechanism, User and Password"
-		notTrusted = "is not trusted: set TLS.CAFile to those who vouch for it, and TLS.ServerName"
-		breaksOff  = "breaks TLS off: it is likely to want a certificate of this client"
-		noLogin    = "takes no login: use the port of one that does, or clear SASL"
+		notLetIn   = "refuses the login of user joe: check SASL.Mechanism, SASL.User and SASL.Password"
+		notTrusted = "is not trusted: set TLS.CAFile to the CA that signed it, and TLS.ServerName"
+		breaksOff  = "aborts TLS: it probably requires a certificate of this client"
+		noLogin    = "accepts no login: use the port of a listener with SASL, or clear SASL"
 	)
 	for _, m := range []struct {
 		way
@@ -190,17 +190,17 @@ func (s secured) mistakes(t *testing.T) {
 		{way{"wrong password, SCRAM-SHA-256", s.Login, s.tls, wrong("SCRAM-SHA-256")}, notLetIn},
 		{way{"wrong password, SCRAM-SHA-512", s.Login, s.tls, wrong("SCRAM-SHA-512")}, notLetIn},
 		{way{"wrong password without TLS", s.OpenLogin, kafka.TLS{}, wrong("SCRAM-SHA-512")}, notLetIn},
-		{way{"unknown user", s.Login, s.tls, unknown}, "does not let user jim in"},
-		{way{"mechanism that is not offered", s.OpenLogin, kafka.TLS{}, login("SCRAM-SHA-256")}, "does not know SASL's Mechanism SCRAM-SHA-256"},
+		{way{"unknown user", s.Login, s.tls, unknown}, "refuses the login of user jim"},
+		{way{"mechanism that is not offered", s.OpenLogin, kafka.TLS{}, login("SCRAM-SHA-256")}, "does not support SASL mechanism SCRAM-SHA-256"},
 		{way{"login where there is none", s.Address, kafka.TLS{}, login("PLAIN")}, noLogin},
 		{way{"login where certificates are", s.Mutual, s.mutual, login("PLAIN")}, noLogin},
-		{way{"no login", s.Login, s.tls, kafka.SASL{}}, "wants TLS (true) and login (none)"},
+		{way{"no login", s.Login, s.tls, kafka.SASL{}}, "expects TLS (true) and login (none)"},
 		{way{"another CA", s.Login, kafka.TLS{Enabled: true, CAFile: otherCert}, login("PLAIN")}, notTrusted},
 		{way{"the system's CAs", s.Login, kafka.TLS{Enabled: true}, login("PLAIN")}, notTrusted},
 		{way{"another name", s.Login, elsewhere, login("PLAIN")}, notTrusted},
-		{way{"TLS where there is none", s.Address, s.tls, kafka.SASL{}}, "hangs up: if it goes on so, check that its listener wants TLS (true)"},
-		{way{"TLS and login where no TLS is", s.OpenLogin, s.tls, login("SCRAM-SHA-512")}, "wants TLS (true) and login (SCRAM-SHA-512 as joe)"},
-		{way{"no TLS where there is", s.Login, kafka.TLS{}, login("PLAIN")}, "hangs up: if it goes on so, check that its listener wants TLS (false)"},
+		{way{"TLS where there is none", s.Address, s.tls, kafka.SASL{}}, "closes the connection: if this goes on, check that its listener expects TLS (true)"},
+		{way{"TLS and login where no TLS is", s.OpenLogin, s.tls, login("SCRAM-SHA-512")}, "expects TLS (true) and login (SCRAM-SHA-512 as joe)"},
+		{way{"no TLS where there is", s.Login, kafka.TLS{}, login("PLAIN")}, "closes the connection: if this goes on, check that its listener expects TLS (false)"},
 		{way{"no certificate", s.Mutual, s.tls, kafka.SASL{}}, breaksOff},
 		{way{"certificate of a stranger", s.Mutual, stranger, kafka.SASL{}}, breaksOff},
 	} {
@@ -213,10 +213,10 @@ func (s secured) mistakes(t *testing.T) {
 
 // rights that are missing are asked for by name.
 func (s secured) rights(t *testing.T) {
-	const topic, group = "shop.$prefix.order", "may not keep its place: grant READ on all groups whose names begin with front-"
+	const topic, group = "shop.$prefix.order", "may not commit offsets: grant READ on all groups whose names begin with front-"
 	for user, says := range map[string]struct{ publish, subscribe string }{
-		"nobody":    {"user nobody is not allowed to: grant WRITE on topic " + topic, "user nobody is not allowed to: grant READ on topic " + topic},
-		"no-create": {"user no-create may not make it: grant CREATE on topic " + topic + ", or make it with kafka-topics.sh", "grant CREATE on topic " + topic},
+		"nobody":    {"user nobody is not authorized: grant WRITE on topic " + topic, "user nobody is not authorized: grant READ on topic " + topic},
+		"no-create": {"user no-create may not create it: grant CREATE on topic " + topic + ", or create it with kafka-topics.sh", "grant CREATE on topic " + topic},
 		"no-read":   {"", "grant READ on topic " + topic},
 		"no-write":  {"grant WRITE on topic " + topic, ""},
 		"no-group":  {"", group},
@@ -240,7 +240,7 @@ func (w way) expectNoClaim(t *testing.T) {
 	tr := MustTransport(t, cfg)
 	err := tr.Features().Claim(t.Context(), "_records", &memory{id: "j"})
 	says := tr.Features().Warnings()["_records"]
-	if err == nil || !strings.Contains(err.Error(), "grant READ on ") || !strings.Contains(says, "READ on topic "+cfg.Prefix+"._records, and on groups that begin with "+cfg.Group) {
+	if err == nil || !strings.Contains(err.Error(), "grant READ on ") || !strings.Contains(says, "READ on topic "+cfg.Prefix+"._records, and on all groups whose names begin with "+cfg.Group) {
 		t.Errorf("a claim says %v, and warns %q", err, says)
 	}
 }

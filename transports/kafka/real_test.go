@@ -17,8 +17,8 @@ import (
 // TestRealConformance holds the transport to its promises on a real Kafka.
 func TestRealConformance(t *testing.T) { conformance(t, []string{servers.Kafka(t)}) }
 
-// TestRealPlace: see TestPlace.
-func TestRealPlace(t *testing.T) { place(t, []string{servers.Kafka(t)}) }
+// TestRealPosition: see TestPlace.
+func TestRealPosition(t *testing.T) { position(t, []string{servers.Kafka(t)}) }
 
 // TestRealGap: see TestGap.
 func TestRealGap(t *testing.T) { gap(t, []string{servers.Kafka(t)}) }

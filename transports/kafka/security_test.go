@@ -97,7 +97,7 @@ func TestTLS(t *testing.T) {
 	cfg.TLS = kafka.TLS{Enabled: true, CAFile: certFile}
 	fails(t, cfg, "TLS")
 	cfg.TLS = kafka.TLS{}
-	fails(t, cfg, "wants TLS (false)")
+	fails(t, cfg, "expects TLS (false)")
 }
 
 func TestSASL(t *testing.T) {
@@ -122,7 +122,7 @@ func TestSASL(t *testing.T) {
 				res.ErrorCode = kerr.SaslAuthenticationFailed.Code
 				return res, nil, true
 			})
-			fails(t, cfg, "check SASL's Mechanism, User and Password")
+			fails(t, cfg, "check SASL.Mechanism, SASL.User and SASL.Password")
 		})
 	}
 }
@@ -151,7 +151,7 @@ func TestRefusals(t *testing.T) {
 		cfg.SASL = kafka.SASL{Mechanism: "PLAIN", User: "joe", Password: "s3cret"}
 		return cfg
 	}
-	t.Run("nothing granted", func(t *testing.T) { fails(t, cluster(), "user joe is not allowed") })
+	t.Run("nothing granted", func(t *testing.T) { fails(t, cluster(), "user joe is not authorized") })
 	t.Run("may not create", func(t *testing.T) {
 		fails(t, cluster(grants(map[kmsg.ACLOperation][2]string{kmsg.ACLOperationWrite: {"topic", topic}})...), "kafka-topics.sh")
 	})

@@ -51,7 +51,7 @@ type subscription struct {
 
 	ctx  context.Context
 	end  context.CancelCauseFunc // with the reason
-	wg   sync.WaitGroup          // of the partitions and of keep
+	wg   sync.WaitGroup          // of the partitions and of commitLoop
 	done chan struct{}           // closed last
 
 	mu         sync.Mutex
@@ -145,7 +145,7 @@ func (s *subscription) start() (leaders, error) {
 
 // run reads until ctx ends or a problem lasts, and then commits the last positions.
 func (s *subscription) run(l leaders) {
-	s.wg.Go(s.keep)
+	s.wg.Go(s.commitLoop)
 	budget := s.t.patience()
 	left, leave := context.WithCancel(context.Background())
 	defer leave()
@@ -164,15 +164,15 @@ func (s *subscription) run(l leaders) {
 			empty = true
 		}
 	}
-	s.leave()
+	s.finish()
 	unlink()
 }
 
 // client returns the client for everything but fetching. Callers do not keep the client, as it may be replaced.
 func (s *subscription) client() *client { return s.t.common() }
 
-// leave commits the last positions, and logs an error that ended s.
-func (s *subscription) leave() {
+// finish commits the last positions, and logs an error that ended s.
+func (s *subscription) finish() {
 	budget, why := s.t.patience(), context.Cause(s.ctx)
 	_, failed := why.(failure)
 	if failed {
@@ -197,12 +197,12 @@ func (s *subscription) leave() {
 	case failed:
 		log.Warn("kafka: stopped reading", "err", why)
 	case err != nil:
-		log.Warn("kafka: could not write the last place: some messages will be delivered again", "err", err)
+		log.Warn("kafka: cannot commit the last offsets: some messages will be delivered again", "err", err)
 	}
 }
 
-// keep commits positions to Kafka until s ends.
-func (s *subscription) keep() {
+// commitLoop commits positions to Kafka until s ends.
+func (s *subscription) commitLoop() {
 	tick := time.NewTicker(commitEvery)
 	defer tick.Stop()
 	var members oncelog.Problem // the group has active members
@@ -227,7 +227,7 @@ func (s *subscription) keep() {
 		s.t.waited(time.Since(looked), err)
 		if hasMembers(err) {
 			if members.Failed(time.Now()) > 0 {
-				s.t.cfg.Logger.Warn("kafka: cannot write the place, and reads on: what comes now will be delivered again some time",
+				s.t.cfg.Logger.Warn("kafka: cannot commit offsets, reading goes on: messages from now on will be delivered again",
 					"topic", s.topic, "group", s.group, "err", s.explain(err))
 			}
 			continue
@@ -252,7 +252,7 @@ func (s *subscription) openTransaction() error {
 	defer s.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(s.partitions)) {
 		if w := s.partitions[id].held.Load(); w != nil && time.Since(w.since) >= s.t.cfg.patience {
-			return fmt.Errorf("topic %[1]s, partition %[2]d: offsets %[3]d to %[4]d wait for a transaction of another program, open since %[5]s at least: end it there, or with kafka-transactions.sh --bootstrap-server %[6]s abort --topic %[1]s --partition %[2]d --start-offset %[3]d",
+			return fmt.Errorf("topic %[1]s, partition %[2]d: offsets %[3]d to %[4]d wait for a transaction of another program, open at least since %[5]s: end the transaction in that program, or with kafka-transactions.sh --bootstrap-server %[6]s abort --topic %[1]s --partition %[2]d --start-offset %[3]d",
 				s.topic, id, w.from, w.high-1, w.since.UTC().Format(time.RFC3339), strings.Join(s.t.cfg.Brokers, ","))
 		}
 	}
@@ -306,8 +306,8 @@ func (s *subscription) partition(id int32) *partition {
 	return s.partitions[id]
 }
 
-// reached notes that a partition was fetched for the first time.
-func (s *subscription) reached() {
+// partitionReady notes that a partition was fetched for the first time.
+func (s *subscription) partitionReady() {
 	if s.unknown.Add(-1) == 0 {
 		s.once.Do(func() { close(s.ready) })
 	}

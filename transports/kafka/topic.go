@@ -39,7 +39,7 @@ func (t *Transport) ensure(ctx context.Context, c *client, topic string) error {
 			err = sarama.ErrLeaderNotAvailable
 		case errors.Is(err, sarama.ErrUnknownTopicOrPartition):
 			if t.cfg.NoCreate {
-				return unusableTopic{fmt.Errorf("it does not exist, and is not made here (Config.NoCreate): %s", creationHint(topic, &t.cfg))}
+				return unusableTopic{fmt.Errorf("the topic does not exist, and Config.NoCreate is set: %s", creationHint(topic, &t.cfg))}
 			}
 			if err := t.create(c, topic); err != nil {
 				return err
@@ -78,14 +78,14 @@ func (t *Transport) create(c *client, topic string) error {
 	case err == nil, errors.Is(err, sarama.ErrTopicAlreadyExists):
 		return nil
 	case errors.Is(err, sarama.ErrTopicAuthorizationFailed), errors.Is(err, sarama.ErrClusterAuthorizationFailed):
-		return unusableTopic{fmt.Errorf("it does not exist, and %s may not make it: grant CREATE on topic %s, or %s: %w", t.clientName(), topic, creationHint(topic, &t.cfg), err)}
+		return unusableTopic{fmt.Errorf("the topic does not exist, and %s may not create it: grant CREATE on topic %s, or %s: %w", t.clientName(), topic, creationHint(topic, &t.cfg), err)}
 	case errors.Is(err, sarama.ErrInvalidReplicationFactor):
-		return unusableTopic{fmt.Errorf("it does not exist, and cannot be made with that many replicas: change Config.Replication (%d, where -1 is the broker's default.replication.factor): %w",
+		return unusableTopic{fmt.Errorf("the topic does not exist, and cannot be created with that many replicas: change Config.Replication (%d, where -1 is the broker's default.replication.factor): %w",
 			t.cfg.Replication, err)}
 	case errors.Is(err, sarama.ErrPolicyViolation), errors.Is(err, sarama.ErrInvalidConfig):
-		return unusableTopic{fmt.Errorf("it does not exist, and the broker does not allow one like this: %s, changed as it says: %w", creationHint(topic, &t.cfg), err)}
+		return unusableTopic{fmt.Errorf("the topic does not exist, and the broker's policy forbids its creation: %s, with the settings that the broker allows: %w", creationHint(topic, &t.cfg), err)}
 	default:
-		return fmt.Errorf("make the topic: %w", err)
+		return fmt.Errorf("create the topic: %w", err)
 	}
 }
 
@@ -95,7 +95,7 @@ func creationHint(topic string, cfg *Config) string {
 	if cfg.Replication > 0 {
 		replication = fmt.Sprintf(" --replication-factor %d", cfg.Replication)
 	}
-	return fmt.Sprintf("make it with kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions %d%s --config %s=%d --config %s=%s",
+	return fmt.Sprintf("create it with kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions %d%s --config %s=%d --config %s=%s",
 		strings.Join(cfg.Brokers, ","), topic, cfg.Partitions, replication, settingLimit, maxMessage, settingTime, brokersTime)
 }
 
@@ -160,7 +160,7 @@ func (t *Transport) inspect(c *client, topic string) (settings, error) {
 	}
 	alter := fmt.Sprintf("kafka-configs.sh --bootstrap-server %s --alter --topic %s --add-config", strings.Join(t.cfg.Brokers, ","), topic)
 	if strings.Contains(s.cleanup, "compact") {
-		return s, unusableTopic{fmt.Errorf("the topic is compacted (%s=%s): of each key only the newest event would stay; change that, %s %s=delete, or use another prefix",
+		return s, unusableTopic{fmt.Errorf("the topic is compacted (%s=%s), which keeps only the newest event of each key: change that with %s %s=delete, or use another prefix",
 			settingCleanup, s.cleanup, alter, settingCleanup)}
 	}
 	switch s.time {
@@ -168,8 +168,8 @@ func (t *Transport) inspect(c *client, topic string) (settings, error) {
 	case brokersTime:
 		t.warned.Set(topic, foreignTime, "")
 	default:
-		t.warned.Set(topic, foreignTime, "the topic takes the time of events from the clocks of those who write: events of one that is behind are deleted at once, "+
-			"and of one that is ahead refused. Have the broker stamp them: "+alter+" "+settingTime+"="+brokersTime)
+		t.warned.Set(topic, foreignTime, "the topic takes timestamps from the writers' clocks: the events of a clock that is behind are deleted at once, "+
+			"and those of a clock that is ahead are refused. Let the broker stamp them: "+alter+" "+settingTime+"="+brokersTime)
 	}
 	return s, nil
 }

@@ -22,7 +22,7 @@ var (
 	ErrClosed = errors.New("kafka: closed")
 	// ErrTooLarge is returned by Publish for a message that is too large for its topic. Sending the message again does
 	// not help.
-	ErrTooLarge = errors.New("kafka: message too large")
+	ErrTooLarge = errors.New("message too large")
 )
 
 // Transport carries messages over Kafka. It implements wire.Transport.
@@ -96,7 +96,11 @@ func (t *Transport) Publish(topic string, msgs ...*message.Message) error {
 	if err != nil {
 		return err
 	}
-	if err := t.lane(name).publish(msgs); err != nil {
+	err = t.lane(name).publish(msgs)
+	if errors.Is(err, ErrClosed) {
+		return err
+	}
+	if err != nil {
 		return fmt.Errorf("kafka: publish to %s: %w", name, err)
 	}
 	return nil
@@ -125,10 +129,10 @@ func (t *Transport) Subscribe(ctx context.Context, topic string) (<-chan *messag
 	}
 	group := wire.PositionName(ctx, t.cfg.Group)
 	if !t.reserve(name, group) {
-		return nil, fmt.Errorf("kafka: %s is subscribed already: end the other subscription first, and wait until its channel closes", name)
+		return nil, fmt.Errorf("kafka: %s is already subscribed: end the other subscription first, and wait until its channel closes", name)
 	}
 	out, err := t.subscribe(ctx, name, group)
-	if errors.Is(err, wire.ErrReplaced) {
+	if errors.Is(err, wire.ErrReplaced) || errors.Is(err, ErrClosed) {
 		return nil, err
 	}
 	if err != nil {

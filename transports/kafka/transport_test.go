@@ -27,13 +27,13 @@ func TestRoundTrip(t *testing.T) {
 			MustPublish(t, tr, name[:2], msg)
 			in := MustSubscribe(t, tr, name[:2])
 			got := Next(t, in)
-			place := got.Metadata[wire.MetaPosition]
+			position := got.Metadata[wire.MetaPosition]
 			delete(got.Metadata, wire.MetaPosition)
 			if got.UUID != msg.UUID || !bytes.Equal(got.Payload, msg.Payload) || !maps.Equal(got.Metadata, msg.Metadata) {
 				t.Errorf("published %s %v, got %s %v (%d bytes)", msg.UUID, msg.Metadata, got.UUID, got.Metadata, len(got.Payload))
 			}
-			if place == "" {
-				t.Error("without a place")
+			if position == "" {
+				t.Error("without a position")
 			}
 			got.Ack()
 		})

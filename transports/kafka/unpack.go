@@ -128,7 +128,7 @@ func (u *unpacked) next() (r unpackedRecord, err error) {
 	return r, nil
 }
 
-var errCutOff = errors.New("it is cut off, or its lengths are wrong")
+var errCutOff = errors.New("the data are cut off, or their lengths are wrong")
 
 // large reads the beginning of a record that is too large, and skips the rest.
 func (u *unpacked) large(r unpackedRecord) (unpackedRecord, error) {
@@ -237,7 +237,7 @@ func decompressor(codec sarama.CompressionCodec, packed []byte) (io.Reader, func
 	case sarama.CompressionSnappy:
 		return newSnappy(packed), func() {}, nil
 	default:
-		return nil, nil, fmt.Errorf("it is packed with codec %d, which this program does not know", codec)
+		return nil, nil, fmt.Errorf("unknown compression codec %d", codec)
 	}
 }
 
@@ -280,7 +280,7 @@ func (s *snappyReader) Read(b []byte) (int, error) {
 			return 0, err
 		}
 		if n > maxWindow {
-			return 0, fmt.Errorf("a block of it unpacks to %d bytes, more than %d", n, maxWindow)
+			return 0, fmt.Errorf("a block unpacks to %d bytes, more than %d", n, maxWindow)
 		}
 		if s.out, err = snappy.Decode(nil, one); err != nil {
 			return 0, err

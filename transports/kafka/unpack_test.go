@@ -106,7 +106,7 @@ func swollen(t *testing.T, codec sarama.CompressionCodec, size int) []byte {
 	return b.AppendTo(nil)
 }
 
-// TestSwollenRecord: of a record that is huge when it is unpacked the beginning comes, with its size and place, for little memory,
+// TestSwollenRecord: of a record that is huge when it is unpacked the beginning comes, with its size and position, for little memory,
 // and its neighbours come whole.
 func TestSwollenRecord(t *testing.T) { // not parallel: it looks at the memory
 	for _, codec := range []sarama.CompressionCodec{
@@ -135,14 +135,14 @@ func TestSwollenRecord(t *testing.T) { // not parallel: it looks at the memory
 }
 
 // wantSwollen checks the messages of a swollen batch.
-func wantSwollen(t *testing.T, name string, got []*message.Message, size, place string) {
+func wantSwollen(t *testing.T, name string, got []*message.Message, size, position string) {
 	t.Helper()
 	if len(got) != 3 || string(got[0].Payload) != "x" || string(got[2].Payload) != "x" {
 		t.Fatalf("%s: got %d messages, want the two neighbours and the beginning of the huge one", name, len(got))
 	}
 	m := got[1]
 	trouble := m.Metadata[wire.MetaTrouble]
-	if !strings.Contains(trouble, "offset 1") || !strings.Contains(trouble, "record is "+size) || len(m.Payload) != maxExcerpt || m.Metadata[wire.MetaPosition] != place {
+	if !strings.Contains(trouble, "offset 1") || !strings.Contains(trouble, "record is "+size) || len(m.Payload) != maxExcerpt || m.Metadata[wire.MetaPosition] != position {
 		t.Errorf("%s: the huge one is %d bytes at %s: %q", name, len(m.Payload), m.Metadata[wire.MetaPosition], trouble)
 	}
 	if _, err := wire.Decode(m); err == nil {

@@ -66,12 +66,12 @@ func (t *Transport) claim(ctx context.Context, topic string, memory journal.Memo
 			before, err = t.tryClaim(ctx, memory)
 		}
 	}
-	const lacking = "cannot detect another process on a copy of this journal: "
+	const undetected = "cannot detect another process on a copy of this journal: "
 	switch stateOf(err) {
 	case undefinedTable:
-		t.warned.Set(topic, noClaim, lacking+"create the table with: "+claimsStatement(t.config.Prefix))
+		t.warned.Set(topic, noClaim, undetected+"create the table with: "+claimsStatement(t.config.Prefix))
 	case insufficientPrivilege:
-		t.warned.Set(topic, noClaim, lacking+"grant the role SELECT, INSERT and UPDATE on table "+claimsTable(t.config.Prefix)+
+		t.warned.Set(topic, noClaim, undetected+"grant the role SELECT, INSERT and UPDATE on table "+claimsTable(t.config.Prefix)+
 			", which is created with: "+claimsStatement(t.config.Prefix))
 	default:
 		if err == nil {

@@ -111,9 +111,9 @@ func (r *reader) serve() (err error) {
 	}
 	// The position is meaningless in another database, or belongs to another process now.
 	if r.t.lost.Err() != nil && r.t.ctx.Err() == nil {
-		return errors.Join(err, r.call(r.leave))
+		return errors.Join(err, r.call(r.unlock))
 	}
-	return errors.Join(err, r.keep(true), r.call(r.leave))
+	return errors.Join(err, r.storePosition(true), r.call(r.unlock))
 }
 
 // step reads, writes the position, and waits.
@@ -121,14 +121,14 @@ func (r *reader) step() error {
 	if err := r.look(); err != nil {
 		return err
 	}
-	if err := r.keep(false); err != nil {
+	if err := r.storePosition(false); err != nil {
 		return err
 	}
 	return r.wait()
 }
 
-// leave releases the group's lock, and notifies a reader that waits for it.
-func (r *reader) leave(ctx context.Context) error {
+// unlock releases the group's lock, and notifies a reader that waits for it.
+func (r *reader) unlock(ctx context.Context) error {
 	_, err := r.conn.Exec(ctx, `SELECT pg_advisory_unlock(`+lockKey+`), pg_notify($3, '')`, append(r.tables.lock(r.group), r.tables.offsets)...)
 	return err
 }
@@ -227,8 +227,8 @@ func (r *reader) holdUp(waits bool) error {
 	return errHeld
 }
 
-// keep writes the position if it moved, at most every keepEvery unless now is set.
-func (r *reader) keep(now bool) error {
+// storePosition writes the position if it moved, at most every keepEvery unless now is set.
+func (r *reader) storePosition(now bool) error {
 	r.window.mu.Lock()
 	acked := r.window.acked
 	r.window.mu.Unlock()

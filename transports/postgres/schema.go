@@ -66,7 +66,7 @@ func addColumn(table, column string) string {
 	return `ALTER TABLE ` + quoted(table) + ` ADD COLUMN IF NOT EXISTS ` + column + ` TEXT`
 }
 
-// ownerColumn names the deployable of a position. The name of the position does not tell: "shop.eu" may be a position
+// ownerColumn names the deployable of a position. The name of the position does not say: "shop.eu" may be a position
 // of "shop", or the only position of "shop.eu".
 const ownerColumn = "deployable"
 
