@@ -239,6 +239,10 @@ func (s *subscription) commitLoop() {
 			s.end(failure{err}) // otherwise acknowledged messages pile up without a commit
 			return
 		}
+		if failures, lasted := members.Over(time.Now()); failures > 0 {
+			s.t.cfg.Logger.Info("kafka: commits offsets again",
+				"topic", s.topic, "group", s.group, "failures", failures, "lasted", lasted)
+		}
 		if every {
 			all = time.Now()
 		}
