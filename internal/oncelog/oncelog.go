@@ -1,6 +1,6 @@
-// Package oncelog limits the log lines about a lasting problem: a line when the problem begins, a line a minute while
-// the problem lasts, and a line when the problem is over. A warning that needs no count is logged once (Warnings).
-// Every other package may import oncelog.
+// Package oncelog limits the log lines about a lasting problem: a line at the beginning, a line a minute while the
+// problem lasts, and a line at the end. A warning that needs no counting is logged once (Warnings). Every other package
+// may import oncelog.
 package oncelog
 
 import "time"
@@ -8,8 +8,8 @@ import "time"
 const (
 	// Again is the time between two log lines about the same problem.
 	Again = time.Minute
-	// Lasts is how long a problem that is back within Again must last to be logged. A disk that is almost full takes
-	// small writes and refuses large ones: that problem comes and goes a hundred times a second.
+	// Lasts is how long a problem that is back within Again must last to be logged. A disk that is almost full takes small
+	// writes and refuses large ones: that problem comes and goes a hundred times a second.
 	Lasts = 5 * time.Second
 )
 

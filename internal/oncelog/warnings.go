@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// Warnings keeps warnings about topics that work, and logs each of them once. Its methods are safe for concurrent use.
+// Warnings keeps warnings about working topics, and logs each warning once. The methods are safe for concurrent use.
 type Warnings struct {
 	logger *slog.Logger
 	prefix string // begins each log line, such as "kafka: "
@@ -17,13 +17,12 @@ type Warnings struct {
 	texts map[string]map[string]string // by topic and kind
 }
 
-// NewWarnings returns Warnings that begin their lines in logger with prefix.
+// NewWarnings returns Warnings for logger. The log lines begin with prefix.
 func NewWarnings(logger *slog.Logger, prefix string) *Warnings {
 	return &Warnings{logger: logger, prefix: prefix, texts: map[string]map[string]string{}}
 }
 
-// Set replaces the warning of a kind about topic, and logs a text that differs from the present one. An empty text
-// removes the warning.
+// Set replaces the warning of a kind about topic, and logs a changed text. An empty text removes the warning.
 func (w *Warnings) Set(topic, kind, text string) {
 	w.mu.Lock()
 	before := w.texts[topic][kind]

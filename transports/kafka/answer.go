@@ -24,7 +24,6 @@ type block struct {
 	records      []byte // record batches as Kafka stores them; the last one may be cut off
 }
 
-// aborted is an aborted transaction.
 type aborted struct{ producer, first int64 }
 
 // fields decodes the basic types of Kafka's protocol.
@@ -142,8 +141,8 @@ type batchHead struct {
 	count         int32
 }
 
-// headSize is the size of a head. Its first headPrefix bytes contain the size of the batch and the format. The
-// checksum covers the bytes from headCRC on.
+// headSize is the size of a head. The first headPrefix bytes include the batch's size and format. The checksum covers
+// the bytes from headCRC on.
 const (
 	headSize   = 61
 	headPrefix = 17

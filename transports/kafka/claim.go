@@ -11,12 +11,11 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// senderSuffix ends the name of the group under which a process marks the topics to which it sends. Processes that
-// only send notice each other by these marks. No subscription reads from the group's offsets.
+// senderSuffix ends the name of the group under which a process marks the topics to which it sends. Processes that only
+// send notice each other by these marks. No subscription reads from the group's offsets.
 const senderSuffix = "sending"
 
-// claimTopic implements wire.Features.Claim. It commits the mark with offset 0 of partition 0, under a group of its
-// own.
+// claimTopic implements wire.Features.Claim. It commits the mark with offset 0 of partition 0, under its own group.
 func (t *Transport) claimTopic(ctx context.Context, topic string, memory journal.Memory) (err error) {
 	if err := t.enter(); err != nil {
 		return err
@@ -49,8 +48,7 @@ func (t *Transport) claimTopic(ctx context.Context, topic string, memory journal
 	return nil
 }
 
-// holdClaim reads the mark in topic, and writes the mark of this process unless that is present and younger than
-// keepEvery.
+// holdClaim reads the mark in topic, and writes this process's mark unless that is younger than keepEvery.
 func (t *Transport) holdClaim(ctx context.Context, k keeper, topic string, memory journal.Memory) error {
 	id, err := k.client.identity(topic)
 	if err != nil {

@@ -14,8 +14,7 @@ import (
 	"github.com/troupebus/troupe/internal/pause"
 )
 
-// protocol is the newest version of Kafka's protocol that we speak. Sarama finds a version that the broker knows,
-// too.
+// protocol is the newest version of Kafka's protocol that we speak. Sarama finds a version that the broker knows, too.
 var protocol = sarama.V3_6_0_0
 
 // client is a sarama client whose connections can be cut.
@@ -91,8 +90,7 @@ func (t *Transport) refresh(c *client, topic string) error {
 	return err
 }
 
-// sarama returns the configuration of a client. The connections end with ctx, and pass the answers to fetches on to
-// fetched.
+// sarama returns the configuration of a client. The connections end with ctx, and pass answers to fetches to fetched.
 func (t *Transport) sarama(ctx context.Context, fetched func(*answer)) *sarama.Config {
 	cfg, s := &t.cfg, sarama.NewConfig()
 	s.ClientID, s.Version = cfg.ClientID, protocol

@@ -8,9 +8,9 @@ import (
 // maxSkew is how far this machine's clock may differ from the brokers' clocks.
 const maxSkew = time.Minute
 
-// compareClock compares this machine's clock with stamped, the time that a broker gave to a record just now. Brokers
-// do so in topics with their own time (LogAppendTime). A difference is logged, and from then on records get the
-// broker's time (now), which counts in the other topics.
+// compareClock compares this machine's clock with stamped, the time that a broker gave to a record just now. Brokers do
+// so in topics with their own time (LogAppendTime). A difference is logged, and from then on records get the broker's
+// time (now), which counts in the other topics.
 func (t *Transport) compareClock(stamped time.Time) {
 	skew := time.Until(stamped)
 	if skew.Abs() < maxSkew {

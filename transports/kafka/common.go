@@ -8,7 +8,7 @@ import (
 // common is the client that all subscriptions share for everything but fetching: leaders, offsets, settings. With
 // clients of their own, fifty topics would have two connections each to every broker. A caller whose call hangs cuts
 // the client, and the next caller gets a new client. Calls that fail because of the cut are retried, as after any
-// error of the network.
+// network error.
 type common struct {
 	mu     sync.Mutex
 	client *client

@@ -12,15 +12,13 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// Config describes a Kafka cluster, and how to use it. With Brokers and Group set, the zero value of the other fields
-// works.
+// Config describes a Kafka cluster, and how to use it. Only Brokers and Group are required.
 type Config struct {
 	// Brokers are the addresses, host:port, of some brokers. They name the other brokers of the cluster. Required.
 	Brokers []string
 
-	// Group is the name under which the positions in all topics are stored, as a consumer group's offsets. Each
-	// deployable has its own. When two processes read under the same name, the older process stops (wire.ErrReplaced).
-	// Required.
+	// Group is the name under which the positions in all topics are stored, as a consumer group's offsets. Each deployable
+	// has its own. When two processes read under the same name, the older process stops (wire.ErrReplaced). Required.
 	Group string
 
 	// Prefix begins the names of topics: a topic is called Prefix, a dot, and the module's name. Defaults to "troupe".
@@ -32,8 +30,7 @@ type Config struct {
 	// Partitions is the number of partitions of a topic that this transport creates. Defaults to 6.
 	Partitions int32
 
-	// Replication is the number of replicas of a topic that this transport creates. Defaults to -1, the broker's
-	// default.
+	// Replication is the number of replicas of a topic that this transport creates. Defaults to -1, the broker's default.
 	Replication int16
 
 	// NoCreate disables the creation of topics: a missing topic is an error. Defaults to false.
@@ -76,8 +73,7 @@ type TLS struct {
 	// CAFile is a PEM file of trusted CA certificates. Defaults to the system's.
 	CAFile string
 
-	// CertFile and KeyFile are PEM files of the client's certificate and key, for brokers that require them. Default to
-	// none.
+	// CertFile and KeyFile are PEM files of the client's certificate and key, which brokers may require. Default to none.
 	CertFile, KeyFile string
 
 	// ServerName is the name in the broker's certificate. Defaults to the host of the address.
@@ -92,8 +88,8 @@ type SASL struct {
 	// User and Password are the credentials.
 	User, Password string
 
-	// Readable lets PLAIN, which does not hide the password, log in without TLS to brokers on other machines. Everybody
-	// on the network between can read the password. Defaults to false.
+	// Readable lets PLAIN, which does not hide the password, log in without TLS to brokers on other machines. Everybody on
+	// the network between can read the password. Defaults to false.
 	Readable bool
 }
 

@@ -16,8 +16,8 @@ import (
 // errNotKafka means that the other end of a connection does not speak Kafka's protocol.
 var errNotKafka = errors.New("not Kafka's protocol")
 
-// maxAnswer bounds the size of an answer. The answers to our requests fit: a fetch returns fetchMost bytes at most,
-// and one more batch.
+// maxAnswer bounds the size of an answer. Our requests fit: a fetch returns fetchMost bytes at most, and one more
+// batch.
 const maxAnswer = 2*fetchMost + 1<<20
 
 // dialer makes the connections of a sarama client, and closes them when ctx ends. Sarama's calls take no context, and

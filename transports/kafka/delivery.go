@@ -9,8 +9,7 @@ import (
 )
 
 // delivery is a message in flight, and its context. The context ends when the message is acknowledged or nacked, and
-// with the subscription. Few callers use Done: its channel is made on demand, so a message costs no
-// context.WithCancel.
+// with the subscription. Few callers use Done: its channel is made on demand, so a message costs no context.WithCancel.
 type delivery struct {
 	context.Context // the subscription's, for its values
 	msg             *message.Message

@@ -27,8 +27,8 @@ var transient = map[sarama.KError]bool{
 	sarama.ErrStaleControllerEpochCode: true, sarama.ErrReassignmentInProgress: true, sarama.ErrUnknown: true,
 }
 
-// unusableTopic is the error for a topic that cannot be used as it is, such as a missing topic that may not be
-// created. The text says how to change that.
+// unusableTopic is the error for a topic that cannot be used as it is, such as a missing topic. The text says how to
+// change that.
 type unusableTopic struct{ error }
 
 // Unwrap is for errors.Is and errors.As.
@@ -40,8 +40,7 @@ type failure struct{ error }
 // Unwrap is for errors.Is and errors.As.
 func (f failure) Unwrap() error { return f.error }
 
-// permanent reports whether err is a broker's answer that a retry cannot change. Errors of the network are not
-// permanent.
+// permanent reports whether err is a broker's answer that a retry cannot change. Network errors are not.
 func permanent(err error) bool {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return slices.ContainsFunc(joined.Unwrap(), permanent)
@@ -56,16 +55,15 @@ func permanent(err error) bool {
 		errors.Is(err, sarama.ErrUnsupportedVersion)
 }
 
-// hasMembers reports whether offsets cannot be committed because the group has active members. We never join the
-// group, so another program is using it. Messages still arrive. But a subscription that ended because of this error
-// would begin at the last committed offset again and again, and get nowhere.
+// hasMembers reports whether offsets cannot be committed because the group has active members. We never join the group,
+// so another program is using it. Messages still arrive. But a subscription that ended because of this error would
+// begin at the last committed offset again and again, and get nowhere.
 func hasMembers(err error) bool {
 	return errors.Is(err, sarama.ErrUnknownMemberId) || errors.Is(err, sarama.ErrIllegalGeneration) ||
 		errors.Is(err, sarama.ErrRebalanceInProgress)
 }
 
-// explain adds advice to err. right is the operation on topic, READ or WRITE, for which the failed call needs a
-// grant.
+// explain adds advice to err. right is the operation on topic, READ or WRITE, for which the failed call needs a grant.
 func (t *Transport) explain(err error, topic, right string) error {
 	is := func(targets ...error) bool {
 		return slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
@@ -111,12 +109,10 @@ func (t *Transport) explain(err error, topic, right string) error {
 	}
 }
 
-// degraded lists the answers of brokers that lack other brokers: leaders, replicas, or the majority of the
-// controllers.
+// degraded lists the answers of brokers that lack other brokers: leaders, replicas, or the majority of the controllers.
 var degraded = []error{
 	sarama.ErrLeaderNotAvailable, sarama.ErrNotLeaderForPartition, sarama.ErrReplicaNotAvailable,
-	sarama.ErrBrokerNotAvailable,
-	sarama.ErrRequestTimedOut, sarama.ErrOffsetNotAvailable, sarama.ErrOffsetsLoadInProgress,
+	sarama.ErrBrokerNotAvailable, sarama.ErrRequestTimedOut, sarama.ErrOffsetNotAvailable, sarama.ErrOffsetsLoadInProgress,
 	sarama.ErrConsumerCoordinatorNotAvailable, sarama.ErrNotCoordinatorForConsumer, sarama.ErrNotController,
 }
 

@@ -40,9 +40,8 @@ type pack struct {
 	old         bool   // records in a format from before Kafka 0.11
 }
 
-// fetcher reads the partitions of a topic that the same broker leads, over its own connection. A broker answers the
-// requests of a connection in order, and a fetcher mostly waits for messages: a shared connection would delay all
-// others.
+// fetcher reads the partitions of a topic that the same broker leads, over its own connection. A broker answers a
+// connection's requests in order, and a fetcher mostly waits for messages: sharing would delay all others.
 type fetcher struct {
 	s          *subscription
 	leader     string // address of the broker
@@ -185,8 +184,8 @@ func (p *partition) take(a *answer, single bool) error {
 	return nil
 }
 
-// read returns the batches in b, without those of aborted transactions. needs is the size of the next request, when
-// the next batch does not fit into one of the present size.
+// read returns the batches in b, without those of aborted transactions. needs is the size of the next request, when the
+// next batch does not fit into one of the present size.
 func (p *partition) read(b *block) (c chunk, needs int, err error) {
 	c.end = p.offset
 	open := map[int64]bool{} // producers, during their aborted transactions
@@ -226,9 +225,8 @@ func (p *partition) read(b *block) (c chunk, needs int, err error) {
 			delete(open, h.producer) // the transaction ends here, committed or aborted
 		case h.transactional && open[h.producer], h.count == 0, h.end <= c.end:
 		default:
-			c.packs = append(c.packs, pack{
-				first: h.first, end: h.end, from: c.end, count: h.count, codec: h.codec, packed: batch[headSize:],
-			})
+			k := pack{first: h.first, end: h.end, from: c.end, count: h.count, codec: h.codec, packed: batch[headSize:]}
+			c.packs = append(c.packs, k)
 		}
 		c.end = max(c.end, h.end)
 	}

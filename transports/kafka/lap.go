@@ -11,14 +11,14 @@ import (
 	"github.com/troupebus/troupe/internal/pause"
 )
 
-// errRecreated means that the topic was deleted, and created again under the same name. The subscription ends, and
-// the next one decides where to begin (startAt).
+// errRecreated means that the topic was deleted, and created again under the same name. The subscription ends, and the
+// next one decides where to begin (startAt).
 var errRecreated = errors.New("the topic was made anew")
 
 // leaders maps each broker to the partitions that it leads.
 type leaders map[*sarama.Broker][]*partition
 
-// read runs laps until ctx ends, and returns nil. An error ends it that is permanent, or that lasts longer than the
+// read runs laps until ctx ends, and returns nil. It returns errors that are permanent or last longer than the
 // patience.
 func (s *subscription) read(l leaders) error {
 	for {
@@ -175,9 +175,8 @@ func (s *subscription) begin(ctx context.Context, ids []int32) error {
 		if at.Trouble != "" {
 			p.kept = -1
 			s.warn(id, at.Trouble)
-			p.feed <- chunk{
-				packs: []pack{{first: from, from: from, end: from, trouble: at.Trouble, beforeFirst: at.First}}, end: from,
-			}
+			report := pack{first: from, from: from, end: from, trouble: at.Trouble, beforeFirst: at.First}
+			p.feed <- chunk{packs: []pack{report}, end: from}
 		}
 		s.mu.Lock()
 		s.partitions[id] = p

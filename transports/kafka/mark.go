@@ -35,8 +35,8 @@ func newKept(block *sarama.OffsetFetchResponseBlock) kept {
 // mark returns the mark that s commits with its offsets.
 func (s *subscription) mark() string { return s.t.self.Mark(s.id, s.memory).String() }
 
-// claim checks who committed the offsets. Only the process that started last goes on, so the older of two processes
-// on copies of a journal stops. first means that s has not committed yet.
+// claim checks who committed the offsets. Only the process that started last goes on, so the older of two processes on
+// copies of a journal stops. first means that s has not committed yet.
 func (s *subscription) claim(positions map[int32]kept, first bool) error {
 	for _, k := range positions {
 		if err := s.t.yield(k, s.memory, first, "reads as group "+s.group); err != nil {
@@ -59,8 +59,8 @@ func (t *Transport) yield(k kept, memory journal.Memory, first bool, does string
 	return err
 }
 
-// startAt decides at which offset partition id begins. Kafka stores k, the journal notes n, unless noted is false,
-// and oldest is the first existing offset.
+// startAt decides where partition id begins. Kafka stores k, the journal notes n, unless noted is false, and oldest is
+// the first existing offset.
 func (s *subscription) startAt(id int32, k kept, n journal.Noted, noted bool, oldest int64) mark.Begin[offset] {
 	known := mark.Known[offset]{
 		Where: fmt.Sprintf("topic %s, partition %d", s.topic, id), Group: s.group, Topic: s.id, Oldest: offset(oldest), Mark: k.mark, Ours: k.ours,
@@ -107,8 +107,7 @@ func (s *subscription) note(positions map[int32]int64) {
 	}
 }
 
-// identity returns the topic's id, which changes when the topic is created again. Brokers before Kafka 2.8 have none:
-// then the id is empty.
+// identity returns the topic's id, which changes when the topic is created again. It is empty before Kafka 2.8.
 func (c *client) identity(topic string) (string, error) {
 	b := c.LeastLoadedBroker()
 	if b == nil {

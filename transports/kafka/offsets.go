@@ -102,12 +102,10 @@ func (k keeper) commit(ctx context.Context, topic string, positions map[int32]in
 
 func (s *subscription) keeper() keeper { return keeper{s.client(), s.group} }
 
-// committed returns the offsets that are stored for partitions.
 func (s *subscription) committed(ctx context.Context, partitions []int32) (map[int32]kept, error) {
 	return s.keeper().committed(ctx, s.topic, partitions)
 }
 
-// commit stores offsets.
 func (s *subscription) commit(ctx context.Context, positions map[int32]int64) error {
 	if err := s.keeper().commit(ctx, s.topic, positions, s.mark()); err != nil {
 		return err

@@ -14,8 +14,7 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// nackPause is how long a nacked message waits before its next delivery, so that a failing subscriber is not called
-// all the time.
+// nackPause is how long a nacked message waits, so that a failing subscriber is not called all the time.
 const nackPause = 100 * time.Millisecond
 
 // partition is a partition of a subscription. A fetcher (fetch.go) reads ahead and fills feed. The partition's
@@ -98,8 +97,7 @@ func (p *partition) run(ctx context.Context) {
 	}
 }
 
-// settle removes the oldest message from the window if it is acknowledged. It reports whether there may be more to
-// remove.
+// settle removes the oldest message from the window if it is acknowledged. It reports whether there may be more.
 func (p *partition) settle() bool {
 	if len(p.window) == 0 || p.nacked != nil {
 		return false
@@ -227,8 +225,8 @@ func (p *partition) finish() {
 	}
 }
 
-// next returns the next message of todo, or nil when todo is empty. Data that cannot be read become a message with
-// the trouble, and never hold up the rest.
+// next returns the next message of todo, or nil when todo is empty. Data that cannot be read become a message with the
+// trouble, and never hold up the rest.
 func (p *partition) next() *delivery {
 	for len(p.todo) > 0 {
 		k := &p.todo[0]

@@ -11,14 +11,13 @@ import (
 // maxPatience is how long to wait for an answer at most. Kafka's own clients wait as long.
 const maxPatience = 30 * time.Second
 
-// patience returns how long to wait for an answer, and how long a problem may last before a subscription ends. The
-// time is short, so that a lost broker is noticed soon. It doubles while brokers answer slowly, up to maxPatience.
+// patience returns how long to wait for an answer, and how long a problem may last before a subscription ends. The time
+// is short, so that a lost broker is noticed soon. It doubles while brokers answer slowly, up to maxPatience.
 func (t *Transport) patience() time.Duration {
 	return min(t.cfg.patience<<t.slow.Load(), max(t.cfg.patience, maxPatience))
 }
 
-// waited adapts the patience to the duration and the error of a request: a fast success resets it, a missing answer
-// doubles it.
+// waited adapts the patience after a request: a fast success resets it, a missing answer doubles it.
 func (t *Transport) waited(took time.Duration, err error) {
 	switch level := t.slow.Load(); {
 	case err == nil && took < t.cfg.patience/2:

@@ -15,11 +15,11 @@ import (
 
 // producer is an idempotent producer for a topic, on sarama's requests.
 //
-// Sarama has a producer of its own, and watermill-kafka a Publisher on top. Neither keeps the order: when they give
-// up on a batch, or miss its leader for a moment, they continue with the next batch. After that, sending everything
-// again, as the relay does, would put the second event of a key before the first. This producer stops instead. For
-// each partition it has a single numbered batch in flight, and sends no other before that batch is acknowledged. It
-// is also several times as fast, because messages have no channel each to wait on.
+// Sarama has a producer of its own, and watermill-kafka a Publisher on top. Neither keeps the order: when they give up
+// on a batch, or miss its leader for a moment, they continue with the next batch. After that, sending everything again,
+// as the relay does, would put the second event of a key before the first. This producer stops instead. For each
+// partition it has a single numbered batch in flight, and sends no other before that batch is acknowledged. It is also
+// several times as fast, because messages have no channel each to wait on.
 type producer struct {
 	client  *client
 	topic   string
@@ -239,8 +239,8 @@ func (p *producer) acknowledged(b *batch) {
 	b.RecordBatch, b.all, b.calls, b.at, b.size = sarama.RecordBatch{}, b.all[:0], b.calls[:0], b.at[:0], batchOverhead
 }
 
-// produce sends each batch once, to its leader. The batches that still have records may be sent again, unless the
-// error is permanent.
+// produce sends each batch once, to its leader. Batches that still have records may be sent again after a transient
+// error.
 func (p *producer) produce(batches []*batch) error {
 	var reasons reasons
 	requests := map[*sarama.Broker]*sarama.ProduceRequest{}

@@ -13,8 +13,8 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// lane publishes to a topic. The caller that has the turn also sends for the callers that wait. So many callers with
-// a message each cost about as much as a single caller with many messages.
+// lane publishes to a topic. The caller that has the turn also sends for the callers that wait. So many callers with a
+// message each cost about as much as a single caller with many messages.
 type lane struct {
 	t     *Transport
 	topic string
@@ -131,8 +131,8 @@ func (l *lane) serve(calls []*call) {
 	}
 }
 
-// idle is how long a producer may rest. Brokers forget a producer after a day without messages, and would then take
-// its next batch for the successor of a lost batch.
+// idle is how long a producer may rest. Brokers forget a producer after a day without messages, and would then take its
+// next batch for the successor of a lost batch.
 const idle = time.Hour
 
 // room is the largest size of a batch in a topic, as far as known. The limit can change at any time: so a message is

@@ -19,8 +19,8 @@ const (
 	subjectHeader = "ce_subject"
 )
 
-// Marshaler lets programs use watermill-kafka's own Publisher and Subscriber on the topics of a Transport. It
-// converts between messages and records as a Transport does.
+// Marshaler lets programs use watermill-kafka's own Publisher and Subscriber on the topics of a Transport. It converts
+// between messages and records as a Transport does.
 type Marshaler struct{}
 
 var _ wkafka.MarshalerUnmarshaler = Marshaler{}
@@ -53,8 +53,8 @@ type record struct {
 	size int // in bytes, at most
 }
 
-// records converts msgs to records, which share the payloads. All small parts come from four allocations, because a
-// relay spends its time here.
+// records converts msgs to records, which share the payloads. All small parts come from four allocations, as a relay
+// spends its time here.
 func records(msgs []*message.Message) []record {
 	headers, bytes := 0, 0
 	for _, m := range msgs {
@@ -112,11 +112,8 @@ func positionName(topic string, partition int32, offset int64) string {
 	return string(strconv.AppendInt(b, offset, 10))
 }
 
-// newMessage converts a record to a message, which shares the payload. names contains names of headers; newMessage
-// adds new names.
-func newMessage(
-	key, value []byte, headers []sarama.RecordHeader, position string, names map[string]string,
-) *message.Message {
+// newMessage converts a record to a message, which shares the payload. It adds new names of headers to names.
+func newMessage(key, value []byte, headers []sarama.RecordHeader, at string, names map[string]string) *message.Message {
 	bytes := 0
 	for _, h := range headers {
 		bytes += len(h.Value)
@@ -139,10 +136,10 @@ func newMessage(
 	}
 	if id == "" {
 		if id = meta[idHeader]; id == "" {
-			id = position
+			id = at
 		}
 	}
-	meta[wire.MetaPosition] = position
+	meta[wire.MetaPosition] = at
 	if key != nil && string(key) != meta[subjectHeader] {
 		meta[wire.MetaKey] = string(key)
 	}
@@ -154,8 +151,7 @@ func newMessage(
 	return msg
 }
 
-// intern returns b as a string, always the same string for equal b: a topic has few names of headers, and many
-// messages.
+// intern returns b as a string, the same string for equal b: a topic has few names of headers, but many messages.
 func intern(names map[string]string, b []byte) string {
 	if s, ok := names[string(b)]; ok {
 		return s

@@ -27,16 +27,15 @@ const (
 	commitEvery = time.Second
 	// lookEvery is the time between two looks for another process that has taken over, while there is nothing to commit.
 	lookEvery = 5 * time.Second
-	// keepEvery is the time between two commits of all positions, moved or not: Kafka deletes offsets without commits
-	// for a while (a week).
+	// keepEvery is the time between two commits of all positions: Kafka deletes offsets without commits for a week.
 	keepEvery = time.Hour
 )
 
 // subscription reads all partitions of a topic.
 //
-// It is not a member of a consumer group. A group divides the partitions among its members, but a journal belongs to
-// a single process and must see all partitions: a second member would silently take half of the events away. A group
-// also makes its members wait: for others to join, for the session of a killed member, for each rebalance.
+// It is not a member of a consumer group. A group divides the partitions among its members, but a journal belongs to a
+// single process and must see all partitions: a second member would silently take half of the events away. A group also
+// makes its members wait: for others to join, for the session of a killed member, for each rebalance.
 //
 // A subscription runs in laps (lap.go). During a lap, the leaders stay the same, and each has a fetcher. After any
 // error the lap ends, and the next lap begins with new metadata.
@@ -240,8 +239,7 @@ func (s *subscription) commitLoop() {
 			return
 		}
 		if failures, lasted := members.Over(time.Now()); failures > 0 {
-			s.t.cfg.Logger.Info("kafka: commits offsets again",
-				"topic", s.topic, "group", s.group, "failures", failures, "lasted", lasted)
+			s.t.cfg.Logger.Info("kafka: commits offsets again", "topic", s.topic, "group", s.group, "failures", failures, "lasted", lasted)
 		}
 		if every {
 			all = time.Now()
@@ -249,8 +247,7 @@ func (s *subscription) commitLoop() {
 	}
 }
 
-// openTransaction returns an error for records that wait for another program's transaction, when that has been open
-// for a while; otherwise nil.
+// openTransaction returns an error when records have waited for another program's open transaction for a while.
 func (s *subscription) openTransaction() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -287,7 +284,6 @@ func (s *subscription) commitIfCurrent(ctx context.Context, positions map[int32]
 	return s.commit(ctx, positions)
 }
 
-// explain adds advice to err.
 func (s *subscription) explain(err error) error { return s.t.explain(err, s.topic, "READ") }
 
 // positions returns the positions that moved, or all of them. A partition that starts with trouble has no position
@@ -317,8 +313,7 @@ func (s *subscription) partitionReady() {
 	}
 }
 
-// retryable reports whether the next try may succeed: a broker is not ready yet, or another subscription cut the
-// shared client during the connect.
+// retryable reports whether a retry may help: a broker is not ready, or another subscription cut the shared client.
 func retryable(err error) bool {
 	var answer sarama.KError
 	return errors.As(err, &answer) && !permanent(err) || errors.Is(err, sarama.ErrNotConnected)

@@ -118,7 +118,6 @@ type settings struct {
 	cleanup string
 }
 
-// settings reads the settings of topic.
 func (c *client) settings(topic string) (s settings, err error) {
 	s.limit = maxMessage
 	admin, err := sarama.NewClusterAdminFromClient(c.Client)

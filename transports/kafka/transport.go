@@ -20,8 +20,7 @@ import (
 var (
 	// ErrClosed is returned after Close, and by a Publish that Close interrupts.
 	ErrClosed = errors.New("kafka: closed")
-	// ErrTooLarge is returned by Publish for a message that is too large for its topic. Sending the message again does
-	// not help.
+	// ErrTooLarge is returned by Publish for a message that is too large for its topic. A retry does not help.
 	ErrTooLarge = errors.New("message too large")
 )
 
@@ -63,9 +62,8 @@ func New(cfg Config) (*Transport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kafka: config: %w", err)
 	}
-	t := &Transport{
-		cfg: cfg.withDefaults(), tls: tls, lanes: map[string]*lane{}, subs: map[[2]string]bool{}, self: mark.NewProcess(),
-	}
+	t := &Transport{cfg: cfg.withDefaults(), tls: tls, self: mark.NewProcess()}
+	t.lanes, t.subs = map[string]*lane{}, map[[2]string]bool{}
 	t.warned = oncelog.NewWarnings(t.cfg.Logger, "kafka: ")
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if err := t.sarama(t.ctx, nil).Validate(); err != nil {
@@ -85,8 +83,8 @@ func (t *Transport) Features() wire.Features {
 // Config.Timeout, or after twice that time when it had to wait for other calls, later still while brokers answer
 // slowly, and at Close. It is safe for concurrent use; concurrent calls share batches.
 //
-// When Publish returns an error, some messages may be stored. Within a partition, and so within a key, these are
-// always the first messages: sending all of them again keeps the order of their first appearance.
+// When Publish returns an error, some messages may be stored. Within a partition, and so within a key, these are always
+// the first messages: sending all of them again keeps the order of their first appearance.
 func (t *Transport) Publish(topic string, msgs ...*message.Message) error {
 	if err := t.enter(); err != nil {
 		return err
@@ -96,14 +94,10 @@ func (t *Transport) Publish(topic string, msgs ...*message.Message) error {
 	if err != nil {
 		return err
 	}
-	err = t.lane(name).publish(msgs)
-	if errors.Is(err, ErrClosed) {
-		return err
+	if err = t.lane(name).publish(msgs); err != nil && !errors.Is(err, ErrClosed) {
+		err = fmt.Errorf("kafka: publish to %s: %w", name, err)
 	}
-	if err != nil {
-		return fmt.Errorf("kafka: publish to %s: %w", name, err)
-	}
-	return nil
+	return err
 }
 
 // Subscribe reads all partitions of the topic. It begins after the messages that were acknowledged under
@@ -116,8 +110,8 @@ func (t *Transport) Publish(topic string, msgs ...*message.Message) error {
 // position is committed about once a second, and before the channel closes. A message's context ends when the message
 // and all before it are acknowledged, when another delivery of the message follows, and with the subscription.
 //
-// A topic can be subscribed only once at a time under a position's name. Messages that the topic lost before they
-// were read are reported by a message with wire.MetaTrouble.
+// A topic can be subscribed only once at a time under a position's name. Messages that the topic lost before they were
+// read are reported by a message with wire.MetaTrouble.
 func (t *Transport) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	if err := t.enter(); err != nil {
 		return nil, err
@@ -132,13 +126,10 @@ func (t *Transport) Subscribe(ctx context.Context, topic string) (<-chan *messag
 		return nil, fmt.Errorf("kafka: %s is already subscribed: end the other subscription first, and wait until its channel closes", name)
 	}
 	out, err := t.subscribe(ctx, name, group)
-	if errors.Is(err, wire.ErrReplaced) || errors.Is(err, ErrClosed) {
-		return nil, err
+	if err != nil && !errors.Is(err, wire.ErrReplaced) && !errors.Is(err, ErrClosed) {
+		err = fmt.Errorf("kafka: subscribe to %s: %w", name, err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("kafka: subscribe to %s: %w", name, err)
-	}
-	return out, nil
+	return out, err
 }
 
 // Close ends every subscription and every Publish, waits for them, and commits the last positions, which takes a few
@@ -199,8 +190,8 @@ func (t *Transport) setReplaced(err error) {
 	t.replaced = err
 }
 
-// reserve reports whether the caller may subscribe to topic under group. It returns false when there is such a
-// subscription already.
+// reserve reports whether the caller may subscribe to topic under group. It returns false during another such
+// subscription.
 func (t *Transport) reserve(topic, group string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -15,9 +15,8 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// Sizes of unpacked records. A gigabyte of the same letter is 0.2 MB in Kafka. So a batch is decompressed step by
-// step, as its records are delivered, and of a record that is larger than any message only the beginning is
-// delivered.
+// Sizes of unpacked records. A gigabyte of the same letter is 0.2 MB in Kafka. So a batch is decompressed step by step,
+// as its records are delivered, and of a record that is larger than any message only the beginning is delivered.
 const (
 	maxRecord  = 16 << 20 // of a record
 	maxMeta    = 1 << 20  // of the headers and the key
@@ -241,8 +240,7 @@ func decompressor(codec sarama.CompressionCodec, packed []byte) (io.Reader, func
 	}
 }
 
-// snappyReader reads the two forms that Kafka's producers write: a single block, or blocks in the framing of Java's
-// snappy.
+// snappyReader reads both forms of Kafka's producers: a single block, or blocks in the framing of Java's snappy.
 type snappyReader struct {
 	framed bool
 	in     []byte

@@ -13,8 +13,7 @@ const (
 	// noGroup is the name in the row that contains the position up to which messages were deleted. No Config.Group is
 	// empty.
 	noGroup = ""
-	// absentFor is how long a group must be without a reader before its position is deleted; a shorter Retention counts
-	// instead.
+	// absentFor is how long a group must be without a reader before its position is deleted, or a shorter Retention.
 	absentFor = time.Hour
 )
 
@@ -30,8 +29,8 @@ type absence struct {
 	since time.Time
 }
 
-// selectSlowest finds the group with the lowest position, if the oldest message is after the position and twice as
-// old as the Retention. The last column reports whether the message is four times as old.
+// selectSlowest finds the group with the lowest position, if the oldest message is after the position and twice as old
+// as the Retention. The last column reports whether the message is four times as old.
 const selectSlowest = `
 SELECT g.consumer_group, g.last_processed_transaction_id::text, g.offset_acked, m.created_at, m.created_at < now() - $1 * interval '4 microseconds'
 FROM (SELECT * FROM %[2]s WHERE consumer_group <> '' ORDER BY last_processed_transaction_id, offset_acked LIMIT 1) g,
@@ -129,8 +128,8 @@ SELECT o.consumer_group, o.last_processed_transaction_id::text, o.offset_acked F
 WHERE mine.consumer_group = $2 AND o.consumer_group <> $2 AND o.` + ownerColumn + ` = $1
 	AND (o.last_processed_transaction_id, o.offset_acked) <= (mine.last_processed_transaction_id, mine.offset_acked)`
 
-// deletePassed deletes the positions that this deployable kept under other names, once the present position has
-// passed them. Until then, the deployable may return to the program that used them.
+// deletePassed deletes the positions that this deployable kept under other names, once the present position has passed
+// them. Until then, the deployable may return to the program that used them.
 func (t *Transport) deletePassed(ctx context.Context, tb tables) error {
 	t.mu.Lock()
 	mine, owned := t.reading[tb.topic], t.layouts[tb.topic].owned

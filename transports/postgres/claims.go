@@ -16,8 +16,7 @@ import (
 	"github.com/troupebus/troupe/internal/pause"
 )
 
-// claimEvery is how often a process looks for another one that has taken over. The older of two processes stops
-// within this time.
+// claimEvery is how often a process checks its claim. The older of two processes stops within this time.
 const claimEvery = 5 * time.Second
 
 // claimsTable returns the name of the table of claims: a claim names the process that runs for a journal. A row in a
@@ -56,9 +55,9 @@ func (t *Transport) claimTopic(ctx context.Context, topic string, memory journal
 	return nil
 }
 
-// claim notes that this process runs for the journal of memory, and returns the former mark. It returns an
-// ErrReplaced when a later process has claimed the journal. For a table that is missing and cannot be created, it
-// only logs a warning about topic.
+// claim notes that this process runs for the journal of memory, and returns the former mark. It returns an ErrReplaced
+// when a later process has claimed the journal. For a table that is missing and cannot be created, it only logs a
+// warning about topic.
 func (t *Transport) claim(ctx context.Context, topic string, memory journal.Memory) (before mark.Mark, err error) {
 	before, err = t.tryClaim(ctx, memory)
 	if stateOf(err) == undefinedTable && !t.config.NoCreate {
@@ -158,8 +157,7 @@ func (t *Transport) keepClaim(memory journal.Memory) {
 	t.claimed[memory.ID()] = memory
 }
 
-// renewClaims renews the claims until Close, or until another process has taken over. Readers and publishers report
-// other errors.
+// renewClaims renews the claims until Close, or until another process has taken over. Readers report other errors.
 func (t *Transport) renewClaims() {
 	for pause.For(t.ctx, claimEvery) {
 		t.mu.Lock()

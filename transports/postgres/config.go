@@ -49,8 +49,7 @@ type Config struct {
 	// Defaults to 5 s.
 	Poll time.Duration
 
-	// NoCreate disables the creation of tables; an operator creates them with the statements of Schema. Defaults to
-	// false.
+	// NoCreate disables the creation of tables; an operator creates them with the statements of Schema. Defaults to false.
 	NoCreate bool
 
 	// Dial connects to the server. Defaults to net.Dialer.DialContext.
@@ -62,8 +61,7 @@ type Config struct {
 	heldUp time.Duration // for tests, instead of the constant
 }
 
-// maxGroup is the size of a group's name in watermill-sql's table, in bytes, less the part that wire.PositionName may
-// add.
+// maxGroup is the size of a group's name in watermill-sql's table, in bytes, less that of wire.PositionName's addition.
 const maxGroup = 255 - 17
 
 // prefixes matches valid prefixes of table names; watermill-sql allows the same characters in topics.

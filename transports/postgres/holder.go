@@ -29,8 +29,8 @@ FROM (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS oldest) now
 // an error with its name.
 var errHeld = errors.New("messages wait for an older transaction that is still open")
 
-// waitForHolder waits, for a while, for the end of the transaction that stopped a reader. The error says how to end
-// the transaction.
+// waitForHolder waits, for a while, for the end of the transaction that stopped a reader. The error names the
+// transaction.
 func (t *Transport) waitForHolder(ctx context.Context) error {
 	t.mu.Lock()
 	stopped := t.holder

@@ -15,8 +15,8 @@ import (
 
 // The database has an identity: a table with a single row, which is created with the first topic. A dump contains the
 // row, but not the ids of the table, of the database, and of the transaction that wrote the row. So tables that were
-// restored from a dump, or created again, have another identity than before, and lack the messages that were
-// published since the dump.
+// restored from a dump, or created again, have another identity than before, and lack the messages that were published
+// since the dump.
 
 // identityTable returns the name of the table of the identity. No topic's table can have this name.
 func identityTable(prefix string) string { return prefix + "_identity" }
@@ -46,8 +46,8 @@ func (t *Transport) readIdentity(ctx context.Context) (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-// identify returns the identity, and an error if it is not the same as before. The first time, it accepts any
-// identity, and creates a missing one.
+// identify returns the identity, and an error if it is not the same as before. The first time, it accepts any identity,
+// and creates a missing one.
 func (t *Transport) identify(ctx context.Context) (string, error) {
 	id, err := t.readIdentity(ctx)
 	if err != nil {

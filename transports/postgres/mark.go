@@ -96,8 +96,8 @@ func (r *reader) note(p position) {
 }
 
 // startAt decides where to begin. The server stores k, and the journal notes n. The position on the server is in the
-// database of the messages. So it is restored along with them, and adjusted when they are numbered again; the
-// journal's note is not.
+// database of the messages. So it is restored along with them, and adjusted when they are numbered again; the journal's
+// note is not.
 func (r *reader) startAt(k kept, n noted) mark.Begin[position] {
 	known := mark.Known[position]{Where: "topic " + r.tables.topic, Group: r.group, Topic: r.id.String()}
 	if n.exists && (n.in == known.Topic || !k.exists()) {
@@ -136,8 +136,8 @@ func (r *reader) write(ctx context.Context, on interface {
 }
 
 // writeStart writes the position at which the reader begins. After trouble, it only moves the position backwards, so
-// that no message is deleted that is still to be read, and keeps the mark that caused the trouble: a process that
-// ends before the trouble is acknowledged reports the trouble again.
+// that no message is deleted that is still to be read, and keeps the mark that caused the trouble: a process that ends
+// before the trouble is acknowledged reports the trouble again.
 func (r *reader) writeStart(ctx context.Context, tx pgx.Tx, k kept, at mark.Begin[position]) error {
 	switch {
 	case !r.marked:

@@ -150,9 +150,8 @@ const noteNumbering = `
 INSERT INTO %[1]s (consumer_group, offset_acked, last_processed_transaction_id, ` + markColumn + `) VALUES ('', 0, '0', gen_random_uuid()::text)
 ON CONFLICT (consumer_group) DO UPDATE SET ` + markColumn + ` = excluded.` + markColumn
 
-// renumberRestored numbers the messages of a restored dump again. Otherwise, readers would not see the messages
-// before the server has assigned these numbers, and a group that has acknowledged such a message would not see new
-// messages.
+// renumberRestored numbers the messages of a restored dump again. Otherwise, readers would not see the messages before
+// the server has assigned these numbers, and a group that has acknowledged such a message would not see new messages.
 func (t *Transport) renumberRestored(ctx context.Context, tb tables, marked bool) error {
 	messages, offsets := quoted(tb.messages), quoted(tb.offsets)
 	restored := false

@@ -16,8 +16,7 @@ import (
 
 const (
 	pruneRows = 1000
-	// pruneEvery is how often each process that uses a topic deletes old messages; or eight times in a shorter
-	// Retention.
+	// pruneEvery is how often each process that uses a topic deletes old messages; or eight times in a shorter Retention.
 	pruneEvery = 10 * time.Minute
 	pruneLimit = time.Minute
 )
@@ -87,8 +86,8 @@ noted AS (
 	SET offset_acked = excluded.offset_acked, last_processed_transaction_id = excluded.last_processed_transaction_id)
 SELECT count(*) FROM deleted`
 
-// pruneSome returns the number of deleted messages. It deletes none while another process prunes, or while a new
-// group subscribes and would find a gap.
+// pruneSome returns the number of deleted messages. It deletes none while another process prunes, or a new group
+// subscribes and would find a gap.
 func (t *Transport) pruneSome(ctx context.Context, tb tables) (deleted int, err error) {
 	err = t.inTx(ctx, func(tx *sql.Tx) error {
 		mine := false

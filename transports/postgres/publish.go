@@ -29,9 +29,9 @@ const (
 // errUnsure means that the connection failed during a commit: the messages may be stored.
 var errUnsure = errors.New("the server did not confirm that it stored the messages")
 
-// Publish implements message.Publisher. It stores all messages or none, in order, in a single transaction. It tries
-// for Config.Timeout, unless a retry cannot help or the server may have stored the messages. The name of a topic
-// consists of letters, digits and $:._-.
+// Publish implements message.Publisher. It stores all messages or none, in order, in a single transaction. It tries for
+// Config.Timeout, unless a retry cannot help or the server may have stored the messages. The name of a topic consists
+// of letters, digits and $:._-.
 func (t *Transport) Publish(topic string, msgs ...*message.Message) error {
 	if err := t.begin(); err != nil {
 		return err

@@ -23,8 +23,8 @@ const (
 	// The pauses before another look at messages that wait for an older transaction: the first, and the longest.
 	firstLook = 2 * time.Millisecond
 	lastLook  = 250 * time.Millisecond
-	// heldUp is how long messages may wait for the same transaction before the reader ends, so that Subscribe can name
-	// the transaction.
+	// heldUp is how long messages may wait for the same transaction before the reader ends, so that Subscribe can name the
+	// transaction.
 	heldUp = 10 * time.Second
 )
 

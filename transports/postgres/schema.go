@@ -40,10 +40,10 @@ func (t *Transport) tables(topic string) tables {
 	return tables{topic, tableOf(t.config.Prefix, topic, "messages"), tableOf(t.config.Prefix, topic, "offsets")}
 }
 
-// Schema returns the statements that create the tables of a topic, the table of the identity, and the table of
-// claims. They are for operators who create the tables themselves (Config.NoCreate). The program's role needs SELECT,
-// INSERT, UPDATE and DELETE on the topic's tables, SELECT on the table of the identity, SELECT, INSERT and UPDATE on
-// the table of claims, and USAGE on the sequence of the messages' offsets.
+// Schema returns the statements that create the tables of a topic, the table of the identity, and the table of claims.
+// They are for operators who create the tables themselves (Config.NoCreate). The program's role needs SELECT, INSERT,
+// UPDATE and DELETE on the topic's tables, SELECT on the table of the identity, SELECT, INSERT and UPDATE on the table
+// of claims, and USAGE on the sequence of the messages' offsets.
 func Schema(prefix, topic string) string {
 	var text strings.Builder
 	for _, q := range append(append(statements(prefix, topic), identityStatements(prefix)...), claimsStatement(prefix)) {
@@ -66,8 +66,8 @@ func addColumn(table, column string) string {
 	return `ALTER TABLE ` + quoted(table) + ` ADD COLUMN IF NOT EXISTS ` + column + ` TEXT`
 }
 
-// ownerColumn names the deployable of a position. The name of the position does not say: "shop.eu" may be a position
-// of "shop", or the only position of "shop.eu".
+// ownerColumn names the deployable of a position. The name of the position does not say: "shop.eu" may be a position of
+// "shop", or the only position of "shop.eu".
 const ownerColumn = "deployable"
 
 // adapters returns watermill-sql's adapters, with our names of tables.
@@ -79,8 +79,8 @@ func adapters(prefix string) (schema, watermillsql.DefaultPostgreSQLOffsetsAdapt
 		watermillsql.DefaultPostgreSQLOffsetsAdapter{GenerateMessagesOffsetsTableName: named("offsets")}
 }
 
-// schema is watermill-sql's schema, with a column for the key, ids of any length, and binary payloads.
-// watermill-sql's publishers can write to our tables.
+// schema is watermill-sql's schema, with a column for the key, ids of any length, and binary payloads. watermill-sql's
+// publishers can write to our tables.
 type schema struct {
 	watermillsql.DefaultPostgreSQLSchema
 	prefix string
@@ -99,9 +99,9 @@ func (s schema) SchemaInitializingQueries(topic string) []watermillsql.Query {
 		PRIMARY KEY ("transaction_id", "offset"))`}}
 }
 
-// InsertQuery implements watermill-sql's interface. It passes the messages as arrays: the statement is always the
-// same, so it is prepared once, and the number of parameters is not limited. The statement notifies the readers,
-// which get the notification after the commit.
+// InsertQuery implements watermill-sql's interface. It passes the messages as arrays: the statement is always the same,
+// so it is prepared once, and the number of parameters is not limited. The statement notifies the readers, which get
+// the notification after the commit.
 func (s schema) InsertQuery(topic string, msgs message.Messages) (watermillsql.Query, error) {
 	ids, keys := make([]string, len(msgs)), make([]*string, len(msgs))
 	payloads, metadata := make([][]byte, len(msgs)), make([]string, len(msgs))

@@ -94,8 +94,8 @@ func (t *Transport) open(ctx context.Context, topic string) (*reader, error) {
 	return r, nil
 }
 
-// announce claims the reader's journal, so that other processes on copies of the journal notice this one, and reads
-// the journal's note.
+// announce claims the reader's journal, so that other processes on copies of the journal notice this one, and reads the
+// journal's note.
 func (r *reader) announce(ctx context.Context) (err error) {
 	r.t.mu.Lock()
 	r.layout = r.t.layouts[r.tables.topic]
@@ -113,8 +113,8 @@ func (r *reader) announce(ctx context.Context) (err error) {
 }
 
 // settings make the server notice within 15 s that a reader's machine is gone: otherwise the server would hold the
-// group's lock for hours. A crash of the server may lose the last positions, and their messages are then read again:
-// so these commits need not wait for the disk.
+// group's lock for hours. A crash of the server may lose the last positions, and their messages are then read again: so
+// these commits need not wait for the disk.
 const settings = `
 SELECT set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_interval', '5', false),
 	set_config('tcp_keepalives_count', '2', false), set_config('tcp_user_timeout', '15000', false),
@@ -205,8 +205,7 @@ func (r *reader) listen(ctx context.Context, channel string) error {
 	return err
 }
 
-// tryLock tries to get the group's lock, and then the position. The lock belongs to the session, and is released when
-// the session ends.
+// tryLock tries to get the group's lock, and then the position. The end of the session releases the lock.
 func (r *reader) tryLock(ctx context.Context) (ours bool, err error) {
 	if err := r.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(`+lockKey+`)`, r.tables.lock(r.group)...).Scan(&ours); err != nil || !ours {
 		return false, err
@@ -237,8 +236,8 @@ func (r *reader) reportTroubles() {
 	}
 }
 
-// reportTrouble delivers a message about trouble. first means that only messages from before the group's first read
-// are gone.
+// reportTrouble delivers a message about trouble. first means that only messages before the group's first read are
+// gone.
 func (r *reader) reportTrouble(at position, trouble string, first bool) {
 	found := at.name(r.tables.messages) + "/" + r.group // unlike the position of any message
 	msg := message.NewMessage(found, []byte{})

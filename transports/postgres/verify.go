@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// unverified returns a host to which a connection may go without verifying the server, or "". A server on this
-// machine needs no verification.
+// unverified returns a host to which a connection may go without verifying the server, or "". A server on this machine
+// needs no verification.
 func unverified(config *pgx.ConnConfig) string {
 	if !isLocal(config.Host) && !verifies(config.TLSConfig) {
 		return config.Host
