@@ -48,7 +48,7 @@ func (t *Transport) claimTopic(ctx context.Context, topic string, memory journal
 	return nil
 }
 
-// holdClaim reads the mark in topic, and writes this process's mark unless that is younger than keepEvery.
+// holdClaim reads the mark in topic. It writes this process's mark over another mark, and again after keepEvery.
 func (t *Transport) holdClaim(ctx context.Context, k keeper, topic string, memory journal.Memory) error {
 	id, err := k.client.identity(topic)
 	if err != nil {

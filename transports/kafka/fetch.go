@@ -41,7 +41,7 @@ type pack struct {
 }
 
 // fetcher reads the partitions of a topic that the same broker leads, over its own connection. A broker answers a
-// connection's requests in order, and a fetcher mostly waits for messages: sharing would delay all others.
+// connection's requests in order, and a fetcher mostly waits for messages: it would delay other requests.
 type fetcher struct {
 	s          *subscription
 	leader     string // address of the broker

@@ -47,7 +47,7 @@ type batch struct {
 	sarama.RecordBatch
 	calls []*call // calls[i] is the call of all[i]
 	size  int
-	all   []*sarama.Record // Records is the beginning of all that is sent at once
+	all   []*sarama.Record // Records is the first part, which is sent at once
 	at    []int            // all[i] is record at[i] of calls[i]
 	half  bool             // the broker refused Records as too large
 }

@@ -199,8 +199,8 @@ func (l *lane) send(ctx context.Context, calls []*call) (err error) {
 	return err
 }
 
-// discard throws the producer away. Batches that may still be in flight can then not continue the sequence of a later
-// batch. The caller has the turn, or is the last.
+// discard throws the producer away. Its batches that may still be in flight can then not follow, in its sequence, upon
+// later batches. The caller has the turn, or is the last.
 func (l *lane) discard() {
 	if l.producer != nil {
 		l.producer.client.close()

@@ -27,7 +27,7 @@ const (
 	commitEvery = time.Second
 	// lookEvery is the time between two looks for another process that has taken over, while there is nothing to commit.
 	lookEvery = 5 * time.Second
-	// keepEvery is the time between two commits of all positions: Kafka deletes offsets without commits for a week.
+	// keepEvery is the time between two commits of all positions: Kafka deletes an offset after a week without commit.
 	keepEvery = time.Hour
 )
 

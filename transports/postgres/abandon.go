@@ -13,7 +13,7 @@ const (
 	// noGroup is the name in the row that contains the position up to which messages were deleted. No Config.Group is
 	// empty.
 	noGroup = ""
-	// absentFor is how long a group must be without a reader before its position is deleted, or a shorter Retention.
+	// absentFor, or a shorter Retention, is how long a group must be without a reader before its position is deleted.
 	absentFor = time.Hour
 )
 

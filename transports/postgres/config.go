@@ -61,7 +61,7 @@ type Config struct {
 	heldUp time.Duration // for tests, instead of the constant
 }
 
-// maxGroup is the size of a group's name in watermill-sql's table, in bytes, less that of wire.PositionName's addition.
+// maxGroup is the size of a group's name in watermill-sql's table, in bytes, less the suffix of wire.PositionName.
 const maxGroup = 255 - 17
 
 // prefixes matches valid prefixes of table names; watermill-sql allows the same characters in topics.

@@ -5,8 +5,8 @@
 // of the transaction that wrote the message, and an offset. A reader stops before the oldest running transaction. So
 // late commits come after the messages that were read, never before. A transaction that writes and stays open, in any
 // database of the server, holds up all delivery: after 10 s the channel closes, and until the transaction ends,
-// Subscribe returns an error with its name. Every message wakes the readers through NOTIFY, in the transaction that
-// writes the message.
+// Subscribe returns an error about it. Every message wakes the readers through NOTIFY, in the transaction that writes
+// the message.
 //
 // Only a single reader of a group reads. Subscribe refuses others until that reader ends, or until the server gives up
 // a machine that no longer answers, which takes up to 15 s. The reader delivers about 10,000 messages, or 64 MiB, ahead

@@ -25,8 +25,8 @@ SELECT oldest::text, coalesce(pid, 0), coalesce(datname, p.database, ''), coales
 FROM (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS oldest) now
 	LEFT JOIN pg_stat_activity ON backend_xid = oldest::xid LEFT JOIN pg_prepared_xacts p ON p.transaction = oldest::xid`
 
-// errHeld ends a reader because its messages wait for a transaction. While the transaction is open, Subscribe returns
-// an error with its name.
+// errHeld ends a reader because its messages wait for a transaction. While that is open, Subscribe returns an error
+// about it.
 var errHeld = errors.New("messages wait for an older transaction that is still open")
 
 // waitForHolder waits, for a while, for the end of the transaction that stopped a reader. The error names the

@@ -66,7 +66,7 @@ type Transport struct {
 
 var _ wire.Transport = (*Transport)(nil)
 
-// New returns a Transport, which the caller must close. It fails only for an invalid config.
+// New returns a Transport, which the caller must close. It does not connect, and fails only for an invalid config.
 func New(config Config) (*Transport, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
