@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# Runs one node of a real Apache Kafka on loopback, for tests: no container, no build, 43 MB of published jars.
+# Runs a node of a real Apache Kafka on loopback, for tests: no container, no build, 43 MB of published jars.
 #
 #   kafka.sh install            fetches the jars, once, with Maven
-#   kafka.sh start DIR [PORT]   starts the node of DIR, returns when it answers, and prints its address, also where it runs already;
-#                               PORT defaults to DIR's last, or 9092
-#   kafka.sh stop DIR           stops it; its data stays
+#   kafka.sh start DIR [PORT]   starts the node of DIR unless it runs, and prints its address when it answers;
+#                               PORT defaults to the last port of DIR, or 9092
+#   kafka.sh stop DIR           stops the node, and keeps its data
 #
-# DIR keeps the data, and while the node runs: address (host:port to connect to), pid, kafka.log. A node that was killed,
-# kill -9 included, is started again on its DIR. Before its first start one may put there
-#   more.properties   further lines of server.properties, which count over those from here: other listeners, users and certificates,
-#                     or what makes it one of several nodes. One listener has to be at PORT
-#   format            further arguments, one a line, for what formats its data: --cluster-id=ID, --add-scram=USER
+# DIR contains the data and, while the node runs, the files address (host:port), pid and kafka.log. A killed node, even
+# with kill -9, can be started again on its DIR. Before the first start, DIR may contain these files:
+#   more.properties   more lines of server.properties, which replace those of this script: other listeners, users and
+#                     certificates, or the settings of a cluster. A listener must use PORT
+#   format            more arguments, each on a line, for formatting the data: --cluster-id=ID, --add-scram=USER
 #
-# TROUPE_KAFKA_HOME            where the jars are; defaults to ${XDG_CACHE_HOME:-~/.cache}/troupe/kafka-4.1.1
-# TROUPE_KAFKA_ADVERTISED      host:port of a proxy: the node gets a second listener, PROXIED, that sends its clients there.
-#                              The proxy connects to the address in DIR/proxied. It works with the same value only.
-# JAVA_HOME                    which Java; defaults to the java on the path
+# TROUPE_KAFKA_HOME            directory of the jars; defaults to ${XDG_CACHE_HOME:-~/.cache}/troupe/kafka-4.1.1
+# TROUPE_KAFKA_ADVERTISED      host:port of a proxy: the node gets a second listener, PROXIED, with this advertised address.
+#                              The proxy connects to the address in DIR/proxied. The value must stay the same.
+# JAVA_HOME                    Java's directory; defaults to the java on the path
 set -euo pipefail
 
 version=4.1.1
@@ -64,7 +64,7 @@ install_jars() {
 	trap - EXIT
 }
 
-# running prints the pid of the node of a folder, if it runs.
+# running prints the pid of the node of a directory, if the node runs.
 running() {
 	local pid
 	pid=$(cat "$1/pid" 2>/dev/null) && [[ $(ps -p "$pid" -o args= 2>/dev/null) == *" kafka.Kafka $1/server.properties"* ]] && echo "$pid"
@@ -78,7 +78,7 @@ free_port() {
 	echo "$port"
 }
 
-# remembered prints a port that a folder keeps, and makes one up at first.
+# remembered prints the port that a directory keeps, and chooses a port the first time.
 remembered() {
 	[[ -e $1/$2.port ]] || free_port >"$1/$2.port"
 	cat "$1/$2.port"
@@ -95,7 +95,7 @@ configure() {
 		advertised+=",PROXIED://$TROUPE_KAFKA_ADVERTISED"
 		echo "127.0.0.1:$proxied" >"$dir/proxied"
 	fi
-	# All that is replicated is so once. The short session lets a killed node back in after 3 s instead of 12.
+	# A single replica of everything. The short session lets a killed node back in after 3 s instead of 12.
 	cat >"$dir/server.properties" <<-PROPERTIES
 		process.roles=broker,controller
 		node.id=1
@@ -139,7 +139,7 @@ start() {
 	if pid=$(running "$dir"); then
 		[[ -z $port || $(cat "$dir/address") == "127.0.0.1:$port" ]] ||
 			fail "the node of $dir runs already, at $(cat "$dir/address"), pid $pid: stop it first: kafka.sh stop $dir"
-		echo "kafka.sh: the node of $dir runs already, pid $pid" >&2
+		echo "kafka.sh: the node of $dir is already running, pid $pid" >&2
 		cat "$dir/address"
 		return
 	fi

@@ -2,9 +2,9 @@
 # A real PostgreSQL for tests, on loopback, from the distribution's binaries.
 #
 #   postgres.sh install          installs the server with apt-get
-#   postgres.sh start DIR [PORT] starts one whose data are in DIR, again or for the first time; prints its URL, which is
-#                                also in DIR/url. Without PORT it takes the one that it had, or a free one.
-#   postgres.sh stop DIR [MODE]  stops it; MODE is pg_ctl's: fast, or immediate for a crash
+#   postgres.sh start DIR [PORT] starts a server with its data in DIR, prints its URL, and writes the URL to DIR/url.
+#                                PORT defaults to the last port of DIR, or a free port.
+#   postgres.sh stop DIR [MODE]  stops the server; MODE is pg_ctl's: fast, or immediate for a crash
 set -euo pipefail
 
 die() {
@@ -25,7 +25,7 @@ install_server() {
 		root=(sudo)
 	fi
 	"${root[@]}" apt-get update -qq
-	# The package would start a cluster of its own; a test's is all that is wanted.
+	# Keep the package from starting a cluster of its own; tests start theirs.
 	"${root[@]}" mkdir -p /etc/postgresql-common
 	if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
 		echo 'create_main_cluster = false' | "${root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
@@ -33,14 +33,14 @@ install_server() {
 	"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql
 }
 
-# bin is the folder of the newest server's binaries.
+# bin is the directory of the newest server's binaries.
 find_bin() {
 	bin=$(find /usr/lib/postgresql/*/bin -name pg_ctl -printf '%h\n' 2>/dev/null | sort -V | tail -n 1)
 	[ -n "$bin" ] || bin=$(dirname "$(command -v pg_ctl || true)")
 	[ -x "$bin/initdb" ] || die "PostgreSQL is not installed: apt-get install postgresql, or run postgres.sh install"
 }
 
-# as runs a command as somebody who may run a server: PostgreSQL refuses to run as root.
+# as runs a command as a user that may run a server: PostgreSQL refuses to run as root.
 as() {
 	if [ "$(id -u)" -ne 0 ]; then "$@"; else setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups "$@"; fi
 }
@@ -65,7 +65,7 @@ free_port() {
 	die "found no free port: give one"
 }
 
-# What a commit promises stays as it is in production: fsync, full_page_writes and synchronous_commit keep their defaults.
+# Commits are as durable as in production: fsync, full_page_writes and synchronous_commit keep their defaults.
 settings() {
 	cat <<-END
 		listen_addresses = '127.0.0.1'
