@@ -56,7 +56,8 @@ func (d *demo) world() *sim.Options {
 	return &sim.Options{Seed: d.config.seed, Latency: demoLatency, Silence: demoSilence, Rules: d.fate}
 }
 
-// fate is asked whenever a call for an order arrives. It reports false for an order of another plan.
+// fate returns the fate of an order, at each call about the order. It reports false for an order of another plan, which
+// then goes well.
 func (d *demo) fate(orderID string) (sim.Fate, bool) {
 	planned, ok := d.fates[orderID]
 	var f sim.Fate

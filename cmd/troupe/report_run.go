@@ -78,8 +78,8 @@ func (r shopRun) progress() (stop func()) {
 		return func() {}
 	}
 	end := make(chan struct{})
-	var told sync.WaitGroup
-	told.Go(func() {
+	var shown sync.WaitGroup
+	shown.Go(func() {
 		tick := time.NewTicker(progressEvery)
 		defer tick.Stop()
 		for {
@@ -95,6 +95,6 @@ func (r shopRun) progress() (stop func()) {
 	})
 	return func() {
 		close(end)
-		told.Wait()
+		shown.Wait()
 	}
 }

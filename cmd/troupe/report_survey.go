@@ -60,12 +60,12 @@ func (c *course) note(e *journal.Event) {
 	}
 }
 
-// first returns the smallest id among the orders for which is returns true, or "". The smallest id, not the earliest
-// order, because concurrent customers place orders at random times.
-func (s survey) first(is func(course) bool) string {
+// first returns the smallest id among the orders for which matches returns true, or "". The smallest id, not the
+// earliest order, because concurrent customers place orders at random times.
+func (s survey) first(matches func(course) bool) string {
 	first := ""
 	for _, c := range s {
-		if is(*c) && (first == "" || c.id < first) {
+		if matches(*c) && (first == "" || c.id < first) {
 			first = c.id
 		}
 	}

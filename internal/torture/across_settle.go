@@ -95,7 +95,7 @@ func (a *across) awaitQuiet() bool {
 		return false
 	}
 	defer shut()
-	began, moved, was := time.Now(), time.Now(), ""
+	began, moved, last := time.Now(), time.Now(), ""
 	for a.ctx.Err() == nil {
 		now, left, err := a.state(readers)
 		switch {
@@ -104,8 +104,8 @@ func (a *across) awaitQuiet() bool {
 			return false
 		case left == 0 && a.allQuiet():
 			return true
-		case now != was:
-			was, moved = now, time.Now()
+		case now != last:
+			last, moved = now, time.Now()
 		case time.Since(moved) > 2*stallLimit || time.Since(began) > quietLimit:
 			a.find("stall", "no progress: %s; the logs end: %s", now, a.lastWords())
 			return false
@@ -206,24 +206,24 @@ WHERE s.name LIKE 'bus/%' LIMIT 3`, func(line string) { a.find("wire", "%s: %s",
 func (a *across) carried(from, to *sqlite.Reader, name string) {
 	sent, came := a.idsByKey(from, name), a.idsByKey(to, name)
 	for key, ids := range sent {
-		there := came[key]
+		arrived := came[key]
 		delete(came, key)
-		if slices.Equal(ids, there) {
+		if slices.Equal(ids, arrived) {
 			continue
 		}
 		for _, id := range ids {
-			if !slices.Contains(there, id) {
+			if !slices.Contains(arrived, id) {
 				a.find("lost", "event %s of key %s did not arrive at %s", id, key, name)
 			}
 		}
-		for i := range min(len(ids), len(there)) {
-			if ids[i] != there[i] && !a.deleted { // deleted events arrive late, when they are sent again
-				a.find("order", "key %s: event %d at %s is %s, but %s was sent", key, i+1, name, there[i], ids[i])
+		for i := range min(len(ids), len(arrived)) {
+			if ids[i] != arrived[i] && !a.deleted { // deleted events arrive late, when they are sent again
+				a.find("order", "key %s: event %d at %s is %s, but %s was sent", key, i+1, name, arrived[i], ids[i])
 				break
 			}
 		}
-		if len(there) > len(ids) {
-			a.find("nowhere", "key %s: %s got %d events, but %d were sent", key, name, len(there), len(ids))
+		if len(arrived) > len(ids) {
+			a.find("nowhere", "key %s: %s got %d events, but %d were sent", key, name, len(arrived), len(ids))
 		}
 	}
 	for key, ids := range came {

@@ -81,9 +81,9 @@ func (r *run) each(reader *sqlite.Reader, query string, fn func(line string)) {
 
 // acknowledged compares the events of the journal with the answers to the publishers.
 func (r *run) acknowledged(reader *sqlite.Reader) {
-	there, rows := map[string]int{}, map[string]int{}
+	found, rows := map[string]int{}, map[string]int{}
 	r.each(reader, `SELECT json_extract(CAST(data AS TEXT), '$.key') || ' ' || json_extract(CAST(data AS TEXT), '$.n') FROM events WHERE type = 'torture.asked'`,
-		func(line string) { there[line]++ })
+		func(line string) { found[line]++ })
 	r.each(reader, `SELECT key || ' ' || n FROM front_rows`, func(line string) { rows[line]++ })
 	r.mu.Lock()
 	all, lag := r.all, r.lag
@@ -92,8 +92,8 @@ func (r *run) acknowledged(reader *sqlite.Reader) {
 		in := 0
 		for n := a.n; n < a.n+a.count; n++ {
 			id := talk.KeyOf(a.key, n) + " " + strconv.Itoa(n)
-			got := there[id]
-			delete(there, id)
+			got := found[id]
+			delete(found, id)
 			switch {
 			case got > 1:
 				r.find("twice", "the journal has event %s %d times", id, got)
@@ -114,7 +114,7 @@ func (r *run) acknowledged(reader *sqlite.Reader) {
 			r.find("waited", "the publisher of %s %d waited %v, with a context of %v", a.key, a.n, a.took.Round(time.Millisecond), talk.Patience)
 		}
 	}
-	for id := range there {
+	for id := range found {
 		r.find("nowhere", "event %s was never published", id)
 	}
 }

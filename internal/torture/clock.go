@@ -78,7 +78,7 @@ func (r *run) settleClock() bool {
 // says.
 func (r *run) awaitRetries(reader *sqlite.Reader) bool {
 	const answered = "SELECT count(*) FROM deliveries WHERE outcome NOT IN ('retrying', 'blocked')"
-	moved, was := time.Now(), -1
+	moved, last := time.Now(), -1
 	for r.ctx.Err() == nil {
 		left, ok := r.rows(reader, "SELECT count(*) FROM deliveries WHERE outcome IN ('retrying', 'blocked')")
 		if !ok || left == 0 {
@@ -88,8 +88,8 @@ func (r *run) awaitRetries(reader *sqlite.Reader) bool {
 		if !ok {
 			return false
 		}
-		if now != was {
-			moved, was = time.Now(), now
+		if now != last {
+			moved, last = time.Now(), now
 		}
 		if since := time.Since(moved); since > stallLimit {
 			a, _ := r.owner.answer(talk.Request{Do: talk.Backlog}, time.Second)

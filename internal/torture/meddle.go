@@ -144,7 +144,7 @@ func (a *across) recover() bool {
 		return false
 	}
 	defer shut()
-	told := func() int {
+	reported := func() int {
 		n, _ := a.rows(readers[story.Ledger], `SELECT count(*) FROM dead_letters d JOIN subscriptions s ON s.id = d.subscription
 WHERE s.name LIKE 'bus/%' AND d.error NOT LIKE '%unpacked%'`) // a large record is a different fault
 		return n
@@ -157,10 +157,10 @@ WHERE s.name LIKE 'bus/%' AND d.error NOT LIKE '%unpacked%'`) // a large record 
 		}
 		return n
 	}
-	for end := time.Now().Add(stallLimit); missing() > 0 && told() == 0 && time.Now().Before(end); {
+	for end := time.Now().Add(stallLimit); missing() > 0 && reported() == 0 && time.Now().Before(end); {
 		pause.For(a.ctx, pace)
 	}
-	if n := missing(); n > 0 && told() == 0 {
+	if n := missing(); n > 0 && reported() == 0 {
 		a.find("silent", "%d events were deleted before the ledger had read them, but no dead letter reports the loss", n)
 	}
 	a.stop(story.Door)

@@ -92,7 +92,7 @@ func (r *run) person(i int, s story.Step) {
 		args = append(args, "--reason", reason)
 	}
 	_, err := os.Stat(r.path)
-	wasThere := err == nil && r.answeredDone()
+	existed := err == nil && r.answeredDone()
 	before, began := r.mustHave(), r.disk.Weather()
 	r.beside.Go(func() {
 		res := r.runTool(r.machine.troupe, args...)
@@ -106,7 +106,7 @@ func (r *run) person(i int, s story.Step) {
 			return
 		case res.code != 0 && res.err == "" && res.out == "":
 			r.find("silent", "%s: exit code %d without any output", line, res.code)
-		case res.code == 1 && reading(s.Args) && wasThere && r.lost() == "" && began != disk.WriteFails && !strings.Contains(res.err, "not found"):
+		case res.code == 1 && reading(s.Args) && existed && r.lost() == "" && began != disk.WriteFails && !strings.Contains(res.err, "not found"):
 			r.find("unreadable", "on a disk that is %q, %s: %s", began, line, said)
 		}
 		if acts {

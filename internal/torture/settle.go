@@ -113,7 +113,7 @@ func (r *run) awaitQuiet() bool {
 	}
 	defer func() { _ = reader.Close() }()
 	began, moved := time.Now(), time.Now()
-	var settled, events, open, waiting, was int
+	var settled, events, open, waiting, last int
 	for r.ctx.Err() == nil {
 		err := reader.View(r.ctx, func(tx *sql.Tx) error {
 			return tx.QueryRowContext(r.ctx, whatIsOpen).Scan(&settled, &events, &open, &waiting)
@@ -122,8 +122,8 @@ func (r *run) awaitQuiet() bool {
 			r.find("start", "a journal that is in use cannot be read: %v", err)
 			return false
 		}
-		if settled+events != was {
-			was, moved = settled+events, time.Now()
+		if settled+events != last {
+			last, moved = settled+events, time.Now()
 		}
 		if open+waiting == 0 {
 			a, ok := r.owner.answer(talk.Request{Do: talk.Backlog}, stallLimit)

@@ -204,7 +204,7 @@ func (s *shop) close() {
 	for _, name := range journals {
 		args = append(args, "--journal", s.journal(name))
 	}
-	said, was := result{}, []byte(nil)
+	said, last := result{}, []byte(nil)
 	moved := time.Now()
 	for s.ctx.Err() == nil {
 		s.stock(journals[0])
@@ -220,8 +220,8 @@ func (s *shop) close() {
 				return
 			}
 		}
-		if !bytes.Equal(now, was) {
-			was, moved = now, time.Now()
+		if !bytes.Equal(now, last) {
+			last, moved = now, time.Now()
 		}
 		if time.Since(moved) > 2*stallLimit {
 			s.find("stall", "the books do not close: %s %s", clip(said.out, 700), clip(said.err, 300))

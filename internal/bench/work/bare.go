@@ -117,7 +117,7 @@ var bareSteps = [...]struct{ eventType, subscription string }{
 	{charged{}.EventType(), "bench/charge"},
 	{dispatched{}.EventType(), "bench/dispatch"},
 	{completed{}.EventType(), "bench/complete"},
-	{told{}.EventType(), "bench/tell"},
+	{notified{}.EventType(), "bench/tell"},
 }
 
 func (b *bare) flow(o order) error {

@@ -51,7 +51,7 @@ type (
 	charged    struct{ order }
 	dispatched struct{ order }
 	completed  struct{ order }
-	told       struct{ order }
+	notified   struct{ order }
 )
 
 // EventType returns "bench.placed".
@@ -70,7 +70,7 @@ func (dispatched) EventType() string { return "bench.dispatched" }
 func (completed) EventType() string { return "bench.completed" }
 
 // EventType returns "bench.told".
-func (told) EventType() string { return "bench.told" }
+func (notified) EventType() string { return "bench.told" }
 
 // schema has the migrations of each module, in a folder with the module's name.
 //

@@ -46,7 +46,7 @@ func startRouted(ctx context.Context, j Job, on pubSub) (*routed, error) {
 		forward(m, on, "charge", func(e reserved) charged { return charged(e) }),
 		forward(m, on, "dispatch", func(e charged) dispatched { return dispatched(e) }),
 		forward(m, on, "complete", func(e dispatched) completed { return completed(e) }),
-		forward(m, on, "tell", func(e completed) told { return told(e) }),
+		forward(m, on, "tell", func(e completed) notified { return notified(e) }),
 	)
 	if err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func forward[In, Out event](m *routed, on pubSub, name string, next func(In) Out
 		if err := m.publish(out, msg.Metadata.Get(correlationID)); err != nil {
 			return err
 		}
-		if last, ok := any(out).(told); ok {
+		if last, ok := any(out).(notified); ok {
 			m.gate.leave()
 			m.ends.note(last.order)
 		}

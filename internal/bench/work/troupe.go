@@ -76,17 +76,17 @@ func (p *program) wire(s split) {
 			modules[name] = p.bus.Module(name).Migrations(tablesOf(name))
 		}
 	}
-	p.module = modules[mainModule].Emits(placed{}).ForOutside(told{})
+	p.module = modules[mainModule].Emits(placed{}).ForOutside(notified{})
 	react(modules[s[0]], insertRow(s[0]), "reserve", 1, func(e placed) reserved { return reserved(e) })
 	react(modules[s[1]], insertRow(s[1]), "charge", 2, func(e reserved) charged { return charged(e) })
 	react(modules[s[2]], insertRow(s[2]), "dispatch", 3, func(e charged) dispatched { return dispatched(e) })
 	react(modules[s[3]], insertRow(s[3]), "complete", 4, func(e dispatched) completed { return completed(e) })
-	react(modules[s[4]], insertRow(s[4]), "tell", 5, func(e completed) told {
+	react(modules[s[4]], insertRow(s[4]), "tell", 5, func(e completed) notified {
 		p.gate.leave()
 		if p.ends != nil {
 			p.ends.note(e.order)
 		}
-		return told(e)
+		return notified(e)
 	})
 }
 

@@ -127,7 +127,7 @@ func TestPayload(t *testing.T) {
 		t.Errorf("payload of %d bytes, %v, want about 200", want, err)
 	}
 	for _, n := range []int64{0, 8, 9, 99_999, 100_000, 799_999, 800_000, 12_345_678} {
-		if data, err := json.Marshal(told{newOrder(n)}); err != nil || len(data) != want {
+		if data, err := json.Marshal(notified{newOrder(n)}); err != nil || len(data) != want {
 			t.Errorf("order %d has %d bytes, %v, want %d", n, len(data), err, want)
 		}
 	}

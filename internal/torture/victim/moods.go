@@ -36,9 +36,9 @@ func (p *program) misbehave(ctx context.Context, e Asked) (bus.Events, error) {
 		}
 		rows.Next()
 	case "own-context":
-		own, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+		short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 		defer cancel()
-		_, err := tx.ExecContext(own, "INSERT INTO moody_big WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c WHERE x < 30000000) SELECT x FROM c")
+		_, err := tx.ExecContext(short, "INSERT INTO moody_big WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c WHERE x < 30000000) SELECT x FROM c")
 		return nil, err
 	case "commit":
 		return nil, exec(tx, "COMMIT")
