@@ -11,7 +11,7 @@ import (
 	"github.com/troupebus/troupe/internal/bench/work"
 )
 
-// TestMain makes this binary a worker where Process starts it as one.
+// TestMain makes this binary a worker if Process starts it.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "bench-worker" {
 		os.Exit(worker(os.Args[2]))
@@ -26,7 +26,7 @@ func worker(how string) int {
 	case "talkative":
 		_, _ = os.Stdout.WriteString("about 10,000 flows/s")
 		return 0
-	case "crashing": // after it has answered
+	case "crashing": // after the answer
 		_, _ = os.Stdout.WriteString(`{"flows_per_second": 10000}`)
 		_, _ = os.Stderr.WriteString("the disk is gone\n")
 		return 3

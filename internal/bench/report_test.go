@@ -27,8 +27,7 @@ func TestMedianAndRatios(t *testing.T) {
 			t.Errorf("median(%v) = %v, want %v", given, got, tt.want)
 		}
 	}
-	// The median of the ratios, not the ratio of the medians: a round that was slow for both sides says what the others
-	// say.
+	// The median of the ratios, not the ratio of the medians: a round that was slow for both sides has the same ratio.
 	if got := ratios([]float64{10, 2, 30}, []float64{20, 8, 40}); !slices.Equal(got, []float64{0.5, 0.25, 0.75}) {
 		t.Errorf("ratios %v", got)
 	}
@@ -46,11 +45,12 @@ func TestNumber(t *testing.T) {
 	}
 }
 
-// script is a Start that answers from a table. Whoever is asked again is slower, twice, and then as fast as at first.
+// script is a Start that answers from a table. The second and the third answer to a job are slower, and then the
+// answers start over.
 type script struct {
 	jobs []work.Job
 	fail string // the worker that fails
-	mute string // the worker that measures nothing
+	mute string // the worker without figures
 }
 
 var errScript = errors.New("the disk is gone")
@@ -100,7 +100,7 @@ func (s *script) start(_ context.Context, j work.Job) (work.Figures, error) {
 	}
 }
 
-// MustRun runs a bench that keeps nothing of what it made.
+// MustRun runs a bench in a temporary folder, which must be empty at the end.
 func MustRun(tb testing.TB, o Options) *Report {
 	tb.Helper()
 	o.Folder = tb.TempDir()
@@ -184,7 +184,7 @@ func TestWorkerThatFailsIsAnError(t *testing.T) {
 			t.Errorf("%s fails: %+v, %v", name, r, err)
 		}
 		MustBeEmpty(t, folder)
-		if name == "grow" { // its figure is only told
+		if name == "grow" { // its figure is only printed
 			continue
 		}
 		if r, err := Run(t.Context(), Options{Start: (&script{mute: name}).start, Grow: true, Folder: folder}); err == nil || !strings.Contains(err.Error(), "measured no") {
@@ -232,7 +232,7 @@ func TestMistakesInOptions(t *testing.T) {
 	}
 }
 
-// threeRows has a target that is met, one that is not, and none.
+// threeRows has a target that is met, a target that is missed, and a row without a target.
 func threeRows() *Report {
 	r := &Report{
 		Machine: Machine{CPUs: 2, CPU: "Fast 9000", OS: "linux", Arch: "amd64", Go: "go1.26.0", SQLite: "3.53.4", SyncMS: 0.19},

@@ -41,7 +41,7 @@ func MustBeTidy(tb testing.TB, broker string) {
 		tb.Fatal(err)
 	}
 	for name := range topics {
-		if !strings.HasPrefix(name, "_") { // Kafka's own
+		if !strings.HasPrefix(name, "_") { // a topic of Kafka itself
 			tb.Errorf("topic %s is left", name)
 		}
 	}
@@ -69,11 +69,11 @@ func TestRunOverKafka(t *testing.T) {
 	}
 }
 
-// overKafka answers as script does, and serves.
+// overKafka answers like script, and announces the peer.
 func (s *script) overKafka(ctx context.Context, j work.Job) (work.Figures, error) {
 	if j.Worker == "kafka-peer" {
 		err := j.Announce(ctx, "")
-		if j.Worker == s.fail { // it looks back, and something is missing
+		if j.Worker == s.fail { // the check at the end finds a loss
 			err = errScript
 		}
 		return work.Figures{}, err
@@ -128,7 +128,7 @@ func TestWorkerThatFailsOverKafka(t *testing.T) {
 			t.Errorf("%s fails: %+v, %v", name, r, err)
 		}
 		MustBeEmpty(t, o.Folder)
-		if name == "kafka-peer" { // it has no figures
+		if name == "kafka-peer" { // the worker has no figures
 			continue
 		}
 		o.Start = (&script{mute: name}).overKafka
@@ -140,7 +140,7 @@ func TestWorkerThatFailsOverKafka(t *testing.T) {
 	MustBeTidy(t, broker)
 }
 
-// Whoever waits for a deployable that is gone must not wait for ever.
+// The run must not wait forever for a deployable that is gone.
 func TestServiceThatFails(t *testing.T) {
 	t.Parallel()
 	broker := MustBroker(t)

@@ -29,13 +29,13 @@ import (
 
 const wait = 30 * time.Second
 
-// broker is where a test's topics are.
+// broker is the broker of a test, with the prefix of its topics.
 type broker struct {
 	address string
 	prefix  string
 }
 
-// onBrokers runs a test on the in-process broker, and on a real one where there is one.
+// onBrokers runs a test on the in-process broker, and on a real broker if the environment names one.
 func onBrokers(t *testing.T, test func(t *testing.T, b broker)) {
 	t.Parallel()
 	for name, address := range map[string]func(*testing.T) string{
@@ -55,18 +55,18 @@ func onBrokers(t *testing.T, test func(t *testing.T, b broker)) {
 	}
 }
 
-// inventory runs a deployable with the inventory module alone: what the order module would send comes from the test.
+// inventory runs a deployable with only the inventory module: the test sends the events of the order module.
 func (b broker) inventory(t *testing.T) *sqlite.Journal {
 	t.Helper()
 	j, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "inventory.db"), sqlite.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	carrier, err := kafka.New(kafka.Config{Brokers: []string{b.address}, Group: b.prefix + "-" + j.ID(), Prefix: b.prefix, Partitions: 2})
+	transport, err := kafka.New(kafka.Config{Brokers: []string{b.address}, Group: b.prefix + "-" + j.ID(), Prefix: b.prefix, Partitions: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	shop := bus.New(j, bus.Config{Modules: []string{"inventory"}, Transport: carrier, Logger: slog.New(slog.DiscardHandler)})
+	shop := bus.New(j, bus.Config{Modules: []string{"inventory"}, Transport: transport, Logger: slog.New(slog.DiscardHandler)})
 	handlers.Order(shop)
 	stock := handlers.Inventory(shop)
 	handlers.Payment(shop, nil, 1)
@@ -82,7 +82,7 @@ func (b broker) inventory(t *testing.T) *sqlite.Journal {
 	}
 	t.Cleanup(func() {
 		cancel()
-		for _, err := range []error{<-ended, carrier.Close(), j.Close()} {
+		for _, err := range []error{<-ended, transport.Close(), j.Close()} {
 			if err != nil {
 				t.Error(err)
 			}
@@ -94,7 +94,7 @@ func (b broker) inventory(t *testing.T) *sqlite.Journal {
 	return j
 }
 
-// kcat runs the client of that name, and skips the test where it is not installed.
+// kcat runs the client kcat, and skips the test if kcat is not installed.
 func (b broker) kcat(t *testing.T, input string, args ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath("kcat"); err != nil {
@@ -113,7 +113,7 @@ func (b broker) kcat(t *testing.T, input string, args ...string) string {
 	return string(out)
 }
 
-// placed writes an order.placed as kcat can: with the attributes that the specification requires, and a key.
+// placed writes an order.placed with kcat: with the attributes that the specification requires, and a key.
 func (b broker) placed(t *testing.T, id, order string) {
 	t.Helper()
 	b.kcat(t, fmt.Sprintf(`{"order_id":%q,"customer_id":"c","lines":[{"sku":"MUG","quantity":1,"unit_price_cents":250}],"total_cents":250}`, order),
@@ -121,7 +121,7 @@ func (b broker) placed(t *testing.T, id, order string) {
 		"-H", "ce_specversion=1.0", "-H", "ce_id="+id, "-H", "ce_type=order.placed", "-H", "ce_source=https://web.example/shop", "-H", "content-type=application/json")
 }
 
-// await waits until the journal has so many events of a type, and returns them.
+// await waits until the journal has a number of events of a type, and returns them.
 func await(t *testing.T, j *sqlite.Journal, eventType string, n int) (found []*journal.Event) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), wait)
@@ -140,7 +140,7 @@ func await(t *testing.T, j *sqlite.Journal, eventType string, n int) (found []*j
 
 var errEnough = errors.New("enough")
 
-// A client that knows nothing of us reads our events, with their headers, and what it writes is handled as any event.
+// A client that does not know Troupe reads our events with their headers, and we handle its events like all others.
 func TestKcat(t *testing.T) {
 	onBrokers(t, func(t *testing.T, b broker) {
 		j := b.inventory(t)
@@ -149,7 +149,7 @@ func TestKcat(t *testing.T) {
 		if reserved.Key != "order-1" || reserved.CausationID != "w-1" || reserved.CorrelationID != "w-1" {
 			t.Errorf("what came of it: %+v", reserved)
 		}
-		b.first(t, b.prefix+".inventory") // the relay makes the topic, and kcat does not wait for one
+		b.first(t, b.prefix+".inventory") // the relay creates the topic, and kcat does not wait for a topic
 		out := b.kcat(t, "", "-C", "-t", b.prefix+".inventory", "-o", "beginning", "-c", "1", "-f", `{"key":"%k","headers":"%h","payload":%s}`)
 		var read struct {
 			Key, Headers string
@@ -172,7 +172,7 @@ func TestKcat(t *testing.T) {
 	})
 }
 
-// What is no event is kept, with its bytes, and holds up nothing: not even its own partition.
+// A message that is no event is kept with its bytes, and blocks no other message, not even in its own partition.
 func TestAMalformedMessageBecomesADeadLetter(t *testing.T) {
 	onBrokers(t, func(t *testing.T, b broker) {
 		j := b.inventory(t)
@@ -181,9 +181,9 @@ func TestAMalformedMessageBecomesADeadLetter(t *testing.T) {
 		b.kcat(t, `{"order_id":`, "-P", "-t", b.prefix+".order", "-k", "order-1", "-H", "ce_specversion=1.0", "-H", "ce_id=w-2",
 			"-H", "ce_type=order.placed", "-H", "ce_source=web")
 		b.placed(t, "w-3", "order-3")
-		b.placed(t, "w-4", "order-1") // of the key that the others had
+		b.placed(t, "w-4", "order-1") // the key of the messages that are no events
 		await(t, j, "inventory.reserved", 2)
-		await(t, j, "order.placed", 3) // what is no JSON is not one
+		await(t, j, "order.placed", 3) // a message that is no JSON is no such event
 		if err := j.Quiet(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -204,7 +204,7 @@ func TestAMalformedMessageBecomesADeadLetter(t *testing.T) {
 	})
 }
 
-// The SDK of the specification's authors takes our records for what they are.
+// The SDK of the specification's authors reads our records as CloudEvents.
 func TestTheCloudEventsSDK(t *testing.T) {
 	onBrokers(t, func(t *testing.T, b broker) {
 		j := b.inventory(t)
@@ -224,16 +224,16 @@ func TestTheCloudEventsSDK(t *testing.T) {
 	})
 }
 
-// first is the oldest record of a topic, in whichever of its partitions.
+// first returns the oldest record of a topic in all partitions.
 func (b broker) first(t *testing.T, topic string) *sarama.ConsumerMessage {
 	t.Helper()
 	c, err := sarama.NewConsumer([]string{b.address}, sarama.NewConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = c.Close() }) // it was only read with
+	t.Cleanup(func() { _ = c.Close() }) // only read
 	found, limit := make(chan *sarama.ConsumerMessage, 1), time.After(wait)
-	for err := open(t, c, topic, found); err != nil; err = open(t, c, topic, found) { // it may be about to be made
+	for err := open(t, c, topic, found); err != nil; err = open(t, c, topic, found) { // the topic may not exist yet
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-limit:
@@ -257,7 +257,7 @@ func open(t *testing.T, c sarama.Consumer, topic string, found chan<- *sarama.Co
 	}
 	for _, p := range partitions {
 		pc, err := c.ConsumePartition(topic, p, sarama.OffsetOldest)
-		var asked sarama.ConfigurationError // "that topic/partition is already being consumed": by the last try
+		var asked sarama.ConfigurationError // "that topic/partition is already being consumed": by an earlier try
 		if errors.As(err, &asked) {
 			continue
 		} else if err != nil {

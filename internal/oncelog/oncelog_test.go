@@ -5,14 +5,15 @@ import (
 	"time"
 )
 
-// TestProblem walks a problem through its life: a step is a failure or its end, some time after the step before.
+// TestProblem runs a problem through its states: a step is a failure or the end of the problem, some time after the
+// step before.
 func TestProblem(t *testing.T) {
 	t.Parallel()
 	type step struct {
 		after  time.Duration
 		fails  bool
-		count  int           // what the log line says; 0 without a line
-		lasted time.Duration // of a line about the end
+		count  int           // failures in the log line; 0 without a line
+		lasted time.Duration // in the log line about the end
 	}
 	for name, steps := range map[string][]step{
 		"one failure":                   {{0, true, 1, 0}, {time.Second, false, 1, time.Second}},

@@ -13,7 +13,8 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/sqlitetest"
 )
 
-// A kitchen: the waiter takes orders for a table, the cook cooks them in their order, and is reminded later to clean up.
+// A kitchen: the waiter takes orders for a table, the cook cooks them in order, and later gets a reminder to clean
+// up.
 type (
 	ordered  struct{ Table, Dish string }
 	cooked   struct{ Table, Dish string }
@@ -29,7 +30,7 @@ func (e reminded) EventKey() string { return e.Table }
 
 type kitchen struct{ waiter *bus.Module }
 
-// spoiled is a dish that cannot be cooked.
+// spoiled is a dish that the cook cannot cook.
 const spoiled = "spoiled fish"
 
 func kitchenSystem() bustest.System[kitchen] {
@@ -61,7 +62,8 @@ func kitchenSystem() bustest.System[kitchen] {
 	}
 }
 
-// A poisoned key stands still, in its order, until somebody acts; every other key goes on. What is delayed comes when it is due.
+// A poisoned key waits, in order, until a person acts; every other key continues. Delayed events come when they are
+// due.
 func TestAPoisonedKeyAndDelayedEventsMeanTheSameInEveryShape(t *testing.T) {
 	t.Parallel()
 	parity(t, kitchenSystem(), []string{"waiter", "cook"}, func(app *bustest.App[kitchen]) {

@@ -8,13 +8,13 @@ import (
 	"github.com/troupebus/troupe/bus/bustest"
 )
 
-// left is what a run leaves.
+// left has the results of a run.
 type left struct {
 	tables string
-	flows  map[string]string // by id: what caused what
+	flows  map[string]string // causes and effects, by the flow's id
 }
 
-// parity runs a story in one process on SQLite, and then in every other shape, and wants the same to be left.
+// parity runs a story in one process on SQLite, and then in every other shape, and expects the same results.
 func parity[S any](t *testing.T, sys bustest.System[S], modules []string, story func(app *bustest.App[S])) {
 	sys.Config = timing
 	want := leave(t, sys, modules, story)
@@ -27,7 +27,7 @@ func parity[S any](t *testing.T, sys bustest.System[S], modules []string, story 
 				t.Parallel()
 			}
 			sys := sys
-			sys.Deployables, sys.Transport, sys.RealTime = sh.deployables(modules), sh.carrier(t), sh.realTime
+			sys.Deployables, sys.Transport, sys.RealTime = sh.deployables(modules), sh.backend(t), sh.realTime
 			got := leave(t, sys, modules, story)
 			if got.tables != want.tables {
 				t.Errorf("the tables have\n%s, want\n%s", got.tables, want.tables)
@@ -44,7 +44,7 @@ func parity[S any](t *testing.T, sys bustest.System[S], modules []string, story 
 	}
 }
 
-// leave runs a story to its end, and reads what it leaves, while the system's own checks are made.
+// leave runs a story to its end with the system's own checks, and returns the results.
 func leave[S any](t *testing.T, sys bustest.System[S], modules []string, story func(app *bustest.App[S])) left {
 	l := left{flows: map[string]string{}}
 	verify := sys.Verify

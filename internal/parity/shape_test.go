@@ -19,24 +19,24 @@ import (
 	"github.com/troupebus/troupe/transports/postgres"
 )
 
-// shape is a way in which a system runs.
+// shape is a way to run a system.
 type shape struct {
 	name        string
 	deployables func(modules []string) [][]string
 	realTime    bool
-	// carrier prepares what lies between the deployables of one test, and returns how they reach it. It skips the test, by
-	// name, where there is no server.
-	carrier func(t *testing.T) func(group string) (bus.Transport, error)
+	// backend prepares the backend of a test, and returns a function that connects a deployable to it. Without a server,
+	// backend skips the test with the reason.
+	backend func(t *testing.T) func(group string) (bus.Transport, error)
 }
 
-// The shapes beside the first, which is one process on SQLite and nothing else.
+// The shapes beside the first shape, a single process on SQLite.
 var shapes = []shape{
-	{name: "five in memory", deployables: each, carrier: memory},
-	{name: "one with Kafka", deployables: together, realTime: true, carrier: inProcessKafka},
-	{name: "five over Kafka", deployables: each, realTime: true, carrier: inProcessKafka},
-	{name: "one with the real Kafka", deployables: together, realTime: true, carrier: realKafka},
-	{name: "five over the real Kafka", deployables: each, realTime: true, carrier: realKafka},
-	{name: "five over Postgres", deployables: each, realTime: true, carrier: realPostgres},
+	{name: "five in memory", deployables: each, backend: memory},
+	{name: "one with Kafka", deployables: together, realTime: true, backend: inProcessKafka},
+	{name: "five over Kafka", deployables: each, realTime: true, backend: inProcessKafka},
+	{name: "one with the real Kafka", deployables: together, realTime: true, backend: realKafka},
+	{name: "five over the real Kafka", deployables: each, realTime: true, backend: realKafka},
+	{name: "five over Postgres", deployables: each, realTime: true, backend: realPostgres},
 }
 
 func together(modules []string) [][]string { return [][]string{modules} }
@@ -48,7 +48,7 @@ func each(modules []string) (all [][]string) {
 	return all
 }
 
-// memory is made inside of the test's bubble: the first who asks makes it.
+// memory creates its broker at the first use, inside of the test's bubble.
 func memory(*testing.T) func(string) (bus.Transport, error) {
 	broker := sync.OnceValue(wiretest.NewBroker)
 	return func(group string) (bus.Transport, error) { return broker().Transport(group), nil }
@@ -81,17 +81,17 @@ func realPostgres(t *testing.T) func(string) (bus.Transport, error) {
 	}
 }
 
-// timing is the same in every shape: what hangs is cut off soon, and what fails is tried again soon, but not so soon that an event
-// of another deployable could not come in between.
+// timing is the same in every shape: a hanging call is cut off soon, and a failed attempt is retried soon, but late
+// enough for an event of another deployable to come first.
 var timing = bus.Config{
 	ExternalTimeout: 2 * time.Second,
 	Retry:           bus.Retry{Attempts: 4, First: 200 * time.Millisecond, Factor: 1.5, Jitter: -1},
 }
 
-// modules are the shop's.
+// modules are the shop's modules.
 var modules = shoptest.One[0]
 
-// tables writes down every row of the modules' tables.
+// tables returns every row of the modules' tables as text.
 func tables(ctx context.Context, of func(module string) *sql.Tx, modules []string) (string, error) {
 	var out strings.Builder
 	for _, m := range modules {

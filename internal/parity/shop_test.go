@@ -31,18 +31,18 @@ func cancel(shop *app, id string) {
 	shop.Must("the customer cancels "+id, func(ctx context.Context, s shoptest.Shop) error { return s.Cancel(ctx, id) })
 }
 
-// await lets time pass until something is so.
-func await(shop *app, what string, so func() bool) {
+// await lets time pass until ready returns true.
+func await(shop *app, what string, ready func() bool) {
 	for range 4000 {
-		if so() {
+		if ready() {
 			return
 		}
 		shop.Advance(5 * time.Millisecond)
 	}
-	shop.T().Fatalf("it never came about that %s", what)
+	shop.T().Fatalf("still waiting until %s", what)
 }
 
-// status is how an order stands, in the process that knows.
+// status returns the status of an order, from the process that runs the order module.
 func status(shop *app, id string) order.Status {
 	got, err := shop.S().Orders.Get(shop.Context(), id)
 	if err != nil {
@@ -58,8 +58,8 @@ func ended(shop *app, id string, want order.Status) {
 	}
 }
 
-// scenario is one story of the business, and the flows that it leaves. Its steps wait for each other, so that it ends the same way
-// however long an event is on its way.
+// scenario is a story of the business, with the flows that it leaves. The steps wait for each other, so that the
+// story ends the same way however long an event is in transit.
 type scenario struct {
 	name  string
 	story func(shop *app)
@@ -89,7 +89,7 @@ var scenarios = []scenario{
 	}},
 	{"a cancel that wins the race against the charge", func(shop *app) {
 		gateway := shop.World().Service("gateway")
-		for i := range 4 { // as many as are asked for at a time
+		for i := range 4 { // as many as may run at a time
 			gateway.Next("charge", bustest.Hangs)
 			place(shop, fmt.Sprint("slow-", i), "MUG")
 		}
@@ -143,7 +143,7 @@ var scenarios = []scenario{
 	}},
 }
 
-// asked counts the calls that have come and are not answered yet, too.
+// asked counts the calls that have arrived, also calls without an answer.
 func asked(shop *app, op string) int {
 	return len(shop.World().Service("gateway").Calls(op))
 }

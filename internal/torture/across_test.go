@@ -13,7 +13,7 @@ import (
 	"github.com/troupebus/troupe/internal/torture/story"
 )
 
-// acrossDay is a schedule in which the wire fails once in every way.
+// acrossDay is a schedule in which the network fails once in every way.
 var acrossDay = story.Schedule{Kind: story.OverBroker, Steps: []story.Step{
 	{Do: story.Start, Key: story.Broker}, {Do: story.Start, Key: story.Door}, {Do: story.Start, Key: story.Ledger}, {Do: story.Start, Key: story.Tail, Wait: 300},
 	{Do: story.Publish, Key: "k0", N: 1, Count: 3, Calls: 2},
@@ -24,7 +24,7 @@ var acrossDay = story.Schedule{Kind: story.OverBroker, Steps: []story.Step{
 	{Do: story.Start, Key: story.Broker}, {Do: story.Network, Mood: story.Cut, For: 50}, {Do: story.Freeze, Key: story.Broker, For: 200},
 }}
 
-// A flow across a wire holds, and damage to each of its journals afterwards is found.
+// A flow across a network passes the audit, and the audit finds later damage to each journal.
 func TestAcrossFindsDamage(t *testing.T) {
 	t.Parallel()
 	m := MustBuild(t)
@@ -59,7 +59,7 @@ func TestAcrossFindsDamage(t *testing.T) {
 	}
 }
 
-// A network carries, holds, cuts and refuses connections.
+// A network relays, holds, cuts and refuses connections.
 func TestNetwork(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -12,7 +12,7 @@ import (
 	"github.com/troupebus/troupe/internal/torture/talk"
 )
 
-// quietDay is a schedule in which nothing goes wrong but what handlers say themselves.
+// quietDay is a schedule without faults, except for the moods of handlers.
 var quietDay = story.Schedule{Kind: "anything", Steps: []story.Step{
 	{Do: story.Start, Wait: 100},
 	{Do: story.Publish, Key: "k0", N: 1, Count: 3, Calls: 2},
@@ -26,7 +26,7 @@ var quietDay = story.Schedule{Kind: "anything", Steps: []story.Step{
 	{Do: story.Stop},
 }}
 
-// A quiet day holds, and each kind of damage that is done to its journal afterwards is found.
+// A quiet day passes the audit, and the audit finds each kind of later damage to its journal.
 func TestAuditFindsDamage(t *testing.T) {
 	t.Parallel()
 	m := MustBuild(t)
@@ -36,7 +36,7 @@ func TestAuditFindsDamage(t *testing.T) {
 	}
 	defer r.end()
 	for i, s := range quietDay.Steps {
-		if s.Do == story.Command { // what it is about must be there, on a busy machine too
+		if s.Do == story.Command { // the dead letters and events must exist, also on a busy machine
 			r.answers.Wait()
 			r.rest()
 		}
@@ -119,7 +119,7 @@ func mustRead(t *testing.T, path string) []byte {
 	return b
 }
 
-// MustDamage changes a journal behind its back.
+// MustDamage changes a journal from outside.
 func MustDamage(t *testing.T, path, query string) {
 	t.Helper()
 	db, err := sql.Open("sqlite3", path)

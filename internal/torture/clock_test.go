@@ -6,7 +6,7 @@ import (
 	"github.com/troupebus/troupe/internal/torture/disk"
 )
 
-// Where disks can fail, clocks can be stepped: nothing is left out in silence.
+// A computer on which disks can fail can also step clocks: no fault is left out silently.
 func TestClocksCanBeStepped(t *testing.T) {
 	t.Parallel()
 	if err := disk.Available(); err != nil {

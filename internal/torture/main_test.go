@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// built is the machine of all tests here: building takes longer than most of them.
+// built is the machine of all tests here: the build takes longer than most tests.
 var built = sync.OnceValues(func() (*Machine, error) {
 	var err error
 	if builtIn, err = os.MkdirTemp("", "torture-"); err != nil {
@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// MustBuild returns the machine.
+// MustBuild returns the machine of all tests.
 func MustBuild(t *testing.T) *Machine {
 	t.Helper()
 	m, err := built()

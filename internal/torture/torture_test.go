@@ -18,15 +18,15 @@ import (
 	"github.com/troupebus/troupe/internal/torture/story"
 )
 
-// settings come from variables, so that make can hand them on.
+// settings come from environment variables, so that make can set them.
 type settings struct {
-	length time.Duration // TROUPE_TORTURE: how long; without it the test is skipped
-	seed   uint64        // TROUPE_TORTURE_SEED: of the first schedule
-	kind   string        // TROUPE_TORTURE_KIND: only schedules of this kind; all kinds take turns without
-	replay string        // TROUPE_TORTURE_REPLAY: one schedule, as a line
-	all    bool          // TROUPE_TORTURE_ALL: go on after a finding, shrink nothing, and print what was found how soon
-	keep   string        // TROUPE_TORTURE_KEEP: a folder that keeps the files of the first schedules that found something
-	at     int           // TROUPE_TORTURE_AT: schedules at a time; two for each processor without
+	length time.Duration // TROUPE_TORTURE: time to run; if empty, the test is skipped
+	seed   uint64        // TROUPE_TORTURE_SEED: seed of the first schedule
+	kind   string        // TROUPE_TORTURE_KIND: only schedules of this kind; if empty, all kinds take turns
+	replay string        // TROUPE_TORTURE_REPLAY: a schedule as a line
+	all    bool          // TROUPE_TORTURE_ALL: continue after a finding, do not shrink, and print when each finding was first seen
+	keep   string        // TROUPE_TORTURE_KEEP: a folder for the files of the first schedules with a finding
+	at     int           // TROUPE_TORTURE_AT: schedules at a time; by default two for each processor
 }
 
 func mustSettings(t *testing.T) settings {
@@ -53,7 +53,7 @@ func mustSettings(t *testing.T) settings {
 	return s
 }
 
-// TestTorture runs schedules until its time is over, or one finds something.
+// TestTorture runs schedules until its time is over, or a schedule has a finding.
 func TestTorture(t *testing.T) {
 	s := mustSettings(t)
 	m, err := torture.Build(t.Context(), t.TempDir())
@@ -111,29 +111,29 @@ func TestTorture(t *testing.T) {
 	t.Log(h.table())
 }
 
-// hunt counts what was run and found.
+// hunt counts schedules and findings.
 type hunt struct {
 	settings
 	machine *torture.Machine
-	folder  string // where schedules have their files
+	folder  string // for the files of schedules
 	began   time.Time
 
 	mu    sync.Mutex
 	kinds map[string]*counted
-	first map[string]string // by kind and class: when it was found first
+	first map[string]string // time of the first finding, by kind and class
 	kept  int
 
 	accusing sync.Mutex
 	told     bool // a finding has failed the test; guarded by accusing
 }
 
-// counted is what was done in schedules of one kind.
+// counted has the numbers of a kind of schedules.
 type counted struct {
 	schedules, found int
 	tally            torture.Tally
 }
 
-// try runs one schedule, and reports whether it found something. Only the files of one that did are kept.
+// try runs a schedule, and reports whether it has a finding. Only the files of schedules with a finding are kept.
 func (h *hunt) try(t *testing.T, ctx context.Context, s story.Schedule) bool {
 	began := time.Now()
 	folder, err := os.MkdirTemp(h.folder, fmt.Sprint("seed-", s.Seed, "-"))
@@ -174,7 +174,7 @@ func (h *hunt) try(t *testing.T, ctx context.Context, s story.Schedule) bool {
 
 const mostKept = 5
 
-// keepFiles copies the files of a schedule that found something, unless enough are kept.
+// keepFiles copies the files of a schedule with a finding, unless enough schedules are kept.
 func (h *hunt) keepFiles(t *testing.T, s story.Schedule, folder string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -183,7 +183,7 @@ func (h *hunt) keepFiles(t *testing.T, s story.Schedule, folder string) {
 	}
 	h.kept++
 	to := filepath.Join(h.keep, fmt.Sprintf("%s-%d-%d", s.Kind, s.Seed, h.began.Unix()))
-	if err := os.CopyFS(to, os.DirFS(folder)); err != nil { // a leftover that is neither a file nor a folder
+	if err := os.CopyFS(to, os.DirFS(folder)); err != nil { // not every entry is a file or a folder
 		t.Logf("not all files are kept: %v", err)
 	}
 	t.Logf("its files are in %s", to)
@@ -191,12 +191,12 @@ func (h *hunt) keepFiles(t *testing.T, s story.Schedule, folder string) {
 
 const shrinkTime = 5 * time.Minute
 
-// limits are the classes of findings that are about a limit of time or memory. A computer that is busy with other
-// programs can exceed a limit once.
+// limits are the classes of findings about a limit of time or memory. On a busy computer, a limit can be exceeded
+// once.
 var limits = []string{"clock", "late", "log", "machine", "memory", "stall", "start", "stop", "twins", "unanswered", "waited"}
 
-// accuse fails the test with the story of a finding, as short as it gets, and returns true. A limit that was exceeded
-// once, and not again when the story was repeated, fails nothing: a line says so.
+// accuse fails the test with the story of a finding, as short as possible, and returns true. If a limit was exceeded
+// once, but not again when the story was repeated, accuse prints a line and returns false.
 func (h *hunt) accuse(t *testing.T, s story.Schedule, findings []story.Finding) bool {
 	t.Logf("found something, and shrinks it now:\n%s", story.Text(s, findings))
 	shorter, again := h.machine.Shrink(t.Context(), s, findings[0].Class, shrinkTime)
@@ -234,7 +234,7 @@ func (h *hunt) note(s story.Schedule, out torture.Outcome) {
 	}
 }
 
-// progress prints a line now and then, rarer the longer it takes.
+// progress prints a line now and then, less often the longer the test runs.
 func (h *hunt) progress(t *testing.T, ctx context.Context) {
 	for pause := 15 * time.Second; ; pause = min(pause*3/2, 5*time.Minute) {
 		select {
@@ -249,7 +249,7 @@ func (h *hunt) progress(t *testing.T, ctx context.Context) {
 
 func (h *hunt) since() time.Duration { return time.Since(h.began).Round(time.Second) }
 
-// total adds all kinds up.
+// total adds the numbers of all kinds.
 func (h *hunt) total() counted {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -262,7 +262,7 @@ func (h *hunt) total() counted {
 	return all
 }
 
-// table is how much was run, and what was found when.
+// table returns the numbers of all kinds, and the time of each first finding.
 func (h *hunt) table() string {
 	total := h.total()
 	h.mu.Lock()

@@ -103,7 +103,7 @@ func TestMeter(t *testing.T) {
 		for _, n := range []int64{99, 150, 600} {
 			m.at(n)
 		}
-		m.started = m.started.Add(-time.Second) // as if it had taken that long
+		m.started = m.started.Add(-time.Second) // as if it had taken a second
 		m.at(1100)
 		told.Store(1)
 		<-ctx.Done()

@@ -63,7 +63,7 @@ func TestWorkGoesOnWithAJournal(t *testing.T) {
 func TestWhatIsLostIsAnError(t *testing.T) {
 	t.Parallel()
 	for _, damage := range []string{
-		"SELECT 1", // none: expect must not see any
+		"SELECT 1", // no damage: expect must find none
 		"DELETE FROM bench_rows WHERE id = 1",
 		"UPDATE deliveries SET outcome = 'dead' WHERE seq = 1",
 		"DELETE FROM events WHERE seq = 1",
@@ -82,7 +82,7 @@ func TestWhatIsLostIsAnError(t *testing.T) {
 	}
 }
 
-// MustExec changes a journal that nobody runs on.
+// MustExec changes a journal without an owner.
 func MustExec(tb testing.TB, path, statement string) {
 	tb.Helper()
 	db, err := sql.Open("sqlite3", "file:"+path)
@@ -95,7 +95,7 @@ func MustExec(tb testing.TB, path, statement string) {
 	}
 }
 
-// What bare SQLite writes must not be less than what Troupe leaves.
+// Bare SQLite must not write less than Troupe.
 func TestBareWritesTheSameBytes(t *testing.T) {
 	t.Parallel()
 	const sums = `

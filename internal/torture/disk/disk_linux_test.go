@@ -12,7 +12,7 @@ import (
 	"github.com/troupebus/troupe/internal/torture/disk"
 )
 
-// TestMain is also the program that is put on a disk: the launcher, and a writer that prints what its calls are answered.
+// TestMain is also the program that runs on a disk: the launcher, and a writer that prints the errors of its calls.
 func TestMain(m *testing.M) {
 	switch {
 	case len(os.Args) > 2 && os.Args[1] == "through":
@@ -52,7 +52,7 @@ func work(path string) {
 	}
 }
 
-// Every weather fails what it is to fail, for the folder's files only.
+// Every weather fails the calls that it should fail, for the folder's files only.
 func TestWeathers(t *testing.T) {
 	t.Parallel()
 	if err := disk.Available(); err != nil {

@@ -32,7 +32,7 @@ func TestCut(t *testing.T) {
 		want string
 	}{
 		{0, 1, ""}, {1, 1, ""}, {1, 0, "ab"}, {2, 1, "ab"},
-		{3, 1, "ab"}, // it had begun before the sync returned, and ended after
+		{3, 1, "ab"}, // the write began before the sync returned, and ended later
 		{3, 0, "abc"}, {5, 1, "ab"}, {5, 0, "a"},
 	} {
 		if got := string(Cut(ops, c.n, "/d/a", c.loss, random)); got != c.want {

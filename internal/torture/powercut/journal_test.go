@@ -32,13 +32,14 @@ const (
 	journalVariable = "TROUPE_POWERCUT_JOURNAL"
 	syncVariable    = "TROUPE_POWERCUT_SYNCHRONOUS"
 	publishers      = 4
-	published       = 100 // by each
+	published       = 100 // by each publisher
 	copiedEvery     = 40  // events between two checkpoints from outside, which let the log start over
 )
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// Whatever a power cut leaves, the journal opens, adds up, and has what it acknowledged and what the outside has seen.
+// After any power cut the journal opens, passes its check, and has all acknowledged events and all events that
+// external calls have seen.
 func TestJournal(t *testing.T) {
 	r := record(t, "full")
 	if lost := r.cut(t, *cuts); len(lost) > 0 {
@@ -46,7 +47,8 @@ func TestJournal(t *testing.T) {
 	}
 }
 
-// With "normal", a power cut may take what was acknowledged: the recorder finds that, or it finds nothing.
+// With "normal", a power cut may lose acknowledged events: the recorder must find a loss. Otherwise it would find
+// none with "full", either.
 func TestRecorderFindsLosses(t *testing.T) {
 	r := record(t, "normal")
 	if lost := r.cut(t, max(20, *cuts/4)); len(lost) == 0 {
@@ -54,11 +56,11 @@ func TestRecorderFindsLosses(t *testing.T) {
 	}
 }
 
-// recording is what a process did that had a journal at path.
+// recording has the operations of a process with a journal at path.
 type recording struct {
 	path    string
 	ops     []Op
-	running int // the op from which on the journal was open
+	running int // number of the first op with an open journal
 }
 
 func record(t *testing.T, synchronous string) *recording {
@@ -86,7 +88,7 @@ func record(t *testing.T, synchronous string) *recording {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = f.Close() }() // it was only read
+	defer func() { _ = f.Close() }() // only read
 	if r.ops, err = Parse(f); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +107,7 @@ func record(t *testing.T, synchronous string) *recording {
 	return r
 }
 
-// cut cuts the power n times, and returns what was lost.
+// cut cuts the power n times, and returns the losses.
 func (r *recording) cut(t *testing.T, n int) (lost []string) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(*seed, *seed))
@@ -124,7 +126,7 @@ func (r *recording) cut(t *testing.T, n int) (lost []string) {
 	return lost
 }
 
-// restore puts the files there as the cut leaves them: into the same files, as a disk does.
+// restore writes the files as the cut leaves them: into the same files, as a disk does.
 func (r *recording) restore(t *testing.T, at int, loss Loss, random *rand.Rand) {
 	t.Helper()
 	for _, path := range []string{r.path, r.path + "-wal"} {
@@ -149,7 +151,7 @@ func (r *recording) restore(t *testing.T, at int, loss Loss, random *rand.Rand) 
 	}
 }
 
-// promised are the ids of the events that were acknowledged, or seen by the outside.
+// promised returns the ids of the events that were acknowledged, or seen by an external call.
 func (r *recording) promised(at int) map[string]string {
 	promised := map[string]string{}
 	for _, op := range r.ops[:at] {
@@ -165,7 +167,7 @@ func (r *recording) promised(at int) map[string]string {
 	return promised
 }
 
-// missing says what the journal does not have of what was promised, and what else is wrong with it.
+// missing returns the promised events that the journal lacks, and the other mistakes in the journal.
 func (r *recording) missing(t *testing.T, promised map[string]string) (wrong []string) {
 	t.Helper()
 	j, err := sqlite.Open(t.Context(), r.path, sqlite.Config{Synchronous: "off", Logger: quiet})
@@ -195,10 +197,10 @@ func (r *recording) missing(t *testing.T, promised map[string]string) (wrong []s
 	return wrong
 }
 
-// say tells the trace something, in one write.
+// say writes a line for the trace, in a single write.
 func say(words ...string) { _, _ = os.Stdout.WriteString(strings.Join(words, " ") + "\n") }
 
-// The process that is recorded. It ends as a kill would end it.
+// The recorded process. It ends as after a kill.
 func TestRecorded(t *testing.T) {
 	path := os.Getenv(journalVariable)
 	if path == "" {

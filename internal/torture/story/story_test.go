@@ -48,7 +48,7 @@ func TestSchedulesAreData(t *testing.T) {
 	}
 }
 
-// What is needed for a finding is all that is left of a schedule.
+// Shrinking leaves only the steps that a finding needs.
 func TestShrinking(t *testing.T) {
 	t.Parallel()
 	needs := func(s Schedule) bool {
