@@ -121,7 +121,7 @@ func TestVerifyOfAnotherProgram(t *testing.T) {
 	wantOutput(t, runApp(t.Context(), a, "verify", "--journal", path), exitWrong, "the books: ", os.ErrPermission.Error())
 }
 
-// The rules are held over the tables of all journals once modules have moved.
+// After modules have moved, the rules are checked over the tables of all journals.
 func TestVerifyAnotherProgramAcrossJournals(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -150,7 +150,8 @@ func TestAnotherProgramLeavesTheShopAlone(t *testing.T) {
 	wantOutput(t, c.run(t.Context(), "verify", "--journal", path), 0, "not checked: only troupe knows them; this is clinic")
 }
 
-// ours is a name of this project, where a program's own should be. The variable is that of package bustest, whichever program it tests.
+// ours is a name of this project, where a program's own should be. The variable is that of package bustest, whichever
+// program it tests.
 var ours = regexp.MustCompile(`(?i)troupe(_[A-Z]+)?`)
 
 func TestHelpSpeaksOfTheProgram(t *testing.T) {
@@ -227,7 +228,7 @@ func TestCommandsOfAnotherProgram(t *testing.T) {
 	}
 }
 
-// What only the programmer can mend is a panic at the start, and names the program.
+// A mistake that only the programmer can repair is a panic at the start, with the name of the program.
 func TestMistakesInAnApp(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "clinic.db")

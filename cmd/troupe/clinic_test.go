@@ -14,14 +14,14 @@ import (
 	"github.com/troupebus/troupe/bus"
 )
 
-// clinic is a second program: what package troupe knows of a program, it has from its App.
+// clinic is a second program: package troupe knows a program only from its App.
 type clinic struct {
 	settings struct {
 		URL     string        `setting:"insurer.url" default:"https://insurer.example" help:"address of the insurer"`
 		Key     troupe.Secret `setting:"insurer.key" help:"the insurer's key"`
 		Answers bool          `setting:"insurer.answers" default:"true" help:"whether the insurer pays"`
 	}
-	opened, closed int // calls of open, and of what it returned
+	opened, closed int // calls of open, and of the function that open returned
 	asked          string
 }
 
@@ -39,10 +39,10 @@ func (e visited) EventKey() string { return e.Patient }
 func (paid) EventType() string     { return "bills.paid" }
 func (e paid) EventKey() string    { return e.Patient }
 
-// reception is the clinic's door.
+// reception has the clinic's entry points.
 type reception struct{ visits *bus.Module }
 
-// receive has a patient come.
+// receive registers a patient.
 func (r reception) receive(ctx context.Context, patient string) (flow string, err error) {
 	return r.visits.Do(ctx, func(ctx context.Context) (bus.Events, error) {
 		_, err := bus.Tx(ctx).ExecContext(ctx, "INSERT INTO visits_patients (name) VALUES (?)", patient)
@@ -70,7 +70,7 @@ func (c *clinic) wire(b *bus.Bus) *reception {
 	return &reception{visits}
 }
 
-// verify wants every patient's visit paid.
+// verify checks that every patient's visit is paid.
 func (*clinic) verify(ctx context.Context, tables func(module string) *sql.Tx) (wrong []string, err error) {
 	for _, c := range []struct{ module, query string }{
 		{"visits", "SELECT name || ' has not paid' FROM visits_patients WHERE NOT paid"},

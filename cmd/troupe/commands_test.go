@@ -18,14 +18,14 @@ import (
 
 // Exit codes of the program.
 const (
-	exitWrong = 1 // something is wrong: with the journal, the books, or the world
-	exitUsage = 2 // the command line makes no sense
+	exitWrong = 1 // a mistake in the journal, the books, or the world
+	exitUsage = 2 // a mistake in the command line
 )
 
-// ranCommand is what a command left behind.
+// ranCommand is the result of a command.
 type ranCommand struct {
 	stdout, stderr string
-	err            error // what it said last, with its exit code; nil when that is 0
+	err            error // the last error, with its exit code; nil with exit code 0
 }
 
 // Output implements clitest.Ran.
@@ -41,7 +41,7 @@ func MustRunCommand(tb testing.TB, command string, args ...string) ranCommand {
 	return MustRunCommandIn(tb, tb.Context(), command, args...)
 }
 
-// MustRunCommandIn does so until ctx ends.
+// MustRunCommandIn runs the command until ctx ends.
 func MustRunCommandIn(tb testing.TB, ctx context.Context, command string, args ...string) ranCommand {
 	tb.Helper()
 	return runApp(ctx, newShop().app(), append(strings.Fields(command), args...)...)
@@ -56,12 +56,12 @@ func runApp[S any](ctx context.Context, a troupe.App[S], args ...string) ranComm
 	return ran
 }
 
-// start runs a command of the shop until stop, or the end of the test. What it writes to stdout comes out of the reader.
+// start runs a command of the shop until stop, or until the end of the test. The reader gets the command's stdout.
 func start(tb testing.TB, log io.Writer, args ...string) (stdout *io.PipeReader, stop context.CancelFunc, ended <-chan error) {
 	return startApp(tb, newShop().app(), log, args...)
 }
 
-// startApp runs a command of a until stop, or the end of the test.
+// startApp runs a command of a until stop, or until the end of the test.
 func startApp[S any](tb testing.TB, a troupe.App[S], log io.Writer, args ...string) (stdout *io.PipeReader, stop context.CancelFunc, ended <-chan error) {
 	ctx, stop := context.WithCancel(context.Background())
 	stdout, w := io.Pipe()
@@ -91,12 +91,12 @@ func mustUnmarshal[T any](tb testing.TB, ran ranCommand) T {
 	return clitest.MustUnmarshal[T](tb, ran)
 }
 
-// verification is what verify --json prints.
+// verification is the output of verify --json.
 type verification struct {
 	OK       bool          `json:"ok"`
 	Settled  bool          `json:"settled"`
 	Wrong    []string      `json:"wrong"`
-	Books    *books.Report `json:"books"` // nil where they were not checked
+	Books    *books.Report `json:"books"` // nil if the books were not checked
 	Stats    sqlite.Stats  `json:"journal"`
 	OnTheWay int           `json:"on_the_way"`
 	Journals []struct {
@@ -106,7 +106,7 @@ type verification struct {
 	} `json:"journals"`
 }
 
-// waiting is how many events subscriptions have before them.
+// waiting returns the number of events that subscriptions have not handled.
 func (v *verification) waiting() (n int64) {
 	for _, s := range v.Stats.Subscriptions {
 		if s.Kind == "bus" {
@@ -116,7 +116,7 @@ func (v *verification) waiting() (n int64) {
 	return n
 }
 
-// MustVerify audits the shop by the journals at paths. That something is wrong is no reason to fail.
+// MustVerify audits the shop by the journals at paths. A mistake in the shop does not fail the test.
 func MustVerify(tb testing.TB, paths ...string) verification {
 	tb.Helper()
 	args := []string{"--json"}
@@ -152,7 +152,7 @@ func readJournals(ctx context.Context, paths []string, fn func([]*sqlite.Reader)
 	return open(nil)
 }
 
-// shopWiring is what the shop's modules declare.
+// shopWiring returns the declarations of the shop's modules.
 func shopWiring() bus.Wiring {
 	b := bus.New(nil, bus.Config{})
 	newShop().wire(b)

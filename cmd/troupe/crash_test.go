@@ -26,12 +26,12 @@ import (
 
 const (
 	killsPerJournal = 25
-	ordersPerRun    = 200 // that each run adds to those of the runs before
-	crashSeed       = 1   // of the orders
+	ordersPerRun    = 200 // orders that each run adds
+	crashSeed       = 1   // seed of the orders
 )
 
-// TestCrash kills a running demo, again and again, and audits what each kill leaves. In the end every order must have
-// come to the end that was planned for it, once.
+// TestCrash kills a running demo repeatedly, and audits the journal after each kill. In the end every order must have
+// ended once, in the planned way.
 func TestCrash(t *testing.T) {
 	kills, err := strconv.Atoi(os.Getenv("TROUPE_CRASH_KILLS"))
 	if err != nil || kills < 1 {
@@ -53,14 +53,14 @@ func TestCrash(t *testing.T) {
 	t.Logf("%d kills hit a running process: %v; %d runs were over before theirs", c.killed, c.hits, c.missed)
 }
 
-// crash kills processes and keeps count.
+// crash kills processes and counts the kills.
 type crash struct {
 	dir, binary string
 	random      *rand.Rand
-	clean       time.Duration // of a run that nobody kills, and a quarter: later runs on a journal have more to do
+	clean       time.Duration // time of a run without a kill, plus a quarter: later runs on a journal have more work
 	killed      int
-	missed      int            // runs that ended before they could be killed
-	hits        map[string]int // by the part of the run that was hit
+	missed      int            // runs that ended before the kill
+	hits        map[string]int // kills, by the part of the run
 }
 
 // MustBuild builds the program and returns its path.
@@ -73,7 +73,7 @@ func MustBuild(tb testing.TB, dir string) string {
 	return path
 }
 
-// mustMeasure takes the time of a clean run.
+// mustMeasure measures the time of a run without a kill.
 func (c *crash) mustMeasure(t *testing.T) time.Duration {
 	t.Helper()
 	started := time.Now()
@@ -83,8 +83,8 @@ func (c *crash) mustMeasure(t *testing.T) time.Duration {
 	return time.Since(started) * 5 / 4
 }
 
-// run runs the demo, kills it after a while, and reports whether it was still running. A run that ends by itself must
-// succeed.
+// run runs the demo, kills it after a while, and reports whether the demo was still running. A run that ends by
+// itself must succeed.
 func (c *crash) run(t *testing.T, path string, orders int, after time.Duration) (killed bool) {
 	t.Helper()
 	var out bytes.Buffer
@@ -93,7 +93,7 @@ func (c *crash) run(t *testing.T, path string, orders int, after time.Duration) 
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(after, func() { _ = cmd.Process.Kill() }) // it may have ended
+	timer := time.AfterFunc(after, func() { _ = cmd.Process.Kill() }) // the run may have ended
 	err := cmd.Wait()
 	timer.Stop()
 	var ended *exec.ExitError
@@ -110,7 +110,8 @@ func (c *crash) run(t *testing.T, path string, orders int, after time.Duration) 
 	return false
 }
 
-// torment kills runs on one journal until so many kills have hit, looks at what each leaves, and lets the last run end.
+// torment kills runs on a journal until a number of kills have hit a run, checks the journal after each kill, and
+// lets the last run end.
 func (c *crash) torment(t *testing.T, path string, kills int) {
 	t.Helper()
 	orders, was := 0, remains{}
@@ -137,13 +138,13 @@ func (c *crash) torment(t *testing.T, path string, kills int) {
 	c.lookAtTheEnd(t, path, orders)
 }
 
-// remains is what there is in a journal.
+// remains has the numbers of a journal.
 type remains struct {
 	events       int64
 	placed, open int
 }
 
-// part says which part of a run was killed, by what the run before had left.
+// part returns the part of the run that was killed, from the numbers after the run before.
 func (r remains) part(was remains, orders int) string {
 	switch {
 	case r.events == was.events:
@@ -155,11 +156,11 @@ func (r remains) part(was remains, orders int) string {
 	}
 }
 
-// look audits what a kill left. Nothing that was there before may be gone.
+// look audits the journal after a kill. No event or order from before the kill may be missing.
 func (c *crash) look(t *testing.T, path string, was remains) remains {
 	t.Helper()
 	r, err := sqlite.OpenReader(t.Context(), path)
-	if err != nil && was.events == 0 { // killed before it was a journal, which the next run makes of it
+	if err != nil && was.events == 0 { // killed before the file was a journal; the next run completes the file
 		return remains{}
 	}
 	if err != nil {
@@ -173,7 +174,7 @@ func (c *crash) look(t *testing.T, path string, was remains) remains {
 	if stats.Events < was.events {
 		t.Fatalf("%s: %d events, where there were %d", path, stats.Events, was.events)
 	}
-	if stats.Events == 0 { // the modules may have no tables yet
+	if stats.Events == 0 { // the tables of modules may not exist yet
 		return remains{}
 	}
 	v := MustVerifyWithWorld(t, r)
@@ -183,7 +184,7 @@ func (c *crash) look(t *testing.T, path string, was remains) remains {
 	return remains{events: stats.Events, placed: v.Books.Orders, open: v.Books.Open}
 }
 
-// MustVerifyWithWorld audits the journal of r, and holds it against what the gateway and the carrier did.
+// MustVerifyWithWorld audits the journal of r, and compares it with the acts of the gateway and the carrier.
 func MustVerifyWithWorld(tb testing.TB, r *sqlite.Reader) verification {
 	tb.Helper()
 	ledger, err := sim.ReadLedger(worldPath(r.Path()))
@@ -206,7 +207,7 @@ func MustVerifyWithWorld(tb testing.TB, r *sqlite.Reader) verification {
 	return v
 }
 
-// lookAtTheEnd holds a journal on which nothing is left to do against the plan.
+// lookAtTheEnd compares a journal without open work with the plan.
 func (c *crash) lookAtTheEnd(t *testing.T, path string, orders int) {
 	t.Helper()
 	r, err := sqlite.OpenReader(t.Context(), path)
@@ -222,8 +223,7 @@ func (c *crash) lookAtTheEnd(t *testing.T, path string, orders int) {
 	}
 }
 
-// matchPlan reports which orders of a plan have not come, once, to the end that was planned. It returns how many orders
-// there are.
+// matchPlan returns the orders of a plan that have not ended once in the planned way, and the number of orders.
 func matchPlan(tb testing.TB, r *sqlite.Reader, plan []workload.Order) int {
 	tb.Helper()
 	ends, notices := map[string]order.Status{}, map[string]int{}
@@ -247,7 +247,7 @@ func matchPlan(tb testing.TB, r *sqlite.Reader, plan []workload.Order) int {
 	return len(ends)
 }
 
-// plannedEnds are the ends that an order of each fate may come to. A kill can make any cancel come too late.
+// plannedEnds are the possible ends of an order, by its fate. After a kill any cancel may come too late.
 var plannedEnds = map[workload.Fate][]order.Status{
 	workload.Happy:         {order.StatusCompleted},
 	workload.Flaky:         {order.StatusCompleted},
@@ -261,7 +261,7 @@ var plannedEnds = map[workload.Fate][]order.Status{
 
 type eventCounts struct{ placed, ended int }
 
-// MustCountEvents counts the events that begin and end each order.
+// MustCountEvents returns the number of first and last events of each order.
 func MustCountEvents(tb testing.TB, r *sqlite.Reader) map[string]eventCounts {
 	tb.Helper()
 	seen := map[string]eventCounts{}

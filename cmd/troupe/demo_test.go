@@ -16,7 +16,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// MustReport runs a command with --json, which must succeed and report that all is well.
+// MustReport runs a command with --json, which must succeed and report no mistake.
 func MustReport(tb testing.TB, command string, args ...string) report {
 	tb.Helper()
 	ran := MustRunCommand(tb, command, append(args, "--json")...)
@@ -45,7 +45,7 @@ func TestDemoBringsEveryOrderToItsEnd(t *testing.T) {
 	if e := rep.EndStates; e["completed"] < 54 || e["cancelled"] < 14 || e["returned"] < 4 || e["completed"]+e["cancelled"]+e["returned"] != 80 {
 		t.Errorf("ends: %v", e)
 	}
-	if rep.Retries < 4*2*3 { // each of the flaky ones meets three troubles at the gateway, and three at the carrier
+	if rep.Retries < 4*2*3 { // each flaky order has three failures at the gateway, and three at the carrier
 		t.Errorf("%d retries", rep.Retries)
 	}
 	if rep.Seconds <= 0 || rep.FlowsPerSecond <= 0 || rep.ReactionsPerSecond <= rep.FlowsPerSecond {
@@ -57,7 +57,7 @@ func TestDemoBringsEveryOrderToItsEnd(t *testing.T) {
 	MustMatchPlan(t, path, 1, 80)
 }
 
-// totals is what does not depend on the run.
+// totals has the numbers that are the same in every run.
 func totals(r report) []any {
 	return []any{r.Orders, r.EndStates, r.Events, r.Reactions, r.Retries, r.DeadLetters, r.Verify}
 }
@@ -114,7 +114,7 @@ func TestDemoStoppedGoesOn(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	began := make(chan struct{})
-	go func() { // stop it when the first order has reached the gateway
+	go func() { // stops the demo when the first order has reached the gateway
 		defer close(began)
 		MustBegin(t, worldPath(path))
 		cancel()
@@ -131,7 +131,7 @@ func TestDemoStoppedGoesOn(t *testing.T) {
 	MustMatchPlan(t, path, 1, 400)
 }
 
-// MustBegin waits until something is written to the file at path.
+// MustBegin waits until the file at path has content.
 func MustBegin(tb testing.TB, path string) {
 	tb.Helper()
 	tick := time.NewTicker(time.Millisecond)
@@ -192,7 +192,7 @@ func TestDemoRefuses(t *testing.T) {
 		{[]string{"--seed", "-1"}, exitUsage, "invalid argument"},
 		{[]string{"extra"}, exitUsage, "extra"},
 		{[]string{"--journal", gone}, exitWrong, "for another journal: remove the file"},
-		{[]string{"--journal", gone}, exitWrong, "for another journal: remove the file"}, // nothing has changed that
+		{[]string{"--journal", gone}, exitWrong, "for another journal: remove the file"}, // the refusal does not change the file
 		{[]string{"--journal", dir}, exitWrong, "is a directory"},
 	} {
 		ran := MustRunCommand(t, "demo", c.args...)
@@ -262,7 +262,7 @@ func TestFateOfOtherPlansIsLeftOpen(t *testing.T) {
 	}
 }
 
-// MustMatchPlan holds the journal at path against the first n orders of a seed.
+// MustMatchPlan compares the journal at path with the first n orders of a seed.
 func MustMatchPlan(tb testing.TB, path string, seed uint64, n int) {
 	tb.Helper()
 	r, err := sqlite.OpenReader(tb.Context(), path)

@@ -22,10 +22,10 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// settling is how long it may take until nothing is left to do, once no orders come in.
+// settling is the time limit until no work is left, after the last order.
 const settling = 2 * time.Minute
 
-// MustSettle returns when nothing is left to do, with the outcome of an audit then and the time that it took.
+// MustSettle waits until no work is left, and returns the audit and the time.
 func (s *deployed) MustSettle(tb testing.TB) (verification, time.Duration) {
 	tb.Helper()
 	began := time.Now()
@@ -41,7 +41,7 @@ func (s *deployed) MustSettle(tb testing.TB) (verification, time.Duration) {
 	return v, 0
 }
 
-// describe says what is open, and who has it.
+// describe lists the open work, and the deployables that have it.
 func (s *deployed) describe(v verification) string {
 	text := fmt.Sprintf("settled %v, %d waiting, %d on the way, %d delayed; wrong: %q", v.Settled, v.waiting(), v.OnTheWay, v.Stats.Delayed, v.Wrong)
 	if v.Books != nil {
@@ -58,19 +58,19 @@ func (s *deployed) describe(v verification) string {
 	return text
 }
 
-// settledShop is the end of a round: nothing is left to do, and everything is as it must be.
+// settledShop is the end of a round: no work is left, and no mistake was found.
 type settledShop struct {
-	events, copies int // emitted, and taken in from others
+	events, copies int // emitted, and taken in from other deployables
 	orders         int
-	took           time.Duration // until it had settled
+	took           time.Duration // time until no work was left
 }
 
 func (a settledShop) String() string {
 	return fmt.Sprintf("%d orders, %d events, %d of them taken in elsewhere, settled in %v", a.orders, a.events, a.copies, a.took.Round(10*time.Millisecond))
 }
 
-// MustAudit waits until nothing is left to do, and holds all journals against what customers were told, against each other, and against
-// what the gateway and the carrier did.
+// MustAudit waits until no work is left, and compares all journals with the answers to customers, with each other,
+// and with the acts of the gateway and the carrier.
 func (s *deployed) MustAudit(tb testing.TB, c *customers) settledShop {
 	tb.Helper()
 	v, took := s.MustSettle(tb)
@@ -97,7 +97,7 @@ func (s *deployed) MustAudit(tb testing.TB, c *customers) settledShop {
 	return is
 }
 
-// verifyAsPeopleDo runs the command.
+// verifyAsPeopleDo runs the command verify.
 func (s *deployed) verifyAsPeopleDo(tb testing.TB) {
 	tb.Helper()
 	args := []string{"verify", "--json"}
@@ -115,7 +115,7 @@ func (s *deployed) verifyAsPeopleDo(tb testing.TB) {
 	}
 }
 
-// compareOutside holds the books against what the gateway and the carrier did.
+// compareOutside compares the books with the acts of the gateway and the carrier.
 func (s *deployed) compareOutside(tb testing.TB, money, parcels *sqlite.Reader) {
 	tb.Helper()
 	gateway, err := sim.ReadLedger(worldPath(money.Path()))
@@ -159,8 +159,8 @@ func (s *deployed) compareOutside(tb testing.TB, money, parcels *sqlite.Reader) 
 	}
 }
 
-// compareOrders holds the orders against what customers were told: each that was acknowledged is there, no other is, and each
-// has one end, of which its customer was told once.
+// compareOrders compares the orders with the answers to customers: each acknowledged order exists, no other order
+// exists, and each has a single end, with a single notice to its customer.
 func (s *deployed) compareOrders(tb testing.TB, c *customers, orders, notices *sqlite.Reader) {
 	tb.Helper()
 	ends, told := map[string]order.Status{}, map[string]int{}
@@ -189,7 +189,7 @@ func (s *deployed) compareOrders(tb testing.TB, c *customers, orders, notices *s
 	}
 }
 
-// identity is what makes an event the same one in another journal.
+// identity identifies an event across journals.
 type identity struct{ id, kind string }
 
 // held is an event in a journal.
@@ -197,12 +197,12 @@ type held struct {
 	identity
 	source, key string
 	sum         [sha256.Size]byte
-	at          int // place in the journal
+	at          int // index in the journal
 }
 
 // contents are the events in the journal of a deployable.
 type contents struct {
-	module string // or all
+	module string // empty for all modules
 	list   []held
 	by     map[identity]held
 }
@@ -220,7 +220,8 @@ func readContents(ctx context.Context, module string, r *sqlite.Reader) (c conte
 	return c, err
 }
 
-// compareEvents holds the journals against each other: what a module has emitted, and another consumes, is in the journal of this one, as
+// compareEvents compares the journals: each event that a module has emitted and another module consumes is in the
+// other journal, unchanged and once, and in order within its key.
 // it was, once, and what is of one key in the same order.
 func (s *deployed) compareEvents(tb testing.TB, readers []*sqlite.Reader, is *settledShop) error {
 	consumes := map[string]map[string]bool{} // types by module
@@ -253,7 +254,7 @@ func (s *deployed) compareEvents(tb testing.TB, readers []*sqlite.Reader, is *se
 	return nil
 }
 
-// compareTwo holds what the journal of to has of from's against what from has emitted, and returns how much that is.
+// compareTwo compares the events in journal to with the events that from has emitted, and returns their number.
 func compareTwo(tb testing.TB, from, to contents, consumes map[string]bool) (copies int) {
 	tb.Helper()
 	wrong := 0

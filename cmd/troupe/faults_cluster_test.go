@@ -9,15 +9,15 @@ import (
 	"github.com/troupebus/troupe/internal/servers"
 )
 
-// cluster runs the shop as five processes over three brokers, whose leaders are killed: one at a time, which nobody may have to
-// care about, and two, with which nothing goes between the processes until they are back.
+// cluster runs the shop as five processes over three brokers, and kills leaders. With one dead broker the shop must
+// work as usual; with two, no event goes between the processes until a broker is back.
 func (f *faults) cluster(t *testing.T) {
 	nodes := servers.OwnCluster(t, 3)
-	brokers := []string{"127.0.0.1:1"} // where none is
+	brokers := []string{"127.0.0.1:1"} // no broker has this address
 	for _, n := range nodes {
 		brokers = append(brokers, n.Address)
 	}
-	f.kafka = nodes[0] // to look at
+	f.kafka = nodes[0] // for tests that read from Kafka
 	f.MustOpen(t)
 	for _, m := range modulesOfShop {
 		f.shop.add(m, m+".db", f.over(strings.Join(brokers, ","))...)
@@ -46,7 +46,8 @@ func (f *faults) cluster(t *testing.T) {
 	t.Logf("%v; %d events were sent again", is, f.compareTopics(t))
 }
 
-// mustLose kills nodes, and starts them again when orders were taken without them, and, where one is lost, everybody is ready.
+// mustLose kills nodes, and starts them again after orders were accepted without them. With one dead node, all
+// deployables must be ready.
 func (f *faults) mustLose(t *testing.T, nodes ...*servers.KafkaNode) {
 	t.Helper()
 	f.pause(2 * time.Second)
@@ -77,17 +78,18 @@ func (f *faults) mustLose(t *testing.T, nodes ...*servers.KafkaNode) {
 	}
 }
 
-// mustBeInSync returns when all partitions have that many replicas in sync: before, to kill another node is to kill two.
+// mustBeInSync waits until all partitions have that many replicas in sync. Before that, the kill of another node
+// would be a kill of two.
 func (f *faults) mustBeInSync(t *testing.T, replicas int) {
 	t.Helper()
 	c := f.mustConnect(t)
-	defer func() { _ = c.Close() }() // it only looks
+	defer func() { _ = c.Close() }() // it only reads
 	for began := time.Now(); time.Since(began) < settling; <-time.After(50 * time.Millisecond) {
 		behind := 0
 		for _, topic := range f.topics() {
 			partitions, err := c.Partitions(topic)
 			if err != nil {
-				continue // of a module that emits nothing
+				continue // of a module without events
 			}
 			if c.RefreshMetadata(topic) != nil {
 				behind++

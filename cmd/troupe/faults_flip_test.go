@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// flip runs the shop as one process without a transport, then as five over Kafka, then as one, and so on, while customers go on
-// asking.
+// flip runs the shop as one process without a transport, then as five over Kafka, then as one, and so on, while
+// customers place orders.
 func (f *faults) flip(t *testing.T) {
 	f.MustOpen(t)
 	one := f.shop.add(everything, "shop.db", "--seed", fmt.Sprint(f.seed%1000))
@@ -30,7 +30,7 @@ func (f *faults) flip(t *testing.T) {
 		})
 		f.underLoad(t, func() {
 			f.mustTakeOrders(t)
-			f.shop.MustStop(t) // with events under way
+			f.shop.MustStop(t) // with events in flight
 			f.mustMerge(t, one)
 			f.mustTakeOrders(t)
 			f.pause(3e9)
@@ -39,7 +39,7 @@ func (f *faults) flip(t *testing.T) {
 	t.Logf("from one process to five and back %d times", f.flips)
 }
 
-// mustSplit gives each module but the first a journal of its own, and starts them all.
+// mustSplit gives each module but the first a journal of its own, and starts all deployables.
 func (f *faults) mustSplit(t *testing.T, one *deployable, round int) {
 	t.Helper()
 	parts := []*deployable{{shop: f.shop, modules: modulesOfShop[0], journal: one.journal, args: f.over(f.kafka.Address)}}
@@ -49,7 +49,7 @@ func (f *faults) mustSplit(t *testing.T, one *deployable, round int) {
 		parts = append(parts, d)
 	}
 	for _, d := range parts {
-		if d.modules == "payment" || d.modules == "shipping" { // the world does not move when a module does, but its file lies beside the journal
+		if d.modules == "payment" || d.modules == "shipping" { // a split does not move the world, but the world's file is beside the journal
 			mustCopy(t, worldPath(one.journal), worldPath(d.journal))
 		}
 	}
@@ -57,14 +57,14 @@ func (f *faults) mustSplit(t *testing.T, one *deployable, round int) {
 	f.shop.MustStart(t)
 }
 
-// mustMerge brings all modules back, and starts the one process.
+// mustMerge moves all modules back, and starts the single process.
 func (f *faults) mustMerge(t *testing.T, one *deployable) {
 	t.Helper()
 	was := mustRead(t, worldPath(one.journal))
 	now := slices.Clone(was)
 	for _, d := range f.shop.all[1:] {
 		f.mustMove(t, "merge", "--from", d.journal, "--journal", one.journal)
-		if d.modules == "payment" || d.modules == "shipping" { // each has added to what there was
+		if d.modules == "payment" || d.modules == "shipping" { // each world has added acts
 			now = append(now, bytes.TrimPrefix(mustRead(t, worldPath(d.journal)), was)...)
 		}
 	}

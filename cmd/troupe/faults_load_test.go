@@ -17,34 +17,35 @@ import (
 	"github.com/troupebus/troupe/internal/shop/workload"
 )
 
-// customers place orders all the time, and cancel and return some. What is not answered they ask again, under the same key,
-// until it is.
+// customers place orders all the time, and cancel and return some of them. A customer repeats a request without an
+// answer, under the same key.
 type customers struct {
 	shop *deployed
 	http http.Client
 	plan []workload.Order
 	next atomic.Int64 // order
 
-	stop    chan struct{} // closed when they are to come no more
-	gone    chan struct{} // closed when they are not to ask again, either
+	stop    chan struct{} // closed when customers must place no more orders
+	gone    chan struct{} // closed when customers must not repeat requests, either
 	working sync.WaitGroup
 
 	mu     sync.Mutex
-	placed map[string]string // orders that were acknowledged, by key
-	asked  int               // requests that were answered with an error, or not at all
-	undone int               // cancels and returns that were taken
+	placed map[string]string // acknowledged orders, by key
+	asked  int               // requests with an error or without an answer
+	undone int               // accepted cancels and returns
 }
 
 const (
 	customersAtOnce = 4
-	ordersEvery     = 130 * time.Millisecond // each
+	ordersEvery     = 130 * time.Millisecond // by each customer
 )
 
 func newCustomers(shop *deployed, seed uint64) *customers {
 	return &customers{shop: shop, plan: workload.Plan(seed, 2000), placed: map[string]string{}, http: http.Client{Timeout: 10 * time.Second}}
 }
 
-// come has them place orders until they leave, which is when each of them has got what it asked for, or the test has failed.
+// come starts the customers. The function that it returns waits until each has all answers, or until the test has
+// failed.
 func (c *customers) come(tb testing.TB) (leave func()) {
 	c.stop, c.gone = make(chan struct{}), make(chan struct{})
 	for range customersAtOnce {
@@ -71,21 +72,21 @@ func (c *customers) come(tb testing.TB) (leave func()) {
 	}
 }
 
-// count is how many orders were acknowledged.
+// count returns the number of acknowledged orders.
 func (c *customers) count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.placed)
 }
 
-// orders are the ids of those that were acknowledged.
+// orders returns the ids of the acknowledged orders.
 func (c *customers) orders() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Sorted(maps.Values(c.placed))
 }
 
-// order places the order of that number, and does with it what is planned.
+// order places the order with that number, and cancels or returns it as planned.
 func (c *customers) order(number int) {
 	o := c.plan[number%len(c.plan)]
 	type line struct {
@@ -122,7 +123,7 @@ func (c *customers) order(number int) {
 		c.undo(receipt.ID, "cancel")
 	case workload.CancelLate:
 		c.working.Go(func() {
-			<-time.After(30 * time.Millisecond) // about when the parcel leaves
+			<-time.After(30 * time.Millisecond) // about the time at which the parcel leaves
 			c.undo(receipt.ID, "cancel")
 		})
 	case workload.Return:
@@ -134,7 +135,7 @@ func (c *customers) order(number int) {
 					return
 				}
 				select {
-				case <-c.stop: // an order that never ends is for the audit to find
+				case <-c.stop: // the audit finds an order that never ends
 					return
 				default:
 				}
@@ -144,7 +145,7 @@ func (c *customers) order(number int) {
 	}
 }
 
-// undo asks for a cancel or a return. That it is too late for it is an answer.
+// undo sends a cancel or a return. An answer that it is too late is an answer.
 func (c *customers) undo(id, how string) {
 	status := c.ask("POST", "order", "/api/orders/"+id+"/"+how, "", map[string]string{"reason": "changed their mind"}, nil)
 	switch status {
@@ -158,10 +159,10 @@ func (c *customers) undo(id, how string) {
 	}
 }
 
-// customerWaits is how long a customer asks for the same.
+// customerWaits is the time for which a customer repeats a request.
 const customerWaits = 3 * time.Minute
 
-// ask asks the deployable that runs module until it answers with something else than that it cannot now.
+// ask sends a request to the deployable that runs module, until the answer is no temporary error.
 func (c *customers) ask(method, module, path, key string, body, answer any) (status int) {
 	text, err := json.Marshal(body)
 	for began := time.Now(); time.Since(began) < customerWaits; {
@@ -204,7 +205,7 @@ func (c *customers) askOnce(method, url, key string, body []byte, answer any) (s
 	return res.StatusCode, json.NewDecoder(res.Body).Decode(answer)
 }
 
-// deliver fills the shelves.
+// deliver receives stock.
 func (c *customers) mustDeliver(tb testing.TB, seed uint64) {
 	for _, item := range workload.Stock(seed) {
 		if status := c.ask("PUT", "inventory", "/api/stock/"+item.SKU, "", map[string]int64{"quantity": item.Quantity}, nil); status >= 300 {
@@ -213,13 +214,13 @@ func (c *customers) mustDeliver(tb testing.TB, seed uint64) {
 	}
 }
 
-// readiness is what /readyz says.
+// readiness is the answer of /readyz.
 type readiness struct {
 	Status string
 	Links  []struct{ Topic, Direction, State, Error string }
 }
 
-// readiness asks a deployable how it is; an empty one is that it does not say.
+// readiness returns the readiness of a deployable, or an empty readiness without an answer.
 func (c *customers) readiness(d *deployable) (h readiness) {
 	if status, err := c.askOnce("GET", d.url()+"/readyz", "", nil, &h); err != nil || status != http.StatusOK {
 		return readiness{}
@@ -227,7 +228,7 @@ func (c *customers) readiness(d *deployable) (h readiness) {
 	return h
 }
 
-// mustBeReady returns when all deployables say that they are, and what goes between them goes.
+// mustBeReady waits until all deployables are ready and all links work.
 func (c *customers) mustBeReady(tb testing.TB) {
 	tb.Helper()
 	for _, d := range c.shop.all {
@@ -235,7 +236,7 @@ func (c *customers) mustBeReady(tb testing.TB) {
 	}
 }
 
-// mustSay returns when what d says of itself is as wanted.
+// mustSay waits until the readiness of d is as wanted.
 func (c *customers) mustSay(tb testing.TB, d *deployable, otherwise string, wanted func(readiness) bool) {
 	tb.Helper()
 	var last readiness

@@ -8,17 +8,17 @@ import (
 	"testing"
 )
 
-// weather is how a proxy treats what goes over it.
+// weather is the state of a proxy.
 type weather int
 
 const (
 	calm     weather = iota
-	cut              // connections are reset, and new ones too
-	swallows         // connections stay, and nothing goes over them: neither bytes nor their end
+	cut              // resets connections, also new ones
+	swallows         // keeps connections, and passes neither bytes nor their end
 )
 
-// proxy is a network between clients and a broker. What it swallows comes out when it clears up, as a network delivers what
-// was sent before a partition, and after its client has long given up.
+// proxy is a network between clients and a broker. Swallowed bytes arrive when the weather is good again, like
+// packets from before a partition, and long after their client has given up.
 type proxy struct {
 	listener net.Listener
 	running  sync.WaitGroup
@@ -26,12 +26,12 @@ type proxy struct {
 	mu      sync.Mutex
 	target  string
 	is      weather
-	changed chan struct{} // closed when is does
+	changed chan struct{} // closed when the state changes
 	over    bool
 	conns   map[net.Conn]bool
 }
 
-// MustProxy starts a proxy, which ends with the test. It leads nowhere until it is told where.
+// MustProxy starts a proxy, which ends with the test. It has no broker until lead.
 func MustProxy(tb testing.TB) *proxy {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -53,7 +53,7 @@ func MustProxy(tb testing.TB) *proxy {
 
 func (p *proxy) address() string { return p.listener.Addr().String() }
 
-// lead tells the proxy where its broker is, which needs the address of the proxy to start.
+// lead sets the address of the broker, which needs the address of the proxy to start.
 func (p *proxy) lead(to string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -74,7 +74,7 @@ func (p *proxy) turn(w weather) {
 	}
 }
 
-// reset makes the other side get a reset rather than an end.
+// reset makes the other side get a reset instead of an end.
 func reset(c net.Conn) {
 	if t, ok := c.(*net.TCPConn); ok {
 		_ = t.SetLinger(0)
@@ -82,7 +82,7 @@ func reset(c net.Conn) {
 	_ = c.Close()
 }
 
-// pass waits while the proxy swallows, and reports whether things go through now, and where to.
+// pass waits while the proxy swallows. It returns the broker's address, and whether bytes pass.
 func (p *proxy) pass() (target string, ok bool) {
 	for {
 		p.mu.Lock()
@@ -95,7 +95,7 @@ func (p *proxy) pass() (target string, ok bool) {
 	}
 }
 
-// hold notes c, or resets it when it is not to be.
+// hold registers c, or resets it if connections must not exist now.
 func (p *proxy) hold(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -126,7 +126,7 @@ func (p *proxy) accept() {
 	}
 }
 
-// serve carries one connection.
+// serve relays a connection.
 func (p *proxy) serve(client net.Conn) {
 	defer p.drop(client)
 	target, ok := p.pass()
@@ -144,7 +144,7 @@ func (p *proxy) serve(client net.Conn) {
 	both.Wait()
 }
 
-// carry takes bytes, and the end of them, from one to the other.
+// carry copies bytes, and their end, from one connection to the other.
 func (p *proxy) carry(to, from net.Conn) {
 	buffer := make([]byte, 32<<10)
 	for {
@@ -156,7 +156,7 @@ func (p *proxy) carry(to, from net.Conn) {
 			return
 		}
 		if errors.Is(err, io.EOF) {
-			_ = to.(*net.TCPConn).CloseWrite() // the other direction may go on
+			_ = to.(*net.TCPConn).CloseWrite() // the other direction may continue
 			return
 		}
 		if err != nil {

@@ -15,38 +15,38 @@ import (
 	"time"
 )
 
-// everything is what a deployable runs that runs all modules.
+// everything are the modules of a deployable that runs all modules.
 const everything = "all"
 
-// deployed is a shop whose deployables are processes of their own.
+// deployed is a shop whose deployables are separate processes.
 type deployed struct {
 	dir, binary string
 
 	mu    sync.Mutex
 	all   []*deployable
-	wrong []string // what was seen to be so meanwhile, for the next audit
+	wrong []string // mistakes found meanwhile, for the next audit
 }
 
-// deploy changes what the shop consists of. Nothing of it may run.
+// deploy changes the deployables of the shop. None of them may run.
 func (s *deployed) deploy(all ...*deployable) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.all = all
 }
 
-// environ is what the program is to see of this process's environment: no settings.
+// environ returns this process's environment without settings.
 func (s *deployed) environ() []string {
 	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TROUPE_") })
 }
 
-// complain notes that something is wrong. It is for goroutines that outlive a test.
+// complain records a mistake. Goroutines that outlive a test use it.
 func (s *deployed) complain(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wrong = append(s.wrong, fmt.Sprintf(format, args...))
 }
 
-// mustHaveNoComplaints reports what was noted.
+// mustHaveNoComplaints fails the test with the recorded mistakes.
 func (s *deployed) mustHaveNoComplaints(tb testing.TB) {
 	tb.Helper()
 	s.mu.Lock()
@@ -59,37 +59,37 @@ func (s *deployed) mustHaveNoComplaints(tb testing.TB) {
 	}
 }
 
-// deployable is one of them: what runs is killed and started again, its journal and its log stay.
+// deployable is a deployable: its process is killed and started again, its journal and its log stay.
 type deployable struct {
 	shop    *deployed
-	modules string   // with commas between them
+	modules string   // separated by commas
 	journal string   // path
-	args    []string // that say what carries its events
+	args    []string // that name the transport
 
 	mu   sync.Mutex
 	runs *process
-	took []time.Duration // from each start to its announcement
+	took []time.Duration // time from each start to the announcement
 }
 
 // process is one run of a deployable.
 type process struct {
 	cmd   *exec.Cmd
 	began time.Time
-	url   string        // once it is up
-	up    chan struct{} // closed when it has announced itself
-	ended chan struct{} // closed when it is over
-	err   error         // of it, then
-	asked bool          // that it ends was asked for
+	url   string        // set after up
+	up    chan struct{} // closed when the process has announced its address
+	ended chan struct{} // closed when the process has ended
+	err   error         // of the process; set after ended
+	asked bool          // the test has asked for the end
 }
 
-// add makes a deployable that does not run yet.
+// add adds a deployable that does not run yet.
 func (s *deployed) add(modules, journal string, args ...string) *deployable {
 	d := &deployable{shop: s, modules: modules, journal: filepath.Join(s.dir, journal), args: args}
 	s.all = append(s.all, d)
 	return d
 }
 
-// runningModule is the deployable that runs module.
+// runningModule returns the deployable that runs module.
 func (s *deployed) runningModule(module string) *deployable {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,7 +109,7 @@ func (s *deployed) journals() []string {
 	return paths
 }
 
-// MustStart starts all, and returns when they are up.
+// MustStart starts all deployables, and waits until they are up.
 func (s *deployed) MustStart(tb testing.TB) {
 	tb.Helper()
 	for _, d := range s.all {
@@ -120,7 +120,7 @@ func (s *deployed) MustStart(tb testing.TB) {
 	}
 }
 
-// MustStop stops all, as SIGTERM does, and returns when they have ended.
+// MustStop stops all deployables with SIGTERM, and waits until they have ended.
 func (s *deployed) MustStop(tb testing.TB) {
 	tb.Helper()
 	var ending sync.WaitGroup
@@ -130,14 +130,14 @@ func (s *deployed) MustStop(tb testing.TB) {
 	ending.Wait()
 }
 
-// kill ends all that run, at the end of a test.
+// kill ends all deployables at the end of a test.
 func (s *deployed) kill() {
 	for _, d := range s.all {
 		d.kill()
 	}
 }
 
-// MustStart begins a process, and does not wait until it is up.
+// MustStart starts a process, and does not wait until it is up.
 func (d *deployable) MustStart(tb testing.TB) {
 	tb.Helper()
 	log, err := os.OpenFile(d.journal+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -163,7 +163,7 @@ func (d *deployable) MustStart(tb testing.TB) {
 		if err := json.NewDecoder(out).Decode(&said); err == nil {
 			d.announced(p, said.URL)
 		}
-		err := p.cmd.Wait() // nothing else is ever printed
+		err := p.cmd.Wait() // no more output follows
 		_ = log.Close()
 		d.over(p, err)
 	}()
@@ -177,7 +177,7 @@ func (d *deployable) announced(p *process, url string) {
 	close(p.up)
 }
 
-// over notes that p has ended. By itself none may.
+// over records that p has ended. A process must not end by itself.
 func (d *deployable) over(p *process, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -187,7 +187,7 @@ func (d *deployable) over(p *process, err error) {
 	close(p.ended)
 }
 
-// url is where it answers, or "" while it does not.
+// url returns the address of the deployable, or "" while it does not run.
 func (d *deployable) url() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -197,7 +197,7 @@ func (d *deployable) url() string {
 	return ""
 }
 
-// mustBeUp returns when it has announced itself.
+// mustBeUp waits until the process has announced its address.
 func (d *deployable) mustBeUp(tb testing.TB) {
 	tb.Helper()
 	select {
@@ -209,13 +209,13 @@ func (d *deployable) mustBeUp(tb testing.TB) {
 	}
 }
 
-// kill ends it as a power cut does, and returns what it was at: "starting" or "working".
+// kill ends the process as a power cut does, and returns "starting" or "working".
 func (d *deployable) kill() string {
 	p := d.ask()
 	if p == nil {
 		return ""
 	}
-	_ = p.cmd.Process.Kill() // it may have ended
+	_ = p.cmd.Process.Kill() // the process may have ended
 	<-p.ended
 	select {
 	case <-p.up:
@@ -225,7 +225,7 @@ func (d *deployable) kill() string {
 	}
 }
 
-// stop ends it as an operator does.
+// stop ends the process as an operator does.
 func (d *deployable) stop(tb testing.TB) {
 	tb.Helper()
 	p := d.ask()
@@ -239,7 +239,7 @@ func (d *deployable) stop(tb testing.TB) {
 	select {
 	case <-p.ended:
 	case <-time.After(time.Minute):
-		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // for its stacks in the log
+		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // so that the log has the stacks
 		<-p.ended
 		tb.Errorf("%s does not stop\n%s", d.modules, d.tail(200))
 		return
@@ -249,7 +249,7 @@ func (d *deployable) stop(tb testing.TB) {
 	}
 }
 
-// ask notes that the end of what runs is asked for, and returns it, or nil.
+// ask records that the test asks for the end of the process, and returns the process, or nil.
 func (d *deployable) ask() *process {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -261,7 +261,7 @@ func (d *deployable) ask() *process {
 	return p
 }
 
-// tail is the end of its log.
+// tail returns the end of the log.
 func (d *deployable) tail(lines int) string {
 	text, err := os.ReadFile(d.journal + ".log")
 	if err != nil {
@@ -272,16 +272,16 @@ func (d *deployable) tail(lines int) string {
 	return fmt.Sprintf("the log of %s ends:\n\t%s", d.modules, bytes.Join(last, []byte("\n\t")))
 }
 
-// said is how often all logs together say something.
+// said returns how often text is in all logs.
 func (s *deployed) said(what string) (times int) {
 	for _, d := range s.all {
-		text, _ := os.ReadFile(d.journal + ".log") // one that is not there says nothing
+		text, _ := os.ReadFile(d.journal + ".log") // a missing log has no text
 		times += bytes.Count(text, []byte(what))
 	}
 	return times
 }
 
-// tails are the ends of all logs.
+// tails returns the ends of all logs.
 func (s *deployed) tails(lines int) string {
 	var text []string
 	for _, d := range s.all {

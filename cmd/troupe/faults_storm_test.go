@@ -13,7 +13,7 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// mustFindGroups are those under which the deployables keep their places, once each has one.
+// mustFindGroups returns the groups with the positions of the deployables, once each deployable has a group.
 func (f *faults) mustFindGroups(t *testing.T) []string {
 	t.Helper()
 	admin, err := sarama.NewClusterAdminFromClient(f.mustConnect(t))
@@ -38,7 +38,7 @@ func (f *faults) mustFindGroups(t *testing.T) []string {
 	return nil
 }
 
-// join has members join a group, get their partitions, and leave. It returns how many did.
+// join lets members join a group, get their partitions, and leave. It returns the number of members.
 func (f *faults) join(t *testing.T, group string, members int) int {
 	t.Helper()
 	var joined atomic.Int64
@@ -48,14 +48,14 @@ func (f *faults) join(t *testing.T, group string, members int) int {
 	for range members {
 		c := f.mustConnect(t)
 		joining.Go(func() {
-			defer func() { _ = c.Close() }() // it only read
+			defer func() { _ = c.Close() }() // only read
 			g, err := sarama.NewConsumerGroupFromClient(group, c)
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			defer func() { _ = g.Close() }() // that it leaves is seen by who joins next
-			s := &stranger{joined: make(chan struct{})}
+			defer func() { _ = g.Close() }() // the next join shows whether the member has left
+			s := &groupMember{joined: make(chan struct{})}
 			session, end := context.WithCancel(ctx)
 			ended := make(chan error, 1)
 			go func() { ended <- g.Consume(session, f.topics()[:4], s) }()
@@ -63,12 +63,12 @@ func (f *faults) join(t *testing.T, group string, members int) int {
 			case <-s.joined:
 				joined.Add(1)
 			case err := <-ended:
-				t.Logf("a stranger could not join %s: %v", group, err)
+				t.Logf("a foreign member could not join %s: %v", group, err)
 				ended <- err
 			case <-ctx.Done():
-				t.Logf("a stranger could not join %s in time", group)
+				t.Logf("a foreign member could not join %s in time", group)
 			}
-			<-time.After(150 * time.Millisecond) // as a member for a while
+			<-time.After(150 * time.Millisecond) // a member for a while
 			end()
 			<-ended
 		})
@@ -77,20 +77,20 @@ func (f *faults) join(t *testing.T, group string, members int) int {
 	return int(joined.Load())
 }
 
-// stranger is a member of a group that takes its share, and acknowledges nothing.
-type stranger struct {
+// groupMember is a foreign member of a group: it takes its partitions, and acknowledges no message.
+type groupMember struct {
 	once   sync.Once
 	joined chan struct{}
 }
 
-func (s *stranger) Setup(sarama.ConsumerGroupSession) error {
+func (s *groupMember) Setup(sarama.ConsumerGroupSession) error {
 	s.once.Do(func() { close(s.joined) })
 	return nil
 }
 
-func (s *stranger) Cleanup(sarama.ConsumerGroupSession) error { return nil }
+func (s *groupMember) Cleanup(sarama.ConsumerGroupSession) error { return nil }
 
-func (s *stranger) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
+func (s *groupMember) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
 	for {
 		select {
 		case <-claim.Messages():

@@ -16,15 +16,15 @@ import (
 	"github.com/troupebus/troupe/internal/servers"
 )
 
-// faultCounts is how many of each fault there are.
+// faultCounts has the number of faults of each kind.
 type faultCounts struct {
-	kills, perAudit int // of a process; how many between two audits
+	kills, perAudit int // kills of a process; number between two audits
 	brokerKills     int
 	both            int
 	partitions      int
 	storm           time.Duration
 	flips           int
-	nodeKills       int // of one broker of three
+	nodeKills       int // kills of one broker of three
 }
 
 var (
@@ -32,10 +32,11 @@ var (
 	someFault = faultCounts{kills: 12, perAudit: 12, brokerKills: 2, both: 1, partitions: 2, storm: 4 * time.Second, flips: 1}
 )
 
-// TestFaults runs the shop as five processes over a real Kafka, under load, and has everything happen to it. After each kind of
-// fault the load stops: everything must come to its end then, once, and all books must agree.
+// TestFaults runs the shop as five processes over a real Kafka, under load, and causes all kinds of faults. After
+// each kind the load stops: then every order must end once, and all books must agree.
 //
-// That partitions get other leaders, for which there have to be several brokers, is shown with all faults only; with some, the
+// New leaders of partitions need several brokers. Only a run with all faults tests them; otherwise the transport's
+// own test does (TestRealCluster).
 // transport's own test has to do (TestRealCluster).
 func TestFaults(t *testing.T) {
 	counts := someFault
@@ -65,7 +66,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// faults is what happens to a shop.
+// faults causes the faults of a shop.
 type faults struct {
 	faultCounts
 	seed    uint64
@@ -81,7 +82,7 @@ type faults struct {
 
 var modulesOfShop = []string{"order", "inventory", "payment", "shipping", "notification"}
 
-// MustOpen makes a shop with topics of its own, which does not run yet.
+// MustOpen creates a shop with topics of its own, which does not run yet.
 func (f *faults) MustOpen(t *testing.T) {
 	t.Helper()
 	f.prefix = fmt.Sprintf("faults-%x", f.random.Uint32())
@@ -90,12 +91,12 @@ func (f *faults) MustOpen(t *testing.T) {
 	t.Cleanup(f.shop.kill)
 }
 
-// over are the flags by which a deployable meets the others over the broker at an address.
+// over returns the flags with which a deployable uses the broker at an address.
 func (f *faults) over(address string) []string {
 	return []string{"--transport", "kafka", "--brokers", address, "--prefix", f.prefix, "--seed", strconv.FormatUint(f.seed%1000, 10)}
 }
 
-// five puts the shop of five processes through one kind of fault after the other.
+// five runs the shop of five processes under one kind of fault after the other.
 func (f *faults) five(t *testing.T) {
 	f.MustOpen(t)
 	for _, m := range modulesOfShop {
@@ -112,10 +113,10 @@ func (f *faults) five(t *testing.T) {
 		{"the broker is killed", f.killBroker},
 		{"both are killed", f.killBoth},
 		{"the network is parted", f.partNetwork},
-		{"strangers join the groups", f.storm},
+		{"foreign members join the groups", f.storm},
 	} {
 		if !t.Run(kind.name, kind.run) {
-			return // what is wrong would be wrong in all that follow
+			return // later rounds would repeat the failure
 		}
 	}
 	t.Run("at the end", func(t *testing.T) {
@@ -129,7 +130,7 @@ func (f *faults) five(t *testing.T) {
 	})
 }
 
-// underLoad runs fn while customers come, and audits what is there when they have gone.
+// underLoad runs fn while customers place orders, and audits the shop afterwards.
 func (f *faults) underLoad(t *testing.T, fn func()) {
 	t.Helper()
 	leave := f.customers.come(t)
@@ -148,14 +149,14 @@ func (f *faults) pause(d time.Duration) { <-time.After(time.Duration(f.random.In
 
 func (f *faults) anyone() *deployable { return f.shop.all[f.random.IntN(len(f.shop.all))] }
 
-// killProcesses kills one process after the other; each is started again at once, and may be hit while it starts.
+// killProcesses kills one process after the other. Each starts again at once, and may be killed while it starts.
 func (f *faults) killProcesses(t *testing.T) {
-	hits := map[string]int{} // by what was hit
+	hits := map[string]int{} // by the state of the process
 	var d *deployable
 	for killed := 0; killed < f.kills; {
 		f.underLoad(t, func() {
 			for range min(f.perAudit, f.kills-killed) {
-				if d == nil || f.random.IntN(4) > 0 { // otherwise the same one again, while it starts
+				if d == nil || f.random.IntN(4) > 0 { // else the same process again, while it starts
 					d = f.anyone()
 					f.pause(1200 * time.Millisecond)
 				}
@@ -170,7 +171,8 @@ func (f *faults) killProcesses(t *testing.T) {
 	t.Logf("killed %d times: %v", f.kills, hits)
 }
 
-// killBroker kills the broker. Orders are taken all the time, and the process that takes them can be stopped and started.
+// killBroker kills the broker. The shop accepts orders all the time, and the process that accepts orders can be
+// stopped and started.
 func (f *faults) killBroker(t *testing.T) {
 	var starts, back []time.Duration
 	for killed := 0; killed < f.brokerKills; {
@@ -179,7 +181,7 @@ func (f *faults) killBroker(t *testing.T) {
 				f.pause(2 * time.Second)
 				f.mustKillKafka(t)
 				f.mustTakeOrders(t)
-				d := f.shop.runningModule("order") // what it could not send it keeps, also when it ends in order
+				d := f.shop.runningModule("order") // keeps unsent events, also after a graceful stop
 				d.stop(t)
 				d.MustStart(t)
 				d.mustBeUp(t)
@@ -209,10 +211,10 @@ func (f *faults) mustStartKafka(t *testing.T) {
 	}
 }
 
-// mustTakeOrders returns when an order was taken that was asked for now.
+// mustTakeOrders waits until the shop accepts an order that was requested after the call.
 func (f *faults) mustTakeOrders(t *testing.T) {
 	t.Helper()
-	was := f.customers.count() + customersAtOnce // these may have been asked for before
+	was := f.customers.count() + customersAtOnce // may have been requested before
 	for began := time.Now(); f.customers.count() <= was; <-time.After(10 * time.Millisecond) {
 		if time.Since(began) > 20*time.Second {
 			t.Fatalf("no orders are taken\n%s", f.shop.tails(20))
@@ -220,7 +222,7 @@ func (f *faults) mustTakeOrders(t *testing.T) {
 	}
 }
 
-// mustRecover returns how long it takes until all links go.
+// mustRecover returns the time until all links work.
 func (f *faults) mustRecover(t *testing.T) time.Duration {
 	t.Helper()
 	began := time.Now()
@@ -228,7 +230,8 @@ func (f *faults) mustRecover(t *testing.T) time.Duration {
 	return time.Since(began)
 }
 
-// killBoth kills a process and the broker. The process comes back first, and takes up what needs nobody else.
+// killBoth kills a process and the broker. The process comes back first, and does the work that needs no other
+// process.
 func (f *faults) killBoth(t *testing.T) {
 	var back []time.Duration
 	f.underLoad(t, func() {
@@ -249,14 +252,14 @@ func (f *faults) killBoth(t *testing.T) {
 	t.Logf("killed %d times; all links went on %s after the broker answered", f.both, spread(back))
 }
 
-// partNetwork parts one process after the other from the broker: its connections are reset, or swallow what is sent.
+// partNetwork separates one process after the other from the broker: its connections are reset, or swallow all bytes.
 func (f *faults) partNetwork(t *testing.T) {
 	var noticed, back []time.Duration
 	f.underLoad(t, func() {
 		for n := range f.partitions {
 			d := f.anyone()
 			if n == 0 {
-				d = f.shop.runningModule("order") // it always has something to send
+				d = f.shop.runningModule("order") // the order module always has events to send
 			}
 			direct := d.args
 			f.mustRestart(t, d, f.over(f.network.address())...)
@@ -302,7 +305,7 @@ func (r readiness) standing(direction string) bool {
 	return len(r.Links) > 0
 }
 
-// mustAnswer asks what a deployable can answer by itself.
+// mustAnswer sends a request that a deployable can answer alone.
 func (f *faults) mustAnswer(t *testing.T, d *deployable) {
 	t.Helper()
 	path := map[string]string{"order": "/api/orders/" + f.customers.orders()[0], "inventory": "/api/stock/MUG-STONEWARE"}[d.modules]
@@ -314,8 +317,9 @@ func (f *faults) mustAnswer(t *testing.T, d *deployable) {
 	}
 }
 
-// storm has strangers join the groups under which the deployables keep their places, and leave again: no deployable is a member of its
-// group, so nothing is taken away from it. They commit nothing, which would move a place.
+// storm lets foreign members join the groups with the positions of the deployables, and leave again. No deployable is
+// a member of its group, so no deployable loses a partition. The foreign members commit nothing, because a commit
+// would move a position.
 func (f *faults) storm(t *testing.T) {
 	joined, stopped := 0, f.shop.said("stopped reading")
 	f.underLoad(t, func() {
@@ -333,15 +337,15 @@ func (f *faults) storm(t *testing.T) {
 		}
 	})
 	if joined == 0 {
-		t.Error("no stranger could join")
+		t.Error("no foreign member could join")
 	}
 	if stopped = f.shop.said("stopped reading") - stopped; stopped > 0 {
-		t.Errorf("%d times a deployable stopped reading because of strangers, want that it only cannot write its place", stopped)
+		t.Errorf("%d times a deployable stopped reading because of foreign members, want only a position that cannot be written", stopped)
 	}
-	t.Logf("%d strangers joined the groups; %d times a deployable logged that it cannot commit offsets", joined, f.shop.said("has active members"))
+	t.Logf("%d foreign members joined the groups; %d times a deployable logged that it cannot commit offsets", joined, f.shop.said("has active members"))
 }
 
-// spread is the median and the longest of some times.
+// spread returns the median and the longest of some times.
 func spread(took []time.Duration) string {
 	if len(took) == 0 {
 		return "(never)"
@@ -350,14 +354,14 @@ func spread(took []time.Duration) string {
 	return fmt.Sprintf("%v (at most %v)", took[(len(took)-1)/2].Round(10*time.Millisecond), took[len(took)-1].Round(10*time.Millisecond))
 }
 
-// mustConnect is a plain client of the broker.
+// mustConnect returns a plain client of the broker.
 func (f *faults) mustConnect(t *testing.T) sarama.Client {
 	t.Helper()
 	cfg := sarama.NewConfig()
 	cfg.Version = sarama.V3_6_0_0
 	cfg.Consumer.Offsets.AutoCommit.Enable = false
 	cfg.Consumer.Group.Rebalance.Retry.Backoff = 50 * time.Millisecond
-	cfg.Consumer.Group.Heartbeat.Interval = 200 * time.Millisecond // by which members hear that others join
+	cfg.Consumer.Group.Heartbeat.Interval = 200 * time.Millisecond // so that members soon notice other members
 	cfg.Consumer.MaxWaitTime = 20 * time.Millisecond
 	c, err := sarama.NewClient([]string{f.kafka.Address}, cfg)
 	if err != nil {

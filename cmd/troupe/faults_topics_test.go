@@ -10,8 +10,9 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// compareTopics holds what is in the topics against what the modules have emitted: all of it must be there, and, by where each event
-// is for the first time, in one partition and in its order for each key. It returns how many events were sent more than once.
+// compareTopics compares the topics with the events that the modules have emitted. Each event must be there. Counted
+// by its first occurrence, each event of a key must be in the same partition and in order. compareTopics returns the
+// number of events that were sent more than once.
 func (f *faults) compareTopics(t *testing.T) (again int) {
 	t.Helper()
 	c := f.mustConnect(t)
@@ -36,7 +37,7 @@ func (f *faults) compareTopics(t *testing.T) (again int) {
 	return again
 }
 
-// compareTopic returns how many different events were sent.
+// compareTopic returns the number of different events in a topic.
 func compareTopic(t *testing.T, emitted contents, sent []inTopic) int {
 	t.Helper()
 	wrong := 0
@@ -45,7 +46,7 @@ func compareTopic(t *testing.T, emitted contents, sent []inTopic) int {
 			t.Errorf(format, args...)
 		}
 	}
-	there, last := map[identity]bool{}, map[string]inTopic{} // the last one by key
+	there, last := map[identity]bool{}, map[string]inTopic{} // the last event, by key
 	for _, s := range sent {
 		if there[s.identity] {
 			continue
@@ -81,12 +82,12 @@ type inTopic struct {
 	partition int32
 }
 
-// readTopic reads a topic from one end to the other, each partition in its order.
+// readTopic reads a whole topic, each partition in order.
 func (f *faults) readTopic(t *testing.T, c sarama.Client, topic string) (sent []inTopic, err error) {
 	t.Helper()
 	partitions, err := c.Partitions(topic)
 	if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
-		return nil, nil // of a module that emits nothing
+		return nil, nil // of a module without events
 	}
 	if err != nil {
 		return nil, err

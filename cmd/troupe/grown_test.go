@@ -16,21 +16,22 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// grown says how a journal of many events is made. The same values give the same rows.
+// grown has the parameters of a journal with many events. The same values give the same rows.
 type grown struct {
 	events  int // in flows of five; rounded up to whole groups of 64 flows
 	letters int // dead letters of the newest flows' notices
 	seed    int
 }
 
-// events go in groups of 64 flows that run at the same time: the first events of all of them, then the second ones, and so on.
+// Events are in groups of 64 concurrent flows: the first events of all 64 flows, then the second events, and so on.
 const (
 	grownFlows = 64
 	grownSteps = 5
 )
 
-// step has the columns of an event of the journal: n is its seq, g its group, i its step in flow k, and d tells whether the flow is
-// one of those, one in eight, whose payment is declined. One flow in four has an id of its own; that of the others is the order's.
+// step has the columns of an event of the journal: n is its seq, g its group, i its step in flow k, and d tells
+// whether the flow is one of those, one in eight, whose payment is declined. One flow in four has an id of its own;
+// that of the others is the order's.
 const grownStep = `
 WITH RECURSIVE s(n) AS (SELECT ?1 UNION ALL SELECT n + 1 FROM s WHERE n < ?2),
 p AS (SELECT n, (n - 1) / 320 * 64 + (n - 1) % 64 AS k, (n - 1) % 320 / 64 AS i FROM s),
@@ -71,7 +72,7 @@ SELECT ord, 'c', iif(d, 'cancelled', 'completed'), 100, '[]', '[]' FROM q WHERE 
 SELECT ord, 'c', iif(d, 'cancelled', 'completed'), 't' FROM q WHERE i = 0 ORDER BY k`,
 }
 
-// MustGrow lays out a journal at path and fills it with SQL, past the bus: 10 million events take minutes, not hours.
+// MustGrow creates a journal at path and fills it by SQL, not by the bus: 10 million events take minutes, not hours.
 func MustGrow(tb testing.TB, path string, g grown) {
 	tb.Helper()
 	if err := g.fill(tb.Context(), path); err != nil {
@@ -89,7 +90,7 @@ func (g grown) fill(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = db.Close() }() // all is committed
+	defer func() { _ = db.Close() }() // all rows are committed
 	db.SetMaxOpenConns(1)
 	const size = grownFlows * grownSteps
 	last := (g.events + size - 1) / size * size
@@ -104,7 +105,7 @@ func (g grown) fill(ctx context.Context, path string) error {
 		}
 	}
 	for _, query := range []string{
-		// What the owner of a journal counts as it goes.
+		// counters that the owner of a journal updates
 		`INSERT INTO blocks SELECT type, (seq - 1) / 4096, count(*), max(time) FROM events WHERE seq <= (SELECT max(seq) / 4096 * 4096 FROM events) GROUP BY 1, 2`,
 		`INSERT INTO keys SELECT DISTINCT key, (seq - 1) / 4096, correlation_id FROM events
 		WHERE key <> correlation_id AND seq <= (SELECT max(seq) / 4096 * 4096 FROM events) ORDER BY 1, 2, 3`,
@@ -132,8 +133,8 @@ func (g grown) fill(ctx context.Context, path string) error {
 	return nil
 }
 
-// TestGrown measures the commands that read, on a journal of as many events as TROUPE_GROWN says: make grown. The journal is made
-// unless TROUPE_GROWN_JOURNAL names one that is there.
+// TestGrown measures the commands that read, on a journal with TROUPE_GROWN events: make grown. The test creates the
+// journal unless TROUPE_GROWN_JOURNAL names an existing one.
 func TestGrown(t *testing.T) {
 	events, _ := strconv.Atoi(os.Getenv("TROUPE_GROWN"))
 	if events == 0 {
@@ -161,7 +162,7 @@ func TestGrown(t *testing.T) {
 		measure(t, path, line)
 	}
 	if os.Getenv("TROUPE_GROWN_JOURNAL") != "" {
-		return // what follows changes it
+		return // later commands change the journal
 	}
 	measure(t, path, "dlq drop --subscription notification/tell-completed --reason test")
 	if err := becomeObserver(t.Context(), path); err != nil {
@@ -181,7 +182,7 @@ var grownReads = []string{
 	"events --key ord-00000017 --type order.placed",
 }
 
-// measure runs a command twice, or once where that takes long or changes something.
+// measure runs a command twice, or once if the command is slow or changes the journal.
 func measure(t *testing.T, path, line string) {
 	t.Helper()
 	once := strings.HasPrefix(line, "verify") || strings.HasPrefix(line, "dlq drop")
@@ -197,13 +198,14 @@ func measure(t *testing.T, path, line string) {
 	}
 }
 
-// becomeObserver makes a journal an observer's, past the rule that one on which modules have run cannot become one.
+// becomeObserver makes a journal an observer's journal, against the rule that modules must not have run on such a
+// journal.
 func becomeObserver(ctx context.Context, path string) error {
 	db, err := sql.Open("sqlite3", path)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = db.Close() }() // all is committed
+	defer func() { _ = db.Close() }() // all rows are committed
 	_, err = db.ExecContext(ctx, "INSERT INTO observer (since) VALUES (0)")
 	return err
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// mustStatus asks for path as if by host, from a page of origin where there is one.
+// mustStatus requests path with the given Host, and with the given Origin unless it is empty.
 func mustStatus(t *testing.T, method, url, host, origin string) int {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(`{"quantity": 1}`))
@@ -26,7 +26,7 @@ func mustStatus(t *testing.T, method, url, host, origin string) int {
 	return answer.StatusCode
 }
 
-// A page whose name was made to lead here is refused, and so is one that writes from elsewhere.
+// The shop refuses a page whose name was made to point here, and a write from a page of another origin.
 func TestRunAnswersForItsHosts(t *testing.T) {
 	t.Parallel()
 	r := MustStartRun(t, filepath.Join(t.TempDir(), "shop.db"), "--hosts", "shop.example")

@@ -21,7 +21,7 @@ import (
 	"github.com/troupebus/troupe/transports/kafka"
 )
 
-// Real invoices, entered in a system of five deployables, end with the books that they end with in one.
+// Real invoices end with the same books in five deployables and in one.
 func TestAnImportEndsTheSameInFiveDeployables(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join("..", "..", "..", "shared", "data", "online-retail-2010-12-01.csv")

@@ -36,7 +36,7 @@ func MustWriteCSV(tb testing.TB, lines ...string) string {
 	return path
 }
 
-// MustReadOrders reads where every order in the journal at path stands.
+// MustReadOrders returns the status of every order in the journal at path.
 func MustReadOrders(tb testing.TB, path string) map[string]order.Status {
 	tb.Helper()
 	all := map[string]order.Status{}
@@ -246,7 +246,7 @@ func TestImportRefuses(t *testing.T) {
 	}
 }
 
-// The file says the same with any line ends, and the rule for names is that of the API.
+// The line ends of a file do not matter, and names follow the rule of the API.
 func TestImportOfOtherForms(t *testing.T) {
 	t.Parallel()
 	good := MustWriteCSV(t, "1001,A,1,1.00", "1001,POST,1,3.00", "1002,A,2,1.00")

@@ -29,7 +29,7 @@ func MustStartObserve(tb testing.TB, path string, more ...string) *running {
 	return r
 }
 
-// MustGet gets path, which is answered with want, as a T.
+// MustGet requests path, expects the status want, and returns the answer as a T.
 func MustGet[T any](tb testing.TB, r *running, path string, want int) (got T) {
 	tb.Helper()
 	req, err := http.NewRequestWithContext(tb.Context(), "GET", r.url+path, nil)
@@ -47,13 +47,14 @@ func MustGet[T any](tb testing.TB, r *running, path string, want int) (got T) {
 	return got
 }
 
-// refusal is an answer that says what is wrong.
+// refusal is an answer with an error.
 type refusal struct {
 	Detail string
 	Links  []struct{ Direction, State, Error string }
 }
 
-// outline is a flow as a tree, without what differs from run to run: ids, times, and the order of what follows from one thing.
+// outline returns a flow as a tree, without the parts that differ from run to run: ids, times, and the order of the
+// effects of one cause.
 func outline(f *journal.Flow) string {
 	var below func(cause, subscription, indent string) string
 	below = func(cause, subscription, indent string) string {
@@ -75,13 +76,13 @@ func outline(f *journal.Flow) string {
 	return below("", "", "")
 }
 
-// Two deployables over Kafka, and who watches them: over HTTP, on the journal, and once more from the beginning.
+// Two deployables over Kafka, and an observer: over HTTP, on the journal, and once more from the start.
 func TestObserve(t *testing.T) {
 	t.Parallel()
 	p := MustParts(t)
 	path := filepath.Join(p.folder, "observer.db")
 	transport := []string{"--transport", "kafka", "--brokers", fmt.Sprintf("127.0.0.1:%d", p.port)}
-	r := MustStartObserve(t, path, transport...) // before there is anything to observe
+	r := MustStartObserve(t, path, transport...) // before the deployables exist
 	MustGet[map[string]any](t, r, "/healthz", http.StatusOK)
 	if got := mustStatus(t, "GET", r.url+"/events", "evil.example", ""); got != http.StatusMisdirectedRequest {
 		t.Errorf("events for another host: %d", got)
@@ -136,7 +137,7 @@ func TestObserve(t *testing.T) {
 		"books    1 orders", "0 open", "everything adds up")
 }
 
-// wantAllSeen waits until the observer has seen an order come to its end, and everything about it.
+// wantAllSeen waits until the observer has seen the end of an order, and all its events and records.
 func wantAllSeen(tb testing.TB, r *running) {
 	tb.Helper()
 	for range time.Tick(20 * time.Millisecond) {
@@ -173,7 +174,8 @@ func TestObserveRefuses(t *testing.T) {
 	}
 }
 
-// TestObserveMakesNoTopics: an observer that is given the wrong prefix leaves no topics on the cluster, and says what is missing.
+// TestObserveMakesNoTopics: an observer with a wrong prefix creates no topics on the cluster, and reports the missing
+// topics.
 func TestObserveMakesNoTopics(t *testing.T) {
 	t.Parallel()
 	p := MustParts(t)

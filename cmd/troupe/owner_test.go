@@ -53,7 +53,7 @@ func MustHaveClinic(tb testing.TB) (path string) {
 	return path
 }
 
-// The shop's program leaves another program's journal alone, and says whose it is.
+// The shop's program does not touch another program's journal, and names its owner.
 func TestRunRefusesAnotherProgramsJournal(t *testing.T) {
 	path := MustHaveClinic(t)
 	before, err := os.ReadFile(path)
@@ -74,7 +74,8 @@ func TestRunRefusesAnotherProgramsJournal(t *testing.T) {
 	}
 }
 
-// Commands that need no handlers work on any journal, and claim nothing about parts that only its own program knows.
+// Commands that need no handlers work on any journal, and claim nothing about parts that only the owner's program
+// knows.
 func TestCommandsOnAnotherProgramsJournal(t *testing.T) {
 	path := MustHaveClinic(t)
 	wantOutput(t, MustRunCommand(t, "trace", "ada", "--journal", path), 0, "bills/claim", "dead")

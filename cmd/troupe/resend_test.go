@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestResend has a cluster be made anew, with nothing in it: what a deployable had sent there is sent again when somebody says so.
+// TestResend replaces a cluster by an empty one: after a resend a deployable sends its old events again.
 func TestResend(t *testing.T) {
 	t.Parallel()
 	p := MustParts(t)
@@ -32,7 +32,7 @@ func TestResend(t *testing.T) {
 	p.MustFront(t)
 	p.MustBack(t)
 	p.MustEnd(t, order)
-	p.front.MustStopInTrouble(t) // it says that the topics which it read were made anew
+	p.front.MustStopInTrouble(t) // it logs that the topics were created anew
 	if said := p.front.log.String(); !strings.Contains(said, "the topic was made anew") {
 		t.Errorf("the deployable whose topics were lost says nothing of it:\n%s", said)
 	}

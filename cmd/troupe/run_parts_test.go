@@ -15,7 +15,7 @@ import (
 	"github.com/troupebus/troupe/internal/servers"
 )
 
-// parts are two deployables that are one shop, and the Kafka between them, each of which may be there or not.
+// parts are two deployables of one shop, and their Kafka. Each of the three may run or not.
 type parts struct {
 	folder string
 	port   int
@@ -26,10 +26,10 @@ type parts struct {
 	orders int
 }
 
-// MustParts prepares them. None runs yet.
+// MustParts prepares the deployables. None runs yet.
 func MustParts(tb testing.TB) *parts {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") // to find a port that is free; the test must know it before Kafka runs there
+	l, err := net.Listen("tcp", "127.0.0.1:0") // finds a free port, which the test must know before Kafka listens there
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func (p *parts) MustBack(tb testing.TB) {
 	p.back = MustStartRun(tb, filepath.Join(p.folder, "back.db"), p.flags("payment,shipping", "--peers", "order=http://front:8080")...)
 }
 
-// MustPlace places an order, of an article that is there.
+// MustPlace places an order for an article in stock.
 func (p *parts) MustPlace(tb testing.TB) (path string) {
 	tb.Helper()
 	sku := fmt.Sprintf("TEA-%d", p.orders)
@@ -76,7 +76,7 @@ func (p *parts) MustPlace(tb testing.TB) (path string) {
 	return "/api/orders/" + p.front.MustAsk(tb, "POST", "/api/orders", order, http.StatusAccepted)["id"].(string)
 }
 
-// MustEnd waits for the end of an order, which a decline is, too: payment has answered then.
+// MustEnd waits for the end of an order. A decline is also an end, because payment has answered.
 func (p *parts) MustEnd(tb testing.TB, path string) {
 	tb.Helper()
 	if got := p.front.MustAsk(tb, "GET", path+"?wait=60s", "", http.StatusOK); got["status"] == "placed" {
@@ -126,7 +126,8 @@ func TestTwoDeployablesMeetOverPostgres(t *testing.T) {
 	p.back.MustStop(t)
 }
 
-// Whoever comes last, the order gets through; also one that was placed when nobody else was there, and is alone when its
+// An order ends, whichever deployable starts last. So does an order that was placed while only its own deployable
+// ran, and whose deployable stopped before the other one started.
 // deployable stops.
 func TestDeployablesStartAndStopInAnyOrder(t *testing.T) {
 	t.Parallel()
@@ -140,7 +141,7 @@ func TestDeployablesStartAndStopInAnyOrder(t *testing.T) {
 		p.back.MustStop(t)
 		left := p.MustPlace(t)
 		p.front.MustStop(t)
-		p.MustBack(t) // what front has sent is in Kafka
+		p.MustBack(t) // Kafka has the events of front
 		p.MustFront(t)
 		p.MustEnd(t, left)
 		p.MustEnd(t, p.MustPlace(t))
@@ -166,7 +167,8 @@ func TestDeployablesStartAndStopInAnyOrder(t *testing.T) {
 	})
 }
 
-// Without Kafka each deployable starts, takes work, says what is the matter, and stops; with it, all is caught up on.
+// Without Kafka each deployable starts, accepts work, reports the problem, and stops; with Kafka, all deployables
+// catch up.
 func TestDeployablesDoNotWaitForKafka(t *testing.T) {
 	t.Parallel()
 	p := MustParts(t)
@@ -181,11 +183,11 @@ func TestDeployablesDoNotWaitForKafka(t *testing.T) {
 	p.MustKafka(t)
 	p.MustEnd(t, first)
 	p.MustEnd(t, second)
-	p.front.MustStopInTrouble(t) // it is over, but is in the log
+	p.front.MustStopInTrouble(t) // the problem is over, but in the log
 	p.back.MustStopInTrouble(t)
 }
 
-// awaitDegraded asks until a link has come into trouble, which it does at its first try: each question takes a commit.
+// awaitDegraded waits until a link has failed, which it does at its first try: each request causes a commit.
 func (p *parts) awaitDegraded(tb testing.TB, r *running) {
 	tb.Helper()
 	for {

@@ -17,7 +17,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// announcement is what run --json prints once it is up.
+// announcement is the output of run --json after the start.
 type announcement struct {
 	URL, Journal, Name, Transport string
 	Modules                       []string
@@ -27,7 +27,7 @@ type announcement struct {
 type running struct {
 	url   string
 	said  announcement
-	stop  context.CancelFunc // what a signal does
+	stop  context.CancelFunc // has the effect of a signal
 	ended <-chan error
 	log   *syncedLog
 }
@@ -50,7 +50,7 @@ func (l *syncedLog) String() string {
 	return l.text.String()
 }
 
-// MustStartRun starts run on a free port, with more flags where there are some.
+// MustStartRun starts run on a free port, with more flags if given.
 func MustStartRun(tb testing.TB, journal string, more ...string) *running {
 	tb.Helper()
 	log := &syncedLog{}
@@ -67,7 +67,7 @@ func MustStartRun(tb testing.TB, journal string, more ...string) *running {
 	return r
 }
 
-// MustStop ends it as a signal does. It had no trouble.
+// MustStop ends the command like a signal. Its log must have no trouble.
 func (r *running) MustStop(tb testing.TB) {
 	tb.Helper()
 	r.MustStopInTrouble(tb)
@@ -76,7 +76,7 @@ func (r *running) MustStop(tb testing.TB) {
 	}
 }
 
-// MustStopInTrouble ends it as a signal does, whatever is in its log.
+// MustStopInTrouble ends the command like a signal, whatever its log has.
 func (r *running) MustStopInTrouble(tb testing.TB) {
 	tb.Helper()
 	r.stop()
@@ -135,7 +135,7 @@ func TestRunServesAndIsRunAgain(t *testing.T) {
 	again.MustStop(t)
 }
 
-// What was under way when the signal came is finished, and needs the bus for it; streams end.
+// Requests in flight at the signal are finished, and need the bus; streams end.
 func TestRunFinishesRequestsBeforeTheBusStops(t *testing.T) {
 	t.Parallel()
 	r := MustStartRun(t, filepath.Join(t.TempDir(), "shop.db"))
@@ -149,7 +149,7 @@ func TestRunFinishesRequestsBeforeTheBusStops(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	entered := make(chan struct{}) // the handler asks for the body
+	entered := make(chan struct{}) // the handler has asked for the body
 	body, send := io.Pipe()
 	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got100Continue: func() { close(entered) }})
 	req, err := http.NewRequestWithContext(ctx, "POST", r.url+"/api/orders", body)

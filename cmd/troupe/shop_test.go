@@ -10,7 +10,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// The simulated gateway and carrier have a file where somebody asks them.
+// The simulated gateway and carrier have a file if a module here calls them.
 func TestTheWorldIsWhereItIsAsked(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -14,10 +14,10 @@ import (
 	"testing"
 )
 
-// argsOfItself is a variable with arguments, in JSON: with it, the test binary is the program.
+// argsOfItself is an environment variable with arguments, in JSON: with it, the test binary is the program.
 const argsOfItself = "TROUPE_TEST_ARGS"
 
-// TestItself is not a test: it is the program, when another test starts it as such.
+// TestItself is no test: it is the program, when another test starts the binary.
 func TestItself(*testing.T) {
 	var args []string
 	if json.Unmarshal([]byte(os.Getenv(argsOfItself)), &args) == nil {
@@ -26,14 +26,14 @@ func TestItself(*testing.T) {
 	}
 }
 
-// ownProcess is the program in a process of its own.
+// ownProcess is the program in a separate process.
 type ownProcess struct {
 	*exec.Cmd
 	said   announcement
-	hangUp func() // closes what it writes to
+	hangUp func() // closes the reader of its output
 }
 
-// MustServeItself starts run in a process, by way of the shell command before it.
+// MustServeItself starts run in a process, through the shell command before.
 func MustServeItself(tb testing.TB, before string) *ownProcess {
 	tb.Helper()
 	args, err := json.Marshal([]string{"run", "--json", "--journal", filepath.Join(tb.TempDir(), "shop.db"), "--http", "127.0.0.1:0"})
@@ -64,10 +64,10 @@ func MustServeItself(tb testing.TB, before string) *ownProcess {
 	return nil
 }
 
-// A terminal that is closed takes the reader of the log along, and sends SIGHUP: the program stops cleanly all the same.
+// A terminal that closes ends the reader of the log and sends SIGHUP: the program must still stop cleanly.
 func TestRunStopsCleanlyWithItsTerminal(t *testing.T) {
 	t.Parallel()
-	hungUp := make(chan os.Signal, 1) // tests that run under nohup would hand on that SIGHUP is ignored
+	hungUp := make(chan os.Signal, 1) // under nohup, the test would pass on the ignored SIGHUP
 	signal.Notify(hungUp, syscall.SIGHUP)
 	defer signal.Stop(hungUp)
 	p := MustServeItself(t, "")
@@ -80,7 +80,7 @@ func TestRunStopsCleanlyWithItsTerminal(t *testing.T) {
 	}
 }
 
-// Whoever starts it with SIGHUP ignored, as nohup does, wants it to go on.
+// A program that was started with SIGHUP ignored, as by nohup, continues.
 func TestRunGoesOnUnderNohup(t *testing.T) {
 	t.Parallel()
 	p := MustServeItself(t, "trap '' HUP; ")
@@ -103,7 +103,7 @@ func TestRunGoesOnUnderNohup(t *testing.T) {
 	}
 }
 
-// A program that is told to stop in the moments in which it opens its journal stops cleanly, too.
+// A program that gets a signal while it opens its journal also stops cleanly.
 func TestRunStopsCleanlyBeforeItIsOpen(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())

@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// moves are moves of modules of a shop in a folder of their own.
+// moves has the moves of modules of a shop in a folder.
 type moves struct{ folder string }
 
-// MustMakeMoves makes a shop. With settings, it is in the environment of the process where these are.
+// MustMakeMoves creates a shop. Settings, if given, go into the environment.
 func MustMakeMoves(tb testing.TB, settings string) *moves {
 	tb.Helper()
 	m := &moves{folder: tb.TempDir()}
@@ -28,7 +28,7 @@ func MustMakeMoves(tb testing.TB, settings string) *moves {
 
 func (m *moves) at(name string) string { return filepath.Join(m.folder, name) }
 
-// mustMove returns the lines that say what to type next. What can be typed makes sense to run.
+// mustMove returns the lines with the next commands. Each run command must be valid.
 func (m *moves) mustMove(tb testing.TB, command string, args ...string) []string {
 	tb.Helper()
 	got := MustRunCommand(tb, command, append(args, "--journal", m.at("shop.db"), "--no-backup")...)
@@ -57,7 +57,7 @@ func wantLines(tb testing.TB, got []string, want ...string) {
 	}
 }
 
-// TestNextAfterMoves names what each journal has then, not what it had when it was whole.
+// TestNextAfterMoves names the modules that each journal has after the move, not before.
 func TestNextAfterMoves(t *testing.T) {
 	t.Parallel()
 	m := MustMakeMoves(t, "")
@@ -74,7 +74,7 @@ func TestNextAfterMoves(t *testing.T) {
 		"troupe run --journal shop.db", "shipping.db can be removed")
 }
 
-// TestNextAfterMovesOfDeployables chooses those that the file describes: what flags say instead would not be taken.
+// TestNextAfterMovesOfDeployables names the deployables of the file: flags would not be accepted beside it.
 func TestNextAfterMovesOfDeployables(t *testing.T) {
 	m := MustMakeMoves(t, `
 transport: kafka
@@ -92,7 +92,8 @@ deployables:
 	wantLines(t, m.mustMove(t, "merge", "--from", m.at("payment.db")), change("inventory, notification, order, payment"), "payment.db can be removed")
 }
 
-// TestNextAfterMovesOfSettings leaves out what a file for one deployable says already, and counters what does not hold any more.
+// TestNextAfterMovesOfSettings leaves out the settings that a file for one deployable has already, and overrides the
+// settings that are no longer right.
 func TestNextAfterMovesOfSettings(t *testing.T) {
 	m := MustMakeMoves(t, "modules: [inventory, notification, order, shipping]\ntransport: kafka\nkafka: {brokers: ['127.0.0.1:19094']}\n")
 	wantLines(t, m.mustSplit(t, "payment", "payment.db"),

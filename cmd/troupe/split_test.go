@@ -12,7 +12,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move"
 )
 
-// TestSplitAndMerge moves a module of a shop that has done some business out and back in.
+// TestSplitAndMerge moves a module of a shop with orders out and back in.
 func TestSplitAndMerge(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -28,7 +28,7 @@ func TestSplitAndMerge(t *testing.T) {
 	wantOutput(t, MustRunCommand(t, "split", "--modules", "payment", "--journal", shop, "--into", pay), 0,
 		"table payment_payments", "nothing was lost or doubled: ", "rows of modules' tables", "--journal "+pay, "split --undo --journal "+shop)
 	went := append(mustRead(t, worldPath(shop)), `{"kind":"charge","key":"later"}`+"\n"...)
-	if err := os.WriteFile(worldPath(pay), went, 0o600); err != nil { // it has gone on since
+	if err := os.WriteFile(worldPath(pay), went, 0o600); err != nil { // the module has made calls since the split
 		t.Fatal(err)
 	}
 	wantOutput(t, MustRunCommand(t, "split", "--modules", "payment", "--journal", shop, "--into", pay), 0, "it took place at ")
@@ -88,7 +88,7 @@ func TestSplitUsage(t *testing.T) {
 	wantOutput(t, MustRunCommand(t, "split", "--check", "--journal", shop), exitWrong, "there is no journal yet")
 }
 
-// TestSplitCheck finds everything that stands in the way.
+// TestSplitCheck finds all obstacles.
 func TestSplitCheck(t *testing.T) {
 	t.Parallel()
 	shop := filepath.Join(t.TempDir(), "shop.db")

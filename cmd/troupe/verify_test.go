@@ -9,7 +9,7 @@ import (
 	_ "github.com/mattn/go-sqlite3"
 )
 
-// MustChange runs SQL on the file past the journal.
+// MustChange runs SQL on the file, not through the journal.
 func MustChange(tb testing.TB, path, query string) {
 	tb.Helper()
 	db, err := sql.Open("sqlite3", path)
@@ -57,7 +57,7 @@ func TestVerifyWhatIsOpen(t *testing.T) {
 	wantOutput(t, MustRunCommand(t, "verify", "--journal", path), 0, "open     1 to come", "everything adds up")
 }
 
-// TestVerifyAHalf says of a journal with some of the modules, whose books cannot be held, what is under way all the same.
+// TestVerifyAHalf reports the work in flight of a journal with some of the modules, whose books cannot be checked.
 func TestVerifyAHalf(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
