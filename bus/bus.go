@@ -19,36 +19,39 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// Config says how a bus runs. The zero value works.
+// Config is the configuration of a bus. The zero value works.
 type Config struct {
-	// Retry is the policy of subscriptions that have none of their own. Its fields default as they say.
+	// Retry is the policy of subscriptions without Handler.Retry. Each field of Retry has a default of its own.
 	Retry Retry
-	// Timeout is how long a handler may take: one in the transaction, and an external one. Defaults to 5 s and 30 s.
+	// Timeout limits an attempt of a handler in a transaction, and defaults to 5 s. ExternalTimeout limits an attempt of
+	// an external handler, and defaults to 30 s.
 	Timeout, ExternalTimeout time.Duration
-	// MaxHops is how many reactions may lie between the start of a flow and an event of it: the end of a loop. Defaults
-	// to 64.
+	// MaxHops limits the number of reactions between the first event of a flow and any other, so that a loop of reactions
+	// ends. Defaults to 64.
 	MaxHops int
-	// MaxPayload limits an event's encoded size, in bytes. Defaults to 1 MiB.
+	// MaxPayload limits the encoded size of an event, in bytes. Defaults to 1 MiB. A lower limit of the Transport
+	// applies, too.
 	MaxPayload int
-	// ShutdownTimeout is how long handlers may go on after Run's context has ended. Defaults to 10 s.
+	// ShutdownTimeout is the time that running handlers have after the context of Run ends. Defaults to 10 s.
 	ShutdownTimeout time.Duration
-	// Chance draws a number from [0, 1), for the jitter of retries, and of tries to reach the others. Defaults to that of
-	// math/rand/v2.
+	// Chance returns a random number in [0, 1), for the jitter of retries: of reactions, and of tries to reach the
+	// Transport. Defaults to rand.Float64 of math/rand/v2.
 	Chance func() float64
-	// Modules are the names of those that run in this process; the others are wired, too, so that it is known who emits and
-	// consumes what, but run in others. Defaults to all that are wired.
+	// Modules are the names of the modules that run in this process. Wire the others, too: the bus must know the events
+	// that every module emits and consumes. Defaults to all wired modules.
 	Modules []string
-	// Transport carries events to the modules that run elsewhere, and from them. Whoever opened it closes it, after Run has
-	// returned. Defaults to none: every module runs here.
+	// Transport carries events to and from the modules that run in other processes. The caller closes the Transport after
+	// Run has returned. Defaults to none: every module must run here.
 	Transport Transport
-	// Middleware is Watermill's, around every reaction, the first outermost. One that acknowledges a message without
-	// calling on makes the event dropped; one that fails it makes it retried: neither can lose it.
+	// Middleware is Watermill middleware around every reaction, the first outermost. An event is never lost in
+	// middleware: a message that is acknowledged without a call of the handler is recorded as dropped, and a message that
+	// fails is retried.
 	Middleware []message.HandlerMiddleware
-	// Logger takes one line for every failure. Defaults to slog.Default.
+	// Logger gets a line for every failed reaction. Defaults to slog.Default.
 	Logger *slog.Logger
 }
 
-// Validate joins everything that is wrong with c.
+// Validate returns all mistakes in c, joined in one error.
 func (c Config) Validate() error {
 	var errs []error
 	if err := c.Retry.validate(); err != nil {
@@ -94,8 +97,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Bus holds modules together. It is wired by one goroutine, before Run; then wiring panics, and all other methods
-// are safe for concurrent use.
+// Bus connects modules. Wire the bus in one goroutine, before Run: wiring a running bus panics. All other methods are
+// safe for concurrent use.
 type Bus struct {
 	cfg     Config
 	journal journal.Journal
@@ -106,20 +109,20 @@ type Bus struct {
 	mistakes      []error
 
 	state     atomic.Int32
-	reactions atomic.Int64  // that have begun and not ended
-	ended     chan struct{} // capacity 1: the last of them has, while the bus is stopping
+	reactions atomic.Int64  // reactions that run now
+	ended     chan struct{} // capacity 1: gets a value when the bus is stopping and the last reaction has ended
 	running   chan struct{}
-	work      context.Context // of external calls; ends when the time for shutdown is over
-	taking    context.Context // ends when the bus is stopping: no reaction begins any more
-	inside    atomic.Int64    // pieces of the users' code that are running within work
+	work      context.Context // of external calls; ends at the end of ShutdownTimeout
+	taking    context.Context // ends when the bus begins to stop: no new reaction starts
+	inside    atomic.Int64    // calls of user code that run within a reaction or a unit of work
 	wires     wires
 }
 
-// eventType is what the wiring knows of a type of event.
+// eventType is an event type in the wiring.
 type eventType struct {
 	goType  reflect.Type
-	emitter string // the module that emits it
-	wiredAt string // file and line where it was first declared
+	emitter string // the module that emits the type
+	wiredAt string // file and line of the first declaration
 }
 
 const (
@@ -129,7 +132,8 @@ const (
 	stopping
 )
 
-// New makes a bus on j. A bus without a journal can be checked and described, and not run. Mistakes in c are reported with those of the wiring.
+// New returns a bus on j. A bus with a nil journal can be checked and described, but not run. Check and Run report the
+// mistakes in c.
 func New(j journal.Journal, c Config) *Bus {
 	b := &Bus{
 		cfg: c.withDefaults(), journal: j, modules: map[string]*Module{}, types: map[string]eventType{},
@@ -141,8 +145,10 @@ func New(j journal.Journal, c Config) *Bus {
 	return b
 }
 
-// Run checks the wiring, brings the modules' tables up to date, and handles events until ctx ends. Mistakes in the wiring
-// are all in one error, an ErrWiring, and nothing has run then. It is called once.
+// Run checks the wiring, migrates the tables of the modules, and handles events until ctx ends. Mistakes in the wiring
+// are returned together, in one ErrWiring, before anything is written. After the end of ctx, Run starts no reaction
+// and returns when the running handlers have, within Config.ShutdownTimeout; see the package's section "Shutdown".
+// Call Run once.
 func (b *Bus) Run(ctx context.Context) error {
 	if err := b.Check(); err != nil {
 		return err
@@ -195,7 +201,7 @@ func (b *Bus) Run(ctx context.Context) error {
 	return errors.Join(fatal, router.Close(), <-ended)
 }
 
-// tables are the migrations of the modules that run here, by module.
+// tables returns the migrations of the modules that run here, by module.
 func (b *Bus) tables() map[string]fs.FS {
 	tables := map[string]fs.FS{}
 	for _, m := range b.modules {
@@ -206,8 +212,8 @@ func (b *Bus) tables() map[string]fs.FS {
 	return tables
 }
 
-// migrate brings the modules' tables up to date, unless the journal and the program do not fit: a program that is refused changes
-// nothing, so that the right one can still run.
+// migrate updates the tables of the modules. Before the first migration, migrate asks the journal whether the program
+// fits: a program that is refused must leave the journal unchanged, so that the right program can still run.
 func (b *Bus) migrate(ctx context.Context) error {
 	tables := b.tables()
 	if err := b.journal.Fits(ctx, tables, specsOf(append(b.own(), b.subscriptions...))); err != nil {
@@ -221,7 +227,7 @@ func (b *Bus) migrate(ctx context.Context) error {
 	return nil
 }
 
-// specsOf are subs as the journal is to know them.
+// specsOf describes subs for the journal.
 func specsOf(subs []*subscription) (specs []journal.Subscription) {
 	for _, s := range subs {
 		spec := s.spec()
@@ -231,11 +237,12 @@ func specsOf(subs []*subscription) (specs []journal.Subscription) {
 	return specs
 }
 
-// afterCancel is how long handlers may take to notice that their context has ended, before they are left behind.
+// afterCancel is the time that handlers have to return after their context has ended. After that, Run abandons them.
 const afterCancel = 5 * time.Second
 
-// drain waits for the reactions that have begun; cancelWork ends the external ones when their time is over. The Router would wait
-// for them too, but under a lock, under which testing/synctest lets no time pass.
+// drain waits for the running reactions, and calls cancelWork for the external handlers at the end of ShutdownTimeout.
+// The Router would wait for reactions, too, but under a lock, and testing/synctest does not advance time while a
+// goroutine waits for a lock.
 func (b *Bus) drain(cancelWork func()) {
 	limit := time.AfterFunc(b.cfg.ShutdownTimeout, cancelWork)
 	defer limit.Stop()
@@ -250,7 +257,8 @@ func (b *Bus) drain(cancelWork func()) {
 	}
 }
 
-// begin notes a reaction, and reports false when none may begin any more. Each ends with end.
+// begin counts a new reaction, and reports whether the reaction may run: not while the bus is stopping. The caller
+// calls end in both cases.
 func (b *Bus) begin() bool {
 	b.reactions.Add(1)
 	return b.state.Load() != stopping
@@ -265,7 +273,7 @@ func (b *Bus) end() {
 	}
 }
 
-// router puts every subscription on a Watermill router.
+// router returns a Watermill router with every subscription that runs here.
 func (b *Bus) router(ctx context.Context) (*message.Router, error) {
 	all := append(b.own(), b.subscriptions...)
 	subscribers, err := b.journal.Subscribe(ctx, specsOf(all))
@@ -287,13 +295,13 @@ func (b *Bus) router(ctx context.Context) (*message.Router, error) {
 	return router, nil
 }
 
-// Running is closed when Run is ready for work.
+// Running returns a channel that is closed when Run is ready for work.
 func (b *Bus) Running() <-chan struct{} { return b.running }
 
-// Ready says why the bus takes no work at the moment, or nil: Run has not got so far, or is stopping. It waits for nothing.
+// Ready returns nil when the bus takes work, else an ErrNotRunning: Run is not ready yet, or is stopping. Ready does
+// not block.
 func (b *Bus) Ready() error { return b.ready() }
 
-// ready says whether work can be taken.
 func (b *Bus) ready() error {
 	switch b.state.Load() {
 	case up:
@@ -305,8 +313,9 @@ func (b *Bus) ready() error {
 	}
 }
 
-// View runs fn in a read-only transaction on a snapshot. It waits for nobody. Where there is a transaction already, in a
-// handler or a unit of work, it is an ErrNested: the snapshot would lack what that transaction wrote.
+// View runs fn in a read-only transaction on a snapshot, and does not wait for writers. In a handler or a unit of work
+// with a transaction, View returns an ErrNested, because the snapshot lacks the writes of the open transaction: read
+// through Tx.
 func (b *Bus) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	if s, _ := ctx.Value(scopeKey{}).(*scope); s != nil && s.tx != nil {
 		return fmt.Errorf("%w: %s", ErrNested, readThroughTx)
@@ -317,8 +326,8 @@ func (b *Bus) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	return b.journal.View(ctx, fn)
 }
 
-// Quiet returns when nothing is ready, in flight or waiting for a retry, or with ctx's error. Events delayed with
-// After, keys that wait for a person, and dead letters do not count.
+// Quiet waits until no delivery is ready, in flight or waiting for a retry, or returns the error of ctx. Quiet does
+// not wait for events delayed with After, for keys that wait for a person, or for dead letters.
 func (b *Bus) Quiet(ctx context.Context) error { return b.journal.Quiet(ctx) }
 
 const readThroughTx = "a View would not see what this transaction wrote: read through Tx"

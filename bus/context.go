@@ -9,18 +9,18 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// Info is what a handler may want to know about the delivery that it handles.
+// Info describes the delivery that a handler works on.
 type Info struct {
-	ID            string // the same for every attempt, for ever: the idempotency key for calls to the outside
+	ID            string // the same for every attempt, also after restarts: the idempotency key for external calls
 	Subscription  string
-	Attempt       int // 1 for the first
+	Attempt       int // counted from 1
 	EventID       string
 	CorrelationID string // the id of the flow
-	CausationID   string // the id of the event that led to this one; "" for a flow's first
+	CausationID   string // the id of the event that led to this event; "" for the first event of a flow
 	Time          time.Time
 }
 
-// scope is what a context knows of the work that it belongs to.
+// scope is the work that a context belongs to.
 type scope struct {
 	tx       journal.TxFunc // nil in external handlers
 	delivery *journal.Delivery
@@ -32,13 +32,13 @@ type scopeKey struct{}
 
 type correlationKey struct{}
 
-// Tx is the transaction of the handler or unit of work whose context ctx is. It commits when the work returns without
-// an error, and must be neither committed nor rolled back by hand. After the work's end it returns errors, also to
-// goroutines that the work has left behind. Tx panics where there is no transaction: in an external handler (see
-// Events.Also) and outside of work altogether.
+// Tx returns the transaction of the running handler or unit of work. ctx must be the context that the handler or unit
+// of work was given. The bus commits the transaction when the work returns no error: never commit or roll back by
+// hand. After the end of the work every use of the transaction fails, also in goroutines that the work started. Tx
+// panics when ctx has no transaction: outside of work, and in an external handler, except in Events.Also and Commit.
 //
-// The context of transactional work is never cancelled; a transaction is short. Work that outstays its Timeout loses
-// the transaction.
+// The context of work with a transaction is never cancelled; keep transactions short. After the Timeout of a handler,
+// or 10 s of a unit of work, the journal rolls the transaction back.
 func Tx(ctx context.Context) *sql.Tx {
 	s, _ := ctx.Value(scopeKey{}).(*scope)
 	if s == nil || s.tx == nil {
@@ -47,12 +47,13 @@ func Tx(ctx context.Context) *sql.Tx {
 	return s.tx()
 }
 
-// Commit runs fn in a transaction of its own, from an external handler, and returns when it is on disk: what the module
-// must have written down before it calls the outside, such as that it is about to. The call may be repeated after a
-// crash, and so is fn. It emits nothing: events belong to the handler's answer. A handler that has returned, or that was
-// given up after its Timeout, gets a journal.ErrAbandoned: its delivery may have been answered without it. So does one whose
-// delivery a person has given up meanwhile. Elsewhere it is an ErrNested or, outside of handlers, a panic: there it is
-// Module.Do that is meant.
+// Commit runs fn in a transaction of its own, and returns after the commit is on disk. Call Commit in an external
+// handler for state that the module must save before a call to the outside, such as "the call has started". After a
+// crash the handler, and so fn, may run again. fn emits no events: return events from the handler.
+//
+// Commit returns a journal.ErrAbandoned when the handler has returned, has exceeded its Timeout, or when a person has
+// meanwhile dropped the delivery: another answer may be on record by then. In a transactional handler Commit returns
+// an ErrNested. Outside of handlers Commit panics: use Module.Do.
 func Commit(ctx context.Context, fn func(ctx context.Context) error) error {
 	s, _ := ctx.Value(scopeKey{}).(*scope)
 	if s == nil || s.sub == nil {
@@ -63,7 +64,7 @@ func Commit(ctx context.Context, fn func(ctx context.Context) error) error {
 	}
 	work := journal.Work{Module: s.sub.module.name, Name: s.sub.name, Limit: unitLimit, Delivery: s.delivery}
 	return s.sub.bus.journal.Do(ctx, work, func(tx journal.TxFunc) ([]*journal.Event, error) {
-		if s.call.over.Load() { // in the transaction: the next attempt's answer is not in it yet
+		if s.call.over.Load() { // checked within the transaction: the answer of the next attempt is not committed yet
 			return nil, fmt.Errorf("%w: this call of %s has returned or was given up", journal.ErrAbandoned, s.sub.name)
 		}
 		inner := context.WithValue(context.WithoutCancel(ctx), scopeKey{}, &scope{tx: tx, delivery: s.delivery, sub: s.sub})
@@ -72,7 +73,7 @@ func Commit(ctx context.Context, fn func(ctx context.Context) error) error {
 	})
 }
 
-// Delivery says which delivery ctx belongs to. Outside of handlers it is the zero Info.
+// Delivery returns the delivery that ctx belongs to, or the zero Info outside of handlers.
 func Delivery(ctx context.Context) Info {
 	s, _ := ctx.Value(scopeKey{}).(*scope)
 	if s == nil || s.delivery == nil {
@@ -85,8 +86,8 @@ func Delivery(ctx context.Context) Info {
 	}
 }
 
-// Correlate makes the Do and Publish that get ctx part of the flow called id, such as the number of an order. Otherwise
-// each of them starts a flow of its own.
+// Correlate returns a context in which Module.Do and Module.Publish add events to the flow called id, such as the
+// number of an order. Without Correlate, each call of Do or Publish starts a new flow.
 func Correlate(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, correlationKey{}, id)
 }

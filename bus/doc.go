@@ -1,25 +1,26 @@
-// Package bus is an event bus for modular monoliths: modules react to events, in one process on one journal, and cannot
-// tell when they are later moved into processes of their own.
+// Package bus is an event bus for modular monoliths. Modules react to events in one process, on one journal. Later,
+// modules can move to processes of their own without a change to their code.
 //
-// A Module is one business capability. Its handlers, registered with On, each react to one type of event under a
-// durable name, the subscription. A handler returns the events that it emits; what it wrote through Tx, those events,
-// and the record that it ran are one commit. Publishing before that commit is not something that can be written.
+// A Module is a business capability. On registers a handler: a function that reacts to one type of event under a
+// durable name, the subscription. A handler writes through Tx and returns the events to emit. The writes, the events
+// and the record of the delivery are one commit. A handler cannot publish before the commit: the API has no way to
+// write that.
 //
 // # Guarantees
 //
-// Effects happen exactly once: a reaction that is interrupted, or delivered twice, leaves one set of effects. A handler
-// marked External calls the outside world without a transaction; it may be called again after a crash, with the same
-// Info.ID, which it passes on as the idempotency key.
+// Effects in the journal happen exactly once: a reaction that is interrupted, or an event that is delivered twice,
+// leaves one set of effects. A handler marked External calls the outside world without a transaction. After a crash
+// the bus may call an external handler again, with the same Info.ID: pass Info.ID on as the idempotency key.
 //
-// Events of one key reach a subscription in the order of the journal. A failed one is retried with backoff, while later
-// ones of its key wait and all other keys go on. What cannot be processed becomes a dead letter of that subscription.
-// For every event and every subscription there is one recorded answer.
+// Events with the same key reach a subscription in the order of the journal. A failed event is retried with backoff.
+// Meanwhile later events with the same key wait, and other keys continue. An event that cannot be processed becomes a
+// dead letter of the subscription. The journal records exactly one answer for every event and subscription.
 //
 // # Shutdown
 //
-// Run blocks until its context ends. Then nothing new is taken; handlers finish within Config.ShutdownTimeout; external
-// calls that take longer are cancelled, and made again by the next process. Whoever opened the journal closes it, after
-// Run has returned.
+// Run blocks until its context ends. Then the bus starts no new reaction, and waits up to Config.ShutdownTimeout for
+// running handlers. External calls that take longer are cancelled, and the next process calls again. The caller
+// closes the journal after Run has returned.
 //
-// This package imports the standard library and Watermill's core. It knows no transport and no domain.
+// This package imports the standard library and Watermill's core, but no transport and no domain.
 package bus

@@ -10,37 +10,37 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// Errors that a caller may want to tell apart, with errors.Is.
+// Errors for errors.Is.
 var (
-	// ErrWiring: the modules do not fit together. Every mistake is named in the error.
+	// ErrWiring: the modules do not fit together. The error names every mistake.
 	ErrWiring = errors.New("bus: wiring")
-	// ErrNotRunning: Do, Publish and the like before Run is ready, or after it has ended.
+	// ErrNotRunning: Do, Publish or another method was called before Run is ready, or after Run began to stop.
 	ErrNotRunning = errors.New("bus: not running")
-	// ErrElsewhere: Do, Publish or View of a module that runs in another process.
+	// ErrElsewhere: Do, Publish or View was called on a module that runs in another process.
 	ErrElsewhere = errors.New("bus: module runs elsewhere")
-	// ErrNested: Do or Publish inside a handler or another unit of work, which return their events instead, or View where
-	// there is a transaction to read through.
+	// ErrNested: Do or Publish was called inside a handler or a unit of work, where the code returns the events instead;
+	// or View was called where a transaction is open, where the code reads through Tx instead.
 	ErrNested = errors.New("bus: nested unit of work")
-	// ErrUnknown: Do or Publish committed, and the disk then failed. The events may or may not be there after a restart;
-	// with every other error they are not.
+	// ErrUnknown: Do or Publish committed, and then the disk failed. After a restart the events may or may not be there.
+	// After every other error the events are not there.
 	ErrUnknown = journal.ErrUnknown
-	// ErrUndeclared: an event that the handler, or the module, did not declare with Emits.
+	// ErrUndeclared: the handler, or the module, emitted an event without declaring the type with Emits.
 	ErrUndeclared = errors.New("bus: undeclared event")
-	// ErrTooLarge: an event over Config.MaxPayload, with a key over 16 KiB, or with a correlation id over 1 KiB.
+	// ErrTooLarge: an event exceeds Config.MaxPayload, a key exceeds 16 KiB, or a correlation id exceeds 1 KiB.
 	ErrTooLarge = errors.New("bus: event too large")
-	// ErrBadID: a correlation id with a character that cannot be seen, or that is not UTF-8.
+	// ErrBadID: a correlation id is not UTF-8, or has an invisible character.
 	ErrBadID = errors.New("bus: bad id")
-	// ErrTooManyHops: an event that would be further than Config.MaxHops from the start of its flow.
+	// ErrTooManyHops: an event would be more than Config.MaxHops reactions away from the start of the flow.
 	ErrTooManyHops = errors.New("bus: too many hops")
 )
 
-// ElsewhereError is an ErrElsewhere that names the module.
+// ElsewhereError is an ErrElsewhere with the name of the module.
 type ElsewhereError struct {
 	Module string
-	Here   []string // the modules that run in this process
+	Here   []string // the modules of this process
 }
 
-// Error returns what to do instead.
+// Error returns the text, with a hint what to do instead.
 func (e *ElsewhereError) Error() string {
 	return fmt.Sprintf("%v: module %s does not run in this process, which runs %s: ask the one that runs it", ErrElsewhere, e.Module, strings.Join(e.Here, ", "))
 }
@@ -48,16 +48,18 @@ func (e *ElsewhereError) Error() string {
 // Is reports whether target is ErrElsewhere.
 func (e *ElsewhereError) Is(target error) bool { return target == ErrElsewhere }
 
-// Dead says that no retry helps: the event becomes a dead letter of the subscription at once.
+// Dead returns an error that makes the event a dead letter of the subscription at once, without further retries.
 func Dead(err error) error { return &decision{err: err, dead: true} }
 
-// RetryAfter says when the next attempt makes sense, in place of the backoff. It counts as an attempt.
+// RetryAfter returns an error that sets the pause before the next attempt to d, in place of the backoff. The failed
+// attempt counts toward Retry.Attempts.
 func RetryAfter(d time.Duration, err error) error { return &decision{err: err, after: d} }
 
-// Drop gives the event up for this subscription, for a reason that is recorded. What the handler wrote is rolled back.
+// Drop returns an error that gives the event up for the subscription. The journal records the reason, and rolls back
+// the writes of the handler.
 func Drop(reason string) error { return &decision{err: errors.New(reason), drop: true} }
 
-// decision is an error with which a handler decides itself what happens next.
+// decision is an error by which a handler decides the outcome of an attempt.
 type decision struct {
 	err   error
 	dead  bool
@@ -65,7 +67,7 @@ type decision struct {
 	after time.Duration
 }
 
-// Error returns the text of the handler's error, or says that there is none.
+// Error returns the text of the handler's error, or a note when the error is nil.
 func (d *decision) Error() string {
 	if d.err == nil {
 		return "no reason given"
@@ -76,7 +78,7 @@ func (d *decision) Error() string {
 // Unwrap returns the handler's error.
 func (d *decision) Unwrap() error { return d.err }
 
-// panicError is what a panic in a handler becomes.
+// panicError is the error of an attempt that panicked.
 type panicError struct {
 	value any
 	stack string
@@ -85,8 +87,9 @@ type panicError struct {
 // Error returns the value of the panic as text.
 func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 
-// readable returns err, or another error for one whose methods panic, such as a nil pointer of a type of errors: it is read
-// where a panic would end the process, and then the next one, which gets the same event.
+// readable returns err or, when a method of err panics, another error. An example is a nil pointer of an error type.
+// The bus calls these methods in its own goroutines, where a panic would end the process, and then also the next
+// process, which gets the same event.
 func readable(err error) (sound error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -12,40 +12,40 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// Event is an immutable fact, in the past tense. Implementations are plain structs that encoding/json understands; a
-// field added later must have a meaningful zero value. A shape that old readers would misread is a new version: the type
-// then has a method EventVersion() int, which says 1 where it is missing.
+// Event is an immutable fact, named in the past tense. Implement Event by a plain struct for encoding/json. A field
+// that is added later must have a meaningful zero value. A change that old readers would misread is a new version:
+// then give the type a method EventVersion() int. A type without the method has version 1.
 type Event interface {
-	// EventType is the identity on the wire, such as "order.placed": written once, never changed, the same for
-	// every value of the type.
+	// EventType returns the durable name of the type, such as "order.placed". Never change the name. All values of a type
+	// return the same name.
 	EventType() string
-	// EventKey says what the event is about. A subscription gets the events of one key in the order of the journal; "" asks for no
-	// order. Events of two types have two subscriptions, and no order between them, also with one key.
+	// EventKey returns the subject of the event, such as the number of an order. A subscription gets events with the same
+	// key in the order of the journal; events with the key "" have no order. A subscription has one event type: between
+	// events of two types there is no order, even with the same key.
 	EventKey() string
 }
 
-// Events is what a handler or a unit of work emits.
+// Events are the events that a handler or a unit of work emits.
 type Events []Event
 
-// Emit lists the events to emit. The bus adds identity, time, correlation and causation.
+// Emit returns the list of events to emit. The bus adds the id, time, correlation and causation.
 func Emit(events ...Event) Events { return events }
 
-// Also has fn run inside the transaction that records the reaction: what an external handler writes to its module's
-// tables about the answer that it got. When fn fails, so does the reaction. In fn, Tx is good even in an external
-// handler.
+// Also adds fn to the list. The bus runs fn inside the transaction that records the reaction, where Tx works even for
+// an external handler: there the module writes about the answer from the outside. When fn fails, so does the reaction.
 func (e Events) Also(fn func(ctx context.Context) error) Events { return append(e, also{fn}) }
 
-// also travels among the events to keep the handler's signature small.
+// also is in the list of events to keep the handler's signature small.
 type also struct{ fn func(context.Context) error }
 
-// EventType returns "": the commit takes functions out of the list before it asks for types.
+// EventType is never called: seal takes functions out first.
 func (also) EventType() string { return "" }
 
-// EventKey returns "", for the same reason.
+// EventKey is never called, either.
 func (also) EventKey() string { return "" }
 
-// After delays e: it is stored with the commit, survives restarts, and appears in the journal d later, or a little
-// after that. Its causation is the reaction that delayed it. Not more than 10 years.
+// After delays e by d, up to 10 years. The commit stores the delayed event, so the delay survives restarts. The event
+// appears in the journal at its due time or a little later. The cause is the reaction that delayed the event.
 func After(d time.Duration, e Event) Event { return delayed{e, d} }
 
 type delayed struct {
@@ -53,7 +53,7 @@ type delayed struct {
 	by time.Duration
 }
 
-// check returns an error for a delay that means nothing.
+// check returns an error for a delay that is not possible.
 func (d delayed) check() error {
 	switch d.Event.(type) {
 	case nil:
@@ -69,7 +69,7 @@ func (d delayed) check() error {
 	return nil
 }
 
-// versionOf is the version of e's shape.
+// versionOf returns the version of the shape of e.
 func versionOf(e Event) int {
 	if v, ok := e.(interface{ EventVersion() int }); ok {
 		return v.EventVersion()
@@ -77,7 +77,7 @@ func versionOf(e Event) int {
 	return 1
 }
 
-// goType is the struct that carries an event, whether it came as a value or a pointer.
+// goType returns the struct type of e, also when e is a pointer.
 func goType(e Event) reflect.Type {
 	t := reflect.TypeOf(e)
 	if t != nil && t.Kind() == reflect.Pointer {
@@ -86,7 +86,7 @@ func goType(e Event) reflect.Type {
 	return t
 }
 
-// decode is the one path from stored bytes to a typed event, for deliveries, retries and replays alike.
+// decode decodes the stored bytes of an event, for deliveries, retries and replays.
 func decode[E Event](e *journal.Event, maxBytes int) (E, error) {
 	var out E
 	if want := versionOf(out); e.Version != want {
@@ -95,13 +95,13 @@ func decode[E Event](e *journal.Event, maxBytes int) (E, error) {
 	if len(e.Data) > maxBytes {
 		return out, fmt.Errorf("payload of %d bytes: the limit is %d", len(e.Data), maxBytes)
 	}
-	if !utf8.Valid(e.Data) { // encoding/json would replace the bytes in silence
+	if !utf8.Valid(e.Data) { // encoding/json would silently replace the bytes
 		return out, fmt.Errorf("payload of %s is not valid UTF-8", e.Type)
 	}
-	if wire.IsNull(e.Data) { // it would be an event of zeros
+	if wire.IsNull(e.Data) { // encoding/json would return the zero value
 		return out, fmt.Errorf("payload of %s is null", e.Type)
 	}
-	if e.Metadata != nil && e.Metadata[contentType] != "" { // of another program, which sent it as something else than JSON
+	if e.Metadata != nil && e.Metadata[contentType] != "" { // another program sent the event, not as application/json
 		if err := wire.CheckPayload(e.Data); err != nil {
 			return out, fmt.Errorf("payload of %s, which came as %.60q: %w", e.Type, e.Metadata[contentType], err)
 		}
@@ -112,19 +112,19 @@ func decode[E Event](e *journal.Event, maxBytes int) (E, error) {
 	return out, nil
 }
 
-// contentType is the metadata that a payload has which did not come as application/json.
+// contentType is a metadata key. Events that came as application/json do not have the key.
 const contentType = "content-type"
 
-// origin is what the events of one commit have in common.
+// origin is the common source of the events of a commit.
 type origin struct {
 	module       *Module
 	subscription string // "" outside of reactions
 	declared     map[string]bool
 	cause        *journal.Event // nil outside of reactions
-	correlation  string         // "" takes the first event's id
+	correlation  string         // "" means the id of the first event
 }
 
-// seal turns emitted events into what the journal keeps, and takes the Also functions out.
+// seal turns emitted events into events for the journal, and returns the Also functions separately.
 func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, then []func(context.Context) error, err error) {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	for _, e := range out {
@@ -164,7 +164,7 @@ func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, then []func(c
 	return sealed, then, nil
 }
 
-// maxKey is how many bytes a key may have: it goes along in what a transport allows beside the payload.
+// maxKey limits the length of a key, in bytes: a transport limits the size of headers.
 const maxKey = 16 << 10
 
 func (b *Bus) sealOne(e Event, o origin) (*journal.Event, error) {
@@ -192,7 +192,7 @@ func (b *Bus) sealOne(e Event, o origin) (*journal.Event, error) {
 		return nil, fmt.Errorf("%w: %s has a key of %d bytes, the limit is %d, and a correlation id of %d, the limit is %d",
 			ErrTooLarge, eventType, len(key), maxKey, len(o.correlation), wire.MaxAttribute)
 	}
-	if o.cause == nil && o.correlation != "" { // it came from a caller; others inherit it
+	if o.cause == nil && o.correlation != "" { // the caller chose the id; reactions inherit a checked id
 		if err := wire.CheckName(o.correlation); err != nil {
 			return nil, fmt.Errorf("%w: correlation id %.60q %w", ErrBadID, o.correlation, err)
 		}

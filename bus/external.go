@@ -12,21 +12,22 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// result is what an external handler returned.
+// result is the return values of an external handler.
 type result struct {
 	out Events
 	err error
 }
 
-// call is one call of an external handler.
-type call struct{ over atomic.Bool } // it has returned, or was given up
+// call is a call of an external handler.
+type call struct{ over atomic.Bool } // the handler has returned, or the bus has abandoned the call
 
-// leftBehind is how many times External's number of calls may run at once, with those that were given up and have not
-// returned.
+// leftBehind limits the running calls of a subscription to a multiple of the number given to External. The limit
+// includes abandoned calls that have not returned.
 const leftBehind = 2
 
-// callOutside runs an external handler without a transaction, and records its result in a short one. A handler that
-// ignores the end of its context is left behind: it cannot be stopped. When too many are, no other is called.
+// callOutside runs an external handler without a transaction, and records the result in a short transaction. A handler
+// that ignores the end of its context cannot be stopped, so the call is abandoned. With too many abandoned calls the
+// subscription stops calling; see mayCall.
 func (s *subscription) callOutside(ctx context.Context, d *journal.Delivery, e Event) {
 	if !s.mayCall(d) {
 		return // the next process calls
@@ -52,20 +53,20 @@ func (s *subscription) callOutside(ctx context.Context, d *journal.Delivery, e E
 	case r = <-answer:
 	case <-ends.Done():
 		select {
-		case r = <-answer: // both at once: the answer is worth more
+		case r = <-answer: // both happened at once: prefer the answer
 		case <-time.After(s.grace()):
 			c.over.Store(true)
 			r.err = fmt.Errorf("no answer within %v: %w", s.timeout, ends.Err())
 		}
 	}
 	if r.err != nil && s.bus.work.Err() != nil {
-		return // cut off by the shutdown: the next process calls again, with the same id
+		return // the shutdown cancelled the call: the next process calls again, with the same id
 	}
 	s.recordAnswer(context.WithoutCancel(ctx), d, started, r)
 }
 
-// mayCall waits until the outside may be called, and reports false when the bus stops first. There must be room among
-// the calls, and the journal must be able to record the answer.
+// mayCall waits until the number of running calls is below the limit and the journal can record the answer. mayCall
+// returns false when the bus stops first.
 func (s *subscription) mayCall(d *journal.Delivery) bool {
 	select {
 	case s.calls <- struct{}{}:
@@ -86,10 +87,10 @@ func (s *subscription) mayCall(d *journal.Delivery) bool {
 	return true
 }
 
-// grace is how long a handler whose context has ended has to return.
+// grace returns the time that a handler has to return after the end of its context.
 func (s *subscription) grace() time.Duration { return min(s.timeout/10, time.Second) }
 
-// recordAnswer commits the answer of the outside, and what the module writes down about it.
+// recordAnswer commits the answer from the outside, with the writes of Events.Also.
 func (s *subscription) recordAnswer(ctx context.Context, d *journal.Delivery, started time.Time, r result) {
 	var v journal.Verdict
 	took := time.Since(started)
@@ -101,7 +102,7 @@ func (s *subscription) recordAnswer(ctx context.Context, d *journal.Delivery, st
 	})
 	var instead journal.Verdict
 	switch {
-	case errors.Is(err, journal.ErrAbandoned): // v belongs to the goroutine that hangs
+	case errors.Is(err, journal.ErrAbandoned): // the abandoned goroutine may still write v
 		instead = s.verdict(d, started, err)
 	case errors.Is(err, journal.ErrFailed):
 		instead = s.ownFault(d, v, started, err)
@@ -113,14 +114,14 @@ func (s *subscription) recordAnswer(ctx context.Context, d *journal.Delivery, st
 	s.report(ctx, d, &instead, err)
 }
 
-// Between two tries to record an answer, and between two looks whether the journal can write again.
+// The pauses between tries to record an answer.
 const (
 	firstRecordPause   = 100 * time.Millisecond
 	longestRecordPause = 2 * time.Second
 )
 
-// keepRecording reacts as often as it takes, until the time for shutdown is over: an answer that is lost would be asked
-// for again.
+// keepRecording calls React until the journal has recorded the answer or ShutdownTimeout is over: after a lost answer
+// the bus would call the outside again.
 func (s *subscription) keepRecording(ctx context.Context, d *journal.Delivery, w journal.Work,
 	run func(journal.TxFunc) journal.Verdict,
 ) error {

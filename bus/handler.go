@@ -9,13 +9,15 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// Handler is the registration of a handler for events of type E. Its methods refine it, before Run.
+// Handler is a registered handler for events of type E. Call its methods before Run.
 type Handler[E Event] struct{ s *subscription }
 
-// On has m react to events of type E under a durable name, unique in the module: the subscription is "module/name". In
-// the ordinary case fn runs inside the journal's transaction: it reads and writes its module's tables through Tx, and
-// must not wait for the outside. Both are undone when it returns an error or panics; it is tried again then, as Retry
-// says, unless the error is made by Dead, RetryAfter or Drop.
+// On registers fn as a handler of m for events of type E. The name is durable and unique in the module: the
+// subscription is called "module/name".
+//
+// By default fn runs inside a transaction of the journal: fn reads and writes the tables of the module through Tx, and
+// must not wait for the outside world. When fn returns an error or panics, the bus rolls the writes back and tries
+// again as Retry says. The errors of Dead, RetryAfter and Drop change that.
 func On[E Event](m *Module, name string, fn func(ctx context.Context, e E) (Events, error)) *Handler[E] {
 	b := m.bus
 	b.wiring("subscription", m.name+"/"+name)
@@ -42,7 +44,8 @@ func On[E Event](m *Module, name string, fn func(ctx context.Context, e E) (Even
 	return h
 }
 
-// Emits declares what the handler may emit. Zero values will do. Emitting anything else is an error.
+// Emits declares the types of the events that the handler may emit, by zero values or any others. Emitting another
+// type is an error.
 func (h *Handler[E]) Emits(events ...Event) *Handler[E] {
 	for _, e := range events {
 		if t := h.s.bus.declare(e, h.s.module.name); t != "" {
@@ -52,14 +55,17 @@ func (h *Handler[E]) Emits(events ...Event) *Handler[E] {
 	return h
 }
 
-// External marks a handler that calls the outside world: it runs without a transaction, up to parallel at a time, those
-// of one key in order, each with a context that ends after Timeout. What it returns is recorded in a short transaction,
-// in which Events.Also runs too. After a crash in between it is called again with the same Info.ID. Calls that ignore the
-// end of their context are left behind; with as many of them as parallel beside the others, the subscription stands still
-// until one returns.
+// External marks a handler that calls the outside world. The handler runs without a transaction, in up to parallel
+// calls at a time, for each key in order. The context of a call ends after Timeout. The bus records the returned
+// events in a short transaction, which also runs the functions of Events.Also. After a crash in between the bus calls
+// the handler again, with the same Info.ID.
 //
-// What a goroutine of the handler publishes with another context than the handler's is a commit of its own, made at once, and once more
-// whenever the handler is called again. It holds nobody up, since the handler has no transaction.
+// A call that ignores the end of its context is abandoned. When as many abandoned calls as parallel are running beside
+// the normal calls, the subscription pauses until a call returns.
+//
+// A goroutine of the handler may call Publish with a context that is not the handler's. Such a Publish commits at
+// once, separately from the handler, and again at each retry. The handler has no transaction, so no other work has to
+// wait.
 func (h *Handler[E]) External(parallel int) *Handler[E] {
 	if parallel < 1 {
 		h.s.bus.mistake("subscription %q: External(%d): want 1 or more", h.s.name, parallel)
@@ -68,8 +74,8 @@ func (h *Handler[E]) External(parallel int) *Handler[E] {
 	return h
 }
 
-// When has the handler skip the events that want does not accept; they are recorded as skipped. want must depend on the
-// event alone.
+// When makes the handler skip events for which want returns false; the journal records such events as skipped. want
+// must depend on the event alone.
 func (h *Handler[E]) When(want func(e E) bool) *Handler[E] {
 	if want == nil {
 		h.s.bus.mistake("subscription %q: When(nil): want a function", h.s.name)
@@ -78,7 +84,7 @@ func (h *Handler[E]) When(want func(e E) bool) *Handler[E] {
 	return h
 }
 
-// Retry gives the subscription a policy of its own; what it leaves open is as the bus has it.
+// Retry sets the retry policy of the subscription. Zero fields default to Config.Retry.
 func (h *Handler[E]) Retry(r Retry) *Handler[E] {
 	if err := r.validate(); err != nil {
 		h.s.bus.mistake("subscription %q: %w", h.s.name, err)
@@ -87,8 +93,9 @@ func (h *Handler[E]) Retry(r Retry) *Handler[E] {
 	return h
 }
 
-// Timeout limits one attempt. Defaults to Config.Timeout, or Config.ExternalTimeout for an external handler. A transactional handler that outstays it loses its transaction, an
-// external one its context; either is tried again.
+// Timeout limits an attempt. Defaults to Config.Timeout, or Config.ExternalTimeout for an external handler. After the
+// timeout, a transactional handler loses the transaction, and the context of an external handler ends. The bus retries
+// both.
 func (h *Handler[E]) Timeout(d time.Duration) *Handler[E] {
 	if d <= 0 {
 		h.s.bus.mistake("subscription %q: Timeout(%v): want more than 0", h.s.name, d)
@@ -97,16 +104,16 @@ func (h *Handler[E]) Timeout(d time.Duration) *Handler[E] {
 	return h
 }
 
-// ParkKey has later events of a key wait behind a dead letter until somebody replays or drops it. Otherwise the key
-// goes on.
+// ParkKey makes later events with the key of a dead letter wait until a person replays or drops the dead letter.
+// Without ParkKey, the later events are handled.
 func (h *Handler[E]) ParkKey() *Handler[E] {
 	h.s.park = true
 	return h
 }
 
-// FromNow starts a subscription that the journal has never seen behind the newest event, rather than with the oldest. Events of a
-// module that runs elsewhere count as older when their time is: the clocks of two machines may differ. What comes while the
-// subscription does not run waits for it.
+// FromNow makes a new subscription start after the newest event of the journal. By default a new subscription starts
+// at the oldest event. For events of a module that runs elsewhere, the event's time decides, and the clocks of two
+// machines may differ. Later, events that arrive while the subscription is not running wait as usual.
 func (h *Handler[E]) FromNow() *Handler[E] {
 	h.s.fromNow = true
 	return h

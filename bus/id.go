@@ -14,8 +14,9 @@ import (
 // lastID is the time of the newest id, in units of 2^-12 ms since 1970.
 var lastID atomic.Int64
 
-// newID returns a UUID of version 7 (RFC 9562, section 5.7, method 3: the 12 bits behind the milliseconds are
-// a fraction of one). Within a process, ids ascend: the journal's index over them is appended to, not shuffled.
+// newID returns a UUID of version 7 (RFC 9562, section 5.7, method 3: the 12 bits after the milliseconds are a
+// fraction of a millisecond). Within a process ids ascend, so that the journal appends to its index over ids instead
+// of inserting into the middle.
 func newID() string {
 	now := time.Now()
 	t := now.UnixMilli()<<12 | int64(now.Nanosecond()%1e6)<<12/1e6
@@ -29,10 +30,12 @@ func newID() string {
 	return uuid(7, uint64(t), rand.Uint64())
 }
 
-// emittedID is the id of the event that a reaction to cause emits as its nth, of a type. It is the same whenever that reaction runs:
-// when a journal was restored from a backup, or a copy of it runs by mistake, and what it does once more is sent, the others
-// drop it by its id. The time in it is a trace behind that of cause's id, so that it lies near in the index, and behind those that were
-// emitted before it; where there is none, it is a UUID of version 8.
+// emittedID returns the id of the event that a reaction to cause emits as number n, counted from 0. The id is the same
+// whenever the reaction runs. When a journal is restored from a backup, or a copy of the journal runs by mistake, the
+// repeated reaction sends events with the same ids, and receivers drop the repeated events.
+//
+// The time in the id is slightly later than the time in the id of cause, so that the ids are near each other in the
+// index, and events of a reaction are in order. When cause has no UUID of version 7, the id is a UUID of version 8.
 func emittedID(subscription string, cause *journal.Event, n int, eventType string) string {
 	name := binary.AppendUvarint(make([]byte, 0, 256), uint64(n))
 	for _, part := range []string{subscription, cause.Type, cause.ID, eventType} {
@@ -46,7 +49,7 @@ func emittedID(subscription string, cause *journal.Event, n int, eventType strin
 	return uuid(8, high, low)
 }
 
-// timeIn is the time of a UUID of version 7, in units of 2^-12 ms since 1970.
+// timeIn returns the time in a UUID of version 7, in units of 2^-12 ms since 1970.
 func timeIn(id string) (t uint64, ok bool) {
 	if len(id) != 36 || id[8] != '-' || id[13] != '-' || id[14] != '7' || id[18] != '-' {
 		return 0, false
@@ -57,7 +60,7 @@ func timeIn(id string) (t uint64, ok bool) {
 	return t>>16<<12 | t&0xfff, err == nil
 }
 
-// uuid writes a UUID of a version from the 60 bits before the variant and the 62 behind it.
+// uuid formats a UUID of a version from the 60 bits before the variant and the 62 bits after.
 func uuid(version byte, high, low uint64) string {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:8], high>>12<<16|high&0xfff)

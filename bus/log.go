@@ -7,8 +7,8 @@ import (
 	"github.com/ThreeDotsLabs/watermill"
 )
 
-// routerLogger is Watermill's adapter to slog, with two changes: what Watermill calls information is of interest only to
-// who looks for trouble in it; and what nobody wants is not even put together, which the adapter would do twice a message.
+// routerLogger adapts Watermill's logging to slog. Two things differ from Watermill's own adapter: level info becomes
+// debug, and messages that are not logged are not formatted (the adapter would format two messages for each delivery).
 type routerLogger struct {
 	watermill.LoggerAdapter
 	to *slog.Logger

@@ -13,11 +13,12 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// Module is one business capability: it owns tables, handles events, and emits its own. It is wired before Run.
+// Module is a business capability. A module owns tables, handles events, and emits events of its own. Wire all modules
+// before Run.
 type Module struct {
 	bus        *Bus
 	name       string
-	emits      map[string]bool // from Do and Publish
+	emits      map[string]bool // by Do and Publish
 	outside    map[string]bool
 	migrations fs.FS
 	wiredAt    string // file and line of the call of Bus.Module
@@ -25,8 +26,8 @@ type Module struct {
 
 var validName = regexp.MustCompile(`^[a-z][a-z0-9]*([-_][a-z0-9]+)*$`)
 
-// Module adds the module called name: lower case, durable, the first part of its subscriptions' names and the prefix of
-// its tables.
+// Module adds a module. The name is durable: lower case letters, digits and dashes. Names of subscriptions and tables
+// begin with the name of the module.
 func (b *Bus) Module(name string) *Module {
 	b.wiring("module", name)
 	m := &Module{bus: b, name: name, emits: map[string]bool{}, outside: map[string]bool{}, wiredAt: wiringSite()}
@@ -43,16 +44,16 @@ func (b *Bus) Module(name string) *Module {
 	return m
 }
 
-// Migrations gives the module's tables: numbered SQL files, at the top of fsys or one folder below, each applied once, in
-// the order of their names and in a transaction of its own, before the first handler runs. The name of
-// each table and view begins with the module's name and an underscore. A migration that makes, changes or drops anything
-// else is refused.
+// Migrations sets the SQL files that create the module's tables. The files are numbered, and all at the top of fsys or
+// all one folder below. Before the first handler runs, the bus applies each new file, in the order of the names and in
+// a transaction of its own. The name of each table and view begins with the module's name and an underscore. A
+// migration that creates, changes or drops anything else is refused.
 func (m *Module) Migrations(fsys fs.FS) *Module {
 	m.migrations = fsys
 	return m
 }
 
-// Emits declares what the module's Do and Publish may emit. Zero values will do.
+// Emits declares the types of the events that Do and Publish of the module may emit, by zero values or any others.
 func (m *Module) Emits(events ...Event) *Module {
 	for _, e := range events {
 		if t := m.bus.declare(e, m.name); t != "" {
@@ -62,8 +63,8 @@ func (m *Module) Emits(events ...Event) *Module {
 	return m
 }
 
-// ForOutside marks events that the module emits for consumers outside of this program. An event that
-// nobody consumes is otherwise a mistake in the wiring.
+// ForOutside marks events of the module for consumers outside of the program. Without the mark, an event without a
+// consumer is a mistake in the wiring.
 func (m *Module) ForOutside(events ...Event) *Module {
 	for _, e := range events {
 		if t := m.bus.register(e); t != "" {
@@ -73,17 +74,18 @@ func (m *Module) ForOutside(events ...Event) *Module {
 	return m
 }
 
-// unitLimit is how long a unit of work may hold the transaction.
+// unitLimit limits the time that a unit of work may hold the transaction.
 const unitLimit = 10 * time.Second
 
-// Do runs fn as one unit of work: what it writes through Tx and the events that it returns are one commit, on disk when
-// Do returns without an error. What fn sets outside of itself it must set anew each time: when the journal has to write
-// a group of work again, fn runs again. It returns the id of the flow that the events belong to, which is new unless
-// ctx comes from Correlate. fn must not wait for the outside world: every other write waits for it. An error or a panic
-// of fn undoes everything; an error is returned as it is.
+// Do runs fn as a unit of work: the writes of fn through Tx and the returned events are one commit, on disk when Do
+// returns without an error. Do returns the id of the flow of the events: a new flow, unless ctx comes from Correlate.
+// An error or a panic of fn rolls everything back; Do returns an error of fn unchanged.
 //
-// When ctx ends before the work has begun, it is not done; once it has begun, Do waits for its outcome. After an error
-// nothing of it is on disk, but for ErrUnknown.
+// fn must not wait for the outside world, because all other writes wait for fn. fn may run twice, when the journal has
+// to repeat a group of commits: set variables outside of fn anew in each run.
+//
+// When ctx ends before fn starts, fn does not run. After the start, Do waits for the outcome. After an error no write
+// is on disk, except with ErrUnknown.
 func (m *Module) Do(ctx context.Context, fn func(ctx context.Context) (Events, error)) (flow string, err error) {
 	if ctx.Value(scopeKey{}) != nil {
 		return "", fmt.Errorf("%w: %s", ErrNested, returnInstead)
@@ -97,7 +99,7 @@ func (m *Module) Do(ctx context.Context, fn func(ctx context.Context) (Events, e
 	o := origin{module: m, declared: m.emits}
 	o.correlation, _ = ctx.Value(correlationKey{}).(string)
 	work := journal.Work{Module: m.name, Name: m.name + " (unit of work)", Limit: unitLimit}
-	var started string // another variable: work that was abandoned may still write it
+	var started string // not the result itself: abandoned work may still write the variable
 	err = m.bus.journal.Do(ctx, work, func(tx journal.TxFunc) ([]*journal.Event, error) {
 		inner := context.WithValue(context.WithoutCancel(ctx), scopeKey{}, &scope{tx: tx})
 		out, err := m.bus.transaction(func() (Events, error) { return fn(inner) })
@@ -121,13 +123,13 @@ func (m *Module) Do(ctx context.Context, fn func(ctx context.Context) (Events, e
 
 const returnInstead = "return the events instead"
 
-// Publish emits facts that need no unit of work: in their order, all or none, on disk when it returns without an error.
-// It returns the id of their flow.
+// Publish emits events that need no unit of work: in the given order, all or none, on disk when Publish returns
+// without an error. Publish returns the id of the flow, and errors as Do does.
 func (m *Module) Publish(ctx context.Context, events ...Event) (flow string, err error) {
 	return m.Do(ctx, func(context.Context) (Events, error) { return events, nil })
 }
 
-// View runs fn in a read-only transaction on a snapshot of the module's tables, and waits for nobody.
+// View runs fn in a read-only transaction on a snapshot of the module's tables, and does not wait for writers.
 func (m *Module) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	if err := m.mustBeHere(); err != nil {
 		return err
@@ -135,11 +137,11 @@ func (m *Module) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	return m.bus.View(ctx, fn)
 }
 
-// sealAndFollow seals out and runs what was to be done in the same transaction.
+// sealAndFollow seals out and runs the functions of Events.Also.
 func (b *Bus) sealAndFollow(ctx context.Context, out Events, o origin) ([]*journal.Event, error) {
 	var sealed []*journal.Event
 	var then []func(context.Context) error
-	_, err := protect(func() (_ Events, err error) { // the events' own methods are the users' code, too
+	_, err := protect(func() (_ Events, err error) { // methods of events are user code, too
 		sealed, then, err = b.seal(out, o)
 		return nil, err
 	})
@@ -154,7 +156,8 @@ func (b *Bus) sealAndFollow(ctx context.Context, out Events, o origin) ([]*journ
 	return sealed, nil
 }
 
-// protect makes a panic an error, with its stack, and sees to it that an error can be read.
+// protect runs fn, and returns a panic as an error with the stack. The methods of the returned error do not panic; see
+// readable.
 func protect(fn func() (Events, error)) (out Events, err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -6,11 +6,12 @@ import (
 	"slices"
 )
 
-// Handlers and units of work must not call Do, Publish or, with a transaction, View: what they write would not be part
-// of their commit. Their context says where they are; where it was replaced by another one, the stack does. A goroutine
-// that a handler started is found by neither: in a transaction, the journal finds it when it is waited for.
+// Handlers and units of work must not call Do, Publish or, with a transaction, View: the inner writes would not
+// belong to the outer commit. The context shows a nested call. When user code has replaced the context, the stack
+// shows the nested call. Neither shows a call in a goroutine of a handler: when a handler with a transaction waits
+// for such a goroutine, the journal reports the call.
 
-// inTransaction and outside run code of the users within work, and are what is looked for in the stack.
+// inTransaction and outside run user code within work. mustNotNest looks for both in the stack.
 //
 //go:noinline
 func inTransaction(fn func() (Events, error)) (Events, error) { out, err := fn(); return out, err }
@@ -18,7 +19,7 @@ func inTransaction(fn func() (Events, error)) (Events, error) { out, err := fn()
 //go:noinline
 func outside(fn func() (Events, error)) (Events, error) { out, err := fn(); return out, err }
 
-// inTransactionPC and outsidePC are where the calls of fn return to.
+// inTransactionPC and outsidePC are the return addresses of the calls of fn.
 var (
 	inTransactionPC = returnOf(inTransaction)
 	outsidePC       = returnOf(outside)
@@ -33,22 +34,22 @@ func returnOf(marked func(func() (Events, error)) (Events, error)) uintptr {
 	return pc[0]
 }
 
-// transaction runs code of the users that has a transaction, and makes a panic an error.
+// transaction runs user code that has a transaction, and returns a panic as an error.
 func (b *Bus) transaction(fn func() (Events, error)) (Events, error) {
 	b.inside.Add(1)
 	defer b.inside.Add(-1)
 	return protect(func() (Events, error) { return inTransaction(fn) })
 }
 
-// external runs a handler without a transaction, and makes a panic an error.
+// external runs user code that has no transaction, and returns a panic as an error.
 func (b *Bus) external(fn func() (Events, error)) (Events, error) {
 	b.inside.Add(1)
 	defer b.inside.Add(-1)
 	return protect(func() (Events, error) { return outside(fn) })
 }
 
-// mustNotNest is an ErrNested when the calling goroutine is within code that one of pcs runs. It costs one atomic load
-// while no code of the users runs, and about a microsecond otherwise.
+// mustNotNest returns an ErrNested when a caller on the stack is user code that a function of pcs runs. The cost is an
+// atomic load while no user code runs, and about a microsecond otherwise.
 func (b *Bus) mustNotNest(what string, pcs ...uintptr) error {
 	if b.inside.Load() == 0 {
 		return nil

@@ -11,7 +11,7 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// own are the bus's own subscriptions: what nobody else answers for.
+// own returns the subscriptions of the bus itself, for events that no module handles.
 func (b *Bus) own() []*subscription {
 	subs := []*subscription{b.unknown()}
 	if b.cfg.Transport != nil {
@@ -23,15 +23,16 @@ func (b *Bus) own() []*subscription {
 	return subs
 }
 
-// ownName is the module's that the bus's own subscriptions belong to. It runs everywhere.
+// ownName is the module of the bus's own subscriptions. The module runs in every process.
 const ownName = "bus"
 
-// unknown takes all event types that no module knows: they become dead letters, with their bytes, rather than nothing.
+// unknown returns a subscription for all event types that no module knows. Such events become dead letters, with their
+// payload, instead of being ignored.
 func (b *Bus) unknown() *subscription {
 	return &subscription{
 		name: "bus/unknown", except: append(slices.Sorted(maps.Keys(b.types)), wire.UndecodedType, wire.UnsentType),
 		decode: func(e *journal.Event) (Event, error) {
-			if _, known := b.types[e.Type]; known { // replayed under a newer program
+			if _, known := b.types[e.Type]; known { // a person replays the event with a newer program
 				return nil, fmt.Errorf("this program knows the event type %q, and its own subscriptions have the event: drop this", e.Type)
 			}
 			return nil, fmt.Errorf("unknown event type %q: no module of this program emits or consumes it", e.Type)
@@ -39,8 +40,8 @@ func (b *Bus) unknown() *subscription {
 	}
 }
 
-// undecoded takes the messages from the transport that are no events. They become dead letters of the ingest; when one is
-// replayed, and this program can read what an older one could not, it becomes the event that it carries.
+// undecoded returns a subscription for messages from the transport that could not be decoded. Such messages become
+// dead letters of the ingest. After a replay with a program that can decode the message, the decoded event is emitted.
 func (b *Bus) undecoded() *subscription {
 	return &subscription{
 		name: "bus/ingest", eventType: wire.UndecodedType,
@@ -52,8 +53,9 @@ func (b *Bus) undecoded() *subscription {
 	}
 }
 
-// unsent takes the events that the transport refused. Each is tried once more, and becomes a dead letter of the relay, which can be
-// replayed when the transport takes it.
+// unsent returns a subscription for events that the transport refused. Each event is sent once more. When the
+// transport refuses again, the event becomes a dead letter of the relay: replay the dead letter when the transport
+// takes the event.
 func (b *Bus) unsent() *subscription {
 	return &subscription{
 		name: "bus/relay", eventType: wire.UnsentType, external: 1,
@@ -68,7 +70,7 @@ func (b *Bus) unsent() *subscription {
 	}
 }
 
-// carried is an event that came from elsewhere: it has all its attributes already.
+// carried is an event from the transport, which has all its attributes already.
 type carried struct{ *journal.Event }
 
 // EventType implements Event.

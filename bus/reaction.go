@@ -16,23 +16,23 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// inTransactions is how many deliveries of a transactional subscription are on their way to the writer at once: enough to
-// fill its groups.
+// inTransactions is the number of deliveries of a transactional subscription that are in flight at once: enough to
+// fill the writer's groups.
 const inTransactions = 128
 
-// subscription is one handler with its policy.
+// subscription is a handler with its policy.
 type subscription struct {
 	bus       *Bus
 	module    *Module
 	name      string
 	eventType string
 	emits     map[string]bool
-	external  int // how many at a time; 0 for a transactional handler
+	external  int // calls at a time; 0 for a transactional handler
 	timeout   time.Duration
 	limit     time.Duration // the timeout that Handler.Timeout set; 0 for the bus's
 	wiredAt   string        // file and line of the call of On
 	retry     Retry
-	calls     chan struct{} // as many as calls of the outside may run at once
+	calls     chan struct{} // the capacity limits the external calls that run at once
 	park      bool
 	fromNow   bool
 	except    []string
@@ -62,7 +62,7 @@ func (s *subscription) spec() journal.Subscription {
 	return spec
 }
 
-// prepared is a decoded event, or why it cannot be.
+// prepared is a decoded event, or the error of decoding.
 type prepared struct {
 	event Event
 	err   error
@@ -77,7 +77,8 @@ func (s *subscription) prepare(e *journal.Event) (decoded Event, err error) {
 	return decoded, errors.Join(err, panicked)
 }
 
-// take returns d's event for one run of the handler, which may change it: the next run gets another one.
+// take returns the event of d for a run of the handler. A handler may change the event, so that each run gets an event
+// of its own.
 func (s *subscription) take(d *journal.Delivery) (Event, error) {
 	p := d.Prepared.(*prepared)
 	if p.taken.CompareAndSwap(false, true) {
@@ -86,8 +87,8 @@ func (s *subscription) take(d *journal.Delivery) (Event, error) {
 	return s.prepare(d.Event)
 }
 
-// react is the Router's handler of one message. It never fails a message: what becomes of a delivery is decided here
-// and recorded by the journal.
+// react is the Router's handler of a message. react always acknowledges: the bus decides the outcome of a delivery,
+// and the journal records the outcome.
 func (s *subscription) react(msg *message.Message) error {
 	ctx := msg.Context()
 	d := journal.FromContext(ctx)
@@ -96,7 +97,7 @@ func (s *subscription) react(msg *message.Message) error {
 	}
 	defer s.bus.end()
 	if !s.bus.begin() {
-		return nil // the next process will
+		return nil // the next process handles the event
 	}
 	started := time.Now()
 	if s.past(d) {
@@ -128,8 +129,8 @@ func (s *subscription) react(msg *message.Message) error {
 	return nil
 }
 
-// past reports whether d is of an event from elsewhere that is older than a subscription FromNow: it came when its topic was first
-// read, or once more. What is emitted here lies in the log where it belongs.
+// past reports whether the subscription is FromNow and d has an older event from another process. Such events arrive
+// late or again. Events of this process need no check: their position in the log decides.
 func (s *subscription) past(d *journal.Delivery) bool {
 	if !d.Event.Time.Before(d.Since) {
 		return false
@@ -138,7 +139,7 @@ func (s *subscription) past(d *journal.Delivery) bool {
 	return m == nil || !m.here()
 }
 
-// transact runs the handler inside the journal's transaction. The first run gets e.
+// transact runs the handler inside a transaction of the journal. The first run gets e.
 func (s *subscription) transact(ctx context.Context, d *journal.Delivery, e Event) {
 	ctx = context.WithoutCancel(ctx) // a middleware may have set a deadline
 	var v journal.Verdict
@@ -160,9 +161,10 @@ func (s *subscription) transact(ctx context.Context, d *journal.Delivery, e Even
 		return v
 	})
 	switch {
-	case errors.Is(err, journal.ErrAbandoned) && errors.Is(err, journal.ErrFailed): // v belongs to the goroutine that hangs
+	// In both cases of ErrAbandoned v is not used: the abandoned work may still write v.
+	case errors.Is(err, journal.ErrAbandoned) && errors.Is(err, journal.ErrFailed):
 		s.settle(ctx, d, s.verdict(d, began, err))
-	case errors.Is(err, journal.ErrAbandoned): // likewise
+	case errors.Is(err, journal.ErrAbandoned):
 		s.settle(ctx, d, s.verdict(d, time.Now().Add(-s.timeout), fmt.Errorf("%w; mark the handler external", err)))
 	case errors.Is(err, journal.ErrFailed):
 		s.settle(ctx, d, s.ownFault(d, v, began, err))
@@ -171,18 +173,19 @@ func (s *subscription) transact(ctx context.Context, d *journal.Delivery, e Even
 	}
 }
 
-// ownFault is the verdict on an attempt that cannot be committed as it is: v, if that was a failure anyway.
+// ownFault returns the verdict on an attempt whose work cannot be committed because of err: v when the attempt had
+// already failed, otherwise a failure.
 func (s *subscription) ownFault(d *journal.Delivery, v journal.Verdict, started time.Time, err error) journal.Verdict {
 	if v.Outcome == journal.Done || v.Outcome == "" {
 		return s.verdict(d, started, err)
 	}
-	if text := err.Error(); strings.Contains(text, v.Err) { // the journal knows why
+	if text := err.Error(); strings.Contains(text, v.Err) { // the error of the journal says more
 		v.Err = journal.Cut(text, journal.MaxError)
 	}
 	return v
 }
 
-// conclude makes a verdict of what a handler returned, in the transaction that records it.
+// conclude returns the verdict on the result of a handler, within the transaction that records the verdict.
 func (s *subscription) conclude(ctx context.Context, d *journal.Delivery, started time.Time, out Events, err error) journal.Verdict {
 	var emit []*journal.Event
 	if err == nil {
@@ -199,7 +202,7 @@ func (s *subscription) conclude(ctx context.Context, d *journal.Delivery, starte
 	return journal.Verdict{Outcome: journal.Done, Emit: emit, Started: started, Duration: time.Since(started)}
 }
 
-// verdict decides what becomes of an attempt that failed.
+// verdict returns the verdict on a failed attempt.
 func (s *subscription) verdict(d *journal.Delivery, started time.Time, err error) journal.Verdict {
 	v := journal.Verdict{Started: started, Duration: time.Since(started), Err: journal.Cut(err.Error(), journal.MaxError), Stack: journal.Cut(stackOf(err), journal.MaxStack)}
 	var own *decision
@@ -214,19 +217,20 @@ func (s *subscription) verdict(d *journal.Delivery, started time.Time, err error
 		if own != nil {
 			pause = min(own.after, maxDelay)
 		}
-		v.Outcome, v.RetryAt = journal.Retrying, started.Add(v.Duration+pause) // the clock may have been stepped meanwhile
+		// RetryAt does not count from time.Now, since the clock may have been stepped.
+		v.Outcome, v.RetryAt = journal.Retrying, started.Add(v.Duration+pause)
 	}
 	return v
 }
 
-// settle records a verdict that is known already.
+// settle records a verdict without running a handler.
 func (s *subscription) settle(ctx context.Context, d *journal.Delivery, v journal.Verdict) {
 	err := s.bus.journal.React(context.WithoutCancel(ctx), d, journal.Work{Name: s.name}, func(journal.TxFunc) journal.Verdict { return v })
 	s.report(ctx, d, &v, err)
 }
 
-// report writes the one line for a failure. Trouble of the journal itself is reported by the journal; the delivery
-// comes again.
+// report logs a failure, in one line. Failures of the journal are not logged here: the journal logs its own, and
+// delivers the event again.
 func (s *subscription) report(ctx context.Context, d *journal.Delivery, v *journal.Verdict, err error) {
 	var level slog.Level
 	switch {
@@ -249,10 +253,11 @@ func (s *subscription) report(ctx context.Context, d *journal.Delivery, v *journ
 
 type accountKey struct{}
 
-// accounted notes whether the handler was reached.
+// accounted says whether middleware has called the handler.
 type accounted struct{ decided bool }
 
-// account is the outermost middleware: whatever the others do with a message, its delivery gets an answer.
+// account is the outermost middleware. Whatever other middleware does with a message, account makes sure that the
+// delivery gets an answer.
 func account(subs []*subscription) message.HandlerMiddleware {
 	byName := map[string]*subscription{}
 	for _, s := range subs {
@@ -266,7 +271,7 @@ func account(subs []*subscription) message.HandlerMiddleware {
 	}
 }
 
-// pass hands msg through the other middleware to the handler.
+// pass runs the other middleware and the handler on msg.
 func (s *subscription) pass(msg *message.Message, next message.HandlerFunc) {
 	a := &accounted{}
 	ctx := msg.Context()

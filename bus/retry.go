@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// Retry is how a subscription tries again. The zero value works.
+// Retry is the retry policy of a subscription. The zero value works.
 type Retry struct {
-	// Attempts is how often an event is tried before it becomes a dead letter. Defaults to 8; -1 is a single attempt.
+	// Attempts is the number of attempts before an event becomes a dead letter. Defaults to 8; -1 means a single attempt.
 	Attempts int
 	// First is the pause before the second attempt. Defaults to 100 ms.
 	First time.Duration
 	// Max is the longest pause. Defaults to 1 minute.
 	Max time.Duration
-	// Factor is by how much each pause is longer than the one before. Defaults to 2.
+	// Factor multiplies the pause after each attempt. Defaults to 2.
 	Factor float64
-	// Jitter is the part of each pause that is left to chance, from 0 to 1, so that what failed together does not come
-	// back together. Defaults to 0.2; -1 turns it off.
+	// Jitter is the random part of each pause, from 0 to 1, so that events that failed together are not retried together.
+	// Defaults to 0.2; -1 turns jitter off.
 	Jitter float64
 }
 
-// withDefaults fills in from d what r leaves open.
+// withDefaults returns r with the zero fields set to those of d.
 func (r Retry) withDefaults(d Retry) Retry {
 	if r.Attempts == 0 {
 		r.Attempts = d.Attempts
@@ -60,13 +60,13 @@ func (r Retry) validate() error {
 	}
 }
 
-// maxDelay is the longest time that anything is put off, a retry or a delayed event: ten years.
+// maxDelay limits a pause between attempts, and the delay of After: ten years.
 const maxDelay = 10 * 365 * 24 * time.Hour
 
-// last reports whether attempt, counted from 1, was the last.
+// last reports whether attempt, counted from 1, is the last.
 func (r Retry) last(attempt int) bool { return r.Attempts < 0 || attempt >= r.Attempts }
 
-// pause is how long to wait after attempt, counted from 1.
+// pause returns the pause after attempt, counted from 1.
 func (r Retry) pause(attempt int, chance func() float64) time.Duration {
 	p := min(float64(r.First)*math.Pow(r.Factor, float64(attempt-1)), float64(r.Max))
 	if r.Jitter > 0 {

@@ -18,25 +18,28 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// Transport carries events between deployables; see there for its contract. Package bus/wire/wiretest tests it.
+// Transport carries events between deployables. A Transport is a Watermill publisher and subscriber with stronger
+// promises: a published message survives a crash of the backend, messages with the same key stay in order, and a
+// message that was not acknowledged is delivered again. Package transports opens the implementations that ship with
+// Troupe. The whole contract is in bus/wire, and package bus/wire/wiretest tests implementations.
 type Transport = wire.Transport
 
-// Features says what a Transport can do.
+// Features describes the abilities of a Transport.
 type Features = wire.Features
 
-// Link is one direction of what goes between this deployable and the others, as it is now.
+// Link is the present state of a relay, which sends events to other deployables, or of an ingest, which reads the
+// events of a module elsewhere. Topic names the module or the records, Err is the present problem with a hint what to
+// do, and Lag is the number of events that a relay has yet to look at.
 type Link = wire.Link
 
-// RecordsTopic is the topic on which deployables tell what became of their deliveries, for whoever watches all of them. No
-// module can have that name.
+// RecordsTopic carries the delivery outcomes of every deployable, for observers. No module can have this name.
 const RecordsTopic = "_records"
 
-// here reports whether the module runs in this process.
 func (m *Module) here() bool {
 	return m.bus.cfg.Modules == nil || m.name == ownName || slices.Contains(m.bus.cfg.Modules, m.name)
 }
 
-// mustBeHere is an ErrElsewhere when the module runs in another process.
+// mustBeHere returns an ErrElsewhere when the module runs in another process.
 func (m *Module) mustBeHere() error {
 	if m.here() {
 		return nil
@@ -44,7 +47,7 @@ func (m *Module) mustBeHere() error {
 	return &ElsewhereError{Module: m.name, Here: m.bus.cfg.Modules}
 }
 
-// checkModules returns what is wrong with the choice of modules.
+// checkModules returns the mistakes in Config.Modules.
 func (b *Bus) checkModules() (errs []error) {
 	for _, name := range b.cfg.Modules {
 		if b.modules[name] == nil {
@@ -64,11 +67,11 @@ type wires struct {
 	logger  *slog.Logger
 	relays  []*wire.Relay
 	ingests []*wire.Ingest
-	claim   func(context.Context) error // that this process sends; nil where it reads, too
+	claim   func(context.Context) error // claims that this process is the sender; nil when Subscribe does so
 }
 
-// openWires prepares what goes between this deployable and the others: everything that the modules here emit is sent to the
-// topics called after them, and what they consume of others' is taken in.
+// openWires opens the relays and ingests. The relays send the events of each module here to the topic with the
+// module's name. The ingests read the topics of the modules elsewhere whose events are consumed here.
 func (b *Bus) openWires(ctx context.Context) error {
 	if b.cfg.Transport == nil {
 		return nil
@@ -97,7 +100,8 @@ func (b *Bus) openWires(ctx context.Context) error {
 			Take: b.take("ingest of " + module),
 		}))
 	}
-	if claim := b.cfg.Transport.Features().Claim; claim != nil && len(b.wires.ingests) == 0 { // whoever reads is told apart by that
+	// With an ingest, Subscribe makes the claim.
+	if claim := b.cfg.Transport.Features().Claim; claim != nil && len(b.wires.ingests) == 0 {
 		b.wires.claim = func(ctx context.Context) error {
 			return wire.KeepClaim(ctx, claim, RecordsTopic, b.journal.Memory(), b.cfg.Logger)
 		}
@@ -105,10 +109,10 @@ func (b *Bus) openWires(ctx context.Context) error {
 	return nil
 }
 
-// identifyFor is how long the start waits for a carrier to say which one it is.
+// identifyFor limits the wait for the identity of the backend at the start.
 const identifyFor = 3 * time.Second
 
-// carrier names what lies between the deployables, as the journal notes it.
+// carrier returns the name of the backend for the journal, with the backend's identity when known.
 func (b *Bus) carrier(ctx context.Context) string {
 	f := b.cfg.Transport.Features()
 	if f.Backend == "" || f.Identity == nil {
@@ -122,9 +126,9 @@ func (b *Bus) carrier(ctx context.Context) string {
 	return f.Backend
 }
 
-// openRelays makes a relay for each topic, so that one that cannot be written holds up no other: those of the modules here that emit
-// something, and that of the records. What else there is, such as the events of a module that emits nothing any more, goes with what
-// the transport refused.
+// openRelays opens a relay for each topic, so that a topic that cannot be written does not delay the others: a relay
+// for each module here that emits events, and a relay for the records. A further relay sends the rest: events of
+// modules that emit no events any more, and events that the transport refused.
 func (b *Bus) openRelays(ctx context.Context) (relays []*wire.Relay, err error) {
 	open := func(feed journal.FeedName, name, try string, topic func(*journal.Event) string) error {
 		f, err := b.journal.Feed(ctx, feed)
@@ -162,7 +166,7 @@ func (b *Bus) openRelays(ctx context.Context) (relays []*wire.Relay, err error) 
 		func(*journal.Event) string { return RecordsTopic })
 }
 
-// emittersHere are the modules that run here and emit something.
+// emittersHere returns the modules that run here and emit events, sorted.
 func (b *Bus) emittersHere() []string {
 	found := map[string]bool{}
 	for _, t := range b.types {
@@ -173,15 +177,15 @@ func (b *Bus) emittersHere() []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// take makes what comes by a wire durable.
+// take returns a function that stores events in the journal.
 func (b *Bus) take(name string) func(context.Context, []*journal.Event) error {
 	return func(ctx context.Context, events []*journal.Event) error {
 		return b.journal.Do(ctx, journal.Work{Name: name}, func(journal.TxFunc) ([]*journal.Event, error) { return events, nil })
 	}
 }
 
-// topicOf is where an event of the journal is sent: nowhere, unless a module that runs here emitted it. That the transport refused one
-// is for observers to know.
+// topicOf returns the topic of an event, or "" for an event that is not sent because no module here emitted the event.
+// Refused events go to the observers.
 func (b *Bus) topicOf(e *journal.Event) string {
 	if e.Type == wire.UnsentType {
 		return RecordsTopic
@@ -192,13 +196,13 @@ func (b *Bus) topicOf(e *journal.Event) string {
 	return ""
 }
 
-// checkSource rejects an event of another module than the topic's. Otherwise the relay of that module would send the event on in the
-// module's name.
+// checkSource rejects an event whose source is another module than the owner of the topic. Otherwise the owner's relay
+// would send the event on as the owner's.
 func (b *Bus) checkSource(topic string, e *journal.Event) error {
 	return wire.CheckSource(e, topic, func(name string) bool { return b.modules[name] != nil })
 }
 
-// consumedHere are the event types that modules which run here consume.
+// consumedHere returns the event types that modules of this process consume.
 func (b *Bus) consumedHere() map[string]bool {
 	types := map[string]bool{}
 	for _, s := range b.subscriptions {
@@ -209,10 +213,11 @@ func (b *Bus) consumedHere() map[string]bool {
 	return types
 }
 
-// placeIn returns the name of the place in the topic of a module. The name stands for all event types of the module that subscriptions
-// here consume. A program that consumes other types has another place: a new place begins at the oldest message, a former one goes on
-// where it was, and events that the journal has are dropped. So no place ever passes a message that its subscriptions want. A
-// subscription FromNow counts, too: messages that come while it does not run here are not acknowledged in its name.
+// placeIn returns the name of the consumer position in the topic of a module. The name is a hash of the module's event
+// types that subscriptions here consume. A program that consumes other types uses another position. A new position
+// starts at the oldest message, and the journal drops the events that are stored already. So a position never passes a
+// message that a subscription of its program wants. Types of FromNow subscriptions count, too: a program without the
+// subscription must not acknowledge its messages.
 func (b *Bus) placeIn(module string) string {
 	types := map[string]bool{}
 	for _, s := range b.subscriptions {
@@ -227,7 +232,7 @@ func (b *Bus) placeIn(module string) string {
 	return strconv.FormatUint(sum.Sum64(), 36)
 }
 
-// emittersElsewhere are the modules that emit any of types and run elsewhere.
+// emittersElsewhere returns the modules that emit any of types and run elsewhere, sorted.
 func (b *Bus) emittersElsewhere(types map[string]bool) []string {
 	found := map[string]bool{}
 	for eventType := range types {
@@ -238,8 +243,9 @@ func (b *Bus) emittersElsewhere(types map[string]bool) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// run starts everything. Nothing is taken in any more when ctx has ended; what is called at the end, after the reactions have
-// ended, or after work has, stops the relays, and returns when all is over. Replaced gets the error that ends the process.
+// run starts all relays and ingests. Ingests stop when ctx ends, relays when work ends. The returned function stops
+// everything and waits. Call the function after the last reaction, so that the relays can send the last events.
+// replaced gets an ErrReplaced when another process has taken over: then Run must end.
 func (w *wires) run(ctx, work context.Context) (replaced <-chan error, end func()) {
 	var running sync.WaitGroup
 	taking, stopTaking := context.WithCancel(ctx)
@@ -272,8 +278,7 @@ func (w *wires) run(ctx, work context.Context) (replaced <-chan error, end func(
 	}
 }
 
-// Links says how it stands between this deployable and the others: what is sent, and each topic that is taken in. Without a
-// Transport there are none. It may be called once Running is closed.
+// Links returns the state of every relay and ingest, and none without a Transport. Call Links after Running is closed.
 func (b *Bus) Links() []Link {
 	var links []Link
 	for _, r := range b.wires.relays {

@@ -13,19 +13,19 @@ import (
 	"strings"
 )
 
-// mistake notes something that is wrong with the wiring, and the line of the program that wired it; Check reports both.
+// mistake adds a mistake in the wiring, with the line of the program that made the call. Check reports mistakes.
 func (b *Bus) mistake(format string, args ...any) {
 	b.mistakes = append(b.mistakes, at(wiringSite(), fmt.Errorf(format, args...)))
 }
 
-// wiring panics when Run has begun: what is wired later would never run, and nobody would say so.
+// wiring panics after Run has begun: a later handler would silently never run.
 func (b *Bus) wiring(what, name string) {
 	if b.state.Load() != wired {
 		panic(fmt.Sprintf("bus: %s %q is wired after Run was called, and would never run: wire everything before", what, name))
 	}
 }
 
-// at puts the line of the program that err is about before err.
+// at adds the line of the program to err.
 func at(site string, err error) error {
 	if site == "" {
 		return err
@@ -33,7 +33,7 @@ func at(site string, err error) error {
 	return fmt.Errorf("%s: %w", site, err)
 }
 
-// wiringSite returns the file, with its folder, and the line outside of this package that is wiring: "handlers/order.go:12".
+// wiringSite returns the file and line of the nearest caller outside of this package, such as "handlers/order.go:12".
 func wiringSite() string {
 	var pcs [16]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
@@ -51,7 +51,7 @@ func wiringSite() string {
 
 var packagePath = reflect.TypeFor[Bus]().PkgPath()
 
-// register notes the type of e, and returns its name, or "" when it is unusable.
+// register adds the type of e, and returns the type's name, or "" for an unusable type.
 func (b *Bus) register(e Event) string {
 	t := goType(e)
 	if t == nil {
@@ -80,7 +80,7 @@ func (b *Bus) register(e Event) string {
 	return name
 }
 
-// declare notes that module emits e.
+// declare registers e as an event of module, and returns the type's name, or "" for an unusable type.
 func (b *Bus) declare(e Event, module string) string {
 	name := b.register(e)
 	if name == "" {
@@ -95,10 +95,16 @@ func (b *Bus) declare(e Event, module string) string {
 	return name
 }
 
-// Check reports all mistakes in the wiring in one ErrWiring: a name that is used twice, an event type claimed by two Go
-// types or emitted by two modules, an event that is consumed but emitted by nobody, one that is emitted but neither
-// consumed nor marked with ForOutside, an event that encoding/json cannot carry, a migration that would not be found. Each
-// names the line that wired it where there is one. Run calls it first; a test may call it without a run.
+// Check returns all mistakes in the wiring in one ErrWiring, each with the line of the program when known:
+//
+//   - a name that is used twice,
+//   - an event type of two Go types or two emitting modules,
+//   - an event that is consumed but never emitted,
+//   - an event that is emitted but never consumed, and not marked with ForOutside,
+//   - an event that encoding/json cannot encode,
+//   - a migration in the wrong folder.
+//
+// Run calls Check first. A test may call Check without Run.
 func (b *Bus) Check() error {
 	errs := slices.Clone(b.mistakes)
 	names, consumed := map[string]bool{}, map[string]bool{}

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// nameOf returns the name under which e's Go type was declared, "" if it was not.
+// nameOf returns the declared name of the Go type of e, or "" for an undeclared type.
 func (b *Bus) nameOf(e Event) string {
 	t := goType(e)
 	for name, known := range b.types {
@@ -32,8 +32,7 @@ func joined(err error) []error {
 	return []error{err}
 }
 
-// check returns the mistakes of one module: events for the outside that it does not emit, and migrations that would not be
-// found.
+// check returns the mistakes of a module: ForOutside without Emits, and migrations in the wrong folder.
 func (m *Module) check() (errs []error) {
 	for _, name := range slices.Sorted(maps.Keys(m.outside)) {
 		if emitter := m.bus.types[name].emitter; emitter != m.name {
@@ -49,7 +48,7 @@ func (m *Module) check() (errs []error) {
 	return errs
 }
 
-// checkMigrations returns an error when fsys has no migration, or one that is in the wrong folder.
+// checkMigrations returns an error when fsys has no migration, or a migration in the wrong folder.
 func checkMigrations(fsys fs.FS) error {
 	byDepth := map[int][]string{}
 	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
@@ -65,7 +64,7 @@ func checkMigrations(fsys fs.FS) error {
 	case len(byDepth) == 0:
 		return errors.New("no .sql file at the top of the file system, or one folder below")
 	}
-	taken := 0 // from the top, if there is any
+	taken := 0 // the depth of the folder that is applied: the top, if the top has a file
 	if len(byDepth[0]) == 0 {
 		taken = 1
 	}
@@ -82,15 +81,15 @@ var (
 	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
 )
 
-// checkPayload returns an error for a type that encoding/json cannot write, or of which it would leave out a field in silence.
+// checkPayload returns an error for a type that encoding/json cannot encode, or would encode without a field.
 func checkPayload(t reflect.Type) error {
 	return (&payload{seen: map[reflect.Type]bool{}}).check(t, t.Name())
 }
 
-// payload is a walk over the types that an event is made of.
+// payload walks the types of the fields of an event.
 type payload struct{ seen map[reflect.Type]bool }
 
-// check looks at t, which the event has at the place called at.
+// check checks t, the type of the field at the path at.
 func (p *payload) check(t reflect.Type, at string) error {
 	if p.seen[t] || marshals(t) {
 		return nil

@@ -9,8 +9,7 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// Wiring is what the modules of a Bus have declared: what is durable about them, in an order that does not change from run
-// to run.
+// Wiring is the declarations of the modules of a Bus: everything durable, in an order that is the same in every run.
 type Wiring struct {
 	Events        []EventInfo        // by type
 	Subscriptions []SubscriptionInfo // by name, without the bus's own
@@ -19,23 +18,23 @@ type Wiring struct {
 
 // EventInfo is an event type that a module emits or consumes.
 type EventInfo struct {
-	Type    string       // its identity on the wire
-	Version int          // of its shape, from 1
-	Emitter string       // the module that emits it; "" when none has declared to
-	Outside bool         // it is meant for consumers outside of the program, too (Module.ForOutside)
-	Go      reflect.Type // what carries it, never a pointer to it; *Go and perhaps Go are an Event
+	Type    string       // the name on the wire
+	Version int          // of the shape, from 1
+	Emitter string       // the module that emits the type; "" when no module has declared to
+	Outside bool         // also for consumers outside of the program (Module.ForOutside)
+	Go      reflect.Type // the struct type, never a pointer; Go or *Go implements Event
 }
 
-// SubscriptionInfo is a handler.
+// SubscriptionInfo describes a handler.
 type SubscriptionInfo struct {
 	Name     string   // durable, "module/name"
-	Consumes string   // the type of event; "" when that is a mistake in the wiring
-	Emits    []string // the types that it may emit, sorted
-	FromNow  bool     // it began behind the newest event
+	Consumes string   // the event type; "" after a mistake in the wiring
+	Emits    []string // the event types that the handler may emit, sorted
+	FromNow  bool     // a new subscription starts after the newest event
 }
 
-// Wiring returns what has been wired so far, mistakes included: Check reports these. It asks nothing of the journal, and may
-// be called before Run, but not while another goroutine wires.
+// Wiring returns the declarations so far, with their mistakes: Check reports mistakes. Wiring does not use the
+// journal, and may be called before Run, but not while another goroutine wires.
 func (b *Bus) Wiring() Wiring {
 	var w Wiring
 	for _, name := range slices.Sorted(maps.Keys(b.types)) {
@@ -64,7 +63,8 @@ func (b *Bus) Wiring() Wiring {
 	return w
 }
 
-// Program returns w as the declarations of the program called name, for the journal that the program opens (sqlite.Config.Program).
+// Program returns w as the declarations of the program called name. Pass the result to the journal that the program
+// opens (sqlite.Config.Program).
 func (w Wiring) Program(name, version string) *journal.Program {
 	p := &journal.Program{Name: name, Version: version}
 	for _, e := range w.Events {
