@@ -58,7 +58,8 @@ func (c Config) Validate() error {
 		errs = append(errs, err)
 	}
 	if c.Timeout < 0 || c.ExternalTimeout < 0 || c.ShutdownTimeout < 0 {
-		errs = append(errs, fmt.Errorf("Timeout is %v, ExternalTimeout %v, ShutdownTimeout %v: want 0 for the default, or more", c.Timeout, c.ExternalTimeout, c.ShutdownTimeout))
+		errs = append(errs, fmt.Errorf("Timeout is %v, ExternalTimeout %v, ShutdownTimeout %v: want 0 for the default, or more",
+			c.Timeout, c.ExternalTimeout, c.ShutdownTimeout))
 	}
 	if c.MaxHops < 0 || c.MaxPayload < 0 {
 		errs = append(errs, fmt.Errorf("MaxHops is %d, MaxPayload %d: want 0 for the default, or more", c.MaxHops, c.MaxPayload))
@@ -157,7 +158,7 @@ func (b *Bus) Run(ctx context.Context) error {
 		return fmt.Errorf("%w: New was given no journal: open one, see transports/sqlite", ErrWiring)
 	}
 	if !b.state.CompareAndSwap(wired, starting) {
-		return errors.New("bus: Run is called twice")
+		return errors.New("bus: Run was called twice")
 	}
 	if err := b.migrate(ctx); err != nil {
 		return err
@@ -193,7 +194,7 @@ func (b *Bus) Run(ctx context.Context) error {
 	case err := <-ended:
 		b.state.Store(stopping)
 		stopTaking()
-		return errors.Join(errors.New("bus: the router stopped by itself"), err)
+		return errors.Join(errors.New("bus: the router stopped unexpectedly"), err)
 	}
 	b.state.Store(stopping)
 	stopTaking()
@@ -280,7 +281,8 @@ func (b *Bus) router(ctx context.Context) (*message.Router, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bus: subscribe: %w", err)
 	}
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: b.cfg.ShutdownTimeout + afterCancel}, newRouterLogger(b.cfg.Logger))
+	config := message.RouterConfig{CloseTimeout: b.cfg.ShutdownTimeout + afterCancel}
+	router, err := message.NewRouter(config, newRouterLogger(b.cfg.Logger))
 	if err != nil {
 		return nil, fmt.Errorf("bus: router: %w", err)
 	}
@@ -309,7 +311,7 @@ func (b *Bus) ready() error {
 	case wired, starting:
 		return fmt.Errorf("%w: call Run, and wait for Running", ErrNotRunning)
 	default:
-		return fmt.Errorf("%w: it is stopping", ErrNotRunning)
+		return fmt.Errorf("%w: the bus is stopping", ErrNotRunning)
 	}
 }
 
@@ -330,4 +332,4 @@ func (b *Bus) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
 // not wait for events delayed with After, for keys that wait for a person, or for dead letters.
 func (b *Bus) Quiet(ctx context.Context) error { return b.journal.Quiet(ctx) }
 
-const readThroughTx = "a View would not see what this transaction wrote: read through Tx"
+const readThroughTx = "a View does not see the writes of this transaction: read through Tx"

@@ -42,7 +42,7 @@ type correlationKey struct{}
 func Tx(ctx context.Context) *sql.Tx {
 	s, _ := ctx.Value(scopeKey{}).(*scope)
 	if s == nil || s.tx == nil {
-		panic("bus: Tx where there is no transaction: an external handler writes in Events.Also, everything else in Module.Do")
+		panic("bus: Tx without a transaction: write in Events.Also or Commit in an external handler, and in Module.Do outside of handlers")
 	}
 	return s.tx()
 }

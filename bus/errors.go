@@ -42,7 +42,8 @@ type ElsewhereError struct {
 
 // Error returns the text, with a hint what to do instead.
 func (e *ElsewhereError) Error() string {
-	return fmt.Sprintf("%v: module %s does not run in this process, which runs %s: ask the one that runs it", ErrElsewhere, e.Module, strings.Join(e.Here, ", "))
+	return fmt.Sprintf("%v: module %s does not run in this process, which runs %s: call the process that runs %s",
+		ErrElsewhere, e.Module, strings.Join(e.Here, ", "), e.Module)
 }
 
 // Is reports whether target is ErrElsewhere.
@@ -93,8 +94,8 @@ func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 func readable(err error) (sound error) {
 	defer func() {
 		if v := recover(); v != nil {
-			sound = &panicError{stack: string(debug.Stack()), value: fmt.Sprintf("an error of type %T cannot be read: %v "+
-				"(a nil pointer that is returned as an error is not nil: return nil itself)", err, v)}
+			sound = &panicError{stack: string(debug.Stack()), value: fmt.Sprintf("an error of type %T panics when its text is read: %v "+
+				"(an error that is a nil pointer is not nil: return nil instead)", err, v)}
 		}
 	}()
 	_ = err.Error()

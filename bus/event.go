@@ -103,7 +103,7 @@ func decode[E Event](e *journal.Event, maxBytes int) (E, error) {
 	}
 	if e.Metadata != nil && e.Metadata[contentType] != "" { // another program sent the event, not as application/json
 		if err := wire.CheckPayload(e.Data); err != nil {
-			return out, fmt.Errorf("payload of %s, which came as %.60q: %w", e.Type, e.Metadata[contentType], err)
+			return out, fmt.Errorf("payload of %s, with content type %.60q: %w", e.Type, e.Metadata[contentType], err)
 		}
 	}
 	if err := json.Unmarshal(e.Data, &out); err != nil {
@@ -175,17 +175,17 @@ func (b *Bus) sealOne(e Event, o origin) (*journal.Event, error) {
 			who = o.module.name
 		}
 		if name := b.nameOf(e); name != "" && name != eventType {
-			return nil, fmt.Errorf("%w: EventType of %v says %q here, and said %q when it was declared: it must be the same for every value",
+			return nil, fmt.Errorf("%w: EventType of %v returns %q for this value, and %q for the declared one: return the same for every value",
 				ErrUndeclared, goType(e), eventType, name)
 		}
-		return nil, fmt.Errorf("%w: %s emits %q: add it to Emits", ErrUndeclared, who, eventType)
+		return nil, fmt.Errorf("%w: %s emits %q: add the event to Emits", ErrUndeclared, who, eventType)
 	}
 	data, err := json.Marshal(e)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", eventType, err)
 	}
 	if wire.IsNull(data) {
-		return nil, fmt.Errorf("encode %s: it encodes as null, which nobody can tell from an event of zeros", eventType)
+		return nil, fmt.Errorf("encode %s: the JSON is null, which does not differ from an event of zero values: encode an object", eventType)
 	}
 	key := e.EventKey()
 	if len(key) > maxKey || len(o.correlation) > wire.MaxAttribute {
@@ -198,7 +198,8 @@ func (b *Bus) sealOne(e Event, o origin) (*journal.Event, error) {
 		}
 	}
 	if len(data) > b.cfg.MaxPayload {
-		return nil, fmt.Errorf("%w: %s has %d bytes, the limit is %d: store the large part elsewhere and refer to it", ErrTooLarge, eventType, len(data), b.cfg.MaxPayload)
+		return nil, fmt.Errorf("%w: %s has %d bytes, the limit is %d: store the large part elsewhere, and put a reference in the event",
+			ErrTooLarge, eventType, len(data), b.cfg.MaxPayload)
 	}
 	s := &journal.Event{
 		Type: eventType, Version: versionOf(e), Source: o.module.name, Key: key,

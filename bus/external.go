@@ -40,7 +40,7 @@ func (s *subscription) callOutside(ctx context.Context, d *journal.Delivery, e E
 	ends = context.WithValue(ends, scopeKey{}, &scope{delivery: d, sub: s, call: c})
 	answer := make(chan result, 1)
 	go func() {
-		r := result{err: &panicError{value: "the handler ended its goroutine", stack: string(debug.Stack())}}
+		r := result{err: &panicError{value: "the handler ended its goroutine with runtime.Goexit", stack: string(debug.Stack())}}
 		defer func() {
 			c.over.Store(true)
 			<-s.calls
@@ -71,8 +71,8 @@ func (s *subscription) mayCall(d *journal.Delivery) bool {
 	select {
 	case s.calls <- struct{}{}:
 	default:
-		s.bus.cfg.Logger.LogAttrs(context.Background(), slog.LevelError, "subscription stands still: calls of its handler do not "+
-			"return although their context has ended; it goes on when one does, or after a restart",
+		s.bus.cfg.Logger.LogAttrs(context.Background(), slog.LevelError, "subscription paused: external calls do not return "+
+			"after the end of their context; the subscription continues when a call returns, or after a restart",
 			slog.String("subscription", s.name), slog.Int("calls", cap(s.calls)), slog.String("waiting", d.Event.ID))
 		select {
 		case s.calls <- struct{}{}:

@@ -63,7 +63,7 @@ func TestExternalHandlerMisused(t *testing.T) {
 	})
 	a.publish(t, asked{"a", 1})
 	got := a.strings(t, "SELECT error FROM dead_letters ORDER BY error")
-	if len(got) != 2 || !strings.Contains(got[0], "has a transaction already") || !strings.Contains(got[1], "Tx where there is no transaction") {
+	if len(got) != 2 || !strings.Contains(got[0], "has a transaction already") || !strings.Contains(got[1], "Tx without a transaction") {
 		t.Errorf("dead letters: %q", got)
 	}
 }

@@ -26,10 +26,10 @@ func On[E Event](m *Module, name string, fn func(ctx context.Context, e E) (Even
 		emits: map[string]bool{}, timeout: b.cfg.Timeout, retry: b.cfg.Retry,
 	}
 	if !validName.MatchString(name) {
-		b.mistake("subscription %q: a name is lower case letters, digits, and dashes within", s.name)
+		b.mistake("subscription %q: a name has lower case letters and digits, with single dashes between", s.name)
 	}
 	if t := reflect.TypeFor[E](); t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface {
-		b.mistake("subscription %q takes %v: a handler takes the event's struct itself, neither a pointer nor an interface", s.name, t)
+		b.mistake("subscription %q takes %v: a handler takes the struct of the event, neither a pointer nor an interface", s.name, t)
 	} else {
 		var zero E
 		s.eventType = b.register(zero)

@@ -32,10 +32,10 @@ func (b *Bus) Module(name string) *Module {
 	b.wiring("module", name)
 	m := &Module{bus: b, name: name, emits: map[string]bool{}, outside: map[string]bool{}, wiredAt: wiringSite()}
 	if name == ownName {
-		b.mistake("module %q: the name is the bus's own", name)
+		b.mistake("module %q: the name is reserved for the bus", name)
 	}
 	if !validName.MatchString(name) {
-		b.mistake("module %q: a name is lower case letters, digits, and dashes within", name)
+		b.mistake("module %q: a name has lower case letters and digits, with single dashes between", name)
 	}
 	if b.modules[name] != nil {
 		b.mistake("module %q is wired twice", name)

@@ -59,7 +59,7 @@ func (b *Bus) mustNotNest(what string, pcs ...uintptr) error {
 		n := runtime.Callers(skip, stack[:])
 		for _, pc := range stack[:n] {
 			if slices.Contains(pcs, pc) {
-				return fmt.Errorf("%w: %s, by another context", ErrNested, what)
+				return fmt.Errorf("%w: %s (the call used another context)", ErrNested, what)
 			}
 		}
 		if n < len(stack) {

@@ -33,7 +33,7 @@ func (b *Bus) unknown() *subscription {
 		name: "bus/unknown", except: append(slices.Sorted(maps.Keys(b.types)), wire.UndecodedType, wire.UnsentType),
 		decode: func(e *journal.Event) (Event, error) {
 			if _, known := b.types[e.Type]; known { // a person replays the event with a newer program
-				return nil, fmt.Errorf("this program knows the event type %q, and its own subscriptions have the event: drop this", e.Type)
+				return nil, fmt.Errorf("this program knows the event type %q, and its subscriptions have the event: drop the dead letter", e.Type)
 			}
 			return nil, fmt.Errorf("unknown event type %q: no module of this program emits or consumes it", e.Type)
 		},

@@ -186,7 +186,9 @@ func (s *subscription) ownFault(d *journal.Delivery, v journal.Verdict, started 
 }
 
 // conclude returns the verdict on the result of a handler, within the transaction that records the verdict.
-func (s *subscription) conclude(ctx context.Context, d *journal.Delivery, started time.Time, out Events, err error) journal.Verdict {
+func (s *subscription) conclude(
+	ctx context.Context, d *journal.Delivery, started time.Time, out Events, err error,
+) journal.Verdict {
 	var emit []*journal.Event
 	if err == nil {
 		emit, err = s.bus.sealAndFollow(ctx, out, origin{
@@ -204,7 +206,10 @@ func (s *subscription) conclude(ctx context.Context, d *journal.Delivery, starte
 
 // verdict returns the verdict on a failed attempt.
 func (s *subscription) verdict(d *journal.Delivery, started time.Time, err error) journal.Verdict {
-	v := journal.Verdict{Started: started, Duration: time.Since(started), Err: journal.Cut(err.Error(), journal.MaxError), Stack: journal.Cut(stackOf(err), journal.MaxStack)}
+	v := journal.Verdict{
+		Started: started, Duration: time.Since(started),
+		Err: journal.Cut(err.Error(), journal.MaxError), Stack: journal.Cut(stackOf(err), journal.MaxStack),
+	}
 	var own *decision
 	errors.As(err, &own)
 	switch {
@@ -225,7 +230,8 @@ func (s *subscription) verdict(d *journal.Delivery, started time.Time, err error
 
 // settle records a verdict without running a handler.
 func (s *subscription) settle(ctx context.Context, d *journal.Delivery, v journal.Verdict) {
-	err := s.bus.journal.React(context.WithoutCancel(ctx), d, journal.Work{Name: s.name}, func(journal.TxFunc) journal.Verdict { return v })
+	known := func(journal.TxFunc) journal.Verdict { return v }
+	err := s.bus.journal.React(context.WithoutCancel(ctx), d, journal.Work{Name: s.name}, known)
 	s.report(ctx, d, &v, err)
 }
 
@@ -235,7 +241,8 @@ func (s *subscription) report(ctx context.Context, d *journal.Delivery, v *journ
 	var level slog.Level
 	switch {
 	case err != nil && !errors.Is(err, journal.ErrUnavailable) && !errors.Is(err, journal.ErrClosed):
-		s.bus.cfg.Logger.LogAttrs(ctx, slog.LevelError, "reaction not recorded", slog.String("subscription", s.name), slog.Any("error", err))
+		s.bus.cfg.Logger.LogAttrs(ctx, slog.LevelError, "reaction not recorded",
+			slog.String("subscription", s.name), slog.Any("error", err))
 		return
 	case err != nil:
 		return
@@ -246,7 +253,8 @@ func (s *subscription) report(ctx context.Context, d *journal.Delivery, v *journ
 	default:
 		return
 	}
-	s.bus.cfg.Logger.LogAttrs(ctx, level, "reaction failed", slog.String("subscription", s.name), slog.String("outcome", string(v.Outcome)),
+	s.bus.cfg.Logger.LogAttrs(ctx, level, "reaction failed",
+		slog.String("subscription", s.name), slog.String("outcome", string(v.Outcome)),
 		slog.String("event", d.Event.ID), slog.String("key", d.Event.Key), slog.String("flow", d.Event.CorrelationID),
 		slog.Int("attempt", d.Attempt), slog.String("error", v.Err))
 }
@@ -285,7 +293,7 @@ func (s *subscription) pass(msg *message.Message, next message.HandlerFunc) {
 		return
 	}
 	if err == nil {
-		err = Drop("a middleware acknowledged it without calling the handler")
+		err = Drop("a middleware acknowledged the message without calling the handler")
 	}
 	d := journal.FromContext(ctx)
 	s.settle(ctx, d, s.verdict(d, started, err))

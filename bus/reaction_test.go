@@ -243,7 +243,7 @@ func TestUndeclaredEmissionIsDead(t *testing.T) {
 	})
 	a.publish(t, asked{"a", 1})
 	wantStrings(t, "rows", a.seen(t, "rogue"))
-	if got := a.strings(t, "SELECT error FROM dead_letters"); len(got) != 1 || !strings.Contains(got[0], `test/rogue emits "test.answered": add it to Emits`) {
+	if got := a.strings(t, "SELECT error FROM dead_letters"); len(got) != 1 || !strings.Contains(got[0], `test/rogue emits "test.answered": add the event to Emits`) {
 		t.Errorf("dead letters: %v", got)
 	}
 }

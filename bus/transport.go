@@ -51,12 +51,13 @@ func (m *Module) mustBeHere() error {
 func (b *Bus) checkModules() (errs []error) {
 	for _, name := range b.cfg.Modules {
 		if b.modules[name] == nil {
-			errs = append(errs, fmt.Errorf("module %q is to run here, but is not wired: there are %s", name, strings.Join(slices.Sorted(maps.Keys(b.modules)), ", ")))
+			errs = append(errs, fmt.Errorf("Config.Modules has module %q, which is not wired: wired are %s",
+				name, strings.Join(slices.Sorted(maps.Keys(b.modules)), ", ")))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.modules)) {
 		if !b.modules[name].here() && b.cfg.Transport == nil {
-			errs = append(errs, fmt.Errorf("module %q runs elsewhere, but there is no Transport to it", name))
+			errs = append(errs, fmt.Errorf("module %q runs elsewhere, but Config.Transport is not set", name))
 		}
 	}
 	return errs
@@ -134,8 +135,8 @@ func (b *Bus) openRelays(ctx context.Context) (relays []*wire.Relay, err error) 
 		f, err := b.journal.Feed(ctx, feed)
 		if err == nil {
 			relays = append(relays, wire.NewRelay(wire.RelayConfig{
-				Feed: f, Publisher: b.cfg.Transport, Name: name, Logger: b.cfg.Logger, Chance: b.cfg.Chance, Topic: topic, Take: b.take("relay"),
-				Skip: feed == journal.FeedRecords, Try: try,
+				Feed: f, Publisher: b.cfg.Transport, Name: name, Logger: b.cfg.Logger, Chance: b.cfg.Chance,
+				Topic: topic, Take: b.take("relay"), Skip: feed == journal.FeedRecords, Try: try,
 			}))
 		}
 		return err
@@ -180,7 +181,9 @@ func (b *Bus) emittersHere() []string {
 // take returns a function that stores events in the journal.
 func (b *Bus) take(name string) func(context.Context, []*journal.Event) error {
 	return func(ctx context.Context, events []*journal.Event) error {
-		return b.journal.Do(ctx, journal.Work{Name: name}, func(journal.TxFunc) ([]*journal.Event, error) { return events, nil })
+		return b.journal.Do(ctx, journal.Work{Name: name}, func(journal.TxFunc) ([]*journal.Event, error) {
+			return events, nil
+		})
 	}
 }
 
@@ -257,7 +260,7 @@ func (w *wires) run(ctx, work context.Context) (replaced <-chan error, end func(
 				stopTaking()
 				fatal <- err
 			} else if err != nil && !errors.Is(err, context.Canceled) {
-				w.logger.LogAttrs(ctx, slog.LevelError, "what goes between the deployables has ended by itself", slog.Any("error", err))
+				w.logger.LogAttrs(ctx, slog.LevelError, "a relay or ingest stopped unexpectedly", slog.Any("error", err))
 			}
 		})
 	}

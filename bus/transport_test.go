@@ -110,8 +110,8 @@ func TestMistakesInTheChoiceOfModules(t *testing.T) {
 	if !errors.Is(err, bus.ErrWiring) {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"tset" is to run here, but is not wired: there are bus, other, test`, `"test" runs elsewhere, but there is no Transport to it`,
-		`"bus": the name is the bus's own`} {
+	for _, want := range []string{`Config.Modules has module "tset", which is not wired: wired are bus, other, test`, `"test" runs elsewhere, but Config.Transport is not set`,
+		`"bus": the name is reserved for the bus`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in\n%v", want, err)
 		}

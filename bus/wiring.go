@@ -19,9 +19,9 @@ func (b *Bus) mistake(format string, args ...any) {
 }
 
 // wiring panics after Run has begun: a later handler would silently never run.
-func (b *Bus) wiring(what, name string) {
+func (b *Bus) wiring(kind, name string) {
 	if b.state.Load() != wired {
-		panic(fmt.Sprintf("bus: %s %q is wired after Run was called, and would never run: wire everything before", what, name))
+		panic(fmt.Sprintf("bus: %s %q is wired after the call of Run: wire everything before Run", kind, name))
 	}
 }
 
@@ -114,14 +114,16 @@ func (b *Bus) Check() error {
 		}
 		names[s.name], consumed[s.eventType] = true, true
 		if s.eventType != "" && b.types[s.eventType].emitter == "" {
-			errs = append(errs, at(s.wiredAt, fmt.Errorf("subscription %q consumes %q, which nobody declares to emit", s.name, s.eventType)))
+			errs = append(errs, at(s.wiredAt, fmt.Errorf("subscription %q consumes %q, which no module declares to emit: add the event to Emits",
+				s.name, s.eventType)))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.types)) {
 		t := b.types[name]
 		outside := t.emitter != "" && b.modules[t.emitter] != nil && b.modules[t.emitter].outside[name]
 		if t.emitter != "" && !consumed[name] && !outside {
-			errs = append(errs, at(t.wiredAt, fmt.Errorf("event type %q, emitted by module %s, is consumed by nobody: mark it with ForOutside if that is meant", name, t.emitter)))
+			errs = append(errs, at(t.wiredAt, fmt.Errorf("event type %q, emitted by module %s, has no consumer: if intended, mark the event with ForOutside",
+				name, t.emitter)))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.modules)) {

@@ -36,7 +36,8 @@ func joined(err error) []error {
 func (m *Module) check() (errs []error) {
 	for _, name := range slices.Sorted(maps.Keys(m.outside)) {
 		if emitter := m.bus.types[name].emitter; emitter != m.name {
-			errs = append(errs, at(m.wiredAt, fmt.Errorf("module %s marks %q with ForOutside and does not emit it: add it to Emits", m.name, name)))
+			errs = append(errs, at(m.wiredAt, fmt.Errorf("module %s marks %q with ForOutside, but does not emit the event: add the event to Emits",
+				m.name, name)))
 		}
 	}
 	if m.migrations == nil {
@@ -70,7 +71,8 @@ func checkMigrations(fsys fs.FS) error {
 	}
 	for _, depth := range slices.Sorted(maps.Keys(byDepth)) {
 		if depth != taken {
-			return fmt.Errorf("%s would not be found: put all .sql files at the top of the file system, or all one folder below", byDepth[depth][0])
+			return fmt.Errorf("%s would not be applied: put all .sql files at the top of the file system, or all one folder below",
+				byDepth[depth][0])
 		}
 	}
 	return nil
@@ -97,7 +99,7 @@ func (p *payload) check(t reflect.Type, at string) error {
 	p.seen[t] = true
 	switch t.Kind() {
 	case reflect.Chan, reflect.Func, reflect.Complex64, reflect.Complex128, reflect.UnsafePointer:
-		return fmt.Errorf("%s is a %v, which JSON cannot carry: leave it out of the event", at, t)
+		return fmt.Errorf("%s is a %v, which JSON cannot encode: remove the field from the event", at, t)
 	case reflect.Pointer, reflect.Slice, reflect.Array:
 		return p.check(t.Elem(), at)
 	case reflect.Map:
@@ -133,7 +135,7 @@ func (p *payload) checkStruct(t reflect.Type, at string) error {
 		case f.Tag.Get("json") == "-" || f.Name == "_":
 			continue
 		case !f.IsExported() && !embedded:
-			return fmt.Errorf("%s is unexported, and JSON would leave it out in silence: export it, or tag it `json:\"-\"`", name)
+			return fmt.Errorf("%s is unexported, so JSON would omit the field: export the field, or tag the field `json:\"-\"`", name)
 		}
 		if err := p.check(f.Type, name); err != nil {
 			return err

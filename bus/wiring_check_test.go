@@ -57,18 +57,18 @@ func TestWiringMistakesOfOneKind(t *testing.T) {
 	}{
 		"pointer": {func(m *bus.Module) {
 			bus.On(m.Emits(asked{}), "x", ignore[*asked])
-		}, `subscription "test/x" takes *bus_test.asked: a handler takes the event's struct itself`},
+		}, `subscription "test/x" takes *bus_test.asked: a handler takes the struct of the event`},
 		"interface": {func(m *bus.Module) { bus.On(m, "x", ignore[bus.Event]) }, `subscription "test/x" takes bus.Event`},
 		"filter": {func(m *bus.Module) {
 			bus.On(m.Emits(asked{}), "x", ignore[asked]).When(nil)
 		}, `subscription "test/x": When(nil)`},
 		"nil event":      {func(m *bus.Module) { m.Emits(noEvent) }, "a nil *bus_test.asked is declared"},
-		"outside":        {func(m *bus.Module) { m.ForOutside(asked{}) }, `module test marks "test.asked" with ForOutside and does not emit it`},
+		"outside":        {func(m *bus.Module) { m.ForOutside(asked{}) }, `module test marks "test.asked" with ForOutside, but does not emit the event`},
 		"unexported":     {func(m *bus.Module) { m.Emits(hidden{}).ForOutside(hidden{}) }, `"test.hidden": hidden.note is unexported`},
 		"channel":        {func(m *bus.Module) { m.Emits(piped{}).ForOutside(piped{}) }, `"test.piped": piped.Deep.C is a chan int`},
 		"map":            {func(m *bus.Module) { m.Emits(keyed{}).ForOutside(keyed{}) }, `"test.keyed": keyed.M is a map with keys of float64`},
-		"deep migration": {func(m *bus.Module) { m.Migrations(fstest.MapFS{"a/b/1.sql": {}}) }, "a/b/1.sql would not be found"},
-		"two folders":    {func(m *bus.Module) { m.Migrations(fstest.MapFS{"1.sql": {}, "a/2.sql": {}}) }, "a/2.sql would not be found"},
+		"deep migration": {func(m *bus.Module) { m.Migrations(fstest.MapFS{"a/b/1.sql": {}}) }, "a/b/1.sql would not be applied"},
+		"two folders":    {func(m *bus.Module) { m.Migrations(fstest.MapFS{"1.sql": {}, "a/2.sql": {}}) }, "a/2.sql would not be applied"},
 		"no migration":   {func(m *bus.Module) { m.Migrations(fstest.MapFS{"README": {}}) }, "no .sql file"},
 		"endless pause": {func(m *bus.Module) {
 			bus.On(m.Emits(asked{}), "x", ignore[asked]).Retry(bus.Retry{Max: math.MaxInt64})
@@ -141,7 +141,7 @@ func TestEventTypeThatVaries(t *testing.T) {
 	t.Parallel()
 	a := MustRun(t, bus.Config{}, func(m *bus.Module) { m.Emits(fickle{}).ForOutside(fickle{}) })
 	_, err := a.m.Publish(t.Context(), fickle{"2"})
-	if !errors.Is(err, bus.ErrUndeclared) || !strings.Contains(err.Error(), "must be the same for every value") {
+	if !errors.Is(err, bus.ErrUndeclared) || !strings.Contains(err.Error(), "return the same for every value") {
 		t.Errorf("Publish: %v", err)
 	}
 }

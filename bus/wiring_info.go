@@ -68,10 +68,14 @@ func (b *Bus) Wiring() Wiring {
 func (w Wiring) Program(name, version string) *journal.Program {
 	p := &journal.Program{Name: name, Version: version}
 	for _, e := range w.Events {
-		p.Events = append(p.Events, journal.ProgramEvent{Type: e.Type, Version: e.Version, Emitter: e.Emitter, Outside: e.Outside})
+		p.Events = append(p.Events, journal.ProgramEvent{
+			Type: e.Type, Version: e.Version, Emitter: e.Emitter, Outside: e.Outside,
+		})
 	}
 	for _, s := range w.Subscriptions {
-		p.Subscriptions = append(p.Subscriptions, journal.ProgramSubscription{Name: s.Name, Consumes: s.Consumes, Emits: s.Emits, FromNow: s.FromNow})
+		p.Subscriptions = append(p.Subscriptions, journal.ProgramSubscription{
+			Name: s.Name, Consumes: s.Consumes, Emits: s.Emits, FromNow: s.FromNow,
+		})
 	}
 	return p
 }

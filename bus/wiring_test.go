@@ -61,9 +61,9 @@ func TestWiringMistakesAreAllReported(t *testing.T) {
 		`subscription "one/twice" is used twice`,
 		`event type "test.asked" is claimed by bus_test.asked and by bus_test.claimant`,
 		`event type "test.asked" is emitted by module one and by module two`,
-		`subscription "two/unfed" consumes "test.orphan", which nobody declares to emit`,
+		`subscription "two/unfed" consumes "test.orphan", which no module declares to emit`,
 		`subscription "two/UPPER"`,
-		`event type "test.answered", emitted by module two, is consumed by nobody`,
+		`event type "test.answered", emitted by module two, has no consumer`,
 		`External(0)`,
 		`Retry.Attempts is -7`,
 		`Timeout(-1ns)`,
@@ -102,7 +102,7 @@ func TestNothingIsWiredAfterRun(t *testing.T) {
 	} {
 		func() {
 			defer func() {
-				if said, _ := recover().(string); !strings.Contains(said, what+" is wired after Run was called") {
+				if said, _ := recover().(string); !strings.Contains(said, what+" is wired after the call of Run") {
 					t.Errorf("%s: %q", what, said)
 				}
 			}()
