@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/troupebus/troupe/bus/internal/eventid"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
 )
@@ -151,8 +152,8 @@ func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, then []func(c
 		if err != nil {
 			return nil, nil, err
 		}
-		if s.ID = newID(); o.cause != nil {
-			s.ID = emittedID(o.subscription, o.cause, len(sealed), s.Type)
+		if s.ID = eventid.New(); o.cause != nil {
+			s.ID = eventid.Emitted(o.subscription, o.cause, len(sealed), s.Type)
 		}
 		s.Time, s.Due = now, due
 		if o.correlation == "" {

@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/troupebus/troupe/bus/internal/jsontype"
 )
 
 // mistake adds a mistake in the wiring, with the line of the program that made the call. Check reports mistakes.
@@ -73,7 +75,7 @@ func (b *Bus) register(e Event) string {
 	}
 	if !ok {
 		b.types[name] = eventType{goType: t, wiredAt: wiringSite()}
-		if err := checkPayload(t); err != nil {
+		if err := jsontype.Check(t); err != nil {
 			b.mistake("event type %q: %w", name, err)
 		}
 	}

@@ -1,14 +1,11 @@
 package bus
 
 import (
-	"encoding"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"path"
-	"reflect"
 	"slices"
 	"strings"
 )
@@ -76,77 +73,4 @@ func checkMigrations(fsys fs.FS) error {
 		}
 	}
 	return nil
-}
-
-var (
-	jsonMarshaler = reflect.TypeFor[json.Marshaler]()
-	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
-)
-
-// checkPayload returns an error for a type that encoding/json cannot encode, or would encode without a field.
-func checkPayload(t reflect.Type) error {
-	return (&payload{seen: map[reflect.Type]bool{}}).check(t, t.Name())
-}
-
-// payload walks the types of the fields of an event.
-type payload struct{ seen map[reflect.Type]bool }
-
-// check checks t, the type of the field at the path at.
-func (p *payload) check(t reflect.Type, at string) error {
-	if p.seen[t] || marshals(t) {
-		return nil
-	}
-	p.seen[t] = true
-	switch t.Kind() {
-	case reflect.Chan, reflect.Func, reflect.Complex64, reflect.Complex128, reflect.UnsafePointer:
-		return fmt.Errorf("%s is a %v, which JSON cannot encode: remove the field from the event", at, t)
-	case reflect.Pointer, reflect.Slice, reflect.Array:
-		return p.check(t.Elem(), at)
-	case reflect.Map:
-		return p.checkMap(t, at)
-	case reflect.Struct:
-		return p.checkStruct(t, at)
-	default:
-		return nil
-	}
-}
-
-func marshals(t reflect.Type) bool {
-	for _, t := range []reflect.Type{t, reflect.PointerTo(t)} {
-		if t.Implements(jsonMarshaler) || t.Implements(textMarshaler) {
-			return true
-		}
-	}
-	return false
-}
-
-func (p *payload) checkMap(t reflect.Type, at string) error {
-	key := t.Key()
-	if k := key.Kind(); k != reflect.String && (k < reflect.Int || k > reflect.Uintptr) && !key.Implements(textMarshaler) {
-		return fmt.Errorf("%s is a map with keys of %v: JSON has strings and whole numbers only", at, key)
-	}
-	return p.check(t.Elem(), at)
-}
-
-func (p *payload) checkStruct(t reflect.Type, at string) error {
-	for f := range t.Fields() {
-		name := at + "." + f.Name
-		switch embedded := f.Anonymous && indirect(f.Type).Kind() == reflect.Struct; {
-		case f.Tag.Get("json") == "-" || f.Name == "_":
-			continue
-		case !f.IsExported() && !embedded:
-			return fmt.Errorf("%s is unexported, so JSON would omit the field: export the field, or tag the field `json:\"-\"`", name)
-		}
-		if err := p.check(f.Type, name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func indirect(t reflect.Type) reflect.Type {
-	if t.Kind() == reflect.Pointer {
-		return t.Elem()
-	}
-	return t
 }

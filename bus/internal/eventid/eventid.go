@@ -1,4 +1,5 @@
-package bus
+// Package eventid makes the ids of events. The package imports the standard library and bus/journal.
+package eventid
 
 import (
 	"crypto/sha256"
@@ -14,10 +15,10 @@ import (
 // lastID is the time of the newest id, in units of 2^-12 ms since 1970.
 var lastID atomic.Int64
 
-// newID returns a UUID of version 7 (RFC 9562, section 5.7, method 3: the 12 bits after the milliseconds are a
+// New returns a UUID of version 7 (RFC 9562, section 5.7, method 3: the 12 bits after the milliseconds are a
 // fraction of a millisecond). Within a process ids ascend, so that the journal appends to its index over ids instead
 // of inserting into the middle.
-func newID() string {
+func New() string {
 	now := time.Now()
 	t := now.UnixMilli()<<12 | int64(now.Nanosecond()%1e6)<<12/1e6
 	for {
@@ -30,13 +31,13 @@ func newID() string {
 	return uuid(7, uint64(t), rand.Uint64())
 }
 
-// emittedID returns the id of the event that a reaction to cause emits as number n, counted from 0. The id is the same
+// Emitted returns the id of the event that a reaction to cause emits as number n, counted from 0. The id is the same
 // whenever the reaction runs. When a journal is restored from a backup, or a copy of the journal runs by mistake, the
 // repeated reaction sends events with the same ids, and receivers drop the repeated events.
 //
 // The time in the id is slightly later than the time in the id of cause, so that the ids are near each other in the
 // index, and events of a reaction are in order. When cause has no UUID of version 7, the id is a UUID of version 8.
-func emittedID(subscription string, cause *journal.Event, n int, eventType string) string {
+func Emitted(subscription string, cause *journal.Event, n int, eventType string) string {
 	name := binary.AppendUvarint(make([]byte, 0, 256), uint64(n))
 	for _, part := range []string{subscription, cause.Type, cause.ID, eventType} {
 		name = append(binary.AppendUvarint(name, uint64(len(part))), part...)

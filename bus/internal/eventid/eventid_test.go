@@ -1,4 +1,4 @@
-package bus
+package eventid
 
 import (
 	"regexp"
@@ -12,7 +12,7 @@ func TestIDsAscendAndDiffer(t *testing.T) {
 	t.Parallel()
 	ids := make([]string, 10_000)
 	for i := range ids {
-		ids[i] = newID()
+		ids[i] = New()
 	}
 	if !slices.IsSorted(ids) || len(slices.Compact(ids)) != 10_000 {
 		t.Error("ids do not ascend, or come twice")
@@ -24,12 +24,12 @@ func TestIDsAscendAndDiffer(t *testing.T) {
 func TestAnEmittedIDIsOfItsReaction(t *testing.T) {
 	t.Parallel()
 	cause := &journal.Event{ID: "0198c0de-1234-7abc-8def-0123456789ab", Type: "order.placed"}
-	if got, want := emittedID("inventory/reserve", cause, 0, "inventory.reserved"), "0198c0de-1234-7abd-9a96-ace1524d0344"; got != want {
+	if got, want := Emitted("inventory/reserve", cause, 0, "inventory.reserved"), "0198c0de-1234-7abd-9a96-ace1524d0344"; got != want {
 		t.Errorf("id %s, want %s", got, want)
 	}
 	form := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-([78])[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	for n, last := 0, cause.ID; n < 5000; n++ { // beyond the fraction of a millisecond
-		got := emittedID("inventory/reserve", cause, n, "inventory.reserved")
+		got := Emitted("inventory/reserve", cause, n, "inventory.reserved")
 		if got <= last {
 			t.Fatalf("id %d is %s, and the one before %s", n, got, last)
 		}
@@ -41,12 +41,12 @@ func TestAnEmittedIDIsOfItsReaction(t *testing.T) {
 			for _, sub := range []string{"inventory/reserve", "inventory/reserved", ""} {
 				for n := range 3 {
 					for _, emits := range []string{"d", "inventory.reserved"} {
-						got := emittedID(sub, &journal.Event{ID: id, Type: kind, Key: "k"}, n, emits)
+						got := Emitted(sub, &journal.Event{ID: id, Type: kind, Key: "k"}, n, emits)
 						if seen[got] || form.FindString(got) == "" {
 							t.Fatalf("id %s of %q %q %q %d %q: it is another one's, or none", got, id, kind, sub, n, emits)
 						}
 						seen[got] = true
-						if again := emittedID(sub, &journal.Event{ID: id, Type: kind, Hops: 3}, n, emits); again != got {
+						if again := Emitted(sub, &journal.Event{ID: id, Type: kind, Hops: 3}, n, emits); again != got {
 							t.Errorf("the same is %s, and then %s", got, again)
 						}
 					}
