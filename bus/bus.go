@@ -114,8 +114,8 @@ type Bus struct {
 	ended     chan struct{} // capacity 1: gets a value when the bus is stopping and the last reaction has ended
 	running   chan struct{}
 	work      context.Context // of external calls; ends at the end of ShutdownTimeout
-	taking    context.Context // ends when the bus begins to stop: no new reaction starts
-	inside    atomic.Int64    // calls of user code that run within a reaction or a unit of work
+	accepting context.Context // ends when the bus begins to stop: no new reaction starts
+	userCalls atomic.Int64    // calls of user code that run within a reaction or a unit of work
 	wires     wires
 }
 
@@ -165,9 +165,9 @@ func (b *Bus) Run(ctx context.Context) error {
 	}
 	work, cancelWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelWork()
-	taking, stopTaking := context.WithCancel(work)
-	defer stopTaking()
-	b.work, b.taking = work, taking
+	accepting, stopAccepting := context.WithCancel(work)
+	defer stopAccepting()
+	b.work, b.accepting = work, accepting
 	if err := b.openWires(ctx); err != nil {
 		return err
 	}
@@ -193,11 +193,11 @@ func (b *Bus) Run(ctx context.Context) error {
 		fatal = fmt.Errorf("bus: stopped: %w", fatal)
 	case err := <-ended:
 		b.state.Store(stopping)
-		stopTaking()
+		stopAccepting()
 		return errors.Join(errors.New("bus: the router stopped unexpectedly"), err)
 	}
 	b.state.Store(stopping)
-	stopTaking()
+	stopAccepting()
 	b.drain(cancelWork)
 	return errors.Join(fatal, router.Close(), <-ended)
 }
@@ -206,7 +206,7 @@ func (b *Bus) Run(ctx context.Context) error {
 func (b *Bus) tables() map[string]fs.FS {
 	tables := map[string]fs.FS{}
 	for _, m := range b.modules {
-		if m.migrations != nil && m.here() {
+		if m.migrations != nil && m.runsHere() {
 			tables[m.name] = m.migrations
 		}
 	}
@@ -217,7 +217,7 @@ func (b *Bus) tables() map[string]fs.FS {
 // fits: a program that is refused must leave the journal unchanged, so that the right program can still run.
 func (b *Bus) migrate(ctx context.Context) error {
 	tables := b.tables()
-	if err := b.journal.Fits(ctx, tables, specsOf(append(b.own(), b.subscriptions...))); err != nil {
+	if err := b.journal.Fits(ctx, tables, specsOf(append(b.ownSubscriptions(), b.subscriptions...))); err != nil {
 		return fmt.Errorf("bus: %w", err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
@@ -232,7 +232,7 @@ func (b *Bus) migrate(ctx context.Context) error {
 func specsOf(subs []*subscription) (specs []journal.Subscription) {
 	for _, s := range subs {
 		spec := s.spec()
-		spec.Elsewhere = !s.module.here()
+		spec.Elsewhere = !s.module.runsHere()
 		specs = append(specs, spec)
 	}
 	return specs
@@ -276,7 +276,7 @@ func (b *Bus) end() {
 
 // router returns a Watermill router with every subscription that runs here.
 func (b *Bus) router(ctx context.Context) (*message.Router, error) {
-	all := append(b.own(), b.subscriptions...)
+	all := append(b.ownSubscriptions(), b.subscriptions...)
 	subscribers, err := b.journal.Subscribe(ctx, specsOf(all))
 	if err != nil {
 		return nil, fmt.Errorf("bus: subscribe: %w", err)
@@ -286,7 +286,7 @@ func (b *Bus) router(ctx context.Context) (*message.Router, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bus: router: %w", err)
 	}
-	all = slices.DeleteFunc(all, func(s *subscription) bool { return !s.module.here() })
+	all = slices.DeleteFunc(all, func(s *subscription) bool { return !s.module.runsHere() })
 	if len(b.cfg.Middleware) > 0 {
 		router.AddMiddleware(account(all))
 		router.AddMiddleware(b.cfg.Middleware...)

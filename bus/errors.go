@@ -99,8 +99,8 @@ func readable(err error) (sound error) {
 		}
 	}()
 	_ = err.Error()
-	var own *decision
-	_ = errors.As(err, &own)
+	var decided *decision
+	_ = errors.As(err, &decided)
 	_ = errors.Is(err, ErrNested)
 	return err
 }

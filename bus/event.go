@@ -126,13 +126,13 @@ type origin struct {
 }
 
 // seal turns emitted events into events for the journal, and returns the Also functions separately.
-func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, then []func(context.Context) error, err error) {
+func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, followUps []func(context.Context) error, err error) {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	for _, e := range out {
 		var due time.Time
 		switch x := e.(type) {
 		case also:
-			then = append(then, x.fn)
+			followUps = append(followUps, x.fn)
 			continue
 		case carried:
 			sealed = append(sealed, x.Event)
@@ -162,7 +162,7 @@ func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, then []func(c
 		s.CorrelationID = o.correlation
 		sealed = append(sealed, s)
 	}
-	return sealed, then, nil
+	return sealed, followUps, nil
 }
 
 // maxKey limits the length of a key, in bytes: a transport limits the size of headers.

@@ -21,9 +21,9 @@ type result struct {
 // call is a call of an external handler.
 type call struct{ over atomic.Bool } // the handler has returned, or the bus has abandoned the call
 
-// leftBehind limits the running calls of a subscription to a multiple of the number given to External. The limit
+// callLimitFactor limits the running calls of a subscription to a multiple of the number given to External. The limit
 // includes abandoned calls that have not returned.
-const leftBehind = 2
+const callLimitFactor = 2
 
 // callOutside runs an external handler without a transaction, and records the result in a short transaction. A handler
 // that ignores the end of its context cannot be stopped, so the call is abandoned. With too many abandoned calls the
@@ -76,11 +76,11 @@ func (s *subscription) mayCall(d *journal.Delivery) bool {
 			slog.String("subscription", s.name), slog.Int("calls", cap(s.calls)), slog.String("waiting", d.Event.ID))
 		select {
 		case s.calls <- struct{}{}:
-		case <-s.bus.taking.Done():
+		case <-s.bus.accepting.Done():
 			return false
 		}
 	}
-	if err := s.bus.journal.Writable(s.bus.taking); err != nil {
+	if err := s.bus.journal.Writable(s.bus.accepting); err != nil {
 		<-s.calls
 		return false
 	}
@@ -100,18 +100,18 @@ func (s *subscription) recordAnswer(ctx context.Context, d *journal.Delivery, st
 		v.Duration = took
 		return v
 	})
-	var instead journal.Verdict
+	var fallback journal.Verdict
 	switch {
 	case errors.Is(err, journal.ErrAbandoned): // the abandoned goroutine may still write v
-		instead = s.verdict(d, started, err)
+		fallback = s.verdict(d, started, err)
 	case errors.Is(err, journal.ErrFailed):
-		instead = s.ownFault(d, v, started, err)
+		fallback = s.workFailed(d, v, started, err)
 	default:
 		s.report(ctx, d, &v, err)
 		return
 	}
-	err = s.keepRecording(ctx, d, journal.Work{Name: s.name}, func(journal.TxFunc) journal.Verdict { return instead })
-	s.report(ctx, d, &instead, err)
+	err = s.keepRecording(ctx, d, journal.Work{Name: s.name}, func(journal.TxFunc) journal.Verdict { return fallback })
+	s.report(ctx, d, &fallback, err)
 }
 
 // The pauses between tries to record an answer.

@@ -93,7 +93,7 @@ func (m *Module) Do(ctx context.Context, fn func(ctx context.Context) (Events, e
 	if err := m.bus.mustNotNest(returnInstead, inTransactionPC, outsidePC); err != nil {
 		return "", err
 	}
-	if err := errors.Join(m.mustBeHere(), m.bus.ready()); err != nil {
+	if err := errors.Join(m.mustRunHere(), m.bus.ready()); err != nil {
 		return "", err
 	}
 	o := origin{module: m, declared: m.emits}
@@ -131,7 +131,7 @@ func (m *Module) Publish(ctx context.Context, events ...Event) (flow string, err
 
 // View runs fn in a read-only transaction on a snapshot of the module's tables, and does not wait for writers.
 func (m *Module) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
-	if err := m.mustBeHere(); err != nil {
+	if err := m.mustRunHere(); err != nil {
 		return err
 	}
 	return m.bus.View(ctx, fn)
@@ -140,15 +140,15 @@ func (m *Module) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
 // sealAndFollow seals out and runs the functions of Events.Also.
 func (b *Bus) sealAndFollow(ctx context.Context, out Events, o origin) ([]*journal.Event, error) {
 	var sealed []*journal.Event
-	var then []func(context.Context) error
+	var followUps []func(context.Context) error
 	_, err := protect(func() (_ Events, err error) { // methods of events are user code, too
-		sealed, then, err = b.seal(out, o)
+		sealed, followUps, err = b.seal(out, o)
 		return nil, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	for _, fn := range then {
+	for _, fn := range followUps {
 		if _, err := b.transaction(func() (Events, error) { return nil, fn(ctx) }); err != nil {
 			return nil, err
 		}

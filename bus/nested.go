@@ -36,22 +36,22 @@ func returnOf(marked func(func() (Events, error)) (Events, error)) uintptr {
 
 // transaction runs user code that has a transaction, and returns a panic as an error.
 func (b *Bus) transaction(fn func() (Events, error)) (Events, error) {
-	b.inside.Add(1)
-	defer b.inside.Add(-1)
+	b.userCalls.Add(1)
+	defer b.userCalls.Add(-1)
 	return protect(func() (Events, error) { return inTransaction(fn) })
 }
 
 // external runs user code that has no transaction, and returns a panic as an error.
 func (b *Bus) external(fn func() (Events, error)) (Events, error) {
-	b.inside.Add(1)
-	defer b.inside.Add(-1)
+	b.userCalls.Add(1)
+	defer b.userCalls.Add(-1)
 	return protect(func() (Events, error) { return outside(fn) })
 }
 
 // mustNotNest returns an ErrNested when a caller on the stack is user code that a function of pcs runs. The cost is an
 // atomic load while no user code runs, and about a microsecond otherwise.
 func (b *Bus) mustNotNest(what string, pcs ...uintptr) error {
-	if b.inside.Load() == 0 {
+	if b.userCalls.Load() == 0 {
 		return nil
 	}
 	var stack [64]uintptr

@@ -11,8 +11,8 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// own returns the subscriptions of the bus itself, for events that no module handles.
-func (b *Bus) own() []*subscription {
+// ownSubscriptions returns the subscriptions of the bus itself, for events that no module handles.
+func (b *Bus) ownSubscriptions() []*subscription {
 	subs := []*subscription{b.unknown()}
 	if b.cfg.Transport != nil {
 		subs = append(subs, b.undecoded(), b.unsent())

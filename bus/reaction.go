@@ -49,7 +49,7 @@ func (s *subscription) spec() journal.Subscription {
 	}
 	if s.external > 0 {
 		spec.Parallel, spec.Outside = s.external, true
-		s.calls = make(chan struct{}, leftBehind*s.external)
+		s.calls = make(chan struct{}, callLimitFactor*s.external)
 	}
 	spec.Prepare = func(e *journal.Event) any {
 		p := &prepared{}
@@ -136,7 +136,7 @@ func (s *subscription) past(d *journal.Delivery) bool {
 		return false
 	}
 	m := s.bus.modules[d.Event.Source]
-	return m == nil || !m.here()
+	return m == nil || !m.runsHere()
 }
 
 // transact runs the handler inside a transaction of the journal. The first run gets e.
@@ -167,15 +167,15 @@ func (s *subscription) transact(ctx context.Context, d *journal.Delivery, e Even
 	case errors.Is(err, journal.ErrAbandoned):
 		s.settle(ctx, d, s.verdict(d, time.Now().Add(-s.timeout), fmt.Errorf("%w; mark the handler external", err)))
 	case errors.Is(err, journal.ErrFailed):
-		s.settle(ctx, d, s.ownFault(d, v, began, err))
+		s.settle(ctx, d, s.workFailed(d, v, began, err))
 	default:
 		s.report(ctx, d, &v, err)
 	}
 }
 
-// ownFault returns the verdict on an attempt whose work cannot be committed because of err: v when the attempt had
+// workFailed returns the verdict on an attempt whose work cannot be committed because of err: v when the attempt had
 // already failed, otherwise a failure.
-func (s *subscription) ownFault(d *journal.Delivery, v journal.Verdict, started time.Time, err error) journal.Verdict {
+func (s *subscription) workFailed(d *journal.Delivery, v journal.Verdict, started time.Time, err error) journal.Verdict {
 	if v.Outcome == journal.Done || v.Outcome == "" {
 		return s.verdict(d, started, err)
 	}
@@ -210,17 +210,17 @@ func (s *subscription) verdict(d *journal.Delivery, started time.Time, err error
 		Started: started, Duration: time.Since(started),
 		Err: journal.Cut(err.Error(), journal.MaxError), Stack: journal.Cut(stackOf(err), journal.MaxStack),
 	}
-	var own *decision
-	errors.As(err, &own)
+	var decided *decision
+	errors.As(err, &decided)
 	switch {
-	case own != nil && own.drop:
+	case decided != nil && decided.drop:
 		v.Outcome = journal.Dropped
-	case own != nil && own.dead, s.retry.last(d.Attempt):
+	case decided != nil && decided.dead, s.retry.last(d.Attempt):
 		v.Outcome = journal.Dead
 	default:
 		pause := s.retry.pause(d.Attempt, s.bus.cfg.Chance)
-		if own != nil {
-			pause = min(own.after, maxDelay)
+		if decided != nil {
+			pause = min(decided.after, maxDelay)
 		}
 		// RetryAt does not count from time.Now, since the clock may have been stepped.
 		v.Outcome, v.RetryAt = journal.Retrying, started.Add(v.Duration+pause)

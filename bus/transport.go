@@ -35,13 +35,13 @@ type Link = wire.Link
 // RecordsTopic carries the delivery outcomes of every deployable, for observers. No module can have this name.
 const RecordsTopic = "_records"
 
-func (m *Module) here() bool {
+func (m *Module) runsHere() bool {
 	return m.bus.cfg.Modules == nil || m.name == ownName || slices.Contains(m.bus.cfg.Modules, m.name)
 }
 
-// mustBeHere returns an ErrElsewhere when the module runs in another process.
-func (m *Module) mustBeHere() error {
-	if m.here() {
+// mustRunHere returns an ErrElsewhere when the module runs in another process.
+func (m *Module) mustRunHere() error {
+	if m.runsHere() {
 		return nil
 	}
 	return &ElsewhereError{Module: m.name, Here: m.bus.cfg.Modules}
@@ -56,7 +56,7 @@ func (b *Bus) checkModules() (errs []error) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.modules)) {
-		if !b.modules[name].here() && b.cfg.Transport == nil {
+		if !b.modules[name].runsHere() && b.cfg.Transport == nil {
 			errs = append(errs, fmt.Errorf("module %q runs elsewhere, but Config.Transport is not set", name))
 		}
 	}
@@ -79,8 +79,8 @@ func (b *Bus) openWires(ctx context.Context) error {
 	}
 	b.wires.logger = b.cfg.Logger
 	var err error
-	if carrier := b.carrier(ctx); carrier != "" {
-		if err = b.journal.Over(ctx, carrier); err != nil {
+	if backend := b.backend(ctx); backend != "" {
+		if err = b.journal.Over(ctx, backend); err != nil {
 			return fmt.Errorf("bus: relay: %w", err)
 		}
 	}
@@ -90,7 +90,7 @@ func (b *Bus) openWires(ctx context.Context) error {
 	wants := b.consumedHere()
 	for _, module := range b.emittersElsewhere(wants) {
 		b.wires.ingests = append(b.wires.ingests, wire.NewIngest(wire.IngestConfig{
-			Topic: module, Place: b.placeIn(module), Subscriber: b.cfg.Transport, Logger: b.cfg.Logger, Chance: b.cfg.Chance,
+			Topic: module, Place: b.positionIn(module), Subscriber: b.cfg.Transport, Logger: b.cfg.Logger, Chance: b.cfg.Chance,
 			Memory: b.journal.Memory(),
 			Wants: func(e *journal.Event) (bool, error) {
 				if _, known := b.types[e.Type]; known && !wants[e.Type] {
@@ -113,8 +113,8 @@ func (b *Bus) openWires(ctx context.Context) error {
 // identifyFor limits the wait for the identity of the backend at the start.
 const identifyFor = 3 * time.Second
 
-// carrier returns the name of the backend for the journal, with the backend's identity when known.
-func (b *Bus) carrier(ctx context.Context) string {
+// backend returns the name of the backend for the journal, with the backend's identity when known.
+func (b *Bus) backend(ctx context.Context) string {
 	f := b.cfg.Transport.Features()
 	if f.Backend == "" || f.Identity == nil {
 		return f.Backend
@@ -141,9 +141,9 @@ func (b *Bus) openRelays(ctx context.Context) (relays []*wire.Relay, err error) 
 		}
 		return err
 	}
-	apart := map[string]bool{}
+	relayed := map[string]bool{}
 	for _, name := range b.emittersHere() {
-		apart[name] = true
+		relayed[name] = true
 		err := open(journal.SentTo(name), name, name, func(e *journal.Event) string {
 			if e.Source == name && e.Type != wire.UnsentType {
 				return name
@@ -155,7 +155,7 @@ func (b *Bus) openRelays(ctx context.Context) (relays []*wire.Relay, err error) 
 		}
 	}
 	rest := func(e *journal.Event) string {
-		if topic := b.topicOf(e); !apart[topic] {
+		if topic := b.topicOf(e); !relayed[topic] {
 			return topic
 		}
 		return ""
@@ -171,7 +171,7 @@ func (b *Bus) openRelays(ctx context.Context) (relays []*wire.Relay, err error) 
 func (b *Bus) emittersHere() []string {
 	found := map[string]bool{}
 	for _, t := range b.types {
-		if m := b.modules[t.emitter]; m != nil && m.here() {
+		if m := b.modules[t.emitter]; m != nil && m.runsHere() {
 			found[m.name] = true
 		}
 	}
@@ -193,7 +193,7 @@ func (b *Bus) topicOf(e *journal.Event) string {
 	if e.Type == wire.UnsentType {
 		return RecordsTopic
 	}
-	if m := b.modules[e.Source]; m != nil && m.here() {
+	if m := b.modules[e.Source]; m != nil && m.runsHere() {
 		return e.Source
 	}
 	return ""
@@ -209,22 +209,22 @@ func (b *Bus) checkSource(topic string, e *journal.Event) error {
 func (b *Bus) consumedHere() map[string]bool {
 	types := map[string]bool{}
 	for _, s := range b.subscriptions {
-		if s.module.here() {
+		if s.module.runsHere() {
 			types[s.eventType] = true
 		}
 	}
 	return types
 }
 
-// placeIn returns the name of the consumer position in the topic of a module. The name is a hash of the module's event
-// types that subscriptions here consume. A program that consumes other types uses another position. A new position
-// starts at the oldest message, and the journal drops the events that are stored already. So a position never passes a
-// message that a subscription of its program wants. Types of FromNow subscriptions count, too: a program without the
-// subscription must not acknowledge its messages.
-func (b *Bus) placeIn(module string) string {
+// positionIn returns the name of the consumer position in the topic of a module. The name is a hash of the module's
+// event types that subscriptions here consume. A program that consumes other types uses another position. A new
+// position starts at the oldest message, and the journal drops the events that are stored already. So a position
+// never passes a message that a subscription of its program wants. Types of FromNow subscriptions count, too: a
+// program without the subscription must not acknowledge its messages.
+func (b *Bus) positionIn(module string) string {
 	types := map[string]bool{}
 	for _, s := range b.subscriptions {
-		if s.module.here() && b.types[s.eventType].emitter == module {
+		if s.module.runsHere() && b.types[s.eventType].emitter == module {
 			types[s.eventType] = true
 		}
 	}
@@ -239,7 +239,7 @@ func (b *Bus) placeIn(module string) string {
 func (b *Bus) emittersElsewhere(types map[string]bool) []string {
 	found := map[string]bool{}
 	for eventType := range types {
-		if m := b.modules[b.types[eventType].emitter]; m != nil && !m.here() {
+		if m := b.modules[b.types[eventType].emitter]; m != nil && !m.runsHere() {
 			found[m.name] = true
 		}
 	}
@@ -251,13 +251,13 @@ func (b *Bus) emittersElsewhere(types map[string]bool) []string {
 // replaced gets an ErrReplaced when another process has taken over: then Run must end.
 func (w *wires) run(ctx, work context.Context) (replaced <-chan error, end func()) {
 	var running sync.WaitGroup
-	taking, stopTaking := context.WithCancel(ctx)
+	reading, stopReading := context.WithCancel(ctx)
 	fatal := make(chan error, len(w.ingests)+len(w.relays)+1)
 	start := func(ctx context.Context, run func(context.Context) error) {
 		running.Go(func() {
 			err := run(ctx)
 			if errors.Is(err, wire.ErrReplaced) {
-				stopTaking()
+				stopReading()
 				fatal <- err
 			} else if err != nil && !errors.Is(err, context.Canceled) {
 				w.logger.LogAttrs(ctx, slog.LevelError, "a relay or ingest stopped unexpectedly", slog.Any("error", err))
@@ -266,16 +266,16 @@ func (w *wires) run(ctx, work context.Context) (replaced <-chan error, end func(
 	}
 	sending, stop := context.WithCancel(work)
 	for _, i := range w.ingests {
-		start(taking, i.Run)
+		start(reading, i.Run)
 	}
 	for _, r := range w.relays {
 		start(sending, r.Run)
 	}
 	if w.claim != nil {
-		start(taking, w.claim)
+		start(reading, w.claim)
 	}
 	return fatal, func() {
-		stopTaking()
+		stopReading()
 		stop()
 		running.Wait()
 	}
