@@ -40,7 +40,7 @@ type ElsewhereError struct {
 	Here   []string // the modules of this process
 }
 
-// Error returns the text, with a hint what to do instead.
+// Error returns the text, with advice.
 func (e *ElsewhereError) Error() string {
 	return fmt.Sprintf("%v: module %s does not run in this process, which runs %s: call the process that runs %s",
 		ErrElsewhere, e.Module, strings.Join(e.Here, ", "), e.Module)

@@ -175,7 +175,9 @@ func (s *subscription) transact(ctx context.Context, d *journal.Delivery, e Even
 
 // workFailed returns the verdict on an attempt whose work cannot be committed because of err: v when the attempt had
 // already failed, otherwise a failure.
-func (s *subscription) workFailed(d *journal.Delivery, v journal.Verdict, started time.Time, err error) journal.Verdict {
+func (s *subscription) workFailed(
+	d *journal.Delivery, v journal.Verdict, started time.Time, err error,
+) journal.Verdict {
 	if v.Outcome == journal.Done || v.Outcome == "" {
 		return s.verdict(d, started, err)
 	}

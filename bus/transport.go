@@ -28,8 +28,8 @@ type Transport = wire.Transport
 type Features = wire.Features
 
 // Link is the present state of a relay, which sends events to other deployables, or of an ingest, which reads the
-// events of a module elsewhere. Topic names the module or the records, Err is the present problem with a hint what to
-// do, and Lag is the number of events that a relay has yet to look at.
+// events of a module elsewhere. Topic names the module or the records, Err is the present problem with advice, and Lag
+// is the number of events that a relay has yet to look at.
 type Link = wire.Link
 
 // RecordsTopic carries the delivery outcomes of every deployable, for observers. No module can have this name.

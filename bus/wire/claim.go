@@ -10,15 +10,16 @@ import (
 	"github.com/troupebus/troupe/internal/pause"
 )
 
-// claimEvery is how often a claim is renewed, and with it the time in which the older of two processes stops.
+// claimEvery is the pause between two claims, and so the longest time until the older of two processes stops.
 const claimEvery = 5 * time.Second
 
-// ClaimFunc notes at the carrier, beside topic, that this process sends for the journal of m, and returns an ErrReplaced when another
-// process, which started later, does so for the same journal. Who only sends calls it at the start, and again every few seconds.
+// ClaimFunc records at the backend, for topic, that this process sends for the journal of m. ClaimFunc returns an
+// ErrReplaced when a process that started later has claimed the same journal. A process that only sends claims at the
+// start, and again every few seconds.
 type ClaimFunc func(ctx context.Context, topic string, m journal.Memory) error
 
-// KeepClaim calls claim until ctx ends, which is no error. It returns ErrReplaced when another process has taken over. What else goes
-// wrong is tried again, and is in the log once: the relays say what is wrong with a carrier.
+// KeepClaim calls claim until ctx ends, and then returns nil. KeepClaim returns an ErrReplaced when another process
+// has taken over. Other errors are retried, and logged at most once an hour: the relays log problems with the backend.
 func KeepClaim(ctx context.Context, claim ClaimFunc, topic string, m journal.Memory, logger *slog.Logger) error {
 	var told time.Time
 	for {

@@ -19,8 +19,8 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// An event's attributes as metadata of a message: CloudEvents 1.0, Kafka protocol binding, section 3.2 (binary content
-// mode). Transports write them as headers, as they are.
+// The metadata of a message that carry the attributes of an event: CloudEvents 1.0, Kafka protocol binding, section 3.2
+// (binary content mode). Transports write metadata as headers, unchanged.
 const (
 	metaSpec         = "ce_specversion"
 	metaID           = "ce_id"
@@ -38,16 +38,16 @@ const (
 	metaContent      = "content-type"
 )
 
-// specVersion is the version of CloudEvents that is written.
+// specVersion is the version of CloudEvents that Encode writes.
 const specVersion = "1.0"
 
-// attributes are the metadata that are fields of a journal.Event; all others are kept as its Metadata.
+// attributes are the metadata that become fields of a journal.Event. All other metadata become its Metadata.
 var attributes = map[string]bool{
 	metaSpec: true, metaID: true, metaType: true, metaSource: true, metaSubject: true, metaTime: true, metaVersion: true,
 	metaCorrelation: true, metaCausation: true, metaSubscription: true, metaHops: true,
 }
 
-// Encode is e as a message, in binary content mode. It shares e's payload.
+// Encode returns e as a message in binary content mode. The message shares the payload of e.
 func Encode(e *journal.Event) *message.Message {
 	msg := message.NewMessage(e.ID, e.Data)
 	m := msg.Metadata
@@ -75,8 +75,8 @@ func Encode(e *journal.Event) *message.Message {
 	return msg
 }
 
-// traceparent makes a flow a trace, and each of its events a span (W3C Trace Context, version 00): whoever reads the topics
-// with a tracing tool sees the flow as one, without asking us.
+// traceparent returns the trace context of e (W3C Trace Context, version 00). A flow is a trace, and an event is a
+// span, so that a tracing tool that reads the topics shows each flow without further setup.
 func traceparent(e *journal.Event) string {
 	flow := fnv.New128a()
 	_, _ = flow.Write([]byte(e.CorrelationID)) // a hash takes everything
@@ -84,17 +84,17 @@ func traceparent(e *journal.Event) string {
 	_, _ = span.Write([]byte(e.ID))
 	b := span.Sum(flow.Sum(make([]byte, 0, 24)))
 	if binary.BigEndian.Uint64(b[16:]) == 0 {
-		b[23] = 1 // an id of zeros is none
+		b[23] = 1 // the standard forbids an id of zeros
 	}
 	return "00-" + hex.EncodeToString(b[:16]) + "-" + hex.EncodeToString(b[16:]) + "-01"
 }
 
-// MaxAttribute is how many bytes an attribute may have that names something. What comes of an event inherits some of them, and must
-// still fit where the event did.
+// MaxAttribute limits the length of an id or name in an attribute, in bytes. Reactions copy some attributes to the
+// events that they emit, and a transport limits the size of headers.
 const MaxAttribute = 1 << 10
 
-// Decode is the event that msg carries, in binary or structured content mode. Seq is 0. Errors say what is wrong with the
-// message; they are the sender's fault, and the same whenever it is decoded.
+// Decode returns the event of msg, in binary or structured content mode, with Seq 0. An error describes a mistake of
+// the sender, and is the same at every call.
 func Decode(msg *message.Message) (*journal.Event, error) {
 	if trouble := msg.Metadata[MetaTrouble]; trouble != "" {
 		return nil, errors.New(trouble)
@@ -145,7 +145,7 @@ func Decode(msg *message.Message) (*journal.Event, error) {
 	return e, nil
 }
 
-// checkNames checks the attributes that name something.
+// checkNames checks the attributes that are ids or names.
 func checkNames(meta map[string]string) error {
 	for _, name := range []string{metaID, metaType, metaSource, metaCorrelation, metaCausation, metaSubscription} {
 		if len(meta[name]) > MaxAttribute {
@@ -158,7 +158,7 @@ func checkNames(meta map[string]string) error {
 	return nil
 }
 
-// added reports whether Encode adds that metadata by itself.
+// added reports whether Encode adds the metadata by itself, so that Decode need not keep them.
 func added(name, value string, e *journal.Event) bool {
 	return name == metaContent && value == "application/json" || name == metaTrace && value == traceparent(e)
 }
@@ -180,7 +180,7 @@ func required(meta map[string]string) error {
 	return nil
 }
 
-// keyOf prefers the key that the carrier kept the message in order by.
+// keyOf returns the key of an event. The key by which the backend kept the message in order comes first.
 func keyOf(meta map[string]string) string {
 	for _, name := range []string{MetaKey, metaPartitionKey} {
 		if key, ok := meta[name]; ok {
@@ -214,8 +214,9 @@ func timeOf(meta map[string]string) (time.Time, error) {
 	return t.Truncate(time.Microsecond), nil
 }
 
-// parseTime reads a time as RFC 3339 has it: t and z may be lower case, and the second of a leap second is 60, which is read as the
-// first one of the next day, as clocks do. In UTC it must lie in the years from 1 to 9999: others cannot be written so.
+// parseTime parses a time of RFC 3339: t and z may be lower case. A second 60, which is a leap second, becomes the
+// first second of the next day, as on most clocks. The year must be from 1 to 9999 in UTC, because RFC 3339 cannot
+// write others.
 func parseTime(text string) (time.Time, error) {
 	text = strings.ToUpper(text)
 	t, err := time.Parse(time.RFC3339, text)
@@ -236,8 +237,8 @@ func parseTime(text string) (time.Time, error) {
 	return t, nil
 }
 
-// unpack takes a CloudEvent in structured content mode apart (CloudEvents 1.0, JSON event format). An attribute that is null is
-// unset, also where a header of the message has it.
+// unpack returns the attributes and the payload of a CloudEvent in structured content mode (CloudEvents 1.0, JSON
+// event format). A null attribute is unset, even when a header of the message sets the attribute.
 func unpack(kind string, msg *message.Message) (meta map[string]string, data []byte, err error) {
 	if kind != "application/cloudevents+json" {
 		return nil, nil, fmt.Errorf("a CloudEvent as %s: this program reads binary mode and application/cloudevents+json", kind)
@@ -268,14 +269,14 @@ func unpack(kind string, msg *message.Message) (meta map[string]string, data []b
 		}
 	}
 	if _, ok := meta[metaContent]; !ok && fields["data_base64"] != nil && !IsNull(fields["data_base64"]) {
-		meta[metaContent] = "application/octet-stream" // whoever sends JSON has no reason to hide it
+		meta[metaContent] = "application/octet-stream" // a sender of JSON has no reason to use data_base64
 	}
 	data, err = payloadOf(fields, isJSON(meta[metaContent]))
 	return meta, data, err
 }
 
-// payloadOf is the payload of a structured CloudEvent: the value of data or, where the payload is no JSON, its text; or what
-// data_base64 stands for.
+// payloadOf returns the payload of a structured CloudEvent: the value of data, the text in data when the payload is
+// not JSON, or the bytes in data_base64.
 func payloadOf(fields map[string]json.RawMessage, isJSON bool) (data []byte, err error) {
 	plain, encoded := fields["data"], fields["data_base64"]
 	if IsNull(encoded) {
@@ -297,7 +298,7 @@ func payloadOf(fields map[string]json.RawMessage, isJSON bool) (data []byte, err
 	return plain, nil
 }
 
-// scalar is an attribute's value as text.
+// scalar returns the value of an attribute as text.
 func scalar(raw json.RawMessage) (string, error) {
 	var v any
 	if err := json.Unmarshal(raw, &v); err != nil {

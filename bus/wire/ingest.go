@@ -19,17 +19,17 @@ import (
 	"github.com/troupebus/troupe/internal/pause"
 )
 
-// What an ingest takes in at once.
+// Limits of the messages that an ingest stores in one commit.
 const (
 	ingestBatch = 2000
 	ingestBytes = 8 << 20
 )
 
-// UndecodedType is the type of the event that stands for a message that is no event: its payload is the message's, its
-// metadata are the message's, and Redecode tries once more.
+// UndecodedType is the type of the event that stands for a message that cannot be decoded. The event has the payload
+// and the metadata of the message; Redecode tries again.
 const UndecodedType = "bus.undecoded"
 
-// Ingest takes in the messages of one topic: what it acknowledges is in the journal, once.
+// Ingest stores the messages of a topic in the journal. An acknowledged message is in the journal, once.
 type Ingest struct {
 	topic      string
 	place      string
@@ -40,24 +40,25 @@ type Ingest struct {
 	line       line
 }
 
-// IngestConfig is what an Ingest needs. All fields but Place, Wants, Memory and Chance are required.
+// IngestConfig configures an Ingest. All fields but Place, Wants, Memory and Chance are required.
 type IngestConfig struct {
 	Topic      string
-	Place      string // the name of the place in the topic; whoever wants more than before gives it another one
+	Place      string // the name of the consumer position; see WithPosition. A new name reads the topic from its start
 	Subscriber message.Subscriber
-	// Wants says whether an event is to be taken in. One that is not is acknowledged, and nothing else is done about it; one that
-	// must not be taken in, with an error, is taken in as a message that is no event. Defaults to all of them.
+	// Wants reports whether to store an event. False acknowledges and skips the event. An error stores the message as an
+	// event of UndecodedType. Defaults to storing every event.
 	Wants func(*journal.Event) (bool, error)
-	// Take makes events durable, all or none of them, in their order, leaving out those whose id it has.
+	// Take stores events durably and in order, all or none, except events with a known id.
 	Take func(context.Context, []*journal.Event) error
-	// Memory is where the journal notes how far it has read. Defaults to none: then the transport alone knows.
+	// Memory is where the journal keeps its position in the topic. Defaults to none: then only the transport keeps the
+	// position.
 	Memory journal.Memory
 	Logger *slog.Logger
-	// Chance draws a number from [0, 1), for the jitter of the pauses. Defaults to that of math/rand/v2.
+	// Chance returns a random number in [0, 1), for the jitter of pauses. Defaults to rand.Float64 of math/rand/v2.
 	Chance func() float64
 }
 
-// NewIngest makes an ingest. It does nothing before Run.
+// NewIngest returns an ingest, which does nothing before Run.
 func NewIngest(c IngestConfig) *Ingest {
 	if c.Wants == nil {
 		c.Wants = func(*journal.Event) (bool, error) { return true, nil }
@@ -68,11 +69,11 @@ func NewIngest(c IngestConfig) *Ingest {
 	}
 }
 
-// Link is how the ingest is.
+// Link returns the state of the ingest.
 func (i *Ingest) Link() Link { return i.line.link() }
 
-// Run takes in messages until ctx ends, which is no error, or the journal is closed. A transport in trouble is tried again,
-// with longer and longer pauses. It returns ErrReplaced when another process has taken over.
+// Run stores messages until ctx ends or the journal is closed, and then returns nil. After a failure of the transport
+// Run retries, with growing pauses. Run returns an ErrReplaced when another process has taken over.
 func (i *Ingest) Run(ctx context.Context) error {
 	for {
 		err := i.read(ctx)
@@ -82,7 +83,7 @@ func (i *Ingest) Run(ctx context.Context) error {
 		case errors.Is(err, ErrReplaced):
 			i.line.failed(err)
 			return err
-		case err == nil: // the transport closed the channel: asked again, it says why
+		case err == nil: // the transport closed the channel: the next Subscribe returns the reason
 			continue
 		}
 		if !pause.For(ctx, i.line.failed(err)) {
@@ -91,7 +92,7 @@ func (i *Ingest) Run(ctx context.Context) error {
 	}
 }
 
-// read takes in what one subscription delivers until it ends.
+// read stores the messages of one Subscribe, until the channel closes.
 func (i *Ingest) read(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -105,7 +106,7 @@ func (i *Ingest) read(ctx context.Context) error {
 	}
 	defer func() {
 		cancel()
-		for range messages { // they come again
+		for range messages { // the transport delivers unacknowledged messages again
 			continue
 		}
 	}()
@@ -120,7 +121,7 @@ func (i *Ingest) read(ctx context.Context) error {
 	return nil
 }
 
-// gather adds to first what is there already.
+// gather returns first and the messages that can be received without waiting.
 func gather(first *message.Message, more <-chan *message.Message) []*message.Message {
 	msgs := []*message.Message{first}
 	for bytes := len(first.Payload); len(msgs) < ingestBatch && bytes < ingestBytes; {
@@ -138,7 +139,7 @@ func gather(first *message.Message, more <-chan *message.Message) []*message.Mes
 	return msgs
 }
 
-// sizeOf is how many bytes msg has.
+// sizeOf returns the size of msg in bytes.
 func sizeOf(msg *message.Message) int {
 	n := len(msg.Payload)
 	for name, value := range msg.Metadata {
@@ -147,11 +148,11 @@ func sizeOf(msg *message.Message) int {
 	return n
 }
 
-// takeIn has the journal take what msgs carry, and acknowledges them then. A journal that refuses is tried again: nothing is
-// acknowledged in the meantime.
+// takeIn stores the events of msgs in the journal, and then acknowledges msgs. When the journal refuses, takeIn
+// retries, and acknowledges nothing meanwhile.
 func (i *Ingest) takeIn(ctx context.Context, msgs []*message.Message) error {
 	var events []*journal.Event
-	var of []*message.Message // of each event
+	var of []*message.Message // the message of each event
 	for _, msg := range msgs {
 		e, err := Decode(msg)
 		wanted := false
@@ -174,11 +175,13 @@ func (i *Ingest) takeIn(ctx context.Context, msgs []*message.Message) error {
 	return nil
 }
 
-// aloneTries is how often an event is refused by itself before it is found out whether that is its own fault.
+// aloneTries is the number of failed tries to store an event by itself before the ingest checks whether the event is
+// the cause.
 const aloneTries = 3
 
-// keep returns when the journal has events, which are those of the messages of. When it does not take them together, it gets them one
-// by one, in their order. One that it does not take by itself, though it takes others, is kept as a message that is no event.
+// keep stores events, which came from the messages of, and returns when all are stored. When the journal refuses them
+// together, keep stores one event at a time, in order. An event that the journal refuses while taking others is stored
+// as an undecoded message.
 func (i *Ingest) keep(ctx context.Context, events []*journal.Event, of []*message.Message) error {
 	for tries := 0; len(events) > 0; {
 		taken, err := i.takeSome(ctx, events)
@@ -199,7 +202,8 @@ func (i *Ingest) keep(ctx context.Context, events []*journal.Event, of []*messag
 	return nil
 }
 
-// takeSome has the journal take events, together or else one by one, and returns how many it has, which are the first ones.
+// takeSome stores events together or, after a failure, one by one, and returns the number of stored events from the
+// start.
 func (i *Ingest) takeSome(ctx context.Context, events []*journal.Event) (taken int, err error) {
 	if err = i.take(ctx, events); err == nil {
 		return len(events), nil
@@ -218,13 +222,13 @@ func (i *Ingest) takeSome(ctx context.Context, events []*journal.Event) (taken i
 	return len(events), nil
 }
 
-// goesOn reports whether err, of a try to take events, leaves anything to be tried.
+// goesOn reports whether the ingest may retry after err.
 func (i *Ingest) goesOn(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && !errors.Is(err, journal.ErrClosed)
 }
 
-// standIn has the journal take, instead of e, what says that it does not take e, and reports whether it has. It does not try when
-// the journal takes nothing at all, or takes e now.
+// standIn stores, in place of e, an event about the refusal of e, and reports whether e needs no further tries.
+// standIn does nothing when the journal refuses even an empty commit, or when the journal takes e after all.
 func (i *Ingest) standIn(ctx context.Context, e *journal.Event, msg *message.Message) bool {
 	if i.take(ctx, nil) != nil {
 		return false
@@ -248,14 +252,14 @@ func (i *Ingest) standIn(ctx context.Context, e *journal.Event, msg *message.Mes
 	return true
 }
 
-// keptWhole is how much is kept of a message that the journal does not take as it is.
+// keptWhole limits the part of the payload that is kept of a message that the journal refuses.
 const keptWhole = 64 << 10
 
-// metaTopic is where an undecoded message came from.
+// metaTopic is the topic of an undecoded message.
 const metaTopic = "_troupe_topic"
 
-// undecoded is the event that stands for msg. Its id is the same whenever the message is delivered, and another one for another
-// message, or other trouble, in the same place.
+// undecoded returns the event that stands for msg. The id is the same at every delivery of the message. Another
+// message, or another problem, at the same position has another id.
 func undecoded(topic string, msg *message.Message) *journal.Event {
 	sum := fnv.New64a()
 	_, _ = sum.Write(msg.Payload) // a hash takes everything
@@ -276,7 +280,7 @@ func undecoded(topic string, msg *message.Message) *journal.Event {
 	return e
 }
 
-// text is s in a form that any store keeps: what is not text is shown as base64.
+// text returns s in a form that any store keeps: bytes that are not UTF-8 become base64.
 func text(s string) string {
 	if utf8.ValidString(s) {
 		return s
@@ -284,8 +288,8 @@ func text(s string) string {
 	return "base64:" + base64.StdEncoding.EncodeToString([]byte(s))
 }
 
-// Redecode tries to decode the message that e, of UndecodedType, stands for, and has check look at what it is, and at whose topic
-// it was on.
+// Redecode decodes the message of e, an event of UndecodedType, once more. check gets the topic of the message and the
+// decoded event; an error of check is an error of Redecode.
 func Redecode(e *journal.Event, check func(topic string, e *journal.Event) error) (*journal.Event, error) {
 	msg := message.NewMessage(e.ID, e.Data)
 	for name, value := range e.Metadata {

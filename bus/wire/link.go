@@ -10,21 +10,21 @@ import (
 	"github.com/troupebus/troupe/internal/oncelog"
 )
 
-// Link is one direction of what goes between this deployable and the others, as it is now.
+// Link is the present state of a relay or an ingest.
 type Link struct {
-	Topic string    // whose events: the name of a module, or of the records
-	Out   bool      // they are sent from here; otherwise they are taken in
-	Err   error     // what is wrong, with what to do about it; nil when nothing is; ErrNotYet at first
-	Since time.Time // when Err came up; zero when nothing is wrong, and with ErrNotYet
-	Lag   int64     // with Out: events of the log that are still to be looked at
+	Topic string    // the name of a module, or of the records
+	Out   bool      // true for a relay, false for an ingest
+	Err   error     // the present problem, with advice; nil without a problem; ErrNotYet at first
+	Since time.Time // when Err began; zero without a problem, and with ErrNotYet
+	Lag   int64     // of a relay: events of the log that the relay has yet to look at
 
-	Warning string // what may go wrong, though nothing is, with what to do about it; "" for nothing
+	Warning string // a risk that is no problem yet, with advice; "" without a risk
 }
 
-// ErrNotYet is what a link says between its start and the answer of the transport to its first try.
+// ErrNotYet is the Err of a link between the start and the answer of the transport to the first try.
 var ErrNotYet = errors.New("wire: not connected yet: the first try is under way")
 
-// Warn sets the warnings of links to what f says of their topics.
+// Warn sets the warnings of links from the warnings of f about their topics.
 func Warn(links []Link, f Features) {
 	if f.Warnings == nil {
 		return
@@ -35,13 +35,13 @@ func Warn(links []Link, f Features) {
 	}
 }
 
-// The pauses between tries while a transport is in trouble.
+// The pauses between tries while a transport fails.
 const (
 	firstPause = 100 * time.Millisecond
 	lastPause  = 5 * time.Second
 )
 
-// line keeps the state of a link, and says in the log when it changes: once for a trouble, not once for a try.
+// line is the state of a link. The log gets a line when the state changes, not at every try.
 type line struct {
 	topic  string
 	out    bool
@@ -49,16 +49,17 @@ type line struct {
 	chance func() float64 // nil for that of math/rand/v2
 
 	mu    sync.Mutex
-	young bool // neither failed nor works was called, and that matters
+	young bool // the link is to say ErrNotYet, because neither failed nor works was called
 	err   error
 	fails oncelog.Problem
 	tries int
 
-	partly error // the reason why some messages wait while the others go on
+	partly error // the reason why some messages wait while others are carried
 	waits  oncelog.Problem
 }
 
-// held records err as the reason why some messages wait while the others go on. With a nil error no message waits any more.
+// held records err as the reason why some messages wait while others are carried. A nil error says that no message
+// waits.
 func (l *line) held(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

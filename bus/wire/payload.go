@@ -11,11 +11,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deep arrays and objects of a payload may be nested.
+// maxDepth limits the nesting of arrays and objects in a payload.
 const maxDepth = 1000
 
-// CheckPayload returns why data is no payload of an event, or nil. docs/input.md states the rule: a payload is one JSON value
-// that CheckJSON accepts, and not null, which would be handled as an event of zeros.
+// CheckPayload returns an error when data is not the payload of an event. docs/input.md states the rule: a payload is
+// a JSON value that CheckJSON accepts, but not null, which would be handled like an event of zero values.
 func CheckPayload(data []byte) error {
 	if err := CheckJSON(data); err != nil {
 		return err
@@ -31,9 +31,10 @@ func IsNull(data []byte) bool {
 	return len(data) >= 4 && string(bytes.TrimSpace(data)) == "null"
 }
 
-// CheckJSON returns why data is not one JSON value that every reader understands alike (I-JSON, RFC 7493), or nil. Beyond JSON's
-// grammar it refuses bytes that are not UTF-8, a \u escape of half a surrogate pair, a name that an object has twice, and
-// nesting of more than 1000 levels. It takes one pass, and allocates only for objects with many members.
+// CheckJSON returns an error when data is not a JSON value that every reader understands alike (I-JSON, RFC 7493).
+// Beyond the grammar of JSON, CheckJSON refuses bytes that are not UTF-8, a \u escape of half a surrogate pair, a
+// repeated name in an object, and nesting of more than 1000 levels. CheckJSON takes one pass, and allocates only for
+// objects with many members.
 func CheckJSON(data []byte) error {
 	s := scan{b: data}
 	s.space()
@@ -47,11 +48,11 @@ func CheckJSON(data []byte) error {
 	return err
 }
 
-// scan goes through JSON text.
+// scan reads JSON text.
 type scan struct {
 	b     []byte
 	i     int
-	names [][]byte // of the objects around i, as they are written or, with escapes, as they are meant
+	names [][]byte // the members so far of each object around i, without escapes
 }
 
 func (s *scan) wrong(what string) error { return fmt.Errorf("%s at byte %d", what, s.i) }
@@ -67,7 +68,7 @@ func (s *scan) space() {
 	}
 }
 
-// next reports whether the next byte is c, and passes it then.
+// next skips the next byte if the byte is c, and reports whether it is.
 func (s *scan) next(c byte) bool {
 	if s.i < len(s.b) && s.b[s.i] == c {
 		s.i++
@@ -122,7 +123,7 @@ func (s *scan) array(depth int) error {
 	}
 }
 
-// fewNames is how many names of an object are compared one by one.
+// fewNames is the number of names in an object up to which names are compared one by one.
 const fewNames = 16
 
 func (s *scan) object(depth int) error {
@@ -163,7 +164,8 @@ func (s *scan) object(depth int) error {
 	}
 }
 
-// another notes the name of one more member of the object whose first name is that of index first.
+// another adds the name of a further member to the object whose first name has the index first. A repeated name is an
+// error.
 func (s *scan) another(first int, name []byte, many map[string]bool) (map[string]bool, error) {
 	again := false
 	if many == nil {
@@ -187,7 +189,7 @@ func (s *scan) another(first int, name []byte, many map[string]bool) (map[string
 	return many, nil
 }
 
-// text passes a string, and returns what is in it.
+// text skips a string, and returns its content.
 func (s *scan) text() ([]byte, error) {
 	s.i++
 	start, escaped := s.i, false
@@ -220,14 +222,14 @@ func (s *scan) text() ([]byte, error) {
 	return nil, s.wrong("a JSON string has no end")
 }
 
-// meant is what a JSON string that is known to be right says.
+// meant returns the text of a valid JSON string with escapes.
 func meant(inside []byte) []byte {
 	var text string
-	_ = json.Unmarshal(append(append([]byte{'"'}, inside...), '"'), &text) // it is right
+	_ = json.Unmarshal(append(append([]byte{'"'}, inside...), '"'), &text) // cannot fail: the string is valid
 	return []byte(text)
 }
 
-// escape passes a backslash and what belongs to it.
+// escape skips an escape sequence, with both halves of a surrogate pair.
 func (s *scan) escape() error {
 	if s.i+1 < len(s.b) && strings.IndexByte(`"\/bfnrt`, s.b[s.i+1]) >= 0 {
 		s.i += 2
@@ -248,7 +250,7 @@ func (s *scan) escape() error {
 	return s.wrong("a JSON string has half a surrogate pair")
 }
 
-// unit is the number of the \u escape at byte at.
+// unit returns the number of the \u escape at byte at.
 func (s *scan) unit(at int) (r rune, ok bool) {
 	if at+6 > len(s.b) || s.b[at] != '\\' || s.b[at+1] != 'u' {
 		return 0, false
@@ -294,15 +296,16 @@ func (s *scan) digits() bool {
 	return s.i > start
 }
 
-// isJSON reports whether what has that content type is JSON. A missing one says so, too: nobody sends events as anything else.
+// isJSON reports whether a content type is JSON. A missing content type counts as JSON, since events are nearly always
+// JSON.
 func isJSON(contentType string) bool {
 	kind, _, _ := mime.ParseMediaType(contentType)
 	return contentType == "" || kind == "application/json" || kind == "text/json" || strings.HasSuffix(kind, "+json")
 }
 
-// CheckName returns why text is no name or id, or nil: it must be UTF-8, without control characters, line separators and
-// characters that are not seen but change how the others are shown (Unicode's format characters, such as U+202E), and without
-// code points that stand for no character. An empty text is fine.
+// CheckName returns an error when text is not a name or id. A name is UTF-8 without control characters, line
+// separators, invisible characters that change the display of others (Unicode's format characters, such as U+202E),
+// and code points that are no character. An empty text is a name.
 func CheckName(text string) error {
 	for i, r := range text {
 		switch {

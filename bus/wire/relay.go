@@ -17,44 +17,46 @@ import (
 	"github.com/troupebus/troupe/internal/pause"
 )
 
-// relayBatch is how many events of the log are sent at once. Kafka's clients make large requests of them; one call a
-// message is a fortieth of the speed.
+// relayBatch limits the events of the log that are sent at once. Kafka's clients combine a batch into large requests;
+// measured, one call a message has a fortieth of the speed.
 const relayBatch = 1000
 
-// Relay sends what a feed has to the topics of a transport, in the feed's order, again and again until the transport has
-// taken it: the journal is the outbox, and the feed a place in it.
+// Relay sends the events of a feed to the topics of a transport, in order, and retries until the transport has taken
+// each event. The journal is the outbox, and the feed is a position in the journal.
 type Relay struct {
 	feed      journal.Feed
 	publisher message.Publisher
 	topic     func(*journal.Event) string
 	take      func(context.Context, []*journal.Event) error
 	try       string
-	sent      atomic.Bool // a batch, or a try, went well
+	sent      atomic.Bool // the transport has taken a batch or the try
 	skip      bool
 	line      line
 }
 
-// RelayConfig is what a Relay needs. All fields but Take, Try, Skip and Chance are required.
+// RelayConfig configures a Relay. All fields but Take, Try, Skip and Chance are required.
 type RelayConfig struct {
 	Feed      journal.Feed
 	Publisher message.Publisher
-	Topic     func(*journal.Event) string // where an event goes; "" leaves it out
-	Name      string                      // of what it sends, for people
-	// Take makes events durable, leaving out those that are there. It gets one of UnsentType for each event that the transport
-	// refuses, and the others go on. Defaults to none: a refusal stops the relay, as any other error does.
+	Topic     func(*journal.Event) string // the topic of an event; "" means that the event is not sent
+	Name      string                      // the Topic of the relay's Link
+	// Take stores events durably, except events with a known id. The relay stores an event of UnsentType for each event
+	// that the transport refuses, and continues with the others. Defaults to none: then a refusal stops the relay, like
+	// any other error.
 	Take func(context.Context, []*journal.Event) error
-	// Try is a topic to which the relay publishes nothing at its start, and again until that or a batch is taken: a carrier that was
-	// never there is known before there is something to send. Defaults to none.
+	// Try is a topic to which the relay publishes no messages at the start, and again until the transport takes the try
+	// or a batch. So an unreachable backend is noticed before there are events to send. Defaults to none.
 	Try string
-	// Skip leaves out what the transport refuses, and the link says so from then on: for what can be told again, such as records, of
-	// which each dead letter would make more. Defaults to false.
+	// Skip makes the relay leave out messages that the transport refuses, and say so in the link from then on. Skip is
+	// for records: records can be sent again, while a dead letter of a record would cause further records. Defaults to
+	// false.
 	Skip   bool
 	Logger *slog.Logger
-	// Chance draws a number from [0, 1), for the jitter of the pauses. Defaults to that of math/rand/v2.
+	// Chance returns a random number in [0, 1), for the jitter of pauses. Defaults to rand.Float64 of math/rand/v2.
 	Chance func() float64
 }
 
-// NewRelay makes a relay. It does nothing before Run.
+// NewRelay returns a relay, which does nothing before Run.
 func NewRelay(c RelayConfig) *Relay {
 	return &Relay{
 		feed: c.Feed, publisher: c.Publisher, topic: c.Topic, take: c.Take, try: c.Try, skip: c.Skip,
@@ -62,22 +64,23 @@ func NewRelay(c RelayConfig) *Relay {
 	}
 }
 
-// Link is how the relay is.
+// Link returns the state of the relay.
 func (r *Relay) Link() Link {
 	l := r.line.link()
 	l.Lag = r.feed.Lag()
 	return l
 }
 
-// batch is what is sent at once: events of the log, encoded, by topic.
+// batch is a number of events of the log, encoded, by topic.
 type batch struct {
 	topics []string // in the order of their first events
 	byName map[string][]*message.Message
-	last   int64 // seq of the last event, sent or left out
-	err    error // instead: there will be no more
+	last   int64 // seq of the last event, also when not sent
+	err    error // set instead of the other fields in the last batch
 }
 
-// Run sends until ctx ends, which is no error, or the journal is closed. While one batch is being sent, the next is read.
+// Run sends events until ctx ends or the journal is closed, and then returns nil. While Run sends a batch, the next
+// batch is read.
 func (r *Relay) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	ahead := make(chan batch)
@@ -88,7 +91,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	defer func() {
 		cancel()
 		trying.Wait()
-		for range ahead { // until who reads ahead has ended
+		for range ahead { // until the reading goroutine has ended
 			continue
 		}
 	}()
@@ -121,7 +124,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	return nil
 }
 
-// next waits for events and encodes them. The journal that cannot be read is tried again: it is in trouble, not over.
+// next waits for events, and returns them encoded. A journal that cannot be read is tried again.
 func (r *Relay) next(ctx context.Context) batch {
 	for {
 		events, err := r.feed.Next(ctx, relayBatch)
@@ -137,8 +140,8 @@ func (r *Relay) next(ctx context.Context) batch {
 	}
 }
 
-// encode sorts events by their topics. When a transport takes only some of a batch, all of it is sent again, and is never begun
-// anew in the middle: of a key the first ones were taken, so that none overtakes another.
+// encode groups events by topic. After a partial failure the relay sends the whole batch again from the start. For
+// each key the transport took a prefix, so the order holds.
 func (r *Relay) encode(events []*journal.Event) batch {
 	b := batch{byName: map[string][]*message.Message{}}
 	for _, e := range events {
@@ -150,7 +153,7 @@ func (r *Relay) encode(events []*journal.Event) batch {
 		if b.byName[topic] == nil {
 			b.topics = append(b.topics, topic)
 		}
-		if e.Type == UnsentType { // what it stands for is what was refused
+		if e.Type == UnsentType { // the transport refused the payload: send the fact alone
 			without := *e
 			without.Data, without.Metadata = nil, nil
 			e = &without
@@ -160,7 +163,7 @@ func (r *Relay) encode(events []*journal.Event) batch {
 	return b
 }
 
-// send returns when the transport has all of b, or with ctx's error.
+// send returns nil when the transport has all of b, or the error of ctx.
 func (r *Relay) send(ctx context.Context, b batch) error {
 	for _, topic := range b.topics {
 		for msgs := b.byName[topic]; len(msgs) > 0; {
@@ -176,7 +179,7 @@ func (r *Relay) send(ctx context.Context, b batch) error {
 			}
 		}
 	}
-	if len(b.topics) > 0 { // otherwise nobody was asked
+	if len(b.topics) > 0 { // otherwise nothing was sent
 		r.works()
 	}
 	return nil
@@ -187,7 +190,7 @@ func (r *Relay) works() {
 	r.line.works()
 }
 
-// tryFirst finds out whether there is somebody to send to.
+// tryFirst publishes no messages to the topic of Try, until the transport has taken a try or a batch.
 func (r *Relay) tryFirst(ctx context.Context) {
 	for !r.sent.Load() {
 		err := publish(ctx, r.publisher, r.try, nil)
@@ -202,7 +205,8 @@ func (r *Relay) tryFirst(ctx context.Context) {
 	}
 }
 
-// without leaves out of msgs the one that err refuses, once the journal has what stands for it. Otherwise it returns err.
+// without returns msgs without the message that err refuses, after the refusal is stored in the journal. For any other
+// error without returns msgs and err.
 func (r *Relay) without(ctx context.Context, topic string, msgs []*message.Message, err error) ([]*message.Message, error) {
 	var no *Refused
 	if r.take == nil && !r.skip || !errors.As(err, &no) || no.At < 0 || no.At >= len(msgs) {
@@ -219,11 +223,11 @@ func (r *Relay) without(ctx context.Context, topic string, msgs []*message.Messa
 	return slices.Delete(msgs, no.At, no.At+1), nil
 }
 
-// UnsentType is the type of the event that stands for one that the transport refused: its payload is that one's, its metadata
-// are the message's, and Resend gives it another try.
+// UnsentType is the type of the event that stands for an event that the transport refused. The event has the payload
+// and the metadata of the refused message; Resend sends the message again.
 const UnsentType = "bus.unsent"
 
-// unsent is the event that stands for msg. There is only one, however often that is refused.
+// unsent returns the event that stands for msg. The id is that of msg, so that repeated refusals leave one event.
 func unsent(topic string, msg *message.Message) *journal.Event {
 	e := &journal.Event{
 		ID: msg.UUID, Type: UnsentType, Version: 1, Source: "bus", Key: Key(msg), Time: time.Now().UTC().Truncate(time.Microsecond),
@@ -233,8 +237,8 @@ func unsent(topic string, msg *message.Message) *journal.Event {
 	return e
 }
 
-// Resend publishes the message that e, of UnsentType, stands for. It returns when that is taken, with the transport's error, or
-// with ctx's.
+// Resend publishes the message of e, an event of UnsentType. Resend returns nil when the transport has taken the
+// message, else the error of the transport or of ctx.
 func Resend(ctx context.Context, p message.Publisher, e *journal.Event) error {
 	msg := message.NewMessage(e.ID, e.Data)
 	maps.Copy(msg.Metadata, e.Metadata)
@@ -242,7 +246,8 @@ func Resend(ctx context.Context, p message.Publisher, e *journal.Event) error {
 	return publish(ctx, p, e.Metadata[metaTopic], []*message.Message{msg})
 }
 
-// publish leaves a call behind that does not end with ctx: nobody is waiting for what it says, and what it sends is sent again.
+// publish returns when ctx ends even if p.Publish has not returned. The late result is ignored, and the messages will
+// be sent again.
 func publish(ctx context.Context, p message.Publisher, topic string, msgs []*message.Message) error {
 	done := make(chan error, 1)
 	go func() { done <- p.Publish(topic, msgs...) }()

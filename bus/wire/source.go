@@ -6,8 +6,9 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// CheckSource rejects an event whose source is another module than the owner of the topic that it came on: a module's events are on the
-// module's own topic. Events of sources that are no modules may be on any. An event that came before topics were kept has topic "".
+// CheckSource rejects an event from a module that does not own the topic, because a module publishes only on its own
+// topic. An event whose source is not a module may be on any topic. An event with topic "" was stored before topics
+// were kept, and is accepted.
 func CheckSource(e *journal.Event, topic string, isModule func(name string) bool) error {
 	if topic == "" || e.Source == topic || !isModule(e.Source) {
 		return nil

@@ -10,60 +10,62 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// Transport carries messages between deployables. It is a Watermill publisher and subscriber that keeps some promises more;
-// wiretest.Transport holds an implementation to all of them. Its methods are safe for concurrent use.
+// Transport carries messages between deployables. A Transport is a Watermill publisher and subscriber with further
+// promises, which wiretest.Transport checks. All methods are safe for concurrent use.
 //
-// Topics are names of modules; a transport may add a prefix of its own. It makes a topic that is missing when it is first
-// used, if it is configured to.
+// Topics are names of modules; a transport may add a prefix. A transport that is configured to do so creates a missing
+// topic at the first use.
 //
-// Publish returns nil when every message is where a crash of the carrier does not reach it. Messages of one key (Key) come
-// out in the order in which they went in, within a call and from one call to the next. With an error, some of them may
-// have been taken, but of a key only the first ones: none without those before it. Whoever sends again sends all of them again, in
-// the same order. Publish gives up by itself after some seconds, and at Close. Without messages the first Publish to a topic says
-// whether messages could be sent there now. A Refused among the error's causes is about one message, which is not to be sent again.
+// Publish returns nil when a crash of the backend cannot lose any of the messages. Messages with the same key (see
+// Key) stay in order, within a call and across calls. After an error the transport may have taken some messages, but
+// for each key only the first ones, never a message without those before. To retry, send all messages again, in the
+// same order. Publish returns after some seconds at the latest, and at Close. The first Publish to a topic, when
+// called without messages, reports whether messages could be sent now. A Refused among the causes of the error names a
+// message that must not be sent again.
 //
-// Subscribe reads a topic for one deployable: from the oldest message on the first time, later from behind the last one
-// that was acknowledged, in whatever process that was. The place is kept under what PlaceOf makes of the deployable's name:
-// under another one it reads from the oldest message again. It does not wait for one acknowledgement before it delivers the next
-// message. What was not acknowledged when the channel closes is delivered again by the next Subscribe, and some that was may
-// be, too. The channel closes when ctx ends, at Close, and when the transport is in trouble; then Subscribe says what the
-// trouble is, or succeeds when it is over. Whoever calls it in a loop sees to the pauses. Of messages of one key none
-// overtakes another, unless one is nacked: that is delivered again, later. A deployable is one process: what a second one of
-// the same name does to the first is the transport's to say.
+// Subscribe reads a topic for a deployable. The first Subscribe starts at the oldest message. A later Subscribe, in
+// any process, starts after the last acknowledged message. The position is stored under the result of PositionName;
+// under a new name, Subscribe starts at the oldest message. Subscribe does not wait for an acknowledgement before the
+// next message. The next Subscribe delivers unacknowledged messages again, and perhaps some acknowledged messages,
+// too. The channel closes when ctx ends, at Close, and when the transport fails. After a failure the next Subscribe
+// returns the reason, or succeeds when the failure is over; the caller pauses between calls. Messages with the same
+// key are delivered in order, except after a nack: a nacked message is delivered again later. A deployable is one
+// process; each transport documents the effect of a second process with the same name.
 //
-// What another program wrote arrives as it is, however malformed: its headers as metadata, its bytes as payload, with an
-// id (UUID) made of its place if it has none. A transport never judges messages.
+// A message from another program arrives unchanged, however malformed: headers as metadata, the body as payload. A
+// message without an id (UUID) gets an id made from the position. A transport never judges messages.
 //
-// Making a Transport does not need its carrier: that may be away. Close ends both halves, waits for their goroutines, and
-// loses nothing that was acknowledged.
+// A Transport can be opened while the backend is unreachable. Close ends publishing and subscribing, waits for the
+// goroutines, and loses no acknowledgement.
 type Transport interface {
 	message.Publisher
 	message.Subscriber
-	// Features returns what the transport can do. It is the same at every call.
+	// Features returns the abilities of the transport. All calls return the same.
 	Features() Features
 }
 
-// Features says what a transport can do.
+// Features describes the abilities of a transport.
 type Features struct {
-	Name       string // of the kind, such as "kafka"
-	MaxPayload int    // bytes that the payload of a message may have; 0 where there is no limit of its own
-	// Backend tells topics of one name apart: those of another cluster or database, or with another prefix. It comes of the
-	// settings alone, and is the same in every process of a system. "" is not known.
+	Name       string // the kind of transport, such as "kafka"
+	MaxPayload int    // limit of the payload of a message, in bytes; 0 means no limit
+	// Backend distinguishes topics of the same name in different clusters or databases, or with different prefixes.
+	// Backend depends on the settings alone, and is the same in every process of a system. "" means unknown.
 	Backend string
-	// Identity, where it is set, asks the carrier which one it is, beyond its settings: one that lost what it had, or was put back to an
-	// earlier state, answers with another text. "" is not known now.
+	// Identity, if set, asks the backend for its identity, beyond the settings: a backend that has lost its data, or was
+	// restored to an earlier state, returns another text. "" means that the identity is not known now.
 	Identity func(context.Context) string
-	// Claim, where it is set, tells processes on copies of one journal apart that only send; Subscribe does so for those that read.
+	// Claim, if set, detects a second process on a copy of the same journal, for processes that only send. Subscribe does
+	// so for processes that read.
 	Claim ClaimFunc
-	// Warnings, where it is set, returns what may go wrong with topics, though nothing has: by topic, with what to do about it.
+	// Warnings, if set, returns risks by topic, each with advice.
 	Warnings func() map[string]string
 }
 
-// Refused is an error of Publish that one message is the reason of: it is not taken now, and would not be later, such as one
-// that is larger than its topic takes.
+// Refused is the error of Publish for a message that will never be accepted, such as a message that is larger than the
+// topic allows.
 type Refused struct {
-	At  int   // its index among the messages of the call
-	Err error // why, with what to do about it
+	At  int   // the index of the message in the call
+	Err error // the reason, with advice
 }
 
 // Error implements error.
@@ -74,13 +76,14 @@ func (r *Refused) Unwrap() error { return r.Err }
 
 type placeKey struct{}
 
-// WithPosition returns ctx for a Subscribe whose place has that name: letters and digits, up to 16.
+// WithPosition returns a context in which Subscribe uses the consumer position called name: up to 16 letters and
+// digits.
 func WithPosition(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, placeKey{}, name)
 }
 
-// PositionName is what the place of a deployable is called in a Subscribe with ctx: the name that it goes by and, after a dot, the
-// one that WithPlace gave, if it did.
+// PositionName returns the name of the consumer position of a deployable in a Subscribe with ctx: the name of the
+// deployable and, if WithPosition was used, a dot and the name given to WithPosition.
 func PositionName(ctx context.Context, deployable string) string {
 	if name, _ := ctx.Value(placeKey{}).(string); name != "" {
 		return deployable + "." + name
@@ -93,51 +96,54 @@ type (
 	reportKey struct{}
 )
 
-// WithMemory returns ctx for a Subscribe of the journal whose memory m is. The transport notes there how far it has read, asks there
-// where the carrier's own position is missing or another journal's, and tells with a message that has MetaTrouble set, and in the
-// log, when it begins elsewhere than where the journal was.
+// WithMemory returns a context in which Subscribe reads for the journal of m. The transport records its position in m,
+// and reads the position from m when the backend has no position, or the position of another journal. When the
+// transport starts at another position than the journal's, the transport delivers a message with MetaTrouble, and logs
+// the reason.
 func WithMemory(ctx context.Context, m journal.Memory) context.Context {
 	return context.WithValue(ctx, memoryKey{}, m)
 }
 
-// MemoryOf returns what WithMemory gave, or nil.
+// MemoryOf returns the memory of WithMemory, or nil.
 func MemoryOf(ctx context.Context) journal.Memory {
 	m, _ := ctx.Value(memoryKey{}).(journal.Memory)
 	return m
 }
 
-// WithReport returns ctx for a Subscribe that calls report when something holds messages up, though it goes on reading, and with nil
-// when that is over.
+// WithReport returns a context in which Subscribe calls report with an error when some messages are delayed while
+// others are delivered, and with nil when no message is delayed any more.
 func WithReport(ctx context.Context, report func(error)) context.Context {
 	return context.WithValue(ctx, reportKey{}, report)
 }
 
-// Report calls the function that WithReport gave, if it did.
+// Report calls the function of WithReport, if there is a function.
 func Report(ctx context.Context, err error) {
 	if report, ok := ctx.Value(reportKey{}).(func(error)); ok {
 		report(err)
 	}
 }
 
-// ErrReplaced is an error of Subscribe, Publish and Features.Claim, and of Ingest.Run: another process, which started later, reads or
-// sends under the same name on a copy of the same journal. The transport is of no more use: the older process is to stop.
+// ErrReplaced is an error of Subscribe, Publish, Features.Claim and Ingest.Run: a process that started later reads or
+// sends under the same name, on a copy of the same journal. The older process must stop; its transport is of no
+// further use.
 var ErrReplaced = errors.New("wire: replaced by another process")
 
-// Metadata that tell more about a message than its sender wrote. They are the transport's, and never sent.
+// Metadata that a transport adds to a received message. Such metadata are never sent.
 const (
-	// MetaKey is the key of a message that came with one which is not its ce_subject.
+	// MetaKey is the key of a message, when ce_subject is another text.
 	MetaKey = "_troupe_key"
-	// MetaPosition says where a message was found, such as "troupe.order/3/1042". It is the same whenever it is delivered.
+	// MetaPosition is the position of a message, such as "troupe.order/3/1042". The position is the same at every
+	// delivery.
 	MetaPosition = "_troupe_place"
-	// MetaTrouble is set on a message that stands for something that went wrong with the topic itself, such as
-	// messages that were deleted before anybody read them.
+	// MetaTrouble is set on a message that stands for a problem of the topic itself, such as messages that were deleted
+	// before they were read.
 	MetaTrouble = "_troupe_trouble"
-	// MetaFirst is set, besides, where the trouble is only that a topic's beginning was deleted before it was first read: who does not
-	// claim to know what was before it lacks nothing.
+	// MetaFirst is set in addition to MetaTrouble when the beginning of the topic was deleted before the topic was first
+	// read. A reader that needs no earlier messages has lost nothing.
 	MetaFirst = "_troupe_first"
 )
 
-// Key is the key by which msg is kept in order; "" means that none is asked for.
+// Key returns the key by which msg is kept in order, or "" for a message without order.
 func Key(msg *message.Message) string {
 	if k, ok := msg.Metadata[MetaKey]; ok {
 		return k
@@ -145,7 +151,7 @@ func Key(msg *message.Message) string {
 	return msg.Metadata[metaSubject]
 }
 
-// Sent reports whether metadata called name goes over the wire.
+// Sent reports whether the metadata called name are sent over the wire.
 func Sent(name string) bool { return !strings.HasPrefix(name, local) }
 
 const local = "_troupe_"
