@@ -90,8 +90,8 @@ func (b *Bus) openWires(ctx context.Context) error {
 	wants := b.consumedHere()
 	for _, module := range b.emittersElsewhere(wants) {
 		b.wires.ingests = append(b.wires.ingests, wire.NewIngest(wire.IngestConfig{
-			Topic: module, Place: b.positionIn(module), Subscriber: b.cfg.Transport, Logger: b.cfg.Logger, Chance: b.cfg.Chance,
-			Memory: b.journal.Memory(),
+			Topic: module, Position: b.positionIn(module), Subscriber: b.cfg.Transport,
+			Memory: b.journal.Memory(), Logger: b.cfg.Logger, Chance: b.cfg.Chance,
 			Wants: func(e *journal.Event) (bool, error) {
 				if _, known := b.types[e.Type]; known && !wants[e.Type] {
 					return false, nil

@@ -168,7 +168,7 @@ func TestWhatComesFromOutsideAndIsNoEvent(t *testing.T) {
 	until(t, "all are dead", func() bool {
 		return len(there.strings(t, "SELECT 'dead' FROM dead_letters")) == 3
 	})
-	wantStrings(t, "errors", there.strings(t, "SELECT error LIKE '%its source is other, a module whose events are on its own topic, not on that of test%' FROM dead_letters d JOIN events e ON e.seq = d.seq WHERE json_extract(e.metadata, '$.from') = 'mallory'"), "1")
+	wantStrings(t, "errors", there.strings(t, "SELECT error LIKE '%the source is other, a module that publishes on its own topic, not on topic test%' FROM dead_letters d JOIN events e ON e.seq = d.seq WHERE json_extract(e.metadata, '$.from') = 'mallory'"), "1")
 	wantStrings(t, "dead letters", there.strings(t, `
 SELECT s.name || ' ' || e.type || ' ' || coalesce(json_extract(e.metadata, '$.from'), '') || ' ' || hex(e.data)
 FROM dead_letters d JOIN subscriptions s ON s.id = d.subscription JOIN events e ON e.seq = d.seq ORDER BY s.name, hex(e.data) DESC`),

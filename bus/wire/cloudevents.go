@@ -61,7 +61,8 @@ func Encode(e *journal.Event) *message.Message {
 	m[metaVersion] = strconv.Itoa(e.Version)
 	m[metaCorrelation] = e.CorrelationID
 	m[metaHops] = strconv.Itoa(e.Hops)
-	for name, value := range map[string]string{metaSubject: e.Key, metaCausation: e.CausationID, metaSubscription: e.Subscription} {
+	optional := map[string]string{metaSubject: e.Key, metaCausation: e.CausationID, metaSubscription: e.Subscription}
+	for name, value := range optional {
 		if value != "" {
 			m[name] = value
 		}
@@ -111,7 +112,8 @@ func Decode(msg *message.Message) (*journal.Event, error) {
 	}
 	e := &journal.Event{
 		ID: meta[metaID], Type: meta[metaType], Source: meta[metaSource], Key: keyOf(meta),
-		CorrelationID: meta[metaCorrelation], CausationID: meta[metaCausation], Subscription: meta[metaSubscription], Data: data,
+		CorrelationID: meta[metaCorrelation], CausationID: meta[metaCausation], Subscription: meta[metaSubscription],
+		Data: data,
 	}
 	err := checkNames(meta)
 	if err != nil {
@@ -224,7 +226,7 @@ func parseTime(text string) (time.Time, error) {
 		t, err = time.Parse(time.RFC3339, text[:16]+":59"+text[19:])
 		t = t.UTC().Add(time.Second)
 		if t.Hour() != 0 || t.Minute() != 0 {
-			return time.Time{}, errors.New("only the last minute of a day, in UTC, can have a second 60")
+			return time.Time{}, errors.New("a second 60 is possible only in the last minute of a day in UTC")
 		}
 	}
 	t = t.UTC()
@@ -232,7 +234,7 @@ func parseTime(text string) (time.Time, error) {
 	case err != nil:
 		return time.Time{}, errors.New("want a time as in RFC 3339, such as 2026-01-31T08:00:00Z")
 	case t.Year() < 1 || t.Year() > 9999:
-		return time.Time{}, fmt.Errorf("that is in the year %d in UTC: want one from 1 to 9999", t.Year())
+		return time.Time{}, fmt.Errorf("the time is in the year %d in UTC: want a year from 1 to 9999", t.Year())
 	}
 	return t, nil
 }
@@ -248,7 +250,7 @@ func unpack(kind string, msg *message.Message) (meta map[string]string, data []b
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(msg.Payload, &fields); err != nil || fields == nil {
-		return nil, nil, errors.New("a structured CloudEvent that is not a JSON object, but another value")
+		return nil, nil, errors.New("a structured CloudEvent that is another JSON value than an object")
 	}
 	meta = maps.Clone(map[string]string(msg.Metadata))
 	delete(meta, metaContent)
@@ -284,7 +286,7 @@ func payloadOf(fields map[string]json.RawMessage, isJSON bool) (data []byte, err
 	}
 	switch {
 	case plain != nil && encoded != nil:
-		return nil, errors.New("a structured CloudEvent with both data and data_base64: want one of them")
+		return nil, errors.New("a structured CloudEvent with both data and data_base64: send either")
 	case encoded != nil:
 		if err := json.Unmarshal(encoded, &data); err != nil || encoded[0] != '"' {
 			return nil, errors.New("data_base64 of a structured CloudEvent is not text in base64")

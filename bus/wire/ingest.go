@@ -32,18 +32,18 @@ const UndecodedType = "bus.undecoded"
 // Ingest stores the messages of a topic in the journal. An acknowledged message is in the journal, once.
 type Ingest struct {
 	topic      string
-	place      string
+	position   string
 	subscriber message.Subscriber
 	wants      func(*journal.Event) (bool, error)
 	take       func(context.Context, []*journal.Event) error
 	memory     journal.Memory
-	line       line
+	state      linkState
 }
 
-// IngestConfig configures an Ingest. All fields but Place, Wants, Memory and Chance are required.
+// IngestConfig configures an Ingest. All fields but Position, Wants, Memory and Chance are required.
 type IngestConfig struct {
 	Topic      string
-	Place      string // the name of the consumer position; see WithPosition. A new name reads the topic from its start
+	Position   string // the name of the consumer position; see WithPosition. A new name reads the topic from its start
 	Subscriber message.Subscriber
 	// Wants reports whether to store an event. False acknowledges and skips the event. An error stores the message as an
 	// event of UndecodedType. Defaults to storing every event.
@@ -64,13 +64,13 @@ func NewIngest(c IngestConfig) *Ingest {
 		c.Wants = func(*journal.Event) (bool, error) { return true, nil }
 	}
 	return &Ingest{
-		topic: c.Topic, place: c.Place, subscriber: c.Subscriber, wants: c.Wants, take: c.Take, memory: c.Memory,
-		line: line{topic: c.Topic, logger: c.Logger, chance: c.Chance, young: true},
+		topic: c.Topic, position: c.Position, subscriber: c.Subscriber, wants: c.Wants, take: c.Take, memory: c.Memory,
+		state: linkState{topic: c.Topic, logger: c.Logger, chance: c.Chance, untried: true},
 	}
 }
 
 // Link returns the state of the ingest.
-func (i *Ingest) Link() Link { return i.line.link() }
+func (i *Ingest) Link() Link { return i.state.link() }
 
 // Run stores messages until ctx ends or the journal is closed, and then returns nil. After a failure of the transport
 // Run retries, with growing pauses. Run returns an ErrReplaced when another process has taken over.
@@ -81,12 +81,12 @@ func (i *Ingest) Run(ctx context.Context) error {
 		case ctx.Err() != nil || errors.Is(err, journal.ErrClosed):
 			return nil
 		case errors.Is(err, ErrReplaced):
-			i.line.failed(err)
+			i.state.failed(err)
 			return err
 		case err == nil: // the transport closed the channel: the next Subscribe returns the reason
 			continue
 		}
-		if !pause.For(ctx, i.line.failed(err)) {
+		if !pause.For(ctx, i.state.failed(err)) {
 			return nil
 		}
 	}
@@ -96,7 +96,7 @@ func (i *Ingest) Run(ctx context.Context) error {
 func (i *Ingest) read(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ctx = WithReport(WithPosition(ctx, i.place), i.line.held)
+	ctx = WithReport(WithPosition(ctx, i.position), i.state.held)
 	if i.memory != nil {
 		ctx = WithMemory(ctx, i.memory)
 	}
@@ -110,10 +110,10 @@ func (i *Ingest) read(ctx context.Context) error {
 			continue
 		}
 	}()
-	i.line.works()
-	defer i.line.held(nil)
+	i.state.works()
+	defer i.state.held(nil)
 	for first := range messages {
-		if err := i.takeIn(ctx, gather(first, messages)); err != nil {
+		if err := i.store(ctx, gather(first, messages)); err != nil {
 			return err
 		}
 	}
@@ -148,9 +148,9 @@ func sizeOf(msg *message.Message) int {
 	return n
 }
 
-// takeIn stores the events of msgs in the journal, and then acknowledges msgs. When the journal refuses, takeIn
+// store stores the events of msgs in the journal, and then acknowledges msgs. When the journal refuses, store
 // retries, and acknowledges nothing meanwhile.
-func (i *Ingest) takeIn(ctx context.Context, msgs []*message.Message) error {
+func (i *Ingest) store(ctx context.Context, msgs []*message.Message) error {
 	var events []*journal.Event
 	var of []*message.Message // the message of each event
 	for _, msg := range msgs {
@@ -190,15 +190,15 @@ func (i *Ingest) keep(ctx context.Context, events []*journal.Event, of []*messag
 		}
 		switch tries++; {
 		case err == nil:
-		case !i.goesOn(ctx, err):
+		case !i.mayRetry(ctx, err):
 			return err
-		case tries >= aloneTries && i.standIn(ctx, events[0], of[0]):
+		case tries >= aloneTries && i.replace(ctx, events[0], of[0]):
 			events, of, tries = events[1:], of[1:], 0
-		case !pause.For(ctx, i.line.failed(fmt.Errorf("write the journal: %w", err))):
+		case !pause.For(ctx, i.state.failed(fmt.Errorf("write the journal: %w", err))):
 			return ctx.Err()
 		}
 	}
-	i.line.works()
+	i.state.works()
 	return nil
 }
 
@@ -212,7 +212,7 @@ func (i *Ingest) takeSome(ctx context.Context, events []*journal.Event) (taken i
 		return 0, err
 	}
 	for n := range events {
-		if !i.goesOn(ctx, err) {
+		if !i.mayRetry(ctx, err) {
 			return n, err
 		}
 		if err = i.take(ctx, events[n:n+1]); err != nil {
@@ -222,14 +222,14 @@ func (i *Ingest) takeSome(ctx context.Context, events []*journal.Event) (taken i
 	return len(events), nil
 }
 
-// goesOn reports whether the ingest may retry after err.
-func (i *Ingest) goesOn(ctx context.Context, err error) bool {
+// mayRetry reports whether the ingest may retry after err.
+func (i *Ingest) mayRetry(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && !errors.Is(err, journal.ErrClosed)
 }
 
-// standIn stores, in place of e, an event about the refusal of e, and reports whether e needs no further tries.
-// standIn does nothing when the journal refuses even an empty commit, or when the journal takes e after all.
-func (i *Ingest) standIn(ctx context.Context, e *journal.Event, msg *message.Message) bool {
+// replace stores, in place of e, an event about the refusal of e, and reports whether e needs no further tries.
+// replace does nothing when the journal refuses even an empty commit, or when the journal takes e after all.
+func (i *Ingest) replace(ctx context.Context, e *journal.Event, msg *message.Message) bool {
 	if i.take(ctx, nil) != nil {
 		return false
 	}
@@ -237,18 +237,19 @@ func (i *Ingest) standIn(ctx context.Context, e *journal.Event, msg *message.Mes
 	if err == nil {
 		return true
 	}
-	if !i.goesOn(ctx, err) {
+	if !i.mayRetry(ctx, err) {
 		return false
 	}
 	small := message.NewMessage(msg.UUID, msg.Payload[:min(len(msg.Payload), keptWhole)])
 	small.Metadata[MetaPosition] = msg.Metadata[MetaPosition]
-	small.Metadata[MetaTrouble] = fmt.Sprintf("the journal does not take the message at %s, of %d bytes: %v; if it matters, have its sender send it again when that is mended",
+	small.Metadata[MetaTrouble] = fmt.Sprintf("the journal refuses the message at %s, of %d bytes: %v;"+
+		" if the message matters, remove the cause, and ask the sender to send the message again",
 		msg.Metadata[MetaPosition], sizeOf(msg), err)
 	if i.take(ctx, []*journal.Event{undecoded(i.topic, small)}) != nil {
 		return false
 	}
-	i.line.logger.Error("the journal does not take a message, and keeps what there is to say of it as a dead letter", slog.String("topic", i.topic),
-		slog.String("place", msg.Metadata[MetaPosition]), slog.Int("bytes", sizeOf(msg)), slog.Any("error", err))
+	i.state.logger.Error("the journal refuses a message: the reason is stored as a dead letter", slog.String("topic", i.topic),
+		slog.String("position", msg.Metadata[MetaPosition]), slog.Int("bytes", sizeOf(msg)), slog.Any("error", err))
 	return true
 }
 
@@ -271,7 +272,8 @@ func undecoded(topic string, msg *message.Message) *journal.Event {
 		id = msg.UUID
 	}
 	e := &journal.Event{
-		ID: id, Type: UndecodedType, Version: 1, Source: "bus", Time: time.Now().UTC().Truncate(time.Microsecond), CorrelationID: id,
+		ID: id, Type: UndecodedType, Version: 1, Source: "bus",
+		Time: time.Now().UTC().Truncate(time.Microsecond), CorrelationID: id,
 		Metadata: map[string]string{metaTopic: topic}, Data: msg.Payload,
 	}
 	for name, value := range msg.Metadata {

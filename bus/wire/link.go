@@ -41,48 +41,50 @@ const (
 	lastPause  = 5 * time.Second
 )
 
-// line is the state of a link. The log gets a line when the state changes, not at every try.
-type line struct {
+// linkState is the state of a link. The log gets a line when the state changes, not at every try.
+type linkState struct {
 	topic  string
 	out    bool
 	logger *slog.Logger
 	chance func() float64 // nil for that of math/rand/v2
 
-	mu    sync.Mutex
-	young bool // the link is to say ErrNotYet, because neither failed nor works was called
-	err   error
-	fails oncelog.Problem
-	tries int
+	mu      sync.Mutex
+	untried bool // the link is to say ErrNotYet, because neither failed nor works was called
+	err     error
+	fails   oncelog.Problem
+	tries   int
 
-	partly error // the reason why some messages wait while others are carried
-	waits  oncelog.Problem
+	partial error // the reason why some messages wait while others are carried
+	waits   oncelog.Problem
 }
 
 // held records err as the reason why some messages wait while others are carried. A nil error says that no message
 // waits.
-func (l *line) held(err error) {
+func (l *linkState) held(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.partly = err
+	l.partial = err
 	if err != nil {
 		if l.waits.Failed(time.Now()) > 0 {
-			l.logger.Error(l.name()+" is held up in part", slog.String("topic", l.topic), slog.Any("error", err))
+			l.logger.Error(l.name()+" is partly blocked", slog.String("topic", l.topic), slog.Any("error", err))
 		}
 		return
 	}
 	if reports, lasted := l.waits.Over(time.Now()); reports > 0 {
-		l.logger.Info(l.name()+" is held up no more", slog.String("topic", l.topic), slog.Duration("after", lasted.Round(time.Millisecond)))
+		l.logger.Info(l.name()+" is no longer blocked", slog.String("topic", l.topic),
+			slog.Duration("after", lasted.Round(time.Millisecond)))
 	}
 }
 
 // failed records a failed try, and returns how long to wait before the next try.
-func (l *line) failed(err error) time.Duration {
+func (l *linkState) failed(err error) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if tries := l.fails.Failed(time.Now()); tries > 0 {
-		l.logger.Error(l.name()+" failed, retrying", slog.String("topic", l.topic), slog.Int("tries", tries), slog.Any("error", err))
+		l.logger.Error(l.name()+" failed, retrying",
+			slog.String("topic", l.topic), slog.Int("tries", tries), slog.Any("error", err))
 	}
-	l.err, l.young = err, false
+	l.err, l.untried = err, false
 	pause := min(firstPause<<min(l.tries, 10), lastPause)
 	l.tries++
 	chance := rand.Float64
@@ -93,7 +95,7 @@ func (l *line) failed(err error) time.Duration {
 }
 
 // works records a successful try.
-func (l *line) works() {
+func (l *linkState) works() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
@@ -102,24 +104,24 @@ func (l *line) works() {
 				slog.Duration("after", lasted.Round(time.Millisecond)))
 		}
 	}
-	l.err, l.tries, l.young = nil, 0, false
+	l.err, l.tries, l.untried = nil, 0, false
 }
 
-func (l *line) name() string {
+func (l *linkState) name() string {
 	if l.out {
-		return "the relay to the other deployables"
+		return "relay"
 	}
-	return "the ingest from the other deployables"
+	return "ingest"
 }
 
-func (l *line) link() Link {
+func (l *linkState) link() Link {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.young {
+	if l.untried {
 		return Link{Topic: l.topic, Out: l.out, Err: ErrNotYet}
 	}
-	if l.err == nil && l.partly != nil {
-		return Link{Topic: l.topic, Out: l.out, Err: l.partly, Since: l.waits.Since()}
+	if l.err == nil && l.partial != nil {
+		return Link{Topic: l.topic, Out: l.out, Err: l.partial, Since: l.waits.Since()}
 	}
 	return Link{Topic: l.topic, Out: l.out, Err: l.err, Since: l.fails.Since()}
 }

@@ -21,7 +21,7 @@ func CheckPayload(data []byte) error {
 		return err
 	}
 	if IsNull(data) {
-		return errors.New("the payload is null: send an object, or nothing at all")
+		return errors.New("the payload is null: send an object, or no payload")
 	}
 	return nil
 }
@@ -277,12 +277,12 @@ func (s *scan) number() error {
 		return s.wrong("a JSON number has no digits")
 	}
 	if s.next('.') && !s.digits() {
-		return s.wrong("a JSON number has no digits behind its point")
+		return s.wrong("a JSON number has no digits after the point")
 	}
 	if s.next('e') || s.next('E') {
 		_ = s.next('+') || s.next('-')
 		if !s.digits() {
-			return s.wrong("a JSON number has no exponent behind its e")
+			return s.wrong("a JSON number has no exponent after the e")
 		}
 	}
 	return nil

@@ -37,7 +37,7 @@ var payloads = []struct{ name, text, wants string }{
 	{"half an escape", `"\u12"`, "no escape"},
 	{"a leading zero", "01", "more than one"},
 	{"no digits", "-", "no digits"},
-	{"a point alone", "1.", "behind its point"},
+	{"a point alone", "1.", "after the point"},
 	{"no exponent", "1e+", "exponent"},
 	{"a comma too many", `[1,]`, "begins like this"},
 	{"no comma", `{"a": 1 "b": 2}`, "lacks a comma"},

@@ -31,7 +31,7 @@ type Relay struct {
 	try       string
 	sent      atomic.Bool // the transport has taken a batch or the try
 	skip      bool
-	line      line
+	state     linkState
 }
 
 // RelayConfig configures a Relay. All fields but Take, Try, Skip and Chance are required.
@@ -60,13 +60,13 @@ type RelayConfig struct {
 func NewRelay(c RelayConfig) *Relay {
 	return &Relay{
 		feed: c.Feed, publisher: c.Publisher, topic: c.Topic, take: c.Take, try: c.Try, skip: c.Skip,
-		line: line{topic: c.Name, out: true, logger: c.Logger, chance: c.Chance, young: c.Try != ""},
+		state: linkState{topic: c.Name, out: true, logger: c.Logger, chance: c.Chance, untried: c.Try != ""},
 	}
 }
 
 // Link returns the state of the relay.
 func (r *Relay) Link() Link {
-	l := r.line.link()
+	l := r.state.link()
 	l.Lag = r.feed.Lag()
 	return l
 }
@@ -134,7 +134,7 @@ func (r *Relay) next(ctx context.Context) batch {
 		case ctx.Err() != nil || errors.Is(err, journal.ErrClosed):
 			return batch{err: err}
 		}
-		if !pause.For(ctx, r.line.failed(fmt.Errorf("read the journal: %w", err))) {
+		if !pause.For(ctx, r.state.failed(fmt.Errorf("read the journal: %w", err))) {
 			return batch{err: ctx.Err()}
 		}
 	}
@@ -154,9 +154,9 @@ func (r *Relay) encode(events []*journal.Event) batch {
 			b.topics = append(b.topics, topic)
 		}
 		if e.Type == UnsentType { // the transport refused the payload: send the fact alone
-			without := *e
-			without.Data, without.Metadata = nil, nil
-			e = &without
+			fact := *e
+			fact.Data, fact.Metadata = nil, nil
+			e = &fact
 		}
 		b.byName[topic] = append(b.byName[topic], Encode(e))
 	}
@@ -174,7 +174,7 @@ func (r *Relay) send(ctx context.Context, b batch) error {
 			if err == nil {
 				break
 			}
-			if msgs, err = r.without(ctx, topic, msgs, err); err != nil && !pause.For(ctx, r.line.failed(err)) {
+			if msgs, err = r.leaveOut(ctx, topic, msgs, err); err != nil && !pause.For(ctx, r.state.failed(err)) {
 				return ctx.Err()
 			}
 		}
@@ -187,7 +187,7 @@ func (r *Relay) send(ctx context.Context, b batch) error {
 
 func (r *Relay) works() {
 	r.sent.Store(true)
-	r.line.works()
+	r.state.works()
 }
 
 // tryFirst publishes no messages to the topic of Try, until the transport has taken a try or a batch.
@@ -199,28 +199,31 @@ func (r *Relay) tryFirst(ctx context.Context) {
 			return
 		case err == nil:
 			r.works()
-		case !pause.For(ctx, r.line.failed(err)):
+		case !pause.For(ctx, r.state.failed(err)):
 			return
 		}
 	}
 }
 
-// without returns msgs without the message that err refuses, after the refusal is stored in the journal. For any other
-// error without returns msgs and err.
-func (r *Relay) without(ctx context.Context, topic string, msgs []*message.Message, err error) ([]*message.Message, error) {
-	var no *Refused
-	if r.take == nil && !r.skip || !errors.As(err, &no) || no.At < 0 || no.At >= len(msgs) {
+// leaveOut returns msgs without the message that err refuses, after the refusal is stored in the journal. For any other
+// error leaveOut returns msgs and err.
+func (r *Relay) leaveOut(
+	ctx context.Context, topic string, msgs []*message.Message, err error,
+) ([]*message.Message, error) {
+	var refused *Refused
+	if r.take == nil && !r.skip || !errors.As(err, &refused) || refused.At < 0 || refused.At >= len(msgs) {
 		return msgs, err
 	}
 	if r.skip {
-		r.line.held(fmt.Errorf("%d bytes of %s are refused, and left out: when that is mended, stop the deployable, run the command 'resend' on its journal, start it: %w",
-			len(msgs[no.At].Payload), topic, err))
-		return slices.Delete(msgs, no.At, no.At+1), nil
+		r.state.held(fmt.Errorf("a message of %d bytes to %s was refused and left out:"+
+			" remove the cause, stop the deployable, resend the records of its journal, start the deployable: %w",
+			len(msgs[refused.At].Payload), topic, err))
+		return slices.Delete(msgs, refused.At, refused.At+1), nil
 	}
-	if err := r.take(ctx, []*journal.Event{unsent(topic, msgs[no.At])}); err != nil {
+	if err := r.take(ctx, []*journal.Event{unsent(topic, msgs[refused.At])}); err != nil {
 		return msgs, fmt.Errorf("write the journal: %w", err)
 	}
-	return slices.Delete(msgs, no.At, no.At+1), nil
+	return slices.Delete(msgs, refused.At, refused.At+1), nil
 }
 
 // UnsentType is the type of the event that stands for an event that the transport refused. The event has the payload
@@ -230,8 +233,10 @@ const UnsentType = "bus.unsent"
 // unsent returns the event that stands for msg. The id is that of msg, so that repeated refusals leave one event.
 func unsent(topic string, msg *message.Message) *journal.Event {
 	e := &journal.Event{
-		ID: msg.UUID, Type: UnsentType, Version: 1, Source: "bus", Key: Key(msg), Time: time.Now().UTC().Truncate(time.Microsecond),
-		CorrelationID: msg.Metadata[metaCorrelation], CausationID: msg.UUID, Metadata: map[string]string{metaTopic: topic}, Data: msg.Payload,
+		ID: msg.UUID, Type: UnsentType, Version: 1, Source: "bus", Key: Key(msg),
+		Time:          time.Now().UTC().Truncate(time.Microsecond),
+		CorrelationID: msg.Metadata[metaCorrelation], CausationID: msg.UUID,
+		Metadata: map[string]string{metaTopic: topic}, Data: msg.Payload,
 	}
 	maps.Copy(e.Metadata, msg.Metadata)
 	return e

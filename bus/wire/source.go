@@ -13,5 +13,6 @@ func CheckSource(e *journal.Event, topic string, isModule func(name string) bool
 	if topic == "" || e.Source == topic || !isModule(e.Source) {
 		return nil
 	}
-	return fmt.Errorf("its source is %s, a module whose events are on its own topic, not on that of %s: whoever writes the event is to give another source", e.Source, topic)
+	return fmt.Errorf("the source is %s, a module that publishes on its own topic, not on topic %s: the program that writes the event must set another source",
+		e.Source, topic)
 }

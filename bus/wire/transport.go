@@ -74,18 +74,18 @@ func (r *Refused) Error() string { return r.Err.Error() }
 // Unwrap is for errors.Is and errors.As.
 func (r *Refused) Unwrap() error { return r.Err }
 
-type placeKey struct{}
+type positionKey struct{}
 
 // WithPosition returns a context in which Subscribe uses the consumer position called name: up to 16 letters and
 // digits.
 func WithPosition(ctx context.Context, name string) context.Context {
-	return context.WithValue(ctx, placeKey{}, name)
+	return context.WithValue(ctx, positionKey{}, name)
 }
 
 // PositionName returns the name of the consumer position of a deployable in a Subscribe with ctx: the name of the
 // deployable and, if WithPosition was used, a dot and the name given to WithPosition.
 func PositionName(ctx context.Context, deployable string) string {
-	if name, _ := ctx.Value(placeKey{}).(string); name != "" {
+	if name, _ := ctx.Value(positionKey{}).(string); name != "" {
 		return deployable + "." + name
 	}
 	return deployable
