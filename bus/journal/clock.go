@@ -7,13 +7,13 @@ import (
 
 type clockKey struct{}
 
-// WithClock returns a context in which now is the wall clock: of a journal that is opened with it, and of what people do to a
-// journal with it. It is for tests that step the clock.
+// WithClock returns a context with now as the wall clock. A journal that is opened with the context uses now, and so
+// do the acts of people, such as a replay. WithClock is for tests that step the clock.
 func WithClock(ctx context.Context, now func() time.Time) context.Context {
 	return context.WithValue(ctx, clockKey{}, now)
 }
 
-// Clock returns the wall clock that WithClock put into ctx, or that of the machine.
+// Clock returns the wall clock of WithClock, or the clock of the machine.
 func Clock(ctx context.Context) (now func() time.Time) {
 	if now, ok := ctx.Value(clockKey{}).(func() time.Time); ok {
 		return now
@@ -21,5 +21,6 @@ func Clock(ctx context.Context) (now func() time.Time) {
 	return wallClock
 }
 
-// wallClock reads the wall clock alone: differences to it follow its steps.
+// wallClock returns the time without Go's monotonic reading, so that differences between two times follow steps of the
+// wall clock.
 func wallClock() time.Time { return time.Now().Round(0) }

@@ -1,10 +1,10 @@
-// Package journal is the seam below a bus: what a store must offer so that a Bus can run on it.
+// Package journal defines the interface between a bus and a store, and the types that both use.
 //
-// People who use Troupe need nothing from here; package bus wraps it. People who write a store implement Journal, and
-// the types in this package are the words that the two sides share. transports/sqlite is the implementation that ships.
+// Programs use package bus, which wraps this package. Authors of a store implement Journal; transports/sqlite is the
+// implementation that ships with Troupe.
 //
-// The contract in one sentence: one reaction's state changes, the events that it emits and the record that it ran are
-// one commit, and for every event and every subscription there is exactly one recorded answer.
+// The contract in a sentence: the state changes of a reaction, the emitted events and the record of the delivery are
+// one commit, and a journal records exactly one answer for every event and every subscription.
 //
-// This package imports the standard library and Watermill's message package, nothing else.
+// Package journal imports the standard library and Watermill's message package only.
 package journal

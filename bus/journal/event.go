@@ -4,39 +4,40 @@ import (
 	"time"
 )
 
-// Event is an immutable fact as a journal keeps it: CloudEvents attributes as fields, the payload as the bytes that came.
+// Event is an immutable fact in a journal: CloudEvents attributes as fields, and the payload as received.
 type Event struct {
-	Seq           int64             // position in this journal, from 1, never used twice; 0 before it is appended
-	ID            string            // unique in a journal; assigned by whoever publishes
-	Type          string            // written identity, "order.placed"; as a Watermill message, its topic
+	Seq           int64             // position in this journal, from 1, never used twice; 0 before the append
+	ID            string            // unique in a journal; assigned by the publisher
+	Type          string            // durable name, "order.placed"; the topic of the Watermill message
 	Version       int               // version of the type's shape, from 1
-	Source        string            // the module that published it; "" when it came from outside the bus
-	Key           string            // events of one key stay in order; "" means no order is asked for
-	Time          time.Time         // when it was published, microseconds, UTC
-	CorrelationID string            // id of the whole flow
-	CausationID   string            // id of the event that directly led to this one; "" for a flow's first
-	Subscription  string            // the subscription whose reaction emitted it; "" when it came from outside
-	Hops          int               // reactions between the flow's first event and this one
-	Metadata      map[string]string // what a Watermill message carried beside the attributes above; usually nil
-	Data          []byte            // the payload, JSON for events of the bus
-	Due           time.Time         // not to be appended before; zero means now
+	Source        string            // the module that published the event; "" for an event from outside the bus
+	Key           string            // events with the same key stay in order; "" means no order
+	Time          time.Time         // time of publishing, microseconds, UTC
+	CorrelationID string            // id of the flow
+	CausationID   string            // id of the direct cause, an event; "" for the first event of a flow
+	Subscription  string            // the subscription that emitted the event; "" for an event from outside
+	Hops          int               // number of reactions since the first event of the flow
+	Metadata      map[string]string // further metadata of the Watermill message; usually nil
+	Data          []byte            // the payload; JSON for events of the bus
+	Due           time.Time         // time of the append at the earliest; zero means now
 }
 
-// Outcome is the one answer that a journal has for an event and a subscription.
+// Outcome is the answer that a journal has for an event and a subscription.
 type Outcome string
 
-// The outcomes. Waiting is never stored: it is the answer for an event that a subscription has not come to yet.
+// The outcomes. Waiting is never stored: a journal answers Waiting for an event that a subscription has not reached
+// yet.
 const (
-	Done     Outcome = "done"     // handled; its effects are committed
-	Skipped  Outcome = "skipped"  // the subscription's filter did not want it
+	Done     Outcome = "done"     // handled, with the effects committed
+	Skipped  Outcome = "skipped"  // not accepted by the subscription's filter
 	Waiting  Outcome = "waiting"  // not started yet
-	Retrying Outcome = "retrying" // failed, will be tried again
-	Blocked  Outcome = "blocked"  // behind an earlier event of its key that has not succeeded
-	Dead     Outcome = "dead"     // could not be processed; a dead letter
-	Dropped  Outcome = "dropped"  // given up, by the handler or by a person, with a reason
+	Retrying Outcome = "retrying" // failed, and will be retried
+	Blocked  Outcome = "blocked"  // waits for an earlier event with the same key
+	Dead     Outcome = "dead"     // not processed: a dead letter
+	Dropped  Outcome = "dropped"  // given up by the handler or by a person, with a reason
 )
 
-// Final reports whether nothing more happens to the delivery by itself.
+// Final reports whether the outcome changes only when a person acts.
 func (o Outcome) Final() bool {
 	switch o {
 	case Done, Skipped, Dead, Dropped:

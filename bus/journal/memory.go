@@ -2,22 +2,23 @@ package journal
 
 import "context"
 
-// Memory notes how far a journal has read the topics of others. The carrier keeps these positions, too, but forgets them, and does not
-// know whether the journal is the one that they were written for: it may be a copy of it, or an older one.
-// Its methods are safe for concurrent use.
+// Memory stores the positions of a journal in the topics of other deployables. The backend stores these positions,
+// too, but may lose them, and does not know whether the journal is the one that the positions belong to: the journal
+// may be a copy, or restored from a backup. All methods are safe for concurrent use.
 type Memory interface {
-	// ID is the journal's identity. A copy of the journal has the same.
+	// ID returns the identity of the journal. A copy has the same identity.
 	ID() string
-	// Head is the seq of the newest event that survives a power cut.
+	// Head returns the seq of the newest event that survives a power cut.
 	Head() int64
-	// Noted returns what Note was last told of a place, by partition. What was not written down yet counts, too.
+	// Noted returns the last positions passed to Note for a place, by partition, also those that are not on disk yet.
 	Noted(ctx context.Context, place string) (map[int32]Noted, error)
-	// Note notes a position. It is written down soon, with a later commit: after a crash, an older one may be noted.
+	// Note records a position. The journal stores the position soon, with a later commit: after a crash, Noted may return
+	// an older position.
 	Note(place string, partition int32, n Noted)
 }
 
 // Noted is a position in a topic.
 type Noted struct {
-	Topic string // the identity of the topic, which another one of the same name does not have; "" if it has none
-	Next  int64  // everything before it was taken in
+	Topic string // identity of the topic, which differs after a topic is deleted and created again; "" if unknown
+	Next  int64  // the next message to read
 }

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// Program is the program that a journal belongs to, and the declarations of all its modules, also of those that run elsewhere. The
-// journal keeps the Program that opened it last, so that a tool can read the journal without the program's code.
+// Program describes the program that a journal belongs to, with the declarations of all modules, also of modules that
+// run elsewhere. A journal stores the last Program that opened it, so that tools can read the journal without the
+// program's code.
 type Program struct {
 	Name          string                `json:"name"`
 	Version       string                `json:"version"`
@@ -17,7 +18,7 @@ type Program struct {
 // ProgramEvent is an event type that a module of the program emits.
 type ProgramEvent struct {
 	Type    string `json:"type"`
-	Version int    `json:"version"` // of its shape, from 1
+	Version int    `json:"version"` // of the shape, from 1
 	Emitter string `json:"emitter"` // the module
 	Outside bool   `json:"outside,omitempty"`
 }
@@ -30,7 +31,7 @@ type ProgramSubscription struct {
 	FromNow  bool     `json:"from_now,omitempty"`
 }
 
-// Modules returns the names of the modules that emit or consume something, sorted.
+// Modules returns the names of the modules that emit or consume events, sorted.
 func (p *Program) Modules() []string {
 	var names []string
 	for _, e := range p.Events {

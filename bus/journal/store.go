@@ -2,37 +2,36 @@ package journal
 
 import "context"
 
-// Store is a Journal whose records can be read: what tests of a whole system, and tools, need beyond the bus's own seam.
+// Store is a Journal with readable records, for tests of a whole system and for tools.
 type Store interface {
 	Journal
 
-	// Flows returns every flow on record, in the order in which they began.
+	// Flows returns all recorded flows, in the order of their beginnings.
 	Flows(ctx context.Context) ([]*Flow, error)
 
-	// Events calls fn with the events behind seq after, in the order of the log, until fn answers with an error, which it
-	// returns.
+	// Events calls fn with each event after the seq after, in the order of the log, until fn returns an error, which
+	// Events returns.
 	Events(ctx context.Context, after int64, fn func(*Event) error) error
 
-	// DeadLetters returns what is dead.
+	// DeadLetters returns the dead letters with LetterDead.
 	DeadLetters(ctx context.Context) ([]DeadLetter, error)
 
-	// Check holds the records against the journal's own rules, and returns a line for everything that is wrong.
+	// Check checks the records against the rules of the journal, and returns a line for each violation.
 	Check(ctx context.Context) ([]string, error)
 
-	// Trespasses says which modules reached for tables that are not theirs, a line each.
+	// Trespasses returns a line for each module that used tables of another module.
 	Trespasses() []string
 
-	// Image copies to path, which must not exist, what would be left if the process were killed at this instant.
+	// Image copies the journal to path as if the process were killed now. path must not exist.
 	Image(ctx context.Context, path string) error
 
-	// Replay gives the dead letters of a subscription another chance, which the next process takes up, and returns how
-	// many there were.
+	// Replay marks the dead letters of a subscription for another attempt by the next process, and returns their number.
 	Replay(ctx context.Context, subscription string) (int, error)
 
-	// Look has the store take up at once what others have written past it, and where the wall clock is (see WithClock). A store of a
-	// process in use does so by itself, now and then.
+	// Look makes the store notice the commits of other processes and the present wall clock at once (see WithClock). A
+	// store in use does so by itself from time to time.
 	Look(ctx context.Context) error
 
-	// Close stops the deliveries, finishes what is being written, and closes the store.
+	// Close stops the deliveries, finishes running commits, and closes the store.
 	Close() error
 }

@@ -7,24 +7,24 @@ import (
 	"unicode/utf8"
 )
 
-// Printable returns text of any origin in a form that is fit for one line of a terminal. A run of white space, control characters
-// and format characters (ESC, line ends, and those that change the direction of text) becomes one space, and none is left at the
+// Printable returns text in a form for a single line of a terminal. White space, control characters and format
+// characters (ESC, line ends, and characters that change the direction of text) become single spaces, trimmed at both
 // ends. Bytes that are not UTF-8 become U+FFFD.
 func Printable(text string) string {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
 }
 
-// IsPrintable reports whether a person who types text as it is shown names the same text.
+// IsPrintable reports whether a terminal shows every character of text, so that a person can type the same text.
 func IsPrintable(text string) bool {
 	return text == strings.ToValidUTF8(text, "") && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar })
 }
 
-// Clip returns Printable text of at most width characters. A cut shows as "…" at its end.
+// Clip returns Printable text of at most width characters. A shortened text ends in "…".
 func Clip(text string, width int) string {
 	const longest = 4 // bytes of a character
 	cut := false
-	if most := 4 * longest * width; len(text) > most { // of a text of megabytes, no more than this is looked at
+	if most := 4 * longest * width; len(text) > most { // do not scan megabytes of text
 		text, cut = strings.ToValidUTF8(text[:most], ""), true
 	}
 	r := []rune(Printable(text))
@@ -34,13 +34,13 @@ func Clip(text string, width int) string {
 	return string(r[:min(len(r), width-1)]) + "…"
 }
 
-// Bounds, in bytes, of what a journal keeps of a failed attempt.
+// Limits, in bytes, of the texts that a journal keeps of a failed attempt.
 const (
 	MaxError = 8 << 10
 	MaxStack = 64 << 10
 )
 
-// Cut returns text if it has at most limit bytes, and otherwise its beginning, which ends by saying how much is missing.
+// Cut returns text of at most limit bytes unchanged. A longer text is cut, and ends in a note with the original size.
 func Cut(text string, limit int) string {
 	if len(text) <= limit {
 		return text
@@ -50,5 +50,5 @@ func Cut(text string, limit int) string {
 	for end > 0 && end > limit-len(note)-utf8.UTFMax && !utf8.RuneStart(text[end]) {
 		end--
 	}
-	return strings.Clone(text[:end]) + note // not a piece of what may be large
+	return strings.Clone(text[:end]) + note // a copy: a substring would keep the whole text in memory
 }

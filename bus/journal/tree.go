@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// TreeOptions say how a flow is drawn. The zero value is plain text.
+// TreeOptions configure the drawing of a flow. The zero value is plain text.
 type TreeOptions struct {
-	Color bool      // with ANSI colours: done green, dead red, what is open yellow, skipped dim
-	Now   time.Time // from when "in 3s" is counted. Defaults to the time of the call
+	Color bool      // use ANSI colors: done green, dead red, open yellow, skipped dim
+	Now   time.Time // the present, for texts such as "in 3s". Defaults to the time of the call
 }
 
-// treeDepth is how many reactions deep a branch is drawn. What is deeper goes on at the left, so that a long chain costs
-// no more than its length.
+// treeDepth limits the depth of a branch. Deeper reactions are drawn below, at the left, so that the size of a drawing
+// grows with the length of a chain and not with its square.
 const treeDepth = 24
 
-// WriteTree draws what caused what: each event with its key and the time since the flow's start, below it the
-// reactions, and below these the events that they emitted. An event whose cause is not in the flow stands at the left,
-// as a beginning of its own. The same flow always gives the same text, but for the times until something is due.
+// WriteTree draws the flow as a tree: each event with its key and the time since the start of the flow, below each
+// event the reactions, and below each reaction the emitted events. An event without a cause in the flow is a root. The
+// same flow gives the same text, except for the times until an event or an attempt is due.
 func (f *Flow) WriteTree(w io.Writer, o TreeOptions) error {
 	if o.Now.IsZero() {
 		o.Now = time.Now()
@@ -29,7 +29,7 @@ func (f *Flow) WriteTree(w io.Writer, o TreeOptions) error {
 	for _, root := range t.arrange() {
 		t.draw(root)
 	}
-	for i := range f.Events { // circles have no beginning
+	for i := range f.Events { // events in a circle of causes have no root
 		t.draw(node{event: i})
 	}
 	if f.Omitted > 0 {
@@ -38,7 +38,7 @@ func (f *Flow) WriteTree(w io.Writer, o TreeOptions) error {
 	return t.Flush()
 }
 
-// tree is a drawing in progress. Its errors are kept by the bufio.Writer until Flush.
+// tree is a drawing in progress. The bufio.Writer keeps errors until Flush.
 type tree struct {
 	*bufio.Writer
 	o     TreeOptions
@@ -47,21 +47,21 @@ type tree struct {
 	drawn []bool // events
 }
 
-// place is where events hang: at the reaction of that number that emitted them or, with -1, at the event itself.
+// place is a parent of events: the reaction with that number or, with -1, the event itself.
 type place struct{ event, reaction int }
 
-// node is what a line is drawn for: an event of the flow, a reaction to it, or an event to come.
+// node is a line of the drawing: an event, a reaction, or a delayed event.
 type node struct {
 	event    int
 	reaction *Reaction
 	number   int // of the reaction
 	delayed  *DelayedEvent
 
-	prefix, indent string // of its line, and of those below it
+	prefix, indent string // prefixes of the line of the node, and of the lines below
 	depth          int
 }
 
-// arrange hangs each event below its cause, and returns those without one.
+// arrange puts each event below its cause, and returns the events without a cause.
 func (t *tree) arrange() (roots []node) {
 	byID := map[string][]int{}
 	for i := range t.flow.Events {
@@ -85,8 +85,8 @@ func (t *tree) arrange() (roots []node) {
 	return roots
 }
 
-// place finds where an event hangs that subscription emitted. Causes are several where messages of several topics share
-// an id.
+// place returns the parent of an event that subscription emitted. There may be several causes, because messages of
+// different topics may share an id.
 func (t *tree) place(causes []int, subscription string) (place, bool) {
 	for _, i := range causes {
 		for j := range t.flow.Events[i].Reactions {
@@ -101,7 +101,7 @@ func (t *tree) place(causes []int, subscription string) (place, bool) {
 	return place{causes[0], -1}, true
 }
 
-// draw draws root and everything below it. It keeps the lines to come itself: a chain of causes may be of any length.
+// draw draws root and all nodes below. draw keeps a stack instead of recursion: a chain of causes may have any length.
 func (t *tree) draw(root node) {
 	if root.delayed == nil && t.drawn[root.event] {
 		return
@@ -139,7 +139,7 @@ func (t *tree) draw(root node) {
 	}
 }
 
-// children are what hangs directly below n.
+// children returns the nodes directly below n.
 func (t *tree) children(n node) []node {
 	switch {
 	case n.delayed != nil:
@@ -174,7 +174,7 @@ func (t *tree) delayed(d *DelayedEvent) string {
 	return fmt.Sprintf("%s  %s", nameAndKey(d.Type, d.Key), t.paint(Waiting, t.when("to come", d.Due)))
 }
 
-// reaction is the line of one, "payment/charge  done in 31ms, 2 attempts".
+// reaction returns the line of a reaction, such as "payment/charge  done in 31ms, 2 attempts".
 func (t *tree) reaction(r *Reaction) string {
 	what := string(r.Outcome)
 	switch r.Outcome {
@@ -185,7 +185,7 @@ func (t *tree) reaction(r *Reaction) string {
 	case Blocked:
 		if r.BlockedBy > 0 {
 			what += fmt.Sprintf(" behind event %d", r.BlockedBy)
-		} else { // a dead letter that is to be replayed: nothing holds it up
+		} else { // a dead letter that waits for its replay
 			what = "to be tried, next of its key"
 		}
 	case Dead:
@@ -208,7 +208,7 @@ func (t *tree) reaction(r *Reaction) string {
 	return oneLine(r.Subscription) + "  " + t.paint(r.Outcome, what) + rest
 }
 
-// when is "what in 3s (at 15:04:05Z)", or "what due now".
+// when returns "text in 3s (at 15:04:05Z)", or "text due now".
 func (t *tree) when(what string, at time.Time) string {
 	in := at.Sub(t.o.Now)
 	if in <= 0 {
@@ -221,7 +221,7 @@ func (t *tree) when(what string, at time.Time) string {
 	return fmt.Sprintf("%s in %s (%s)", what, shortDuration(in), at.UTC().Format(layout))
 }
 
-// outcomeOrder is the order in which a summary counts, and the ANSI colour of each.
+// outcomeOrder is the order of outcomes in a summary, with the ANSI color of each.
 var outcomeOrder = []struct {
 	Outcome
 	color string
@@ -240,7 +240,7 @@ func (t *tree) paint(o Outcome, text string) string {
 	return text
 }
 
-// summary is the first line: "flow ord-1: 2 events from 2010-12-01 08:26:00.000Z on, settled within 12ms; 2 done, 1 dead".
+// summary writes the first line: "flow ord-1: 2 events in 12ms from 2010-12-01 08:26:00.000Z: 2 done, 1 dead".
 func (t *tree) summary() {
 	f := t.flow
 	_, _ = fmt.Fprintf(t, "flow %s: %s", oneLine(f.ID), plural(len(f.Events), "event"))
@@ -289,7 +289,7 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// shortDuration is d with three digits or so: what a person compares.
+// shortDuration rounds d to about three digits.
 func shortDuration(d time.Duration) string {
 	switch {
 	case d >= time.Minute:
@@ -304,8 +304,8 @@ func shortDuration(d time.Duration) string {
 	return d.String()
 }
 
-// maxText is how much of a text that came from outside is drawn.
+// maxText limits the length of a text in the drawing, in characters.
 const maxText = 300
 
-// oneLine is text on one line, not too long, and without control characters.
+// oneLine returns text on a single line, shortened, and without control characters.
 func oneLine(text string) string { return Clip(text, maxText) }
