@@ -80,7 +80,7 @@ func (b *Bus) openWires(ctx context.Context) error {
 	b.wires.logger = b.cfg.Logger
 	var err error
 	if backend := b.backend(ctx); backend != "" {
-		if err = b.journal.Over(ctx, backend); err != nil {
+		if err = b.journal.UseBackend(ctx, backend); err != nil {
 			return fmt.Errorf("bus: relay: %w", err)
 		}
 	}

@@ -53,7 +53,8 @@ type EventRecord struct {
 func NewEventRecord(e *Event) EventRecord {
 	r := EventRecord{
 		Seq: e.Seq, ID: e.ID, Type: e.Type, Version: e.Version, Source: e.Source, Key: e.Key, Time: e.Time.UTC(),
-		CorrelationID: e.CorrelationID, CausationID: e.CausationID, Subscription: e.Subscription, Hops: e.Hops, Metadata: e.Metadata,
+		CorrelationID: e.CorrelationID, CausationID: e.CausationID, Subscription: e.Subscription, Hops: e.Hops,
+		Metadata: e.Metadata,
 	}
 	if json.Valid(e.Data) && utf8.Valid(e.Data) { // json.Valid accepts any bytes inside a string
 		r.Data = e.Data

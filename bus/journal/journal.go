@@ -159,11 +159,10 @@ type Journal interface {
 	// not wait for delayed events, blocked keys and dead letters.
 	Quiet(ctx context.Context) error
 
-	// Over records the backend that the feeds are sent to. Call Over before Feed. When the backend has changed, the feeds
-	// restart from the beginning, because the new backend has received nothing. The text after IdentityMark is the
-	// identity of the backend. A changed identity means that the backend lacks earlier messages; an unknown identity
-	// changes nothing.
-	Over(ctx context.Context, carrier string) error
+	// UseBackend records the backend that the feeds are sent to. Call UseBackend before Feed. When the backend or its
+	// identity has changed, the feeds restart from the beginning: the new backend has received nothing, or has lost
+	// messages. The identity is the text after IdentityMark, and a missing identity counts as unchanged.
+	UseBackend(ctx context.Context, backend string) error
 	// Feed opens a feed, the outgoing events of the journal. Open each feed once, before Subscribe.
 	Feed(ctx context.Context, name FeedName) (Feed, error)
 	// Memory returns the positions of this journal in the topics of other deployables.

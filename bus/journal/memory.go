@@ -10,11 +10,12 @@ type Memory interface {
 	ID() string
 	// Head returns the seq of the newest event that survives a power cut.
 	Head() int64
-	// Noted returns the last positions passed to Note for a place, by partition, also those that are not on disk yet.
-	Noted(ctx context.Context, place string) (map[int32]Noted, error)
+	// Noted returns the last positions passed to Note for a consumer position, by partition, also those that are not on
+	// disk yet.
+	Noted(ctx context.Context, position string) (map[int32]Noted, error)
 	// Note records a position. The journal stores the position soon, with a later commit: after a crash, Noted may return
 	// an older position.
-	Note(place string, partition int32, n Noted)
+	Note(position string, partition int32, n Noted)
 }
 
 // Noted is a position in a topic.

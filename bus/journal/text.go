@@ -12,12 +12,14 @@ import (
 // ends. Bytes that are not UTF-8 become U+FFFD.
 func Printable(text string) string {
 	text = strings.ToValidUTF8(text, "\uFFFD")
-	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
+	words := strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
+	return strings.Join(words, " ")
 }
 
 // IsPrintable reports whether a terminal shows every character of text, so that a person can type the same text.
 func IsPrintable(text string) bool {
-	return text == strings.ToValidUTF8(text, "") && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar })
+	invisible := func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }
+	return text == strings.ToValidUTF8(text, "") && !strings.ContainsFunc(text, invisible)
 }
 
 // Clip returns Printable text of at most width characters. A shortened text ends in "…".

@@ -24,7 +24,7 @@ func (f *Flow) WriteTree(w io.Writer, o TreeOptions) error {
 	if o.Now.IsZero() {
 		o.Now = time.Now()
 	}
-	t := &tree{Writer: bufio.NewWriter(w), o: o, flow: f, below: map[place][]node{}, drawn: make([]bool, len(f.Events))}
+	t := &tree{Writer: bufio.NewWriter(w), o: o, flow: f, below: map[parent][]node{}, drawn: make([]bool, len(f.Events))}
 	t.summary()
 	for _, root := range t.arrange() {
 		t.draw(root)
@@ -33,7 +33,7 @@ func (f *Flow) WriteTree(w io.Writer, o TreeOptions) error {
 		t.draw(node{event: i})
 	}
 	if f.Omitted > 0 {
-		_, _ = fmt.Fprintf(t, "%s more, which are left out\n", plural(int(f.Omitted), "event"))
+		_, _ = fmt.Fprintf(t, "%s more, not shown\n", plural(int(f.Omitted), "event"))
 	}
 	return t.Flush()
 }
@@ -43,12 +43,12 @@ type tree struct {
 	*bufio.Writer
 	o     TreeOptions
 	flow  *Flow
-	below map[place][]node
+	below map[parent][]node
 	drawn []bool // events
 }
 
-// place is a parent of events: the reaction with that number or, with -1, the event itself.
-type place struct{ event, reaction int }
+// parent is where events hang: at the reaction with that number or, with -1, at the event itself.
+type parent struct{ event, reaction int }
 
 // node is a line of the drawing: an event, a reaction, or a delayed event.
 type node struct {
@@ -68,7 +68,7 @@ func (t *tree) arrange() (roots []node) {
 		byID[t.flow.Events[i].ID] = append(byID[t.flow.Events[i].ID], i)
 	}
 	hang := func(n node, cause, subscription string) {
-		if p, ok := t.place(byID[cause], subscription); ok {
+		if p, ok := t.parentOf(byID[cause], subscription); ok {
 			t.below[p] = append(t.below[p], n)
 		} else {
 			roots = append(roots, n)
@@ -85,20 +85,20 @@ func (t *tree) arrange() (roots []node) {
 	return roots
 }
 
-// place returns the parent of an event that subscription emitted. There may be several causes, because messages of
+// parentOf returns the parent of an event that subscription emitted. There may be several causes, because messages of
 // different topics may share an id.
-func (t *tree) place(causes []int, subscription string) (place, bool) {
+func (t *tree) parentOf(causes []int, subscription string) (parent, bool) {
 	for _, i := range causes {
 		for j := range t.flow.Events[i].Reactions {
 			if t.flow.Events[i].Reactions[j].Subscription == subscription {
-				return place{i, j}, true
+				return parent{i, j}, true
 			}
 		}
 	}
 	if len(causes) == 0 {
-		return place{}, false
+		return parent{}, false
 	}
-	return place{causes[0], -1}, true
+	return parent{causes[0], -1}, true
 }
 
 // draw draws root and all nodes below. draw keeps a stack instead of recursion: a chain of causes may have any length.
@@ -145,14 +145,14 @@ func (t *tree) children(n node) []node {
 	case n.delayed != nil:
 		return nil
 	case n.reaction != nil:
-		return t.below[place{n.event, n.number}]
+		return t.below[parent{n.event, n.number}]
 	}
 	t.drawn[n.event] = true
 	var out []node
 	for i := range t.flow.Events[n.event].Reactions {
 		out = append(out, node{event: n.event, reaction: &t.flow.Events[n.event].Reactions[i], number: i})
 	}
-	return append(out, t.below[place{n.event, -1}]...)
+	return append(out, t.below[parent{n.event, -1}]...)
 }
 
 // line writes the line of n.
@@ -184,9 +184,9 @@ func (t *tree) reaction(r *Reaction) string {
 		what += ", " + t.when(fmt.Sprintf("attempt %d", r.Attempts+1), r.RetryAt)
 	case Blocked:
 		if r.BlockedBy > 0 {
-			what += fmt.Sprintf(" behind event %d", r.BlockedBy)
+			what += fmt.Sprintf(" by event %d", r.BlockedBy)
 		} else { // a dead letter that waits for its replay
-			what = "to be tried, next of its key"
+			what = "waiting for an attempt, next of its key"
 		}
 	case Dead:
 		what += fmt.Sprintf(", dead letter %d", r.DeadLetter)
@@ -201,7 +201,7 @@ func (t *tree) reaction(r *Reaction) string {
 	switch {
 	case r.Error == "" || r.Outcome == Done:
 	case r.Outcome == Blocked:
-		rest += "; it failed before: " + oneLine(r.Error)
+		rest += "; failed before: " + oneLine(r.Error)
 	default:
 		rest += ": " + oneLine(r.Error)
 	}
@@ -209,16 +209,16 @@ func (t *tree) reaction(r *Reaction) string {
 }
 
 // when returns "text in 3s (at 15:04:05Z)", or "text due now".
-func (t *tree) when(what string, at time.Time) string {
+func (t *tree) when(text string, at time.Time) string {
 	in := at.Sub(t.o.Now)
 	if in <= 0 {
-		return what + " due now"
+		return text + " due now"
 	}
 	layout := "15:04:05Z"
 	if in > 12*time.Hour {
 		layout = "2006-01-02 15:04Z"
 	}
-	return fmt.Sprintf("%s in %s (%s)", what, shortDuration(in), at.UTC().Format(layout))
+	return fmt.Sprintf("%s in %s (%s)", text, shortDuration(in), at.UTC().Format(layout))
 }
 
 // outcomeOrder is the order of outcomes in a summary, with the ANSI color of each.

@@ -70,7 +70,7 @@ flow flow: 4 events in 1.5s from 2010-12-01 08:26:00.000Z: 1 done, 2 skipped, 1 
 test.placed  k  +0s
 ├─ pay/charge  done in 31ms, 3 attempts
 │  ├─ test.charged  k  +1ms
-│  │  ├─ ship/blocked  blocked behind event 1
+│  │  ├─ ship/blocked  blocked by event 1
 │  │  ├─ ship/dead  dead, dead letter 4, key parked, 8 attempts: first second [31m line
 │  │  ├─ ship/dropped  dropped: not ours
 │  │  ├─ ship/due  retrying, attempt 2 due now
@@ -175,7 +175,7 @@ func TestTreeOfAReplayThatWaits(t *testing.T) {
 	if err := flow.WriteTree(&b, journal.TreeOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if want := "pay/charge  to be tried, next of its key; it failed before: card declined"; !strings.Contains(b.String(), want) {
+	if want := "pay/charge  waiting for an attempt, next of its key; failed before: card declined"; !strings.Contains(b.String(), want) {
 		t.Errorf("the tree does not say %q:\n%s", want, b.String())
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// Over implements journal.Journal.
-func (j *Journal) Over(ctx context.Context, carrier string) error {
+// UseBackend implements journal.Journal.
+func (j *Journal) UseBackend(ctx context.Context, carrier string) error {
 	var was string
 	var again int64
 	lost := false

@@ -38,7 +38,7 @@ func TestOverACarrierThatWasRestored(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := j.Over(t.Context(), step.carrier); err != nil {
+		if err := j.UseBackend(t.Context(), step.carrier); err != nil {
 			t.Fatal(err)
 		}
 		var cursor int64
