@@ -1,16 +1,15 @@
-// Package cover is the file in which tests keep what they exercised: not lines of code but edges of the choreography,
-// and what is made of it.
+// Package cover reads and writes coverage files of tests. Covered are not lines of code, but edges of the
+// choreography: steps from an event to a subscription, and from a subscription to an event.
 //
-// Package bustest writes it, at the end of each of its runs, when it is asked to: the environment variable
-// TROUPE_COVER=FILE, or the flag -troupe.cover=FILE, which only packages that use bustest know. Many test binaries may
-// write the same file, at the same time; each adds to what is there, so remove the file before you begin. go test runs in
-// the package's directory, and a relative FILE is meant from there: for many packages an absolute one is best. A test
-// result that comes from go's cache writes nothing, hence -count=1:
+// Package bustest writes the file at the end of a run, if asked by the environment variable TROUPE_COVER=FILE, or by
+// the flag -troupe.cover=FILE, which only packages that use bustest accept. Many test binaries may write the same
+// file at the same time. Each adds its counts, so remove the file before you begin. go test runs in the directory of
+// the package: for many packages, use an absolute FILE. A cached test result writes no file, hence -count=1:
 //
 //	rm -f cover.json; TROUPE_COVER=$PWD/cover.json go test -count=1 ./...
 //	troupe cover cover.json --min 95
 //
-// The file is JSON, in an order that depends on nothing but what is in it, indented, made to be read and compared:
+// The file is indented JSON in a stable order, for people and for comparison:
 //
 //	{
 //	  "version": 1,
@@ -23,8 +22,8 @@
 //	  }
 //	}
 //
-// What is declared is there before it has happened: a type that was never handled has no outcomes, an event that was never
-// emitted a count of 0. The package imports the standard library, nothing else.
+// The file has all declared edges: a type that was never handled has no outcomes, and an event that was never emitted
+// has a count of 0. The package imports the standard library only.
 package cover
 
 import (
@@ -41,20 +40,20 @@ import (
 	"time"
 )
 
-// Version is that of the file's format, which this package writes, and the only one that it reads.
+// Version is the version of the file format. Read accepts no other version.
 const Version = 1
 
-// Done is the outcome that makes the edge from an event to a subscription a covered one.
+// Done is the outcome that covers the edge from an event to a subscription.
 const Done = "done"
 
-// ErrFormat is wrapped by the errors of Read and Write about a file that is there, but is not a coverage file, or is one of
-// another version.
+// ErrFormat is wrapped by the errors of Read and Write about a file that is not a coverage file, or has another
+// version.
 var ErrFormat = errors.New("not a coverage file")
 
-// Fault is something that went wrong around a subscription, as it is written in the file.
+// Fault is a fault that a test met around a subscription, as written in the file.
 type Fault string
 
-// The faults. The first three may meet any subscription, the others one that calls the outside world.
+// The faults. The first three may meet any subscription, the others a subscription that calls the outside world.
 const (
 	CrashBeforeCommit Fault = "crash-before-commit"
 	CrashAfterCommit  Fault = "crash-after-commit"
@@ -64,25 +63,25 @@ const (
 	AnswerLost        Fault = "answer-lost"
 )
 
-// Report is what is in the file. It is not safe for concurrent use. A new one comes from New or Read.
+// Report is the content of a coverage file. A Report is not safe for concurrent use. New and Read return one.
 type Report struct {
 	Version       int                      `json:"version"`
 	Subscriptions map[string]*Subscription `json:"subscriptions"` // by name
 }
 
-// Subscription is what is declared about a subscription, and how often it happened.
+// Subscription has the declared edges of a subscription, and their counts.
 type Subscription struct {
-	Outside  bool                        `json:"outside,omitempty"` // it calls the outside world
-	Consumes map[string]map[string]int64 `json:"consumes"`          // by event type and outcome; without outcomes when it never came
-	Emits    map[string]int64            `json:"emits"`             // by event type; 0 when it never came
+	Outside  bool                        `json:"outside,omitempty"` // calls the outside world
+	Consumes map[string]map[string]int64 `json:"consumes"`          // by event type and outcome; no outcomes for a type that never came
+	Emits    map[string]int64            `json:"emits"`             // by event type; 0 for a type that was never emitted
 	Faults   map[Fault]int64             `json:"faults"`
 }
 
-// New returns a report of nothing.
+// New returns an empty report.
 func New() *Report { return &Report{Version: Version, Subscriptions: map[string]*Subscription{}} }
 
-// Of returns the subscription called name for counting, one of which nothing is known yet when it is not there. Its maps
-// are not nil.
+// Of returns the subscription called name, and adds an empty subscription if the report has none. The maps of the
+// result are not nil.
 func (r *Report) Of(name string) *Subscription {
 	s := r.Subscriptions[name]
 	if s == nil {
@@ -92,7 +91,7 @@ func (r *Report) Of(name string) *Subscription {
 	return s
 }
 
-// Declare notes that s consumes and emits these event types, and leaves what is counted as it is.
+// Declare adds event types that s consumes and emits, and leaves the counts unchanged.
 func (s *Subscription) Declare(consumes, emits []string) {
 	for _, t := range consumes {
 		if s.Consumes[t] == nil {
@@ -104,7 +103,7 @@ func (s *Subscription) Declare(consumes, emits []string) {
 	}
 }
 
-// Merge adds what is in o to r. o stays as it is, and shares nothing with r.
+// Merge adds the counts of o to r. o is unchanged and shares no memory with r.
 func (r *Report) Merge(o *Report) {
 	for name, from := range o.Subscriptions {
 		if from == nil {
@@ -127,16 +126,16 @@ func add[K comparable](to, from map[K]int64) {
 	}
 }
 
-// Edge is a declared step of the choreography: a subscription that consumes an event type, or one that emits it.
+// Edge is a declared step of the choreography: a subscription consumes or emits an event type.
 type Edge struct {
 	Subscription string           `json:"subscription"`
 	Type         string           `json:"type"`               // of the event
-	Emitted      bool             `json:"emitted"`            // by the subscription; otherwise it consumes it
-	Count        int64            `json:"count"`              // how often it was done, or emitted; 0 means never taken
-	Outcomes     map[string]int64 `json:"outcomes,omitempty"` // how else it ended, where it is consumed
+	Emitted      bool             `json:"emitted"`            // the subscription emits the type; false: consumes
+	Count        int64            `json:"count"`              // number of deliveries done, or of events emitted
+	Outcomes     map[string]int64 `json:"outcomes,omitempty"` // counts of other outcomes, of a consumed type
 }
 
-// side puts what a subscription consumes before what it emits.
+// side orders consumed types before emitted types.
 func (e *Edge) side() int {
 	if e.Emitted {
 		return 1
@@ -144,7 +143,7 @@ func (e *Edge) side() int {
 	return 0
 }
 
-// Edges returns every declared edge, by subscription, what it consumes before what it emits.
+// Edges returns every declared edge by subscription, consumed types before emitted types.
 func (r *Report) Edges() []Edge {
 	var edges []Edge
 	for name, s := range r.Subscriptions {
@@ -163,13 +162,14 @@ func (r *Report) Edges() []Edge {
 	return edges
 }
 
-// Missing returns the edges that were never taken: an event type that its subscription never handled, whatever else became
-// of it, and one that was never emitted. They are in the order of Edges.
+// Missing returns the edges that were never taken, in the order of Edges: a consumed type that was never done,
+// whatever the other outcomes, and an emitted type that was never emitted.
 func (r *Report) Missing() []Edge {
 	return slices.DeleteFunc(r.Edges(), func(e Edge) bool { return e.Count > 0 })
 }
 
-// Percent is how many of 100 declared edges were taken. It is 0 when none is declared: no test ran.
+// Percent returns the percentage of declared edges that were taken, or 0 without declared edges, since then no test
+// ran.
 func (r *Report) Percent() float64 {
 	all := len(r.Edges())
 	if all == 0 {
@@ -178,7 +178,7 @@ func (r *Report) Percent() float64 {
 	return 100 * float64(all-len(r.Missing())) / float64(all)
 }
 
-// NeverMet returns the faults that may meet s and never did, in the order in which they are declared above.
+// NeverMet returns the faults that may meet s and never did, in the order of the constants.
 func (s *Subscription) NeverMet() []Fault {
 	faults := []Fault{CrashBeforeCommit, CrashAfterCommit, DeliveredTwice}
 	if s.Outside {
@@ -187,7 +187,8 @@ func (s *Subscription) NeverMet() []Fault {
 	return slices.DeleteFunc(faults, func(f Fault) bool { return s.Faults[f] > 0 })
 }
 
-// Read reads the file at path. The error wraps fs.ErrNotExist when there is none, and ErrFormat when it is something else.
+// Read reads the file at path. The error wraps fs.ErrNotExist without a file, and ErrFormat when the file is not a
+// coverage file.
 func Read(path string) (*Report, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -205,10 +206,10 @@ func Read(path string) (*Report, error) {
 	return r, nil
 }
 
-// Write adds r to what is in the file at path, and makes the file when it is not there. Readers see the old file or the new
-// one, and nothing is lost when others write at the same time: they take turns by path + ".lock". It waits for its turn for
-// half a minute at most, in real time: not in a bubble of testing/synctest. The error wraps ErrFormat when there is something
-// else at path, which is left alone.
+// Write adds r to the file at path, or creates the file. Concurrent readers see the old or the new file. Concurrent
+// writers take turns by a lock file, path + ".lock", so that no counts are lost. Write waits for its turn for up to 30
+// s of real time: do not call Write in a bubble of testing/synctest. The error wraps ErrFormat when the file is not a
+// coverage file; the file is then unchanged.
 func Write(path string, r *Report) (err error) {
 	unlock, err := lock(path + ".lock")
 	if err != nil {
@@ -229,7 +230,7 @@ func Write(path string, r *Report) (err error) {
 	return nil
 }
 
-// replace puts r in the place of the file at path.
+// replace replaces the file at path by r.
 func replace(path string, r *Report) (err error) {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
@@ -245,21 +246,21 @@ func replace(path string, r *Report) (err error) {
 		}
 	}()
 	_, err = f.Write(append(text, '\n'))
-	err = errors.Join(err, f.Chmod(0o644), f.Close()) // CreateTemp's files are for their owner alone; reports are for everybody
+	err = errors.Join(err, f.Chmod(0o644), f.Close()) // CreateTemp makes files that only the owner can read
 	if err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)
 }
 
-// Limits of waiting for a turn. A turn takes milliseconds, so a lock of abandoned age belongs to a process that was killed.
+// Limits of waiting for a turn. A turn takes milliseconds, so a lock older than abandoned belongs to a killed process.
 const (
 	patience  = 30 * time.Second
 	abandoned = 10 * time.Second
 )
 
-// lock makes the file at path when nobody else has it. Of a lock left by a killed process, two that find it in the same
-// microseconds might both think that they took it over; what that can cost is one of two runs in a report.
+// lock creates the file at path, and waits while the file exists. Two processes that find the lock of a killed process
+// within the same microseconds may both take over; then a report may lack the counts of either.
 func lock(path string) (unlock func() error, err error) {
 	for deadline := time.Now().Add(patience); ; {
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)

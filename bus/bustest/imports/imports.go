@@ -20,8 +20,8 @@ import (
 	"testing"
 )
 
-// Check fails the test for every import that crosses the border of a module. root is a folder, seen from the test, such
-// as "..": the folder with go.mod, or one below it. modules are the folders of all modules, seen from root.
+// Check fails the test for every import that crosses the border of a module. root is a folder, relative to the test,
+// such as "..": the folder with go.mod, or a folder below. modules are the folders of all modules, relative to root.
 //
 //   - A contract imports the standard library only.
 //   - A module imports contracts of other modules, but no other package of another module.
@@ -38,7 +38,7 @@ func Check(tb testing.TB, root string, modules ...string) {
 	}
 }
 
-// check returns the imports that are wrong, sorted by file.
+// check returns the wrong imports, sorted by file.
 func check(root string, modules []string) (found []string, err error) {
 	program, err := programOf(root)
 	if err != nil {
@@ -64,7 +64,7 @@ func check(root string, modules []string) (found []string, err error) {
 	return found, nil
 }
 
-// programOf returns the import path of root, by the go.mod in root or in the next folder above that has one.
+// programOf returns the import path of root, from the go.mod in root or in the nearest folder above.
 func programOf(root string) (string, error) {
 	at, err := filepath.Abs(root)
 	if err != nil {
@@ -99,7 +99,7 @@ func moduleOf(file string) (string, error) {
 	return "", fmt.Errorf("%s names no module", file)
 }
 
-// filesOf returns the Go files of a module without its tests, seen from root. A module without any is an error.
+// filesOf returns the Go files of a module without tests, relative to root. A module without Go files is an error.
 func filesOf(root, module string) (files []string, err error) {
 	folder := filepath.Join(root, filepath.FromSlash(module))
 	err = filepath.WalkDir(folder, func(p string, d fs.DirEntry, err error) error {
@@ -133,7 +133,7 @@ func contract(module string) string { return module + "/" + path.Base(module) + 
 // under reports whether a path is folder, or lies below it.
 func under(p, folder string) bool { return p == folder || strings.HasPrefix(p, folder+"/") }
 
-// file returns the imports of a file of module that are wrong.
+// file returns the wrong imports of a file of module.
 func (r rules) file(root, module, file string) (wrong []string, err error) {
 	name := filepath.Join(root, filepath.FromSlash(file))
 	parsed, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
@@ -159,7 +159,7 @@ func (r rules) file(root, module, file string) (wrong []string, err error) {
 	return wrong, nil
 }
 
-// crosses reports whether an import leads from module into another one past its contract.
+// crosses reports whether an import leads from module into another module past the contract.
 func (r rules) crosses(module, imported string) bool {
 	inside, ok := strings.CutPrefix(imported, r.program+"/")
 	return ok && slices.ContainsFunc(r.modules, func(other string) bool {

@@ -9,41 +9,41 @@ import (
 // Position is a position in a topic.
 type Position[P any] interface {
 	comparable
-	// After reports whether the position is behind other in the topic.
+	// After reports whether the position is after other.
 	After(other P) bool
-	// Offset is the position for people.
+	// Offset returns the position as a number for display.
 	Offset() int64
 }
 
-// Known is what is known of a position when a process begins to read.
+// Known is the knowledge about a position when a process begins to read.
 type Known[P Position[P]] struct {
-	Where  string // the topic or a part of it, for people, such as "topic troupe.order, partition 3"
-	Group  string // under which the carrier keeps the position
-	Topic  string // the topic's identity; "" if it has none
-	Oldest P      // the first position that there is
+	Where  string // the topic or partition for display, such as "topic troupe.order, partition 3"
+	Group  string // the name under which the backend stores the position
+	Topic  string // identity of the topic; "" if unknown
+	Oldest P      // position of the oldest message
 
-	Kept *P   // what the carrier keeps; nil for nothing
-	Mark Mark // what goes with that
-	Ours bool // Mark is there, and goes with Kept
+	Kept *P   // the position in the backend; nil without a position
+	Mark Mark // the mark of Kept
+	Ours bool // Mark exists and belongs to Kept
 
-	Noted   *P     // what the journal notes; nil for nothing
-	NotedIn string // the identity of the topic that it is in
+	Noted   *P     // the position in the journal; nil without a position
+	NotedIn string // identity of the topic of Noted
 }
 
-// Begin is where to begin to read, and what there is to say of that.
+// Begin is the position to read from, with the reasons.
 type Begin[P any] struct {
 	From      P
-	Trouble   string // what is wrong with the position; "" for nothing. It is told until somebody acknowledges it
-	First     bool   // nobody has read before
-	Forgotten bool   // the carrier has no position, and the journal has
+	Trouble   string // a problem with the position, "" without; reported at each start until acknowledged
+	First     bool   // the topic was not read before
+	Forgotten bool   // the journal has a position, but the backend has not
 }
 
-// Begin decides where p begins to read for the journal of memory, which may be nil.
+// Begin returns where p begins to read for the journal of memory, which may be nil.
 func (k Known[P]) Begin(p *Process, memory journal.Memory) Begin[P] {
 	if k.Noted != nil && k.another(k.NotedIn) {
 		return k.anew(*k.Noted)
 	}
-	back := k.Oldest // where the journal itself knows to have been
+	back := k.Oldest // the position that the journal itself knows, or the oldest
 	if k.Noted != nil {
 		back = *k.Noted
 	}
@@ -77,16 +77,16 @@ func (k Known[P]) Begin(p *Process, memory journal.Memory) Begin[P] {
 	return Begin[P]{From: at}
 }
 
-// another reports whether id is known to be the identity of another topic than this.
+// another reports whether id is known to be the identity of another topic.
 func (k Known[P]) another(id string) bool { return id != "" && k.Topic != "" && id != k.Topic }
 
-// anew is where to begin in a topic that was made anew since somebody was at a position in the former one.
+// anew returns where to begin in a topic that was deleted and created again, after the position was in the old topic.
 func (k Known[P]) anew(was P) Begin[P] {
 	return k.trouble(k.Oldest, "the topic was made anew since group %s read up to offset %d:"+
 		" what of the old one was not read is gone; read from the oldest, %d", k.Group, was.Offset(), k.Oldest.Offset())
 }
 
-// trouble is to begin at from, and to say why.
+// trouble returns from as the beginning, with a reason.
 func (k Known[P]) trouble(from P, format string, args ...any) Begin[P] {
 	return Begin[P]{From: from, Trouble: k.Where + ": " + fmt.Sprintf(format, args...)}
 }

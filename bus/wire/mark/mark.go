@@ -1,9 +1,8 @@
-// Package mark tells whose position in a topic it is that a carrier keeps, for transports whose carriers keep
-// positions: all of them judge alike. With each position goes a Mark. By it a process notices that its journal is not
-// the one that the position was written for, that another process has taken over, and that the topic is another one
-// than before.
+// Package mark detects positions in a topic that belong to another journal, for transports with a backend that stores
+// positions. A process stores a Mark with each position. By the Mark, a later process detects that the position
+// belongs to another journal, that another process has taken over, or that the topic was deleted and created again.
 //
-// The package imports the standard library, bus/journal and bus/wire. It starts no goroutine and asks no carrier.
+// The package imports the standard library, bus/journal and bus/wire. It starts no goroutine and calls no backend.
 package mark
 
 import (
@@ -18,21 +17,21 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// Mark says who wrote a position.
+// Mark identifies the writer of a position.
 type Mark struct {
-	Journal string `json:"journal,omitempty"` // its identity
-	Head    int64  `json:"head,omitempty"`    // seq of its newest event
-	Topic   string `json:"topic,omitempty"`   // the topic's identity
-	Run     string `json:"run"`               // the process
-	Since   int64  `json:"since"`             // when that began, in microseconds; later than everybody before it
+	Journal string `json:"journal,omitempty"` // identity of the journal
+	Head    int64  `json:"head,omitempty"`    // seq of the newest event in the journal
+	Topic   string `json:"topic,omitempty"`   // identity of the topic
+	Run     string `json:"run"`               // identity of the process
+	Since   int64  `json:"since"`             // start of the process, in microseconds; raised above earlier processes
 
-	// At and Was are for carriers on which a position can change without its mark: where it was when the mark was
-	// written, and where it was before, if a process has put it back and nobody has acknowledged yet that it did.
+	// At and Was are for backends on which a position can change without its mark. At is the position when the mark was
+	// written. Was is the position before, if a process has put the position back and the report is not acknowledged yet.
 	At  string `json:"at,omitempty"`
 	Was string `json:"was,omitempty"`
 }
 
-// Parse returns the mark that text is. It returns false for text that no process of this kind has written.
+// Parse parses text from Mark.String. ours is false for any other text.
 func Parse(text string) (m Mark, ours bool) {
 	if json.Unmarshal([]byte(text), &m) != nil || m.Run == "" {
 		return Mark{}, false
@@ -42,11 +41,11 @@ func Parse(text string) (m Mark, ours bool) {
 
 // String returns m as text for Parse.
 func (m Mark) String() string {
-	text, _ := json.Marshal(m) // of strings and numbers, which cannot fail
+	text, _ := json.Marshal(m) // cannot fail for strings and numbers
 	return string(text)
 }
 
-// Process is a process as its marks tell it from others. Its methods are safe for concurrent use.
+// Process is the identity of a process in marks. All methods are safe for concurrent use.
 type Process struct {
 	run   string
 	since atomic.Int64
@@ -56,14 +55,14 @@ type Process struct {
 	read  map[[2]string]bool
 }
 
-// NewProcess returns a process that begins now.
+// NewProcess returns a process that starts now.
 func NewProcess() *Process {
 	p := &Process{run: rand.Text(), heads: map[string]int64{}, read: map[[2]string]bool{}}
 	p.since.Store(time.Now().UnixMicro())
 	return p
 }
 
-// Mark returns what p writes with positions in the topic of that identity, for the journal of memory, which may be nil.
+// Mark returns the mark for positions in the topic with that identity, for the journal of memory, which may be nil.
 func (p *Process) Mark(topic string, memory journal.Memory) Mark {
 	m := Mark{Topic: topic, Run: p.run, Since: p.since.Load()}
 	if memory != nil {
@@ -75,9 +74,8 @@ func (p *Process) Mark(topic string, memory journal.Memory) Mark {
 // Wrote reports whether p has written m.
 func (p *Process) Wrote(m Mark) bool { return m.Run == p.run }
 
-// Head returns the head that the journal of memory had when p first saw it; 0 where memory is nil. Transports call it
-// before they connect: while a copy of a journal waits for the carrier, it may grow beyond the head that goes with the
-// position.
+// Head returns the head of the journal of memory at the first call, or 0 when memory is nil. Transports call Head
+// before they connect: while a copy of a journal waits for the backend, the copy may grow beyond the head in the mark.
 func (p *Process) Head(memory journal.Memory) int64 {
 	if memory == nil {
 		return 0
@@ -92,7 +90,7 @@ func (p *Process) Head(memory journal.Memory) int64 {
 	return head
 }
 
-// First reports whether p has not called it before for a topic and a group.
+// First reports whether this is the first call for a topic and a group.
 func (p *Process) First(topic, group string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -101,9 +99,9 @@ func (p *Process) First(topic, group string) bool {
 	return first
 }
 
-// Yield returns a wire.ErrReplaced where m, which a process of this kind has written, is that of a process that started
-// later than p on a copy of the journal of memory. First says that p has written no mark there: then p is the later
-// one, whatever the clock of the other said. Does says what that process does, for people.
+// Yield returns a wire.ErrReplaced when m is the mark of a process that started later than p on a copy of the journal
+// of memory. first says that p has written no mark there: then p is the later process, whatever the other clock says.
+// does describes the work of the other process, for the error text.
 func (p *Process) Yield(m Mark, memory journal.Memory, first bool, does string) error {
 	if p.Wrote(m) || memory != nil && m.Journal != "" && m.Journal != memory.ID() {
 		return nil
@@ -111,7 +109,7 @@ func (p *Process) Yield(m Mark, memory journal.Memory, first bool, does string) 
 	since := p.since.Load()
 	switch {
 	case m.Since < since:
-	case first: // the clock of that process may be ahead of ours
+	case first: // the clock of the other process may be ahead
 		p.since.CompareAndSwap(since, m.Since+1)
 	default:
 		return fmt.Errorf("%w: it started later, at %s, and %s on a copy of this journal, or as another deployable of this name:"+
