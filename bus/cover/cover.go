@@ -72,7 +72,7 @@ type Report struct {
 // Subscription has the declared edges of a subscription, and their counts.
 type Subscription struct {
 	Outside  bool                        `json:"outside,omitempty"` // calls the outside world
-	Consumes map[string]map[string]int64 `json:"consumes"`          // by event type and outcome; no outcomes for a type that never came
+	Consumes map[string]map[string]int64 `json:"consumes"`          // by event type and outcome; empty for a type that never came
 	Emits    map[string]int64            `json:"emits"`             // by event type; 0 for a type that was never emitted
 	Faults   map[Fault]int64             `json:"faults"`
 }
@@ -157,7 +157,8 @@ func (r *Report) Edges() []Edge {
 		}
 	}
 	slices.SortFunc(edges, func(a, b Edge) int {
-		return cmp.Or(cmp.Compare(a.Subscription, b.Subscription), cmp.Compare(a.side(), b.side()), cmp.Compare(a.Type, b.Type))
+		return cmp.Or(
+			cmp.Compare(a.Subscription, b.Subscription), cmp.Compare(a.side(), b.side()), cmp.Compare(a.Type, b.Type))
 	})
 	return edges
 }
@@ -253,16 +254,16 @@ func replace(path string, r *Report) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
-// Limits of waiting for a turn. A turn takes milliseconds, so a lock older than abandoned belongs to a killed process.
+// Limits of waiting for a turn. A turn takes milliseconds, so a lock older than staleAfter belongs to a killed process.
 const (
-	patience  = 30 * time.Second
-	abandoned = 10 * time.Second
+	waitLimit  = 30 * time.Second
+	staleAfter = 10 * time.Second
 )
 
 // lock creates the file at path, and waits while the file exists. Two processes that find the lock of a killed process
 // within the same microseconds may both take over; then a report may lack the counts of either.
 func lock(path string) (unlock func() error, err error) {
-	for deadline := time.Now().Add(patience); ; {
+	for deadline := time.Now().Add(waitLimit); ; {
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 		if err == nil {
 			return func() error { return os.Remove(path) }, f.Close()
@@ -272,12 +273,12 @@ func lock(path string) (unlock func() error, err error) {
 		}
 		info, err := os.Stat(path)
 		switch {
-		case err == nil && time.Since(info.ModTime()) > abandoned:
+		case err == nil && time.Since(info.ModTime()) > staleAfter:
 			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, err
 			}
 		case time.Now().After(deadline):
-			return nil, fmt.Errorf("%s has been there for %v: remove it if no test is running", path, patience)
+			return nil, fmt.Errorf("%s has been there for %v: remove it if no test is running", path, waitLimit)
 		default:
 			time.Sleep(time.Millisecond + rand.N(4*time.Millisecond))
 		}

@@ -142,7 +142,7 @@ func TestRestoredJournalAndPruning(t *testing.T) {
 	prune()
 	m.Grow(20)
 	MustRememberNext(t, at, m, "5", "6")
-	const restored = "this journal is older than the place of group readers, offset 6: it ends at seq 15, and had 20"
+	const restored = "this journal is older than the position of group readers, offset 6: it ends at seq 15, and had 20"
 	in, stop := MustRemember(t, MustNew(t, at), backup)
 	reported := MustNext(t, in)
 	stop()
@@ -201,11 +201,11 @@ func TestRestoredDumpAndJournal(t *testing.T) {
 	dump()
 	MustRememberNext(t, at, m, "4")
 	MustRememberNext(t, postgres.Config{URL: at.URL, Group: "late"}, wiretest.NewMemory("k", 1), "1")
-	MustRememberNext(t, at, before, "restored from a backup, or a copy. Read again from 0", "1", "2", "3", "4", "5")
+	MustRememberNext(t, at, before, "restored from a backup, or a copy. Reading again from 0", "1", "2", "3", "4", "5")
 	between := m.Copy()
 	m.Grow(25)
 	MustRememberNext(t, at, m, "6")
-	MustRememberNext(t, at, between, "restored from a backup, or a copy. Read again from 5", "5")
+	MustRememberNext(t, at, between, "restored from a backup, or a copy. Reading again from 5", "5")
 	MustPublish(t, MustNew(t, at), "order", numbered(10, 1)...)
 	dump()
 	MustRememberNext(t, at, m, "6")

@@ -63,15 +63,15 @@ func (k Known[P]) Begin(p *Process, memory journal.Memory) Begin[P] {
 	at, m := *k.Kept, k.Mark
 	switch {
 	case bothKnown && m.Journal != mine:
-		return k.trouble(back, "the place of group %s, offset %d, is that of another journal, %s: read from %d",
+		return k.trouble(back, "the position of group %s, offset %d, is that of another journal, %s: reading from %d",
 			k.Group, at.Offset(), m.Journal, back.Offset())
 	case bothKnown && !p.Wrote(m) && m.Head > p.Head(memory):
-		return k.trouble(back, "this journal is older than the place of group %s, offset %d: it ends at seq %d, and had %d:"+
-			" it is restored from a backup, or a copy. Read again from %d;"+
-			" what people asked of it after the backup is on its own topics only",
+		return k.trouble(back, "this journal is older than the position of group %s, offset %d: it ends at seq %d, and had %d:"+
+			" it is restored from a backup, or a copy. Reading again from %d;"+
+			" requests from outside after the backup are lost here, and their events are on this journal's own topics only",
 			k.Group, at.Offset(), p.Head(memory), m.Head, back.Offset())
 	case !k.Ours && k.Noted != nil && at.After(back):
-		return k.trouble(at, "somebody set the place of group %s from offset %d to %d: what lies between is not read",
+		return k.trouble(at, "another program set the position of group %s from offset %d to %d: the messages between are not read",
 			k.Group, back.Offset(), at.Offset())
 	}
 	return Begin[P]{From: at}
@@ -81,9 +81,9 @@ func (k Known[P]) Begin(p *Process, memory journal.Memory) Begin[P] {
 func (k Known[P]) another(id string) bool { return id != "" && k.Topic != "" && id != k.Topic }
 
 // anew returns where to begin in a topic that was deleted and created again, after the position was in the old topic.
-func (k Known[P]) anew(was P) Begin[P] {
+func (k Known[P]) anew(before P) Begin[P] {
 	return k.trouble(k.Oldest, "the topic was made anew since group %s read up to offset %d:"+
-		" what of the old one was not read is gone; read from the oldest, %d", k.Group, was.Offset(), k.Oldest.Offset())
+		" unread messages of the old topic are gone; reading from the oldest, %d", k.Group, before.Offset(), k.Oldest.Offset())
 }
 
 // trouble returns from as the beginning, with a reason.

@@ -112,8 +112,8 @@ func (p *Process) Yield(m Mark, memory journal.Memory, first bool, does string) 
 	case first: // the clock of the other process may be ahead
 		p.since.CompareAndSwap(since, m.Since+1)
 	default:
-		return fmt.Errorf("%w: it started later, at %s, and %s on a copy of this journal, or as another deployable of this name:"+
-			" stop one of them; what both did since then is to be judged by a person",
+		return fmt.Errorf("%w: the other process started later, at %s, and %s on a copy of this journal, or as another deployable of this name:"+
+			" stop either, and check by hand what both have done since then",
 			wire.ErrReplaced, time.UnixMicro(m.Since).UTC().Format(time.RFC3339), does)
 	}
 	return nil
