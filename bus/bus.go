@@ -147,9 +147,9 @@ func New(j journal.Journal, c Config) *Bus {
 }
 
 // Run checks the wiring, migrates the tables of the modules, and handles events until ctx ends. Mistakes in the wiring
-// are returned together, in one ErrWiring, before anything is written. After the end of ctx, Run starts no reaction
-// and returns when the running handlers have, within Config.ShutdownTimeout; see the package's section "Shutdown".
-// Call Run once.
+// are returned together, in one ErrWiring, before anything is written. After the end of ctx, Run starts no further
+// reaction, waits for the running handlers as the package documentation says under "Shutdown", and returns nil after an
+// orderly shutdown. Call Run once.
 func (b *Bus) Run(ctx context.Context) error {
 	if err := b.Check(); err != nil {
 		return err

@@ -10,16 +10,16 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// Errors for errors.Is.
+// Errors of this package, for errors.Is.
 var (
-	// ErrWiring: the modules do not fit together. The error names every mistake.
+	// ErrWiring: the modules do not fit together. The error lists every mistake.
 	ErrWiring = errors.New("bus: wiring")
 	// ErrNotRunning: Do, Publish or another method was called before Run is ready, or after Run began to stop.
 	ErrNotRunning = errors.New("bus: not running")
 	// ErrElsewhere: Do, Publish or View was called on a module that runs in another process.
 	ErrElsewhere = errors.New("bus: module runs elsewhere")
-	// ErrNested: Do or Publish was called inside a handler or a unit of work, where the code returns the events instead;
-	// or View was called where a transaction is open, where the code reads through Tx instead.
+	// ErrNested: Do or Publish was called inside a handler or a unit of work: return the events instead. Or View was
+	// called inside a transaction: read through Tx instead.
 	ErrNested = errors.New("bus: nested unit of work")
 	// ErrUnknown: Do or Publish committed, and then the disk failed. After a restart the events may or may not be there.
 	// After every other error the events are not there.

@@ -32,8 +32,9 @@ type Events []Event
 // Emit returns the list of events to emit. The bus adds the id, time, correlation and causation.
 func Emit(events ...Event) Events { return events }
 
-// Also adds fn to the list. The bus runs fn inside the transaction that records the reaction, where Tx works even for
-// an external handler: there the module writes about the answer from the outside. When fn fails, so does the reaction.
+// Also adds fn to the list. The bus runs fn inside the transaction that records the reaction. There an external
+// handler, too, can use Tx, for the module's writes about the answer from the outside. When fn fails, so does the
+// reaction.
 func (e Events) Also(fn func(ctx context.Context) error) Events { return append(e, also{fn}) }
 
 // also is in the list of events to keep the handler's signature small.

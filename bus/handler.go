@@ -26,7 +26,7 @@ func On[E Event](m *Module, name string, fn func(ctx context.Context, e E) (Even
 		emits: map[string]bool{}, timeout: b.cfg.Timeout, retry: b.cfg.Retry,
 	}
 	if !validName.MatchString(name) {
-		b.mistake("subscription %q: a name has lower case letters and digits, with single dashes between", s.name)
+		b.mistake("subscription %q: a name has lower case letters and digits, with single dashes or underscores between", s.name)
 	}
 	if t := reflect.TypeFor[E](); t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface {
 		b.mistake("subscription %q takes %v: a handler takes the struct of the event, neither a pointer nor an interface", s.name, t)
@@ -44,8 +44,8 @@ func On[E Event](m *Module, name string, fn func(ctx context.Context, e E) (Even
 	return h
 }
 
-// Emits declares the types of the events that the handler may emit, by zero values or any others. Emitting another
-// type is an error.
+// Emits declares the types of the events that the handler may emit. Pass a value of each type; zero values suffice. An
+// event of another type is an error.
 func (h *Handler[E]) Emits(events ...Event) *Handler[E] {
 	for _, e := range events {
 		if t := h.s.bus.declare(e, h.s.module.name); t != "" {
@@ -112,8 +112,9 @@ func (h *Handler[E]) ParkKey() *Handler[E] {
 }
 
 // FromNow makes a new subscription start after the newest event of the journal. By default a new subscription starts
-// at the oldest event. For events of a module that runs elsewhere, the event's time decides, and the clocks of two
-// machines may differ. Later, events that arrive while the subscription is not running wait as usual.
+// at the oldest event. An event of a module that runs elsewhere is skipped when its time is before the start of the
+// subscription; the clocks of two machines may differ. Events that arrive later, while the subscription is not
+// running, wait as usual.
 func (h *Handler[E]) FromNow() *Handler[E] {
 	h.s.fromNow = true
 	return h

@@ -26,8 +26,8 @@ type Module struct {
 
 var validName = regexp.MustCompile(`^[a-z][a-z0-9]*([-_][a-z0-9]+)*$`)
 
-// Module adds a module. The name is durable: lower case letters, digits and dashes. Names of subscriptions and tables
-// begin with the name of the module.
+// Module adds a module. The name is durable, and has lower case letters and digits, with dashes between. Names of
+// subscriptions and tables begin with the name of the module.
 func (b *Bus) Module(name string) *Module {
 	b.wiring("module", name)
 	m := &Module{bus: b, name: name, emits: map[string]bool{}, outside: map[string]bool{}, wiredAt: wiringSite()}
@@ -35,7 +35,7 @@ func (b *Bus) Module(name string) *Module {
 		b.mistake("module %q: the name is reserved for the bus", name)
 	}
 	if !validName.MatchString(name) {
-		b.mistake("module %q: a name has lower case letters and digits, with single dashes between", name)
+		b.mistake("module %q: a name has lower case letters and digits, with single dashes or underscores between", name)
 	}
 	if b.modules[name] != nil {
 		b.mistake("module %q is wired twice", name)
@@ -53,7 +53,8 @@ func (m *Module) Migrations(fsys fs.FS) *Module {
 	return m
 }
 
-// Emits declares the types of the events that Do and Publish of the module may emit, by zero values or any others.
+// Emits declares the types of the events that Do and Publish of the module may emit. Pass a value of each type; zero
+// values suffice.
 func (m *Module) Emits(events ...Event) *Module {
 	for _, e := range events {
 		if t := m.bus.declare(e, m.name); t != "" {
@@ -124,7 +125,7 @@ func (m *Module) Do(ctx context.Context, fn func(ctx context.Context) (Events, e
 const returnInstead = "return the events instead"
 
 // Publish emits events that need no unit of work: in the given order, all or none, on disk when Publish returns
-// without an error. Publish returns the id of the flow, and errors as Do does.
+// without an error. Publish returns the id of the flow. The errors are those of Do.
 func (m *Module) Publish(ctx context.Context, events ...Event) (flow string, err error) {
 	return m.Do(ctx, func(context.Context) (Events, error) { return events, nil })
 }

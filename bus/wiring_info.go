@@ -22,7 +22,7 @@ type EventInfo struct {
 	Version int          // of the shape, from 1
 	Emitter string       // the module that emits the type; "" when no module has declared to
 	Outside bool         // also for consumers outside of the program (Module.ForOutside)
-	Go      reflect.Type // the struct type, never a pointer; Go or *Go implements Event
+	Go      reflect.Type // the struct type, never a pointer; *Go implements Event, and Go may
 }
 
 // SubscriptionInfo describes a handler.
