@@ -51,8 +51,9 @@ type Subscription struct {
 	// FromNow makes a new subscription start after the newest event. By default a new subscription starts at the oldest
 	// event.
 	FromNow bool
-	// Elsewhere marks a subscription of a module in another process. The journal gets to know such a subscription, to
-	// refuse programs without it, but the subscription has no subscriber here.
+	// Elsewhere marks a subscription of a module in another process. Such a subscription has no subscriber here. A
+	// journal that already has the subscription refuses the program, because open work of the subscription would never be
+	// done.
 	Elsewhere bool
 	// Park makes later events with the key of a dead letter wait until a person replays or drops the dead letter. By
 	// default the later events are delivered.

@@ -23,7 +23,7 @@ type Mark struct {
 	Head    int64  `json:"head,omitempty"`    // seq of the newest event in the journal
 	Topic   string `json:"topic,omitempty"`   // identity of the topic
 	Run     string `json:"run"`               // identity of the process
-	Since   int64  `json:"since"`             // start of the process, in microseconds; raised above earlier processes
+	Since   int64  `json:"since"`             // start of the process in microseconds, raised above earlier starts
 
 	// At and Was are for backends on which a position can change without its mark. At is the position when the mark was
 	// written. Was is the position before, if a process has put the position back and the report is not acknowledged yet.
