@@ -21,7 +21,7 @@ func inventoryOf(ctx context.Context, path string, modules []string) (inv invent
 		return inv, err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
-	if err := f.run(ctx, step{query: "BEGIN"}); err != nil { // one snapshot
+	if err := f.run(ctx, stmt("BEGIN")); err != nil { // one snapshot
 		return inv, err
 	}
 	return takeInventory(ctx, f, modules)
@@ -145,6 +145,6 @@ func waver(ctx context.Context, path, id string) error {
 	if err != nil {
 		return err
 	}
-	err = f.run(ctx, step{"UPDATE main.moves SET state = 'prepared' WHERE id = ?", []any{id}})
+	err = f.run(ctx, stmt("UPDATE main.moves SET state = 'prepared' WHERE id = ?", id))
 	return errors.Join(err, f.close())
 }

@@ -105,7 +105,7 @@ func (s *split) build(ctx context.Context) (err error) {
 	if err := s.choose(ctx); err != nil {
 		return err
 	}
-	if err := s.b.run(ctx, step{query: "BEGIN"}); err != nil {
+	if err := s.b.run(ctx, stmt("BEGIN")); err != nil {
 		return err
 	}
 	if err := s.b.runAll(ctx, filled, s.Modules); err != nil {
@@ -122,7 +122,7 @@ func (s *split) build(ctx context.Context) (err error) {
 	if err := half.put(ctx, s.b, s.Journal, "prepared"); err != nil {
 		return err
 	}
-	if err := s.b.run(ctx, step{query: "COMMIT"}, step{query: "DETACH a"}); err != nil {
+	if err := s.b.run(ctx, stmt("COMMIT"), stmt("DETACH a")); err != nil {
 		return err
 	}
 	err = s.b.close()
@@ -144,7 +144,7 @@ func (s *split) fillTables(ctx context.Context) (known []string, err error) {
 	}
 	noting, err := s.b.texts(ctx, `SELECT sql FROM a.sqlite_schema WHERE `+isNoting)
 	for _, text := range noting {
-		err = errors.Join(err, s.b.run(ctx, step{query: text}))
+		err = errors.Join(err, s.b.run(ctx, stmt(text)))
 	}
 	return known, err
 }

@@ -56,7 +56,7 @@ WHERE s.kind = 'bus' AND s.except_of = 0 AND e.seq IN (SELECT b FROM temp.fresh)
 
 // predict works out what there is going to be.
 func (m *merge) predict(ctx context.Context) error {
-	if err := cmp.Or(m.a.run(ctx, step{query: begins}), m.a.runAll(ctx, carries, m.Modules)); err != nil {
+	if err := cmp.Or(m.a.run(ctx, stmt(begins)), m.a.runAll(ctx, carries, m.Modules)); err != nil {
 		return err
 	}
 	e := &m.expected
@@ -210,7 +210,7 @@ func (m *merge) come(ctx context.Context) error {
 		return err
 	}
 	for _, name := range names { // what comes in was noted where it comes from
-		if err := m.a.run(ctx, step{query: "DROP TRIGGER main." + quote(name)}); err != nil {
+		if err := m.a.run(ctx, stmt("DROP TRIGGER main."+quote(name))); err != nil {
 			return err
 		}
 	}
@@ -221,7 +221,7 @@ func (m *merge) come(ctx context.Context) error {
 		noting = append(noting, tellCarried)
 	}
 	for _, text := range noting {
-		if err := m.a.run(ctx, step{query: text}); err != nil {
+		if err := m.a.run(ctx, stmt(text)); err != nil {
 			return err
 		}
 	}

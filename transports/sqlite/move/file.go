@@ -82,9 +82,9 @@ func (f *file) attach(ctx context.Context, other *file, schema string) error {
 	}
 	var steps []step
 	if mode := other.how.Get("_locking_mode"); mode != "" { // before the other one is read
-		steps = append(steps, step{query: "PRAGMA locking_mode = " + mode})
+		steps = append(steps, stmt("PRAGMA locking_mode = "+mode))
 	}
-	steps = append(steps, step{"ATTACH ? AS " + schema, []any{uri(other.path) + "?" + how.Encode()}})
+	steps = append(steps, stmt("ATTACH ? AS "+schema, uri(other.path)+"?"+how.Encode()))
 	return f.run(ctx, steps...)
 }
 
@@ -93,6 +93,9 @@ type step struct {
 	query string
 	args  []any
 }
+
+// stmt returns the step that executes query with args.
+func stmt(query string, args ...any) step { return step{query: query, args: args} }
 
 // run runs steps one after the other.
 func (f *file) run(ctx context.Context, steps ...step) error {
@@ -117,9 +120,9 @@ func (f *file) runAll(ctx context.Context, queries []string, modules []string) e
 // ofModulesStep is a statement in which ?1, if it is there, is a JSON array of modules.
 func ofModulesStep(query string, modules []string) step {
 	if strings.Contains(query, "?1") {
-		return step{query, []any{list(modules)}}
+		return stmt(query, list(modules))
 	}
-	return step{query: query}
+	return stmt(query)
 }
 
 // int64 reads a number; NULL is 0.
@@ -131,7 +134,7 @@ func (f *file) int64(ctx context.Context, query string, args ...any) (n int64, e
 
 // texts reads the first column of all rows.
 func (f *file) texts(ctx context.Context, query string, args ...any) (all []string, err error) {
-	err = f.each(ctx, step{query, args}, func(rows *sql.Rows) error {
+	err = f.each(ctx, stmt(query, args...), func(rows *sql.Rows) error {
 		var s string
 		err := rows.Scan(&s)
 		all = append(all, s)

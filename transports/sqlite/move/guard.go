@@ -20,8 +20,8 @@ func quoteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") 
 // guardOut makes f refuse subscriptions and tables of module, and say why.
 func guardOut(ctx context.Context, f *file, module, why string) error {
 	guard := func(table, when string) step {
-		return step{query: fmt.Sprintf("CREATE TRIGGER main.%s BEFORE INSERT ON %s WHEN %s BEGIN SELECT RAISE(ABORT, %s); END",
-			quote(guardName+module+":"+table), table, when, quoteText(why))}
+		return stmt(fmt.Sprintf("CREATE TRIGGER main.%s BEFORE INSERT ON %s WHEN %s BEGIN SELECT RAISE(ABORT, %s); END",
+			quote(guardName+module+":"+table), table, when, quoteText(why)))
 	}
 	if err := letIn(ctx, f, module); err != nil {
 		return err
@@ -58,7 +58,7 @@ func Refusal(err error) error {
 // letIn takes the guards of a module away.
 func letIn(ctx context.Context, f *file, module string) error {
 	for _, table := range []string{"subscriptions", "migrations"} {
-		if err := f.run(ctx, step{query: "DROP TRIGGER IF EXISTS main." + quote(guardName+module+":"+table)}); err != nil {
+		if err := f.run(ctx, stmt("DROP TRIGGER IF EXISTS main."+quote(guardName+module+":"+table))); err != nil {
 			return err
 		}
 	}
@@ -72,7 +72,7 @@ func copyGuards(ctx context.Context, f *file, from string) error {
 		return err
 	}
 	for _, text := range guards {
-		if err := f.run(ctx, step{query: text}); err != nil {
+		if err := f.run(ctx, stmt(text)); err != nil {
 			return err
 		}
 	}
@@ -81,11 +81,11 @@ func copyGuards(ctx context.Context, f *file, from string) error {
 
 // freeze makes f refuse what people do with dead letters: what was merged into another journal is acted on there.
 func freeze(ctx context.Context, f *file, why string) error {
-	return f.run(ctx, step{query: fmt.Sprintf("CREATE TRIGGER IF NOT EXISTS main.%s BEFORE INSERT ON acts BEGIN SELECT RAISE(ABORT, %s); END",
-		quote(guardName+"acts"), quoteText(why))})
+	return f.run(ctx, stmt(fmt.Sprintf("CREATE TRIGGER IF NOT EXISTS main.%s BEFORE INSERT ON acts BEGIN SELECT RAISE(ABORT, %s); END",
+		quote(guardName+"acts"), quoteText(why))))
 }
 
 // thaw undoes freeze.
 func thaw(ctx context.Context, f *file) error {
-	return f.run(ctx, step{query: "DROP TRIGGER IF EXISTS main." + quote(guardName+"acts")})
+	return f.run(ctx, stmt("DROP TRIGGER IF EXISTS main."+quote(guardName+"acts")))
 }

@@ -80,7 +80,7 @@ func takeInventory(ctx context.Context, f *file, modules []string) (inventory, e
 	inv := inventory{Moving: part{}, Staying: part{}}
 	arg := list(modules)
 	for _, query := range counted {
-		if err := inv.count(ctx, f, step{query, []any{arg}}); err != nil {
+		if err := inv.count(ctx, f, stmt(query, arg)); err != nil {
 			return inv, err
 		}
 	}

@@ -138,7 +138,7 @@ func (m *merge) attach(ctx context.Context) (err error) {
 	if m.a, err = open(ctx, m.Journal, how); err != nil {
 		return err
 	}
-	return m.a.run(ctx, step{"ATTACH ? AS b", []any{uri(m.Other) + "?mode=rw"}})
+	return m.a.run(ctx, stmt("ATTACH ? AS b", uri(m.Other)+"?mode=rw"))
 }
 
 // check makes sure that the modules can come, and takes the inventory of both journals.
@@ -229,7 +229,7 @@ func (m *merge) prepare(ctx context.Context) error {
 	if err := m.at("prepared"); err != nil {
 		return err
 	}
-	if err := m.a.run(ctx, step{query: "BEGIN IMMEDIATE"}); err != nil {
+	if err := m.a.run(ctx, stmt("BEGIN IMMEDIATE")); err != nil {
 		return err
 	}
 	if there, err := inventoryOf(ctx, m.Other, m.Modules); err != nil || len(changed(m.there, there)) > 0 {
@@ -282,7 +282,7 @@ func (m *merge) decide(ctx context.Context) error {
 	if err := errors.Join(m.Ready(), m.at("judged")); err != nil {
 		return err
 	}
-	return m.a.run(context.WithoutCancel(ctx), step{query: "COMMIT"})
+	return m.a.run(context.WithoutCancel(ctx), stmt("COMMIT"))
 }
 
 // judge compares what there was, and what comes of it in one journal, with what there is.
@@ -337,12 +337,12 @@ func unmark(ctx context.Context, path, id string) error {
 	if err != nil {
 		return err
 	}
-	err = b.run(ctx, step{query: "BEGIN IMMEDIATE"}, step{"DELETE FROM main.moves WHERE id = ?", []any{id}})
+	err = b.run(ctx, stmt("BEGIN IMMEDIATE"), stmt("DELETE FROM main.moves WHERE id = ?", id))
 	if err == nil {
 		err = thaw(ctx, b)
 	}
 	if err == nil {
-		err = b.run(ctx, step{query: "COMMIT"})
+		err = b.run(ctx, stmt("COMMIT"))
 	}
 	return errors.Join(err, b.close())
 }

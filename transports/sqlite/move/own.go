@@ -133,7 +133,7 @@ func (m *merge) predictOwn(ctx context.Context, stayed part) error {
 		add     func(Sum, Sum) Sum
 	}{{carriedGone, Sum.minus}, {carriedCome, Sum.plus}} {
 		for _, query := range change.queries {
-			err := m.a.each(ctx, step{query: query}, func(rows *sql.Rows) error {
+			err := m.a.each(ctx, stmt(query), func(rows *sql.Rows) error {
 				var name string
 				var sum Sum
 				if err := rows.Scan(&name, &sum.Rows, digestOf(&sum)); err != nil {

@@ -113,7 +113,7 @@ func (r record) put(ctx context.Context, f *file, other, state string) error {
 		return err
 	}
 	p := r.Proof
-	return f.run(ctx, step{putMove, []any{p.ID, p.At.UnixMicro(), p.Act, list(p.Modules), other, state, string(proof)}})
+	return f.run(ctx, stmt(putMove, p.ID, p.At.UnixMicro(), p.Act, list(p.Modules), other, state, string(proof)))
 }
 
 func newID() string {

@@ -90,7 +90,7 @@ func (s *split) begin(ctx context.Context) (again *Proof, err error) {
 	if s.a, err = open(ctx, s.Journal, careful); err != nil {
 		return nil, err
 	}
-	if err := s.a.run(ctx, step{query: "BEGIN IMMEDIATE"}); err != nil { // people who act on dead letters need no lock of the journal's
+	if err := s.a.run(ctx, stmt("BEGIN IMMEDIATE")); err != nil { // people who act on dead letters need no lock of the journal's
 		return nil, err
 	}
 	if err := s.a.QueryRowContext(ctx, "SELECT id FROM main.identity").Scan(&s.identity); err != nil {
@@ -178,7 +178,7 @@ func (s *split) again(ctx context.Context, b *file, p *Proof) (*Proof, error) {
 			ErrExists, s.Other, strings.Join(p.Modules, ", "), p.At.Format(time.DateTime))
 	}
 	s.repeated(p)
-	return p, b.run(ctx, step{"UPDATE main.moves SET state = 'done' WHERE id = ?", []any{p.ID}})
+	return p, b.run(ctx, stmt("UPDATE main.moves SET state = 'done' WHERE id = ?", p.ID))
 }
 
 // count checks the modules, and takes the inventory of the journal.
@@ -241,7 +241,7 @@ func (s *split) decide(ctx context.Context) error {
 	if err := errors.Join(s.Ready(), s.at("judged")); err != nil {
 		return err
 	}
-	return s.a.run(context.WithoutCancel(ctx), step{query: "COMMIT"})
+	return s.a.run(context.WithoutCancel(ctx), stmt("COMMIT"))
 }
 
 // judge compares what there was with what there is.

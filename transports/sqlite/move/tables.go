@@ -29,9 +29,9 @@ func readObjects(ctx context.Context, f *file, schema string) ([]object, error) 
 
 // allObjects returns what readObjects does, and what there is on the journal's own tables, too.
 func allObjects(ctx context.Context, f *file, schema string) (all []object, err error) {
-	err = f.each(ctx, step{query: `
-SELECT type, name, tbl_name, sql FROM ` + schema + `.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
-ORDER BY type <> 'table', rowid`}, func(rows *sql.Rows) error {
+	err = f.each(ctx, stmt(`
+SELECT type, name, tbl_name, sql FROM `+schema+`.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
+ORDER BY type <> 'table', rowid`), func(rows *sql.Rows) error {
 		var o object
 		err := rows.Scan(&o.kind, &o.name, &o.table, &o.sql)
 		all = append(all, o)
@@ -73,7 +73,7 @@ func ofModules(objects []object, modules, known []string) (of []object) {
 func (o object) shape(ctx context.Context, f *file, schema string) (columns []string, err error) {
 	names := map[string]bool{}
 	key, integer := 0, false
-	err = f.each(ctx, step{"SELECT name, upper(type), pk, hidden FROM pragma_table_xinfo(?, ?)", []any{o.name, schema}}, func(rows *sql.Rows) error {
+	err = f.each(ctx, stmt("SELECT name, upper(type), pk, hidden FROM pragma_table_xinfo(?, ?)", o.name, schema), func(rows *sql.Rows) error {
 		var name, kind string
 		var pk, hidden int
 		if err := rows.Scan(&name, &kind, &pk, &hidden); err != nil {
@@ -125,10 +125,10 @@ func copyObjects(ctx context.Context, f *file, from string, objects []object) er
 		}
 		all := strings.Join(columns, ", ")
 		err = f.run(ctx,
-			step{query: o.sql},
-			step{query: fmt.Sprintf("INSERT INTO main.%s (%s) SELECT %s FROM %s.%s", quote(o.name), all, all, from, quote(o.name))},
-			step{"DELETE FROM main.sqlite_sequence WHERE name = ?", []any{o.name}},
-			step{fmt.Sprintf("INSERT INTO main.sqlite_sequence (name, seq) SELECT name, seq FROM %s.sqlite_sequence WHERE name = ?", from), []any{o.name}},
+			stmt(o.sql),
+			stmt(fmt.Sprintf("INSERT INTO main.%s (%s) SELECT %s FROM %s.%s", quote(o.name), all, all, from, quote(o.name))),
+			stmt("DELETE FROM main.sqlite_sequence WHERE name = ?", o.name),
+			stmt(fmt.Sprintf("INSERT INTO main.sqlite_sequence (name, seq) SELECT name, seq FROM %s.sqlite_sequence WHERE name = ?", from), o.name),
 		)
 		if err != nil {
 			return err
@@ -136,7 +136,7 @@ func copyObjects(ctx context.Context, f *file, from string, objects []object) er
 	}
 	for _, o := range objects { // the rows have had their triggers where they came from
 		if o.kind != "table" {
-			if err := f.run(ctx, step{query: o.sql}); err != nil {
+			if err := f.run(ctx, stmt(o.sql)); err != nil {
 				return err
 			}
 		}
@@ -151,7 +151,7 @@ func dropObjects(ctx context.Context, f *file, objects []object) error {
 			if o.kind != kind {
 				continue
 			}
-			if err := f.run(ctx, step{query: fmt.Sprintf("DROP %s main.%s", kind, quote(o.name))}); err != nil {
+			if err := f.run(ctx, stmt(fmt.Sprintf("DROP %s main.%s", kind, quote(o.name)))); err != nil {
 				return err
 			}
 		}

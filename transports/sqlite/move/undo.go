@@ -217,6 +217,6 @@ func (u *undo) clean(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = a.run(ctx, step{"UPDATE main.moves SET state = 'done' WHERE id = ?", []any{u.proof.ID}})
+	err = a.run(ctx, stmt("UPDATE main.moves SET state = 'done' WHERE id = ?", u.proof.ID))
 	return errors.Join(err, a.close(), remove(u.backup(u.proof.ID)))
 }
