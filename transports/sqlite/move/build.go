@@ -11,10 +11,8 @@ import (
 )
 
 const (
-	eventColumns    = `id, type, version, source, key, time, correlation_id, causation_id, subscription, hops, metadata, data`
-	deliveryColumns = `outcome, attempts, started_at, duration, error`
-	letterColumns   = `error, stack, attempts, first_failed_at, dead_at, status`
-	delayedColumns  = `due_at, event_id, type, version, source, key, correlation_id, causation_id, subscription, hops, data`
+	eventColumns   = `id, type, version, source, key, time, correlation_id, causation_id, subscription, hops, metadata, data`
+	delayedColumns = `due_at, event_id, type, version, source, key, correlation_id, causation_id, subscription, hops, data`
 
 	insertRelay = `INSERT INTO main.subscriptions (name, kind, types, except_of, start_seq, cursor) `
 )
@@ -148,9 +146,6 @@ func (s *split) fillTables(ctx context.Context) (known []string, err error) {
 	}
 	return known, err
 }
-
-// isNoting are the triggers by which a journal notes what it has to tell of its deliveries.
-const isNoting = `type = 'trigger' AND tbl_name = 'deliveries' AND name LIKE 'records\_%' ESCAPE '\'`
 
 // guardNew keeps all modules but those that move out of the new journal.
 func (s *split) guardNew(ctx context.Context, known []string) error {

@@ -99,7 +99,7 @@ WHERE o.kind = 'bus' AND o.except_of = 0 AND o.name NOT LIKE 'bus/%' AND e.seq N
 		}
 		more.to[more.name] = more.to[more.name].plus(sum)
 	}
-	return m.predictOwn(ctx, e.stayed)
+	return predictOwn(ctx, m.a, e.stayed)
 }
 
 // skipped is what an answer without an attempt says.
@@ -183,8 +183,6 @@ WHERE kind = 'group' AND name = 'relay' AND unsent IS NOT NULL`,
 	`UPDATE main.identity SET id = lower(hex(randomblob(8)))`,
 }
 
-const headSeq = `coalesce((SELECT max(seq) FROM main.events), 0)`
-
 // come brings the modules in, in the transaction that is open.
 func (m *merge) come(ctx context.Context) error {
 	if err := m.a.runAll(ctx, mapped, m.Modules); err != nil {
@@ -230,12 +228,4 @@ func (m *merge) come(ctx context.Context) error {
 		return err
 	}
 	return copyObjects(ctx, m.a, "b", ofModules(objects, m.Modules, m.Modules))
-}
-
-// joinf is err, or else the error of the format.
-func joinf(err error, format string, args ...any) error {
-	if err != nil {
-		return err
-	}
-	return fmt.Errorf(format, args...)
 }

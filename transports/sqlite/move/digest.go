@@ -102,3 +102,15 @@ func (d *digester) Step(columns ...any) {
 
 // Done is the digest, as a blob.
 func (d *digester) Done() []byte { return d.sum[:] }
+
+// scanDigest takes what the SQL function digest yields.
+type scanDigest struct{ to *Sum }
+
+func digestOf(s *Sum) *scanDigest { return &scanDigest{s} }
+
+// Scan implements sql.Scanner.
+func (d *scanDigest) Scan(v any) error {
+	b, _ := v.([]byte) // NULL, of no rows at all in some versions of SQLite, is the sum of none
+	copy(d.to.Digest[:], b)
+	return nil
+}

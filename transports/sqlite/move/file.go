@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -199,4 +200,25 @@ func syncFile(path string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
+}
+
+// joinf is err, or else the error of the format.
+func joinf(err error, format string, args ...any) error {
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf(format, args...)
+}
+
+// sumOf runs a query that yields a number of rows and their digest; ?1 in it is a JSON array of modules.
+func (f *file) sumOf(ctx context.Context, query string, modules []string) (s Sum, err error) {
+	step := ofModulesStep(query, modules)
+	err = f.QueryRowContext(ctx, step.query, step.args...).Scan(&s.Rows, digestOf(&s))
+	return s, err
+}
+
+// list is the one argument for json_each that stands for any number of names.
+func list(names []string) string {
+	b, _ := json.Marshal(names) // names can be encoded
+	return string(b)
 }

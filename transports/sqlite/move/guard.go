@@ -4,18 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/mattn/go-sqlite3"
 )
 
 // Guards are triggers that keep a module out of a journal that it is not in any more: a program that is started without
 // --modules would otherwise make the module's tables anew, and have it handle all of history a second time.
-
-// guardName is what the guards of a module begin with. No table of a module can be called so.
-const guardName = "elsewhere:"
-
-func quoteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
 // guardOut makes f refuse subscriptions and tables of module, and say why.
 func guardOut(ctx context.Context, f *file, module, why string) error {

@@ -3,7 +3,6 @@ package move
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"slices"
 )
 
@@ -135,27 +134,12 @@ func (inv inventory) count(ctx context.Context, f *file, s step) error {
 	})
 }
 
-// scanDigest takes what the SQL function digest yields.
-type scanDigest struct{ to *Sum }
+const headSeq = `coalesce((SELECT max(seq) FROM main.events), 0)`
 
-func digestOf(s *Sum) *scanDigest { return &scanDigest{s} }
+// isNoting are the triggers by which a journal notes what it has to tell of its deliveries.
+const isNoting = `type = 'trigger' AND tbl_name = 'deliveries' AND name LIKE 'records\_%' ESCAPE '\'`
 
-// Scan implements sql.Scanner.
-func (d *scanDigest) Scan(v any) error {
-	b, _ := v.([]byte) // NULL, of no rows at all in some versions of SQLite, is the sum of none
-	copy(d.to.Digest[:], b)
-	return nil
-}
-
-// sumOf runs a query that yields a number of rows and their digest; ?1 in it is a JSON array of modules.
-func (f *file) sumOf(ctx context.Context, query string, modules []string) (s Sum, err error) {
-	step := ofModulesStep(query, modules)
-	err = f.QueryRowContext(ctx, step.query, step.args...).Scan(&s.Rows, digestOf(&s))
-	return s, err
-}
-
-// list is the one argument for json_each that stands for any number of names.
-func list(names []string) string {
-	b, _ := json.Marshal(names) // names can be encoded
-	return string(b)
-}
+const (
+	deliveryColumns = `outcome, attempts, started_at, duration, error`
+	letterColumns   = `error, stack, attempts, first_failed_at, dead_at, status`
+)

@@ -144,16 +144,6 @@ func (l *leftovers) half(ctx context.Context, path string) (string, error) {
 	return "", nil
 }
 
-// size is how many bytes a database has, with what SQLite keeps beside it.
-func size(path string) (n int64) {
-	for _, name := range append(beside(path), path) {
-		if info, err := os.Stat(name); err == nil {
-			n += info.Size()
-		}
-	}
-	return n
-}
-
 // files are a database and what lies beside it, as a shell takes them.
 func files(path string) (names []string) {
 	for _, name := range append(beside(path), path+".lock", path) {

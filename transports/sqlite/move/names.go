@@ -86,3 +86,11 @@ func after(s, end string) string {
 	_, rest, _ := strings.Cut(s, end)
 	return rest
 }
+
+// guardName is what the guards of a module begin with. No table of a module can be called so.
+const guardName = "elsewhere:"
+
+// quote makes name an identifier of SQL.
+func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+func quoteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

@@ -7,13 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -44,13 +42,13 @@ var (
 	// ErrModules: the modules cannot be moved: they are not there, or in both journals, or are all that there are.
 	ErrModules = errors.New("move: modules cannot be moved")
 	// ErrExists: the file that Split was to make is there.
-	ErrExists = errors.New("move: file exists")
+	ErrExists = errExists
 	// ErrChanged: a journal has changed since the move that was to be undone.
 	ErrChanged = errors.New("move: journal has changed since")
 	// ErrNothing: there is no move to undo, or no copy of the journal as it was.
 	ErrNothing = errors.New("move: nothing to undo")
 	// ErrSpace: the disk has too little room.
-	ErrSpace = errors.New("move: not enough room on the disk")
+	ErrSpace = errSpace
 )
 
 func (o Options) withDefaults() (Options, error) {
@@ -109,53 +107,6 @@ func (o Options) repeated(p *Proof) {
 }
 
 func (o Options) backup(id string) string { return o.Journal + ".before-" + id }
-
-// refresh has the journal at path recovered, brought to this program's schema, and settled.
-func refresh(ctx context.Context, path string) error {
-	if there, err := exists(path); err != nil || !there {
-		return errors.Join(err, fmt.Errorf("move: %w: there is no journal at %s: check the path", fs.ErrNotExist, path))
-	}
-	j, err := sqlite.Open(ctx, path, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return err
-	}
-	err = j.Do(ctx, journal.Work{Name: "move"}, func(journal.TxFunc) ([]*journal.Event, error) { return nil, nil })
-	return errors.Join(err, j.Close())
-}
-
-// readable makes sure that there are journals of this program's schema at paths.
-func readable(ctx context.Context, paths ...string) error {
-	for _, path := range paths {
-		r, err := sqlite.OpenReader(ctx, path)
-		if err != nil {
-			return err
-		}
-		if err := r.Close(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// locked holds the locks of journals.
-type locked []func() error
-
-func (l *locked) take(path string) error {
-	release, err := sqlite.Lock(path)
-	if err != nil {
-		return fmt.Errorf("move: %s: %w", path, err)
-	}
-	*l = append(*l, release)
-	return nil
-}
-
-func (l *locked) release() error {
-	var errs []error
-	for _, release := range *l {
-		errs = append(errs, release())
-	}
-	return errors.Join(errs...)
-}
 
 // Modules are the names of those that the journal at path has something of: tables, subscriptions, or events to come.
 func Modules(ctx context.Context, path string) (names []string, err error) {
@@ -223,4 +174,15 @@ func lastMove(ctx context.Context, f *file, modules []string) (*record, error) {
 	return readMove(ctx, f, `
 SELECT proof, state FROM main.moves WHERE act <> 'undo' AND proof ->> '$.asks' IS NULL
 AND EXISTS (SELECT 1 FROM json_each(modules) WHERE value IN (SELECT value FROM json_each(?))) ORDER BY at DESC, rowid DESC LIMIT 1`, list(modules))
+}
+
+// Trespasses returns what stands in the way of parting modules from the others in the journal at path. What handlers do in
+// Go is not seen.
+func Trespasses(ctx context.Context, path string, modules []string) (found []Trespass, err error) {
+	f, err := look(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.close()) }()
+	return trespasses(ctx, f, modules)
 }

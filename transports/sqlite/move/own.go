@@ -127,13 +127,13 @@ WHERE EXISTS (SELECT 1 FROM main.sqlite_schema WHERE ` + isNoting + `)`,
 )
 
 // predictOwn adds to what the journal will have what comes of the bus's own subscriptions.
-func (m *merge) predictOwn(ctx context.Context, stayed part) error {
+func predictOwn(ctx context.Context, a *file, stayed part) error {
 	for _, change := range []struct {
 		queries []string
 		add     func(Sum, Sum) Sum
 	}{{carriedGone, Sum.minus}, {carriedCome, Sum.plus}} {
 		for _, query := range change.queries {
-			err := m.a.each(ctx, stmt(query), func(rows *sql.Rows) error {
+			err := a.each(ctx, stmt(query), func(rows *sql.Rows) error {
 				var name string
 				var sum Sum
 				if err := rows.Scan(&name, &sum.Rows, digestOf(&sum)); err != nil {

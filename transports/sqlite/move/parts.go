@@ -18,10 +18,13 @@ import (
 // A part is a file under construction. Its name ends with the id of its move, so that it is nobody else's. A killed move leaves its
 // part behind, which is garbage: the next run removes it.
 
+// errExists: see ErrExists.
+var errExists = errors.New("move: file exists")
+
 const partMark = ".part-"
 
-// part is where the file at path is built.
-func (p *Proof) part(path string) string { return path + partMark + p.ID }
+// partOf is where the move called id builds the file at path.
+func partOf(path, id string) string { return path + partMark + id }
 
 var (
 	partName   = regexp.MustCompile(`^(.+)\.part-[0-9a-f]{16}$`)
@@ -49,7 +52,7 @@ func checkBeside(path string) error {
 	for _, name := range beside(path) {
 		if there, err := exists(name); err != nil || there {
 			return joinf(err, "%w: %s is there without %s: SQLite would take it for a part of the new journal: move it away, or name another one",
-				ErrExists, name, path)
+				errExists, name, path)
 		}
 	}
 	return nil
@@ -152,4 +155,14 @@ func private(path string) error {
 		return err
 	}
 	return f.Close()
+}
+
+// size is how many bytes a database has, with what SQLite keeps beside it.
+func size(path string) (n int64) {
+	for _, name := range append(beside(path), path) {
+		if info, err := os.Stat(name); err == nil {
+			n += info.Size()
+		}
+	}
+	return n
 }

@@ -139,3 +139,6 @@ func changed(was, is inventory) (names []string) {
 	slices.Sort(names)
 	return slices.Compact(names)
 }
+
+// part is where the file at path is built.
+func (p *Proof) part(path string) string { return partOf(path, p.ID) }

@@ -1,9 +1,13 @@
 package move
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 )
+
+// errSpace: see ErrSpace.
+var errSpace = errors.New("move: not enough room on the disk")
 
 // spare is what is left free beside what is expected to be written.
 const spare = 16 << 20
@@ -29,7 +33,7 @@ func checkRoom(path, to string, backup bool) error {
 		used[device] += need
 		if used[device] > bytes {
 			return fmt.Errorf("%w: %s has %d MiB, and up to %d MiB are needed: free some, move the journal to a larger disk, or leave out the copy (--no-backup)",
-				ErrSpace, folder, bytes>>20, (used[device]+1<<20-1)>>20)
+				errSpace, folder, bytes>>20, (used[device]+1<<20-1)>>20)
 		}
 	}
 	return nil

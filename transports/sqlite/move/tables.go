@@ -158,6 +158,3 @@ func dropObjects(ctx context.Context, f *file, objects []object) error {
 	}
 	return nil
 }
-
-// quote makes name an identifier of SQL.
-func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -2,7 +2,6 @@ package move
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -14,17 +13,6 @@ import (
 type Trespass struct {
 	Where string `json:"where"` // the table, trigger or view
 	What  string `json:"what"`
-}
-
-// Trespasses returns what stands in the way of parting modules from the others in the journal at path. What handlers do in
-// Go is not seen.
-func Trespasses(ctx context.Context, path string, modules []string) (found []Trespass, err error) {
-	f, err := look(ctx, path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, f.close()) }()
-	return trespasses(ctx, f, modules)
 }
 
 func trespasses(ctx context.Context, f *file, modules []string) ([]Trespass, error) {
