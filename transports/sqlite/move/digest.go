@@ -114,3 +114,10 @@ func (d *scanDigest) Scan(v any) error {
 	copy(d.to.Digest[:], b)
 	return nil
 }
+
+// sumOfRow returns the sum of one row.
+func sumOfRow(columns ...any) Sum {
+	d := newDigester()
+	d.Step(columns...)
+	return Sum{Rows: 1, Digest: d.sum}
+}

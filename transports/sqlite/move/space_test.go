@@ -22,7 +22,7 @@ func TestCheckRoom(t *testing.T) {
 	if err := os.Truncate(path, 1<<43); err != nil { // of which the disk has nothing
 		t.Skipf("this file system has no sparse files of 8 TiB: %v", err)
 	}
-	if err := checkRoom(path, "", false); !errors.Is(err, ErrSpace) {
+	if err := checkRoom(path, "", false); !errors.Is(err, errSpace) {
 		t.Errorf("a journal of 8 TiB: %v", err)
 	}
 }
