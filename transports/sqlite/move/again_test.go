@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/transports/sqlite"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
 )
 
 // TestSplitAgainAfterMerge splits into the file that a merge left behind: that has not been done already, and must not say so.
@@ -74,7 +75,7 @@ func TestSplitAgainBesideOldCopy(t *testing.T) {
 	t.Parallel()
 	d := mustSetUp(t, "merge")
 	merged := filepath.Join(t.TempDir(), "moved.db")
-	if err := pages(t.Context(), d.Options.Other, merged, func() error { return nil }); err != nil {
+	if err := dbfile.CopyPages(t.Context(), d.Options.Other, merged, func() error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Merge(t.Context(), Options{Journal: d.Options.Journal, Other: merged}); err != nil {

@@ -7,12 +7,14 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
 )
 
 // mustTouch opens a journal to change it past everybody.
 func mustTouch(tb testing.TB, random *rand.Rand, path string) *made {
 	tb.Helper()
-	db, err := sql.Open("sqlite3", uri(path)+"?_synchronous=OFF&_txlock=immediate&mode=rw")
+	db, err := sql.Open("sqlite3", dbfile.URI(path)+"?_synchronous=OFF&_txlock=immediate&mode=rw")
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -58,7 +60,7 @@ func (m *made) send(modules ...string) []int64 {
 	was := column[int64](m, "SELECT cursor FROM subscriptions WHERE name = 'relay'")[0]
 	is := was + m.Int64N(max(head-was, 0)+1)
 	m.exec("UPDATE subscriptions SET cursor = ? WHERE name = 'relay'", is)
-	return column[int64](m, "SELECT seq FROM events WHERE seq > ? AND seq <= ? AND source IN (SELECT value FROM json_each(?)) ORDER BY seq", was, is, list(modules))
+	return column[int64](m, "SELECT seq FROM events WHERE seq > ? AND seq <= ? AND source IN (SELECT value FROM json_each(?)) ORDER BY seq", was, is, dbfile.List(modules))
 }
 
 // ingest copies events from another journal that m consumes, unless it has them, and stops anywhere; it returns what is left.
@@ -127,7 +129,7 @@ func TestLifeApart(t *testing.T) {
 				}
 				a, b := mustTouch(t, random, shop), mustTouch(t, random, into)
 				for name, kind := range map[string]string{"bus/ingest": "bus.undecoded", "bus/relay": "bus.unsent"} { // as its first run makes them
-					b.exec("INSERT INTO subscriptions (name, kind, types, start_seq, cursor) VALUES (?, 'bus', ?, 0, 0)", name, list([]string{kind}))
+					b.exec("INSERT INTO subscriptions (name, kind, types, start_seq, cursor) VALUES (?, 'bus', ?, 0, 0)", name, dbfile.List([]string{kind}))
 				}
 				staying := []string{"order", "shipping", "payment_audit"}
 				var toA, toB []int64

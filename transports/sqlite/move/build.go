@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"github.com/troupebus/troupe/transports/sqlite"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
 const (
@@ -24,7 +26,7 @@ const (
 // will be sent it again, and must know that it has it. Also needed are the events that a moved row refers to, and all events that the
 // modules emitted: once the modules are elsewhere, the journal's relay never sends these, neither for the first time nor again.
 var chosen = []string{
-	`CREATE TEMP TABLE subs AS SELECT s.id, s.name, s.types FROM a.subscriptions s WHERE s.kind = 'bus' AND ` + moves,
+	`CREATE TEMP TABLE subs AS SELECT s.id, s.name, s.types FROM a.subscriptions s WHERE s.kind = 'bus' AND ` + inventory.OfMoving,
 	`CREATE TEMP TABLE map (b INTEGER PRIMARY KEY, a INTEGER NOT NULL UNIQUE)`, `
 INSERT INTO temp.map (a) SELECT e.seq FROM a.events e
 WHERE e.type IN (SELECT t.value FROM temp.subs s, json_each(s.types) t)
@@ -38,35 +40,35 @@ ORDER BY e.seq`,
 
 // choose finds out what the new journal is to have.
 func (s *split) choose(ctx context.Context) (err error) {
-	if err := s.b.attach(ctx, s.a, "a"); err != nil {
+	if err := s.b.Attach(ctx, s.a, "a"); err != nil {
 		return err
 	}
-	if err := s.b.runAll(ctx, chosen, s.Modules); err != nil {
+	if err := s.b.RunAll(ctx, chosen, s.Modules); err != nil {
 		return err
 	}
-	s.moved = part{}
+	s.moved = inventory.Part{}
 	for name, sum := range s.before.Moving {
 		s.moved[name] = sum
 	}
-	s.moved[inEvents], err = s.b.sumOf(ctx, `SELECT count(*), digest(`+eventContent+`) FROM temp.map m JOIN a.events e ON e.seq = m.a`, s.Modules)
+	s.moved[inventory.Events], err = s.b.Sum(ctx, `SELECT count(*), digest(`+inventory.EventContent+`) FROM temp.map m JOIN a.events e ON e.seq = m.a`, s.Modules)
 	return err
 }
 
 // filled are the rows that move, as they were but for the numbers of events. A cursor is at the last event that the new journal has
 // of those that it had passed: never further.
 var filled = []string{
-	`INSERT INTO main.events (seq, ` + eventColumns + `) SELECT m.b, ` + eventContent + ` FROM temp.map m CROSS JOIN a.events e ON e.seq = m.a ORDER BY m.b`, `
+	`INSERT INTO main.events (seq, ` + eventColumns + `) SELECT m.b, ` + inventory.EventContent + ` FROM temp.map m CROSS JOIN a.events e ON e.seq = m.a ORDER BY m.b`, `
 INSERT INTO main.subscriptions (id, name, kind, types, except_of, start_seq, cursor, retired_at, since)
 SELECT s.id, s.name, s.kind, s.types, s.except_of, ` + upTo("s.start_seq") + `, ` + upTo("s.cursor") + `, s.retired_at, s.since
 FROM a.subscriptions s WHERE s.id IN (SELECT id FROM temp.subs)`,
 	insertRelay + `SELECT 'relay', 'group', '[]', 1,
 	coalesce((SELECT ` + upTo("s.start_seq") + ` FROM a.subscriptions s WHERE s.kind = 'group' AND s.name = 'relay'), (SELECT max(b) FROM temp.map), 0),
 	coalesce((SELECT ` + upTo("s.cursor") + ` FROM a.subscriptions s WHERE s.kind = 'group' AND s.name = 'relay'), (SELECT max(b) FROM temp.map), 0)`,
-	`INSERT INTO main.deliveries (seq, subscription, ` + deliveryColumns + `) SELECT m.b, d.subscription, ` + deliveryColumns + `
+	`INSERT INTO main.deliveries (seq, subscription, ` + inventory.DeliveryColumns + `) SELECT m.b, d.subscription, ` + inventory.DeliveryColumns + `
 FROM a.deliveries d JOIN temp.map m ON m.a = d.seq WHERE d.subscription IN (SELECT id FROM temp.subs)`,
 	`INSERT INTO main.pending (subscription, key, seq, state, attempts, due_at, failed_at) SELECT p.subscription, p.key, m.b, p.state, p.attempts, p.due_at, p.failed_at
 FROM a.pending p JOIN temp.map m ON m.a = p.seq WHERE p.subscription IN (SELECT id FROM temp.subs)`,
-	`INSERT INTO main.dead_letters (id, seq, subscription, ` + letterColumns + `) SELECT l.id, m.b, l.subscription, ` + letterColumns + `
+	`INSERT INTO main.dead_letters (id, seq, subscription, ` + inventory.LetterColumns + `) SELECT l.id, m.b, l.subscription, ` + inventory.LetterColumns + `
 FROM a.dead_letters l JOIN temp.map m ON m.a = l.seq WHERE l.subscription IN (SELECT id FROM temp.subs)`,
 	`INSERT INTO main.acts SELECT x.* FROM a.acts x JOIN a.dead_letters l ON l.id = x.dead_letter WHERE l.subscription IN (SELECT id FROM temp.subs)`,
 	`INSERT INTO main.open_acts (id, at, actor, act, seq, subscription, reason) SELECT x.id, x.at, x.actor, x.act, m.b, x.subscription, x.reason
@@ -87,7 +89,7 @@ func upTo(column string) string {
 
 // build makes the new journal, closed and whole, in s.part.
 func (s *split) build(ctx context.Context) (err error) {
-	if err := private(s.part); err != nil {
+	if err := dbfile.CreatePrivate(s.part); err != nil {
 		return err
 	}
 	j, err := sqlite.Open(ctx, s.part, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
@@ -97,16 +99,16 @@ func (s *split) build(ctx context.Context) (err error) {
 	if err := errors.Join(j.Close(), os.Remove(s.part+".lock")); err != nil {
 		return err
 	}
-	if s.b, err = open(ctx, s.part, careless); err != nil {
+	if s.b, err = dbfile.Open(ctx, s.part, dbfile.Volatile); err != nil {
 		return err
 	}
 	if err := s.choose(ctx); err != nil {
 		return err
 	}
-	if err := s.b.run(ctx, stmt("BEGIN")); err != nil {
+	if err := s.b.Run(ctx, dbfile.Stmt("BEGIN")); err != nil {
 		return err
 	}
-	if err := s.b.runAll(ctx, filled, s.Modules); err != nil {
+	if err := s.b.RunAll(ctx, filled, s.Modules); err != nil {
 		return err
 	}
 	known, err := s.fillTables(ctx)
@@ -120,42 +122,42 @@ func (s *split) build(ctx context.Context) (err error) {
 	if err := half.put(ctx, s.b, s.Journal, "prepared"); err != nil {
 		return err
 	}
-	if err := s.b.run(ctx, stmt("COMMIT"), stmt("DETACH a")); err != nil {
+	if err := s.b.Run(ctx, dbfile.Stmt("COMMIT"), dbfile.Stmt("DETACH a")); err != nil {
 		return err
 	}
-	err = s.b.close()
+	err = s.b.Close()
 	s.b = nil
-	return errors.Join(err, likeness(s.Journal, s.part))
+	return errors.Join(err, dbfile.CopyMode(s.Journal, s.part))
 }
 
 // fillTables copies the modules' tables, and returns all modules that the journal has.
 func (s *split) fillTables(ctx context.Context) (known []string, err error) {
-	if known, err = knownModules(ctx, s.a); err != nil {
+	if known, err = inventory.Modules(ctx, s.a); err != nil {
 		return nil, err
 	}
-	objects, err := readObjects(ctx, s.b, "a")
+	objects, err := inventory.Objects(ctx, s.b, "a")
 	if err != nil {
 		return nil, err
 	}
-	if err := copyObjects(ctx, s.b, "a", ofModules(objects, s.Modules, known)); err != nil {
+	if err := inventory.CopyObjects(ctx, s.b, "a", inventory.OfModules(objects, s.Modules, known)); err != nil {
 		return nil, err
 	}
-	noting, err := s.b.texts(ctx, `SELECT sql FROM a.sqlite_schema WHERE `+isNoting)
+	noting, err := s.b.Texts(ctx, `SELECT sql FROM a.sqlite_schema WHERE `+inventory.IsRecordTrigger)
 	for _, text := range noting {
-		err = errors.Join(err, s.b.run(ctx, stmt(text)))
+		err = errors.Join(err, s.b.Run(ctx, dbfile.Stmt(text)))
 	}
 	return known, err
 }
 
 // guardNew keeps all modules but those that move out of the new journal.
 func (s *split) guardNew(ctx context.Context, known []string) error {
-	if err := copyGuards(ctx, s.b, "a"); err != nil {
+	if err := inventory.CopyGuards(ctx, s.b, "a"); err != nil {
 		return err
 	}
 	moving := map[string]bool{}
 	for _, m := range s.Modules {
 		moving[m] = true
-		if err := letIn(ctx, s.b, m); err != nil {
+		if err := inventory.LetIn(ctx, s.b, m); err != nil {
 			return err
 		}
 	}
@@ -164,14 +166,14 @@ func (s *split) guardNew(ctx context.Context, known []string) error {
 			continue
 		}
 		why := fmt.Sprintf("%s stayed in %s when this journal was split off: run it there, and name those to run here with --modules", m, s.Journal)
-		if err := guardOut(ctx, s.b, m, why); err != nil {
+		if err := inventory.GuardOut(ctx, s.b, m, why); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-const leaving = `(SELECT s.id FROM main.subscriptions s WHERE s.kind = 'bus' AND ` + moves + `)`
+const leaving = `(SELECT s.id FROM main.subscriptions s WHERE s.kind = 'bus' AND ` + inventory.OfMoving + `)`
 
 // left are the statements that take the modules out of the journal. It keeps every event.
 var left = []string{
@@ -188,24 +190,24 @@ var left = []string{
 }
 
 func (s *split) leave(ctx context.Context) error {
-	known, err := knownModules(ctx, s.a)
+	known, err := inventory.Modules(ctx, s.a)
 	if err != nil {
 		return err
 	}
-	objects, err := readObjects(ctx, s.a, "main")
+	objects, err := inventory.Objects(ctx, s.a, "main")
 	if err != nil {
 		return err
 	}
-	if err := dropObjects(ctx, s.a, ofModules(objects, s.Modules, known)); err != nil {
+	if err := inventory.DropObjects(ctx, s.a, inventory.OfModules(objects, s.Modules, known)); err != nil {
 		return err
 	}
-	if err := s.a.runAll(ctx, left, s.Modules); err != nil {
+	if err := s.a.RunAll(ctx, left, s.Modules); err != nil {
 		return err
 	}
 	for _, m := range s.Modules {
 		why := fmt.Sprintf("%s went to %s when this journal was split: run it there, and name those to run here with --modules, or bring it back with the command 'merge --from %s --journal %s'",
 			m, s.Other, s.Other, s.Journal)
-		if err := guardOut(ctx, s.a, m, why); err != nil {
+		if err := inventory.GuardOut(ctx, s.a, m, why); err != nil {
 			return err
 		}
 	}

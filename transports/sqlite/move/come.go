@@ -5,6 +5,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/answers"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
 // mapped says what the events of the other journal are in this one: temp.map has their numbers there and here, NULL for those
@@ -46,7 +50,7 @@ const (
 	tooOld     = `EXISTS (SELECT 1 FROM temp.begins g WHERE g.id = s.id AND e.time < g.at)`
 	tooOldHere = `EXISTS (SELECT 1 FROM temp.begins g WHERE g.id = s.id AND e.time < g.at AND g.dated AND e.source IN (SELECT value FROM json_each(?1)))`
 
-	waitingHere = `main.subscriptions s CROSS JOIN main.events e ON e.type IN (SELECT value FROM json_each(s.types)) WHERE ` + isWaiting
+	waitingHere = `main.subscriptions s CROSS JOIN main.events e ON e.type IN (SELECT value FROM json_each(s.types)) WHERE ` + inventory.IsWaiting
 	comingHere  = `main.subscriptions s, json_each(s.types) t JOIN b.events e ON e.type = t.value
 WHERE s.kind = 'bus' AND s.except_of = 0 AND e.seq IN (SELECT b FROM temp.fresh)`
 
@@ -56,50 +60,50 @@ WHERE s.kind = 'bus' AND s.except_of = 0 AND e.seq IN (SELECT b FROM temp.fresh)
 
 // predict works out what there is going to be.
 func (m *merge) predict(ctx context.Context) error {
-	if err := cmp.Or(m.a.run(ctx, stmt(begins)), m.a.runAll(ctx, carries, m.Modules)); err != nil {
+	if err := cmp.Or(m.a.Run(ctx, dbfile.Stmt(begins)), m.a.RunAll(ctx, answers.Choose, m.Modules)); err != nil {
 		return err
 	}
 	e := &m.expected
-	e.moved, e.stayed = part{}, part{}
+	e.moved, e.stayed = inventory.Part{}, inventory.Part{}
 	for name, sum := range m.there.Moving {
-		if name != inUnsent && name != inPassed && name != inWaiting {
+		if name != inventory.ToSend && name != inventory.PassedOver && name != inventory.Waiting {
 			e.moved[name] = sum
 		}
 	}
 	for name, sum := range m.before.Staying {
-		if name != inWaiting {
+		if name != inventory.Waiting {
 			e.stayed[name] = sum
 		}
 	}
-	e.moved[inEmitted] = m.before.Moving[inEmitted]
+	e.moved[inventory.Emitted] = m.before.Moving[inventory.Emitted]
 	waits := `SELECT count(*), digest(s.name, e.id, e.type) FROM `
 	skips := `SELECT count(*), digest(s.name, e.id, e.type, ` + m.skipped() + `, NULL) FROM `
 	for _, more := range []struct {
-		to          part
+		to          inventory.Part
 		name, query string
 	}{
-		{e.stayed, inEvents, `SELECT count(*), digest(` + eventContent + `) FROM b.events e WHERE e.seq IN (SELECT b FROM temp.fresh)`},
-		{e.stayed, inWaiting, waits + waitingHere + ` AND NOT ` + tooOldHere + ` AND NOT ` + isAnswered},
-		{e.stayed, inWaiting, waits + comingHere + ` AND NOT ` + tooOld + ` AND NOT ` + comesAnswered},
-		{e.stayed, inPassed, skips + waitingHere + ` AND ` + tooOldHere},
-		{e.stayed, inPassed, skips + comingHere + ` AND ` + tooOld},
-		{e.moved, inEmitted, `
-SELECT count(*), digest(` + eventContent + `) FROM b.events e WHERE e.seq IN (SELECT b FROM temp.fresh) AND e.source IN (SELECT value FROM json_each(?1))`},
-		{e.moved, inWaiting, `
+		{e.stayed, inventory.Events, `SELECT count(*), digest(` + inventory.EventContent + `) FROM b.events e WHERE e.seq IN (SELECT b FROM temp.fresh)`},
+		{e.stayed, inventory.Waiting, waits + waitingHere + ` AND NOT ` + tooOldHere + ` AND NOT ` + answers.IsAnswered},
+		{e.stayed, inventory.Waiting, waits + comingHere + ` AND NOT ` + tooOld + ` AND NOT ` + answers.ComesAnswered},
+		{e.stayed, inventory.PassedOver, skips + waitingHere + ` AND ` + tooOldHere},
+		{e.stayed, inventory.PassedOver, skips + comingHere + ` AND ` + tooOld},
+		{e.moved, inventory.Emitted, `
+SELECT count(*), digest(` + inventory.EventContent + `) FROM b.events e WHERE e.seq IN (SELECT b FROM temp.fresh) AND e.source IN (SELECT value FROM json_each(?1))`},
+		{e.moved, inventory.Waiting, `
 SELECT count(*), digest(o.name, x.id, x.type) FROM b.subscriptions o CROSS JOIN b.events x ON x.type IN (SELECT value FROM json_each(o.types))
 WHERE o.kind = 'bus' AND o.except_of = 0 AND o.name NOT LIKE 'bus/%' AND x.seq > o.cursor AND NOT (` + pastThere + `)
 AND NOT EXISTS (SELECT 1 FROM b.deliveries d WHERE d.seq = x.seq AND d.subscription = o.id)`},
-		{e.moved, inWaiting, `
+		{e.moved, inventory.Waiting, `
 SELECT count(*), digest(o.name, e.id, e.type) FROM b.subscriptions o, json_each(o.types) t JOIN main.events e ON e.type = t.value
 WHERE o.kind = 'bus' AND o.except_of = 0 AND o.name NOT LIKE 'bus/%' AND e.seq NOT IN (SELECT a FROM temp.map WHERE a IS NOT NULL) AND NOT (` + past + `)`},
 	} {
-		sum, err := m.a.sumOf(ctx, more.query, m.Modules)
+		sum, err := m.a.Sum(ctx, more.query, m.Modules)
 		if err != nil {
 			return err
 		}
-		more.to[more.name] = more.to[more.name].plus(sum)
+		more.to[more.name] = more.to[more.name].Plus(sum)
 	}
-	return predictOwn(ctx, m.a, e.stayed)
+	return answers.Predict(ctx, m.a, e.stayed)
 }
 
 // skipped is what an answer without an attempt says.
@@ -109,15 +113,15 @@ func (m *merge) skipped() string { return fmt.Sprintf(skippedNow, m.proof.At.Uni
 func (m *merge) skipOld() []string {
 	insert := `INSERT INTO main.deliveries (seq, subscription, outcome, attempts, started_at, duration) SELECT e.seq, s.id, ` + m.skipped() + ` FROM `
 	return []string{
-		insert + waitingHere + ` AND ` + tooOldHere + ` AND e.seq NOT IN (SELECT m.a FROM temp.map m JOIN temp.fresh f ON f.b = m.b) AND NOT ` + moves,
-		insert + waitingHere + ` AND ` + tooOld + ` AND e.seq IN (SELECT m.a FROM temp.map m JOIN temp.fresh f ON f.b = m.b) AND NOT ` + moves,
+		insert + waitingHere + ` AND ` + tooOldHere + ` AND e.seq NOT IN (SELECT m.a FROM temp.map m JOIN temp.fresh f ON f.b = m.b) AND NOT ` + inventory.OfMoving,
+		insert + waitingHere + ` AND ` + tooOld + ` AND e.seq IN (SELECT m.a FROM temp.map m JOIN temp.fresh f ON f.b = m.b) AND NOT ` + inventory.OfMoving,
 	}
 }
 
 // come are the statements that bring the modules in. Events that are new here go behind those that are here, in their order: whoever
 // consumes them here gets them, and the relay sends them. temp.subs has the ids of subscriptions there and here.
 var come = []string{
-	`INSERT INTO main.events (` + eventColumns + `) SELECT ` + eventContent + ` FROM b.events e WHERE e.seq IN (SELECT b FROM temp.fresh) ORDER BY e.seq`,
+	`INSERT INTO main.events (` + eventColumns + `) SELECT ` + inventory.EventContent + ` FROM b.events e WHERE e.seq IN (SELECT b FROM temp.fresh) ORDER BY e.seq`,
 	`UPDATE temp.map SET a = (SELECT e.seq FROM b.events o JOIN main.events e ON e.id = o.id AND e.type = o.type WHERE o.seq = map.b) WHERE a IS NULL`,
 	// Ids that are free are kept, and taken first.
 	`INSERT INTO main.subscriptions (id, name, kind, types, except_of, start_seq, cursor, retired_at, since)
@@ -127,14 +131,14 @@ WHERE ` + arrives + ` AND s.id NOT IN (SELECT id FROM main.subscriptions)`,
 SELECT s.name, s.kind, s.types, s.except_of, 0, 0, s.retired_at, s.since FROM b.subscriptions s
 WHERE ` + arrives + ` AND s.name NOT IN (SELECT name FROM main.subscriptions)`,
 	`CREATE TEMP TABLE subs AS SELECT s.id AS b, i.id AS a FROM b.subscriptions s JOIN main.subscriptions i ON i.name = s.name WHERE ` + arrives,
-	`INSERT INTO main.deliveries (seq, subscription, ` + deliveryColumns + `) SELECT m.a, i.a, ` + deliveryColumns + `
+	`INSERT INTO main.deliveries (seq, subscription, ` + inventory.DeliveryColumns + `) SELECT m.a, i.a, ` + inventory.DeliveryColumns + `
 FROM b.deliveries d JOIN temp.map m ON m.b = d.seq JOIN temp.subs i ON i.b = d.subscription`,
 	`INSERT INTO main.pending (subscription, key, seq, state, attempts, due_at, failed_at) SELECT i.a, p.key, m.a, p.state, p.attempts, p.due_at, p.failed_at
 FROM b.pending p JOIN temp.map m ON m.b = p.seq JOIN temp.subs i ON i.b = p.subscription`,
 	`CREATE TEMP TABLE letters AS SELECT l.id AS b, l.id IN (SELECT id FROM main.dead_letters) AS taken FROM b.dead_letters l JOIN temp.subs i ON i.b = l.subscription`,
-	`INSERT INTO main.dead_letters (id, seq, subscription, ` + letterColumns + `) SELECT l.id, m.a, i.a, ` + letterColumns + `
+	`INSERT INTO main.dead_letters (id, seq, subscription, ` + inventory.LetterColumns + `) SELECT l.id, m.a, i.a, ` + inventory.LetterColumns + `
 FROM b.dead_letters l JOIN temp.letters x ON x.b = l.id JOIN temp.map m ON m.b = l.seq JOIN temp.subs i ON i.b = l.subscription WHERE NOT x.taken`,
-	`INSERT INTO main.dead_letters (seq, subscription, ` + letterColumns + `) SELECT m.a, i.a, ` + letterColumns + `
+	`INSERT INTO main.dead_letters (seq, subscription, ` + inventory.LetterColumns + `) SELECT m.a, i.a, ` + inventory.LetterColumns + `
 FROM b.dead_letters l JOIN temp.letters x ON x.b = l.id JOIN temp.map m ON m.b = l.seq JOIN temp.subs i ON i.b = l.subscription WHERE x.taken ORDER BY l.id`,
 	`INSERT INTO main.acts (at, actor, act, dead_letter, reason) SELECT x.at, x.actor, x.act, l.id, x.reason
 FROM b.acts x JOIN b.dead_letters o ON o.id = x.dead_letter JOIN temp.map m ON m.b = o.seq JOIN temp.subs i ON i.b = o.subscription
@@ -147,7 +151,7 @@ FROM b.records r JOIN temp.map m ON m.b = r.seq JOIN temp.subs i ON i.b = r.subs
 	`INSERT INTO main.migrations SELECT * FROM b.migrations WHERE module IN (SELECT value FROM json_each(?1))`,
 }
 
-const arrives = `s.kind = 'bus' AND ` + moves
+const arrives = `s.kind = 'bus' AND ` + inventory.OfMoving
 
 // places are the statements that say how far everybody is.
 //
@@ -158,14 +162,14 @@ var places = []string{
 JOIN main.events e ON e.type = t.value WHERE ` + past,
 	`UPDATE main.subscriptions AS s SET start_seq = coalesce((
 	SELECT min(e.seq) - 1 FROM main.events e WHERE e.type IN (SELECT value FROM json_each(s.types))
-	AND NOT EXISTS (SELECT 1 FROM temp.past p WHERE p.subscription = s.id AND p.seq = e.seq)), (SELECT max(seq) FROM main.events), 0), cursor = ` + headSeq + `
+	AND NOT EXISTS (SELECT 1 FROM temp.past p WHERE p.subscription = s.id AND p.seq = e.seq)), (SELECT max(seq) FROM main.events), 0), cursor = ` + inventory.LastSeq + `
 WHERE s.id IN (SELECT i.a FROM temp.subs i JOIN b.subscriptions o ON o.id = i.b WHERE o.start_seq > 0 OR o.since > 0)`,
 	`INSERT INTO main.deliveries (seq, subscription, outcome, attempts, started_at, duration)
 SELECT p.seq, p.subscription, 'skipped', 0, CAST(unixepoch('subsec') * 1000000 AS INTEGER), 0 FROM temp.past p JOIN main.subscriptions s ON s.id = p.subscription
 WHERE p.seq > s.start_seq ON CONFLICT DO NOTHING`,
 	`UPDATE main.subscriptions AS s SET cursor = coalesce((
 	SELECT min(e.seq) - 1 FROM main.events e WHERE e.seq > s.start_seq AND e.type IN (SELECT value FROM json_each(s.types))
-	AND NOT EXISTS (SELECT 1 FROM main.deliveries d WHERE d.seq = e.seq AND d.subscription = s.id)), ` + headSeq + `)
+	AND NOT EXISTS (SELECT 1 FROM main.deliveries d WHERE d.seq = e.seq AND d.subscription = s.id)), ` + inventory.LastSeq + `)
 WHERE s.id IN (SELECT a FROM temp.subs)`,
 	// What the modules emitted and the other journal has not sent, this one sends, even where it lies behind what it has sent: since a
 	// split. Some of the others go out twice: whoever reads drops them.
@@ -185,47 +189,47 @@ WHERE kind = 'group' AND name = 'relay' AND unsent IS NOT NULL`,
 
 // come brings the modules in, in the transaction that is open.
 func (m *merge) come(ctx context.Context) error {
-	if err := m.a.runAll(ctx, mapped, m.Modules); err != nil {
+	if err := m.a.RunAll(ctx, mapped, m.Modules); err != nil {
 		return err
 	}
-	if found, err := m.a.texts(ctx, differs); err != nil || len(found) > 0 {
-		return joinf(err, "%w: event %v is another one in each of the journals: they do not belong together", ErrModules, found)
+	if found, err := m.a.Texts(ctx, differs); err != nil || len(found) > 0 {
+		return dbfile.OrErrorf(err, "%w: event %v is another one in each of the journals: they do not belong together", ErrModules, found)
 	}
 	if err := m.predict(ctx); err != nil {
 		return err
 	}
 	for _, name := range m.Modules {
-		if err := letIn(ctx, m.a, name); err != nil {
+		if err := inventory.LetIn(ctx, m.a, name); err != nil {
 			return err
 		}
 	}
-	noting, err := m.a.texts(ctx, `SELECT sql FROM main.sqlite_schema WHERE `+isNoting)
+	noting, err := m.a.Texts(ctx, `SELECT sql FROM main.sqlite_schema WHERE `+inventory.IsRecordTrigger)
 	if err != nil {
 		return err
 	}
-	names, err := m.a.texts(ctx, `SELECT name FROM main.sqlite_schema WHERE `+isNoting)
+	names, err := m.a.Texts(ctx, `SELECT name FROM main.sqlite_schema WHERE `+inventory.IsRecordTrigger)
 	if err != nil {
 		return err
 	}
 	for _, name := range names { // what comes in was noted where it comes from
-		if err := m.a.run(ctx, stmt("DROP TRIGGER main."+quote(name))); err != nil {
+		if err := m.a.Run(ctx, dbfile.Stmt("DROP TRIGGER main."+inventory.Quote(name))); err != nil {
 			return err
 		}
 	}
-	if err := m.a.runAll(ctx, slices.Concat(come, places, m.skipOld(), carry), m.Modules); err != nil {
+	if err := m.a.RunAll(ctx, slices.Concat(come, places, m.skipOld(), answers.Copy), m.Modules); err != nil {
 		return err
 	}
 	if len(noting) > 0 {
-		noting = append(noting, tellCarried)
+		noting = append(noting, answers.SendRecords)
 	}
 	for _, text := range noting {
-		if err := m.a.run(ctx, stmt(text)); err != nil {
+		if err := m.a.Run(ctx, dbfile.Stmt(text)); err != nil {
 			return err
 		}
 	}
-	objects, err := readObjects(ctx, m.a, "b")
+	objects, err := inventory.Objects(ctx, m.a, "b")
 	if err != nil {
 		return err
 	}
-	return copyObjects(ctx, m.a, "b", ofModules(objects, m.Modules, m.Modules))
+	return inventory.CopyObjects(ctx, m.a, "b", inventory.OfModules(objects, m.Modules, m.Modules))
 }

@@ -3,32 +3,17 @@ package move
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/mattn/go-sqlite3"
+
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
-// Guards are triggers that keep a module out of a journal that it is not in any more: a program that is started without
-// --modules would otherwise make the module's tables anew, and have it handle all of history a second time.
-
-// guardOut makes f refuse subscriptions and tables of module, and say why.
-func guardOut(ctx context.Context, f *file, module, why string) error {
-	guard := func(table, when string) step {
-		return stmt(fmt.Sprintf("CREATE TRIGGER main.%s BEFORE INSERT ON %s WHEN %s BEGIN SELECT RAISE(ABORT, %s); END",
-			quote(guardName+module+":"+table), table, when, quoteText(why)))
-	}
-	if err := letIn(ctx, f, module); err != nil {
-		return err
-	}
-	return f.run(ctx,
-		guard("subscriptions", fmt.Sprintf("substr(new.name, 1, %d) = %s", len(module)+1, quoteText(module+"/"))),
-		guard("migrations", "new.module = "+quoteText(module)))
-}
-
 // guardedBy says where module is, when f has guards against it.
-func guardedBy(ctx context.Context, f *file, module string) (why string, err error) {
-	n, err := f.int64(ctx, "SELECT count(*) FROM main.sqlite_schema WHERE name = ?", guardName+module+":migrations")
-	if err != nil || n == 0 {
+func guardedBy(ctx context.Context, f *dbfile.File, module string) (why string, err error) {
+	guarded, err := inventory.IsGuarded(ctx, f, module)
+	if err != nil || !guarded {
 		return "", err
 	}
 	r, err := readMove(ctx, f, `
@@ -47,39 +32,4 @@ func Refusal(err error) error {
 		return err
 	}
 	return e
-}
-
-// letIn takes the guards of a module away.
-func letIn(ctx context.Context, f *file, module string) error {
-	for _, table := range []string{"subscriptions", "migrations"} {
-		if err := f.run(ctx, stmt("DROP TRIGGER IF EXISTS main."+quote(guardName+module+":"+table))); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// copyGuards takes over those of the attached database from.
-func copyGuards(ctx context.Context, f *file, from string) error {
-	guards, err := f.texts(ctx, "SELECT sql FROM "+from+".sqlite_schema WHERE type = 'trigger' AND name LIKE ?", guardName+"%")
-	if err != nil {
-		return err
-	}
-	for _, text := range guards {
-		if err := f.run(ctx, stmt(text)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// freeze makes f refuse what people do with dead letters: what was merged into another journal is acted on there.
-func freeze(ctx context.Context, f *file, why string) error {
-	return f.run(ctx, stmt(fmt.Sprintf("CREATE TRIGGER IF NOT EXISTS main.%s BEFORE INSERT ON acts BEGIN SELECT RAISE(ABORT, %s); END",
-		quote(guardName+"acts"), quoteText(why))))
-}
-
-// thaw undoes freeze.
-func thaw(ctx context.Context, f *file) error {
-	return f.run(ctx, stmt("DROP TRIGGER IF EXISTS main."+quote(guardName+"acts")))
 }

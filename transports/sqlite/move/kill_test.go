@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/transports/sqlite"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
 // doomed is what a process is to do, and where it is to die. It travels in the environment of the test binary.
@@ -109,7 +110,7 @@ func TestKilled(t *testing.T) {
 				if has := is.Moving["subscriptions"].Rows > 0; has != hasPayment {
 					t.Errorf("the journal has payment: %v, want %v", has, hasPayment)
 				}
-				if diff := changed(before, is); !after && len(diff) > 0 {
+				if diff := inventory.Changed(before, is); !after && len(diff) > 0 {
 					t.Errorf("the journal has changed: %v", diff)
 				}
 				mustBeSound(t, shop)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/transports/sqlite"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
 )
 
 // Leftover is a file that a move made beside the journal, and that nothing needs in order to run.
@@ -30,18 +31,18 @@ type Leftover struct {
 func Leftovers(ctx context.Context, path string) (found []Leftover, err error) {
 	path, err = sqlite.Resolve(path)
 	if err == nil {
-		err = readable(ctx, path)
+		err = dbfile.CheckReadable(ctx, path)
 	}
 	if err != nil {
 		return nil, err
 	}
-	f, err := look(ctx, path)
+	f, err := dbfile.Look(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, f.close()) }()
+	defer func() { err = errors.Join(err, f.Close()) }()
 	l := &leftovers{journal: path, f: f}
-	others, err := f.texts(ctx, "SELECT other FROM main.moves")
+	others, err := f.Texts(ctx, "SELECT other FROM main.moves")
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +60,7 @@ func Leftovers(ctx context.Context, path string) (found []Leftover, err error) {
 
 type leftovers struct {
 	journal string
-	f       *file
+	f       *dbfile.File
 	found   []Leftover
 }
 
@@ -74,7 +75,7 @@ func (l *leftovers) look(ctx context.Context, folder string) error {
 		if path == l.journal || sqlite.CheckName(path) != nil {
 			continue
 		}
-		if ours, err := isOurs(path); err != nil || !ours {
+		if ours, err := dbfile.IsJournal(path); err != nil || !ours {
 			continue
 		}
 		what, err := l.whatIs(ctx, path)
@@ -82,7 +83,7 @@ func (l *leftovers) look(ctx context.Context, folder string) error {
 			return err
 		}
 		if what != "" {
-			l.found = append(l.found, Leftover{path, size(path), what, "rm " + strings.Join(files(path), " ")})
+			l.found = append(l.found, Leftover{path, dbfile.Size(path), what, "rm " + strings.Join(files(path), " ")})
 		}
 	}
 	return nil
@@ -91,8 +92,8 @@ func (l *leftovers) look(ctx context.Context, folder string) error {
 // whatIs says what a file is to the journal; "" where it is nothing that a move has left.
 func (l *leftovers) whatIs(ctx context.Context, path string) (string, error) {
 	name, base := filepath.Base(path), filepath.Base(l.journal)
-	switch copied := beforeName.FindStringSubmatch(name); {
-	case partName.MatchString(name):
+	switch copied := dbfile.CopyName.FindStringSubmatch(name); {
+	case dbfile.PartName.MatchString(name):
 		return "under construction, by a move that is running or was killed: the next run of a killed one removes it", nil
 	case copied == nil:
 		return l.half(ctx, path)
@@ -117,11 +118,11 @@ func (l *leftovers) whatIs(ctx context.Context, path string) (string, error) {
 
 // half says what a journal is that took part in a move of this one, and may not be used any more.
 func (l *leftovers) half(ctx context.Context, path string) (string, error) {
-	b, err := look(ctx, path)
+	b, err := dbfile.Look(ctx, path)
 	if err != nil {
 		return "", nil
 	}
-	defer func() { _ = b.close() }() // it was only read
+	defer func() { _ = b.Close() }() // it was only read
 	theirs, err := readMove(ctx, b, "SELECT proof, state FROM main.moves WHERE proof ->> '$.asks' IS NOT NULL ORDER BY at DESC, rowid DESC LIMIT 1")
 	if err != nil || theirs == nil {
 		return "", nil // another program's file, or a journal that was never moved
@@ -131,7 +132,7 @@ func (l *leftovers) half(ctx context.Context, path string) (string, error) {
 		return "", err
 	}
 	modules := strings.Join(theirs.Proof.Modules, ", ")
-	identity, err := l.f.texts(ctx, "SELECT id FROM main.identity")
+	identity, err := l.f.Texts(ctx, "SELECT id FROM main.identity")
 	switch {
 	case err != nil:
 		return "", err
@@ -146,8 +147,8 @@ func (l *leftovers) half(ctx context.Context, path string) (string, error) {
 
 // files are a database and what lies beside it, as a shell takes them.
 func files(path string) (names []string) {
-	for _, name := range append(beside(path), path+".lock", path) {
-		if there, err := exists(name); err == nil && there {
+	for _, name := range append(dbfile.Beside(path), path+".lock", path) {
+		if there, err := dbfile.Exists(name); err == nil && there {
 			names = append(names, "'"+strings.ReplaceAll(name, "'", `'\''`)+"'")
 		}
 	}

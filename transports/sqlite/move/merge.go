@@ -8,6 +8,9 @@ import (
 	"strings"
 
 	"github.com/troupebus/troupe/transports/sqlite"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/answers"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
 // Merge brings all modules of the journal at o.Other into the one at o.Journal, and proves that nothing was lost or doubled.
@@ -29,11 +32,11 @@ func Merge(ctx context.Context, o Options) (*Proof, error) {
 	}
 	if o.DryRun {
 		m.proof.DryRun = true
-		come := ofBus(m.there.Staying)
+		come := answers.OfBus(m.there.Staying)
 		for name, sum := range m.there.Moving {
-			come[name] = come[name].plus(sum)
+			come[name] = come[name].Plus(sum)
 		}
-		m.proof.compare([2]part{come}, [2]part{m.before.Staying})
+		m.proof.compare([2]inventory.Part{come}, [2]inventory.Part{m.before.Staying})
 		return m.proof, nil
 	}
 	err = m.prepare(ctx)
@@ -41,7 +44,7 @@ func Merge(ctx context.Context, o Options) (*Proof, error) {
 		err = m.decide(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(err, m.a.close(), m.abandon(ctx))
+		return nil, errors.Join(err, m.a.Close(), m.abandon(ctx))
 	}
 	return m.proof, m.finish(context.WithoutCancel(ctx))
 }
@@ -50,22 +53,22 @@ func Merge(ctx context.Context, o Options) (*Proof, error) {
 type merge struct {
 	Options
 	proof *Proof
-	locks locked
-	a     *file // the journal, with the other one attached as b
+	locks dbfile.Locks
+	a     *dbfile.File // the journal, with the other one attached as b
 
-	identity string    // of the journal, before
-	head     int64     // likewise
-	before   inventory // of the journal
-	there    inventory // of the other one: it does not change
-	expected struct{ moved, stayed part }
+	identity string              // of the journal, before
+	head     int64               // likewise
+	before   inventory.Inventory // of the journal
+	there    inventory.Inventory // of the other one: it does not change
+	expected struct{ moved, stayed inventory.Part }
 }
 
-func (m *merge) close() error { return errors.Join(m.a.close(), m.locks.release()) }
+func (m *merge) close() error { return errors.Join(m.a.Close(), m.locks.Release()) }
 
 // begin makes sure that the merge can be made, and takes both journals. When it was made before, it returns its proof.
 func (m *merge) begin(ctx context.Context) (again *Proof, err error) {
 	if m.DryRun {
-		err = readable(ctx, m.Journal, m.Other)
+		err = dbfile.CheckReadable(ctx, m.Journal, m.Other)
 	} else if err = m.take(ctx); err != nil {
 		return m.made(ctx, err)
 	}
@@ -81,21 +84,21 @@ func (m *merge) begin(ctx context.Context) (again *Proof, err error) {
 	if m.DryRun {
 		return nil, nil
 	}
-	if err := sweep(m.Journal); err != nil {
+	if err := dbfile.RemoveParts(m.Journal); err != nil {
 		return nil, err
 	}
-	return nil, checkRoom(m.Journal, "", !m.NoBackup)
+	return nil, dbfile.CheckSpace(m.Journal, "", !m.NoBackup)
 }
 
 // take brings both journals up to date, and takes their locks.
 func (m *merge) take(ctx context.Context) error {
 	for _, path := range []string{m.Journal, m.Other} {
-		if err := refresh(ctx, path); err != nil {
+		if err := dbfile.Refresh(ctx, path); err != nil {
 			return err
 		}
 	}
 	for _, path := range []string{m.Journal, m.Other} {
-		if err := m.locks.take(path); err != nil {
+		if err := m.locks.Take(path); err != nil {
 			return err
 		}
 	}
@@ -104,20 +107,20 @@ func (m *merge) take(ctx context.Context) error {
 
 // made returns the proof of the same merge, when that is why the other journal refuses to be opened; refused is its error.
 func (m *merge) made(ctx context.Context, refused error) (*Proof, error) {
-	b, err := open(ctx, m.Other, reading)
+	b, err := dbfile.Open(ctx, m.Other, dbfile.Reading)
 	if err != nil {
 		return nil, refused
 	}
-	defer func() { _ = b.close() }()
+	defer func() { _ = b.Close() }()
 	theirs, err := readMove(ctx, b, "SELECT proof, state FROM main.moves WHERE act = 'merge' AND proof ->> '$.asks' IS NOT NULL ORDER BY at DESC LIMIT 1")
 	if err != nil || theirs == nil {
 		return nil, refused
 	}
-	a, err := open(ctx, m.Journal, reading)
+	a, err := dbfile.Open(ctx, m.Journal, dbfile.Reading)
 	if err != nil {
 		return nil, refused
 	}
-	defer func() { _ = a.close() }()
+	defer func() { _ = a.Close() }()
 	ours, err := readMove(ctx, a, "SELECT proof, state FROM main.moves WHERE id = ? AND act = 'merge'", theirs.Proof.ID)
 	if err != nil || ours == nil {
 		return nil, refused
@@ -131,23 +134,23 @@ func (m *merge) made(ctx context.Context, refused error) (*Proof, error) {
 
 // attach opens both journals on one connection.
 func (m *merge) attach(ctx context.Context) (err error) {
-	how := careful
+	how := dbfile.Durable
 	if m.DryRun {
-		how = reading
+		how = dbfile.Reading
 	}
-	if m.a, err = open(ctx, m.Journal, how); err != nil {
+	if m.a, err = dbfile.Open(ctx, m.Journal, how); err != nil {
 		return err
 	}
-	return m.a.run(ctx, stmt("ATTACH ? AS b", uri(m.Other)+"?mode=rw"))
+	return m.a.Run(ctx, dbfile.Stmt("ATTACH ? AS b", dbfile.URI(m.Other)+"?mode=rw"))
 }
 
 // check makes sure that the modules can come, and takes the inventory of both journals.
 func (m *merge) check(ctx context.Context) error {
-	b, err := open(ctx, m.Other, reading)
+	b, err := dbfile.Open(ctx, m.Other, dbfile.Reading)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = b.close() }() // it was only read
+	defer func() { _ = b.Close() }() // it was only read
 	if m.Modules, err = modulesOf(ctx, b); err != nil {
 		return err
 	}
@@ -168,47 +171,47 @@ func (m *merge) check(ctx context.Context) error {
 		return err
 	}
 	m.Progress("counting")
-	if m.there, err = takeInventory(ctx, b, m.Modules); err != nil {
+	if m.there, err = inventory.Take(ctx, b, m.Modules); err != nil {
 		return err
 	}
-	m.before, err = takeInventory(ctx, m.a, m.Modules)
+	m.before, err = inventory.Take(ctx, m.a, m.Modules)
 	return err
 }
 
 // samePrograms refuses journals of two programs. A journal without a program fits any.
-func samePrograms(ctx context.Context, a, b *file) error {
+func samePrograms(ctx context.Context, a, b *dbfile.File) error {
 	const name = "SELECT name FROM main.program"
-	here, err := a.texts(ctx, name)
-	there, wrong := b.texts(ctx, name)
+	here, err := a.Texts(ctx, name)
+	there, wrong := b.Texts(ctx, name)
 	if err = errors.Join(err, wrong); err != nil {
 		return err
 	}
 	if len(here) > 0 && len(there) > 0 && here[0] != there[0] {
-		return fmt.Errorf("%w: %s is a journal of %s, and %s one of %s", sqlite.ErrOtherProgram, a.path, here[0], b.path, there[0])
+		return fmt.Errorf("%w: %s is a journal of %s, and %s one of %s", sqlite.ErrOtherProgram, a.Path, here[0], b.Path, there[0])
 	}
 	return nil
 }
 
 // nobodys refuses a journal with something in it that belongs to no module: it would be left behind.
-func nobodys(ctx context.Context, b *file, modules []string) error {
-	objects, err := readObjects(ctx, b, "main")
+func nobodys(ctx context.Context, b *dbfile.File, modules []string) error {
+	objects, err := inventory.Objects(ctx, b, "main")
 	if err != nil {
 		return err
 	}
-	names, err := b.texts(ctx, "SELECT name FROM main.subscriptions WHERE kind = 'group' AND name <> 'relay'")
+	names, err := b.Texts(ctx, "SELECT name FROM main.subscriptions WHERE kind = 'group' AND name <> 'relay'")
 	if err != nil {
 		return err
 	}
 	for _, o := range objects {
-		if virtual.MatchString(o.sql) {
-			return fmt.Errorf("%w: %s in %s %s", ErrModules, o.name, b.path, virtualWhy)
+		if inventory.Virtual.MatchString(o.SQL) {
+			return fmt.Errorf("%w: %s in %s %s", ErrModules, o.Name, b.Path, inventory.VirtualReason)
 		}
-		if ownerOf(o.table, modules) == "" {
-			names = append(names, o.name)
+		if inventory.Owner(o.Table, modules) == "" {
+			names = append(names, o.Name)
 		}
 	}
 	if len(names) > 0 {
-		return fmt.Errorf("%w: %s has what belongs to no module, and would be left behind: %s: remove it first", ErrModules, b.path, strings.Join(names, ", "))
+		return fmt.Errorf("%w: %s has what belongs to no module, and would be left behind: %s: remove it first", ErrModules, b.Path, strings.Join(names, ", "))
 	}
 	return nil
 }
@@ -229,13 +232,13 @@ func (m *merge) prepare(ctx context.Context) error {
 	if err := m.at("prepared"); err != nil {
 		return err
 	}
-	if err := m.a.run(ctx, stmt("BEGIN IMMEDIATE")); err != nil {
+	if err := m.a.Run(ctx, dbfile.Stmt("BEGIN IMMEDIATE")); err != nil {
 		return err
 	}
-	if there, err := inventoryOf(ctx, m.Other, m.Modules); err != nil || len(changed(m.there, there)) > 0 {
+	if there, err := inventory.Of(ctx, m.Other, m.Modules); err != nil || len(inventory.Changed(m.there, there)) > 0 {
 		return errors.Join(err, fmt.Errorf("%w: %s was written to meanwhile: try again", ErrChanged, m.Other))
 	}
-	if m.before, err = takeInventory(ctx, m.a, m.Modules); err != nil {
+	if m.before, err = inventory.Take(ctx, m.a, m.Modules); err != nil {
 		return err
 	}
 	if m.NoBackup {
@@ -249,16 +252,16 @@ func (m *merge) prepare(ctx context.Context) error {
 
 // mark writes the row of the move into the other journal.
 func (m *merge) mark(ctx context.Context, state string) error {
-	b, err := open(ctx, m.Other, careful)
+	b, err := dbfile.Open(ctx, m.Other, dbfile.Durable)
 	if err != nil {
 		return err
 	}
 	half := record{Asks: m.identity, Path: m.Other, Proof: m.proof}
 	err = half.put(ctx, b, m.Journal, state)
 	if err == nil && state == "done" {
-		err = freeze(ctx, b, fmt.Sprintf("the modules of this journal were merged into %s: act on them there", m.Journal))
+		err = inventory.Freeze(ctx, b, fmt.Sprintf("the modules of this journal were merged into %s: act on them there", m.Journal))
 	}
-	return errors.Join(err, b.close())
+	return errors.Join(err, b.Close())
 }
 
 // decide brings the modules in. Its commit is what makes the merge.
@@ -267,7 +270,7 @@ func (m *merge) decide(ctx context.Context) error {
 	if err := m.come(ctx); err != nil {
 		return fmt.Errorf("move: bring into %s: %w", m.Journal, err)
 	}
-	after, err := takeInventory(ctx, m.a, m.Modules)
+	after, err := inventory.Take(ctx, m.a, m.Modules)
 	if err != nil {
 		return err
 	}
@@ -282,26 +285,26 @@ func (m *merge) decide(ctx context.Context) error {
 	if err := errors.Join(m.Ready(), m.at("judged")); err != nil {
 		return err
 	}
-	return m.a.run(context.WithoutCancel(ctx), stmt("COMMIT"))
+	return m.a.Run(context.WithoutCancel(ctx), dbfile.Stmt("COMMIT"))
 }
 
 // judge compares what there was, and what comes of it in one journal, with what there is.
-func (m *merge) judge(after inventory) {
-	moved, stayed := part{}, part{}
+func (m *merge) judge(after inventory.Inventory) {
+	moved, stayed := inventory.Part{}, inventory.Part{}
 	for name, sum := range after.Moving {
-		if name != inUnsent && name != inPassed { // what is not sent was made sure of; the latter see come.go
+		if name != inventory.ToSend && name != inventory.PassedOver { // what is not sent was made sure of; the latter see come.go
 			moved[name] = sum
 		}
 	}
 	for name, sum := range after.Staying {
 		stayed[name] = sum
 	}
-	m.proof.compare([2]part{m.expected.moved, moved}, [2]part{m.expected.stayed, stayed})
+	m.proof.compare([2]inventory.Part{m.expected.moved, moved}, [2]inventory.Part{m.expected.stayed, stayed})
 }
 
 // finish tells the other journal that it is empty now, and reads everything once more from the disk.
 func (m *merge) finish(ctx context.Context) error {
-	if err := errors.Join(m.at("decided"), m.a.close()); err != nil {
+	if err := errors.Join(m.at("decided"), m.a.Close()); err != nil {
 		return err
 	}
 	if err := m.mark(ctx, "done"); err != nil {
@@ -311,13 +314,13 @@ func (m *merge) finish(ctx context.Context) error {
 		return err
 	}
 	m.Progress("reading it once more")
-	after, err := inventoryOf(ctx, m.Journal, m.Modules)
+	after, err := inventory.Of(ctx, m.Journal, m.Modules)
 	if err != nil {
 		return err
 	}
 	m.judge(after)
 	if err = m.proof.check(); err == nil {
-		err = audit(ctx, m.Journal)
+		err = inventory.Audit(ctx, m.Journal)
 	}
 	if err == nil {
 		return nil
@@ -333,35 +336,35 @@ func (m *merge) finish(ctx context.Context) error {
 
 // unmark takes the row of a merge that is not to be out of the other journal.
 func unmark(ctx context.Context, path, id string) error {
-	b, err := open(ctx, path, careful)
+	b, err := dbfile.Open(ctx, path, dbfile.Durable)
 	if err != nil {
 		return err
 	}
-	err = b.run(ctx, stmt("BEGIN IMMEDIATE"), stmt("DELETE FROM main.moves WHERE id = ?", id))
+	err = b.Run(ctx, dbfile.Stmt("BEGIN IMMEDIATE"), dbfile.Stmt("DELETE FROM main.moves WHERE id = ?", id))
 	if err == nil {
-		err = thaw(ctx, b)
+		err = inventory.Thaw(ctx, b)
 	}
 	if err == nil {
-		err = b.run(ctx, stmt("COMMIT"))
+		err = b.Run(ctx, dbfile.Stmt("COMMIT"))
 	}
-	return errors.Join(err, b.close())
+	return errors.Join(err, b.Close())
 }
 
 // abandon takes back what was made for a merge that is not to be. Whether it is, the journal knows: a commit that failed may have
 // been made after all.
 func (m *merge) abandon(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
-	a, err := open(ctx, m.Journal, reading)
+	a, err := dbfile.Open(ctx, m.Journal, dbfile.Reading)
 	if err != nil {
 		return err
 	}
-	n, err := a.int64(ctx, "SELECT count(*) FROM main.moves WHERE id = ?", m.proof.ID)
-	if err = errors.Join(err, a.close()); err != nil || n > 0 {
+	n, err := a.Int64(ctx, "SELECT count(*) FROM main.moves WHERE id = ?", m.proof.ID)
+	if err = errors.Join(err, a.Close()); err != nil || n > 0 {
 		return err
 	}
 	err = unmark(ctx, m.Other, m.proof.ID)
 	if m.proof.Backup != "" {
-		err = errors.Join(err, remove(m.proof.Backup), remove(m.proof.part(m.proof.Backup)))
+		err = errors.Join(err, dbfile.Remove(m.proof.Backup), dbfile.Remove(m.proof.part(m.proof.Backup)))
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/transports/sqlite"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
 func sorted(s []string) []string {
@@ -18,9 +19,9 @@ func sorted(s []string) []string {
 }
 
 // mustHave is the inventory of a journal on disk.
-func mustHave(tb testing.TB, path string, modules ...string) inventory {
+func mustHave(tb testing.TB, path string, modules ...string) inventory.Inventory {
 	tb.Helper()
-	inv, err := inventoryOf(tb.Context(), path, modules)
+	inv, err := inventory.Of(tb.Context(), path, modules)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -28,8 +29,8 @@ func mustHave(tb testing.TB, path string, modules ...string) inventory {
 }
 
 // differences are those between two inventories, all of them.
-func differences(a, b inventory) (names []string) {
-	for _, pair := range [][2]part{{a.Moving, b.Moving}, {b.Moving, a.Moving}, {a.Staying, b.Staying}, {b.Staying, a.Staying}} {
+func differences(a, b inventory.Inventory) (names []string) {
+	for _, pair := range [][2]inventory.Part{{a.Moving, b.Moving}, {b.Moving, a.Moving}, {a.Staying, b.Staying}, {b.Staying, a.Staying}} {
 		for name, sum := range pair[0] {
 			if other := pair[1][name]; sum != other {
 				names = append(names, fmt.Sprintf("%s: %d, %d", name, sum.Rows, other.Rows))
@@ -85,8 +86,8 @@ func TestThereAndBack(t *testing.T) {
 			}
 			mustBeSound(t, shop)
 			is := mustHave(t, shop, modules...)
-			delete(was.Moving, inUnsent) // a journal that had no relay has one now
-			delete(is.Moving, inUnsent)
+			delete(was.Moving, inventory.ToSend) // a journal that had no relay has one now
+			delete(is.Moving, inventory.ToSend)
 			if diff := differences(was, is); len(diff) > 0 {
 				t.Errorf("not as before: %v", diff)
 			}

@@ -10,13 +10,14 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/transports/sqlite"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
 )
 
 // TestTiesWithOddNames ties tables of odd names together. Each tie is reported, and keeps the split from being made.
 func TestTiesWithOddNames(t *testing.T) {
 	t.Parallel()
 	shop := MustMake(t, rand.New(rand.NewPCG(9, 9)))
-	db, err := sql.Open("sqlite3", uri(shop))
+	db, err := sql.Open("sqlite3", dbfile.URI(shop))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/transports/sqlite"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
 // Options say what is to be moved. Journal and Other are required, Modules for Split.
@@ -42,13 +44,13 @@ var (
 	// ErrModules: the modules cannot be moved: they are not there, or in both journals, or are all that there are.
 	ErrModules = errors.New("move: modules cannot be moved")
 	// ErrExists: the file that Split was to make is there.
-	ErrExists = errExists
+	ErrExists = dbfile.ErrExists
 	// ErrChanged: a journal has changed since the move that was to be undone.
 	ErrChanged = errors.New("move: journal has changed since")
 	// ErrNothing: there is no move to undo, or no copy of the journal as it was.
 	ErrNothing = errors.New("move: nothing to undo")
 	// ErrSpace: the disk has too little room.
-	ErrSpace = errSpace
+	ErrSpace = dbfile.ErrSpace
 )
 
 func (o Options) withDefaults() (Options, error) {
@@ -76,7 +78,7 @@ func (o Options) withDefaults() (Options, error) {
 // checkFolder makes sure that there is a place for the file that Split makes.
 func (o Options) checkFolder() error {
 	folder := filepath.Dir(o.Other)
-	there, err := exists(folder)
+	there, err := dbfile.Exists(folder)
 	if err == nil && !there {
 		err = fmt.Errorf("move: %w: there is no folder %s: make it first, or name another one", fs.ErrNotExist, folder)
 	}
@@ -91,7 +93,7 @@ func (o Options) checkOther() error {
 	if o.Other == o.Journal {
 		return fmt.Errorf("move: %s cannot be both journals", o.Journal)
 	}
-	return checkName(o.Other)
+	return dbfile.CheckName(o.Other)
 }
 
 func (o Options) proof(act string) *Proof {
@@ -110,44 +112,44 @@ func (o Options) backup(id string) string { return o.Journal + ".before-" + id }
 
 // Modules are the names of those that the journal at path has something of: tables, subscriptions, or events to come.
 func Modules(ctx context.Context, path string) (names []string, err error) {
-	f, err := look(ctx, path)
+	f, err := dbfile.Look(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, f.close()) }()
-	return knownModules(ctx, f)
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return inventory.Modules(ctx, f)
 }
 
 // modulesOf are those of a journal that runs modules: that of an observer only looks as if it did.
-func modulesOf(ctx context.Context, f *file) ([]string, error) {
-	if n, err := f.int64(ctx, "SELECT count(*) FROM main.observer"); err != nil || n > 0 {
-		return nil, joinf(err, "%w: %s is the journal of an observer, which runs none", ErrModules, f.path)
+func modulesOf(ctx context.Context, f *dbfile.File) ([]string, error) {
+	if n, err := f.Int64(ctx, "SELECT count(*) FROM main.observer"); err != nil || n > 0 {
+		return nil, dbfile.OrErrorf(err, "%w: %s is the journal of an observer, which runs none", ErrModules, f.Path)
 	}
-	return knownModules(ctx, f)
+	return inventory.Modules(ctx, f)
 }
 
 // checkLeaving makes sure that modules can leave the journal f.
-func checkLeaving(ctx context.Context, f *file, modules []string) error {
+func checkLeaving(ctx context.Context, f *dbfile.File, modules []string) error {
 	known, err := modulesOf(ctx, f)
 	if err != nil {
 		return err
 	}
 	if len(modules) == 0 {
-		return fmt.Errorf("%w: none is named: %s has %s", ErrModules, f.path, strings.Join(known, ", "))
+		return fmt.Errorf("%w: none is named: %s has %s", ErrModules, f.Path, strings.Join(known, ", "))
 	}
 	for _, m := range modules {
 		if slices.Contains(known, m) {
 			continue
 		}
 		if why, err := guardedBy(ctx, f, m); err != nil || why != "" {
-			return joinf(err, "%w: %s", ErrModules, why)
+			return dbfile.OrErrorf(err, "%w: %s", ErrModules, why)
 		}
-		return fmt.Errorf("%w: %s has neither tables nor subscriptions of %s: it has %s", ErrModules, f.path, m, strings.Join(known, ", "))
+		return fmt.Errorf("%w: %s has neither tables nor subscriptions of %s: it has %s", ErrModules, f.Path, m, strings.Join(known, ", "))
 	}
 	if len(modules) == len(known) {
-		return fmt.Errorf("%w: %s has no others: to move them all, move the file", ErrModules, f.path)
+		return fmt.Errorf("%w: %s has no others: to move them all, move the file", ErrModules, f.Path)
 	}
-	found, err := trespasses(ctx, f, modules)
+	found, err := inventory.Trespasses(ctx, f, modules)
 	if err != nil || len(found) == 0 {
 		return err
 	}
@@ -156,7 +158,7 @@ func checkLeaving(ctx context.Context, f *file, modules []string) error {
 }
 
 // readMove returns the record that query finds, nil when it finds none.
-func readMove(ctx context.Context, f *file, query string, args ...any) (*record, error) {
+func readMove(ctx context.Context, f *dbfile.File, query string, args ...any) (*record, error) {
 	var proof, state string
 	err := f.QueryRowContext(ctx, query, args...).Scan(&proof, &state)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -170,19 +172,23 @@ func readMove(ctx context.Context, f *file, query string, args ...any) (*record,
 }
 
 // lastMove returns the last move that took any of modules out of the journal f, or into it, and was not undone; nil when there is none.
-func lastMove(ctx context.Context, f *file, modules []string) (*record, error) {
+func lastMove(ctx context.Context, f *dbfile.File, modules []string) (*record, error) {
 	return readMove(ctx, f, `
 SELECT proof, state FROM main.moves WHERE act <> 'undo' AND proof ->> '$.asks' IS NULL
-AND EXISTS (SELECT 1 FROM json_each(modules) WHERE value IN (SELECT value FROM json_each(?))) ORDER BY at DESC, rowid DESC LIMIT 1`, list(modules))
+AND EXISTS (SELECT 1 FROM json_each(modules) WHERE value IN (SELECT value FROM json_each(?))) ORDER BY at DESC, rowid DESC LIMIT 1`, dbfile.List(modules))
 }
 
 // Trespasses returns what stands in the way of parting modules from the others in the journal at path. What handlers do in
 // Go is not seen.
 func Trespasses(ctx context.Context, path string, modules []string) (found []Trespass, err error) {
-	f, err := look(ctx, path)
+	f, err := dbfile.Look(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, f.close()) }()
-	return trespasses(ctx, f, modules)
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return inventory.Trespasses(ctx, f, modules)
 }
+
+// Trespass is something in the schema of a journal that ties tables of two modules together, so that they cannot go into two
+// files; or that cannot be moved at all. Where names the table, trigger or view; What says what is wrong with it.
+type Trespass = inventory.Trespass

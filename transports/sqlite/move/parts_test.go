@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
 )
 
 // parts are the files in the folders of a move that its killed runs may have left, but for copies of the journal.
@@ -75,7 +77,7 @@ func TestNamesOfSQLite(t *testing.T) {
 			t.Errorf("after it was refused, %s: %v", o.Other, err)
 		}
 	}
-	for _, path := range beside(d.Options.Other) {
+	for _, path := range dbfile.Beside(d.Options.Other) {
 		if err := os.WriteFile(path, []byte("stale"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -224,14 +226,14 @@ func TestBeginningsOfAPart(t *testing.T) {
 		"somebody's deleted": {"CREATE TABLE letters (x); DROP TABLE letters", false},
 	} {
 		path := filepath.Join(t.TempDir(), "away.db.part-0123456789abcdef")
-		db, err := sql.Open("sqlite3", uri(path))
+		db, err := sql.Open("sqlite3", dbfile.URI(path))
 		if err == nil {
 			_, err = db.ExecContext(t.Context(), tt.sql)
 		}
 		if err := errors.Join(err, db.Close()); err != nil {
 			t.Fatal(err)
 		}
-		if ours, err := isOurs(path); err != nil || ours != tt.ours {
+		if ours, err := dbfile.IsJournal(path); err != nil || ours != tt.ours {
 			t.Errorf("%s: ours is %v, %v, want %v", name, ours, err, tt.ours)
 		}
 	}

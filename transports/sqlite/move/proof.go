@@ -7,9 +7,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
+
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
 // Proof is what a move did, counted before and after.
@@ -66,9 +68,9 @@ func (p *Proof) check() error {
 }
 
 // compare fills the lines of the proof.
-func (p *Proof) compare(moved, stayed [2]part) {
+func (p *Proof) compare(moved, stayed [2]inventory.Part) {
 	names := map[string]bool{}
-	for _, s := range []part{moved[0], moved[1], stayed[0], stayed[1]} {
+	for _, s := range []inventory.Part{moved[0], moved[1], stayed[0], stayed[1]} {
 		for name := range s {
 			names[name] = true
 		}
@@ -81,7 +83,7 @@ func (p *Proof) compare(moved, stayed [2]part) {
 		}
 	}
 	rank := func(l Line) int {
-		if l.What == inEvents {
+		if l.What == inventory.Events {
 			return 0
 		}
 		return 1
@@ -95,9 +97,9 @@ type record struct {
 	Path  string `json:"path"`           // of the journal that the record is in
 	Proof *Proof `json:"proof"`
 	// What there was in the journal before, and in both after: undoing needs that nothing has changed since.
-	Before inventory `json:"before"`
-	After  inventory `json:"after"`
-	There  inventory `json:"there"` // in the other one, after
+	Before inventory.Inventory `json:"before"`
+	After  inventory.Inventory `json:"after"`
+	There  inventory.Inventory `json:"there"` // in the other one, after
 
 	state string // of the row that it was read from
 }
@@ -107,13 +109,13 @@ INSERT INTO main.moves (id, at, act, modules, other, state, proof) VALUES (?, ?,
 ON CONFLICT (id) DO UPDATE SET act = excluded.act, state = excluded.state, proof = excluded.proof`
 
 // put writes the row of the move into f.
-func (r record) put(ctx context.Context, f *file, other, state string) error {
+func (r record) put(ctx context.Context, f *dbfile.File, other, state string) error {
 	proof, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
 	p := r.Proof
-	return f.run(ctx, stmt(putMove, p.ID, p.At.UnixMicro(), p.Act, list(p.Modules), other, state, string(proof)))
+	return f.Run(ctx, dbfile.Stmt(putMove, p.ID, p.At.UnixMicro(), p.Act, dbfile.List(p.Modules), other, state, string(proof)))
 }
 
 func newID() string {
@@ -122,23 +124,12 @@ func newID() string {
 	return hex.EncodeToString(b)
 }
 
-// unsteady are the parts that change when a program only runs. "events" has all that inEmitted counts, which older programs did not note.
-var unsteady = []string{inUnsent, inRecords, inEmitted, "subscriptions"}
-
-// changed names what is not the same in two inventories, but for what changes when a program only runs.
-func changed(was, is inventory) (names []string) {
-	for _, pair := range [][2]part{{was.Moving, is.Moving}, {was.Staying, is.Staying}} {
-		all := maps.Clone(pair[0])
-		maps.Copy(all, pair[1])
-		for name := range all {
-			if pair[0][name] != pair[1][name] && !slices.Contains(unsteady, name) {
-				names = append(names, name)
-			}
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
 // part is where the file at path is built.
-func (p *Proof) part(path string) string { return partOf(path, p.ID) }
+func (p *Proof) part(path string) string { return dbfile.PartOf(path, p.ID) }
+
+// Digest is the sum, modulo 2^256, of the SHA-256 of each of a number of rows. It does not depend on their order, and a row that
+// is there twice does not cancel itself out. The digest of two sets that have nothing in common is the sum of theirs.
+type Digest = dbfile.Digest
+
+// Sum is how many rows there are (Rows), and their digest (Digest).
+type Sum = dbfile.Sum

@@ -12,6 +12,8 @@ import (
 	"testing/fstest"
 
 	"github.com/troupebus/troupe/transports/sqlite"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
 // tables are what the modules of the tests have: each kind of table that there is.
@@ -79,7 +81,7 @@ func MustMake(tb testing.TB, random *rand.Rand) string {
 	if err := j.Close(); err != nil {
 		tb.Fatal(err)
 	}
-	db, err := sql.Open("sqlite3", uri(path)+"?_synchronous=OFF&_txlock=immediate")
+	db, err := sql.Open("sqlite3", dbfile.URI(path)+"?_synchronous=OFF&_txlock=immediate")
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -168,7 +170,7 @@ func (m *made) subscribe(name string, events []event) {
 		retired = 5
 	}
 	sub := m.exec("INSERT INTO subscriptions (name, kind, types, start_seq, cursor, retired_at, since) VALUES (?, 'bus', ?, ?, ?, ?, ?)",
-		name, list([]string{consumed[name]}), start, start, retired, since)
+		name, dbfile.List([]string{consumed[name]}), start, start, retired, since)
 	held, gap, cursor := map[string]bool{}, false, start
 	reach := m.IntN(len(events) + 1)
 	for i, e := range events {
@@ -248,7 +250,7 @@ func (m *made) deliver(sub int64, e event, held map[string]bool) {
 // mustBeSound holds a journal against its own rules.
 func mustBeSound(tb testing.TB, path string) {
 	tb.Helper()
-	if err := audit(context.Background(), path); err != nil {
+	if err := inventory.Audit(context.Background(), path); err != nil {
 		tb.Error(err)
 	}
 }

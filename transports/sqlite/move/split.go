@@ -8,6 +8,9 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
 // Split takes modules out of the journal at o.Journal into a new one at o.Other, and proves that nothing was lost or doubled. It
@@ -30,10 +33,10 @@ func Split(ctx context.Context, o Options) (*Proof, error) {
 		return again, err
 	}
 	if err := s.prepare(ctx); err != nil {
-		return nil, errors.Join(err, s.a.close(), s.abandon(ctx))
+		return nil, errors.Join(err, s.a.Close(), s.abandon(ctx))
 	}
 	if err := s.decide(ctx); err != nil {
-		return nil, errors.Join(err, s.a.close(), s.abandon(ctx))
+		return nil, errors.Join(err, s.a.Close(), s.abandon(ctx))
 	}
 	return s.proof, s.finish(context.WithoutCancel(ctx))
 }
@@ -43,54 +46,54 @@ type split struct {
 	Options
 	proof *Proof
 	part  string // where the new journal is built
-	locks locked
-	a     *file // the journal, whose write lock is held from begin to decide
-	b     *file // the new one, while it is built
+	locks dbfile.Locks
+	a     *dbfile.File // the journal, whose write lock is held from begin to decide
+	b     *dbfile.File // the new one, while it is built
 
 	identity string
-	before   inventory // of the journal
-	moved    part      // what the new journal is to have
+	before   inventory.Inventory // of the journal
+	moved    inventory.Part      // what the new journal is to have
 }
 
-func (s *split) close() error { return errors.Join(s.b.close(), s.a.close(), s.locks.release()) }
+func (s *split) close() error { return errors.Join(s.b.Close(), s.a.Close(), s.locks.Release()) }
 
 func (s *split) dryRun(ctx context.Context) (_ *Proof, err error) {
-	if err := readable(ctx, s.Journal); err != nil {
+	if err := dbfile.CheckReadable(ctx, s.Journal); err != nil {
 		return nil, err
 	}
-	if s.a, err = look(ctx, s.Journal); err != nil {
+	if s.a, err = dbfile.Look(ctx, s.Journal); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	if there, err := exists(s.Other); err != nil || there {
+	if there, err := dbfile.Exists(s.Other); err != nil || there {
 		return nil, errors.Join(err, fmt.Errorf("%w: %s: name another one", ErrExists, s.Other))
 	}
 	if err := s.count(ctx); err != nil {
 		return nil, err
 	}
 	s.proof.DryRun = true
-	if s.b, err = open(ctx, "", careless); err != nil { // in memory, for what is to be compared
+	if s.b, err = dbfile.Open(ctx, "", dbfile.Volatile); err != nil { // in memory, for what is to be compared
 		return nil, err
 	}
 	if err := s.choose(ctx); err != nil {
 		return nil, err
 	}
-	s.proof.compare([2]part{s.moved}, [2]part{s.before.Staying})
+	s.proof.compare([2]inventory.Part{s.moved}, [2]inventory.Part{s.before.Staying})
 	return s.proof, nil
 }
 
 // begin makes sure that the split can be made, and takes both journals. When it was made before, it returns its proof.
 func (s *split) begin(ctx context.Context) (again *Proof, err error) {
-	if err := refresh(ctx, s.Journal); err != nil {
+	if err := dbfile.Refresh(ctx, s.Journal); err != nil {
 		return nil, err
 	}
-	if err := s.locks.take(s.Journal); err != nil {
+	if err := s.locks.Take(s.Journal); err != nil {
 		return nil, err
 	}
-	if s.a, err = open(ctx, s.Journal, careful); err != nil {
+	if s.a, err = dbfile.Open(ctx, s.Journal, dbfile.Durable); err != nil {
 		return nil, err
 	}
-	if err := s.a.run(ctx, stmt("BEGIN IMMEDIATE")); err != nil { // people who act on dead letters need no lock of the journal's
+	if err := s.a.Run(ctx, dbfile.Stmt("BEGIN IMMEDIATE")); err != nil { // people who act on dead letters need no lock of the journal's
 		return nil, err
 	}
 	if err := s.a.QueryRowContext(ctx, "SELECT id FROM main.identity").Scan(&s.identity); err != nil {
@@ -99,38 +102,38 @@ func (s *split) begin(ctx context.Context) (again *Proof, err error) {
 	if again, err := s.leftover(ctx); err != nil || again != nil {
 		return again, err
 	}
-	if err := checkBeside(s.Other); err != nil {
+	if err := dbfile.CheckBeside(s.Other); err != nil {
 		return nil, err
 	}
-	if err := checkRoom(s.Journal, s.Other, !s.NoBackup); err != nil {
+	if err := dbfile.CheckSpace(s.Journal, s.Other, !s.NoBackup); err != nil {
 		return nil, err
 	}
 	s.Progress("counting")
 	if err := s.count(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.locks.take(s.Other); err != nil {
+	if err := s.locks.Take(s.Other); err != nil {
 		return nil, err
 	}
-	return nil, errors.Join(sweep(s.Journal), sweep(s.Other))
+	return nil, errors.Join(dbfile.RemoveParts(s.Journal), dbfile.RemoveParts(s.Other))
 }
 
 // leftover looks at what a split that was killed left behind, or one that took place.
 func (s *split) leftover(ctx context.Context) (*Proof, error) {
-	if there, err := exists(s.Other); err != nil || !there {
+	if there, err := dbfile.Exists(s.Other); err != nil || !there {
 		return nil, err
 	}
-	var look locked
-	if err := look.take(s.Other); err != nil {
+	var look dbfile.Locks
+	if err := look.Take(s.Other); err != nil {
 		return nil, err
 	}
-	defer func() { _ = look.release() }() // it is taken again when all is checked
+	defer func() { _ = look.Release() }() // it is taken again when all is checked
 	refused := fmt.Errorf("%w: %s: name another one", ErrExists, s.Other)
-	b, err := open(ctx, s.Other, careful)
+	b, err := dbfile.Open(ctx, s.Other, dbfile.Durable)
 	if err != nil {
 		return nil, errors.Join(refused, err)
 	}
-	defer func() { _ = b.close() }()
+	defer func() { _ = b.Close() }()
 	theirs, err := readMove(ctx, b, "SELECT proof, state FROM main.moves WHERE act = 'split' AND proof ->> '$.asks' IS NOT NULL ORDER BY at DESC LIMIT 1")
 	if err != nil || theirs == nil {
 		return nil, refused
@@ -138,7 +141,7 @@ func (s *split) leftover(ctx context.Context) (*Proof, error) {
 	if err := s.refuseMerged(ctx, b); err != nil {
 		return nil, err
 	}
-	if list(theirs.Proof.Modules) != list(s.Modules) {
+	if dbfile.List(theirs.Proof.Modules) != dbfile.List(s.Modules) {
 		return nil, refused
 	}
 	ours, err := readMove(ctx, s.a, "SELECT proof, state FROM main.moves WHERE id = ?", theirs.Proof.ID)
@@ -148,14 +151,14 @@ func (s *split) leftover(ctx context.Context) (*Proof, error) {
 	case ours != nil && ours.Proof.Act == "split":
 		return s.again(ctx, b, ours.Proof)
 	case theirs.state == "prepared" && (ours != nil || theirs.Asks == s.identity): // never decided, or undone
-		return nil, errors.Join(b.close(), remove(s.Other))
+		return nil, errors.Join(b.Close(), dbfile.Remove(s.Other))
 	default:
 		return nil, refused
 	}
 }
 
 // refuseMerged refuses the file b when its modules went on into another journal: it is no place for them any more.
-func (s *split) refuseMerged(ctx context.Context, b *file) error {
+func (s *split) refuseMerged(ctx context.Context, b *dbfile.File) error {
 	merged, err := readMove(ctx, b, "SELECT proof, state FROM main.moves WHERE act = 'merge' AND proof ->> '$.asks' IS NOT NULL ORDER BY at DESC, rowid DESC LIMIT 1")
 	switch {
 	case err != nil || merged == nil:
@@ -168,7 +171,7 @@ func (s *split) refuseMerged(ctx context.Context, b *file) error {
 }
 
 // again is the proof of the split that took place, if its modules are still where it took them.
-func (s *split) again(ctx context.Context, b *file, p *Proof) (*Proof, error) {
+func (s *split) again(ctx context.Context, b *dbfile.File, p *Proof) (*Proof, error) {
 	last, err := lastMove(ctx, s.a, p.Modules)
 	if err != nil {
 		return nil, err
@@ -178,7 +181,7 @@ func (s *split) again(ctx context.Context, b *file, p *Proof) (*Proof, error) {
 			ErrExists, s.Other, strings.Join(p.Modules, ", "), p.At.Format(time.DateTime))
 	}
 	s.repeated(p)
-	return p, b.run(ctx, stmt("UPDATE main.moves SET state = 'done' WHERE id = ?", p.ID))
+	return p, b.Run(ctx, dbfile.Stmt("UPDATE main.moves SET state = 'done' WHERE id = ?", p.ID))
 }
 
 // count checks the modules, and takes the inventory of the journal.
@@ -186,7 +189,7 @@ func (s *split) count(ctx context.Context) (err error) {
 	if err := checkLeaving(ctx, s.a, s.Modules); err != nil {
 		return err
 	}
-	s.before, err = takeInventory(ctx, s.a, s.Modules)
+	s.before, err = inventory.Take(ctx, s.a, s.Modules)
 	return err
 }
 
@@ -210,7 +213,7 @@ func (s *split) prepare(ctx context.Context) error {
 	if err := s.at("built"); err != nil {
 		return err
 	}
-	if err := settle(s.part, s.Other); err != nil {
+	if err := dbfile.Settle(s.part, s.Other); err != nil {
 		return err
 	}
 	return s.at("renamed")
@@ -222,11 +225,11 @@ func (s *split) decide(ctx context.Context) error {
 	if err := s.leave(ctx); err != nil {
 		return fmt.Errorf("move: take out of %s: %w", s.Journal, err)
 	}
-	after, err := takeInventory(ctx, s.a, s.Modules)
+	after, err := inventory.Take(ctx, s.a, s.Modules)
 	if err != nil {
 		return err
 	}
-	there, err := inventoryOf(ctx, s.Other, s.Modules)
+	there, err := inventory.Of(ctx, s.Other, s.Modules)
 	if err != nil {
 		return err
 	}
@@ -241,44 +244,44 @@ func (s *split) decide(ctx context.Context) error {
 	if err := errors.Join(s.Ready(), s.at("judged")); err != nil {
 		return err
 	}
-	return s.a.run(context.WithoutCancel(ctx), stmt("COMMIT"))
+	return s.a.Run(context.WithoutCancel(ctx), dbfile.Stmt("COMMIT"))
 }
 
 // judge compares what there was with what there is.
-func (s *split) judge(after, there inventory) {
-	left := part{}
+func (s *split) judge(after, there inventory.Inventory) {
+	left := inventory.Part{}
 	for name, sum := range after.Moving { // nothing may be left of them
-		if name != inUnsent && name != inEmitted { // the journal keeps these; the new one sends them
+		if name != inventory.ToSend && name != inventory.Emitted { // the journal keeps these; the new one sends them
 			left["left behind: "+name] = sum
 		}
 	}
-	extra := part{}
+	extra := inventory.Part{}
 	for name, sum := range there.Staying { // nor anything of others be there
-		if name != inEvents {
+		if name != inventory.Events {
 			extra["others': "+name] = sum
 		}
 	}
-	is := part{inEvents: there.Staying[inEvents]}
-	for _, p := range []part{there.Moving, left, extra} {
+	is := inventory.Part{inventory.Events: there.Staying[inventory.Events]}
+	for _, p := range []inventory.Part{there.Moving, left, extra} {
 		for name, sum := range p {
 			is[name] = sum
 		}
 	}
-	s.proof.compare([2]part{s.moved, is}, [2]part{s.before.Staying, after.Staying})
+	s.proof.compare([2]inventory.Part{s.moved, is}, [2]inventory.Part{s.before.Staying, after.Staying})
 }
 
 // finish tells the new journal that it is one, and reads everything once more from the disk.
 func (s *split) finish(ctx context.Context) error {
-	if err := errors.Join(s.at("decided"), s.a.close()); err != nil {
+	if err := errors.Join(s.at("decided"), s.a.Close()); err != nil {
 		return err
 	}
 	s.a = nil
-	b, err := open(ctx, s.Other, careful)
+	b, err := dbfile.Open(ctx, s.Other, dbfile.Durable)
 	if err != nil {
 		return err
 	}
 	ours := record{Asks: s.identity, Path: s.Other, Proof: s.proof}
-	if err := errors.Join(ours.put(ctx, b, s.Journal, "done"), b.close()); err != nil {
+	if err := errors.Join(ours.put(ctx, b, s.Journal, "done"), b.Close()); err != nil {
 		return err
 	}
 	if err := s.at("done"); err != nil {
@@ -290,18 +293,18 @@ func (s *split) finish(ctx context.Context) error {
 
 // verify looks at what is on disk. When that is not what it was to be, the split is undone.
 func (s *split) verify(ctx context.Context) error {
-	after, err := inventoryOf(ctx, s.Journal, s.Modules)
+	after, err := inventory.Of(ctx, s.Journal, s.Modules)
 	if err != nil {
 		return err
 	}
-	there, err := inventoryOf(ctx, s.Other, s.Modules)
+	there, err := inventory.Of(ctx, s.Other, s.Modules)
 	if err != nil {
 		return err
 	}
 	s.judge(after, there)
 	err = s.proof.check()
 	if err == nil {
-		err = audit(ctx, s.Journal, s.Other)
+		err = inventory.Audit(ctx, s.Journal, s.Other)
 	}
 	if err == nil {
 		return nil
@@ -312,23 +315,23 @@ func (s *split) verify(ctx context.Context) error {
 	if restored := restore(ctx, s.proof); restored != nil {
 		return errors.Join(err, fmt.Errorf("move: and it cannot be undone: %s is the journal as it was: %w", s.proof.Backup, restored))
 	}
-	return errors.Join(fmt.Errorf("%w: the journal is again as it was", err), remove(s.Other))
+	return errors.Join(fmt.Errorf("%w: the journal is again as it was", err), dbfile.Remove(s.Other))
 }
 
 // abandon removes what was made for a split that is not to be. Whether it is, the journal knows: a commit that failed may have been
 // made after all.
 func (s *split) abandon(ctx context.Context) error {
-	a, err := open(context.WithoutCancel(ctx), s.Journal, reading)
+	a, err := dbfile.Open(context.WithoutCancel(ctx), s.Journal, dbfile.Reading)
 	if err != nil {
 		return err
 	}
-	n, err := a.int64(context.WithoutCancel(ctx), "SELECT count(*) FROM main.moves WHERE id = ?", s.proof.ID)
-	if err = errors.Join(err, a.close()); err != nil || n > 0 {
+	n, err := a.Int64(context.WithoutCancel(ctx), "SELECT count(*) FROM main.moves WHERE id = ?", s.proof.ID)
+	if err = errors.Join(err, a.Close()); err != nil || n > 0 {
 		return err
 	}
-	errs := []error{s.b.close(), removeLocked(s.part), remove(s.Other)}
+	errs := []error{s.b.Close(), dbfile.RemoveLocked(s.part), dbfile.Remove(s.Other)}
 	if s.proof.Backup != "" {
-		errs = append(errs, remove(s.proof.Backup), remove(s.proof.part(s.proof.Backup)))
+		errs = append(errs, dbfile.Remove(s.proof.Backup), dbfile.Remove(s.proof.part(s.proof.Backup)))
 	}
 	if err := os.Remove(s.Other + ".lock"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		errs = append(errs, err)

@@ -7,6 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
 // Undo puts things back as they were before the last move of o.Journal, which must have been act, "split" or "merge". It needs the
@@ -19,7 +22,7 @@ func Undo(ctx context.Context, act string, o Options) (_ *Proof, err error) {
 		return nil, err
 	}
 	u := &undo{Options: o, act: act}
-	defer func() { err = errors.Join(err, u.look.close(), u.locks.release()) }()
+	defer func() { err = errors.Join(err, u.look.Close(), u.locks.Release()) }()
 	again, err := u.begin(ctx)
 	if err != nil || again != nil {
 		return again, err
@@ -39,10 +42,10 @@ type undo struct {
 	act   string
 	proof *Proof
 	was   *record // of what is to be undone
-	locks locked
+	locks dbfile.Locks
 
-	look    *file // the journal, for reading
-	version int64 // of it, to see whether somebody else has written
+	look    *dbfile.File // the journal, for reading
+	version int64        // of it, to see whether somebody else has written
 }
 
 // opposite is the act that brings back what act took away.
@@ -50,19 +53,19 @@ var opposite = map[string]string{"split": "merge", "merge": "split"}
 
 // begin finds the move, takes both journals, and makes sure that they have not changed.
 func (u *undo) begin(ctx context.Context) (again *Proof, err error) {
-	if err := readable(ctx, u.Journal); err != nil { // to open it for writing would append what is due
+	if err := dbfile.CheckReadable(ctx, u.Journal); err != nil { // to open it for writing would append what is due
 		return nil, err
 	}
-	if err := u.locks.take(u.Journal); err != nil {
+	if err := u.locks.Take(u.Journal); err != nil {
 		return nil, err
 	}
-	if err := sweep(u.Journal); err != nil {
+	if err := dbfile.RemoveParts(u.Journal); err != nil {
 		return nil, err
 	}
-	if u.look, err = open(ctx, u.Journal, reading); err != nil {
+	if u.look, err = dbfile.Open(ctx, u.Journal, dbfile.Reading); err != nil {
 		return nil, err
 	}
-	if u.version, err = u.look.int64(ctx, "PRAGMA data_version"); err != nil {
+	if u.version, err = u.look.Int64(ctx, "PRAGMA data_version"); err != nil {
 		return nil, err
 	}
 	if u.was, err = readMove(ctx, u.look, lastOwn); err != nil {
@@ -95,7 +98,7 @@ func (u *undo) other() (string, error) {
 	if rel, err := filepath.Rel(filepath.Dir(u.was.Path), at); err == nil && u.was.Path != u.Journal {
 		at = filepath.Join(filepath.Dir(u.Journal), rel)
 	}
-	there, err := exists(at)
+	there, err := dbfile.Exists(at)
 	if err == nil && !there && u.proof.Act != "undo" {
 		err = fmt.Errorf("%w: %s is not there, so that nobody can tell whether it has changed", ErrChanged, at)
 	}
@@ -110,30 +113,30 @@ func (u *undo) unchanged(ctx context.Context) error {
 		return fmt.Errorf("%w: no copy of %s was made: %s", ErrNothing, u.Journal, instead)
 	}
 	p.Backup = u.backup(p.ID)
-	if there, err := exists(p.Backup); err != nil || !there {
+	if there, err := dbfile.Exists(p.Backup); err != nil || !there {
 		return errors.Join(err, fmt.Errorf("%w: the copy %s is not there: %s", ErrNothing, p.Backup, instead))
 	}
-	if err := u.locks.take(u.Other); err != nil {
+	if err := u.locks.Take(u.Other); err != nil {
 		return err
 	}
 	u.Progress("comparing both journals with what they were")
-	now, err := takeInventory(ctx, u.look, p.Modules)
+	now, err := inventory.Take(ctx, u.look, p.Modules)
 	if err != nil {
 		return err
 	}
-	there, err := inventoryOf(ctx, u.Other, p.Modules)
+	there, err := inventory.Of(ctx, u.Other, p.Modules)
 	if err != nil {
 		return err
 	}
-	copied, err := inventoryOf(ctx, p.Backup, p.Modules)
+	copied, err := inventory.Of(ctx, p.Backup, p.Modules)
 	if err != nil {
 		return err
 	}
 	for _, c := range []struct {
 		path    string
-		was, is inventory
+		was, is inventory.Inventory
 	}{{u.Journal, u.was.After, now}, {u.Other, u.was.There, there}, {p.Backup, u.was.Before, copied}} {
-		if diff := changed(c.was, c.is); len(diff) > 0 {
+		if diff := inventory.Changed(c.was, c.is); len(diff) > 0 {
 			return fmt.Errorf("%w: %s: %s: %s", ErrChanged, c.path, strings.Join(diff, ", "), instead)
 		}
 	}
@@ -152,18 +155,18 @@ func (u *undo) prepare(ctx context.Context) error {
 	if err := u.at("prepared"); err != nil {
 		return err
 	}
-	saved, err := open(ctx, u.proof.Backup, careful)
+	saved, err := dbfile.Open(ctx, u.proof.Backup, dbfile.Durable)
 	if err != nil {
 		return err
 	}
 	u.proof.Act, u.proof.Undoes = "undo", u.proof.Act
 	undone := record{Path: u.Journal, Proof: u.proof, Before: u.was.Before, After: u.was.Before}
-	if err = errors.Join(undone.put(ctx, saved, u.Other, "prepared"), saved.close(), u.at("noted")); err != nil {
+	if err = errors.Join(undone.put(ctx, saved, u.Other, "prepared"), saved.Close(), u.at("noted")); err != nil {
 		return err
 	}
 	u.Progress("copying back")
-	err = pages(ctx, u.proof.Backup, u.Journal, func() error { // people who act on dead letters need no lock of the journal's
-		is, err := u.look.int64(ctx, "PRAGMA data_version")
+	err = dbfile.CopyPages(ctx, u.proof.Backup, u.Journal, func() error { // people who act on dead letters need no lock of the journal's
+		is, err := u.look.Int64(ctx, "PRAGMA data_version")
 		if err != nil || is != u.version {
 			return errors.Join(err, fmt.Errorf("%w: %s was written to meanwhile: try again", ErrChanged, u.Journal))
 		}
@@ -184,25 +187,25 @@ func (u *undo) finish(ctx context.Context) error {
 		return err
 	}
 	u.Progress("reading it once more")
-	now, err := inventoryOf(ctx, u.Journal, u.proof.Modules)
+	now, err := inventory.Of(ctx, u.Journal, u.proof.Modules)
 	if err != nil {
 		return err
 	}
-	if _, counted := u.was.Before.Moving[inEmitted]; !counted { // an older program made the move
-		delete(now.Moving, inEmitted)
+	if _, counted := u.was.Before.Moving[inventory.Emitted]; !counted { // an older program made the move
+		delete(now.Moving, inventory.Emitted)
 	}
-	u.proof.compare([2]part{u.was.Before.Moving, now.Moving}, [2]part{u.was.Before.Staying, now.Staying})
+	u.proof.compare([2]inventory.Part{u.was.Before.Moving, now.Moving}, [2]inventory.Part{u.was.Before.Staying, now.Staying})
 	if err := u.proof.check(); err != nil {
 		return err
 	}
-	return audit(ctx, u.Journal)
+	return inventory.Audit(ctx, u.Journal)
 }
 
 // clean removes the new journal of a split, lets the other one of a merge be used again, and removes the copy.
 func (u *undo) clean(ctx context.Context) error {
 	var err error
 	if u.proof.Undoes == "split" {
-		err = remove(u.Other)
+		err = dbfile.Remove(u.Other)
 		_ = os.Remove(u.Other + ".lock") // which may have gone before
 	} else {
 		err = unmark(ctx, u.Other, u.proof.ID)
@@ -213,10 +216,10 @@ func (u *undo) clean(ctx context.Context) error {
 	if err := u.at("cleaned"); err != nil {
 		return err
 	}
-	a, err := open(ctx, u.Journal, careful)
+	a, err := dbfile.Open(ctx, u.Journal, dbfile.Durable)
 	if err != nil {
 		return err
 	}
-	err = a.run(ctx, stmt("UPDATE main.moves SET state = 'done' WHERE id = ?", u.proof.ID))
-	return errors.Join(err, a.close(), remove(u.backup(u.proof.ID)))
+	err = a.Run(ctx, dbfile.Stmt("UPDATE main.moves SET state = 'done' WHERE id = ?", u.proof.ID))
+	return errors.Join(err, a.Close(), dbfile.Remove(u.backup(u.proof.ID)))
 }

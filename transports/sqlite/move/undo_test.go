@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/transports/sqlite"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
 // dump is all that a file has, but for the moves.
@@ -21,7 +22,7 @@ func dump(tb testing.TB, path string) (all []string) {
 	defer func() { _ = m.db.Close() }()
 	for _, table := range column[string](m, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'moves' ORDER BY name") {
 		columns := column[string](m, "SELECT 'quote(' || '\"' || name || '\")' FROM pragma_table_xinfo(?)", table)
-		for _, row := range column[string](m, "SELECT "+strings.Join(columns, "||','||")+" FROM "+quote(table)) {
+		for _, row := range column[string](m, "SELECT "+strings.Join(columns, "||','||")+" FROM "+inventory.Quote(table)) {
 			all = append(all, table+": "+row)
 		}
 	}
@@ -268,7 +269,7 @@ func TestOwnTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := column[string](mustTouch(t, nil, path), "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name")
-	want := append([]string{}, own...)
+	want := append([]string{}, inventory.Tables...)
 	if fmt.Sprint(got) != fmt.Sprint(sorted(want)) {
 		t.Errorf("a journal has %v: say in this package what becomes of what is not in %v", got, want)
 	}

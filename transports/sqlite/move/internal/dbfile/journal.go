@@ -1,4 +1,4 @@
-package move
+package dbfile
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 )
 
 // refresh has the journal at path recovered, brought to this program's schema, and settled.
-func refresh(ctx context.Context, path string) error {
-	if there, err := exists(path); err != nil || !there {
+func Refresh(ctx context.Context, path string) error {
+	if there, err := Exists(path); err != nil || !there {
 		return errors.Join(err, fmt.Errorf("move: %w: there is no journal at %s: check the path", fs.ErrNotExist, path))
 	}
 	j, err := sqlite.Open(ctx, path, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
@@ -25,7 +25,7 @@ func refresh(ctx context.Context, path string) error {
 }
 
 // readable makes sure that there are journals of this program's schema at paths.
-func readable(ctx context.Context, paths ...string) error {
+func CheckReadable(ctx context.Context, paths ...string) error {
 	for _, path := range paths {
 		r, err := sqlite.OpenReader(ctx, path)
 		if err != nil {
@@ -39,9 +39,9 @@ func readable(ctx context.Context, paths ...string) error {
 }
 
 // locked holds the locks of journals.
-type locked []func() error
+type Locks []func() error
 
-func (l *locked) take(path string) error {
+func (l *Locks) Take(path string) error {
 	release, err := sqlite.Lock(path)
 	if err != nil {
 		return fmt.Errorf("move: %s: %w", path, err)
@@ -50,7 +50,7 @@ func (l *locked) take(path string) error {
 	return nil
 }
 
-func (l *locked) release() error {
+func (l *Locks) Release() error {
 	var errs []error
 	for _, release := range *l {
 		errs = append(errs, release())

@@ -1,4 +1,4 @@
-package move
+package dbfile
 
 import (
 	"crypto/sha256"
@@ -53,13 +53,13 @@ func (d *Digest) subtract(o Digest) {
 }
 
 // minus takes rows out that are among those of s.
-func (s Sum) minus(o Sum) Sum {
+func (s Sum) Minus(o Sum) Sum {
 	s.Rows -= o.Rows
 	s.Digest.subtract(o.Digest)
 	return s
 }
 
-func (s Sum) plus(o Sum) Sum {
+func (s Sum) Plus(o Sum) Sum {
 	s.Rows += o.Rows
 	s.Digest.add(o.Digest)
 	return s
@@ -104,19 +104,19 @@ func (d *digester) Step(columns ...any) {
 func (d *digester) Done() []byte { return d.sum[:] }
 
 // scanDigest takes what the SQL function digest yields.
-type scanDigest struct{ to *Sum }
+type digestScanner struct{ to *Sum }
 
-func digestOf(s *Sum) *scanDigest { return &scanDigest{s} }
+func ScanDigest(s *Sum) *digestScanner { return &digestScanner{s} }
 
 // Scan implements sql.Scanner.
-func (d *scanDigest) Scan(v any) error {
+func (d *digestScanner) Scan(v any) error {
 	b, _ := v.([]byte) // NULL, of no rows at all in some versions of SQLite, is the sum of none
 	copy(d.to.Digest[:], b)
 	return nil
 }
 
 // sumOfRow returns the sum of one row.
-func sumOfRow(columns ...any) Sum {
+func SumOfRow(columns ...any) Sum {
 	d := newDigester()
 	d.Step(columns...)
 	return Sum{Rows: 1, Digest: d.sum}

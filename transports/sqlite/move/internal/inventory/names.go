@@ -1,4 +1,4 @@
-package move
+package inventory
 
 import (
 	"slices"
@@ -26,7 +26,7 @@ func sameName(a, b string) bool {
 
 // isOwn reports whether a table is the journal's own.
 func isOwn(table string) bool {
-	return slices.ContainsFunc(own, func(name string) bool { return sameName(name, table) })
+	return slices.ContainsFunc(Tables, func(name string) bool { return sameName(name, table) })
 }
 
 // namesIn are the names and words in a statement.
@@ -87,10 +87,5 @@ func after(s, end string) string {
 	return rest
 }
 
-// guardName is what the guards of a module begin with. No table of a module can be called so.
-const guardName = "elsewhere:"
-
 // quote makes name an identifier of SQL.
-func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
-
-func quoteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+func Quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

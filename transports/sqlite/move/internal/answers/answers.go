@@ -1,9 +1,13 @@
-package move
+// Package answers brings the answers of the subscriptions of the bus from one journal into another when a move merges them.
+package answers
 
 import (
 	"context"
 	"database/sql"
 	"strings"
+
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
 // The bus's own subscriptions (bus/ingest, bus/relay, bus/unknown) are in every journal, and stay there. When two journals become
@@ -16,7 +20,7 @@ import (
 
 // carries are the statements that work out which answers come. temp.carried has them: the event's number and the subscription's id there,
 // the subscription's name and id here, and the event's number here where the answer replaces one.
-var carries = []string{
+var Choose = []string{
 	`CREATE TEMP TABLE made AS SELECT name FROM b.subscriptions WHERE kind = 'bus' AND name LIKE 'bus/%' AND name NOT IN (SELECT name FROM main.subscriptions)`,
 	`INSERT INTO main.subscriptions (name, kind, types, except_of, start_seq, cursor, retired_at, since)
 SELECT name, kind, types, except_of, 0, 0, retired_at, since FROM b.subscriptions WHERE name IN (SELECT name FROM temp.made)`,
@@ -39,8 +43,8 @@ const (
 	isCarried  = `(x.seq, x.subscription) IN (SELECT seq, there FROM temp.carried)`
 
 	// isAnswered is where an answer comes for an event e of this journal and its subscription s; comesAnswered, for one of the other's.
-	isAnswered    = `EXISTS (SELECT 1 FROM temp.map m JOIN temp.carried c ON c.seq = m.b WHERE m.a = e.seq AND c.here = s.id)`
-	comesAnswered = `EXISTS (SELECT 1 FROM temp.carried c WHERE c.seq = e.seq AND c.here = s.id)`
+	IsAnswered    = `EXISTS (SELECT 1 FROM temp.map m JOIN temp.carried c ON c.seq = m.b WHERE m.a = e.seq AND c.here = s.id)`
+	ComesAnswered = `EXISTS (SELECT 1 FROM temp.carried c WHERE c.seq = e.seq AND c.here = s.id)`
 
 	// noLetter is where a replaced answer x has a dead letter, and the one that comes has none.
 	noLetter = `EXISTS (SELECT 1 FROM temp.carried c WHERE c.replaces = x.seq AND c.here = x.subscription
@@ -57,10 +61,10 @@ const (
 )
 
 // carry are the statements that bring these answers in, when the events are there.
-var carry = []string{
+var Copy = []string{
 	`DELETE FROM main.pending AS x WHERE ` + isReplaced,
 	`DELETE FROM main.deliveries AS x WHERE ` + isReplaced,
-	`INSERT INTO main.deliveries (seq, subscription, ` + deliveryColumns + `) SELECT m.a, c.here, ` + deliveryColumns + `
+	`INSERT INTO main.deliveries (seq, subscription, ` + inventory.DeliveryColumns + `) SELECT m.a, c.here, ` + inventory.DeliveryColumns + `
 FROM temp.carried c JOIN temp.map m ON m.b = c.seq JOIN b.deliveries d ON d.seq = c.seq AND d.subscription = c.there`,
 	`INSERT INTO main.pending (subscription, key, seq, state, attempts, due_at, failed_at) SELECT c.here, p.key, m.a, p.state, p.attempts, p.due_at, p.failed_at
 FROM temp.carried c JOIN temp.map m ON m.b = c.seq JOIN b.pending p ON p.seq = c.seq AND p.subscription = c.there`,
@@ -75,20 +79,20 @@ FROM b.acts x JOIN b.dead_letters l ON l.id = x.dead_letter JOIN b.subscriptions
 JOIN temp.map m ON m.b = l.seq JOIN main.subscriptions i ON i.name = o.name JOIN main.dead_letters h ON h.seq = m.a AND h.subscription = i.id ORDER BY x.id`,
 	`UPDATE main.subscriptions AS s SET cursor = coalesce((
 	SELECT min(e.seq) - 1 FROM main.events e WHERE e.type IN (SELECT value FROM json_each(s.types))
-	AND NOT EXISTS (SELECT 1 FROM main.deliveries d WHERE d.seq = e.seq AND d.subscription = s.id)), ` + headSeq + `)
+	AND NOT EXISTS (SELECT 1 FROM main.deliveries d WHERE d.seq = e.seq AND d.subscription = s.id)), ` + inventory.LastSeq + `)
 WHERE name IN (SELECT name FROM temp.made) AND except_of = 0`,
 }
 
 // putLetters makes dead letters of the other journal this one's, with an id, where they are.
 func putLetters(id, where string) string {
-	return `INSERT INTO main.dead_letters (id, seq, subscription, ` + letterColumns + `) SELECT ` + id + `, o.a, o.here, ` + letterColumns + `
+	return `INSERT INTO main.dead_letters (id, seq, subscription, ` + inventory.LetterColumns + `) SELECT ` + id + `, o.a, o.here, ` + inventory.LetterColumns + `
 FROM temp.own_letters o JOIN b.dead_letters l ON l.id = o.id WHERE ` + where + ` ORDER BY l.id
 ON CONFLICT (subscription, seq) DO UPDATE SET error = excluded.error, stack = excluded.stack, attempts = excluded.attempts,
 	first_failed_at = excluded.first_failed_at, dead_at = excluded.dead_at, status = excluded.status`
 }
 
 // tellCarried has observers told of these answers, where they are told of any.
-const tellCarried = `INSERT INTO main.records (seq, subscription) SELECT m.a, c.here FROM temp.carried c JOIN temp.map m ON m.b = c.seq ORDER BY m.a`
+const SendRecords = `INSERT INTO main.records (seq, subscription) SELECT m.a, c.here FROM temp.carried c JOIN temp.map m ON m.b = c.seq ORDER BY m.a`
 
 // What changes in the journal by that. Each yields the name of a part, a number of rows and their digest.
 const (
@@ -122,21 +126,21 @@ WHERE o.kind = 'bus' AND o.name LIKE 'bus/%' AND ` + hasLetter,
 		`SELECT 'subscriptions', count(*), digest(s.name, s.kind, s.types, s.except_of, s.retired_at, s.since)
 FROM main.subscriptions s WHERE s.name IN (SELECT name FROM temp.made)`,
 		`SELECT 'records to send', count(*), digest(c.name, e.id, e.type) FROM temp.carried c JOIN b.events e ON e.seq = c.seq
-WHERE EXISTS (SELECT 1 FROM main.sqlite_schema WHERE ` + isNoting + `)`,
+WHERE EXISTS (SELECT 1 FROM main.sqlite_schema WHERE ` + inventory.IsRecordTrigger + `)`,
 	}
 )
 
 // predictOwn adds to what the journal will have what comes of the bus's own subscriptions.
-func predictOwn(ctx context.Context, a *file, stayed part) error {
+func Predict(ctx context.Context, a *dbfile.File, stayed inventory.Part) error {
 	for _, change := range []struct {
 		queries []string
-		add     func(Sum, Sum) Sum
-	}{{carriedGone, Sum.minus}, {carriedCome, Sum.plus}} {
+		add     func(dbfile.Sum, dbfile.Sum) dbfile.Sum
+	}{{carriedGone, dbfile.Sum.Minus}, {carriedCome, dbfile.Sum.Plus}} {
 		for _, query := range change.queries {
-			err := a.each(ctx, stmt(query), func(rows *sql.Rows) error {
+			err := a.Each(ctx, dbfile.Stmt(query), func(rows *sql.Rows) error {
 				var name string
-				var sum Sum
-				if err := rows.Scan(&name, &sum.Rows, digestOf(&sum)); err != nil {
+				var sum dbfile.Sum
+				if err := rows.Scan(&name, &sum.Rows, dbfile.ScanDigest(&sum)); err != nil {
 					return err
 				}
 				stayed[name] = change.add(stayed[name], sum)
@@ -151,8 +155,8 @@ func predictOwn(ctx context.Context, a *file, stayed part) error {
 }
 
 // ofBus are the parts of the other journal, beside those of its modules, that a merge brings.
-func ofBus(staying part) part {
-	bus := part{}
+func OfBus(staying inventory.Part) inventory.Part {
+	bus := inventory.Part{}
 	for name, sum := range staying {
 		for _, kind := range []string{"deliveries ", "pending ", "dead letters ", "acts "} {
 			if strings.HasPrefix(name, kind) {

@@ -1,11 +1,11 @@
 //go:build linux || darwin
 
-package move
+package dbfile
 
 import "syscall"
 
 // room is how many bytes may be written on the file system of a folder, and which one that is.
-func room(folder string) (bytes uint64, device uint64, known bool) {
+func space(folder string) (bytes uint64, device uint64, known bool) {
 	var fs syscall.Statfs_t
 	var st syscall.Stat_t
 	if syscall.Statfs(folder, &fs) != nil || syscall.Stat(folder, &st) != nil {

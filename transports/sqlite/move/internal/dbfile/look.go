@@ -1,4 +1,4 @@
-package move
+package dbfile
 
 import (
 	"context"
@@ -12,12 +12,12 @@ import (
 
 // look opens a journal that is only looked at, also one beside which nothing can be written: of another user, or on a file system that
 // is read-only or full. Such a one is read as sqlite.OpenReader reads it; when somebody writes it meanwhile, close says so.
-func look(ctx context.Context, path string) (*file, error) {
-	f, first := tryToLook(ctx, path, reading)
+func Look(ctx context.Context, path string) (*File, error) {
+	f, first := tryToLook(ctx, path, Reading)
 	if first == nil || !still.CannotWrite(first) {
 		return f, first
 	}
-	readOnly := maps.Clone(reading)
+	readOnly := maps.Clone(Reading)
 	readOnly.Set("mode", "ro")
 	f, err := tryToLook(ctx, path, readOnly)
 	if err == nil || !still.CannotWrite(err) {
@@ -41,13 +41,13 @@ func look(ctx context.Context, path string) (*file, error) {
 }
 
 // tryToLook opens the file and reads of it.
-func tryToLook(ctx context.Context, path string, how url.Values) (*file, error) {
-	f, err := open(ctx, path, how)
+func tryToLook(ctx context.Context, path string, how url.Values) (*File, error) {
+	f, err := Open(ctx, path, how)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := f.int64(ctx, "SELECT count(*) FROM main.sqlite_schema"); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), f.close())
+	if _, err := f.Int64(ctx, "SELECT count(*) FROM main.sqlite_schema"); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), f.Close())
 	}
 	return f, nil
 }

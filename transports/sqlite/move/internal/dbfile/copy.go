@@ -1,4 +1,4 @@
-package move
+package dbfile
 
 import (
 	"context"
@@ -14,33 +14,33 @@ const pagesAtOnce = 4096
 
 // pages makes the database at to a copy of that at from, in one transaction: it is all there or as it was before. The
 // function locked is called when nobody else can write to it any more.
-func pages(ctx context.Context, from, to string, locked func() error) (err error) {
-	src, err := open(ctx, from, reading)
+func CopyPages(ctx context.Context, from, to string, locked func() error) (err error) {
+	src, err := Open(ctx, from, Reading)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, src.close()) }()
-	how := careful
+	defer func() { err = errors.Join(err, src.Close()) }()
+	how := Durable
 	if info, err := os.Stat(to); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
-		how = careless
+		how = Volatile
 	}
-	dst, err := open(ctx, to, how)
+	dst, err := Open(ctx, to, how)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, dst.close()) }()
+	defer func() { err = errors.Join(err, dst.Close()) }()
 	return dst.Raw(func(d any) error {
 		return src.Raw(func(s any) error {
 			b, err := d.(*sqlite3.SQLiteConn).Backup("main", s.(*sqlite3.SQLiteConn), "main")
 			if err != nil {
 				return err
 			}
-			return errors.Join(copyPages(ctx, b, locked), b.Finish())
+			return errors.Join(copySteps(ctx, b, locked), b.Finish())
 		})
 	})
 }
 
-func copyPages(ctx context.Context, b *sqlite3.SQLiteBackup, locked func() error) error {
+func copySteps(ctx context.Context, b *sqlite3.SQLiteBackup, locked func() error) error {
 	done, err := b.Step(1)
 	switch {
 	case err != nil:

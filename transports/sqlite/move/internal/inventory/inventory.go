@@ -1,43 +1,46 @@
-package move
+// Package inventory knows the rows and tables of the modules in a journal: it counts, digests, copies, drops and guards them.
+package inventory
 
 import (
 	"context"
 	"database/sql"
 	"slices"
+
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
 )
 
 // part is what a journal has, by its name: what belongs to the modules that move, or what does not.
-type part map[string]Sum
+type Part map[string]dbfile.Sum
 
 // inventory is all that a journal has. Events belong to no module: all of them are in Staying.
-type inventory struct {
-	Moving  part `json:"moving"`
-	Staying part `json:"staying"`
+type Inventory struct {
+	Moving  Part `json:"moving"`
+	Staying Part `json:"staying"`
 }
 
 // The names of parts that are looked at by themselves.
 const (
-	inEvents  = "events"
-	inEmitted = "events emitted"
-	inWaiting = "waiting"
-	inUnsent  = "events to send"
-	inRecords = "records to send"
-	inPassed  = "passed over"
+	Events        = "events"
+	Emitted       = "events emitted"
+	Waiting       = "waiting"
+	ToSend        = "events to send"
+	RecordsToSend = "records to send"
+	PassedOver    = "passed over"
 )
 
 const (
-	eventContent = `e.id, e.type, e.version, e.source, e.key, e.time, e.correlation_id, e.causation_id, e.subscription, e.hops, e.metadata, e.data`
+	EventContent = `e.id, e.type, e.version, e.source, e.key, e.time, e.correlation_id, e.causation_id, e.subscription, e.hops, e.metadata, e.data`
 
 	// moduleOf is the module that the subscription s belongs to.
 	moduleOf = `substr(s.name, 1, instr(s.name, '/') - 1)`
-	moves    = moduleOf + ` IN (SELECT value FROM json_each(?1))`
+	OfMoving = moduleOf + ` IN (SELECT value FROM json_each(?1))`
 
 	// relayCursor is how far what a journal has for others was sent; NULL where nothing ever was.
 	relayCursor = `(SELECT cursor FROM main.subscriptions WHERE kind = 'group' AND name = 'relay')`
 
 	// isWaiting is where subscription s has no answer for event e, and is to give one. Below its cursor that would be a mistake of the
 	// journal, which its own audit finds.
-	isWaiting = `s.kind = 'bus' AND s.except_of = 0 AND e.seq > s.cursor
+	IsWaiting = `s.kind = 'bus' AND s.except_of = 0 AND e.seq > s.cursor
 	AND NOT EXISTS (SELECT 1 FROM main.deliveries d WHERE d.seq = e.seq AND d.subscription = s.id)`
 )
 
@@ -45,28 +48,28 @@ const (
 // a name, how many rows, and their digest. A sequence number is never in a digest: it stands for the event that it is of.
 // Nor is an id that means something in one file only.
 var counted = []string{`
-SELECT 0, 'events', count(*), digest(` + eventContent + `) FROM main.events e`, `
-SELECT 1, 'events emitted', count(*), digest(` + eventContent + `) FROM main.events e WHERE e.source IN (SELECT value FROM json_each(?1))`, `
-SELECT 1, 'events to send', count(*), digest(` + eventContent + `) FROM main.events e
+SELECT 0, 'events', count(*), digest(` + EventContent + `) FROM main.events e`, `
+SELECT 1, 'events emitted', count(*), digest(` + EventContent + `) FROM main.events e WHERE e.source IN (SELECT value FROM json_each(?1))`, `
+SELECT 1, 'events to send', count(*), digest(` + EventContent + `) FROM main.events e
 WHERE e.source IN (SELECT value FROM json_each(?1)) AND e.seq > ` + relayCursor, `
-SELECT ` + moves + `, 'subscriptions', count(*), digest(s.name, s.kind, s.types, s.except_of, s.retired_at, s.since)
+SELECT ` + OfMoving + `, 'subscriptions', count(*), digest(s.name, s.kind, s.types, s.except_of, s.retired_at, s.since)
 FROM main.subscriptions s WHERE s.kind = 'bus' GROUP BY 1`, `
-SELECT ` + moves + `, CASE WHEN d.outcome = 'skipped' AND d.attempts = 0 THEN 'passed over' ELSE 'deliveries ' || d.outcome END, count(*),
+SELECT ` + OfMoving + `, CASE WHEN d.outcome = 'skipped' AND d.attempts = 0 THEN 'passed over' ELSE 'deliveries ' || d.outcome END, count(*),
 	digest(s.name, e.id, e.type, d.outcome, d.attempts, d.started_at, d.duration, d.error)
 FROM main.deliveries d LEFT JOIN main.subscriptions s ON s.id = d.subscription LEFT JOIN main.events e ON e.seq = d.seq GROUP BY 1, 2`, `
-SELECT ` + moves + `, 'waiting', count(*), digest(s.name, e.id, e.type)
-FROM main.subscriptions s CROSS JOIN main.events e ON e.type IN (SELECT value FROM json_each(s.types)) WHERE ` + isWaiting + ` GROUP BY 1`, `
-SELECT ` + moves + `, 'pending ' || p.state, count(*), digest(s.name, p.key, e.id, e.type, p.state, p.attempts, p.due_at, p.failed_at)
+SELECT ` + OfMoving + `, 'waiting', count(*), digest(s.name, e.id, e.type)
+FROM main.subscriptions s CROSS JOIN main.events e ON e.type IN (SELECT value FROM json_each(s.types)) WHERE ` + IsWaiting + ` GROUP BY 1`, `
+SELECT ` + OfMoving + `, 'pending ' || p.state, count(*), digest(s.name, p.key, e.id, e.type, p.state, p.attempts, p.due_at, p.failed_at)
 FROM main.pending p LEFT JOIN main.subscriptions s ON s.id = p.subscription LEFT JOIN main.events e ON e.seq = p.seq GROUP BY 1, 2`, `
-SELECT ` + moves + `, 'dead letters ' || l.status, count(*),
+SELECT ` + OfMoving + `, 'dead letters ' || l.status, count(*),
 	digest(s.name, e.id, e.type, l.error, l.stack, l.attempts, l.first_failed_at, l.dead_at, l.status)
 FROM main.dead_letters l LEFT JOIN main.subscriptions s ON s.id = l.subscription LEFT JOIN main.events e ON e.seq = l.seq GROUP BY 1, 2`, `
-SELECT ` + moves + `, 'acts on dead letters', count(*), digest(s.name, e.id, e.type, a.at, a.actor, a.act, a.reason)
+SELECT ` + OfMoving + `, 'acts on dead letters', count(*), digest(s.name, e.id, e.type, a.at, a.actor, a.act, a.reason)
 FROM main.acts a LEFT JOIN main.dead_letters l ON l.id = a.dead_letter LEFT JOIN main.subscriptions s ON s.id = l.subscription
 LEFT JOIN main.events e ON e.seq = l.seq GROUP BY 1`, `
-SELECT ` + moves + `, 'acts on open deliveries', count(*), digest(s.name, e.id, e.type, a.at, a.actor, a.act, a.reason)
+SELECT ` + OfMoving + `, 'acts on open deliveries', count(*), digest(s.name, e.id, e.type, a.at, a.actor, a.act, a.reason)
 FROM main.open_acts a LEFT JOIN main.subscriptions s ON s.id = a.subscription LEFT JOIN main.events e ON e.seq = a.seq GROUP BY 1`, `
-SELECT ` + moves + `, 'records to send', count(*), digest(s.name, e.id, e.type)
+SELECT ` + OfMoving + `, 'records to send', count(*), digest(s.name, e.id, e.type)
 FROM main.records r LEFT JOIN main.subscriptions s ON s.id = r.subscription LEFT JOIN main.events e ON e.seq = r.seq GROUP BY 1`, `
 SELECT source IN (SELECT value FROM json_each(?1)), 'delayed events', count(*), digest(due_at, event_id, type, version, source, key,
 	correlation_id, causation_id, subscription, hops, data) FROM main.delayed GROUP BY 1`, `
@@ -75,71 +78,71 @@ FROM main.migrations WHERE module <> 'journal' GROUP BY 1`,
 }
 
 // takeInventory counts all that f has.
-func takeInventory(ctx context.Context, f *file, modules []string) (inventory, error) {
-	inv := inventory{Moving: part{}, Staying: part{}}
-	arg := list(modules)
+func Take(ctx context.Context, f *dbfile.File, modules []string) (Inventory, error) {
+	inv := Inventory{Moving: Part{}, Staying: Part{}}
+	arg := dbfile.List(modules)
 	for _, query := range counted {
-		if err := inv.count(ctx, f, stmt(query, arg)); err != nil {
+		if err := inv.count(ctx, f, dbfile.Stmt(query, arg)); err != nil {
 			return inv, err
 		}
 	}
-	objects, err := readObjects(ctx, f, "main")
+	objects, err := Objects(ctx, f, "main")
 	if err != nil {
 		return inv, err
 	}
-	known, err := knownModules(ctx, f)
+	known, err := Modules(ctx, f)
 	if err != nil {
 		return inv, err
 	}
 	for _, o := range objects {
-		owner := ownerOf(o.table, slices.Concat(known, modules))
+		owner := Owner(o.Table, slices.Concat(known, modules))
 		p := inv.Staying
 		if slices.Contains(modules, owner) {
 			p = inv.Moving
 		}
 		if owner != "" {
-			p["schema"] = p["schema"].plus(o.sum())
+			p["schema"] = p["schema"].Plus(o.sum())
 		}
-		if o.kind != "table" {
+		if o.Kind != "table" {
 			continue
 		}
 		query, err := o.digestQuery(ctx, f)
 		if err != nil {
 			return inv, err
 		}
-		var s Sum
-		if err := f.QueryRowContext(ctx, query).Scan(&s.Rows, digestOf(&s)); err != nil {
+		var s dbfile.Sum
+		if err := f.QueryRowContext(ctx, query).Scan(&s.Rows, dbfile.ScanDigest(&s)); err != nil {
 			return inv, err
 		}
-		p["table "+o.name] = s
+		p["table "+o.Name] = s
 	}
 	return inv, nil
 }
 
 // count adds up what a query of counted yields.
-func (inv inventory) count(ctx context.Context, f *file, s step) error {
-	return f.each(ctx, s, func(rows *sql.Rows) error {
+func (inv Inventory) count(ctx context.Context, f *dbfile.File, s dbfile.Step) error {
+	return f.Each(ctx, s, func(rows *sql.Rows) error {
 		var moving sql.NullBool
 		var name string
-		var sum Sum
-		if err := rows.Scan(&moving, &name, &sum.Rows, digestOf(&sum)); err != nil {
+		var sum dbfile.Sum
+		if err := rows.Scan(&moving, &name, &sum.Rows, dbfile.ScanDigest(&sum)); err != nil {
 			return err
 		}
 		p := inv.Staying
 		if moving.Bool {
 			p = inv.Moving
 		}
-		p[name] = p[name].plus(sum)
+		p[name] = p[name].Plus(sum)
 		return nil
 	})
 }
 
-const headSeq = `coalesce((SELECT max(seq) FROM main.events), 0)`
+const LastSeq = `coalesce((SELECT max(seq) FROM main.events), 0)`
 
 // isNoting are the triggers by which a journal notes what it has to tell of its deliveries.
-const isNoting = `type = 'trigger' AND tbl_name = 'deliveries' AND name LIKE 'records\_%' ESCAPE '\'`
+const IsRecordTrigger = `type = 'trigger' AND tbl_name = 'deliveries' AND name LIKE 'records\_%' ESCAPE '\'`
 
 const (
-	deliveryColumns = `outcome, attempts, started_at, duration, error`
-	letterColumns   = `error, stack, attempts, first_failed_at, dead_at, status`
+	DeliveryColumns = `outcome, attempts, started_at, duration, error`
+	LetterColumns   = `error, stack, attempts, first_failed_at, dead_at, status`
 )

@@ -1,4 +1,5 @@
-package move
+// Package dbfile opens, copies, digests and removes the database files of journals for package move.
+package dbfile
 
 import (
 	"context"
@@ -18,9 +19,9 @@ import (
 
 // How a file is opened. Foreign keys are not enforced while rows move in bulk: they are checked afterwards.
 var (
-	careful  = url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_busy_timeout": {"10000"}, "_synchronous": {"FULL"}, "_foreign_keys": {"0"}}
-	reading  = url.Values{"mode": {"rw"}, "_query_only": {"1"}, "_busy_timeout": {"10000"}}
-	careless = url.Values{"mode": {"rwc"}, "_journal_mode": {"OFF"}, "_synchronous": {"OFF"}, "_foreign_keys": {"0"}} // a crash makes it garbage
+	Durable  = url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_busy_timeout": {"10000"}, "_synchronous": {"FULL"}, "_foreign_keys": {"0"}}
+	Reading  = url.Values{"mode": {"rw"}, "_query_only": {"1"}, "_busy_timeout": {"10000"}}
+	Volatile = url.Values{"mode": {"rwc"}, "_journal_mode": {"OFF"}, "_synchronous": {"OFF"}, "_foreign_keys": {"0"}} // a crash makes it garbage
 )
 
 // connector opens connections that know the SQL function digest.
@@ -36,24 +37,24 @@ func (c *connector) Connect(context.Context) (driver.Conn, error) { return c.dri
 func (c *connector) Driver() driver.Driver { return &c.driver }
 
 // file is an open database: one connection, which keeps its transaction from one statement to the next.
-type file struct {
-	path string
+type File struct {
+	Path string
 	how  url.Values
 	db   *sql.DB
 	*sql.Conn
 	same func() error // whether it is still as it was when it was opened; nil where SQLite's locks see to that
 }
 
-func uri(path string) string {
+func URI(path string) string {
 	return "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()
 }
 
-func open(ctx context.Context, path string, how url.Values) (*file, error) {
-	c := &connector{dsn: uri(path) + "?" + how.Encode()}
+func Open(ctx context.Context, path string, how url.Values) (*File, error) {
+	c := &connector{dsn: URI(path) + "?" + how.Encode()}
 	c.driver.ConnectHook = func(conn *sqlite3.SQLiteConn) error {
 		return conn.RegisterAggregator("digest", newDigester, true)
 	}
-	f := &file{path: path, how: how, db: sql.OpenDB(c)}
+	f := &File{Path: path, how: how, db: sql.OpenDB(c)}
 	var err error
 	if f.Conn, err = f.db.Conn(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), f.db.Close())
@@ -62,7 +63,7 @@ func open(ctx context.Context, path string, how url.Values) (*file, error) {
 }
 
 // close rolls back what is not committed.
-func (f *file) close() error {
+func (f *File) Close() error {
 	if f == nil {
 		return nil
 	}
@@ -74,44 +75,44 @@ func (f *file) close() error {
 }
 
 // attach has f read other as schema, too: as that is read itself.
-func (f *file) attach(ctx context.Context, other *file, schema string) error {
+func (f *File) Attach(ctx context.Context, other *File, schema string) error {
 	how := url.Values{}
 	for _, name := range []string{"mode", "immutable", "vfs"} {
 		if v := other.how.Get(name); v != "" {
 			how.Set(name, v)
 		}
 	}
-	var steps []step
+	var steps []Step
 	if mode := other.how.Get("_locking_mode"); mode != "" { // before the other one is read
-		steps = append(steps, stmt("PRAGMA locking_mode = "+mode))
+		steps = append(steps, Stmt("PRAGMA locking_mode = "+mode))
 	}
-	steps = append(steps, stmt("ATTACH ? AS "+schema, uri(other.path)+"?"+how.Encode()))
-	return f.run(ctx, steps...)
+	steps = append(steps, Stmt("ATTACH ? AS "+schema, URI(other.Path)+"?"+how.Encode()))
+	return f.Run(ctx, steps...)
 }
 
 // step is a statement that a move is made of.
-type step struct {
+type Step struct {
 	query string
 	args  []any
 }
 
 // stmt returns the step that executes query with args.
-func stmt(query string, args ...any) step { return step{query: query, args: args} }
+func Stmt(query string, args ...any) Step { return Step{query: query, args: args} }
 
 // run runs steps one after the other.
-func (f *file) run(ctx context.Context, steps ...step) error {
+func (f *File) Run(ctx context.Context, steps ...Step) error {
 	for _, s := range steps {
 		if _, err := f.ExecContext(ctx, s.query, s.args...); err != nil {
-			return fmt.Errorf("%s: %w: %.200s", filepath.Base(f.path), err, s.query)
+			return fmt.Errorf("%s: %w: %.200s", filepath.Base(f.Path), err, s.query)
 		}
 	}
 	return nil
 }
 
 // runAll runs statements; ?1 in them is a JSON array of modules.
-func (f *file) runAll(ctx context.Context, queries []string, modules []string) error {
+func (f *File) RunAll(ctx context.Context, queries []string, modules []string) error {
 	for _, query := range queries {
-		if err := f.run(ctx, ofModulesStep(query, modules)); err != nil {
+		if err := f.Run(ctx, ofModulesStep(query, modules)); err != nil {
 			return err
 		}
 	}
@@ -119,23 +120,23 @@ func (f *file) runAll(ctx context.Context, queries []string, modules []string) e
 }
 
 // ofModulesStep is a statement in which ?1, if it is there, is a JSON array of modules.
-func ofModulesStep(query string, modules []string) step {
+func ofModulesStep(query string, modules []string) Step {
 	if strings.Contains(query, "?1") {
-		return stmt(query, list(modules))
+		return Stmt(query, List(modules))
 	}
-	return stmt(query)
+	return Stmt(query)
 }
 
 // int64 reads a number; NULL is 0.
-func (f *file) int64(ctx context.Context, query string, args ...any) (n int64, err error) {
+func (f *File) Int64(ctx context.Context, query string, args ...any) (n int64, err error) {
 	var v sql.NullInt64
 	err = f.QueryRowContext(ctx, query, args...).Scan(&v)
 	return v.Int64, err
 }
 
 // texts reads the first column of all rows.
-func (f *file) texts(ctx context.Context, query string, args ...any) (all []string, err error) {
-	err = f.each(ctx, stmt(query, args...), func(rows *sql.Rows) error {
+func (f *File) Texts(ctx context.Context, query string, args ...any) (all []string, err error) {
+	err = f.Each(ctx, Stmt(query, args...), func(rows *sql.Rows) error {
 		var s string
 		err := rows.Scan(&s)
 		all = append(all, s)
@@ -144,10 +145,10 @@ func (f *file) texts(ctx context.Context, query string, args ...any) (all []stri
 	return all, err
 }
 
-func (f *file) each(ctx context.Context, s step, fn func(*sql.Rows) error) error {
+func (f *File) Each(ctx context.Context, s Step, fn func(*sql.Rows) error) error {
 	rows, err := f.QueryContext(ctx, s.query, s.args...)
 	if err != nil {
-		return fmt.Errorf("%s: %w: %.200s", filepath.Base(f.path), err, s.query)
+		return fmt.Errorf("%s: %w: %.200s", filepath.Base(f.Path), err, s.query)
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
@@ -159,7 +160,7 @@ func (f *file) each(ctx context.Context, s step, fn func(*sql.Rows) error) error
 }
 
 // exists reports whether there is a file.
-func exists(path string) (bool, error) {
+func Exists(path string) (bool, error) {
 	_, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -168,9 +169,9 @@ func exists(path string) (bool, error) {
 }
 
 // remove removes a database that is closed, with all that lies beside it.
-func remove(path string) error {
+func Remove(path string) error {
 	var errs []error
-	for _, name := range append(beside(path), path) { // the log goes first: it means nothing alone
+	for _, name := range append(Beside(path), path) { // the log goes first: it means nothing alone
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
@@ -179,9 +180,9 @@ func remove(path string) error {
 }
 
 // settle makes a database that is closed durable under its final name.
-func settle(path, final string) error {
+func Settle(path, final string) error {
 	for _, left := range []string{path + "-wal", path + "-journal"} {
-		if there, err := exists(left); err != nil || there {
+		if there, err := Exists(left); err != nil || there {
 			return errors.Join(err, fmt.Errorf("%s is in use by another process: it must not be", path))
 		}
 	}
@@ -203,7 +204,7 @@ func syncFile(path string) error {
 }
 
 // joinf is err, or else the error of the format.
-func joinf(err error, format string, args ...any) error {
+func OrErrorf(err error, format string, args ...any) error {
 	if err != nil {
 		return err
 	}
@@ -211,14 +212,14 @@ func joinf(err error, format string, args ...any) error {
 }
 
 // sumOf runs a query that yields a number of rows and their digest; ?1 in it is a JSON array of modules.
-func (f *file) sumOf(ctx context.Context, query string, modules []string) (s Sum, err error) {
+func (f *File) Sum(ctx context.Context, query string, modules []string) (s Sum, err error) {
 	step := ofModulesStep(query, modules)
-	err = f.QueryRowContext(ctx, step.query, step.args...).Scan(&s.Rows, digestOf(&s))
+	err = f.QueryRowContext(ctx, step.query, step.args...).Scan(&s.Rows, ScanDigest(&s))
 	return s, err
 }
 
 // list is the one argument for json_each that stands for any number of names.
-func list(names []string) string {
+func List(names []string) string {
 	b, _ := json.Marshal(names) // names can be encoded
 	return string(b)
 }

@@ -1,4 +1,4 @@
-package move
+package dbfile
 
 import (
 	"bytes"
@@ -19,22 +19,22 @@ import (
 // part behind, which is garbage: the next run removes it.
 
 // errExists: see ErrExists.
-var errExists = errors.New("move: file exists")
+var ErrExists = errors.New("move: file exists")
 
 const partMark = ".part-"
 
 // partOf is where the move called id builds the file at path.
-func partOf(path, id string) string { return path + partMark + id }
+func PartOf(path, id string) string { return path + partMark + id }
 
 var (
-	partName   = regexp.MustCompile(`^(.+)\.part-[0-9a-f]{16}$`)
-	beforeName = regexp.MustCompile(`^(.+)\.before-([0-9a-f]{16})$`)
+	PartName = regexp.MustCompile(`^(.+)\.part-[0-9a-f]{16}$`)
+	CopyName = regexp.MustCompile(`^(.+)\.before-([0-9a-f]{16})$`)
 	// ownName matches the names of what lies beside a journal.
 	ownName = regexp.MustCompile(`\.(lock|world|part-[0-9a-f]{16}|before-[0-9a-f]{16})$`)
 )
 
 // checkName refuses a name for a journal that means something else: SQLite deletes or overwrites files of such names.
-func checkName(path string) error {
+func CheckName(path string) error {
 	if err := sqlite.CheckName(path); err != nil {
 		return fmt.Errorf("move: %s: %w", path, err)
 	}
@@ -45,21 +45,21 @@ func checkName(path string) error {
 }
 
 // beside are the files that SQLite keeps beside a database.
-func beside(path string) []string { return []string{path + "-wal", path + "-shm", path + "-journal"} }
+func Beside(path string) []string { return []string{path + "-wal", path + "-shm", path + "-journal"} }
 
 // checkBeside refuses a new database at path where files lie that SQLite would take for the database's.
-func checkBeside(path string) error {
-	for _, name := range beside(path) {
-		if there, err := exists(name); err != nil || there {
-			return joinf(err, "%w: %s is there without %s: SQLite would take it for a part of the new journal: move it away, or name another one",
-				errExists, name, path)
+func CheckBeside(path string) error {
+	for _, name := range Beside(path) {
+		if there, err := Exists(name); err != nil || there {
+			return OrErrorf(err, "%w: %s is there without %s: SQLite would take it for a part of the new journal: move it away, or name another one",
+				ErrExists, name, path)
 		}
 	}
 	return nil
 }
 
 // sweep removes the parts that killed moves left of files at path. Whoever calls it has the lock of path.
-func sweep(path string) error {
+func RemoveParts(path string) error {
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -70,31 +70,31 @@ func sweep(path string) error {
 			continue
 		}
 		part := filepath.Join(filepath.Dir(path), e.Name())
-		if ours, err := isOurs(part); err != nil || !ours {
+		if ours, err := IsJournal(part); err != nil || !ours {
 			errs = append(errs, err)
 			continue
 		}
-		errs = append(errs, removeLocked(part))
+		errs = append(errs, RemoveLocked(part))
 	}
 	return errors.Join(append(errs, err)...)
 }
 
 // isPartOf reports whether a file's name is that of a part of the journal called base, or of a copy of it.
 func isPartOf(name, base string) bool {
-	found := partName.FindStringSubmatch(name)
+	found := PartName.FindStringSubmatch(name)
 	if found == nil {
 		return false
 	}
 	of := found[1]
-	if copied := beforeName.FindStringSubmatch(of); copied != nil {
+	if copied := CopyName.FindStringSubmatch(of); copied != nil {
 		of = copied[1]
 	}
 	return of == base
 }
 
 // removeLocked removes a database that is closed, with all that lies beside it, and its lock file.
-func removeLocked(path string) error {
-	err := remove(path)
+func RemoveLocked(path string) error {
+	err := Remove(path)
 	if lock := os.Remove(path + ".lock"); lock != nil && !errors.Is(lock, fs.ErrNotExist) {
 		err = errors.Join(err, lock)
 	}
@@ -102,7 +102,7 @@ func removeLocked(path string) error {
 }
 
 // isOurs reports whether a file is a journal, or one of which nothing, or not yet the beginning, is written.
-func isOurs(path string) (bool, error) {
+func IsJournal(path string) (bool, error) {
 	info, err := os.Lstat(path)
 	if err != nil || !info.Mode().IsRegular() {
 		return false, err
@@ -140,7 +140,7 @@ const (
 )
 
 // likeness gives the file at path the permissions of the one at from.
-func likeness(from, path string) error {
+func CopyMode(from, path string) error {
 	info, err := os.Stat(from)
 	if err != nil {
 		return err
@@ -149,7 +149,7 @@ func likeness(from, path string) error {
 }
 
 // private makes an empty file at path that only its owner may read. It is an error when there is one.
-func private(path string) error {
+func CreatePrivate(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -158,8 +158,8 @@ func private(path string) error {
 }
 
 // size is how many bytes a database has, with what SQLite keeps beside it.
-func size(path string) (n int64) {
-	for _, name := range append(beside(path), path) {
+func Size(path string) (n int64) {
+	for _, name := range append(Beside(path), path) {
 		if info, err := os.Stat(name); err == nil {
 			n += info.Size()
 		}

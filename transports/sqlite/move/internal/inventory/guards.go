@@ -1,0 +1,72 @@
+package inventory
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
+)
+
+// Guards are triggers that keep a module out of a journal that it is not in any more: a program that is started without
+// --modules would otherwise make the module's tables anew, and have it handle all of history a second time.
+
+// guardName is what the guards of a module begin with. No table of a module can be called so.
+const guardName = "elsewhere:"
+
+func quoteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+// GuardOut makes f refuse subscriptions and tables of module, and say why.
+func GuardOut(ctx context.Context, f *dbfile.File, module, why string) error {
+	guard := func(table, when string) dbfile.Step {
+		return dbfile.Stmt(fmt.Sprintf("CREATE TRIGGER main.%s BEFORE INSERT ON %s WHEN %s BEGIN SELECT RAISE(ABORT, %s); END",
+			Quote(guardName+module+":"+table), table, when, quoteText(why)))
+	}
+	if err := LetIn(ctx, f, module); err != nil {
+		return err
+	}
+	return f.Run(ctx,
+		guard("subscriptions", fmt.Sprintf("substr(new.name, 1, %d) = %s", len(module)+1, quoteText(module+"/"))),
+		guard("migrations", "new.module = "+quoteText(module)))
+}
+
+// LetIn takes the guards of a module away.
+func LetIn(ctx context.Context, f *dbfile.File, module string) error {
+	for _, table := range []string{"subscriptions", "migrations"} {
+		if err := f.Run(ctx, dbfile.Stmt("DROP TRIGGER IF EXISTS main."+Quote(guardName+module+":"+table))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CopyGuards takes over those of the attached database from.
+func CopyGuards(ctx context.Context, f *dbfile.File, from string) error {
+	guards, err := f.Texts(ctx, "SELECT sql FROM "+from+".sqlite_schema WHERE type = 'trigger' AND name LIKE ?", guardName+"%")
+	if err != nil {
+		return err
+	}
+	for _, text := range guards {
+		if err := f.Run(ctx, dbfile.Stmt(text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Freeze makes f refuse what people do with dead letters: what was merged into another journal is acted on there.
+func Freeze(ctx context.Context, f *dbfile.File, why string) error {
+	return f.Run(ctx, dbfile.Stmt(fmt.Sprintf("CREATE TRIGGER IF NOT EXISTS main.%s BEFORE INSERT ON acts BEGIN SELECT RAISE(ABORT, %s); END",
+		Quote(guardName+"acts"), quoteText(why))))
+}
+
+// Thaw undoes freeze.
+func Thaw(ctx context.Context, f *dbfile.File) error {
+	return f.Run(ctx, dbfile.Stmt("DROP TRIGGER IF EXISTS main."+Quote(guardName+"acts")))
+}
+
+// IsGuarded reports whether f has guards against module.
+func IsGuarded(ctx context.Context, f *dbfile.File, module string) (bool, error) {
+	n, err := f.Int64(ctx, "SELECT count(*) FROM main.sqlite_schema WHERE name = ?", guardName+module+":migrations")
+	return n > 0, err
+}
