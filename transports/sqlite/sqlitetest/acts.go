@@ -15,11 +15,11 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// Act is what another process does to the journals of a system: a bustest.Act. journal returns the path of the journal of the
-// deployable that runs a module.
+// Act is a bustest.Act: an act of another process on the journals of a system. journal returns the path of the journal
+// of the deployable that runs a module.
 type Act = func(ctx context.Context, journal func(module string) string) error
 
-// Replay is the act of a person who gives the dead letters of a subscription another chance. It does nothing where there are none.
+// Replay is the act of replaying the dead letters of a subscription. Without dead letters, the act does nothing.
 func Replay(subscription string) Act {
 	return func(ctx context.Context, journal func(module string) string) error {
 		_, err := sqlite.Replay(ctx, journal(moduleOf(subscription)), letters(subscription))
@@ -27,7 +27,7 @@ func Replay(subscription string) Act {
 	}
 }
 
-// Drop is the act of a person who gives the dead letters of a subscription up. It does nothing where there are none.
+// Drop is the act of dropping the dead letters of a subscription. Without dead letters, the act does nothing.
 func Drop(subscription string) Act {
 	return func(ctx context.Context, journal func(module string) string) error {
 		_, err := sqlite.Drop(ctx, journal(moduleOf(subscription)), letters(subscription))
@@ -35,7 +35,8 @@ func Drop(subscription string) Act {
 	}
 }
 
-// Retry is the act of a person who has what waits for another attempt tried at once. It does nothing where nothing waits.
+// Retry is the act of retrying the waiting deliveries of a subscription at once. Without waiting deliveries, the act
+// does nothing.
 func Retry(subscription string) Act {
 	return func(ctx context.Context, journal func(module string) string) error {
 		_, err := sqlite.RetryNow(ctx, journal(moduleOf(subscription)), sqlite.OpenAct{Actor: "test", Reason: "test", Subscription: subscription})
@@ -43,7 +44,7 @@ func Retry(subscription string) Act {
 	}
 }
 
-// Resend is the act of a person who has everything sent again that the deployable of a module has had for others. It needs the journal
+// Resend is the act of resending all events that the deployable of a module has for others. The act needs the journal
 // for itself: see App.WhileStopped.
 func Resend(module string) Act {
 	return func(ctx context.Context, journal func(module string) string) error {
@@ -68,8 +69,8 @@ func moduleOf(subscription string) string {
 	return module
 }
 
-// Publish is the act of a foreign program that publishes an event to the journal of a module, in a transaction of its own. id is the
-// event's identity: once it is there it is not published again.
+// Publish is the act of a foreign program that publishes an event to the journal of a module, in a transaction of its
+// own. id identifies the event: an event with an existing id is not published again.
 func Publish(module, eventType, id, key string, payload any) Act {
 	return func(ctx context.Context, journal func(module string) string) error {
 		data, err := json.Marshal(payload)
@@ -86,14 +87,14 @@ func Publish(module, eventType, id, key string, payload any) Act {
 	}
 }
 
-// Write is the act of a foreign program that writes to the file of a module's journal, in a transaction of its own.
+// Write is the act of a foreign program that executes query on the journal of a module, in a transaction of its own.
 func Write(module, query string, args ...any) Act {
 	return func(ctx context.Context, journal func(module string) string) error {
 		return write(ctx, journal(module), query, args...)
 	}
 }
 
-// write runs query on the file at path.
+// write executes query on the database at path.
 func write(ctx context.Context, path, query string, args ...any) (err error) {
 	db, err := sql.Open("sqlite3", "file:"+(&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()+"?mode=rw&_txlock=immediate&_busy_timeout=10000")
 	if err != nil {

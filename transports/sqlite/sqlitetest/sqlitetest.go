@@ -1,7 +1,8 @@
-// Package sqlitetest opens journals for tests: the real thing, but that nothing is forced to the disk, that the database
-// keeps modules out of each other's tables, and that it can be copied as a crash would leave it.
+// Package sqlitetest opens real journals for tests, with three differences: SQLite does not force writes to the disk,
+// the database keeps modules out of the tables of other modules, and a test can copy the journal as a crash would leave
+// it.
 //
-// It is made for package bustest, and imports what a transport may.
+// Package bustest uses sqlitetest, which imports only packages that a transport may import.
 package sqlitetest
 
 import (
@@ -20,11 +21,11 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// never is how often a test's journal looks for commits by other processes: in a bubble of testing/synctest, days pass in no
-// time, and four looks a second would be millions.
+// never is the interval at which a test's journal looks for commits of other processes. In a bubble of
+// testing/synctest, days pass in no time, and four looks a second would be millions.
 const never = 10 * 365 * 24 * time.Hour
 
-// Open opens or creates the journal at path. Whoever opens it closes it.
+// Open opens or creates the journal at path. The caller closes the journal.
 func Open(ctx context.Context, path string) (journal.Store, error) {
 	s := &store{}
 	j, err := sqlite.Open(ctx, path, sqlite.Config{
@@ -44,7 +45,7 @@ type store struct {
 	trespass []string
 }
 
-// reached notes that the database refused module a table that is not its own.
+// reached notes that the database refused module the table of another module.
 func (s *store) reached(module, table string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,8 +111,9 @@ func (s *store) Replay(ctx context.Context, subscription string) (int, error) {
 	return len(letters), err
 }
 
-// Image implements journal.Store. The copy is made while no transaction is open but its own, which has written nothing.
-// What a checkpoint moves from the log into the database meanwhile is in the log still, which is copied last.
+// Image implements journal.Store. Image copies the files within a transaction that has written nothing, so no other
+// transaction is open. If a checkpoint moves pages from the log into the database meanwhile, these pages are still in
+// the log, which is copied last.
 func (s *store) Image(ctx context.Context, path string) error {
 	return s.Do(ctx, journal.Work{Name: "image"}, func(journal.TxFunc) ([]*journal.Event, error) {
 		if err := copyFile(s.Path(), path); err != nil {
@@ -130,7 +132,7 @@ func copyFile(from, to string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = in.Close() }() // it was only read
+	defer func() { _ = in.Close() }() // only read
 	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
