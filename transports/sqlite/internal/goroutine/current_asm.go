@@ -2,5 +2,5 @@
 
 package goroutine
 
-// current is the address of what the runtime knows of the goroutine. It never moves.
+// current returns the address of the runtime's data of the goroutine, which never moves.
 func current() uintptr

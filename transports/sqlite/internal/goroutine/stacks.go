@@ -6,10 +6,10 @@ import (
 	"strconv"
 )
 
-// allStacks bounds the text of all goroutines. Those beyond it are nobody's.
+// allStacks is the maximum size of the text of Stacks. Goroutines beyond that size are left out.
 const allStacks = 64 << 20
 
-// Stacks returns the stacks of all goroutines, with an empty line between two. All goroutines stand still meanwhile.
+// Stacks returns the stacks of all goroutines, separated by empty lines. All goroutines stop meanwhile.
 func Stacks() []byte {
 	text := make([]byte, 256<<10)
 	n := runtime.Stack(text, true)
@@ -20,8 +20,8 @@ func Stacks() []byte {
 	return text[:n]
 }
 
-// Descendants returns the goroutines that root has started, and those that these have started, and so on. A goroutine that has ended
-// hides those that it started.
+// Descendants returns the ids of the goroutines that root started, directly or through other goroutines. The goroutines
+// that an ended goroutine started are not found.
 func Descendants(root uint64) map[uint64]bool {
 	children := map[uint64][]uint64{}
 	for one := range bytes.SplitSeq(Stacks(), []byte("\n\n")) {
@@ -40,13 +40,15 @@ func Descendants(root uint64) map[uint64]bool {
 	return members
 }
 
-// ID returns the number of the calling goroutine, which the runtime tells only as text: some microseconds.
+// ID returns the number of the calling goroutine. The runtime returns the number only as text, which takes some
+// microseconds.
 func ID() uint64 {
 	var text [64]byte
 	return numberAfter(text[:runtime.Stack(text[:], false)], 0, "goroutine ")
 }
 
-// numberAfter is the number behind word, which text has at the index at; 0, which is no goroutine's, where it has none.
+// numberAfter returns the number after word, which is in text at index at. Without such a number it returns 0, which is
+// no goroutine.
 func numberAfter(text []byte, at int, word string) uint64 {
 	if at < 0 || !bytes.HasPrefix(text[at:], []byte(word)) {
 		return 0

@@ -1,3 +1,3 @@
-// Package needs stops a build without cgo, without which there is no SQLite. Go builds without cgo where it finds no C compiler, and
-// for another system.
+// Package needs makes a build without cgo fail with a sentence, since SQLite needs cgo. Go builds without cgo when it
+// finds no C compiler, and when it builds for another system.
 package needs
