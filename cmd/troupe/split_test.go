@@ -40,14 +40,14 @@ func TestSplitAndMerge(t *testing.T) {
 	}
 	wantOutput(t, MustRunCommand(t, "verify", "--journal", pay), 0)
 
-	wantOutput(t, MustRunCommand(t, "split", "--list", "--journal", shop), 0, shop+".before-", " bytes", "which --undo needs", "rm '")
+	wantOutput(t, MustRunCommand(t, "split", "--list", "--journal", shop), 0, shop+".before-", " bytes", "which an undo needs", "rm '")
 	wantOutput(t, MustRunCommand(t, "split", "--undo", "--journal", shop), 0, "the split of payment is undone")
 	wantOutput(t, MustRunCommand(t, "split", "--list", "--journal", shop), 0, "no move has left anything beside "+shop)
 	wantOutput(t, MustRunCommand(t, "split", "--modules", "payment", "--journal", shop, "--into", pay, "--no-backup"), 0)
-	wantOutput(t, MustRunCommand(t, "split", "--undo", "--journal", shop), exitWrong, "the command 'merge'")
+	wantOutput(t, MustRunCommand(t, "split", "--undo", "--journal", shop), exitWrong, "use the opposite move (merge)")
 
 	refused := MustRunCommand(t, "run", "--journal", shop, "--http", "127.0.0.1:0")
-	wantOutput(t, refused, exitWrong, "run it there", "or bring it back with the command 'merge --from "+pay+" --journal "+shop+"'")
+	wantOutput(t, refused, exitWrong, "run it there", "or merge "+pay+" into "+shop+" to bring it back")
 	if text := refused.err.Error(); !strings.HasPrefix(text, "payment went to "+pay) {
 		t.Errorf("a person has to look for what is wrong in %q", text)
 	}

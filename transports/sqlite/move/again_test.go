@@ -81,7 +81,7 @@ func TestSplitAgainBesideOldCopy(t *testing.T) {
 	if _, err := Merge(t.Context(), Options{Journal: d.Options.Journal, Other: merged}); err != nil {
 		t.Fatal(err)
 	}
-	if p, err := Split(t.Context(), d.Options); !errors.Is(err, ErrExists) || !strings.Contains(err.Error(), "has been moved since") {
+	if p, err := Split(t.Context(), d.Options); !errors.Is(err, ErrExists) || !strings.Contains(err.Error(), "was moved since") {
 		t.Errorf("split into a copy of what was merged: a proof: %t, %v", p != nil, err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
-// backUp copies the journal that has want, page by page, and makes sure that the copy has all of it.
+// backUp copies the journal page by page, and checks that the inventory of the copy is want.
 func (o Options) backUp(ctx context.Context, p *Proof, want inventory.Inventory) (err error) {
 	o.Progress("copying the journal as it is")
 	p.Backup = o.backup(p.ID)
@@ -40,16 +40,17 @@ func (o Options) backUp(ctx context.Context, p *Proof, want inventory.Inventory)
 	return dbfile.Settle(part, p.Backup)
 }
 
-// restore makes the journal that decided the move id what its copy is; the other one asks it from then on.
+// restore overwrites the journal that decided the move p.ID with the journal's copy. From then on, the other journal
+// asks the journal about the move.
 func restore(ctx context.Context, p *Proof) error {
-	if err := waver(ctx, p.Other, p.ID); err != nil {
+	if err := setPrepared(ctx, p.Other, p.ID); err != nil {
 		return err
 	}
 	return dbfile.CopyPages(ctx, p.Backup, p.Journal, func() error { return nil })
 }
 
-// waver has the journal at path ask what has become of a move that it had been told of.
-func waver(ctx context.Context, path, id string) error {
+// setPrepared sets the move id in the journal at path back to prepared: the journal asks the other journal again.
+func setPrepared(ctx context.Context, path, id string) error {
 	f, err := dbfile.Open(ctx, path, dbfile.Durable)
 	if err != nil {
 		return err

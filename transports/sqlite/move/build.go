@@ -19,12 +19,13 @@ const (
 	insertRelay = `INSERT INTO main.subscriptions (name, kind, types, except_of, start_seq, cursor) `
 )
 
-// chosen are the events that a new journal needs, in their order: temp.map has their old and new numbers, and temp.subs the
-// subscriptions that move. ?1 are the modules.
+// chosen are the statements that choose the events for a new journal. temp.map maps the old numbers of the events (a)
+// to the new numbers (b), in order; temp.subs has the moving subscriptions. ?1 are the modules.
 //
-// An event is needed when a subscription that moves consumes its type, whether it has been handled or not: the new journal
-// will be sent it again, and must know that it has it. Also needed are the events that a moved row refers to, and all events that the
-// modules emitted: once the modules are elsewhere, the journal's relay never sends these, neither for the first time nor again.
+// A moving subscription needs all events that the subscription consumes, even handled events: the new journal will
+// receive these events again, and must recognize them. The new journal also needs the events that a moving row refers
+// to, and all events that the modules emitted: once the modules run elsewhere, the old journal's relay never sends or
+// resends these events.
 var chosen = []string{
 	`CREATE TEMP TABLE subs AS SELECT s.id, s.name, s.types FROM a.subscriptions s WHERE s.kind = 'bus' AND ` + inventory.OfMoving,
 	`CREATE TEMP TABLE map (b INTEGER PRIMARY KEY, a INTEGER NOT NULL UNIQUE)`, `
@@ -38,7 +39,7 @@ WHERE e.type IN (SELECT t.value FROM temp.subs s, json_each(s.types) t)
 ORDER BY e.seq`,
 }
 
-// choose finds out what the new journal is to have.
+// choose fills temp.map and temp.subs, and s.moved with the sums of the rows that the new journal is to have.
 func (s *split) choose(ctx context.Context) (err error) {
 	if err := s.b.Attach(ctx, s.a, "a"); err != nil {
 		return err
@@ -54,8 +55,8 @@ func (s *split) choose(ctx context.Context) (err error) {
 	return err
 }
 
-// filled are the rows that move, as they were but for the numbers of events. A cursor is at the last event that the new journal has
-// of those that it had passed: never further.
+// filled are the statements that copy the moving rows; only the numbers of events change. A cursor becomes the last
+// event of the new journal up to the old cursor, so it never runs ahead.
 var filled = []string{
 	`INSERT INTO main.events (seq, ` + eventColumns + `) SELECT m.b, ` + inventory.EventContent + ` FROM temp.map m CROSS JOIN a.events e ON e.seq = m.a ORDER BY m.b`, `
 INSERT INTO main.subscriptions (id, name, kind, types, except_of, start_seq, cursor, retired_at, since)
@@ -76,18 +77,19 @@ FROM a.open_acts x JOIN temp.map m ON m.a = x.seq WHERE x.subscription IN (SELEC
 	`INSERT INTO main.records (id, seq, subscription) SELECT r.id, m.b, r.subscription
 FROM a.records r JOIN temp.map m ON m.a = r.seq WHERE r.subscription IN (SELECT id FROM temp.subs)`,
 	`INSERT INTO main.delayed SELECT * FROM a.delayed WHERE source IN (SELECT value FROM json_each(?1))`,
-	`DELETE FROM main.sqlite_sequence WHERE name <> 'events'`, // numbers that people have seen are not used for others
+	`DELETE FROM main.sqlite_sequence WHERE name <> 'events'`, // never use an id again that people may have seen
 	`INSERT INTO main.sqlite_sequence (name, seq) SELECT name, seq FROM a.sqlite_sequence WHERE name IN ('dead_letters', 'acts', 'open_acts', 'delayed', 'records')`,
 	`INSERT INTO main.migrations SELECT * FROM a.migrations WHERE module IN (SELECT value FROM json_each(?1))`,
 	`INSERT INTO main.program SELECT * FROM a.program`,
 }
 
-// upTo is the number in the new journal for what a column says about the old one.
+// upTo returns the SQL for the number of the last event in the new journal up to the number that column has in the old
+// journal.
 func upTo(column string) string {
 	return `coalesce((SELECT b FROM temp.map WHERE a <= ` + column + ` ORDER BY a DESC LIMIT 1), 0)`
 }
 
-// build makes the new journal, closed and whole, in s.part.
+// build makes the whole new journal in s.part, and closes it.
 func (s *split) build(ctx context.Context) (err error) {
 	if err := dbfile.CreatePrivate(s.part); err != nil {
 		return err
@@ -130,7 +132,7 @@ func (s *split) build(ctx context.Context) (err error) {
 	return errors.Join(err, dbfile.CopyMode(s.Journal, s.part))
 }
 
-// fillTables copies the modules' tables, and returns all modules that the journal has.
+// fillTables copies the tables of the modules, and returns the names of all modules of the journal.
 func (s *split) fillTables(ctx context.Context) (known []string, err error) {
 	if known, err = inventory.Modules(ctx, s.a); err != nil {
 		return nil, err
@@ -149,7 +151,7 @@ func (s *split) fillTables(ctx context.Context) (known []string, err error) {
 	return known, err
 }
 
-// guardNew keeps all modules but those that move out of the new journal.
+// guardNew adds guards to the new journal against all modules of the old journal that do not move.
 func (s *split) guardNew(ctx context.Context, known []string) error {
 	if err := inventory.CopyGuards(ctx, s.b, "a"); err != nil {
 		return err
@@ -165,7 +167,7 @@ func (s *split) guardNew(ctx context.Context, known []string) error {
 		if moving[m] {
 			continue
 		}
-		why := fmt.Sprintf("%s stayed in %s when this journal was split off: run it there, and name those to run here with --modules", m, s.Journal)
+		why := fmt.Sprintf("%s stayed in %s when this journal was split off: run it there, and only the other modules here", m, s.Journal)
 		if err := inventory.GuardOut(ctx, s.b, m, why); err != nil {
 			return err
 		}
@@ -175,7 +177,7 @@ func (s *split) guardNew(ctx context.Context, known []string) error {
 
 const leaving = `(SELECT s.id FROM main.subscriptions s WHERE s.kind = 'bus' AND ` + inventory.OfMoving + `)`
 
-// left are the statements that take the modules out of the journal. It keeps every event.
+// left are the statements that delete the rows of the modules from the journal. All events stay.
 var left = []string{
 	`DELETE FROM main.acts WHERE dead_letter IN (SELECT id FROM main.dead_letters WHERE subscription IN ` + leaving + `)`,
 	`DELETE FROM main.open_acts WHERE subscription IN ` + leaving,
@@ -189,6 +191,7 @@ var left = []string{
 	insertRelay + `SELECT 'relay', 'group', '[]', 1, head, head FROM (SELECT coalesce((SELECT max(seq) FROM main.events), 0) AS head) WHERE true ON CONFLICT (name) DO NOTHING`,
 }
 
+// leave drops the tables and rows of the modules from the journal, and adds guards against the modules.
 func (s *split) leave(ctx context.Context) error {
 	known, err := inventory.Modules(ctx, s.a)
 	if err != nil {
@@ -205,7 +208,7 @@ func (s *split) leave(ctx context.Context) error {
 		return err
 	}
 	for _, m := range s.Modules {
-		why := fmt.Sprintf("%s went to %s when this journal was split: run it there, and name those to run here with --modules, or bring it back with the command 'merge --from %s --journal %s'",
+		why := fmt.Sprintf("%s went to %s when this journal was split: run it there, and only the other modules here, or merge %s into %s to bring it back",
 			m, s.Other, s.Other, s.Journal)
 		if err := inventory.GuardOut(ctx, s.a, m, why); err != nil {
 			return err

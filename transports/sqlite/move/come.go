@@ -11,8 +11,8 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
-// mapped says what the events of the other journal are in this one: temp.map has their numbers there and here, NULL for those
-// that are not here yet.
+// mapped are the statements that find the events of the other journal in this journal. temp.map maps the number of an
+// event in the other journal (b) to its number in this journal (a), which is NULL for an event that is new here.
 var mapped = []string{
 	`CREATE TEMP TABLE map (b INTEGER PRIMARY KEY, a INTEGER)`,
 	`INSERT INTO temp.map (b, a) SELECT o.seq, e.seq FROM b.events o LEFT JOIN main.events e ON e.id = o.id AND e.type = o.type`,
@@ -20,32 +20,37 @@ var mapped = []string{
 	`CREATE TEMP TABLE fresh AS SELECT b FROM temp.map WHERE a IS NULL`,
 }
 
-// differs finds an event that is in both journals and not the same. What a transport adds, and when it took an event, may be another.
+// differs finds an event that the two journals have with different content. The metadata (which a transport may add)
+// and the time (when a transport took the event) may differ.
 const differs = `
 SELECT e.type || ' ' || e.id FROM temp.map m JOIN b.events o ON o.seq = m.b JOIN main.events e ON e.seq = m.a
 WHERE (e.version, e.source, e.key, e.correlation_id, e.causation_id, e.subscription, e.hops, e.data)
    <> (o.version, o.source, o.key, o.correlation_id, o.causation_id, o.subscription, o.hops, o.data) LIMIT 1`
 
-// past is true for an event e of this journal that is from before the other journal's subscription o, which began to consume with what
-// came then. For an event that the other journal has, the place in its log decides, and the time where the bus would look at that: the
-// event came from elsewhere (bus, FromNow). All others count by their times. A subscription of an older program has no time of
-// its own: the newest event before its start has one.
+// past is true for an event e of this journal from before the start of the other journal's subscription o, when o began
+// with new events only. For an event that the other journal has, its position in the other journal's log decides; where
+// the bus would compare the time (the event came from elsewhere: see bus, FromNow), the time decides. For all other
+// events the time decides. The subscription of an older program has no time of its own: the newest event before its
+// start gives the time.
 const past = `(o.start_seq > 0 OR o.since > 0) AND (
 	   EXISTS (SELECT 1 FROM temp.map m JOIN b.events x ON x.seq = m.b WHERE m.a = e.seq AND (x.seq <= o.start_seq OR ` + pastThere + `))
 	OR NOT EXISTS (SELECT 1 FROM temp.map m WHERE m.a = e.seq)
 	   AND coalesce(e.time < iif(o.since > 0, o.since, 1 + (SELECT max(time) FROM b.events WHERE seq <= o.start_seq)), 0))`
 
-// pastThere is true for an event x of the other journal, behind the start of o, that the bus would skip there.
+// pastThere is true for an event x of the other journal, after the start of the subscription o, that the bus would skip
+// there.
 const pastThere = `o.since > 0 AND x.time < o.since AND x.source NOT IN (SELECT value FROM json_each(?1))`
 
-// begins has the subscriptions of this journal that began to consume with what came then, and when that was. Events that are new
-// here, or that the coming modules emitted, are from before them if their times are: in the log, they lie behind the start, or the bus
-// will not look at their times any more.
+// begins makes temp.begins: the subscriptions of this journal that began with new events only, and when they began. An
+// event that is new here, or that a merged module emitted, is older than such a subscription if the event's time is
+// before the time of the start. In the log such an event lies after the start, or the bus no longer compares the
+// event's time.
 const begins = `CREATE TEMP TABLE begins AS SELECT s.id, s.since > 0 AS dated,
 	iif(s.since > 0, s.since, 1 + (SELECT max(time) FROM main.events WHERE seq <= s.start_seq)) AS at
 FROM main.subscriptions s WHERE s.kind = 'bus' AND s.except_of = 0 AND (s.since > 0 OR s.start_seq > 0)`
 
-// Of a subscription s of this journal: tooOld is true for a new event e from before it, tooOldHere for one that was here already.
+// Conditions for a subscription s of this journal and an event e from before the start of s: tooOld for an event that
+// is new here, tooOldHere for an event that was here before.
 const (
 	tooOld     = `EXISTS (SELECT 1 FROM temp.begins g WHERE g.id = s.id AND e.time < g.at)`
 	tooOldHere = `EXISTS (SELECT 1 FROM temp.begins g WHERE g.id = s.id AND e.time < g.at AND g.dated AND e.source IN (SELECT value FROM json_each(?1)))`
@@ -54,11 +59,11 @@ const (
 	comingHere  = `main.subscriptions s, json_each(s.types) t JOIN b.events e ON e.type = t.value
 WHERE s.kind = 'bus' AND s.except_of = 0 AND e.seq IN (SELECT b FROM temp.fresh)`
 
-	// skippedNow is what an answer without an attempt says; %d is when the merge began.
+	// skippedNow are the columns of an answer without an attempt; %d is the time when the merge began.
 	skippedNow = `'skipped', 0, %d, 0`
 )
 
-// predict works out what there is going to be.
+// predict computes m.expected, the sums that the journal must have after the merge.
 func (m *merge) predict(ctx context.Context) error {
 	if err := cmp.Or(m.a.Run(ctx, dbfile.Stmt(begins)), m.a.RunAll(ctx, answers.Choose, m.Modules)); err != nil {
 		return err
@@ -106,10 +111,11 @@ WHERE o.kind = 'bus' AND o.except_of = 0 AND o.name NOT LIKE 'bus/%' AND e.seq N
 	return answers.Predict(ctx, m.a, e.stayed)
 }
 
-// skipped is what an answer without an attempt says.
+// skipped returns the columns of an answer without an attempt.
 func (m *merge) skipped() string { return fmt.Sprintf(skippedNow, m.proof.At.UnixMicro()) }
 
-// skipOld answers, for the subscriptions of the journal, what is from before them.
+// skipOld returns the statements that answer the events from before the start of the journal's own subscriptions as
+// skipped.
 func (m *merge) skipOld() []string {
 	insert := `INSERT INTO main.deliveries (seq, subscription, outcome, attempts, started_at, duration) SELECT e.seq, s.id, ` + m.skipped() + ` FROM `
 	return []string{
@@ -118,12 +124,13 @@ func (m *merge) skipOld() []string {
 	}
 }
 
-// come are the statements that bring the modules in. Events that are new here go behind those that are here, in their order: whoever
-// consumes them here gets them, and the relay sends them. temp.subs has the ids of subscriptions there and here.
+// come are the statements that copy the rows of the modules into the journal. Events that are new here are appended in
+// their order: the subscriptions here receive the events, and the relay sends them. temp.subs maps the ids of
+// subscriptions in the other journal (b) to their ids here (a).
 var come = []string{
 	`INSERT INTO main.events (` + eventColumns + `) SELECT ` + inventory.EventContent + ` FROM b.events e WHERE e.seq IN (SELECT b FROM temp.fresh) ORDER BY e.seq`,
 	`UPDATE temp.map SET a = (SELECT e.seq FROM b.events o JOIN main.events e ON e.id = o.id AND e.type = o.type WHERE o.seq = map.b) WHERE a IS NULL`,
-	// Ids that are free are kept, and taken first.
+	// Ids that are free here are kept, and are inserted first.
 	`INSERT INTO main.subscriptions (id, name, kind, types, except_of, start_seq, cursor, retired_at, since)
 SELECT s.id, s.name, s.kind, s.types, s.except_of, 0, 0, s.retired_at, s.since FROM b.subscriptions s
 WHERE ` + arrives + ` AND s.id NOT IN (SELECT id FROM main.subscriptions)`,
@@ -153,11 +160,12 @@ FROM b.records r JOIN temp.map m ON m.b = r.seq JOIN temp.subs i ON i.b = r.subs
 
 const arrives = `s.kind = 'bus' AND ` + inventory.OfMoving
 
-// places are the statements that say how far everybody is.
+// positions are the statements that set the positions of subscriptions and relay.
 //
-// A subscription that began with what came later starts before the first event that it wants; what it does not want and lies
-// behind that is answered as skipped, without an attempt. Its cursor is before the first event that it has no answer for.
-var places = []string{
+// A subscription that began with new events only starts before the first event that the subscription must handle.
+// Events after that start that the subscription must not handle are answered as skipped, without an attempt. The cursor
+// goes before the first event without an answer.
+var positions = []string{
 	`CREATE TEMP TABLE past AS SELECT i.a AS subscription, e.seq FROM temp.subs i JOIN b.subscriptions o ON o.id = i.b, json_each(o.types) t
 JOIN main.events e ON e.type = t.value WHERE ` + past,
 	`UPDATE main.subscriptions AS s SET start_seq = coalesce((
@@ -171,23 +179,23 @@ WHERE p.seq > s.start_seq ON CONFLICT DO NOTHING`,
 	SELECT min(e.seq) - 1 FROM main.events e WHERE e.seq > s.start_seq AND e.type IN (SELECT value FROM json_each(s.types))
 	AND NOT EXISTS (SELECT 1 FROM main.deliveries d WHERE d.seq = e.seq AND d.subscription = s.id)), ` + inventory.LastSeq + `)
 WHERE s.id IN (SELECT a FROM temp.subs)`,
-	// What the modules emitted and the other journal has not sent, this one sends, even where it lies behind what it has sent: since a
-	// split. Some of the others go out twice: whoever reads drops them.
-	// All that the other journal sent can be sent again from here, even where this one began to send later.
+	// All events that the other journal sent can be resent from here, even if the relay here began later.
 	`UPDATE main.subscriptions SET start_seq = min(start_seq, sent) FROM (
 	SELECT min(m.a) - 1 AS sent FROM temp.map m JOIN b.events e ON e.seq = m.b WHERE e.source IN (SELECT value FROM json_each(?1))
 	AND e.seq > coalesce((SELECT start_seq FROM b.subscriptions WHERE kind = 'group' AND name = 'relay'), 0))
 WHERE kind = 'group' AND name = 'relay' AND sent IS NOT NULL`,
+	// The relay here sends the events of the modules that the other journal has not sent, even where they lie before the
+	// relay's cursor since a split. Some other events are sent twice: readers drop the second copy.
 	`UPDATE main.subscriptions SET cursor = min(cursor, unsent), start_seq = min(start_seq, unsent) FROM (
 	SELECT min(m.a) - 1 AS unsent FROM temp.map m JOIN b.events e ON e.seq = m.b WHERE e.source IN (SELECT value FROM json_each(?1))
 	AND e.seq > coalesce((SELECT cursor FROM b.subscriptions WHERE kind = 'group' AND name = 'relay'), 0))
 WHERE kind = 'group' AND name = 'relay' AND unsent IS NOT NULL`,
-	// Under its old identity this journal has read, and thrown away, what only the modules that come consume: under a new one it reads
-	// the topics from the beginning, and drops what it has.
+	// Under its old identity, this journal has read and dropped the events that only the merged modules consume. Under a
+	// new identity, the ingest reads the topics from their start, and drops the events that are known already.
 	`UPDATE main.identity SET id = lower(hex(randomblob(8)))`,
 }
 
-// come brings the modules in, in the transaction that is open.
+// come copies the modules into the journal, in the open transaction.
 func (m *merge) come(ctx context.Context) error {
 	if err := m.a.RunAll(ctx, mapped, m.Modules); err != nil {
 		return err
@@ -211,12 +219,12 @@ func (m *merge) come(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range names { // what comes in was noted where it comes from
+	for _, name := range names { // the other journal has made the records of the rows that come
 		if err := m.a.Run(ctx, dbfile.Stmt("DROP TRIGGER main."+inventory.Quote(name))); err != nil {
 			return err
 		}
 	}
-	if err := m.a.RunAll(ctx, slices.Concat(come, places, m.skipOld(), answers.Copy), m.Modules); err != nil {
+	if err := m.a.RunAll(ctx, slices.Concat(come, positions, m.skipOld(), answers.Copy), m.Modules); err != nil {
 		return err
 	}
 	if len(noting) > 0 {

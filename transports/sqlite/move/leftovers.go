@@ -17,17 +17,17 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
 )
 
-// Leftover is a file that a move made beside the journal, and that nothing needs in order to run.
+// Leftover is a file that a move made beside the journal, and that no program needs.
 type Leftover struct {
 	Path  string `json:"path"`
-	Bytes int64  `json:"bytes"` // with what SQLite keeps beside it
+	Bytes int64  `json:"bytes"` // size of the file, with the files that SQLite keeps beside it
 	What  string `json:"what"`
-	Do    string `json:"do"` // the command that removes it
+	Do    string `json:"do"` // shell command that removes the file
 }
 
-// Leftovers finds what moves of the journal at path have left in its folder, and in those of the other journals: copies of the journal as
-// it was, files under construction of moves that were killed, and journals that may not be used any more. It changes nothing, and may be
-// used beside the process that owns the journal.
+// Leftovers finds the files that moves of the journal at path have left in the journal's folder and in the folders of
+// the other journals: copies of the journal, parts of killed moves, and journals that are out of use. Leftovers changes
+// no file, and may run beside the process that owns the journal.
 func Leftovers(ctx context.Context, path string) (found []Leftover, err error) {
 	path, err = sqlite.Resolve(path)
 	if err == nil {
@@ -64,11 +64,11 @@ type leftovers struct {
 	found   []Leftover
 }
 
-// look goes through a folder. What cannot be read there is nothing that is known of.
+// look searches a folder. A file that cannot be read is left out.
 func (l *leftovers) look(ctx context.Context, folder string) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("move: look for what moves have left: %w", err)
+		return fmt.Errorf("move: look for leftovers: %w", err)
 	}
 	for _, e := range entries {
 		path := filepath.Join(folder, e.Name())
@@ -89,7 +89,7 @@ func (l *leftovers) look(ctx context.Context, folder string) error {
 	return nil
 }
 
-// whatIs says what a file is to the journal; "" where it is nothing that a move has left.
+// whatIs describes the file at path, or returns "" when no move of the journal left the file.
 func (l *leftovers) whatIs(ctx context.Context, path string) (string, error) {
 	name, base := filepath.Base(path), filepath.Base(l.journal)
 	switch copied := dbfile.CopyName.FindStringSubmatch(name); {
@@ -98,7 +98,7 @@ func (l *leftovers) whatIs(ctx context.Context, path string) (string, error) {
 	case copied == nil:
 		return l.half(ctx, path)
 	case copied[1] != base || filepath.Dir(path) != filepath.Dir(l.journal):
-		return "", nil // of another journal
+		return "", nil // the copy of another journal
 	default:
 		r, err := readMove(ctx, l.f, "SELECT proof, state FROM main.moves WHERE id = ?", copied[2])
 		if err != nil {
@@ -107,22 +107,22 @@ func (l *leftovers) whatIs(ctx context.Context, path string) (string, error) {
 		if r == nil {
 			return "a copy of the journal, made for a move that did not take place", nil
 		}
-		use := "which --undo needs"
+		use := "which an undo needs"
 		if last, err := readMove(ctx, l.f, lastOwn); err != nil || last == nil || last.Proof.ID != r.Proof.ID {
-			use = "of no use for --undo, since there was another move"
+			use = "of no use for an undo, since there was another move"
 		}
 		return fmt.Sprintf("the copy of the journal before the %s of %s at %s, %s",
 			cmp.Or(r.Proof.Undoes, r.Proof.Act), strings.Join(r.Proof.Modules, ", "), r.Proof.At.Format(time.DateTime), use), nil
 	}
 }
 
-// half says what a journal is that took part in a move of this one, and may not be used any more.
+// half describes the journal at path when it was part of a move of this journal and is out of use now.
 func (l *leftovers) half(ctx context.Context, path string) (string, error) {
 	b, err := dbfile.Look(ctx, path)
 	if err != nil {
 		return "", nil
 	}
-	defer func() { _ = b.Close() }() // it was only read
+	defer func() { _ = b.Close() }() // only read
 	theirs, err := readMove(ctx, b, "SELECT proof, state FROM main.moves WHERE proof ->> '$.asks' IS NOT NULL ORDER BY at DESC, rowid DESC LIMIT 1")
 	if err != nil || theirs == nil {
 		return "", nil // another program's file, or a journal that was never moved
@@ -145,7 +145,7 @@ func (l *leftovers) half(ctx context.Context, path string) (string, error) {
 	return "", nil
 }
 
-// files are a database and what lies beside it, as a shell takes them.
+// files returns the names of a database and of the files beside it, quoted for a shell.
 func files(path string) (names []string) {
 	for _, name := range append(dbfile.Beside(path), path+".lock", path) {
 		if there, err := dbfile.Exists(name); err == nil && there {

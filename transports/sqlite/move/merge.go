@@ -13,9 +13,9 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
-// Merge brings all modules of the journal at o.Other into the one at o.Journal, and proves that nothing was lost or doubled.
-// o.Other stays where it is, but cannot be opened for writing any more. It is all or nothing, also when it is killed: repeat
-// it then. ctx ends it before it is decided, never in between.
+// Merge moves all modules of the journal at o.Other into the journal at o.Journal, and proves that no row was lost or
+// doubled. The file at o.Other stays, but cannot be opened for writing any more. Merge is all or nothing, even when the
+// process is killed: call Merge again then. ctx can end the merge only before the decision.
 func Merge(ctx context.Context, o Options) (*Proof, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -25,7 +25,7 @@ func Merge(ctx context.Context, o Options) (*Proof, error) {
 		return nil, err
 	}
 	m := &merge{Options: o}
-	defer func() { _ = m.close() }() // what is not committed was not to be
+	defer func() { _ = m.close() }() // rolls back uncommitted rows
 	again, err := m.begin(ctx)
 	if err != nil || again != nil {
 		return again, err
@@ -49,23 +49,23 @@ func Merge(ctx context.Context, o Options) (*Proof, error) {
 	return m.proof, m.finish(context.WithoutCancel(ctx))
 }
 
-// merge is one under way.
+// merge is a running Merge.
 type merge struct {
 	Options
 	proof *Proof
 	locks dbfile.Locks
-	a     *dbfile.File // the journal, with the other one attached as b
+	a     *dbfile.File // the journal, with the other journal attached as b
 
-	identity string              // of the journal, before
-	head     int64               // likewise
-	before   inventory.Inventory // of the journal
-	there    inventory.Inventory // of the other one: it does not change
+	identity string              // of the journal before the merge
+	head     int64               // the last event of the journal before the merge
+	before   inventory.Inventory // of the journal before the merge
+	there    inventory.Inventory // of the other journal, which does not change
 	expected struct{ moved, stayed inventory.Part }
 }
 
 func (m *merge) close() error { return errors.Join(m.a.Close(), m.locks.Release()) }
 
-// begin makes sure that the merge can be made, and takes both journals. When it was made before, it returns its proof.
+// begin checks and locks both journals. If the merge took place before, begin returns its proof.
 func (m *merge) begin(ctx context.Context) (again *Proof, err error) {
 	if m.DryRun {
 		err = dbfile.CheckReadable(ctx, m.Journal, m.Other)
@@ -90,7 +90,7 @@ func (m *merge) begin(ctx context.Context) (again *Proof, err error) {
 	return nil, dbfile.CheckSpace(m.Journal, "", !m.NoBackup)
 }
 
-// take brings both journals up to date, and takes their locks.
+// take updates both journals to the current schema, and takes their locks.
 func (m *merge) take(ctx context.Context) error {
 	for _, path := range []string{m.Journal, m.Other} {
 		if err := dbfile.Refresh(ctx, path); err != nil {
@@ -105,7 +105,8 @@ func (m *merge) take(ctx context.Context) error {
 	return nil
 }
 
-// made returns the proof of the same merge, when that is why the other journal refuses to be opened; refused is its error.
+// made returns the proof of an earlier run of the same merge, if that is why the other journal cannot be opened. Else
+// it returns refused, the error from opening the journal.
 func (m *merge) made(ctx context.Context, refused error) (*Proof, error) {
 	b, err := dbfile.Open(ctx, m.Other, dbfile.Reading)
 	if err != nil {
@@ -126,7 +127,7 @@ func (m *merge) made(ctx context.Context, refused error) (*Proof, error) {
 		return nil, refused
 	}
 	if last, err := lastMove(ctx, a, ours.Proof.Modules); err != nil || last == nil || last.Proof.ID != ours.Proof.ID {
-		return nil, errors.Join(err, refused) // what came has left again
+		return nil, errors.Join(err, refused) // the modules have left the journal again
 	}
 	m.repeated(ours.Proof)
 	return ours.Proof, nil
@@ -144,13 +145,13 @@ func (m *merge) attach(ctx context.Context) (err error) {
 	return m.a.Run(ctx, dbfile.Stmt("ATTACH ? AS b", dbfile.URI(m.Other)+"?mode=rw"))
 }
 
-// check makes sure that the modules can come, and takes the inventory of both journals.
+// check checks that the modules can be merged, and takes the inventories of both journals.
 func (m *merge) check(ctx context.Context) error {
 	b, err := dbfile.Open(ctx, m.Other, dbfile.Reading)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = b.Close() }() // it was only read
+	defer func() { _ = b.Close() }() // only read
 	if m.Modules, err = modulesOf(ctx, b); err != nil {
 		return err
 	}
@@ -163,11 +164,11 @@ func (m *merge) check(ctx context.Context) error {
 	}
 	for _, name := range m.Modules {
 		if slices.Contains(here, name) {
-			return fmt.Errorf("%w: %s is in both journals: which of them is right, nobody can tell", ErrModules, name)
+			return fmt.Errorf("%w: %s is in both journals, and only one of the two can be right", ErrModules, name)
 		}
 	}
 	m.proof = m.Options.proof("merge")
-	if err := errors.Join(samePrograms(ctx, m.a, b), nobodys(ctx, b, m.Modules)); err != nil {
+	if err := errors.Join(samePrograms(ctx, m.a, b), checkOwners(ctx, b, m.Modules)); err != nil {
 		return err
 	}
 	m.Progress("counting")
@@ -178,7 +179,7 @@ func (m *merge) check(ctx context.Context) error {
 	return err
 }
 
-// samePrograms refuses journals of two programs. A journal without a program fits any.
+// samePrograms refuses two journals of different programs. A journal without a program fits any other.
 func samePrograms(ctx context.Context, a, b *dbfile.File) error {
 	const name = "SELECT name FROM main.program"
 	here, err := a.Texts(ctx, name)
@@ -192,8 +193,8 @@ func samePrograms(ctx context.Context, a, b *dbfile.File) error {
 	return nil
 }
 
-// nobodys refuses a journal with something in it that belongs to no module: it would be left behind.
-func nobodys(ctx context.Context, b *dbfile.File, modules []string) error {
+// checkOwners refuses a journal with tables or subscriptions of no module: the merge would leave them in the old file.
+func checkOwners(ctx context.Context, b *dbfile.File, modules []string) error {
 	objects, err := inventory.Objects(ctx, b, "main")
 	if err != nil {
 		return err
@@ -211,13 +212,13 @@ func nobodys(ctx context.Context, b *dbfile.File, modules []string) error {
 		}
 	}
 	if len(names) > 0 {
-		return fmt.Errorf("%w: %s has what belongs to no module, and would be left behind: %s: remove it first", ErrModules, b.Path, strings.Join(names, ", "))
+		return fmt.Errorf("%w: %s in %s belongs to no module and would not move: remove it first", ErrModules, strings.Join(names, ", "), b.Path)
 	}
 	return nil
 }
 
-// prepare marks the other journal, makes the copy of the journal, and takes the write locks of both: people who act on dead letters
-// need no lock of the journal's.
+// prepare marks the other journal, copies the journal, and takes the write locks of both databases: people who act on
+// dead letters do not take a journal's lock.
 func (m *merge) prepare(ctx context.Context) error {
 	err := m.a.QueryRowContext(ctx, "SELECT id, (SELECT coalesce(max(seq), 0) FROM main.events) FROM main.identity").Scan(&m.identity, &m.head)
 	if err != nil {
@@ -250,7 +251,7 @@ func (m *merge) prepare(ctx context.Context) error {
 	return m.at("backed up")
 }
 
-// mark writes the row of the move into the other journal.
+// mark writes the row of the merge into the other journal.
 func (m *merge) mark(ctx context.Context, state string) error {
 	b, err := dbfile.Open(ctx, m.Other, dbfile.Durable)
 	if err != nil {
@@ -259,12 +260,12 @@ func (m *merge) mark(ctx context.Context, state string) error {
 	half := record{Asks: m.identity, Path: m.Other, Proof: m.proof}
 	err = half.put(ctx, b, m.Journal, state)
 	if err == nil && state == "done" {
-		err = inventory.Freeze(ctx, b, fmt.Sprintf("the modules of this journal were merged into %s: act on them there", m.Journal))
+		err = inventory.Freeze(ctx, b, fmt.Sprintf("the modules of this journal were merged into %s: act on dead letters there", m.Journal))
 	}
 	return errors.Join(err, b.Close())
 }
 
-// decide brings the modules in. Its commit is what makes the merge.
+// decide brings in the modules, checks the proof and commits. The commit makes the merge.
 func (m *merge) decide(ctx context.Context) error {
 	m.Progress(fmt.Sprintf("bringing %s into %s", strings.Join(m.Modules, ", "), m.Journal))
 	if err := m.come(ctx); err != nil {
@@ -288,11 +289,11 @@ func (m *merge) decide(ctx context.Context) error {
 	return m.a.Run(context.WithoutCancel(ctx), dbfile.Stmt("COMMIT"))
 }
 
-// judge compares what there was, and what comes of it in one journal, with what there is.
+// judge compares the inventory after with the expected sums, and fills the proof.
 func (m *merge) judge(after inventory.Inventory) {
 	moved, stayed := inventory.Part{}, inventory.Part{}
 	for name, sum := range after.Moving {
-		if name != inventory.ToSend && name != inventory.PassedOver { // what is not sent was made sure of; the latter see come.go
+		if name != inventory.ToSend && name != inventory.PassedOver { // predict took care of both: see come.go
 			moved[name] = sum
 		}
 	}
@@ -302,7 +303,7 @@ func (m *merge) judge(after inventory.Inventory) {
 	m.proof.compare([2]inventory.Part{m.expected.moved, moved}, [2]inventory.Part{m.expected.stayed, stayed})
 }
 
-// finish tells the other journal that it is empty now, and reads everything once more from the disk.
+// finish marks the merge as done in the other journal, and checks the proof again from the disk.
 func (m *merge) finish(ctx context.Context) error {
 	if err := errors.Join(m.at("decided"), m.a.Close()); err != nil {
 		return err
@@ -313,7 +314,7 @@ func (m *merge) finish(ctx context.Context) error {
 	if err := m.at("done"); err != nil {
 		return err
 	}
-	m.Progress("reading it once more")
+	m.Progress("checking the journal on disk")
 	after, err := inventory.Of(ctx, m.Journal, m.Modules)
 	if err != nil {
 		return err
@@ -326,15 +327,15 @@ func (m *merge) finish(ctx context.Context) error {
 		return nil
 	}
 	if m.NoBackup {
-		return fmt.Errorf("%w: there is no copy to go back to: do not run it before this is understood", err)
+		return fmt.Errorf("%w: there is no copy to restore: find the cause before you run the journal", err)
 	}
 	if restored := restore(ctx, m.proof); restored != nil {
-		return errors.Join(err, fmt.Errorf("move: and it cannot be undone: %s is the journal as it was: %w", m.proof.Backup, restored))
+		return errors.Join(err, fmt.Errorf("move: restoring the journal failed, too: its copy is %s: %w", m.proof.Backup, restored))
 	}
-	return errors.Join(fmt.Errorf("%w: both journals are again as they were", err), unmark(ctx, m.Other, m.proof.ID))
+	return errors.Join(fmt.Errorf("%w: both journals were restored", err), unmark(ctx, m.Other, m.proof.ID))
 }
 
-// unmark takes the row of a merge that is not to be out of the other journal.
+// unmark removes the row of a merge that did not take place from the journal at path, and allows acts there again.
 func unmark(ctx context.Context, path, id string) error {
 	b, err := dbfile.Open(ctx, path, dbfile.Durable)
 	if err != nil {
@@ -350,8 +351,8 @@ func unmark(ctx context.Context, path, id string) error {
 	return errors.Join(err, b.Close())
 }
 
-// abandon takes back what was made for a merge that is not to be. Whether it is, the journal knows: a commit that failed may have
-// been made after all.
+// abandon removes the traces of a merge that did not take place. The journal decides: a commit that returned an error
+// may have been made after all.
 func (m *merge) abandon(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	a, err := dbfile.Open(ctx, m.Journal, dbfile.Reading)

@@ -17,39 +17,40 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
-// Options say what is to be moved. Journal and Other are required, Modules for Split.
+// Options are the options of a move. Journal and Other are required; Split requires Modules, too.
 type Options struct {
-	// Journal is the path of the journal that modules leave with Split, or come to with Merge.
+	// Journal is the path of the journal that the modules leave (Split) or enter (Merge).
 	Journal string
-	// Other is the path of the journal that Split makes, or Merge empties.
+	// Other is the path of the journal that Split makes or Merge empties.
 	Other string
-	// Modules are those that Split moves. Merge moves all that Other has.
+	// Modules are the modules that Split moves. Merge moves all modules of Other.
 	Modules []string
-	// NoBackup leaves out the copy of Journal that Undo needs. Defaults to making one.
+	// NoBackup makes no copy of Journal. Undo needs the copy. Defaults to making a copy.
 	NoBackup bool
-	// DryRun only counts what would move. It may be done beside the process that owns the journal. Defaults to moving.
+	// DryRun only counts the rows that would move, even while a process owns the journal. Defaults to moving.
 	DryRun bool
-	// Progress is told what is being done. Defaults to telling nobody.
+	// Progress is called with a text about each step. Defaults to no calls.
 	Progress func(doing string) `json:"-"`
-	// Ready is called when nobody can use either journal and all is prepared, before the move is decided: for what a program
-	// keeps beside its journals. Its error ends the move, and everything is as before. It may be called again when the move is
-	// repeated. Undo does not call it. Defaults to doing nothing.
+	// Ready is called before the decision, when all is prepared and no program can use either journal, so that a program
+	// can move files of its own along. An error of Ready ends the move and undoes its steps. When the move is repeated,
+	// Ready may be called again. Undo does not call Ready. Defaults to no call.
 	Ready func() error `json:"-"`
 
-	at func(point string) error // for tests that fail, or die, between two steps
+	at func(point string) error // tests fail or exit between two steps here
 }
 
-// Errors that callers may want to tell apart. errors.Is finds sqlite.ErrInUse and sqlite.ErrNewer, too.
+// Errors of a move. errors.Is also finds sqlite.ErrInUse and sqlite.ErrNewer.
 var (
-	// ErrModules: the modules cannot be moved: they are not there, or in both journals, or are all that there are.
+	// ErrModules means that the modules cannot be moved: the journal lacks a module, a module is in both journals, or no
+	// module would stay.
 	ErrModules = errors.New("move: modules cannot be moved")
-	// ErrExists: the file that Split was to make is there.
+	// ErrExists means that the file that Split would make exists.
 	ErrExists = dbfile.ErrExists
-	// ErrChanged: a journal has changed since the move that was to be undone.
+	// ErrChanged means that a journal has changed since the move that Undo should undo.
 	ErrChanged = errors.New("move: journal has changed since")
-	// ErrNothing: there is no move to undo, or no copy of the journal as it was.
+	// ErrNothing means that there is no move to undo, or no copy of the journal.
 	ErrNothing = errors.New("move: nothing to undo")
-	// ErrSpace: the disk has too little room.
+	// ErrSpace means that the disk has too little space.
 	ErrSpace = dbfile.ErrSpace
 )
 
@@ -75,7 +76,7 @@ func (o Options) withDefaults() (Options, error) {
 	return o, errors.Join(errs[:]...)
 }
 
-// checkFolder makes sure that there is a place for the file that Split makes.
+// checkFolder returns an error when the folder of the new journal does not exist.
 func (o Options) checkFolder() error {
 	folder := filepath.Dir(o.Other)
 	there, err := dbfile.Exists(folder)
@@ -85,7 +86,7 @@ func (o Options) checkFolder() error {
 	return err
 }
 
-// checkOther refuses what cannot be the other journal.
+// checkOther returns an error when Other cannot be the path of the other journal.
 func (o Options) checkOther() error {
 	if o.Other == "" {
 		return errors.New("move: field Other is required")
@@ -100,7 +101,7 @@ func (o Options) proof(act string) *Proof {
 	return &Proof{ID: newID(), Act: act, Modules: o.Modules, Journal: o.Journal, Other: o.Other, At: time.Now().UTC().Truncate(time.Microsecond)}
 }
 
-// repeated makes p, of a move that took place before, say so, and where the files are now.
+// repeated marks p, the proof of an earlier run, as such, and sets the present paths of the files.
 func (o Options) repeated(p *Proof) {
 	p.Again, p.Journal, p.Other = true, o.Journal, o.Other
 	if p.Backup != "" {
@@ -110,7 +111,7 @@ func (o Options) repeated(p *Proof) {
 
 func (o Options) backup(id string) string { return o.Journal + ".before-" + id }
 
-// Modules are the names of those that the journal at path has something of: tables, subscriptions, or events to come.
+// Modules returns the names of the modules that have tables, subscriptions or delayed events in the journal at path.
 func Modules(ctx context.Context, path string) (names []string, err error) {
 	f, err := dbfile.Look(ctx, path)
 	if err != nil {
@@ -120,22 +121,22 @@ func Modules(ctx context.Context, path string) (names []string, err error) {
 	return inventory.Modules(ctx, f)
 }
 
-// modulesOf are those of a journal that runs modules: that of an observer only looks as if it did.
+// modulesOf returns the modules of f. It returns an error for the journal of an observer, which runs no modules.
 func modulesOf(ctx context.Context, f *dbfile.File) ([]string, error) {
 	if n, err := f.Int64(ctx, "SELECT count(*) FROM main.observer"); err != nil || n > 0 {
-		return nil, dbfile.OrErrorf(err, "%w: %s is the journal of an observer, which runs none", ErrModules, f.Path)
+		return nil, dbfile.OrErrorf(err, "%w: %s is the journal of an observer, which runs no modules", ErrModules, f.Path)
 	}
 	return inventory.Modules(ctx, f)
 }
 
-// checkLeaving makes sure that modules can leave the journal f.
+// checkLeaving returns an error when the modules cannot leave the journal f.
 func checkLeaving(ctx context.Context, f *dbfile.File, modules []string) error {
 	known, err := modulesOf(ctx, f)
 	if err != nil {
 		return err
 	}
 	if len(modules) == 0 {
-		return fmt.Errorf("%w: none is named: %s has %s", ErrModules, f.Path, strings.Join(known, ", "))
+		return fmt.Errorf("%w: name the modules to move: %s has %s", ErrModules, f.Path, strings.Join(known, ", "))
 	}
 	for _, m := range modules {
 		if slices.Contains(known, m) {
@@ -147,17 +148,17 @@ func checkLeaving(ctx context.Context, f *dbfile.File, modules []string) error {
 		return fmt.Errorf("%w: %s has neither tables nor subscriptions of %s: it has %s", ErrModules, f.Path, m, strings.Join(known, ", "))
 	}
 	if len(modules) == len(known) {
-		return fmt.Errorf("%w: %s has no others: to move them all, move the file", ErrModules, f.Path)
+		return fmt.Errorf("%w: %s has no other modules: to move all of them, move the file", ErrModules, f.Path)
 	}
 	found, err := inventory.Trespasses(ctx, f, modules)
 	if err != nil || len(found) == 0 {
 		return err
 	}
 	t := found[0]
-	return fmt.Errorf("%w: %s %s (%d in all, see the command 'split --check')", ErrModules, t.Where, t.What, len(found))
+	return fmt.Errorf("%w: %s %s (%d such ties in all: a check of the split lists them)", ErrModules, t.Where, t.What, len(found))
 }
 
-// readMove returns the record that query finds, nil when it finds none.
+// readMove returns the record that query finds, or nil.
 func readMove(ctx context.Context, f *dbfile.File, query string, args ...any) (*record, error) {
 	var proof, state string
 	err := f.QueryRowContext(ctx, query, args...).Scan(&proof, &state)
@@ -171,15 +172,15 @@ func readMove(ctx context.Context, f *dbfile.File, query string, args ...any) (*
 	return r, json.Unmarshal([]byte(proof), r)
 }
 
-// lastMove returns the last move that took any of modules out of the journal f, or into it, and was not undone; nil when there is none.
+// lastMove returns the last move that took any of modules out of or into the journal f and was not undone, or nil.
 func lastMove(ctx context.Context, f *dbfile.File, modules []string) (*record, error) {
 	return readMove(ctx, f, `
 SELECT proof, state FROM main.moves WHERE act <> 'undo' AND proof ->> '$.asks' IS NULL
 AND EXISTS (SELECT 1 FROM json_each(modules) WHERE value IN (SELECT value FROM json_each(?))) ORDER BY at DESC, rowid DESC LIMIT 1`, dbfile.List(modules))
 }
 
-// Trespasses returns what stands in the way of parting modules from the others in the journal at path. What handlers do in
-// Go is not seen.
+// Trespasses returns the ties between the tables of modules and the tables of other modules in the journal at path. A
+// split of the modules must remove these ties first. Trespasses does not see the Go code of handlers.
 func Trespasses(ctx context.Context, path string, modules []string) (found []Trespass, err error) {
 	f, err := dbfile.Look(ctx, path)
 	if err != nil {
@@ -189,6 +190,7 @@ func Trespasses(ctx context.Context, path string, modules []string) (found []Tre
 	return inventory.Trespasses(ctx, f, modules)
 }
 
-// Trespass is something in the schema of a journal that ties tables of two modules together, so that they cannot go into two
-// files; or that cannot be moved at all. Where names the table, trigger or view; What says what is wrong with it.
+// Trespass is a trigger, view, index or foreign key in the schema of a journal that ties the tables of two modules
+// together, so that the tables cannot be in two files; or a table that cannot be copied. Where names the object; What
+// describes the problem.
 type Trespass = inventory.Trespass

@@ -189,7 +189,7 @@ func TestLeftovers(t *testing.T) {
 	}
 	mustLeave("the journal that payment came from")
 	third := Options{Journal: d.Options.Journal, Other: filepath.Join(folder, "again.db"), Modules: []string{"payment"}}
-	for _, use := range [][]string{{"which --undo needs"}, {"of no use for --undo", "which --undo needs"}} {
+	for _, use := range [][]string{{"which an undo needs"}, {"of no use for an undo", "which an undo needs"}} {
 		if _, err := Split(t.Context(), third); err != nil {
 			t.Fatal(err)
 		}
@@ -199,7 +199,7 @@ func TestLeftovers(t *testing.T) {
 		}
 		var got []string
 		for _, l := range found {
-			if strings.Contains(l.What, "--undo") {
+			if strings.Contains(l.What, "an undo") {
 				got = append(got, l.What[strings.LastIndex(l.What, ", ")+2:])
 			}
 		}

@@ -14,30 +14,30 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
-// Proof is what a move did, counted before and after.
+// Proof compares the journals before and after a move.
 type Proof struct {
 	ID      string    `json:"id"`
 	Act     string    `json:"act"`              // "split", "merge" or "undo"
-	Undoes  string    `json:"undoes,omitempty"` // with "undo": the act
+	Undoes  string    `json:"undoes,omitempty"` // the act that an undo undid
 	Modules []string  `json:"modules"`
-	Journal string    `json:"journal"` // path of the journal that the modules left, or came to
-	Other   string    `json:"other"`   // path of the one that they went to, or came from
+	Journal string    `json:"journal"` // path of the journal that the modules left or entered
+	Other   string    `json:"other"`   // path of the other journal
 	At      time.Time `json:"at"`
-	Backup  string    `json:"backup,omitempty"` // path of the journal as it was; "" when there is none
+	Backup  string    `json:"backup,omitempty"` // path of the copy of the journal, "" without a copy
 	DryRun  bool      `json:"dry_run,omitempty"`
-	Again   bool      `json:"again,omitempty"` // it had taken place before, and nothing was done now
+	Again   bool      `json:"again,omitempty"` // an earlier run made the move, this run did nothing
 	Lines   []Line    `json:"lines"`
 }
 
-// Line compares one kind of rows. Moved before are the rows that were to move, or to be merged, in the file that they came from;
-// after, those in the file that they went to. Stayed is what the journal had that did not move, before and after.
+// Line compares the rows of one kind. Moved.Before has the rows to move in the file that they came from, Moved.After
+// the moved rows in the file that they went to. Stayed has the other rows of the journal, before and after the move.
 type Line struct {
 	What   string `json:"what"`
 	Moved  Pair   `json:"moved"`
 	Stayed Pair   `json:"stayed"`
 }
 
-// Pair is what there should be and what there is.
+// Pair has the sums of rows before and after a move, which must be equal.
 type Pair struct {
 	Before Sum `json:"before"`
 	After  Sum `json:"after"`
@@ -45,7 +45,7 @@ type Pair struct {
 
 func (p Pair) holds() bool { return p.Before == p.After }
 
-// Wrong says what is not after as it was before; nil when all is.
+// Wrong describes each difference of the proof, sorted. It returns nil when the proof holds.
 func (p *Proof) Wrong() (wrong []string) {
 	for _, l := range p.Lines {
 		for what, pair := range map[string]Pair{"moved": l.Moved, "stayed": l.Stayed} {
@@ -59,10 +59,10 @@ func (p *Proof) Wrong() (wrong []string) {
 	return wrong
 }
 
-// check is an error when the proof does not hold.
+// check returns an error when the proof does not hold.
 func (p *Proof) check() error {
 	if wrong := p.Wrong(); len(wrong) > 0 {
-		return fmt.Errorf("move: the proof does not hold: %d differences, such as %s", len(wrong), wrong[0])
+		return fmt.Errorf("move: rows differ after the move: %d differences, such as %s", len(wrong), wrong[0])
 	}
 	return nil
 }
@@ -91,17 +91,17 @@ func (p *Proof) compare(moved, stayed [2]inventory.Part) {
 	slices.SortFunc(p.Lines, func(a, b Line) int { return cmp.Or(rank(a)-rank(b), cmp.Compare(a.What, b.What)) })
 }
 
-// record is what both journals keep of a move, as the proof of its row in moves.
+// record is the JSON of column proof in moves. Both journals keep a record of the move.
 type record struct {
-	Asks  string `json:"asks,omitempty"` // in the half that does not decide: the identity of the journal that does
-	Path  string `json:"path"`           // of the journal that the record is in
+	Asks  string `json:"asks,omitempty"` // identity of the deciding journal; "" in that journal itself
+	Path  string `json:"path"`           // of the journal with this record
 	Proof *Proof `json:"proof"`
-	// What there was in the journal before, and in both after: undoing needs that nothing has changed since.
+	// The inventory of the journal before, and of both journals after the move. Undo requires that neither has changed.
 	Before inventory.Inventory `json:"before"`
 	After  inventory.Inventory `json:"after"`
-	There  inventory.Inventory `json:"there"` // in the other one, after
+	There  inventory.Inventory `json:"there"` // of the other journal after the move
 
-	state string // of the row that it was read from
+	state string // of the row from which the record was read
 }
 
 const putMove = `
@@ -124,12 +124,13 @@ func newID() string {
 	return hex.EncodeToString(b)
 }
 
-// part is where the file at path is built.
+// part returns the path where the move builds the file for path.
 func (p *Proof) part(path string) string { return dbfile.PartOf(path, p.ID) }
 
-// Digest is the sum, modulo 2^256, of the SHA-256 of each of a number of rows. It does not depend on their order, and a row that
-// is there twice does not cancel itself out. The digest of two sets that have nothing in common is the sum of theirs.
+// Digest is the sum, modulo 2^256, of the SHA-256 of each row of a set. The digest does not depend on the order of the
+// rows, and a row that is in the set twice does not cancel itself out. The digest of two disjoint sets together is the
+// sum of their digests.
 type Digest = dbfile.Digest
 
-// Sum is how many rows there are (Rows), and their digest (Digest).
+// Sum is the number of rows of a set (Rows), and their digest (Digest).
 type Sum = dbfile.Sum

@@ -13,8 +13,9 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
-// Split takes modules out of the journal at o.Journal into a new one at o.Other, and proves that nothing was lost or doubled. It
-// is all or nothing, also when it is killed: repeat it then. ctx ends it before it is decided, never in between.
+// Split moves modules out of the journal at o.Journal into a new journal at o.Other, and proves that no row was lost or
+// doubled. Split is all or nothing, even when the process is killed: call Split again then. ctx can end the split only
+// before the decision.
 func Split(ctx context.Context, o Options) (*Proof, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -28,7 +29,7 @@ func Split(ctx context.Context, o Options) (*Proof, error) {
 	if o.DryRun {
 		return s.dryRun(ctx)
 	}
-	defer func() { _ = s.close() }() // everything is on disk, or garbage
+	defer func() { _ = s.close() }() // what matters is on disk already
 	if again, err := s.begin(ctx); err != nil || again != nil {
 		return again, err
 	}
@@ -41,18 +42,18 @@ func Split(ctx context.Context, o Options) (*Proof, error) {
 	return s.proof, s.finish(context.WithoutCancel(ctx))
 }
 
-// split is one under way.
+// split is a running Split.
 type split struct {
 	Options
 	proof *Proof
-	part  string // where the new journal is built
+	part  string // path where the new journal is built
 	locks dbfile.Locks
-	a     *dbfile.File // the journal, whose write lock is held from begin to decide
-	b     *dbfile.File // the new one, while it is built
+	a     *dbfile.File // the journal; its write lock is held from begin to decide
+	b     *dbfile.File // the new journal while it is built
 
 	identity string
 	before   inventory.Inventory // of the journal
-	moved    inventory.Part      // what the new journal is to have
+	moved    inventory.Part      // expected in the new journal
 }
 
 func (s *split) close() error { return errors.Join(s.b.Close(), s.a.Close(), s.locks.Release()) }
@@ -72,7 +73,7 @@ func (s *split) dryRun(ctx context.Context) (_ *Proof, err error) {
 		return nil, err
 	}
 	s.proof.DryRun = true
-	if s.b, err = dbfile.Open(ctx, "", dbfile.Volatile); err != nil { // in memory, for what is to be compared
+	if s.b, err = dbfile.Open(ctx, "", dbfile.Volatile); err != nil { // in memory, for the tables of choose
 		return nil, err
 	}
 	if err := s.choose(ctx); err != nil {
@@ -82,7 +83,7 @@ func (s *split) dryRun(ctx context.Context) (_ *Proof, err error) {
 	return s.proof, nil
 }
 
-// begin makes sure that the split can be made, and takes both journals. When it was made before, it returns its proof.
+// begin checks and locks both journals. If the split took place before, begin returns its proof.
 func (s *split) begin(ctx context.Context) (again *Proof, err error) {
 	if err := dbfile.Refresh(ctx, s.Journal); err != nil {
 		return nil, err
@@ -93,7 +94,8 @@ func (s *split) begin(ctx context.Context) (again *Proof, err error) {
 	if s.a, err = dbfile.Open(ctx, s.Journal, dbfile.Durable); err != nil {
 		return nil, err
 	}
-	if err := s.a.Run(ctx, dbfile.Stmt("BEGIN IMMEDIATE")); err != nil { // people who act on dead letters need no lock of the journal's
+	// People who act on dead letters do not take the lock of a journal.
+	if err := s.a.Run(ctx, dbfile.Stmt("BEGIN IMMEDIATE")); err != nil {
 		return nil, err
 	}
 	if err := s.a.QueryRowContext(ctx, "SELECT id FROM main.identity").Scan(&s.identity); err != nil {
@@ -118,7 +120,8 @@ func (s *split) begin(ctx context.Context) (again *Proof, err error) {
 	return nil, errors.Join(dbfile.RemoveParts(s.Journal), dbfile.RemoveParts(s.Other))
 }
 
-// leftover looks at what a split that was killed left behind, or one that took place.
+// leftover checks a file at Other: it removes a file from a killed split, and returns the proof of a split that took
+// place.
 func (s *split) leftover(ctx context.Context) (*Proof, error) {
 	if there, err := dbfile.Exists(s.Other); err != nil || !there {
 		return nil, err
@@ -127,7 +130,7 @@ func (s *split) leftover(ctx context.Context) (*Proof, error) {
 	if err := look.Take(s.Other); err != nil {
 		return nil, err
 	}
-	defer func() { _ = look.Release() }() // it is taken again when all is checked
+	defer func() { _ = look.Release() }() // begin takes the lock again after the checks
 	refused := fmt.Errorf("%w: %s: name another one", ErrExists, s.Other)
 	b, err := dbfile.Open(ctx, s.Other, dbfile.Durable)
 	if err != nil {
@@ -157,7 +160,7 @@ func (s *split) leftover(ctx context.Context) (*Proof, error) {
 	}
 }
 
-// refuseMerged refuses the file b when its modules went on into another journal: it is no place for them any more.
+// refuseMerged returns an error when the modules of the journal b were merged into another journal.
 func (s *split) refuseMerged(ctx context.Context, b *dbfile.File) error {
 	merged, err := readMove(ctx, b, "SELECT proof, state FROM main.moves WHERE act = 'merge' AND proof ->> '$.asks' IS NOT NULL ORDER BY at DESC, rowid DESC LIMIT 1")
 	switch {
@@ -166,18 +169,18 @@ func (s *split) refuseMerged(ctx context.Context, b *dbfile.File) error {
 	case merged.state == "done":
 		return fmt.Errorf("%w: %s: its modules were merged into %s: name another one, or remove that one", ErrExists, s.Other, merged.Proof.Journal)
 	default:
-		return fmt.Errorf("%w: %s: its merge into %s was begun, and perhaps not finished: repeat that, or its undoing, or name another one", ErrExists, s.Other, merged.Proof.Journal)
+		return fmt.Errorf("%w: %s: its merge into %s has begun and may not have finished: repeat or undo the merge, or name another one", ErrExists, s.Other, merged.Proof.Journal)
 	}
 }
 
-// again is the proof of the split that took place, if its modules are still where it took them.
+// again returns the proof p of a split that took place, if its modules have not been moved since.
 func (s *split) again(ctx context.Context, b *dbfile.File, p *Proof) (*Proof, error) {
 	last, err := lastMove(ctx, s.a, p.Modules)
 	if err != nil {
 		return nil, err
 	}
 	if last == nil || last.Proof.ID != p.ID {
-		return nil, fmt.Errorf("%w: %s: %s went there at %s, and has been moved since: name another one",
+		return nil, fmt.Errorf("%w: %s: %s went there at %s, and was moved since: name another one",
 			ErrExists, s.Other, strings.Join(p.Modules, ", "), p.At.Format(time.DateTime))
 	}
 	s.repeated(p)
@@ -193,7 +196,7 @@ func (s *split) count(ctx context.Context) (err error) {
 	return err
 }
 
-// prepare makes the copy of the journal, and the new one.
+// prepare makes the copy of the journal, and the new journal.
 func (s *split) prepare(ctx context.Context) error {
 	if err := s.at("locked"); err != nil {
 		return err
@@ -219,7 +222,7 @@ func (s *split) prepare(ctx context.Context) error {
 	return s.at("renamed")
 }
 
-// decide takes the modules out of the journal. Its commit is what makes the split.
+// decide takes the modules out of the journal, checks the proof and commits. The commit makes the split.
 func (s *split) decide(ctx context.Context) error {
 	s.Progress("taking " + fmt.Sprint(s.Modules) + " out of " + s.Journal)
 	if err := s.leave(ctx); err != nil {
@@ -247,16 +250,16 @@ func (s *split) decide(ctx context.Context) error {
 	return s.a.Run(context.WithoutCancel(ctx), dbfile.Stmt("COMMIT"))
 }
 
-// judge compares what there was with what there is.
+// judge compares the inventories of both journals with the expected sums, and fills the proof.
 func (s *split) judge(after, there inventory.Inventory) {
 	left := inventory.Part{}
-	for name, sum := range after.Moving { // nothing may be left of them
-		if name != inventory.ToSend && name != inventory.Emitted { // the journal keeps these; the new one sends them
+	for name, sum := range after.Moving { // no row of the modules may be left in the journal
+		if name != inventory.ToSend && name != inventory.Emitted { // the journal keeps them; the new journal sends them
 			left["left behind: "+name] = sum
 		}
 	}
 	extra := inventory.Part{}
-	for name, sum := range there.Staying { // nor anything of others be there
+	for name, sum := range there.Staying { // no row of other modules may be in the new journal
 		if name != inventory.Events {
 			extra["others': "+name] = sum
 		}
@@ -270,7 +273,7 @@ func (s *split) judge(after, there inventory.Inventory) {
 	s.proof.compare([2]inventory.Part{s.moved, is}, [2]inventory.Part{s.before.Staying, after.Staying})
 }
 
-// finish tells the new journal that it is one, and reads everything once more from the disk.
+// finish marks the split as done in the new journal, and checks the proof again from the disk.
 func (s *split) finish(ctx context.Context) error {
 	if err := errors.Join(s.at("decided"), s.a.Close()); err != nil {
 		return err
@@ -287,11 +290,11 @@ func (s *split) finish(ctx context.Context) error {
 	if err := s.at("done"); err != nil {
 		return err
 	}
-	s.Progress("reading both once more")
+	s.Progress("checking both journals on disk")
 	return s.verify(ctx)
 }
 
-// verify looks at what is on disk. When that is not what it was to be, the split is undone.
+// verify checks the proof against the files. After a difference, verify undoes the split.
 func (s *split) verify(ctx context.Context) error {
 	after, err := inventory.Of(ctx, s.Journal, s.Modules)
 	if err != nil {
@@ -310,16 +313,16 @@ func (s *split) verify(ctx context.Context) error {
 		return nil
 	}
 	if s.NoBackup {
-		return fmt.Errorf("%w: there is no copy to go back to: do not run either before this is understood", err)
+		return fmt.Errorf("%w: there is no copy to restore: find the cause before you run either journal", err)
 	}
 	if restored := restore(ctx, s.proof); restored != nil {
-		return errors.Join(err, fmt.Errorf("move: and it cannot be undone: %s is the journal as it was: %w", s.proof.Backup, restored))
+		return errors.Join(err, fmt.Errorf("move: restoring the journal failed, too: its copy is %s: %w", s.proof.Backup, restored))
 	}
-	return errors.Join(fmt.Errorf("%w: the journal is again as it was", err), dbfile.Remove(s.Other))
+	return errors.Join(fmt.Errorf("%w: the journal was restored", err), dbfile.Remove(s.Other))
 }
 
-// abandon removes what was made for a split that is not to be. Whether it is, the journal knows: a commit that failed may have been
-// made after all.
+// abandon removes the files of a split that did not take place. The journal decides: a commit that returned an error
+// may have been made after all.
 func (s *split) abandon(ctx context.Context) error {
 	a, err := dbfile.Open(context.WithoutCancel(ctx), s.Journal, dbfile.Reading)
 	if err != nil {

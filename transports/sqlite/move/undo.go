@@ -12,10 +12,10 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
-// Undo puts things back as they were before the last move of o.Journal, which must have been act, "split" or "merge". It needs the
-// copy that was made then, and that nothing has happened in either journal since: otherwise it is an ErrNothing or an ErrChanged, and
-// the opposite move brings the modules back. It is all or nothing, also when it is killed: repeat it then. Of o it takes
-// Journal and Progress.
+// Undo restores both journals to their state before the last move of o.Journal, which must have been act, "split" or
+// "merge". Undo needs the copy from that move, and neither journal may have changed since: else Undo returns ErrNothing
+// or ErrChanged, and only the opposite move brings the modules back. Undo is all or nothing, even when the process is
+// killed: call Undo again then. Undo uses Journal and Progress of o.
 func Undo(ctx context.Context, act string, o Options) (_ *Proof, err error) {
 	o, err = o.withDefaults()
 	if err != nil {
@@ -33,27 +33,28 @@ func Undo(ctx context.Context, act string, o Options) (_ *Proof, err error) {
 	return u.proof, u.finish(context.WithoutCancel(ctx))
 }
 
-// lastOwn finds the last move that a journal decided.
+// lastOwn finds the last move that the journal decided.
 const lastOwn = "SELECT proof, state FROM main.moves WHERE proof ->> '$.asks' IS NULL ORDER BY at DESC, rowid DESC LIMIT 1"
 
-// undo is one under way.
+// undo is a running Undo.
 type undo struct {
 	Options
 	act   string
 	proof *Proof
-	was   *record // of what is to be undone
+	was   *record // of the move to undo
 	locks dbfile.Locks
 
 	look    *dbfile.File // the journal, for reading
-	version int64        // of it, to see whether somebody else has written
+	version int64        // data_version of look: shows whether another connection has written
 }
 
-// opposite is the act that brings back what act took away.
+// opposite maps an act to the act that reverses it.
 var opposite = map[string]string{"split": "merge", "merge": "split"}
 
-// begin finds the move, takes both journals, and makes sure that they have not changed.
+// begin finds the move, locks both journals, and checks that neither has changed.
 func (u *undo) begin(ctx context.Context) (again *Proof, err error) {
-	if err := dbfile.CheckReadable(ctx, u.Journal); err != nil { // to open it for writing would append what is due
+	// Only reading: opening the journal for writing would append the delayed events that are due.
+	if err := dbfile.CheckReadable(ctx, u.Journal); err != nil {
 		return nil, err
 	}
 	if err := u.locks.Take(u.Journal); err != nil {
@@ -84,15 +85,16 @@ func (u *undo) begin(ctx context.Context) (again *Proof, err error) {
 		if u.was.state == "done" {
 			return u.proof, nil
 		}
-		return u.proof, u.clean(context.WithoutCancel(ctx)) // it was killed when it had been decided
+		return u.proof, u.clean(context.WithoutCancel(ctx)) // the earlier run was killed after the decision
 	}
 	if u.proof.Act != u.act {
-		return nil, fmt.Errorf("%w: the last move of %s is a %s: see the command '%s --undo'", ErrNothing, u.Journal, u.proof.Act, u.proof.Act)
+		return nil, fmt.Errorf("%w: the last move of %s is a %s: undo the %s instead", ErrNothing, u.Journal, u.proof.Act, u.proof.Act)
 	}
 	return nil, u.unchanged(ctx)
 }
 
-// other is where the other journal is now: where it was, or, if both were moved, in the same place as seen from this one.
+// other returns the present path of the other journal: the path at the time of the move or, if the journal has a new
+// path now, the same relative path from there.
 func (u *undo) other() (string, error) {
 	at := u.proof.Other
 	if rel, err := filepath.Rel(filepath.Dir(u.was.Path), at); err == nil && u.was.Path != u.Journal {
@@ -100,26 +102,26 @@ func (u *undo) other() (string, error) {
 	}
 	there, err := dbfile.Exists(at)
 	if err == nil && !there && u.proof.Act != "undo" {
-		err = fmt.Errorf("%w: %s is not there, so that nobody can tell whether it has changed", ErrChanged, at)
+		err = fmt.Errorf("%w: %s does not exist, so its changes cannot be checked", ErrChanged, at)
 	}
 	return at, err
 }
 
-// unchanged makes sure that both journals are as the move left them, and that there is a copy.
+// unchanged returns an error when a journal has changed since the move, or when the copy is missing.
 func (u *undo) unchanged(ctx context.Context) error {
 	p := u.proof
-	instead := fmt.Sprintf("bring it back with the command '%s'", opposite[p.Act])
+	instead := fmt.Sprintf("use the opposite move (%s)", opposite[p.Act])
 	if p.Backup == "" {
 		return fmt.Errorf("%w: no copy of %s was made: %s", ErrNothing, u.Journal, instead)
 	}
 	p.Backup = u.backup(p.ID)
 	if there, err := dbfile.Exists(p.Backup); err != nil || !there {
-		return errors.Join(err, fmt.Errorf("%w: the copy %s is not there: %s", ErrNothing, p.Backup, instead))
+		return errors.Join(err, fmt.Errorf("%w: the copy %s does not exist: %s", ErrNothing, p.Backup, instead))
 	}
 	if err := u.locks.Take(u.Other); err != nil {
 		return err
 	}
-	u.Progress("comparing both journals with what they were")
+	u.Progress("comparing both journals with their state after the move")
 	now, err := inventory.Take(ctx, u.look, p.Modules)
 	if err != nil {
 		return err
@@ -143,13 +145,13 @@ func (u *undo) unchanged(ctx context.Context) error {
 	return nil
 }
 
-// prepare has the other journal ask this one what it is to be, and makes the copy the journal. That the copy has the row of the
-// undoing, and not that of the move, decides.
+// prepare makes the other journal ask this journal about the move, and copies the copy back. The copy has the row of
+// the undo in place of the row of the move: copying back decides.
 func (u *undo) prepare(ctx context.Context) error {
 	if err := u.at("locked"); err != nil {
 		return err
 	}
-	if err := waver(ctx, u.Other, u.proof.ID); err != nil {
+	if err := setPrepared(ctx, u.Other, u.proof.ID); err != nil {
 		return err
 	}
 	if err := u.at("prepared"); err != nil {
@@ -165,7 +167,8 @@ func (u *undo) prepare(ctx context.Context) error {
 		return err
 	}
 	u.Progress("copying back")
-	err = dbfile.CopyPages(ctx, u.proof.Backup, u.Journal, func() error { // people who act on dead letters need no lock of the journal's
+	// People who act on dead letters do not take the lock of a journal.
+	err = dbfile.CopyPages(ctx, u.proof.Backup, u.Journal, func() error {
 		is, err := u.look.Int64(ctx, "PRAGMA data_version")
 		if err != nil || is != u.version {
 			return errors.Join(err, fmt.Errorf("%w: %s was written to meanwhile: try again", ErrChanged, u.Journal))
@@ -178,7 +181,7 @@ func (u *undo) prepare(ctx context.Context) error {
 	return nil
 }
 
-// finish removes what the move had made, and compares the journal with what it was.
+// finish removes the results of the move, and compares the journal with its inventory before the move.
 func (u *undo) finish(ctx context.Context) error {
 	if err := u.at("decided"); err != nil {
 		return err
@@ -186,7 +189,7 @@ func (u *undo) finish(ctx context.Context) error {
 	if err := u.clean(ctx); err != nil {
 		return err
 	}
-	u.Progress("reading it once more")
+	u.Progress("checking the journal on disk")
 	now, err := inventory.Of(ctx, u.Journal, u.proof.Modules)
 	if err != nil {
 		return err
@@ -201,12 +204,12 @@ func (u *undo) finish(ctx context.Context) error {
 	return inventory.Audit(ctx, u.Journal)
 }
 
-// clean removes the new journal of a split, lets the other one of a merge be used again, and removes the copy.
+// clean removes the new journal of a split, or allows writing to the other journal of a merge, and removes the copy.
 func (u *undo) clean(ctx context.Context) error {
 	var err error
 	if u.proof.Undoes == "split" {
 		err = dbfile.Remove(u.Other)
-		_ = os.Remove(u.Other + ".lock") // which may have gone before
+		_ = os.Remove(u.Other + ".lock") // may be gone already
 	} else {
 		err = unmark(ctx, u.Other, u.proof.ID)
 	}

@@ -116,7 +116,7 @@ func TestUndoRefuses(t *testing.T) {
 		if _, err := Split(t.Context(), d.Options); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Undo(t.Context(), "split", d.Options); !errors.Is(err, ErrNothing) || !strings.Contains(err.Error(), "the command 'merge") {
+		if _, err := Undo(t.Context(), "split", d.Options); !errors.Is(err, ErrNothing) || !strings.Contains(err.Error(), "use the opposite move (merge)") {
 			t.Errorf("undone: %v", err)
 		}
 	})
@@ -143,8 +143,8 @@ func TestRefuses(t *testing.T) {
 		says string
 	}{
 		{"unknown", Options{Modules: []string{"paymint"}}, ErrModules, "order, payment, payment_audit, shipping"},
-		{"all", Options{Modules: []string{"order", "payment", "payment_audit", "shipping"}}, ErrModules, "no others"},
-		{"none", Options{}, ErrModules, "none is named"},
+		{"all", Options{Modules: []string{"order", "payment", "payment_audit", "shipping"}}, ErrModules, "no other modules"},
+		{"none", Options{}, ErrModules, "name the modules to move"},
 		{"tied", Options{Modules: []string{"payment"}}, ErrModules, "shipping_labels has a foreign key to payment_payments"},
 		{"looked at", Options{Modules: []string{"order"}}, ErrModules, "shipping_seen"},
 		{"exists", Options{Modules: []string{"payment"}, Other: there}, ErrExists, there},
@@ -326,7 +326,7 @@ func TestFailsAfterwards(t *testing.T) {
 				}
 				return nil
 			}
-			if _, err := d.do(t.Context()); err == nil || !strings.Contains(err.Error(), "again as") {
+			if _, err := d.do(t.Context()); err == nil || !strings.Contains(err.Error(), "restored") {
 				t.Errorf("it says %v", err)
 			}
 			if after := dump(t, d.Options.Journal); strings.Join(after, "\n") != strings.Join(before, "\n") {

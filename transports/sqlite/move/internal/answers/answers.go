@@ -1,4 +1,13 @@
-// Package answers brings the answers of the subscriptions of the bus from one journal into another when a move merges them.
+// Package answers merges the answers of the bus's own subscriptions. The subscriptions bus/ingest, bus/relay and
+// bus/unknown are in every journal and do not move. When two journals are merged, their answers from the other journal
+// come along, with dead letters and the acts on dead letters: otherwise people would have to judge the same events
+// again.
+//
+// When both journals have an answer to an event, the journal's own answer wins, unless the other answer settles more:
+// done wins over all others, and an open answer over a dropped event, which was dropped in view of other modules. Acts
+// are kept in any case, if there is a dead letter.
+//
+// Package move imports it.
 package answers
 
 import (
@@ -10,16 +19,9 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
-// The bus's own subscriptions (bus/ingest, bus/relay, bus/unknown) are in every journal, and stay there. When two journals become
-// one, the answers that they gave in the other one come along, with dead letters and what people did with these: otherwise somebody
-// would have to judge the same event once more.
-//
-// Of an event that both have answered, the journal's own answer counts, unless the other one settles more: done counts over all others,
-// and what is open over what was dropped, which was dropped in view of other modules. What people did counts in any case, where there is
-// a dead letter.
-
-// carries are the statements that work out which answers come. temp.carried has them: the event's number and the subscription's id there,
-// the subscription's name and id here, and the event's number here where the answer replaces one.
+// Choose are the statements that choose the answers to copy, into temp.carried: the event's number (seq) and the
+// subscription's id (there) in the other journal, the subscription's name and its id in this journal (here), and the
+// event's number in this journal when the answer replaces an answer (replaces).
 var Choose = []string{
 	`CREATE TEMP TABLE made AS SELECT name FROM b.subscriptions WHERE kind = 'bus' AND name LIKE 'bus/%' AND name NOT IN (SELECT name FROM main.subscriptions)`,
 	`INSERT INTO main.subscriptions (name, kind, types, except_of, start_seq, cursor, retired_at, since)
@@ -33,7 +35,7 @@ WHERE o.kind = 'bus' AND o.name LIKE 'bus/%' AND (x.seq IS NULL OR ` + settles("
 	`CREATE INDEX temp.carried_replaces ON carried (replaces, here)`,
 }
 
-// settles is how much the answer of a delivery settles.
+// settles returns the SQL that ranks the answer of a delivery d: a higher rank settles more.
 func settles(d string) string {
 	return `CASE WHEN ` + d + `.outcome = 'done' THEN 3 WHEN ` + d + `.outcome IN ('dropped', 'skipped') THEN 1 ELSE 2 END`
 }
@@ -42,25 +44,27 @@ const (
 	isReplaced = `(x.seq, x.subscription) IN (SELECT replaces, here FROM temp.carried WHERE replaces IS NOT NULL)`
 	isCarried  = `(x.seq, x.subscription) IN (SELECT seq, there FROM temp.carried)`
 
-	// isAnswered is where an answer comes for an event e of this journal and its subscription s; comesAnswered, for one of the other's.
+	// IsAnswered is true when an answer is copied for an event e and a subscription s of this journal; ComesAnswered for
+	// an event e of the other journal.
 	IsAnswered    = `EXISTS (SELECT 1 FROM temp.map m JOIN temp.carried c ON c.seq = m.b WHERE m.a = e.seq AND c.here = s.id)`
 	ComesAnswered = `EXISTS (SELECT 1 FROM temp.carried c WHERE c.seq = e.seq AND c.here = s.id)`
 
-	// noLetter is where a replaced answer x has a dead letter, and the one that comes has none.
+	// noLetter is true when a replaced answer x has a dead letter, and the copied answer has no dead letter.
 	noLetter = `EXISTS (SELECT 1 FROM temp.carried c WHERE c.replaces = x.seq AND c.here = x.subscription
 	AND NOT EXISTS (SELECT 1 FROM b.dead_letters l WHERE l.seq = c.seq AND l.subscription = c.there))`
 
-	// letterStatus is that of such a dead letter afterwards.
+	// letterStatus is the status of such a dead letter after the merge.
 	letterStatus = `(SELECT CASE WHEN d.outcome = 'done' THEN 'replayed' ELSE 'replaying' END FROM temp.carried c
 	JOIN b.deliveries d ON d.seq = c.seq AND d.subscription = c.there WHERE c.replaces = x.seq AND c.here = x.subscription)`
 
-	// hasLetter is where what people did with a dead letter l of the other journal has one here to be about.
+	// hasLetter is true when the acts on a dead letter l of the other journal have a dead letter in this journal to refer
+	// to.
 	hasLetter = `(EXISTS (SELECT 1 FROM temp.carried c WHERE c.seq = l.seq AND c.there = l.subscription)
 	OR EXISTS (SELECT 1 FROM temp.map m JOIN main.dead_letters h ON h.seq = m.a JOIN main.subscriptions i ON i.id = h.subscription
 		WHERE m.b = l.seq AND i.name = o.name))`
 )
 
-// carry are the statements that bring these answers in, when the events are there.
+// Copy are the statements that copy the chosen answers, after the events were copied.
 var Copy = []string{
 	`DELETE FROM main.pending AS x WHERE ` + isReplaced,
 	`DELETE FROM main.deliveries AS x WHERE ` + isReplaced,
@@ -69,7 +73,7 @@ FROM temp.carried c JOIN temp.map m ON m.b = c.seq JOIN b.deliveries d ON d.seq 
 	`INSERT INTO main.pending (subscription, key, seq, state, attempts, due_at, failed_at) SELECT c.here, p.key, m.a, p.state, p.attempts, p.due_at, p.failed_at
 FROM temp.carried c JOIN temp.map m ON m.b = c.seq JOIN b.pending p ON p.seq = c.seq AND p.subscription = c.there`,
 	`UPDATE main.dead_letters AS x SET status = ` + letterStatus + ` WHERE ` + noLetter,
-	// Ids that are free are kept, and taken first.
+	// Ids that are free here are kept, and are inserted first.
 	`CREATE TEMP TABLE own_letters AS SELECT l.id, l.id IN (SELECT id FROM main.dead_letters) AS taken, m.a, c.here
 FROM temp.carried c JOIN temp.map m ON m.b = c.seq JOIN b.dead_letters l ON l.seq = c.seq AND l.subscription = c.there`,
 	putLetters(`l.id`, `NOT o.taken`),
@@ -83,7 +87,7 @@ JOIN temp.map m ON m.b = l.seq JOIN main.subscriptions i ON i.name = o.name JOIN
 WHERE name IN (SELECT name FROM temp.made) AND except_of = 0`,
 }
 
-// putLetters makes dead letters of the other journal this one's, with an id, where they are.
+// putLetters returns the statement that copies the dead letters of the other journal that match where, with a new id.
 func putLetters(id, where string) string {
 	return `INSERT INTO main.dead_letters (id, seq, subscription, ` + inventory.LetterColumns + `) SELECT ` + id + `, o.a, o.here, ` + inventory.LetterColumns + `
 FROM temp.own_letters o JOIN b.dead_letters l ON l.id = o.id WHERE ` + where + ` ORDER BY l.id
@@ -91,10 +95,10 @@ ON CONFLICT (subscription, seq) DO UPDATE SET error = excluded.error, stack = ex
 	first_failed_at = excluded.first_failed_at, dead_at = excluded.dead_at, status = excluded.status`
 }
 
-// tellCarried has observers told of these answers, where they are told of any.
+// SendRecords makes records of the copied answers, for observers.
 const SendRecords = `INSERT INTO main.records (seq, subscription) SELECT m.a, c.here FROM temp.carried c JOIN temp.map m ON m.b = c.seq ORDER BY m.a`
 
-// What changes in the journal by that. Each yields the name of a part, a number of rows and their digest.
+// Columns of the changes by the copied answers: the name of a sum, the number of rows, and their digest.
 const (
 	deliveryDigest = `CASE WHEN x.outcome = 'skipped' AND x.attempts = 0 THEN 'passed over' ELSE 'deliveries ' || x.outcome END AS name, count(*),
 	digest(s.name, e.id, e.type, x.outcome, x.attempts, x.started_at, x.duration, x.error)`
@@ -130,7 +134,7 @@ WHERE EXISTS (SELECT 1 FROM main.sqlite_schema WHERE ` + inventory.IsRecordTrigg
 	}
 )
 
-// predictOwn adds to what the journal will have what comes of the bus's own subscriptions.
+// Predict applies the changes of Copy to stayed, the sums that the journal is expected to have after the merge.
 func Predict(ctx context.Context, a *dbfile.File, stayed inventory.Part) error {
 	for _, change := range []struct {
 		queries []string
@@ -154,7 +158,7 @@ func Predict(ctx context.Context, a *dbfile.File, stayed inventory.Part) error {
 	return nil
 }
 
-// ofBus are the parts of the other journal, beside those of its modules, that a merge brings.
+// OfBus returns the sums of the other journal's staying rows that a merge copies.
 func OfBus(staying inventory.Part) inventory.Part {
 	bus := inventory.Part{}
 	for name, sum := range staying {

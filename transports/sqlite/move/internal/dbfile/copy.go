@@ -9,11 +9,11 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// pagesAtOnce is how many pages are copied between two looks at whether somebody wants it to end.
+// pagesAtOnce is the number of pages that are copied between two checks of the context.
 const pagesAtOnce = 4096
 
-// pages makes the database at to a copy of that at from, in one transaction: it is all there or as it was before. The
-// function locked is called when nobody else can write to it any more.
+// CopyPages overwrites the database at to with the database at from, in a single transaction: after an error, to is as
+// before. CopyPages calls locked once no other connection can write to the database at to.
 func CopyPages(ctx context.Context, from, to string, locked func() error) (err error) {
 	src, err := Open(ctx, from, Reading)
 	if err != nil {
@@ -45,8 +45,8 @@ func copySteps(ctx context.Context, b *sqlite3.SQLiteBackup, locked func() error
 	switch {
 	case err != nil:
 		return err
-	case b.PageCount() == 0: // the driver does not say so
-		return errors.New("another process writes to it: try again")
+	case b.PageCount() == 0: // the driver returns no error in this case
+		return errors.New("another process writes to the database: try again")
 	}
 	if err := locked(); err != nil {
 		return err
@@ -60,7 +60,7 @@ func copySteps(ctx context.Context, b *sqlite3.SQLiteBackup, locked func() error
 			return err
 		}
 		if !done && b.Remaining() == left {
-			return errors.New("another process uses it: try again")
+			return errors.New("another process uses the database: try again")
 		}
 	}
 	return nil

@@ -10,11 +10,12 @@ import (
 	"math/bits"
 )
 
-// Digest is the sum, modulo 2^256, of the SHA-256 of each of a number of rows. It does not depend on their order, and a row that
-// is there twice does not cancel itself out. The digest of two sets that have nothing in common is the sum of theirs.
+// Digest is the sum, modulo 2^256, of the SHA-256 of each row of a set. The digest does not depend on the order of the
+// rows, and a row that is in the set twice does not cancel itself out. The digest of two disjoint sets together is the
+// sum of their digests.
 type Digest [sha256.Size]byte
 
-// String is d as 64 hexadecimal digits.
+// String returns d as 64 hexadecimal digits.
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
 // MarshalText implements encoding.TextMarshaler.
@@ -37,7 +38,7 @@ func (d *Digest) add(o Digest) {
 	}
 }
 
-// Sum is how many rows there are, and their digest.
+// Sum is the number of rows of a set, and their digest.
 type Sum struct {
 	Rows   int64  `json:"rows"`
 	Digest Digest `json:"digest"`
@@ -52,20 +53,21 @@ func (d *Digest) subtract(o Digest) {
 	}
 }
 
-// minus takes rows out that are among those of s.
+// Minus removes the rows of o, which must be among the rows of s.
 func (s Sum) Minus(o Sum) Sum {
 	s.Rows -= o.Rows
 	s.Digest.subtract(o.Digest)
 	return s
 }
 
+// Plus adds the rows of o.
 func (s Sum) Plus(o Sum) Sum {
 	s.Rows += o.Rows
 	s.Digest.add(o.Digest)
 	return s
 }
 
-// digester is the SQL function digest(column, ...), an aggregate over rows.
+// digester implements the SQL function digest(column, ...), which is an aggregate over rows.
 type digester struct {
 	sum Digest
 	row hash.Hash
@@ -74,7 +76,8 @@ type digester struct {
 
 func newDigester() *digester { return &digester{row: sha256.New()} }
 
-// Step takes a row. Each value goes in with its type and length, so that no two rows look the same.
+// Step adds a row. Each value is hashed with its type and length, so that no two different rows have the same hash
+// input.
 func (d *digester) Step(columns ...any) {
 	d.row.Reset()
 	for _, c := range columns {
@@ -100,22 +103,23 @@ func (d *digester) Step(columns ...any) {
 	d.sum.add(sum)
 }
 
-// Done is the digest, as a blob.
+// Done returns the digest as a blob.
 func (d *digester) Done() []byte { return d.sum[:] }
 
-// scanDigest takes what the SQL function digest yields.
+// digestScanner scans the result of the SQL function digest.
 type digestScanner struct{ to *Sum }
 
+// ScanDigest returns a sql.Scanner that sets the digest of s.
 func ScanDigest(s *Sum) *digestScanner { return &digestScanner{s} }
 
 // Scan implements sql.Scanner.
 func (d *digestScanner) Scan(v any) error {
-	b, _ := v.([]byte) // NULL, of no rows at all in some versions of SQLite, is the sum of none
+	b, _ := v.([]byte) // NULL, which some versions of SQLite return without rows, is the zero digest
 	copy(d.to.Digest[:], b)
 	return nil
 }
 
-// sumOfRow returns the sum of one row.
+// SumOfRow returns the sum of a single row.
 func SumOfRow(columns ...any) Sum {
 	d := newDigester()
 	d.Step(columns...)

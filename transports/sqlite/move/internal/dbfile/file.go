@@ -1,4 +1,5 @@
-// Package dbfile opens, copies, digests and removes the database files of journals for package move.
+// Package dbfile opens, copies, digests and removes the database files of journals. Package move and its packages
+// import it.
 package dbfile
 
 import (
@@ -17,14 +18,15 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// How a file is opened. Foreign keys are not enforced while rows move in bulk: they are checked afterwards.
+// The modes of Open. Foreign keys are not enforced while rows move in bulk: they are checked afterwards. After a crash,
+// a file that was opened with Volatile is garbage.
 var (
 	Durable  = url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_busy_timeout": {"10000"}, "_synchronous": {"FULL"}, "_foreign_keys": {"0"}}
 	Reading  = url.Values{"mode": {"rw"}, "_query_only": {"1"}, "_busy_timeout": {"10000"}}
-	Volatile = url.Values{"mode": {"rwc"}, "_journal_mode": {"OFF"}, "_synchronous": {"OFF"}, "_foreign_keys": {"0"}} // a crash makes it garbage
+	Volatile = url.Values{"mode": {"rwc"}, "_journal_mode": {"OFF"}, "_synchronous": {"OFF"}, "_foreign_keys": {"0"}}
 )
 
-// connector opens connections that know the SQL function digest.
+// connector opens connections with the SQL function digest.
 type connector struct {
 	driver sqlite3.SQLiteDriver
 	dsn    string
@@ -36,19 +38,21 @@ func (c *connector) Connect(context.Context) (driver.Conn, error) { return c.dri
 // Driver implements driver.Connector.
 func (c *connector) Driver() driver.Driver { return &c.driver }
 
-// file is an open database: one connection, which keeps its transaction from one statement to the next.
+// File is an open database with a single connection, which keeps its transaction from statement to statement.
 type File struct {
 	Path string
 	how  url.Values
 	db   *sql.DB
 	*sql.Conn
-	same func() error // whether it is still as it was when it was opened; nil where SQLite's locks see to that
+	same func() error // reports a change of the file since Open; nil when the locks of SQLite prevent changes
 }
 
+// URI returns the SQLite URI of the file at path.
 func URI(path string) string {
 	return "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()
 }
 
+// Open opens the database at path in a mode: Durable, Reading or Volatile.
 func Open(ctx context.Context, path string, how url.Values) (*File, error) {
 	c := &connector{dsn: URI(path) + "?" + how.Encode()}
 	c.driver.ConnectHook = func(conn *sqlite3.SQLiteConn) error {
@@ -62,7 +66,7 @@ func Open(ctx context.Context, path string, how url.Values) (*File, error) {
 	return f, nil
 }
 
-// close rolls back what is not committed.
+// Close rolls back an open transaction and closes the database. A nil File is closed already.
 func (f *File) Close() error {
 	if f == nil {
 		return nil
@@ -74,7 +78,7 @@ func (f *File) Close() error {
 	return err
 }
 
-// attach has f read other as schema, too: as that is read itself.
+// Attach attaches the database of other as schema, in the mode of other.
 func (f *File) Attach(ctx context.Context, other *File, schema string) error {
 	how := url.Values{}
 	for _, name := range []string{"mode", "immutable", "vfs"} {
@@ -83,23 +87,23 @@ func (f *File) Attach(ctx context.Context, other *File, schema string) error {
 		}
 	}
 	var steps []Step
-	if mode := other.how.Get("_locking_mode"); mode != "" { // before the other one is read
+	if mode := other.how.Get("_locking_mode"); mode != "" { // must be set before the first read
 		steps = append(steps, Stmt("PRAGMA locking_mode = "+mode))
 	}
 	steps = append(steps, Stmt("ATTACH ? AS "+schema, URI(other.Path)+"?"+how.Encode()))
 	return f.Run(ctx, steps...)
 }
 
-// step is a statement that a move is made of.
+// Step is a statement with its arguments.
 type Step struct {
 	query string
 	args  []any
 }
 
-// stmt returns the step that executes query with args.
+// Stmt returns the step that executes query with args.
 func Stmt(query string, args ...any) Step { return Step{query: query, args: args} }
 
-// run runs steps one after the other.
+// Run executes steps in order, up to the first error.
 func (f *File) Run(ctx context.Context, steps ...Step) error {
 	for _, s := range steps {
 		if _, err := f.ExecContext(ctx, s.query, s.args...); err != nil {
@@ -109,7 +113,7 @@ func (f *File) Run(ctx context.Context, steps ...Step) error {
 	return nil
 }
 
-// runAll runs statements; ?1 in them is a JSON array of modules.
+// RunAll executes statements in order, up to the first error. ?1 is a JSON array of modules.
 func (f *File) RunAll(ctx context.Context, queries []string, modules []string) error {
 	for _, query := range queries {
 		if err := f.Run(ctx, ofModulesStep(query, modules)); err != nil {
@@ -119,7 +123,7 @@ func (f *File) RunAll(ctx context.Context, queries []string, modules []string) e
 	return nil
 }
 
-// ofModulesStep is a statement in which ?1, if it is there, is a JSON array of modules.
+// ofModulesStep returns the step for a statement in which ?1, if present, is a JSON array of modules.
 func ofModulesStep(query string, modules []string) Step {
 	if strings.Contains(query, "?1") {
 		return Stmt(query, List(modules))
@@ -127,14 +131,14 @@ func ofModulesStep(query string, modules []string) Step {
 	return Stmt(query)
 }
 
-// int64 reads a number; NULL is 0.
+// Int64 returns a number from the only row of a query; NULL is 0.
 func (f *File) Int64(ctx context.Context, query string, args ...any) (n int64, err error) {
 	var v sql.NullInt64
 	err = f.QueryRowContext(ctx, query, args...).Scan(&v)
 	return v.Int64, err
 }
 
-// texts reads the first column of all rows.
+// Texts returns the first column of all rows.
 func (f *File) Texts(ctx context.Context, query string, args ...any) (all []string, err error) {
 	err = f.Each(ctx, Stmt(query, args...), func(rows *sql.Rows) error {
 		var s string
@@ -145,6 +149,7 @@ func (f *File) Texts(ctx context.Context, query string, args ...any) (all []stri
 	return all, err
 }
 
+// Each calls fn for each row, up to the first error.
 func (f *File) Each(ctx context.Context, s Step, fn func(*sql.Rows) error) error {
 	rows, err := f.QueryContext(ctx, s.query, s.args...)
 	if err != nil {
@@ -159,7 +164,7 @@ func (f *File) Each(ctx context.Context, s Step, fn func(*sql.Rows) error) error
 	return rows.Err()
 }
 
-// exists reports whether there is a file.
+// Exists reports whether there is a file at path. A symbolic link counts as a file.
 func Exists(path string) (bool, error) {
 	_, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -168,10 +173,10 @@ func Exists(path string) (bool, error) {
 	return err == nil, err
 }
 
-// remove removes a database that is closed, with all that lies beside it.
+// Remove removes a closed database and the files that SQLite keeps beside it. A missing file is no error.
 func Remove(path string) error {
 	var errs []error
-	for _, name := range append(Beside(path), path) { // the log goes first: it means nothing alone
+	for _, name := range append(Beside(path), path) { // the log first: it is of no use alone
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
@@ -179,11 +184,11 @@ func Remove(path string) error {
 	return errors.Join(errs...)
 }
 
-// settle makes a database that is closed durable under its final name.
+// Settle makes a closed database durable under its final name.
 func Settle(path, final string) error {
 	for _, left := range []string{path + "-wal", path + "-journal"} {
 		if there, err := Exists(left); err != nil || there {
-			return errors.Join(err, fmt.Errorf("%s is in use by another process: it must not be", path))
+			return errors.Join(err, fmt.Errorf("%s is in use by another process: end that process", path))
 		}
 	}
 	if err := syncFile(path); err != nil {
@@ -203,7 +208,7 @@ func syncFile(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// joinf is err, or else the error of the format.
+// OrErrorf returns err or, when err is nil, an error from the format.
 func OrErrorf(err error, format string, args ...any) error {
 	if err != nil {
 		return err
@@ -211,14 +216,14 @@ func OrErrorf(err error, format string, args ...any) error {
 	return fmt.Errorf(format, args...)
 }
 
-// sumOf runs a query that yields a number of rows and their digest; ?1 in it is a JSON array of modules.
+// Sum returns the result of a query for a number of rows and their digest. ?1 is a JSON array of modules.
 func (f *File) Sum(ctx context.Context, query string, modules []string) (s Sum, err error) {
 	step := ofModulesStep(query, modules)
 	err = f.QueryRowContext(ctx, step.query, step.args...).Scan(&s.Rows, ScanDigest(&s))
 	return s, err
 }
 
-// list is the one argument for json_each that stands for any number of names.
+// List returns names as a JSON array, the argument of json_each.
 func List(names []string) string {
 	b, _ := json.Marshal(names) // names can be encoded
 	return string(b)

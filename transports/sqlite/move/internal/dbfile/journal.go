@@ -11,7 +11,8 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// refresh has the journal at path recovered, brought to this program's schema, and settled.
+// Refresh opens the journal at path as a program does, which recovers it, updates it to the current schema and
+// completes unfinished moves, and closes it again.
 func Refresh(ctx context.Context, path string) error {
 	if there, err := Exists(path); err != nil || !there {
 		return errors.Join(err, fmt.Errorf("move: %w: there is no journal at %s: check the path", fs.ErrNotExist, path))
@@ -24,7 +25,7 @@ func Refresh(ctx context.Context, path string) error {
 	return errors.Join(err, j.Close())
 }
 
-// readable makes sure that there are journals of this program's schema at paths.
+// CheckReadable returns an error when a journal at paths is missing or has another schema than this program.
 func CheckReadable(ctx context.Context, paths ...string) error {
 	for _, path := range paths {
 		r, err := sqlite.OpenReader(ctx, path)
@@ -38,9 +39,10 @@ func CheckReadable(ctx context.Context, paths ...string) error {
 	return nil
 }
 
-// locked holds the locks of journals.
+// Locks holds the locks of journals.
 type Locks []func() error
 
+// Take takes the lock of the journal at path.
 func (l *Locks) Take(path string) error {
 	release, err := sqlite.Lock(path)
 	if err != nil {
@@ -50,6 +52,7 @@ func (l *Locks) Take(path string) error {
 	return nil
 }
 
+// Release releases all locks.
 func (l *Locks) Release() error {
 	var errs []error
 	for _, release := range *l {

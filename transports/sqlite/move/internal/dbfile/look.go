@@ -10,8 +10,9 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/still"
 )
 
-// look opens a journal that is only looked at, also one beside which nothing can be written: of another user, or on a file system that
-// is read-only or full. Such a one is read as sqlite.OpenReader reads it; when somebody writes it meanwhile, close says so.
+// Look opens a journal for reading, even where no file can be written beside the journal: the journal of another user,
+// or a journal on a file system that is read-only or full. Look then opens the journal as sqlite.OpenReader does, and
+// Close returns an error if another process has written meanwhile.
 func Look(ctx context.Context, path string) (*File, error) {
 	f, first := tryToLook(ctx, path, Reading)
 	if first == nil || !still.CannotWrite(first) {
@@ -40,7 +41,7 @@ func Look(ctx context.Context, path string) (*File, error) {
 	return f, nil
 }
 
-// tryToLook opens the file and reads of it.
+// tryToLook opens the database and reads from it.
 func tryToLook(ctx context.Context, path string, how url.Values) (*File, error) {
 	f, err := Open(ctx, path, how)
 	if err != nil {

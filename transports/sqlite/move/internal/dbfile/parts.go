@@ -15,50 +15,51 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// A part is a file under construction. Its name ends with the id of its move, so that it is nobody else's. A killed move leaves its
-// part behind, which is garbage: the next run removes it.
+// A part is a file under construction. Its name ends with the id of its move, so no other move uses the file. The part
+// of a killed move is garbage: the next run removes the part.
 
-// errExists: see ErrExists.
+// ErrExists is ErrExists of package move.
 var ErrExists = errors.New("move: file exists")
 
 const partMark = ".part-"
 
-// partOf is where the move called id builds the file at path.
+// PartOf returns the path where the move id builds the file for path.
 func PartOf(path, id string) string { return path + partMark + id }
 
 var (
+	// PartName matches the names of parts, CopyName the names of copies of a journal.
 	PartName = regexp.MustCompile(`^(.+)\.part-[0-9a-f]{16}$`)
 	CopyName = regexp.MustCompile(`^(.+)\.before-([0-9a-f]{16})$`)
-	// ownName matches the names of what lies beside a journal.
+	// ownName matches the names of the files that belong to a journal.
 	ownName = regexp.MustCompile(`\.(lock|world|part-[0-9a-f]{16}|before-[0-9a-f]{16})$`)
 )
 
-// checkName refuses a name for a journal that means something else: SQLite deletes or overwrites files of such names.
+// CheckName refuses a name for a journal that has another meaning: SQLite deletes or overwrites files with such names.
 func CheckName(path string) error {
 	if err := sqlite.CheckName(path); err != nil {
 		return fmt.Errorf("move: %s: %w", path, err)
 	}
 	if ownName.MatchString(filepath.Base(path)) {
-		return fmt.Errorf("move: %s: a file of such a name belongs to a journal, and is none: name another one", path)
+		return fmt.Errorf("move: %s: this is the name of a file that belongs to a journal: name another one", path)
 	}
 	return nil
 }
 
-// beside are the files that SQLite keeps beside a database.
+// Beside returns the paths of the files that SQLite keeps beside the database at path.
 func Beside(path string) []string { return []string{path + "-wal", path + "-shm", path + "-journal"} }
 
-// checkBeside refuses a new database at path where files lie that SQLite would take for the database's.
+// CheckBeside returns an error when SQLite would take an existing file for a part of the new database at path.
 func CheckBeside(path string) error {
 	for _, name := range Beside(path) {
 		if there, err := Exists(name); err != nil || there {
-			return OrErrorf(err, "%w: %s is there without %s: SQLite would take it for a part of the new journal: move it away, or name another one",
+			return OrErrorf(err, "%w: %s exists without %s, and SQLite would use it for the new journal: move it away, or name another journal",
 				ErrExists, name, path)
 		}
 	}
 	return nil
 }
 
-// sweep removes the parts that killed moves left of files at path. Whoever calls it has the lock of path.
+// RemoveParts removes the parts of killed moves for the file at path. The caller holds the lock of path.
 func RemoveParts(path string) error {
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -79,7 +80,7 @@ func RemoveParts(path string) error {
 	return errors.Join(append(errs, err)...)
 }
 
-// isPartOf reports whether a file's name is that of a part of the journal called base, or of a copy of it.
+// isPartOf reports whether name is the name of a part for the journal base, or for a copy of that journal.
 func isPartOf(name, base string) bool {
 	found := PartName.FindStringSubmatch(name)
 	if found == nil {
@@ -92,7 +93,7 @@ func isPartOf(name, base string) bool {
 	return of == base
 }
 
-// removeLocked removes a database that is closed, with all that lies beside it, and its lock file.
+// RemoveLocked removes a closed database, the files beside it, and its lock file.
 func RemoveLocked(path string) error {
 	err := Remove(path)
 	if lock := os.Remove(path + ".lock"); lock != nil && !errors.Is(lock, fs.ErrNotExist) {
@@ -101,7 +102,8 @@ func RemoveLocked(path string) error {
 	return err
 }
 
-// isOurs reports whether a file is a journal, or one of which nothing, or not yet the beginning, is written.
+// IsJournal reports whether the file at path is a journal, or the beginning of a journal: a file without content, or
+// with zeros or the first page only.
 func IsJournal(path string) (bool, error) {
 	info, err := os.Lstat(path)
 	if err != nil || !info.Mode().IsRegular() {
@@ -111,7 +113,7 @@ func IsJournal(path string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = f.Close() }() // it was only read
+	defer func() { _ = f.Close() }() // only read
 	head := make([]byte, 100)
 	n, err := io.ReadFull(f, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -128,18 +130,18 @@ func IsJournal(path string) (bool, error) {
 	return field(headerApplication) == applicationID || field(headerApplication) == 0 && field(headerPages) <= 1 && field(headerSchema) == 0, nil
 }
 
-// applicationID is that of a journal. It is written after the first page, which has the log's mode, so that a file of one page
-// without a schema may be the beginning of a journal, too.
+// applicationID is the application id of a journal. SQLite writes it after the first page, which has the mode of the
+// log. So a file with a single page and no schema may be the beginning of a journal, too.
 const applicationID = 0x54727065
 
 // Offsets in the header of an SQLite file (https://www.sqlite.org/fileformat2.html, section 1.3).
 const (
 	headerPages       = 28
-	headerSchema      = 40 // the schema cookie: 0 before the first table
+	headerSchema      = 40 // schema cookie: 0 before the first table
 	headerApplication = 68
 )
 
-// likeness gives the file at path the permissions of the one at from.
+// CopyMode gives the file at path the permissions of the file at from.
 func CopyMode(from, path string) error {
 	info, err := os.Stat(from)
 	if err != nil {
@@ -148,7 +150,7 @@ func CopyMode(from, path string) error {
 	return os.Chmod(path, info.Mode().Perm())
 }
 
-// private makes an empty file at path that only its owner may read. It is an error when there is one.
+// CreatePrivate creates an empty file at path that only its owner may read. An existing file is an error.
 func CreatePrivate(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -157,7 +159,7 @@ func CreatePrivate(path string) error {
 	return f.Close()
 }
 
-// size is how many bytes a database has, with what SQLite keeps beside it.
+// Size returns the bytes of a database with the files that SQLite keeps beside it.
 func Size(path string) (n int64) {
 	for _, name := range append(Beside(path), path) {
 		if info, err := os.Stat(name); err == nil {

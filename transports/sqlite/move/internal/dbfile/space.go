@@ -6,14 +6,15 @@ import (
 	"path/filepath"
 )
 
-// errSpace: see ErrSpace.
+// ErrSpace is ErrSpace of package move.
 var ErrSpace = errors.New("move: not enough room on the disk")
 
-// spare is what is left free beside what is expected to be written.
+// spare is the number of bytes that must stay free beside the expected writes.
 const spare = 16 << 20
 
-// checkRoom makes sure that there is room for what a move of the journal at path writes at most: the log of the change, as
-// large as the journal, a new journal at to, and a copy of the old one. to may be "", for none.
+// CheckSpace returns ErrSpace when the disks lack space for the largest possible writes of a move of the journal at
+// path: a log of the size of the journal, a new journal at to ("" for none), and, with backup, a copy of the old
+// journal.
 func CheckSpace(path, to string, backup bool) error {
 	size := uint64(Size(path))
 	needs := map[string]uint64{filepath.Dir(path): size + spare}
@@ -32,7 +33,7 @@ func CheckSpace(path, to string, backup bool) error {
 		free[device] = bytes
 		used[device] += need
 		if used[device] > bytes {
-			return fmt.Errorf("%w: %s has %d MiB, and up to %d MiB are needed: free some, move the journal to a larger disk, or leave out the copy (--no-backup)",
+			return fmt.Errorf("%w: %s has %d MiB, and the move needs up to %d MiB: free space, move the journal to a larger disk, or make no copy of the journal",
 				ErrSpace, folder, bytes>>20, (used[device]+1<<20-1)>>20)
 		}
 	}

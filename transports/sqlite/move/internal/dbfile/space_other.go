@@ -2,5 +2,5 @@
 
 package dbfile
 
-// room is not known here: a disk that fills up ends a move, which is undone then.
-func room(string) (bytes uint64, device uint64, known bool) { return 0, 0, false }
+// space does not know the free space on this system. A move that fills the disk fails and is undone.
+func space(string) (bytes uint64, device uint64, known bool) { return 0, 0, false }

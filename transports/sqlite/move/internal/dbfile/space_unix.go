@@ -4,7 +4,7 @@ package dbfile
 
 import "syscall"
 
-// room is how many bytes may be written on the file system of a folder, and which one that is.
+// space returns the bytes that may be written on the file system of folder, and the device of that file system.
 func space(folder string) (bytes uint64, device uint64, known bool) {
 	var fs syscall.Statfs_t
 	var st syscall.Stat_t

@@ -11,7 +11,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
 )
 
-// Of is what the journal at path has, as it is on disk.
+// Of returns the inventory of the journal at path, read from the disk.
 func Of(ctx context.Context, path string, modules []string) (inv Inventory, err error) {
 	f, err := dbfile.Open(ctx, path, dbfile.Reading)
 	if err != nil {
@@ -24,7 +24,7 @@ func Of(ctx context.Context, path string, modules []string) (inv Inventory, err 
 	return Take(ctx, f, modules)
 }
 
-// Audit holds journals against their own rules.
+// Audit runs the checks of the journals at paths.
 func Audit(ctx context.Context, paths ...string) error {
 	for _, path := range paths {
 		r, err := sqlite.OpenReader(ctx, path)
@@ -36,16 +36,17 @@ func Audit(ctx context.Context, paths ...string) error {
 			return err
 		}
 		if len(wrong) > 0 {
-			return fmt.Errorf("move: the books of %s are wrong: %d mistakes, such as: %s", path, len(wrong), wrong[0])
+			return fmt.Errorf("move: the check of %s found %d mistakes, such as: %s", path, len(wrong), wrong[0])
 		}
 	}
 	return nil
 }
 
-// unsteady are the parts that change when a program only runs. "events" has all that inEmitted counts, which older programs did not note.
+// unsteady are the names of sums that change when a program only runs. "events" includes all events of Emitted, which
+// older programs did not count.
 var unsteady = []string{ToSend, RecordsToSend, Emitted, "subscriptions"}
 
-// Changed names what is not the same in two inventories, but for what changes when a program only runs.
+// Changed returns the names of the sums that differ in two inventories, without the names in unsteady.
 func Changed(was, is Inventory) (names []string) {
 	for _, pair := range [][2]Part{{was.Moving, is.Moving}, {was.Staying, is.Staying}} {
 		all := maps.Clone(pair[0])

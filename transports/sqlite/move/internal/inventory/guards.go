@@ -8,15 +8,15 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
 )
 
-// Guards are triggers that keep a module out of a journal that it is not in any more: a program that is started without
-// --modules would otherwise make the module's tables anew, and have it handle all of history a second time.
+// Guards are triggers that keep a module out of a journal that the module has left. Without guards, a program that
+// still runs the module on that journal would make the tables of the module anew, and handle all events a second time.
 
-// guardName is what the guards of a module begin with. No table of a module can be called so.
+// guardName begins the names of all guards. No table of a module can have a name that begins like this.
 const guardName = "elsewhere:"
 
 func quoteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-// GuardOut makes f refuse subscriptions and tables of module, and say why.
+// GuardOut makes f refuse subscriptions and migrations of module with the error why.
 func GuardOut(ctx context.Context, f *dbfile.File, module, why string) error {
 	guard := func(table, when string) dbfile.Step {
 		return dbfile.Stmt(fmt.Sprintf("CREATE TRIGGER main.%s BEFORE INSERT ON %s WHEN %s BEGIN SELECT RAISE(ABORT, %s); END",
@@ -30,7 +30,7 @@ func GuardOut(ctx context.Context, f *dbfile.File, module, why string) error {
 		guard("migrations", "new.module = "+quoteText(module)))
 }
 
-// LetIn takes the guards of a module away.
+// LetIn removes the guards against module.
 func LetIn(ctx context.Context, f *dbfile.File, module string) error {
 	for _, table := range []string{"subscriptions", "migrations"} {
 		if err := f.Run(ctx, dbfile.Stmt("DROP TRIGGER IF EXISTS main."+Quote(guardName+module+":"+table))); err != nil {
@@ -40,7 +40,7 @@ func LetIn(ctx context.Context, f *dbfile.File, module string) error {
 	return nil
 }
 
-// CopyGuards takes over those of the attached database from.
+// CopyGuards copies the guards of the attached database from.
 func CopyGuards(ctx context.Context, f *dbfile.File, from string) error {
 	guards, err := f.Texts(ctx, "SELECT sql FROM "+from+".sqlite_schema WHERE type = 'trigger' AND name LIKE ?", guardName+"%")
 	if err != nil {
@@ -54,13 +54,13 @@ func CopyGuards(ctx context.Context, f *dbfile.File, from string) error {
 	return nil
 }
 
-// Freeze makes f refuse what people do with dead letters: what was merged into another journal is acted on there.
+// Freeze makes f refuse acts on dead letters with the error why, since the dead letters are in another journal now.
 func Freeze(ctx context.Context, f *dbfile.File, why string) error {
 	return f.Run(ctx, dbfile.Stmt(fmt.Sprintf("CREATE TRIGGER IF NOT EXISTS main.%s BEFORE INSERT ON acts BEGIN SELECT RAISE(ABORT, %s); END",
 		Quote(guardName+"acts"), quoteText(why))))
 }
 
-// Thaw undoes freeze.
+// Thaw reverses Freeze.
 func Thaw(ctx context.Context, f *dbfile.File) error {
 	return f.Run(ctx, dbfile.Stmt("DROP TRIGGER IF EXISTS main."+Quote(guardName+"acts")))
 }

@@ -1,4 +1,5 @@
-// Package inventory knows the rows and tables of the modules in a journal: it counts, digests, copies, drops and guards them.
+// Package inventory counts, digests, copies and deletes the rows and tables of modules in a journal. Package move and
+// its packages import it.
 package inventory
 
 import (
@@ -9,16 +10,16 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
 )
 
-// part is what a journal has, by its name: what belongs to the modules that move, or what does not.
+// Part has the sums of a part of a journal by their names, such as "events" or "table order_orders".
 type Part map[string]dbfile.Sum
 
-// inventory is all that a journal has. Events belong to no module: all of them are in Staying.
+// Inventory has the sums of a whole journal: the rows of the modules that move, and all other rows. Events stay.
 type Inventory struct {
 	Moving  Part `json:"moving"`
 	Staying Part `json:"staying"`
 }
 
-// The names of parts that are looked at by themselves.
+// Names of sums that the packages of a move read.
 const (
 	Events        = "events"
 	Emitted       = "events emitted"
@@ -29,24 +30,25 @@ const (
 )
 
 const (
+	// EventContent are the columns of the event e without its number.
 	EventContent = `e.id, e.type, e.version, e.source, e.key, e.time, e.correlation_id, e.causation_id, e.subscription, e.hops, e.metadata, e.data`
 
-	// moduleOf is the module that the subscription s belongs to.
+	// moduleOf is the module of the subscription s, OfMoving true for a module that moves.
 	moduleOf = `substr(s.name, 1, instr(s.name, '/') - 1)`
 	OfMoving = moduleOf + ` IN (SELECT value FROM json_each(?1))`
 
-	// relayCursor is how far what a journal has for others was sent; NULL where nothing ever was.
+	// relayCursor is the cursor of the relay, NULL in a journal without a relay.
 	relayCursor = `(SELECT cursor FROM main.subscriptions WHERE kind = 'group' AND name = 'relay')`
 
-	// isWaiting is where subscription s has no answer for event e, and is to give one. Below its cursor that would be a mistake of the
-	// journal, which its own audit finds.
+	// IsWaiting is true when subscription s consumes event e and has no answer. An event without an answer below the
+	// cursor is an error of the journal, which the journal's own check finds.
 	IsWaiting = `s.kind = 'bus' AND s.except_of = 0 AND e.seq > s.cursor
 	AND NOT EXISTS (SELECT 1 FROM main.deliveries d WHERE d.seq = e.seq AND d.subscription = s.id)`
 )
 
-// counted are the rows of a journal's own tables. ?1 is a JSON array of the modules that move. Each yields whether it moves,
-// a name, how many rows, and their digest. A sequence number is never in a digest: it stands for the event that it is of.
-// Nor is an id that means something in one file only.
+// counted are the queries for the rows of the journal's own tables. ?1 is a JSON array of the modules that move. Each
+// query returns whether the rows move, a name, the number of rows, and their digest. A digest has the event in place of
+// its sequence number, and no id that is valid in a single file only.
 var counted = []string{`
 SELECT 0, 'events', count(*), digest(` + EventContent + `) FROM main.events e`, `
 SELECT 1, 'events emitted', count(*), digest(` + EventContent + `) FROM main.events e WHERE e.source IN (SELECT value FROM json_each(?1))`, `
@@ -77,7 +79,7 @@ SELECT module IN (SELECT value FROM json_each(?1)), 'migrations', count(*), dige
 FROM main.migrations WHERE module <> 'journal' GROUP BY 1`,
 }
 
-// takeInventory counts all that f has.
+// Take counts and digests all rows of f.
 func Take(ctx context.Context, f *dbfile.File, modules []string) (Inventory, error) {
 	inv := Inventory{Moving: Part{}, Staying: Part{}}
 	arg := dbfile.List(modules)
@@ -119,7 +121,7 @@ func Take(ctx context.Context, f *dbfile.File, modules []string) (Inventory, err
 	return inv, nil
 }
 
-// count adds up what a query of counted yields.
+// count adds the results of a query of counted.
 func (inv Inventory) count(ctx context.Context, f *dbfile.File, s dbfile.Step) error {
 	return f.Each(ctx, s, func(rows *sql.Rows) error {
 		var moving sql.NullBool
@@ -137,11 +139,13 @@ func (inv Inventory) count(ctx context.Context, f *dbfile.File, s dbfile.Step) e
 	})
 }
 
+// LastSeq is the number of the last event.
 const LastSeq = `coalesce((SELECT max(seq) FROM main.events), 0)`
 
-// isNoting are the triggers by which a journal notes what it has to tell of its deliveries.
+// IsRecordTrigger selects the triggers that record deliveries for observers.
 const IsRecordTrigger = `type = 'trigger' AND tbl_name = 'deliveries' AND name LIKE 'records\_%' ESCAPE '\'`
 
+// Columns of deliveries and dead letters without the numbers of events and the ids of subscriptions.
 const (
 	DeliveryColumns = `outcome, attempts, started_at, duration, error`
 	LetterColumns   = `error, stack, attempts, first_failed_at, dead_at, status`

@@ -5,13 +5,14 @@ import (
 	"strings"
 )
 
-// mentions reports whether a statement has name in it, as SQLite compares names: in whatever letters, and with any of the quotes that it
-// takes. A string counts, too, since SQLite takes one for a name where it finds no other meaning; a comment does not.
+// mentions reports whether statement contains name, compared as SQLite compares names: in upper or lower case, with any
+// of the quotes that SQLite accepts. A string counts, too: SQLite takes a string for a name where no other meaning
+// fits. A comment does not count.
 func mentions(statement, name string) bool {
 	return slices.ContainsFunc(namesIn(statement), func(n string) bool { return sameName(n, name) })
 }
 
-// sameName compares names as SQLite does: the letters of ASCII count in either case.
+// sameName compares names as SQLite does: ASCII letters are equal in upper and lower case.
 func sameName(a, b string) bool {
 	lower := func(s string) string {
 		return strings.Map(func(r rune) rune {
@@ -24,12 +25,12 @@ func sameName(a, b string) bool {
 	return lower(a) == lower(b)
 }
 
-// isOwn reports whether a table is the journal's own.
+// isOwn reports whether a table is a table of the journal.
 func isOwn(table string) bool {
 	return slices.ContainsFunc(Tables, func(name string) bool { return sameName(name, table) })
 }
 
-// namesIn are the names and words in a statement.
+// namesIn returns the names, words and strings of statement.
 func namesIn(statement string) (found []string) {
 	for s := statement; s != ""; {
 		c := s[0]
@@ -56,12 +57,12 @@ func namesIn(statement string) (found []string) {
 	return found
 }
 
-// isWord reports whether a byte is part of a name without quotes.
+// isWord reports whether c can be part of a name without quotes.
 func isWord(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c == '$' || c >= 0x80
 }
 
-// quotedName takes the name in quotes that s begins with. A quote that stands twice is one in the name.
+// quotedName returns the quoted name at the start of s, and the rest of s. A doubled quote is a quote in the name.
 func quotedName(s string) (name, rest string) {
 	quote := s[:1]
 	if quote == "[" {
@@ -81,11 +82,11 @@ func quotedName(s string) (name, rest string) {
 	}
 }
 
-// after is what s has behind end; "" where that is not in it.
+// after returns the part of s after end, or "" when s does not contain end.
 func after(s, end string) string {
 	_, rest, _ := strings.Cut(s, end)
 	return rest
 }
 
-// quote makes name an identifier of SQL.
+// Quote returns name as a quoted SQL identifier.
 func Quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

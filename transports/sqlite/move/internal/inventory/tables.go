@@ -10,24 +10,24 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
 )
 
-// own are the journal's own tables. Any other belongs to the module whose name it begins with.
+// Tables are the journal's own tables. Any other table belongs to the module whose name begins the table's name.
 var Tables = []string{"events", "subscriptions", "deliveries", "pending", "dead_letters", "acts", "delayed", "identity", "records", "moves", "migrations",
 	"observer", "early_records", "open_acts", "blocks", "keys", "counted", "causes", "places", "sent", "program"}
 
-// object is a table, index, trigger or view that is not the journal's.
+// Object is a table, index, trigger or view.
 type Object struct{ Kind, Name, Table, SQL string }
 
 func (o Object) sum() dbfile.Sum {
 	return dbfile.SumOfRow(o.Kind, o.Name, o.Table, o.SQL)
 }
 
-// readObjects returns what is not on the journal's own tables, tables first, in the order in which it was made.
+// Objects returns the objects that are not on the journal's own tables: tables first, in the order of their creation.
 func Objects(ctx context.Context, f *dbfile.File, schema string) ([]Object, error) {
 	all, err := allObjects(ctx, f, schema)
 	return slices.DeleteFunc(all, func(o Object) bool { return isOwn(o.Table) }), err
 }
 
-// allObjects returns what readObjects does, and what there is on the journal's own tables, too.
+// allObjects returns the same as Objects, and the objects on the journal's own tables.
 func allObjects(ctx context.Context, f *dbfile.File, schema string) (all []Object, err error) {
 	err = f.Each(ctx, dbfile.Stmt(`
 SELECT type, name, tbl_name, sql FROM `+schema+`.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
@@ -40,7 +40,7 @@ ORDER BY type <> 'table', rowid`), func(rows *sql.Rows) error {
 	return all, err
 }
 
-// knownModules are those that f has something of: tables, subscriptions, or events to come.
+// Modules returns the names of the modules with tables, subscriptions or delayed events in f.
 func Modules(ctx context.Context, f *dbfile.File) ([]string, error) {
 	return f.Texts(ctx, `
 SELECT module FROM main.migrations WHERE module NOT IN ('journal', 'bus')
@@ -48,7 +48,7 @@ UNION SELECT `+moduleOf+` FROM main.subscriptions s WHERE s.kind = 'bus' AND s.n
 UNION SELECT source FROM main.delayed WHERE source NOT IN ('', 'bus') ORDER BY 1`)
 }
 
-// ownerOf is the module that a table belongs to; "" where it is nobody's. Of modules a and a_b, the latter owns a_b_c.
+// Owner returns the module that owns table, or "". Of modules a and a_b, the latter owns a_b_c.
 func Owner(table string, modules []string) (owner string) {
 	for _, m := range modules {
 		if strings.HasPrefix(strings.ToLower(table), m+"_") && len(m) > len(owner) {
@@ -58,7 +58,7 @@ func Owner(table string, modules []string) (owner string) {
 	return owner
 }
 
-// ofModules are the objects of modules, given all that there are.
+// OfModules returns the objects that belong to modules; known are all modules of the journal.
 func OfModules(objects []Object, modules, known []string) (of []Object) {
 	for _, o := range objects {
 		if slices.Contains(modules, Owner(o.Table, slices.Concat(known, modules))) {
@@ -68,8 +68,8 @@ func OfModules(objects []Object, modules, known []string) (of []Object) {
 	return of
 }
 
-// shape is how the rows of a table are read and written: hidden and generated columns are left out, and the number of a row
-// that no column shows is a column.
+// shape returns the columns by which the rows of a table are read and written: no hidden and no generated columns, but
+// the rowid when no column shows it.
 func (o Object) shape(ctx context.Context, f *dbfile.File, schema string) (columns []string, err error) {
 	names := map[string]bool{}
 	key, integer := 0, false
@@ -97,7 +97,7 @@ func (o Object) shape(ctx context.Context, f *dbfile.File, schema string) (colum
 		return columns, err
 	}
 	indexed, err := f.Int64(ctx, "SELECT count(*) FROM pragma_index_list(?, ?) WHERE origin = 'pk'", o.Name, schema)
-	if err != nil || key == 1 && integer && indexed == 0 { // that column is the row's number
+	if err != nil || key == 1 && integer && indexed == 0 { // this column is the rowid
 		return columns, err
 	}
 	for _, name := range []string{"rowid", "_rowid_", "oid"} {
@@ -113,7 +113,7 @@ func (o Object) digestQuery(ctx context.Context, f *dbfile.File) (string, error)
 	return fmt.Sprintf("SELECT count(*), digest(%s) FROM main.%s", strings.Join(columns, ", "), Quote(o.Name)), err
 }
 
-// copyObjects makes objects in f, with the rows that they have in the attached database from.
+// CopyObjects creates objects in f, with their rows from the attached database from.
 func CopyObjects(ctx context.Context, f *dbfile.File, from string, objects []Object) error {
 	for _, o := range objects {
 		if o.Kind != "table" {
@@ -134,7 +134,7 @@ func CopyObjects(ctx context.Context, f *dbfile.File, from string, objects []Obj
 			return err
 		}
 	}
-	for _, o := range objects { // the rows have had their triggers where they came from
+	for _, o := range objects { // triggers come last: they have run for these rows already
 		if o.Kind != "table" {
 			if err := f.Run(ctx, dbfile.Stmt(o.SQL)); err != nil {
 				return err
@@ -144,7 +144,7 @@ func CopyObjects(ctx context.Context, f *dbfile.File, from string, objects []Obj
 	return nil
 }
 
-// dropObjects removes objects: with a table go its indexes and triggers.
+// DropObjects drops the tables and views of objects. SQLite drops the indexes and triggers of a table with the table.
 func DropObjects(ctx context.Context, f *dbfile.File, objects []Object) error {
 	for _, kind := range []string{"view", "table"} {
 		for _, o := range objects {

@@ -10,13 +10,14 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
 )
 
-// Trespass is something in the schema of a journal that ties tables of two modules together, so that they cannot go into two
-// files; or that cannot be moved at all.
+// Trespass is a trigger, view, index or foreign key that ties the tables of two modules together, so that the tables
+// cannot be in two files; or a table that cannot be copied.
 type Trespass struct {
 	Where string `json:"where"` // the table, trigger or view
 	What  string `json:"what"`
 }
 
+// Trespasses returns the ties between the tables of modules and all other tables in f.
 func Trespasses(ctx context.Context, f *dbfile.File, modules []string) ([]Trespass, error) {
 	all, err := allObjects(ctx, f, "main")
 	if err != nil {
@@ -58,14 +59,14 @@ func Trespasses(ctx context.Context, f *dbfile.File, modules []string) ([]Trespa
 	return append(found, onJournal(all, ties{modules, owner})...), nil
 }
 
-// ties finds what ties modules to the journal's own tables.
+// ties finds the ties between modules and the journal's own tables.
 type ties struct {
 	modules []string
 	owner   func(name string) string
 }
 
-// onJournal finds triggers and indexes of modules on the journal's own tables, and triggers there that touch the modules' tables: without
-// these, nothing could be written to the journal any more.
+// onJournal finds triggers and indexes of modules on the journal's own tables, and triggers there that use tables of
+// the modules: after the tables have moved, such a trigger would make every write to the journal fail.
 func onJournal(objects []Object, t ties) (found []Trespass) {
 	moving := func(name string) bool { return slices.Contains(t.modules, t.owner(name)) }
 	for _, o := range objects {
@@ -86,7 +87,7 @@ func onJournal(objects []Object, t ties) (found []Trespass) {
 	return found
 }
 
-// isJournals reports whether a trigger or an index on one of the journal's own tables is its own, or a guard.
+// isJournals reports whether a trigger or index on one of the journal's tables is the journal's own, or a guard.
 func isJournals(o Object) bool {
 	return strings.HasPrefix(o.Name, guardName) || slices.ContainsFunc([]string{"events_", "delayed_", "acts_", "records_", "observer_"},
 		func(begins string) bool { return strings.HasPrefix(o.Name, begins) })
