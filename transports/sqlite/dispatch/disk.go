@@ -5,25 +5,25 @@ import (
 	"time"
 )
 
-// disk is what is known of the rows that are not in memory.
+// disk is the machine's knowledge of the rows that are not in memory.
 type disk struct {
 	complete  bool
 	sweeping  bool
-	sweep     int       // its number
-	another   bool      // is to follow it
-	after     Lane      // the sweep is there
+	sweep     int       // number of the sweep
+	another   bool      // another sweep follows
+	after     Lane      // position of the sweep
 	outdated  bool      // the sweep began after the newest ReadLog
 	yielded   bool      // the log was read since the sweep's last step
-	forgot    bool      // lanes, since the sweep began
-	forgotten int       // lanes that wait for a moment, and are not in memory
-	later     time.Time // the first such moment; zero for none
-	mark      Mark      // no such lane is before it
-	again     int64     // when the log was read up to here, all lanes are to be swept again; 0 for not
+	forgot    bool      // lanes were left to the disk since the sweep began
+	forgotten int       // lanes that are due later and not in memory
+	later     time.Time // the first due time of such a lane, or zero
+	mark      Mark      // no such lane is before mark
+	again     int64     // when the log was read up to here, sweep all lanes again; 0 for never
 	blocked   int
 }
 
-// early reports whether r must wait until the log was read up to it, and has it found again then: of its key, older events may
-// have no row, since the process that was to handle them ended.
+// early reports whether r must wait until the log was read up to r. If so, a later sweep finds r again. Before that,
+// older events of the key may have no row, since the process that was to handle these events ended.
 func (m *Machine) early(r Row) bool {
 	if r.Lane.Key == "" || r.Seq <= m.pos {
 		return false
@@ -32,7 +32,7 @@ func (m *Machine) early(r Row) bool {
 	return true
 }
 
-// Sweep has all lanes that have rows looked at once, from the first on: when one is under way, after that.
+// Sweep starts a look at all lanes with rows on disk, from the first lane. During a sweep, another sweep follows.
 func (m *Machine) Sweep() {
 	if m.disk.sweeping {
 		m.disk.another, m.disk.outdated = true, true
@@ -42,7 +42,7 @@ func (m *Machine) Sweep() {
 	m.wake()
 }
 
-// explore looks for lanes that are not in memory. The sweep and the log take turns.
+// explore returns the next step that finds lanes that are not in memory. The sweep and the log take turns.
 func (m *Machine) explore(now time.Time) (Step, bool) {
 	d := &m.disk
 	switch {
@@ -56,8 +56,8 @@ func (m *Machine) explore(now time.Time) (Step, bool) {
 	}
 }
 
-// forget leaves lanes to the disk when too many are in memory: those that stand, and of those that are held the ones that are
-// due last.
+// forget leaves lanes to the disk when too many lanes are in memory: lanes that wait for an act, and the held lanes
+// that are due last.
 func (m *Machine) forget() {
 	if len(m.lanes) <= m.limits.Lanes+2*m.limits.Tasks {
 		return
@@ -76,7 +76,7 @@ func (m *Machine) forget() {
 	}
 }
 
-// leave notes that a lane that waits until due is not in memory.
+// leave notes that a lane which is due later is not in memory.
 func (m *Machine) leave(due time.Time) {
 	d := &m.disk
 	d.forgotten++
@@ -88,11 +88,11 @@ func (m *Machine) leave(due time.Time) {
 	}
 }
 
-// touch has a lane looked at of which the disk has a row of that event.
+// touch looks at a lane that has a row for the event seq on disk.
 func (m *Machine) touch(id Lane, seq int64) {
 	l := m.lanes[id]
 	switch t := m.tasks[seq]; {
-	case l == nil && t != nil: // it has no key, and its answer is on disk and not settled
+	case l == nil && t != nil: // without a key, and its answer on disk is not settled yet
 		t.acted = true
 		return
 	case l == nil:
@@ -104,11 +104,12 @@ func (m *Machine) touch(id Lane, seq int64) {
 	}
 }
 
-// Swept takes the answer to a SweepOn: the oldest row of each of the next lanes, in their order, and whether these are the last.
+// Swept takes the result of a SweepOn: the oldest row of each of the next lanes, in order, and whether these lanes are
+// the last.
 func (m *Machine) Swept(step Step, rows []Row, last bool) {
 	d := &m.disk
 	if !d.sweeping || d.sweep != step.sweep {
-		return // it began again
+		return // another sweep has begun
 	}
 	for _, r := range rows {
 		d.after = r.Lane
@@ -138,9 +139,9 @@ func (m *Machine) Swept(step Step, rows []Row, last bool) {
 	}
 }
 
-// FoundDue takes the answer to a LookDue: the next retrying rows, and whether these are the last.
+// FoundDue takes the result of a LookDue: the next retrying rows, and whether these rows are the last.
 func (m *Machine) FoundDue(rows []Row, last bool, now time.Time) {
-	m.hear(now)
+	m.setTime(now)
 	d := &m.disk
 	for _, r := range rows {
 		if r.Due.After(now) {

@@ -1,27 +1,29 @@
-// Package dispatch decides which delivery of a subscription runs next, and keeps the deliveries of one key in order.
+// Package dispatch decides which delivery of a subscription runs next, and keeps the deliveries of a key in order.
 //
-// A Machine is a state machine without I/O, goroutines or clocks: time comes in as a value, Next says what the caller must
-// read or write, and the caller hands the answer back. The journal runs it under a mutex; a model check walks it through every
-// interleaving of small cases.
+// A Machine is a state machine without I/O, goroutines or clocks. The caller passes in the time, Next returns what the
+// caller must read or write, and the caller passes in the result. The journal runs a Machine under a mutex. A model
+// check walks the Machine through every interleaving of small cases.
 //
-// A delivery belongs to a lane: its key, or itself where it has no key. An event is admitted in the order of the log. It runs
-// when its lane is empty; it waits in memory behind one that runs; and it is recorded as blocked, so that the rest of the log
-// can pass, behind one that failed. From then on the rows of the lane on disk decide what is next: other processes change
-// them (people replay, retry and drop), and their acts are heard of later. So memory counts no rows. It looks at the oldest
-// one of the lane whenever the lane is free, and again when an act on the lane is heard of.
+// A delivery belongs to a lane: the lane of its key or, without a key, a lane of its own. Events are admitted in the
+// order of the log. A delivery runs when its lane is empty. After a running delivery of its lane, it waits in memory.
+// After a failed delivery of its lane, it is recorded as blocked, so that the rest of the log can go on. From then on,
+// the rows of the lane on disk decide which delivery is next. Other processes change these rows (people replay, retry
+// and drop), and the Machine learns of their acts later. So the Machine does not count rows in memory: it looks at the
+// oldest row of the lane whenever the lane is free, and again when it learns of an act on the lane.
 //
 // Invariants, after every call:
 //
-//  1. A lane has at most one delivery that may run, its head: ready, handed out, or refused and waiting for a moment.
-//  2. What waits in memory is younger than the head of its lane and older than all that the lane has on disk. An act on the lane
-//     may have put something older there: then all that waits is recorded as blocked before the lane goes on.
-//  3. A lane without a head is looked at, or held until a row of it is due, or stands until an act on it is heard of (a dead
-//     letter parks its key). It has nothing that waits in memory.
-//  4. A row of a key runs when the log was read up to it: before that, older events of its key may be without a row, since
-//     the process that had them in memory ended.
-//  5. Every lane that has rows on disk is in memory, or Complete is false. Then the caller asks the disk about the lane of each
-//     event that it admits, and each lane that is not in memory is found by the sweep, or by a row that comes due.
-//  6. At most Parallel deliveries are handed out, and while fewer are, none is ready.
-//  7. The deliveries in memory stay within their limits in number and in bytes, but for the last one of each kind (admitted from
-//     the log, loaded from rows).
+//  1. At most a single delivery of a lane may run, the lane's head: ready, handed out, or refused with a short wait.
+//  2. The deliveries that wait in memory are younger than the head of their lane, and older than the lane's rows on
+//     disk. An act on the lane may insert an older row: then all waiting deliveries are recorded as blocked before the
+//     lane goes on.
+//  3. A lane without a head is to be looked at, or is held until a row of the lane is due, or waits for an act (a dead
+//     letter parks its key). No delivery of such a lane waits in memory.
+//  4. A row of a key runs only after the log was read up to the row. Before that, older events of the key may have no
+//     row, since the process that had these events in memory ended.
+//  5. Every lane with rows on disk is in memory, or Complete is false. Then the caller asks the disk about the lane of
+//     each event to admit, and the sweep or a row that is due finds each lane that is not in memory.
+//  6. At most Parallel deliveries are handed out. While fewer are handed out, no delivery is ready.
+//  7. The deliveries in memory stay within the limits in number and in bytes, except for the last delivery of each kind
+//     (admitted from the log, loaded from rows).
 package dispatch

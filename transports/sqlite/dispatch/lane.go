@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// lane is a Lane that has something open.
+// lane is the state of a Lane with open deliveries.
 type lane struct {
 	id      Lane
-	head    *Task   // the only one that may run
-	waiting []*Task // in memory, behind the head
-	bytes   int     // of those
-	disk    bool    // it may have rows on disk, younger than what waits unless it is stale
-	stale   bool    // somebody acted on it: its rows may be older than what waits
-	looked  bool    // it is to be looked at
-	looking bool    // the caller is looking at it
+	head    *Task   // the only delivery that may run
+	waiting []*Task // in memory, after the head
+	bytes   int     // of waiting
+	disk    bool    // may have rows on disk: younger than waiting, unless the lane is stale
+	stale   bool    // after an act on the lane: rows may be older than waiting
+	looked  bool    // is in looks
+	looking bool    // the caller is looking at the lane
 
-	due   time.Time // while it is held
+	due   time.Time // while the lane is held
 	pause time.Duration
 	index int // in held, -1 outside
 }
@@ -27,7 +27,7 @@ func (m *Machine) add(id Lane) *lane {
 	return l
 }
 
-// advance goes on with the next of l, which has no head.
+// advance continues with the next delivery of l, which has no head.
 func (m *Machine) advance(l *lane) {
 	switch {
 	case len(l.waiting) > 0:
@@ -44,7 +44,7 @@ func (m *Machine) advance(l *lane) {
 	}
 }
 
-// block has t recorded as blocked.
+// block lets the caller record t as blocked.
 func (m *Machine) block(l *lane, t *Task) {
 	l.disk = true
 	t.state = blocking
@@ -60,7 +60,7 @@ func (m *Machine) blockWaiting(l *lane) {
 	l.waiting, l.bytes = nil, 0
 }
 
-// look has the caller look at the oldest row of l, which has no head.
+// look lets the caller look at the oldest row of l, which has no head.
 func (m *Machine) look(l *lane) {
 	if l.looked {
 		return
@@ -71,14 +71,15 @@ func (m *Machine) look(l *lane) {
 	m.wake()
 }
 
-// hold has l wait until due, but no longer than pause: a row from a clock that was ahead is due too late.
+// hold keeps l waiting until due, but no longer than pause: if the clock was ahead when a row was written, the row's
+// due time is too late.
 func (m *Machine) hold(l *lane, due time.Time, pause time.Duration) {
 	l.due, l.pause = sooner(due, m.now, pause), pause
 	heap.Push(&m.held, l)
 	m.wake()
 }
 
-// release ends the wait of l, if it is held.
+// release removes l from held.
 func (m *Machine) release(l *lane) {
 	if l.index >= 0 {
 		heap.Remove(&m.held, l.index)
@@ -92,12 +93,12 @@ func sooner(due, now time.Time, pause time.Duration) time.Time {
 	return due
 }
 
-// tolerated is by how much the moments that concurrent callers tell may be out of order.
+// tolerated is the difference by which the times from concurrent callers may be out of order.
 const tolerated = time.Second
 
-// hear takes note of the time. When the clock was put back, nothing waits longer than it was to: the caller puts the rows right
-// that the sweep finds.
-func (m *Machine) hear(now time.Time) {
+// setTime sets the time. When the clock was set back, no wait gets longer than its pause, and a sweep starts: the
+// caller corrects the rows that the sweep finds.
+func (m *Machine) setTime(now time.Time) {
 	if now.After(m.now) {
 		m.now = now
 		return
@@ -116,7 +117,7 @@ func (m *Machine) hear(now time.Time) {
 	m.Sweep()
 }
 
-// heldLanes has the lane on top that is due first, and of those due at once the one with the smaller name.
+// heldLanes is a heap: the lane that is due first is on top, and at the same time the lane with the smaller id.
 type heldLanes []*lane
 
 // Len implements heap.Interface.

@@ -4,7 +4,7 @@ import (
 	"time"
 )
 
-// Lane names what keeps its order: a key, or one event without a key.
+// Lane identifies deliveries that run in order: the deliveries of a key, or the delivery of an event without a key.
 type Lane struct {
 	Key string
 	Seq int64 // with an empty Key only
@@ -22,17 +22,17 @@ func LaneOf(key string, seq int64) Lane {
 type Task struct {
 	Seq    int64
 	Key    string
-	Size   int  // of its event, in bytes
-	OnDisk bool // with Admit, while Complete is false: its lane has rows
-	Owner  any  // the caller's own
+	Size   int  // of the event, in bytes
+	OnDisk bool // for Admit, while Complete is false: the lane has rows
+	Owner  any  // for the caller
 
 	state state
-	slot  *slot     // nil unless it was admitted from the log
-	acted bool      // without a lane: somebody acted on it
-	due   time.Time // when refused
+	slot  *slot     // nil for a delivery that was loaded from a row
+	acted bool      // without a lane: there was an act on the delivery
+	due   time.Time // when state is refused
 	pause time.Duration
 
-	blocked bool // its row is
+	blocked bool // its row is blocked
 }
 
 func (t *Task) lane() Lane { return LaneOf(t.Key, t.Seq) }
@@ -41,26 +41,26 @@ type state uint8
 
 const (
 	waiting   state = iota
-	ready           // may run, and waits for one of the Parallel places
+	ready           // may run once fewer than Parallel deliveries are handed out
 	handedOut       // runs
-	refused         // ran, but its answer could not be recorded: runs again in a moment
+	refused         // ran, but its answer could not be recorded: runs again soon
 	blocking        // is being recorded as blocked
 	gone
 )
 
-// slot keeps a delivery's position in the order of the log until all older ones are settled: it outlives the delivery.
+// slot keeps the position of a delivery in the log until all older deliveries are settled: it outlives the delivery.
 type slot struct {
 	seq     int64
 	settled bool
 }
 
-// Limits bound what a Machine hands out and keeps in memory.
+// Limits bound the deliveries that a Machine hands out and keeps in memory.
 type Limits struct {
 	Parallel int // deliveries handed out at once
-	Tasks    int // deliveries admitted from the log, and as many loaded from rows
+	Tasks    int // deliveries in memory that were admitted from the log, and the same number loaded from rows
 	Bytes    int // of the events of each of these two kinds
-	Waiting  int // deliveries of one key in memory behind one that runs; more are recorded as blocked
-	Lanes    int // lanes in memory that only wait; more are left to the disk
+	Waiting  int // deliveries of a key that wait in memory; more deliveries are recorded as blocked
+	Lanes    int // lanes in memory that only wait; more lanes are left to the disk
 }
 
 // load counts deliveries in memory.
@@ -71,18 +71,19 @@ func (l *load) remove(t *Task) { l.tasks--; l.bytes -= t.Size }
 
 func (l load) room(max Limits) bool { return l.tasks < max.Tasks && l.bytes < max.Bytes }
 
-// Machine is the dispatch of one subscription. Its zero value is not ready: use New. It is not safe for concurrent use.
+// Machine is the dispatch of a subscription. The zero value is not usable: call New. A Machine is not safe for
+// concurrent use.
 type Machine struct {
 	limits Limits
 	park   bool
 	hand   func(*Task)
 	wake   func()
 
-	now     time.Time // the newest that the caller told
-	pos     int64     // every wanted event up to here is admitted
-	unread  bool      // there may be events behind pos
+	now     time.Time // the newest time from the caller
+	pos     int64     // all events of the subscription up to here are admitted
+	unread  bool      // there may be events after pos
 	tasks   map[int64]*Task
-	order   []*slot // of what was admitted, from the oldest that is not settled: they bound the cursor
+	order   []*slot // admitted deliveries from the oldest that is not settled: the cursor is before it
 	lanes   map[Lane]*lane
 	queue   []*Task // ready
 	handed  int
@@ -90,37 +91,38 @@ type Machine struct {
 	loads   load
 	refused []*Task
 	toBlock []*Task
-	looks   []*lane // to be looked at, the oldest wish first
-	looking *lane   // that the caller looks at
+	looks   []*lane // lanes to look at, in the order of the requests
+	looking *lane   // the lane that the caller looks at
 	held    heldLanes
 	disk    disk
 	stopped bool
 
-	wantsAdmits, wantsLoads bool // a step is left undone for want of room
+	wantsAdmits, wantsLoads bool // a step waits for room
 }
 
-// New returns the machine of a subscription whose cursor is at pos. It calls hand with each delivery that is to run, and wake
-// when Next has something to do although the caller did not ask. Both are called from within other methods, and must not call
-// back. With park, a dead letter holds its key. It begins with a sweep.
+// New returns the machine of a subscription whose cursor is at pos. The machine calls hand with each delivery to run,
+// and wake when Next has a step although the caller did not ask. Both are called from within other methods, and must
+// not call back. With park, a dead letter holds its key. The machine begins with a sweep.
 func New(limits Limits, park bool, pos int64, hand func(*Task), wake func()) *Machine {
-	m := &Machine{limits: limits, park: park, pos: pos, hand: hand, wake: wake, tasks: map[int64]*Task{}, lanes: map[Lane]*lane{}}
+	m := &Machine{limits: limits, park: park, pos: pos, hand: hand, wake: wake}
+	m.tasks, m.lanes = map[int64]*Task{}, map[Lane]*lane{}
 	m.Sweep()
 	return m
 }
 
-// News notes that there may be events behind Pos.
+// News notes that there may be events after Pos.
 func (m *Machine) News() { m.unread = true }
 
-// Pos is the seq up to which every wanted event was admitted.
+// Pos returns the seq up to which all events of the subscription were admitted.
 func (m *Machine) Pos() int64 { return m.pos }
 
-// Complete reports whether every lane that has rows on disk is in memory.
+// Complete reports whether every lane with rows on disk is in memory.
 func (m *Machine) Complete() bool { return m.disk.complete }
 
-// Find returns the delivery of an event that is in memory, nil when it is settled, or left to the disk.
+// Find returns the delivery of an event, or nil when the delivery is settled or not in memory.
 func (m *Machine) Find(seq int64) *Task { return m.tasks[seq] }
 
-// Oldest is the seq of the oldest admitted event that has no row yet; false when all have.
+// Oldest returns the seq of the oldest admitted event that has no row yet, or false when all events have rows.
 func (m *Machine) Oldest() (seq int64, ok bool) {
 	if len(m.order) == 0 {
 		return 0, false
@@ -128,12 +130,12 @@ func (m *Machine) Oldest() (seq int64, ok bool) {
 	return m.order[0].seq, true
 }
 
-// Stop ends it: nothing is handed out any more.
+// Stop stops the machine: it hands out no more deliveries.
 func (m *Machine) Stop() { m.stopped = true }
 
-// Admit takes the next events of the log in their order, and how far the log was read. With more, there may be events behind
-// pos. When a sweep began since the step, it takes nothing, and has the log read again: what the disk said of their lanes may
-// be from before acts that only the sweep will find.
+// Admit takes the next events of the log in order, and the position pos up to which the log was read. With more, there
+// may be events after pos. When a sweep began since the step, Admit takes no event, and the log is read again: OnDisk
+// of the events may be from before acts that only the sweep will find.
 func (m *Machine) Admit(tasks []*Task, pos int64, more bool) {
 	if m.disk.outdated {
 		m.disk.outdated, m.unread = false, true
@@ -147,7 +149,7 @@ func (m *Machine) Admit(tasks []*Task, pos int64, more bool) {
 		m.order = append(m.order, t.slot)
 		m.tasks[t.Seq] = t
 		m.admits.add(t)
-		m.place(t)
+		m.enqueue(t)
 	}
 	m.pos, m.unread = pos, more
 	if m.disk.again != 0 && pos >= m.disk.again {
@@ -155,8 +157,8 @@ func (m *Machine) Admit(tasks []*Task, pos int64, more bool) {
 	}
 }
 
-// place has t run, or wait for its turn.
-func (m *Machine) place(t *Task) {
+// enqueue runs t, or lets t wait for its turn.
+func (m *Machine) enqueue(t *Task) {
 	if t.Key == "" {
 		m.launch(t)
 		return
@@ -179,12 +181,12 @@ func (m *Machine) place(t *Task) {
 	}
 }
 
-// full reports whether enough waits in memory behind the head of l. A lane has its share of the bytes.
+// full reports whether enough deliveries of l wait in memory. A lane may use an eighth of the bytes.
 func (m *Machine) full(l *lane) bool {
 	return len(l.waiting) >= m.limits.Waiting || l.bytes > m.limits.Bytes/8
 }
 
-// launch hands t out, now or when there is a place.
+// launch hands t out, now or once fewer than Parallel deliveries are handed out.
 func (m *Machine) launch(t *Task) {
 	if m.handed >= m.limits.Parallel || m.stopped {
 		t.state = ready
@@ -196,7 +198,7 @@ func (m *Machine) launch(t *Task) {
 	m.hand(t)
 }
 
-// fill hands out what waited for a place.
+// fill hands out ready deliveries.
 func (m *Machine) fill() {
 	for len(m.queue) > 0 && m.handed < m.limits.Parallel && !m.stopped {
 		t := m.queue[0]
@@ -208,8 +210,8 @@ func (m *Machine) fill() {
 	}
 }
 
-// land takes t, which has its row, out of memory.
-func (m *Machine) land(t *Task) {
+// remove removes t from memory: its row is on disk.
+func (m *Machine) remove(t *Task) {
 	delete(m.tasks, t.Seq)
 	switch t.state {
 	case handedOut:
@@ -233,30 +235,30 @@ func (m *Machine) land(t *Task) {
 	}
 }
 
-// Outcome is what became of an attempt, as far as the order is concerned.
+// Outcome is the result of an attempt, as far as the order of deliveries depends on it.
 type Outcome uint8
 
 // The outcomes.
 const (
-	Answered Outcome = iota // for good: its key goes on
-	Retrying                // there is a row, and another attempt at Due
-	Dead                    // for good, unless a person acts; with park, there is a row
+	Answered Outcome = iota // final: the key goes on
+	Retrying                // the row has another attempt at Due
+	Dead                    // final unless a person acts; with park, there is a row
 )
 
-// Verdict is an Outcome that is on disk.
+// Verdict is an Outcome that was written to disk.
 type Verdict struct {
 	Outcome  Outcome
 	Now, Due time.Time     // with Retrying
-	Pause    time.Duration // with Retrying: what was asked for
+	Pause    time.Duration // with Retrying: the pause that was requested
 }
 
-// Settle ends a delivery with the verdict that is on disk. It reports false for one that is not in memory.
+// Settle ends a delivery with the verdict on disk. It returns false when the delivery is not in memory.
 func (m *Machine) Settle(seq int64, v Verdict) bool {
 	t := m.tasks[seq]
-	if t == nil || t.state == waiting || t.state == blocking { // of these two nobody can have an answer
+	if t == nil || t.state == waiting || t.state == blocking { // no attempt of such a delivery runs
 		return false
 	}
-	m.land(t)
+	m.remove(t)
 	l := m.lanes[t.lane()]
 	if l == nil && (v.Outcome == Retrying || t.acted) {
 		l = m.add(t.lane())
@@ -269,7 +271,7 @@ func (m *Machine) Settle(seq int64, v Verdict) bool {
 	return true
 }
 
-// after goes on with l when its head has got v.
+// after continues with l when its head got the verdict v.
 func (m *Machine) after(l *lane, v Verdict) {
 	l.head = nil
 	parked := v.Outcome == Dead && m.park && l.id.Key != ""
@@ -284,7 +286,7 @@ func (m *Machine) after(l *lane, v Verdict) {
 		l.stale = false
 		m.look(l)
 	case v.Outcome == Retrying:
-		m.hear(v.Now)
+		m.setTime(v.Now)
 		m.hold(l, v.Due, v.Pause)
 	case parked:
 	default:
@@ -292,8 +294,8 @@ func (m *Machine) after(l *lane, v Verdict) {
 	}
 }
 
-// Refuse has a delivery handed out again after a moment: its answer could not be recorded, and says nothing of it. It reports
-// false for one that was not handed out.
+// Refuse hands a delivery out again after a pause, because its answer could not be recorded. It returns false when the
+// delivery was not handed out.
 func (m *Machine) Refuse(seq int64, now time.Time, after time.Duration) bool {
 	t := m.tasks[seq]
 	if t == nil || t.state != handedOut {
@@ -302,9 +304,9 @@ func (m *Machine) Refuse(seq int64, now time.Time, after time.Duration) bool {
 	m.handed--
 	t.state, t.due, t.pause = refused, now.Add(after), after
 	m.refused = append(m.refused, t)
-	if l := m.lanes[t.lane()]; l != nil && l.stale { // its turn may be another's now
+	if l := m.lanes[t.lane()]; l != nil && l.stale { // an older delivery may be next now
 		l.stale = false
-		m.giveBack(l)
+		m.returnToDisk(l)
 	}
 	m.fill()
 	m.wake()
@@ -320,5 +322,5 @@ func (m *Machine) unrefuse(t *Task) {
 	}
 }
 
-// Bytes is the size of the events of all deliveries in memory.
+// Bytes returns the size of the events of all deliveries in memory.
 func (m *Machine) Bytes() int { return m.admits.bytes + m.loads.bytes }

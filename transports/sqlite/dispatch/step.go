@@ -4,20 +4,20 @@ import (
 	"time"
 )
 
-// Kind is what a Step asks for.
+// Kind is the kind of a Step.
 type Kind uint8
 
-// The kinds of steps, with the method that takes the answer.
+// The kinds of steps, and the methods that take their results.
 const (
-	Wait    Kind = iota // nothing, until Step.Until (zero for no moment), or until wake is called
-	Record              // write that Tasks are blocked: Recorded
-	Look                // read the oldest row of Lane, and its event when it is to run now: Found
-	SweepOn             // read the oldest rows of the next lanes after After, and put right what a clock wrote that was ahead: Swept
-	LookDue             // read the next retrying rows after Mark, by Mark: FoundDue
-	ReadLog             // read at most Tasks events of at most Bytes behind Pos: Admit
+	Wait    Kind = iota // until Step.Until (zero for no time limit), or until wake is called
+	Record              // write the Tasks as blocked: Recorded
+	Look                // read the oldest row of Lane, and its event if the row runs now: Found
+	SweepOn             // read the oldest rows of the next lanes after After, correct due times of a fast clock: Swept
+	LookDue             // read the next retrying rows after Mark, in the order of Mark: FoundDue
+	ReadLog             // read at most Room.Tasks events of at most Room.Bytes after Pos: Admit
 )
 
-// Step is what the caller must do next.
+// Step is the next task of the caller.
 type Step struct {
 	Kind  Kind
 	Until time.Time
@@ -30,45 +30,45 @@ type Step struct {
 	sweep int // the number of the sweep
 }
 
-// Room is how much may be admitted, at least one event.
+// Room is the number and size of the events that may be admitted. At least one event may be admitted.
 type Room struct{ Tasks, Bytes int }
 
-// Mark is a place among the retrying rows, by when they are due and, of those due at once, by key and seq.
+// Mark is a position in the retrying rows, ordered by due time and, at the same time, by key and seq.
 type Mark struct {
 	Due time.Time
 	Key string
 	Seq int64
 }
 
-// State is that of a row.
+// State is the state of a row.
 type State uint8
 
 // The states of a row.
 const (
-	Blocked  State = iota // runs when it is the oldest of its lane
-	Retry                 // runs when it is, too, and Due has come
+	Blocked  State = iota // runs when it is the oldest row of its lane
+	Retry                 // the same, once Due has come
 	Standing              // a dead letter that parks its key
 )
 
-// Row is a delivery that the disk has as open.
+// Row is an open delivery on disk.
 type Row struct {
 	Lane  Lane
 	Seq   int64
 	State State
 	Due   time.Time     // of a Retry
-	Pause time.Duration // of a Retry: what was asked for when it was written
-	More  bool          // with Look: its lane has younger ones
+	Pause time.Duration // of a Retry: the pause that was requested when the row was written
+	More  bool          // for Found: the lane has younger rows
 }
 
-// Runs reports whether r is to run now.
+// Runs reports whether r may run now.
 func (r Row) Runs(now time.Time) bool {
 	return r.State == Blocked || r.State == Retry && !sooner(r.Due, now, r.Pause).After(now)
 }
 
-// Next returns what to do at that moment. The caller does it, hands in the answer, and asks again, until it is a Wait. Only one
-// goroutine may do so; other calls may come in between.
+// Next returns the next step. The caller executes the step, passes in the result, and calls Next again until the step
+// is a Wait. Only a single goroutine may do so; other methods may be called in between.
 func (m *Machine) Next(now time.Time) Step {
-	m.hear(now)
+	m.setTime(now)
 	m.popDue(now)
 	m.forget()
 	if len(m.toBlock) > 0 {
@@ -100,7 +100,7 @@ func (m *Machine) Next(now time.Time) Step {
 	return Step{Kind: Wait, Until: m.until()}
 }
 
-// popDue has run, or looked at, what is due.
+// popDue runs refused deliveries that are due, and looks at held lanes that are due.
 func (m *Machine) popDue(now time.Time) {
 	for i := 0; i < len(m.refused); {
 		t := m.refused[i]
@@ -116,7 +116,7 @@ func (m *Machine) popDue(now time.Time) {
 	}
 }
 
-// until is the next moment at which something is due.
+// until returns the time at which the next delivery or lane is due, or the zero time.
 func (m *Machine) until() (first time.Time) {
 	take := func(t time.Time) {
 		if first.IsZero() || t.Before(first) {
@@ -129,33 +129,33 @@ func (m *Machine) until() (first time.Time) {
 	if len(m.held) > 0 {
 		take(m.held[0].due)
 	}
-	if !m.disk.later.IsZero() && len(m.looks) == 0 { // otherwise room is what is waited for
+	if !m.disk.later.IsZero() && len(m.looks) == 0 { // otherwise the machine waits for room
 		take(m.disk.later)
 	}
 	return first
 }
 
-// Recorded takes the answer to a Record: the tasks of that step are on disk, or nothing is.
+// Recorded takes the result of a Record: with ok, the tasks of the step are on disk, else no task is.
 func (m *Machine) Recorded(tasks []*Task, ok bool) {
 	if !ok {
 		m.toBlock = append(tasks, m.toBlock...)
 		return
 	}
 	for _, t := range tasks {
-		m.land(t)
+		m.remove(t)
 	}
 }
 
-// Found takes the answer to a Look: the oldest row of the lane, nil for none, and the delivery if the row Runs at that moment.
+// Found takes the result of a Look: the oldest row of the lane, or nil, and the delivery if the row Runs at now.
 func (m *Machine) Found(id Lane, row *Row, t *Task, now time.Time) {
-	m.hear(now)
+	m.setTime(now)
 	l := m.lanes[id]
 	if l == nil || !l.looking {
 		return
 	}
 	l.looking, m.looking = false, nil
 	switch {
-	case l.stale: // what was found may be from before the act
+	case l.stale: // the row may be from before the act
 		m.look(l)
 	case row == nil:
 		l.disk = false
@@ -179,7 +179,7 @@ func (m *Machine) Found(id Lane, row *Row, t *Task, now time.Time) {
 	}
 }
 
-// Unfound takes back a Look that failed.
+// Unfound repeats a Look that failed.
 func (m *Machine) Unfound(id Lane) {
 	if l := m.lanes[id]; l != nil && l.looking {
 		l.looking, m.looking = false, nil
@@ -187,7 +187,7 @@ func (m *Machine) Unfound(id Lane) {
 	}
 }
 
-// Acted takes up that another process changed rows of a lane. The event is that of the row.
+// Acted notes that another process changed rows of a lane. seq is the event of a changed row.
 func (m *Machine) Acted(id Lane, seq int64) {
 	l := m.lanes[id]
 	switch {
@@ -195,8 +195,8 @@ func (m *Machine) Acted(id Lane, seq int64) {
 		m.Sweep()
 	case l == nil:
 		m.touch(id, seq)
-	case l.head != nil && l.head.state != handedOut: // it has not begun: its turn may be another's now
-		m.giveBack(l)
+	case l.head != nil && l.head.state != handedOut: // not begun: an older delivery may be next now
+		m.returnToDisk(l)
 	case l.head != nil || l.looking:
 		l.stale, l.disk = true, true
 	default:
@@ -205,8 +205,8 @@ func (m *Machine) Acted(id Lane, seq int64) {
 	}
 }
 
-// giveBack leaves the head of l, and what waits behind it, to the disk.
-func (m *Machine) giveBack(l *lane) {
+// returnToDisk leaves the head of l, and the deliveries that wait after the head, to the disk.
+func (m *Machine) returnToDisk(l *lane) {
 	t := l.head
 	l.head, l.disk = nil, true
 	if t.state == refused {
@@ -218,24 +218,24 @@ func (m *Machine) giveBack(l *lane) {
 		if t.blocked {
 			m.disk.blocked++
 		}
-		m.land(t)
+		m.remove(t)
 	}
 	m.blockWaiting(l)
 	m.look(l)
 }
 
-// CountBlocked adds to the blocked deliveries that the disk has.
+// CountBlocked adds n to the number of blocked deliveries on disk.
 func (m *Machine) CountBlocked(n int) { m.disk.blocked += n }
 
-// Left is what is left to do of what was admitted.
+// Left counts the open deliveries, by state.
 type Left struct {
-	Ready    int // in memory and not handed out, or not yet known
+	Ready    int // in memory and not handed out, or not known yet
 	Handed   int
 	Retrying int
 	Blocked  int
 }
 
-// Left counts what there is to do.
+// Left returns the numbers of open deliveries among the admitted events.
 func (m *Machine) Left() Left {
 	l := Left{
 		Ready: len(m.tasks) - m.handed + len(m.looks), Handed: m.handed,
