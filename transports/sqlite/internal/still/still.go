@@ -1,9 +1,9 @@
-// Package still tells how to read a journal beside which nothing can be written: of another user, or on a file system that is read-only
-// or full.
+// Package still reads a journal beside which no file can be written: the journal of another user, or a journal on a
+// file system that is read-only or full.
 //
-// SQLite reads a log only together with its -shm file, which it makes when there is none. Where it cannot, no owner can be running who
-// made one. So the files are read as they lie there, without locks, and looked at again afterwards: an owner that starts meanwhile
-// changes them.
+// SQLite reads a log only with the log's -shm file, and makes a missing -shm file. Where SQLite cannot make the file,
+// no owner that made one can be running. So the journal is read as it is, without locks, and its files are compared
+// afterwards: an owner that starts meanwhile changes the files.
 package still
 
 import (
@@ -17,10 +17,10 @@ import (
 	_ "github.com/troupebus/troupe/transports/sqlite/internal/needs" // cgo
 )
 
-// ErrMoved: somebody wrote the journal while it was read without locks.
-var ErrMoved = errors.New("the journal was written while it was read, which this user or disk cannot prevent: run the command again")
+// ErrMoved means that another process wrote the journal while it was read without locks.
+var ErrMoved = errors.New("the journal was written during the read, since this user or disk cannot lock it: try again")
 
-// CannotWrite reports whether err is about a file that SQLite could not make or change.
+// CannotWrite reports whether err means that SQLite could not create or change a file.
 func CannotWrite(err error) bool {
 	var e sqlite3.Error
 	if !errors.As(err, &e) {
@@ -34,13 +34,13 @@ func CannotWrite(err error) bool {
 	}
 }
 
-// Files are a journal's files as they were at one time.
+// Files describes the files of a journal at a point in time.
 type Files struct {
 	path  string
-	files [2]fs.FileInfo // the database, and its log; nil where there is none
+	files [2]fs.FileInfo // the database and its log; nil for no log
 }
 
-// Look looks at the files of the journal at path.
+// Look returns the state of the files of the journal at path.
 func Look(path string) (*Files, error) {
 	f := &Files{path: path}
 	for i, end := range []string{"", "-wal"} {
@@ -55,9 +55,9 @@ func Look(path string) (*Files, error) {
 	return f, nil
 }
 
-// Read makes params, of a connection in mode ro, those of one that needs no other file. A journal without a log is immutable to SQLite;
-// with one, its index is kept in memory, which SQLite does for a connection that locks out all others. The VFS that locks nothing
-// lets it believe so.
+// Read changes params, the parameters of a connection in mode ro, so that SQLite needs no other file. SQLite treats a
+// journal without a log as immutable. For a journal with a log, SQLite keeps the index of the log in memory if the
+// connection has an exclusive lock; the VFS without locks makes SQLite believe so.
 func (f *Files) Read(params url.Values) {
 	if log := f.files[1]; log == nil || log.Size() == 0 {
 		params.Set("immutable", "1")
@@ -67,17 +67,24 @@ func (f *Files) Read(params url.Values) {
 	params.Set("_locking_mode", "EXCLUSIVE")
 }
 
-// Check is an ErrMoved when the files are not any more what they were.
+// Check returns ErrMoved when the files have changed since Look.
 func (f *Files) Check() error {
 	now, err := Look(f.path)
 	if err != nil {
 		return err
 	}
 	for i, was := range f.files {
-		is := now.files[i]
-		if (was == nil) != (is == nil) || was != nil && (!os.SameFile(was, is) || was.Size() != is.Size() || !was.ModTime().Equal(is.ModTime())) {
+		if !same(was, now.files[i]) {
 			return ErrMoved
 		}
 	}
 	return nil
+}
+
+// same reports whether a and b describe the same file, of the same size and time, or no file.
+func same(a, b fs.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
