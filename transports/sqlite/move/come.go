@@ -128,7 +128,7 @@ func (m *merge) skipOld() []string {
 // their order: the subscriptions here receive the events, and the relay sends them. temp.subs maps the ids of
 // subscriptions in the other journal (b) to their ids here (a).
 var come = []string{
-	`INSERT INTO main.events (` + eventColumns + `) SELECT ` + inventory.EventContent + ` FROM b.events e WHERE e.seq IN (SELECT b FROM temp.fresh) ORDER BY e.seq`,
+	`INSERT INTO main.events (` + inventory.EventColumns + `) SELECT ` + inventory.EventContent + ` FROM b.events e WHERE e.seq IN (SELECT b FROM temp.fresh) ORDER BY e.seq`,
 	`UPDATE temp.map SET a = (SELECT e.seq FROM b.events o JOIN main.events e ON e.id = o.id AND e.type = o.type WHERE o.seq = map.b) WHERE a IS NULL`,
 	// Ids that are free here are kept, and are inserted first.
 	`INSERT INTO main.subscriptions (id, name, kind, types, except_of, start_seq, cursor, retired_at, since)
@@ -154,7 +154,7 @@ JOIN main.dead_letters l ON l.seq = m.a AND l.subscription = i.a ORDER BY x.id`,
 FROM b.open_acts x JOIN temp.map m ON m.b = x.seq JOIN temp.subs i ON i.b = x.subscription ORDER BY x.id`,
 	`INSERT INTO main.records (seq, subscription) SELECT m.a, i.a
 FROM b.records r JOIN temp.map m ON m.b = r.seq JOIN temp.subs i ON i.b = r.subscription ORDER BY r.id`,
-	`INSERT INTO main.delayed (` + delayedColumns + `) SELECT ` + delayedColumns + ` FROM b.delayed WHERE source IN (SELECT value FROM json_each(?1)) ORDER BY id`,
+	`INSERT INTO main.delayed (` + inventory.DelayedColumns + `) SELECT ` + inventory.DelayedColumns + ` FROM b.delayed WHERE source IN (SELECT value FROM json_each(?1)) ORDER BY id`,
 	`INSERT INTO main.migrations SELECT * FROM b.migrations WHERE module IN (SELECT value FROM json_each(?1))`,
 }
 

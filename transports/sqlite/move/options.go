@@ -98,7 +98,8 @@ func (o Options) checkOther() error {
 }
 
 func (o Options) proof(act string) *Proof {
-	return &Proof{ID: newID(), Act: act, Modules: o.Modules, Journal: o.Journal, Other: o.Other, At: time.Now().UTC().Truncate(time.Microsecond)}
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	return &Proof{ID: newID(), Act: act, Modules: o.Modules, Journal: o.Journal, Other: o.Other, At: now}
 }
 
 // repeated marks p, the proof of an earlier run, as such, and sets the present paths of the files.

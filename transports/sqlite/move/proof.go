@@ -115,7 +115,8 @@ func (r record) put(ctx context.Context, f *dbfile.File, other, state string) er
 		return err
 	}
 	p := r.Proof
-	return f.Run(ctx, dbfile.Stmt(putMove, p.ID, p.At.UnixMicro(), p.Act, dbfile.List(p.Modules), other, state, string(proof)))
+	modules := dbfile.List(p.Modules)
+	return f.Run(ctx, dbfile.Stmt(putMove, p.ID, p.At.UnixMicro(), p.Act, modules, other, state, string(proof)))
 }
 
 func newID() string {

@@ -197,7 +197,8 @@ func (u *undo) finish(ctx context.Context) error {
 	if _, counted := u.was.Before.Moving[inventory.Emitted]; !counted { // an older program made the move
 		delete(now.Moving, inventory.Emitted)
 	}
-	u.proof.compare([2]inventory.Part{u.was.Before.Moving, now.Moving}, [2]inventory.Part{u.was.Before.Staying, now.Staying})
+	before := u.was.Before
+	u.proof.compare([2]inventory.Part{before.Moving, now.Moving}, [2]inventory.Part{before.Staying, now.Staying})
 	if err := u.proof.check(); err != nil {
 		return err
 	}

@@ -127,7 +127,8 @@ func IsJournal(path string) (bool, error) {
 		return false, nil
 	}
 	field := func(at int) uint32 { return binary.BigEndian.Uint32(head[at:]) }
-	return field(headerApplication) == applicationID || field(headerApplication) == 0 && field(headerPages) <= 1 && field(headerSchema) == 0, nil
+	application, pages, schema := field(headerApplication), field(headerPages), field(headerSchema)
+	return application == applicationID || application == 0 && pages <= 1 && schema == 0, nil
 }
 
 // applicationID is the application id of a journal. SQLite writes it after the first page, which has the mode of the
