@@ -44,9 +44,10 @@ const (
 	isReplaced = `(x.seq, x.subscription) IN (SELECT replaces, here FROM temp.carried WHERE replaces IS NOT NULL)`
 	isCarried  = `(x.seq, x.subscription) IN (SELECT seq, there FROM temp.carried)`
 
-	// IsAnswered is true when an answer is copied for an event e and a subscription s of this journal; ComesAnswered for
-	// an event e of the other journal.
-	IsAnswered    = `EXISTS (SELECT 1 FROM temp.map m JOIN temp.carried c ON c.seq = m.b WHERE m.a = e.seq AND c.here = s.id)`
+	// IsAnswered is true when an answer is copied for an event e and a subscription s of this journal.
+	IsAnswered = `EXISTS (SELECT 1 FROM temp.map m JOIN temp.carried c ON c.seq = m.b WHERE m.a = e.seq AND c.here = s.id)`
+	// ComesAnswered is true when an answer is copied for an event e of the other journal and a subscription s of this
+	// journal.
 	ComesAnswered = `EXISTS (SELECT 1 FROM temp.carried c WHERE c.seq = e.seq AND c.here = s.id)`
 
 	// noLetter is true when a replaced answer x has a dead letter, and the copied answer has no dead letter.

@@ -27,8 +27,9 @@ const partMark = ".part-"
 func PartOf(path, id string) string { return path + partMark + id }
 
 var (
-	// PartName matches the names of parts, CopyName the names of copies of a journal.
+	// PartName matches the names of parts.
 	PartName = regexp.MustCompile(`^(.+)\.part-[0-9a-f]{16}$`)
+	// CopyName matches the names of copies of a journal.
 	CopyName = regexp.MustCompile(`^(.+)\.before-([0-9a-f]{16})$`)
 	// ownName matches the names of the files that belong to a journal.
 	ownName = regexp.MustCompile(`\.(lock|world|part-[0-9a-f]{16}|before-[0-9a-f]{16})$`)

@@ -33,8 +33,9 @@ const (
 	// EventContent are the columns of the event e without its number.
 	EventContent = `e.id, e.type, e.version, e.source, e.key, e.time, e.correlation_id, e.causation_id, e.subscription, e.hops, e.metadata, e.data`
 
-	// moduleOf is the module of the subscription s, OfMoving true for a module that moves.
+	// moduleOf is the module of the subscription s.
 	moduleOf = `substr(s.name, 1, instr(s.name, '/') - 1)`
+	// OfMoving is true for a subscription s of a module that moves.
 	OfMoving = moduleOf + ` IN (SELECT value FROM json_each(?1))`
 
 	// relayCursor is the cursor of the relay, NULL in a journal without a relay.

@@ -93,6 +93,8 @@ func isJournals(o Object) bool {
 		func(begins string) bool { return strings.HasPrefix(o.Name, begins) })
 }
 
+// VirtualReason is the problem of a virtual table.
 const VirtualReason = "is a virtual table, which cannot be copied: drop it, and make it again after the move"
 
+// Virtual matches the SQL of a virtual table.
 var Virtual = regexp.MustCompile(`(?i)^\s*CREATE\s+VIRTUAL\b`)
