@@ -30,11 +30,11 @@ func (o Options) backUp(ctx context.Context, p *Proof, want inventory.Inventory)
 	if err := cmp.Or(o.at("copied"), dbfile.CopyMode(o.Journal, part)); err != nil {
 		return err
 	}
-	is, err := inventory.Of(ctx, part, p.Modules)
+	copied, err := inventory.Of(ctx, part, p.Modules)
 	if err != nil {
 		return err
 	}
-	if diff := inventory.Changed(want, is); len(diff) > 0 {
+	if diff := inventory.Changed(want, copied); len(diff) > 0 {
 		return fmt.Errorf("the copy differs in %s", strings.Join(diff, ", "))
 	}
 	return dbfile.Settle(part, p.Backup)

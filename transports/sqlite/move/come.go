@@ -70,7 +70,7 @@ func (m *merge) predict(ctx context.Context) error {
 	}
 	e := &m.expected
 	e.moved, e.stayed = inventory.Part{}, inventory.Part{}
-	for name, sum := range m.there.Moving {
+	for name, sum := range m.other.Moving {
 		if name != inventory.ToSend && name != inventory.PassedOver && name != inventory.Waiting {
 			e.moved[name] = sum
 		}

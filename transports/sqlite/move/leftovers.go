@@ -75,7 +75,7 @@ func (l *leftovers) look(ctx context.Context, folder string) error {
 		if path == l.journal || sqlite.CheckName(path) != nil {
 			continue
 		}
-		if ours, err := dbfile.IsJournal(path); err != nil || !ours {
+		if isJournal, err := dbfile.IsJournal(path); err != nil || !isJournal {
 			continue
 		}
 		what, err := l.whatIs(ctx, path)
@@ -123,23 +123,23 @@ func (l *leftovers) half(ctx context.Context, path string) (string, error) {
 		return "", nil
 	}
 	defer func() { _ = b.Close() }() // only read
-	theirs, err := readMove(ctx, b, "SELECT proof, state FROM main.moves WHERE proof ->> '$.asks' IS NOT NULL ORDER BY at DESC, rowid DESC LIMIT 1")
-	if err != nil || theirs == nil {
+	otherRow, err := readMove(ctx, b, "SELECT proof, state FROM main.moves WHERE proof ->> '$.asks' IS NOT NULL ORDER BY at DESC, rowid DESC LIMIT 1")
+	if err != nil || otherRow == nil {
 		return "", nil // another program's file, or a journal that was never moved
 	}
-	ours, err := readMove(ctx, l.f, "SELECT proof, state FROM main.moves WHERE id = ?", theirs.Proof.ID)
+	row, err := readMove(ctx, l.f, "SELECT proof, state FROM main.moves WHERE id = ?", otherRow.Proof.ID)
 	if err != nil {
 		return "", err
 	}
-	modules := strings.Join(theirs.Proof.Modules, ", ")
+	modules := strings.Join(otherRow.Proof.Modules, ", ")
 	identity, err := l.f.Texts(ctx, "SELECT id FROM main.identity")
 	switch {
 	case err != nil:
 		return "", err
-	case theirs.Proof.Act == "merge" && ours != nil && ours.Proof.Act == "merge":
+	case otherRow.Proof.Act == "merge" && row != nil && row.Proof.Act == "merge":
 		return fmt.Sprintf("the journal that %s came from, when it was merged into this one", modules), nil
-	case theirs.Proof.Act == "split" && theirs.state == "prepared" &&
-		(ours == nil && slices.Contains(identity, theirs.Asks) || ours != nil && ours.Proof.Act == "undo"):
+	case otherRow.Proof.Act == "split" && otherRow.state == "prepared" &&
+		(row == nil && slices.Contains(identity, otherRow.Asks) || row != nil && row.Proof.Act == "undo"):
 		return fmt.Sprintf("one half of a split of %s that did not take place", modules), nil
 	}
 	return "", nil
@@ -148,7 +148,7 @@ func (l *leftovers) half(ctx context.Context, path string) (string, error) {
 // files returns the names of a database and of the files beside it, quoted for a shell.
 func files(path string) (names []string) {
 	for _, name := range append(dbfile.Beside(path), path+".lock", path) {
-		if there, err := dbfile.Exists(name); err == nil && there {
+		if found, err := dbfile.Exists(name); err == nil && found {
 			names = append(names, "'"+strings.ReplaceAll(name, "'", `'\''`)+"'")
 		}
 	}

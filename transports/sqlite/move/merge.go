@@ -32,8 +32,8 @@ func Merge(ctx context.Context, o Options) (*Proof, error) {
 	}
 	if o.DryRun {
 		m.proof.DryRun = true
-		come := answers.OfBus(m.there.Staying)
-		for name, sum := range m.there.Moving {
+		come := answers.OfBus(m.other.Staying)
+		for name, sum := range m.other.Moving {
 			come[name] = come[name].Plus(sum)
 		}
 		m.proof.compare([2]inventory.Part{come}, [2]inventory.Part{m.before.Staying})
@@ -59,7 +59,7 @@ type merge struct {
 	identity string              // of the journal before the merge
 	head     int64               // the last event of the journal before the merge
 	before   inventory.Inventory // of the journal before the merge
-	there    inventory.Inventory // of the other journal, which does not change
+	other    inventory.Inventory // of the other journal, which does not change
 	expected struct{ moved, stayed inventory.Part }
 }
 
@@ -113,8 +113,8 @@ func (m *merge) made(ctx context.Context, refused error) (*Proof, error) {
 		return nil, refused
 	}
 	defer func() { _ = b.Close() }()
-	theirs, err := readMove(ctx, b, "SELECT proof, state FROM main.moves WHERE act = 'merge' AND proof ->> '$.asks' IS NOT NULL ORDER BY at DESC LIMIT 1")
-	if err != nil || theirs == nil {
+	otherRow, err := readMove(ctx, b, "SELECT proof, state FROM main.moves WHERE act = 'merge' AND proof ->> '$.asks' IS NOT NULL ORDER BY at DESC LIMIT 1")
+	if err != nil || otherRow == nil {
 		return nil, refused
 	}
 	a, err := dbfile.Open(ctx, m.Journal, dbfile.Reading)
@@ -122,15 +122,15 @@ func (m *merge) made(ctx context.Context, refused error) (*Proof, error) {
 		return nil, refused
 	}
 	defer func() { _ = a.Close() }()
-	ours, err := readMove(ctx, a, "SELECT proof, state FROM main.moves WHERE id = ? AND act = 'merge'", theirs.Proof.ID)
-	if err != nil || ours == nil {
+	row, err := readMove(ctx, a, "SELECT proof, state FROM main.moves WHERE id = ? AND act = 'merge'", otherRow.Proof.ID)
+	if err != nil || row == nil {
 		return nil, refused
 	}
-	if last, err := lastMove(ctx, a, ours.Proof.Modules); err != nil || last == nil || last.Proof.ID != ours.Proof.ID {
+	if last, err := lastMove(ctx, a, row.Proof.Modules); err != nil || last == nil || last.Proof.ID != row.Proof.ID {
 		return nil, errors.Join(err, refused) // the modules have left the journal again
 	}
-	m.repeated(ours.Proof)
-	return ours.Proof, nil
+	m.repeated(row.Proof)
+	return row.Proof, nil
 }
 
 // attach opens both journals on one connection.
@@ -155,7 +155,7 @@ func (m *merge) check(ctx context.Context) error {
 	if m.Modules, err = modulesOf(ctx, b); err != nil {
 		return err
 	}
-	here, err := modulesOf(ctx, m.a)
+	present, err := modulesOf(ctx, m.a)
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (m *merge) check(ctx context.Context) error {
 		return fmt.Errorf("%w: %s has none", ErrModules, m.Other)
 	}
 	for _, name := range m.Modules {
-		if slices.Contains(here, name) {
+		if slices.Contains(present, name) {
 			return fmt.Errorf("%w: %s is in both journals, and only one of the two can be right", ErrModules, name)
 		}
 	}
@@ -172,7 +172,7 @@ func (m *merge) check(ctx context.Context) error {
 		return err
 	}
 	m.Progress("counting")
-	if m.there, err = inventory.Take(ctx, b, m.Modules); err != nil {
+	if m.other, err = inventory.Take(ctx, b, m.Modules); err != nil {
 		return err
 	}
 	m.before, err = inventory.Take(ctx, m.a, m.Modules)
@@ -182,13 +182,13 @@ func (m *merge) check(ctx context.Context) error {
 // samePrograms refuses two journals of different programs. A journal without a program fits any other.
 func samePrograms(ctx context.Context, a, b *dbfile.File) error {
 	const name = "SELECT name FROM main.program"
-	here, err := a.Texts(ctx, name)
-	there, wrong := b.Texts(ctx, name)
+	nameA, err := a.Texts(ctx, name)
+	nameB, wrong := b.Texts(ctx, name)
 	if err = errors.Join(err, wrong); err != nil {
 		return err
 	}
-	if len(here) > 0 && len(there) > 0 && here[0] != there[0] {
-		return fmt.Errorf("%w: %s is a journal of %s, and %s one of %s", sqlite.ErrOtherProgram, a.Path, here[0], b.Path, there[0])
+	if len(nameA) > 0 && len(nameB) > 0 && nameA[0] != nameB[0] {
+		return fmt.Errorf("%w: %s is a journal of %s, and %s one of %s", sqlite.ErrOtherProgram, a.Path, nameA[0], b.Path, nameB[0])
 	}
 	return nil
 }
@@ -236,7 +236,7 @@ func (m *merge) prepare(ctx context.Context) error {
 	if err := m.a.Run(ctx, dbfile.Stmt("BEGIN IMMEDIATE")); err != nil {
 		return err
 	}
-	if there, err := inventory.Of(ctx, m.Other, m.Modules); err != nil || len(inventory.Changed(m.there, there)) > 0 {
+	if now, err := inventory.Of(ctx, m.Other, m.Modules); err != nil || len(inventory.Changed(m.other, now)) > 0 {
 		return errors.Join(err, fmt.Errorf("%w: %s was written to meanwhile: try again", ErrChanged, m.Other))
 	}
 	if m.before, err = inventory.Take(ctx, m.a, m.Modules); err != nil {
@@ -279,7 +279,7 @@ func (m *merge) decide(ctx context.Context) error {
 	if err := m.proof.check(); err != nil {
 		return err
 	}
-	r := record{Path: m.Journal, Proof: m.proof, Before: m.before, After: after, There: m.there}
+	r := record{Path: m.Journal, Proof: m.proof, Before: m.before, After: after, OtherAfter: m.other}
 	if err := r.put(ctx, m.a, m.Other, "done"); err != nil {
 		return err
 	}

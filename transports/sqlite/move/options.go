@@ -79,8 +79,8 @@ func (o Options) withDefaults() (Options, error) {
 // checkFolder returns an error when the folder of the new journal does not exist.
 func (o Options) checkFolder() error {
 	folder := filepath.Dir(o.Other)
-	there, err := dbfile.Exists(folder)
-	if err == nil && !there {
+	found, err := dbfile.Exists(folder)
+	if err == nil && !found {
 		err = fmt.Errorf("move: %w: there is no folder %s: make it first, or name another one", fs.ErrNotExist, folder)
 	}
 	return err

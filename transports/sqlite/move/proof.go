@@ -97,9 +97,9 @@ type record struct {
 	Path  string `json:"path"`           // of the journal with this record
 	Proof *Proof `json:"proof"`
 	// The inventory of the journal before, and of both journals after the move. Undo requires that neither has changed.
-	Before inventory.Inventory `json:"before"`
-	After  inventory.Inventory `json:"after"`
-	There  inventory.Inventory `json:"there"` // of the other journal after the move
+	Before     inventory.Inventory `json:"before"`
+	After      inventory.Inventory `json:"after"`
+	OtherAfter inventory.Inventory `json:"there"` // of the other journal after the move
 
 	state string // of the row from which the record was read
 }

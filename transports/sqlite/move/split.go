@@ -66,7 +66,7 @@ func (s *split) dryRun(ctx context.Context) (_ *Proof, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	if there, err := dbfile.Exists(s.Other); err != nil || there {
+	if found, err := dbfile.Exists(s.Other); err != nil || found {
 		return nil, errors.Join(err, fmt.Errorf("%w: %s: name another one", ErrExists, s.Other))
 	}
 	if err := s.count(ctx); err != nil {
@@ -123,7 +123,7 @@ func (s *split) begin(ctx context.Context) (again *Proof, err error) {
 // leftover checks a file at Other: it removes a file from a killed split, and returns the proof of a split that took
 // place.
 func (s *split) leftover(ctx context.Context) (*Proof, error) {
-	if there, err := dbfile.Exists(s.Other); err != nil || !there {
+	if found, err := dbfile.Exists(s.Other); err != nil || !found {
 		return nil, err
 	}
 	var look dbfile.Locks
@@ -137,23 +137,23 @@ func (s *split) leftover(ctx context.Context) (*Proof, error) {
 		return nil, errors.Join(refused, err)
 	}
 	defer func() { _ = b.Close() }()
-	theirs, err := readMove(ctx, b, "SELECT proof, state FROM main.moves WHERE act = 'split' AND proof ->> '$.asks' IS NOT NULL ORDER BY at DESC LIMIT 1")
-	if err != nil || theirs == nil {
+	otherRow, err := readMove(ctx, b, "SELECT proof, state FROM main.moves WHERE act = 'split' AND proof ->> '$.asks' IS NOT NULL ORDER BY at DESC LIMIT 1")
+	if err != nil || otherRow == nil {
 		return nil, refused
 	}
 	if err := s.refuseMerged(ctx, b); err != nil {
 		return nil, err
 	}
-	if dbfile.List(theirs.Proof.Modules) != dbfile.List(s.Modules) {
+	if dbfile.List(otherRow.Proof.Modules) != dbfile.List(s.Modules) {
 		return nil, refused
 	}
-	ours, err := readMove(ctx, s.a, "SELECT proof, state FROM main.moves WHERE id = ?", theirs.Proof.ID)
+	row, err := readMove(ctx, s.a, "SELECT proof, state FROM main.moves WHERE id = ?", otherRow.Proof.ID)
 	switch {
 	case err != nil:
 		return nil, err
-	case ours != nil && ours.Proof.Act == "split":
-		return s.again(ctx, b, ours.Proof)
-	case theirs.state == "prepared" && (ours != nil || theirs.Asks == s.identity): // never decided, or undone
+	case row != nil && row.Proof.Act == "split":
+		return s.again(ctx, b, row.Proof)
+	case otherRow.state == "prepared" && (row != nil || otherRow.Asks == s.identity): // never decided, or undone
 		return nil, errors.Join(b.Close(), dbfile.Remove(s.Other))
 	default:
 		return nil, refused
@@ -232,15 +232,15 @@ func (s *split) decide(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	there, err := inventory.Of(ctx, s.Other, s.Modules)
+	created, err := inventory.Of(ctx, s.Other, s.Modules)
 	if err != nil {
 		return err
 	}
-	s.judge(after, there)
+	s.judge(after, created)
 	if err := s.proof.check(); err != nil {
 		return err
 	}
-	r := record{Path: s.Journal, Proof: s.proof, Before: s.before, After: after, There: there}
+	r := record{Path: s.Journal, Proof: s.proof, Before: s.before, After: after, OtherAfter: created}
 	if err := r.put(ctx, s.a, s.Other, "done"); err != nil {
 		return err
 	}
@@ -251,7 +251,7 @@ func (s *split) decide(ctx context.Context) error {
 }
 
 // judge compares the inventories of both journals with the expected sums, and fills the proof.
-func (s *split) judge(after, there inventory.Inventory) {
+func (s *split) judge(after, created inventory.Inventory) {
 	left := inventory.Part{}
 	for name, sum := range after.Moving { // no row of the modules may be left in the journal
 		if name != inventory.ToSend && name != inventory.Emitted { // the journal keeps them; the new journal sends them
@@ -259,18 +259,18 @@ func (s *split) judge(after, there inventory.Inventory) {
 		}
 	}
 	extra := inventory.Part{}
-	for name, sum := range there.Staying { // no row of other modules may be in the new journal
+	for name, sum := range created.Staying { // no row of other modules may be in the new journal
 		if name != inventory.Events {
 			extra["others': "+name] = sum
 		}
 	}
-	is := inventory.Part{inventory.Events: there.Staying[inventory.Events]}
-	for _, p := range []inventory.Part{there.Moving, left, extra} {
+	got := inventory.Part{inventory.Events: created.Staying[inventory.Events]}
+	for _, p := range []inventory.Part{created.Moving, left, extra} {
 		for name, sum := range p {
-			is[name] = sum
+			got[name] = sum
 		}
 	}
-	s.proof.compare([2]inventory.Part{s.moved, is}, [2]inventory.Part{s.before.Staying, after.Staying})
+	s.proof.compare([2]inventory.Part{s.moved, got}, [2]inventory.Part{s.before.Staying, after.Staying})
 }
 
 // finish marks the split as done in the new journal, and checks the proof again from the disk.
@@ -283,8 +283,8 @@ func (s *split) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ours := record{Asks: s.identity, Path: s.Other, Proof: s.proof}
-	if err := errors.Join(ours.put(ctx, b, s.Journal, "done"), b.Close()); err != nil {
+	row := record{Asks: s.identity, Path: s.Other, Proof: s.proof}
+	if err := errors.Join(row.put(ctx, b, s.Journal, "done"), b.Close()); err != nil {
 		return err
 	}
 	if err := s.at("done"); err != nil {
@@ -300,11 +300,11 @@ func (s *split) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	there, err := inventory.Of(ctx, s.Other, s.Modules)
+	created, err := inventory.Of(ctx, s.Other, s.Modules)
 	if err != nil {
 		return err
 	}
-	s.judge(after, there)
+	s.judge(after, created)
 	err = s.proof.check()
 	if err == nil {
 		err = inventory.Audit(ctx, s.Journal, s.Other)

@@ -41,7 +41,7 @@ type undo struct {
 	Options
 	act   string
 	proof *Proof
-	was   *record // of the move to undo
+	move  *record // of the move to undo
 	locks dbfile.Locks
 
 	look    *dbfile.File // the journal, for reading
@@ -69,20 +69,20 @@ func (u *undo) begin(ctx context.Context) (again *Proof, err error) {
 	if u.version, err = u.look.Int64(ctx, "PRAGMA data_version"); err != nil {
 		return nil, err
 	}
-	if u.was, err = readMove(ctx, u.look, lastOwn); err != nil {
+	if u.move, err = readMove(ctx, u.look, lastOwn); err != nil {
 		return nil, err
 	}
-	if u.was == nil {
+	if u.move == nil {
 		return nil, fmt.Errorf("%w: %s was neither split nor merged", ErrNothing, u.Journal)
 	}
-	u.proof = u.was.Proof
+	u.proof = u.move.Proof
 	if u.Other, err = u.other(); err != nil {
 		return nil, err
 	}
 	u.proof.Journal, u.proof.Other = u.Journal, u.Other
 	if u.proof.Act == "undo" {
 		u.proof.Again = true
-		if u.was.state == "done" {
+		if u.move.state == "done" {
 			return u.proof, nil
 		}
 		return u.proof, u.clean(context.WithoutCancel(ctx)) // the earlier run was killed after the decision
@@ -97,11 +97,11 @@ func (u *undo) begin(ctx context.Context) (again *Proof, err error) {
 // path now, the same relative path from there.
 func (u *undo) other() (string, error) {
 	at := u.proof.Other
-	if rel, err := filepath.Rel(filepath.Dir(u.was.Path), at); err == nil && u.was.Path != u.Journal {
+	if rel, err := filepath.Rel(filepath.Dir(u.move.Path), at); err == nil && u.move.Path != u.Journal {
 		at = filepath.Join(filepath.Dir(u.Journal), rel)
 	}
-	there, err := dbfile.Exists(at)
-	if err == nil && !there && u.proof.Act != "undo" {
+	found, err := dbfile.Exists(at)
+	if err == nil && !found && u.proof.Act != "undo" {
 		err = fmt.Errorf("%w: %s does not exist, so its changes cannot be checked", ErrChanged, at)
 	}
 	return at, err
@@ -115,7 +115,7 @@ func (u *undo) unchanged(ctx context.Context) error {
 		return fmt.Errorf("%w: no copy of %s was made: %s", ErrNothing, u.Journal, instead)
 	}
 	p.Backup = u.backup(p.ID)
-	if there, err := dbfile.Exists(p.Backup); err != nil || !there {
+	if found, err := dbfile.Exists(p.Backup); err != nil || !found {
 		return errors.Join(err, fmt.Errorf("%w: the copy %s does not exist: %s", ErrNothing, p.Backup, instead))
 	}
 	if err := u.locks.Take(u.Other); err != nil {
@@ -126,7 +126,7 @@ func (u *undo) unchanged(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	there, err := inventory.Of(ctx, u.Other, p.Modules)
+	other, err := inventory.Of(ctx, u.Other, p.Modules)
 	if err != nil {
 		return err
 	}
@@ -135,10 +135,10 @@ func (u *undo) unchanged(ctx context.Context) error {
 		return err
 	}
 	for _, c := range []struct {
-		path    string
-		was, is inventory.Inventory
-	}{{u.Journal, u.was.After, now}, {u.Other, u.was.There, there}, {p.Backup, u.was.Before, copied}} {
-		if diff := inventory.Changed(c.was, c.is); len(diff) > 0 {
+		path          string
+		before, after inventory.Inventory
+	}{{u.Journal, u.move.After, now}, {u.Other, u.move.OtherAfter, other}, {p.Backup, u.move.Before, copied}} {
+		if diff := inventory.Changed(c.before, c.after); len(diff) > 0 {
 			return fmt.Errorf("%w: %s: %s: %s", ErrChanged, c.path, strings.Join(diff, ", "), instead)
 		}
 	}
@@ -162,15 +162,15 @@ func (u *undo) prepare(ctx context.Context) error {
 		return err
 	}
 	u.proof.Act, u.proof.Undoes = "undo", u.proof.Act
-	undone := record{Path: u.Journal, Proof: u.proof, Before: u.was.Before, After: u.was.Before}
+	undone := record{Path: u.Journal, Proof: u.proof, Before: u.move.Before, After: u.move.Before}
 	if err = errors.Join(undone.put(ctx, saved, u.Other, "prepared"), saved.Close(), u.at("noted")); err != nil {
 		return err
 	}
 	u.Progress("copying back")
 	// People who act on dead letters do not take the lock of a journal.
 	err = dbfile.CopyPages(ctx, u.proof.Backup, u.Journal, func() error {
-		is, err := u.look.Int64(ctx, "PRAGMA data_version")
-		if err != nil || is != u.version {
+		version, err := u.look.Int64(ctx, "PRAGMA data_version")
+		if err != nil || version != u.version {
 			return errors.Join(err, fmt.Errorf("%w: %s was written to meanwhile: try again", ErrChanged, u.Journal))
 		}
 		return u.at("copying")
@@ -194,10 +194,10 @@ func (u *undo) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, counted := u.was.Before.Moving[inventory.Emitted]; !counted { // an older program made the move
+	if _, counted := u.move.Before.Moving[inventory.Emitted]; !counted { // an older program made the move
 		delete(now.Moving, inventory.Emitted)
 	}
-	before := u.was.Before
+	before := u.move.Before
 	u.proof.compare([2]inventory.Part{before.Moving, now.Moving}, [2]inventory.Part{before.Staying, now.Staying})
 	if err := u.proof.check(); err != nil {
 		return err

@@ -187,7 +187,7 @@ func Remove(path string) error {
 // Settle makes a closed database durable under its final name.
 func Settle(path, final string) error {
 	for _, left := range []string{path + "-wal", path + "-journal"} {
-		if there, err := Exists(left); err != nil || there {
+		if found, err := Exists(left); err != nil || found {
 			return errors.Join(err, fmt.Errorf("%s is in use by another process: end that process", path))
 		}
 	}

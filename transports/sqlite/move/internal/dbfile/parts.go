@@ -52,7 +52,7 @@ func Beside(path string) []string { return []string{path + "-wal", path + "-shm"
 // CheckBeside returns an error when SQLite would take an existing file for a part of the new database at path.
 func CheckBeside(path string) error {
 	for _, name := range Beside(path) {
-		if there, err := Exists(name); err != nil || there {
+		if found, err := Exists(name); err != nil || found {
 			return OrErrorf(err, "%w: %s exists without %s, and SQLite would use it for the new journal: move it away, or name another journal",
 				ErrExists, name, path)
 		}
@@ -72,7 +72,7 @@ func RemoveParts(path string) error {
 			continue
 		}
 		part := filepath.Join(filepath.Dir(path), e.Name())
-		if ours, err := IsJournal(part); err != nil || !ours {
+		if isJournal, err := IsJournal(part); err != nil || !isJournal {
 			errs = append(errs, err)
 			continue
 		}

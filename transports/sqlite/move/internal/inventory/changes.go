@@ -47,8 +47,8 @@ func Audit(ctx context.Context, paths ...string) error {
 var unsteady = []string{ToSend, RecordsToSend, Emitted, "subscriptions"}
 
 // Changed returns the names of the sums that differ in two inventories, without the names in unsteady.
-func Changed(was, is Inventory) (names []string) {
-	for _, pair := range [][2]Part{{was.Moving, is.Moving}, {was.Staying, is.Staying}} {
+func Changed(before, after Inventory) (names []string) {
+	for _, pair := range [][2]Part{{before.Moving, after.Moving}, {before.Staying, after.Staying}} {
 		all := maps.Clone(pair[0])
 		maps.Copy(all, pair[1])
 		for name := range all {

@@ -28,7 +28,7 @@ func Trespasses(ctx context.Context, f *dbfile.File, modules []string) ([]Trespa
 		return nil, err
 	}
 	owner := func(table string) string { return Owner(table, slices.Concat(known, modules)) }
-	apart := func(a, b string) bool {
+	separated := func(a, b string) bool {
 		return slices.Contains(modules, owner(a)) != slices.Contains(modules, owner(b))
 	}
 	var found []Trespass
@@ -44,14 +44,14 @@ func Trespasses(ctx context.Context, f *dbfile.File, modules []string) ([]Trespa
 				return nil, err
 			}
 			for _, p := range parents {
-				if apart(o.Name, p) || mine && isOwn(p) {
+				if separated(o.Name, p) || mine && isOwn(p) {
 					found = append(found, Trespass{o.Name, "has a foreign key to " + p + ": keep the id, drop the reference"})
 				}
 			}
 			continue
 		}
 		for _, other := range objects {
-			if other.Kind != "index" && other.Kind != "trigger" && apart(o.Table, other.Name) && mentions(o.SQL, other.Name) {
+			if other.Kind != "index" && other.Kind != "trigger" && separated(o.Table, other.Name) && mentions(o.SQL, other.Name) {
 				found = append(found, Trespass{o.Name, fmt.Sprintf("is a %s that touches %s: react to an event instead", o.Kind, other.Name)})
 			}
 		}
