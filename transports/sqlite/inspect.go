@@ -1,0 +1,26 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/mattn/go-sqlite3"
+)
+
+// InTransaction reports whether tx, a transaction of View, is still open. It is not after tx.Commit or tx.Rollback, nor
+// after a statement COMMIT or ROLLBACK.
+func InTransaction(ctx context.Context, tx *sql.Tx) (bool, error) {
+	_, err := tx.ExecContext(ctx, "BEGIN") // SQLite refuses to begin a transaction within another transaction
+	var refused sqlite3.Error
+	switch {
+	case ctx.Err() != nil:
+		return false, ctx.Err()
+	case err == nil, errors.Is(err, sql.ErrTxDone):
+		return false, nil
+	case errors.As(err, &refused) && refused.Code == sqlite3.ErrError:
+		return true, nil
+	}
+	return false, fmt.Errorf("find out whether the transaction is open: %w", explain(err))
+}
