@@ -60,9 +60,9 @@ type App[S any] struct {
 	// paths is a panic at the start. Defaults to no routes.
 	HTTP func(mux *http.ServeMux, doors S, d *Deployable)
 	// Verify checks the tables of the modules against the rules of the business, like bustest.System.Verify. It returns
-	// one text per mistake. tables returns the transaction for the tables of a module. The command verify calls Verify
-	// only when no event is in flight or delayed. Use Books for rules that hold at every instant, for large tables, or
-	// for an observer.
+	// one text per mistake. tables returns the transaction for the tables of a module, which is only for reading: Verify
+	// must not end the transaction. The command verify calls Verify only when no event is in flight or delayed. Use Books
+	// for rules that hold at every instant, for large tables, or for an observer.
 	Verify func(ctx context.Context, tables func(module string) *sql.Tx) (wrong []string, err error)
 	// Books replaces Verify. Defaults to Verify.
 	Books Books
@@ -223,7 +223,8 @@ type Verification struct {
 type Secret = config.Secret
 
 // Main runs the command line of the process and exits: with 0 on success, 1 on failure, and 2 on a mistake in the
-// command line or the settings. Main panics when a has a mistake.
+// command line or the settings. A panic in a function of a is a failure: the error names the function, and has the stack.
+// Main panics when a has a mistake.
 func Main[S any](a App[S]) { os.Exit(cli.Main(a.program())) }
 
 // Run is Main for tests: it runs the command line args, without the program's name, until ctx ends, and returns the
@@ -279,6 +280,7 @@ func deployableOf(d *cli.Deployable) *Deployable {
 func (a App[S]) books() (b cli.Books) {
 	tables := a.Books.Tables
 	if tables == nil && a.Verify != nil {
+		b.Hook = "Verify"
 		tables = func(ctx context.Context, tables func(string) *sql.Tx, settled bool) (Report, error) {
 			if !settled {
 				return Report{Skipped: "events are under way, and the rules hold once all is settled: try again later"}, nil

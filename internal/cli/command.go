@@ -26,7 +26,9 @@ func newOwnCmd(o *options, c Command) *cobra.Command {
 	}
 	if c.Flags != nil {
 		f := flag.NewFlagSet(c.Name, flag.ContinueOnError)
-		c.Flags(f)
+		if err := o.program.guard("Flags of command "+c.Name, func() { c.Flags(f) }); err != nil {
+			panic(err) // run recovers
+		}
 		cmd.Flags().AddGoFlagSet(f)
 	}
 	if !c.Alone {
@@ -37,14 +39,12 @@ func newOwnCmd(o *options, c Command) *cobra.Command {
 		_ = cmd.MarkFlagFilename("journal", "db") // only fails for a flag that does not exist
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if c.Check != nil {
-			if err := c.Check(args); err != nil {
-				return usageErrorf("%s: %w", c.Name, err)
-			}
+		if err := o.program.checkArgs(c, args); err != nil {
+			return err
 		}
 		call := &Call{Args: args, In: cmd.InOrStdin(), Out: o.stdout, Err: o.stderr, JSON: o.json, Color: o.color(), Terminal: o.isTerminal, o: o}
 		if c.Alone {
-			return c.Run(cmd.Context(), call)
+			return o.program.runCommand(cmd.Context(), c, call)
 		}
 		return o.runOwn(cmd.Context(), c, call, journal)
 	}
@@ -75,9 +75,9 @@ func (o *options) runOwn(ctx context.Context, c Command, call *Call, path string
 		return usageErrorf("%s: %w", c.Name, err)
 	}
 	l.Apply()
-	policies := o.program.Bus
-	if c.Bus != nil {
-		c.Bus(&policies)
+	policies, err := o.program.policiesOf(c)
+	if err != nil {
+		return err
 	}
 	// Retries are the modules' daily work: only an error is worth a line.
 	logger := slog.New(slog.NewTextHandler(o.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
@@ -89,7 +89,7 @@ func (o *options) runOwn(ctx context.Context, c Command, call *Call, path string
 		return fmt.Errorf("%s: %w", c.Name, err)
 	}
 	call.Doors, call.Bus, call.Deployable = r.doors, r.bus, r.Deployable
-	err = r.run(ctx, func(ctx context.Context) error { return c.Run(ctx, call) })
+	err = r.run(ctx, func(ctx context.Context) error { return o.program.runCommand(ctx, c, call) })
 	return closed(ctx, r, err, c.Name)
 }
 

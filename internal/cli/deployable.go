@@ -66,14 +66,16 @@ func (o *options) open(ctx context.Context, d deployment) (*running, error) {
 		return nil, errors.Join(fmt.Errorf("the transport to the other deployables: %w", err), r.close())
 	}
 	if p.Open != nil {
-		if r.closeOwn, err = p.Open(ctx, r.Deployable); err != nil {
+		if r.closeOwn, err = p.openOwn(ctx, r.Deployable); err != nil {
 			return nil, errors.Join(err, r.close())
 		}
 	}
 	c := d.bus
 	c.Logger, c.Modules, c.Transport = d.logger, d.modules, r.transport
 	r.bus = bus.New(j, c)
-	r.doors = p.Wire(r.bus)
+	if r.doors, err = p.wire(r.bus); err != nil {
+		return nil, errors.Join(err, r.close())
+	}
 	return r, nil
 }
 

@@ -37,11 +37,28 @@ func (eof) Read([]byte) (int, error) { return 0, io.EOF }
 func (o *options) run(ctx context.Context, p Program, args []string, out, errs io.Writer) int {
 	o.program = newProgram(p)
 	o.stdout, o.stderr = &screen{w: out, json: &o.json}, &screen{w: errs}
-	root := newRootCmd(o)
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := o.execute(ctx, args)
 	if e, silent := err.(*exitError); err != nil && (!silent || e.err != nil) {
 		_, _ = fmt.Fprintln(o.stderr, p.Name+":", cleaned(err.Error())) // nothing else can be told
 	}
 	return exitCode(err)
+}
+
+// execute runs the command line. A panic of a hook is an error: where a function returns none, guard's error comes here
+// as a panic.
+func (o *options) execute(ctx context.Context, args []string) (err error) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		failed, ok := v.(*hookError)
+		if !ok {
+			panic(v)
+		}
+		err = failed
+	}()
+	root := newRootCmd(o)
+	root.SetArgs(args)
+	return root.ExecuteContext(ctx)
 }

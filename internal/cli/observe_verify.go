@@ -74,16 +74,19 @@ func (l *observedLook) at(ctx context.Context, tx *sql.Tx) (err error) {
 
 // observedBooks reports whether every flow has ended, as far as the books know.
 func (o *options) observedBooks(ctx context.Context, r *sqlite.Reader, look *observedLook) (ended bool, err error) {
-	audit := o.program.Books.Observed(look.before)
-	err = r.EachAnswered(ctx, func(done, of int64) { gaugeOf(ctx).tell("the books", done, of) }, func(e *journal.Event, answers []journal.Reaction) error {
-		audit.Add(e, answers)
-		return nil
+	const hook = "Books.Observed"
+	var audit Observer
+	if err = o.program.guard(hook, func() { audit = o.program.Books.Observed(look.before) }); err != nil {
+		return false, err
+	}
+	progress := func(done, of int64) { gaugeOf(ctx).tell("the books", done, of) }
+	err = r.EachAnswered(ctx, progress, func(e *journal.Event, answers []journal.Reaction) error {
+		return o.program.guard(hook, func() { audit.Add(e, answers) })
 	})
 	if err == nil {
 		err = r.View(ctx, func(tx *sql.Tx) error {
 			err := sqlite.EachDelayed(ctx, tx, func(e journal.Delayed) error {
-				audit.Expect(e.Key)
-				return nil
+				return o.program.guard(hook, func() { audit.Expect(e.Key) })
 			})
 			if err != nil {
 				return err
@@ -94,7 +97,10 @@ func (o *options) observedBooks(ctx context.Context, r *sqlite.Reader, look *obs
 	if err != nil {
 		return false, err
 	}
-	report, ended := audit.Report()
+	var report Report
+	if err = o.program.guard(hook, func() { report, ended = audit.Report() }); err != nil {
+		return false, err
+	}
 	look.v.hold(report)
 	return ended, nil
 }

@@ -60,6 +60,7 @@ type Books struct {
 	Tables   func(ctx context.Context, tables func(module string) *sql.Tx, settled bool) (Report, error)
 	Pages    func(ctx context.Context, look Look, progress func(done, of int)) (r Report, settled bool, err error)
 	Observed func(before time.Time) Observer
+	Hook     string // the field of the App that Tables came from; "" for Books.Tables
 }
 
 // Look runs fn in a transaction that only reads, and tells fn whether every event was answered at that instant.
@@ -156,7 +157,9 @@ func newProgram(p Program) *program {
 	}
 	own.wiring = sync.OnceValue(func() bus.Wiring {
 		b := bus.New(nil, p.Bus)
-		p.Wire(b)
+		if _, err := own.wire(b); err != nil {
+			panic(err) // run recovers
+		}
 		return b.Wiring()
 	})
 	own.modules = sync.OnceValue(func() []string { return modulesOf(own.wiring()) })

@@ -89,7 +89,10 @@ func (o *options) serve(ctx context.Context, c *config.Settings, adopt bool) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	routes := o.program.routes(r)
+	routes, err := o.program.routes(r)
+	if err != nil {
+		return err
+	}
 	return r.run(context.WithoutCancel(ctx), func(running context.Context) error {
 		serving, stop := context.WithCancel(running)
 		defer stop()
@@ -108,12 +111,14 @@ func (o *options) serve(ctx context.Context, c *config.Settings, adopt bool) (er
 }
 
 // routes returns the program's own routes. A pattern that the program may not have is a mistake in its App.
-func (p *program) routes(r *running) http.Handler {
+func (p *program) routes(r *running) (http.Handler, error) {
 	mux := http.NewServeMux()
 	if p.HTTP == nil {
-		return mux
+		return mux, nil
 	}
-	p.HTTP(mux, r.doors, r.Deployable)
+	if err := p.guard("HTTP", func() { p.HTTP(mux, r.doors, r.Deployable) }); err != nil {
+		return nil, err
+	}
 	for _, path := range front.Paths {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions} {
 			if _, pattern := mux.Handler(&http.Request{Method: method, URL: &url.URL{Path: path}}); front.Reserved(pattern) {
@@ -121,7 +126,7 @@ func (p *program) routes(r *running) http.Handler {
 			}
 		}
 	}
-	return mux
+	return mux, nil
 }
 
 // listen takes the address, and says what to do when it cannot be had.

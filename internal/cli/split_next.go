@@ -121,5 +121,5 @@ func (o *options) moved(ctx context.Context, m Move) func() error {
 	if o.program.Moved == nil {
 		return nil
 	}
-	return func() error { return o.program.Moved(m) }
+	return func() error { return o.program.moveFiles(m) }
 }

@@ -188,11 +188,16 @@ func (o *options) checkBooks(ctx context.Context, r *sqlite.Reader, v *verificat
 	}
 	var report Report
 	if books.Pages != nil {
-		report, v.Settled, err = books.Pages(ctx, look, func(done, of int) { gaugeOf(ctx).tell("the books", int64(done), int64(of)) })
+		report, v.Settled, err = o.program.pages(ctx, look, func(done, of int) {
+			gaugeOf(ctx).tell("the books", int64(done), int64(of))
+		})
 	} else {
-		err = look(func(tx *sql.Tx, settled bool) (err error) {
-			v.Settled = settled
-			report, err = books.Tables(ctx, func(string) *sql.Tx { return tx }, settled)
+		err = look(func(tx *sql.Tx, settled bool) error {
+			t, err := o.program.bookTables(ctx, r, func(string) *sql.Tx { return tx })
+			if err == nil {
+				v.Settled = settled
+				report, err = t.check(ctx, settled, tx)
+			}
 			return err
 		})
 	}

@@ -162,12 +162,11 @@ func (a *across) look(ctx context.Context, left []*place) error {
 
 // checkBooks holds the tables of all journals together to the program's own rules.
 func (a *across) checkBooks(ctx context.Context) error {
-	check := a.program.Books.Tables
 	switch {
 	case a.owner.foreign:
 		a.Skipped = fmt.Sprintf("only %s knows them; this is %s", a.owner.runs(), a.program.Name)
 		return nil
-	case check == nil:
+	case a.program.Books.Tables == nil:
 		a.Skipped = a.program.Name + " has none that can be held over several journals"
 		return nil
 	}
@@ -180,7 +179,15 @@ func (a *across) checkBooks(ctx context.Context) error {
 	if a.Elsewhere = without(a.program.wiring().Tables, slices.Collect(maps.Keys(tables))); len(a.Elsewhere) > 0 {
 		return nil
 	}
-	report, err := check(ctx, func(module string) *sql.Tx { return tables[module] }, a.Settled)
+	t, err := a.program.bookTables(ctx, a.places[0].r, func(module string) *sql.Tx { return tables[module] })
+	if err != nil {
+		return err
+	}
+	var open []*sql.Tx
+	for _, p := range a.places {
+		open = append(open, p.tx)
+	}
+	report, err := t.check(ctx, a.Settled, open...)
 	if err != nil {
 		return fmt.Errorf("the books: %w", err)
 	}
