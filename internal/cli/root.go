@@ -2,6 +2,7 @@ package cli
 
 import (
 	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -33,6 +34,12 @@ func newRootCmd(o *options) *cobra.Command {
 		newConfigCmd(o), newCheckCmd(o), newSplitCmd(o), newMergeCmd(o), newResendCmd(o), newObserveCmd(o), newBrokerCmd(o),
 		newCoverCmd(o),
 	)
+	root.InitDefaultHelpCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "help" {
+			o.strictHelp(c)
+		}
+	}
 	for _, c := range p.Commands {
 		if !commandName.MatchString(c.Name) {
 			p.mistaken("Commands has the name %q: want lower-case letters, digits and dashes, the first one a letter", c.Name)
@@ -49,6 +56,19 @@ func newRootCmd(o *options) *cobra.Command {
 	}
 	o.fill(root)
 	return root
+}
+
+// strictHelp makes an unknown command an error of the command help: cobra prints the help of the root instead.
+func (o *options) strictHelp(help *cobra.Command) {
+	help.Run = nil
+	help.RunE = func(cmd *cobra.Command, args []string) error {
+		about, rest, err := cmd.Root().Find(args)
+		if err != nil || len(rest) > 0 {
+			return usageErrorf("unknown command %q\nsee '%s --help'", strings.Join(args, " "), o.program.Name)
+		}
+		about.InitDefaultHelpFlag() // so that the help lists the flag
+		return about.Help()
+	}
 }
 
 // fill puts the program's own words into the help texts of cmd and of its commands.
