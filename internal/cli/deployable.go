@@ -41,6 +41,11 @@ type running struct {
 // open opens the journal, the transport and what the program needs beside them, and wires the modules.
 func (o *options) open(ctx context.Context, d deployment) (*running, error) {
 	p := o.program
+	if !d.adopt {
+		if err := o.refuseForeign(ctx, d.journal); err != nil {
+			return nil, fmt.Errorf("%w; '%s' makes it one of %s for good", err, o.invocation(d.journal, "run", "--adopt"), p.Name)
+		}
+	}
 	j, err := sqlite.Open(ctx, d.journal, sqlite.Config{Logger: d.logger, Program: p.declares(), Adopt: d.adopt})
 	if errors.Is(err, sqlite.ErrOtherProgram) {
 		return nil, fmt.Errorf("%w; '%s' makes it one of %s for good", err, o.invocation(d.journal, "run", "--adopt"), p.Name)

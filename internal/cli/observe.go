@@ -97,6 +97,9 @@ func (c observeConfig) serve(ctx context.Context, o *options) (err error) {
 	}
 	defer func() { _ = l.Close() }() // for the case that nobody has come to serve it
 	logger := slog.New(slog.NewTextHandler(o.stderr, nil))
+	if err := o.refuseForeign(ctx, c.journal); err != nil {
+		return err
+	}
 	ob, err := openObserver(ctx, c, sqlite.Config{SlowWork: -1, Logger: logger, Program: c.wiring.Program(o.program.Name, version())})
 	if err != nil {
 		return err

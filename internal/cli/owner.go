@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"path/filepath"
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite"
@@ -38,6 +40,29 @@ func (o *options) ownerAt(ctx context.Context, path string) (found owner) {
 		return err
 	})
 	return found
+}
+
+// refuseForeign returns the error of sqlite.Open for the journal of another program. A command calls refuseForeign before
+// sqlite.Open, which leaves a lock file beside the journal. Open reports a journal that cannot be read.
+func (o *options) refuseForeign(ctx context.Context, path string) error {
+	var other *sqlite.OtherProgramError
+	err := readJournal(ctx, path, func(r *sqlite.Reader) (err error) {
+		other, err = r.OtherProgram(ctx, o.program.declares())
+		if err == nil && other != nil && other.Owner == "" {
+			var observed bool // Subscribe refuses the journal of an observer, and says more
+			if observed, err = observes(ctx, r); observed {
+				other = nil
+			}
+		}
+		return err
+	})
+	if err != nil || other == nil {
+		return nil
+	}
+	if named, err := filepath.Abs(path); err == nil {
+		path = named
+	}
+	return fmt.Errorf("open %s: %w", path, other)
 }
 
 // runs is the name by which people run the program.
