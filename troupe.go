@@ -44,7 +44,8 @@ type App[S any] struct {
 	//
 	//	URL string `setting:"insurer.url" default:"https://insurer.example" help:"address of the insurer"`
 	//
-	// The file, the environment and flags set the fields before Open is called, and the command config shows them.
+	// The file, the environment and flags set the fields before Open is called, and the command config shows them. The
+	// command run and the Commands that run modules have the flags.
 	// Defaults to no settings.
 	Settings any
 	// Bus has the policies of the modules: retries, timeouts, middleware. The settings replace Modules, Transport and
@@ -170,7 +171,7 @@ type Command[S any] struct {
 	// Journal is the default of the flag --journal. Defaults to the journal of the settings. A command that runs Alone has
 	// no such flag.
 	Journal string
-	// Flags adds flags.
+	// Flags adds flags. A flag with the name of a setting's flag replaces that flag.
 	Flags func(f *flag.FlagSet)
 	// Check checks flags and arguments before the journal is opened. After an error the exit code is 2.
 	Check func(args []string) error

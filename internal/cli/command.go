@@ -16,6 +16,7 @@ import (
 // newOwnCmd returns a command of the program's own.
 func newOwnCmd(o *options, c Command) *cobra.Command {
 	var journal string
+	var flags *config.Flags
 	cmd := &cobra.Command{
 		Use: c.Name, Short: c.Short, Long: c.Long, Example: c.Example, Hidden: c.Hidden,
 		Args: usageArgs(cobra.NoArgs),
@@ -37,6 +38,7 @@ func newOwnCmd(o *options, c Command) *cobra.Command {
 		}
 		cmd.Flags().StringVar(&journal, "journal", c.Journal, "journal file, created if missing; as the settings say by default")
 		_ = cmd.MarkFlagFilename("journal", "db") // only fails for a flag that does not exist
+		flags = o.bindOwnSettings(cmd)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := o.program.checkArgs(c, args); err != nil {
@@ -46,7 +48,7 @@ func newOwnCmd(o *options, c Command) *cobra.Command {
 		if c.Alone {
 			return o.program.runCommand(cmd.Context(), c, call)
 		}
-		return o.runOwn(cmd.Context(), c, call, journal)
+		return o.runOwn(cmd.Context(), c, call, journal, flags)
 	}
 	return cmd
 }
@@ -66,11 +68,12 @@ func (o *options) journalOf(path string, l *config.Loaded) (string, error) {
 }
 
 // runOwn runs c with all modules on the journal at path. The settings hold except for modules, name and transport.
-func (o *options) runOwn(ctx context.Context, c Command, call *Call, path string) error {
-	l, err := o.loadSettingsOf(config.Input{Environ: o.environ, Shared: true})
+func (o *options) runOwn(ctx context.Context, c Command, call *Call, path string, flags *config.Flags) error {
+	l, err := o.loadSettingsOf(config.Input{Flags: flags, Environ: o.environ, Shared: true})
 	if err != nil {
 		return err
 	}
+	o.warnOfSettings(l)
 	if path, err = o.journalOf(path, l); err != nil {
 		return usageErrorf("%s: %w", c.Name, err)
 	}

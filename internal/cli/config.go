@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -62,15 +63,27 @@ func newConfigCmd(o *options) *cobra.Command {
 	return cmd
 }
 
-// bindSettings gives cmd the flags of settings; paths choose some, as config.Program.Bind says.
+// bindSettings adds the flags of settings to cmd; paths choose settings, as config.Program.Bind says.
 func (o *options) bindSettings(cmd *cobra.Command, paths ...string) *config.Flags {
-	c := o.program.config()
-	f := c.Bind(cmd.Flags(), paths...)
+	f := o.program.config().Bind(cmd.Flags(), paths...)
+	o.flagsOfSettings(cmd)
+	return f
+}
+
+// bindOwnSettings adds the flags of the settings that only this program has to cmd.
+func (o *options) bindOwnSettings(cmd *cobra.Command) *config.Flags {
+	f := o.program.config().BindOwn(cmd.Flags())
+	o.flagsOfSettings(cmd)
+	return f
+}
+
+// flagsOfSettings prepares cmd, which has flags of settings, for mistakes in flags and for completion.
+func (o *options) flagsOfSettings(cmd *cobra.Command) {
 	cmd.Flags().SortFlags = false // what belongs together stands together
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		var unknown *pflag.NotExistError
 		if errors.As(err, &unknown) {
-			if instead, secret := c.Secret(unknown.GetSpecifiedName()); secret {
+			if instead, secret := o.program.config().Secret(unknown.GetSpecifiedName()); secret {
 				return usageErrorf("--%s: %s", unknown.GetSpecifiedName(), instead)
 			}
 		}
@@ -81,7 +94,6 @@ func (o *options) bindSettings(cmd *cobra.Command, paths ...string) *config.Flag
 	if cmd.Flags().Lookup("modules") != nil {
 		_ = cmd.RegisterFlagCompletionFunc("modules", cobra.FixedCompletions(o.program.modules(), cobra.ShellCompDirectiveNoFileComp))
 	}
-	return f
 }
 
 // loadSettingsOf reads the settings of this process. A mistake in them is a usage error; the settings that could be read come with it.
@@ -93,9 +105,9 @@ func (o *options) loadSettingsOf(in config.Input) (*config.Loaded, error) {
 	return l, err
 }
 
-// warnOfSettings warns of settings that are not wrong, but unsafe.
+// warnOfSettings warns of variables that are not used, and of settings that are not wrong, but unsafe.
 func (o *options) warnOfSettings(l *config.Loaded) {
-	for _, w := range l.ReadableSecrets() {
+	for _, w := range slices.Concat(o.program.config().UnknownVariables(o.environ), l.ReadableSecrets()) {
 		_, _ = fmt.Fprintln(o.stderr, "warning: "+printable(w.String())) // nothing else can be told
 	}
 }
