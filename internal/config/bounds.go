@@ -11,18 +11,18 @@ import (
 	"unicode/utf8"
 )
 
-// What is looked at of a file. Whoever needs more has written something else than settings.
+// Limits of a settings file and of messages about the file.
 const (
 	maxFile        = 1 << 20 // bytes
 	maxSecretFile  = 64 << 10
-	maxDeployables = 1000 // that are held against each other
-	maxItems       = 1000 // of a list
-	maxWord        = 64   // bytes of a word to which the nearest known one is looked for
-	maxMistakes    = 100  // that are listed of one file
+	maxDeployables = 1000 // compared by Check
+	maxItems       = 1000 // in a list
+	maxWord        = 64   // bytes of a word for nearest
+	maxMistakes    = 100  // reported of a file
 	maxShown       = 200  // characters of a text in a message
 )
 
-// readAtMost reads a file of up to most bytes.
+// readAtMost returns the contents of a file, and an error for a file of more than most bytes.
 func readAtMost(path string, most int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -36,18 +36,21 @@ func readAtMost(path string, most int64) ([]byte, error) {
 	return data, err
 }
 
-// shown is s as it can stand in a message: not too long, and without characters that do something to a terminal.
+// shown returns s for a message: cut to maxShown characters, and quoted if s has control characters.
 func shown(s string) string {
 	if utf8.RuneCountInString(s) > maxShown {
 		s = string([]rune(s)[:maxShown]) + "…"
 	}
-	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r != '\n' && r != '\t' && !unicode.IsPrint(r) }) {
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, isControl) {
 		return strconv.Quote(s)
 	}
 	return s
 }
 
-// quoted is s in quotes, and not too long.
+// isControl reports whether r can do more to a terminal than be shown or end a line.
+func isControl(r rune) bool { return r != '\n' && r != '\t' && !unicode.IsPrint(r) }
+
+// quoted returns s in quotes, cut to maxShown characters.
 func quoted(s string) string {
 	if utf8.RuneCountInString(s) > maxShown {
 		s = string([]rune(s)[:maxShown]) + "…"
@@ -55,10 +58,10 @@ func quoted(s string) string {
 	return strconv.Quote(s)
 }
 
-// errMany is what is wanted instead of a list that is too long.
+// errMany is the error for a list that is too long.
 var errMany = errors.New("want at most " + strconv.Itoa(maxItems) + " of them")
 
-// inMessage are args for a message, each as it can stand in one.
+// inMessage returns args with shown applied to every text.
 func inMessage(args []any) []any {
 	short := make([]any, len(args))
 	for i, a := range args {

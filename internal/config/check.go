@@ -10,32 +10,33 @@ import (
 	"github.com/troupebus/troupe/transports"
 )
 
-// Deployable is one of those that Check looked at, as its file describes it.
+// Deployable is a deployable as a settings file describes it.
 type Deployable struct {
 	Name      string   `json:"name"`
-	Where     string   `json:"where"` // the file, with the line where it describes several
+	Where     string   `json:"where"` // the file, with the line if the file describes several deployables
 	Modules   []string `json:"modules"`
 	Transport string   `json:"transport"`
 	Prefix    string   `json:"prefix"`
-	At        string   `json:"at"` // where the transport is, without who logs in; "" where the file does not say
+	At        string   `json:"at"` // address of the backend, without user and password; "" if the file has none
 	Journal   string   `json:"journal"`
 	HTTP      string   `json:"http"`
 
 	peers    map[string]string
-	peersAt  string     // where they are described
-	meets    []string   // where the transport is, in one form: those who have one in common meet
-	database databaseAt // with transport postgres
+	peersAt  string     // the place of peers in the file
+	meets    []string   // normalized addresses of the backend: deployables with a common address meet
+	database databaseAt // for transport postgres
 }
 
-// Report is what Check found. Only what is in Wrong keeps the deployables from being one system.
+// Report is the result of Check. The deployables are one system if Wrong is empty.
 type Report struct {
 	Deployables []Deployable `json:"deployables"` // never nil
 	Wrong       Mistakes     `json:"wrong"`       // never nil
 	Warnings    Mistakes     `json:"warnings"`    // never nil
 }
 
-// Check holds files, which describe all deployables of a system, against each other: whether each module of the program runs in
-// one of them, and whether they meet. It looks at nothing but the files: not at the environment, nor at what they refer to.
+// Check compares files, which describe all deployables of a system: each module of the program must run in one
+// deployable, and all deployables must use the same backend. Check reads only the files: neither the environment, nor
+// files that a settings file refers to, such as passwords.
 func (p *Program) Check(files ...string) Report {
 	r := Report{Deployables: []Deployable{}, Wrong: Mistakes{}, Warnings: Mistakes{}}
 	complete := true
@@ -58,7 +59,7 @@ func (p *Program) Check(files ...string) Report {
 			r.Deployables = append(r.Deployables, one)
 		}
 	}
-	if !complete { // what is missing may be in the file that is
+	if !complete { // a module that seems missing may be in an unreadable file
 		return r
 	}
 	r.modules(p.modules)
@@ -71,8 +72,8 @@ func (p *Program) Check(files ...string) Report {
 	return r
 }
 
-// Described are the deployables that the file at path describes, as far as it can be read, by the names that choose them; none
-// where it describes one only.
+// Described returns the deployables below the key deployables in the file at path, with their keys as names. Unreadable
+// parts are left out.
 func (p *Program) Described(path string) (found []Deployable) {
 	f := p.readFile(path)
 	for _, d := range f.deployables {
@@ -84,7 +85,7 @@ func (p *Program) Described(path string) (found []Deployable) {
 	return found
 }
 
-// all are the deployables of a file, be they named there or not.
+// all returns the deployables of a file. A file without the key deployables describes one, without a name.
 func (f *file) all() []described {
 	switch {
 	case f.unread:
@@ -95,7 +96,7 @@ func (f *file) all() []described {
 	return f.deployables
 }
 
-// load is what the file alone says of d, and what is wrong with that.
+// load returns the settings of d from the file alone, and the mistakes in them.
 func (d described) load(f *file) (*Loaded, Mistakes) {
 	l := f.program.loaded()
 	wrong := l.take(f.shared, d.given)
@@ -103,8 +104,10 @@ func (d described) load(f *file) (*Loaded, Mistakes) {
 }
 
 func (l *Loaded) deployable(where string) Deployable {
-	d := Deployable{Name: l.Name, Where: where, Modules: l.Modules, Transport: l.Backend.Kind, Prefix: l.Prefix, At: l.Where(), Journal: l.Journal, HTTP: l.HTTP,
-		peers: l.Peers, peersAt: l.from["peers"].at}
+	d := Deployable{
+		Name: l.Name, Where: where, Modules: l.Modules, Transport: l.Backend.Kind, Prefix: l.Prefix, At: l.Where(),
+		Journal: l.Journal, HTTP: l.HTTP, peers: l.Peers, peersAt: l.from["peers"].at,
+	}
 	if d.Modules == nil {
 		d.Modules = l.program.modules
 	}
@@ -113,15 +116,15 @@ func (l *Loaded) deployable(where string) Deployable {
 		d.meets = brokers(l.Backend.Kafka.Brokers)
 	case transports.Postgres:
 		d.database, _ = databaseOf(l.Backend.Postgres.URL)
-		d.meets = d.database.places
+		d.meets = d.database.addresses
 	}
 	return d
 }
 
-// alone reports whether nothing leaves d, or reaches it.
+// alone reports whether d has no transport.
 func (d Deployable) alone() bool { return d.Transport == transports.SQLite }
 
-// String is its name and where it is described.
+// String returns the name, and the place in the file.
 func (d Deployable) String() string { return fmt.Sprintf("%s (%s)", d.Name, d.Where) }
 
 func (r *Report) wrong(where, format string, args ...any) {
@@ -132,7 +135,7 @@ func (r *Report) warn(where, format string, args ...any) {
 	r.Warnings = append(r.Warnings, Mistake{where, fmt.Sprintf(format, inMessage(args)...)})
 }
 
-// modules finds those that run nowhere, or more than once.
+// modules reports modules that run nowhere or in several deployables.
 func (r *Report) modules(known []string) {
 	for _, m := range known {
 		in := r.where(func(d Deployable) bool { return slices.Contains(d.Modules, m) })
@@ -146,7 +149,7 @@ func (r *Report) modules(known []string) {
 	}
 }
 
-// where lists the deployables that are as is asked.
+// where returns the deployables for which is returns true, as texts.
 func (r *Report) where(is func(Deployable) bool) (found []string) {
 	for _, d := range r.Deployables {
 		if is(d) {
@@ -156,14 +159,14 @@ func (r *Report) where(is func(Deployable) bool) (found []string) {
 	return found
 }
 
-// names finds those that several have.
+// names reports names of several deployables.
 func (r *Report) names() {
 	r.eachShared(func(d Deployable) string { return d.Name }, func(name string, in []string) {
 		r.wrong("", "%s are both called %s: give each a name of its own", strings.Join(in, " and "), name)
 	})
 }
 
-// eachShared calls fn for every key, but "", that several deployables have.
+// eachShared calls fn for every key that several deployables have, except for "".
 func (r *Report) eachShared(key func(Deployable) string, fn func(key string, in []string)) {
 	var seen []string
 	for _, d := range r.Deployables {
@@ -178,17 +181,17 @@ func (r *Report) eachShared(key func(Deployable) string, fn func(key string, in 
 	}
 }
 
-// reach finds deployables without a transport whose modules have others to talk to.
+// reach reports deployables without a transport, if some modules run elsewhere.
 func (r *Report) reach(known []string) {
 	for _, d := range r.Deployables {
 		if d.alone() && (len(r.Deployables) > 1 || len(d.Modules) < len(known)) {
-			r.wrong(d.Where, "%s has no transport: nobody elsewhere receives the events of %s; set transport to %s", d.Name, strings.Join(d.Modules, ", "),
-				strings.Join(transports.Kinds()[1:], " or "))
+			r.wrong(d.Where, "%s has no transport: no other deployable receives the events of %s; set transport to %s",
+				d.Name, strings.Join(d.Modules, ", "), strings.Join(transports.Kinds()[1:], " or "))
 		}
 	}
 }
 
-// meet finds transports that do not lead to each other.
+// meet reports deployables that use different transports, prefixes or backends.
 func (r *Report) meet(p *Program) {
 	connected := slices.DeleteFunc(slices.Clone(r.Deployables), Deployable.alone)
 	apart(r, connected, "transport", "transports", func(d Deployable) []string { return []string{d.Transport} })
@@ -201,7 +204,7 @@ func (r *Report) meet(p *Program) {
 		of := slices.DeleteFunc(slices.Clone(connected), func(d Deployable) bool { return d.Transport != kind })
 		for _, d := range of {
 			if d.At == "" {
-				r.warn(d.Where, "%s does not say where %s is: it has to be told with %s when it is started", d.Name, kind, p.named(path).env())
+				r.warn(d.Where, "%s does not say where %s is: set %s when you start the deployable", d.Name, kind, p.named(path).env())
 			}
 		}
 		of = slices.DeleteFunc(of, func(d Deployable) bool { return d.At == "" })
@@ -213,16 +216,18 @@ func (r *Report) meet(p *Program) {
 	}
 }
 
-// services says of databases that a file of services names that they cannot be compared with others.
+// services warns of databases that are named by a service: Check does not read the service file, so the databases
+// cannot be compared.
 func (r *Report) services(among []Deployable) {
 	for _, d := range among {
 		if s := d.database.service; s != "" && among[0].database.service != s || s == "" && among[0].database.service != "" {
-			r.warn(d.Where, "whether %s and %s use one database cannot be told: the file of services is not looked at", d.Name, among[0])
+			r.warn(d.Where, "%s and %s may use different databases: check does not read the service file of Postgres", d.Name, among[0])
 		}
 	}
 }
 
-// apart finds deployables that have nothing of a property in common with the first one, not even by way of others.
+// apart reports deployables that have no value of a property in common with the first deployable, directly or through
+// other deployables.
 func apart(r *Report, among []Deployable, property, several string, of func(Deployable) []string) {
 	if len(among) == 0 {
 		return
@@ -245,7 +250,7 @@ func apart(r *Report, among []Deployable, property, several string, of func(Depl
 	}
 }
 
-// collide finds what can be only once on one host.
+// collide warns of journals and addresses that several deployables have: on one host, they would clash.
 func (r *Report) collide() {
 	r.eachShared(func(d Deployable) string { return sameFile(d.Journal) }, func(journal string, in []string) {
 		i := slices.IndexFunc(r.Deployables, func(d Deployable) bool { return sameFile(d.Journal) == journal })
@@ -258,8 +263,9 @@ func (r *Report) collide() {
 				in, addresses = append(in, other.String()), append(addresses, other.HTTP)
 			}
 		}
-		if first := slices.IndexFunc(r.Deployables, func(o Deployable) bool { return listens(o.HTTP, d.HTTP) }); len(in) == 1 || first < i {
-			continue // it was said of the first one
+		clashes := func(o Deployable) bool { return listens(o.HTTP, d.HTTP) }
+		if len(in) == 1 || slices.IndexFunc(r.Deployables, clashes) < i {
+			continue // the first deployable of the group has reported this
 		}
 		r.warn("", "%s listen on the same address, %s: on one host, each needs its own", strings.Join(in, " and "),
 			strings.Join(slices.Compact(slices.Sorted(slices.Values(addresses))), " and "))

@@ -33,10 +33,10 @@ func TestCheck(t *testing.T) {
 		{"all, and one of them", []string{swap(front, "modules: [order, notification, inventory]\n", ""), swap(back, "[payment, shipping]", "[payment]")}, []string{
 			"module payment runs in front (0.yaml) and back (1.yaml): everything would be done in each of them; leave it to one"}, nil},
 		{"one that others cannot hear", []string{swap(front, kafka, ""), back}, []string{
-			"0.yaml: front has no transport: nobody elsewhere receives the events of order, notification, inventory; set transport to kafka or postgres"}, nil},
+			"0.yaml: front has no transport: no other deployable receives the events of order, notification, inventory; set transport to kafka or postgres"}, nil},
 		{"only one of two", []string{swap(front, kafka, "")}, []string{
 			"module payment runs nowhere: add it to the modules of one deployable", "module shipping runs nowhere: add it to the modules of one deployable",
-			"0.yaml: front has no transport: nobody elsewhere receives the events of order, notification, inventory; set transport to kafka or postgres"}, nil},
+			"0.yaml: front has no transport: no other deployable receives the events of order, notification, inventory; set transport to kafka or postgres"}, nil},
 		{"other transports", []string{front, swap(back, kafka, "transport: postgres\npostgres: {url: 'postgres://u:hunter2@h/d'}\n")}, []string{
 			"1.yaml: transport is postgres in back, and kafka in front (0.yaml): with other transports they do not meet"}, nil},
 		{"other prefixes", []string{front, back + "prefix: test\n"}, []string{
@@ -50,7 +50,7 @@ func TestCheck(t *testing.T) {
 			"1.yaml: postgres.url is h:5432/e in back, and h:5432/d in front (0.yaml): with other databases they do not meet"}, nil},
 		{"other users of one database", []string{swap(front, kafka, "transport: postgres\npostgres: {url: 'postgres://u:hunter2@h/d'}\n"), swap(back, kafka, "transport: postgres\npostgres: {url: 'postgres://v:hunter3@h/d'}\n")}, nil, nil},
 		{"brokers that are told later", []string{front, swap(back, "kafka: {brokers: 'h:1'}\n", "")}, nil, []string{
-			"1.yaml: back does not say where kafka is: it has to be told with TROUPE_KAFKA_BROKERS when it is started"}},
+			"1.yaml: back does not say where kafka is: set TROUPE_KAFKA_BROKERS when you start the deployable"}},
 		{"one name", []string{front, swap(back, "name: back", "name: front")}, []string{"front (0.yaml) and front (1.yaml) are both called front: give each a name of its own"}, nil},
 		{"one journal and one address", []string{front, swap(swap(back, "journal: back.db", "journal: ./troupe.db"), "127.0.0.1:0", "127.0.0.1:8080")}, nil, []string{
 			"front (0.yaml) and back (1.yaml) have the same journal, troupe.db: on one host, each needs its own",

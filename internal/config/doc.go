@@ -1,16 +1,13 @@
-// Package config reads the settings of a deployable, knows where each value comes from, and finds what is wrong
-// with them.
+// Package config reads the settings of a deployable, records the source of each value, and reports mistakes.
 //
-// A Program has a name, modules and, optionally, settings of its own. A setting is declared once: in the table of
-// those that every program has, or by a field of the program's own struct. Its flag, its environment variable, its
-// place in the file, its line of `config` and its checks follow from there.
+// A Program has a name, modules and, optionally, settings of its own. A setting is declared once: in the table of the
+// settings of every program, or by a field of the program's own struct. The declaration gives the flag, the environment
+// variable, the path in the file, the line of the command config, and the checks.
 //
-// A flag counts over the environment, the environment over the file, and the file over the default. In a file that
-// describes several deployables, a deployable's own value counts over a shared one. One error, Mistakes, has
-// everything that is wrong, in every source.
+// A flag overrides the environment, the environment overrides the file, and the file overrides the default. In a file
+// that describes several deployables, a value of a deployable overrides a shared value. All mistakes in all sources are
+// reported in one error, Mistakes.
 //
-// Secrets have no flag, because every user of the machine could read one. They are never printed, neither by Rows
-// nor in a Mistake.
-//
-// The package may import everything but cmd.
+// Secrets have no flag, because every user of the machine can read the flags of a process. Neither Rows nor a Mistake
+// prints a secret.
 package config

@@ -13,18 +13,18 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// deployablesKey is where a file has its deployables, when it describes more than one.
+// deployablesKey is the key of a file with several deployables.
 const deployablesKey = "deployables"
 
-// given is what one source says of one setting.
+// given is a value of a setting in one source.
 type given struct {
 	text   string
 	at     string // as Mistake.Where
 	level  level
-	unread bool // it is of no shape that has a text, which is a mistake already
+	unread bool // the value has no text, such as a list of lists; the mistake is reported already
 }
 
-// level is how much a source counts.
+// level is the rank of a source: a higher level overrides a lower one.
 type level int
 
 const (
@@ -35,23 +35,23 @@ const (
 	fromFlag
 )
 
-// file is what is in a file of settings.
+// file is a settings file.
 type file struct {
 	program     *Program
 	path        string
 	shared      map[string]given // by path
-	deployables []described      // empty where the file describes one, which is all of it
+	deployables []described      // below deployablesKey; empty if the whole file describes one deployable
 	mistakes    Mistakes
-	unread      bool // nothing is known of it
+	unread      bool // the file could not be read
 }
 
-// described is a deployable of a file.
+// described is a deployable below deployablesKey.
 type described struct {
 	name, at string
 	given    map[string]given
 }
 
-// readFile reads as much of the file as it can.
+// readFile reads the file at path, and notes mistakes in the result.
 func (p *Program) readFile(path string) *file {
 	data, err := readAtMost(path, maxFile)
 	if err == nil {
@@ -64,7 +64,7 @@ func (p *Program) readFile(path string) *file {
 	return f.unreadable(err.Error())
 }
 
-// parseFile reads as much of data, which is in the file at path, as it can.
+// parseFile parses data, the contents of the file at path, and notes mistakes in the result.
 func (p *Program) parseFile(path string, data []byte) *file {
 	f := &file{program: p, path: path, shared: map[string]given{}}
 	var doc yaml.Node
@@ -77,7 +77,7 @@ func (p *Program) parseFile(path string, data []byte) *file {
 	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		f.wrong(path, "holds more than one YAML document: put what belongs to several deployables below %s", deployablesKey)
 	}
-	f.walk(doc.Content[0], place{level: fromFile, into: f.shared})
+	f.walk(doc.Content[0], section{level: fromFile, into: f.shared})
 	return f
 }
 
@@ -97,32 +97,32 @@ func (f *file) wrong(at, format string, args ...any) {
 	}
 }
 
-// crowded reports whether so much is wrong that nothing more is listed.
+// crowded reports whether the file has as many mistakes as are reported.
 func (f *file) crowded() bool { return len(f.mistakes) >= maxMistakes }
 
 func (f *file) line(n *yaml.Node) string { return fmt.Sprintf("%s:%d", f.path, n.Line) }
 
-// place is where in a file settings are.
-type place struct {
-	group string // with a dot at its end, or ""
+// section is a mapping with settings in a file.
+type section struct {
+	group string // the path with a final dot; "" for the top of the file or of a deployable
 	level level
 	into  map[string]given
 }
 
-// walk takes in the settings of a mapping.
-func (f *file) walk(n *yaml.Node, p place) {
+// walk reads the settings of a mapping.
+func (f *file) walk(n *yaml.Node, p section) {
 	f.each(n, strings.TrimSuffix(p.group, "."), func(key, v *yaml.Node) {
 		path := p.group + key.Value
 		switch s := f.program.named(path); {
 		case s != nil:
-			if before, twice := p.into[path]; twice { // under its group, and by its whole path
+			if before, twice := p.into[path]; twice { // below the group, and with the whole path as a key
 				f.wrong(f.line(key), "%s is there already, at %s: remove one of them", path, before.at)
 				return
 			}
 			text, ok := f.text(s, key, v)
 			p.into[path] = given{text, f.line(key), p.level, !ok}
 		case slices.Contains(f.program.groups, path):
-			f.walk(v, place{path + ".", p.level, p.into})
+			f.walk(v, section{path + ".", p.level, p.into})
 		case path == deployablesKey && p.level == fromFile:
 			f.describe(v)
 		case !f.crowded():
@@ -131,14 +131,14 @@ func (f *file) walk(n *yaml.Node, p place) {
 	})
 }
 
-// each calls fn with what is in the mapping called name. A key that is there twice counts once.
+// each calls fn for each key of the mapping called name. A repeated key is a mistake, and fn gets the first only.
 func (f *file) each(n *yaml.Node, name string, fn func(key, v *yaml.Node)) {
 	n = resolved(n)
 	if n.Tag == "!!null" {
 		return
 	}
 	if n.Kind != yaml.MappingNode {
-		f.wrong(f.line(n), "%s is a plain value or a list: want names here, with what belongs to each behind or below it", cmp.Or(name, "the file"))
+		f.wrong(f.line(n), "%s is a plain value or a list: want keys with values", cmp.Or(name, "the file"))
 		return
 	}
 	lines := map[string]int{}
@@ -153,7 +153,7 @@ func (f *file) each(n *yaml.Node, name string, fn func(key, v *yaml.Node)) {
 	}
 }
 
-// describe takes in deployables.
+// describe reads the deployables of the file.
 func (f *file) describe(n *yaml.Node) {
 	many := false
 	f.each(n, deployablesKey, func(key, v *yaml.Node) {
@@ -165,7 +165,7 @@ func (f *file) describe(n *yaml.Node) {
 			return
 		}
 		d := described{name: key.Value, at: f.line(key), given: map[string]given{}}
-		f.walk(v, place{level: fromDeployable, into: d.given})
+		f.walk(v, section{level: fromDeployable, into: d.given})
 		if _, ok := d.given["name"]; !ok {
 			d.given["name"] = given{text: d.name, at: d.at, level: fromDeployable}
 		}
@@ -179,14 +179,14 @@ func (f *file) describe(n *yaml.Node) {
 	}
 }
 
-// text is what the node n says of s, in the form that flags have, too.
+// text returns the value of s in node n as a flag would have the value: a list is joined with commas.
 func (f *file) text(s *setting, key, n *yaml.Node) (text string, ok bool) {
 	switch {
 	case n.Tag == "!!null":
 		f.wrong(f.line(key), "%s has no value: give it one, or remove the line", s.path)
 	case n.Kind == yaml.ScalarNode:
 		return n.Value, true
-	case n.Kind == yaml.SequenceNode && strings.HasSuffix(s.of, several) && s.of != kindPairs && !slices.ContainsFunc(n.Content, nested):
+	case n.Kind == yaml.SequenceNode && s.isList() && !slices.ContainsFunc(n.Content, nested):
 		var items []string
 		for _, item := range n.Content {
 			items = append(items, resolved(item).Value)
@@ -209,8 +209,8 @@ func (f *file) text(s *setting, key, n *yaml.Node) (text string, ok bool) {
 // nested reports whether n is more than a plain value.
 func nested(n *yaml.Node) bool { return resolved(n).Kind != yaml.ScalarNode }
 
-// hint is what may have been meant by an unknown key.
-func (f *file) hint(key string, p place) string {
+// hint returns a suggestion for an unknown key.
+func (f *file) hint(key string, p section) string {
 	var here []string
 	for i := range f.program.table {
 		s := &f.program.table[i]
@@ -233,7 +233,7 @@ func (f *file) hint(key string, p place) string {
 	return "known here are " + strings.Join(here, ", ")
 }
 
-// resolved is the node that an alias stands for.
+// resolved returns the node of an alias, and any other node itself.
 func resolved(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		return n.Alias

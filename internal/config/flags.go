@@ -43,7 +43,7 @@ func (r *raw) Type() string { return r.of }
 func (p *Program) Bind(fs *pflag.FlagSet, paths ...string) *Flags {
 	f := &Flags{file: raw{of: "FILE"}, deployable: raw{of: "NAME"}, given: map[string]*raw{}}
 	fs.Var(&f.file, "config", p.helpOfFile())
-	fs.Var(&f.deployable, "deployable", "which of the deployables that the file describes")
+	fs.Var(&f.deployable, "deployable", "name of the deployable in the settings file")
 	p.bind(f, fs, func(s *setting) bool {
 		return len(paths) == 0 || slices.Contains(paths, s.path) || slices.Contains(paths, s.group())
 	})
@@ -51,7 +51,7 @@ func (p *Program) Bind(fs *pflag.FlagSet, paths ...string) *Flags {
 }
 
 func (p *Program) helpOfFile() string {
-	return "read settings from this file (default: " + p.DefaultFile() + ", if it is there)"
+	return "settings file (default: " + p.DefaultFile() + ", if the file exists)"
 }
 
 // BindOwn adds to fs a flag for the file, and one for every setting that only this program has, but the secret ones. A

@@ -10,37 +10,39 @@ import (
 	"strings"
 )
 
-// Input is where Load looks.
+// Input has the sources of the settings.
 type Input struct {
-	// Flags are those of the command line. Defaults to none.
+	// Flags are the flags of the command. Defaults to no flags.
 	Flags *Flags
-	// Environ is the environment, as os.Environ has it. A variable that is empty counts as not set. Defaults to none.
+	// Environ is the environment, as os.Environ returns it. An empty variable counts as not set. Defaults to no
+	// variables.
 	Environ []string
-	// Folder is where the program's DefaultFile may be. Defaults to the working folder.
+	// Folder is the folder of the program's DefaultFile. Defaults to the working folder.
 	Folder string
-	// Shared asks for what the deployables of a file share, for a process that is none of them: none needs to be chosen.
+	// Shared is for a process that is no deployable: no deployable of the file needs to be chosen, and Load reads the
+	// settings that all deployables share.
 	Shared bool
 }
 
-// Loaded are settings that know where they come from.
+// Loaded are settings with their sources.
 type Loaded struct {
 	Settings
-	// File is the file that was read, "" where none was.
+	// File is the path of the file that was read; "" for no file.
 	File string
-	// Deployable is the name of the one that was chosen in File, "" where it describes one only.
+	// Deployable is the name of the chosen deployable in File; "" if File describes only one.
 	Deployable string
 
 	program  *Program
-	from     map[string]given  // by path; what is not in it is the default
-	bad      map[string]bool   // paths of settings that are wrong
-	readFrom map[string]string // by path of a secret, the file that had it
+	from     map[string]given  // by path; a setting with its default is missing
+	bad      map[string]bool   // by path: the setting has a mistake
+	readFrom map[string]string // the file with a secret, by the path of the secret
 }
 
-// loaded returns settings that nothing has been read into.
+// loaded returns settings without values.
 func (p *Program) loaded() *Loaded { return &Loaded{Settings: *p.blank(), program: p} }
 
-// Load reads the settings of one deployable. Those that only this program has are read into a new struct, Loaded.Own.
-// Everything that is wrong is in one error, which is Mistakes; what could be read is returned with it.
+// Load reads the settings of a deployable. The program's own settings are read into a new struct, Loaded.Own. The
+// error, if any, is Mistakes, with all mistakes in all sources. The settings without mistakes are returned even then.
 func (p *Program) Load(in Input) (*Loaded, error) {
 	l := p.loaded()
 	f := l.open(in)
@@ -57,10 +59,10 @@ func (p *Program) Load(in Input) (*Loaded, error) {
 	}
 	env, wrong := p.fromEnviron(in.Environ)
 	mistakes = slices.Concat(mistakes, refused, wrong, l.take(append(sources, env, in.Flags.all())...), l.readSecrets())
-	if refused == nil { // otherwise nobody knows yet what is to hold
+	if refused == nil { // otherwise the deployable is not known yet
 		mistakes = append(mistakes, l.hold(rules)...)
 	}
-	if refused == nil && !in.Shared { // a process that is no deployable has no use for own settings
+	if refused == nil && !in.Shared { // a process that is no deployable may do without own settings
 		mistakes = append(mistakes, l.validate()...)
 	}
 	return l, mistakes.asError()
@@ -77,13 +79,13 @@ func (l *Loaded) open(in Input) *file {
 	}
 	l.File = path
 	f := l.program.readFile(path)
-	if at != "" && f.unread { // say who asked for it
+	if at != "" && f.unread { // name the flag or the variable, too
 		f.mistakes[0].Where = at + ": " + path
 	}
 	return f
 }
 
-// choose returns the deployable of the file that is asked for.
+// choose returns the key of the chosen deployable in the file, and "" if the file describes only one.
 func (l *Loaded) choose(f *file, in Input) (string, Mistakes) {
 	name, at := l.program.chosenBy(in, "deployable")
 	var there []string
@@ -106,7 +108,7 @@ func (l *Loaded) choose(f *file, in Input) (string, Mistakes) {
 	return "", Mistakes{{at, fmt.Sprintf("there is no deployable %s in %s: %s", quoted(name), f.path, choices(name, there))}}
 }
 
-// chosenBy is what the command line, or else the environment, says of what is no setting itself.
+// chosenBy returns the value of --config or --deployable, or of its variable, and the name of the source.
 func (p *Program) chosenBy(in Input, flag string) (text, at string) {
 	if in.Flags != nil {
 		if r := map[string]*raw{"config": &in.Flags.file, "deployable": &in.Flags.deployable}[flag]; r.given {
@@ -121,7 +123,7 @@ func (p *Program) chosenBy(in Input, flag string) (text, at string) {
 	return "", ""
 }
 
-// all are the settings that the flags give.
+// all returns the settings that are given as flags.
 func (f *Flags) all() map[string]given {
 	found := map[string]given{}
 	if f == nil {
@@ -135,8 +137,8 @@ func (f *Flags) all() map[string]given {
 	return found
 }
 
-// take sets everything, each source over those before it. What is wrong is wrong in whatever source, also where another one
-// counts over it.
+// take sets all settings. Each source overrides the sources before. A mistake is reported even if another source
+// overrides the value.
 func (l *Loaded) take(sources ...map[string]given) (mistakes Mistakes) {
 	l.from, l.bad = map[string]given{}, map[string]bool{}
 	for i := range l.program.table {
@@ -169,8 +171,8 @@ func (l *Loaded) take(sources ...map[string]given) (mistakes Mistakes) {
 	return mistakes
 }
 
-// complaint names the setting where the place does not, and shows what is wrong unless it may be a secret, or have one before
-// an @, where it does not belong.
+// complaint returns the text of a mistake. It names the setting if the place does not, and shows the value, unless the
+// value may have a secret: a text with an @ may be a URL with a password.
 func (s *setting) complaint(g given, wanted error) string {
 	var is []string
 	if g.level == fromFile || g.level == fromDeployable {
@@ -182,7 +184,8 @@ func (s *setting) complaint(g given, wanted error) string {
 	return strings.TrimPrefix(strings.Join(is, " ")+": "+wanted.Error(), ": ")
 }
 
-// readSecrets reads those that are in files of their own. As with everything else, the stronger source holds.
+// readSecrets reads secrets from the files that the settings name. If a secret is given directly, too, the source of
+// the higher level is used.
 func (l *Loaded) readSecrets() (mistakes Mistakes) {
 	l.readFrom = map[string]string{}
 	for i := range l.program.table {
@@ -214,7 +217,7 @@ func (l *Loaded) readSecrets() (mistakes Mistakes) {
 	return mistakes
 }
 
-// Row is a setting as it holds.
+// Row is the value of a setting, with its source.
 type Row struct {
 	Setting string `json:"setting"`
 	Value   string `json:"value"`
@@ -222,7 +225,8 @@ type Row struct {
 	Secret  bool   `json:"secret,omitempty"`
 }
 
-// Rows are all settings, in the order of the table. A secret that is given shows as "(set)".
+// Rows returns all settings in the order of the table. The value of a secret is "(set)", or "" if the secret is not
+// given.
 func (l *Loaded) Rows() []Row {
 	var rows []Row
 	for i := range l.program.table {

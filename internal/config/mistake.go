@@ -8,13 +8,13 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// Mistake is one thing that is wrong with what a deployable was told.
+// Mistake is a mistake in the settings.
 type Mistake struct {
 	Where string `json:"where"` // file:line, the name of a variable, or a flag
-	What  string `json:"what"`  // with what is wanted
+	What  string `json:"what"`  // the mistake, and how to correct it
 }
 
-// String is one line for people, fit for a terminal: names in a file may be anything.
+// String returns one line without control characters, which a file may have.
 func (m Mistake) String() string {
 	if m.Where == "" {
 		return journal.Printable(m.What)
@@ -22,10 +22,10 @@ func (m Mistake) String() string {
 	return journal.Printable(m.Where + ": " + m.What)
 }
 
-// Mistakes is an error that is everything that is wrong, in all sources.
+// Mistakes is an error with all mistakes in all sources.
 type Mistakes []Mistake
 
-// Error implements error, with a line for each.
+// Error implements error, with a line for each mistake.
 func (m Mistakes) Error() string {
 	noun := "mistakes"
 	if len(m) == 1 {
@@ -39,7 +39,7 @@ func (m Mistakes) Error() string {
 	return b.String()
 }
 
-// asError is nil where there are none. What several deployables share is wrong once.
+// asError returns m without repetitions, or nil if m is empty.
 func (m Mistakes) asError() error {
 	if len(m) == 0 {
 		return nil
@@ -47,7 +47,7 @@ func (m Mistakes) asError() error {
 	return m.once()
 }
 
-// once leaves out what is there already.
+// once removes repetitions: a mistake in a shared setting is found once per deployable.
 func (m Mistakes) once() Mistakes {
 	seen := map[Mistake]bool{}
 	return slices.DeleteFunc(m, func(one Mistake) bool {
@@ -57,7 +57,7 @@ func (m Mistakes) once() Mistakes {
 	})
 }
 
-// nearest is the one of known that somebody may have meant by word, or "".
+// nearest returns the word of known that is nearest to word, or "" if none is near.
 func nearest(word string, known []string) string {
 	if len(word) > maxWord {
 		return ""
@@ -71,7 +71,7 @@ func nearest(word string, known []string) string {
 	return best
 }
 
-// choices is the end of a message about a word that is not one of known.
+// choices returns the end of a message about an unknown word: the nearest word, and all known words.
 func choices(word string, known []string) string {
 	if len(known) == 0 {
 		return "there are none"
@@ -83,10 +83,10 @@ func choices(word string, known []string) string {
 	return all
 }
 
-// plain is a word without what people leave to chance.
+// plain returns word in lower case, and with dashes for underscores.
 func plain(word string) string { return strings.ReplaceAll(strings.ToLower(word), "_", "-") }
 
-// distance is how many letters must be added, taken away, changed or swapped with their neighbour to make b of a.
+// distance returns the number of letters to add, remove, change or swap with a neighbour to turn a into b.
 func distance(a, b string) int {
 	rows := make([][]int, len(a)+1)
 	for i := range rows {

@@ -59,7 +59,7 @@ func TestAllMistakesAtOnce(t *testing.T) {
   troupe.yaml:12: seed has no value: give it one, or remove the line
   troupe.yaml:13: latency has the wrong shape: want TIME
   troupe.yaml:15: peers is there already, in line 14: remove one of them
-  troupe.yaml:16: postgres is a plain value or a list: want names here, with what belongs to each behind or below it
+  troupe.yaml:16: postgres is a plain value or a list: want keys with values
   troupe.yaml:17: unknown key zzz: known here are name, modules, journal, http, hosts, peers, transport, prefix, create-topics, kafka, postgres, seed, latency, deployables
   TROUPE_MODULS: no setting has this variable: did you mean TROUPE_MODULES?
   troupe.yaml:3: http "8080": want host:port, such as 127.0.0.1:8080

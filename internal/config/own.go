@@ -11,17 +11,17 @@ import (
 	"unicode"
 )
 
-// Patterns of the tags. A path and a flag can be part of a variable's name, a value part of a line of help.
+// Patterns of the tags. A path and a flag become parts of a variable's name, a value becomes part of a line of help.
 var (
 	legalPath  = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*(\.[a-z][a-z0-9]*(-[a-z0-9]+)*)?$`)
 	legalFlag  = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 	legalValue = regexp.MustCompile(`^[A-Z][A-Z0-9:-]*$`)
 )
 
-// reserved are words of the command line and of the file. No setting may have one as its path, group or flag.
+// reserved are words of the command line and of the file. A setting must not have one as path, group or flag.
 var reserved = []string{"config", "deployable", deployablesKey, "adopt", "help", "json", "no-color", "version"}
 
-// declare adds the settings that own's fields declare, and returns what is wrong with them.
+// declare adds the settings of the fields of own, and returns the mistakes in the declarations.
 func (p *Program) declare(own any) (wrong []error) {
 	p.own = reflect.ValueOf(own)
 	if p.own.Kind() != reflect.Pointer || p.own.IsNil() || p.own.Elem().Kind() != reflect.Struct {
@@ -38,7 +38,7 @@ func (p *Program) declare(own any) (wrong []error) {
 		for _, s := range settings {
 			if problem := p.clash(&s, owners); problem != "" {
 				problems = append(problems, problem)
-				break // a secret's file would clash for the same reason
+				break // the file of a secret would clash for the same reason
 			}
 			owners[s.path] = field.Name
 			p.table = append(p.table, s)
@@ -50,8 +50,8 @@ func (p *Program) declare(own any) (wrong []error) {
 	return wrong
 }
 
-// settingsOf returns the settings that a field declares, and what is wrong with the field. A secret has two
-// settings: the second one names its file. A field whose path or type cannot be used has none.
+// settingsOf returns the settings of a field, and the mistakes in the field. A secret has two settings: the second
+// names a file with the secret. A field with an unusable path or type has no settings.
 func settingsOf(f reflect.StructField) ([]setting, []string) {
 	problems := tagProblems(f.Tag)
 	s := setting{
@@ -84,7 +84,7 @@ func settingsOf(f reflect.StructField) ([]setting, []string) {
 	return []setting{s}, problems
 }
 
-// problems returns what is wrong with the tags of a setting of type t, except its path. called is the tag value.
+// problems returns the mistakes in the tags of a setting of type t, except for the path. called is the tag value.
 func (s *setting) problems(t reflect.Type, called string) (found []string) {
 	bad := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
 	if s.help == "" || strings.ContainsFunc(s.help, unicode.IsControl) {
@@ -107,14 +107,14 @@ func (s *setting) problems(t reflect.Type, called string) (found []string) {
 	return found
 }
 
-// What tags and fields are made of, in messages.
+// Allowed words and types, in messages.
 const (
 	wantWords = "words of lower-case letters and digits with dashes between them"
 	wantTypes = "string, bool, int, int64, uint64, float64, time.Duration, []string or Secret"
 )
 
-// tagProblems returns what is wrong with a tag as a whole: reflect skips misspelt keys, and text that is no key and
-// value.
+// tagProblems returns the mistakes in the form of a tag: reflect ignores misspelt keys, and text that is no pair of key
+// and value.
 func tagProblems(tag reflect.StructTag) (found []string) {
 	known := []string{"setting", "default", "help", "flag", "value"}
 	for rest := strings.TrimLeft(string(tag), " "); rest != ""; rest = strings.TrimLeft(rest, " ") {
@@ -133,12 +133,12 @@ func tagProblems(tag reflect.StructTag) (found []string) {
 
 // secretFile returns the setting that names the file of the secret at secret.
 func secretFile(secret string) setting {
-	return setting{path: secret + "-file", help: "a file that holds " + secret + " and nothing else", own: true,
+	return setting{path: secret + "-file", help: "file with " + secret + " and nothing else", own: true,
 		field: func(s *Settings) value { return path(s.file(secret)) }}
 }
 
-// clash returns why s cannot be beside the settings in the table, "" if it can. owners has the fields of own
-// settings.
+// clash returns the reason why s cannot be added to the table, or "". owners has the field of each own setting, by
+// path.
 func (p *Program) clash(s *setting, owners map[string]string) string {
 	for _, word := range []string{s.path, s.group(), s.short()} {
 		if slices.Contains(reserved, word) {
@@ -168,11 +168,11 @@ func (p *Program) clash(s *setting, owners map[string]string) string {
 	return ""
 }
 
-// supported reports whether a setting can have the type t.
+// supported reports whether t is a type for settings.
 func supported(t reflect.Type) bool { return ownValue(reflect.New(t).Interface(), "") != nil }
 
-// ownValue returns the value at to, a pointer to a field, or nil for a type that no setting has. --help calls the
-// value called, or by its type's word if that is "".
+// ownValue returns the value at to, a pointer to a field, or nil for a type that is not supported. called is the word
+// for the value in --help; "" for the word of the type.
 func ownValue(to any, called string) value {
 	switch to := to.(type) {
 	case *string:
@@ -197,7 +197,7 @@ func ownValue(to any, called string) value {
 	return nil
 }
 
-// calls returns v with the word called for --help, and v itself if there is none.
+// calls returns v with the word called for --help, or v itself if called is "".
 func calls(v value, called, suffix string) value {
 	if called == "" {
 		return v

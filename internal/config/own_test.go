@@ -219,7 +219,7 @@ func TestOwnMistakes(t *testing.T) {
 	want := `clinic.yaml:1: languages has an item with a comma, which would be two items: leave the comma out
 clinic.yaml:2: insurer.key has the wrong shape: want TEXT
 clinic.yaml:2: unknown key insurer.timeot: did you mean insurer.timeout?
-clinic.yaml:3: plan is a plain value or a list: want names here, with what belongs to each behind or below it
+clinic.yaml:3: plan is a plain value or a list: want keys with values
 clinic.yaml:6: unknown key rems: KNOWN
 clinic.yaml:7: unknown key fee: KNOWN
 CLINIC_INSURER_URI: no setting has this variable: did you mean CLINIC_INSURER_URL?
@@ -230,7 +230,7 @@ clinic.yaml:4: rooms "1.5": want a whole number
 clinic.yaml:5: fee-cents "9223372036854775808": want a whole number
 --plan-seed: "-1": want a whole number of 0 or more
 --remind: "yes": want true or false
---languages: "en,,de": want some text on one line, with commas between several
+--languages: "en,,de": want some text on one line, separated by commas
 CLINIC_INSURER_KEY_FILE: insurer.key-file /nowhere: open /nowhere: no such file or directory`
 	text := strings.ReplaceAll(got.lines(), file, "clinic.yaml")
 	text = strings.ReplaceAll(text, "known here are name, modules, journal, http, hosts, peers, transport, prefix, "+
@@ -326,8 +326,8 @@ func TestEverythingSaysTheProgramsName(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"clinic.yaml, if it is there", "choose a, b with --deployable or CLINIC_DEPLOYABLE", "CLINIC_POSTGRES_URL",
-		"CLINIC_KAFKA_BROKERS when it is started", "did you mean CLINIC_JOURNAL?", "--insurer-url URL",
+		"clinic.yaml, if the file exists", "choose a, b with --deployable or CLINIC_DEPLOYABLE", "CLINIC_POSTGRES_URL",
+		"set CLINIC_KAFKA_BROKERS when you start", "did you mean CLINIC_JOURNAL?", "--insurer-url URL",
 		"insurer.key or insurer.key-file in the file, or CLINIC_INSURER_KEY",
 		"did you mean billing? there are appointments, billing, reminders",
 	} {

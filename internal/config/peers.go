@@ -8,11 +8,11 @@ import (
 	"slices"
 )
 
-// peers finds those that lead clients nowhere, or to another deployable than the one that runs the module.
+// peers warns of addresses that lead clients to no deployable, or to a deployable that does not run the module.
 func (r *Report) peers(known []string) {
 	for _, d := range r.Deployables {
 		for _, m := range slices.Sorted(maps.Keys(d.peers)) {
-			if !slices.Contains(known, m) { // which is wrong already
+			if !slices.Contains(known, m) { // reported already
 				continue
 			}
 			at := slices.IndexFunc(r.Deployables, func(d Deployable) bool { return slices.Contains(d.Modules, m) })
@@ -29,8 +29,8 @@ func (r *Report) peers(known []string) {
 	}
 }
 
-// astray reports whether a client that is sent to base comes to another address than http. What goes by a name, by TLS, or from the
-// network to a program that only its own host can reach, has something in between that nobody knows from here.
+// astray reports whether the URL base leads to another address than http. It returns false if that is unknown: for a
+// host name, for TLS, and for a loopback address on only one side, because a proxy may be in between.
 func astray(base, http string) bool {
 	u, err := url.Parse(base)
 	if err != nil || u.Scheme != "http" {
@@ -48,7 +48,7 @@ func astray(base, http string) bool {
 	return asked != listens
 }
 
-// literal is the address of host:port when no name has to be looked up, and it is one only.
+// literal returns the address of host:port, and false for a host name or for all addresses of the machine.
 func literal(text string) (netip.AddrPort, bool) {
 	host, port, err := net.SplitHostPort(text)
 	if err != nil {

@@ -9,28 +9,27 @@ import (
 	"strings"
 )
 
-// Program is a program whose settings are read. It never changes, and may be used by several goroutines at once.
+// Program describes the settings of a program. A Program does not change: several goroutines may use it.
 type Program struct {
 	name    string
 	modules []string
-	table   []setting // those of every program, then those of this one
-	groups  []string  // keys of a file with settings below them
+	table   []setting // the settings of every program, then the program's own
+	groups  []string  // keys of a file with settings below
 	byPath  map[string]*setting
-	own     reflect.Value // as NewProgram was given it; the zero Value without
+	own     reflect.Value // the argument of NewProgram; the zero Value without own settings
 }
 
-// wantName is what the name of a program must be, in messages.
+// wantName describes legal names of a program, in messages.
 const wantName = "up to 32 lower-case letters, digits and dashes, the first one a letter"
 
-// legalProgram matches names that fit in those of files, topics and variables.
+// legalProgram matches names that can be parts of the names of files, topics and variables.
 var legalProgram = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
-// NewProgram returns the settings of the program called name. Its variables begin with NAME_, its file is
-// name.yaml, and name is the default of its journal (name.db), of the prefix of its topics and of its client id for
-// Kafka. modules are the names of all its modules.
+// NewProgram returns the settings of the program called name, with the given modules. Variables begin with NAME_, the
+// file is name.yaml, and the defaults are the journal name.db, and name for the prefix of topics and for the client
+// id of Kafka.
 //
-// own is a pointer to a struct of settings that only this program has, or nil. Each field declares one setting with
-// tags:
+// own is a pointer to a struct with the program's own settings, or nil. Each field declares a setting with tags:
 //
 //	type settings struct {
 //		URL     string        `setting:"insurer.url" default:"https://insurer.example" help:"address of the insurer"`
@@ -39,17 +38,17 @@ var legalProgram = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 //	}
 //
 // setting is the path in the file: lower-case letters, digits and dashes, with at most one dot, after a group. help
-// is one line for --help. Optional tags are default, flag (the name of the flag; defaults to the path with dashes)
-// and value (the word for the value in --help, such as URL). A field is a string, bool, int, int64, uint64,
-// float64, time.Duration (0 or more), []string or Secret. Without a default it is zero. A Secret has no flag and no
-// default: the file or a variable has it, or a file of its own that the setting with -file at the end of the path
-// names.
+// is a line for --help. Optional tags are default, flag (the name of the flag; defaults to the path with dashes) and
+// value (the word for the value in --help, such as URL). The type of a field is string, bool, int, int64, uint64,
+// float64, time.Duration (0 or more), []string or Secret. The default is zero without the tag. A Secret has no flag
+// and no default: the value is in the file, in a variable, or in a file named by the setting with the same path and
+// -file at the end.
 //
-// If the struct has a method Validate() error, Load calls it on settings that could all be read. Each of its errors
-// (errors.Join puts several together) becomes a Mistake. An error that begins with the path of a setting, such as
-// "insurer.url wants https", is shown with the place where that setting was given.
+// If the struct has a method Validate() error, Load calls the method after all settings were read without a mistake.
+// Each of the errors (errors.Join combines several) becomes a Mistake. An error that begins with the path of a
+// setting, such as "insurer.url wants https", is reported with the source of the setting.
 //
-// The error of NewProgram has everything that is wrong with its arguments. All of it is a programmer's mistake.
+// The error of NewProgram has all mistakes in the arguments. They are mistakes of the programmer.
 func NewProgram(name string, modules []string, own any) (*Program, error) {
 	p := &Program{name: name, modules: append([]string{}, modules...), byPath: map[string]*setting{}}
 	var wrong []error
@@ -76,10 +75,10 @@ func NewProgram(name string, modules []string, own any) (*Program, error) {
 	return p, nil
 }
 
-// DefaultFile returns the name of the file that Load reads, if it exists, when no other file is named.
+// DefaultFile returns the name of the file that Load reads by default, if the file exists.
 func (p *Program) DefaultFile() string { return p.name + ".yaml" }
 
-// variable returns the environment variable for name, which may be a path or a flag.
+// variable returns the environment variable for a path or a flag.
 func (p *Program) variable(name string) string {
 	return strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(p.name + "_" + name))
 }
@@ -87,7 +86,7 @@ func (p *Program) variable(name string) string {
 // named returns the setting at path, or nil.
 func (p *Program) named(path string) *setting { return p.byPath[path] }
 
-// blank returns settings into which nothing has been read.
+// blank returns settings without values.
 func (p *Program) blank() *Settings {
 	s := &Settings{}
 	if p.own.IsValid() {
@@ -96,7 +95,7 @@ func (p *Program) blank() *Settings {
 	return s
 }
 
-// Apply copies Own to the struct that NewProgram was given. Call it before anything else reads that struct.
+// Apply copies Own to the struct that was passed to NewProgram. Call Apply before the program reads the struct.
 func (l *Loaded) Apply() {
 	if l.Own != nil {
 		l.program.own.Elem().Set(reflect.ValueOf(l.Own).Elem())

@@ -9,13 +9,13 @@ import (
 	"github.com/troupebus/troupe/transports"
 )
 
-// rule is what settings must be to each other. It is not held against settings that are wrong by themselves.
+// rule is a condition on several settings. A rule is skipped if one of the settings has a mistake.
 type rule struct {
-	about []string // the first one is to blame
+	about []string // paths; a mistake is reported at the first
 	check func(l *Loaded) []string
 }
 
-// rules hold for a deployable that is to run.
+// rules are for the settings of a process that starts.
 var rules = append([]rule{
 	{[]string{"transport", "kafka.brokers"}, func(l *Loaded) []string {
 		return when(l.Backend.Kind == transports.Kafka && len(l.Backend.Kafka.Brokers) == 0, "transport kafka needs to know where Kafka is: set %s", l.program.ways("kafka.brokers"))
@@ -43,7 +43,7 @@ var rules = append([]rule{
 	}},
 }, always...)
 
-// always are the rules that hold for what files say, too, when variables and flags may add to it later.
+// always are the rules that are also for a file alone, without the variables and flags of the process.
 var always = append([]rule{
 	{[]string{"modules"}, func(l *Loaded) (found []string) {
 		for i, m := range l.Modules {
@@ -69,8 +69,8 @@ var always = append([]rule{
 	}},
 }, append(usesOfTransports(), needless()...)...)
 
-// usesOfTransports hold that nothing says where a transport is that is not used. Who chooses another transport later, with a
-// flag over a file, may leave standing what the file says.
+// usesOfTransports returns rules against an address of a backend whose transport is not used. A file may keep the
+// address when a flag or a variable overrides the transport of the file.
 func usesOfTransports() (found []rule) {
 	for _, use := range [][2]string{{"kafka.brokers", transports.Kafka}, {"postgres.url", transports.Postgres}} {
 		path, kind := use[0], use[1]
@@ -83,7 +83,7 @@ func usesOfTransports() (found []rule) {
 	return found
 }
 
-// needless hold that nothing is said about what is switched off.
+// needless returns rules against settings of a feature that is off.
 func needless() (found []rule) {
 	for _, pair := range [][2]string{
 		{"kafka.tls-ca", "kafka.tls"}, {"kafka.tls-cert", "kafka.tls"}, {"kafka.tls-key", "kafka.tls"}, {"kafka.tls-server-name", "kafka.tls"},
@@ -98,7 +98,7 @@ func needless() (found []rule) {
 	return found
 }
 
-// hold returns what breaks rules.
+// hold returns the mistakes that rules find.
 func (l *Loaded) hold(rules []rule) (mistakes Mistakes) {
 	for _, r := range rules {
 		if slices.ContainsFunc(r.about, func(path string) bool { return l.bad[path] }) {
@@ -111,7 +111,7 @@ func (l *Loaded) hold(rules []rule) (mistakes Mistakes) {
 	return mistakes
 }
 
-// when is a list of one or none.
+// when returns the formatted text if holds is true, and no text otherwise.
 func when(holds bool, format string, args ...any) []string {
 	if !holds {
 		return nil

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// What settings mean, for comparing them: two texts that mean the same are one text here.
+// The functions of this file normalize settings, so that Check can compare the settings of two deployables.
 
-// host returns a name or an address in one form: localhost stands for this machine under all of its names, and "" for all addresses of
-// this machine.
+// host normalizes a host name or an address: "localhost" for a loopback address, and "" for all addresses of the
+// machine.
 func host(text string) string {
 	text = strings.ToLower(strings.TrimSuffix(strings.Trim(text, "[]"), "."))
 	a, err := netip.ParseAddr(text)
@@ -27,7 +27,7 @@ func host(text string) string {
 	return a.Unmap().String()
 }
 
-// hostPort returns an address in one form.
+// hostPort normalizes host:port.
 func hostPort(text string) string {
 	h, port, err := net.SplitHostPort(text)
 	if err != nil {
@@ -36,7 +36,7 @@ func hostPort(text string) string {
 	return net.JoinHostPort(host(h), strings.TrimLeft(port, "0"))
 }
 
-// brokers are the addresses of Kafka's brokers, each in one form.
+// brokers normalizes the addresses of Kafka brokers.
 func brokers(texts []string) (found []string) {
 	for _, text := range texts {
 		found = append(found, hostPort(text))
@@ -44,7 +44,7 @@ func brokers(texts []string) (found []string) {
 	return found
 }
 
-// sameFile is the path of a file as the working folder is seen from the root.
+// sameFile returns the absolute path of a file.
 func sameFile(path string) string {
 	if whole, err := filepath.Abs(path); err == nil {
 		return whole
@@ -52,7 +52,7 @@ func sameFile(path string) string {
 	return filepath.Clean(path)
 }
 
-// listens reports whether two programs on one host cannot both listen, on a and on b.
+// listens reports whether a and b clash as addresses to listen on at one host.
 func listens(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
@@ -63,14 +63,14 @@ func listens(a, b string) bool {
 	return hostA == hostB || hostA == "" || hostB == ""
 }
 
-// databaseAt is where a URL of Postgres leads, without who logs in.
+// databaseAt is the database of a Postgres URL, without user and password.
 type databaseAt struct {
-	places  []string // host:port/database, one for each host
-	schema  string   // of the tables; "" where the URL does not say
-	service string   // in a file that is not looked at, which may say anything; "" where there is none
+	addresses []string // host:port/database for each host
+	schema    string   // of the tables; "" if the URL names no schema
+	service   string   // an entry of a service file, which is not read; "" for none
 }
 
-// databaseOf reads a URL of Postgres as its clients do: what its parameters say counts over the rest.
+// databaseOf parses a Postgres URL as the clients of Postgres do: the parameters override the other parts.
 func databaseOf(text string) (at databaseAt, ok bool) {
 	u, err := url.Parse(text)
 	if err != nil || text == "" {
@@ -90,13 +90,13 @@ func databaseOf(text string) (at databaseAt, ok bool) {
 			h = "localhost"
 		}
 		port := ports[min(i, len(ports)-1)]
-		at.places = append(at.places, net.JoinHostPort(h, cmp.Or(port, "5432"))+"/"+name)
+		at.addresses = append(at.addresses, net.JoinHostPort(h, cmp.Or(port, "5432"))+"/"+name)
 	}
 	at.schema, at.service = schemaOf(q), cmp.Or(q.Get("service"), q.Get("servicefile"))
 	return at, true
 }
 
-// splitHosts takes apart the hosts that a URL of Postgres may have, with commas between them.
+// splitHosts returns the hosts and ports of a Postgres URL, which are separated by commas.
 func splitHosts(text string) (hosts, ports []string) {
 	for one := range strings.SplitSeq(text, ",") {
 		h, port, err := net.SplitHostPort(one)
@@ -108,7 +108,7 @@ func splitHosts(text string) (hosts, ports []string) {
 	return hosts, ports
 }
 
-// schemaOf is the first schema of the search path that a URL gives.
+// schemaOf returns the first schema of the search path in the parameters of a URL.
 func schemaOf(q url.Values) string {
 	path := q.Get("search_path")
 	if _, option, ok := strings.Cut(q.Get("options"), "search_path="); ok && path == "" {
@@ -122,7 +122,7 @@ func schemaOf(q url.Values) string {
 	return strings.ToLower(first)
 }
 
-// database is where a URL of Postgres leads, for people; "" where it cannot be told.
+// database returns the database of a Postgres URL as text, without user and password; "" for an unreadable URL.
 func database(text string) string {
 	at, ok := databaseOf(text)
 	switch {
@@ -131,7 +131,7 @@ func database(text string) string {
 	case at.service != "":
 		return "service " + at.service
 	case at.schema != "":
-		return strings.Join(at.places, ",") + " schema " + at.schema
+		return strings.Join(at.addresses, ",") + " schema " + at.schema
 	}
-	return strings.Join(at.places, ",")
+	return strings.Join(at.addresses, ",")
 }

@@ -12,15 +12,15 @@ import (
 	"unicode/utf8"
 )
 
-// Secret is a text that is never printed: fmt, log/slog and encoding/json write "(set)" in its place, or "" for an
-// empty one. string(s) is the text. Two things are beyond its methods: fmt shows a Secret in an unexported field of
-// a struct, and encoding/json shows one that is the key of a map.
+// Secret is a text that is not printed: fmt, log/slog and encoding/json write "(set)" for a Secret, or "" for an empty
+// Secret. string(s) is the text. There are two exceptions: fmt prints a Secret in an unexported field of a struct, and
+// encoding/json prints a Secret that is the key of a map.
 type Secret string
 
-// hidden stands for a secret wherever settings are shown.
+// hidden is printed for a secret.
 const hidden = "(set)"
 
-// String returns "(set)" for a secret that has a text, and "" for one that has none.
+// String returns "(set)", or "" for an empty secret.
 func (s Secret) String() string {
 	if s == "" {
 		return ""
@@ -28,18 +28,17 @@ func (s Secret) String() string {
 	return hidden
 }
 
-// Format implements fmt.Formatter: every verb writes what String returns.
+// Format implements fmt.Formatter: every verb writes String.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.String())) }
 
-// MarshalText implements encoding.TextMarshaler, for encoders of XML and YAML: it returns what String returns.
+// MarshalText implements encoding.TextMarshaler, for XML and YAML: it returns String.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// MarshalJSON implements json.Marshaler: it writes what String returns.
+// MarshalJSON implements json.Marshaler: it returns String in quotes.
 func (s Secret) MarshalJSON() ([]byte, error) { return strconv.AppendQuote(nil, s.String()), nil }
 
-// readSecret returns what a file holds that has a secret and nothing else. The mark that some editors begin a file
-// with, and the end of the line, are not part of it. White space that nobody sees is refused: it is hardly ever
-// meant.
+// readSecret returns the secret in a file, without a byte order mark and without the line end. Other white space at the
+// beginning or the end is an error, because it is hardly ever meant.
 func readSecret(path string) (string, error) {
 	data, err := readAtMost(path, maxSecretFile)
 	if err != nil {
@@ -57,10 +56,9 @@ func readSecret(path string) (string, error) {
 	return text, nil
 }
 
-// ReadableSecrets warns of files with secrets that every user of the machine may read. Nothing is wrong with the
-// settings themselves.
+// ReadableSecrets returns a warning for each file with a secret that every user of the machine can read.
 func (l *Loaded) ReadableSecrets() (found Mistakes) {
-	if runtime.GOOS == "windows" { // whose files have no such permissions
+	if runtime.GOOS == "windows" { // files have no such permissions
 		return nil
 	}
 	var seen []string
@@ -85,7 +83,7 @@ func (l *Loaded) ReadableSecrets() (found Mistakes) {
 	return found
 }
 
-// hasPassword reports whether a URL of Postgres has one in it, wherever that is; one that cannot be read may.
+// hasPassword reports whether a Postgres URL has a password. It returns true for an unreadable URL, which may have one.
 func hasPassword(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil {

@@ -7,26 +7,25 @@ import (
 	"github.com/troupebus/troupe/transports"
 )
 
-// Settings are those of one deployable: a process with a journal, which runs some of the modules.
+// Settings are the settings of a deployable: a process that runs some of the modules, or all, on a journal.
 type Settings struct {
-	Name    string            // of the deployable; never empty once loaded
-	Modules []string          // that run here; nil for all
+	Name    string            // of the deployable; not empty after Load
+	Modules []string          // modules of the deployable; nil for all
 	Journal string            // path
 	HTTP    string            // address to listen on
-	Hosts   []string          // names that it answers for over HTTP, beside localhost and addresses
-	Peers   map[string]string // by module, the base URL of the deployable that runs it; for answers to clients
-	Backend transports.Config // without Group and loggers, which are not settings
+	Hosts   []string          // accepted host names of requests, beside localhost and IP addresses
+	Peers   map[string]string // base URLs of other deployables, by module, for answers to clients
+	Backend transports.Config // without Group and loggers
 	Prefix  string            // of the topics
-	Create  bool              // topics that are missing
+	Create  bool              // create missing topics
 
-	// Own is a pointer to the settings that only this program has, of the type that NewProgram was given; nil
-	// without.
+	// Own is a pointer to the program's own settings, with the type of the argument of NewProgram; nil for no settings.
 	Own any
 
-	secretFiles map[string]*string // path of the file with a secret, by the secret's setting
+	secretFiles map[string]*string // the path of the file with a secret, by the path of the setting
 }
 
-// file returns a pointer to the name of the file that has the secret at path.
+// file returns a pointer to the name of the file with the secret at path.
 func (s *Settings) file(path string) *string {
 	if s.secretFiles == nil {
 		s.secretFiles = map[string]*string{}
@@ -37,7 +36,7 @@ func (s *Settings) file(path string) *string {
 	return s.secretFiles[path]
 }
 
-// Transport is the transport's config, without a group.
+// Transport returns the configuration of the transport, without a group.
 func (s *Settings) Transport() transports.Config {
 	c := s.Backend
 	c.Kafka.Prefix, c.Postgres.Prefix = s.Prefix, s.Prefix
@@ -45,7 +44,7 @@ func (s *Settings) Transport() transports.Config {
 	return c
 }
 
-// Where is where the transport is, without who logs in; "" where there is none, or where it cannot be told.
+// Where returns the address of the backend, without user and password; "" without a backend, or for an unreadable URL.
 func (s *Settings) Where() string {
 	switch s.Backend.Kind {
 	case transports.Kafka:
@@ -61,7 +60,7 @@ func (s *Settings) Runs(name string) bool {
 	return s.Modules == nil || slices.Contains(s.Modules, name)
 }
 
-// nameOf is what a deployable is called that has no name: after what it runs.
+// nameOf returns the default name of a deployable with modules.
 func nameOf(modules []string) string {
 	if modules == nil {
 		return all

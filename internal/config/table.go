@@ -8,27 +8,30 @@ import (
 	"github.com/troupebus/troupe/transports"
 )
 
-// setting is one thing that a deployable can be told.
+// setting is the declaration of a setting.
 type setting struct {
-	path     string // its place in the file, with dots
-	flag     string // its flag; "" for the path with dashes
-	standard string // its default, as text; "" for the zero value
+	path     string // keys in the file, joined by dots
+	flag     string // "" for the path with dashes
+	standard string // the default, as text; "" for the zero value
 	help     string
 	secret   bool
-	own      bool // no other program has it
+	own      bool // a setting of this program only
 	field    func(*Settings) value
 
-	of    string   // the kind of its value
-	names []string // of its variable: after its path, and after its flag where that differs
+	of    string   // the kind of the value
+	names []string // of the variable: after the path, and after the flag if the flag differs
 }
 
-// flagName is "" for a secret.
+// flagName returns the name of the flag, or "" for a secret.
 func (s *setting) flagName() string {
 	if s.secret {
 		return ""
 	}
 	return s.short()
 }
+
+// isList reports whether a file can have the value as a list.
+func (s *setting) isList() bool { return strings.HasSuffix(s.of, several) && s.of != kindPairs }
 
 func (s *setting) short() string {
 	if s.flag != "" {
@@ -37,7 +40,7 @@ func (s *setting) short() string {
 	return strings.ReplaceAll(s.path, ".", "-")
 }
 
-// group returns the key of a file that the setting stands below, "" for none.
+// group returns the first key of a path with two keys, and "" for a path with one.
 func (s *setting) group() string {
 	group, _, found := strings.Cut(s.path, ".")
 	if !found {
@@ -46,33 +49,33 @@ func (s *setting) group() string {
 	return group
 }
 
-// builtin returns the settings that every program has, with the defaults of one called program. Their order is the
-// one in which people look for them.
+// builtin returns the settings of every program, with the defaults for the name program. Help lists the settings in
+// this order.
 func builtin(program string) []setting {
 	return slices.Concat(ofDeployables(program), ofKafka(program), ofPostgres())
 }
 
-// ofDeployables returns the settings of a deployable itself.
+// ofDeployables returns the settings of a deployable, without the settings of a transport.
 func ofDeployables(program string) []setting {
 	return []setting{
-		{path: "name", help: "the name of this deployable (default: its modules with dashes between them)",
+		{path: "name", help: "name of this deployable (default: the names of its modules, joined by dashes)",
 			field: func(s *Settings) value { return name(&s.Name, 100) }},
-		{path: "modules", standard: all, help: "the modules that run here, with commas between them, or all",
+		{path: "modules", standard: all, help: "modules that run here, separated by commas, or all",
 			field: func(s *Settings) value { return modules(&s.Modules) }},
-		{path: "journal", standard: program + ".db", help: "the journal's file; made where there is none",
+		{path: "journal", standard: program + ".db", help: "journal file, created if missing",
 			field: func(s *Settings) value { return path(&s.Journal) }},
-		{path: "http", standard: "127.0.0.1:8080", help: "the address to listen on; with port 0 a free one is chosen",
+		{path: "http", standard: "127.0.0.1:8080", help: "address to listen on; port 0 chooses a free port",
 			field: func(s *Settings) value { return address(&s.HTTP) }},
-		{path: "hosts", help: "host names that requests may be for, beside localhost and IP addresses, with commas between them",
+		{path: "hosts", help: "accepted host names of requests, beside localhost and IP addresses, separated by commas",
 			field: func(s *Settings) value { return hostNames(&s.Hosts) }},
-		{path: "peers", help: "where the modules that run elsewhere can be asked, for answers to clients",
+		{path: "peers", help: "URLs of the deployables that run other modules, for answers to clients",
 			field: func(s *Settings) value { return peers(&s.Peers) }},
 
-		{path: "transport", standard: transports.SQLite, help: "what carries events to the other deployables: sqlite is nothing, all modules are here",
+		{path: "transport", standard: transports.SQLite, help: "transport to the other deployables; sqlite for none: all modules run here",
 			field: func(s *Settings) value { return choice(&s.Backend.Kind, transports.Kinds()...) }},
-		{path: "prefix", standard: program, help: "what the topics' names begin with: those who share it meet",
+		{path: "prefix", standard: program, help: "prefix of the topic names, the same for all deployables of a system",
 			field: func(s *Settings) value { return name(&s.Prefix, 32) }},
-		{path: "create-topics", standard: "true", help: "make topics that are missing",
+		{path: "create-topics", standard: "true", help: "create missing topics",
 			field: func(s *Settings) value { return onOff(&s.Create) }},
 	}
 }
@@ -80,39 +83,39 @@ func ofDeployables(program string) []setting {
 // ofKafka returns the settings of transport kafka.
 func ofKafka(program string) []setting {
 	return []setting{
-		{path: "kafka.brokers", flag: "brokers", help: "where Kafka is: one broker or more, with commas between them",
+		{path: "kafka.brokers", flag: "brokers", help: "addresses of Kafka brokers, separated by commas",
 			field: func(s *Settings) value { return addresses(&s.Backend.Kafka.Brokers) }},
-		{path: "kafka.client-id", standard: program, help: "the name by which brokers log and limit this client",
+		{path: "kafka.client-id", standard: program, help: "name of this client in the logs and quotas of the brokers",
 			field: func(s *Settings) value { return name(&s.Backend.Kafka.ClientID, 100) }},
-		{path: "kafka.partitions", standard: "6", help: "partitions of a topic that is made here",
+		{path: "kafka.partitions", standard: "6", help: "number of partitions of a created topic",
 			field: func(s *Settings) value { return whole(&s.Backend.Kafka.Partitions, 1, 10_000) }},
-		{path: "kafka.replication", standard: "-1", help: "brokers that keep each of them; -1 for what the cluster does by default",
+		{path: "kafka.replication", standard: "-1", help: "number of replicas of a created topic; -1 for the default of the cluster",
 			field: func(s *Settings) value { return whole(&s.Backend.Kafka.Replication, -1, math.MaxInt16) }},
-		{path: "kafka.compression", standard: "lz4", help: "of what is sent",
+		{path: "kafka.compression", standard: "lz4", help: "compression of sent messages",
 			field: func(s *Settings) value {
 				return choice(&s.Backend.Kafka.Compression, "none", "gzip", "snappy", "lz4", "zstd")
 			}},
 		{path: "kafka.tls", standard: "false", help: "encrypt the connections",
 			field: func(s *Settings) value { return onOff(&s.Backend.Kafka.TLS.Enabled) }},
-		{path: "kafka.tls-ca", help: "PEM with who may vouch for a broker (default: whom the system trusts)",
+		{path: "kafka.tls-ca", help: "PEM file of trusted CA certificates (default: the system's)",
 			field: func(s *Settings) value { return path(&s.Backend.Kafka.TLS.CAFile) }},
-		{path: "kafka.tls-cert", help: "PEM with the certificate by which brokers know this client",
+		{path: "kafka.tls-cert", help: "PEM file with the certificate of this client",
 			field: func(s *Settings) value { return path(&s.Backend.Kafka.TLS.CertFile) }},
-		{path: "kafka.tls-key", help: "PEM with the key to it",
+		{path: "kafka.tls-key", help: "PEM file with the key of the client certificate",
 			field: func(s *Settings) value { return path(&s.Backend.Kafka.TLS.KeyFile) }},
-		{path: "kafka.tls-server-name", help: "the name that a broker must prove to have (default: the host that is asked)",
+		{path: "kafka.tls-server-name", help: "host name in the certificate of a broker (default: the host of its address)",
 			field: func(s *Settings) value { return name(&s.Backend.Kafka.TLS.ServerName, 253) }},
-		{path: "kafka.sasl-mechanism", help: "how to log in (default: not at all)",
+		{path: "kafka.sasl-mechanism", help: "login mechanism (default: no login)",
 			field: func(s *Settings) value {
 				return choice(&s.Backend.Kafka.SASL.Mechanism, "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 			}},
-		{path: "kafka.sasl-user", help: "as whom",
+		{path: "kafka.sasl-user", help: "user name for the login",
 			field: func(s *Settings) value { return words(&s.Backend.Kafka.SASL.User) }},
-		{path: "kafka.sasl-password", secret: true, help: "the password",
+		{path: "kafka.sasl-password", secret: true, help: "password for the login",
 			field: func(s *Settings) value { return words(&s.Backend.Kafka.SASL.Password) }},
-		{path: "kafka.sasl-password-file", help: "a file that holds the password and nothing else",
+		{path: "kafka.sasl-password-file", help: "file with the password and nothing else",
 			field: func(s *Settings) value { return path(s.file("kafka.sasl-password")) }},
-		{path: "kafka.sasl-readable", standard: "false", help: "let PLAIN send the password without TLS to brokers on other machines, where everybody on the way can read it",
+		{path: "kafka.sasl-readable", standard: "false", help: "allow PLAIN to send the password without TLS to other machines, readable on the way",
 			field: func(s *Settings) value { return onOff(&s.Backend.Kafka.SASL.Readable) }},
 	}
 }
@@ -120,11 +123,11 @@ func ofKafka(program string) []setting {
 // ofPostgres returns the settings of transport postgres.
 func ofPostgres() []setting {
 	return []setting{
-		{path: "postgres.url", secret: true, help: "where Postgres is, and who logs in",
+		{path: "postgres.url", secret: true, help: "URL of the Postgres database, with user and password",
 			field: func(s *Settings) value { return databaseURL(&s.Backend.Postgres.URL) }},
-		{path: "postgres.url-file", help: "a file that holds the URL of Postgres and nothing else",
+		{path: "postgres.url-file", help: "file with the URL and nothing else",
 			field: func(s *Settings) value { return path(s.file("postgres.url")) }},
-		{path: "postgres.insecure", standard: "false", help: "connect to another machine although Postgres does not prove who it is (sslmode=verify-full in the URL)",
+		{path: "postgres.insecure", standard: "false", help: "allow another machine to be used without sslmode=verify-full in the URL, which proves its identity",
 			field: func(s *Settings) value { return onOff(&s.Backend.Postgres.Insecure) }},
 		{path: "postgres.retention", standard: "168h", help: "how long messages that all have read, and those that nobody will, are kept for those who come later, or forever",
 			field: func(s *Settings) value { return retention(&s.Backend.Postgres.Retention) }},

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// validator is a struct of own settings that checks them.
+// validator is a struct of own settings with a check.
 type validator interface{ Validate() error }
 
-// validate returns what the program finds wrong with its own settings. It returns nothing if one of them could not
-// be read.
+// validate returns the mistakes that the program's own check finds. It returns none if an own setting could not be
+// read.
 func (l *Loaded) validate() (found Mistakes) {
 	v, ok := l.Own.(validator)
 	if !ok || slices.ContainsFunc(l.program.table, func(s setting) bool { return s.own && l.bad[s.path] }) {
@@ -19,12 +19,12 @@ func (l *Loaded) validate() (found Mistakes) {
 	}
 	for _, err := range joined(v.Validate()) {
 		text := l.redacted(err.Error())
-		found = append(found, Mistake{l.placeOf(text), text})
+		found = append(found, Mistake{l.sourceOf(text), text})
 	}
 	return found
 }
 
-// joined returns the errors that errors.Join has put together in err. Any other error is returned alone.
+// joined returns the errors that errors.Join combined in err, and any other error alone.
 func joined(err error) []error {
 	if err == nil {
 		return nil
@@ -35,7 +35,7 @@ func joined(err error) []error {
 	}
 	parts := many.Unwrap()
 	if again := errors.Join(parts...); again == nil || again.Error() != err.Error() {
-		return []error{err} // it has a text of its own
+		return []error{err} // not of errors.Join: the text is another
 	}
 	var found []error
 	for _, one := range parts {
@@ -44,8 +44,8 @@ func joined(err error) []error {
 	return found
 }
 
-// placeOf returns where a setting was given if text begins with the path of that setting, and "" otherwise.
-func (l *Loaded) placeOf(text string) string {
+// sourceOf returns the source of the setting whose path text begins with, or "".
+func (l *Loaded) sourceOf(text string) string {
 	for i := range l.program.table {
 		s := &l.program.table[i]
 		rest, ok := strings.CutPrefix(text, s.path)
@@ -56,7 +56,7 @@ func (l *Loaded) placeOf(text string) string {
 	return ""
 }
 
-// redacted returns text with "(set)" in the place of own secrets.
+// redacted returns text with "(set)" for each own secret.
 func (l *Loaded) redacted(text string) string {
 	for i := range l.program.table {
 		s := &l.program.table[i]

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// value is a field of Settings that is read from text and shown as text. What set refuses it answers with what is wanted
-// instead, never with the text: that may be secret.
+// value is a field of Settings. The error of set describes the wanted text, and never has the given text, which may be
+// secret.
 type value interface {
 	set(text string) error
 	String() string
@@ -25,7 +25,7 @@ type value interface {
 // parsed is a value of any type.
 type parsed[T any] struct {
 	to     *T
-	of     string // what it is, for --help
+	of     string // the word for --help
 	parse  func(text string) (T, error)
 	format func(T) string
 }
@@ -38,25 +38,26 @@ func (p parsed[T]) set(text string) error {
 	return err
 }
 
-// String returns the value as the settings write it.
+// String returns the value as text for set.
 func (p parsed[T]) String() string { return p.format(*p.to) }
 func (p parsed[T]) kind() string   { return p.of }
 
-// Kinds of values that are treated in a way of their own.
+// Kinds of values with a special form.
 const (
-	kindSwitch = "bool" // a flag of this kind needs no value
+	kindSwitch = "bool" // a flag without a value means true
 	kindPairs  = "MODULE=URL" + several
-	several    = ",..." // at the end of kinds that a file may have as a list
+	several    = ",..." // the end of a kind whose value can be a list in a file
 )
 
 func text(to *string, of string, check func(string) error) value {
-	return parsed[string]{to, of, func(s string) (string, error) { return s, check(s) }, func(s string) string { return s }}
+	parse := func(s string) (string, error) { return s, check(s) }
+	return parsed[string]{to, of, parse, func(s string) string { return s }}
 }
 
-// legalName is what Kafka takes in names of topics and groups, and Postgres in those of tables.
+// legalName matches names that Kafka accepts for topics and groups, and Postgres for tables.
 var legalName = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
 
-// name is one of up to most characters.
+// name is a legalName of up to most characters.
 func name(to *string, most int) value {
 	return text(to, "NAME", func(s string) error {
 		if !legalName.MatchString(s) || len(s) > most {
@@ -66,7 +67,7 @@ func name(to *string, most int) value {
 	})
 }
 
-// words is any text without control characters.
+// words is a text without control characters.
 func words(to *string) value {
 	return text(to, "TEXT", func(s string) error {
 		if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
@@ -89,7 +90,7 @@ func address(to *string) value {
 	return text(to, "HOST:PORT", func(s string) error { return checkAddress(s, 0) })
 }
 
-// checkAddress refuses what is not host:port with a port from least.
+// checkAddress returns an error unless s is host:port with a port of least or more.
 func checkAddress(s string, least int) error {
 	_, port, err := net.SplitHostPort(s)
 	if n, bad := strconv.Atoi(port); err != nil || bad != nil || n < least || n > 65535 {
@@ -107,7 +108,8 @@ func choice(to *string, from ...string) value {
 	})
 }
 
-// databaseURL keeps to URLs, of which it can be told what is a password.
+// databaseURL is a URL of Postgres. Other forms of a connection string are refused, because the password could not be
+// recognized.
 func databaseURL(to *string) value {
 	return text(to, "URL", func(s string) error {
 		if u, err := url.Parse(s); err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
@@ -137,7 +139,7 @@ func whole[T ~int16 | ~int32](to *T, from, upTo T) value {
 	}, func(n T) string { return strconv.FormatInt(int64(n), 10) }}
 }
 
-// integer is a whole number of any size that its type has.
+// integer is a whole number in the range of T.
 func integer[T int | int64](to *T) value {
 	return parsed[T]{to, "N", func(s string) (T, error) {
 		n, err := strconv.ParseInt(s, 10, 64)
@@ -148,7 +150,7 @@ func integer[T int | int64](to *T) value {
 	}, func(n T) string { return strconv.FormatInt(int64(n), 10) }}
 }
 
-// number is any number that is one.
+// number is a number, but neither NaN nor infinite.
 func number(to *float64) value {
 	return parsed[float64]{to, "NUMBER", func(s string) (float64, error) {
 		n, err := strconv.ParseFloat(s, 64)
@@ -159,11 +161,11 @@ func number(to *float64) value {
 	}, func(n float64) string { return strconv.FormatFloat(n, 'g', -1, 64) }}
 }
 
-// texts is a list of words.
+// texts is a list of texts.
 func texts(to *[]string) value {
 	return list(to, "TEXT"+several, func(s string) error {
 		if words(new(string)).set(s) != nil {
-			return errors.New("want some text on one line, with commas between several")
+			return errors.New("want some text on one line, separated by commas")
 		}
 		return nil
 	})
@@ -190,10 +192,10 @@ func span(to *time.Duration) value {
 	}, time.Duration.String}
 }
 
-// forever is a span of time without an end, as postgres.Config has it.
+// forever is a time without an end, as in postgres.Config.
 const forever time.Duration = -1
 
-// retention is a span of time that may be forever.
+// retention is a time, or forever.
 func retention(to *time.Duration) value {
 	return parsed[time.Duration]{to, "TIME|forever", func(s string) (time.Duration, error) {
 		if s == "forever" {
@@ -212,7 +214,7 @@ func retention(to *time.Duration) value {
 	}}
 }
 
-// list is names or addresses with commas between them.
+// list is a list of texts, separated by commas.
 func list(to *[]string, of string, check func(string) error) value {
 	return parsed[[]string]{to, of, func(s string) ([]string, error) {
 		items := strings.SplitN(s, ",", maxItems+1)
@@ -229,7 +231,7 @@ func list(to *[]string, of string, check func(string) error) value {
 	}, func(items []string) string { return strings.Join(items, ",") }}
 }
 
-// modules is a list of them; nil is all.
+// modules is a list of modules; nil for all.
 func modules(to *[]string) value {
 	named := list(to, "MODULE"+several, func(s string) error {
 		if s == "" {
@@ -266,7 +268,7 @@ func addresses(to *[]string) value {
 	})
 }
 
-// hostName is a name as it stands in a URL, without a port.
+// hostName matches a host name in a URL, without a port.
 var hostName = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9._-]{0,251}[a-zA-Z0-9.])?$`)
 
 func hostNames(to *[]string) value {
@@ -278,7 +280,7 @@ func hostNames(to *[]string) value {
 	})
 }
 
-// peers is a base URL for each of some modules. Clients are told of them, so there is no place for passwords in them.
+// peers has base URLs by module. A URL must not have a password, because clients get the URL.
 func peers(to *map[string]string) value {
 	return parsed[map[string]string]{to, kindPairs, func(s string) (map[string]string, error) {
 		found := map[string]string{}
