@@ -100,7 +100,7 @@ func TestVerifyOfAnotherProgram(t *testing.T) {
 	MustChange(t, path, later)
 	MustChange(t, path, "UPDATE visits_patients SET paid = 0 WHERE name = 'bob'")
 	ran := c.run(t.Context(), "verify", "--journal", path)
-	wantOutput(t, ran, 0, "books    not checked: ", "under way", "open     1 to come", "the books were not checked")
+	wantOutput(t, ran, 0, "books    not checked: ", "under way", "open     1 delayed", "the books were not checked")
 	if strings.Contains(ran.stdout, "bob") || strings.Contains(ran.stdout, "everything") {
 		t.Errorf("rules that hold once all is settled were held before:\n%s", ran.stdout)
 	}
@@ -116,7 +116,7 @@ func TestVerifyOfAnotherProgram(t *testing.T) {
 
 	a := c.app()
 	a.Verify = nil
-	wantOutput(t, runApp(t.Context(), a, "verify", "--journal", path), 0, "not checked: clinic has none", "the journal adds up")
+	wantOutput(t, runApp(t.Context(), a, "verify", "--journal", path), 0, "not checked: clinic has no rules", "the journal adds up")
 	a.Verify = func(ctx context.Context, tables func(string) *sql.Tx) ([]string, error) { return nil, os.ErrPermission }
 	wantOutput(t, runApp(t.Context(), a, "verify", "--journal", path), exitWrong, "the books: ", os.ErrPermission.Error())
 }
@@ -184,7 +184,7 @@ func TestHelpSpeaksOfTheProgram(t *testing.T) {
 		t.Errorf("%d commands were looked at", seen)
 	}
 	wantOutput(t, c.run(t.Context(), "help"), 0, "receive", "greet", "clinic receive ADA", "runs a clinic")
-	wantOutput(t, c.run(t.Context(), "receive", "--help"), 0, "clinic receive PATIENT...", "clinic receive has patients come", "--most", "--journal", "as the settings say")
+	wantOutput(t, c.run(t.Context(), "receive", "--help"), 0, "clinic receive PATIENT...", "clinic receive has patients come", "--most", "--journal", "defaults to the journal of the settings")
 	if ran := c.run(t.Context(), "greet", "--help"); strings.Contains(ran.stdout, "--journal") {
 		t.Errorf("a command without modules has a journal:\n%s", ran.stdout)
 	}
@@ -197,7 +197,7 @@ func TestJournalOfACommand(t *testing.T) {
 	wantOutput(t, c.run(t.Context(), "receive", "ada"), 0, "received 1", "other.db")
 	t.Setenv("CLINIC_TRANSPORT", "kafka")
 	t.Setenv("CLINIC_KAFKA_BROKERS", "127.0.0.1:1")
-	wantOutput(t, c.run(t.Context(), "receive", "bob"), exitUsage, "deployables that meet over kafka", "--journal")
+	wantOutput(t, c.run(t.Context(), "receive", "bob"), exitUsage, "deployables with transport kafka", "--journal")
 	wantOutput(t, c.run(t.Context(), "receive", "bob", "--journal", filepath.Join(folder, "other.db")), 0, "received 1")
 }
 

@@ -26,9 +26,9 @@ func TestResend(t *testing.T) {
 	p.MustKafka(t)
 
 	wantOutput(t, MustRunCommand(t, "resend", "--journal", front, "--since", "0s"), 0, "nothing is to be sent again")
-	wantOutput(t, MustRunCommand(t, "resend", "--journal", front), 0, "events will be looked at again")
+	wantOutput(t, MustRunCommand(t, "resend", "--journal", front), 0, "events will be read again")
 	wantOutput(t, MustRunCommand(t, "resend", "--journal", front+".gone"), exitWrong, "there is no journal")
-	wantOutput(t, MustRunCommand(t, "resend", "--since", "yesterday"), exitUsage, "how long ago")
+	wantOutput(t, MustRunCommand(t, "resend", "--since", "yesterday"), exitUsage, "a duration before now")
 	p.MustFront(t)
 	p.MustBack(t)
 	p.MustEnd(t, order)

@@ -85,7 +85,7 @@ deployables:
   parcels: {name: the-parcels, modules: [shipping], journal: FOLDER/shipping.db}
 `)
 	change := func(modules string) string {
-		return "have a deployable of troupe.yaml run " + modules + " on shop.db, then troupe run --deployable NAME --journal shop.db"
+		return "add a deployable to troupe.yaml that runs " + modules + " on shop.db, then troupe run --deployable NAME --journal shop.db"
 	}
 	wantLines(t, m.mustSplit(t, "payment", "payment.db"), "troupe run --deployable money", change("inventory, notification, order, shipping"))
 	wantLines(t, m.mustSplit(t, "shipping", "ship.db"), "troupe run --deployable parcels --journal ship.db", "troupe run --deployable front")

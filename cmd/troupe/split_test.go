@@ -31,7 +31,7 @@ func TestSplitAndMerge(t *testing.T) {
 	if err := os.WriteFile(worldPath(pay), went, 0o600); err != nil { // the module has made calls since the split
 		t.Fatal(err)
 	}
-	wantOutput(t, MustRunCommand(t, "split", "--modules", "payment", "--journal", shop, "--into", pay), 0, "it took place at ")
+	wantOutput(t, MustRunCommand(t, "split", "--modules", "payment", "--journal", shop, "--into", pay), 0, "the move took place at ")
 	if !bytes.Equal(mustRead(t, worldPath(pay)), went) {
 		t.Error("a split that took place before makes the gateway forget what it did since")
 	}
@@ -74,8 +74,8 @@ func TestSplitUsage(t *testing.T) {
 	}{
 		{"--modules payment", "--into is missing"},
 		{"--into x.db", "--modules is missing"},
-		{"--undo --into x.db", "--undo needs"},
-		{"--check --into x.db", "--check needs"},
+		{"--undo --into x.db", "--undo takes only"},
+		{"--check --into x.db", "--check takes only"},
 		{"--check --max-payload 0", "--max-payload 0"},
 		{"--check --modules paymint", "there are inventory, notification, order, payment, shipping"},
 		{"x", "unknown command"},
@@ -83,7 +83,7 @@ func TestSplitUsage(t *testing.T) {
 		wantOutput(t, MustRunCommand(t, "split", append(strings.Fields(c.args), "--journal", shop)...), exitUsage, c.says)
 	}
 	wantOutput(t, MustRunCommand(t, "merge", "--journal", shop), exitUsage, "--from is missing")
-	wantOutput(t, MustRunCommand(t, "merge", "--undo", "--from", "x.db", "--journal", shop), exitUsage, "--undo needs")
+	wantOutput(t, MustRunCommand(t, "merge", "--undo", "--from", "x.db", "--journal", shop), exitUsage, "--undo takes only")
 	wantOutput(t, MustRunCommand(t, "split", "--modules", "payment", "--into", "x.db", "--journal", shop), exitWrong, "there is no journal")
 	wantOutput(t, MustRunCommand(t, "split", "--check", "--journal", shop), exitWrong, "there is no journal yet")
 }
@@ -127,8 +127,8 @@ VALUES (9e15, 'late', 'inventory.reserved', 1, '', '', 'f', '', '', 0, x'7b7d')`
 			found[f.What] = f.Error
 		}
 		for what, isError := range map[string]bool{
-			"events without a key": false, "payloads too large for a topic": true, "events that nobody would carry": false,
-			"delayed events that nobody would carry": true, "tables of two modules tied together": true,
+			"events without a key": false, "payloads too large for a topic": true, "events on the wrong topic": false,
+			"delayed events on the wrong topic": true, "tables of two modules tied together": true,
 		} {
 			if is, ok := found[what]; !ok || is != isError {
 				t.Errorf("%v: %s: found %v, an error %v, want %v", args, what, ok, is, isError)
@@ -136,6 +136,6 @@ VALUES (9e15, 'late', 'inventory.reserved', 1, '', '', 'f', '', '', 0, x'7b7d')`
 		}
 	}
 	wantOutput(t, MustRunCommand(t, "split", "--check", "--modules", "payment", "--journal", shop), exitWrong,
-		"order_paid is a view that touches payment_payments", "2000000 bytes", "not ready: 3 errors to mend first")
+		"order_paid is a view that touches payment_payments", "2000000 bytes", "not ready: 3 errors to correct first")
 	wantOutput(t, MustRunCommand(t, "split", "--check", "--modules", "notification", "--journal", shop), 0, "ready: ")
 }

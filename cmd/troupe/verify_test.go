@@ -54,7 +54,7 @@ func TestVerifyWhatIsOpen(t *testing.T) {
 	MustReport(t, "demo", "--orders", "10", "--journal", path)
 	MustChange(t, path, `INSERT INTO delayed (due_at, event_id, type, version, source, key, correlation_id, causation_id, subscription, hops, data)
 		VALUES (1 << 52, 'd', 'test.later', 1, '', '', 'f', '', '', 0, x'')`)
-	wantOutput(t, MustRunCommand(t, "verify", "--journal", path), 0, "open     1 to come", "everything adds up")
+	wantOutput(t, MustRunCommand(t, "verify", "--journal", path), 0, "open     1 delayed", "everything adds up")
 }
 
 // TestVerifyAHalf reports the work in flight of a journal with some of the modules, whose books cannot be checked.
@@ -69,5 +69,5 @@ func TestVerifyAHalf(t *testing.T) {
 	}
 	MustChange(t, pay, `INSERT INTO delayed (due_at, event_id, type, version, source, key, correlation_id, causation_id, subscription, hops, data)
 VALUES (9000000000000000, 'late', 'payment.charged', 1, 'payment', 'o', 'o', '', '', 0, x'7b7d')`)
-	wantOutput(t, MustRunCommand(t, "verify", "--journal", pay), 0, "books    not checked", "open     1 to come", "the journal adds up; the books were not checked")
+	wantOutput(t, MustRunCommand(t, "verify", "--journal", pay), 0, "books    not checked", "open     1 delayed", "the journal adds up; the books were not checked")
 }

@@ -12,19 +12,21 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// bookTables gives the rules of the books the transactions of the tables, and notes the first mistake of the rules.
+// bookTables passes the transactions of the tables to the rules of the books, and notes the first mistake of the rules.
 type bookTables struct {
 	*program
 	hook  string                      // the field of the App that has the rules
-	find  func(module string) *sql.Tx // returns nil for a module whose journal is not open
+	find  func(module string) *sql.Tx // returns nil for a module in a journal that is not open
 	ended *sql.Tx                     // for a wrong module: every use is an error
 
 	mu    sync.Mutex
 	wrong error
 }
 
-// bookTables returns the tables for Books.Tables. r is any of the journals.
-func (p *program) bookTables(ctx context.Context, r *sqlite.Reader, find func(module string) *sql.Tx) (*bookTables, error) {
+// bookTables returns the tables for Books.Tables. r may be any of the journals.
+func (p *program) bookTables(
+	ctx context.Context, r *sqlite.Reader, find func(module string) *sql.Tx,
+) (*bookTables, error) {
 	t := &bookTables{program: p, hook: cmp.Or(p.Books.Hook, "Books.Tables"), find: find}
 	err := r.View(ctx, func(tx *sql.Tx) error {
 		t.ended = tx

@@ -14,12 +14,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-const brokerLong = `broker starts a broker that speaks Kafka's protocol, in this process and on this machine only, so
-that --transport kafka can be tried without installing anything. What it acknowledges is on disk:
-it may be killed and started again on the same --data.
+const brokerLong = `broker starts a broker with Kafka's protocol in this process, to try --transport kafka without an
+installation of Kafka. Acknowledged messages are on disk: after a kill, start the broker again on
+the same --data.
 
-It is for development and tests, NOT FOR PRODUCTION: one process, no replicas, no passwords, and no
-other machine can reach it. Run Apache Kafka, or anything that is compatible with it, there.`
+The broker is for development and tests, NOT FOR PRODUCTION: one process, without replicas and
+passwords, and reachable from this machine only. In production, run Apache Kafka or a compatible
+broker.`
 
 const brokerExample = `  {name} broker --data broker.data
   {name} run --modules {module} --transport kafka --brokers 127.0.0.1:9092 --journal one.db
@@ -38,13 +39,13 @@ func newBrokerCmd(o *options) *cobra.Command {
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if c.port < 0 || c.port > 65535 {
-				return usageErrorf("--port %d: want 1 to 65535, or 0 for a free one", c.port)
+				return usageErrorf("--port %d: want 1 to 65535, or 0 for a free port", c.port)
 			}
 			return c.serve(cmd.Context(), o)
 		},
 	}
-	cmd.Flags().StringVar(&c.data, "data", o.program.Name+".broker", "the folder for what it has; made where there is none")
-	cmd.Flags().IntVar(&c.port, "port", 9092, "the port to listen on, at 127.0.0.1; 0 takes a free one")
+	cmd.Flags().StringVar(&c.data, "data", o.program.Name+".broker", "folder for the data, created if missing")
+	cmd.Flags().IntVar(&c.port, "port", 9092, "port to listen on, at 127.0.0.1; 0 chooses a free port")
 	_ = cmd.MarkFlagDirname("data") // only fails for a flag that does not exist
 	return cmd
 }
@@ -60,13 +61,13 @@ func (c *brokerConfig) serve(ctx context.Context, o *options) (err error) {
 	case err != nil:
 		return fmt.Errorf("lock %s: %w", c.data, err)
 	case !free:
-		return fmt.Errorf("another broker runs on %s: use that one, or name another --data", c.data)
+		return fmt.Errorf("another broker runs on %s: use that broker, or name another folder with --data", c.data)
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(c.port), kfake.DataDir(c.data), kfake.SyncWrites())
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("port %d of 127.0.0.1 is in use: stop what uses it, or choose another with --port (0 takes a free one)", c.port)
+		return fmt.Errorf("port %d of 127.0.0.1 is in use: stop the other process, or choose another port with --port (0 for a free port)", c.port)
 	case err != nil:
 		return fmt.Errorf("start the broker on %s: %w", c.data, err)
 	}
@@ -85,6 +86,6 @@ func (c *brokerConfig) announce(o *options, address string) error {
 			Data    string `json:"data"`
 		}{address, c.data})
 	}
-	_, err := fmt.Fprintf(o.stdout, "A broker for development is at %s, NOT FOR PRODUCTION\nWhat it has is in %s\n", address, c.data)
+	_, err := fmt.Fprintf(o.stdout, "A broker for development is at %s, NOT FOR PRODUCTION\nThe data is in %s\n", address, c.data)
 	return err
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/troupebus/troupe/transports"
 )
 
-const checkLong = `check holds the files of all deployables of a system against each other: whether each module
-runs in one of them and in no other, whether they meet on the same transport, and whether any two
-would stand in each other's way, or send clients astray. It takes the files that '{name} run --config'
-takes, one for each deployable, or one that describes them all; without any, {name}.yaml.
+const checkLong = `check compares the settings files of all deployables of a system. Each module must run in exactly one
+deployable, and all deployables must use the same transport and backend. check warns of deployables
+that would clash on one host, and of addresses that lead clients to the wrong deployable.
 
-It looks at nothing but the files: not at the environment, and not at the network. The exit code
-is 1 when something is wrong; a warning alone is none.`
+Name the files of '{name} run --config': one for each deployable, or one for all of them. The default
+is {name}.yaml. check reads only the files, not the environment, and does not use the network. The
+exit code is 1 after a mistake, and 0 after warnings.`
 
 const checkExample = `  {name} check
   {name} check front.yaml back.yaml
@@ -43,7 +43,7 @@ func newCheckCmd(o *options) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringArrayVar(&named, "config", nil, "a settings file, as for run; same as naming it as an argument; may be repeated")
+	cmd.Flags().StringArrayVar(&named, "config", nil, "settings file, as for run; the same as an argument; may be repeated")
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml") // only fails for a flag that does not exist
 	return cmd
 }

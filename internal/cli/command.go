@@ -13,7 +13,7 @@ import (
 	"github.com/troupebus/troupe/transports"
 )
 
-// newOwnCmd returns a command of the program's own.
+// newOwnCmd returns a command of the App.
 func newOwnCmd(o *options, c Command) *cobra.Command {
 	var journal string
 	var flags *config.Flags
@@ -36,7 +36,7 @@ func newOwnCmd(o *options, c Command) *cobra.Command {
 		if cmd.Flags().Lookup("journal") != nil {
 			o.program.mistaken("command %s has a flag --journal: every command that runs the modules has one already", c.Name)
 		}
-		cmd.Flags().StringVar(&journal, "journal", c.Journal, "journal file, created if missing; as the settings say by default")
+		cmd.Flags().StringVar(&journal, "journal", c.Journal, "journal file, created if missing; defaults to the journal of the settings")
 		_ = cmd.MarkFlagFilename("journal", "db") // only fails for a flag that does not exist
 		flags = o.bindOwnSettings(cmd)
 	}
@@ -44,7 +44,10 @@ func newOwnCmd(o *options, c Command) *cobra.Command {
 		if err := o.program.checkArgs(c, args); err != nil {
 			return err
 		}
-		call := &Call{Args: args, In: cmd.InOrStdin(), Out: o.stdout, Err: o.stderr, JSON: o.json, Color: o.color(), Terminal: o.isTerminal, o: o}
+		call := &Call{
+			Args: args, In: cmd.InOrStdin(), Out: o.stdout, Err: o.stderr,
+			JSON: o.json, Color: o.color(), Terminal: o.isTerminal, o: o,
+		}
 		if c.Alone {
 			return o.program.runCommand(cmd.Context(), c, call)
 		}
@@ -53,21 +56,21 @@ func newOwnCmd(o *options, c Command) *cobra.Command {
 	return cmd
 }
 
-// journalOf returns the journal of a command that runs all modules: path, or else that of the settings. Settings of
-// several deployables name none.
+// journalOf returns the journal for a command that runs all modules: path, or else the journal of the settings.
+// Settings of several deployables name no such journal.
 func (o *options) journalOf(path string, l *config.Loaded) (string, error) {
 	if path != "" {
 		return path, nil
 	}
 	several := l.File != "" && len(o.program.config().Described(l.File)) > 0
 	if several || l.Backend.Kind != transports.SQLite {
-		return "", fmt.Errorf("the settings are those of deployables that meet over %s, and this command runs all modules in one process,"+
-			" without a transport: name its journal with --journal, or ask a deployable", l.Backend.Kind)
+		return "", fmt.Errorf("the settings describe deployables with transport %s, but this command runs all modules in one process,"+
+			" without a transport: name a journal with --journal, or ask a deployable", l.Backend.Kind)
 	}
 	return l.Journal, nil
 }
 
-// runOwn runs c with all modules on the journal at path. The settings hold except for modules, name and transport.
+// runOwn runs c with all modules on the journal at path. The settings apply except for modules, name and transport.
 func (o *options) runOwn(ctx context.Context, c Command, call *Call, path string, flags *config.Flags) error {
 	l, err := o.loadSettingsOf(config.Input{Flags: flags, Environ: o.environ, Shared: true})
 	if err != nil {
@@ -82,7 +85,7 @@ func (o *options) runOwn(ctx context.Context, c Command, call *Call, path string
 	if err != nil {
 		return err
 	}
-	// Retries are the modules' daily work: only an error is worth a line.
+	// Warnings such as retries would disturb the output of the command.
 	logger := slog.New(slog.NewTextHandler(o.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	r, err := o.open(ctx, deployment{
 		name: o.program.Name, journal: path, bus: policies, logger: logger,
@@ -96,8 +99,7 @@ func (o *options) runOwn(ctx context.Context, c Command, call *Call, path string
 	return closed(ctx, r, err, c.Name)
 }
 
-// closed closes r after err, and returns what is to be said of both. A command that a signal ended says so, unless it
-// says more itself.
+// closed closes r after err, and returns the errors of both. If a signal ended the command, the error says so.
 func closed(ctx context.Context, r *running, err error, name string) error {
 	err = errors.Join(err, r.close())
 	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {

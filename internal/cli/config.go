@@ -15,9 +15,9 @@ import (
 	"github.com/troupebus/troupe/transports"
 )
 
-const configLong = `config prints the settings of '{name} run' as they hold, and where each value comes from. It takes
-the same flags. Settings may be in a file, {name}.yaml in the working folder or the one that
---config names, in variables, and in flags:
+const configLong = `config prints the settings of '{name} run', and the source of each value. It takes the same flags.
+Settings can be in a file, in variables and in flags. The file is {name}.yaml in the working folder,
+or the file of --config:
 
   file                          variable               flag
   modules: [order, payment]     {NAME}_MODULES         --modules order,payment
@@ -26,11 +26,11 @@ the same flags. Settings may be in a file, {name}.yaml in the working folder or 
     brokers: [kafka-1:9092]     {NAME}_KAFKA_BROKERS   --brokers kafka-1:9092
     client-id: shop             {NAME}_KAFKA_CLIENT_ID --kafka-client-id shop
 
-A variable is called like the place in the file; {NAME}_BROKERS, like the flag, is taken, too. A flag
-counts over a variable, a variable over the file. An empty variable counts as not set.
+A variable has the name of the keys in the file. The name of the flag works, too: {NAME}_BROKERS. A
+flag overrides a variable, and a variable overrides the file. An empty variable counts as not set.
 Passwords have no flag, and are shown as (set).
 
-A file may describe several deployables, on top of what they share; --deployable chooses one:
+A file can describe several deployables, beside shared settings; --deployable chooses one:
 
   transport: kafka
   kafka: {brokers: [kafka-1:9092]}
@@ -38,8 +38,7 @@ A file may describe several deployables, on top of what they share; --deployable
     front: {modules: [order, notification, inventory], journal: front.db}
     back:  {modules: [payment, shipping], journal: back.db, http: 127.0.0.1:8081}
 
-Paths are seen from the working folder. Everything that is wrong is reported at once; the exit
-code is 2 then.`
+Paths are relative to the working folder. All mistakes are reported together, with exit code 2.`
 
 const configExample = `  {name} config
   {name} config --config {name}.yaml --deployable back
@@ -47,7 +46,7 @@ const configExample = `  {name} config
 
 func newConfigCmd(o *options) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "config", Short: "Print the settings of run, and where each comes from",
+		Use: "config", Short: "Print the settings of run, and the source of each",
 		Long: configLong, Example: configExample,
 		Args: usageArgs(cobra.NoArgs),
 	}
@@ -79,7 +78,7 @@ func (o *options) bindOwnSettings(cmd *cobra.Command) *config.Flags {
 
 // flagsOfSettings prepares cmd, which has flags of settings, for mistakes in flags and for completion.
 func (o *options) flagsOfSettings(cmd *cobra.Command) {
-	cmd.Flags().SortFlags = false // what belongs together stands together
+	cmd.Flags().SortFlags = false // the order of the table groups the flags
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		var unknown *pflag.NotExistError
 		if errors.As(err, &unknown) {
@@ -96,26 +95,27 @@ func (o *options) flagsOfSettings(cmd *cobra.Command) {
 	}
 }
 
-// loadSettingsOf reads the settings of this process. A mistake in them is a usage error; the settings that could be read come with it.
+// loadSettingsOf reads the settings of this process. Mistakes are a usage error, and the other settings are returned
+// even then.
 func (o *options) loadSettingsOf(in config.Input) (*config.Loaded, error) {
 	l, err := o.program.config().Load(in)
 	if err != nil {
-		err = usageErrorf("%w\nsee '%[2]s config' for the settings as they are, and '%[2]s config --help'", err, o.program.Name)
+		err = usageErrorf("%w\nsee '%[2]s config' for the current settings, and '%[2]s config --help'", err, o.program.Name)
 	}
 	return l, err
 }
 
-// warnOfSettings warns of variables that are not used, and of settings that are not wrong, but unsafe.
+// warnOfSettings warns of unused variables, and of files with secrets that every user can read.
 func (o *options) warnOfSettings(l *config.Loaded) {
 	for _, w := range slices.Concat(o.program.config().UnknownVariables(o.environ), l.ReadableSecrets()) {
-		_, _ = fmt.Fprintln(o.stderr, "warning: "+printable(w.String())) // nothing else can be told
+		_, _ = fmt.Fprintln(o.stderr, "warning: "+printable(w.String())) // a lost warning is no failure
 	}
 }
 
 func printSettings(o *options, l *config.Loaded) error {
 	if o.json {
 		return o.printJSON(struct {
-			File       string       `json:"file"` // "" where none was read
+			File       string       `json:"file"` // "" for no file
 			Deployable string       `json:"deployable"`
 			Settings   []config.Row `json:"settings"`
 		}{l.File, l.Deployable, l.Rows()})

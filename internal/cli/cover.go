@@ -16,15 +16,14 @@ import (
 	"github.com/troupebus/troupe/bus/cover"
 )
 
-const coverLong = `cover shows what the tests of a system never exercised: not lines of code but edges of the
-choreography. An edge is an event that a subscription consumes, and it is covered when it was
-handled; or an event that a subscription may emit, and it is covered when it was emitted. Then
-it shows which faults each subscription never met: a crash before and after its commit, the
-same delivery twice, and, where it calls the outside, a call that fails, hangs, or is done
-while its answer is lost.
+const coverLong = `cover shows the edges of the choreography that the tests of a system never exercised. An edge is
+an event that a subscription consumes, covered when the event was handled; or an event that a
+subscription may emit, covered when the event was emitted. cover also lists the faults that each
+subscription never met: a crash before and after a commit, the same delivery twice and, for a
+call to the outside, a call that fails, hangs, or succeeds with a lost answer.
 
-Tests that use bus/bustest write the FILE when TROUPE_COVER names it. Each adds to what is
-there, so remove it before you begin. Several files are added up.
+Tests that use bus/bustest add their edges to the file that TROUPE_COVER names. Remove the file
+before you begin. Several FILEs are added up.
 
 With --min, the exit code is 1 when fewer edges are covered.`
 
@@ -37,15 +36,15 @@ func newCoverCmd(o *options) *cobra.Command {
 	var least float64
 	var mermaid bool
 	cmd := &cobra.Command{
-		Use: "cover FILE...", Short: "Show what the tests never exercised",
+		Use: "cover FILE...", Short: "Show the edges and faults that the tests never exercised",
 		Long: coverLong, Example: coverExample,
 		Args: usageArgs(cobra.MinimumNArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
 			switch {
-			case !(least >= 0 && least <= 100): // NaN is a number for flags
-				return usageErrorf("--min %v: a percentage is between 0 and 100", least)
+			case !(least >= 0 && least <= 100): // NaN is possible
+				return usageErrorf("--min %v: want a percentage between 0 and 100", least)
 			case mermaid && o.json:
-				return usageErrorf("--json and --mermaid: not more than one")
+				return usageErrorf("--json and --mermaid exclude each other: give one of them")
 			}
 			r, err := readCoverage(args)
 			if err != nil {
@@ -59,20 +58,20 @@ func newCoverCmd(o *options) *cobra.Command {
 		},
 	}
 	cmd.Flags().Float64Var(&least, "min", 0, "fail when fewer than `PERCENT` of the edges are covered")
-	cmd.Flags().BoolVar(&mermaid, "mermaid", false, "draw the choreography as a Mermaid flowchart, what was never taken in red")
+	cmd.Flags().BoolVar(&mermaid, "mermaid", false, "draw the choreography as a Mermaid flowchart, with edges without coverage in red")
 	return cmd
 }
 
-// readCoverage adds up the files at paths.
+// readCoverage returns the sum of the files at paths.
 func readCoverage(paths []string) (*cover.Report, error) {
 	all := cover.New()
 	for _, path := range paths {
 		r, err := cover.Read(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return nil, fmt.Errorf("there is no file %s; have the tests write it: %s", path, coverRun(path))
+			return nil, fmt.Errorf("there is no file %s: let the tests write the file: %s", path, coverRun(path))
 		case errors.Is(err, cover.ErrFormat):
-			return nil, fmt.Errorf("%w\nif nobody needs it, remove it and have the tests write it anew: %s", err, coverRun(path))
+			return nil, fmt.Errorf("%w\nremove the file, and let the tests write a new one: %s", err, coverRun(path))
 		case err != nil:
 			return nil, err
 		}
@@ -81,7 +80,8 @@ func readCoverage(paths []string) (*cover.Report, error) {
 	return all, nil
 }
 
-// coverRun is a command line that writes coverage to path. go test runs in many folders: the path must be absolute.
+// coverRun returns a command line that writes coverage to path. The path must be absolute, because go test runs in many
+// folders.
 func coverRun(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
@@ -89,7 +89,7 @@ func coverRun(path string) string {
 	return "TROUPE_COVER=" + quoteArg(path) + " go test -count=1 ./..."
 }
 
-// covered is what is made of a report.
+// covered is the output of the command.
 type covered struct {
 	Percent       float64                        `json:"percent"` // of the edges
 	Covered       int                            `json:"covered"`
@@ -102,7 +102,10 @@ type covered struct {
 }
 
 func newCovered(r *cover.Report) *covered {
-	c := &covered{Percent: r.Percent(), Edges: len(r.Edges()), NeverTaken: []cover.Edge{}, NeverMet: map[string][]cover.Fault{}, Subscriptions: r.Subscriptions, report: r}
+	c := &covered{
+		Percent: r.Percent(), Edges: len(r.Edges()), NeverTaken: []cover.Edge{}, NeverMet: map[string][]cover.Fault{},
+		Subscriptions: r.Subscriptions, report: r,
+	}
 	c.NeverTaken = append(c.NeverTaken, r.Missing()...)
 	c.Covered = c.Edges - len(c.NeverTaken)
 	for name, s := range r.Subscriptions {
@@ -113,24 +116,24 @@ func newCovered(r *cover.Report) *covered {
 	return c
 }
 
-// atLeast is an error when fewer than least percent of the edges are covered.
+// atLeast returns an error if fewer than least percent of the edges are covered.
 func (c *covered) atLeast(least float64) error {
 	if c.Percent >= least {
 		return nil
 	}
 	what := fmt.Sprintf("%s of the edges are covered, and --min wants %v %%", percent(c.Percent), least)
 	if c.Edges == 0 {
-		what += ": no test wrote any; they must use bus/bustest"
+		what += ": no test wrote an edge; the tests must use bus/bustest"
 	} else {
-		what += fmt.Sprintf(": %s never taken; write tests that take them", countAre(len(c.NeverTaken), "edge"))
+		what += fmt.Sprintf(": %s never taken; write tests for these edges", countAre(len(c.NeverTaken), "edge"))
 	}
 	return &exitError{code: exitWrong, err: errors.New(what)}
 }
 
-// percent never says 100 % when something is missing.
+// percent rounds down: 100 % means that no edge is missing.
 func percent(p float64) string { return fmt.Sprintf("%.1f %%", math.Floor(p*10)/10) }
 
-// countAre is "1 edge was" or "2 edges were".
+// countAre returns "1 edge was" or "2 edges were".
 func countAre(n int, noun string) string {
 	if n == 1 {
 		return count(n, noun) + " was"
@@ -151,7 +154,7 @@ func (c *covered) print(o *options, mermaid bool) error {
 	return p.err
 }
 
-// text says it to people.
+// text prints c for people.
 func (c *covered) text(p *printer) {
 	color := red
 	if len(c.NeverTaken) == 0 {
@@ -180,7 +183,7 @@ func (c *covered) text(p *printer) {
 	}
 }
 
-// neverMet lists the faults that a subscription never met.
+// neverMet returns the faults that a subscription never met, as text.
 func (c *covered) neverMet(name string) string {
 	if len(c.Subscriptions[name].Faults) == 0 {
 		return "any"
@@ -192,13 +195,13 @@ func (c *covered) neverMet(name string) string {
 	return strings.Join(words, ", ")
 }
 
-// moduleOf is the first part of a subscription's name.
+// moduleOf returns the module of a subscription: the first part of the name.
 func moduleOf(subscription string) string {
 	module, _, _ := strings.Cut(subscription, "/")
 	return module
 }
 
-// arrow is an edge in the direction in which events go.
+// arrow returns an edge as text, in the direction of the events.
 func arrow(e *cover.Edge) string {
 	if e.Emitted {
 		return e.Subscription + " → " + e.Type
@@ -206,7 +209,7 @@ func arrow(e *cover.Edge) string {
 	return e.Type + " → " + e.Subscription
 }
 
-// insteadOf says what became of events that were never done.
+// insteadOf returns the outcomes of events that were never done, as text.
 func insteadOf(e *cover.Edge) string {
 	var words []string
 	for _, outcome := range slices.Sorted(maps.Keys(e.Outcomes)) {
@@ -218,7 +221,7 @@ func insteadOf(e *cover.Edge) string {
 	return "  (" + strings.Join(words, ", ") + ", never done)"
 }
 
-// draw writes the choreography as a Mermaid flowchart: what was never taken is dotted and red.
+// draw writes the choreography as a Mermaid flowchart. Edges that were never taken are dotted and red.
 func (c *covered) draw(p *printer) {
 	edges := c.report.Edges()
 	types, modules := map[string]string{}, map[string][]string{}
@@ -260,7 +263,7 @@ func (c *covered) draw(p *printer) {
 	}
 }
 
-// mermaidText is text as the label of a node, whatever is in it.
+// mermaidText returns text as the label of a node, with special characters escaped.
 func mermaidText(text string) string {
 	return `"` + strings.NewReplacer("#", "#35;", `"`, "#quot;", "<", "#lt;", ">", "#gt;", "`", "#96;").Replace(printable(text)) + `"`
 }

@@ -139,14 +139,14 @@ func TestCoverMin(t *testing.T) {
 		{[]string{path, "--min", "57.2"}, exitWrong, []string{"57.1 % covered", "57.1 % of the edges are covered, and --min wants 57.2 %: 3 edges were never taken"}},
 		{[]string{path, "--min", "95", "--mermaid"}, exitWrong, []string{"flowchart LR", "--min wants 95 %"}},
 		{[]string{empty}, 0, []string{"0.0 % covered: 0 of 0 edges"}},
-		{[]string{empty, "--min", "1"}, exitWrong, []string{"no test wrote any"}},
+		{[]string{empty, "--min", "1"}, exitWrong, []string{"no test wrote an edge"}},
 		{[]string{missing}, exitWrong, []string{"there is no file " + missing, "TROUPE_COVER=" + missing + " go test -count=1 ./..."}},
-		{[]string{path, malformed}, exitWrong, []string{malformed + ": not a coverage file", "remove it", "TROUPE_COVER='" + malformed + "' go test"}},
+		{[]string{path, malformed}, exitWrong, []string{malformed + ": not a coverage file", "remove the file", "TROUPE_COVER='" + malformed + "' go test"}},
 		{[]string{t.TempDir()}, exitWrong, []string{"is a directory"}},
 		{nil, exitUsage, []string{"requires at least 1 arg"}},
 		{[]string{path, "--min", "101"}, exitUsage, []string{"between 0 and 100"}},
 		{[]string{path, "--min", "NaN"}, exitUsage, []string{"between 0 and 100"}},
-		{[]string{path, "--json", "--mermaid"}, exitUsage, []string{"not more than one"}},
+		{[]string{path, "--json", "--mermaid"}, exitUsage, []string{"exclude each other"}},
 	} {
 		wantOutput(t, MustRunCommand(t, newCoverCmd, c.args...), c.code, c.says...)
 	}

@@ -15,30 +15,30 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move"
 )
 
-// deployment says what runs where.
+// deployment describes a deployable to open.
 type deployment struct {
 	name      string
-	modules   []string // that run here; nil for all
+	modules   []string // nil for all
 	peers     map[string]string
 	journal   string
 	adopt     bool              // take over the journal of another program
-	instead   string            // what to do instead of running the others' modules on the journal of a deployable; "" runs them
+	instead   string            // advice in the error of isWhole; "" skips isWhole
 	transport transports.Config // to the other deployables, without a group
 	bus       bus.Config
 	logger    *slog.Logger
-	hosts     []string // names that it answers for over HTTP, beside localhost and addresses
+	hosts     []string // accepted host names of requests, beside localhost and IP addresses
 }
 
-// running is a deployable whose parts are open.
+// running is an open deployable.
 type running struct {
 	*Deployable
 	bus       *bus.Bus
 	doors     any
-	transport bus.Transport // nil where there is none
-	closeOwn  func() error  // what the program itself opened; nil where there is nothing
+	transport bus.Transport // nil for no transport
+	closeOwn  func() error  // closes the resources of Open; nil for no resources
 }
 
-// open opens the journal, the transport and what the program needs beside them, and wires the modules.
+// open opens the journal, the transport and the program's own resources, and wires the modules.
 func (o *options) open(ctx context.Context, d deployment) (*running, error) {
 	p := o.program
 	if !d.adopt {
@@ -84,8 +84,8 @@ func (o *options) open(ctx context.Context, d deployment) (*running, error) {
 	return r, nil
 }
 
-// isWhole refuses the journal of a deployable that meets others over a transport, when one of the program's modules has
-// never run on it: run here, the module would react to every event once more, beside the deployable that it runs in.
+// isWhole returns an error for the journal of a deployable with a transport if a module of the program has never run on
+// the journal: the module runs in another deployable, and would react to every event a second time here.
 func (o *options) isWhole(ctx context.Context, r *sqlite.Reader, instead string) error {
 	modules, backend, err := r.Ran(ctx)
 	if err != nil || backend == "" {
@@ -97,14 +97,14 @@ func (o *options) isWhole(ctx context.Context, r *sqlite.Reader, instead string)
 	}
 	slices.Sort(react)
 	if elsewhere := without(slices.Compact(react), modules); len(elsewhere) > 0 {
-		return fmt.Errorf("open %s: it is the journal of a deployable that meets others over %s, and never ran %s: here they would react once more to all of its events; %s",
-			r.Path(), backend, strings.Join(elsewhere, ", "), instead)
+		return fmt.Errorf("open %s: this is the journal of a deployable with the backend %s, and never ran %s,"+
+			" which would react to all events a second time; %s", r.Path(), backend, strings.Join(elsewhere, ", "), instead)
 	}
 	return nil
 }
 
-// transportOn returns the transport of d on j. A new journal has its own position in the topics: it takes in
-// everything from the beginning.
+// transportOn returns the transport of d on j. The consumer group has the id of the journal in the name, so that a new
+// journal reads the topics from the beginning.
 func (d *deployment) transportOn(j *sqlite.Journal) transports.Config {
 	t := d.transport
 	t.Group, t.Logger = fmt.Sprintf("%s-%.8s", d.name, j.ID()), d.logger
@@ -128,14 +128,14 @@ func (r *running) run(ctx context.Context, work func(ctx context.Context) error)
 	case err := <-worked:
 		cancel()
 		return errors.Join(err, <-ended)
-	case err := <-ended: // ctx or the bus has ended: work must end, too
+	case err := <-ended: // ctx or the bus has ended, so work must end, too
 		cancel()
 		return errors.Join(<-worked, err)
 	}
 }
 
-// close closes all parts. The transport may read and write the journal until it is closed, so the journal is the last
-// but for what the program opened itself.
+// close closes the transport, then the journal, which the transport reads and writes, and then the program's own
+// resources.
 func (r *running) close() error {
 	var errs []error
 	if r.transport != nil {

@@ -12,10 +12,10 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-const dlqLong = `A dead letter is an event that one subscription could not process: its last attempt
-failed, or its handler said that no further one helps. It is kept, with the error, until a
-person has it replayed, to that subscription only, or drops it. Either is recorded, with
-who did it, when and why, and may be done while the shop runs.`
+const dlqLong = `A dead letter is an event that a subscription could not process: the last attempt failed, or
+the handler gave up. The journal keeps the event and the error until a person replays the
+dead letter, to this subscription only, or drops it. The journal records who did this, when
+and why. Both are possible while {name} runs.`
 
 const dlqExample = `  {name} dlq list --causes
   {name} dlq show 3
@@ -38,7 +38,7 @@ func newDLQCmd(o *options) *cobra.Command {
 	return cmd
 }
 
-// letterList is what the flags of dlq list say.
+// letterList has the flags of dlq list.
 type letterList struct {
 	journal string
 	status  string
@@ -47,12 +47,12 @@ type letterList struct {
 	filter  sqlite.DeadLetterFilter
 }
 
-const dlqListLong = `list shows the dead letters that nobody has acted on, or those of another status: the
-newest 100, unless --limit says otherwise. Payloads are left out; '{name} dlq show' has
-them. With --causes it groups all of them by subscription and error, where # stands for
-each word that differs, such as an id or an amount.`
+const dlqListLong = `list shows the newest 100 dead letters that were neither replayed nor dropped. --status and
+--limit select others. '{name} dlq show' has the payload of the event. With --causes, list
+groups all dead letters by subscription and error; # stands for each word that differs,
+such as an id or an amount.`
 
-// listed is how many dead letters list shows when it is not told how many.
+// listed is the default of --limit.
 const listed = 100
 
 func newDLQListCmd(o *options) *cobra.Command {
@@ -83,17 +83,17 @@ func newDLQListCmd(o *options) *cobra.Command {
 	selectionFlags(cmd, &l.journal, &l.filter)
 	f := cmd.Flags()
 	f.StringVar(&l.status, "status", string(journal.LetterDead), "dead, replaying, replayed, dropped, or all")
-	f.Var(&l.since, "since", "only those that died since then: 30m, 24h, 2026-01-31T08:00:00Z")
-	f.IntVar(&l.filter.Limit, "limit", listed, "at most so many, the newest; 0 for all, which is the default with --causes")
-	f.BoolVar(&l.causes, "causes", false, "group them by cause")
+	f.Var(&l.since, "since", "only dead letters that died since then: 30m, 24h, 2026-01-31T08:00:00Z")
+	f.IntVar(&l.filter.Limit, "limit", listed, "only the newest dead letters; 0 for all, the default with --causes")
+	f.BoolVar(&l.causes, "causes", false, "group dead letters by cause")
 	_ = cmd.RegisterFlagCompletionFunc("status", cobra.FixedCompletions([]string{"dead", "replaying", "replayed", "dropped", "all"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
-// selectionFlags are those by which dead letters are chosen.
+// selectionFlags adds the flags that choose dead letters to cmd.
 func selectionFlags(cmd *cobra.Command, path *string, f *sqlite.DeadLetterFilter) {
-	cmd.Flags().StringVar(&f.Subscription, "subscription", "", "only those of this subscription")
-	cmd.Flags().StringVar(&f.Type, "type", "", "only those of this type of event")
+	cmd.Flags().StringVar(&f.Subscription, "subscription", "", "only dead letters of this subscription")
+	cmd.Flags().StringVar(&f.Type, "type", "", "only dead letters with this type of event")
 	complete(cmd, "subscription", path, subscriptionNames)
 	complete(cmd, "type", path, eventTypes)
 }
@@ -123,7 +123,7 @@ func (l *letterList) show(ctx context.Context, o *options, r *sqlite.Reader) err
 	n, newest := 0, int64(0)
 	more, err := r.ListDeadLetters(ctx, l.filter, func(d *journal.DeadLetter) error {
 		if n == 0 {
-			_, _ = fmt.Fprintln(t, "ID\tSUBSCRIPTION\tEVENT\tKEY\tDIED\tATTEMPTS\tSTATUS\tERROR") // Flush tells of errors
+			_, _ = fmt.Fprintln(t, "ID\tSUBSCRIPTION\tEVENT\tKEY\tDIED\tATTEMPTS\tSTATUS\tERROR") // Flush returns the error
 		}
 		n, newest = n+1, d.ID
 		_, _ = fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", d.ID, printable(d.Subscription), printable(d.Event.Type), printable(d.Event.Key),
@@ -143,13 +143,13 @@ func (l *letterList) show(ctx context.Context, o *options, r *sqlite.Reader) err
 		p.line("no dead letters")
 		return p.err
 	case more:
-		p.line("\nthere are older ones: --limit 0 lists all, --causes groups them")
+		p.line("\nthere are older dead letters: --limit 0 lists all, --causes groups them")
 	}
 	p.next(o.invocation(r.Path(), "dlq", "show", fmt.Sprint(newest)))
 	return p.err
 }
 
-// showJSON writes an array, one element after the other.
+// showJSON writes a JSON array, element by element.
 func (l *letterList) showJSON(ctx context.Context, o *options, r *sqlite.Reader) error {
 	a := &jsonArray{w: o.stdout}
 	more, err := r.ListDeadLetters(ctx, l.filter, func(d *journal.DeadLetter) error { return a.add(d) })
@@ -176,7 +176,7 @@ func (l *letterList) showCauses(ctx context.Context, o *options, r *sqlite.Reade
 		return p.err
 	}
 	t := tabwriter.NewWriter(o.stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "COUNT\tSUBSCRIPTION\tNEWEST\tDIED\tERROR") // Flush tells of errors
+	_, _ = fmt.Fprintln(t, "COUNT\tSUBSCRIPTION\tNEWEST\tDIED\tERROR") // Flush returns the error
 	for _, c := range causes {
 		_, _ = fmt.Fprintf(t, "%d\t%s\t%d\t%s\t%s\n", c.Count, printable(c.Subscription), c.Example, moment(c.Last), clip(c.Error, 100))
 	}
@@ -187,20 +187,20 @@ func (l *letterList) showCauses(ctx context.Context, o *options, r *sqlite.Reade
 	return p.err
 }
 
-// letterIDs reads the ids on a command line.
+// letterIDs parses the ids in args.
 func (o *options) letterIDs(args []string) ([]int64, error) {
 	ids := make([]int64, len(args))
 	for i, a := range args {
 		id, err := strconv.ParseInt(a, 10, 64)
 		if err != nil || id < 1 {
-			return nil, usageErrorf("%q is not the id of a dead letter: want a number, as '%s dlq list' shows it", a, o.program.Name)
+			return nil, usageErrorf("%q is not the id of a dead letter: want a number; '%s dlq list' lists the ids", a, o.program.Name)
 		}
 		ids[i] = id
 	}
 	return ids, nil
 }
 
-// completeLetters makes the shell offer the ids of dead letters.
+// completeLetters returns the completion with the ids of dead letters.
 func completeLetters(path *string) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var ids []string

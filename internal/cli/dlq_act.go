@@ -13,31 +13,30 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// How long to wait for what becomes of a replay on a journal that is in use, and how often to look.
+// On a journal in use, replay waits for the results for replayPatience, and reads the journal every replayPace.
 const (
 	replayPatience = 3 * time.Second
 	replayPace     = 50 * time.Millisecond
 )
 
-const dlqReplayLong = `replay gives dead letters another chance: those with the ids given, those of a
-subscription or of a type of event, or all that are dead. Only the subscription that failed
-gets the event again. The order of each key is kept: what is blocked behind a dead letter
-goes on after it.
+const dlqReplayLong = `replay gives dead letters another attempt: the dead letters with these IDs, of a subscription,
+of a type of event, or all. Only the subscription that failed gets the event again. The
+order of each key is kept: events blocked by a dead letter continue after it.
 
-While a process runs on the journal, it takes them up at once, and replay waits up to 3 s
-to tell what became of them. Otherwise they run when the program next runs on it. The exit
-code is 1 when one is dead again.
+If a process runs on the journal, the process handles the events at once, and replay waits up
+to 3 s for the results. Otherwise the events are handled when the program next runs on the
+journal. The exit code is 1 when an event is dead again.
 
-With ids it is all of them or none. Otherwise they are taken some hundred at a time, so that
-others can write in between. Those of a subscription that the program no longer has are left
-as they are, and named: nobody would handle them.`
+With IDs, replay takes all dead letters or none. Otherwise replay takes some hundred at a
+time, so that the process can write in between. Dead letters of a subscription that the
+program no longer has stay as they are, and are listed.`
 
 func newDLQReplayCmd(o *options) *cobra.Command {
 	var path string
 	var all bool
 	var a sqlite.Act
 	cmd := &cobra.Command{
-		Use: "replay [ID...]", Short: "Give dead letters another chance",
+		Use: "replay [ID...]", Short: "Give dead letters another attempt",
 		Long: dlqReplayLong,
 		Example: `  {name} dlq replay 3 5 --reason "the server is back"
   {name} dlq replay --subscription {module}/HANDLER --reason "fixed in 1.4"
@@ -50,9 +49,9 @@ func newDLQReplayCmd(o *options) *cobra.Command {
 			chosen := a.Select.Subscription != "" || a.Select.Type != ""
 			switch {
 			case len(args) == 0 && !chosen && !all:
-				return usageErrorf("which ones? Give ids, --subscription, --type or --all; '%s dlq list' shows what there is", o.program.Name)
+				return usageErrorf("no dead letters are chosen: give ids, --subscription, --type or --all; '%s dlq list' lists them", o.program.Name)
 			case len(args) > 0 && (chosen || all), all && chosen:
-				return usageErrorf("give ids, or --subscription and --type, or --all: not more than one of these")
+				return usageErrorf("ids, --subscription with --type, and --all exclude each other: give one of the three")
 			}
 			return replayLetters(cmd.Context(), o, path, a)
 		},
@@ -60,35 +59,37 @@ func newDLQReplayCmd(o *options) *cobra.Command {
 	o.journalFlag(cmd, &path)
 	selectionFlags(cmd, &path, &a.Select)
 	reasonFlag(cmd, &a.Reason)
-	cmd.Flags().BoolVar(&all, "all", false, "all that are dead")
+	cmd.Flags().BoolVar(&all, "all", false, "all dead letters")
 	return cmd
 }
 
 func reasonFlag(cmd *cobra.Command, reason *string) {
-	cmd.Flags().StringVar(reason, "reason", "", "why, for the record")
+	cmd.Flags().StringVar(reason, "reason", "", "the reason, recorded in the journal")
 }
 
-// replayed is what became of a replay.
+// replayed is the result of a replay, with the ids of the dead letters.
 type replayed struct {
-	Running bool    `json:"running"`    // a process was running on the journal
-	Done    []int64 `json:"replayed"`   // handled after all
-	Dead    []int64 `json:"dead_again"` // failed again
-	Dropped []int64 `json:"dropped"`    // given up by the handler
-	Waiting []int64 `json:"waiting"`    // for their turn, for their next attempt, or for a process to run
-	Removed []left  `json:"removed"`    // left as they are: nobody would handle them
+	Running bool            `json:"running"`    // a process ran on the journal
+	Done    []int64         `json:"replayed"`   // handled
+	Dead    []int64         `json:"dead_again"` // failed again
+	Dropped []int64         `json:"dropped"`    // by the handler
+	Waiting []int64         `json:"waiting"`    // for an earlier event, a retry, or a process
+	Removed []removedLetter `json:"removed"`    // not replayed: the subscription was removed
 
 	owner owner // of the journal
 }
 
-// left are the dead letters of a removed subscription.
-type left struct {
+// removedLetter counts the dead letters of a removed subscription.
+type removedLetter struct {
 	Subscription string `json:"subscription"`
 	Letters      int    `json:"dead_letters"`
 }
 
 func replayLetters(ctx context.Context, o *options, path string, a sqlite.Act) error {
-	removed := []left{}
-	a.Left = func(subscription string, letters int) { removed = append(removed, left{subscription, letters}) }
+	removed := []removedLetter{}
+	a.Left = func(subscription string, letters int) {
+		removed = append(removed, removedLetter{subscription, letters})
+	}
 	var letters []int64
 	a.Each = func(batch []journal.DeadLetter) {
 		for i := range batch {
@@ -98,7 +99,7 @@ func replayLetters(ctx context.Context, o *options, path string, a sqlite.Act) e
 	if _, err := sqlite.Replay(ctx, path, a); err != nil {
 		return err
 	}
-	slices.SortFunc(removed, func(a, b left) int { return strings.Compare(a.Subscription, b.Subscription) })
+	slices.SortFunc(removed, func(a, b removedLetter) int { return strings.Compare(a.Subscription, b.Subscription) })
 	running, _ := sqlite.Owned(path)
 	var done replayed
 	var of owner
@@ -115,7 +116,7 @@ func replayLetters(ctx context.Context, o *options, path string, a sqlite.Act) e
 	})
 	done.Removed, done.owner = removed, of
 	if err != nil {
-		return fmt.Errorf("%s replayed, but what became of them is unknown: %w", count(len(letters), "dead letter"), err)
+		return fmt.Errorf("%s replayed, but the results are unknown: %w", count(len(letters), "dead letter"), err)
 	}
 	if err := done.print(o, path); err != nil {
 		return err
@@ -126,7 +127,7 @@ func replayLetters(ctx context.Context, o *options, path string, a sqlite.Act) e
 	return nil
 }
 
-// watch returns when none of letters waits any more, or after a while: the replay goes on without it.
+// watch updates r until no letter waits, at most for replayPatience. The replay itself continues afterwards.
 func (r *replayed) watch(ctx context.Context, reader *sqlite.Reader, letters []int64) error {
 	enough := time.After(replayPatience)
 	tick := time.NewTicker(replayPace)
@@ -149,13 +150,16 @@ func (r *replayed) watch(ctx context.Context, reader *sqlite.Reader, letters []i
 	return nil
 }
 
-// becameOf looks what the dead letters with these ids are now.
+// becameOf returns the present results of a replay of the dead letters with ids.
 func becameOf(ctx context.Context, r *sqlite.Reader, ids []int64) (replayed, error) {
-	done := replayed{Done: []int64{}, Dead: []int64{}, Dropped: []int64{}, Waiting: []int64{}, Removed: []left{}}
+	done := replayed{
+		Done: []int64{}, Dead: []int64{}, Dropped: []int64{}, Waiting: []int64{}, Removed: []removedLetter{},
+	}
 	now, err := r.LetterStatuses(ctx, ids)
 	for _, id := range ids {
 		list := map[journal.LetterStatus]*[]int64{
-			journal.LetterDead: &done.Dead, journal.LetterReplaying: &done.Waiting, journal.LetterReplayed: &done.Done, journal.LetterDropped: &done.Dropped,
+			journal.LetterDead: &done.Dead, journal.LetterReplaying: &done.Waiting,
+			journal.LetterReplayed: &done.Done, journal.LetterDropped: &done.Dropped,
 		}[now[id]]
 		if list != nil {
 			*list = append(*list, id)
@@ -182,7 +186,7 @@ func (r replayed) print(o *options, path string) error {
 		p.line("%s: to be replayed when %s next runs on %s", p.paint(yellow, count(n, "dead letter")), printable(r.owner.runs()), printable(path))
 	}
 	for _, l := range r.Removed {
-		p.line("%s of %s: left as they are, for the program that ran last has no such subscription; run one that has it, or: %s",
+		p.line("%s of %s: not replayed, because the program that ran last has no such subscription; run a program that has the subscription, or: %s",
 			p.paint(yellow, count(l.Letters, "dead letter")), printable(l.Subscription),
 			o.invocation(path, "dlq", "drop", "--subscription", l.Subscription, "--reason", "WHY"))
 	}

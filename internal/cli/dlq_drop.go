@@ -10,28 +10,28 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-const dlqDropLong = `drop gives dead letters up for good: the subscription never handles these events. A key
-that was parked behind one goes on. It cannot be undone; the reason is kept on record.
+const dlqDropLong = `drop gives up dead letters: the subscription never handles these events. Blocked events of
+the same key continue. A drop cannot be undone; the journal records the reason.
 
-With --subscription it gives up all dead letters of one and, if the program no longer has
-that subscription, what else it has left open: events that wait for another attempt, or
-behind one.`
+With --subscription, drop gives up all dead letters of the subscription. If the program no
+longer has the subscription, drop also gives up its open events, which wait for a retry or
+are blocked.`
 
 func newDLQDropCmd(o *options) *cobra.Command {
 	var path string
 	var a sqlite.Act
 	cmd := &cobra.Command{
-		Use: "drop [ID...] --reason WHY", Short: "Give dead letters up, for a reason",
+		Use: "drop [ID...] --reason WHY", Short: "Give up dead letters, with a reason",
 		Long: dlqDropLong,
 		Example: `  {name} dlq drop 3 --reason "a test"
   {name} dlq drop --subscription {module}/OLD --reason "{module}/NEW does it since 1.4"`,
 		Args: cobra.ArbitraryArgs, ValidArgsFunction: completeLetters(&path),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if a.Reason == "" {
-				return usageErrorf("--reason is missing: say why these events are given up")
+				return usageErrorf("--reason is missing: give the reason for the drop")
 			}
 			if (len(args) == 0) == (a.Select.Subscription == "") {
-				return usageErrorf("which ones? Give ids, or --subscription; '%s dlq list' shows what there is", o.program.Name)
+				return usageErrorf("no dead letters are chosen: give ids or --subscription; '%s dlq list' lists them", o.program.Name)
 			}
 			if a.Select.IDs, err = o.letterIDs(args); err != nil {
 				return err
@@ -62,12 +62,13 @@ func newDLQDropCmd(o *options) *cobra.Command {
 	}
 	o.journalFlag(cmd, &path)
 	reasonFlag(cmd, &a.Reason)
-	cmd.Flags().StringVar(&a.Select.Subscription, "subscription", "", "all of this subscription")
+	cmd.Flags().StringVar(&a.Select.Subscription, "subscription", "", "all dead letters of this subscription")
 	complete(cmd, "subscription", &path, subscriptionNames)
 	return cmd
 }
 
-// dropLetters drops dead letters and, where a subscription is chosen that is removed, what else it has open.
+// dropLetters drops dead letters and, for a removed subscription, its open events. It returns the number of open
+// events.
 func dropLetters(ctx context.Context, path string, a sqlite.Act) (open int, err error) {
 	removed := false
 	if a.Select.Subscription != "" {
@@ -80,14 +81,16 @@ func dropLetters(ctx context.Context, path string, a sqlite.Act) (open int, err 
 		return 0, err
 	}
 	none := err
-	open, err = sqlite.DropOpen(ctx, path, sqlite.OpenAct{Actor: a.Actor, Reason: a.Reason, Subscription: a.Select.Subscription})
+	open, err = sqlite.DropOpen(ctx, path, sqlite.OpenAct{
+		Actor: a.Actor, Reason: a.Reason, Subscription: a.Select.Subscription,
+	})
 	if errors.Is(err, sqlite.ErrNotFound) {
 		err = none
 	}
 	return open, err
 }
 
-// isRemoved reports whether the program that ran last on a journal has no such subscription any more.
+// isRemoved reports whether the program that ran last on a journal no longer has the subscription called name.
 func isRemoved(ctx context.Context, path, name string) (removed bool, err error) {
 	err = readJournal(ctx, path, func(r *sqlite.Reader) error {
 		removed, err = r.Removed(ctx, name)

@@ -6,17 +6,17 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-const dlqRetryLong = `retry has events that failed, and wait for their next attempt, tried at once: those of a
-subscription, of a type, of a key, the one with an id, or all. Nothing is dead yet: their
-attempts go on counting. The order of each key is kept. While a process runs on the journal
-it takes them up at once; otherwise they run when the program next runs on it.`
+const dlqRetryLong = `retry starts the next attempt of failed events at once: events of a subscription, of a type, of
+a key, the event with an id, or all. These events are not dead, and attempts continue to
+count. The order of each key is kept. If a process runs on the journal, the process handles
+the events at once; otherwise the program does when it next runs on the journal.`
 
 func newDLQRetryCmd(o *options) *cobra.Command {
 	var path string
 	var all bool
 	var a sqlite.OpenAct
 	cmd := &cobra.Command{
-		Use: "retry", Short: "Have events that wait for another attempt tried at once",
+		Use: "retry", Short: "Retry failed events at once",
 		Long: dlqRetryLong,
 		Example: `  {name} dlq retry --subscription {module}/HANDLER --reason "the server is back"
   {name} dlq retry --all`,
@@ -24,7 +24,7 @@ func newDLQRetryCmd(o *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			chosen := a.Subscription != "" || a.Type != "" || a.Key != "" || a.Event != ""
 			if chosen == all {
-				return usageErrorf("which ones? Give --subscription, --type, --key or --event, or --all")
+				return usageErrorf("no events are chosen: give --subscription, --type, --key or --event, or --all")
 			}
 			n, err := sqlite.RetryNow(cmd.Context(), path, a)
 			if err != nil {
@@ -45,11 +45,11 @@ func newDLQRetryCmd(o *options) *cobra.Command {
 	o.journalFlag(cmd, &path)
 	reasonFlag(cmd, &a.Reason)
 	f := cmd.Flags()
-	f.StringVar(&a.Subscription, "subscription", "", "only those of this subscription")
-	f.StringVar(&a.Type, "type", "", "only those of this type of event")
-	f.StringVar(&a.Key, "key", "", "only those of this key")
-	f.StringVar(&a.Event, "event", "", "only the one of the event with this id")
-	f.BoolVar(&all, "all", false, "all that wait")
+	f.StringVar(&a.Subscription, "subscription", "", "only events of this subscription")
+	f.StringVar(&a.Type, "type", "", "only events of this type")
+	f.StringVar(&a.Key, "key", "", "only events of this key")
+	f.StringVar(&a.Event, "event", "", "only the event with this id")
+	f.BoolVar(&all, "all", false, "all events that wait for a retry")
 	complete(cmd, "subscription", &path, subscriptionNames)
 	complete(cmd, "type", &path, eventTypes)
 	return cmd

@@ -57,7 +57,7 @@ func TestDLQRetry(t *testing.T) {
 	dlq := func(args ...string) ranCommand {
 		return MustRunCommand(t, newDLQCmd, append(args, "--journal", path)...)
 	}
-	wantOutput(t, dlq("retry"), exitUsage, "which ones?")
+	wantOutput(t, dlq("retry"), exitUsage, "are chosen")
 	wantOutput(t, dlq("retry", "--key", "b"), exitWrong, "none waits for an attempt that is still to come")
 	for dlq("retry", "--key", "a", "--reason", "open again").err != nil { // until the first failure is on disk
 		select {
@@ -92,9 +92,9 @@ func TestDLQOfARemovedSubscription(t *testing.T) {
 		return MustRunCommand(t, newDLQCmd, append(args, "--journal", path)...)
 	}
 	wantOutput(t, dlq("replay", "1"), exitWrong, "subscription is removed", "has no post/deliver: drop it")
-	wantOutput(t, dlq("replay", "--all"), exitWrong, "1 dead letter of post/deliver: left as they are", "dlq drop --subscription post/deliver")
+	wantOutput(t, dlq("replay", "--all"), exitWrong, "1 dead letter of post/deliver: not replayed", "dlq drop --subscription post/deliver")
 	wantOutput(t, dlq("retry", "--all"), exitWrong, "none waits for an attempt that is still to come")
-	wantOutput(t, dlq("drop", "--reason", "removed"), exitUsage, "which ones?")
+	wantOutput(t, dlq("drop", "--reason", "removed"), exitUsage, "are chosen")
 	wantOutput(t, dlq("drop", "--subscription", "post/deliver", "--reason", "removed"), 0, "1 dead letter: dropped", "1 open event: dropped")
 	wantOutput(t, MustRunCommand(t, newVerifyCmd, "--journal", path), 0)
 }

@@ -15,8 +15,8 @@ import (
 func newDLQShowCmd(o *options) *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
-		Use: "show ID", Short: "Show a dead letter: its event, its error, and what was done with it",
-		Long:    "show prints everything about one dead letter: the event with its payload, the error of the\nlast attempt, the stack of a panic, and what people did with it.",
+		Use: "show ID", Short: "Show a dead letter with its event, error and history",
+		Long:    "show prints a dead letter: the event with its payload, the error of the last attempt, the\nstack of a panic, and every replay or drop.",
 		Example: "  {name} dlq show 3\n  {name} dlq show 3 --json | jq .event.data",
 		Args:    usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: completeLetters(&path),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -44,7 +44,7 @@ func newDLQShowCmd(o *options) *cobra.Command {
 	return cmd
 }
 
-// showLetter prints d, and what can be done about it: in the journal of an observer, nothing.
+// showLetter prints d and the next commands. An observer cannot replay or drop dead letters.
 func showLetter(o *options, d *journal.DeadLetter, path string, observed bool) error {
 	p := &printer{o: o}
 	p.line("dead letter   %d of %s, %s", d.ID, printable(d.Subscription), p.status(d.Status))
@@ -75,15 +75,15 @@ func showLetter(o *options, d *journal.DeadLetter, path string, observed bool) e
 	p.next(next...)
 	switch {
 	case dead && observed && d.Subscription == "bus/ingest":
-		p.line("      have the deployables send it again: stop each, %s, start it; then", o.invocation("JOURNAL", "resend"))
+		p.line("      let the deployables send the event again: stop each, %s, start it; then", o.invocation("JOURNAL", "resend"))
 		p.line("      %s", o.invocation(path, "dlq", "drop", id, "--reason", "sent again"))
 	case dead && observed:
-		p.line("      replay it or drop it where %s runs, on the journal of that deployable", printable(d.Subscription))
+		p.line("      replay or drop the dead letter on the journal of the deployable that runs %s", printable(d.Subscription))
 	}
 	return p.err
 }
 
-// status is s in its colour.
+// status returns s in its colour.
 func (p *printer) status(s journal.LetterStatus) string {
 	color := map[journal.LetterStatus]string{
 		journal.LetterDead: red, journal.LetterReplaying: yellow, journal.LetterReplayed: green, journal.LetterDropped: "2",
@@ -91,7 +91,7 @@ func (p *printer) status(s journal.LetterStatus) string {
 	return p.paint(color, string(s))
 }
 
-// payload is what e carries, in lines.
+// payload returns the payload of e as lines of text.
 func payload(e *journal.EventRecord) []string {
 	if e.Data == nil {
 		return []string{fmt.Sprintf("(not JSON, %d bytes) %.500q", len(e.DataBase64), e.DataBase64)}

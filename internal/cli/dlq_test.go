@@ -181,17 +181,17 @@ func TestWrongUseOfTheCommands(t *testing.T) {
 		code int
 		says string
 	}{
-		"no letters":          {newDLQCmd, []string{"replay"}, exitUsage, "which ones?"},
-		"letters twice":       {newDLQCmd, []string{"replay", "1", "--all"}, exitUsage, "not more than one"},
-		"all and some":        {newDLQCmd, []string{"replay", "--all", "--type", "t"}, exitUsage, "not more than one"},
+		"no letters":          {newDLQCmd, []string{"replay"}, exitUsage, "are chosen"},
+		"letters twice":       {newDLQCmd, []string{"replay", "1", "--all"}, exitUsage, "exclude each other"},
+		"all and some":        {newDLQCmd, []string{"replay", "--all", "--type", "t"}, exitUsage, "exclude each other"},
 		"not an id":           {newDLQCmd, []string{"show", "x"}, exitUsage, `"x" is not the id`},
-		"no id":               {newDLQCmd, []string{"drop", "--reason", "r"}, exitUsage, "which ones?"},
+		"no id":               {newDLQCmd, []string{"drop", "--reason", "r"}, exitUsage, "are chosen"},
 		"unknown subcommand":  {newDLQCmd, []string{"lst"}, exitUsage, `unknown command "lst"`},
 		"status":              {newDLQCmd, []string{"list", "--status", "gone"}, exitUsage, `"gone"`},
 		"limit":               {newDLQCmd, []string{"list", "--limit", "-1"}, exitUsage, "--limit -1"},
 		"no trace id":         {newTraceCmd, nil, exitUsage, "accepts 1 arg"},
 		"unknown flag":        {newTraceCmd, []string{"--colour", "x"}, exitUsage, "unknown flag"},
-		"since":               {newEventsCmd, []string{"--since", "yesterday"}, exitUsage, "how long ago"},
+		"since":               {newEventsCmd, []string{"--since", "yesterday"}, exitUsage, "a duration before now"},
 		"events limit":        {newEventsCmd, []string{"--limit", "-1"}, exitUsage, "--limit -1"},
 		"events argument":     {newEventsCmd, []string{"x"}, exitUsage, "unknown command"},
 		"no journal: trace":   {newTraceCmd, []string{"x"}, exitWrong, "there is no journal yet"},
@@ -251,7 +251,7 @@ func TestDLQListIsBounded(t *testing.T) {
 	if got := mustUnmarshal[[]journal.DeadLetter](t, few); len(all) < 3 || len(got) != 2 || got[1].ID != all[len(all)-1].ID || !strings.Contains(few.stderr, "--limit 0") {
 		t.Errorf("the newest 2 of %d: %+v, %q", len(all), got, few.stderr)
 	}
-	wantOutput(t, list("--limit", "2"), 0, "there are older ones: --limit 0", "next: ")
+	wantOutput(t, list("--limit", "2"), 0, "there are older dead letters: --limit 0", "next: ")
 	if text := list("--limit", fmt.Sprint(len(all))).stdout; strings.Contains(text, "older") {
 		t.Errorf("there are no older ones: %s", text)
 	}

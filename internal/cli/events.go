@@ -15,19 +15,19 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-const eventsLong = `events lists what has happened: the newest events of the journal, the newest last.
-With --follow it goes on with those to come until it is interrupted, also while another
-process writes them. With --json each event is one line of JSON.`
+const eventsLong = `events lists the newest events of the journal, the newest last. With --follow, events also
+shows new events, until you interrupt it. Another process may write the journal. With --json
+each event is a line of JSON.`
 
 const eventsExample = `  {name} events --limit 20
   {name} events --type TYPE --since 1h
   {name} events --key KEY
   {name} events --follow --json | jq .type`
 
-// followPace is how often the journal is looked at for news, which is one look at the end of a tree.
+// followPace is the time between two reads of the newest event, which is cheap: the end of an index.
 const followPace = 200 * time.Millisecond
 
-// eventList is what the flags of events say.
+// eventList has the flags of events.
 type eventList struct {
 	journal string
 	filter  sqlite.EventFilter
@@ -55,8 +55,8 @@ func newEventsCmd(o *options) *cobra.Command {
 	f.StringVar(&l.filter.Key, "key", "", "only events of this key")
 	f.StringVar(&l.filter.Flow, "flow", "", "only events of the flow with this correlation id")
 	f.Var(&l.since, "since", "only events since then: 30m, 24h, 2026-01-31T08:00:00Z")
-	f.IntVar(&l.filter.Limit, "limit", 100, "at most so many, the newest; 0 for all")
-	f.BoolVarP(&l.follow, "follow", "f", false, "go on with the events to come")
+	f.IntVar(&l.filter.Limit, "limit", 100, "only the newest events; 0 for all")
+	f.BoolVarP(&l.follow, "follow", "f", false, "also show new events, until interrupted")
 	complete(cmd, "type", &l.journal, eventTypes)
 	return cmd
 }
@@ -79,13 +79,15 @@ func (l *eventList) run(ctx context.Context, o *options, r *sqlite.Reader) error
 	}
 	err = l.following(ctx, r, seen, func(e *journal.Event) error { return write(o.stdout, e) })
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return nil // to be interrupted is how this ends
+		return nil // an interrupt is the normal end
 	}
 	return err
 }
 
-// following shows the events behind seen as they come.
-func (l *eventList) following(ctx context.Context, r *sqlite.Reader, seen int64, show func(*journal.Event) error) error {
+// following shows new events after seq seen until ctx ends.
+func (l *eventList) following(
+	ctx context.Context, r *sqlite.Reader, seen int64, show func(*journal.Event) error,
+) error {
 	f := l.filter
 	f.Limit = 0
 	tick := time.NewTicker(followPace)
@@ -103,7 +105,7 @@ func (l *eventList) following(ctx context.Context, r *sqlite.Reader, seen int64,
 		if head == seen {
 			continue
 		}
-		f.AfterSeq = seen // what is older was shown, or is not wanted
+		f.AfterSeq = seen
 		err = r.Events(ctx, f, func(e *journal.Event) error {
 			head = max(head, e.Seq)
 			return show(e)

@@ -7,45 +7,46 @@ import (
 	"time"
 )
 
-// An audit that takes longer shows its progress: on a terminal after silentFor, in one line, and in a file every toldToFile.
+// A long audit shows its progress: on a terminal after silentFor, in one line that changes every terminalPace, and in a
+// file with a line every filePace.
 const (
-	silentFor  = time.Second
-	toldTo     = 200 * time.Millisecond
-	toldToFile = 10 * time.Second
+	silentFor    = time.Second
+	terminalPace = 200 * time.Millisecond
+	filePace     = 10 * time.Second
 )
 
-// gauge says how far something is.
+// gauge shows the progress of an audit.
 type gauge struct {
 	w        io.Writer
 	terminal bool
 	now      func() time.Time
-	next     time.Time // nothing is said before
-	said     bool
+	next     time.Time // the earliest time of the next output
+	shown    bool      // there was an output
 
-	what  string // is under way
+	what  string // the present step
 	began time.Time
-	from  int64 // so much was done then
+	from  int64 // items done when the step began
 }
 
 func newGauge(o *options) *gauge {
 	p := &gauge{w: o.stderr, terminal: o.isTerminal, now: time.Now}
 	p.next = p.now().Add(silentFor)
 	if !p.terminal {
-		p.next = p.now().Add(toldToFile)
+		p.next = p.now().Add(filePace)
 	}
 	return p
 }
 
 type gaugeKey struct{}
 
-// gaugeOf is what the context of an audit carries; one that says nothing where there is none.
+// gaugeOf returns the gauge of the context of an audit, or nil, which shows nothing.
 func gaugeOf(ctx context.Context) *gauge {
 	p, _ := ctx.Value(gaugeKey{}).(*gauge)
 	return p
 }
 
-// tell says that done of all is done, if it is time to, and how long the rest will take if it goes on like this.
-func (p *gauge) tell(what string, done, of int64) {
+// show prints that done of of items are done, and the estimated remaining time, unless the last output is recent.
+func (p *gauge) show(what string, done, of int64) {
 	if p == nil {
 		return
 	}
@@ -60,15 +61,15 @@ func (p *gauge) tell(what string, done, of int64) {
 	if rest := p.rest(now, done, of); rest >= time.Second {
 		left = ", about " + rest.String() + " left"
 	}
-	pause, format := toldToFile, "checking %s: %d %%%s\n"
+	pause, format := filePace, "checking %s: %d %%%s\n"
 	if p.terminal {
-		pause, format = toldTo, "\r\x1b[Kchecking %s: %d %%%s"
+		pause, format = terminalPace, "\r\x1b[Kchecking %s: %d %%%s"
 	}
-	p.next, p.said = now.Add(pause), true
-	_, _ = fmt.Fprintf(p.w, format, what, 100*done/max(of, 1), left) // a terminal that is gone misses nothing
+	p.next, p.shown = now.Add(pause), true
+	_, _ = fmt.Fprintf(p.w, format, what, 100*done/max(of, 1), left) // progress may be lost
 }
 
-// rest is how long what is under way will still take at the pace that it has had, in whole seconds; 0 while that is not known.
+// rest returns the remaining time of the step in whole seconds, estimated from the pace so far; 0 if unknown.
 func (p *gauge) rest(now time.Time, done, of int64) time.Duration {
 	took := now.Sub(p.began)
 	if done <= p.from || took < silentFor/2 {
@@ -77,9 +78,9 @@ func (p *gauge) rest(now time.Time, done, of int64) time.Duration {
 	return time.Duration(float64(took) * float64(of-done) / float64(done-p.from)).Round(time.Second)
 }
 
-// end removes what a terminal shows.
+// end clears the line of progress on a terminal.
 func (p *gauge) end() {
-	if p.said && p.terminal {
+	if p.shown && p.terminal {
 		_, _ = fmt.Fprint(p.w, "\r\x1b[K")
 	}
 }

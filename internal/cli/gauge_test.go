@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// TestGauge: what takes a while says how far it is and how long the rest will take, to a terminal in place, to a file now and then.
+// TestGauge: what takes a while says how far it is and how long the rest will take, to a terminal in place, to a file
+// now and then.
 func TestGauge(t *testing.T) {
 	t.Parallel()
 	for terminal, want := range map[bool]string{
@@ -30,12 +31,12 @@ func TestGauge(t *testing.T) {
 			{20 * time.Second, "the tables", 50},
 		} {
 			p.now = func() time.Time { return start.Add(tell.after) }
-			p.tell(tell.what, tell.done, 100)
+			p.show(tell.what, tell.done, 100)
 		}
 		p.end()
 		if b.String() != want {
 			t.Errorf("terminal %t: %q, want %q", terminal, b.String(), want)
 		}
 	}
-	gaugeOf(context.Background()).tell("nobody hears", 1, 2)
+	gaugeOf(context.Background()).show("nobody hears", 1, 2)
 }

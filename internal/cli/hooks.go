@@ -10,7 +10,7 @@ import (
 	"github.com/troupebus/troupe/bus"
 )
 
-// hookError is a panic in a function of the program's App, such as Open.
+// hookError is a panic in a hook: a function of the App, such as Open.
 type hookError struct {
 	program, hook string
 	value         any // of the panic
@@ -22,8 +22,8 @@ func (e *hookError) Error() string {
 	return fmt.Sprintf("App %s: %s panicked: %v\n\n%s", e.program, e.hook, e.value, e.stack)
 }
 
-// guard calls fn, which calls a hook of the App, and returns a panic of the hook as an error: the command can then close
-// the journal and release its locks.
+// guard calls fn, which calls a hook, and returns a panic of the hook as an error: the command can then close the
+// journal and release the locks.
 func (p *program) guard(hook string, fn func()) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -34,7 +34,7 @@ func (p *program) guard(hook string, fn func()) (err error) {
 	return nil
 }
 
-// stackOfPanic returns stack from the function that panicked: the calls before are those of guard.
+// stackOfPanic returns stack without the calls above the function that panicked.
 func stackOfPanic(stack string) string {
 	if _, after, ok := strings.Cut(stack, "\npanic("); ok {
 		if _, frames, ok := strings.Cut(after, "\n\t"); ok {

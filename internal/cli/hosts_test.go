@@ -27,7 +27,7 @@ func TestTheObserverEncodesBeforeItAnswers(t *testing.T) {
 	a.answer(w, httptest.NewRequest("GET", "/events", nil), func(*http.Request) (any, error) {
 		return []time.Time{time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, nil
 	})
-	if w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "cannot be shown as JSON") {
+	if w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "cannot be encoded as JSON") {
 		t.Errorf("answer %d %q", w.Code, w.Body)
 	}
 }

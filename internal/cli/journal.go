@@ -15,9 +15,9 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// journalFlag gives cmd the flag that names the journal to look into.
+// journalFlag adds the flag for the journal to cmd.
 func (o *options) journalFlag(cmd *cobra.Command, path *string) {
-	cmd.Flags().StringVar(path, "journal", o.program.journal(), "the journal's file")
+	cmd.Flags().StringVar(path, "journal", o.program.journal(), "journal file")
 	_ = cmd.MarkFlagFilename("journal", "db") // only fails for a flag that does not exist
 }
 
@@ -28,13 +28,13 @@ func readJournal(ctx context.Context, path string, fn func(*sqlite.Reader) error
 		return err
 	}
 	err = fn(r)
-	if closed := r.Close(); closed != nil { // Join wraps also a single error, and main looks for its type
+	if closed := r.Close(); closed != nil { // Join would wrap a single error, too, and run needs the type
 		err = errors.Join(err, closed)
 	}
 	return err
 }
 
-// invocation is the command line for what to type next on the journal at path; "" where a word of it cannot be typed.
+// invocation returns a command line of this program for the journal at path, as typed does.
 func (o *options) invocation(path string, args ...string) string {
 	if path = here(path); path != o.program.journal() {
 		args = append(slices.Clone(args), "--journal", path)
@@ -42,8 +42,8 @@ func (o *options) invocation(path string, args ...string) string {
 	return o.typed(args...)
 }
 
-// typed is the command line that has args; "" where one of them cannot be typed: it came from elsewhere, and has characters in it
-// that a terminal does not show.
+// typed returns the command line with args, quoted for a shell. It returns "" if an argument has characters that a
+// person cannot type: a key or a path may come from elsewhere.
 func (o *options) typed(args ...string) string {
 	words := append([]string{o.program.called()}, args...)
 	for i, w := range words {
@@ -55,7 +55,7 @@ func (o *options) typed(args ...string) string {
 	return strings.Join(words, " ")
 }
 
-// here is path as it is seen from the working folder.
+// here returns path relative to the working folder, if path is below the folder.
 func here(path string) string {
 	if folder, err := os.Getwd(); err == nil {
 		if short, err := filepath.Rel(folder, path); err == nil && filepath.IsLocal(short) {
@@ -65,7 +65,7 @@ func here(path string) string {
 	return path
 }
 
-// sinceFlag is a point in time, given as such or as how long ago it was.
+// sinceFlag is a flag for a time: an absolute time, or a duration before now.
 type sinceFlag struct{ time.Time }
 
 // Set implements pflag.Value.
@@ -76,7 +76,7 @@ func (s *sinceFlag) Set(text string) error {
 	}
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return errors.New("want how long ago (30m, 24h) or a time (2026-01-31T08:00:00Z)")
+		return errors.New("want a duration before now (30m, 24h) or a time (2026-01-31T08:00:00Z)")
 	}
 	s.Time = at
 	return nil
@@ -93,7 +93,8 @@ func (s *sinceFlag) String() string {
 // Type implements pflag.Value.
 func (*sinceFlag) Type() string { return "AGO|TIME" }
 
-// complete makes the shell offer, for a flag, what pick finds in the subscriptions of the journal at path.
+// complete registers the completion of a flag with the names that pick returns for each subscription of the journal at
+// path.
 func complete(cmd *cobra.Command, flag string, path *string, pick func(sqlite.SubscriptionStats) []string) {
 	offer := func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var names []string
@@ -117,7 +118,7 @@ func eventTypes(s sqlite.SubscriptionStats) []string { return s.Types }
 
 func subscriptionNames(s sqlite.SubscriptionStats) []string { return []string{s.Name} }
 
-// quoteArg writes s as one word of a shell's command line.
+// quoteArg quotes s as a word for a shell.
 func quoteArg(s string) string {
 	if s != "" && !strings.ContainsFunc(s, needsQuotes) {
 		return s
@@ -130,7 +131,7 @@ func needsQuotes(r rune) bool {
 	return !plain
 }
 
-// newest returns the seq of the journal's newest event, 0 where there is none.
+// newest returns the seq of the newest event, or 0 for a journal without events.
 func newest(ctx context.Context, r *sqlite.Reader) (seq int64, err error) {
 	err = r.Events(ctx, sqlite.EventFilter{Newest: true, Limit: 1}, func(e *journal.Event) error {
 		seq = e.Seq

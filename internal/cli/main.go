@@ -1,7 +1,7 @@
-// Package cli is the command line of a program made of modules: it runs them, and it shows their journal and keeps it
-// in order.
+// Package cli is the command line of a program of modules. Its commands run the modules, and show and repair the
+// journal.
 //
-// Package troupe is its public face. Every text speaks the name of the program.
+// Package troupe is the public interface. Every text has the name of the program.
 package cli
 
 import (
@@ -18,17 +18,18 @@ func Main(p Program) int {
 	limitMemory()
 	ctx, stop := untilStopped(context.Background())
 	defer stop()
-	o := &options{stdin: os.Stdin, environ: os.Environ(), isTerminal: term.IsTerminal(int(os.Stdout.Fd())) && term.IsTerminal(int(os.Stderr.Fd()))}
+	terminal := term.IsTerminal(int(os.Stdout.Fd())) && term.IsTerminal(int(os.Stderr.Fd()))
+	o := &options{stdin: os.Stdin, environ: os.Environ(), isTerminal: terminal}
 	return o.run(ctx, p, os.Args[1:], os.Stdout, os.Stderr)
 }
 
-// Run runs the command line of p that args are, in the environment of the process, until ctx ends. It returns the
-// exit code. Nothing is read from standard input.
+// Run runs the command line args of p, in the environment of the process, until ctx ends, and returns the exit code.
+// The standard input is empty.
 func Run(ctx context.Context, p Program, args []string, out, errs io.Writer) int {
 	return (&options{stdin: eof{}, environ: os.Environ()}).run(ctx, p, args, out, errs)
 }
 
-// eof is an input without anything in it.
+// eof is an empty input.
 type eof struct{}
 
 // Read implements io.Reader.
@@ -39,13 +40,13 @@ func (o *options) run(ctx context.Context, p Program, args []string, out, errs i
 	o.stdout, o.stderr = &screen{w: out, json: &o.json}, &screen{w: errs}
 	err := o.execute(ctx, args)
 	if e, silent := err.(*exitError); err != nil && (!silent || e.err != nil) {
-		_, _ = fmt.Fprintln(o.stderr, p.Name+":", cleaned(err.Error())) // nothing else can be told
+		_, _ = fmt.Fprintln(o.stderr, p.Name+":", cleaned(err.Error())) // the exit code reports the failure, too
 	}
 	return exitCode(err)
 }
 
-// execute runs the command line. A panic of a hook is an error: where a function returns none, guard's error comes here
-// as a panic.
+// execute runs the command line. A function without an error result panics with the error of guard, and execute returns
+// the error.
 func (o *options) execute(ctx context.Context, args []string) (err error) {
 	defer func() {
 		v := recover()

@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// limitMemory tells the garbage collector how much memory the container has, so that it works harder before the kernel ends the
-// process. GOMEMLIMIT, where it is set, holds instead.
+// limitMemory sets the memory limit of the garbage collector from the limit of the container, so that the collector
+// works harder before the kernel kills the process. GOMEMLIMIT overrides the limit.
 //
-// A journal's heap is so small, some 5 MB, that the collector's default has it run 30 times a second under load, for an eighth of the
-// processor's time. Twice the garbage costs some 10 MB. GOGC, where it is set, holds instead.
+// The heap of a journal is small, about 5 MB. With the default of GOGC, the collector runs 30 times a second under
+// load, for an eighth of the processor time. Twice as much garbage costs about 10 MB. GOGC overrides the value.
 func limitMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(200)
@@ -27,8 +27,9 @@ func limitMemory() {
 	}
 }
 
-// memoryLimit is nine tenths of what the control groups of this process allow it: version 2 or 1 (man 7 cgroups). The rest is for what
-// is not Go's, such as SQLite's pages. The tightest of a group and those above it holds.
+// memoryLimit returns nine tenths of the memory limit of the control groups of this process, version 2 or 1 (man 7
+// cgroups). A tenth is for memory outside of Go, such as pages of SQLite. The smallest limit of a group and its parents
+// applies.
 func memoryLimit(root fs.FS) (limit int64, ok bool) {
 	text, err := fs.ReadFile(root, "proc/self/cgroup")
 	if err != nil {
@@ -47,20 +48,20 @@ func memoryLimit(root fs.FS) (limit int64, ok bool) {
 			least = min(least, leastAbove(root, "sys/fs/cgroup/memory", parts[2], "memory.limit_in_bytes"))
 		}
 	}
-	const none = 1 << 60 // version 1 says no limit with a number near the largest
-	if least >= none {
+	const unlimited = 1 << 60 // version 1 has a number near the largest for no limit
+	if least >= unlimited {
 		return 0, false
 	}
 	return least / 10 * 9, true
 }
 
-// leastAbove is the smallest number in a file called name, in group and all groups above it. In a container the path of the group
-// may be one of the host, where there is nothing: then the root of what is mounted is looked at.
+// leastAbove returns the smallest number in the files called name of group and its parents. In a container, the path of
+// the group may be a path of the host that does not exist here: then only the root of the mount has the file.
 func leastAbove(root fs.FS, mount, group, name string) int64 {
 	least := int64(math.MaxInt64)
 	for at := path.Clean("/" + group); ; at = path.Dir(at) {
 		if text, err := fs.ReadFile(root, path.Join(mount, at, name)); err == nil {
-			if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && n > 0 { // "max" is none
+			if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && n > 0 { // "max" is no number
 				least = min(least, n)
 			}
 		}

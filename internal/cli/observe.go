@@ -21,27 +21,27 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-const observeLong = `observe looks on: it takes in every event of all deployables, what became of their deliveries,
-what people did with their dead letters, and what is still to come, into a journal of its own.
-On that, '{name} trace', 'events', 'dlq list', 'dlq show' and 'verify' show the whole system as
-if it ran in one process, also while observe runs. Over HTTP, read-only:
+const observeLong = `observe copies into a journal of its own, from all deployables: every event, the outcome of
+every delivery, the replays and drops of dead letters, and the delayed events. On this journal,
+'{name} trace', 'events', 'dlq list', 'dlq show' and 'verify' show the whole system as if it ran
+in one process, also while observe runs. observe serves over HTTP, read-only:
 
-  GET /flows/ID    the flow of that id, or whatever else '{name} trace' can find, as JSON
-  GET /events      events; ?type= and ?key= choose, ?after=SEQ and ?limit= go through them
+  GET /flows/ID    a flow as JSON; ID is an id or a key, as for '{name} trace'
+  GET /events      events; ?type= and ?key= filter, ?after=SEQ and ?limit= give pages
   GET /verify      the audit of the whole system, as '{name} verify --json' prints it
   GET /healthz     the process is alive
-  GET /readyz      all topics are being read; otherwise 503, with what is wrong
+  GET /readyz      all topics are being read; otherwise 503, with the reason
 
-It runs no module and decides nothing: dead letters are replayed and dropped where their
-subscription runs. Its journal is nobody's only copy: a new one fills up again with all that
-the transport has kept.`
+observe runs no modules: replay and drop dead letters on the journal of the deployable that
+runs the subscription. You may delete the journal of the observer: a new one fills again with
+all messages that the transport has kept.`
 
 const observeExample = `  {name} observe --transport kafka --brokers 127.0.0.1:9092
   {name} trace ID --journal observer.db
   {name} verify --journal observer.db
   curl http://127.0.0.1:8090/flows/ID`
 
-// What observe does unless it is told otherwise.
+// Defaults of observe.
 const (
 	defaultObserver     = "observer.db"
 	defaultObserverHTTP = "127.0.0.1:8090"
@@ -54,8 +54,8 @@ func newObserveCmd(o *options) *cobra.Command {
 		Long: observeLong, Example: observeExample,
 		Args: usageArgs(cobra.NoArgs),
 	}
-	cmd.Flags().StringVar(&c.journal, "journal", defaultObserver, "the observer's own journal; made where there is none")
-	cmd.Flags().StringVar(&c.http, "http", defaultObserverHTTP, "the address to listen on; with port 0 a free one is chosen")
+	cmd.Flags().StringVar(&c.journal, "journal", defaultObserver, "journal file of the observer, created if missing")
+	cmd.Flags().StringVar(&c.http, "http", defaultObserverHTTP, "address to listen on; port 0 chooses a free port")
 	_ = cmd.MarkFlagFilename("journal", "db") // only fails for a flag that does not exist
 	flags := o.bindSettings(cmd, "hosts", "transport", "prefix", "kafka", "postgres")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -64,14 +64,14 @@ func newObserveCmd(o *options) *cobra.Command {
 		case err != nil:
 			return err
 		case l.Backend.Kind == transports.SQLite:
-			return usageErrorf("there is nothing to observe without a transport: set --transport to that of the deployables; where all modules are in one, its journal shows everything")
+			return usageErrorf("there is nothing to observe without a transport: set --transport to the transport of the deployables; a single deployable has everything in its journal")
 		}
 		c.hosts = hostsOf(c.http, l.Hosts)
 		o.warnOfSettings(l)
 		c.connect = func(group string, logger *slog.Logger) (bus.Transport, error) {
 			t := l.Transport()
 			t.Group, t.Logger = group, logger
-			t.Kafka.NoCreate, t.Postgres.NoCreate = true, true // an observer of the wrong system leaves nothing there
+			t.Kafka.NoCreate, t.Postgres.NoCreate = true, true // create no topics on the backend of another system
 			return transports.Open(t)
 		}
 		return c.serve(cmd.Context(), o)
@@ -79,12 +79,12 @@ func newObserveCmd(o *options) *cobra.Command {
 	return cmd
 }
 
-// observeConfig says what to observe, and where to.
+// observeConfig configures an observer.
 type observeConfig struct {
 	wiring  bus.Wiring // of all deployables together
 	journal string
 	http    string
-	hosts   []string // that it answers for over HTTP, beside localhost and addresses
+	hosts   []string // accepted host names of requests, beside localhost and IP addresses
 	connect func(group string, logger *slog.Logger) (bus.Transport, error)
 }
 
@@ -95,21 +95,23 @@ func (c observeConfig) serve(ctx context.Context, o *options) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = l.Close() }() // for the case that nobody has come to serve it
+	defer func() { _ = l.Close() }() // if an error comes before serveObserver
 	logger := slog.New(slog.NewTextHandler(o.stderr, nil))
 	if err := o.refuseForeign(ctx, c.journal); err != nil {
 		return err
 	}
-	ob, err := openObserver(ctx, c, sqlite.Config{SlowWork: -1, Logger: logger, Program: c.wiring.Program(o.program.Name, version())})
+	ob, err := openObserver(ctx, c, sqlite.Config{
+		SlowWork: -1, Logger: logger, Program: c.wiring.Program(o.program.Name, version()),
+	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, ob.close()) }()
-	if err := unheard(announceObserver(o, l, ob.journal.Path())); err != nil {
+	if err := ignoreClosedPipe(announceObserver(o, l, ob.journal.Path())); err != nil {
 		return err
 	}
 	if at := listenedOn(l); !at.Addr().IsLoopback() {
-		logger.Warn("the observer can be reached from other machines, and shows every event to whoever asks", slog.String("address", at.String()))
+		logger.Warn("the observer can be reached from other machines, and shows every event without authentication", slog.String("address", at.String()))
 	}
 	observing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -136,14 +138,14 @@ func announceObserver(o *options, l net.Listener, journal string) error {
 	return err
 }
 
-// observer takes in all topics of a system.
+// observer copies all topics of a system into a journal.
 type observer struct {
 	journal   *sqlite.Journal
 	transport bus.Transport
 	ingests   []*buswire.Ingest
 }
 
-// openObserver opens the journal and the way to the topics. Whoever opens it closes it.
+// openObserver opens the journal and the transport. The caller closes the observer.
 func openObserver(ctx context.Context, c observeConfig, cfg sqlite.Config) (*observer, error) {
 	j, err := sqlite.Open(ctx, c.journal, cfg)
 	if err != nil {
@@ -159,14 +161,15 @@ func openObserver(ctx context.Context, c observeConfig, cfg sqlite.Config) (*obs
 	}
 	for _, topic := range append(emitters(c.wiring), bus.RecordsTopic) {
 		ob.ingests = append(ob.ingests, buswire.NewIngest(buswire.IngestConfig{
-			Topic: topic, Subscriber: ob.transport, Logger: cfg.Logger, Take: into.Take, Wants: wants(c.wiring, topic), Memory: j.Memory(),
+			Topic: topic, Subscriber: ob.transport, Logger: cfg.Logger,
+			Take: into.Take, Wants: wants(c.wiring, topic), Memory: j.Memory(),
 		}))
 	}
 	return ob, nil
 }
 
-// wants takes in all events of a topic, but for those of a module that has another topic. The modules that consume these have them as
-// messages that are no events.
+// wants returns a filter for a topic, which accepts all events but those of a module with another topic: for such an
+// event the filter returns an error. The deployables store such a message as bus.undecoded, too.
 func wants(w bus.Wiring, topic string) func(*journal.Event) (bool, error) {
 	modules := w.Program("", "").Modules()
 	return func(e *journal.Event) (bool, error) {
@@ -175,16 +178,16 @@ func wants(w bus.Wiring, topic string) func(*journal.Event) (bool, error) {
 	}
 }
 
-// run takes in topics until ctx ends.
+// run copies the topics until ctx ends.
 func (ob *observer) run(ctx context.Context) {
 	var running sync.WaitGroup
 	for _, i := range ob.ingests {
-		running.Go(func() { _ = i.Run(ctx) }) // it ends with ctx only, which is no error
+		running.Go(func() { _ = i.Run(ctx) }) // Run returns only when ctx ends
 	}
 	running.Wait()
 }
 
-// links is how each topic is.
+// links returns the state of each topic.
 func (ob *observer) links() []bus.Link {
 	links := make([]bus.Link, len(ob.ingests))
 	for n, i := range ob.ingests {
@@ -204,7 +207,7 @@ func subscriptionsOf(w bus.Wiring) []journal.Subscription {
 	return subs
 }
 
-// emitters are the modules that have a topic.
+// emitters returns the modules that emit events: each has a topic.
 func emitters(w bus.Wiring) []string {
 	modules := map[string]bool{}
 	for _, e := range w.Events {
@@ -213,5 +216,5 @@ func emitters(w bus.Wiring) []string {
 	return slices.Sorted(maps.Keys(modules))
 }
 
-// grace is how long what follows from the newest events may be on its way between deployables, before it is missed.
+// grace is the time in which an event may be in transit between deployables before it counts as missing.
 const grace = 10 * time.Second

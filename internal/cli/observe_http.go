@@ -18,13 +18,13 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// How long clients of the observer may take, and how long their requests may go on after it is told to stop.
+// Time limits for a request, and for all requests after the observer is stopped.
 const (
 	observerRequestTimeout  = 2 * time.Minute
 	observerShutdownTimeout = 10 * time.Second
 )
 
-// serveObserver answers requests on l, which it closes, until ctx ends.
+// serveObserver answers requests on l until ctx ends, and closes l.
 func serveObserver(ctx context.Context, l net.Listener, a observerAPI, hosts []string) error {
 	srv := httpserve.New(httpserve.Config{
 		Handler: a.handler(), Hosts: hosts, Probes: []string{"/healthz", "/readyz"},
@@ -40,17 +40,17 @@ func serveObserver(ctx context.Context, l net.Listener, a observerAPI, hosts []s
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), observerShutdownTimeout)
 	defer cancel()
 	if srv.Shutdown(limit) != nil {
-		_ = srv.Close() // what is left took too long
+		_ = srv.Close() // some requests took too long
 	}
 	return nil
 }
 
-// observerAPI is what an observer sees, over HTTP.
+// observerAPI serves the journal of an observer over HTTP.
 type observerAPI struct {
 	o      *options
 	ob     *observer
 	logger *slog.Logger
-	heavy  chan struct{} // capacity 1: an audit reads everything, so that there is one at a time
+	heavy  chan struct{} // capacity 1: one audit at a time, because an audit reads the whole journal
 }
 
 func (a observerAPI) handler() http.Handler {
@@ -65,7 +65,7 @@ func (a observerAPI) handler() http.Handler {
 	return mux
 }
 
-// refusal is an answer, as RFC 9457 has it.
+// refusal is an answer in the form of RFC 9457.
 type refusal struct {
 	Type   string           `json:"type"`
 	Title  string           `json:"title"`
@@ -85,19 +85,19 @@ func (a observerAPI) answer(w http.ResponseWriter, r *http.Request, with func(*h
 	value, err := with(r)
 	status, mediaType := http.StatusOK, "application/json"
 	if err != nil {
-		var no *refusal
-		if !errors.As(err, &no) {
-			no = refuse(http.StatusInternalServerError, err)
-			if r.Context().Err() == nil { // the client is still there
-				a.logger.LogAttrs(r.Context(), slog.LevelError, "a request failed", slog.String("path", r.URL.Path), slog.Any("error", err))
+		var refused *refusal
+		if !errors.As(err, &refused) {
+			refused = refuse(http.StatusInternalServerError, err)
+			if r.Context().Err() == nil { // the client has not left
+				a.logger.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("path", r.URL.Path), slog.Any("error", err))
 			}
 		}
-		value, status, mediaType = no, no.Status, "application/problem+json"
+		value, status, mediaType = refused, refused.Status, "application/problem+json"
 	}
-	body, err := encodeJSON(value) // before the status, which must not say that all is well when this fails
+	body, err := encodeJSON(value) // before the status is sent: an error changes the status
 	if err != nil {
-		a.logger.LogAttrs(r.Context(), slog.LevelError, "an answer cannot be written as JSON", slog.String("path", r.URL.Path), slog.Any("error", err))
-		httpserve.Refuse(w, r, http.StatusInternalServerError, "what was asked for cannot be shown as JSON: "+err.Error())
+		a.logger.LogAttrs(r.Context(), slog.LevelError, "answer cannot be encoded as JSON", slog.String("path", r.URL.Path), slog.Any("error", err))
+		httpserve.Refuse(w, r, http.StatusInternalServerError, "the answer cannot be encoded as JSON: "+err.Error())
 		return
 	}
 	w.Header().Set("Content-Type", mediaType)
@@ -119,14 +119,14 @@ func (a observerAPI) flows(r *http.Request) (any, error) {
 	flows, err := readFlows(r.Context(), a.ob.journal.Reader(), r.PathValue("id"))
 	switch {
 	case errors.Is(err, sqlite.ErrNotFound):
-		return nil, refuse(http.StatusNotFound, errors.New("nothing of that id or key has come to the observer"))
+		return nil, refuse(http.StatusNotFound, errors.New("the observer has no event with this id or key"))
 	case errors.Is(err, sqlite.ErrTooMany):
 		return nil, refuse(http.StatusUnprocessableEntity, err)
 	}
 	return flows, err
 }
 
-// eventsAtOnce is how many events one answer has at most.
+// eventsAtOnce limits the events of an answer.
 const eventsAtOnce = 1000
 
 func (a observerAPI) events(r *http.Request) (any, error) {
@@ -140,7 +140,7 @@ func (a observerAPI) events(r *http.Request) (any, error) {
 		}
 		n, err := strconv.ParseInt(q.Get(name), 10, 64)
 		if err != nil || n < 0 || name == "limit" && n == 0 {
-			return nil, refuse(http.StatusBadRequest, fmt.Errorf("%s is %q: want a number, from 1 for limit", name, q.Get(name)))
+			return nil, refuse(http.StatusBadRequest, fmt.Errorf("%s is %q: want a number of 0 or more, and of 1 or more for limit", name, q.Get(name)))
 		}
 		set(n)
 	}
@@ -164,7 +164,7 @@ func (a observerAPI) verify(r *http.Request) (any, error) {
 
 func (a observerAPI) ready(r *http.Request) (any, error) {
 	if err := a.ob.journal.Health(); err != nil {
-		return nil, refuse(http.StatusServiceUnavailable, fmt.Errorf("the observer's journal takes nothing in: %w", err))
+		return nil, refuse(http.StatusServiceUnavailable, fmt.Errorf("the journal of the observer cannot be written: %w", err))
 	}
 	var links []httpserve.Link
 	wrong := 0
@@ -175,9 +175,9 @@ func (a observerAPI) ready(r *http.Request) (any, error) {
 		}
 	}
 	if wrong > 0 {
-		no := refuse(http.StatusServiceUnavailable, fmt.Errorf("%d of %d topics are not being read; it is tried again and again", wrong, len(links)))
-		no.Links = links
-		return nil, no
+		refused := refuse(http.StatusServiceUnavailable, fmt.Errorf("%d of %d topics are not being read; the observer retries", wrong, len(links)))
+		refused.Links = links
+		return nil, refused
 	}
 	var gaps []string
 	err := a.ob.journal.View(r.Context(), func(tx *sql.Tx) (err error) {

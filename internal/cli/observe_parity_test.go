@@ -93,8 +93,8 @@ func (d *dinerShape) act(do act, subscription, key, why string) {
 	d.rest(4 * time.Second)
 }
 
-// The same business in one process, and in two deployables with an observer: every command says the same of it, at every time. So
-// it does of an observer that comes when all has happened.
+// The same business in one process, and in two deployables with an observer: every command says the same of it, at
+// every time. So it does of an observer that comes when all has happened.
 func TestObserverShowsTheSamePicture(t *testing.T) {
 	t.Parallel()
 	var want []picture
@@ -183,9 +183,9 @@ func paint(d *dinerShape, scene string) picture {
 	return p
 }
 
-// inherent is what is said for a reason of one shape alone: what can be done about a dead letter, which is where its subscription
-// runs; and the shop's books, which an observer holds by events, and this is no shop.
-var inherent = regexp.MustCompile(`(?m)^(next: troupe (trace|dlq show)| troupe dlq (replay|drop)| replay it or drop it|books| charged|open).*\n`)
+// inherent is what is said for a reason of one shape alone: what can be done about a dead letter, which is where its
+// subscription runs; and the shop's books, which an observer holds by events, and this is no shop.
+var inherent = regexp.MustCompile(`(?m)^(next: troupe (trace|dlq show)| troupe dlq (replay|drop)| replay or drop the dead letter|books| charged|open).*\n`)
 
 // wantSameOverHTTP compares what the observer answers with what the commands say.
 func wantSameOverHTTP(d *dinerShape, n *names, says map[string]string) {

@@ -11,9 +11,8 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// verifyObserved checks a whole system by the journal of its observer, which r reads: the books by the events and
-// what became of them, where the program can do that. An event that is younger than before may lead to one that has
-// not come yet.
+// verifyObserved checks a whole system with the journal of an observer, which r reads. Books.Observed checks the events
+// and their outcomes. Events younger than before may lead to events that are still in transit.
 func (o *options) verifyObserved(ctx context.Context, r *sqlite.Reader, before time.Time) (verification, error) {
 	owner, err := o.ownerOf(ctx, r)
 	if err != nil {
@@ -27,16 +26,16 @@ func (o *options) verifyObserved(ctx context.Context, r *sqlite.Reader, before t
 	early, ended := look.recent, true
 	switch {
 	case owner.foreign:
-		v.Skipped = fmt.Sprintf("only %s knows them; this is %s", owner.runs(), o.program.Name)
+		v.Skipped = o.foreignBooks(owner)
 	case o.program.Books.Observed == nil:
-		v.Skipped = o.program.Name + " has none that are held by events alone"
+		v.Skipped = o.program.Name + " has no rules for events alone"
 	default:
 		if ended, err = o.observedBooks(ctx, r, look); err != nil {
 			return v, err
 		}
 	}
 	v.Settled = look.settled && ended && look.recent == 0 && early == 0
-	found, err := r.CheckAloud(ctx, gaugeOf(ctx).tell)
+	found, err := r.CheckAloud(ctx, gaugeOf(ctx).show)
 	if err != nil {
 		return v, err
 	}
@@ -45,19 +44,20 @@ func (o *options) verifyObserved(ctx context.Context, r *sqlite.Reader, before t
 	return v, err
 }
 
-// observedLook is what there is to see of an observer's journal as a whole.
+// observedLook has the state of the journal of an observer.
 type observedLook struct {
 	v       *verification
 	before  time.Time
 	gaps    []string
 	recent  int64
-	settled bool // at each look
+	settled bool // at every call of at
 }
 
 func newObservedLook(v *verification, before time.Time) *observedLook {
 	return &observedLook{v: v, before: before, settled: true}
 }
 
+// at reads the state in tx.
 func (l *observedLook) at(ctx context.Context, tx *sql.Tx) (err error) {
 	if l.gaps, err = sqlite.Gaps(ctx, tx); err != nil {
 		return err
@@ -72,14 +72,14 @@ func (l *observedLook) at(ctx context.Context, tx *sql.Tx) (err error) {
 	return err
 }
 
-// observedBooks reports whether every flow has ended, as far as the books know.
+// observedBooks checks the books, and reports whether every flow has ended.
 func (o *options) observedBooks(ctx context.Context, r *sqlite.Reader, look *observedLook) (ended bool, err error) {
 	const hook = "Books.Observed"
 	var audit Observer
 	if err = o.program.guard(hook, func() { audit = o.program.Books.Observed(look.before) }); err != nil {
 		return false, err
 	}
-	progress := func(done, of int64) { gaugeOf(ctx).tell("the books", done, of) }
+	progress := func(done, of int64) { gaugeOf(ctx).show("the books", done, of) }
 	err = r.EachAnswered(ctx, progress, func(e *journal.Event, answers []journal.Reaction) error {
 		return o.program.guard(hook, func() { audit.Add(e, answers) })
 	})
@@ -91,7 +91,7 @@ func (o *options) observedBooks(ctx context.Context, r *sqlite.Reader, look *obs
 			if err != nil {
 				return err
 			}
-			return look.at(ctx, tx) // it has to be settled from the first look to the last one
+			return look.at(ctx, tx) // the journal must be settled at both times
 		})
 	}
 	if err != nil {
@@ -105,17 +105,18 @@ func (o *options) observedBooks(ctx context.Context, r *sqlite.Reader, look *obs
 	return ended, nil
 }
 
-// gapsAtOnce is how many gaps are told one by one.
+// gapsAtOnce limits the gaps in a message.
 const gapsAtOnce = 10
 
-// missed is what an observer did not get, with what to do about it.
+// missed returns the gaps in the topics of an observer as texts, with advice.
 func (o *options) missed(gaps []string) []string {
 	if len(gaps) == 0 {
 		return nil
 	}
-	told := slices.Clone(gaps[:min(len(gaps), gapsAtOnce)])
-	if more := len(gaps) - len(told); more > 0 {
-		told = append(told, count(more, "more gap"))
+	shown := slices.Clone(gaps[:min(len(gaps), gapsAtOnce)])
+	if more := len(gaps) - len(shown); more > 0 {
+		shown = append(shown, count(more, "more gap"))
 	}
-	return append(told, fmt.Sprintf("this observer did not get all of it: stop each deployable, run '%s resend' on its journal, start it; then drop these dead letters of bus/ingest here", o.program.Name))
+	return append(shown, fmt.Sprintf("this observer did not get all events: stop each deployable, run '%s resend' on its journal, and start it;"+
+		" then drop these dead letters of bus/ingest here", o.program.Name))
 }

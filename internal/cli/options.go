@@ -13,11 +13,11 @@ import (
 
 // Exit codes of the program.
 const (
-	exitWrong = 1 // something is wrong: with the journal, the books, or the world
-	exitUsage = 2 // the command line makes no sense
+	exitWrong = 1 // a failure, or a mistake in a journal or in the books
+	exitUsage = 2 // a mistake in the command line or the settings
 )
 
-// options are what all commands share.
+// options has the state and the flags that all commands share.
 type options struct {
 	program        *program
 	environ        []string // as os.Environ returns it
@@ -28,7 +28,7 @@ type options struct {
 	noColor        bool
 }
 
-// bind gives cmd, the root, the flags that all commands share, and makes mistakes in flags usage errors.
+// bind adds the flags of all commands to cmd, the root, and makes mistakes in flags usage errors.
 func (o *options) bind(cmd *cobra.Command) {
 	cmd.PersistentFlags().BoolVar(&o.json, "json", o.json, "print JSON instead of text")
 	cmd.PersistentFlags().BoolVar(&o.noColor, "no-color", o.noColor, "print no colours (also: NO_COLOR in the environment)")
@@ -37,7 +37,7 @@ func (o *options) bind(cmd *cobra.Command) {
 	})
 }
 
-// color says whether text for stdout is coloured (https://no-color.org).
+// color reports whether text for stdout has colours (https://no-color.org).
 func (o *options) color() bool {
 	return o.isTerminal && !o.noColor && !o.json && os.Getenv("NO_COLOR") == ""
 }
@@ -50,7 +50,7 @@ func (o *options) printJSON(v any) error {
 	return e.Encode(v)
 }
 
-// jsonArray writes an array as printJSON does, one element at a time: it may be longer than what fits into memory.
+// jsonArray writes a JSON array like printJSON, element by element: the whole array may not fit into memory.
 type jsonArray struct {
 	w io.Writer
 	n int
@@ -81,7 +81,7 @@ func (a *jsonArray) end() error {
 	return err
 }
 
-// exitError ends the program with code. A nil err means that everything worth saying is printed.
+// exitError ends the program with code. A nil err prints nothing.
 type exitError struct {
 	code int
 	err  error
@@ -95,15 +95,15 @@ func (e *exitError) Error() string {
 	return e.err.Error()
 }
 
-// Unwrap returns what went wrong, or nil.
+// Unwrap returns the error, or nil.
 func (e *exitError) Unwrap() error { return e.err }
 
-// usageErrorf is an error of the command line.
+// usageErrorf returns an error with the exit code exitUsage.
 func usageErrorf(format string, args ...any) error {
 	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...)}
 }
 
-// usageArgs makes what check finds wrong with a command's arguments a usage error.
+// usageArgs returns check with usage errors.
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
@@ -113,7 +113,7 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// exitCode is what the program ends with after err.
+// exitCode returns the exit code for err.
 func exitCode(err error) int {
 	var e *exitError
 	switch {

@@ -11,10 +11,10 @@ import (
 
 // owner is the program that a journal belongs to.
 type owner struct {
-	name     string           // "" where the journal does not know it
+	name     string           // "" if the journal does not know the name
 	this     string           // the name of this program
-	foreign  bool             // it is another program than this one
-	declares *journal.Program // nil where the journal does not know it
+	foreign  bool             // the owner is not this program
+	declares *journal.Program // nil if the journal does not know the declarations
 }
 
 // ownerOf returns the owner of the journal of r.
@@ -31,8 +31,8 @@ func (o *options) ownerOf(ctx context.Context, r *sqlite.Reader) (owner, error) 
 	return found, err
 }
 
-// ownerAt returns the owner of the journal at path. A journal that cannot be read counts as this program's: the
-// caller says more about it.
+// ownerAt returns the owner of the journal at path. An unreadable journal counts as this program's, because the caller
+// reports the error.
 func (o *options) ownerAt(ctx context.Context, path string) (found owner) {
 	found.this = o.program.Name
 	_ = readJournal(ctx, path, func(r *sqlite.Reader) (err error) {
@@ -42,8 +42,8 @@ func (o *options) ownerAt(ctx context.Context, path string) (found owner) {
 	return found
 }
 
-// refuseForeign returns the error of sqlite.Open for the journal of another program. A command calls refuseForeign before
-// sqlite.Open, which leaves a lock file beside the journal. Open reports a journal that cannot be read.
+// refuseForeign returns the error of sqlite.Open for the journal of another program. A command calls refuseForeign
+// before sqlite.Open, which leaves a lock file beside the journal. Open reports a journal that cannot be read.
 func (o *options) refuseForeign(ctx context.Context, path string) error {
 	var other *sqlite.OtherProgramError
 	err := readJournal(ctx, path, func(r *sqlite.Reader) (err error) {
@@ -65,7 +65,7 @@ func (o *options) refuseForeign(ctx context.Context, path string) error {
 	return fmt.Errorf("open %s: %w", path, other)
 }
 
-// runs is the name by which people run the program.
+// runs returns the name of the program that runs on the journal.
 func (o owner) runs() string {
 	switch {
 	case !o.foreign:

@@ -25,7 +25,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// Program is a program made of modules, as the command line runs it. Package troupe describes the fields; any is its S.
+// Program is a program of modules. troupe.App describes the fields; any stands for the type parameter.
 type Program struct {
 	Name, Short, Long, Example string
 	Settings                   any
@@ -38,7 +38,7 @@ type Program struct {
 	Commands                   []Command
 }
 
-// Deployable is a process of the program that runs modules on a journal.
+// Deployable is a running process of the program. troupe.Deployable describes the fields.
 type Deployable struct {
 	Name    string
 	Modules []string
@@ -48,14 +48,14 @@ type Deployable struct {
 	Front   *front.Front
 }
 
-// Move is a split or a merge that is about to be decided.
+// Move is a split or a merge of journals, just before the move takes effect.
 type Move struct {
 	Act      string
 	Modules  []string
 	From, To string
 }
 
-// Books are the program's own rules, which verify holds the tables of its modules to. A nil function audits nothing.
+// Books are the program's rules for the tables of its modules. A nil function checks nothing.
 type Books struct {
 	Tables   func(ctx context.Context, tables func(module string) *sql.Tx, settled bool) (Report, error)
 	Pages    func(ctx context.Context, look Look, progress func(done, of int)) (r Report, settled bool, err error)
@@ -63,10 +63,10 @@ type Books struct {
 	Hook     string // the field of the App that Tables came from; "" for Books.Tables
 }
 
-// Look runs fn in a transaction that only reads, and tells fn whether every event was answered at that instant.
+// Look runs fn in a read transaction. settled reports that every event is answered and no event is delayed.
 type Look func(fn func(tx *sql.Tx, settled bool) error) error
 
-// Report is the outcome of an audit of the books.
+// Report is the result of checking the books.
 type Report struct {
 	Wrong   []string
 	Lines   []string
@@ -74,17 +74,17 @@ type Report struct {
 	Skipped string
 }
 
-// Observer audits the books of a whole system by its events.
+// Observer checks the books of a whole system with the events.
 type Observer interface {
-	// Add adds an event, with the answers of all subscriptions that want it.
+	// Add adds an event, with the answers of all its subscriptions.
 	Add(e *journal.Event, answers []journal.Reaction)
-	// Expect says that an event of key is delayed.
+	// Expect adds the key of a delayed event.
 	Expect(key string)
-	// Report returns what Add and Expect have told, and whether every flow has ended.
+	// Report returns the result, and whether every flow has ended.
 	Report() (r Report, settled bool)
 }
 
-// Command is a command of the program's own.
+// Command is a command of the App.
 type Command struct {
 	Name, Args, Short, Long, Example string
 	Hidden, Alone                    bool
@@ -109,7 +109,7 @@ type Call struct {
 	o *options
 }
 
-// Verify audits the journal and the books, as the command verify does.
+// Verify checks the journal and the books, like the command verify.
 func (c *Call) Verify(ctx context.Context) (Verification, error) {
 	if c.Deployable == nil {
 		return Verification{}, errors.New("a command that runs alone has no journal to verify")
@@ -124,7 +124,7 @@ func (c *Call) Verify(ctx context.Context) (Verification, error) {
 // Print writes v to Out as indented JSON.
 func (c *Call) Print(v any) error { return c.o.printJSON(v) }
 
-// Verification is the outcome of Call.Verify.
+// Verification is the result of Call.Verify.
 type Verification struct {
 	OK, Settled bool
 	Wrong       []string
@@ -132,8 +132,8 @@ type Verification struct {
 	Stats       sqlite.Stats
 }
 
-// Invocation returns the command line of this program that has args and is about the call's journal, where it has one;
-// "" where a word of the command line cannot be typed.
+// Invocation returns the command line of this program with args, for the journal of the call, if there is one. It
+// returns "" if an argument has characters that a person cannot type.
 func (c *Call) Invocation(args ...string) string {
 	if c.Deployable == nil {
 		return c.o.typed(args...)
@@ -141,15 +141,15 @@ func (c *Call) Invocation(args ...string) string {
 	return c.o.invocation(c.Deployable.Journal.Path(), args...)
 }
 
-// program is a Program with all that follows from it.
+// program is a Program with its wiring and settings.
 type program struct {
 	Program
-	wiring  func() bus.Wiring // of all modules; nothing of it runs
+	wiring  func() bus.Wiring // of all modules, which do not run
 	modules func() []string   // sorted
 	config  func() *config.Program
 }
 
-// newProgram returns p with the parts that the commands need. Nothing is wired before a command asks for it.
+// newProgram returns p for the commands. Wire is called when a command first needs the wiring.
 func newProgram(p Program) *program {
 	own := &program{Program: p}
 	if p.Wire == nil {
@@ -188,14 +188,14 @@ func modulesOf(w bus.Wiring) []string {
 	return slices.Compact(names)
 }
 
-// declares returns what a journal keeps of the program.
+// declares returns the declarations of the program, which a journal keeps.
 func (p *program) declares() *journal.Program { return p.wiring().Program(p.Name, version()) }
 
-// journal is the journal of commands that are given no other.
+// journal returns the default of --journal.
 func (p *program) journal() string { return p.Name + ".db" }
 
-// called returns the word by which the program was started, where the word ends with the program's name: the next
-// command works from the same folder.
+// called returns the path by which the program was started, if the path ends with the program's name, so that a printed
+// command line works in the same folder. Otherwise it returns the name.
 func (p *program) called() string {
 	if len(os.Args) > 0 && filepath.Base(os.Args[0]) == p.Name {
 		return os.Args[0]
@@ -203,8 +203,8 @@ func (p *program) called() string {
 	return p.Name
 }
 
-// fill puts the program's own words into a help text: its name for {name}, the beginning of its variables for {NAME},
-// one of its modules for {module}, and the others for {others}.
+// fill replaces the placeholders in a help text: {name} by the program's name, {NAME} by the prefix of the variables,
+// {module} by a module, and {others} by the other modules.
 func (p *program) fill(text string) string {
 	if !strings.Contains(text, "{") {
 		return text
@@ -216,7 +216,7 @@ func (p *program) fill(text string) string {
 	return strings.NewReplacer("{name}", p.Name, "{NAME}", strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_")), "{module}", module, "{others}", others).Replace(text)
 }
 
-// version returns what the binary was built from.
+// version returns the version of the binary.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -225,8 +225,8 @@ func version() string {
 	return describeBuild(info)
 }
 
-// describeBuild returns the version of the main module, and the revision, its time and whether files were changed,
-// where the build knows them.
+// describeBuild returns the version of the main module and of Go and, if known, the revision, its time, and whether
+// files were changed.
 func describeBuild(info *debug.BuildInfo) string {
 	text := cmp.Or(info.Main.Version, "(unknown)")
 	vcs := map[string]string{}
@@ -245,7 +245,7 @@ func describeBuild(info *debug.BuildInfo) string {
 	return text + ", " + info.GoVersion
 }
 
-// mistaken panics with a mistake in the program's App: only a programmer can mend it.
+// mistaken panics with a mistake in the App, which only a programmer can correct.
 func (p *program) mistaken(format string, args ...any) {
 	panic(fmt.Sprintf("troupe: App %s: %s", p.Name, fmt.Sprintf(format, args...)))
 }

@@ -8,19 +8,19 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-const resendLong = `resend has a deployable send again to the others what it has emitted, since a time or from
-the beginning: the events of its modules, and what became of deliveries. Whoever has an event
-drops it by its id, so that too much does no harm.
+const resendLong = `resend makes a deployable send its messages again, since a time or from the beginning: the events
+of its modules, and the outcomes of its deliveries. The other deployables drop known events by
+id, so sending too much does no harm.
 
-It is for events that a carrier has lost, with a topic that was deleted or a cluster that was
-made anew: a dead letter of bus/ingest at those who missed them says so. Stop the process that
-runs on the journal first; what is to be sent again is sent when it next runs.`
+Use resend after a backend has lost events, such as with a deleted topic or a new cluster. The
+deployables that missed events report the loss as a dead letter of bus/ingest. Stop the process
+on the journal first; the messages are sent when it next runs.`
 
 func newResendCmd(o *options) *cobra.Command {
 	var path string
 	var since sinceFlag
 	cmd := &cobra.Command{
-		Use: "resend", Short: "Send again to other deployables what a carrier has lost",
+		Use: "resend", Short: "Send events again that a backend has lost",
 		Long: resendLong,
 		Example: `  {name} resend --journal {name}.db
   {name} resend --journal {name}.db --since 24h`,
@@ -34,10 +34,10 @@ func newResendCmd(o *options) *cobra.Command {
 				return o.printJSON(map[string]int64{"events": n})
 			}
 			if n == 0 {
-				_, err = fmt.Fprintln(o.stdout, "nothing is to be sent again: no process has sent anything from this journal since then")
+				_, err = fmt.Fprintln(o.stdout, "nothing is to be sent again: no process has sent events from this journal since then")
 				return err
 			}
-			_, err = fmt.Fprintf(o.stdout, "%s will be looked at again when a process next runs on this journal: what its modules have emitted is sent\n", count(int(n), "event"))
+			_, err = fmt.Fprintf(o.stdout, "%s will be read again when a process next runs on this journal, and the events of its modules are sent\n", count(int(n), "event"))
 			return err
 		},
 	}

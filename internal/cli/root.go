@@ -7,10 +7,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// commandName is what a command of the program's own may be called, so that people can type it.
+// commandName matches names of commands that people can type.
 var commandName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 
-// newRootCmd returns the whole command line of a program.
+// newRootCmd returns the command line of a program.
 func newRootCmd(o *options) *cobra.Command {
 	p := o.program
 	root := &cobra.Command{
@@ -58,7 +58,7 @@ func newRootCmd(o *options) *cobra.Command {
 	return root
 }
 
-// strictHelp makes an unknown command an error of the command help: cobra prints the help of the root instead.
+// strictHelp makes an unknown command an error of the command help. cobra would print the help of the root.
 func (o *options) strictHelp(help *cobra.Command) {
 	help.Run = nil
 	help.RunE = func(cmd *cobra.Command, args []string) error {
@@ -66,12 +66,12 @@ func (o *options) strictHelp(help *cobra.Command) {
 		if err != nil || len(rest) > 0 {
 			return usageErrorf("unknown command %q\nsee '%s --help'", strings.Join(args, " "), o.program.Name)
 		}
-		about.InitDefaultHelpFlag() // so that the help lists the flag
+		about.InitDefaultHelpFlag() // the help lists the flag
 		return about.Help()
 	}
 }
 
-// fill puts the program's own words into the help texts of cmd and of its commands.
+// fill replaces the placeholders in the help texts of cmd and of its commands.
 func (o *options) fill(cmd *cobra.Command) {
 	for _, text := range []*string{&cmd.Use, &cmd.Short, &cmd.Long, &cmd.Example} {
 		*text = o.program.fill(*text)

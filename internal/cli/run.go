@@ -19,24 +19,24 @@ import (
 	"github.com/troupebus/troupe/transports"
 )
 
-const runLong = `run runs the modules of {name} and serves its routes over HTTP until it is interrupted.
+const runLong = `run runs the modules of {name} and serves its HTTP routes until interrupted.
 
-With --modules it runs some of the modules only, as one of several deployables. Each of these
-has a journal of its own, and they meet over Kafka or Postgres, which need not be there when
-they start, in whatever order: each goes on with what it has, and catches up. Settings may
-also be in {name}.yaml and in variables: see {name} config, and {name} check for all files.
+With --modules, run runs some of the modules, as one of several deployables. Each deployable
+has its own journal. The deployables exchange events over Kafka or Postgres, and start in any
+order, also before Kafka or Postgres: each works without the others, and catches up. Settings
+can also be in {name}.yaml and in variables: see {name} config, and {name} check for all files.
 
-Beside the routes of {name} it serves:
+run also serves:
 
   GET /healthz               the process is alive
-  GET /readyz                the modules and the journal take work, and how the links are
-  GET /-/flows/ID            a flow as JSON; ?wait=5s waits until all of it is handled
+  GET /readyz                the modules and the journal take work; the state of the links
+  GET /-/flows/ID            a flow as JSON; ?wait=5s waits until all events are handled
   GET /-/flows/ID/events     the events of a flow as they happen (Server-Sent Events)
 
-SIGINT, SIGTERM and SIGHUP stop it cleanly: no new requests are taken, streams end, those under
-way finish, then the modules stop. A kill loses nothing either: run it again, and every
-flow goes on where it was. There is no authentication: listen where only trusted clients
-can connect. Requests must be for an IP address, localhost or one of --hosts.`
+SIGINT, SIGTERM and SIGHUP stop {name} gracefully: new requests are refused, streams end, other
+requests finish, then the modules stop. A kill loses nothing: every flow continues when {name}
+runs again. There is no authentication: listen where only trusted clients can connect.
+Requests must be for an IP address, localhost or one of --hosts.`
 
 const runExample = `  {name} run --journal {name}.db
   curl 'http://127.0.0.1:8080/-/flows/ID?wait=5s'
@@ -45,7 +45,7 @@ const runExample = `  {name} run --journal {name}.db
 
 func newRunCmd(o *options) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "run", Short: "Run the modules, or some of them, and serve HTTP",
+		Use: "run", Short: "Run all modules, or some, and serve HTTP",
 		Long: runLong, Example: runExample,
 		Args: usageArgs(cobra.NoArgs),
 	}
@@ -71,15 +71,15 @@ func (o *options) serve(ctx context.Context, c *config.Settings, adopt bool) (er
 	if err != nil {
 		return err
 	}
-	defer func() { _ = l.Close() }() // in case that nothing serves it
+	defer func() { _ = l.Close() }() // if an error comes before Serve
 	logger := slog.New(slog.NewTextHandler(o.stderr, nil))
 	instead := ""
 	if c.Backend.Kind == transports.SQLite { // all modules run here
-		instead = fmt.Sprintf("name those that run here with --modules, and their --transport, or bring the journals together with '%s' first", o.typed("merge"))
+		instead = fmt.Sprintf("name the modules that run here with --modules, and the --transport, or bring the journals together with '%s' first", o.typed("merge"))
 	}
 	r, err := o.open(ctx, deployment{
-		name: c.Name, modules: c.Modules, peers: c.Peers, journal: c.Journal, adopt: adopt, instead: instead, transport: c.Transport(), bus: o.program.Bus,
-		logger: logger, hosts: hostsOf(c.HTTP, c.Hosts),
+		name: c.Name, modules: c.Modules, peers: c.Peers, journal: c.Journal, adopt: adopt, instead: instead,
+		transport: c.Transport(), bus: o.program.Bus, logger: logger, hosts: hostsOf(c.HTTP, c.Hosts),
 	})
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		logger.Info("stopping: nothing was open yet")
@@ -100,17 +100,24 @@ func (o *options) serve(ctx context.Context, c *config.Settings, adopt bool) (er
 			logger.Info("stopping: requests first, then the modules, then the journal")
 			stop()
 		})()
-		a := announcement{URL: urlOf(l), Journal: r.Journal.Path(), Name: c.Name, Modules: r.Modules, Transport: c.Backend.Kind,
-			at: c.Where(), program: o.program.Name}
-		if err := unheard(a.print(o)); err != nil {
+		a := announcement{
+			URL: urlOf(l), Journal: r.Journal.Path(), Name: c.Name, Modules: r.Modules, Transport: c.Backend.Kind,
+			at: c.Where(), program: o.program.Name,
+		}
+		if err := ignoreClosedPipe(a.print(o)); err != nil {
 			return err
 		}
-		warnOfStrangers(logger, l)
+		warnIfReachable(logger, l)
 		return r.Front.Serve(serving, l, routes)
 	})
 }
 
-// routes returns the program's own routes. A pattern that the program may not have is a mistake in its App.
+// methods are the methods for which routes checks the patterns.
+var methods = []string{
+	http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
+}
+
+// routes returns the program's own routes. A route with a reserved path is a mistake in the App.
 func (p *program) routes(r *running) (http.Handler, error) {
 	mux := http.NewServeMux()
 	if p.HTTP == nil {
@@ -120,7 +127,7 @@ func (p *program) routes(r *running) (http.Handler, error) {
 		return nil, err
 	}
 	for _, path := range front.Paths {
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions} {
+		for _, method := range methods {
 			if _, pattern := mux.Handler(&http.Request{Method: method, URL: &url.URL{Path: path}}); front.Reserved(pattern) {
 				p.mistaken("HTTP has the route %q, whose path belongs to the health and the flows of every program: choose another path", pattern)
 			}
@@ -129,12 +136,12 @@ func (p *program) routes(r *running) (http.Handler, error) {
 	return mux, nil
 }
 
-// listen takes the address, and says what to do when it cannot be had.
+// listen listens on address. The error gives advice.
 func listen(ctx context.Context, address string) (net.Listener, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s is in use by another program: stop it, or choose another address with --http (port 0 takes a free one)", address)
+		return nil, fmt.Errorf("%s is in use by another program: stop it, or choose another address with --http (port 0 for a free port)", address)
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("%s may not be used by this user: choose a port from 1024 with --http", address)
 	case err != nil:
@@ -143,8 +150,7 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// hostsOf are the names that a server at address answers for: those that are configured, and that of the address if
-// it has one.
+// hostsOf returns the accepted host names of a server at address: the configured names, and the host of the address.
 func hostsOf(address string, configured []string) []string {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil || host == "" {
@@ -153,7 +159,7 @@ func hostsOf(address string, configured []string) []string {
 	return append([]string{host}, configured...)
 }
 
-// announcement says where a deployable is, and what runs there.
+// announcement is the output of run: the address of the deployable, and the modules.
 type announcement struct {
 	URL       string   `json:"url"`
 	Journal   string   `json:"journal"`
@@ -161,8 +167,8 @@ type announcement struct {
 	Modules   []string `json:"modules"`
 	Transport string   `json:"transport"`
 
-	at      string // where the transport is
-	program string // its name
+	at      string // address of the backend
+	program string // name of the program
 }
 
 func (a announcement) print(o *options) error {
@@ -178,23 +184,23 @@ func (a announcement) print(o *options) error {
 	return p.err
 }
 
-// urlOf is where a browser finds what listens.
+// urlOf returns the URL of a listener for a browser on this machine.
 func urlOf(l net.Listener) string {
 	at := listenedOn(l)
-	if at.Addr().IsUnspecified() { // everywhere, which is no place to send a browser to
+	if at.Addr().IsUnspecified() { // all addresses of the machine
 		return fmt.Sprintf("http://localhost:%d", at.Port())
 	}
 	return "http://" + at.String()
 }
 
-// warnOfStrangers logs that clients on other machines can use the program, where they can.
-func warnOfStrangers(logger *slog.Logger, l net.Listener) {
+// warnIfReachable logs a warning if other machines can connect to l.
+func warnIfReachable(logger *slog.Logger, l net.Listener) {
 	if at := listenedOn(l); !at.Addr().IsLoopback() {
 		logger.Warn("this address can be reached from other machines, and there is no authentication", slog.String("address", at.String()))
 	}
 }
 
-// listenedOn is where a listener for TCP, which listen makes, really listens.
+// listenedOn returns the address of a listener from listen, with the actual port.
 func listenedOn(l net.Listener) netip.AddrPort {
 	a := l.Addr().(*net.TCPAddr).AddrPort()
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())

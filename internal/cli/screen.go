@@ -9,19 +9,19 @@ import (
 	"unicode/utf8"
 )
 
-// screen is where all output goes that may be for a terminal. It lets through what is printable, line ends, tabs, and the escape
-// sequences that the program has of its own; other control and format characters are text that came from elsewhere and was not
-// cleaned (see printable). In JSON, where they can only be part of a string, they are escaped, and mean the same.
+// screen filters output that may be for a terminal. It passes printable characters, line ends, tabs, and the escape
+// sequences of this program. Other control and format characters come from foreign text that was not cleaned with
+// printable: screen replaces them, or escapes them in JSON, where they can only be in a string.
 type screen struct {
 	w    io.Writer
-	json *bool  // nil where it is never JSON
-	rest []byte // the beginning of a character, whose end is still to come
+	json *bool  // nil for output that is never JSON
+	rest []byte // the first bytes of an incomplete character
 }
 
-// ours are the escape sequences of this program: colours, and the clearing of the line of progress.
+// ours matches the escape sequences of this program: colours, and clearing the line of progress.
 var ours = regexp.MustCompile(`^(\x1b\[[0-9;]{0,8}m|\r\x1b\[K)`)
 
-// longestOurs is how many bytes such a sequence has at most.
+// longestOurs is the maximum length of such a sequence in bytes.
 const longestOurs = 12
 
 // Write implements io.Writer.
@@ -60,7 +60,7 @@ func (s *screen) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// escaped adds r as JSON writes it.
+// escaped appends r to out as an escape of JSON.
 func escaped(out []byte, r rune) []byte {
 	if r <= 0xFFFF {
 		return fmt.Appendf(out, `\u%04x`, r)
@@ -69,7 +69,7 @@ func escaped(out []byte, r rune) []byte {
 	return fmt.Appendf(out, `\u%04x\u%04x`, high, low)
 }
 
-// plainASCII reports whether there is nothing to look at in text.
+// plainASCII reports whether text has only printable ASCII characters, line ends and tabs.
 func plainASCII(text []byte) bool {
 	for _, b := range text {
 		if (b < ' ' || b > '~') && b != '\n' && b != '\t' {

@@ -8,32 +8,32 @@ import (
 	"syscall"
 )
 
-// stopSignals ask a program to stop: a person at the terminal, whoever looks after processes, and a terminal that is gone.
+// stopSignals stop a program: from a person at the terminal, from a process manager, and from a closed terminal.
 var stopSignals = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
 
-// untilStopped returns a context that ends with the first of stopSignals; a second one ends the process at once. Whoever started the
-// program with one of them ignored, as nohup does with SIGHUP, wants it to go on.
+// untilStopped returns a context that ends with the first of stopSignals; a second signal kills the process. A signal
+// that is ignored at the start, such as SIGHUP by nohup, stays ignored.
 func untilStopped(ctx context.Context) (context.Context, context.CancelFunc) {
-	var heard []os.Signal
+	var signals []os.Signal
 	for _, s := range stopSignals {
 		if !signal.Ignored(s) {
-			heard = append(heard, s)
+			signals = append(signals, s)
 		}
 	}
-	if len(heard) == 0 { // signal.Notify would take that for all there are
+	if len(signals) == 0 { // for signal.Notify, an empty list means all signals
 		return context.WithCancel(ctx)
 	}
-	ctx, stop := signal.NotifyContext(ctx, heard...)
+	ctx, stop := signal.NotifyContext(ctx, signals...)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
 }
 
-// outliveReaders makes a program that serves go on when nobody reads its output any more: what it writes then fails, and is lost.
-// Without this the first line ends the process, when its log goes to a pipe whose reader is gone.
+// outliveReaders keeps a server running when the reader of its output ends: writes fail, and the output is lost.
+// Without outliveReaders, the first line to a closed pipe kills the process.
 func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
-// unheard makes nothing of an error which says that nobody reads the output any more.
-func unheard(err error) error {
+// ignoreClosedPipe returns err, or nil for a write to a closed pipe.
+func ignoreClosedPipe(err error) error {
 	if errors.Is(err, syscall.EPIPE) {
 		return nil
 	}

@@ -24,19 +24,19 @@ type crossing struct {
 	To      []string `json:"to"` // modules, sorted
 }
 
-// crossingsOf are the types that leave the process of their emitter when modules run in one of their own; with none named, when each
-// module does.
+// crossingsOf returns the types that leave the process of the emitter when modules run in a separate process. Without
+// modules, every module runs in a separate process.
 func crossingsOf(p *journal.Program, modules []string) []crossing {
 	var all []crossing
 	for _, e := range p.Events {
 		c := crossing{Type: e.Type, Version: e.Version, From: e.Emitter}
 		for _, s := range p.Subscriptions {
 			to := moduleOf(s.Name)
-			apart := slices.Contains(modules, e.Emitter) != slices.Contains(modules, to)
+			crosses := slices.Contains(modules, e.Emitter) != slices.Contains(modules, to)
 			if len(modules) == 0 {
-				apart = e.Emitter != to
+				crosses = e.Emitter != to
 			}
-			if s.Consumes == e.Type && apart && !slices.Contains(c.To, to) {
+			if s.Consumes == e.Type && crosses && !slices.Contains(c.To, to) {
 				c.To = append(c.To, to)
 			}
 		}
@@ -47,9 +47,9 @@ func crossingsOf(p *journal.Program, modules []string) []crossing {
 	return all
 }
 
-// finding is something that matters once modules are apart.
+// finding is a problem when modules run in separate processes.
 type finding struct {
-	Error    bool     `json:"error"` // it has to be mended first
+	Error    bool     `json:"error"` // must be corrected before the split
 	What     string   `json:"what"`
 	Where    string   `json:"where"`
 	Why      string   `json:"why"`
@@ -58,17 +58,23 @@ type finding struct {
 	Examples []string `json:"examples,omitempty"`
 }
 
-// splitReport is what split --check reports.
+// sameAdvice reports whether f and g differ only in the place and the events.
+func (f finding) sameAdvice(g finding) bool {
+	return f.What == g.What && f.Why == g.Why && f.Do == g.Do
+}
+
+// splitReport is the report of split --check.
 type splitReport struct {
-	OK        bool       `json:"ok"` // nothing has to be mended first
+	OK        bool       `json:"ok"` // no finding is an error
 	Modules   []string   `json:"modules"`
-	Journal   string     `json:"journal"` // "" where there is none
-	Program   string     `json:"program"` // whose modules they are
+	Journal   string     `json:"journal"` // "" without a file
+	Program   string     `json:"program"` // the program that has the modules
 	Crossings []crossing `json:"crossings"`
 	Findings  []finding  `json:"findings"`
 }
 
-// checkSplit reports whether modules are ready to run apart from the others. A journal that nobody has named need not be there.
+// checkSplit reports whether modules are ready to run in a separate process. named reports that --journal was given:
+// only then a missing journal is an error.
 func checkSplit(ctx context.Context, o *options, c splitConfig, named bool) error {
 	r := splitReport{Findings: []finding{}}
 	err := readJournal(ctx, c.Journal, func(j *sqlite.Reader) error {
@@ -81,7 +87,7 @@ func checkSplit(ctx context.Context, o *options, c splitConfig, named bool) erro
 			p = owner.declares
 		}
 		if p == nil {
-			return fmt.Errorf("%s is the journal of another program, which has not told it what its modules declare: run that program on it once, or use that program's own split --check", j.Path())
+			return fmt.Errorf("%s belongs to another program, and does not have the declarations of its modules: run that program on the journal once, or use split --check of that program", j.Path())
 		}
 		r.Journal, r.Program = j.Path(), p.Name
 		if err := r.about(p, c.Modules); err != nil {
@@ -98,7 +104,8 @@ func checkSplit(ctx context.Context, o *options, c splitConfig, named bool) erro
 		return err
 	}
 	slices.SortStableFunc(r.Findings, func(a, b finding) int {
-		return cmp.Or(-cmp.Compare(fmt.Sprint(a.Error), fmt.Sprint(b.Error)), cmp.Compare(a.What, b.What), cmp.Compare(a.Where, b.Where))
+		return cmp.Or(-cmp.Compare(fmt.Sprint(a.Error), fmt.Sprint(b.Error)),
+			cmp.Compare(a.What, b.What), cmp.Compare(a.Where, b.Where))
 	})
 	r.OK = !slices.ContainsFunc(r.Findings, func(f finding) bool { return f.Error })
 	if err := r.print(o); err != nil {
@@ -110,7 +117,7 @@ func checkSplit(ctx context.Context, o *options, c splitConfig, named bool) erro
 	return nil
 }
 
-// about has the report be about modules of p, all of them where none is named.
+// about sets the modules of p that the report is about; without modules, all of them.
 func (r *splitReport) about(p *journal.Program, modules []string) error {
 	known := p.Modules()
 	for _, m := range modules {
@@ -127,7 +134,7 @@ func (r *splitReport) about(p *journal.Program, modules []string) error {
 
 func (r *splitReport) add(f finding) { r.Findings = append(r.Findings, f) }
 
-// checkSchema looks for what ties the tables of modules together.
+// checkSchema reports references between the tables of different modules.
 func (r *splitReport) checkSchema(ctx context.Context, path string, each bool) error {
 	groups := [][]string{r.Modules}
 	if each {
@@ -148,7 +155,7 @@ func (r *splitReport) checkSchema(ctx context.Context, path string, each bool) e
 			}
 			seen[t] = true
 			what, do, _ := strings.Cut(t.What, ": ")
-			r.add(finding{Error: true, What: "tables of two modules tied together", Where: t.Where + " " + what, Why: "they cannot go into two files", Do: do})
+			r.add(finding{Error: true, What: "tables of two modules tied together", Where: t.Where + " " + what, Why: "tables in two files cannot refer to each other", Do: do})
 		}
 	}
 	return nil
@@ -171,26 +178,26 @@ FROM events WHERE type = ?1 AND source <> ?2`
 FROM delayed WHERE type = ?1 AND source <> ?2`
 )
 
-// checkEvents looks at the events in the journal of the types that cross.
+// checkEvents reports problems with events in the journal whose types cross.
 func (r *splitReport) checkEvents(ctx context.Context, j *sqlite.Reader, maxPayload int) error {
 	return j.View(ctx, func(tx *sql.Tx) error {
 		for _, c := range r.Crossings {
 			where := fmt.Sprintf("%s, from %s to %s", c.Type, c.From, strings.Join(c.To, ", "))
-			notCarried := fmt.Sprintf("the topic is that of the module which emitted an event, and %s is read from that of %s", c.Type, c.From)
+			notSent := fmt.Sprintf("an event goes to the topic of the module that emitted it, and %s is read from the topic of %s only", c.Type, c.From)
 			for _, f := range []struct {
 				query string
 				args  []any
 				finding
 			}{
-				{keyless, []any{c.Type}, finding{What: "events without a key", Why: "on a topic, only events of one key stay in order",
-					Do: "give its EventKey something that the event is about, or make sure that their order does not matter"}},
+				{keyless, []any{c.Type}, finding{What: "events without a key", Why: "on a topic, only events of the same key stay in order",
+					Do: "return a key from EventKey, or make sure that the order does not matter"}},
 				{tooLarge, []any{c.Type, maxPayload}, finding{Error: true, What: "payloads too large for a topic",
-					Why: fmt.Sprintf("more than %d bytes are not carried, and hold up all that come after", maxPayload),
-					Do:  "store the large part elsewhere and refer to it, or raise the topic's limit and --max-payload"}},
-				{astray, []any{c.Type, c.From}, finding{What: "events that nobody would carry", Why: notCarried,
-					Do: "make sure that only " + c.From + " emits it from now on; what is in the journal goes along with a split"}},
-				{astrayLater, []any{c.Type, c.From}, finding{Error: true, What: "delayed events that nobody would carry", Why: notCarried,
-					Do: "let them come due before the split"}},
+					Why: fmt.Sprintf("an event of more than %d bytes cannot be sent, and blocks all later events", maxPayload),
+					Do:  "store the large part elsewhere and refer to it, or raise the limit of the topic and --max-payload"}},
+				{astray, []any{c.Type, c.From}, finding{What: "events on the wrong topic", Why: notSent,
+					Do: "make sure that only " + c.From + " emits the type from now on; events in the journal move with the split"}},
+				{astrayLater, []any{c.Type, c.From}, finding{Error: true, What: "delayed events on the wrong topic", Why: notSent,
+					Do: "wait until the events are due, and split then"}},
 			} {
 				var examples string
 				if err := tx.QueryRowContext(ctx, f.query, f.args...).Scan(&f.Count, &examples); err != nil {
@@ -217,7 +224,7 @@ func (r *splitReport) print(o *options) error {
 	p := &printer{o: o}
 	of := ""
 	if r.Program != "" && r.Program != o.program.Name {
-		of = ", of " + printable(r.Program) + " as it last ran here"
+		of = ", of " + printable(r.Program) + " as last run here"
 	}
 	p.line("to run apart   %s%s", printable(strings.Join(r.Modules, ", ")), of)
 	for _, c := range r.Crossings {
@@ -239,17 +246,17 @@ func (r *splitReport) print(o *options) error {
 			found = fmt.Sprintf(", %s in the journal, such as %s", thousands(f.Count), printable(strings.Join(f.Examples, ", ")))
 		}
 		p.line("%s %s: %s%s", label, f.What, printable(f.Where), found)
-		if i+1 < len(r.Findings) && r.Findings[i+1].What == f.What && r.Findings[i+1].Why == f.Why && r.Findings[i+1].Do == f.Do {
-			continue // it is said once
+		if i+1 < len(r.Findings) && f.sameAdvice(r.Findings[i+1]) {
+			continue // the advice is printed once, after the last of them
 		}
 		p.line("        why: %s", f.Why)
 		p.line("        do:  %s\n", f.Do)
 	}
-	p.line("What handlers do in Go is not seen here: tests on package bustest fail when a module touches another's tables.")
-	p.line("Deployables are updated one after the other: a new shape of an event meets old readers, and needs a higher EventVersion.")
+	p.line("Not checked: the Go code of handlers. Tests with package bustest fail when a module uses the tables of another module.")
+	p.line("Deployables are updated one by one: old readers get events of a new shape, which need a higher EventVersion.")
 	switch {
 	case !r.OK:
-		p.line("%s", p.paint(red, "not ready: "+count(errs, "error")+" to mend first"))
+		p.line("%s", p.paint(red, "not ready: "+count(errs, "error")+" to correct first"))
 	case len(r.Findings) > 0:
 		p.line("%s", p.paint(green, "ready: "+count(len(r.Findings), "warning")))
 	default:

@@ -6,7 +6,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move"
 )
 
-// listLeftovers prints what moves have left beside a journal.
+// listLeftovers prints the files that moves have left beside a journal.
 func listLeftovers(ctx context.Context, o *options, journal string) error {
 	found, err := move.Leftovers(ctx, journal)
 	if err != nil {

@@ -12,18 +12,18 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move"
 )
 
-// What is typed next after a move, where nothing else is known.
+// Addresses in the next command lines after a move, without settings.
 const (
-	anyBroker = "127.0.0.1:9092" // that of the command broker
-	otherHTTP = "127.0.0.1:0"    // a free port, beside whatever runs here
+	anyBroker = "127.0.0.1:9092" // the default of the command broker
+	otherHTTP = "127.0.0.1:0"    // a free port, beside the other process
 )
 
-// surroundings are what a process that is started here finds without flags.
+// surroundings are the settings of a process that is started here without flags.
 type surroundings struct {
 	*options
 	settings    *config.Loaded
-	deployables []config.Deployable // that the file describes; none where that is one, or there is no file
-	sound       bool
+	deployables []config.Deployable // in the settings file; empty if the file describes one, or is missing
+	sound       bool                // the settings have no mistakes
 }
 
 func (o *options) lookAround() surroundings {
@@ -35,7 +35,7 @@ func (o *options) lookAround() surroundings {
 	return s
 }
 
-// nextSteps says how to run what a move has left: one line for each journal.
+// nextSteps returns a line for each journal after a move: how to run the modules on the journal.
 func (o *options) nextSteps(ctx context.Context, p *move.Proof) ([]string, error) {
 	s := o.lookAround()
 	here, err := move.Modules(ctx, p.Journal)
@@ -59,19 +59,19 @@ func (o *options) nextSteps(ctx context.Context, p *move.Proof) ([]string, error
 	return []string{s.run(p.Other, there, "--http", otherHTTP), s.run(p.Journal, here)}, nil
 }
 
-// runHere says, of a program whose command line is not known here, what it is to run.
+// runHere returns the advice to run the owner of a foreign journal, whose command line is unknown.
 func (o owner) runHere(path string, modules []string) string {
 	return printable("run " + o.runs() + " with " + strings.Join(modules, ", ") + " on " + here(path))
 }
 
-// run is the command that runs modules on the journal at path, or what is missing for one. With flags it runs beside
-// another.
+// run returns the command line that runs modules on the journal at path, or advice on the settings. flags are added if
+// other modules run elsewhere.
 func (s surroundings) run(path string, modules []string, flags ...string) string {
 	if len(s.deployables) > 0 {
 		return s.deploy(path, modules)
 	}
 	args := []string{"run"}
-	if is := s.settings.Modules; !s.sound || !s.sameModules(is, modules) {
+	if !s.sound || !s.sameModules(s.settings.Modules, modules) {
 		args = append(args, "--modules", strings.Join(modules, ","))
 		if s.sameModules(nil, modules) {
 			args[2] = "all"
@@ -86,7 +86,8 @@ func (s surroundings) run(path string, modules []string, flags ...string) string
 	return s.typed(append(args, "--journal", here(path))...)
 }
 
-// deploy chooses the deployable that runs modules. A journal that it does not name itself can be told.
+// deploy returns the command line of the deployable that runs modules, with --journal if its settings name another
+// journal. Without such a deployable, deploy returns advice on the settings.
 func (s surroundings) deploy(path string, modules []string) string {
 	args := []string{"run", "--deployable", "NAME", "--journal", here(path)}
 	for _, d := range s.deployables {
@@ -99,10 +100,10 @@ func (s surroundings) deploy(path string, modules []string) string {
 		}
 		return s.typed(args...)
 	}
-	return "have a deployable of " + printable(s.settings.File) + " run " + strings.Join(modules, ", ") + " on " + printable(here(path)) + ", then " + s.typed(args...)
+	return "add a deployable to " + printable(s.settings.File) + " that runs " + strings.Join(modules, ", ") + " on " + printable(here(path)) + ", then " + s.typed(args...)
 }
 
-// sameModules compares modules in any order; nil are all.
+// sameModules reports whether a and b have the same modules, in any order; nil stands for all modules.
 func (o *options) sameModules(a, b []string) bool {
 	if a == nil {
 		a = o.program.modules()
@@ -110,12 +111,13 @@ func (o *options) sameModules(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
-// moved returns the function that moves files beside the journal, before a move takes effect; nil where this program
-// has no such files. The files of another program do not move, and a warning says so.
+// moved returns the function that moves files beside the journal before a move takes effect, or nil for a program
+// without such files. The files of another program do not move, and moved prints a warning.
 func (o *options) moved(ctx context.Context, m Move) func() error {
 	if owner := o.ownerAt(ctx, m.From); owner.foreign {
-		_, _ = fmt.Fprintf(o.stderr, "warning: %s belongs to %s: files of %s beside the journal do not move; where there are any, use its own %s\n",
-			printable(here(m.From)), printable(owner.runs()), printable(owner.runs()), m.Act) // nothing else can be told
+		name := printable(owner.runs())
+		_, _ = fmt.Fprintf(o.stderr, "warning: %s belongs to %s: files of %s beside the journal do not move; if there are such files, use %s of %s\n",
+			printable(here(m.From)), name, name, m.Act, name) // a lost warning is no failure
 		return nil
 	}
 	if o.program.Moved == nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move"
 )
 
-// printMove prints what became of a move, and what to type next.
+// printMove returns a function that prints the proof of a move, and the next command lines.
 func printMove(ctx context.Context, o *options) func(*move.Proof, error) error {
 	return func(p *move.Proof, err error) error {
 		if p == nil || err != nil && len(p.Lines) == 0 {
@@ -21,7 +21,7 @@ func printMove(ctx context.Context, o *options) func(*move.Proof, error) error {
 			return errors.Join(err, o.printJSON(p))
 		}
 		t := &proofText{printer: printer{o: o}, proof: p}
-		var lost error // of what is only advice
+		var lost error // of nextSteps, which does not change the result
 		if err == nil && !p.DryRun && p.Act != "undo" {
 			t.next, lost = o.nextSteps(ctx, p)
 		}
@@ -29,11 +29,11 @@ func printMove(ctx context.Context, o *options) func(*move.Proof, error) error {
 	}
 }
 
-// proofText is a proof for people.
+// proofText prints a proof for people.
 type proofText struct {
 	printer
 	proof *move.Proof
-	next  []string // what to type, if anything
+	next  []string // command lines or advice
 }
 
 func (t *proofText) print(holds bool) error {
@@ -41,14 +41,14 @@ func (t *proofText) print(holds bool) error {
 	modules := strings.Join(p.Modules, ", ")
 	switch {
 	case p.Act == "undo":
-		t.line("the %s of %s is undone: %s is as it was", p.Undoes, modules, printable(p.Journal))
+		t.line("the %s of %s is undone: %s is as before", p.Undoes, modules, printable(p.Journal))
 	case p.Act == "split":
 		t.line("split %s off %s into %s", modules, printable(p.Journal), printable(p.Other))
 	default:
 		t.line("merged %s of %s into %s", modules, printable(p.Other), printable(p.Journal))
 	}
 	if p.Again {
-		t.line("it took place at %s: nothing was done now", moment(p.At))
+		t.line("the move took place at %s: nothing was done now", moment(p.At))
 	}
 	t.line("")
 	if err := errors.Join(t.err, t.table()); err != nil {
@@ -57,20 +57,21 @@ func (t *proofText) print(holds bool) error {
 	t.line("")
 	switch {
 	case p.DryRun:
-		t.line("nothing was done: this is what there is")
+		t.line("nothing was done: these are the present counts")
 	case holds && len(p.Wrong()) == 0:
 		t.line("%s", t.paint(green, "nothing was lost or doubled: "+t.totals()))
 	default:
-		t.line("%s", t.paint(red, "this does not add up: see above"))
+		t.line("%s", t.paint(red, "the counts differ: see above"))
 	}
-	t.goOn()
+	t.printNext()
 	return t.err
 }
 
-// table has a line for each kind of rows: how many moved and stayed, and their checksums. What differs afterwards has both.
+// table prints a line for each kind of rows: the numbers of moved and of remaining rows, with checksums. If a number
+// or a checksum differs after the move, the line has both.
 func (t *proofText) table() error {
 	w := tabwriter.NewWriter(t.o.stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "WHAT\tMOVED\tCHECKSUM\tSTAYED\tCHECKSUM") // Flush tells of errors
+	_, _ = fmt.Fprintln(w, "WHAT\tMOVED\tCHECKSUM\tSTAYED\tCHECKSUM") // Flush returns the error
 	for _, l := range t.proof.Lines {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", printable(l.What), t.pair(l.Moved), t.pair(l.Stayed))
 	}
@@ -90,7 +91,8 @@ func (t *proofText) pair(p move.Pair) string {
 	return fmt.Sprintf("%s, now %s\t%.12s, now %.12s", thousands(p.Before.Rows), thousands(p.After.Rows), p.Before.Digest, p.After.Digest)
 }
 
-// totals counts what there is in both journals together. The events of a split are all in the one that it left.
+// totals returns the numbers of rows in both journals together. After a split, the old journal still has all events, so
+// these are counted once.
 func (t *proofText) totals() string {
 	counts := map[string]int64{}
 	for _, l := range t.proof.Lines {
@@ -101,7 +103,7 @@ func (t *proofText) totals() string {
 		switch {
 		case l.What == "events":
 			counts[kind] = l.Stayed.After.Rows
-		case kind != "events": // the other lines about events count some of these once more
+		case kind != "events": // other lines about events count some events again
 			counts[kind] += l.Moved.After.Rows + l.Stayed.After.Rows
 		}
 	}
@@ -119,8 +121,8 @@ func (t *proofText) totals() string {
 	return strings.Join(parts, ", ")
 }
 
-// goOn says what to do next.
-func (t *proofText) goOn() {
+// printNext prints the next command lines.
+func (t *proofText) printNext() {
 	p := t.proof
 	label := "next: "
 	for _, line := range t.next {
@@ -138,7 +140,7 @@ func (t *proofText) goOn() {
 	}
 }
 
-// thousands is n with a comma between each three digits.
+// thousands returns n with a comma between each three digits.
 func thousands(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {

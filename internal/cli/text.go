@@ -8,14 +8,14 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// Colours of text, as parameters of ANSI's SGR.
+// Colours of text, as parameters of the ANSI sequence SGR.
 const (
 	red    = "31"
 	green  = "32"
 	yellow = "33"
 )
 
-// printer writes lines for people to stdout, and keeps the first error.
+// printer writes lines to stdout, and keeps the first error.
 type printer struct {
 	o   *options
 	err error
@@ -27,7 +27,7 @@ func (p *printer) line(format string, args ...any) {
 	}
 }
 
-// next tells what to type next, each command line on a line of its own. One that has something in it that cannot be typed is left out.
+// next prints the command lines that may be next, without empty ones: typed returns "" for a line that cannot be typed.
 func (p *printer) next(commands ...string) {
 	label := "\nnext: "
 	for _, c := range commands {
@@ -38,7 +38,7 @@ func (p *printer) next(commands ...string) {
 	}
 }
 
-// hint is the end of a line that says what to type next; nothing where that cannot be typed.
+// hint returns the end of a line with the next command, or "" if the command cannot be typed.
 func hint(command string) string {
 	if command == "" {
 		return ""
@@ -46,7 +46,7 @@ func hint(command string) string {
 	return "; next: " + command
 }
 
-// paint colours text where that is wanted.
+// paint returns text in a colour, if stdout has colours.
 func (p *printer) paint(color, text string) string {
 	if !p.o.color() {
 		return text
@@ -54,13 +54,13 @@ func (p *printer) paint(color, text string) string {
 	return "\x1b[" + color + "m" + text + "\x1b[0m"
 }
 
-// printable makes text of any origin fit for one line of a terminal.
+// printable returns text without control characters, for one line of a terminal.
 func printable(text string) string { return journal.Printable(text) }
 
-// clip is printable text in at most width characters.
+// clip returns printable text of at most width characters.
 func clip(text string, width int) string { return journal.Clip(text, width) }
 
-// cleaned is a message of several lines, each of them printable and indented as before.
+// cleaned applies printable to each line of text, and keeps the indentation.
 func cleaned(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, l := range lines {
@@ -70,10 +70,10 @@ func cleaned(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// moment is a point in time, in UTC.
+// moment formats a time in UTC.
 func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
 
-// count is "1 event" or "2 events".
+// count returns "1 event" or "2 events".
 func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun

@@ -13,13 +13,13 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-const traceLong = `trace draws what caused what in a business flow: each event, below it the reactions of
-all modules to it, and below these the events that they emitted. What has not happened
-yet is there too: what waits, what is being retried and when, what is blocked, what is dead.
+const traceLong = `trace draws causes and effects in a business flow: each event, below the event the reactions of
+all modules, and below each reaction the emitted events. trace also shows deliveries that wait,
+are blocked, are dead, or are being retried, with the time of the next attempt.
 
-ID is the id of a flow, the id of any event in it, or
-the key of events: then all flows with events of that key are drawn. Of a flow of more than
-10,000 events the first ones are drawn; '{name} events --flow ID --limit 0' lists all.`
+ID is the id of a flow, the id of an event in the flow, or a key: then trace draws all flows
+with events of the key. trace draws the first 10,000 events of a flow;
+'{name} events --flow ID --limit 0' lists all events.`
 
 const traceExample = `  {name} trace ID
   {name} trace 0198c2a4-6f1e-7c3b-9d52-3f2a41b7c9e0 --journal {name}.db
@@ -50,7 +50,7 @@ func trace(ctx context.Context, o *options, r *sqlite.Reader, id string) error {
 	}
 	for i, f := range flows {
 		if i > 0 {
-			_, _ = fmt.Fprintln(o.stdout) // the tree below reports what is wrong with stdout
+			_, _ = fmt.Fprintln(o.stdout) // WriteTree returns the error of stdout
 		}
 		if err := f.WriteTree(o.stdout, journal.TreeOptions{Color: o.color()}); err != nil {
 			return err
@@ -71,8 +71,8 @@ func trace(ctx context.Context, o *options, r *sqlite.Reader, id string) error {
 	return p.err
 }
 
-// readFlows returns the flows that id stands for. An observer gets events in the order in which they come by different topics:
-// they are put in that of their times.
+// readFlows returns the flow with an id, the flow of an event, or the flows with a key. The events of an observer come
+// from several topics in any order, so readFlows sorts these by time.
 func readFlows(ctx context.Context, r *sqlite.Reader, id string) ([]*journal.Flow, error) {
 	flows, err := r.Flow(ctx, id)
 	if err != nil {
@@ -90,7 +90,7 @@ func readFlows(ctx context.Context, r *sqlite.Reader, id string) ([]*journal.Flo
 	return flows, nil
 }
 
-// observes reports whether the journal is an observer's.
+// observes reports whether the journal belongs to an observer.
 func observes(ctx context.Context, r *sqlite.Reader) (is bool, err error) {
 	err = r.View(ctx, func(tx *sql.Tx) error {
 		is, err = sqlite.Observes(ctx, tx)
@@ -99,7 +99,7 @@ func observes(ctx context.Context, r *sqlite.Reader) (is bool, err error) {
 	return is, err
 }
 
-// firstDead is the id of a dead letter in flows that nobody has acted on, or 0.
+// firstDead returns the id of the first dead letter in flows that was neither replayed nor dropped, or 0.
 func firstDead(flows []*journal.Flow) int64 {
 	for _, f := range flows {
 		for _, e := range f.Events {

@@ -14,18 +14,17 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-const verifyLong = `verify audits the journal, and the books of {name}. The journal: each event has exactly one
-record for each subscription that wants it. The books: what the modules of {name} have on record
-follows the rules that {name} has for them. While something is still open (a retry, a blocked
-key, an event to come), flows under way may be unfinished.
+const verifyLong = `verify checks the journal and the books of {name}. The journal must have exactly one record for
+each event and each of its subscriptions. The books are rules of {name} for the tables of its
+modules. Flows may be unfinished while there are retries, blocked keys or delayed events.
 
-Of a system of several deployables, name the journal of each: then the books are held over
-the tables of all of them, and what one has sent must have come to those who consume it. Or
-name the journal of an observer alone: it has no tables, so the books are held by the events
-and the records of their deliveries, where {name} can do that.
+For a system of several deployables, name the journal of each. verify then checks the books with
+the tables of all journals, and that sent events have arrived. Or name only the journal of an
+observer: verify then checks the books with the events and their outcomes, if {name} has rules
+for events.
 
-It changes nothing and may run beside {name}. It says which part was not checked, and why. The
-exit code is 1 when something is wrong.`
+verify changes nothing, and can run beside {name}. The output names the parts that were not
+checked, with the reasons. The exit code is 1 after a mistake.`
 
 const verifyExample = `  {name} verify
   {name} verify --journal {name}.db --json
@@ -36,7 +35,7 @@ func newVerifyCmd(o *options) *cobra.Command {
 	var paths []string
 	late := grace
 	cmd := &cobra.Command{
-		Use: "verify", Short: "Audit the books and the journal",
+		Use: "verify", Short: "Check the journal and the books",
 		Long: verifyLong, Example: verifyExample,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -60,7 +59,7 @@ func newVerifyCmd(o *options) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringArrayVar(&paths, "journal", []string{o.program.journal()}, "journal `FILE`; may be repeated, for those of several deployables")
+	cmd.Flags().StringArrayVar(&paths, "journal", []string{o.program.journal()}, "journal `FILE`; may be repeated, for several deployables")
 	cmd.Flags().DurationVar(&late, "grace", late, "how long an event may be in transit before it counts as missing")
 	_ = cmd.MarkFlagFilename("journal", "db") // only fails for a flag that does not exist
 	return cmd
@@ -78,8 +77,8 @@ func readJournals(ctx context.Context, paths []string, fn func([]*sqlite.Reader)
 	return open(nil)
 }
 
-// verifyAll checks a system whose journals these are: that of its only deployable, those of several, or that of an
-// observer. What is younger than before may be on its way from one to another.
+// verifyAll checks a system with the journal of its only deployable, with the journals of all deployables, or with the
+// journal of an observer. Events younger than before may be in transit between deployables.
 func (o *options) verifyAll(ctx context.Context, readers []*sqlite.Reader, before time.Time) (verification, error) {
 	if len(readers) > 1 {
 		return o.verifyAcross(ctx, readers, before)
@@ -94,26 +93,26 @@ func (o *options) verifyAll(ctx context.Context, readers []*sqlite.Reader, befor
 	return o.verify(ctx, readers[0])
 }
 
-// verification is the outcome of an audit.
+// verification is the result of an audit.
 type verification struct {
 	OK      bool         `json:"ok"`
-	Program string       `json:"program"`            // that the journal belongs to; "" where it does not know
-	Settled bool         `json:"settled"`            // nothing is open in the journal
-	Wrong   []string     `json:"wrong"`              // everything, in words; never nil
-	Books   any          `json:"books,omitempty"`    // nil where they were not checked
-	Skipped string       `json:"books_not,omitzero"` // why they were not
-	Stats   sqlite.Stats `json:"journal"`            // of all together, where there are several
+	Program string       `json:"program"`            // the owner of the journal; "" if unknown
+	Settled bool         `json:"settled"`            // every event is answered, and no event is delayed
+	Wrong   []string     `json:"wrong"`              // one text per mistake; never nil
+	Books   any          `json:"books,omitempty"`    // nil if the books were not checked
+	Skipped string       `json:"books_not,omitzero"` // why the books were not checked
+	Stats   sqlite.Stats `json:"journal"`            // the sum of all journals
 
-	// Of several deployables:
-	Elsewhere []string  `json:"elsewhere,omitempty"` // modules of the program whose tables are in none of the journals
-	OnTheWay  int       `json:"on_the_way,omitzero"` // events that one journal has and another is to get; answers that have come to an observer before their events
-	Unmatched int64     `json:"unmatched,omitzero"`  // answers that an observer got long ago, and never their events
-	Journals  []audited `json:"journals,omitempty"`  // where there are several
+	// For several deployables:
+	Elsewhere []string  `json:"elsewhere,omitempty"` // modules whose tables are in none of the journals
+	OnTheWay  int       `json:"on_the_way,omitzero"` // events in transit; answers that an observer has before the event
+	Unmatched int64     `json:"unmatched,omitzero"`  // old answers without the event in the journal of an observer
+	Journals  []audited `json:"journals,omitempty"`  // for several journals
 
-	books *Report // nil where they were not checked
+	books *Report // nil if the books were not checked
 }
 
-// hold makes r, if it checked anything, the part of the audit that is about the books.
+// hold adds the report of the books to v.
 func (v *verification) hold(r Report) {
 	if v.Skipped = r.Skipped; v.Skipped != "" {
 		return
@@ -124,14 +123,14 @@ func (v *verification) hold(r Report) {
 	}
 }
 
-// audited is one of several journals.
+// audited is a journal of several.
 type audited struct {
 	Path    string       `json:"path"`
 	Modules []string     `json:"modules"`
 	Stats   sqlite.Stats `json:"journal"`
 }
 
-// verify checks the books of the program, and the journal of r.
+// verify checks the books with the journal of r, and the journal.
 func (o *options) verify(ctx context.Context, r *sqlite.Reader) (verification, error) {
 	v := verification{Wrong: []string{}}
 	owner, err := o.ownerOf(ctx, r)
@@ -143,11 +142,11 @@ func (o *options) verify(ctx context.Context, r *sqlite.Reader) (verification, e
 		return v, err
 	}
 	if owner.foreign {
-		v.Skipped = fmt.Sprintf("only %s knows them; this is %s", owner.runs(), o.program.Name)
+		v.Skipped = o.foreignBooks(owner)
 	} else if err = o.checkBooks(ctx, r, &v); err != nil {
 		return v, err
 	}
-	found, err := r.CheckAloud(ctx, gaugeOf(ctx).tell)
+	found, err := r.CheckAloud(ctx, gaugeOf(ctx).show)
 	if err != nil {
 		return v, err
 	}
@@ -156,11 +155,16 @@ func (o *options) verify(ctx context.Context, r *sqlite.Reader) (verification, e
 	return v, err
 }
 
-// checkBooks holds the tables of the modules to the program's own rules, where all of them are in the journal of r.
+// foreignBooks returns why the books of another program were not checked.
+func (o *options) foreignBooks(owner owner) string {
+	return fmt.Sprintf("only %s knows them; this is %s", owner.runs(), o.program.Name)
+}
+
+// checkBooks checks the tables of the modules with the program's own rules, if the journal of r has all tables.
 func (o *options) checkBooks(ctx context.Context, r *sqlite.Reader, v *verification) error {
 	books := o.program.Books
 	if books.Tables == nil && books.Pages == nil {
-		v.Skipped = o.program.Name + " has none"
+		v.Skipped = o.program.Name + " has no rules"
 		return nil
 	}
 	var missing []string
@@ -189,7 +193,7 @@ func (o *options) checkBooks(ctx context.Context, r *sqlite.Reader, v *verificat
 	var report Report
 	if books.Pages != nil {
 		report, v.Settled, err = o.program.pages(ctx, look, func(done, of int) {
-			gaugeOf(ctx).tell("the books", int64(done), int64(of))
+			gaugeOf(ctx).show("the books", int64(done), int64(of))
 		})
 	} else {
 		err = look(func(tx *sql.Tx, settled bool) error {
@@ -216,7 +220,7 @@ func settled(ctx context.Context, r *sqlite.Reader) (is bool, err error) {
 	return is, err
 }
 
-// judge puts what is wrong with the books and what was found in a journal into words.
+// judge sets Wrong and OK from the mistakes in the books and from the mistakes found in the journal.
 func (v *verification) judge(found []string) {
 	if v.books != nil {
 		v.Wrong = append(v.Wrong, v.books.Wrong...)
@@ -227,18 +231,19 @@ func (v *verification) judge(found []string) {
 	v.OK = len(v.Wrong) == 0
 }
 
-// missingTables returns the modules whose tables are not all in the journal of tx, although the program has them. A
-// program that was killed at its first start has made some of them.
+// missingTables returns the modules of the program whose tables the journal of tx does not have. A program that was
+// killed at the first start has created some of the tables.
 func (o *options) missingTables(ctx context.Context, tx *sql.Tx) (missing []string, err error) {
 	all, err := json.Marshal(o.program.wiring().Tables)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := tx.QueryContext(ctx, "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT module FROM migrations) ORDER BY value", string(all))
+	const query = "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT module FROM migrations) ORDER BY value"
+	rows, err := tx.QueryContext(ctx, query, string(all))
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() // rows.Err says what went wrong
+	defer rows.Close() // rows.Err returns the error
 	for rows.Next() {
 		var module string
 		if err := rows.Scan(&module); err != nil {
@@ -270,7 +275,7 @@ func (v *verification) print(o *options, path string) error {
 		}
 	}
 	if v.Unmatched > 0 {
-		p.line("older    %s to events that never came: what was before the observer is not judged", count(int(v.Unmatched), "answer"))
+		p.line("older    %s to events before the observer: not checked", count(int(v.Unmatched), "answer"))
 	}
 	all := v.Journals
 	if len(all) == 0 {
@@ -284,7 +289,7 @@ func (v *verification) print(o *options, path string) error {
 	if open := v.underWay(); len(open) > 0 && v.books == nil {
 		p.line("open     %s", strings.Join(open, ", "))
 	} else if !v.Settled && v.books != nil {
-		p.line("open     %s: flows under way may be unfinished", v.open())
+		p.line("open     %s: flows may be unfinished", v.open())
 	}
 	for _, a := range all {
 		if dead := a.Stats.DeadLetters[journal.LetterDead]; dead > 0 {
@@ -305,7 +310,7 @@ func (v *verification) print(o *options, path string) error {
 	return p.err
 }
 
-// volume is how much is in a journal.
+// volume returns the size of a journal as text.
 func volume(s *sqlite.Stats) string {
 	recorded := int64(0)
 	for _, n := range s.Deliveries {
@@ -321,7 +326,7 @@ func volume(s *sqlite.Stats) string {
 	return fmt.Sprintf("%s, %d %s, %d %s", count(int(s.Events), "event"), recorded, deliveries, s.Retries, retries)
 }
 
-// underWay counts what is under way.
+// underWay returns the numbers of open events, as texts.
 func (v *verification) underWay() (parts []string) {
 	lag := int64(0)
 	for _, s := range v.Stats.Subscriptions {
@@ -333,7 +338,10 @@ func (v *verification) underWay() (parts []string) {
 	for _, c := range []struct {
 		n    int64
 		what string
-	}{{lag, "waiting"}, {s.Deliveries[journal.Retrying], "retrying"}, {s.Deliveries[journal.Blocked], "blocked"}, {s.Delayed, "to come"}, {int64(v.OnTheWay), "on the way"}} {
+	}{
+		{lag, "waiting"}, {s.Deliveries[journal.Retrying], "retrying"}, {s.Deliveries[journal.Blocked], "blocked"},
+		{s.Delayed, "delayed"}, {int64(v.OnTheWay), "in transit"},
+	} {
 		if c.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.what))
 		}
@@ -341,14 +349,14 @@ func (v *verification) underWay() (parts []string) {
 	return parts
 }
 
-// open says why the books are not settled.
+// open returns the reason why the journals are not settled.
 func (v *verification) open() string {
 	switch parts := v.underWay(); {
 	case len(parts) > 0:
 		return strings.Join(parts, ", ")
 	case v.Stats.DeadLetters[journal.LetterDead] > 0:
 		return "a key is parked"
-	default: // of several deployables
-		return "what follows from the newest events may be on its way"
+	default: // several deployables
+		return "events that follow from the newest may be in transit"
 	}
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// elsewhere returns the program's modules with tables that do not run on the journal of r, where others of its modules do.
+// elsewhere returns the modules with tables that do not run on the journal of r, if other modules of the program do.
 func (o *options) elsewhere(ctx context.Context, r *sqlite.Reader) ([]string, error) {
-	p, err := newPlace(ctx, r)
+	p, err := newPart(ctx, r)
 	if err != nil || len(without(o.program.modules(), p.modules)) == len(o.program.modules()) {
 		return nil, err
 	}
@@ -26,18 +26,18 @@ func without(all, some []string) []string {
 	return slices.DeleteFunc(slices.Clone(all), func(m string) bool { return slices.Contains(some, m) })
 }
 
-// place is the journal of a deployable.
-type place struct {
+// part is the journal of one deployable in an audit of several.
+type part struct {
 	r        *sqlite.Reader
-	modules  []string // that run on it
+	modules  []string // that run on the journal
 	consumes []string // event types
-	sent     int64    // everything up to here has been taken by the transport
-	tx       *sql.Tx  // while all journals are looked at together
+	sent     int64    // seq of the last event that the transport has accepted
+	tx       *sql.Tx  // set while all journals are read at the same time
 }
 
-func newPlace(ctx context.Context, r *sqlite.Reader) (*place, error) {
+func newPart(ctx context.Context, r *sqlite.Reader) (*part, error) {
 	subs, err := r.Subscriptions(ctx)
-	p := &place{r: r, modules: []string{}}
+	p := &part{r: r, modules: []string{}}
 	modules, types := map[string]bool{}, map[string]bool{}
 	for _, s := range subs {
 		module, _, _ := strings.Cut(s.Name, "/")
@@ -55,10 +55,10 @@ func newPlace(ctx context.Context, r *sqlite.Reader) (*place, error) {
 	return p, err
 }
 
-// looks is how often several journals are looked at, until they are seen at one instant.
+// looks limits the attempts to read several journals at the same instant.
 const looks = 5
 
-// verifyAcross checks a system of several deployables by all of their journals.
+// verifyAcross checks a system of several deployables with the journals of all.
 func (o *options) verifyAcross(ctx context.Context, readers []*sqlite.Reader, before time.Time) (verification, error) {
 	a := across{options: o, before: before}
 	for _, r := range readers {
@@ -66,14 +66,14 @@ func (o *options) verifyAcross(ctx context.Context, readers []*sqlite.Reader, be
 		if err != nil {
 			return verification{}, err
 		}
-		p, err := newPlace(ctx, r)
+		p, err := newPart(ctx, r)
 		if err != nil {
 			return verification{}, err
 		}
 		if observed {
-			return verification{}, usageErrorf("%s is the journal of an observer, which sees the whole system: verify it alone", r.Path())
+			return verification{}, usageErrorf("%s is the journal of an observer, which has the whole system: name this journal alone", r.Path())
 		}
-		for _, other := range a.places {
+		for _, other := range a.parts {
 			if both := without(p.modules, without(p.modules, other.modules)); len(both) > 0 {
 				return verification{}, fmt.Errorf("%s and %s both have %s: a module runs in one deployable; name the journals of one system, each once",
 					other.r.Path(), r.Path(), strings.Join(both, ", "))
@@ -83,16 +83,16 @@ func (o *options) verifyAcross(ctx context.Context, readers []*sqlite.Reader, be
 		if err != nil {
 			return verification{}, err
 		}
-		if len(a.places) > 0 && owner.runs() != a.owner.runs() {
+		if len(a.parts) > 0 && owner.runs() != a.owner.runs() {
 			return verification{}, fmt.Errorf("%s belongs to %s, and %s to %s: name the journals of one system",
-				a.places[0].r.Path(), a.owner.runs(), r.Path(), owner.runs())
+				a.parts[0].r.Path(), a.owner.runs(), r.Path(), owner.runs())
 		}
 		a.owner = owner
-		a.places = append(a.places, p)
+		a.parts = append(a.parts, p)
 	}
 	for range looks {
 		a.verification, a.torn = verification{Wrong: []string{}, Program: a.owner.name}, nil
-		if err := a.look(ctx, a.places); err != nil {
+		if err := a.look(ctx, a.parts); err != nil {
 			return a.verification, err
 		}
 		if len(a.torn) == 0 {
@@ -100,8 +100,8 @@ func (o *options) verifyAcross(ctx context.Context, readers []*sqlite.Reader, be
 		}
 	}
 	var found []string
-	for _, p := range a.places {
-		wrong, err := p.r.CheckAloud(ctx, gaugeOf(ctx).tell)
+	for _, p := range a.parts {
+		wrong, err := p.r.CheckAloud(ctx, gaugeOf(ctx).show)
 		if err != nil {
 			return a.verification, err
 		}
@@ -124,14 +124,14 @@ func (o *options) verifyAcross(ctx context.Context, readers []*sqlite.Reader, be
 type across struct {
 	*options
 	verification
-	places []*place
-	owner  owner // of all of them
+	parts  []*part
+	owner  owner // of all journals
 	before time.Time
-	torn   []string // what one has of another that this one has not
+	torn   []string // events that a journal has from another journal, which does not have the event (yet)
 }
 
-// look opens a view of each of left, one inside the other, and looks at all places together then.
-func (a *across) look(ctx context.Context, left []*place) error {
+// look opens a view of each journal in left, each inside the view before, and then compares all journals.
+func (a *across) look(ctx context.Context, left []*part) error {
 	if len(left) > 0 {
 		return left[0].r.View(ctx, func(tx *sql.Tx) error {
 			left[0].tx = tx
@@ -139,7 +139,7 @@ func (a *across) look(ctx context.Context, left []*place) error {
 		})
 	}
 	a.Settled = true
-	for _, p := range a.places {
+	for _, p := range a.parts {
 		settled, err := sqlite.Settled(ctx, p.tx)
 		if err != nil {
 			return err
@@ -147,8 +147,8 @@ func (a *across) look(ctx context.Context, left []*place) error {
 		a.Settled = a.Settled && settled
 	}
 	quiet := a.Settled
-	for _, from := range a.places {
-		for _, to := range a.places {
+	for _, from := range a.parts {
+		for _, to := range a.parts {
 			if from == to {
 				continue
 			}
@@ -160,18 +160,18 @@ func (a *across) look(ctx context.Context, left []*place) error {
 	return a.checkBooks(ctx)
 }
 
-// checkBooks holds the tables of all journals together to the program's own rules.
+// checkBooks checks the tables of all journals with the program's own rules.
 func (a *across) checkBooks(ctx context.Context) error {
 	switch {
 	case a.owner.foreign:
-		a.Skipped = fmt.Sprintf("only %s knows them; this is %s", a.owner.runs(), a.program.Name)
+		a.Skipped = a.foreignBooks(a.owner)
 		return nil
 	case a.program.Books.Tables == nil:
-		a.Skipped = a.program.Name + " has none that can be held over several journals"
+		a.Skipped = a.program.Name + " has no rules for several journals"
 		return nil
 	}
 	tables := map[string]*sql.Tx{}
-	for _, p := range a.places {
+	for _, p := range a.parts {
 		for _, m := range p.modules {
 			tables[m] = p.tx
 		}
@@ -179,12 +179,12 @@ func (a *across) checkBooks(ctx context.Context) error {
 	if a.Elsewhere = without(a.program.wiring().Tables, slices.Collect(maps.Keys(tables))); len(a.Elsewhere) > 0 {
 		return nil
 	}
-	t, err := a.program.bookTables(ctx, a.places[0].r, func(module string) *sql.Tx { return tables[module] })
+	t, err := a.program.bookTables(ctx, a.parts[0].r, func(module string) *sql.Tx { return tables[module] })
 	if err != nil {
 		return err
 	}
 	var open []*sql.Tx
-	for _, p := range a.places {
+	for _, p := range a.parts {
 		open = append(open, p.tx)
 	}
 	report, err := t.check(ctx, a.Settled, open...)
@@ -195,10 +195,10 @@ func (a *across) checkBooks(ctx context.Context) error {
 	return nil
 }
 
-// compare looks for what from has sent to to and this one has not, and the other way round for what it has and from has not: then
-// the two are not seen at one instant, unless one of them has forgotten. What was sent a while ago is missed once quiet, when
-// nobody has anything else to do.
-func (a *across) compare(ctx context.Context, from, to *place, quiet bool) error {
+// compare reports events that from has sent to to and that to does not have. If an event was sent a while ago, and
+// all journals are quiet, the event is missing. compare also notes events that to has from from and that from does
+// not have: then the two were not read at the same instant, or from is an old copy.
+func (a *across) compare(ctx context.Context, from, to *part, quiet bool) error {
 	sent, err := sqlite.Unarrived(ctx, from.tx, to.tx, sqlite.Crossing{Sources: from.modules, Types: to.consumes})
 	if err != nil {
 		return err
@@ -207,18 +207,18 @@ func (a *across) compare(ctx context.Context, from, to *place, quiet bool) error
 		a.Settled = false
 		a.OnTheWay++
 		if quiet && e.Seq <= from.sent && e.Time.Before(a.before) {
-			a.Wrong = append(a.Wrong, fmt.Sprintf("event %s (%s) was sent from %s, and has not come to %s: does that run?", e.ID, e.Type, from.r.Path(), to.r.Path()))
+			a.Wrong = append(a.Wrong, fmt.Sprintf("event %s (%s) was sent from %s, and has not arrived in %s: is a process running on it?", e.ID, e.Type, from.r.Path(), to.r.Path()))
 		}
 	}
 	unknown, err := sqlite.Unknown(ctx, from.tx, to.tx, from.modules)
 	if len(unknown) > 0 {
-		a.torn = append(a.torn, fmt.Sprintf("event %s (%s), and %d more, came from %s to %s, but is not in the former: is that an old copy?",
+		a.torn = append(a.torn, fmt.Sprintf("event %s (%s), and %d more, came from %s to %s, but is not in the former: is it an old copy?",
 			unknown[0].ID, unknown[0].Type, len(unknown)-1, from.r.Path(), to.r.Path()))
 	}
 	return err
 }
 
-// sum is what is in all journals together. An event that is in several counts in each.
+// sum returns the sum of the statistics of all journals. An event in several journals counts several times.
 func sum(all []audited) sqlite.Stats {
 	s := sqlite.Stats{Deliveries: map[journal.Outcome]int64{}, DeadLetters: map[journal.LetterStatus]int64{}}
 	for _, a := range all {

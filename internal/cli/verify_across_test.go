@@ -174,7 +174,8 @@ func TestVerifyAcrossJournals(t *testing.T) {
 	wantOutput(t, MustRunCommand(t, "verify", s.args()...), exitWrong, "was charged; expected: 5.00", "order o-39: is c", ", but notification is missing", s.paths[1]+": event 1", "without a record")
 }
 
-// What was sent to somebody who is away is on its way; it is missed after a while. What the sender itself does not know is an old copy.
+// What was sent to somebody who is away is on its way; it is missed after a while. What the sender itself does not
+// know is an old copy.
 func TestVerifyAcrossJournalsMissesEvents(t *testing.T) {
 	t.Parallel()
 	s := MustSpread(t)
@@ -186,8 +187,8 @@ func TestVerifyAcrossJournalsMissesEvents(t *testing.T) {
 	}
 	MustAudit(t, s.paths, func(v verification) bool { return v.OnTheWay == 3 && !v.Settled })
 	s.stop() // the last commit of each notes what was sent
-	wantOutput(t, MustRunCommand(t, "verify", s.args("--grace", "1h")...), 0, "3 orders: ", "3 open", "open     3 on the way")
-	wantOutput(t, MustRunCommand(t, "verify", s.args("--grace", "0")...), exitWrong, "(order.placed) was sent from "+s.paths[0]+", and has not come to "+s.paths[1], "3 wrong")
+	wantOutput(t, MustRunCommand(t, "verify", s.args("--grace", "1h")...), 0, "3 orders: ", "3 open", "open     3 in transit")
+	wantOutput(t, MustRunCommand(t, "verify", s.args("--grace", "0")...), exitWrong, "(order.placed) was sent from "+s.paths[0]+", and has not arrived in "+s.paths[1], "3 wrong")
 
 	for _, modules := range shoptest.Five {
 		s.start(t, modules[0])
@@ -211,12 +212,12 @@ func TestVerifyAnObserverAmongOthers(t *testing.T) {
 	if err := ob.Close(); err != nil {
 		t.Fatal(err)
 	}
-	wantOutput(t, MustRunCommand(t, "verify", "--journal", path, "--journal", path), exitUsage, "verify it alone")
+	wantOutput(t, MustRunCommand(t, "verify", "--journal", path, "--journal", path), exitUsage, "name this journal alone")
 	wantOutput(t, MustRunCommand(t, "verify", "--journal", path), 0, "books    0 orders", "everything adds up")
 }
 
-// A shop that ran in one process and was split has events that were never sent: nobody misses them, and of what is older than itself
-// an observer says no more than it knows.
+// A shop that ran in one process and was split has events that were never sent: nobody misses them, and of what is
+// older than itself an observer says no more than it knows.
 func TestVerifyAfterASplit(t *testing.T) {
 	t.Parallel()
 	s := &spreadShop{dir: t.TempDir(), stops: map[string]func(){}}

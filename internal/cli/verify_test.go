@@ -17,5 +17,5 @@ func TestCommandsOnAJournalWithoutAProgram(t *testing.T) {
 	p.stop()
 	wantOutput(t, MustRunCommand(t, newRunCmd, "--journal", p.path, "--http", "127.0.0.1:0"), exitWrong, "modules that troupe does not have (post)")
 	wantOutput(t, MustRunCommand(t, newVerifyCmd, "--journal", p.path), 0, "only its own program knows them", "the journal adds up")
-	wantOutput(t, MustRunCommand(t, newSplitCmd, "--check", "--journal", p.path), exitWrong, "has not told it what its modules declare")
+	wantOutput(t, MustRunCommand(t, newSplitCmd, "--check", "--journal", p.path), exitWrong, "does not have the declarations of its modules")
 }
