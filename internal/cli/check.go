@@ -61,18 +61,18 @@ func printCheck(o *options, r config.Report) error {
 		if d.Transport != transports.SQLite {
 			how = strings.TrimSpace(fmt.Sprintf("over %s %s", d.Transport, d.At)) + ", topics " + d.Prefix + ".*"
 		}
-		p.line("%s runs %s; %s; journal %s, http %s", d.Name, strings.Join(d.Modules, ", "), how, d.Journal, d.HTTP)
+		p.Line("%s runs %s; %s; journal %s, http %s", d.Name, strings.Join(d.Modules, ", "), how, d.Journal, d.HTTP)
 	}
 	for _, m := range r.Wrong {
-		p.line("%s    %s", p.paint(red, "wrong"), printable(m.String()))
+		p.Line("%s    %s", p.Paint(red, "wrong"), printable(m.String()))
 	}
 	for _, m := range r.Warnings {
-		p.line("%s  %s", p.paint(yellow, "warning"), printable(m.String()))
+		p.Line("%s  %s", p.Paint(yellow, "warning"), printable(m.String()))
 	}
 	if len(r.Wrong) == 0 {
-		p.line("%s", p.paint(green, "the deployables fit together"))
+		p.Line("%s", p.Paint(green, "the deployables fit together"))
 	} else {
-		p.line("%s", p.paint(red, fmt.Sprintf("%d wrong", len(r.Wrong))))
+		p.Line("%s", p.Paint(red, fmt.Sprintf("%d wrong", len(r.Wrong))))
 	}
 	return p.err
 }

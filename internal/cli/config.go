@@ -127,6 +127,6 @@ func printSettings(o *options, l *config.Loaded) error {
 	}
 	_ = w.Flush()
 	p := &printer{o: o}
-	p.line("%s", strings.TrimSuffix(text.String(), "\n"))
+	p.Line("%s", strings.TrimSuffix(text.String(), "\n"))
 	return p.err
 }

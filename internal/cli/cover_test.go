@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/bus/cover"
+	"github.com/troupebus/troupe/internal/cli/coverage"
 )
 
 // MustWriteCoverage writes what a run of tests exercised: 4 of 7 edges. It returns the file's path.
@@ -103,7 +104,7 @@ func TestCoverOfSeveralFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	ran := MustRunCommand(t, newCoverCmd, first, second, "--json", "--min", "100")
-	c := mustUnmarshal[covered](t, ran)
+	c := mustUnmarshal[coverage.Covered](t, ran)
 	if ran.err != nil || c.Percent != 100 || c.Covered != 7 || c.Edges != 7 || c.NeverTaken == nil || len(c.NeverTaken) != 0 {
 		t.Errorf("%v, %+v", ran.err, c)
 	}

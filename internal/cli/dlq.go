@@ -140,10 +140,10 @@ func (l *letterList) show(ctx context.Context, o *options, r *sqlite.Reader) err
 	case err != nil:
 		return err
 	case n == 0:
-		p.line("no dead letters")
+		p.Line("no dead letters")
 		return p.err
 	case more:
-		p.line("\nthere are older dead letters: --limit 0 lists all, --causes groups them")
+		p.Line("\nthere are older dead letters: --limit 0 lists all, --causes groups them")
 	}
 	p.next(o.invocation(r.Path(), "dlq", "show", fmt.Sprint(newest)))
 	return p.err
@@ -172,7 +172,7 @@ func (l *letterList) showCauses(ctx context.Context, o *options, r *sqlite.Reade
 	}
 	p := &printer{o: o}
 	if len(causes) == 0 {
-		p.line("no dead letters")
+		p.Line("no dead letters")
 		return p.err
 	}
 	t := tabwriter.NewWriter(o.stdout, 0, 0, 2, ' ', 0)

@@ -174,24 +174,24 @@ func (r replayed) print(o *options, path string) error {
 	}
 	p := &printer{o: o}
 	if n := len(r.Done); n > 0 {
-		p.line("%s: handled", p.paint(green, count(n, "dead letter")))
+		p.Line("%s: handled", p.Paint(green, count(n, "dead letter")))
 	}
 	if n := len(r.Dropped); n > 0 {
-		p.line("%s: dropped by the handler", count(n, "dead letter"))
+		p.Line("%s: dropped by the handler", count(n, "dead letter"))
 	}
 	switch n := len(r.Waiting); {
 	case n > 0 && r.Running:
-		p.line("%s: still waiting or being retried%s", p.paint(yellow, count(n, "dead letter")), hint(o.invocation(path, "dlq", "list", "--status", "replaying")))
+		p.Line("%s: still waiting or being retried%s", p.Paint(yellow, count(n, "dead letter")), hint(o.invocation(path, "dlq", "list", "--status", "replaying")))
 	case n > 0:
-		p.line("%s: to be replayed when %s next runs on %s", p.paint(yellow, count(n, "dead letter")), printable(r.owner.runs()), printable(path))
+		p.Line("%s: to be replayed when %s next runs on %s", p.Paint(yellow, count(n, "dead letter")), printable(r.owner.runs()), printable(path))
 	}
 	for _, l := range r.Removed {
-		p.line("%s of %s: not replayed, because the program that ran last has no such subscription; run a program that has the subscription, or: %s",
-			p.paint(yellow, count(l.Letters, "dead letter")), printable(l.Subscription),
+		p.Line("%s of %s: not replayed, because the program that ran last has no such subscription; run a program that has the subscription, or: %s",
+			p.Paint(yellow, count(l.Letters, "dead letter")), printable(l.Subscription),
 			o.invocation(path, "dlq", "drop", "--subscription", l.Subscription, "--reason", "WHY"))
 	}
 	if n := len(r.Dead); n > 0 {
-		p.line("%s: dead again%s", p.paint(red, count(n, "dead letter")), hint(o.invocation(path, "dlq", "show", fmt.Sprint(r.Dead[0]))))
+		p.Line("%s: dead again%s", p.Paint(red, count(n, "dead letter")), hint(o.invocation(path, "dlq", "show", fmt.Sprint(r.Dead[0]))))
 	}
 	return p.err
 }

@@ -53,9 +53,9 @@ func newDLQDropCmd(o *options) *cobra.Command {
 				return shown.end()
 			}
 			p := &printer{o: o}
-			p.line("%s: dropped", count(letters, "dead letter"))
+			p.Line("%s: dropped", count(letters, "dead letter"))
 			if open > 0 {
-				p.line("%s: dropped", count(open, "open event"))
+				p.Line("%s: dropped", count(open, "open event"))
 			}
 			return p.err
 		},

@@ -35,9 +35,9 @@ func newDLQRetryCmd(o *options) *cobra.Command {
 			}
 			p := &printer{o: o}
 			if running, _ := sqlite.Owned(path); running {
-				p.line("%s: tried at once", count(n, "waiting event"))
+				p.Line("%s: tried at once", count(n, "waiting event"))
 			} else {
-				p.line("%s: tried when %s next runs on %s", count(n, "waiting event"), printable(o.ownerAt(cmd.Context(), path).runs()), printable(path))
+				p.Line("%s: tried when %s next runs on %s", count(n, "waiting event"), printable(o.ownerAt(cmd.Context(), path).runs()), printable(path))
 			}
 			return p.err
 		},

@@ -47,24 +47,24 @@ func newDLQShowCmd(o *options) *cobra.Command {
 // showLetter prints d and the next commands. An observer cannot replay or drop dead letters.
 func showLetter(o *options, d *journal.DeadLetter, path string, observed bool) error {
 	p := &printer{o: o}
-	p.line("dead letter   %d of %s, %s", d.ID, printable(d.Subscription), p.status(d.Status))
-	p.line("error         %s", printable(d.Error))
-	p.line("attempts      %d, from %s to %s", d.Attempts, moment(d.FirstFailed), moment(d.DeadAt))
+	p.Line("dead letter   %d of %s, %s", d.ID, printable(d.Subscription), p.status(d.Status))
+	p.Line("error         %s", printable(d.Error))
+	p.Line("attempts      %d, from %s to %s", d.Attempts, moment(d.FirstFailed), moment(d.DeadAt))
 	e := &d.Event
-	p.line("event         %s version %d, key %s", printable(e.Type), e.Version, printable(e.Key))
-	p.line("              %s, number %d of the journal, published %s", printable(e.ID), e.Seq, moment(e.Time))
-	p.line("flow          %s", printable(e.CorrelationID))
+	p.Line("event         %s version %d, key %s", printable(e.Type), e.Version, printable(e.Key))
+	p.Line("              %s, number %d of the journal, published %s", printable(e.ID), e.Seq, moment(e.Time))
+	p.Line("flow          %s", printable(e.CorrelationID))
 	for _, line := range payload(e) {
-		p.line("  %s", line)
+		p.Line("  %s", line)
 	}
 	if d.Stack != "" {
-		p.line("stack")
+		p.Line("stack")
 		for line := range strings.Lines(d.Stack) {
-			p.line("  %s", strings.Replace(cleaned(strings.TrimRight(line, "\n")), "\t", "  ", 1))
+			p.Line("  %s", strings.Replace(cleaned(strings.TrimRight(line, "\n")), "\t", "  ", 1))
 		}
 	}
 	for _, a := range d.Acts {
-		p.line("%-13s by %s at %s: %s", a.Act, printable(a.Actor), moment(a.At), printable(a.Reason))
+		p.Line("%-13s by %s at %s: %s", a.Act, printable(a.Actor), moment(a.At), printable(a.Reason))
 	}
 	id := fmt.Sprint(d.ID)
 	next := []string{o.invocation(path, "trace", e.CorrelationID)}
@@ -75,10 +75,10 @@ func showLetter(o *options, d *journal.DeadLetter, path string, observed bool) e
 	p.next(next...)
 	switch {
 	case dead && observed && d.Subscription == "bus/ingest":
-		p.line("      let the deployables send the event again: stop each, %s, start it; then", o.invocation("JOURNAL", "resend"))
-		p.line("      %s", o.invocation(path, "dlq", "drop", id, "--reason", "sent again"))
+		p.Line("      let the deployables send the event again: stop each, %s, start it; then", o.invocation("JOURNAL", "resend"))
+		p.Line("      %s", o.invocation(path, "dlq", "drop", id, "--reason", "sent again"))
 	case dead && observed:
-		p.line("      replay or drop the dead letter on the journal of the deployable that runs %s", printable(d.Subscription))
+		p.Line("      replay or drop the dead letter on the journal of the deployable that runs %s", printable(d.Subscription))
 	}
 	return p.err
 }
@@ -88,7 +88,7 @@ func (p *printer) status(s journal.LetterStatus) string {
 	color := map[journal.LetterStatus]string{
 		journal.LetterDead: red, journal.LetterReplaying: yellow, journal.LetterReplayed: green, journal.LetterDropped: "2",
 	}[s]
-	return p.paint(color, string(s))
+	return p.Paint(color, string(s))
 }
 
 // payload returns the payload of e as lines of text.

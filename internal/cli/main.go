@@ -10,15 +10,18 @@ import (
 	"io"
 	"os"
 
-	"golang.org/x/term"
+	xterm "golang.org/x/term"
+
+	"github.com/troupebus/troupe/internal/cli/process"
+	"github.com/troupebus/troupe/internal/cli/term"
 )
 
 // Main runs the command line of the process, and returns the exit code.
 func Main(p Program) int {
-	limitMemory()
-	ctx, stop := untilStopped(context.Background())
+	process.LimitMemory()
+	ctx, stop := process.UntilStopped(context.Background())
 	defer stop()
-	terminal := term.IsTerminal(int(os.Stdout.Fd())) && term.IsTerminal(int(os.Stderr.Fd()))
+	terminal := xterm.IsTerminal(int(os.Stdout.Fd())) && xterm.IsTerminal(int(os.Stderr.Fd()))
 	o := &options{stdin: os.Stdin, environ: os.Environ(), isTerminal: terminal}
 	return o.run(ctx, p, os.Args[1:], os.Stdout, os.Stderr)
 }
@@ -37,7 +40,7 @@ func (eof) Read([]byte) (int, error) { return 0, io.EOF }
 
 func (o *options) run(ctx context.Context, p Program, args []string, out, errs io.Writer) int {
 	o.program = newProgram(p)
-	o.stdout, o.stderr = &screen{w: out, json: &o.json}, &screen{w: errs}
+	o.stdout, o.stderr = term.NewScreen(out, &o.json), term.NewScreen(errs, nil)
 	err := o.execute(ctx, args)
 	if e, silent := err.(*exitError); err != nil && (!silent || e.err != nil) {
 		_, _ = fmt.Fprintln(o.stderr, p.Name+":", cleaned(err.Error())) // the exit code reports the failure, too

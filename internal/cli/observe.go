@@ -16,6 +16,7 @@ import (
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
 	buswire "github.com/troupebus/troupe/bus/wire"
+	"github.com/troupebus/troupe/internal/cli/process"
 	"github.com/troupebus/troupe/internal/config"
 	"github.com/troupebus/troupe/transports"
 	"github.com/troupebus/troupe/transports/sqlite"
@@ -90,7 +91,7 @@ type observeConfig struct {
 
 // serve observes until ctx ends. Then the requests end first, and the journal is closed last.
 func (c observeConfig) serve(ctx context.Context, o *options) (err error) {
-	outliveReaders()
+	process.OutliveReaders()
 	l, err := listen(ctx, c.http)
 	if err != nil {
 		return err
@@ -107,7 +108,7 @@ func (c observeConfig) serve(ctx context.Context, o *options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, ob.close()) }()
-	if err := ignoreClosedPipe(announceObserver(o, l, ob.journal.Path())); err != nil {
+	if err := process.IgnoreClosedPipe(announceObserver(o, l, ob.journal.Path())); err != nil {
 		return err
 	}
 	if at := listenedOn(l); !at.Addr().IsLoopback() {

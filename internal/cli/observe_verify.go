@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/cli/term"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -35,7 +36,7 @@ func (o *options) verifyObserved(ctx context.Context, r *sqlite.Reader, before t
 		}
 	}
 	v.Settled = look.settled && ended && look.recent == 0 && early == 0
-	found, err := r.CheckAloud(ctx, gaugeOf(ctx).show)
+	found, err := r.CheckAloud(ctx, term.GaugeOf(ctx).Show)
 	if err != nil {
 		return v, err
 	}
@@ -79,7 +80,7 @@ func (o *options) observedBooks(ctx context.Context, r *sqlite.Reader, look *obs
 	if err = o.program.guard(hook, func() { audit = o.program.Books.Observed(look.before) }); err != nil {
 		return false, err
 	}
-	progress := func(done, of int64) { gaugeOf(ctx).show("the books", done, of) }
+	progress := func(done, of int64) { term.GaugeOf(ctx).Show("the books", done, of) }
 	err = r.EachAnswered(ctx, progress, func(e *journal.Event, answers []journal.Reaction) error {
 		return o.program.guard(hook, func() { audit.Add(e, answers) })
 	})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/troupebus/troupe/internal/cli/process"
 	"github.com/troupebus/troupe/internal/config"
 	"github.com/troupebus/troupe/internal/front"
 	"github.com/troupebus/troupe/transports"
@@ -66,7 +67,7 @@ func newRunCmd(o *options) *cobra.Command {
 // serve runs a deployable until ctx ends. Then the requests end first, the bus after them, then the transport, and
 // the journal last.
 func (o *options) serve(ctx context.Context, c *config.Settings, adopt bool) (err error) {
-	outliveReaders()
+	process.OutliveReaders()
 	l, err := listen(ctx, c.HTTP)
 	if err != nil {
 		return err
@@ -104,7 +105,7 @@ func (o *options) serve(ctx context.Context, c *config.Settings, adopt bool) (er
 			URL: urlOf(l), Journal: r.Journal.Path(), Name: c.Name, Modules: r.Modules, Transport: c.Backend.Kind,
 			at: c.Where(), program: o.program.Name,
 		}
-		if err := ignoreClosedPipe(a.print(o)); err != nil {
+		if err := process.IgnoreClosedPipe(a.print(o)); err != nil {
 			return err
 		}
 		warnIfReachable(logger, l)
@@ -176,10 +177,10 @@ func (a announcement) print(o *options) error {
 		return o.printJSON(a)
 	}
 	p := &printer{o: o}
-	p.line("%s is at %s", a.program, a.URL)
-	p.line("Its journal is %s", a.Journal)
+	p.Line("%s is at %s", a.program, a.URL)
+	p.Line("Its journal is %s", a.Journal)
 	if a.Transport != transports.SQLite {
-		p.line("It is deployable %s, which runs %s, and meets the others over %s at %s", a.Name, strings.Join(a.Modules, ", "), a.Transport, a.at)
+		p.Line("It is deployable %s, which runs %s, and meets the others over %s at %s", a.Name, strings.Join(a.Modules, ", "), a.Transport, a.at)
 	}
 	return p.err
 }

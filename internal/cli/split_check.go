@@ -226,41 +226,41 @@ func (r *splitReport) print(o *options) error {
 	if r.Program != "" && r.Program != o.program.Name {
 		of = ", of " + printable(r.Program) + " as last run here"
 	}
-	p.line("to run apart   %s%s", printable(strings.Join(r.Modules, ", ")), of)
+	p.Line("to run apart   %s%s", printable(strings.Join(r.Modules, ", ")), of)
 	for _, c := range r.Crossings {
-		p.line("on the wire    %s, version %d, from %s to %s", printable(c.Type), c.Version, printable(c.From), printable(strings.Join(c.To, ", ")))
+		p.Line("on the wire    %s, version %d, from %s to %s", printable(c.Type), c.Version, printable(c.From), printable(strings.Join(c.To, ", ")))
 	}
 	if r.Journal == "" {
-		p.line("journal        none: events and tables were not looked at")
+		p.Line("journal        none: events and tables were not looked at")
 	}
-	p.line("")
+	p.Line("")
 	errs := 0
 	for i, f := range r.Findings {
-		label := p.paint(yellow, "warning")
+		label := p.Paint(yellow, "warning")
 		if f.Error {
 			errs++
-			label = p.paint(red, "error  ")
+			label = p.Paint(red, "error  ")
 		}
 		found := ""
 		if f.Count > 0 {
 			found = fmt.Sprintf(", %s in the journal, such as %s", thousands(f.Count), printable(strings.Join(f.Examples, ", ")))
 		}
-		p.line("%s %s: %s%s", label, f.What, printable(f.Where), found)
+		p.Line("%s %s: %s%s", label, f.What, printable(f.Where), found)
 		if i+1 < len(r.Findings) && f.sameAdvice(r.Findings[i+1]) {
 			continue // the advice is printed once, after the last of them
 		}
-		p.line("        why: %s", f.Why)
-		p.line("        do:  %s\n", f.Do)
+		p.Line("        why: %s", f.Why)
+		p.Line("        do:  %s\n", f.Do)
 	}
-	p.line("Not checked: the Go code of handlers. Tests with package bustest fail when a module uses the tables of another module.")
-	p.line("Deployables are updated one by one: old readers get events of a new shape, which need a higher EventVersion.")
+	p.Line("Not checked: the Go code of handlers. Tests with package bustest fail when a module uses the tables of another module.")
+	p.Line("Deployables are updated one by one: old readers get events of a new shape, which need a higher EventVersion.")
 	switch {
 	case !r.OK:
-		p.line("%s", p.paint(red, "not ready: "+count(errs, "error")+" to correct first"))
+		p.Line("%s", p.Paint(red, "not ready: "+count(errs, "error")+" to correct first"))
 	case len(r.Findings) > 0:
-		p.line("%s", p.paint(green, "ready: "+count(len(r.Findings), "warning")))
+		p.Line("%s", p.Paint(green, "ready: "+count(len(r.Findings), "warning")))
 	default:
-		p.line("%s", p.paint(green, "ready: nothing stands in the way"))
+		p.Line("%s", p.Paint(green, "ready: nothing stands in the way"))
 	}
 	return p.err
 }

@@ -20,12 +20,12 @@ func listLeftovers(ctx context.Context, o *options, journal string) error {
 	}
 	p := &printer{o: o}
 	if len(found) == 0 {
-		p.line("no move has left anything beside %s", printable(journal))
+		p.Line("no move has left anything beside %s", printable(journal))
 	}
 	for _, l := range found {
-		p.line("%s  %s bytes", printable(l.Path), thousands(l.Bytes))
-		p.line("        what: %s", printable(l.What))
-		p.line("        do:   %s", printable(l.Do))
+		p.Line("%s  %s bytes", printable(l.Path), thousands(l.Bytes))
+		p.Line("        what: %s", printable(l.What))
+		p.Line("        do:   %s", printable(l.Do))
 	}
 	return p.err
 }

@@ -41,27 +41,27 @@ func (t *proofText) print(holds bool) error {
 	modules := strings.Join(p.Modules, ", ")
 	switch {
 	case p.Act == "undo":
-		t.line("the %s of %s is undone: %s is as before", p.Undoes, modules, printable(p.Journal))
+		t.Line("the %s of %s is undone: %s is as before", p.Undoes, modules, printable(p.Journal))
 	case p.Act == "split":
-		t.line("split %s off %s into %s", modules, printable(p.Journal), printable(p.Other))
+		t.Line("split %s off %s into %s", modules, printable(p.Journal), printable(p.Other))
 	default:
-		t.line("merged %s of %s into %s", modules, printable(p.Other), printable(p.Journal))
+		t.Line("merged %s of %s into %s", modules, printable(p.Other), printable(p.Journal))
 	}
 	if p.Again {
-		t.line("the move took place at %s: nothing was done now", moment(p.At))
+		t.Line("the move took place at %s: nothing was done now", moment(p.At))
 	}
-	t.line("")
+	t.Line("")
 	if err := errors.Join(t.err, t.table()); err != nil {
 		return err
 	}
-	t.line("")
+	t.Line("")
 	switch {
 	case p.DryRun:
-		t.line("nothing was done: these are the present counts")
+		t.Line("nothing was done: these are the present counts")
 	case holds && len(p.Wrong()) == 0:
-		t.line("%s", t.paint(green, "nothing was lost or doubled: "+t.totals()))
+		t.Line("%s", t.Paint(green, "nothing was lost or doubled: "+t.totals()))
 	default:
-		t.line("%s", t.paint(red, "the counts differ: see above"))
+		t.Line("%s", t.Paint(red, "the counts differ: see above"))
 	}
 	t.printNext()
 	return t.err
@@ -126,17 +126,17 @@ func (t *proofText) printNext() {
 	p := t.proof
 	label := "next: "
 	for _, line := range t.next {
-		t.line("%s%s", label, line)
+		t.Line("%s%s", label, line)
 		label = "      "
 	}
 	if len(t.next) == 0 {
 		return
 	}
 	if p.Act == "merge" {
-		t.line("      %s can be removed", printable(here(p.Other)))
+		t.Line("      %s can be removed", printable(here(p.Other)))
 	}
 	if p.Backup != "" {
-		t.line("undo: %s; when you are content, remove %s", t.o.invocation(p.Journal, p.Act, "--undo"), printable(here(p.Backup)))
+		t.Line("undo: %s; when you are content, remove %s", t.o.invocation(p.Journal, p.Act, "--undo"), printable(here(p.Backup)))
 	}
 }
 

@@ -6,13 +6,13 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/cli/term"
 )
 
-// Colours of text, as parameters of the ANSI sequence SGR.
 const (
-	red    = "31"
-	green  = "32"
-	yellow = "33"
+	red    = term.Red
+	green  = term.Green
+	yellow = term.Yellow
 )
 
 // printer writes lines to stdout, and keeps the first error.
@@ -21,7 +21,8 @@ type printer struct {
 	err error
 }
 
-func (p *printer) line(format string, args ...any) {
+// Line prints a formatted line.
+func (p *printer) Line(format string, args ...any) {
 	if p.err == nil {
 		_, p.err = fmt.Fprintf(p.o.stdout, format+"\n", args...)
 	}
@@ -32,7 +33,7 @@ func (p *printer) next(commands ...string) {
 	label := "\nnext: "
 	for _, c := range commands {
 		if c != "" {
-			p.line("%s%s", label, c)
+			p.Line("%s%s", label, c)
 			label = "      "
 		}
 	}
@@ -46,8 +47,8 @@ func hint(command string) string {
 	return "; next: " + command
 }
 
-// paint returns text in a colour, if stdout has colours.
-func (p *printer) paint(color, text string) string {
+// Paint returns text in a colour, if stdout has colours.
+func (p *printer) Paint(color, text string) string {
 	if !p.o.color() {
 		return text
 	}

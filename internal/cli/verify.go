@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/cli/term"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -43,9 +44,9 @@ func newVerifyCmd(o *options) *cobra.Command {
 				return usageErrorf("--grace %v: want 0 or more", late)
 			}
 			return readJournals(cmd.Context(), paths, func(readers []*sqlite.Reader) error {
-				p := newGauge(o)
-				v, err := o.verifyAll(context.WithValue(cmd.Context(), gaugeKey{}, p), readers, time.Now().Add(-late))
-				p.end()
+				p := term.NewGauge(o.stderr, o.isTerminal)
+				v, err := o.verifyAll(term.WithGauge(cmd.Context(), p), readers, time.Now().Add(-late))
+				p.End()
 				if err != nil {
 					return err
 				}
@@ -146,7 +147,7 @@ func (o *options) verify(ctx context.Context, r *sqlite.Reader) (verification, e
 	} else if err = o.checkBooks(ctx, r, &v); err != nil {
 		return v, err
 	}
-	found, err := r.CheckAloud(ctx, gaugeOf(ctx).show)
+	found, err := r.CheckAloud(ctx, term.GaugeOf(ctx).Show)
 	if err != nil {
 		return v, err
 	}
@@ -193,7 +194,7 @@ func (o *options) checkBooks(ctx context.Context, r *sqlite.Reader, v *verificat
 	var report Report
 	if books.Pages != nil {
 		report, v.Settled, err = o.program.pages(ctx, look, func(done, of int) {
-			gaugeOf(ctx).show("the books", int64(done), int64(of))
+			term.GaugeOf(ctx).Show("the books", int64(done), int64(of))
 		})
 	} else {
 		err = look(func(tx *sql.Tx, settled bool) error {
@@ -261,51 +262,51 @@ func (v *verification) print(o *options, path string) error {
 	p := &printer{o: o}
 	switch {
 	case len(v.Elsewhere) > 0:
-		p.line("books    not checked: the tables of %s are in other journals; add --journal FILE for each", strings.Join(v.Elsewhere, ", "))
+		p.Line("books    not checked: the tables of %s are in other journals; add --journal FILE for each", strings.Join(v.Elsewhere, ", "))
 	case v.books == nil:
-		p.line("books    not checked: %s", printable(v.Skipped))
+		p.Line("books    not checked: %s", printable(v.Skipped))
 	default:
 		label := "books    "
 		for _, l := range v.books.Lines {
-			p.line("%s%s", label, printable(l))
+			p.Line("%s%s", label, printable(l))
 			label = "         "
 		}
 		if len(v.books.Lines) == 0 && len(v.books.Wrong) == 0 {
-			p.line("books    right")
+			p.Line("books    right")
 		}
 	}
 	if v.Unmatched > 0 {
-		p.line("older    %s to events before the observer: not checked", count(int(v.Unmatched), "answer"))
+		p.Line("older    %s to events before the observer: not checked", count(int(v.Unmatched), "answer"))
 	}
 	all := v.Journals
 	if len(all) == 0 {
 		all = []audited{{Path: path, Stats: v.Stats}}
-		p.line("journal  %s", volume(&v.Stats))
+		p.Line("journal  %s", volume(&v.Stats))
 	} else {
 		for _, a := range all {
-			p.line("journal  %s of %s: %s", printable(a.Path), strings.Join(a.Modules, ", "), volume(&a.Stats))
+			p.Line("journal  %s of %s: %s", printable(a.Path), strings.Join(a.Modules, ", "), volume(&a.Stats))
 		}
 	}
 	if open := v.underWay(); len(open) > 0 && v.books == nil {
-		p.line("open     %s", strings.Join(open, ", "))
+		p.Line("open     %s", strings.Join(open, ", "))
 	} else if !v.Settled && v.books != nil {
-		p.line("open     %s: flows may be unfinished", v.open())
+		p.Line("open     %s: flows may be unfinished", v.open())
 	}
 	for _, a := range all {
 		if dead := a.Stats.DeadLetters[journal.LetterDead]; dead > 0 {
-			p.line("dead     %s%s", count(int(dead), "dead letter"), hint(o.invocation(a.Path, "dlq", "list")))
+			p.Line("dead     %s%s", count(int(dead), "dead letter"), hint(o.invocation(a.Path, "dlq", "list")))
 		}
 	}
 	for _, what := range v.Wrong {
-		p.line("%s    %s", p.paint(red, "wrong"), printable(what))
+		p.Line("%s    %s", p.Paint(red, "wrong"), printable(what))
 	}
 	switch {
 	case !v.OK:
-		p.line("%s", p.paint(red, fmt.Sprintf("%d wrong", len(v.Wrong))))
+		p.Line("%s", p.Paint(red, fmt.Sprintf("%d wrong", len(v.Wrong))))
 	case v.books == nil:
-		p.line("%s", p.paint(green, "the journal adds up")+"; the books were not checked")
+		p.Line("%s", p.Paint(green, "the journal adds up")+"; the books were not checked")
 	default:
-		p.line("%s", p.paint(green, "everything adds up"))
+		p.Line("%s", p.Paint(green, "everything adds up"))
 	}
 	return p.err
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/cli/term"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -101,7 +102,7 @@ func (o *options) verifyAcross(ctx context.Context, readers []*sqlite.Reader, be
 	}
 	var found []string
 	for _, p := range a.parts {
-		wrong, err := p.r.CheckAloud(ctx, gaugeOf(ctx).show)
+		wrong, err := p.r.CheckAloud(ctx, term.GaugeOf(ctx).Show)
 		if err != nil {
 			return a.verification, err
 		}

@@ -1,4 +1,4 @@
-package cli
+package term
 
 import (
 	"context"
@@ -15,8 +15,8 @@ const (
 	filePace     = 10 * time.Second
 )
 
-// gauge shows the progress of an audit.
-type gauge struct {
+// Gauge shows the progress of an audit.
+type Gauge struct {
 	w        io.Writer
 	terminal bool
 	now      func() time.Time
@@ -28,8 +28,9 @@ type gauge struct {
 	from  int64 // items done when the step began
 }
 
-func newGauge(o *options) *gauge {
-	p := &gauge{w: o.stderr, terminal: o.isTerminal, now: time.Now}
+// NewGauge returns a Gauge that writes to w.
+func NewGauge(w io.Writer, terminal bool) *Gauge {
+	p := &Gauge{w: w, terminal: terminal, now: time.Now}
 	p.next = p.now().Add(silentFor)
 	if !p.terminal {
 		p.next = p.now().Add(filePace)
@@ -39,14 +40,19 @@ func newGauge(o *options) *gauge {
 
 type gaugeKey struct{}
 
-// gaugeOf returns the gauge of the context of an audit, or nil, which shows nothing.
-func gaugeOf(ctx context.Context) *gauge {
-	p, _ := ctx.Value(gaugeKey{}).(*gauge)
+// WithGauge returns a context with g.
+func WithGauge(ctx context.Context, g *Gauge) context.Context {
+	return context.WithValue(ctx, gaugeKey{}, g)
+}
+
+// GaugeOf returns the Gauge of the context of an audit, or nil, which shows nothing.
+func GaugeOf(ctx context.Context) *Gauge {
+	p, _ := ctx.Value(gaugeKey{}).(*Gauge)
 	return p
 }
 
-// show prints that done of of items are done, and the estimated remaining time, unless the last output is recent.
-func (p *gauge) show(what string, done, of int64) {
+// Show prints that done of of items are done, and the estimated remaining time, unless the last output is recent.
+func (p *Gauge) Show(what string, done, of int64) {
 	if p == nil {
 		return
 	}
@@ -70,7 +76,7 @@ func (p *gauge) show(what string, done, of int64) {
 }
 
 // rest returns the remaining time of the step in whole seconds, estimated from the pace so far; 0 if unknown.
-func (p *gauge) rest(now time.Time, done, of int64) time.Duration {
+func (p *Gauge) rest(now time.Time, done, of int64) time.Duration {
 	took := now.Sub(p.began)
 	if done <= p.from || took < silentFor/2 {
 		return 0
@@ -78,8 +84,8 @@ func (p *gauge) rest(now time.Time, done, of int64) time.Duration {
 	return time.Duration(float64(took) * float64(of-done) / float64(done-p.from)).Round(time.Second)
 }
 
-// end clears the line of progress on a terminal.
-func (p *gauge) end() {
+// End clears the line of progress on a terminal.
+func (p *Gauge) End() {
 	if p.shown && p.terminal {
 		_, _ = fmt.Fprint(p.w, "\r\x1b[K")
 	}

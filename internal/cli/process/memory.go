@@ -1,4 +1,4 @@
-package cli
+package process
 
 import (
 	"io/fs"
@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// limitMemory sets the memory limit of the garbage collector from the limit of the container, so that the collector
+// LimitMemory sets the memory limit of the garbage collector from the limit of the container, so that the collector
 // works harder before the kernel kills the process. GOMEMLIMIT overrides the limit.
 //
 // The heap of a journal is small, about 5 MB. With the default of GOGC, the collector runs 30 times a second under
 // load, for an eighth of the processor time. Twice as much garbage costs about 10 MB. GOGC overrides the value.
-func limitMemory() {
+func LimitMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(200)
 	}

@@ -1,4 +1,5 @@
-package cli
+// Package process sets up the process of a command line: signals, closed pipes, and the memory limit.
+package process
 
 import (
 	"context"
@@ -11,9 +12,9 @@ import (
 // stopSignals stop a program: from a person at the terminal, from a process manager, and from a closed terminal.
 var stopSignals = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
 
-// untilStopped returns a context that ends with the first of stopSignals; a second signal kills the process. A signal
+// UntilStopped returns a context that ends with the first of stopSignals; a second signal kills the process. A signal
 // that is ignored at the start, such as SIGHUP by nohup, stays ignored.
-func untilStopped(ctx context.Context) (context.Context, context.CancelFunc) {
+func UntilStopped(ctx context.Context) (context.Context, context.CancelFunc) {
 	var signals []os.Signal
 	for _, s := range stopSignals {
 		if !signal.Ignored(s) {
@@ -28,12 +29,12 @@ func untilStopped(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, stop
 }
 
-// outliveReaders keeps a server running when the reader of its output ends: writes fail, and the output is lost.
-// Without outliveReaders, the first line to a closed pipe kills the process.
-func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+// OutliveReaders keeps a server running when the reader of its output ends: writes fail, and the output is lost.
+// Without OutliveReaders, the first line to a closed pipe kills the process.
+func OutliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
-// ignoreClosedPipe returns err, or nil for a write to a closed pipe.
-func ignoreClosedPipe(err error) error {
+// IgnoreClosedPipe returns err, or nil for a write to a closed pipe.
+func IgnoreClosedPipe(err error) error {
 	if errors.Is(err, syscall.EPIPE) {
 		return nil
 	}

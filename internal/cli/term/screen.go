@@ -1,4 +1,5 @@
-package cli
+// Package term writes text and progress to a terminal.
+package term
 
 import (
 	"fmt"
@@ -9,14 +10,17 @@ import (
 	"unicode/utf8"
 )
 
-// screen filters output that may be for a terminal. It passes printable characters, line ends, tabs, and the escape
+// Screen filters output that may be for a terminal. It passes printable characters, line ends, tabs, and the escape
 // sequences of this program. Other control and format characters come from foreign text that was not cleaned with
-// printable: screen replaces them, or escapes them in JSON, where they can only be in a string.
-type screen struct {
+// journal.Printable: Screen replaces them, or escapes them in JSON, where they can only be in a string.
+type Screen struct {
 	w    io.Writer
 	json *bool  // nil for output that is never JSON
 	rest []byte // the first bytes of an incomplete character
 }
+
+// NewScreen returns a Screen that writes to w. *json reports whether the output is JSON; nil stands for never.
+func NewScreen(w io.Writer, json *bool) *Screen { return &Screen{w: w, json: json} }
 
 // ours matches the escape sequences of this program: colours, and clearing the line of progress.
 var ours = regexp.MustCompile(`^(\x1b\[[0-9;]{0,8}m|\r\x1b\[K)`)
@@ -25,7 +29,7 @@ var ours = regexp.MustCompile(`^(\x1b\[[0-9;]{0,8}m|\r\x1b\[K)`)
 const longestOurs = 12
 
 // Write implements io.Writer.
-func (s *screen) Write(text []byte) (int, error) {
+func (s *Screen) Write(text []byte) (int, error) {
 	if len(s.rest) == 0 && plainASCII(text) {
 		return s.w.Write(text)
 	}

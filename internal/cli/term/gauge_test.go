@@ -1,4 +1,4 @@
-package cli
+package term
 
 import (
 	"context"
@@ -16,7 +16,7 @@ func TestGauge(t *testing.T) {
 		false: "checking the log: 25 %, about 4s left\nchecking the tables: 50 %\n",
 	} {
 		var b strings.Builder
-		p := newGauge(&options{stderr: &b, isTerminal: terminal})
+		p := NewGauge(&b, terminal)
 		start := time.Now()
 		if terminal != p.next.Before(start.Add(2*silentFor)) {
 			t.Errorf("terminal %t: the first line after %v", terminal, p.next.Sub(start))
@@ -31,12 +31,12 @@ func TestGauge(t *testing.T) {
 			{20 * time.Second, "the tables", 50},
 		} {
 			p.now = func() time.Time { return start.Add(tell.after) }
-			p.show(tell.what, tell.done, 100)
+			p.Show(tell.what, tell.done, 100)
 		}
-		p.end()
+		p.End()
 		if b.String() != want {
 			t.Errorf("terminal %t: %q, want %q", terminal, b.String(), want)
 		}
 	}
-	gaugeOf(context.Background()).show("nobody hears", 1, 2)
+	GaugeOf(context.Background()).Show("nobody hears", 1, 2)
 }
