@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/troupebus/troupe/internal/config/endpoint"
 	"github.com/troupebus/troupe/transports"
 )
 
@@ -22,9 +23,9 @@ type Deployable struct {
 	HTTP      string   `json:"http"`
 
 	peers    map[string]string
-	peersAt  string     // the place of peers in the file
-	meets    []string   // normalized addresses of the backend: deployables with a common address meet
-	database databaseAt // for transport postgres
+	peersAt  string            // the place of peers in the file
+	meets    []string          // normalized addresses of the backend: deployables with a common address meet
+	database endpoint.Database // for transport postgres
 }
 
 // Report is the result of Check. The deployables are one system if Wrong is empty.
@@ -113,10 +114,10 @@ func (l *Loaded) deployable(where string) Deployable {
 	}
 	switch d.Transport {
 	case transports.Kafka:
-		d.meets = brokers(l.Backend.Kafka.Brokers)
+		d.meets = endpoint.Brokers(l.Backend.Kafka.Brokers)
 	case transports.Postgres:
-		d.database, _ = databaseOf(l.Backend.Postgres.URL)
-		d.meets = d.database.addresses
+		d.database, _ = endpoint.ParseDatabase(l.Backend.Postgres.URL)
+		d.meets = d.database.Addresses
 	}
 	return d
 }
@@ -209,10 +210,10 @@ func (r *Report) meet(p *Program) {
 		}
 		of = slices.DeleteFunc(of, func(d Deployable) bool { return d.At == "" })
 		r.services(of)
-		of = slices.DeleteFunc(of, func(d Deployable) bool { return d.database.service != "" })
+		of = slices.DeleteFunc(of, func(d Deployable) bool { return d.database.Service != "" })
 		apart(r, of, path, some, func(d Deployable) []string { return d.meets })
-		of = slices.DeleteFunc(of, func(d Deployable) bool { return d.database.schema == "" })
-		apart(r, of, path+" with search_path", "schemas", func(d Deployable) []string { return []string{d.database.schema} })
+		of = slices.DeleteFunc(of, func(d Deployable) bool { return d.database.Schema == "" })
+		apart(r, of, path+" with search_path", "schemas", func(d Deployable) []string { return []string{d.database.Schema} })
 	}
 }
 
@@ -220,7 +221,7 @@ func (r *Report) meet(p *Program) {
 // cannot be compared.
 func (r *Report) services(among []Deployable) {
 	for _, d := range among {
-		if s := d.database.service; s != "" && among[0].database.service != s || s == "" && among[0].database.service != "" {
+		if s := d.database.Service; s != "" && among[0].database.Service != s || s == "" && among[0].database.Service != "" {
 			r.warn(d.Where, "%s and %s may use different databases: check does not read the service file of Postgres", d.Name, among[0])
 		}
 	}
@@ -252,18 +253,18 @@ func apart(r *Report, among []Deployable, property, several string, of func(Depl
 
 // collide warns of journals and addresses that several deployables have: on one host, they would clash.
 func (r *Report) collide() {
-	r.eachShared(func(d Deployable) string { return sameFile(d.Journal) }, func(journal string, in []string) {
-		i := slices.IndexFunc(r.Deployables, func(d Deployable) bool { return sameFile(d.Journal) == journal })
+	r.eachShared(func(d Deployable) string { return endpoint.SameFile(d.Journal) }, func(journal string, in []string) {
+		i := slices.IndexFunc(r.Deployables, func(d Deployable) bool { return endpoint.SameFile(d.Journal) == journal })
 		r.warn("", "%s have the same journal, %s: on one host, each needs its own", strings.Join(in, " and "), filepath.Clean(r.Deployables[i].Journal))
 	})
 	for i, d := range r.Deployables {
 		in, addresses := []string{d.String()}, []string{d.HTTP}
 		for _, other := range r.Deployables[i+1:] {
-			if listens(d.HTTP, other.HTTP) {
+			if endpoint.Clash(d.HTTP, other.HTTP) {
 				in, addresses = append(in, other.String()), append(addresses, other.HTTP)
 			}
 		}
-		clashes := func(o Deployable) bool { return listens(o.HTTP, d.HTTP) }
+		clashes := func(o Deployable) bool { return endpoint.Clash(o.HTTP, d.HTTP) }
 		if len(in) == 1 || slices.IndexFunc(r.Deployables, clashes) < i {
 			continue // the first deployable of the group has reported this
 		}

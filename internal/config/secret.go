@@ -3,13 +3,14 @@ package config
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/troupebus/troupe/internal/config/endpoint"
 )
 
 // Secret is a text that is not printed: fmt, log/slog and encoding/json write "(set)" for a Secret, or "" for an empty
@@ -71,7 +72,7 @@ func (l *Loaded) ReadableSecrets() (found Mistakes) {
 		if file == "" && (given.level == fromFile || given.level == fromDeployable) {
 			file = l.File
 		}
-		if file == "" || path == "postgres.url" && !hasPassword(l.Backend.Postgres.URL) || slices.Contains(seen, file) {
+		if file == "" || path == "postgres.url" && !endpoint.HasPassword(l.Backend.Postgres.URL) || slices.Contains(seen, file) {
 			continue
 		}
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm()&0o004 == 0 {
@@ -81,14 +82,4 @@ func (l *Loaded) ReadableSecrets() (found Mistakes) {
 		found = append(found, Mistake{file, fmt.Sprintf("every user of this machine can read %s here: take the permission away, with chmod o-r", path)})
 	}
 	return found
-}
-
-// hasPassword reports whether a Postgres URL has a password. It returns true for an unreadable URL, which may have one.
-func hasPassword(text string) bool {
-	u, err := url.Parse(text)
-	if err != nil {
-		return true
-	}
-	_, set := u.User.Password()
-	return set || u.Query().Has("password")
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/troupebus/troupe/internal/config/endpoint"
 	"github.com/troupebus/troupe/transports"
 )
 
@@ -50,7 +51,7 @@ func (s *Settings) Where() string {
 	case transports.Kafka:
 		return strings.Join(s.Backend.Kafka.Brokers, ",")
 	case transports.Postgres:
-		return database(s.Backend.Postgres.URL)
+		return endpoint.DatabaseText(s.Backend.Postgres.URL)
 	}
 	return ""
 }

@@ -1,4 +1,5 @@
-package config
+// Package endpoint normalizes addresses, paths and URLs of databases, so that two settings can be compared.
+package endpoint
 
 import (
 	"cmp"
@@ -8,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 )
-
-// The functions of this file normalize settings, so that Check can compare the settings of two deployables.
 
 // host normalizes a host name or an address: "localhost" for a loopback address, and "" for all addresses of the
 // machine.
@@ -36,24 +35,24 @@ func hostPort(text string) string {
 	return net.JoinHostPort(host(h), strings.TrimLeft(port, "0"))
 }
 
-// brokers normalizes the addresses of Kafka brokers.
-func brokers(texts []string) (found []string) {
+// Brokers normalizes the addresses of Kafka brokers.
+func Brokers(texts []string) (found []string) {
 	for _, text := range texts {
 		found = append(found, hostPort(text))
 	}
 	return found
 }
 
-// sameFile returns the absolute path of a file.
-func sameFile(path string) string {
+// SameFile returns the absolute path of a file.
+func SameFile(path string) string {
 	if whole, err := filepath.Abs(path); err == nil {
 		return whole
 	}
 	return filepath.Clean(path)
 }
 
-// listens reports whether a and b clash as addresses to listen on at one host.
-func listens(a, b string) bool {
+// Clash reports whether a and b clash as addresses to listen on at one host.
+func Clash(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
 	if errA != nil || errB != nil || portA != portB || strings.Trim(portA, "0") == "" {
@@ -63,15 +62,15 @@ func listens(a, b string) bool {
 	return hostA == hostB || hostA == "" || hostB == ""
 }
 
-// databaseAt is the database of a Postgres URL, without user and password.
-type databaseAt struct {
-	addresses []string // host:port/database for each host
-	schema    string   // of the tables; "" if the URL names no schema
-	service   string   // an entry of a service file, which is not read; "" for none
+// Database is the database of a Postgres URL, without user and password.
+type Database struct {
+	Addresses []string // host:port/database for each host
+	Schema    string   // of the tables; "" if the URL names no schema
+	Service   string   // an entry of a service file, which is not read; "" for none
 }
 
-// databaseOf parses a Postgres URL as the clients of Postgres do: the parameters override the other parts.
-func databaseOf(text string) (at databaseAt, ok bool) {
+// ParseDatabase parses a Postgres URL as the clients of Postgres do: the parameters override the other parts.
+func ParseDatabase(text string) (at Database, ok bool) {
 	u, err := url.Parse(text)
 	if err != nil || text == "" {
 		return at, false
@@ -90,9 +89,9 @@ func databaseOf(text string) (at databaseAt, ok bool) {
 			h = "localhost"
 		}
 		port := ports[min(i, len(ports)-1)]
-		at.addresses = append(at.addresses, net.JoinHostPort(h, cmp.Or(port, "5432"))+"/"+name)
+		at.Addresses = append(at.Addresses, net.JoinHostPort(h, cmp.Or(port, "5432"))+"/"+name)
 	}
-	at.schema, at.service = schemaOf(q), cmp.Or(q.Get("service"), q.Get("servicefile"))
+	at.Schema, at.Service = schemaOf(q), cmp.Or(q.Get("service"), q.Get("servicefile"))
 	return at, true
 }
 
@@ -122,16 +121,58 @@ func schemaOf(q url.Values) string {
 	return strings.ToLower(first)
 }
 
-// database returns the database of a Postgres URL as text, without user and password; "" for an unreadable URL.
-func database(text string) string {
-	at, ok := databaseOf(text)
+// DatabaseText returns the database of a Postgres URL as text, without user and password; "" for an unreadable URL.
+func DatabaseText(text string) string {
+	at, ok := ParseDatabase(text)
 	switch {
 	case !ok:
 		return ""
-	case at.service != "":
-		return "service " + at.service
-	case at.schema != "":
-		return strings.Join(at.addresses, ",") + " schema " + at.schema
+	case at.Service != "":
+		return "service " + at.Service
+	case at.Schema != "":
+		return strings.Join(at.Addresses, ",") + " schema " + at.Schema
 	}
-	return strings.Join(at.addresses, ",")
+	return strings.Join(at.Addresses, ",")
+}
+
+// Astray reports whether the URL base leads to another address than http. It returns false if that is unknown: for a
+// host name, for TLS, and for a loopback address on only one side, because a proxy may be in between.
+func Astray(base, http string) bool {
+	u, err := url.Parse(base)
+	if err != nil || u.Scheme != "http" {
+		return false
+	}
+	port := u.Port()
+	if port == "" {
+		port = "80"
+	}
+	asked, ok := literal(net.JoinHostPort(u.Hostname(), port))
+	listens, known := literal(http)
+	if !ok || !known || listens.Port() == 0 || asked.Addr().IsLoopback() != listens.Addr().IsLoopback() {
+		return false
+	}
+	return asked != listens
+}
+
+// literal returns the address of host:port, and false for a host name or for all addresses of the machine.
+func literal(text string) (netip.AddrPort, bool) {
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return netip.AddrPort{}, false
+	}
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	a, err := netip.ParseAddrPort(net.JoinHostPort(host, port))
+	return a, err == nil && !a.Addr().IsUnspecified()
+}
+
+// HasPassword reports whether a Postgres URL has a password. It returns true for an unreadable URL, which may have one.
+func HasPassword(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil {
+		return true
+	}
+	_, set := u.User.Password()
+	return set || u.Query().Has("password")
 }
