@@ -224,8 +224,8 @@ type Verification struct {
 type Secret = config.Secret
 
 // Main runs the command line of the process and exits: with 0 on success, 1 on failure, and 2 on a mistake in the
-// command line or the settings. A panic in a function of a is a failure: the error names the function, and has the stack.
-// Main panics when a has a mistake.
+// command line or the settings. A panic in a function of a is a failure: the error names the function, and has the
+// stack. Main panics when a has a mistake.
 func Main[S any](a App[S]) { os.Exit(cli.Main(a.program())) }
 
 // Run is Main for tests: it runs the command line args, without the program's name, until ctx ends, and returns the
@@ -284,7 +284,7 @@ func (a App[S]) books() (b cli.Books) {
 		b.Hook = "Verify"
 		tables = func(ctx context.Context, tables func(string) *sql.Tx, settled bool) (Report, error) {
 			if !settled {
-				return Report{Skipped: "events are under way, and the rules hold once all is settled: try again later"}, nil
+				return Report{Skipped: "some events are unanswered or delayed, and the rules hold once none is: try again later"}, nil
 			}
 			wrong, err := a.Verify(ctx, tables)
 			return Report{Wrong: wrong}, err

@@ -64,7 +64,7 @@ func (f *Front) flow(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
-// A request with ?wait reads the flow again after firstLook, and then less and less often.
+// A request with ?wait reads the flow again after firstLook, and then after longer and longer pauses, up to lastLook.
 const (
 	firstLook = 20 * time.Millisecond
 	lastLook  = time.Second

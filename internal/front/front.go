@@ -2,7 +2,7 @@
 //
 //	GET /healthz                    the process is alive
 //	GET /readyz                     the modules and the journal take work; the links to the other deployables
-//	GET /-/flows/{id}               a flow as JSON, as the command trace prints it; ?wait=5s waits until the flow is at rest
+//	GET /-/flows/{id}               a flow as JSON, like the command trace; ?wait=5s waits until the flow is at rest
 //	GET /-/flows/{id}/events        the events of a flow as Server-Sent Events
 //
 // All other paths are the program's. Refusals are application/problem+json (RFC 9457).
@@ -30,7 +30,8 @@ import (
 type Journal interface {
 	// Reader reads durable events.
 	Reader() *sqlite.Reader
-	// Follow calls fn with durable events until ctx ends or fn fails; after below 0 means from now on.
+	// Follow calls fn with durable events after seq after, until ctx ends or fn fails; a negative after means from now
+	// on.
 	Follow(ctx context.Context, after int64, fn func(*journal.Event) error, types ...string) error
 	// Health returns the reason why the journal cannot write, or nil. Health does not write or wait.
 	Health() error
@@ -156,7 +157,7 @@ func (f *Front) recovered(h http.Handler) http.Handler {
 			if v == nil {
 				return
 			}
-			if v == http.ErrAbortHandler { // the server's own way to cut a connection
+			if v == http.ErrAbortHandler { // the way of package http to cut a connection
 				panic(v)
 			}
 			f.cfg.Logger.LogAttrs(r.Context(), slog.LevelError, "a request panicked", slog.String("method", r.Method), slog.String("path", r.URL.Path),
@@ -164,7 +165,7 @@ func (f *Front) recovered(h http.Handler) http.Handler {
 			if res.begun {
 				panic(http.ErrAbortHandler) // the client must not take half an answer for a whole one
 			}
-			httpserve.Refuse(w, r, http.StatusInternalServerError, "the server made a mistake; it is in its log")
+			httpserve.Refuse(w, r, http.StatusInternalServerError, "the server failed; its log says why")
 		}()
 		h.ServeHTTP(res, r)
 	})

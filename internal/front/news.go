@@ -23,7 +23,7 @@ type news struct {
 	watchers map[string]map[chan struct{}]bool // by flow
 }
 
-// head is the seq of the newest event, 0 where there is none.
+// head returns the seq of the newest event, or 0 for a journal without events.
 func (n *news) head(ctx context.Context) (seq int64, err error) {
 	err = n.journal.Reader().Events(ctx, sqlite.EventFilter{Newest: true, Limit: 1}, func(e *journal.Event) error {
 		seq = e.Seq
@@ -37,7 +37,7 @@ func (n *news) run(ctx context.Context, after int64) {
 	for {
 		err := n.journal.Follow(ctx, after, func(e *journal.Event) error {
 			after = e.Seq
-			n.tell(e.CorrelationID)
+			n.wake(e.CorrelationID)
 			return nil
 		})
 		if ctx.Err() != nil {
@@ -71,13 +71,14 @@ func (n *news) watch(flow string) (woken <-chan struct{}, stop func()) {
 	}
 }
 
-func (n *news) tell(flow string) {
+// wake wakes the watchers of flow.
+func (n *news) wake(flow string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for c := range n.watchers[flow] {
 		select {
 		case c <- struct{}{}:
-		default: // it is woken already
+		default: // woken already
 		}
 	}
 }

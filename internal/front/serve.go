@@ -23,7 +23,7 @@ func (f *Front) Serve(ctx context.Context, l net.Listener, routes http.Handler) 
 	srv := httpserve.New(httpserve.Config{
 		Handler: f.handler(routes), Hosts: f.cfg.Hosts, Probes: []string{"/healthz", "/readyz"}, WriteTimeout: WriteTimeout, Logger: f.cfg.Logger,
 	})
-	head, err := f.news.head(context.WithoutCancel(ctx)) // before the first request, so that no request misses a later event
+	head, err := f.news.head(context.WithoutCancel(ctx)) // before the first request, which must not miss a later event
 	if err != nil {
 		return errors.Join(fmt.Errorf("read the journal: %w", err), l.Close())
 	}

@@ -24,8 +24,7 @@ var (
 	ErrLeft = errors.New("front: the client has left")
 )
 
-// events streams the flow that id stands for: the flow of that id, that of an event, or the only one with events of a
-// key.
+// events streams the flow with an id, the flow of the event with an id, or the only flow with events of a key.
 func (f *Front) events(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	flows, err := f.flows(r.Context(), id)
@@ -53,7 +52,7 @@ func (f *Front) Stream(w http.ResponseWriter, r *http.Request, flow string) erro
 		if err != nil {
 			return err
 		}
-		if !known { // of another journal, or stream
+		if !known { // an id of another journal or stream
 			after, from = 0, ": the Last-Event-ID is of no event of this stream: it begins at its beginning\n"
 		}
 	}
