@@ -95,6 +95,13 @@ func (o *options) runOwn(ctx context.Context, c Command, call *Call, path string
 		return fmt.Errorf("%s: %w", c.Name, err)
 	}
 	call.Doors, call.Bus, call.Deployable = r.doors, r.bus, r.Deployable
+	call.audit = func(ctx context.Context) (Verification, error) {
+		v, err := o.verify(ctx, r.Journal.Reader())
+		if err != nil {
+			return Verification{}, err
+		}
+		return Verification{OK: v.OK, Settled: v.Settled, Wrong: v.Wrong, Books: v.Books, Stats: v.Stats}, nil
+	}
 	err = r.run(ctx, func(ctx context.Context) error { return o.program.runCommand(ctx, c, call) })
 	return closed(ctx, r, err, c.Name)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -120,10 +119,4 @@ func printCoverage(o *options, c *coverage.Covered, mermaid bool) error {
 		c.Text(p)
 	}
 	return p.err
-}
-
-// moduleOf returns the module of a subscription: the first part of the name.
-func moduleOf(subscription string) string {
-	module, _, _ := strings.Cut(subscription, "/")
-	return module
 }

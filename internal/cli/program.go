@@ -106,7 +106,8 @@ type Call struct {
 	JSON            bool
 	Color, Terminal bool
 
-	o *options
+	o     *options
+	audit func(ctx context.Context) (Verification, error)
 }
 
 // Verify checks the journal and the books, like the command verify.
@@ -114,11 +115,7 @@ func (c *Call) Verify(ctx context.Context) (Verification, error) {
 	if c.Deployable == nil {
 		return Verification{}, errors.New("a command that runs alone has no journal to verify")
 	}
-	v, err := c.o.verify(ctx, c.Deployable.Journal.Reader())
-	if err != nil {
-		return Verification{}, err
-	}
-	return Verification{OK: v.OK, Settled: v.Settled, Wrong: v.Wrong, Books: v.Books, Stats: v.Stats}, nil
+	return c.audit(ctx)
 }
 
 // Print writes v to Out as indented JSON.
@@ -186,6 +183,12 @@ func modulesOf(w bus.Wiring) []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// moduleOf returns the module of a subscription: the first part of the name.
+func moduleOf(subscription string) string {
+	module, _, _ := strings.Cut(subscription, "/")
+	return module
 }
 
 // declares returns the declarations of the program, which a journal keeps.

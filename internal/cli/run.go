@@ -7,10 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -137,29 +135,6 @@ func (p *program) routes(r *running) (http.Handler, error) {
 	return mux, nil
 }
 
-// listen listens on address. The error gives advice.
-func listen(ctx context.Context, address string) (net.Listener, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s is in use by another program: stop it, or choose another address with --http (port 0 for a free port)", address)
-	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("%s may not be used by this user: choose a port from 1024 with --http", address)
-	case err != nil:
-		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with --http", address, err)
-	}
-	return l, nil
-}
-
-// hostsOf returns the accepted host names of a server at address: the configured names, and the host of the address.
-func hostsOf(address string, configured []string) []string {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil || host == "" {
-		return configured
-	}
-	return append([]string{host}, configured...)
-}
-
 // announcement is the output of run: the address of the deployable, and the modules.
 type announcement struct {
 	URL       string   `json:"url"`
@@ -185,24 +160,9 @@ func (a announcement) print(o *options) error {
 	return p.err
 }
 
-// urlOf returns the URL of a listener for a browser on this machine.
-func urlOf(l net.Listener) string {
-	at := listenedOn(l)
-	if at.Addr().IsUnspecified() { // all addresses of the machine
-		return fmt.Sprintf("http://localhost:%d", at.Port())
-	}
-	return "http://" + at.String()
-}
-
 // warnIfReachable logs a warning if other machines can connect to l.
 func warnIfReachable(logger *slog.Logger, l net.Listener) {
 	if at := listenedOn(l); !at.Addr().IsLoopback() {
 		logger.Warn("this address can be reached from other machines, and there is no authentication", slog.String("address", at.String()))
 	}
-}
-
-// listenedOn returns the address of a listener from listen, with the actual port.
-func listenedOn(l net.Listener) netip.AddrPort {
-	a := l.Addr().(*net.TCPAddr).AddrPort()
-	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }

@@ -1,11 +1,8 @@
 package cli
 
 import (
-	"cmp"
 	"context"
-	"database/sql"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -69,34 +66,6 @@ func trace(ctx context.Context, o *options, r *sqlite.Reader, id string) error {
 	p := &printer{o: o}
 	p.next(next...)
 	return p.err
-}
-
-// readFlows returns the flow with an id, the flow of an event, or the flows with a key. The events of an observer come
-// from several topics in any order, so readFlows sorts these by time.
-func readFlows(ctx context.Context, r *sqlite.Reader, id string) ([]*journal.Flow, error) {
-	flows, err := r.Flow(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	observed, err := observes(ctx, r)
-	if err != nil || !observed {
-		return flows, err
-	}
-	for _, f := range flows {
-		slices.SortStableFunc(f.Events, func(a, b journal.FlowEvent) int {
-			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Hops, b.Hops))
-		})
-	}
-	return flows, nil
-}
-
-// observes reports whether the journal belongs to an observer.
-func observes(ctx context.Context, r *sqlite.Reader) (is bool, err error) {
-	err = r.View(ctx, func(tx *sql.Tx) error {
-		is, err = sqlite.Observes(ctx, tx)
-		return err
-	})
-	return is, err
 }
 
 // firstDead returns the id of the first dead letter in flows that was neither replayed nor dropped, or 0.
