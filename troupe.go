@@ -25,6 +25,7 @@ import (
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/internal/cli"
+	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/internal/config"
 	"github.com/troupebus/troupe/internal/front"
 	"github.com/troupebus/troupe/transports/sqlite"
@@ -193,7 +194,7 @@ type Call[S any] struct {
 	Color      bool      // Out may have colours
 	Terminal   bool      // a person reads Out and Err, so Err may show progress
 
-	call *cli.Call
+	call *console.Call
 }
 
 // Verify checks the journal and the books, like the command verify. A command that runs Alone has no journal: it gets
@@ -236,8 +237,8 @@ func Run[S any](ctx context.Context, a App[S], args []string, out, errs io.Write
 }
 
 // program converts a for package cli, which has no type parameter.
-func (a App[S]) program() cli.Program {
-	p := cli.Program{
+func (a App[S]) program() console.Program {
+	p := console.Program{
 		Name: a.Name, Short: a.Short, Long: a.Long, Example: a.Example, Settings: a.Settings, Bus: a.Bus,
 		Books: a.books(),
 	}
@@ -245,17 +246,17 @@ func (a App[S]) program() cli.Program {
 		p.Wire = func(b *bus.Bus) any { return a.Wire(b) }
 	}
 	if a.Open != nil {
-		p.Open = func(ctx context.Context, d *cli.Deployable) (func() error, error) {
+		p.Open = func(ctx context.Context, d *console.Deployable) (func() error, error) {
 			return a.Open(ctx, deployableOf(d))
 		}
 	}
 	if a.HTTP != nil {
-		p.HTTP = func(mux *http.ServeMux, doors any, d *cli.Deployable) {
+		p.HTTP = func(mux *http.ServeMux, doors any, d *console.Deployable) {
 			a.HTTP(mux, doorsOf[S](doors), deployableOf(d))
 		}
 	}
 	if a.Moved != nil {
-		p.Moved = func(m cli.Move) error { return a.Moved(Move(m)) }
+		p.Moved = func(m console.Move) error { return a.Moved(Move(m)) }
 	}
 	for _, c := range a.Commands {
 		p.Commands = append(p.Commands, c.command())
@@ -271,14 +272,14 @@ func doorsOf[S any](doors any) (s S) {
 	return s
 }
 
-func deployableOf(d *cli.Deployable) *Deployable {
+func deployableOf(d *console.Deployable) *Deployable {
 	return &Deployable{
 		Name: d.Name, Modules: d.Modules, Peers: d.Peers, Journal: d.Journal, Logger: d.Logger, front: d.Front,
 	}
 }
 
 // books returns the rules of a for package cli.
-func (a App[S]) books() (b cli.Books) {
+func (a App[S]) books() (b console.Books) {
 	tables := a.Books.Tables
 	if tables == nil && a.Verify != nil {
 		b.Hook = "Verify"
@@ -291,19 +292,19 @@ func (a App[S]) books() (b cli.Books) {
 		}
 	}
 	if tables != nil {
-		b.Tables = func(ctx context.Context, of func(string) *sql.Tx, settled bool) (cli.Report, error) {
+		b.Tables = func(ctx context.Context, of func(string) *sql.Tx, settled bool) (console.Report, error) {
 			r, err := tables(ctx, of, settled)
-			return cli.Report(r), err
+			return console.Report(r), err
 		}
 	}
 	if pages := a.Books.Pages; pages != nil {
-		b.Pages = func(ctx context.Context, look cli.Look, progress func(done, of int)) (cli.Report, bool, error) {
+		b.Pages = func(ctx context.Context, look console.Look, progress func(done, of int)) (console.Report, bool, error) {
 			r, settled, err := pages(ctx, look, progress)
-			return cli.Report(r), settled, err
+			return console.Report(r), settled, err
 		}
 	}
 	if observed := a.Books.Observed; observed != nil {
-		b.Observed = func(before time.Time) cli.Observer { return observer{observed(before)} }
+		b.Observed = func(before time.Time) console.Observer { return observer{observed(before)} }
 	}
 	return b
 }
@@ -311,22 +312,22 @@ func (a App[S]) books() (b cli.Books) {
 // observer is an Observer for package cli.
 type observer struct{ Observer }
 
-// Report implements cli.Observer.
-func (o observer) Report() (cli.Report, bool) {
+// Report implements console.Observer.
+func (o observer) Report() (console.Report, bool) {
 	r, settled := o.Observer.Report()
-	return cli.Report(r), settled
+	return console.Report(r), settled
 }
 
 // command returns c for package cli.
-func (c Command[S]) command() cli.Command {
-	own := cli.Command{
+func (c Command[S]) command() console.Command {
+	own := console.Command{
 		Name: c.Name, Args: c.Args, Short: c.Short, Long: c.Long, Example: c.Example,
 		Hidden: c.Hidden, Alone: c.Alone, Journal: c.Journal, Flags: c.Flags, Check: c.Check, Bus: c.Bus,
 	}
 	if c.Run == nil {
 		return own // package cli refuses it
 	}
-	own.Run = func(ctx context.Context, of *cli.Call) error {
+	own.Run = func(ctx context.Context, of *console.Call) error {
 		call := &Call[S]{
 			Bus: of.Bus, Args: of.Args, In: of.In, Out: of.Out, Err: of.Err,
 			JSON: of.JSON, Color: of.Color, Terminal: of.Terminal, call: of,

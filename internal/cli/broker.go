@@ -11,6 +11,7 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
+	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
@@ -31,27 +32,27 @@ type brokerConfig struct {
 	port int
 }
 
-func newBrokerCmd(o *options) *cobra.Command {
+func newBrokerCmd(o *console.Options) *cobra.Command {
 	var c brokerConfig
 	cmd := &cobra.Command{
 		Use: "broker", Short: "Start a small Kafka broker for development, on this machine only",
 		Long: brokerLong, Example: brokerExample,
-		Args: usageArgs(cobra.NoArgs),
+		Args: console.UsageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if c.port < 0 || c.port > 65535 {
-				return usageErrorf("--port %d: want 1 to 65535, or 0 for a free port", c.port)
+				return console.UsageErrorf("--port %d: want 1 to 65535, or 0 for a free port", c.port)
 			}
 			return c.serve(cmd.Context(), o)
 		},
 	}
-	cmd.Flags().StringVar(&c.data, "data", o.program.Name+".broker", "folder for the data, created if missing")
+	cmd.Flags().StringVar(&c.data, "data", o.Program.Name+".broker", "folder for the data, created if missing")
 	cmd.Flags().IntVar(&c.port, "port", 9092, "port to listen on, at 127.0.0.1; 0 chooses a free port")
 	_ = cmd.MarkFlagDirname("data") // only fails for a flag that does not exist
 	return cmd
 }
 
 // serve runs the broker until ctx ends.
-func (c *brokerConfig) serve(ctx context.Context, o *options) (err error) {
+func (c *brokerConfig) serve(ctx context.Context, o *console.Options) (err error) {
 	if err := os.MkdirAll(c.data, 0o700); err != nil {
 		return fmt.Errorf("%w: name a folder for --data that can be written", err)
 	}
@@ -79,13 +80,13 @@ func (c *brokerConfig) serve(ctx context.Context, o *options) (err error) {
 	return nil
 }
 
-func (c *brokerConfig) announce(o *options, address string) error {
-	if o.json {
-		return o.printJSON(struct {
+func (c *brokerConfig) announce(o *console.Options, address string) error {
+	if o.Json {
+		return o.PrintJSON(struct {
 			Brokers string `json:"brokers"`
 			Data    string `json:"data"`
 		}{address, c.data})
 	}
-	_, err := fmt.Fprintf(o.stdout, "A broker for development is at %s, NOT FOR PRODUCTION\nThe data is in %s\n", address, c.data)
+	_, err := fmt.Fprintf(o.Stdout, "A broker for development is at %s, NOT FOR PRODUCTION\nThe data is in %s\n", address, c.data)
 	return err
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"github.com/troupebus/troupe/internal/cli/console"
 	"io"
 	"net"
 	"strings"
@@ -13,7 +14,7 @@ import (
 func startBroker(t *testing.T, args ...string) (address string, stop func()) {
 	t.Helper()
 	r, w := io.Pipe()
-	o := &options{program: shop(), stdin: eof{}, stdout: w, stderr: io.Discard}
+	o := &console.Options{Program: shop(), Stdin: eof{}, Stdout: w, Stderr: io.Discard}
 	cmd := newRootCmd(o)
 	cmd.SetArgs(append([]string{"broker", "--json", "--port", "0"}, args...))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -55,7 +56,7 @@ func TestTwoBrokersDoNotShareAFolder(t *testing.T) {
 	dir := t.TempDir()
 	_, stop := startBroker(t, "--data", dir)
 	defer stop()
-	cmd := newRootCmd(&options{program: shop(), stdin: eof{}, stdout: io.Discard, stderr: io.Discard})
+	cmd := newRootCmd(&console.Options{Program: shop(), Stdin: eof{}, Stdout: io.Discard, Stderr: io.Discard})
 	cmd.SetArgs([]string{"broker", "--data", dir, "--port", "0"})
 	if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "another broker runs on") {
 		t.Errorf("the second one: %v", err)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/troupebus/troupe/internal/cli/console"
+	"github.com/troupebus/troupe/internal/cli/term"
 	"github.com/troupebus/troupe/internal/config"
 	"github.com/troupebus/troupe/transports"
 )
@@ -23,7 +25,7 @@ const checkExample = `  {name} check
   {name} check front.yaml back.yaml
   {name} check --json | jq '.wrong[].what'`
 
-func newCheckCmd(o *options) *cobra.Command {
+func newCheckCmd(o *console.Options) *cobra.Command {
 	var named []string
 	cmd := &cobra.Command{
 		Use: "check [FILE...]", Short: "Check that the files of all deployables fit together",
@@ -31,14 +33,14 @@ func newCheckCmd(o *options) *cobra.Command {
 		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
 		RunE: func(_ *cobra.Command, files []string) error {
 			if files = slices.Concat(named, files); len(files) == 0 {
-				files = []string{o.program.config().DefaultFile()}
+				files = []string{o.Program.Config().DefaultFile()}
 			}
-			r := o.program.config().Check(files...)
+			r := o.Program.Config().Check(files...)
 			if err := printCheck(o, r); err != nil {
 				return err
 			}
 			if len(r.Wrong) > 0 {
-				return &exitError{code: exitWrong}
+				return &console.ExitError{Code: console.ExitWrong}
 			}
 			return nil
 		},
@@ -48,14 +50,14 @@ func newCheckCmd(o *options) *cobra.Command {
 	return cmd
 }
 
-func printCheck(o *options, r config.Report) error {
-	if o.json {
-		return o.printJSON(struct {
+func printCheck(o *console.Options, r config.Report) error {
+	if o.Json {
+		return o.PrintJSON(struct {
 			OK bool `json:"ok"`
 			config.Report
 		}{len(r.Wrong) == 0, r})
 	}
-	p := &printer{o: o}
+	p := &console.Printer{O: o}
 	for _, d := range r.Deployables {
 		how := "without a transport"
 		if d.Transport != transports.SQLite {
@@ -64,15 +66,15 @@ func printCheck(o *options, r config.Report) error {
 		p.Line("%s runs %s; %s; journal %s, http %s", d.Name, strings.Join(d.Modules, ", "), how, d.Journal, d.HTTP)
 	}
 	for _, m := range r.Wrong {
-		p.Line("%s    %s", p.Paint(red, "wrong"), printable(m.String()))
+		p.Line("%s    %s", p.Paint(term.Red, "wrong"), console.Printable(m.String()))
 	}
 	for _, m := range r.Warnings {
-		p.Line("%s  %s", p.Paint(yellow, "warning"), printable(m.String()))
+		p.Line("%s  %s", p.Paint(term.Yellow, "warning"), console.Printable(m.String()))
 	}
 	if len(r.Wrong) == 0 {
-		p.Line("%s", p.Paint(green, "the deployables fit together"))
+		p.Line("%s", p.Paint(term.Green, "the deployables fit together"))
 	} else {
-		p.Line("%s", p.Paint(red, fmt.Sprintf("%d wrong", len(r.Wrong))))
+		p.Line("%s", p.Paint(term.Red, fmt.Sprintf("%d wrong", len(r.Wrong))))
 	}
-	return p.err
+	return p.Err
 }

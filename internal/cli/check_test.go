@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"github.com/troupebus/troupe/internal/cli/console"
 	"strings"
 	"testing"
 )
@@ -20,9 +21,9 @@ func TestCheckFiles(t *testing.T) {
 		{"that fit", []string{front, back + "journal: back.db\n"}, 0, []string{
 			"front runs order, notification, inventory; over kafka h:1, topics troupe.*; journal troupe.db, http 127.0.0.1:8080", "the deployables fit together"}},
 		{"with a warning", []string{front, back}, 0, []string{"warning", "have the same journal, troupe.db", "the deployables fit together"}},
-		{"with several mistakes", []string{front, strings.ReplaceAll(back, "shipping", "order") + "prefix: x\n"}, exitWrong, []string{
+		{"with several mistakes", []string{front, strings.ReplaceAll(back, "shipping", "order") + "prefix: x\n"}, console.ExitWrong, []string{
 			"wrong", "module order runs in front", "module shipping runs nowhere", "prefix is x in back", "3 wrong"}},
-		{"of which one is not there", []string{front, ""}, exitWrong, []string{"there is no such file", "1 wrong"}},
+		{"of which one is not there", []string{front, ""}, console.ExitWrong, []string{"there is no such file", "1 wrong"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -36,15 +37,15 @@ func TestCheckFiles(t *testing.T) {
 			}
 			for _, asJSON := range []bool{false, true} {
 				var out strings.Builder
-				cmd := newCheckCmd(&options{program: shop(), stdout: &out, json: asJSON})
+				cmd := newCheckCmd(&console.Options{Program: shop(), Stdout: &out, Json: asJSON})
 				cmd.SilenceErrors, cmd.SilenceUsage = true, true
 				args := files
 				if asJSON { // the files may be named as for run
 					args = []string{"--config", files[0], "--config=" + files[1]}
 				}
 				cmd.SetArgs(args)
-				if err := cmd.ExecuteContext(t.Context()); exitCode(err) != c.code {
-					t.Errorf("exit code %d, want %d: %v", exitCode(err), c.code, err)
+				if err := cmd.ExecuteContext(t.Context()); console.ExitCode(err) != c.code {
+					t.Errorf("exit code %d, want %d: %v", console.ExitCode(err), c.code, err)
 				}
 				if !asJSON {
 					for _, want := range c.wants {

@@ -14,6 +14,7 @@ import (
 	"github.com/troupebus/troupe/handlers"
 	"github.com/troupebus/troupe/internal/cli"
 	"github.com/troupebus/troupe/internal/cli/clitest"
+	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/internal/shop/books"
 	"github.com/troupebus/troupe/internal/shop/sim"
 )
@@ -43,27 +44,27 @@ func booksOf(v verification) books.Report {
 }
 
 // shopProgram is the shop of cmd/troupe, without its routes, and with one command, own, that does nothing.
-func shopProgram() cli.Program {
-	return cli.Program{Name: "troupe", Wire: func(b *bus.Bus) any { wire(b, nil, 1); return nil }, Books: cli.Books{
-		Tables: func(ctx context.Context, tables func(string) *sql.Tx, settled bool) (cli.Report, error) {
+func shopProgram() console.Program {
+	return console.Program{Name: "troupe", Wire: func(b *bus.Bus) any { wire(b, nil, 1); return nil }, Books: console.Books{
+		Tables: func(ctx context.Context, tables func(string) *sql.Tx, settled bool) (console.Report, error) {
 			r, err := books.Tables(ctx, tables, settled)
-			return cli.Report(r), err
+			return console.Report(r), err
 		},
-		Pages: func(ctx context.Context, look cli.Look, progress func(done, of int)) (cli.Report, bool, error) {
+		Pages: func(ctx context.Context, look console.Look, progress func(done, of int)) (console.Report, bool, error) {
 			r, settled, err := books.Pages(ctx, look, progress)
-			return cli.Report(r), settled, err
+			return console.Report(r), settled, err
 		},
-		Observed: func(before time.Time) cli.Observer { return shopObserver{books.Observe(before)} },
-	}, Commands: []cli.Command{{Name: "own", Run: func(context.Context, *cli.Call) error { return nil }}}}
+		Observed: func(before time.Time) console.Observer { return shopObserver{books.Observe(before)} },
+	}, Commands: []console.Command{{Name: "own", Run: func(context.Context, *console.Call) error { return nil }}}}
 }
 
 // shopObserver is the shop's observer for package cli.
 type shopObserver struct{ troupe.Observer }
 
-// Report implements cli.Observer.
-func (o shopObserver) Report() (cli.Report, bool) {
+// Report implements console.Observer.
+func (o shopObserver) Report() (console.Report, bool) {
 	r, ended := o.Observer.Report()
-	return cli.Report(r), ended
+	return console.Report(r), ended
 }
 
 // wire puts all modules of the shop on b.

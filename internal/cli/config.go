@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/internal/config"
 )
 
@@ -39,16 +40,16 @@ const configExample = `  {name} config
   {name} config --config {name}.yaml --deployable back
   {NAME}_TRANSPORT=kafka {name} config --brokers kafka-1:9092 --json`
 
-func newConfigCmd(o *options) *cobra.Command {
+func newConfigCmd(o *console.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "config", Short: "Print the settings of run, and the source of each",
 		Long: configLong, Example: configExample,
-		Args: usageArgs(cobra.NoArgs),
+		Args: console.UsageArgs(cobra.NoArgs),
 	}
-	flags := o.bindSettings(cmd)
+	flags := o.BindSettings(cmd)
 	cmd.RunE = func(*cobra.Command, []string) error {
-		l, wrong := o.loadSettingsOf(config.Input{Flags: flags, Environ: o.environ})
-		o.warnOfSettings(l)
+		l, wrong := o.LoadSettingsOf(config.Input{Flags: flags, Environ: o.Environ})
+		o.WarnOfSettings(l)
 		if err := printSettings(o, l); err != nil {
 			return err
 		}
@@ -57,9 +58,9 @@ func newConfigCmd(o *options) *cobra.Command {
 	return cmd
 }
 
-func printSettings(o *options, l *config.Loaded) error {
-	if o.json {
-		return o.printJSON(struct {
+func printSettings(o *console.Options, l *config.Loaded) error {
+	if o.Json {
+		return o.PrintJSON(struct {
 			File       string       `json:"file"` // "" for no file
 			Deployable string       `json:"deployable"`
 			Settings   []config.Row `json:"settings"`
@@ -68,10 +69,10 @@ func printSettings(o *options, l *config.Loaded) error {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, r := range l.Rows() {
-		_, _ = w.Write([]byte(strings.Join([]string{r.Setting, cmp.Or(printable(r.Value), "-"), r.Source}, "\t") + "\n")) // a strings.Builder takes it all
+		_, _ = w.Write([]byte(strings.Join([]string{r.Setting, cmp.Or(console.Printable(r.Value), "-"), r.Source}, "\t") + "\n")) // a strings.Builder takes it all
 	}
 	_ = w.Flush()
-	p := &printer{o: o}
+	p := &console.Printer{O: o}
 	p.Line("%s", strings.TrimSuffix(text.String(), "\n"))
-	return p.err
+	return p.Err
 }

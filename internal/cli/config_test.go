@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/internal/config"
 )
 
@@ -25,9 +26,9 @@ func TestConfigShowsWhatHoldsAndWhy(t *testing.T) {
 	t.Parallel()
 	file := MustWriteSettings(t, "transport: kafka\nkafka:\n  brokers: [h:1]\n  client-id: shop\n  tls: true\n  sasl-mechanism: PLAIN\n  sasl-user: ada\n  sasl-password: hunter2\n")
 	environ := []string{"TROUPE_KAFKA_CLIENT_ID=other", "TROUPE_MODULES=order,payment"}
-	run := func(o *options, args ...string) {
+	run := func(o *console.Options, args ...string) {
 		t.Helper()
-		o.program, o.environ = shop(), environ
+		o.Program, o.Environ = shop(), environ
 		cmd := newConfigCmd(o)
 		cmd.SetArgs(append([]string{"--config", file}, args...))
 		if err := cmd.ExecuteContext(t.Context()); err != nil {
@@ -35,7 +36,7 @@ func TestConfigShowsWhatHoldsAndWhy(t *testing.T) {
 		}
 	}
 	var text strings.Builder
-	run(&options{stdout: &text}, "--modules", "order")
+	run(&console.Options{Stdout: &text}, "--modules", "order")
 	for _, want := range [][]string{
 		{"name", "order", "default"}, {"modules", "order", "--modules"}, {"transport", "kafka", file + ":1"}, {"kafka.brokers", "h:1", file + ":3"},
 		{"kafka.client-id", "other", "TROUPE_KAFKA_CLIENT_ID"}, {"kafka.sasl-password", "(set)", file + ":8"}, {"latency", "40ms", "default"},
@@ -46,7 +47,7 @@ func TestConfigShowsWhatHoldsAndWhy(t *testing.T) {
 	}
 
 	var out strings.Builder
-	run(&options{stdout: &out, json: true})
+	run(&console.Options{Stdout: &out, Json: true})
 	var got struct {
 		File     string
 		Settings []config.Row
@@ -66,11 +67,11 @@ func TestConfigShowsWhatHoldsAndWhy(t *testing.T) {
 func TestConfigShowsWhatHoldsWhenSomethingIsWrong(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder
-	cmd := newConfigCmd(&options{program: shop(), stdout: &text, environ: []string{"TROUPE_SEED=x"}})
+	cmd := newConfigCmd(&console.Options{Program: shop(), Stdout: &text, Environ: []string{"TROUPE_SEED=x"}})
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetArgs([]string{"--latency", "5s", "--http", "8080"})
 	err := cmd.ExecuteContext(t.Context())
-	if exitCode(err) != exitUsage || !strings.Contains(err.Error(), "TROUPE_SEED") || !strings.Contains(err.Error(), "--http") {
+	if console.ExitCode(err) != console.ExitUsage || !strings.Contains(err.Error(), "TROUPE_SEED") || !strings.Contains(err.Error(), "--http") {
 		t.Errorf("error %v", err)
 	}
 	if !strings.Contains(text.String(), "5s") {
@@ -82,14 +83,14 @@ func TestConfigShowsWhatHoldsWhenSomethingIsWrong(t *testing.T) {
 func TestConfigLooksAround(t *testing.T) {
 	t.Setenv("TROUPE_SEED", "42")
 	t.Chdir(filepath.Dir(MustWriteSettings(t, "")))
-	if err := os.WriteFile(shop().config().DefaultFile(), []byte("latency: 3s\n"), 0o600); err != nil {
+	if err := os.WriteFile(shop().Config().DefaultFile(), []byte("latency: 3s\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var text strings.Builder
 	if code := Run(t.Context(), shop().Program, []string{"config"}, &text, &text); code != 0 {
 		t.Fatalf("exit code %d: %s", code, text.String())
 	}
-	for _, want := range [][]string{{"seed", "42", "TROUPE_SEED"}, {"latency", "3s", shop().config().DefaultFile() + ":1"}} {
+	for _, want := range [][]string{{"seed", "42", "TROUPE_SEED"}, {"latency", "3s", shop().Config().DefaultFile() + ":1"}} {
 		if !slices.ContainsFunc(strings.Split(text.String(), "\n"), func(line string) bool { return slices.Equal(strings.Fields(line), want) }) {
 			t.Errorf("%q is not in\n%s", want, text.String())
 		}
@@ -98,7 +99,7 @@ func TestConfigLooksAround(t *testing.T) {
 
 func TestModuleNamesAreThoseOfTheShop(t *testing.T) {
 	t.Parallel()
-	if got := shop().modules(); !slices.Equal(got, []string{"inventory", "notification", "order", "payment", "shipping"}) {
+	if got := shop().Modules(); !slices.Equal(got, []string{"inventory", "notification", "order", "payment", "shipping"}) {
 		t.Errorf("modules %q", got)
 	}
 }

@@ -8,7 +8,9 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/bus/cover"
+	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/internal/cli/coverage"
+	"github.com/troupebus/troupe/internal/cli/inspect"
 )
 
 // MustWriteCoverage writes what a run of tests exercised: 4 of 7 edges. It returns the file's path.
@@ -38,7 +40,7 @@ func MustWriteCoverage(tb testing.TB) string {
 
 func TestCoverText(t *testing.T) {
 	t.Parallel()
-	ran := MustRunCommand(t, newCoverCmd, MustWriteCoverage(t))
+	ran := MustRunCommand(t, inspect.NewCoverCmd, MustWriteCoverage(t))
 	const want = `57.1 % covered: 4 of 7 edges
 
 never taken
@@ -59,7 +61,7 @@ faults never met
 
 func TestCoverMermaid(t *testing.T) {
 	t.Parallel()
-	ran := MustRunCommand(t, newCoverCmd, MustWriteCoverage(t), "--mermaid")
+	ran := MustRunCommand(t, inspect.NewCoverCmd, MustWriteCoverage(t), "--mermaid")
 	const want = `flowchart LR
   e0(["inventory.reserved"])
   e1(["inventory.short"])
@@ -103,7 +105,7 @@ func TestCoverOfSeveralFiles(t *testing.T) {
 	if err := cover.Write(second, rest); err != nil {
 		t.Fatal(err)
 	}
-	ran := MustRunCommand(t, newCoverCmd, first, second, "--json", "--min", "100")
+	ran := MustRunCommand(t, inspect.NewCoverCmd, first, second, "--json", "--min", "100")
 	c := mustUnmarshal[coverage.Covered](t, ran)
 	if ran.err != nil || c.Percent != 100 || c.Covered != 7 || c.Edges != 7 || c.NeverTaken == nil || len(c.NeverTaken) != 0 {
 		t.Errorf("%v, %+v", ran.err, c)
@@ -114,7 +116,7 @@ func TestCoverOfSeveralFiles(t *testing.T) {
 	if want := []cover.Fault{cover.CrashBeforeCommit, cover.CrashAfterCommit, cover.DeliveredTwice}; len(c.NeverMet) != 2 || !reflect.DeepEqual(c.NeverMet["payment/refund"], want) {
 		t.Errorf("never met: %v", c.NeverMet)
 	}
-	if text := MustRunCommand(t, newCoverCmd, first, second); !strings.HasPrefix(text.stdout, "100.0 % covered: 7 of 7 edges\n\nfaults never met\n") {
+	if text := MustRunCommand(t, inspect.NewCoverCmd, first, second); !strings.HasPrefix(text.stdout, "100.0 % covered: 7 of 7 edges\n\nfaults never met\n") {
 		t.Errorf("wrote\n%s", text.stdout)
 	}
 }
@@ -137,18 +139,18 @@ func TestCoverMin(t *testing.T) {
 		says []string
 	}{
 		{[]string{path, "--min", "57"}, 0, []string{"57.1 % covered"}},
-		{[]string{path, "--min", "57.2"}, exitWrong, []string{"57.1 % covered", "57.1 % of the edges are covered, and --min wants 57.2 %: 3 edges were never taken"}},
-		{[]string{path, "--min", "95", "--mermaid"}, exitWrong, []string{"flowchart LR", "--min wants 95 %"}},
+		{[]string{path, "--min", "57.2"}, console.ExitWrong, []string{"57.1 % covered", "57.1 % of the edges are covered, and --min wants 57.2 %: 3 edges were never taken"}},
+		{[]string{path, "--min", "95", "--mermaid"}, console.ExitWrong, []string{"flowchart LR", "--min wants 95 %"}},
 		{[]string{empty}, 0, []string{"0.0 % covered: 0 of 0 edges"}},
-		{[]string{empty, "--min", "1"}, exitWrong, []string{"no test wrote an edge"}},
-		{[]string{missing}, exitWrong, []string{"there is no file " + missing, "TROUPE_COVER=" + missing + " go test -count=1 ./..."}},
-		{[]string{path, malformed}, exitWrong, []string{malformed + ": not a coverage file", "remove the file", "TROUPE_COVER='" + malformed + "' go test"}},
-		{[]string{t.TempDir()}, exitWrong, []string{"is a directory"}},
-		{nil, exitUsage, []string{"requires at least 1 arg"}},
-		{[]string{path, "--min", "101"}, exitUsage, []string{"between 0 and 100"}},
-		{[]string{path, "--min", "NaN"}, exitUsage, []string{"between 0 and 100"}},
-		{[]string{path, "--json", "--mermaid"}, exitUsage, []string{"exclude each other"}},
+		{[]string{empty, "--min", "1"}, console.ExitWrong, []string{"no test wrote an edge"}},
+		{[]string{missing}, console.ExitWrong, []string{"there is no file " + missing, "TROUPE_COVER=" + missing + " go test -count=1 ./..."}},
+		{[]string{path, malformed}, console.ExitWrong, []string{malformed + ": not a coverage file", "remove the file", "TROUPE_COVER='" + malformed + "' go test"}},
+		{[]string{t.TempDir()}, console.ExitWrong, []string{"is a directory"}},
+		{nil, console.ExitUsage, []string{"requires at least 1 arg"}},
+		{[]string{path, "--min", "101"}, console.ExitUsage, []string{"between 0 and 100"}},
+		{[]string{path, "--min", "NaN"}, console.ExitUsage, []string{"between 0 and 100"}},
+		{[]string{path, "--json", "--mermaid"}, console.ExitUsage, []string{"exclude each other"}},
 	} {
-		wantOutput(t, MustRunCommand(t, newCoverCmd, c.args...), c.code, c.says...)
+		wantOutput(t, MustRunCommand(t, inspect.NewCoverCmd, c.args...), c.code, c.says...)
 	}
 }

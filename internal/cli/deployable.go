@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/internal/cli/audit"
+	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/internal/front"
 	"github.com/troupebus/troupe/transports"
 	"github.com/troupebus/troupe/transports/sqlite"
@@ -31,7 +33,7 @@ type deployment struct {
 
 // running is an open deployable.
 type running struct {
-	*Deployable
+	*console.Deployable
 	bus       *bus.Bus
 	doors     any
 	transport bus.Transport // nil for no transport
@@ -39,22 +41,22 @@ type running struct {
 }
 
 // open opens the journal, the transport and the program's own resources, and wires the modules.
-func (o *options) open(ctx context.Context, d deployment) (*running, error) {
-	p := o.program
+func open(ctx context.Context, o *console.Options, d deployment) (*running, error) {
+	p := o.Program
 	if !d.adopt {
-		if err := o.refuseForeign(ctx, d.journal); err != nil {
-			return nil, fmt.Errorf("%w; '%s' makes it one of %s for good", err, o.invocation(d.journal, "run", "--adopt"), p.Name)
+		if err := o.RefuseForeign(ctx, d.journal); err != nil {
+			return nil, fmt.Errorf("%w; '%s' makes it one of %s for good", err, o.Invocation(d.journal, "run", "--adopt"), p.Name)
 		}
 	}
-	j, err := sqlite.Open(ctx, d.journal, sqlite.Config{Logger: d.logger, Program: p.declares(), Adopt: d.adopt})
+	j, err := sqlite.Open(ctx, d.journal, sqlite.Config{Logger: d.logger, Program: p.Declares(), Adopt: d.adopt})
 	if errors.Is(err, sqlite.ErrOtherProgram) {
-		return nil, fmt.Errorf("%w; '%s' makes it one of %s for good", err, o.invocation(d.journal, "run", "--adopt"), p.Name)
+		return nil, fmt.Errorf("%w; '%s' makes it one of %s for good", err, o.Invocation(d.journal, "run", "--adopt"), p.Name)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if d.instead != "" {
-		if err := o.isWhole(ctx, j.Reader(), d.instead); err != nil {
+		if err := isWhole(ctx, o, j.Reader(), d.instead); err != nil {
 			return nil, errors.Join(err, j.Close())
 		}
 	}
@@ -63,22 +65,24 @@ func (o *options) open(ctx context.Context, d deployment) (*running, error) {
 		Journal: j, Logger: d.logger, Hosts: d.hosts, Peers: d.peers,
 		Ready: func() error { return r.bus.Ready() }, Links: func() []bus.Link { return r.bus.Links() },
 	})
-	r.Deployable = &Deployable{Name: d.name, Modules: d.modules, Peers: d.peers, Journal: j, Logger: d.logger, Front: f}
+	r.Deployable = &console.Deployable{
+		Name: d.name, Modules: d.modules, Peers: d.peers, Journal: j, Logger: d.logger, Front: f,
+	}
 	if d.modules == nil {
-		r.Modules = p.modules()
+		r.Modules = p.Modules()
 	}
 	if r.transport, err = transports.Open(d.transportOn(j)); err != nil {
 		return nil, errors.Join(fmt.Errorf("the transport to the other deployables: %w", err), r.close())
 	}
 	if p.Open != nil {
-		if r.closeOwn, err = p.openOwn(ctx, r.Deployable); err != nil {
+		if r.closeOwn, err = p.OpenOwn(ctx, r.Deployable); err != nil {
 			return nil, errors.Join(err, r.close())
 		}
 	}
 	c := d.bus
 	c.Logger, c.Modules, c.Transport = d.logger, d.modules, r.transport
 	r.bus = bus.New(j, c)
-	if r.doors, err = p.wire(r.bus); err != nil {
+	if r.doors, err = p.Assemble(r.bus); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
 	return r, nil
@@ -86,17 +90,17 @@ func (o *options) open(ctx context.Context, d deployment) (*running, error) {
 
 // isWhole returns an error for the journal of a deployable with a transport if a module of the program has never run on
 // the journal: the module runs in another deployable, and would react to every event a second time here.
-func (o *options) isWhole(ctx context.Context, r *sqlite.Reader, instead string) error {
+func isWhole(ctx context.Context, o *console.Options, r *sqlite.Reader, instead string) error {
 	modules, backend, err := r.Ran(ctx)
 	if err != nil || backend == "" {
 		return err
 	}
 	var react []string
-	for _, s := range o.program.wiring().Subscriptions {
-		react = append(react, moduleOf(s.Name))
+	for _, s := range o.Program.Wiring().Subscriptions {
+		react = append(react, console.ModuleOf(s.Name))
 	}
 	slices.Sort(react)
-	if elsewhere := without(slices.Compact(react), modules); len(elsewhere) > 0 {
+	if elsewhere := audit.Without(slices.Compact(react), modules); len(elsewhere) > 0 {
 		return fmt.Errorf("open %s: this is the journal of a deployable with the backend %s, and never ran %s,"+
 			" which would react to all events a second time; %s", r.Path(), backend, strings.Join(elsewhere, ", "), instead)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/transports"
 	"github.com/troupebus/troupe/transports/kafka"
 	"github.com/troupebus/troupe/transports/sqlite"
@@ -22,7 +23,7 @@ func MustOpen(tb testing.TB, d deployment) *running {
 	if d.journal == "" {
 		d.journal = filepath.Join(tb.TempDir(), "shop.db")
 	}
-	s, err := (&options{program: shop()}).open(tb.Context(), d)
+	s, err := open(tb.Context(), (&console.Options{Program: shop()}), d)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -90,7 +91,7 @@ func TestOpenHalfMadeJournal(t *testing.T) {
 		MustChange(t, path, `CREATE TRIGGER ended BEFORE INSERT ON migrations WHEN new.name = 'schema/`+filepath.Base(file)+`'
 	BEGIN SELECT RAISE(ABORT, 'killed'); END; INSERT INTO migrations VALUES ('', '', '', 0); DELETE FROM migrations`)
 		d := deployment{journal: path, instead: "name another journal"}
-		if s, err := (&options{program: shop()}).open(t.Context(), d); err == nil {
+		if s, err := open(t.Context(), &console.Options{Program: shop()}, d); err == nil {
 			if err := s.run(t.Context(), func(context.Context) error { return nil }); err == nil || !strings.Contains(err.Error(), "killed") {
 				t.Errorf("%s: the first start was not ended: %v", file, err)
 			}

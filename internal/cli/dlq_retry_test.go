@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/internal/cli/audit"
+	"github.com/troupebus/troupe/internal/cli/console"
+	"github.com/troupebus/troupe/internal/cli/inspect"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -55,10 +58,10 @@ func TestDLQRetry(t *testing.T) {
 	}
 	<-again
 	dlq := func(args ...string) ranCommand {
-		return MustRunCommand(t, newDLQCmd, append(args, "--journal", path)...)
+		return MustRunCommand(t, inspect.NewDLQCmd, append(args, "--journal", path)...)
 	}
-	wantOutput(t, dlq("retry"), exitUsage, "are chosen")
-	wantOutput(t, dlq("retry", "--key", "b"), exitWrong, "none waits for an attempt that is still to come")
+	wantOutput(t, dlq("retry"), console.ExitUsage, "are chosen")
+	wantOutput(t, dlq("retry", "--key", "b"), console.ExitWrong, "none waits for an attempt that is still to come")
 	for dlq("retry", "--key", "a", "--reason", "open again").err != nil { // until the first failure is on disk
 		select {
 		case <-time.After(10 * time.Millisecond):
@@ -89,12 +92,12 @@ func TestDLQOfARemovedSubscription(t *testing.T) {
 	_, stop = MustRunPost(t, path, "carry", func(parcel) error { return nil })
 	stop()
 	dlq := func(args ...string) ranCommand {
-		return MustRunCommand(t, newDLQCmd, append(args, "--journal", path)...)
+		return MustRunCommand(t, inspect.NewDLQCmd, append(args, "--journal", path)...)
 	}
-	wantOutput(t, dlq("replay", "1"), exitWrong, "subscription is removed", "has no post/deliver: drop it")
-	wantOutput(t, dlq("replay", "--all"), exitWrong, "1 dead letter of post/deliver: not replayed", "dlq drop --subscription post/deliver")
-	wantOutput(t, dlq("retry", "--all"), exitWrong, "none waits for an attempt that is still to come")
-	wantOutput(t, dlq("drop", "--reason", "removed"), exitUsage, "are chosen")
+	wantOutput(t, dlq("replay", "1"), console.ExitWrong, "subscription is removed", "has no post/deliver: drop it")
+	wantOutput(t, dlq("replay", "--all"), console.ExitWrong, "1 dead letter of post/deliver: not replayed", "dlq drop --subscription post/deliver")
+	wantOutput(t, dlq("retry", "--all"), console.ExitWrong, "none waits for an attempt that is still to come")
+	wantOutput(t, dlq("drop", "--reason", "removed"), console.ExitUsage, "are chosen")
 	wantOutput(t, dlq("drop", "--subscription", "post/deliver", "--reason", "removed"), 0, "1 dead letter: dropped", "1 open event: dropped")
-	wantOutput(t, MustRunCommand(t, newVerifyCmd, "--journal", path), 0)
+	wantOutput(t, MustRunCommand(t, audit.NewVerifyCmd, "--journal", path), 0)
 }

@@ -16,7 +16,10 @@ import (
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/cli/audit"
 	"github.com/troupebus/troupe/internal/cli/clitest"
+	"github.com/troupebus/troupe/internal/cli/console"
+	"github.com/troupebus/troupe/internal/cli/inspect"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -98,7 +101,7 @@ func MustHaveDeadLetters(tb testing.TB) *postOffice {
 
 // Output implements clitest.Ran.
 func (r ranCommand) Output() (stdout string, code int, err error) {
-	return r.stdout, exitCode(r.err), r.err
+	return r.stdout, console.ExitCode(r.err), r.err
 }
 
 func wantOutput(tb testing.TB, got ranCommand, code int, parts ...string) {
@@ -115,7 +118,7 @@ func TestDLQListAndShow(t *testing.T) {
 	t.Parallel()
 	p := MustHaveDeadLetters(t)
 	dlq := func(args ...string) ranCommand {
-		return MustRunCommand(t, newDLQCmd, append(args, "--journal", p.path)...)
+		return MustRunCommand(t, inspect.NewDLQCmd, append(args, "--journal", p.path)...)
 	}
 	wantOutput(t, dlq("list"), 0, "ID  SUBSCRIPTION  EVENT", "1   post/deliver", "parcel a-1: nobody is there", "dlq show 2 --journal "+p.path)
 	wantOutput(t, dlq("list", "--status", "dropped"), 0, "no dead letters")
@@ -133,31 +136,31 @@ func TestDLQListAndShow(t *testing.T) {
 	if d := mustUnmarshal[journal.DeadLetter](t, dlq("show", "2", "--json")); d.ID != 2 || string(d.Event.Data) == "" {
 		t.Errorf("as JSON: %+v", d)
 	}
-	wantOutput(t, dlq("show", "77"), exitWrong, "no dead letter 77")
+	wantOutput(t, dlq("show", "77"), console.ExitWrong, "no dead letter 77")
 }
 
 func TestDLQReplayWhileRunning(t *testing.T) {
 	t.Parallel()
 	p := MustHaveDeadLetters(t)
-	wantOutput(t, MustRunCommand(t, newDLQCmd, "replay", "1", "--journal", p.path), exitWrong, "1 dead letter: dead again; next: troupe dlq show 1")
+	wantOutput(t, MustRunCommand(t, inspect.NewDLQCmd, "replay", "1", "--journal", p.path), console.ExitWrong, "1 dead letter: dead again; next: troupe dlq show 1")
 	p.closed.Store(false)
 	began := time.Now()
-	wantOutput(t, MustRunCommand(t, newDLQCmd, "replay", "--all", "--reason", "open again", "--journal", p.path), 0, "2 dead letters: handled")
-	if took := time.Since(began); took >= replayPatience {
+	wantOutput(t, MustRunCommand(t, inspect.NewDLQCmd, "replay", "--all", "--reason", "open again", "--journal", p.path), 0, "2 dead letters: handled")
+	if took := time.Since(began); took >= inspect.ReplayPatience {
 		t.Errorf("it took %v, to the end of its patience", took)
 	}
-	wantOutput(t, MustRunCommand(t, newDLQCmd, "show", "1", "--journal", p.path), 0, "replayed", "replay        by", "open again")
-	wantOutput(t, MustRunCommand(t, newDLQCmd, "replay", "1", "--journal", p.path), exitWrong, "1 is replayed")
+	wantOutput(t, MustRunCommand(t, inspect.NewDLQCmd, "show", "1", "--journal", p.path), 0, "replayed", "replay        by", "open again")
+	wantOutput(t, MustRunCommand(t, inspect.NewDLQCmd, "replay", "1", "--journal", p.path), console.ExitWrong, "1 is replayed")
 }
 
 func TestDLQReplayWhileStopped(t *testing.T) {
 	t.Parallel()
 	p := MustHaveDeadLetters(t)
 	p.stop()
-	wantOutput(t, MustRunCommand(t, newDLQCmd, "replay", "--subscription", "post/deliver", "--journal", p.path), 0, "2 dead letters: to be replayed when its own program next runs on "+p.path)
+	wantOutput(t, MustRunCommand(t, inspect.NewDLQCmd, "replay", "--subscription", "post/deliver", "--journal", p.path), 0, "2 dead letters: to be replayed when its own program next runs on "+p.path)
 	again := MustOpenPost(t, p.path, false)
 	again.send(t, "f3", parcel{"c", 2})
-	ran := MustRunCommand(t, newDLQCmd, "list", "--status", "replayed", "--json", "--journal", p.path)
+	ran := MustRunCommand(t, inspect.NewDLQCmd, "list", "--status", "replayed", "--json", "--journal", p.path)
 	if done := mustUnmarshal[[]journal.DeadLetter](t, ran); len(done) != 2 {
 		t.Errorf("replayed: %+v", done)
 	}
@@ -166,44 +169,44 @@ func TestDLQReplayWhileStopped(t *testing.T) {
 func TestDLQDrop(t *testing.T) {
 	t.Parallel()
 	p := MustHaveDeadLetters(t)
-	wantOutput(t, MustRunCommand(t, newDLQCmd, "drop", "1", "--journal", p.path), exitUsage, "--reason is missing")
-	wantOutput(t, MustRunCommand(t, newDLQCmd, "drop", "1", "2", "--reason", "lost", "--journal", p.path), 0, "2 dead letters: dropped")
-	wantOutput(t, MustRunCommand(t, newDLQCmd, "show", "2", "--journal", p.path), 0, "2 of post/deliver, dropped", "lost")
-	ran := MustRunCommand(t, newDLQCmd, "replay", "--all", "--json", "--journal", p.path)
-	wantOutput(t, ran, exitWrong, "no dead letter fits")
+	wantOutput(t, MustRunCommand(t, inspect.NewDLQCmd, "drop", "1", "--journal", p.path), console.ExitUsage, "--reason is missing")
+	wantOutput(t, MustRunCommand(t, inspect.NewDLQCmd, "drop", "1", "2", "--reason", "lost", "--journal", p.path), 0, "2 dead letters: dropped")
+	wantOutput(t, MustRunCommand(t, inspect.NewDLQCmd, "show", "2", "--journal", p.path), 0, "2 of post/deliver, dropped", "lost")
+	ran := MustRunCommand(t, inspect.NewDLQCmd, "replay", "--all", "--json", "--journal", p.path)
+	wantOutput(t, ran, console.ExitWrong, "no dead letter fits")
 }
 
 func TestWrongUseOfTheCommands(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		cmd  func(*options) *cobra.Command
+		cmd  func(*console.Options) *cobra.Command
 		args []string
 		code int
 		says string
 	}{
-		"no letters":          {newDLQCmd, []string{"replay"}, exitUsage, "are chosen"},
-		"letters twice":       {newDLQCmd, []string{"replay", "1", "--all"}, exitUsage, "exclude each other"},
-		"all and some":        {newDLQCmd, []string{"replay", "--all", "--type", "t"}, exitUsage, "exclude each other"},
-		"not an id":           {newDLQCmd, []string{"show", "x"}, exitUsage, `"x" is not the id`},
-		"no id":               {newDLQCmd, []string{"drop", "--reason", "r"}, exitUsage, "are chosen"},
-		"unknown subcommand":  {newDLQCmd, []string{"lst"}, exitUsage, `unknown command "lst"`},
-		"status":              {newDLQCmd, []string{"list", "--status", "gone"}, exitUsage, `"gone"`},
-		"limit":               {newDLQCmd, []string{"list", "--limit", "-1"}, exitUsage, "--limit -1"},
-		"no trace id":         {newTraceCmd, nil, exitUsage, "accepts 1 arg"},
-		"unknown flag":        {newTraceCmd, []string{"--colour", "x"}, exitUsage, "unknown flag"},
-		"since":               {newEventsCmd, []string{"--since", "yesterday"}, exitUsage, "a duration before now"},
-		"events limit":        {newEventsCmd, []string{"--limit", "-1"}, exitUsage, "--limit -1"},
-		"events argument":     {newEventsCmd, []string{"x"}, exitUsage, "unknown command"},
-		"no journal: trace":   {newTraceCmd, []string{"x"}, exitWrong, "there is no journal yet"},
-		"no journal: events":  {newEventsCmd, nil, exitWrong, "there is no journal yet"},
-		"no journal: verify":  {newVerifyCmd, nil, exitWrong, "there is no journal yet"},
-		"no journal: letters": {newDLQCmd, []string{"list"}, exitWrong, "there is no journal yet"},
-		"no journal: replay":  {newDLQCmd, []string{"replay", "--all"}, exitWrong, "there is no journal yet"},
+		"no letters":          {inspect.NewDLQCmd, []string{"replay"}, console.ExitUsage, "are chosen"},
+		"letters twice":       {inspect.NewDLQCmd, []string{"replay", "1", "--all"}, console.ExitUsage, "exclude each other"},
+		"all and some":        {inspect.NewDLQCmd, []string{"replay", "--all", "--type", "t"}, console.ExitUsage, "exclude each other"},
+		"not an id":           {inspect.NewDLQCmd, []string{"show", "x"}, console.ExitUsage, `"x" is not the id`},
+		"no id":               {inspect.NewDLQCmd, []string{"drop", "--reason", "r"}, console.ExitUsage, "are chosen"},
+		"unknown subcommand":  {inspect.NewDLQCmd, []string{"lst"}, console.ExitUsage, `unknown command "lst"`},
+		"status":              {inspect.NewDLQCmd, []string{"list", "--status", "gone"}, console.ExitUsage, `"gone"`},
+		"limit":               {inspect.NewDLQCmd, []string{"list", "--limit", "-1"}, console.ExitUsage, "--limit -1"},
+		"no trace id":         {inspect.NewTraceCmd, nil, console.ExitUsage, "accepts 1 arg"},
+		"unknown flag":        {inspect.NewTraceCmd, []string{"--colour", "x"}, console.ExitUsage, "unknown flag"},
+		"since":               {inspect.NewEventsCmd, []string{"--since", "yesterday"}, console.ExitUsage, "a duration before now"},
+		"events limit":        {inspect.NewEventsCmd, []string{"--limit", "-1"}, console.ExitUsage, "--limit -1"},
+		"events argument":     {inspect.NewEventsCmd, []string{"x"}, console.ExitUsage, "unknown command"},
+		"no journal: trace":   {inspect.NewTraceCmd, []string{"x"}, console.ExitWrong, "there is no journal yet"},
+		"no journal: events":  {inspect.NewEventsCmd, nil, console.ExitWrong, "there is no journal yet"},
+		"no journal: verify":  {audit.NewVerifyCmd, nil, console.ExitWrong, "there is no journal yet"},
+		"no journal: letters": {inspect.NewDLQCmd, []string{"list"}, console.ExitWrong, "there is no journal yet"},
+		"no journal: replay":  {inspect.NewDLQCmd, []string{"replay", "--all"}, console.ExitWrong, "there is no journal yet"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			args := c.args
-			if c.code == exitWrong {
+			if c.code == console.ExitWrong {
 				args = append(args, "--journal", filepath.Join(t.TempDir(), "none.db"))
 			}
 			wantOutput(t, MustRunCommand(t, c.cmd, args...), c.code, c.says)
@@ -220,11 +223,11 @@ func TestCompletion(t *testing.T) {
 		{"replaying\n", "__complete dlq list --status "},
 		{"2\tpost/deliver: parcel b-1: nobody is there\n", "__complete dlq show --journal PATH "},
 	} {
-		root := func(o *options) *cobra.Command {
+		root := func(o *console.Options) *cobra.Command {
 			root := &cobra.Command{Use: "troupe"}
-			root.AddCommand(newEventsCmd(o), newDLQCmd(o))
-			root.SetOut(o.stdout)
-			root.SetErr(o.stderr)
+			root.AddCommand(inspect.NewEventsCmd(o), inspect.NewDLQCmd(o))
+			root.SetOut(o.Stdout)
+			root.SetErr(o.Stderr)
 			return root
 		}
 		args := strings.Split(strings.Replace(c.args, "PATH", p.path, 1), " ")
@@ -239,7 +242,7 @@ func TestDLQListIsBounded(t *testing.T) {
 	p := MustHaveDeadLetters(t)
 	p.send(t, "f4", parcel{"c", 1}, parcel{"d", 1}, parcel{"e", 1})
 	list := func(args ...string) ranCommand {
-		return MustRunCommand(t, newDLQCmd, append([]string{"list", "--journal", p.path}, args...)...)
+		return MustRunCommand(t, inspect.NewDLQCmd, append([]string{"list", "--journal", p.path}, args...)...)
 	}
 	all := mustUnmarshal[[]journal.DeadLetter](t, list("--json"))
 	for _, d := range all {

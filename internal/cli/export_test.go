@@ -8,67 +8,64 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/internal/cli/audit"
+	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
 // What tests outside of this package need of it: they import the shop's books, which import it.
 type (
-	Audit    = verification
-	Watching = observer
+	Audit    = audit.Result
+	Watching = audit.Observer
 )
 
 const (
-	ExitWrong = exitWrong
-	ExitUsage = exitUsage
+	ExitWrong = console.ExitWrong
+	ExitUsage = console.ExitUsage
 )
 
 var (
-	ReadJournal  = readJournal
-	ReadJournals = readJournals
-	ReadFlows    = readFlows
+	ReadJournal  = console.ReadJournal
+	ReadJournals = audit.ReadJournals
+	ReadFlows    = console.ReadFlows
 )
 
 // ObserveInto opens an observer of what w wires on the journal at path.
 func ObserveInto(ctx context.Context, w bus.Wiring, path string,
 	connect func(group string, logger *slog.Logger) (bus.Transport, error), cfg sqlite.Config,
 ) (*Watching, error) {
-	return openObserver(ctx, observeConfig{wiring: w, journal: path, connect: connect}, cfg)
+	return audit.OpenObserver(ctx, audit.ObserveConfig{Wiring: w, Journal: path, Connect: connect}, cfg)
 }
 
-func (ob *observer) Journal() *sqlite.Journal { return ob.journal }
-func (ob *observer) Transport() bus.Transport { return ob.transport }
-func (ob *observer) Run(ctx context.Context)  { ob.run(ctx) }
-func (ob *observer) Close() error             { return ob.close() }
-
 // API is what the command observe serves.
-func (ob *observer) API(p Program) http.Handler {
-	return observerAPI{o: &options{program: newProgram(p)}, ob: ob, logger: slog.New(slog.DiscardHandler)}.handler()
+func API(ob *audit.Observer, p console.Program) http.Handler {
+	return audit.ObserverAPI{O: &console.Options{Program: console.NewWired(p)}, Ob: ob, Logger: slog.New(slog.DiscardHandler)}.Handler()
 }
 
 // Wiring is that of all modules of p.
-func (p Program) Wiring() bus.Wiring { return newProgram(p).wiring() }
+func Wiring(p console.Program) bus.Wiring { return console.NewWired(p).Wiring() }
 
 // AuditOne audits a journal that is the whole system.
-func (p Program) AuditOne(ctx context.Context, r *sqlite.Reader) (Audit, error) {
-	return (&options{program: newProgram(p)}).verify(ctx, r)
+func AuditOne(ctx context.Context, p console.Program, r *sqlite.Reader) (Audit, error) {
+	return audit.Verify(ctx, (&console.Options{Program: console.NewWired(p)}), r)
 }
 
 // AuditObserved audits the journal of an observer.
-func (p Program) AuditObserved(ctx context.Context, r *sqlite.Reader, before time.Time) (Audit, error) {
-	return (&options{program: newProgram(p)}).verifyObserved(ctx, r, before)
+func AuditObserved(ctx context.Context, p console.Program, r *sqlite.Reader, before time.Time) (Audit, error) {
+	return audit.VerifyObserved(ctx, (&console.Options{Program: console.NewWired(p)}), r, before)
 }
 
 // AuditAll audits a system whose journals these are.
-func (p Program) AuditAll(ctx context.Context, readers []*sqlite.Reader, before time.Time) (Audit, error) {
-	return (&options{program: newProgram(p)}).verifyAll(ctx, readers, before)
+func AuditAll(ctx context.Context, p console.Program, readers []*sqlite.Reader, before time.Time) (Audit, error) {
+	return audit.VerifyAll(ctx, (&console.Options{Program: console.NewWired(p)}), readers, before)
 }
 
 // Open says why the books are not settled.
-func (v *verification) Open() string { return v.open() }
+func Open(v *audit.Result) string { return v.Open() }
 
 // Text is what the command verify prints of the journal at path.
-func (v *verification) Text(p Program, path string) (string, error) {
+func Text(v *audit.Result, p console.Program, path string) (string, error) {
 	var text bytes.Buffer
-	err := v.print(&options{program: newProgram(p), stdout: &text}, path)
+	err := v.Print(&console.Options{Program: console.NewWired(p), Stdout: &text}, path)
 	return text.String(), err
 }

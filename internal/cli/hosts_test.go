@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"github.com/troupebus/troupe/internal/cli/audit"
+	"github.com/troupebus/troupe/internal/cli/console"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -13,7 +15,7 @@ import (
 func TestHostsOf(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string][]string{"127.0.0.1:80": {"127.0.0.1", "a"}, ":80": {"a"}, "shop:80": {"shop", "a"}, "nonsense": {"a"}} {
-		if got := hostsOf(address, []string{"a"}); !slices.Equal(got, want) {
+		if got := console.HostsOf(address, []string{"a"}); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", address, got, want)
 		}
 	}
@@ -23,8 +25,8 @@ func TestHostsOf(t *testing.T) {
 func TestTheObserverEncodesBeforeItAnswers(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()
-	a := observerAPI{logger: slog.New(slog.DiscardHandler)}
-	a.answer(w, httptest.NewRequest("GET", "/events", nil), func(*http.Request) (any, error) {
+	a := audit.ObserverAPI{Logger: slog.New(slog.DiscardHandler)}
+	a.Answer(w, httptest.NewRequest("GET", "/events", nil), func(*http.Request) (any, error) {
 		return []time.Time{time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, nil
 	})
 	if w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "cannot be encoded as JSON") {

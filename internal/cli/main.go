@@ -1,7 +1,8 @@
 // Package cli is the command line of a program of modules. Its commands run the modules, and show and repair the
 // journal.
 //
-// Package troupe is the public interface. Every text has the name of the program.
+// Package troupe is the public interface. Every text has the name of the program. This package has the root command,
+// and the commands that run modules or check settings; the packages below have the other commands.
 package cli
 
 import (
@@ -12,24 +13,25 @@ import (
 
 	xterm "golang.org/x/term"
 
+	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/internal/cli/process"
 	"github.com/troupebus/troupe/internal/cli/term"
 )
 
 // Main runs the command line of the process, and returns the exit code.
-func Main(p Program) int {
+func Main(p console.Program) int {
 	process.LimitMemory()
 	ctx, stop := process.UntilStopped(context.Background())
 	defer stop()
 	terminal := xterm.IsTerminal(int(os.Stdout.Fd())) && xterm.IsTerminal(int(os.Stderr.Fd()))
-	o := &options{stdin: os.Stdin, environ: os.Environ(), isTerminal: terminal}
-	return o.run(ctx, p, os.Args[1:], os.Stdout, os.Stderr)
+	o := &console.Options{Stdin: os.Stdin, Environ: os.Environ(), IsTerminal: terminal}
+	return run(ctx, o, p, os.Args[1:], os.Stdout, os.Stderr)
 }
 
 // Run runs the command line args of p, in the environment of the process, until ctx ends, and returns the exit code.
 // The standard input is empty.
-func Run(ctx context.Context, p Program, args []string, out, errs io.Writer) int {
-	return (&options{stdin: eof{}, environ: os.Environ()}).run(ctx, p, args, out, errs)
+func Run(ctx context.Context, p console.Program, args []string, out, errs io.Writer) int {
+	return run(ctx, (&console.Options{Stdin: eof{}, Environ: os.Environ()}), p, args, out, errs)
 }
 
 // eof is an empty input.
@@ -38,25 +40,25 @@ type eof struct{}
 // Read implements io.Reader.
 func (eof) Read([]byte) (int, error) { return 0, io.EOF }
 
-func (o *options) run(ctx context.Context, p Program, args []string, out, errs io.Writer) int {
-	o.program = newProgram(p)
-	o.stdout, o.stderr = term.NewScreen(out, &o.json), term.NewScreen(errs, nil)
-	err := o.execute(ctx, args)
-	if e, silent := err.(*exitError); err != nil && (!silent || e.err != nil) {
-		_, _ = fmt.Fprintln(o.stderr, p.Name+":", cleaned(err.Error())) // the exit code reports the failure, too
+func run(ctx context.Context, o *console.Options, p console.Program, args []string, out, errs io.Writer) int {
+	o.Program = console.NewWired(p)
+	o.Stdout, o.Stderr = term.NewScreen(out, &o.Json), term.NewScreen(errs, nil)
+	err := execute(ctx, o, args)
+	if e, silent := err.(*console.ExitError); err != nil && (!silent || e.Err != nil) {
+		_, _ = fmt.Fprintln(o.Stderr, p.Name+":", console.Cleaned(err.Error())) // the exit code reports the failure, too
 	}
-	return exitCode(err)
+	return console.ExitCode(err)
 }
 
-// execute runs the command line. A function without an error result panics with the error of guard, and execute returns
+// execute runs the command line. A function without an error result panics with the error of Guard, and execute returns
 // the error.
-func (o *options) execute(ctx context.Context, args []string) (err error) {
+func execute(ctx context.Context, o *console.Options, args []string) (err error) {
 	defer func() {
 		v := recover()
 		if v == nil {
 			return
 		}
-		failed, ok := v.(*hookError)
+		failed, ok := v.(*console.HookError)
 		if !ok {
 			panic(v)
 		}

@@ -20,7 +20,7 @@ func audits(app *shopApp, verify func() verification) (said []string) {
 	say := func() {
 		app.Advance(10 * time.Second)
 		v := verify()
-		text, err := v.Text(shopProgram(), "JOURNAL")
+		text, err := cli.Text(&v, shopProgram(), "JOURNAL")
 		if err != nil {
 			app.T().Fatal(err)
 		}
@@ -56,7 +56,7 @@ func TestObserverAuditsLikeOneShop(t *testing.T) {
 	bustest.Run(t, one, func(app *shopApp) {
 		want = audits(app, func() (v verification) {
 			err := cli.ReadJournal(app.Context(), path, func(r *sqlite.Reader) (err error) {
-				v, err = shopProgram().AuditOne(app.Context(), r)
+				v, err = cli.AuditOne(app.Context(), shopProgram(), r)
 				return err
 			})
 			if err != nil {

@@ -176,7 +176,7 @@ func (d *dinerShape) path() string {
 	if d.broker == nil {
 		return d.paths["journal"]
 	}
-	return d.ob.Journal().Path()
+	return d.ob.Journal.Path()
 }
 
 // owner is the path of the journal on which a module runs.

@@ -190,7 +190,7 @@ var inherent = regexp.MustCompile(`(?m)^(next: troupe (trace|dlq show)| troupe d
 // wantSameOverHTTP compares what the observer answers with what the commands say.
 func wantSameOverHTTP(d *dinerShape, n *names, says map[string]string) {
 	d.T().Helper()
-	api := d.ob.API(shopProgram())
+	api := cli.API(d.ob, shopProgram())
 	get := func(path string) string {
 		w := httptest.NewRecorder()
 		api.ServeHTTP(w, httptest.NewRequestWithContext(d.Context(), "GET", path, nil))

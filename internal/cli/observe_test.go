@@ -59,7 +59,7 @@ func watch(t *testing.T, test func(w *watched)) string {
 func (w *watched) observe() {
 	w.T().Helper()
 	connect := func(group string, _ *slog.Logger) (bus.Transport, error) { return w.broker.Transport(group), nil }
-	ob, err := cli.ObserveInto(w.Context(), shopProgram().Wiring(), w.path, connect,
+	ob, err := cli.ObserveInto(w.Context(), cli.Wiring(shopProgram()), w.path, connect,
 		sqlite.Config{Synchronous: "off", ForeignCheck: 10 * 365 * 24 * time.Hour, SlowWork: -1, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		w.T().Fatal(err)
@@ -80,7 +80,7 @@ func (w *watched) observe() {
 // kill leaves the observer's journal as it is at this instant, and starts another on that.
 func (w *watched) kill() {
 	w.T().Helper()
-	if err := w.ob.Transport().Close(); err != nil { // first: what is acknowledged from here on would not be in the image
+	if err := w.ob.Transport.Close(); err != nil { // first: what is acknowledged from here on would not be in the image
 		w.T().Fatal(err)
 	}
 	w.images++
@@ -114,7 +114,7 @@ func (w *watched) settle() {
 func (w *watched) verify() verification {
 	w.T().Helper()
 	w.settle()
-	v, err := shopProgram().AuditObserved(w.Context(), w.ob.Journal().Reader(), time.Now())
+	v, err := cli.AuditObserved(w.Context(), shopProgram(), w.ob.Journal.Reader(), time.Now())
 	if err != nil {
 		w.T().Fatal(err)
 	}
@@ -124,7 +124,7 @@ func (w *watched) verify() verification {
 // flow is what the observer has of an order.
 func (w *watched) flow(id string) *journal.Flow {
 	w.T().Helper()
-	flows, err := cli.ReadFlows(w.Context(), w.ob.Journal().Reader(), id)
+	flows, err := cli.ReadFlows(w.Context(), w.ob.Journal.Reader(), id)
 	if err != nil || len(flows) != 1 {
 		w.T().Fatalf("flow %s: %d, %v", id, len(flows), err)
 	}
@@ -319,7 +319,7 @@ func TestObserverSeesTrouble(t *testing.T) {
 // peek verifies without waiting.
 func (w *watched) peek() verification {
 	w.T().Helper()
-	v, err := shopProgram().AuditObserved(w.Context(), w.ob.Journal().Reader(), time.Now())
+	v, err := cli.AuditObserved(w.Context(), shopProgram(), w.ob.Journal.Reader(), time.Now())
 	if err != nil {
 		w.T().Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/internal/cli/process"
 	"github.com/troupebus/troupe/internal/config"
 	"github.com/troupebus/troupe/internal/front"
@@ -42,43 +43,43 @@ const runExample = `  {name} run --journal {name}.db
   {name} run --modules {module} --transport kafka --brokers 127.0.0.1:9092 --journal one.db
   {name} run --modules {others} --transport kafka --brokers 127.0.0.1:9092 --journal two.db --http 127.0.0.1:8081`
 
-func newRunCmd(o *options) *cobra.Command {
+func newRunCmd(o *console.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "run", Short: "Run all modules, or some, and serve HTTP",
 		Long: runLong, Example: runExample,
-		Args: usageArgs(cobra.NoArgs),
+		Args: console.UsageArgs(cobra.NoArgs),
 	}
-	flags := o.bindSettings(cmd)
+	flags := o.BindSettings(cmd)
 	adopt := cmd.Flags().Bool("adopt", false, "take over the journal of another program, for good")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		l, err := o.loadSettingsOf(config.Input{Flags: flags, Environ: o.environ})
+		l, err := o.LoadSettingsOf(config.Input{Flags: flags, Environ: o.Environ})
 		if err != nil {
 			return err
 		}
-		o.warnOfSettings(l)
+		o.WarnOfSettings(l)
 		l.Apply()
-		return o.serve(cmd.Context(), &l.Settings, *adopt)
+		return serve(cmd.Context(), o, &l.Settings, *adopt)
 	}
 	return cmd
 }
 
 // serve runs a deployable until ctx ends. Then the requests end first, the bus after them, then the transport, and
 // the journal last.
-func (o *options) serve(ctx context.Context, c *config.Settings, adopt bool) (err error) {
+func serve(ctx context.Context, o *console.Options, c *config.Settings, adopt bool) (err error) {
 	process.OutliveReaders()
-	l, err := listen(ctx, c.HTTP)
+	l, err := console.Listen(ctx, c.HTTP)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = l.Close() }() // if an error comes before Serve
-	logger := slog.New(slog.NewTextHandler(o.stderr, nil))
+	logger := slog.New(slog.NewTextHandler(o.Stderr, nil))
 	instead := ""
 	if c.Backend.Kind == transports.SQLite { // all modules run here
-		instead = fmt.Sprintf("name the modules that run here with --modules, and the --transport, or bring the journals together with '%s' first", o.typed("merge"))
+		instead = fmt.Sprintf("name the modules that run here with --modules, and the --transport, or bring the journals together with '%s' first", o.Typed("merge"))
 	}
-	r, err := o.open(ctx, deployment{
+	r, err := open(ctx, o, deployment{
 		name: c.Name, modules: c.Modules, peers: c.Peers, journal: c.Journal, adopt: adopt, instead: instead,
-		transport: c.Transport(), bus: o.program.Bus, logger: logger, hosts: hostsOf(c.HTTP, c.Hosts),
+		transport: c.Transport(), bus: o.Program.Bus, logger: logger, hosts: console.HostsOf(c.HTTP, c.Hosts),
 	})
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		logger.Info("stopping: nothing was open yet")
@@ -88,7 +89,7 @@ func (o *options) serve(ctx context.Context, c *config.Settings, adopt bool) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	routes, err := o.program.routes(r)
+	routes, err := routes(o.Program, r)
 	if err != nil {
 		return err
 	}
@@ -100,8 +101,8 @@ func (o *options) serve(ctx context.Context, c *config.Settings, adopt bool) (er
 			stop()
 		})()
 		a := announcement{
-			URL: urlOf(l), Journal: r.Journal.Path(), Name: c.Name, Modules: r.Modules, Transport: c.Backend.Kind,
-			at: c.Where(), program: o.program.Name,
+			URL: console.UrlOf(l), Journal: r.Journal.Path(), Name: c.Name, Modules: r.Modules, Transport: c.Backend.Kind,
+			at: c.Where(), program: o.Program.Name,
 		}
 		if err := process.IgnoreClosedPipe(a.print(o)); err != nil {
 			return err
@@ -117,18 +118,18 @@ var methods = []string{
 }
 
 // routes returns the program's own routes. A route with a reserved path is a mistake in the App.
-func (p *program) routes(r *running) (http.Handler, error) {
+func routes(p *console.Wired, r *running) (http.Handler, error) {
 	mux := http.NewServeMux()
 	if p.HTTP == nil {
 		return mux, nil
 	}
-	if err := p.guard("HTTP", func() { p.HTTP(mux, r.doors, r.Deployable) }); err != nil {
+	if err := p.Guard("HTTP", func() { p.HTTP(mux, r.doors, r.Deployable) }); err != nil {
 		return nil, err
 	}
 	for _, path := range front.Paths {
 		for _, method := range methods {
 			if _, pattern := mux.Handler(&http.Request{Method: method, URL: &url.URL{Path: path}}); front.Reserved(pattern) {
-				p.mistaken("HTTP has the route %q, whose path belongs to the health and the flows of every program: choose another path", pattern)
+				p.Mistaken("HTTP has the route %q, whose path belongs to the health and the flows of every program: choose another path", pattern)
 			}
 		}
 	}
@@ -147,22 +148,22 @@ type announcement struct {
 	program string // name of the program
 }
 
-func (a announcement) print(o *options) error {
-	if o.json {
-		return o.printJSON(a)
+func (a announcement) print(o *console.Options) error {
+	if o.Json {
+		return o.PrintJSON(a)
 	}
-	p := &printer{o: o}
+	p := &console.Printer{O: o}
 	p.Line("%s is at %s", a.program, a.URL)
 	p.Line("Its journal is %s", a.Journal)
 	if a.Transport != transports.SQLite {
 		p.Line("It is deployable %s, which runs %s, and meets the others over %s at %s", a.Name, strings.Join(a.Modules, ", "), a.Transport, a.at)
 	}
-	return p.err
+	return p.Err
 }
 
 // warnIfReachable logs a warning if other machines can connect to l.
 func warnIfReachable(logger *slog.Logger, l net.Listener) {
-	if at := listenedOn(l); !at.Addr().IsLoopback() {
+	if at := console.ListenedOn(l); !at.Addr().IsLoopback() {
 		logger.Warn("this address can be reached from other machines, and there is no authentication", slog.String("address", at.String()))
 	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"github.com/troupebus/troupe/internal/cli/console"
 	"strings"
 	"testing"
 )
@@ -8,14 +9,14 @@ import (
 func TestRunAnnouncesInWords(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string]string{"127.0.0.1:0": "http://127.0.0.1:", "0.0.0.0:0": "http://localhost:"} {
-		l, err := listen(t.Context(), address)
+		l, err := console.Listen(t.Context(), address)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = l.Close() }()
 		var out strings.Builder
-		a := announcement{URL: urlOf(l), Journal: "/x/shop.db", Transport: "sqlite", program: "troupe"}
-		if err := a.print(&options{program: shop(), stdout: &out}); err != nil {
+		a := announcement{URL: console.UrlOf(l), Journal: "/x/shop.db", Transport: "sqlite", program: "troupe"}
+		if err := a.print(&console.Options{Program: shop(), Stdout: &out}); err != nil {
 			t.Fatal(err)
 		}
 		if text := out.String(); !strings.Contains(text, want) || !strings.Contains(text, "/x/shop.db") || strings.Contains(text, ":0\n") || strings.Contains(text, "sqlite") {
@@ -24,7 +25,7 @@ func TestRunAnnouncesInWords(t *testing.T) {
 	}
 	var out strings.Builder
 	a := announcement{Name: "front", Modules: []string{"order", "notification"}, Transport: "kafka", at: "h:1"}
-	if err := a.print(&options{program: shop(), stdout: &out}); err != nil || !strings.Contains(out.String(), "front, which runs order, notification, and meets the others over kafka at h:1") {
+	if err := a.print(&console.Options{Program: shop(), Stdout: &out}); err != nil || !strings.Contains(out.String(), "front, which runs order, notification, and meets the others over kafka at h:1") {
 		t.Errorf("%v %q", err, out.String())
 	}
 }

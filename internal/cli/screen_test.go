@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"github.com/troupebus/troupe/internal/cli/console"
 	"io"
 	"os"
 	"path/filepath"
@@ -43,9 +44,9 @@ func TestWhatCameFromElsewhereIsCleaned(t *testing.T) {
 
 func TestHintsThatCanBeTyped(t *testing.T) {
 	t.Parallel()
-	o := &options{program: shop()}
+	o := &console.Options{Program: shop()}
 	for id, want := range map[string]string{"ord 1": "'ord 1'", hostile: "", "a\u202eb": "", "\xff": "", "Käse": "Käse"} {
-		if got := o.typed("trace", id); (got == "") != (want == "") || !strings.Contains(got, strings.Trim(want, "'")) {
+		if got := o.Typed("trace", id); (got == "") != (want == "") || !strings.Contains(got, strings.Trim(want, "'")) {
 			t.Errorf("the hint on %q is %q", id, got)
 		}
 	}
@@ -60,7 +61,7 @@ func TestUnknownSettingsAreCleaned(t *testing.T) {
 	for _, args := range [][]string{{"config", "--config", path}, {"check", path}, {"run", "--config", path}} {
 		var out strings.Builder
 		code, err := MustFail(t, &out, args)
-		if text := out.String() + cleaned(err); unsafe(text) != 0 || code == 0 {
+		if text := out.String() + console.Cleaned(err); unsafe(text) != 0 || code == 0 {
 			t.Errorf("troupe %q: exit code %d, prints %q", args, code, text)
 		}
 	}
@@ -69,25 +70,25 @@ func TestUnknownSettingsAreCleaned(t *testing.T) {
 // MustFail runs a command, and returns its exit code and what its error says.
 func MustFail(tb testing.TB, out *strings.Builder, args []string) (code int, text string) {
 	tb.Helper()
-	root := newRootCmd(&options{program: shop(), stdin: eof{}, stdout: out, stderr: out})
+	root := newRootCmd(&console.Options{Program: shop(), Stdin: eof{}, Stdout: out, Stderr: out})
 	root.SetArgs(args)
 	err := root.ExecuteContext(tb.Context())
 	if err != nil {
 		text = err.Error()
 	}
-	return exitCode(err), text
+	return console.ExitCode(err), text
 }
 
 func TestClip(t *testing.T) {
 	t.Parallel()
-	if got := clip(strings.Repeat("x", 1000), 10); got != "xxxxxxxxx…" {
+	if got := console.Clip(strings.Repeat("x", 1000), 10); got != "xxxxxxxxx…" {
 		t.Errorf("clipped to %q", got)
 	}
 }
 
 // uncleaned runs a command without a screen, and returns its exit code.
 func uncleaned(out io.Writer, args []string) int {
-	root := newRootCmd(&options{program: shop(), stdin: eof{}, stdout: out, stderr: out})
+	root := newRootCmd(&console.Options{Program: shop(), Stdin: eof{}, Stdout: out, Stderr: out})
 	root.SetArgs(args)
-	return exitCode(root.ExecuteContext(context.Background()))
+	return console.ExitCode(root.ExecuteContext(context.Background()))
 }

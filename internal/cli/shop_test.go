@@ -12,16 +12,17 @@ import (
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/handlers"
+	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/internal/shop/sim"
 )
 
 // shop is the program of the tests in this package: the modules of cmd/troupe, without their routes, books and commands.
-func shop() *program {
+func shop() *console.Wired {
 	var settings struct {
 		Seed    uint64        `setting:"seed" default:"1" value:"SEED" help:"seed for the failures of the simulated gateway and carrier"`
 		Latency time.Duration `setting:"latency" default:"40ms" help:"average time of a call to the gateway or the carrier"`
 	}
-	return newProgram(Program{Name: "troupe", Settings: &settings, Wire: func(b *bus.Bus) any {
+	return console.NewWired(console.Program{Name: "troupe", Settings: &settings, Wire: func(b *bus.Bus) any {
 		var world *sim.World
 		handlers.Order(b)
 		handlers.Inventory(b)
@@ -39,19 +40,19 @@ type ranCommand struct {
 }
 
 // MustRunCommand runs a command of the shop with args on buffers. A flag --json among args is that of the root.
-func MustRunCommand(tb testing.TB, newCmd func(*options) *cobra.Command, args ...string) ranCommand {
+func MustRunCommand(tb testing.TB, newCmd func(*console.Options) *cobra.Command, args ...string) ranCommand {
 	tb.Helper()
 	return MustRunCommandIn(tb, tb.Context(), newCmd, args...)
 }
 
 // MustRunCommandIn does so until ctx ends.
-func MustRunCommandIn(tb testing.TB, ctx context.Context, newCmd func(*options) *cobra.Command, args ...string) ranCommand {
+func MustRunCommandIn(tb testing.TB, ctx context.Context, newCmd func(*console.Options) *cobra.Command, args ...string) ranCommand {
 	tb.Helper()
 	var stdout, stderr bytes.Buffer
-	o := &options{program: shop(), stdout: &stdout, stderr: &stderr}
+	o := &console.Options{Program: shop(), Stdout: &stdout, Stderr: &stderr}
 	cmd := newCmd(o)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	o.bind(cmd)
+	o.Bind(cmd)
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)
 	return ranCommand{stdout.String(), stderr.String(), err}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/internal/cli/moves"
 )
 
 // unversioned and versioned are contracts.
@@ -25,13 +26,13 @@ func TestCrossingsHaveVersions(t *testing.T) {
 	bus.On(to, "one", ignore[unversioned])
 	bus.On(to, "two", ignore[versioned])
 	versions := map[string]int{}
-	for _, c := range crossingsOf(b.Wiring().Program("test", ""), []string{"to"}) {
+	for _, c := range moves.CrossingsOf(b.Wiring().Program("test", ""), []string{"to"}) {
 		versions[c.Type] = c.Version
 	}
 	if want := map[string]int{"test.sent": 1, "test.versioned": 2}; !maps.Equal(versions, want) {
 		t.Errorf("crossings %v, want %v", versions, want)
 	}
-	if none := crossingsOf(b.Wiring().Program("test", ""), []string{"from", "to"}); len(none) > 0 {
+	if none := moves.CrossingsOf(b.Wiring().Program("test", ""), []string{"from", "to"}); len(none) > 0 {
 		t.Errorf("together, they exchange %v", none)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/cli/audit"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -51,7 +52,7 @@ func TestTimesOutOfRangeBlindNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api := observerAPI{ob: &observer{journal: j}, logger: slog.New(slog.DiscardHandler)}.handler()
+	api := audit.ObserverAPI{Ob: &audit.Observer{Journal: j}, Logger: slog.New(slog.DiscardHandler)}.Handler()
 	for _, path := range []string{"/events", "/flows/f"} {
 		w := httptest.NewRecorder()
 		api.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
@@ -64,9 +65,9 @@ func TestTimesOutOfRangeBlindNobody(t *testing.T) {
 // What cannot be written is an error of the server, not an empty answer that says that all is well.
 func TestAnAnswerThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
-	a := &observerAPI{logger: slog.New(slog.DiscardHandler)}
+	a := &audit.ObserverAPI{Logger: slog.New(slog.DiscardHandler)}
 	w := httptest.NewRecorder()
-	a.answer(w, httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/events", nil), func(*http.Request) (any, error) { return math.Inf(1), nil })
+	a.Answer(w, httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/events", nil), func(*http.Request) (any, error) { return math.Inf(1), nil })
 	if w.Code != http.StatusInternalServerError || w.Header().Get("Content-Type") != "application/problem+json" || !json.Valid(w.Body.Bytes()) {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}

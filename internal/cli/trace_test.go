@@ -11,13 +11,15 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/cli/console"
+	"github.com/troupebus/troupe/internal/cli/inspect"
 )
 
 func TestTrace(t *testing.T) {
 	t.Parallel()
 	p := MustHaveDeadLetters(t)
 	trace := func(args ...string) ranCommand {
-		return MustRunCommand(t, newTraceCmd, append(args, "--journal", p.path)...)
+		return MustRunCommand(t, inspect.NewTraceCmd, append(args, "--journal", p.path)...)
 	}
 	wantOutput(t, trace("f1"), 0, "flow f1: 2 events in ", "test.sent  a  +0s\n└─ post/deliver  dead, dead letter 1: parcel a-1: nobody is there\n",
 		"└─ post/deliver  done in ", "next: troupe dlq show 1 --journal "+p.path)
@@ -28,24 +30,24 @@ func TestTrace(t *testing.T) {
 		t.Errorf("as JSON: %+v", flows)
 	}
 	wantOutput(t, trace(flows[0].Events[0].ID), 0, "flow f2")
-	wantOutput(t, trace("f9"), exitWrong, `"f9" is neither`)
+	wantOutput(t, trace("f9"), console.ExitWrong, `"f9" is neither`)
 }
 
 // Colour is for terminals, unless it is not wanted.
 func TestColor(t *testing.T) {
 	for _, c := range []struct {
-		o    options
+		o    console.Options
 		env  string
 		want bool
 	}{
-		{options{isTerminal: true}, "", true},
-		{options{}, "", false},
-		{options{isTerminal: true, noColor: true}, "", false},
-		{options{isTerminal: true, json: true}, "", false},
-		{options{isTerminal: true}, "1", false},
+		{console.Options{IsTerminal: true}, "", true},
+		{console.Options{}, "", false},
+		{console.Options{IsTerminal: true, NoColor: true}, "", false},
+		{console.Options{IsTerminal: true, Json: true}, "", false},
+		{console.Options{IsTerminal: true}, "1", false},
 	} {
 		t.Setenv("NO_COLOR", c.env)
-		if got := c.o.color(); got != c.want {
+		if got := c.o.Color(); got != c.want {
 			t.Errorf("%+v with NO_COLOR=%q: %t", c.o, c.env, got)
 		}
 	}
@@ -55,7 +57,7 @@ func TestEventsCommand(t *testing.T) {
 	t.Parallel()
 	p := MustHaveDeadLetters(t)
 	events := func(args ...string) ranCommand {
-		return MustRunCommand(t, newEventsCmd, append(args, "--journal", p.path)...)
+		return MustRunCommand(t, inspect.NewEventsCmd, append(args, "--journal", p.path)...)
 	}
 	all := events()
 	wantOutput(t, all, 0, "      1  ", "test.sent", "flow f1")
@@ -97,7 +99,7 @@ func TestEventsFollow(t *testing.T) {
 	p.send(t, "f0", parcel{"a", 1}, parcel{"other", 1})
 	out := make(lines, 10)
 	ctx, cancel := context.WithCancel(t.Context())
-	cmd := newEventsCmd(&options{program: shop(), stdout: out, stderr: io.Discard})
+	cmd := inspect.NewEventsCmd(&console.Options{Program: shop(), Stdout: out, Stderr: io.Discard})
 	cmd.SetArgs([]string{"--follow", "--key", "a", "--journal", p.path})
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.ExecuteContext(ctx) }()
@@ -131,11 +133,11 @@ func TestPrintable(t *testing.T) {
 	for text, want := range map[string]string{
 		"plain": "plain", "a\nb\t c": "a b c", "\x1b[31mred\x07": "[31mred", "Käse \u202e": "Käse", "\xff": "�",
 	} {
-		if got := printable(text); got != want {
+		if got := console.Printable(text); got != want {
 			t.Errorf("%q becomes %q, want %q", text, got, want)
 		}
 	}
-	if got := clip("abcdef", 4); got != "abc…" {
+	if got := console.Clip("abcdef", 4); got != "abc…" {
 		t.Errorf("clipped to %q", got)
 	}
 }

@@ -122,7 +122,7 @@ func MustAudit(tb testing.TB, paths []string, enough func(verification) bool) {
 	var v verification
 	for range time.Tick(10 * time.Millisecond) {
 		err := cli.ReadJournals(tb.Context(), paths, func(readers []*sqlite.Reader) (err error) {
-			v, err = shopProgram().AuditAll(tb.Context(), readers, time.Now())
+			v, err = cli.AuditAll(tb.Context(), shopProgram(), readers, time.Now())
 			return err
 		})
 		if err != nil {
@@ -203,7 +203,7 @@ func TestVerifyAcrossJournalsMissesEvents(t *testing.T) {
 func TestVerifyAnObserverAmongOthers(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "observer.db")
-	ob, err := cli.ObserveInto(t.Context(), shopProgram().Wiring(), path, func(group string, _ *slog.Logger) (bus.Transport, error) {
+	ob, err := cli.ObserveInto(t.Context(), cli.Wiring(shopProgram()), path, func(group string, _ *slog.Logger) (bus.Transport, error) {
 		return wiretest.NewBroker().Transport(group), nil
 	}, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -236,7 +236,7 @@ func TestVerifyAfterASplit(t *testing.T) {
 	s.start(t, "order", "inventory", "notification")
 	s.start(t, "payment", "shipping")
 	observed := filepath.Join(s.dir, "observer.db")
-	ob, err := cli.ObserveInto(t.Context(), shopProgram().Wiring(), observed, func(group string, _ *slog.Logger) (bus.Transport, error) {
+	ob, err := cli.ObserveInto(t.Context(), cli.Wiring(shopProgram()), observed, func(group string, _ *slog.Logger) (bus.Transport, error) {
 		return s.broker.Transport(group), nil
 	}, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
