@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,7 +15,6 @@ const (
 	maxFile        = 1 << 20 // bytes
 	maxSecretFile  = 64 << 10
 	maxDeployables = 1000 // compared by Check
-	maxItems       = 1000 // in a list
 	maxWord        = 64   // bytes of a word for nearest
 	maxMistakes    = 100  // reported of a file
 	maxShown       = 200  // characters of a text in a message
@@ -57,9 +55,6 @@ func quoted(s string) string {
 	}
 	return strconv.Quote(s)
 }
-
-// errMany is the error for a list that is too long.
-var errMany = errors.New("want at most " + strconv.Itoa(maxItems) + " of them")
 
 // inMessage returns args with shown applied to every text.
 func inMessage(args []any) []any {

@@ -68,6 +68,3 @@ func nameOf(modules []string) string {
 	}
 	return strings.Join(modules, "-")
 }
-
-// all stands for every module.
-const all = "all"

@@ -14,6 +14,15 @@ import (
 	"time"
 )
 
+// maxItems limits the items of a list.
+const maxItems = 1000
+
+// errMany is the error for a list that is too long.
+var errMany = errors.New("want at most " + strconv.Itoa(maxItems) + " of them")
+
+// all stands for every module.
+const all = "all"
+
 // value is a field of Settings. The error of set describes the wanted text, and never has the given text, which may be
 // secret.
 type value interface {
