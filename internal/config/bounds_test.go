@@ -98,7 +98,7 @@ func wantShownAgain(t *testing.T, l *Loaded) {
 		}
 		is := s.field(&l.Settings).String()
 		again := l.program.blank()
-		if err := s.field(again).set(is); err != nil {
+		if err := s.field(again).Set(is); err != nil {
 			t.Fatalf("%s was taken, and shows as %q, which is not: %v", s.path, is, err)
 		}
 		if got := s.field(again).String(); got != is {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/troupebus/troupe/internal/config/parse"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -196,7 +197,7 @@ func (f *file) text(s *setting, key, n *yaml.Node) (text string, ok bool) {
 			return "", false
 		}
 		return strings.Join(items, ","), true
-	case n.Kind == yaml.MappingNode && s.of == kindPairs && !slices.ContainsFunc(n.Content, nested):
+	case n.Kind == yaml.MappingNode && s.of == parse.KindPairs && !slices.ContainsFunc(n.Content, nested):
 		var pairs []string
 		f.each(n, s.path, func(key, v *yaml.Node) { pairs = append(pairs, key.Value+"="+v.Value) })
 		return strings.Join(pairs, ","), true

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/spf13/pflag"
+	"github.com/troupebus/troupe/internal/config/parse"
 )
 
 // Flags are the flags of a command: settings, the file, and the deployable.
@@ -75,7 +76,7 @@ func (p *Program) bind(f *Flags, fs *pflag.FlagSet, wanted func(*setting) bool) 
 		r := &raw{flag: t.flagName(), of: t.of, standard: t.standard}
 		f.given[t.path] = r
 		fs.Var(r, r.flag, t.help)
-		if r.of == kindSwitch {
+		if r.of == parse.KindSwitch {
 			fs.Lookup(r.flag).NoOptDefVal = "true"
 		}
 	}

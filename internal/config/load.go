@@ -145,7 +145,7 @@ func (l *Loaded) take(sources ...map[string]given) (mistakes Mistakes) {
 		s := &l.program.table[i]
 		v := s.field(&l.Settings)
 		if s.standard != "" {
-			if err := v.set(s.standard); err != nil {
+			if err := v.Set(s.standard); err != nil {
 				panic("config: default of " + s.path + ": " + err.Error())
 			}
 		}
@@ -155,7 +155,7 @@ func (l *Loaded) take(sources ...map[string]given) (mistakes Mistakes) {
 				continue
 			}
 			if !g.unread {
-				err := v.set(g.text)
+				err := v.Set(g.text)
 				if err == nil {
 					l.from[s.path] = g
 					continue
@@ -204,7 +204,7 @@ func (l *Loaded) readSecrets() (mistakes Mistakes) {
 		}
 		text, err := readSecret(in)
 		if err == nil {
-			err = s.field(&l.Settings).set(text)
+			err = s.field(&l.Settings).Set(text)
 		}
 		if err != nil {
 			l.bad[s.path] = true

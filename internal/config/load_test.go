@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"github.com/troupebus/troupe/internal/config/parse"
 )
 
 // shop is the program that most tests read the settings of.
@@ -80,10 +81,10 @@ func samples(tb testing.TB, s *setting) [2]string {
 		return [2]string(options[:2])
 	}
 	found, ok := map[string][2]string{
-		"NAME": {"a.b", "c-d"}, "TEXT": {"some text", "other text"}, "TEXT" + several: {"a b", "c,d e"}, "NUMBER": {"-0.25", "1e+21"}, "FILE": {"a/b", "c.d"}, "HOST:PORT": {"127.0.0.1:80", "[::1]:0"},
-		"HOST" + several: {"shop.example", "a,b-c"}, "HOST:PORT" + several: {"a:1", "b:2,c:3"}, "URL": {"postgres://u:p@h/d", "postgresql://h:5432/d?sslmode=disable"}, "N": {"1", "12"}, "SEED": {"0", "18446744073709551615"},
-		"TIME": {"5s", "0s"}, "TIME|forever": {"1h0m0s", "forever"}, kindSwitch: {"true", "false"}, "MODULE" + several: {"order,payment", "all"},
-		kindPairs: {"order=http://a:1", "order=http://b,payment=https://c/d"},
+		"NAME": {"a.b", "c-d"}, "TEXT": {"some text", "other text"}, "TEXT" + parse.Several: {"a b", "c,d e"}, "NUMBER": {"-0.25", "1e+21"}, "FILE": {"a/b", "c.d"}, "HOST:PORT": {"127.0.0.1:80", "[::1]:0"},
+		"HOST" + parse.Several: {"shop.example", "a,b-c"}, "HOST:PORT" + parse.Several: {"a:1", "b:2,c:3"}, "URL": {"postgres://u:p@h/d", "postgresql://h:5432/d?sslmode=disable"}, "N": {"1", "12"}, "SEED": {"0", "18446744073709551615"},
+		"TIME": {"5s", "0s"}, "TIME|forever": {"1h0m0s", "forever"}, parse.KindSwitch: {"true", "false"}, "MODULE" + parse.Several: {"order,payment", "all"},
+		parse.KindPairs: {"order=http://a:1", "order=http://b,payment=https://c/d"},
 	}[kind]
 	if !ok {
 		tb.Fatalf("%s is of a new kind, %s: give it samples", s.path, kind)
@@ -200,12 +201,12 @@ func TestWhatIsShownCanBeGiven(t *testing.T) {
 			s := &p.table[i]
 			for _, text := range samples(t, s) {
 				one, two := p.blank(), p.blank()
-				if err := s.field(one).set(text); err != nil {
+				if err := s.field(one).Set(text); err != nil {
 					t.Errorf("%s refuses %q: %v", s.path, text, err)
 					continue
 				}
 				shown := s.field(one).String()
-				if err := s.field(two).set(shown); err != nil || s.field(two).String() != shown {
+				if err := s.field(two).Set(shown); err != nil || s.field(two).String() != shown {
 					t.Errorf("%s shows %q, and refuses it: %v", s.path, shown, err)
 				}
 			}

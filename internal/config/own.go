@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"github.com/troupebus/troupe/internal/config/parse"
 	"reflect"
 	"regexp"
 	"slices"
@@ -74,7 +75,7 @@ func settingsOf(f reflect.StructField) ([]setting, []string) {
 		return nil, problems
 	}
 	called := f.Tag.Get("value")
-	s.field = func(in *Settings) value {
+	s.field = func(in *Settings) parse.Value {
 		return ownValue(reflect.ValueOf(in.Own).Elem().FieldByIndex(f.Index).Addr().Interface(), called)
 	}
 	problems = append(problems, s.problems(f.Type, called)...)
@@ -100,7 +101,7 @@ func (s *setting) problems(t reflect.Type, called string) (found []string) {
 	case s.secret && (s.flag != "" || s.standard != ""):
 		bad("setting %s is a secret, which has no flag and no default", s.path)
 	case s.standard != "":
-		if err := ownValue(reflect.New(t).Interface(), "").set(s.standard); err != nil {
+		if err := ownValue(reflect.New(t).Interface(), "").Set(s.standard); err != nil {
 			bad("default %q: %v", s.standard, err)
 		}
 	}
@@ -134,7 +135,7 @@ func tagProblems(tag reflect.StructTag) (found []string) {
 // secretFile returns the setting that names the file of the secret at secret.
 func secretFile(secret string) setting {
 	return setting{path: secret + "-file", help: "file with " + secret + " and nothing else", own: true,
-		field: func(s *Settings) value { return path(s.file(secret)) }}
+		field: func(s *Settings) parse.Value { return parse.Path(s.file(secret)) }}
 }
 
 // clash returns the reason why s cannot be added to the table, or "". owners has the field of each own setting, by
@@ -173,32 +174,32 @@ func supported(t reflect.Type) bool { return ownValue(reflect.New(t).Interface()
 
 // ownValue returns the value at to, a pointer to a field, or nil for a type that is not supported. called is the word
 // for the value in --help; "" for the word of the type.
-func ownValue(to any, called string) value {
+func ownValue(to any, called string) parse.Value {
 	switch to := to.(type) {
 	case *string:
-		return calls(words(to), called, "")
+		return calls(parse.Words(to), called, "")
 	case *Secret:
-		return calls(words((*string)(to)), called, "")
+		return calls(parse.Words((*string)(to)), called, "")
 	case *bool:
-		return onOff(to)
+		return parse.OnOff(to)
 	case *int:
-		return calls(integer(to), called, "")
+		return calls(parse.Integer(to), called, "")
 	case *int64:
-		return calls(integer(to), called, "")
+		return calls(parse.Integer(to), called, "")
 	case *uint64:
-		return calls(natural(to), called, "")
+		return calls(parse.Natural(to), called, "")
 	case *float64:
-		return calls(number(to), called, "")
+		return calls(parse.Number(to), called, "")
 	case *time.Duration:
-		return calls(span(to), called, "")
+		return calls(parse.Span(to), called, "")
 	case *[]string:
-		return calls(texts(to), called, several)
+		return calls(parse.Texts(to), called, parse.Several)
 	}
 	return nil
 }
 
 // calls returns v with the word called for --help, or v itself if called is "".
-func calls(v value, called, suffix string) value {
+func calls(v parse.Value, called, suffix string) parse.Value {
 	if called == "" {
 		return v
 	}
@@ -207,8 +208,9 @@ func calls(v value, called, suffix string) value {
 
 // renamed is a value with another kind.
 type renamed struct {
-	value
+	parse.Value
 	of string
 }
 
-func (r renamed) kind() string { return r.of }
+// Kind implements parse.Value.
+func (r renamed) Kind() string { return r.of }

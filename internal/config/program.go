@@ -65,7 +65,7 @@ func NewProgram(name string, modules []string, own any) (*Program, error) {
 	blank := p.blank()
 	for i := range p.table {
 		s := &p.table[i]
-		s.of = s.field(blank).kind()
+		s.of = s.field(blank).Kind()
 		s.names = p.variablesOf(s)
 		p.byPath[s.path] = s
 		if group := s.group(); group != "" && !slices.Contains(p.groups, group) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/troupebus/troupe/internal/config/endpoint"
+	"github.com/troupebus/troupe/internal/config/parse"
 	"github.com/troupebus/troupe/transports"
 )
 
@@ -64,7 +65,7 @@ func (s *Settings) Runs(name string) bool {
 // nameOf returns the default name of a deployable with modules.
 func nameOf(modules []string) string {
 	if modules == nil {
-		return all
+		return parse.All
 	}
 	return strings.Join(modules, "-")
 }

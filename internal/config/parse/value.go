@@ -1,4 +1,5 @@
-package config
+// Package parse has the values of settings: each parses a text into a variable, and returns the value as text.
+package parse
 
 import (
 	"errors"
@@ -20,15 +21,17 @@ const maxItems = 1000
 // errMany is the error for a list that is too long.
 var errMany = errors.New("want at most " + strconv.Itoa(maxItems) + " of them")
 
-// all stands for every module.
-const all = "all"
+// All stands for every module.
+const All = "all"
 
-// value is a field of Settings. The error of set describes the wanted text, and never has the given text, which may be
-// secret.
-type value interface {
-	set(text string) error
+// Value is a variable with a text form.
+type Value interface {
+	// Set parses text. The error describes the wanted text, and never has the given text, which may be secret.
+	Set(text string) error
+	// String returns the value as text for Set.
 	String() string
-	kind() string
+	// Kind returns the word for the value in --help.
+	Kind() string
 }
 
 // parsed is a value of any type.
@@ -39,7 +42,8 @@ type parsed[T any] struct {
 	format func(T) string
 }
 
-func (p parsed[T]) set(text string) error {
+// Set implements Value.
+func (p parsed[T]) Set(text string) error {
 	v, err := p.parse(text)
 	if err == nil {
 		*p.to = v
@@ -47,18 +51,20 @@ func (p parsed[T]) set(text string) error {
 	return err
 }
 
-// String returns the value as text for set.
+// String implements Value.
 func (p parsed[T]) String() string { return p.format(*p.to) }
-func (p parsed[T]) kind() string   { return p.of }
+
+// Kind implements Value.
+func (p parsed[T]) Kind() string { return p.of }
 
 // Kinds of values with a special form.
 const (
-	kindSwitch = "bool" // a flag without a value means true
-	kindPairs  = "MODULE=URL" + several
-	several    = ",..." // the end of a kind whose value can be a list in a file
+	KindSwitch = "bool" // a flag without a value means true
+	KindPairs  = "MODULE=URL" + Several
+	Several    = ",..." // the end of a kind whose value can be a list in a file
 )
 
-func text(to *string, of string, check func(string) error) value {
+func text(to *string, of string, check func(string) error) Value {
 	parse := func(s string) (string, error) { return s, check(s) }
 	return parsed[string]{to, of, parse, func(s string) string { return s }}
 }
@@ -66,8 +72,8 @@ func text(to *string, of string, check func(string) error) value {
 // legalName matches names that Kafka accepts for topics and groups, and Postgres for tables.
 var legalName = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
 
-// name is a legalName of up to most characters.
-func name(to *string, most int) value {
+// Name is a legalName of up to most characters.
+func Name(to *string, most int) Value {
 	return text(to, "NAME", func(s string) error {
 		if !legalName.MatchString(s) || len(s) > most {
 			return fmt.Errorf("want up to %d letters, digits, '.', '_' and '-'", most)
@@ -76,8 +82,8 @@ func name(to *string, most int) value {
 	})
 }
 
-// words is a text without control characters.
-func words(to *string) value {
+// Words is a text without control characters.
+func Words(to *string) Value {
 	return text(to, "TEXT", func(s string) error {
 		if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 			return errors.New("want some text on one line")
@@ -86,7 +92,8 @@ func words(to *string) value {
 	})
 }
 
-func path(to *string) value {
+// Path is the path of a file.
+func Path(to *string) Value {
 	return text(to, "FILE", func(s string) error {
 		if s == "" || strings.ContainsRune(s, 0) {
 			return errors.New("want the path of a file")
@@ -95,7 +102,8 @@ func path(to *string) value {
 	})
 }
 
-func address(to *string) value {
+// Address is host:port; the port may be 0.
+func Address(to *string) Value {
 	return text(to, "HOST:PORT", func(s string) error { return checkAddress(s, 0) })
 }
 
@@ -108,7 +116,8 @@ func checkAddress(s string, least int) error {
 	return nil
 }
 
-func choice(to *string, from ...string) value {
+// Choice is one of the texts in from.
+func Choice(to *string, from ...string) Value {
 	return text(to, strings.Join(from, "|"), func(s string) error {
 		if !slices.Contains(from, s) {
 			return fmt.Errorf("want one of %s", strings.Join(from, ", "))
@@ -117,9 +126,9 @@ func choice(to *string, from ...string) value {
 	})
 }
 
-// databaseURL is a URL of Postgres. Other forms of a connection string are refused, because the password could not be
+// DatabaseURL is a URL of Postgres. Other forms of a connection string are refused, because the password could not be
 // recognized.
-func databaseURL(to *string) value {
+func DatabaseURL(to *string) Value {
 	return text(to, "URL", func(s string) error {
 		if u, err := url.Parse(s); err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
 			return errors.New("want a URL, postgres://user:password@host:5432/database")
@@ -128,8 +137,9 @@ func databaseURL(to *string) value {
 	})
 }
 
-func onOff(to *bool) value {
-	return parsed[bool]{to, kindSwitch, func(s string) (bool, error) {
+// OnOff is true or false.
+func OnOff(to *bool) Value {
+	return parsed[bool]{to, KindSwitch, func(s string) (bool, error) {
 		v, err := strconv.ParseBool(s)
 		if err != nil {
 			return false, errors.New("want true or false")
@@ -138,7 +148,8 @@ func onOff(to *bool) value {
 	}, strconv.FormatBool}
 }
 
-func whole[T ~int16 | ~int32](to *T, from, upTo T) value {
+// Whole is a whole number in a range.
+func Whole[T ~int16 | ~int32](to *T, from, upTo T) Value {
 	return parsed[T]{to, "N", func(s string) (T, error) {
 		n, err := strconv.ParseInt(s, 10, 64)
 		if err != nil || n < int64(from) || n > int64(upTo) {
@@ -148,8 +159,8 @@ func whole[T ~int16 | ~int32](to *T, from, upTo T) value {
 	}, func(n T) string { return strconv.FormatInt(int64(n), 10) }}
 }
 
-// integer is a whole number in the range of T.
-func integer[T int | int64](to *T) value {
+// Integer is a whole number in the range of T.
+func Integer[T int | int64](to *T) Value {
 	return parsed[T]{to, "N", func(s string) (T, error) {
 		n, err := strconv.ParseInt(s, 10, 64)
 		if err != nil || int64(T(n)) != n {
@@ -159,8 +170,8 @@ func integer[T int | int64](to *T) value {
 	}, func(n T) string { return strconv.FormatInt(int64(n), 10) }}
 }
 
-// number is a number, but neither NaN nor infinite.
-func number(to *float64) value {
+// Number is a number, but neither NaN nor infinite.
+func Number(to *float64) Value {
 	return parsed[float64]{to, "NUMBER", func(s string) (float64, error) {
 		n, err := strconv.ParseFloat(s, 64)
 		if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
@@ -170,18 +181,18 @@ func number(to *float64) value {
 	}, func(n float64) string { return strconv.FormatFloat(n, 'g', -1, 64) }}
 }
 
-// texts is a list of texts.
-func texts(to *[]string) value {
-	return list(to, "TEXT"+several, func(s string) error {
-		if words(new(string)).set(s) != nil {
+// Texts is a list of texts.
+func Texts(to *[]string) Value {
+	return list(to, "TEXT"+Several, func(s string) error {
+		if Words(new(string)).Set(s) != nil {
 			return errors.New("want some text on one line, separated by commas")
 		}
 		return nil
 	})
 }
 
-// natural is a whole number of 0 or more.
-func natural(to *uint64) value {
+// Natural is a whole number of 0 or more.
+func Natural(to *uint64) Value {
 	return parsed[uint64]{to, "N", func(s string) (uint64, error) {
 		n, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
@@ -191,7 +202,8 @@ func natural(to *uint64) value {
 	}, func(n uint64) string { return strconv.FormatUint(n, 10) }}
 }
 
-func span(to *time.Duration) value {
+// Span is a time of 0 or more.
+func Span(to *time.Duration) Value {
 	return parsed[time.Duration]{to, "TIME", func(s string) (time.Duration, error) {
 		d, err := time.ParseDuration(s)
 		if err != nil || d < 0 {
@@ -204,8 +216,8 @@ func span(to *time.Duration) value {
 // forever is a time without an end, as in postgres.Config.
 const forever time.Duration = -1
 
-// retention is a time, or forever.
-func retention(to *time.Duration) value {
+// Retention is a time, or forever.
+func Retention(to *time.Duration) Value {
 	return parsed[time.Duration]{to, "TIME|forever", func(s string) (time.Duration, error) {
 		if s == "forever" {
 			return forever, nil
@@ -224,7 +236,7 @@ func retention(to *time.Duration) value {
 }
 
 // list is a list of texts, separated by commas.
-func list(to *[]string, of string, check func(string) error) value {
+func list(to *[]string, of string, check func(string) error) Value {
 	return parsed[[]string]{to, of, func(s string) ([]string, error) {
 		items := strings.SplitN(s, ",", maxItems+1)
 		if len(items) > maxItems {
@@ -240,36 +252,37 @@ func list(to *[]string, of string, check func(string) error) value {
 	}, func(items []string) string { return strings.Join(items, ",") }}
 }
 
-// modules is a list of modules; nil for all.
-func modules(to *[]string) value {
-	named := list(to, "MODULE"+several, func(s string) error {
+// Modules is a list of modules; nil for all.
+func Modules(to *[]string) Value {
+	named := list(to, "MODULE"+Several, func(s string) error {
 		if s == "" {
-			return errors.New("want names of modules with commas between them, or " + all)
+			return errors.New("want names of modules with commas between them, or " + All)
 		}
 		return nil
 	}).(parsed[[]string])
 	parse, format := named.parse, named.format
 	named.parse = func(s string) ([]string, error) {
-		if s == all {
+		if s == All {
 			return nil, nil
 		}
 		items, err := parse(s)
-		if err == nil && slices.Contains(items, all) {
-			err = errors.New("want " + all + " alone, or names of modules without it")
+		if err == nil && slices.Contains(items, All) {
+			err = errors.New("want " + All + " alone, or names of modules without it")
 		}
 		return items, err
 	}
 	named.format = func(items []string) string {
 		if items == nil {
-			return all
+			return All
 		}
 		return format(items)
 	}
 	return named
 }
 
-func addresses(to *[]string) value {
-	return list(to, "HOST:PORT"+several, func(s string) error {
+// Addresses is a list of host:port.
+func Addresses(to *[]string) Value {
+	return list(to, "HOST:PORT"+Several, func(s string) error {
 		if checkAddress(s, 1) != nil {
 			return errors.New("want host:port, with commas between several, such as kafka-1:9092,kafka-2:9092")
 		}
@@ -280,8 +293,9 @@ func addresses(to *[]string) value {
 // hostName matches a host name in a URL, without a port.
 var hostName = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9._-]{0,251}[a-zA-Z0-9.])?$`)
 
-func hostNames(to *[]string) value {
-	return list(to, "HOST"+several, func(s string) error {
+// HostNames is a list of host names.
+func HostNames(to *[]string) Value {
+	return list(to, "HOST"+Several, func(s string) error {
 		if !hostName.MatchString(s) {
 			return errors.New("want names of hosts without a port, such as shop.example, with commas between several")
 		}
@@ -289,9 +303,9 @@ func hostNames(to *[]string) value {
 	})
 }
 
-// peers has base URLs by module. A URL must not have a password, because clients get the URL.
-func peers(to *map[string]string) value {
-	return parsed[map[string]string]{to, kindPairs, func(s string) (map[string]string, error) {
+// Peers has base URLs by module. A URL must not have a password, because clients get the URL.
+func Peers(to *map[string]string) Value {
+	return parsed[map[string]string]{to, KindPairs, func(s string) (map[string]string, error) {
 		found := map[string]string{}
 		for pair := range strings.SplitSeq(s, ",") {
 			if len(found) == maxItems {
