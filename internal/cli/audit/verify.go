@@ -5,7 +5,6 @@ package audit
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -239,24 +238,11 @@ func (v *Result) judge(found []string) {
 // missingTables returns the modules of the program whose tables the journal of tx does not have. A program that was
 // killed at the first start has created some of the tables.
 func missingTables(ctx context.Context, o *console.Options, tx *sql.Tx) (missing []string, err error) {
-	all, err := json.Marshal(o.Program.Wiring().Tables)
+	migrated, err := sqlite.MigratedModules(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
-	const query = "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT module FROM migrations) ORDER BY value"
-	rows, err := tx.QueryContext(ctx, query, string(all))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close() // rows.Err returns the error
-	for rows.Next() {
-		var module string
-		if err := rows.Scan(&module); err != nil {
-			return nil, err
-		}
-		missing = append(missing, module)
-	}
-	return missing, rows.Err()
+	return Without(o.Program.Wiring().Tables, migrated), nil
 }
 
 // Print prints v. path is the journal, if there is only one.

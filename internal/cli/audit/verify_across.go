@@ -40,11 +40,20 @@ type part struct {
 
 // NewPart returns the part of the journal of r.
 func NewPart(ctx context.Context, r *sqlite.Reader) (*part, error) {
-	subs, err := r.Subscriptions(ctx)
 	p := &part{r: r, Modules: []string{}}
-	modules, types := map[string]bool{}, map[string]bool{}
+	subs, err := r.Subscriptions(ctx)
+	if err != nil {
+		return p, err
+	}
+	var migrated []string
+	err = r.View(ctx, func(tx *sql.Tx) (err error) {
+		migrated, err = sqlite.MigratedModules(ctx, tx)
+		return err
+	})
+	modules, types, reacts := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, s := range subs {
 		module, _, _ := strings.Cut(s.Name, "/")
+		reacts[module] = true
 		switch {
 		case s.Kind == "group" && s.Name == string(journal.FeedEvents):
 			p.sent = s.Cursor
@@ -53,6 +62,11 @@ func NewPart(ctx context.Context, r *sqlite.Reader) (*part, error) {
 			for _, t := range s.Types {
 				types[t] = true
 			}
+		}
+	}
+	for _, m := range migrated {
+		if !reacts[m] { // the module only emits; a module that has moved away left retired subscriptions
+			modules[m] = true
 		}
 	}
 	p.Modules, p.consumes = slices.Sorted(maps.Keys(modules)), slices.Sorted(maps.Keys(types))
