@@ -1,97 +1,217 @@
 package sqlite
 
 import (
-	"slices"
-	"strings"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/mattn/go-sqlite3"
+
+	"github.com/troupebus/troupe/bus/journal"
 )
 
-// transactional begin statements that a migration may not have: it is one transaction, which the journal begins and commits.
-var transactional = []string{"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "ATTACH", "DETACH"}
+// kept are the journal's own statements, prepared once on the write connection. Only the writer's goroutine uses them.
+type kept struct {
+	begin, commit, abort, trial  *stmt
+	savepoint, rollback, release *stmt
+	event, eventMeta, unnumber   *stmt
+	delay, undelay               *stmt
+	first, deliver               *stmt
+	pend, unpend                 *stmt
+	dead, revived                *stmt
+	cursor                       *stmt
+	dataVersion, nothing         *stmt
+	told, place, sent            *stmt
+	usedUp                       *stmt
 
-// ownTransaction returns the word with which the first statement in text begins that has to do with transactions or other
-// databases, or "".
-func ownTransaction(text string) string {
-	var s following
-	for t := range tokens(text) {
-		if word := s.first(t); slices.Contains(transactional, word) {
-			return word
+	all []*stmt
+}
+
+const (
+	insertEvent = `
+INSERT INTO events (id, type, version, source, key, time, correlation_id, causation_id, subscription, hops, data)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id, type) DO NOTHING`
+
+	insertWithMetadata = `
+INSERT INTO events (id, type, version, source, key, time, correlation_id, causation_id, subscription, hops, data, metadata)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id, type) DO NOTHING`
+
+	insertDelayed = `
+INSERT INTO delayed (event_id, type, version, source, key, due_at, correlation_id, causation_id, subscription, hops, data)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (event_id) DO NOTHING`
+
+	// A delivery that was not answered before. Unlike the next statement, this one runs no trigger, for which SQLite would keep a copy
+	// of every page that changes.
+	insertDelivery = `
+INSERT INTO deliveries (seq, subscription, outcome, attempts, started_at, duration, error)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (seq, subscription) DO NOTHING`
+
+	// A delivery that has its final answer keeps it: this changes no row then, and the caller undoes the whole group.
+	upsertDelivery = `
+INSERT INTO deliveries (seq, subscription, outcome, attempts, started_at, duration, error)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (seq, subscription) DO UPDATE
+SET outcome = excluded.outcome, attempts = excluded.attempts, started_at = excluded.started_at,
+    duration = excluded.duration, error = excluded.error
+WHERE outcome IN ('retrying', 'blocked')`
+
+	upsertPending = `
+INSERT INTO pending (subscription, key, seq, state, attempts, due_at, failed_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (subscription, key, seq) DO UPDATE
+SET state = excluded.state, attempts = excluded.attempts, due_at = excluded.due_at, failed_at = excluded.failed_at`
+
+	upsertDeadLetter = `
+INSERT INTO dead_letters (seq, subscription, error, stack, attempts, first_failed_at, dead_at)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (subscription, seq) DO UPDATE
+SET error = excluded.error, stack = excluded.stack, attempts = dead_letters.attempts + excluded.attempts,
+    dead_at = excluded.dead_at, status = 'dead'`
+)
+
+func prepareKept(c *sqlite3.SQLiteConn) (*kept, error) {
+	k := &kept{}
+	for _, s := range []struct {
+		into  **stmt
+		query string
+	}{
+		{&k.begin, "BEGIN IMMEDIATE"},
+		{&k.commit, "COMMIT"},
+		{&k.abort, "ROLLBACK"},
+		{&k.trial, "UPDATE identity SET id = id"},
+		{&k.usedUp, "UPDATE sqlite_sequence SET seq = seq WHERE seq = 9223372036854775807"},
+		{&k.savepoint, "SAVEPOINT work"},
+		{&k.rollback, "ROLLBACK TO work"},
+		{&k.release, "RELEASE work"},
+		{&k.event, insertEvent},
+		{&k.eventMeta, insertWithMetadata},
+		{&k.unnumber, "UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'events'"},
+		{&k.delay, insertDelayed},
+		{&k.undelay, "DELETE FROM delayed WHERE event_id = ?"},
+		{&k.first, insertDelivery},
+		{&k.deliver, upsertDelivery},
+		{&k.pend, upsertPending},
+		{&k.unpend, "DELETE FROM pending WHERE subscription = ? AND key = ? AND seq = ?"},
+		{&k.dead, upsertDeadLetter},
+		{&k.revived, "UPDATE dead_letters SET status = ? WHERE subscription = ? AND seq = ? AND status = 'replaying'"},
+		{&k.cursor, "UPDATE subscriptions SET cursor = max(cursor, ?) WHERE id = ?"},
+		{&k.dataVersion, "PRAGMA data_version"},
+		{&k.nothing, "SELECT 1 WHERE 0"}, // no row: it is over at once, and no interrupt outlasts it
+		{&k.told, "DELETE FROM records WHERE id <= ?"},
+		{&k.sent, "REPLACE INTO sent (topic, cursor, base) VALUES (?, ?, ?)"},
+		{&k.place, "REPLACE INTO places (place, partition, topic, next) VALUES (?, ?, ?, ?)"},
+	} {
+		var err error
+		if *s.into, err = prepare(c, s.query); err != nil {
+			return nil, errors.Join(err, k.close())
+		}
+		k.all = append(k.all, *s.into)
+	}
+	return k, nil
+}
+
+// close finalizes the statements. SQLite keeps a connection open, and its log with it, while one is left.
+func (k *kept) close() error {
+	var errs []error
+	for _, s := range k.all {
+		errs = append(errs, s.s.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// answer writes the outcome of a delivery, and returns how many rows that changed: none where the journal has a final one. again says
+// that there is a row already.
+func (k *kept) answer(again bool, args ...any) (changed int64, err error) {
+	if !again {
+		changed, _, err = k.first.exec(args...)
+	}
+	if changed == 0 && err == nil {
+		changed, _, err = k.deliver.exec(args...)
+	}
+	return changed, err
+}
+
+// append writes e, now or later. An event whose id the journal has already (a publisher that tries again) changes nothing.
+func (u *unit) append(e *journal.Event) error {
+	if !e.Due.IsZero() {
+		_, _, err := u.w.kept.delay.exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Due.UnixMicro(),
+			e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), bytesOf(e.Data))
+		u.delayed = true
+		return u.refuse(err)
+	}
+	changed, seq, err := u.insert(e)
+	if err == nil && changed == 0 { // SQLite has used up a number; a gap would send every reader to the disk
+		if _, _, err = u.w.kept.unnumber.exec(); err == nil {
+			changed, seq, err = u.insertNamesake(e)
 		}
 	}
-	return ""
-}
-
-// following follows SQL from one statement to the next, as sqlite3_complete does (https://www.sqlite.org/c3ref/complete.html): a
-// trigger has statements in it, and ends with END behind a semicolon.
-type following struct {
-	words   int // of the statement, as far as they count
-	create  bool
-	trigger bool
-	last    string // token
-	ending  bool   // of a trigger
-}
-
-// first returns t, in capitals, when it is the first word of a statement.
-func (s *following) first(t string) string {
-	word := strings.ToUpper(t)
-	defer func() { s.last = word }()
-	switch {
-	case word == ";" && (!s.trigger || s.ending):
-		*s = following{}
-	case word == ";":
-	case s.words == 0:
-		s.words, s.create = 1, word == "CREATE"
-		return word
-	case s.create && (word == "TEMP" || word == "TEMPORARY"):
-	case s.create:
-		s.create, s.trigger = false, word == "TRIGGER"
-	case s.trigger:
-		s.ending = word == "END" && s.last == ";"
+	if err != nil || changed == 0 {
+		return u.refuse(err)
 	}
-	return ""
+	e.Seq = seq
+	u.appended = append(u.appended, e)
+	return nil
 }
 
-// tokens are words, semicolons, and one character for whatever else is not a comment.
-func tokens(text string) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for i := 0; i < len(text); {
-			n, token := token(text[i:])
-			if i += n; token != "" && !yield(token) {
-				return
-			}
+// insertNamesake gives e a longer id where its own is that of an event from another source: an id is unique within its source only
+// (CloudEvents 1.0, section "id"). Nobody but other programs has such ids.
+func (u *unit) insertNamesake(e *journal.Event) (changed, seq int64, err error) {
+	var other, differs bool
+	err = u.tx.QueryRow("SELECT source <> ?, data <> ? FROM events WHERE id = ? AND type = ?", e.Source, bytesOf(e.Data), e.ID, e.Type).Scan(&other, &differs)
+	if err != nil || !other {
+		if differs {
+			u.w.differs.log(u.w.cfg.Logger, e)
 		}
+		return 0, 0, err
 	}
+	id := e.Source + "#" + e.ID
+	if e.CorrelationID == e.ID {
+		e.CorrelationID = id
+	}
+	e.ID = id
+	return u.insert(e)
 }
 
-// token is how long the first token of text is, and what it is: "" for space and comments.
-func token(text string) (n int, is string) {
-	switch c := text[0]; {
-	case strings.HasPrefix(text, "--"):
-		return upTo(text, "\n", 2), ""
-	case strings.HasPrefix(text, "/*"):
-		return upTo(text, "*/", 2), ""
-	case strings.IndexByte(" \t\n\f\r", c) >= 0:
-		return 1, ""
-	case c == '[':
-		return upTo(text, "]", 1), "x"
-	case c == '\'' || c == '"' || c == '`': // a quote that is doubled ends one and begins the next
-		return upTo(text, text[:1], 1), "x"
-	case inWord(c):
-		for n = 1; n < len(text) && inWord(text[n]); n++ {
-			continue
-		}
-		return n, text[:n]
+func (u *unit) insert(e *journal.Event) (changed, seq int64, err error) {
+	if len(e.Metadata) == 0 {
+		return u.w.kept.event.exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Time.UnixMicro(),
+			e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), bytesOf(e.Data))
 	}
-	return 1, text[:1]
+	metadata, err := encodeMetadata(e.Metadata)
+	if err != nil {
+		return 0, 0, err
+	}
+	return u.w.kept.eventMeta.exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Time.UnixMicro(),
+		e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), bytesOf(e.Data), metadata)
 }
 
-// upTo is where text ends with end, looked for from byte from on, or ends.
-func upTo(text, end string, from int) int {
-	if i := strings.Index(text[from:], end); i >= 0 {
-		return from + i + len(end)
+// refuse notes that the store, not the work, is at fault.
+func (u *unit) refuse(err error) error {
+	if err != nil {
+		u.failed = err
 	}
-	return len(text)
+	return err
 }
 
-func inWord(c byte) bool {
-	return c == '_' || c == '$' || c >= 0x80 || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+// bytesOf makes sure that no payload at all is stored as an empty blob rather than NULL.
+func bytesOf(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+// encodeMetadata returns nil, for NULL, where there is none.
+func encodeMetadata(m map[string]string) (any, error) {
+	if len(m) == 0 {
+		return nil, nil
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("metadata: %w", err)
+	}
+	return string(b), nil
 }

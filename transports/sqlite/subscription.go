@@ -41,7 +41,7 @@ func (r *reader) poke() { poke(r.wake) }
 // subscription hands its events to the Router as messages, in the order that its dispatch decides, and records with the
 // journal what became of them.
 //
-// One goroutine (pump.go) does what the dispatch asks for: it reads the log and the rows of pending, and records what is blocked.
+// One goroutine (subscription_run.go) does what the dispatch asks for: it reads the log and the rows of pending, and records what is blocked.
 // Settling happens in the goroutines of the Router.
 type subscription struct {
 	reader
