@@ -12,13 +12,6 @@ const letterBatch = 1000
 // maxCause is how many characters of an error tell its cause.
 const maxCause = "8192"
 
-// died notes that a delivery became a dead letter. Only the writer's goroutine calls it.
-func (j *Journal) died() {
-	if j.deaths++; j.deaths%letterBatch == 0 {
-		poke(j.count)
-	}
-}
-
 // causeless reports whether at least n dead letters have no cause yet.
 func causeless(ctx context.Context, q queryer, n int) (bool, error) {
 	found := 0

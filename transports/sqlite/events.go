@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -9,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
 )
@@ -138,36 +135,4 @@ func (j *Journal) readWithin(ctx context.Context, pos int64, m *match, limit, mo
 		upTo = events[len(events)-1].Seq
 	}
 	return events, upTo, nil
-}
-
-// The attributes of an event as metadata of a Watermill message: what is a column here is a header on the wire
-// (CloudEvents 1.0, Kafka protocol binding, binary content mode).
-const (
-	metaKey         = "ce_subject"
-	metaType        = "ce_type"
-	metaVersion     = "ce_dataversion"
-	metaSource      = "ce_source"
-	metaTime        = "ce_time"
-	metaCorrelation = "correlation_id"
-	metaCausation   = "causation_id"
-)
-
-// newMessage is e as a Watermill message of its own: handlers and middleware may change it.
-func newMessage(e *journal.Event) *message.Message {
-	msg := message.NewMessage(e.ID, bytes.Clone(e.Data))
-	for k, v := range e.Metadata {
-		msg.Metadata[k] = v
-	}
-	msg.Metadata[metaType] = e.Type
-	msg.Metadata[metaCorrelation] = e.CorrelationID
-	if e.Key != "" {
-		msg.Metadata[metaKey] = e.Key
-	}
-	if e.Source != "" {
-		msg.Metadata[metaSource] = e.Source
-	}
-	if e.CausationID != "" {
-		msg.Metadata[metaCausation] = e.CausationID
-	}
-	return msg
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math"
 	"sync"
 	"time"
 
@@ -106,35 +105,6 @@ func (f *feed) unwritten() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.passed - f.written
-}
-
-// flushFeeds writes down how far the feeds are. It runs in the writer's goroutine.
-func (j *Journal) flushFeeds(k *kept) error {
-	var sent []*feed
-	last := int64(math.MaxInt64)
-	for _, f := range j.feeds {
-		passed := f.flush()
-		if f.name == journal.FeedRecords {
-			if _, _, err := k.told.exec(passed); err != nil {
-				return err
-			}
-			continue
-		}
-		sent, last = append(sent, f), min(last, passed)
-	}
-	for i, f := range sent {
-		if i == 0 {
-			if _, _, err := k.cursor.exec(last, f.id); err != nil {
-				return err
-			}
-		}
-		if topic := f.name.Topic(); topic != "" {
-			if _, _, err := k.sent.exec(topic, f.written, last); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // flush returns how far the feed is, to be written down.

@@ -65,10 +65,6 @@ type Journal struct {
 
 var _ journal.Journal = (*Journal)(nil)
 
-// cursorEvery is after how many events the cursors are written. What lies above a cursor is looked at again when the
-// journal is opened: that is all it costs to write them seldom.
-const cursorEvery = 1000
-
 // Open opens or creates the journal at path and takes it for writing. Errors say what to do; errors.Is tells ErrInUse, ErrNewer
 // and ErrOtherProgram apart. Whoever opens it closes it.
 func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
@@ -244,103 +240,6 @@ func (j *Journal) ID() string { return j.id }
 // Path is the absolute path of the journal's file.
 func (j *Journal) Path() string { return j.path }
 
-// committed runs in the writer's goroutine after every commit.
-func (j *Journal) committed(c *commit) {
-	j.unflushed = false
-	j.written()
-	if c.delayed {
-		poke(j.delayedWake)
-	}
-	if len(c.appended) > 0 {
-		j.recent.add(c.appended)
-		j.wake(c.appended)
-	}
-	j.sync.committed(c.head(), c.items)
-}
-
-// wake tells the readers of new events.
-func (j *Journal) wake(appended []*journal.Event) {
-	if gap := j.tail.append(appended); gap { // before a cursor may pass what is in it
-		j.wakeAll(j.tail.newest())
-	}
-	f := j.follow.Load()
-	for _, e := range appended {
-		for _, r := range f.byType[e.Type] {
-			r.want.Store(e.Seq)
-			r.poke()
-		}
-		for _, r := range f.except {
-			if r.match.wants(e.Type) {
-				r.want.Store(e.Seq)
-				r.poke()
-			}
-		}
-	}
-}
-
-// durable runs in the syncer's goroutine: the outside may have what is on disk.
-func (j *Journal) durable(head int64) {
-	was := j.tail.bound(true)
-	j.tail.madeDurable(head)
-	for _, r := range j.follow.Load().durable {
-		if r.want.Load() > was {
-			r.poke()
-		}
-	}
-	if f := j.told.Load(); f != nil { // a reaction that emits nothing is news for it
-		f.poke()
-	}
-}
-
-// wakeAll has every reader look as far as head: another connection wrote, and nobody knows what.
-func (j *Journal) wakeAll(head int64) {
-	for _, r := range j.follow.Load().all {
-		r.want.Store(head)
-		r.poke()
-	}
-}
-
-// flushCursors notes how far everybody is, now and then. It runs in the writer's goroutine, at the start of a group.
-func (j *Journal) flushCursors(k *kept) error {
-	head := j.tail.newest()
-	all := head-j.flushed >= cursorEvery || j.flushed == 0 || j.unflushed      // what a group wrote that was undone is written again
-	if told := j.told.Load(); told != nil && told.unwritten() >= cursorEvery { // retries make records, and no events
-		all = true
-	}
-	if err := j.memory.flush(k, all); err != nil {
-		return err
-	}
-	j.unflushed = true
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for _, g := range j.groups {
-		if pos, dirty := g.unflushed(); dirty || all {
-			if _, _, err := k.cursor.exec(pos, g.id); err != nil {
-				return err
-			}
-		}
-	}
-	if !all {
-		return nil
-	}
-	for _, s := range j.subs {
-		if !s.follows { // it does not know that there is something behind its cursor
-			continue
-		}
-		if _, _, err := k.cursor.exec(s.cursor(), s.id); err != nil {
-			return err
-		}
-	}
-	if err := j.flushFeeds(k); err != nil {
-		return err
-	}
-	if head/blockSize != j.flushed/blockSize {
-		poke(j.count)
-	}
-	j.flushed = head
-	return nil
-}
-
 // Migrate implements journal.Journal.
 func (j *Journal) Migrate(ctx context.Context, module string, fsys fs.FS) error {
 	err := j.writer.submit(ctx, &item{alone: func(c *sql.Conn) error {
@@ -350,12 +249,4 @@ func (j *Journal) Migrate(ctx context.Context, module string, fsys fs.FS) error 
 		return fmt.Errorf("sqlite: migrate %s: %w", module, explain(err))
 	}
 	return nil
-}
-
-// poke wakes who waits on c, which has capacity 1, now or when it next looks.
-func poke(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -69,20 +68,6 @@ func (j *Journal) lookOnce(ctx context.Context) (seen bool, err error) {
 		return err
 	}})
 	return seen, err
-}
-
-// lookAtFiles reports whether the journal's files were moved, removed or replaced: nothing is acknowledged from then on.
-func (j *Journal) lookAtFiles() (gone bool) {
-	err := cmp.Or(j.site.check(), j.sync.reason())
-	if !errors.Is(err, ErrGone) {
-		return false
-	}
-	j.sync.fail(err)
-	if j.gone.Swap(true) {
-		return true
-	}
-	j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "the journal's file is gone: nothing is acknowledged any more", slog.Any("error", err))
-	return true
 }
 
 // lookForeign runs in the writer's goroutine, on its connection, and waits for no other: data_version changes on its connection only when another one has committed.

@@ -7,11 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 )
-
-// ErrGone: the journal's file was moved, removed or replaced while the journal was in use. It comes with journal.ErrUnknown for work
-// that was committed before that was found, and with journal.ErrUnavailable for all other work. The journal acknowledges nothing more until the program starts again on the right file.
-var ErrGone = errors.New("sqlite: the journal's file is gone")
 
 // Resolve returns the absolute path of the file that path names, with every symbolic link on the way followed: SQLite
 // puts its own files beside that one, and so must everything else that belongs to the journal.
@@ -118,43 +115,14 @@ func (j *Journal) made() error {
 	return j.lock.sign()
 }
 
-// site is where the files of an open journal are, and which files those were when it was opened.
-type site struct{ files []sited }
+// reserved matches the names that SQLite gives to its own files beside a database: a journal, a log, its index, and a super-journal.
+var reserved = regexp.MustCompile(`(?i).-(journal|wal|shm|mj[0-9a-f]{8,9})$`)
 
-type sited struct {
-	path string
-	info fs.FileInfo
-}
-
-// locate notes which files the journal at path consists of. SQLite has opened them.
-func locate(path string) (*site, error) {
-	s := &site{}
-	for _, end := range []string{"", "-wal", "-shm"} {
-		info, err := os.Lstat(path + end)
-		if err != nil {
-			return nil, err
-		}
-		s.files = append(s.files, sited{path + end, info})
-	}
-	return s, nil
-}
-
-// check returns an error when one of the files is no longer at its path. What is written then, nobody will find.
-func (s *site) check() error {
-	for _, f := range s.files {
-		info, err := os.Lstat(f.path)
-		switch {
-		case err == nil && os.SameFile(info, f.info):
-			continue
-		case err == nil:
-			err = errors.New("another file is in its place")
-		case errors.Is(err, fs.ErrNotExist):
-			err = errors.New("there is no file")
-		default:
-			continue // a folder that cannot be read for a moment is not a file that is gone
-		}
-		return fmt.Errorf("%w: %s: %w: stop the program, put the right files back (%s and those beside it), and start again",
-			ErrGone, f.path, err, s.files[0].path)
+// CheckName returns an error for a path under which no journal can be: SQLite deletes or overwrites files of such names when it opens
+// the database that they seem to belong to.
+func CheckName(path string) error {
+	if reserved.MatchString(filepath.Base(path)) {
+		return errors.New("SQLite gives such names to its own files, and deletes them: name another one")
 	}
 	return nil
 }

@@ -1,17 +1,14 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"strconv"
 	"sync"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
@@ -54,23 +51,6 @@ func (p *Publisher) Close() error {
 	defer p.mu.Unlock()
 	p.closed = true
 	return nil
-}
-
-// eventOf is a plain message as an event.
-func eventOf(topic string, m *message.Message) *journal.Event {
-	id := m.UUID
-	if id == "" {
-		id = watermill.NewUUID()
-	}
-	e := &journal.Event{
-		ID: id, Type: topic, Version: 1, Time: time.Now(),
-		Key: m.Metadata[metaKey], CausationID: m.Metadata[metaCausation], CorrelationID: m.Metadata[metaCorrelation],
-		Metadata: maps.Clone(m.Metadata), Data: bytes.Clone(m.Payload), // the caller may go on with his
-	}
-	if e.CorrelationID == "" {
-		e.CorrelationID = id
-	}
-	return e
 }
 
 // Subscriber delivers plain Watermill messages from a journal to a consumer group: each message of a topic to one

@@ -1,13 +1,9 @@
 package sqlite
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/mattn/go-sqlite3"
-
-	"github.com/troupebus/troupe/bus/journal"
 )
 
 // kept are the journal's own statements, prepared once on the write connection. Only the writer's goroutine uses them.
@@ -132,86 +128,4 @@ func (k *kept) answer(again bool, args ...any) (changed int64, err error) {
 		changed, _, err = k.deliver.exec(args...)
 	}
 	return changed, err
-}
-
-// append writes e, now or later. An event whose id the journal has already (a publisher that tries again) changes nothing.
-func (u *unit) append(e *journal.Event) error {
-	if !e.Due.IsZero() {
-		_, _, err := u.w.kept.delay.exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Due.UnixMicro(),
-			e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), bytesOf(e.Data))
-		u.delayed = true
-		return u.refuse(err)
-	}
-	changed, seq, err := u.insert(e)
-	if err == nil && changed == 0 { // SQLite has used up a number; a gap would send every reader to the disk
-		if _, _, err = u.w.kept.unnumber.exec(); err == nil {
-			changed, seq, err = u.insertNamesake(e)
-		}
-	}
-	if err != nil || changed == 0 {
-		return u.refuse(err)
-	}
-	e.Seq = seq
-	u.appended = append(u.appended, e)
-	return nil
-}
-
-// insertNamesake gives e a longer id where its own is that of an event from another source: an id is unique within its source only
-// (CloudEvents 1.0, section "id"). Nobody but other programs has such ids.
-func (u *unit) insertNamesake(e *journal.Event) (changed, seq int64, err error) {
-	var other, differs bool
-	err = u.tx.QueryRow("SELECT source <> ?, data <> ? FROM events WHERE id = ? AND type = ?", e.Source, bytesOf(e.Data), e.ID, e.Type).Scan(&other, &differs)
-	if err != nil || !other {
-		if differs {
-			u.w.differs.log(u.w.cfg.Logger, e)
-		}
-		return 0, 0, err
-	}
-	id := e.Source + "#" + e.ID
-	if e.CorrelationID == e.ID {
-		e.CorrelationID = id
-	}
-	e.ID = id
-	return u.insert(e)
-}
-
-func (u *unit) insert(e *journal.Event) (changed, seq int64, err error) {
-	if len(e.Metadata) == 0 {
-		return u.w.kept.event.exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Time.UnixMicro(),
-			e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), bytesOf(e.Data))
-	}
-	metadata, err := encodeMetadata(e.Metadata)
-	if err != nil {
-		return 0, 0, err
-	}
-	return u.w.kept.eventMeta.exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Time.UnixMicro(),
-		e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), bytesOf(e.Data), metadata)
-}
-
-// refuse notes that the store, not the work, is at fault.
-func (u *unit) refuse(err error) error {
-	if err != nil {
-		u.failed = err
-	}
-	return err
-}
-
-// bytesOf makes sure that no payload at all is stored as an empty blob rather than NULL.
-func bytesOf(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
-}
-
-// encodeMetadata returns nil, for NULL, where there is none.
-func encodeMetadata(m map[string]string) (any, error) {
-	if len(m) == 0 {
-		return nil, nil
-	}
-	b, err := json.Marshal(m)
-	if err != nil {
-		return nil, fmt.Errorf("metadata: %w", err)
-	}
-	return string(b), nil
 }

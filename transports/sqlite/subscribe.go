@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -224,4 +225,49 @@ func groupTopics(ctx context.Context, q queryer) ([]string, error) {
 		topics = append(topics, t)
 	}
 	return topics, rows.Err()
+}
+
+// busSubscriber is the Watermill face of a subscription. Closing it stops the deliveries.
+type busSubscriber struct {
+	s      *subscription
+	once   sync.Once
+	cancel context.CancelFunc
+	ended  chan struct{}
+}
+
+// Subscribe starts the deliveries. The topic is for the Router's own records: what is delivered was declared before.
+func (b *busSubscriber) Subscribe(ctx context.Context, _ string) (<-chan *message.Message, error) {
+	err := error(nil)
+	started := false
+	b.once.Do(func() {
+		started = true
+		j := b.s.j
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		if j.closing {
+			err = journal.ErrClosed
+			return
+		}
+		ctx, b.cancel = context.WithCancel(ctx)
+		stop := context.AfterFunc(j.ctx, b.cancel)
+		b.ended = make(chan struct{})
+		j.running.Go(func() {
+			defer close(b.ended)
+			defer stop()
+			b.s.run(ctx)
+		})
+	})
+	if !started {
+		return nil, fmt.Errorf("sqlite: %s is running already", b.s.Name)
+	}
+	return b.s.out, err
+}
+
+// Close stops the deliveries and waits until no more can come.
+func (b *busSubscriber) Close() error {
+	if b.cancel != nil {
+		b.cancel()
+		<-b.ended
+	}
+	return nil
 }

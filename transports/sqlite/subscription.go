@@ -27,17 +27,6 @@ const (
 	heldLanes = 4096
 )
 
-// reader is whoever follows the log: the writer notes the newest event that it wants, and wakes it.
-type reader struct {
-	match *match
-	want  atomic.Int64
-	wake  chan struct{} // capacity 1
-}
-
-func newReader(m *match) reader { return reader{match: m, wake: make(chan struct{}, 1)} }
-
-func (r *reader) poke() { poke(r.wake) }
-
 // subscription hands its events to the Router as messages, in the order that its dispatch decides, and records with the
 // journal what became of them.
 //

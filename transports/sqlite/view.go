@@ -4,12 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
-	"time"
 
 	"github.com/mattn/go-sqlite3"
-
-	"github.com/troupebus/troupe/bus/journal"
 )
 
 // View implements journal.Journal.
@@ -65,29 +61,4 @@ func allowView(op int, first, second, _ string) int {
 	default:
 		return sqlite3.SQLITE_OK
 	}
-}
-
-// Between two tries of a journal that cannot write, to find out whether it can again.
-const (
-	firstTryPause   = 100 * time.Millisecond
-	longestTryPause = 2 * time.Second
-)
-
-// Writable implements journal.Journal.
-func (j *Journal) Writable(ctx context.Context) error {
-	for pause := firstTryPause; j.writer.health.refuses() || j.sync.health() != nil; pause = min(2*pause, longestTryPause) {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pause):
-		}
-		err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
-			_, _, err := u.w.kept.trial.exec()
-			return u.refuse(err)
-		}})
-		if err != nil && !errors.Is(err, journal.ErrUnavailable) && !errors.Is(err, journal.ErrFailed) {
-			return err
-		}
-	}
-	return nil
 }

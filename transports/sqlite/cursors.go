@@ -1,0 +1,81 @@
+package sqlite
+
+import (
+	"math"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// cursorEvery is after how many events the cursors are written. What lies above a cursor is looked at again when the
+// journal is opened: that is all it costs to write them seldom.
+const cursorEvery = 1000
+
+// flushCursors notes how far everybody is, now and then. It runs in the writer's goroutine, at the start of a group.
+func (j *Journal) flushCursors(k *kept) error {
+	head := j.tail.newest()
+	all := head-j.flushed >= cursorEvery || j.flushed == 0 || j.unflushed      // what a group wrote that was undone is written again
+	if told := j.told.Load(); told != nil && told.unwritten() >= cursorEvery { // retries make records, and no events
+		all = true
+	}
+	if err := j.memory.flush(k, all); err != nil {
+		return err
+	}
+	j.unflushed = true
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, g := range j.groups {
+		if pos, dirty := g.unflushed(); dirty || all {
+			if _, _, err := k.cursor.exec(pos, g.id); err != nil {
+				return err
+			}
+		}
+	}
+	if !all {
+		return nil
+	}
+	for _, s := range j.subs {
+		if !s.follows { // it does not know that there is something behind its cursor
+			continue
+		}
+		if _, _, err := k.cursor.exec(s.cursor(), s.id); err != nil {
+			return err
+		}
+	}
+	if err := j.flushFeeds(k); err != nil {
+		return err
+	}
+	if head/blockSize != j.flushed/blockSize {
+		poke(j.count)
+	}
+	j.flushed = head
+	return nil
+}
+
+// flushFeeds writes down how far the feeds are. It runs in the writer's goroutine.
+func (j *Journal) flushFeeds(k *kept) error {
+	var sent []*feed
+	last := int64(math.MaxInt64)
+	for _, f := range j.feeds {
+		passed := f.flush()
+		if f.name == journal.FeedRecords {
+			if _, _, err := k.told.exec(passed); err != nil {
+				return err
+			}
+			continue
+		}
+		sent, last = append(sent, f), min(last, passed)
+	}
+	for i, f := range sent {
+		if i == 0 {
+			if _, _, err := k.cursor.exec(last, f.id); err != nil {
+				return err
+			}
+		}
+		if topic := f.name.Topic(); topic != "" {
+			if _, _, err := k.sent.exec(topic, f.written, last); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,39 @@
+package sqlite
+
+import "github.com/troupebus/troupe/bus/journal"
+
+// bury keeps the dead letter, and its key parked if the subscription wants that.
+func (s *subscription) bury(u *unit, d *journal.Delivery, v *journal.Verdict) error {
+	k, e := u.w.kept, d.Event
+	s.j.died()
+	_, _, err := k.dead.exec(e.Seq, s.id, v.Err, v.Stack, int64(d.Attempt), firstFailed(d, v).UnixMicro(), v.Started.Add(v.Duration).UnixMicro())
+	if err == nil && s.Park && e.Key != "" {
+		_, _, err = k.pend.exec(s.id, e.Key, e.Seq, "parked", int64(0), int64(0), int64(0))
+	}
+	return err
+}
+
+// clear removes what an earlier attempt left, now that there is another outcome.
+func (s *subscription) clear(u *unit, e *journal.Event, o journal.Outcome) error {
+	if _, _, err := u.w.kept.unpend.exec(s.id, e.Key, e.Seq); err != nil {
+		return u.refuse(err)
+	}
+	status := ""
+	switch o {
+	case journal.Done, journal.Skipped:
+		status = "replayed"
+	case journal.Dropped:
+		status = "dropped"
+	default:
+		return nil
+	}
+	_, _, err := u.w.kept.revived.exec(status, s.id, e.Seq)
+	return u.refuse(err)
+}
+
+// died notes that a delivery became a dead letter. Only the writer's goroutine calls it.
+func (j *Journal) died() {
+	if j.deaths++; j.deaths%letterBatch == 0 {
+		poke(j.count)
+	}
+}

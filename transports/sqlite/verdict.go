@@ -1,0 +1,60 @@
+package sqlite
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// record writes the verdict, and what it emits, beside the state changes of the work.
+func (s *subscription) record(u *unit, d *journal.Delivery, again bool, v *journal.Verdict) error {
+	finish := u.release
+	if v.Outcome != journal.Done {
+		finish = u.rollback
+	}
+	if err := finish(); err != nil {
+		return err
+	}
+	k, e := u.w.kept, d.Event
+	changed, err := k.answer(again, e.Seq, s.id, string(v.Outcome), int64(d.Attempt), v.Started.UnixMicro(), v.Duration.Microseconds(), nullable(v.Err))
+	if err != nil {
+		return u.refuse(err)
+	}
+	if changed == 0 { // claim knows better, unless somebody else wrote here
+		return u.refuse(fmt.Errorf("%w: event %d, %s", errAnswered, e.Seq, s.Name))
+	}
+	if again {
+		if err := s.clear(u, e, v.Outcome); err != nil {
+			return err
+		}
+	}
+	switch v.Outcome {
+	case journal.Done:
+		for _, e := range v.Emit {
+			if err := u.append(e); err != nil {
+				return err
+			}
+		}
+	case journal.Retrying:
+		_, _, err = k.pend.exec(s.id, e.Key, e.Seq, "retrying", int64(d.Attempt), v.RetryAt.UnixMicro(), firstFailed(d, v).UnixMicro())
+	case journal.Dead:
+		err = s.bury(u, d, v)
+	}
+	return u.refuse(err)
+}
+
+// firstFailed is when the first attempt of a delivery failed, of which v is the newest.
+func firstFailed(d *journal.Delivery, v *journal.Verdict) time.Time {
+	if !d.Failed.IsZero() {
+		return d.Failed
+	}
+	return v.Started.Add(v.Duration)
+}
+
+func nullable(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
