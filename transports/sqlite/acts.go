@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // ErrNotDead: a dead letter that was replayed or dropped before.
@@ -122,7 +123,7 @@ func transact(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
 }
 
 // mustRun refuses letters of subscriptions that are removed.
-func mustRun(ctx context.Context, q queryer, letters []journal.DeadLetter) error {
+func mustRun(ctx context.Context, q row.Queryer, letters []journal.DeadLetter) error {
 	retired, err := retiredNames(ctx, q)
 	if err != nil {
 		return err
@@ -137,9 +138,9 @@ func mustRun(ctx context.Context, q queryer, letters []journal.DeadLetter) error
 	return errors.Join(errs...)
 }
 
-func retiredNames(ctx context.Context, q queryer) (map[string]bool, error) {
+func retiredNames(ctx context.Context, q row.Queryer) (map[string]bool, error) {
 	names := map[string]bool{}
-	err := each(ctx, q, statement{query: "SELECT name FROM subscriptions WHERE kind = 'bus' AND retired_at IS NOT NULL"}, func(rows *sql.Rows) error {
+	err := row.Each(ctx, q, row.SQL("SELECT name FROM subscriptions WHERE kind = 'bus' AND retired_at IS NOT NULL"), func(rows *sql.Rows) error {
 		var name string
 		err := rows.Scan(&name)
 		names[name] = true
@@ -198,8 +199,8 @@ func mustDecide(ctx context.Context, tx *sql.Tx, act string, f DeadLetterFilter)
 	}
 	where, args := f.where()
 	var names []string
-	query := statement{"SELECT name FROM subscriptions WHERE id IN (SELECT DISTINCT l.subscription" + fromLetters + where + ") ORDER BY name", args}
-	err := each(ctx, tx, query, func(rows *sql.Rows) error {
+	query := row.SQL("SELECT name FROM subscriptions WHERE id IN (SELECT DISTINCT l.subscription"+fromLetters+where+") ORDER BY name", args...)
+	err := row.Each(ctx, tx, query, func(rows *sql.Rows) error {
 		names = append(names, "")
 		return rows.Scan(&names[len(names)-1])
 	})

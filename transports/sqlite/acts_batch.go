@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // actBatch is how many deliveries a person's act changes in one transaction: others write in between.
@@ -16,10 +17,10 @@ const actBatch = 250
 // verb is what can be done with dead letters.
 type verb struct {
 	name   string
-	status journal.LetterStatus  // what they become
-	runs   bool                  // their subscription is to handle them
-	set    func(a Act) statement // of deliveries
-	pend   func(ids string, now int64) statement
+	status journal.LetterStatus      // what they become
+	runs   bool                      // their subscription is to handle them
+	set    func(a Act) row.Statement // of deliveries
+	pend   func(ids string, now int64) row.Statement
 }
 
 const ofLetters = ` FROM dead_letters l JOIN events e ON e.seq = l.seq WHERE l.id IN (SELECT value FROM json_each(?))`
@@ -27,27 +28,27 @@ const ofLetters = ` FROM dead_letters l JOIN events e ON e.seq = l.seq WHERE l.i
 var (
 	// A dead letter that is replayed waits where a delivery does that is blocked: behind nothing but what is older of its key. One
 	// without a key is due at once by the owner's clock, which wrote when it died; the clock of who replays it may be ahead.
-	replaying = verb{"replay", journal.LetterReplaying, true, func(Act) statement {
-		return statement{query: "outcome = iif(x.key = '', 'retrying', 'blocked'), attempts = 0"}
-	}, func(ids string, now int64) statement {
-		return statement{`
+	replaying = verb{"replay", journal.LetterReplaying, true, func(Act) row.Statement {
+		return row.SQL("outcome = iif(x.key = '', 'retrying', 'blocked'), attempts = 0")
+	}, func(ids string, now int64) row.Statement {
+		return row.SQL(`
 INSERT INTO pending (subscription, key, seq, state, attempts, due_at)
-SELECT l.subscription, e.key, e.seq, iif(e.key = '', 'retrying', 'blocked'), 0, iif(e.key = '', min(?, l.dead_at), 0)` + ofLetters + `
+SELECT l.subscription, e.key, e.seq, iif(e.key = '', 'retrying', 'blocked'), 0, iif(e.key = '', min(?, l.dead_at), 0)`+ofLetters+`
 ON CONFLICT (subscription, key, seq) DO UPDATE SET state = excluded.state, attempts = 0, due_at = excluded.due_at, failed_at = 0`,
-			[]any{now, ids}}
+			now, ids)
 	}}
 
-	dropping = verb{"drop", journal.LetterDropped, false, func(a Act) statement {
-		return statement{"outcome = 'dropped', error = ?", []any{a.Reason}}
-	}, func(ids string, _ int64) statement {
-		return statement{`
-DELETE FROM pending WHERE state = 'parked' AND (subscription, key, seq) IN (SELECT l.subscription, e.key, e.seq` + ofLetters + `)`, []any{ids}}
+	dropping = verb{"drop", journal.LetterDropped, false, func(a Act) row.Statement {
+		return row.SQL("outcome = 'dropped', error = ?", a.Reason)
+	}, func(ids string, _ int64) row.Statement {
+		return row.SQL(`
+DELETE FROM pending WHERE state = 'parked' AND (subscription, key, seq) IN (SELECT l.subscription, e.key, e.seq`+ofLetters+`)`, ids)
 	}}
 )
 
 func (v verb) explain(err error) error {
 	if err != nil {
-		return fmt.Errorf("sqlite: %s dead letters: %w", v.name, explain(err))
+		return fmt.Errorf("sqlite: %s dead letters: %w", v.name, row.Explain(err))
 	}
 	return nil
 }
@@ -58,21 +59,21 @@ func (v verb) do(ctx context.Context, tx *sql.Tx, a Act, letters []journal.DeadL
 	for i := range letters {
 		ids[i], letters[i].Status = letters[i].ID, v.status
 	}
-	all := list(ids)
+	all := row.List(ids)
 	if _, err := tx.ExecContext(ctx, "UPDATE dead_letters SET status = ? WHERE id IN (SELECT value FROM json_each(?))", string(v.status), all); err != nil {
 		return err
 	}
 	now := journal.Clock(ctx)().UnixMicro()
 	set, pend := v.set(a), v.pend(all, now)
-	res, err := tx.ExecContext(ctx, "UPDATE deliveries SET "+set.query+` FROM (SELECT l.subscription, e.seq, e.key`+ofLetters+`) x
-WHERE deliveries.seq = x.seq AND deliveries.subscription = x.subscription AND deliveries.outcome = 'dead'`, append(set.args, all)...)
+	res, err := tx.ExecContext(ctx, "UPDATE deliveries SET "+set.Text+` FROM (SELECT l.subscription, e.seq, e.key`+ofLetters+`) x
+WHERE deliveries.seq = x.seq AND deliveries.subscription = x.subscription AND deliveries.outcome = 'dead'`, append(set.Args, all)...)
 	if err != nil {
 		return err
 	}
 	if n, err := res.RowsAffected(); err != nil || n != int64(len(ids)) {
 		return errors.Join(err, fmt.Errorf("the deliveries of %d of these dead letters are not dead: the journal's books are wrong, see troupe verify", int64(len(ids))-n))
 	}
-	if _, err := tx.ExecContext(ctx, pend.query, pend.args...); err != nil {
+	if _, err := tx.ExecContext(ctx, pend.Text, pend.Args...); err != nil {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, "INSERT INTO acts (at, actor, act, dead_letter, reason) SELECT ?, ?, ?, value, ? FROM json_each(?)",
@@ -129,18 +130,18 @@ func (a Act) fitting(ctx context.Context, db *sql.DB, v verb) (ids []int64, err 
 	if limit == 0 {
 		limit = -1
 	}
-	query := statement{"SELECT id FROM (SELECT l.id" + fromLetters + where + " ORDER BY l.id DESC LIMIT ?) ORDER BY id", append(args, limit)}
+	query := row.SQL("SELECT id FROM (SELECT l.id"+fromLetters+where+" ORDER BY l.id DESC LIMIT ?) ORDER BY id", append(args, limit)...)
 	if err := transact(ctx, db, func(tx *sql.Tx) error { return mustDecide(ctx, tx, v.name, a.Select) }); err != nil {
 		return nil, err
 	}
-	return idsOf(ctx, db, query) // without the lock that a transaction would take
+	return row.IDs(ctx, db, query) // without the lock that a transaction would take
 }
 
 // batch does v to those of ids that are still dead. Those that nobody would handle are counted in left.
 func (a Act) batch(ctx context.Context, db *sql.DB, v verb, ids []int64, left map[string]int) (letters []journal.DeadLetter, err error) {
-	query := statement{selectBriefly + "l.status = 'dead' AND l.id IN (SELECT value FROM json_each(?)) ORDER BY l.id", []any{list(ids)}}
+	query := row.SQL(selectBriefly+"l.status = 'dead' AND l.id IN (SELECT value FROM json_each(?)) ORDER BY l.id", row.List(ids))
 	err = transact(ctx, db, func(tx *sql.Tx) error {
-		err := each(ctx, tx, query, func(rows *sql.Rows) error {
+		err := row.Each(ctx, tx, query, func(rows *sql.Rows) error {
 			var l journal.DeadLetter
 			var retired bool
 			if err := rows.Scan(&l.Event.Seq, &l.Event.ID, &l.Event.Type, &l.Event.Key, &l.ID, &l.Subscription, &retired); err != nil {

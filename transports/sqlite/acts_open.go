@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // OpenAct says what a person does with deliveries that are open and not dead, and why. The fields that are not empty choose which.
@@ -42,7 +43,7 @@ func (a OpenAct) on(ctx context.Context, path, act string) (done int, err error)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	a.Actor = cmp.Or(a.Actor, currentUser())
-	fail := func(err error) error { return fmt.Errorf("sqlite: %s open deliveries: %w", act, explain(err)) }
+	fail := func(err error) error { return fmt.Errorf("sqlite: %s open deliveries: %w", act, row.Explain(err)) }
 	if err := transact(ctx, db, func(tx *sql.Tx) error { return a.check(ctx, tx, act) }); err != nil {
 		return 0, fail(err)
 	}
@@ -108,27 +109,27 @@ WHERE EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = 'rec
 // batch does act to the next deliveries that fit, and returns how many.
 func (a OpenAct) batch(ctx context.Context, tx *sql.Tx, act string, now int64) (int, error) {
 	where, args := a.where(act, now)
-	steps := []statement{
-		{query: "CREATE TEMP TABLE IF NOT EXISTS acted (subscription INTEGER, key TEXT, seq INTEGER)"},
-		{query: "DELETE FROM temp.acted"},
-		{"INSERT INTO temp.acted " + openDeliveries + where + fmt.Sprintf(" LIMIT %d", actBatch), args},
+	steps := []row.Statement{
+		row.SQL("CREATE TEMP TABLE IF NOT EXISTS acted (subscription INTEGER, key TEXT, seq INTEGER)"),
+		row.SQL("DELETE FROM temp.acted"),
+		row.SQL("INSERT INTO temp.acted "+openDeliveries+where+fmt.Sprintf(" LIMIT %d", actBatch), args...),
 	}
 	if act == "retry" {
 		steps = append(steps,
 			// the owner's clock wrote when the first attempt failed: that of who asks may be ahead
-			statement{"UPDATE pending SET due_at = min(?, iif(failed_at > 0, failed_at, due_at)) WHERE (subscription, key, seq) IN (SELECT subscription, key, seq FROM temp.acted)", []any{now}},
-			statement{query: recordOpen})
+			row.SQL("UPDATE pending SET due_at = min(?, iif(failed_at > 0, failed_at, due_at)) WHERE (subscription, key, seq) IN (SELECT subscription, key, seq FROM temp.acted)", now),
+			row.SQL(recordOpen))
 	} else {
 		steps = append(steps,
-			statement{"UPDATE deliveries SET outcome = 'dropped', error = ? WHERE (seq, subscription) IN (SELECT seq, subscription FROM temp.acted)", []any{a.Reason}},
-			statement{query: "UPDATE dead_letters SET status = 'dropped' WHERE status = 'replaying' AND (subscription, seq) IN (SELECT subscription, seq FROM temp.acted)"},
-			statement{query: "DELETE FROM pending WHERE (subscription, key, seq) IN (SELECT subscription, key, seq FROM temp.acted)"})
+			row.SQL("UPDATE deliveries SET outcome = 'dropped', error = ? WHERE (seq, subscription) IN (SELECT seq, subscription FROM temp.acted)", a.Reason),
+			row.SQL("UPDATE dead_letters SET status = 'dropped' WHERE status = 'replaying' AND (subscription, seq) IN (SELECT subscription, seq FROM temp.acted)"),
+			row.SQL("DELETE FROM pending WHERE (subscription, key, seq) IN (SELECT subscription, key, seq FROM temp.acted)"))
 	}
-	steps = append(steps, statement{"INSERT INTO open_acts (at, actor, act, seq, subscription, reason) SELECT ?, ?, ?, seq, subscription, ? FROM temp.acted",
-		[]any{now, a.Actor, act, a.Reason}})
+	steps = append(steps, row.SQL("INSERT INTO open_acts (at, actor, act, seq, subscription, reason) SELECT ?, ?, ?, seq, subscription, ? FROM temp.acted",
+		now, a.Actor, act, a.Reason))
 	var n int
 	for _, s := range steps {
-		if _, err := tx.ExecContext(ctx, s.query, s.args...); err != nil {
+		if _, err := tx.ExecContext(ctx, s.Text, s.Args...); err != nil {
 			return 0, err
 		}
 	}

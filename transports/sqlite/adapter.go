@@ -8,6 +8,7 @@ import (
 
 	watermillsql "github.com/ThreeDotsLabs/watermill-sql/v3/pkg/sql"
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // SchemaAdapter makes watermill-sql's Publisher write into a journal's file, in a *sql.Tx that the caller holds on it,
@@ -36,11 +37,11 @@ func (a SchemaAdapter) InsertQuery(topic string, msgs message.Messages) (watermi
 	args := make([]any, 0, len(msgs)*foreignParams)
 	for _, m := range msgs {
 		e := eventOf(topic, m)
-		metadata, err := encodeMetadata(e.Metadata)
+		metadata, err := row.Metadata(e.Metadata)
 		if err != nil {
 			return watermillsql.Query{}, err
 		}
-		args = append(args, e.ID, e.Type, e.Version, e.Source, e.Key, e.Time.UnixMicro(), e.CorrelationID, e.CausationID, metadata, bytesOf(e.Data))
+		args = append(args, e.ID, e.Type, e.Version, e.Source, e.Key, e.Time.UnixMicro(), e.CorrelationID, e.CausationID, metadata, row.Blob(e.Data))
 	}
 	if a.j != nil {
 		poke(a.j.hint)

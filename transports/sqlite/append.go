@@ -1,20 +1,19 @@
 package sqlite
 
 import (
-	"encoding/json"
-	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/internal/oncelog"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // append writes e, now or later. An event whose id the journal has already (a publisher that tries again) changes nothing.
 func (u *unit) append(e *journal.Event) error {
 	if !e.Due.IsZero() {
 		_, _, err := u.w.kept.delay.exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Due.UnixMicro(),
-			e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), bytesOf(e.Data))
+			e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), row.Blob(e.Data))
 		u.delayed = true
 		return u.refuse(err)
 	}
@@ -36,7 +35,7 @@ func (u *unit) append(e *journal.Event) error {
 // (CloudEvents 1.0, section "id"). Nobody but other programs has such ids.
 func (u *unit) insertNamesake(e *journal.Event) (changed, seq int64, err error) {
 	var other, differs bool
-	err = u.tx.QueryRow("SELECT source <> ?, data <> ? FROM events WHERE id = ? AND type = ?", e.Source, bytesOf(e.Data), e.ID, e.Type).Scan(&other, &differs)
+	err = u.tx.QueryRow("SELECT source <> ?, data <> ? FROM events WHERE id = ? AND type = ?", e.Source, row.Blob(e.Data), e.ID, e.Type).Scan(&other, &differs)
 	if err != nil || !other {
 		if differs {
 			u.w.differs.log(u.w.cfg.Logger, e)
@@ -54,14 +53,14 @@ func (u *unit) insertNamesake(e *journal.Event) (changed, seq int64, err error) 
 func (u *unit) insert(e *journal.Event) (changed, seq int64, err error) {
 	if len(e.Metadata) == 0 {
 		return u.w.kept.event.exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Time.UnixMicro(),
-			e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), bytesOf(e.Data))
+			e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), row.Blob(e.Data))
 	}
-	metadata, err := encodeMetadata(e.Metadata)
+	metadata, err := row.Metadata(e.Metadata)
 	if err != nil {
 		return 0, 0, err
 	}
 	return u.w.kept.eventMeta.exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Time.UnixMicro(),
-		e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), bytesOf(e.Data), metadata)
+		e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), row.Blob(e.Data), metadata)
 }
 
 // refuse notes that the store, not the work, is at fault.
@@ -70,26 +69,6 @@ func (u *unit) refuse(err error) error {
 		u.failed = err
 	}
 	return err
-}
-
-// bytesOf makes sure that no payload at all is stored as an empty blob rather than NULL.
-func bytesOf(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
-}
-
-// encodeMetadata returns nil, for NULL, where there is none.
-func encodeMetadata(m map[string]string) (any, error) {
-	if len(m) == 0 {
-		return nil, nil
-	}
-	b, err := json.Marshal(m)
-	if err != nil {
-		return nil, fmt.Errorf("metadata: %w", err)
-	}
-	return string(b), nil
 }
 
 // differs logs events that have the id of another event of their source, and other content. The journal keeps the first event: an id

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // letterBatch is how many dead letters get their cause in one transaction: some milliseconds of the writer's time. A reader goes through
@@ -13,10 +15,10 @@ const letterBatch = 1000
 const maxCause = "8192"
 
 // causeless reports whether at least n dead letters have no cause yet.
-func causeless(ctx context.Context, q queryer, n int) (bool, error) {
+func causeless(ctx context.Context, q row.Queryer, n int) (bool, error) {
 	found := 0
-	query := statement{"SELECT count(*) FROM (SELECT 1 FROM dead_letters INDEXED BY dead_letters_new WHERE cause IS NULL LIMIT ?)", []any{n}}
-	err := each(ctx, q, query, func(rows *sql.Rows) error { return rows.Scan(&found) })
+	query := row.SQL("SELECT count(*) FROM (SELECT 1 FROM dead_letters INDEXED BY dead_letters_new WHERE cause IS NULL LIMIT ?)", n)
+	err := row.Each(ctx, q, query, func(rows *sql.Rows) error { return rows.Scan(&found) })
 	return found == n, err
 }
 
@@ -58,7 +60,7 @@ func causeNext(ctx context.Context, c *sql.Conn, n int) (more bool, err error) {
 	}
 	ids := map[letter][]int64{} // by all but their ids
 	var text sql.RawBytes
-	err = each(ctx, tx, statement{selectCauseless, []any{n}}, func(rows *sql.Rows) error {
+	err = row.Each(ctx, tx, row.SQL(selectCauseless, n), func(rows *sql.Rows) error {
 		var l letter
 		if err := rows.Scan(&l.id, &l.subscription, &l.kind, &text); err != nil {
 			return err
@@ -75,7 +77,7 @@ func causeNext(ctx context.Context, c *sql.Conn, n int) (more bool, err error) {
 		if _, err := tx.ExecContext(ctx, insertCause, l.subscription, l.kind, l.cause); err != nil {
 			return false, err
 		}
-		if _, err := tx.ExecContext(ctx, setCause, l.subscription, l.kind, l.cause, list(of)); err != nil {
+		if _, err := tx.ExecContext(ctx, setCause, l.subscription, l.kind, l.cause, row.List(of)); err != nil {
 			return false, err
 		}
 	}

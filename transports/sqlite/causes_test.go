@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // TestNormalise: words with a number in them become #, as the pattern says, in any text.
@@ -37,7 +38,7 @@ func TestAnObserverStartsWithoutReadingItsLog(t *testing.T) {
 	}
 	defer j.Close()
 	err = j.Reader().View(t.Context(), func(tx *sql.Tx) error {
-		return each(t.Context(), tx, statement{"EXPLAIN QUERY PLAN " + observeSubscription, []any{"a", "[]"}}, func(rows *sql.Rows) error {
+		return row.Each(t.Context(), tx, row.SQL("EXPLAIN QUERY PLAN "+observeSubscription, "a", "[]"), func(rows *sql.Rows) error {
 			var id, parent, unused int
 			var detail string
 			err := rows.Scan(&id, &parent, &unused, &detail)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/internal/oncelog"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // SQLite would copy the write-ahead log into the database inside the commit that makes it too long: a pause of
@@ -111,7 +112,7 @@ func (l *logFile) fill() error {
 	info, err := l.file.Stat()
 	if err == nil && info.Size() < logSize {
 		_, err = l.file.WriteAt(make([]byte, logSize-info.Size()), info.Size())
-		if noRoom(err) { // it is an optimization: a full disk is reported by what needs it
+		if row.NoSpace(err) { // it is an optimization: a full disk is reported by what needs it
 			err = nil
 		}
 	}
@@ -248,7 +249,7 @@ func (j *Journal) logCopying(err error, failed bool) {
 	case failed:
 		if times := j.log.failed.Failed(now); times > 0 {
 			j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "cannot copy the log into the database, it grows until that works",
-				slog.Int("times", times), slog.Any("error", explain(err)))
+				slog.Int("times", times), slog.Any("error", row.Explain(err)))
 		}
 	}
 }
@@ -300,7 +301,7 @@ const unknownReader = "unknown (fuser or lsof may tell)"
 
 // checkpoint copies what it can. It returns the length of the log in pages, and whether others kept it from doing all that mode
 // asks for. A passive one waits for nobody.
-func checkpoint(ctx context.Context, q rowQueryer, mode string) (length int, busy bool, err error) {
+func checkpoint(ctx context.Context, q row.RowQueryer, mode string) (length int, busy bool, err error) {
 	var copied int
 	err = q.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &length, &copied)
 	return length, busy, err

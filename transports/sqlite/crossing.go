@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"encoding/json"
 	"time"
+
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // Sent is an event of one journal.
@@ -19,8 +21,8 @@ type Sent struct {
 // ones: it began to consume it then.
 func Unarrived(ctx context.Context, from, to *sql.Tx, c Crossing) ([]Sent, error) {
 	began := map[string]int64{}
-	query := statement{"SELECT type, min(time) FROM events WHERE type IN (SELECT value FROM json_each(?)) GROUP BY type", []any{list(c.Types)}}
-	err := each(ctx, to, query, func(rows *sql.Rows) error {
+	query := row.SQL("SELECT type, min(time) FROM events WHERE type IN (SELECT value FROM json_each(?)) GROUP BY type", row.List(c.Types))
+	err := row.Each(ctx, to, query, func(rows *sql.Rows) error {
 		var t string
 		var first int64
 		err := rows.Scan(&t, &first)
@@ -31,7 +33,7 @@ func Unarrived(ctx context.Context, from, to *sql.Tx, c Crossing) ([]Sent, error
 		return nil, err
 	}
 	var late []Sent
-	err = missing(ctx, from, to, statement{sentWhere + "type IN (SELECT value FROM json_each(?3))" + sentPage, []any{list(c.Sources), list(c.Types)}}, func(s Sent) {
+	err = missing(ctx, from, to, row.SQL(sentWhere+"type IN (SELECT value FROM json_each(?3))"+sentPage, row.List(c.Sources), row.List(c.Types)), func(s Sent) {
 		if s.Time.UnixMicro() >= began[s.Type] {
 			late = append(late, s)
 		}
@@ -48,9 +50,9 @@ type Crossing struct{ Sources, Types []string }
 func Unknown(ctx context.Context, from, to *sql.Tx, sources []string) (unknown []Sent, err error) {
 	var moved int64
 	if err := from.QueryRowContext(ctx, "SELECT coalesce(max(at), 0) FROM moves WHERE state = 'done'").Scan(&moved); err != nil {
-		return nil, explain(err)
+		return nil, row.Explain(err)
 	}
-	err = missing(ctx, to, from, statement{sentWhere + "time > ?3" + sentPage, []any{list(sources), moved}}, func(s Sent) { unknown = append(unknown, s) })
+	err = missing(ctx, to, from, row.SQL(sentWhere+"time > ?3"+sentPage, row.List(sources), moved), func(s Sent) { unknown = append(unknown, s) })
 	return unknown, err
 }
 
@@ -63,16 +65,16 @@ SELECT key FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM events WHERE id = v
 )
 
 // missing calls fn with what sent, whose first argument is where a page begins, finds in one journal and the other has not.
-func missing(ctx context.Context, in, from *sql.Tx, sent statement, fn func(Sent)) error {
+func missing(ctx context.Context, in, from *sql.Tx, sent row.Statement, fn func(Sent)) error {
 	after := int64(0)
 	for {
 		var page []Sent
 		var ids [][2]string
-		err := each(ctx, in, statement{sent.query, append([]any{after}, sent.args...)}, func(rows *sql.Rows) error {
+		err := row.Each(ctx, in, row.SQL(sent.Text, append([]any{after}, sent.Args...)...), func(rows *sql.Rows) error {
 			var s Sent
 			var at int64
 			err := rows.Scan(&s.Seq, &s.ID, &s.Type, &at)
-			s.Time, after = micros(at), s.Seq
+			s.Time, after = row.TimeOrZero(at), s.Seq
 			page, ids = append(page, s), append(ids, [2]string{s.ID, s.Type})
 			return err
 		})
@@ -83,7 +85,7 @@ func missing(ctx context.Context, in, from *sql.Tx, sent statement, fn func(Sent
 		if err != nil {
 			return err
 		}
-		err = each(ctx, from, statement{selectMissing, []any{string(text)}}, func(rows *sql.Rows) error {
+		err = row.Each(ctx, from, row.SQL(selectMissing, string(text)), func(rows *sql.Rows) error {
 			var i int
 			err := rows.Scan(&i)
 			if err == nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // delayedBatch bounds how many delayed events one transaction appends.
@@ -91,12 +92,12 @@ func (j *Journal) due(now time.Time) ([]*journal.Event, error) {
 	var events []*journal.Event
 	bytes := 0
 	for bytes < admittedBytes && rows.Next() {
-		e, err := scanEvent(rows)
+		e, err := row.ScanEvent(rows)
 		if err != nil {
 			return nil, err
 		}
 		events = append(events, e)
-		bytes += sizeOf(e)
+		bytes += row.EventSize(e)
 	}
 	return events, rows.Err()
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"strings"
+
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // OpenReaderWithoutLocks opens a journal as where nothing can be written beside it.
@@ -43,8 +45,8 @@ func PlanOfLetters(ctx context.Context, r *Reader, f DeadLetterFilter) (string, 
 		if err != nil {
 			return err
 		}
-		query := statement{"EXPLAIN QUERY PLAN SELECT l.id" + fromLetters + where + " ORDER BY l.id DESC LIMIT 101", args}
-		return each(ctx, tx, query, func(rows *sql.Rows) error {
+		query := row.SQL("EXPLAIN QUERY PLAN SELECT l.id"+fromLetters+where+" ORDER BY l.id DESC LIMIT 101", args...)
+		return row.Each(ctx, tx, query, func(rows *sql.Rows) error {
 			var id, parent, unused int
 			var detail string
 			err := rows.Scan(&id, &parent, &unused, &detail)

@@ -12,6 +12,7 @@ import (
 	"github.com/mattn/go-sqlite3"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // fault says whose an error of SQLite is.
@@ -169,7 +170,7 @@ func unavailable(step string, err error) error {
 	if errors.Is(err, journal.ErrUnavailable) {
 		return err
 	}
-	return fmt.Errorf("%w: %s: %w", journal.ErrUnavailable, step, explain(err))
+	return fmt.Errorf("%w: %s: %w", journal.ErrUnavailable, step, row.Explain(err))
 }
 
 // apart brings the first n of items to disk, which failed together, so that the one that is at fault fails alone. It

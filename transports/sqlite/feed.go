@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // feed is what others are told of this journal: its place is kept as a consumer group's is.
@@ -41,7 +41,7 @@ func (j *Journal) Feed(ctx context.Context, name journal.FeedName) (journal.Feed
 		err = j.writer.submit(ctx, &item{alone: func(c *sql.Conn) error { return j.markAgain(ctx, c, false) }})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("sqlite: feed %s: %w", name, explain(err))
+		return nil, fmt.Errorf("sqlite: feed %s: %w", name, row.Explain(err))
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -167,12 +167,4 @@ func (f *feed) events(ctx context.Context, limit int) (events []*journal.Event, 
 	more = pos != f.pos
 	f.pos = pos
 	return events, more, err
-}
-
-// micros is a time as the journal has it; 0 is none.
-func micros(n int64) time.Time {
-	if n == 0 {
-		return time.Time{}
-	}
-	return instant(n)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // How much one event of the feed of records carries: less than any transport's limit, whatever the errors are. What is longer of an
@@ -64,7 +65,7 @@ WHERE r.id > ? ORDER BY r.id LIMIT ?`
 func (f *feed) records(ctx context.Context) (events []*journal.Event, more bool, err error) {
 	rows, err := f.j.readers.QueryContext(ctx, selectRecords, recordActs, f.pos, recordsAtOnce)
 	if err != nil {
-		return nil, false, fmt.Errorf("read records: %w", explain(err))
+		return nil, false, fmt.Errorf("read records: %w", row.Explain(err))
 	}
 	defer func() { _ = rows.Close() }()
 	last, n := f.pos, 0
@@ -104,7 +105,7 @@ SELECT id, event_id, type, key, due_at, causation_id, subscription, correlation_
 func (f *feed) delayed(ctx context.Context) ([]*journal.Event, error) {
 	rows, err := f.j.readers.QueryContext(ctx, selectDelayed, f.next, recordsAtOnce)
 	if err != nil {
-		return nil, fmt.Errorf("read delayed events: %w", explain(err))
+		return nil, fmt.Errorf("read delayed events: %w", row.Explain(err))
 	}
 	defer func() { _ = rows.Close() }()
 	last := f.next
@@ -132,7 +133,7 @@ func (f *feed) delayed(ctx context.Context) ([]*journal.Event, error) {
 func scanDelayed(rows *sql.Rows) (id int64, d journal.Delayed, err error) {
 	var due int64
 	err = rows.Scan(&id, &d.ID, &d.Type, &d.Key, &due, &d.CausationID, &d.Subscription, &d.CorrelationID)
-	d.Due = micros(due)
+	d.Due = row.TimeOrZero(due)
 	return id, d, err
 }
 
@@ -170,7 +171,7 @@ func scanRecord(rows *sql.Rows) (r journal.Record, id, seq int64, err error) {
 	if err != nil {
 		return r, id, seq, err
 	}
-	r.Started, r.RetryAt, r.FirstFailed, r.DeadAt = micros(started), micros(retry), micros(first), micros(dead)
+	r.Started, r.RetryAt, r.FirstFailed, r.DeadAt = row.TimeOrZero(started), row.TimeOrZero(retry), row.TimeOrZero(first), row.TimeOrZero(dead)
 	for _, text := range []*string{&r.Error, &r.DeadError, &r.Stack} {
 		*text = journal.Cut(*text, recordText)
 	}
@@ -203,7 +204,7 @@ func (n *noted) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &fields); err != nil {
 		return err
 	}
-	n.At = micros(at)
+	n.At = row.TimeOrZero(at)
 	n.Actor, n.Reason = n.Actor[:min(len(n.Actor), recordActor)], n.Reason[:min(len(n.Reason), recordReason)]
 	return nil
 }

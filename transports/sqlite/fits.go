@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // errTried undoes what was only tried.
@@ -25,7 +26,7 @@ var errTried = errors.New("sqlite: tried")
 func (j *Journal) Fits(ctx context.Context, modules map[string]fs.FS, subs []journal.Subscription) error {
 	found, err := j.fits(ctx, modules, subs)
 	if err != nil {
-		return fmt.Errorf("sqlite: %w", explain(err))
+		return fmt.Errorf("sqlite: %w", row.Explain(err))
 	}
 	for _, r := range found.renamed {
 		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "a new subscription begins with the oldest event, and does again what a removed one of its module did: "+
@@ -89,7 +90,7 @@ type renamed struct{ new, gone string }
 
 // renamedSince pairs those of subs that the journal has never seen with those of their modules that the last program had and this one has
 // not. Who begins behind the newest event does nothing again.
-func renamedSince(ctx context.Context, q queryer, subs []journal.Subscription) (pairs []renamed, err error) {
+func renamedSince(ctx context.Context, q row.Queryer, subs []journal.Subscription) (pairs []renamed, err error) {
 	has, all := map[string]journal.Subscription{}, map[string]bool{}
 	for _, s := range subs {
 		if all[s.Name] = true; !s.FromNow && !s.Elsewhere {
@@ -98,7 +99,7 @@ func renamedSince(ctx context.Context, q queryer, subs []journal.Subscription) (
 	}
 	gone := map[string][]string{}
 	const known = "SELECT name, types, retired_at IS NULL AND except_of = 0 AND cursor > start_seq FROM subscriptions WHERE kind = 'bus'"
-	err = each(ctx, q, statement{query: known}, func(rows *sql.Rows) error {
+	err = row.Each(ctx, q, row.SQL(known), func(rows *sql.Rows) error {
 		var name, list string
 		var worked bool
 		if err := rows.Scan(&name, &list, &worked); err != nil {
@@ -163,13 +164,13 @@ SELECT s.name,
 FROM subscriptions s WHERE s.kind = 'bus' AND s.name IN (SELECT value FROM json_each(?2)) ORDER BY s.name`
 
 // openWorkOfOthers is what subscriptions that are not among subs have left to do.
-func openWorkOfOthers(ctx context.Context, q queryer, subs []journal.Subscription) (left []leftOpen, err error) {
+func openWorkOfOthers(ctx context.Context, q row.Queryer, subs []journal.Subscription) (left []leftOpen, err error) {
 	has := map[string]bool{}
 	for _, s := range subs {
 		has[s.Name] = true
 	}
 	gone := []string{}
-	err = each(ctx, q, statement{query: "SELECT name FROM subscriptions WHERE kind = 'bus'"}, func(rows *sql.Rows) error {
+	err = row.Each(ctx, q, row.SQL("SELECT name FROM subscriptions WHERE kind = 'bus'"), func(rows *sql.Rows) error {
 		var name string
 		err := rows.Scan(&name)
 		if !has[name] {
@@ -184,7 +185,7 @@ func openWorkOfOthers(ctx context.Context, q queryer, subs []journal.Subscriptio
 	if err != nil {
 		return nil, err
 	}
-	err = each(ctx, q, statement{query: selectLeftOpen, args: []any{manyLeft, string(list)}}, func(rows *sql.Rows) error {
+	err = row.Each(ctx, q, row.SQL(selectLeftOpen, manyLeft, string(list)), func(rows *sql.Rows) error {
 		var l leftOpen
 		err := rows.Scan(&l.name, &l.events, &l.retrying, &l.blocked, &l.dead)
 		if l.events+l.retrying+l.blocked+l.dead > 0 {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // ErrTooMany: an id stands for more than can sensibly be shown at once.
@@ -78,7 +79,7 @@ func (r *Reader) readFlow(ctx context.Context, f *journal.Flow, limit int) error
 				return err
 			}
 			query := "SELECT count(*) FROM events WHERE correlation_id = ? AND seq > ?"
-			return errors.Join(err, explain(tx.QueryRowContext(ctx, query, f.ID, after).Scan(&f.Omitted)))
+			return errors.Join(err, row.Explain(tx.QueryRowContext(ctx, query, f.ID, after).Scan(&f.Omitted)))
 		})
 		if err != nil || !full || len(f.Events) >= limit {
 			return err
@@ -96,8 +97,8 @@ func (r *Reader) Explain(ctx context.Context, id string) ([]journal.FlowEvent, e
 			return err
 		}
 		var named []*journal.Event
-		err = each(ctx, tx, statement{"SELECT " + eventColumns + " FROM events WHERE id = ? ORDER BY seq", []any{id}}, func(rows *sql.Rows) error {
-			e, err := scanEvent(rows)
+		err = row.Each(ctx, tx, row.SQL("SELECT "+row.EventColumns+" FROM events WHERE id = ? ORDER BY seq", id), func(rows *sql.Rows) error {
+			e, err := row.ScanEvent(rows)
 			named = append(named, e)
 			return err
 		})
@@ -125,10 +126,10 @@ var flowsBy = []string{
 }
 
 // flowIDs returns the correlation ids of the flows that id stands for.
-func flowIDs(ctx context.Context, q queryer, id string) ([]string, error) {
+func flowIDs(ctx context.Context, q row.Queryer, id string) ([]string, error) {
 	for _, query := range flowsBy {
 		var ids []string
-		err := each(ctx, q, statement{query, []any{id}}, func(rows *sql.Rows) error {
+		err := row.Each(ctx, q, row.SQL(query, id), func(rows *sql.Rows) error {
 			var flow string
 			err := rows.Scan(&flow)
 			ids = append(ids, flow)
@@ -167,12 +168,12 @@ func newAnswers(ctx context.Context, tx *sql.Tx) (*answers, error) {
 	a := &answers{tx: tx, topics: map[string]bool{}}
 	topics, err := groupTopics(ctx, tx)
 	if err != nil {
-		return nil, fmt.Errorf("sqlite: read: %w", explain(err))
+		return nil, fmt.Errorf("sqlite: read: %w", row.Explain(err))
 	}
 	for _, t := range topics {
 		a.topics[t] = true
 	}
-	err = each(ctx, tx, statement{query: liveConsumers}, func(rows *sql.Rows) error {
+	err = row.Each(ctx, tx, row.SQL(liveConsumers), func(rows *sql.Rows) error {
 		c := &consumer{}
 		var list string
 		var types []string
@@ -195,11 +196,11 @@ SELECT event_id, type, key, due_at, causation_id, subscription FROM delayed WHER
 
 // delayed reads what is still to come in f.
 func (a *answers) delayed(ctx context.Context, f *journal.Flow) error {
-	return each(ctx, a.tx, statement{delayedOfFlow, []any{f.ID}}, func(rows *sql.Rows) error {
+	return row.Each(ctx, a.tx, row.SQL(delayedOfFlow, f.ID), func(rows *sql.Rows) error {
 		var e journal.DelayedEvent
 		var due int64
 		err := rows.Scan(&e.ID, &e.Type, &e.Key, &due, &e.CausationID, &e.Subscription)
-		e.Due = instant(due)
+		e.Due = row.Time(due)
 		f.Delayed = append(f.Delayed, e)
 		return err
 	})
@@ -223,7 +224,7 @@ func (a *answers) to(ctx context.Context, events []*journal.Event) ([]journal.Fl
 		out[i] = journal.FlowEvent{EventRecord: journal.NewEventRecord(e), Reactions: []journal.Reaction{}}
 		at[e.Seq], seqs[i] = &out[i], e.Seq
 	}
-	err := each(ctx, a.tx, statement{recordedReactions, []any{list(seqs)}}, func(rows *sql.Rows) error {
+	err := row.Each(ctx, a.tx, row.SQL(recordedReactions, row.List(seqs)), func(rows *sql.Rows) error {
 		var seq int64
 		r, err := scanReaction(rows, &seq)
 		if r.BlockedBy == seq { // it is the next of its key
@@ -268,16 +269,16 @@ func (c *consumer) unrecorded(seq int64) journal.Reaction {
 	return r
 }
 
-func scanReaction(row scanner, seq *int64) (journal.Reaction, error) {
+func scanReaction(rows row.Scanner, seq *int64) (journal.Reaction, error) {
 	var r journal.Reaction
 	var state string
 	var started, duration, due int64
-	err := row.Scan(seq, &r.Subscription, &r.Outcome, &r.Attempts, &started, &duration, &r.Error, &state, &due, &r.DeadLetter, &r.BlockedBy)
+	err := rows.Scan(seq, &r.Subscription, &r.Outcome, &r.Attempts, &started, &duration, &r.Error, &state, &due, &r.DeadLetter, &r.BlockedBy)
 	if r.Attempts > 0 { // of a delivery that is only blocked, it is when that was noted
-		r.Started, r.Duration = instant(started), time.Duration(duration)*time.Microsecond
+		r.Started, r.Duration = row.Time(started), time.Duration(duration)*time.Microsecond
 	}
 	if r.Outcome == journal.Retrying {
-		r.RetryAt = instant(due)
+		r.RetryAt = row.Time(due)
 	}
 	r.Parked = state == "parked"
 	return r, err

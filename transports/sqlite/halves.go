@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // ErrMoved: the journal is not to be used. It is one half of a move of modules that did not take place, or its modules were
@@ -50,7 +52,7 @@ FROM moves WHERE proof ->> '$.asks' IS NOT NULL AND (state = 'prepared' OR act =
 // other journal.
 func settleMoves(ctx context.Context, c *sql.Conn, path string) error {
 	var halves []half
-	err := each(ctx, c, statement{query: openHalves}, func(rows *sql.Rows) error {
+	err := row.Each(ctx, c, row.SQL(openHalves), func(rows *sql.Rows) error {
 		var h half
 		err := rows.Scan(&h.id, &h.act, &h.modules, &h.other, &h.state, &h.asks, &h.path)
 		halves = append(halves, h)
@@ -123,7 +125,7 @@ func (h half) ask(ctx context.Context, place string) (bool, error) {
 	err = db.QueryRowContext(ctx, "SELECT id, (SELECT act FROM moves WHERE id = ?) FROM identity", h.id).Scan(&identity, &act)
 	switch {
 	case err != nil:
-		return false, explain(err)
+		return false, row.Explain(err)
 	case !act.Valid && identity != h.asks:
 		return false, errors.New("that is another journal")
 	default:

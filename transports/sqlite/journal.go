@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // Journal is an append-only log of events in one SQLite file, with everything recorded about them. It implements
@@ -103,7 +104,7 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	if err := j.open(ctx); err != nil {
 		j.cancel()
-		return nil, errors.Join(fmt.Errorf("open %s: %w", named, explain(err)), j.closeFiles())
+		return nil, errors.Join(fmt.Errorf("open %s: %w", named, row.Explain(err)), j.closeFiles())
 	}
 	return j, nil
 }
@@ -246,7 +247,7 @@ func (j *Journal) Migrate(ctx context.Context, module string, fsys fs.FS) error 
 		return errors.Join(j.applied.migrate(ctx, c, module, fsys), j.markAgain(ctx, c, false))
 	}})
 	if err != nil {
-		return fmt.Errorf("sqlite: migrate %s: %w", module, explain(err))
+		return fmt.Errorf("sqlite: migrate %s: %w", module, row.Explain(err))
 	}
 	return nil
 }

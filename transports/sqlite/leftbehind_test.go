@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 var errOnPurpose = errors.New("on purpose")
@@ -56,7 +57,7 @@ func mustHaveRows(t *testing.T, j *Journal, want ...string) {
 	t.Helper()
 	var got []string
 	err := j.View(t.Context(), func(tx *sql.Tx) error {
-		return each(t.Context(), tx, statement{query: "SELECT text FROM m_rows ORDER BY rowid"}, func(rows *sql.Rows) error {
+		return row.Each(t.Context(), tx, row.SQL("SELECT text FROM m_rows ORDER BY rowid"), func(rows *sql.Rows) error {
 			var text string
 			err := rows.Scan(&text)
 			got = append(got, text)

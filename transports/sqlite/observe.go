@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // ErrDeployable: the journal is that of a deployable, and cannot become an observer's.
@@ -32,7 +33,7 @@ func (j *Journal) Observe(ctx context.Context, subs []journal.Subscription) (*Ob
 		err = j.writer.submit(ctx, &item{work: journal.Work{Name: "observer"}, durable: true, run: func(u *unit) error { return enter(u.Tx()) }})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("sqlite: observe on %s: %w", j.path, explain(err))
+		return nil, fmt.Errorf("sqlite: observe on %s: %w", j.path, row.Explain(err))
 	}
 	o := &Observer{j, map[string]bool{}}
 	for _, s := range subs {
@@ -84,7 +85,7 @@ func observe(ctx context.Context, tx *sql.Tx, subs []journal.Subscription) error
 			return err
 		}
 	}
-	_, err := tx.ExecContext(ctx, retireOthers, time.Now().UnixMicro(), list(names))
+	_, err := tx.ExecContext(ctx, retireOthers, time.Now().UnixMicro(), row.List(names))
 	return err
 }
 

@@ -7,11 +7,12 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // redecode takes in the event that the message at seq became when it was replayed: no topic has it.
 func (t *take) redecode(seq int64) error {
-	e, err := scanEvent(t.tx.QueryRowContext(t.ctx, "SELECT "+eventColumns+" FROM events WHERE seq = ?", seq))
+	e, err := row.ScanEvent(t.tx.QueryRowContext(t.ctx, "SELECT "+row.EventColumns+" FROM events WHERE seq = ?", seq))
 	if err != nil {
 		return err
 	}
@@ -52,7 +53,7 @@ DELETE FROM delayed WHERE event_id IN (SELECT value FROM json_each(?)) AND EXIST
 // delayed takes in what is to come, but for what has come already.
 func (t *take) delayed(all []journal.Delayed) error {
 	for _, d := range all {
-		if _, err := t.tx.ExecContext(t.ctx, observeDelayed, unixMicro(d.Due), d.ID, d.Type, d.Key, d.CorrelationID, d.CausationID, d.Subscription); err != nil {
+		if _, err := t.tx.ExecContext(t.ctx, observeDelayed, row.Micros(d.Due), d.ID, d.Type, d.Key, d.CorrelationID, d.CausationID, d.Subscription); err != nil {
 			return err
 		}
 	}

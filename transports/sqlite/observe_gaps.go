@@ -7,6 +7,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // ownIngest is the subscription of an observer itself that has what it did not get as dead letters. Those of deployables have the
@@ -26,11 +27,11 @@ func (t *take) gaps(events []*journal.Event) error {
 			return err
 		}
 		now := time.Now().UnixMicro()
-		for _, step := range []statement{
-			{setDelivery, []any{e.Seq, s.id, string(journal.Dead), 1, now, 0, trouble}},
-			{setDeadLetter, []any{e.Seq, s.id, trouble, "", 1, now, now, string(journal.LetterDead)}},
+		for _, step := range []row.Statement{
+			row.SQL(setDelivery, e.Seq, s.id, string(journal.Dead), 1, now, 0, trouble),
+			row.SQL(setDeadLetter, e.Seq, s.id, trouble, "", 1, now, now, string(journal.LetterDead)),
 		} {
-			if _, err := t.tx.ExecContext(t.ctx, step.query, step.args...); err != nil {
+			if _, err := t.tx.ExecContext(t.ctx, step.Text, step.Args...); err != nil {
 				return err
 			}
 		}
@@ -41,10 +42,10 @@ func (t *take) gaps(events []*journal.Event) error {
 // Gaps returns what the observer whose journal tx, of a View, reads did not get of the topics, as far as nobody has dropped that as
 // a dead letter: until then what it shows of the system may lack something.
 func Gaps(ctx context.Context, tx *sql.Tx) (gaps []string, err error) {
-	query := statement{`
+	query := row.SQL(`
 SELECT l.error FROM dead_letters l JOIN subscriptions s ON s.id = l.subscription
-WHERE s.name = ? AND l.status = 'dead' AND EXISTS (SELECT 1 FROM observer) ORDER BY l.id`, []any{ownIngest}}
-	err = each(ctx, tx, query, func(rows *sql.Rows) error {
+WHERE s.name = ? AND l.status = 'dead' AND EXISTS (SELECT 1 FROM observer) ORDER BY l.id`, ownIngest)
+	err = row.Each(ctx, tx, query, func(rows *sql.Rows) error {
 		var gap string
 		err := rows.Scan(&gap)
 		gaps = append(gaps, gap)

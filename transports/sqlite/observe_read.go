@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // Observes reports whether the journal that tx, of a View, reads is an observer's.
 func Observes(ctx context.Context, tx *sql.Tx) (is bool, err error) {
 	err = tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM observer)").Scan(&is)
-	return is, explain(err)
+	return is, row.Explain(err)
 }
 
 // Early counts the records in an observer's journal whose events have not come: those of answers that were given at before or
@@ -22,7 +23,7 @@ func Observes(ctx context.Context, tx *sql.Tx) (is bool, err error) {
 // older than the system's first second deployable.
 func Early(ctx context.Context, tx *sql.Tx, before time.Time) (recent, old int64, err error) {
 	err = tx.QueryRowContext(ctx, "SELECT count(*) FILTER (WHERE at >= ?1), count(*) FILTER (WHERE at < ?1) FROM early_records", before.UnixMicro()).Scan(&recent, &old)
-	return recent, old, explain(err)
+	return recent, old, row.Explain(err)
 }
 
 // An event may come to an observer before the record of the reaction that emitted it, also a moment after it was told that the
@@ -36,7 +37,7 @@ CROSS JOIN deliveries d ON d.seq = c.seq AND d.subscription = s.id WHERE e.seq >
 const emission = "what a reaction emitted comes from one that is done"
 
 const (
-	eventsBetween = "SELECT " + eventColumns + " FROM events WHERE seq > ? AND seq <= ? ORDER BY seq"
+	eventsBetween = "SELECT " + row.EventColumns + " FROM events WHERE seq > ? AND seq <= ? ORDER BY seq"
 
 	answersBetween = `
 SELECT d.seq, s.name, d.outcome, d.attempts, d.started_at, d.duration, coalesce(d.error, '')
@@ -50,7 +51,7 @@ FROM deliveries d CROSS JOIN subscriptions s ON s.id = d.subscription WHERE d.se
 func (r *Reader) EachAnswered(ctx context.Context, progress func(done, of int64), fn func(*journal.Event, []journal.Reaction) error) error {
 	var head int64
 	err := r.View(ctx, func(tx *sql.Tx) error {
-		return explain(tx.QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM events").Scan(&head))
+		return row.Explain(tx.QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM events").Scan(&head))
 	})
 	for after := int64(0); err == nil && after < head; {
 		progress(after, head)
@@ -83,8 +84,8 @@ func (p *logPart) read(ctx context.Context, tx *sql.Tx, after, upto int64) error
 	}
 	p.upto = upto
 	bytes := 0
-	err = each(ctx, tx, statement{eventsBetween, []any{after, upto}}, func(rows *sql.Rows) error {
-		e, err := scanEvent(rows)
+	err = row.Each(ctx, tx, row.SQL(eventsBetween, after, upto), func(rows *sql.Rows) error {
+		e, err := row.ScanEvent(rows)
 		if err != nil {
 			return fmt.Errorf("sqlite: read events: %w", err)
 		}
@@ -100,7 +101,7 @@ func (p *logPart) read(ctx context.Context, tx *sql.Tx, after, upto int64) error
 	}
 	p.answers = make([][]journal.Reaction, len(p.events))
 	at := 0
-	err = each(ctx, tx, statement{answersBetween, []any{after, p.upto}}, func(rows *sql.Rows) error {
+	err = row.Each(ctx, tx, row.SQL(answersBetween, after, p.upto), func(rows *sql.Rows) error {
 		var a journal.Reaction
 		var seq, started, duration int64
 		if err := rows.Scan(&seq, &a.Subscription, &a.Outcome, &a.Attempts, &started, &duration, &a.Error); err != nil {
@@ -110,7 +111,7 @@ func (p *logPart) read(ctx context.Context, tx *sql.Tx, after, upto int64) error
 			at++
 		}
 		if at < len(p.events) && p.events[at].Seq == seq {
-			a.Started, a.Duration = micros(started), time.Duration(duration)*time.Microsecond
+			a.Started, a.Duration = row.TimeOrZero(started), time.Duration(duration)*time.Microsecond
 			p.answers[at] = append(p.answers[at], a)
 		}
 		return nil
@@ -132,7 +133,7 @@ func (p *logPart) read(ctx context.Context, tx *sql.Tx, after, upto int64) error
 // EachDelayed calls fn with every event that is still to come, as tx, of a View, sees it. An error of fn ends it and is returned as
 // it is.
 func EachDelayed(ctx context.Context, tx *sql.Tx, fn func(journal.Delayed) error) error {
-	return each(ctx, tx, statement{selectDelayed, []any{0, -1}}, func(rows *sql.Rows) error {
+	return row.Each(ctx, tx, row.SQL(selectDelayed, 0, -1), func(rows *sql.Rows) error {
 		_, d, err := scanDelayed(rows)
 		if err != nil {
 			return fmt.Errorf("sqlite: read delayed events: %w", err)

@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // record is a journal.Record as it came.
@@ -102,7 +102,7 @@ func (t *take) early(r *record) error {
 	if text, err = json.Marshal(r); err != nil {
 		return err
 	}
-	_, err = t.tx.ExecContext(t.ctx, insertEarly, r.EventID, r.EventType, r.Subscription, unixMicro(r.Started)+r.DurationUS, string(text))
+	_, err = t.tx.ExecContext(t.ctx, insertEarly, r.EventID, r.EventType, r.Subscription, row.Micros(r.Started)+r.DurationUS, string(text))
 	return err
 }
 
@@ -114,12 +114,12 @@ func (t *take) belated() error {
 			ids = append(ids, e.ID)
 		}
 		done = len(t.u.appended)
-		if _, err := t.tx.ExecContext(t.ctx, forgetDelayed, list(ids)); err != nil {
+		if _, err := t.tx.ExecContext(t.ctx, forgetDelayed, row.List(ids)); err != nil {
 			return err
 		}
 		var early []record
-		query := statement{"SELECT record FROM early_records WHERE event_id IN (SELECT value FROM json_each(?))", []any{list(ids)}}
-		err := each(t.ctx, t.tx, query, func(rows *sql.Rows) error {
+		query := row.SQL("SELECT record FROM early_records WHERE event_id IN (SELECT value FROM json_each(?))", row.List(ids))
+		err := row.Each(t.ctx, t.tx, query, func(rows *sql.Rows) error {
 			var text []byte
 			if err := rows.Scan(&text); err != nil {
 				return err
@@ -211,9 +211,9 @@ SET outcome = excluded.outcome, attempts = excluded.attempts, started_at = exclu
 
 // answer writes r as the journal of its deployable has it.
 func (t *take) answer(was answered, r *record) error {
-	steps := []statement{{setDelivery, []any{was.seq, was.sub.id, string(r.Outcome), r.Attempts, unixMicro(r.Started), r.DurationUS, nullable(r.Error)}}}
+	steps := []row.Statement{row.SQL(setDelivery, was.seq, was.sub.id, string(r.Outcome), r.Attempts, row.Micros(r.Started), r.DurationUS, row.TextOrNull(r.Error))}
 	if was.outcome != "" {
-		steps = append(steps, statement{"DELETE FROM pending WHERE subscription = ? AND key = ? AND seq = ?", []any{was.sub.id, was.key, was.seq}})
+		steps = append(steps, row.SQL("DELETE FROM pending WHERE subscription = ? AND key = ? AND seq = ?", was.sub.id, was.key, was.seq))
 	}
 	pending := string(r.Outcome)
 	switch {
@@ -223,10 +223,10 @@ func (t *take) answer(was answered, r *record) error {
 		pending = ""
 	}
 	if pending != "" {
-		steps = append(steps, statement{upsertPending, []any{was.sub.id, was.key, was.seq, pending, r.Attempts, unixMicro(r.RetryAt), unixMicro(r.FirstFailed)}})
+		steps = append(steps, row.SQL(upsertPending, was.sub.id, was.key, was.seq, pending, r.Attempts, row.Micros(r.RetryAt), row.Micros(r.FirstFailed)))
 	}
 	for _, s := range append(steps, letterSteps(was, r)...) {
-		if _, err := t.tx.ExecContext(t.ctx, s.query, s.args...); err != nil {
+		if _, err := t.tx.ExecContext(t.ctx, s.Text, s.Args...); err != nil {
 			return err
 		}
 	}
@@ -251,12 +251,12 @@ INSERT INTO acts (at, actor, act, reason, dead_letter) SELECT ?, ?, ?, ?, id FRO
 )
 
 // letterSteps keep the dead letter as r has it.
-func letterSteps(was answered, r *record) []statement {
+func letterSteps(was answered, r *record) []row.Statement {
 	status := string(map[journal.Outcome]journal.LetterStatus{
 		journal.Dead: journal.LetterDead, journal.Retrying: journal.LetterReplaying, journal.Blocked: journal.LetterReplaying,
 		journal.Done: journal.LetterReplayed, journal.Skipped: journal.LetterReplayed, journal.Dropped: journal.LetterDropped,
 	}[r.Outcome])
-	text, all, dead := r.DeadError, r.AllAttempts, unixMicro(r.DeadAt)
+	text, all, dead := r.DeadError, r.AllAttempts, row.Micros(r.DeadAt)
 	if r.Outcome == journal.Dead {
 		text = r.Error
 	}
@@ -264,27 +264,19 @@ func letterSteps(was answered, r *record) []statement {
 	case r.Whole && all == 0:
 		return nil
 	case !r.Whole && r.Outcome != journal.Dead:
-		return []statement{{"UPDATE dead_letters SET status = ? WHERE id = ?", []any{status, was.letter}}}
+		return []row.Statement{row.SQL("UPDATE dead_letters SET status = ? WHERE id = ?", status, was.letter)}
 	case !r.Whole && dead > was.deadAt: // the attempts before a replay count; those of the same death, told again, do not
 		all = was.allAttempts + r.Attempts
 	case !r.Whole:
 		all, dead = was.allAttempts, was.deadAt
 	}
-	steps := []statement{{setDeadLetter, []any{was.seq, was.sub.id, text, r.Stack, all, unixMicro(r.FirstFailed), dead, status}}}
+	steps := []row.Statement{row.SQL(setDeadLetter, was.seq, was.sub.id, text, r.Stack, all, row.Micros(r.FirstFailed), dead, status)}
 	if len(r.Acts) > 0 {
 		first := slices.MinFunc(r.Acts, func(a, b journal.Act) int { return a.At.Compare(b.At) })
-		steps = append(steps, statement{forgetActs, []any{was.sub.id, was.seq, unixMicro(first.At)}})
+		steps = append(steps, row.SQL(forgetActs, was.sub.id, was.seq, row.Micros(first.At)))
 	}
 	for _, a := range r.Acts {
-		steps = append(steps, statement{insertAct, []any{unixMicro(a.At), a.Actor, a.Act, a.Reason, was.sub.id, was.seq}})
+		steps = append(steps, row.SQL(insertAct, row.Micros(a.At), a.Actor, a.Act, a.Reason, was.sub.id, was.seq))
 	}
 	return steps
-}
-
-// unixMicro is a time as the journal has it; no time is 0.
-func unixMicro(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
 }

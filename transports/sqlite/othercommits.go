@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // hintedCheck is how soon a commit is looked for that this process is about to make past the writer. It doubles
@@ -117,7 +118,7 @@ WHERE a.id > ? ORDER BY a.id LIMIT ?`
 
 // takeActs has the subscriptions hear of what people did with their deliveries; the rows are changed already. It reports whether there
 // is more to take.
-func (j *Journal) takeActs(ctx context.Context, q queryer) (more bool, err error) {
+func (j *Journal) takeActs(ctx context.Context, q row.Queryer) (more bool, err error) {
 	for _, log := range []struct {
 		query string
 		last  *int64
@@ -131,7 +132,7 @@ func (j *Journal) takeActs(ctx context.Context, q queryer) (more bool, err error
 	return more, nil
 }
 
-func (j *Journal) takeActsOf(ctx context.Context, q queryer, query string, last *int64) (n int, err error) {
+func (j *Journal) takeActsOf(ctx context.Context, q row.Queryer, query string, last *int64) (n int, err error) {
 	rows, err := q.QueryContext(ctx, query, *last, actsAtOnce)
 	if err != nil {
 		return 0, err

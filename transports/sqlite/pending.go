@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/dispatch"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // lanesAtOnce bounds how many rows of pending one query reads.
@@ -59,7 +60,7 @@ WHERE p.subscription = ? AND p.state = 'retrying' AND (p.due_at, p.key, p.seq) >
 func (j *Journal) openRows(ctx context.Context, query string, args ...any) ([]openRow, error) {
 	rows, err := j.readers.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, fmt.Errorf("read what is open: %w", explain(err))
+		return nil, fmt.Errorf("read what is open: %w", row.Explain(err))
 	}
 	defer func() { _ = rows.Close() }()
 	var found []openRow
@@ -71,7 +72,7 @@ func (j *Journal) openRows(ctx context.Context, query string, args ...any) ([]op
 			return nil, err
 		}
 		r.Lane, r.State = dispatch.LaneOf(key, r.Seq), rowStates[state]
-		r.Due, r.failed, r.firstFailed = time.UnixMicro(due), micros(last), micros(first)
+		r.Due, r.failed, r.firstFailed = time.UnixMicro(due), row.TimeOrZero(last), row.TimeOrZero(first)
 		if first == 0 && r.attempts > 0 { // written by an older program
 			r.firstFailed = r.failed
 		}
@@ -79,7 +80,7 @@ func (j *Journal) openRows(ctx context.Context, query string, args ...any) ([]op
 		found = append(found, r)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read what is open: %w", explain(err))
+		return nil, fmt.Errorf("read what is open: %w", row.Explain(err))
 	}
 	return found, nil
 }
@@ -128,7 +129,7 @@ func (s *subscription) countBlocked(ctx context.Context) error {
 	var n int
 	err := s.j.readers.QueryRowContext(ctx, "SELECT count(*) FROM pending WHERE subscription = ? AND state = 'blocked'", s.id).Scan(&n)
 	if err != nil {
-		return fmt.Errorf("count blocked: %w", explain(err))
+		return fmt.Errorf("count blocked: %w", row.Explain(err))
 	}
 	s.counted = true
 	s.mu.Lock()
@@ -143,9 +144,9 @@ func (s *subscription) withoutAnswered(ctx context.Context, events []*journal.Ev
 	for i, e := range events {
 		seqs[i] = e.Seq
 	}
-	rows, err := s.j.readers.QueryContext(ctx, "SELECT seq FROM deliveries WHERE subscription = ? AND seq IN (SELECT value FROM json_each(?))", s.id, list(seqs))
+	rows, err := s.j.readers.QueryContext(ctx, "SELECT seq FROM deliveries WHERE subscription = ? AND seq IN (SELECT value FROM json_each(?))", s.id, row.List(seqs))
 	if err != nil {
-		return nil, fmt.Errorf("read deliveries: %w", explain(err))
+		return nil, fmt.Errorf("read deliveries: %w", row.Explain(err))
 	}
 	defer func() { _ = rows.Close() }()
 	answered := map[int64]bool{}
@@ -157,7 +158,7 @@ func (s *subscription) withoutAnswered(ctx context.Context, events []*journal.Ev
 		answered[seq] = true
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read deliveries: %w", explain(err))
+		return nil, fmt.Errorf("read deliveries: %w", row.Explain(err))
 	}
 	var left []*journal.Event
 	for _, e := range events {
@@ -184,7 +185,7 @@ func (s *subscription) askForRows(ctx context.Context, tasks []*dispatch.Task) e
 	query := "SELECT DISTINCT key FROM pending WHERE subscription = ? AND key IN (?" + strings.Repeat(", ?", len(args)-2) + ")"
 	rows, err := s.j.readers.QueryContext(ctx, query, args...)
 	if err != nil {
-		return fmt.Errorf("read pending keys: %w", explain(err))
+		return fmt.Errorf("read pending keys: %w", row.Explain(err))
 	}
 	defer func() { _ = rows.Close() }()
 	open := map[string]bool{}

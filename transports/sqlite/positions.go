@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // noteEvery is how long a position in a topic may wait to be written down. Where no work commits then, there is a commit for it alone.
@@ -43,9 +44,9 @@ func (m *memory) Head() int64 { return m.j.tail.bound(true) }
 // Noted implements journal.Memory.
 func (m *memory) Noted(ctx context.Context, name string) (map[int32]journal.Noted, error) {
 	found := map[int32]journal.Noted{}
-	query := statement{"SELECT partition, topic, next FROM places WHERE place = ?", []any{name}}
+	query := row.SQL("SELECT partition, topic, next FROM places WHERE place = ?", name)
 	err := m.j.View(ctx, func(tx *sql.Tx) error {
-		return each(ctx, tx, query, func(rows *sql.Rows) error {
+		return row.Each(ctx, tx, query, func(rows *sql.Rows) error {
 			var partition int32
 			var n journal.Noted
 			err := rows.Scan(&partition, &n.Topic, &n.Next)

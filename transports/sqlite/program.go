@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // ErrOtherProgram: the journal belongs to another program. The error is an *OtherProgramError.
@@ -70,10 +71,10 @@ func (o owner) other(p *journal.Program) *OtherProgramError {
 }
 
 // ownerOf returns the owner of a journal. A file that is no journal yet has none.
-func ownerOf(ctx context.Context, q queryer) (o owner, err error) {
+func ownerOf(ctx context.Context, q row.Queryer) (o owner, err error) {
 	tables := map[string]bool{}
-	err = each(ctx, q, statement{query: "SELECT name FROM sqlite_schema WHERE (SELECT application_id FROM pragma_application_id) = ?",
-		args: []any{applicationID}}, func(rows *sql.Rows) error {
+	err = row.Each(ctx, q, row.SQL("SELECT name FROM sqlite_schema WHERE (SELECT application_id FROM pragma_application_id) = ?",
+		applicationID), func(rows *sql.Rows) error {
 		var name string
 		err := rows.Scan(&name)
 		tables[name] = true
@@ -83,7 +84,7 @@ func ownerOf(ctx context.Context, q queryer) (o owner, err error) {
 		o.program, err = readProgram(ctx, q)
 	}
 	if err == nil && tables["observer"] {
-		err = each(ctx, q, statement{query: "SELECT 1 FROM observer"}, func(*sql.Rows) error {
+		err = row.Each(ctx, q, row.SQL("SELECT 1 FROM observer"), func(*sql.Rows) error {
 			o.observed = true
 			return nil
 		})
@@ -91,7 +92,7 @@ func ownerOf(ctx context.Context, q queryer) (o owner, err error) {
 	if err != nil || !tables["subscriptions"] {
 		return o, err
 	}
-	err = each(ctx, q, statement{query: "SELECT name FROM subscriptions WHERE kind = 'bus' AND retired_at IS NULL"}, func(rows *sql.Rows) error {
+	err = row.Each(ctx, q, row.SQL("SELECT name FROM subscriptions WHERE kind = 'bus' AND retired_at IS NULL"), func(rows *sql.Rows) error {
 		var name string
 		err := rows.Scan(&name)
 		if module, _, _ := strings.Cut(name, "/"); module != "bus" {
@@ -105,9 +106,9 @@ func ownerOf(ctx context.Context, q queryer) (o owner, err error) {
 }
 
 // readProgram returns the program of a journal that has the table for it; nil where the table is empty.
-func readProgram(ctx context.Context, q queryer) (*journal.Program, error) {
+func readProgram(ctx context.Context, q row.Queryer) (*journal.Program, error) {
 	var p *journal.Program
-	err := each(ctx, q, statement{query: "SELECT name, declares FROM program"}, func(rows *sql.Rows) error {
+	err := row.Each(ctx, q, row.SQL("SELECT name, declares FROM program"), func(rows *sql.Rows) error {
 		var name, declares string
 		if err := rows.Scan(&name, &declares); err != nil {
 			return err

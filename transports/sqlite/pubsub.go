@@ -12,6 +12,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // Publisher publishes plain Watermill messages into a journal. It is safe for concurrent use.
@@ -155,7 +156,7 @@ func (j *Journal) join(ctx context.Context, name, topic string) (*group, error) 
 			return err
 		}})
 		if err != nil {
-			return nil, explain(err)
+			return nil, row.Explain(err)
 		}
 	}
 	g.read = g.pos

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/still"
 )
 
@@ -80,7 +81,7 @@ func (r *Reader) View(ctx context.Context, fn func(*sql.Tx) error) error {
 
 // openExisting opens the file at path, an absolute one, and makes sure that it is a journal that this program understands.
 func openExisting(ctx context.Context, path, dsn string) (*sql.DB, error) {
-	fail := func(err error) error { return fmt.Errorf("open %s: %w", path, explain(err)) }
+	fail := func(err error) error { return fmt.Errorf("open %s: %w", path, row.Explain(err)) }
 	if err := mustExist(path); err != nil {
 		return nil, fail(err)
 	}

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"math"
 	"slices"
+
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // latestOfAll is the latest of the times in a part of the log that is not counted.
@@ -23,19 +25,19 @@ type blocks struct {
 // blocks finds the blocks that have events of a type and time that f wants.
 func (f EventFilter) blocks(ctx context.Context, tx *sql.Tx) (b blocks, err error) {
 	if err := tx.QueryRowContext(ctx, "SELECT coalesce((SELECT upto FROM counted WHERE subscription = 0), 0)").Scan(&b.counted); err != nil {
-		return b, explain(err)
+		return b, row.Explain(err)
 	}
 	where, args := "1", []any{}
 	if len(f.Types) > 0 {
-		where, args = "type IN (SELECT value FROM json_each(:types))", append(args, sql.Named("types", list(f.Types)))
+		where, args = "type IN (SELECT value FROM json_each(:types))", append(args, sql.Named("types", row.List(f.Types)))
 	}
 	since := int64(math.MinInt64)
 	if !f.Since.IsZero() {
 		since = f.Since.UnixMicro()
 	}
 	args = append(args, sql.Named("since", since), sql.Named("first", f.AfterSeq/blockSize))
-	query := statement{"SELECT block, max(latest) FROM blocks WHERE block >= :first AND latest >= :since AND " + where + " GROUP BY block ORDER BY block", args}
-	err = each(ctx, tx, query, func(rows *sql.Rows) error {
+	query := row.SQL("SELECT block, max(latest) FROM blocks WHERE block >= :first AND latest >= :since AND "+where+" GROUP BY block ORDER BY block", args...)
+	err = row.Each(ctx, tx, query, func(rows *sql.Rows) error {
 		var n, latest int64
 		err := rows.Scan(&n, &latest)
 		b.some = append(b.some, block{n * blockSize, (n + 1) * blockSize, latest})

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // Cause is a reason for which one subscription has dead letters.
@@ -69,7 +70,7 @@ func (r *Reader) Causes(ctx context.Context, f DeadLetterFilter) ([]Cause, error
 		if others, err = found.indexed(ctx, tx, f); err != nil {
 			return err
 		}
-		return each(ctx, tx, statement{query: "SELECT id, name FROM subscriptions"}, func(rows *sql.Rows) error {
+		return row.Each(ctx, tx, row.SQL("SELECT id, name FROM subscriptions"), func(rows *sql.Rows) error {
 			var id int64
 			var name string
 			err := rows.Scan(&id, &name)
@@ -88,7 +89,7 @@ func (r *Reader) Causes(ctx context.Context, f DeadLetterFilter) ([]Cause, error
 	causes := []Cause{}
 	for subscription, errors := range found {
 		for text, t := range errors {
-			causes = append(causes, Cause{names[subscription], text, t.count, instant(t.first), instant(t.last), t.example})
+			causes = append(causes, Cause{names[subscription], text, t.count, row.Time(t.first), row.Time(t.last), t.example})
 		}
 	}
 	slices.SortFunc(causes, func(a, b Cause) int {
@@ -116,7 +117,7 @@ func (t tallies) indexed(ctx context.Context, tx *sql.Tx, f DeadLetterFilter) (o
 		if err != nil {
 			return nil, err
 		}
-		return idsOf(ctx, tx, statement{"SELECT l.id" + fromLetters + where + " ORDER BY l.id DESC LIMIT ?", append(args, cmp.Or(f.Limit, -1))})
+		return row.IDs(ctx, tx, row.SQL("SELECT l.id"+fromLetters+where+" ORDER BY l.id DESC LIMIT ?", append(args, cmp.Or(f.Limit, -1))...))
 	}
 	since := int64(math.MinInt64)
 	if !f.Since.IsZero() {
@@ -128,7 +129,7 @@ func (t tallies) indexed(ctx context.Context, tx *sql.Tx, f DeadLetterFilter) (o
 		}
 		var subscription int64
 		var text sql.RawBytes
-		err := each(ctx, tx, statement{countCause, []any{string(status), since, f.Type, f.Subscription}}, func(rows *sql.Rows) error {
+		err := row.Each(ctx, tx, row.SQL(countCause, string(status), since, f.Type, f.Subscription), func(rows *sql.Rows) error {
 			var one tally
 			if err := rows.Scan(&subscription, &text, &one.count, &one.first, &one.last, &one.example); err != nil {
 				return err
@@ -143,17 +144,7 @@ func (t tallies) indexed(ctx context.Context, tx *sql.Tx, f DeadLetterFilter) (o
 		}
 	}
 	where, args := f.where()
-	return idsOf(ctx, tx, statement{"SELECT l.id FROM dead_letters l INDEXED BY dead_letters_new WHERE l.cause IS NULL AND " + where, args})
-}
-
-func idsOf(ctx context.Context, q queryer, query statement) (ids []int64, err error) {
-	err = each(ctx, q, query, func(rows *sql.Rows) error {
-		var id int64
-		err := rows.Scan(&id)
-		ids = append(ids, id)
-		return err
-	})
-	return ids, err
+	return row.IDs(ctx, tx, row.SQL("SELECT l.id FROM dead_letters l INDEXED BY dead_letters_new WHERE l.cause IS NULL AND "+where, args...))
 }
 
 // read counts the dead letters with these ids.
@@ -164,7 +155,7 @@ SELECT id, subscription, substr(error, 1, ` + maxCause + `), dead_at FROM dead_l
 	var id, subscription, dead int64
 	to := []any{&id, &subscription, &text, &dead}
 	var short []byte
-	return each(ctx, tx, statement{query, []any{list(ids)}}, func(rows *sql.Rows) error {
+	return row.Each(ctx, tx, row.SQL(query, row.List(ids)), func(rows *sql.Rows) error {
 		if err := rows.Scan(to...); err != nil {
 			return err
 		}

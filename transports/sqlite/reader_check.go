@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // checkLimit is how many violations of one rule are told one by one.
@@ -97,9 +99,9 @@ func (r *Reader) CheckAloud(ctx context.Context, progress func(what string, done
 			return fmt.Errorf("sqlite: check: %w", err)
 		}
 		if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM events").Scan(&head); err != nil {
-			return explain(err)
+			return row.Explain(err)
 		}
-		if err := each(ctx, tx, statement{query: allTables}, func(rows *sql.Rows) error {
+		if err := row.Each(ctx, tx, row.SQL(allTables), func(rows *sql.Rows) error {
 			tables = append(tables, "")
 			return rows.Scan(&tables[len(tables)-1])
 		}); err != nil {
@@ -153,7 +155,7 @@ func (c *check) rules(ctx context.Context, tx *sql.Tx, which func(rule) bool, ar
 
 // violations keeps the first of them, and how many more there are.
 func (c *check) violations(ctx context.Context, tx *sql.Tx, i int, r rule, args ...any) error {
-	err := each(ctx, tx, statement{r.query, args}, func(rows *sql.Rows) error {
+	err := row.Each(ctx, tx, row.SQL(r.query, args...), func(rows *sql.Rows) error {
 		if len(c.found[i]) >= checkLimit {
 			c.more[i]++
 			return nil

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // inHand is more events than a subscription can have taken from the log without a record of them: behind so many in a row that it
@@ -39,12 +40,12 @@ func newCounting(ctx context.Context, tx *sql.Tx) (*counting, error) {
 SELECT coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT upto FROM counted WHERE subscription = 0), 0), EXISTS (SELECT 1 FROM observer)`).
 		Scan(&c.head, &c.blocks, &c.observer)
 	if err != nil {
-		return nil, explain(err)
+		return nil, row.Explain(err)
 	}
 	if c.topics, err = groupTopics(ctx, tx); err != nil {
-		return nil, explain(err)
+		return nil, row.Explain(err)
 	}
-	return c, each(ctx, tx, statement{query: selectSubscriptions}, func(rows *sql.Rows) error {
+	return c, row.Each(ctx, tx, row.SQL(selectSubscriptions), func(rows *sql.Rows) error {
 		s := &countedSub{}
 		var types string
 		var retired int64
@@ -52,7 +53,7 @@ SELECT coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT upto FROM co
 			return err
 		}
 		if retired > 0 {
-			s.Retired = instant(retired)
+			s.Retired = row.Time(retired)
 		}
 		c.subs = append(c.subs, s)
 		return json.Unmarshal([]byte(types), &s.Types)
@@ -89,7 +90,7 @@ func (c *counting) recorded(ctx context.Context, add func(o journal.Outcome, n, 
 SELECT coalesce(sum(done), 0), coalesce(sum(skipped), 0), coalesce(sum(retrying), 0), coalesce(sum(blocked), 0), coalesce(sum(dead), 0),
        coalesce(sum(dropped), 0), coalesce(sum(retries), 0) FROM counted`).Scan(&n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6])
 	if err != nil {
-		return explain(err)
+		return row.Explain(err)
 	}
 	for i, o := range []journal.Outcome{journal.Done, journal.Skipped, journal.Retrying, journal.Blocked, journal.Dead, journal.Dropped} {
 		add(o, n[i], 0)
@@ -111,10 +112,10 @@ SELECT coalesce(sum(done), 0), coalesce(sum(skipped), 0), coalesce(sum(retrying)
 		if err != nil {
 			return err
 		}
-		query := statement{`
+		query := row.SQL(`
 WITH s AS MATERIALIZED (SELECT value ->> 0 AS id, value ->> 1 AS bound FROM json_each(?3))
 SELECT d.outcome, count(*), sum(max(d.attempts - 1, 0)) FROM deliveries d CROSS JOIN s ON s.id = d.subscription
-WHERE d.seq > ?1 AND d.seq <= ?2 AND d.seq <= s.bound GROUP BY d.outcome`, []any{upto, last, string(text)}}
+WHERE d.seq > ?1 AND d.seq <= ?2 AND d.seq <= s.bound GROUP BY d.outcome`, upto, last, string(text))
 		if err := eachCount(ctx, c.tx, query, add); err != nil {
 			return err
 		}
@@ -122,8 +123,8 @@ WHERE d.seq > ?1 AND d.seq <= ?2 AND d.seq <= s.bound GROUP BY d.outcome`, []any
 	return nil
 }
 
-func eachCount(ctx context.Context, tx *sql.Tx, query statement, add func(o journal.Outcome, n, retries int64)) error {
-	return each(ctx, tx, query, func(rows *sql.Rows) error {
+func eachCount(ctx context.Context, tx *sql.Tx, query row.Statement, add func(o journal.Outcome, n, retries int64)) error {
+	return row.Each(ctx, tx, query, func(rows *sql.Rows) error {
 		var o journal.Outcome
 		var n, retries int64
 		err := rows.Scan(&o, &n, &retries)
@@ -135,9 +136,9 @@ func eachCount(ctx context.Context, tx *sql.Tx, query statement, add func(o jour
 // wants is the condition under which s wants event e, with its arguments. Plain topics belong to their consumer groups.
 func (c *counting) wants(s *countedSub) (condition string, types string) {
 	if !s.Except {
-		return "type IN (SELECT value FROM json_each(?1))", list(s.Types)
+		return "type IN (SELECT value FROM json_each(?1))", row.List(s.Types)
 	}
-	return "type NOT IN (SELECT value FROM json_each(?1))", list(append(slices.Clone(s.Types), c.topics...))
+	return "type NOT IN (SELECT value FROM json_each(?1))", row.List(append(slices.Clone(s.Types), c.topics...))
 }
 
 // behind calls add with how many events behind the cursor s wants, by what is recorded of them: "" for nothing. Where much of the log
@@ -187,7 +188,7 @@ func (c *counting) parts(ctx context.Context, s *countedSub) (parts []part, err 
 	if s.Cursor < c.blocks {
 		condition, types := c.wants(s)
 		query := "SELECT block, sum(events) FROM blocks WHERE block >= ?2 / 4096 AND " + condition + " GROUP BY block ORDER BY block"
-		err = each(ctx, c.tx, statement{query, []any{types, s.Cursor}}, func(rows *sql.Rows) error {
+		err = row.Each(ctx, c.tx, row.SQL(query, types, s.Cursor), func(rows *sql.Rows) error {
 			var p part
 			var block int64
 			err := rows.Scan(&block, &p.events)
@@ -208,8 +209,8 @@ func (c *counting) parts(ctx context.Context, s *countedSub) (parts []part, err 
 // count counts the events in p that s wants, by what is recorded of them.
 func (c *counting) count(ctx context.Context, s *countedSub, p part, add func(o journal.Outcome, n, retries int64)) error {
 	condition, types := c.wants(s)
-	return eachCount(ctx, c.tx, statement{`
+	return eachCount(ctx, c.tx, row.SQL(`
 SELECT coalesce(d.outcome, ''), count(*), coalesce(sum(max(d.attempts - 1, 0)), 0)
 FROM events e LEFT JOIN deliveries d ON d.seq = e.seq AND d.subscription = ?4
-WHERE e.seq > ?2 AND e.seq <= ?3 AND e.` + condition + ` GROUP BY 1`, []any{types, p.after, p.upto, s.id}}, add)
+WHERE e.seq > ?2 AND e.seq <= ?3 AND e.`+condition+` GROUP BY 1`, types, p.after, p.upto, s.id), add)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // DeadLetterFilter says which dead letters are wanted. The zero value is all of them.
@@ -29,7 +30,7 @@ func (f DeadLetterFilter) where() (string, []any) {
 		conditions, args = append(conditions, condition), append(args, arg)
 	}
 	if len(f.IDs) > 0 {
-		add("l.id IN (SELECT value FROM json_each(?))", list(f.IDs))
+		add("l.id IN (SELECT value FROM json_each(?))", row.List(f.IDs))
 	}
 	if f.Subscription != "" {
 		add("l.subscription = (SELECT id FROM subscriptions WHERE name = ?)", f.Subscription)
@@ -52,25 +53,25 @@ const fewLetters = 5000
 
 // quickest is where for who reads with q: where few dead letters are of the time, of the type or of the subscription that f wants, the
 // index of these finds them.
-func (f DeadLetterFilter) quickest(ctx context.Context, q queryer) (string, []any, error) {
+func (f DeadLetterFilter) quickest(ctx context.Context, q row.Queryer) (string, []any, error) {
 	where, args := f.where()
 	for _, by := range f.indexed() {
 		n := 0
-		query := statement{"SELECT count(*) FROM (SELECT 1" + by.query + " LIMIT ?)", []any{by.args[0], fewLetters + 1}}
-		if err := each(ctx, q, query, func(rows *sql.Rows) error { return rows.Scan(&n) }); err != nil {
+		query := row.SQL("SELECT count(*) FROM (SELECT 1"+by.Text+" LIMIT ?)", by.Args[0], fewLetters+1)
+		if err := row.Each(ctx, q, query, func(rows *sql.Rows) error { return rows.Scan(&n) }); err != nil {
 			return "", nil, err
 		}
 		if n <= fewLetters {
-			return "l.id IN (SELECT id" + by.query + ") AND " + where, append(by.args, args...), nil
+			return "l.id IN (SELECT id" + by.Text + ") AND " + where, append(by.Args, args...), nil
 		}
 	}
 	return where, args, nil
 }
 
 // indexed are the conditions of f for which there is an index that finds dead letters of any status.
-func (f DeadLetterFilter) indexed() (by []statement) {
+func (f DeadLetterFilter) indexed() (by []row.Statement) {
 	add := func(query string, arg any) {
-		by = append(by, statement{" FROM dead_letters INDEXED BY " + query, []any{arg}})
+		by = append(by, row.SQL(" FROM dead_letters INDEXED BY "+query, arg))
 	}
 	if !f.Since.IsZero() {
 		add("dead_letters_dead_at WHERE dead_at >= ?", f.Since.UnixMicro())
@@ -105,9 +106,9 @@ func (r *Reader) DeadLetters(ctx context.Context, f DeadLetterFilter) ([]journal
 // LetterStatuses returns the status of each of the dead letters with these ids.
 func (r *Reader) LetterStatuses(ctx context.Context, ids []int64) (map[int64]journal.LetterStatus, error) {
 	statuses := make(map[int64]journal.LetterStatus, len(ids))
-	query := statement{"SELECT id, status FROM dead_letters WHERE id IN (SELECT value FROM json_each(?))", []any{list(ids)}}
+	query := row.SQL("SELECT id, status FROM dead_letters WHERE id IN (SELECT value FROM json_each(?))", row.List(ids))
 	err := r.View(ctx, func(tx *sql.Tx) error {
-		return each(ctx, tx, query, func(rows *sql.Rows) error {
+		return row.Each(ctx, tx, query, func(rows *sql.Rows) error {
 			var id int64
 			var status journal.LetterStatus
 			err := rows.Scan(&id, &status)
@@ -118,11 +119,11 @@ func (r *Reader) LetterStatuses(ctx context.Context, ids []int64) (map[int64]jou
 	return statuses, err
 }
 
-func deadLetters(ctx context.Context, q queryer, f DeadLetterFilter) ([]journal.DeadLetter, error) {
+func deadLetters(ctx context.Context, q row.Queryer, f DeadLetterFilter) ([]journal.DeadLetter, error) {
 	where, args := f.where()
 	limit := cmp.Or(f.Limit, -1)
 	letters := []journal.DeadLetter{}
-	err := each(ctx, q, statement{selectDeadLetters + where + " ORDER BY l.id DESC LIMIT ?", append(args, limit)}, func(rows *sql.Rows) error {
+	err := row.Each(ctx, q, row.SQL(selectDeadLetters+where+" ORDER BY l.id DESC LIMIT ?", append(args, limit)...), func(rows *sql.Rows) error {
 		l, err := scanLetter(rows)
 		letters = append(letters, l)
 		return err
@@ -132,14 +133,14 @@ func deadLetters(ctx context.Context, q queryer, f DeadLetterFilter) ([]journal.
 }
 
 // scanLetter reads a row of selectDeadLetters.
-func scanLetter(rows scanner) (l journal.DeadLetter, err error) {
+func scanLetter(rows row.Scanner) (l journal.DeadLetter, err error) {
 	var first, last int64
-	e, err := scanEvent(rows, &l.ID, &l.Subscription, &l.Status, &l.Error, &l.Stack, &l.Attempts, &first, &last)
+	e, err := row.ScanEvent(rows, &l.ID, &l.Subscription, &l.Status, &l.Error, &l.Stack, &l.Attempts, &first, &last)
 	if err != nil {
 		return l, fmt.Errorf("sqlite: read dead letters: %w", err)
 	}
 	l.Event = journal.NewEventRecord(e)
-	l.FirstFailed, l.DeadAt = instant(first), instant(last)
+	l.FirstFailed, l.DeadAt = row.Time(first), row.Time(last)
 	return l, nil
 }
 
@@ -192,8 +193,8 @@ func (l *letterPages) begin(ctx context.Context, tx *sql.Tx, f DeadLetterFilter)
 		return err
 	}
 	l.limited = true
-	query := statement{"SELECT l.id" + fromLetters + l.where + " ORDER BY l.id DESC LIMIT ?", append(slices.Clone(l.args), f.Limit+1)}
-	l.ids, err = idsOf(ctx, tx, query)
+	query := row.SQL("SELECT l.id"+fromLetters+l.where+" ORDER BY l.id DESC LIMIT ?", append(slices.Clone(l.args), f.Limit+1)...)
+	l.ids, err = row.IDs(ctx, tx, query)
 	if l.more = len(l.ids) > f.Limit; l.more {
 		l.ids = l.ids[:f.Limit]
 	}
@@ -203,15 +204,15 @@ func (l *letterPages) begin(ctx context.Context, tx *sql.Tx, f DeadLetterFilter)
 
 // next reads the next page, and notes whether it is the last one.
 func (l *letterPages) next(ctx context.Context) (page []journal.DeadLetter, err error) {
-	query := statement{listDeadLetters + l.where + " AND l.id > ? ORDER BY l.id LIMIT ?", append(slices.Clone(l.args), l.after, letterPage)}
+	query := row.SQL(listDeadLetters+l.where+" AND l.id > ? ORDER BY l.id LIMIT ?", append(slices.Clone(l.args), l.after, letterPage)...)
 	if l.limited {
 		n := min(len(l.ids), letterPage)
-		query = statement{listDeadLetters + "l.id IN (SELECT value FROM json_each(?)) AND " + l.where + " ORDER BY l.id", append([]any{list(l.ids[:n])}, l.args...)}
+		query = row.SQL(listDeadLetters+"l.id IN (SELECT value FROM json_each(?)) AND "+l.where+" ORDER BY l.id", append([]any{row.List(l.ids[:n])}, l.args...)...)
 		l.ids = l.ids[n:]
 		l.over = len(l.ids) == 0
 	}
 	err = l.r.View(ctx, func(tx *sql.Tx) error {
-		return each(ctx, tx, query, func(rows *sql.Rows) error {
+		return row.Each(ctx, tx, query, func(rows *sql.Rows) error {
 			letter, err := scanLetter(rows)
 			page = append(page, letter)
 			return err
@@ -244,14 +245,14 @@ func (r *Reader) DeadLetter(ctx context.Context, id int64) (*journal.DeadLetter,
 	return &letters[0], nil
 }
 
-func actsOn(ctx context.Context, q queryer, id int64) ([]journal.Act, error) {
+func actsOn(ctx context.Context, q row.Queryer, id int64) ([]journal.Act, error) {
 	var acts []journal.Act
-	query := statement{"SELECT at, actor, act, reason FROM acts WHERE dead_letter = ? ORDER BY id", []any{id}}
-	err := each(ctx, q, query, func(rows *sql.Rows) error {
+	query := row.SQL("SELECT at, actor, act, reason FROM acts WHERE dead_letter = ? ORDER BY id", id)
+	err := row.Each(ctx, q, query, func(rows *sql.Rows) error {
 		var a journal.Act
 		var at int64
 		err := rows.Scan(&at, &a.Actor, &a.Act, &a.Reason)
-		a.At = instant(at)
+		a.At = row.Time(at)
 		acts = append(acts, a)
 		return err
 	})

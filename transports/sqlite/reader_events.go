@@ -3,12 +3,11 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // EventFilter says which events are wanted. The zero value is all of them.
@@ -26,7 +25,7 @@ type EventFilter struct {
 func (f EventFilter) matches() (string, []any) {
 	conditions, args := []string{"1"}, []any{}
 	if len(f.Types) > 0 {
-		conditions, args = append(conditions, "type IN (SELECT value FROM json_each(:types))"), append(args, sql.Named("types", list(f.Types)))
+		conditions, args = append(conditions, "type IN (SELECT value FROM json_each(:types))"), append(args, sql.Named("types", row.List(f.Types)))
 	}
 	if f.Flow != "" {
 		conditions, args = append(conditions, "correlation_id = :flow"), append(args, sql.Named("flow", f.Flow))
@@ -50,34 +49,4 @@ func (r *Reader) Events(ctx context.Context, f EventFilter, fn func(*journal.Eve
 		return p.bySeq(ctx, fn)
 	}
 	return p.inOrder(ctx, fn)
-}
-
-// list is the one argument for json_each that stands for any number of values.
-func list[T string | int64](values []T) string {
-	b, _ := json.Marshal(values) // neither kind of value can fail
-	return string(b)
-}
-
-// statement is SQL with its arguments.
-type statement struct {
-	query string
-	args  []any
-}
-
-// each calls fn with every row. An error of fn is returned as it is.
-func each(ctx context.Context, q queryer, s statement, fn func(*sql.Rows) error) error {
-	rows, err := q.QueryContext(ctx, s.query, s.args...)
-	if err != nil {
-		return fmt.Errorf("sqlite: read: %w", explain(err))
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		if err := fn(rows); err != nil {
-			return err
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("sqlite: read: %w", explain(err))
-	}
-	return nil
 }

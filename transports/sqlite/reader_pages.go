@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // A read transaction that stays open keeps the write-ahead log from starting over, and the reader may be a person with a pager. So
@@ -41,7 +42,7 @@ func (p *pages) begin(ctx context.Context) error {
 			}
 		}
 		if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM events").Scan(&p.head); err != nil {
-			return fmt.Errorf("sqlite: read events: %w", explain(err))
+			return fmt.Errorf("sqlite: read events: %w", row.Explain(err))
 		}
 		if observed || !p.f.indexed() && (len(p.f.Types) > 0 || !p.f.Since.IsZero()) {
 			if p.blocks, err = p.f.blocks(ctx, tx); err != nil {
@@ -131,9 +132,9 @@ var errFull = errors.New("sqlite: the page is full")
 // the one kind that keeps the order, without a sorter that would have to hold all of them.
 func readPage(ctx context.Context, tx *sql.Tx, seqs []int64) (page []*journal.Event, err error) {
 	bytes := 0
-	query := statement{"WITH j(n) AS (SELECT value FROM json_each(?)) SELECT " + eventColumns + " FROM j CROSS JOIN events ON seq = n", []any{list(seqs)}}
-	err = each(ctx, tx, query, func(rows *sql.Rows) error {
-		e, err := scanEvent(rows)
+	query := row.SQL("WITH j(n) AS (SELECT value FROM json_each(?)) SELECT "+row.EventColumns+" FROM j CROSS JOIN events ON seq = n", row.List(seqs))
+	err = row.Each(ctx, tx, query, func(rows *sql.Rows) error {
+		e, err := row.ScanEvent(rows)
 		if err != nil {
 			return fmt.Errorf("sqlite: read events: %w", err)
 		}
@@ -171,7 +172,7 @@ func (f EventFilter) seqs(ctx context.Context, tx *sql.Tx, after, upto int64, or
 		args = append(args, sql.Named("key", f.Key))
 	}
 	args = append(args, sql.Named("after", after), sql.Named("upto", upto), sql.Named("limit", limit))
-	err = each(ctx, tx, statement{query, args}, func(rows *sql.Rows) error {
+	err = row.Each(ctx, tx, row.SQL(query, args...), func(rows *sql.Rows) error {
 		var seq int64
 		err := rows.Scan(&seq)
 		seqs = append(seqs, seq)
@@ -233,9 +234,9 @@ func (p *pages) latest(ctx context.Context, tx *sql.Tx) ([]int64, error) {
 		if f.Limit > 0 && len(all) >= f.Limit && part.latest < all[0].time {
 			break // whatever else there is, is older
 		}
-		query := statement{"SELECT seq, time, hops FROM events WHERE seq > :after AND seq <= :upto AND " + where,
-			append(slices.Clone(args), sql.Named("after", max(part.after, f.AfterSeq)), sql.Named("upto", part.upto))}
-		err := each(ctx, tx, query, func(rows *sql.Rows) error {
+		query := row.SQL("SELECT seq, time, hops FROM events WHERE seq > :after AND seq <= :upto AND "+where,
+			append(slices.Clone(args), sql.Named("after", max(part.after, f.AfterSeq)), sql.Named("upto", part.upto))...)
+		err := row.Each(ctx, tx, query, func(rows *sql.Rows) error {
 			var x found
 			err := rows.Scan(&x.seq, &x.time, &x.hops)
 			all = append(all, x)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // Stats counts what is in a journal.
@@ -40,7 +41,7 @@ SELECT (SELECT coalesce(sum(events), 0) FROM blocks)
      + (SELECT count(*) FROM events WHERE seq > coalesce((SELECT upto FROM counted WHERE subscription = 0), 0)),
        (SELECT count(*) FROM delayed)`).Scan(&s.Events, &s.Delayed)
 		if err != nil {
-			return fmt.Errorf("sqlite: stats: %w", explain(err))
+			return fmt.Errorf("sqlite: stats: %w", row.Explain(err))
 		}
 		if err := countBy(ctx, tx, s.DeadLetters, "SELECT status, count(*) FROM dead_letters GROUP BY status"); err != nil {
 			return err
@@ -83,8 +84,8 @@ func subscriptionStats(ctx context.Context, tx *sql.Tx) ([]SubscriptionStats, er
 }
 
 // countBy fills counts from rows of a name and a number.
-func countBy[K ~string](ctx context.Context, q queryer, counts map[K]int64, query string) error {
-	return each(ctx, q, statement{query: query}, func(rows *sql.Rows) error {
+func countBy[K ~string](ctx context.Context, q row.Queryer, counts map[K]int64, query string) error {
+	return row.Each(ctx, q, row.SQL(query), func(rows *sql.Rows) error {
 		var k K
 		var n int64
 		err := rows.Scan(&k, &n)
@@ -101,7 +102,7 @@ func Settled(ctx context.Context, tx *sql.Tx) (bool, error) {
 	err := tx.QueryRowContext(ctx, `
 SELECT EXISTS (SELECT 1 FROM pending p JOIN subscriptions s ON s.id = p.subscription WHERE s.retired_at IS NULL) OR EXISTS (SELECT 1 FROM delayed)`).Scan(&open)
 	if err != nil || open {
-		return false, explain(err)
+		return false, row.Explain(err)
 	}
 	c, err := newCounting(ctx, tx)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // UseBackend implements journal.Journal.
@@ -39,7 +40,7 @@ func (j *Journal) UseBackend(ctx context.Context, carrier string) error {
 		return err
 	}})
 	if err != nil {
-		return fmt.Errorf("sqlite: over %s: %w", carrier, explain(err))
+		return fmt.Errorf("sqlite: over %s: %w", carrier, row.Explain(err))
 	}
 	if again > 0 && lost {
 		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn,
@@ -68,7 +69,7 @@ func Resend(ctx context.Context, path string, since time.Time) (events int64, er
 		return err
 	}})
 	if err != nil {
-		err = fmt.Errorf("sqlite: resend: %w", explain(err))
+		err = fmt.Errorf("sqlite: resend: %w", row.Explain(err))
 	}
 	return events, errors.Join(err, j.Close())
 }

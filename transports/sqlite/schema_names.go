@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // Modules are told apart by the names of their tables: a journal is split by them, and tests watch them. So a migration may only make,
@@ -22,7 +24,7 @@ func (m migration) others(ctx context.Context, tx *sql.Tx) (map[string]string, e
 	if m.module == journalSchema {
 		return all, nil
 	}
-	err := each(ctx, tx, statement{query: selectOthers, args: []any{m.module + "_"}}, func(rows *sql.Rows) error {
+	err := row.Each(ctx, tx, row.SQL(selectOthers, m.module+"_"), func(rows *sql.Rows) error {
 		var what, text string
 		err := rows.Scan(&what, &text)
 		all[what] = text

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // Open leaves a journal whose own tables are an older program's as it is, and its writer does not run: it is not known yet whether the
@@ -134,7 +135,7 @@ func (j *Journal) update(ctx context.Context, fits func(*sql.Tx) error) error {
 // start has the writer run, and everybody who watches. The journal's own tables are up to date.
 func (j *Journal) start(ctx context.Context) error {
 	if err := j.writer.face.conn.QueryRowContext(ctx, newestActs).Scan(&j.lastAct, &j.lastOpenAct); err != nil {
-		return explain(err)
+		return row.Explain(err)
 	}
 	if err := errors.Join(j.keepProgram(ctx, j.writer.face.conn), j.writer.prepare()); err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // A subscription that changes what it consumes would leave the events of the new type that lie behind its cursor
@@ -33,7 +34,7 @@ func (m *match) list() (string, error) {
 
 // register makes a subscription or group durable, that starts behind start and began at since, unless it is there, and returns what
 // is.
-func register(ctx context.Context, q rowQueryer, name, kind string, m *match, start, since int64) (r registered, err error) {
+func register(ctx context.Context, q row.RowQueryer, name, kind string, m *match, start, since int64) (r registered, err error) {
 	list, err := m.list()
 	if err != nil {
 		return r, err
@@ -43,10 +44,6 @@ func register(ctx context.Context, q rowQueryer, name, kind string, m *match, st
 		return r, fmt.Errorf("%s consumed other event types before, now %s: give what it does now a new name", name, list)
 	}
 	return r, err
-}
-
-type rowQueryer interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 // Subscribe implements journal.Journal. Subscriptions of an earlier program that are not in subs are marked as retired.
@@ -74,7 +71,7 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 	}})
 	if err != nil {
 		j.dismiss(subs)
-		return nil, fmt.Errorf("sqlite: subscribe: %w", explain(err))
+		return nil, fmt.Errorf("sqlite: subscribe: %w", row.Explain(err))
 	}
 	out := make(map[string]message.Subscriber, len(subs))
 	j.mu.Lock()
@@ -124,7 +121,7 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 				return nil, err
 			}
 		}
-		s.id, s.since = was.id, micros(was.since)
+		s.id, s.since = was.id, row.TimeOrZero(was.since)
 		s.startAt(was.cursor)
 		if ok {
 			s.answered = j.tail.newest()
@@ -168,7 +165,7 @@ func elsewhere(name string) error {
 }
 
 // registeredBefore are the bus's subscriptions, by name.
-func registeredBefore(ctx context.Context, q queryer) (map[string]registered, error) {
+func registeredBefore(ctx context.Context, q row.Queryer) (map[string]registered, error) {
 	rows, err := q.QueryContext(ctx, "SELECT name, id, cursor, since, types, retired_at IS NOT NULL FROM subscriptions WHERE kind = 'bus'")
 	if err != nil {
 		return nil, err
@@ -210,7 +207,7 @@ func (j *Journal) dismiss(subs []*subscription) {
 	}
 }
 
-func groupTopics(ctx context.Context, q queryer) ([]string, error) {
+func groupTopics(ctx context.Context, q row.Queryer) ([]string, error) {
 	rows, err := q.QueryContext(ctx, "SELECT t.value FROM subscriptions s, json_each(s.types) t WHERE s.kind = 'group'")
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/dispatch"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // Bounds of what a subscription keeps in memory.
@@ -60,7 +61,7 @@ type flight struct {
 // flight makes the first delivery of e. It takes its time, and must not be called under s.mu, for which the writer may wait.
 func (s *subscription) flight(e *journal.Event) *flight {
 	f := &flight{Delivery: journal.Delivery{Event: e, Subscription: s.Name, Attempt: 1, Since: s.since}}
-	f.task = dispatch.Task{Seq: e.Seq, Key: e.Key, Size: sizeOf(e), Owner: f}
+	f.task = dispatch.Task{Seq: e.Seq, Key: e.Key, Size: row.EventSize(e), Owner: f}
 	if s.Prepare != nil {
 		f.Prepared = s.Prepare(e)
 	}

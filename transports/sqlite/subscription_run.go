@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -253,8 +252,4 @@ func rowsOf(found []openRow) []dispatch.Row {
 		rows[i] = found[i].Row
 	}
 	return rows
-}
-
-type queryer interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // Bounds of the tail. What a subscription needs is nearly always among the last few hundred events.
@@ -33,7 +34,7 @@ func (t *tail) append(events []*journal.Event) (gap bool) {
 		}
 		t.head = e.Seq
 		t.events = append(t.events, e)
-		t.bytes += sizeOf(e)
+		t.bytes += row.EventSize(e)
 	}
 	if len(t.events) > 2*tailEvents || t.bytes > 2*tailBytes {
 		t.trim()
@@ -45,7 +46,7 @@ func (t *tail) append(events []*journal.Event) (gap bool) {
 func (t *tail) trim() {
 	drop := 0
 	for len(t.events)-drop > 1 && (len(t.events)-drop > tailEvents || t.bytes > tailBytes) {
-		t.bytes -= sizeOf(t.events[drop])
+		t.bytes -= row.EventSize(t.events[drop])
 		drop++
 	}
 	t.events = append(make([]*journal.Event, 0, 2*tailEvents), t.events[drop:]...)
@@ -108,7 +109,7 @@ func (t *tail) read(into []*journal.Event, pos int64, m *match, limit, most int)
 			}
 			into = append(into, e)
 			limit--
-			most -= sizeOf(e)
+			most -= row.EventSize(e)
 		}
 		pos = e.Seq
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // record writes the verdict, and what it emits, beside the state changes of the work.
@@ -17,7 +18,7 @@ func (s *subscription) record(u *unit, d *journal.Delivery, again bool, v *journ
 		return err
 	}
 	k, e := u.w.kept, d.Event
-	changed, err := k.answer(again, e.Seq, s.id, string(v.Outcome), int64(d.Attempt), v.Started.UnixMicro(), v.Duration.Microseconds(), nullable(v.Err))
+	changed, err := k.answer(again, e.Seq, s.id, string(v.Outcome), int64(d.Attempt), v.Started.UnixMicro(), v.Duration.Microseconds(), row.TextOrNull(v.Err))
 	if err != nil {
 		return u.refuse(err)
 	}
@@ -50,11 +51,4 @@ func firstFailed(d *journal.Delivery, v *journal.Verdict) time.Time {
 		return d.Failed
 	}
 	return v.Started.Add(v.Duration)
-}
-
-func nullable(s string) any {
-	if s == "" {
-		return nil
-	}
-	return s
 }

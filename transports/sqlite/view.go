@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 
 	"github.com/mattn/go-sqlite3"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // View implements journal.Journal.
@@ -22,7 +23,7 @@ func (j *Journal) View(ctx context.Context, run func(*sql.Tx) error) error {
 func view(ctx context.Context, db *sql.DB, run func(*sql.Tx) error) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
-		return explain(err)
+		return row.Explain(err)
 	}
 	defer func() { _ = tx.Rollback() }() // nothing was written
 	return run(tx)

@@ -1,4 +1,4 @@
-package sqlite
+package row
 
 import (
 	"errors"
@@ -16,7 +16,7 @@ func TestAnErrorOfAFullDiskSaysSo(t *testing.T) {
 		syscall.ENOSPC: "free some space", syscall.EIO: "check the system's log",
 		syscall.EDQUOT: "check quota", syscall.EFBIG: "ulimit -f",
 	} {
-		if got := explain(sqlite3.Error{Code: sqlite3.ErrIoErr, SystemErrno: errno}).Error(); !strings.Contains(got, want) {
+		if got := Explain(sqlite3.Error{Code: sqlite3.ErrIoErr, SystemErrno: errno}).Error(); !strings.Contains(got, want) {
 			t.Errorf("%v: %q does not say %q", errno, got, want)
 		}
 	}
@@ -25,8 +25,8 @@ func TestAnErrorOfAFullDiskSaysSo(t *testing.T) {
 // TestExplainOnce: an error passes explain at several places on its way, and says what to do once.
 func TestExplainOnce(t *testing.T) {
 	t.Parallel()
-	locked := explain(sqlite3.Error{Code: sqlite3.ErrBusy})
-	again := explain(fmt.Errorf("begin: %w", locked))
+	locked := Explain(sqlite3.Error{Code: sqlite3.ErrBusy})
+	again := Explain(fmt.Errorf("begin: %w", locked))
 	if got := again.Error(); strings.Count(got, "end its transaction") != 1 || !errors.As(again, new(sqlite3.Error)) {
 		t.Errorf("explained twice: %q", got)
 	}

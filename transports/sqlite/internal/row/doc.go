@@ -1,0 +1,3 @@
+// Package row reads and writes the rows of a journal: statements with their arguments, the columns of an event,
+// times, and SQLite's errors with a hint what to do about them.
+package row
