@@ -9,6 +9,7 @@ import (
 	watermillsql "github.com/ThreeDotsLabs/watermill-sql/v3/pkg/sql"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 // SchemaAdapter makes watermill-sql's Publisher write into a journal's file, in a *sql.Tx that the caller holds on it,
@@ -44,7 +45,7 @@ func (a SchemaAdapter) InsertQuery(topic string, msgs message.Messages) (watermi
 		args = append(args, e.ID, e.Type, e.Version, e.Source, e.Key, e.Time.UnixMicro(), e.CorrelationID, e.CausationID, metadata, row.Blob(e.Data))
 	}
 	if a.j != nil {
-		poke(a.j.hint)
+		wake.Poke(a.j.hint)
 	}
 	return watermillsql.Query{
 		Query: "INSERT INTO events (" + foreignColumns + ") VALUES " + foreignRow + strings.Repeat(", "+foreignRow, len(msgs)-1) +

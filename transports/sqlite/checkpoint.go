@@ -14,6 +14,7 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/internal/oncelog"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 // SQLite would copy the write-ahead log into the database inside the commit that makes it too long: a pause of
@@ -147,7 +148,7 @@ func (j *Journal) beginGroup(k *kept) error {
 // goroutine, after every commit.
 func (j *Journal) written() {
 	if j.log.grown() {
-		poke(j.checkpoint)
+		wake.Poke(j.checkpoint)
 	}
 }
 

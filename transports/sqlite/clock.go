@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"time"
+
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 // stepNoticed is by how much the wall clock must have left the monotonic one to count as stepped.
@@ -32,8 +34,6 @@ func (c *clockWatch) stepped() bool {
 
 // clockStepped has everything that waits for a moment look at the clock again.
 func (j *Journal) clockStepped() {
-	poke(j.delayedWake)
-	for _, r := range j.follow.Load().all {
-		r.poke()
-	}
+	wake.Poke(j.delayedWake)
+	j.follow.Load().PokeAll()
 }

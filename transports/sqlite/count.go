@@ -10,6 +10,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/internal/pause"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 // A journal of ten million events has its counts at hand: what is full of the log, and behind everybody's cursor, is counted once,
@@ -25,8 +26,8 @@ const countShare = 4
 
 // watchCounts counts what the log has become longer by, and gives dead letters their cause.
 func (j *Journal) watchCounts() {
-	if j.tail.newest() >= blockSize || j.causesWait() {
-		poke(j.count)
+	if j.tail.Newest() >= blockSize || j.causesWait() {
+		wake.Poke(j.count)
 	}
 	for {
 		select {

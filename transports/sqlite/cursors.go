@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 // cursorEvery is after how many events the cursors are written. What lies above a cursor is looked at again when the
@@ -12,7 +13,7 @@ const cursorEvery = 1000
 
 // flushCursors notes how far everybody is, now and then. It runs in the writer's goroutine, at the start of a group.
 func (j *Journal) flushCursors(k *kept) error {
-	head := j.tail.newest()
+	head := j.tail.Newest()
 	all := head-j.flushed >= cursorEvery || j.flushed == 0 || j.unflushed      // what a group wrote that was undone is written again
 	if told := j.told.Load(); told != nil && told.unwritten() >= cursorEvery { // retries make records, and no events
 		all = true
@@ -45,7 +46,7 @@ func (j *Journal) flushCursors(k *kept) error {
 		return err
 	}
 	if head/blockSize != j.flushed/blockSize {
-		poke(j.count)
+		wake.Poke(j.count)
 	}
 	j.flushed = head
 	return nil

@@ -1,6 +1,9 @@
 package sqlite
 
-import "github.com/troupebus/troupe/bus/journal"
+import (
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
+)
 
 // bury keeps the dead letter, and its key parked if the subscription wants that.
 func (s *subscription) bury(u *unit, d *journal.Delivery, v *journal.Verdict) error {
@@ -34,6 +37,6 @@ func (s *subscription) clear(u *unit, e *journal.Event, o journal.Outcome) error
 // died notes that a delivery became a dead letter. Only the writer's goroutine calls it.
 func (j *Journal) died() {
 	if j.deaths++; j.deaths%letterBatch == 0 {
-		poke(j.count)
+		wake.Poke(j.count)
 	}
 }

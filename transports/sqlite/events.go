@@ -8,28 +8,32 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/tail"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// loadTail has the newest events in memory: what the subscriptions have to look at again, since their cursors are written
-// seldom, is read once, rather than once by each of them.
-func (j *Journal) loadTail(ctx context.Context) error {
-	rows, err := j.readers.QueryContext(ctx, "SELECT "+row.EventColumns+" FROM events WHERE seq > ? ORDER BY seq DESC", j.tail.head-cursorEvery)
+// loadTail reads the newest events into memory, once for all subscriptions: each of them has to look at these events again, because
+// cursors are written seldom.
+func (j *Journal) loadTail(ctx context.Context, head int64) error {
+	rows, err := j.readers.QueryContext(ctx, "SELECT "+row.EventColumns+" FROM events WHERE seq > ? ORDER BY seq DESC", head-cursorEvery)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = rows.Close() }()
-	for j.tail.bytes < tailBytes && rows.Next() {
+	var events []*journal.Event
+	for bytes := 0; bytes < tail.MaxBytes && rows.Next(); {
 		e, err := row.ScanEvent(rows)
 		if err != nil {
 			return err
 		}
-		if e.Seq != j.tail.head-int64(len(j.tail.events)) {
-			break // a gap: what is behind it is read from the disk
+		if e.Seq != head-int64(len(events)) {
+			break // a gap: subscriptions read older events from the disk
 		}
-		j.tail.events = append(j.tail.events, e)
-		j.tail.bytes += row.EventSize(e)
+		events = append(events, e)
+		bytes += row.EventSize(e)
 	}
-	slices.Reverse(j.tail.events)
+	slices.Reverse(events)
+	j.tail.Begin(head, events)
 	return rows.Err()
 }
 
@@ -46,24 +50,24 @@ func (j *Journal) event(ctx context.Context, seq int64) (*journal.Event, error) 
 const chunk = 10_000
 
 // read returns the next events behind pos that m wants, at most limit, and how far it looked.
-func (j *Journal) read(ctx context.Context, pos int64, m *match, limit int) ([]*journal.Event, int64, error) {
-	return j.readWithin(ctx, pos, m, limit, tailBytes)
+func (j *Journal) read(ctx context.Context, pos int64, m *wake.Match, limit int) ([]*journal.Event, int64, error) {
+	return j.readWithin(ctx, pos, m, limit, tail.MaxBytes)
 }
 
 // readWithin is read with a bound on the bytes of the events, which the last one may exceed.
-func (j *Journal) readWithin(ctx context.Context, pos int64, m *match, limit, most int) ([]*journal.Event, int64, error) {
-	if events, next, ok := j.tail.read(nil, pos, m, limit, most); ok {
+func (j *Journal) readWithin(ctx context.Context, pos int64, m *wake.Match, limit, most int) ([]*journal.Event, int64, error) {
+	if events, next, ok := j.tail.Read(nil, pos, m, limit, most); ok {
 		return events, next, nil
 	}
-	upTo := min(pos+chunk, j.tail.bound(m.durable))
+	upTo := min(pos+chunk, j.tail.Bound(m.Durable))
 	query, args := "SELECT "+row.EventColumns+" FROM events WHERE seq > ? AND seq <= ?", []any{pos, upTo}
-	if len(m.types) > 0 {
+	if len(m.Types) > 0 {
 		not := ""
-		if m.except {
+		if m.Except {
 			not = " NOT"
 		}
-		query += " AND type" + not + " IN (?" + strings.Repeat(", ?", len(m.types)-1) + ")"
-		for t := range m.types {
+		query += " AND type" + not + " IN (?" + strings.Repeat(", ?", len(m.Types)-1) + ")"
+		for t := range m.Types {
 			args = append(args, t)
 		}
 	}

@@ -9,11 +9,12 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 // feed is what others are told of this journal: its place is kept as a consumer group's is.
 type feed struct {
-	reader
+	wake.Follower
 	j    *Journal
 	name journal.FeedName
 	id   int64 // of its row in subscriptions; 0 for the records, whose place is what is left of them
@@ -29,9 +30,9 @@ type feed struct {
 
 // Feed implements journal.Journal.
 func (j *Journal) Feed(ctx context.Context, name journal.FeedName) (journal.Feed, error) {
-	m := newMatch(nil, true) // everything
-	m.durable = true
-	f := &feed{reader: newReader(m), j: j, name: name}
+	m := wake.NewMatch(nil, true) // everything
+	m.Durable = true
+	f := &feed{Follower: wake.NewFollower(m), j: j, name: name}
 	open := f.openEvents
 	if name == journal.FeedRecords {
 		open = f.openRecords
@@ -52,13 +53,13 @@ func (j *Journal) Feed(ctx context.Context, name journal.FeedName) (journal.Feed
 	if name == journal.FeedRecords {
 		j.told.Store(f)
 	} else {
-		j.addReader(&f.reader)
+		j.addReader(&f.Follower)
 	}
 	return f, nil
 }
 
 func (f *feed) openEvents(ctx context.Context, tx *sql.Tx) error {
-	r, err := register(ctx, tx, string(journal.FeedEvents), "group", f.match, 0, 0)
+	r, err := register(ctx, tx, string(journal.FeedEvents), "group", f.Match, 0, 0)
 	if err != nil {
 		return err
 	}
@@ -129,7 +130,7 @@ func (f *feed) Lag() int64 {
 	if f.name == journal.FeedRecords {
 		return 0 // they are gathered, not counted
 	}
-	return max(0, f.j.tail.newest()-f.passed)
+	return max(0, f.j.tail.Newest()-f.passed)
 }
 
 // Next implements journal.Feed.
@@ -153,7 +154,7 @@ func (f *feed) Next(ctx context.Context, limit int) ([]*journal.Event, error) {
 			continue
 		}
 		select {
-		case <-f.wake:
+		case <-f.Wake:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-f.j.ctx.Done():
@@ -163,7 +164,7 @@ func (f *feed) Next(ctx context.Context, limit int) ([]*journal.Event, error) {
 }
 
 func (f *feed) events(ctx context.Context, limit int) (events []*journal.Event, more bool, err error) {
-	events, pos, err := f.j.read(ctx, f.pos, f.match, limit)
+	events, pos, err := f.j.read(ctx, f.pos, f.Match, limit)
 	more = pos != f.pos
 	f.pos = pos
 	return events, more, err

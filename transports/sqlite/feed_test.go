@@ -288,14 +288,14 @@ func TestRecordsEndWithTheirFeed(t *testing.T) {
 			f = mustFeed(t, j, journal.FeedRecords)
 		}
 		out := mustDeliver(t, mustSubscribe(t, j, spec)["m/work"])
-		mustAppend(t, j, plain(fmt.Sprint(j.tail.newest())))
+		mustAppend(t, j, plain(fmt.Sprint(j.tail.Newest())))
 		v := journal.Verdict{Outcome: journal.Done, Started: time.Now()}
 		if err := j.React(t.Context(), journal.FromContext((<-out).Context()), journal.Work{}, func(journal.TxFunc) journal.Verdict { return v }); err != nil {
 			t.Fatal(err)
 		}
 		if told {
-			if got, _, _ := mustRecords(t, f, int(j.tail.newest())); len(got) != int(j.tail.newest()) {
-				t.Errorf("told %q of %d", got, j.tail.newest())
+			if got, _, _ := mustRecords(t, f, int(j.tail.Newest())); len(got) != int(j.tail.Newest()) {
+				t.Errorf("told %q of %d", got, j.tail.Newest())
 			}
 		}
 		var noted int

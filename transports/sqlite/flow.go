@@ -13,6 +13,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 // ErrTooMany: an id stands for more than can sensibly be shown at once.
@@ -158,7 +159,7 @@ type answers struct {
 type consumer struct {
 	id, start, cursor int64
 	name              string
-	match             *match
+	match             *wake.Match
 }
 
 const liveConsumers = `
@@ -184,7 +185,7 @@ func newAnswers(ctx context.Context, tx *sql.Tx) (*answers, error) {
 		if err := json.Unmarshal([]byte(list), &types); err != nil {
 			return fmt.Errorf("sqlite: types of subscription %s: %w", c.name, err)
 		}
-		c.match = newMatch(types, except)
+		c.match = wake.NewMatch(types, except)
 		a.subs = append(a.subs, c)
 		return nil
 	})
@@ -249,7 +250,7 @@ func (a *answers) complete(e *journal.FlowEvent) {
 		recorded[r.Subscription] = true
 	}
 	for _, c := range a.subs {
-		if recorded[c.name] || !c.match.wants(e.Type) || c.match.except && (a.topics[e.Type] || e.Seq <= c.cursor) {
+		if recorded[c.name] || !c.match.Wants(e.Type) || c.match.Except && (a.topics[e.Type] || e.Seq <= c.cursor) {
 			continue // what was a known type when the cursor passed it needed no answer from whoever takes unknown ones
 		}
 		e.Reactions = append(e.Reactions, c.unrecorded(e.Seq))

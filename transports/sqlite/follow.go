@@ -4,17 +4,18 @@ import (
 	"context"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 // Follow calls fn with the events behind seq after, in their order, as they become durable, until ctx ends or fn
 // answers with an error, which it returns. Without types it is all events; after below 0 means from now on. It keeps no
 // place and acknowledges nothing: it is for showing and waking, not for working.
 func (j *Journal) Follow(ctx context.Context, after int64, fn func(*journal.Event) error, types ...string) error {
-	m := newMatch(types, len(types) == 0)
-	m.durable = true
-	r := newReader(m)
+	m := wake.NewMatch(types, len(types) == 0)
+	m.Durable = true
+	r := wake.NewFollower(m)
 	if after < 0 {
-		after = j.tail.bound(true)
+		after = j.tail.Bound(true)
 	}
 	j.mu.Lock()
 	if j.closing {
@@ -42,7 +43,7 @@ func (j *Journal) Follow(ctx context.Context, after int64, fn func(*journal.Even
 			continue
 		}
 		select {
-		case <-r.wake:
+		case <-r.Wake:
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-j.ctx.Done():

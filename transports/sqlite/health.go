@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 const (
@@ -44,7 +45,7 @@ func (h *health) note(err error) {
 		return
 	}
 	h.refusal.Store(&refusal{err: err, at: time.Now()})
-	poke(h.sick)
+	wake.Poke(h.sick)
 }
 
 // refuses reports whether the newest group was refused.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/tail"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 // Journal is an append-only log of events in one SQLite file, with everything recorded about them. It implements
@@ -27,7 +29,7 @@ type Journal struct {
 	views   *sql.DB // other people's, who may hold theirs for long
 	writer  *writer
 	sync    *syncer
-	tail    tail
+	tail    tail.Tail
 	log     *logFile
 	hadLog  bool // beside the file, when it was opened
 	site    *site
@@ -44,7 +46,7 @@ type Journal struct {
 	groups  map[string]*group
 	feeds   map[journal.FeedName]*feed
 	topics  map[string]bool // of plain consumer groups, also of those that are not here now
-	follow  atomic.Pointer[followers]
+	follow  atomic.Pointer[wake.Followers]
 	told    atomic.Pointer[feed] // the feed of records, once it is open
 	closing bool
 
@@ -60,7 +62,7 @@ type Journal struct {
 	count       chan struct{} // the log is longer than what is counted of it
 	recent      recent        // the writer's goroutine's
 	hint        chan struct{} // somebody in this process writes past the writer: look soon
-	quiet       broadcast
+	quiet       wake.Broadcast
 	memory      memory
 }
 
@@ -100,7 +102,7 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 		checkpoint: make(chan struct{}, 1), count: make(chan struct{}, 1),
 	}
 	j.memory.j = j
-	j.follow.Store(newFollowers(nil))
+	j.follow.Store(wake.NewFollowers(nil))
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	if err := j.open(ctx); err != nil {
 		j.cancel()
@@ -141,19 +143,17 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	if err := conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&j.version); err != nil {
 		return err
 	}
-	err = j.readers.QueryRowContext(ctx, "SELECT (SELECT id FROM identity), (SELECT coalesce(max(seq), 0) FROM events)").Scan(&j.id, &j.tail.head)
+	err = j.readers.QueryRowContext(ctx, "SELECT (SELECT id FROM identity), (SELECT coalesce(max(seq), 0) FROM events)").Scan(&j.id, &j.flushed)
 	if err != nil {
 		return err
 	}
-	if err := j.loadTail(ctx); err != nil {
+	if err := j.loadTail(ctx, j.flushed); err != nil {
 		return err
 	}
-	j.flushed = j.tail.head
 	if j.writer, err = newWriter(j.cfg, conn); err != nil {
 		return err
 	}
 	j.writer.committed, j.writer.between, j.writer.start = j.committed, j.beginGroup, j.beginAnyhow
-	j.tail.durable = j.tail.head
 	if err := j.openLog(ctx, conn); err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 func mustOpenFile(t *testing.T, path string) *sql.DB {
@@ -133,7 +134,7 @@ type told struct {
 func (l *told) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	poke(l.line)
+	wake.Poke(l.line)
 	return l.text.Write(b)
 }
 

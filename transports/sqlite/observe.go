@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 // ErrDeployable: the journal is that of a deployable, and cannot become an observer's.
@@ -77,7 +78,7 @@ func observe(ctx context.Context, tx *sql.Tx, subs []journal.Subscription) error
 	names := make([]string, len(subs))
 	for i, s := range subs {
 		names[i] = s.Name
-		types, err := newMatch(s.Types, false).list()
+		types, err := wake.NewMatch(s.Types, false).List()
 		if err != nil {
 			return err
 		}

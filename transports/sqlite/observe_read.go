@@ -121,7 +121,7 @@ func (p *logPart) read(ctx context.Context, tx *sql.Tx, after, upto int64) error
 	}
 	for i, e := range p.events {
 		for _, c := range known.subs {
-			if c.match.except || !c.match.wants(e.Type) || slices.ContainsFunc(p.answers[i], func(r journal.Reaction) bool { return r.Subscription == c.name }) {
+			if c.match.Except || !c.match.Wants(e.Type) || slices.ContainsFunc(p.answers[i], func(r journal.Reaction) bool { return r.Subscription == c.name }) {
 				continue
 			}
 			p.answers[i] = append(p.answers[i], c.unrecorded(e.Seq))

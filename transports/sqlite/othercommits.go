@@ -9,6 +9,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 // hintedCheck is how soon a commit is looked for that this process is about to make past the writer. It doubles
@@ -86,16 +87,16 @@ func (j *Journal) lookForeign(c *sql.Conn) (seen bool, err error) {
 		return false, err
 	}
 	if more { // look again at once
-		poke(j.hint)
+		wake.Poke(j.hint)
 	} else {
 		j.version = version
 	}
 	j.written()
-	j.tail.skipTo(head)
+	j.tail.SkipTo(head)
 	j.sync.begin()
 	j.sync.committed(head, nil) // a foreign connection may not have synced it
-	j.wakeAll(j.tail.newest())
-	poke(j.delayedWake)
+	j.wakeAll(j.tail.Newest())
+	wake.Poke(j.delayedWake)
 	return true, nil
 }
 

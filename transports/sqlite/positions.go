@@ -39,7 +39,7 @@ func (j *Journal) Memory() journal.Memory { return &j.memory }
 func (m *memory) ID() string { return m.j.id }
 
 // Head implements journal.Memory.
-func (m *memory) Head() int64 { return m.j.tail.bound(true) }
+func (m *memory) Head() int64 { return m.j.tail.Bound(true) }
 
 // Noted implements journal.Memory.
 func (m *memory) Noted(ctx context.Context, name string) (map[int32]journal.Noted, error) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 // Publisher publishes plain Watermill messages into a journal. It is safe for concurrent use.
@@ -114,7 +115,7 @@ func (s *Subscriber) Close() error {
 
 // group is a consumer group on one topic. Its members take turns: who has the turn has the one message that is out.
 type group struct {
-	reader
+	wake.Follower
 	j    *Journal
 	id   int64 // 0: not kept
 	turn chan struct{}
@@ -142,16 +143,16 @@ func (j *Journal) join(ctx context.Context, name, topic string) (*group, error) 
 	if g != nil {
 		return g, nil
 	}
-	m := newMatch([]string{topic}, false)
-	m.durable = true
-	g = &group{reader: newReader(m), j: j, turn: make(chan struct{}, 1)}
+	m := wake.NewMatch([]string{topic}, false)
+	m.Durable = true
+	g = &group{Follower: wake.NewFollower(m), j: j, turn: make(chan struct{}, 1)}
 	if name == "" { // it writes nothing, and yet it is to hear of what others write
 		if err := j.writer.begun(ctx); err != nil {
 			return nil, err
 		}
 	} else {
 		err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
-			r, err := register(ctx, u.Tx(), key, "group", g.match, 0, 0)
+			r, err := register(ctx, u.Tx(), key, "group", g.Match, 0, 0)
 			g.id, g.pos = r.id, r.cursor
 			return err
 		}})
@@ -168,14 +169,14 @@ func (j *Journal) join(ctx context.Context, name, topic string) (*group, error) 
 		}
 		j.groups[key] = g
 	}
-	j.addReader(&g.reader)
+	j.addReader(&g.Follower)
 	return g, nil
 }
 
 // leave forgets a group that is not kept when its one member goes.
 func (g *group) leave() {
 	if g.id == 0 {
-		g.j.removeReader(&g.reader)
+		g.j.removeReader(&g.Follower)
 	}
 }
 
@@ -201,7 +202,7 @@ func (g *group) serve(ctx context.Context, out chan<- *message.Message) {
 // peek waits for the next event of the topic; nil when ctx ends.
 func (g *group) peek(ctx context.Context) *journal.Event {
 	for len(g.next) == 0 {
-		events, pos, err := g.j.read(ctx, g.read, g.match, admitted)
+		events, pos, err := g.j.read(ctx, g.read, g.Match, admitted)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -214,7 +215,7 @@ func (g *group) peek(ctx context.Context) *journal.Event {
 		case pos == g.read:
 			select {
 			case <-ctx.Done():
-			case <-g.wake:
+			case <-g.Wake:
 			}
 		default:
 			g.next, g.read = events, pos

@@ -15,6 +15,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 // Every delivery is made twice, at once, and every reader is woken at random, for nothing: each event has its effect
@@ -50,11 +51,9 @@ func TestDuplicatesAndStrayWakeUps(t *testing.T) {
 	var waking sync.WaitGroup
 	waking.Go(func() {
 		for ctx.Err() == nil {
-			for _, r := range j.follow.Load().all {
-				r.poke()
-			}
-			poke(j.hint)
-			poke(j.delayedWake)
+			j.follow.Load().PokeAll()
+			wake.Poke(j.hint)
+			wake.Poke(j.delayedWake)
 		}
 	})
 	r := rand.New(rand.NewPCG(1, 1))

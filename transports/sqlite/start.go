@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 // Open leaves a journal whose own tables are an older program's as it is, and its writer does not run: it is not known yet whether the
@@ -144,7 +145,7 @@ func (j *Journal) start(ctx context.Context) error {
 	j.writer.late.Store(false)
 	j.running.Go(j.watchDelayed)
 	if j.log.size() > j.log.limit { // of a process that was killed: nothing may be written for long
-		poke(j.checkpoint)
+		wake.Poke(j.checkpoint)
 	}
 	j.running.Go(j.watchLog)
 	j.running.Go(j.watchCounts)

@@ -3,11 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,6 +13,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 // A subscription that changes what it consumes would leave the events of the new type that lie behind its cursor
@@ -26,20 +24,14 @@ ON CONFLICT (name) DO UPDATE SET types = excluded.types, except_of = excluded.ex
 WHERE types = excluded.types OR except_of = 1
 RETURNING id, cursor, since`
 
-// list is the types as the journal has them.
-func (m *match) list() (string, error) {
-	list, err := json.Marshal(append([]string{}, slices.Sorted(maps.Keys(m.types))...)) // none is [], not null
-	return string(list), err
-}
-
 // register makes a subscription or group durable, that starts behind start and began at since, unless it is there, and returns what
 // is.
-func register(ctx context.Context, q row.RowQueryer, name, kind string, m *match, start, since int64) (r registered, err error) {
-	list, err := m.list()
+func register(ctx context.Context, q row.RowQueryer, name, kind string, m *wake.Match, start, since int64) (r registered, err error) {
+	list, err := m.List()
 	if err != nil {
 		return r, err
 	}
-	err = q.QueryRowContext(ctx, upsertSubscription, name, kind, list, m.except, start, since).Scan(&r.id, &r.cursor, &r.since)
+	err = q.QueryRowContext(ctx, upsertSubscription, name, kind, list, m.Except, start, since).Scan(&r.id, &r.cursor, &r.since)
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, fmt.Errorf("%s consumed other event types before, now %s: give what it does now a new name", name, list)
 	}
@@ -81,7 +73,7 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 	}
 	for _, s := range subs {
 		out[s.Name] = &busSubscriber{s: s}
-		j.addReader(&s.reader)
+		j.addReader(&s.Follower)
 		s.follows = true
 	}
 	return out, nil
@@ -110,21 +102,21 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 		}
 		start, since := int64(0), int64(0)
 		if spec.FromNow {
-			start, since = j.tail.newest(), time.Now().UnixMicro()
+			start, since = j.tail.Newest(), time.Now().UnixMicro()
 		}
 		s := newSubscription(j, 0, spec, 0)
 		was, ok := before[spec.Name]
 		back := was.retired
 		delete(before, spec.Name)
-		if list, err := s.match.list(); err != nil || !ok || was.retired || was.types != list {
-			if was, err = register(ctx, tx, spec.Name, "bus", s.match, start, since); err != nil {
+		if list, err := s.Match.List(); err != nil || !ok || was.retired || was.types != list {
+			if was, err = register(ctx, tx, spec.Name, "bus", s.Match, start, since); err != nil {
 				return nil, err
 			}
 		}
 		s.id, s.since = was.id, row.TimeOrZero(was.since)
 		s.startAt(was.cursor)
 		if ok {
-			s.answered = j.tail.newest()
+			s.answered = j.tail.Newest()
 		}
 		subs = append(subs, s)
 		if back {

@@ -12,6 +12,7 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/dispatch"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 // Bounds of what a subscription keeps in memory.
@@ -34,7 +35,7 @@ const (
 // One goroutine (subscription_run.go) does what the dispatch asks for: it reads the log and the rows of pending, and records what is blocked.
 // Settling happens in the goroutines of the Router.
 type subscription struct {
-	reader
+	wake.Follower
 	journal.Subscription
 	j   *Journal
 	id  int64
@@ -94,9 +95,9 @@ func newSubscription(j *Journal, id int64, spec journal.Subscription, cursor int
 		types, except = spec.Except, true
 	}
 	spec.Parallel = max(spec.Parallel, 1)
-	m := newMatch(types, except)
-	m.durable = spec.Outside
-	s := &subscription{reader: newReader(m), Subscription: spec, j: j, id: id, out: make(chan *message.Message, spec.Parallel)}
+	m := wake.NewMatch(types, except)
+	m.Durable = spec.Outside
+	s := &subscription{Follower: wake.NewFollower(m), Subscription: spec, j: j, id: id, out: make(chan *message.Message, spec.Parallel)}
 	s.startAt(cursor)
 	return s
 }
@@ -104,7 +105,7 @@ func newSubscription(j *Journal, id int64, spec journal.Subscription, cursor int
 // startAt begins the dispatch behind the cursor.
 func (s *subscription) startAt(cursor int64) {
 	limits := dispatch.Limits{Parallel: s.Parallel, Tasks: s.Parallel + admitted, Bytes: admittedBytes, Waiting: laneLength, Lanes: heldLanes}
-	s.dispatch = dispatch.New(limits, s.Park, cursor, s.hand, s.poke)
+	s.dispatch = dispatch.New(limits, s.Park, cursor, s.hand, s.Poke)
 }
 
 // hand gives a delivery to the Router. s.mu is held.
@@ -181,8 +182,8 @@ func (s *subscription) cursor() int64 {
 	if oldest, ok := s.dispatch.Oldest(); ok {
 		return oldest - 1
 	}
-	if pos >= s.want.Load() {
-		return max(pos, s.j.tail.newest())
+	if pos >= s.Want.Load() {
+		return max(pos, s.j.tail.Newest())
 	}
 	return pos
 }
@@ -198,7 +199,7 @@ func (s *subscription) backlog() journal.Backlog {
 func (s *subscription) left() journal.Backlog {
 	l := s.dispatch.Left()
 	return journal.Backlog{
-		Ready:    max(0, int(s.want.Load()-s.dispatch.Pos())) + l.Ready,
+		Ready:    max(0, int(s.Want.Load()-s.dispatch.Pos())) + l.Ready,
 		InFlight: l.Handed, Retrying: l.Retrying, Blocked: l.Blocked,
 	}
 }

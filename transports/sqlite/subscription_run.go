@@ -33,7 +33,7 @@ func (s *subscription) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-s.wake:
+		case <-s.Wake:
 		case <-timer.C:
 		}
 	}
@@ -98,11 +98,11 @@ func (s *subscription) follow(ctx context.Context, room dispatch.Room) error {
 	s.mu.Lock()
 	pos, complete := s.dispatch.Pos(), s.dispatch.Complete()
 	s.mu.Unlock()
-	events, next, err := s.j.readWithin(ctx, pos, s.match, room.Tasks, room.Bytes)
+	events, next, err := s.j.readWithin(ctx, pos, s.Match, room.Tasks, room.Bytes)
 	if err != nil {
 		return err
 	}
-	if s.match.except {
+	if s.Match.Except {
 		events = s.j.withoutPlain(events)
 	}
 	if pos < s.answered {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 // syncer makes commits durable beside the writer, which never waits for the disk (docs/decisions/0003). SQLite runs with
@@ -82,7 +83,7 @@ func (s *syncer) committed(head int64, items []*item) {
 		}
 	}
 	s.mu.Unlock()
-	poke(s.wake)
+	wake.Poke(s.wake)
 }
 
 // health is an error once the disk has failed to sync: what it has is unknown then, and nothing more may be promised.
@@ -196,7 +197,7 @@ func (s *syncer) close() error {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	poke(s.wake)
+	wake.Poke(s.wake)
 	<-s.ended
 	if s.file == nil {
 		return nil

@@ -135,7 +135,7 @@ func TestDiskThatFailsToSync(t *testing.T) {
 	// Another one is committed while the disk is failing: it must not wait for ever.
 	second := make(chan error, 1)
 	go func() { second <- j.Publisher().Publish("t", message.NewMessage("during", []byte("x"))) }()
-	for j.tail.newest() < 2 {
+	for j.tail.Newest() < 2 {
 		runtime.Gosched()
 	}
 	d.allow <- errors.New("input/output error")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/internal/oncelog"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 // writer is the one goroutine that writes. Work queues for it; it takes all that is ready into one transaction, a
@@ -140,7 +141,7 @@ func (w *writer) enqueue(it *item) error {
 	first := len(w.queue) == 1
 	w.mu.Unlock()
 	if first {
-		poke(w.wake)
+		wake.Poke(w.wake)
 	}
 	return nil
 }
@@ -150,7 +151,7 @@ func (w *writer) close() {
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
-	poke(w.wake)
+	wake.Poke(w.wake)
 	<-w.stopped
 }
 
@@ -255,7 +256,7 @@ func (w *writer) requeue(items []*item) {
 	w.mu.Lock()
 	w.queue = append(append([]*item{}, items...), w.queue...)
 	w.mu.Unlock()
-	poke(w.wake)
+	wake.Poke(w.wake)
 }
 
 // begin opens a transaction, and writes what is to be written with every one.

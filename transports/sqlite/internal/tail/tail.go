@@ -1,21 +1,22 @@
-package sqlite
+package tail
 
 import (
 	"sync"
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 // Bounds of the tail. What a subscription needs is nearly always among the last few hundred events.
 const (
 	tailEvents = 4096
-	tailBytes  = 8 << 20
+	MaxBytes   = 8 << 20
 )
 
-// tail keeps the newest events in memory, without a gap, so that subscriptions that keep up never read the disk. The
-// writer appends; subscriptions read.
-type tail struct {
+// Tail keeps the newest events in memory, without a gap. Subscriptions that keep up never read the disk. The writer appends,
+// subscriptions read.
+type Tail struct {
 	mu      sync.RWMutex
 	events  []*journal.Event // ascending, each Seq one more than the one before
 	bytes   int
@@ -23,9 +24,19 @@ type tail struct {
 	durable int64 // seq of the newest that is on disk
 }
 
-// append takes what a commit appended, and reports a gap before it: another connection wrote. That empties the tail,
-// and its readers go to the disk.
-func (t *tail) append(events []*journal.Event) (gap bool) {
+// Begin sets the newest events of a journal that was just opened: all of them are durable.
+func (t *Tail) Begin(head int64, events []*journal.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.events, t.head, t.durable = events, head, head
+	for _, e := range events {
+		t.bytes += row.EventSize(e)
+	}
+}
+
+// Append adds the events of a commit, and reports a gap before them: another connection wrote. A gap empties the tail, and readers
+// go to the disk.
+func (t *Tail) Append(events []*journal.Event) (gap bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, e := range events {
@@ -36,24 +47,24 @@ func (t *tail) append(events []*journal.Event) (gap bool) {
 		t.events = append(t.events, e)
 		t.bytes += row.EventSize(e)
 	}
-	if len(t.events) > 2*tailEvents || t.bytes > 2*tailBytes {
+	if len(t.events) > 2*tailEvents || t.bytes > 2*MaxBytes {
 		t.trim()
 	}
 	return gap
 }
 
 // trim drops the oldest half or more, into a new slice, so that the memory is freed.
-func (t *tail) trim() {
+func (t *Tail) trim() {
 	drop := 0
-	for len(t.events)-drop > 1 && (len(t.events)-drop > tailEvents || t.bytes > tailBytes) {
+	for len(t.events)-drop > 1 && (len(t.events)-drop > tailEvents || t.bytes > MaxBytes) {
 		t.bytes -= row.EventSize(t.events[drop])
 		drop++
 	}
 	t.events = append(make([]*journal.Event, 0, 2*tailEvents), t.events[drop:]...)
 }
 
-// skipTo notes that other connections have committed events up to head.
-func (t *tail) skipTo(head int64) {
+// SkipTo notes that other connections have committed events up to head.
+func (t *Tail) SkipTo(head int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if head > t.head {
@@ -61,15 +72,15 @@ func (t *tail) skipTo(head int64) {
 	}
 }
 
-// madeDurable notes that everything up to seq is on disk.
-func (t *tail) madeDurable(seq int64) {
+// MadeDurable notes that everything up to seq is on disk.
+func (t *Tail) MadeDurable(seq int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.durable = max(t.durable, seq)
 }
 
-// bound is how far a reader may look.
-func (t *tail) bound(durable bool) int64 {
+// Bound returns the seq up to which a reader may read, with durable one that may read durable events only.
+func (t *Tail) Bound(durable bool) int64 {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	if durable {
@@ -78,19 +89,20 @@ func (t *tail) bound(durable bool) int64 {
 	return t.head
 }
 
-func (t *tail) newest() int64 {
+// Newest returns the seq of the newest committed event.
+func (t *Tail) Newest() int64 {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.head
 }
 
-// read appends to into the events behind pos that match wants, at most limit and until they have
+// Read appends to into the events behind pos that match wants, at most limit and until they have
 // most bytes, and returns up to where it looked. It reports false when the tail does not reach back to pos.
-func (t *tail) read(into []*journal.Event, pos int64, m *match, limit, most int) ([]*journal.Event, int64, bool) {
+func (t *Tail) Read(into []*journal.Event, pos int64, m *wake.Match, limit, most int) ([]*journal.Event, int64, bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	bound := t.head
-	if m.durable {
+	if m.Durable {
 		bound = t.durable
 	}
 	if pos >= bound {
@@ -103,7 +115,7 @@ func (t *tail) read(into []*journal.Event, pos int64, m *match, limit, most int)
 		if e.Seq > bound {
 			break
 		}
-		if m.wants(e.Type) {
+		if m.Wants(e.Type) {
 			if limit == 0 || most <= 0 {
 				return into, pos, true
 			}
@@ -114,30 +126,4 @@ func (t *tail) read(into []*journal.Event, pos int64, m *match, limit, most int)
 		pos = e.Seq
 	}
 	return into, pos, true
-}
-
-// match says which event types a reader wants.
-type match struct {
-	one     string // the usual case
-	types   map[string]bool
-	except  bool // types are those that are not wanted
-	durable bool // only what is on disk: whoever gets it tells the outside
-}
-
-func newMatch(types []string, except bool) *match {
-	m := &match{except: except, types: map[string]bool{}}
-	for _, t := range types {
-		m.types[t] = true
-	}
-	if len(types) == 1 && !except {
-		m.one = types[0]
-	}
-	return m
-}
-
-func (m *match) wants(eventType string) bool {
-	if m.one != "" {
-		return m.one == eventType
-	}
-	return m.types[eventType] != m.except
 }

@@ -1,0 +1,2 @@
+// Package tail keeps the newest events of a journal in memory.
+package tail

@@ -1,0 +1,38 @@
+package wake
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// Broadcast wakes all goroutines that wait. Send costs one atomic load while no goroutine waits.
+type Broadcast struct {
+	waited atomic.Bool
+	mu     sync.Mutex
+	ch     chan struct{}
+}
+
+// Wait returns a channel that the next Send closes.
+func (b *Broadcast) Wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch == nil {
+		b.ch = make(chan struct{})
+	}
+	b.waited.Store(true)
+	return b.ch
+}
+
+// Send wakes all that wait.
+func (b *Broadcast) Send() {
+	if !b.waited.Load() {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch != nil {
+		close(b.ch)
+		b.ch = nil
+	}
+	b.waited.Store(false)
+}

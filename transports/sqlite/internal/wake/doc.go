@@ -1,0 +1,2 @@
+// Package wake wakes the readers of a journal after a commit: subscriptions, consumer groups, feeds.
+package wake

@@ -1,0 +1,41 @@
+package wake
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+)
+
+// Match says which event types a follower wants.
+type Match struct {
+	one     string // the usual case
+	Types   map[string]bool
+	Except  bool // Types are not wanted, all others are
+	Durable bool // only events that are on disk, because the follower passes them to the outside
+}
+
+// NewMatch returns a match of types, or with except of all other types.
+func NewMatch(types []string, except bool) *Match {
+	m := &Match{Except: except, Types: map[string]bool{}}
+	for _, t := range types {
+		m.Types[t] = true
+	}
+	if len(types) == 1 && !except {
+		m.one = types[0]
+	}
+	return m
+}
+
+// Wants reports whether m wants events of this type.
+func (m *Match) Wants(eventType string) bool {
+	if m.one != "" {
+		return m.one == eventType
+	}
+	return m.Types[eventType] != m.Except
+}
+
+// List returns the types as the table subscriptions has them: a sorted JSON array.
+func (m *Match) List() (string, error) {
+	list, err := json.Marshal(append([]string{}, slices.Sorted(maps.Keys(m.Types))...)) // none is [], not null
+	return string(list), err
+}
