@@ -26,7 +26,8 @@ func TestPubSub(t *testing.T) {
 	tests.TestPubSub(t, features, c.pubSub, c.groupPubSub)
 }
 
-// TestPubSubClosing runs the tests that the suite leaves out where delivery is exactly once: subscribers that come and go.
+// TestPubSubClosing runs the tests that the suite leaves out where delivery is exactly once: subscribers that come
+// and go.
 func TestPubSubClosing(t *testing.T) {
 	c := constructor{MustOpen(t, filepath.Join(t.TempDir(), "journal.db"), sqlite.Config{})}
 	f := features
@@ -43,8 +44,8 @@ func TestPubSubClosing(t *testing.T) {
 
 type constructor struct{ j *sqlite.Journal }
 
-// pubSub returns a member of one common group: with exactly-once delivery the suite wants the members of a group to share
-// the messages. Only its test of old messages wants subscribers that are strangers to each other.
+// pubSub returns a member of one common group: with exactly-once delivery the suite wants the members of a group to
+// share the messages. Only its test of old messages wants subscribers that are strangers to each other.
 func (c constructor) pubSub(t *testing.T) (message.Publisher, message.Subscriber) {
 	if strings.Contains(t.Name(), "TestNewSubscriberReceivesOldMessages") {
 		return c.groupPubSub(t, watermill.NewUUID())

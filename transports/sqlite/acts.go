@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
@@ -26,16 +27,16 @@ var ErrRetired = errors.New("sqlite: subscription is removed")
 
 // Act says what a person does with which dead letters, and why.
 type Act struct {
-	Actor  string           // who; defaults to the user of the operating system
-	Reason string           // why, for the record
-	Select DeadLetterFilter // which ones. Those with IDs must all be dead; otherwise only those that are dead are meant
+	Actor  string                  // who; defaults to the user of the operating system
+	Reason string                  // why, for the record
+	Select reader.DeadLetterFilter // which ones. Those with IDs must all be dead; otherwise only those that are dead are meant
 
-	// Left, when set, is called with each removed subscription whose dead letters a Replay without IDs leaves as they are, and
-	// with their number: no program would take them up.
+	// Left, when set, is called with each removed subscription whose dead letters a Replay without IDs leaves as they
+	// are, and with their number: no program would take them up.
 	Left func(subscription string, letters int)
 
-	// Each, when set, is called with the dead letters that are acted on, batch by batch, as soon as a batch is durable. The act then
-	// returns none: however many there are, they take no memory.
+	// Each, when set, is called with the dead letters that are acted on, batch by batch, as soon as a batch is durable.
+	// The act then returns none: however many there are, they take no memory.
 	Each func([]journal.DeadLetter)
 }
 
@@ -43,10 +44,10 @@ type Act struct {
 // its place by age among what is open for its key. It may be called while a process runs on the journal, which takes
 // them up within Config.ForeignCheck; otherwise the next process does. It returns those that it replays.
 //
-// With IDs it is all or nothing: an ErrNotFound when there is no such dead letter, an ErrNotDead when one was acted on before, an
-// ErrRetired when nobody would run it. Without them it goes in batches, each of which is durable, so that publishers need not wait:
-// on an error, those that it returns are replayed. It returns them without the data of their events. On the journal of an
-// observer it is an ErrObserver, which says where to do it.
+// With IDs it is all or nothing: an ErrNotFound when there is no such dead letter, an ErrNotDead when one was acted
+// on before, an ErrRetired when nobody would run it. Without them it goes in batches, each of which is durable, so
+// that publishers need not wait: on an error, those that it returns are replayed. It returns them without the data of
+// their events. On the journal of an observer it is an ErrObserver, which says where to do it.
 func Replay(ctx context.Context, path string, a Act) ([]journal.DeadLetter, error) {
 	return a.on(ctx, path, replaying)
 }
@@ -124,7 +125,7 @@ func transact(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
 
 // mustRun refuses letters of subscriptions that are removed.
 func mustRun(ctx context.Context, q row.Queryer, letters []journal.DeadLetter) error {
-	retired, err := retiredNames(ctx, q)
+	retired, err := reader.RetiredNames(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -136,17 +137,6 @@ func mustRun(ctx context.Context, q row.Queryer, letters []journal.DeadLetter) e
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func retiredNames(ctx context.Context, q row.Queryer) (map[string]bool, error) {
-	names := map[string]bool{}
-	err := row.Each(ctx, q, row.SQL("SELECT name FROM subscriptions WHERE kind = 'bus' AND retired_at IS NOT NULL"), func(rows *sql.Rows) error {
-		var name string
-		err := rows.Scan(&name)
-		names[name] = true
-		return err
-	})
-	return names, err
 }
 
 // actDSN is for a connection that writes beside the owner's. What it commits it makes durable itself.
@@ -161,11 +151,11 @@ func actDSN(path string) string {
 }
 
 // selectDead returns what f selects, all of it dead.
-func selectDead(ctx context.Context, tx *sql.Tx, f DeadLetterFilter) ([]journal.DeadLetter, error) {
+func selectDead(ctx context.Context, tx *sql.Tx, f reader.DeadLetterFilter) ([]journal.DeadLetter, error) {
 	if len(f.IDs) == 0 && f.Status == "" {
 		f.Status = journal.LetterDead
 	}
-	letters, err := deadLetters(ctx, tx, f)
+	letters, err := reader.ReadDeadLetters(ctx, tx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -179,27 +169,27 @@ func selectDead(ctx context.Context, tx *sql.Tx, f DeadLetterFilter) ([]journal.
 	}
 	for _, id := range f.IDs {
 		if !found[id] {
-			errs = append(errs, fmt.Errorf("%w: there is no dead letter %d that fits", ErrNotFound, id))
+			errs = append(errs, fmt.Errorf("%w: there is no dead letter %d that fits", reader.ErrNotFound, id))
 		}
 	}
 	if len(letters) == 0 && len(errs) == 0 {
-		errs = append(errs, fmt.Errorf("%w: no dead letter fits", ErrNotFound))
+		errs = append(errs, fmt.Errorf("%w: no dead letter fits", reader.ErrNotFound))
 	}
 	return letters, errors.Join(errs...)
 }
 
-// mustDecide refuses a journal on which nothing is decided, and says where what f selects is. What an observer itself did not get can
-// be dropped there.
-func mustDecide(ctx context.Context, tx *sql.Tx, act string, f DeadLetterFilter) error {
-	if is, err := Observes(ctx, tx); err != nil || !is {
+// mustDecide refuses a journal on which nothing is decided, and says where what f selects is. What an observer itself
+// did not get can be dropped there.
+func mustDecide(ctx context.Context, tx *sql.Tx, act string, f reader.DeadLetterFilter) error {
+	if is, err := reader.Observes(ctx, tx); err != nil || !is {
 		return err
 	}
 	if len(f.IDs) == 0 && f.Status == "" {
 		f.Status = journal.LetterDead
 	}
-	where, args := f.where()
+	where, args := reader.LetterConditions(f)
 	var names []string
-	query := row.SQL("SELECT name FROM subscriptions WHERE id IN (SELECT DISTINCT l.subscription"+fromLetters+where+") ORDER BY name", args...)
+	query := row.SQL("SELECT name FROM subscriptions WHERE id IN (SELECT DISTINCT l.subscription"+reader.FromLetters+where+") ORDER BY name", args...)
 	err := row.Each(ctx, tx, query, func(rows *sql.Rows) error {
 		names = append(names, "")
 		return rows.Scan(&names[len(names)-1])
@@ -207,7 +197,7 @@ func mustDecide(ctx context.Context, tx *sql.Tx, act string, f DeadLetterFilter)
 	if err != nil {
 		return err
 	}
-	if act == "drop" && len(names) == 1 && names[0] == ownIngest {
+	if act == "drop" && len(names) == 1 && names[0] == reader.OwnIngest {
 		return nil
 	}
 	runs := "their subscription"

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
@@ -26,8 +27,9 @@ type verb struct {
 const ofLetters = ` FROM dead_letters l JOIN events e ON e.seq = l.seq WHERE l.id IN (SELECT value FROM json_each(?))`
 
 var (
-	// A dead letter that is replayed waits where a delivery does that is blocked: behind nothing but what is older of its key. One
-	// without a key is due at once by the owner's clock, which wrote when it died; the clock of who replays it may be ahead.
+	// A dead letter that is replayed waits where a delivery does that is blocked: behind nothing but what is older of
+	// its key. One without a key is due at once by the owner's clock, which wrote when it died; the clock of who replays
+	// it may be ahead.
 	replaying = verb{"replay", journal.LetterReplaying, true, func(Act) row.Statement {
 		return row.SQL("outcome = iif(x.key = '', 'retrying', 'blocked'), attempts = 0")
 	}, func(ids string, now int64) row.Statement {
@@ -82,7 +84,7 @@ WHERE deliveries.seq = x.seq AND deliveries.subscription = x.subscription AND de
 }
 
 const selectBriefly = `
-SELECT e.seq, e.id, e.type, e.key, l.id, s.name, s.retired_at IS NOT NULL` + fromDeadLetters
+SELECT e.seq, e.id, e.type, e.key, l.id, s.name, s.retired_at IS NOT NULL` + reader.FromDeadLetters
 
 // inBatches does v to all dead letters that fit, some hundred at a time.
 func (a Act) inBatches(ctx context.Context, db *sql.DB, v verb) (done []journal.DeadLetter, err error) {
@@ -115,14 +117,14 @@ func (a Act) inBatches(ctx context.Context, db *sql.DB, v verb) (done []journal.
 		}
 	}
 	if acted == 0 && len(left) == 0 {
-		return nil, v.explain(fmt.Errorf("%w: no dead letter fits", ErrNotFound))
+		return nil, v.explain(fmt.Errorf("%w: no dead letter fits", reader.ErrNotFound))
 	}
 	return done, nil
 }
 
 // fitting returns the ids of the dead letters that fit, the oldest first.
 func (a Act) fitting(ctx context.Context, db *sql.DB, v verb) (ids []int64, err error) {
-	where, args, err := a.Select.quickest(ctx, db)
+	where, args, err := reader.QuickConditions(ctx, db, a.Select)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +132,7 @@ func (a Act) fitting(ctx context.Context, db *sql.DB, v verb) (ids []int64, err 
 	if limit == 0 {
 		limit = -1
 	}
-	query := row.SQL("SELECT id FROM (SELECT l.id"+fromLetters+where+" ORDER BY l.id DESC LIMIT ?) ORDER BY id", append(args, limit)...)
+	query := row.SQL("SELECT id FROM (SELECT l.id"+reader.FromLetters+where+" ORDER BY l.id DESC LIMIT ?) ORDER BY id", append(args, limit)...)
 	if err := transact(ctx, db, func(tx *sql.Tx) error { return mustDecide(ctx, tx, v.name, a.Select) }); err != nil {
 		return nil, err
 	}

@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// OpenAct says what a person does with deliveries that are open and not dead, and why. The fields that are not empty choose which.
+// OpenAct says what a person does with deliveries that are open and not dead, and why. The fields that are not empty
+// choose which.
 type OpenAct struct {
 	Actor        string // who; defaults to the user of the operating system
 	Reason       string // why, for the record
@@ -23,15 +25,17 @@ type OpenAct struct {
 	Event        string // of the event with this id
 }
 
-// RetryNow has deliveries that wait for another attempt tried at once, each when nothing older of its key is open, and returns how
-// many. Like Replay it may be called while a process runs on the journal, goes in batches, and is an ErrObserver on the journal of
-// an observer. It is an ErrNotFound where none waits, and an ErrRetired where nobody would run those that do.
+// RetryNow has deliveries that wait for another attempt tried at once, each when nothing older of its key is open,
+// and returns how many. Like Replay it may be called while a process runs on the journal, goes in batches, and is an
+// ErrObserver on the journal of an observer. It is an ErrNotFound where none waits, and an ErrRetired where nobody
+// would run those that do.
 func RetryNow(ctx context.Context, path string, a OpenAct) (int, error) {
 	return a.on(ctx, path, "retry")
 }
 
-// DropOpen gives up what a removed subscription has left open: deliveries that wait for another attempt, or behind one. It returns
-// how many. It is an error for a subscription that the program which ran last has, and otherwise like RetryNow.
+// DropOpen gives up what a removed subscription has left open: deliveries that wait for another attempt, or behind
+// one. It returns how many. It is an error for a subscription that the program which ran last has, and otherwise like
+// RetryNow.
 func DropOpen(ctx context.Context, path string, a OpenAct) (int, error) {
 	return a.on(ctx, path, "drop")
 }
@@ -68,19 +72,19 @@ func (a OpenAct) on(ctx context.Context, path, act string) (done int, err error)
 	}
 	switch {
 	case done == 0 && act == "retry":
-		return 0, fail(fmt.Errorf("%w: of those that fit, none waits for an attempt that is still to come", ErrNotFound))
+		return 0, fail(fmt.Errorf("%w: of those that fit, none waits for an attempt that is still to come", reader.ErrNotFound))
 	case done == 0:
-		return 0, fail(fmt.Errorf("%w: no open delivery fits", ErrNotFound))
+		return 0, fail(fmt.Errorf("%w: no open delivery fits", reader.ErrNotFound))
 	}
 	return done, nil
 }
 
 // check refuses what makes no sense.
 func (a OpenAct) check(ctx context.Context, tx *sql.Tx, act string) error {
-	if err := mustDecide(ctx, tx, "", DeadLetterFilter{Subscription: a.Subscription}); err != nil {
+	if err := mustDecide(ctx, tx, "", reader.DeadLetterFilter{Subscription: a.Subscription}); err != nil {
 		return err
 	}
-	retired, err := retiredNames(ctx, tx)
+	retired, err := reader.RetiredNames(ctx, tx)
 	switch {
 	case err != nil:
 		return err

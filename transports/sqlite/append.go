@@ -9,7 +9,8 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// append writes e, now or later. An event whose id the journal has already (a publisher that tries again) changes nothing.
+// append writes e, now or later. An event whose id the journal has already (a publisher that tries again) changes
+// nothing.
 func (u *unit) append(e *journal.Event) error {
 	if !e.Due.IsZero() {
 		_, _, err := u.w.kept.delay.exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Due.UnixMicro(),
@@ -31,8 +32,8 @@ func (u *unit) append(e *journal.Event) error {
 	return nil
 }
 
-// insertNamesake gives e a longer id where its own is that of an event from another source: an id is unique within its source only
-// (CloudEvents 1.0, section "id"). Nobody but other programs has such ids.
+// insertNamesake gives e a longer id where its own is that of an event from another source: an id is unique within
+// its source only (CloudEvents 1.0, section "id"). Nobody but other programs has such ids.
 func (u *unit) insertNamesake(e *journal.Event) (changed, seq int64, err error) {
 	var other, differs bool
 	err = u.tx.QueryRow("SELECT source <> ?, data <> ? FROM events WHERE id = ? AND type = ?", e.Source, row.Blob(e.Data), e.ID, e.Type).Scan(&other, &differs)
@@ -71,8 +72,8 @@ func (u *unit) refuse(err error) error {
 	return err
 }
 
-// differs logs events that have the id of another event of their source, and other content. The journal keeps the first event: an id
-// belongs to one event for ever (CloudEvents 1.0, section "id").
+// differs logs events that have the id of another event of their source, and other content. The journal keeps the
+// first event: an id belongs to one event for ever (CloudEvents 1.0, section "id").
 type differs struct{ problem oncelog.Problem }
 
 // log reports e, now or with a later event.

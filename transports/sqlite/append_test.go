@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestAnIDWithOtherContentIsTold: the first event of an id stays, and the log hears of one that is not the same, which a repeat is.
+// TestAnIDWithOtherContentIsTold: the first event of an id stays, and the log hears of one that is not the same,
+// which a repeat is.
 func TestAnIDWithOtherContentIsTold(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer

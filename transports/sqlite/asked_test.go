@@ -8,7 +8,8 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// What a goroutine asks rows and statements that its work left open, while the work ends, races with nothing: go test -race tells.
+// What a goroutine asks rows and statements that its work left open, while the work ends, races with nothing: go test
+// -race tells.
 func TestOpenRowsAreAskedWhileTheWorkEnds(t *testing.T) {
 	t.Parallel()
 	j := mustOpen(t, filepath.Join(t.TempDir(), "j.db"))

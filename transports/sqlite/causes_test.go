@@ -2,32 +2,15 @@ package sqlite
 
 import (
 	"database/sql"
-	"math/rand/v2"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/count"
+	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
-
-// TestNormalise: words with a number in them become #, as the pattern says, in any text.
-func TestNormalise(t *testing.T) {
-	t.Parallel()
-	word := regexp.MustCompile(`[\pL\pN_-]*\pN[\pL\pN_-]*`)
-	pieces := []string{"a", "7", "-", "_", " ", ".", "é", "٣", "½", "漢", "€", "\xff", ":", "order"}
-	draw := rand.New(rand.NewPCG(1, 2))
-	for range 20_000 {
-		text := ""
-		for range draw.IntN(12) {
-			text += pieces[draw.IntN(len(pieces))]
-		}
-		if got, want := string(normalise(nil, []byte(text))), word.ReplaceAllString(text, "#"); got != want {
-			t.Fatalf("%q becomes %q, want %q", text, got, want)
-		}
-	}
-}
 
 // TestAnObserverStartsWithoutReadingItsLog: what is written at its start for each subscription goes through no events.
 func TestAnObserverStartsWithoutReadingItsLog(t *testing.T) {
@@ -53,8 +36,8 @@ func TestAnObserverStartsWithoutReadingItsLog(t *testing.T) {
 	}
 }
 
-// TestDeadLettersOfAnOlderJournal: a journal that comes from an older program has the types of its dead letters once it is brought up to
-// date, and their causes some time later.
+// TestDeadLettersOfAnOlderJournal: a journal that comes from an older program has the types of its dead letters once
+// it is brought up to date, and their causes some time later.
 func TestDeadLettersOfAnOlderJournal(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "j.db")
@@ -78,7 +61,7 @@ INSERT INTO deliveries (seq, subscription, outcome, attempts, started_at, durati
 	if err := j.Do(t.Context(), journal.Work{}, func(journal.TxFunc) ([]*journal.Event, error) { return nil, nil }); err != nil {
 		t.Fatal(err)
 	}
-	for given := 0; given < letterBatch; { // in the background
+	for given := 0; given < count.LetterBatch; { // in the background
 		if err := db.QueryRowContext(t.Context(), "SELECT count(cause) FROM dead_letters").Scan(&given); err != nil {
 			t.Fatal(err)
 		}
@@ -91,8 +74,8 @@ INSERT INTO deliveries (seq, subscription, outcome, attempts, started_at, durati
 	defer r.Close()
 	for kind, want := range map[string]int{"t": 900, "u": 100, "v": 0} {
 		listed, counted := 0, 0
-		_, err := r.ListDeadLetters(t.Context(), DeadLetterFilter{Type: kind}, func(*journal.DeadLetter) error { listed++; return nil })
-		causes, causesErr := r.Causes(t.Context(), DeadLetterFilter{Type: kind})
+		_, err := r.ListDeadLetters(t.Context(), reader.DeadLetterFilter{Type: kind}, func(*journal.DeadLetter) error { listed++; return nil })
+		causes, causesErr := r.Causes(t.Context(), reader.DeadLetterFilter{Type: kind})
 		for _, c := range causes {
 			counted += c.Count
 		}

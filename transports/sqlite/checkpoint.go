@@ -30,9 +30,9 @@ const (
 	cutPace   = time.Second
 )
 
-// logFile is the file of the write-ahead log, beside SQLite's own use of it: to force it to the disk, to lay it out, and to
-// see how far it is written. SQLite locks the database and its -shm file, never the log, so opening and closing it here drops
-// no lock.
+// logFile is the file of the write-ahead log, beside SQLite's own use of it: to force it to the disk, to lay it out,
+// and to see how far it is written. SQLite locks the database and its -shm file, never the log, so opening and
+// closing it here drops no lock.
 type logFile struct {
 	file   *os.File
 	layOut bool   // it is to be laid out; the writer's goroutine's
@@ -104,10 +104,10 @@ func (j *Journal) layOutAtOnce(ctx context.Context, c *sql.Conn) error {
 	})
 }
 
-// fill lays the log out: it fills the file with zeros up to logSize. A sync after writing into a file is much cheaper than
-// one after making it longer, and SQLite takes what is not a valid frame for the end of the log
-// (https://www.sqlite.org/walformat.html, section 4.3). The caller has SQLite's write lock, and keeps it until fill returns:
-// otherwise another connection may write frames where the zeros go.
+// fill lays the log out: it fills the file with zeros up to logSize. A sync after writing into a file is much cheaper
+// than one after making it longer, and SQLite takes what is not a valid frame for the end of the log
+// (https://www.sqlite.org/walformat.html, section 4.3). The caller has SQLite's write lock, and keeps it until fill
+// returns: otherwise another connection may write frames where the zeros go.
 func (l *logFile) fill() error {
 	l.layOut = false
 	info, err := l.file.Stat()
@@ -134,7 +134,8 @@ func withoutWaiting(ctx context.Context, c *sql.Conn, cfg Config, fn func() erro
 	return errors.Join(err, again)
 }
 
-// beginGroup runs in the writer's goroutine at the start of every group, inside its transaction, which has the write lock.
+// beginGroup runs in the writer's goroutine at the start of every group, inside its transaction, which has the write
+// lock.
 func (j *Journal) beginGroup(k *kept) error {
 	if j.log.layOut {
 		if err := j.log.fill(); err != nil {
@@ -152,8 +153,8 @@ func (j *Journal) written() {
 	}
 }
 
-// grown reports whether the next frame that matters has been written in this run of the log. A file that cannot be read is not
-// longer: what writes to it will say so.
+// grown reports whether the next frame that matters has been written in this run of the log. A file that cannot be
+// read is not longer: what writes to it will say so.
 func (l *logFile) grown() bool {
 	salt, ok := l.saltAt(logSalt)
 	if !ok {
@@ -255,8 +256,8 @@ func (j *Journal) logCopying(err error, failed bool) {
 	}
 }
 
-// copyLog copies the log into the database, first beside the writer; what is left of a long log, in its place. It reports
-// whether somebody keeps the log's file from being cut.
+// copyLog copies the log into the database, first beside the writer; what is left of a long log, in its place. It
+// reports whether somebody keeps the log's file from being cut.
 func (j *Journal) copyLog() (held bool, err error) {
 	length, _, err := checkpoint(j.ctx, j.writeDB, "PASSIVE")
 	if err != nil {
@@ -300,8 +301,8 @@ func (j *Journal) tellLong(held bool) bool {
 
 const unknownReader = "unknown (fuser or lsof may tell)"
 
-// checkpoint copies what it can. It returns the length of the log in pages, and whether others kept it from doing all that mode
-// asks for. A passive one waits for nobody.
+// checkpoint copies what it can. It returns the length of the log in pages, and whether others kept it from doing all
+// that mode asks for. A passive one waits for nobody.
 func checkpoint(ctx context.Context, q row.RowQueryer, mode string) (length int, busy bool, err error) {
 	var copied int
 	err = q.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &length, &copied)

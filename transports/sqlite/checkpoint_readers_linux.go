@@ -10,7 +10,8 @@ import (
 	"syscall"
 )
 
-// The bytes of the -shm file that a reader locks one of while it reads (https://www.sqlite.org/walformat.html, section 2.3.1).
+// The bytes of the -shm file that a reader locks one of while it reads (https://www.sqlite.org/walformat.html,
+// section 2.3.1).
 const firstReadMark, lastReadMark = 123, 127
 
 // whoReads names the processes that read the journal at path now, as the kernel's list of locks has them.

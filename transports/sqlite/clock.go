@@ -21,7 +21,8 @@ func newClockWatch(now func() time.Time) *clockWatch {
 	return &clockWatch{now: now, wall: now(), mono: time.Now()}
 }
 
-// stepped reports whether the clock was stepped since stepped last said so. A clock that is slewed counts once it is far enough off.
+// stepped reports whether the clock was stepped since stepped last said so. A clock that is slewed counts once it is
+// far enough off.
 func (c *clockWatch) stepped() bool {
 	wall, mono := c.now(), time.Now()
 	off := wall.Sub(c.wall) - mono.Sub(c.mono)

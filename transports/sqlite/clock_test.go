@@ -15,8 +15,8 @@ type steppedClock struct{ off atomic.Int64 }
 func (c *steppedClock) now() time.Time       { return time.Now().Round(0).Add(time.Duration(c.off.Load())) }
 func (c *steppedClock) step(d time.Duration) { c.off.Add(int64(d)) }
 
-// An event and a retry are due in an hour, and the clock goes two hours forward: both come at once, with nothing else to wake
-// anybody.
+// An event and a retry are due in an hour, and the clock goes two hours forward: both come at once, with nothing else
+// to wake anybody.
 func TestAClockThatIsStepped(t *testing.T) {
 	t.Parallel()
 	var c steppedClock
@@ -65,8 +65,8 @@ func TestAClockThatIsStepped(t *testing.T) {
 	}
 }
 
-// A clock is put back by a year less a few hours, and then by these hours, too: a retry that was written before waits as long as it was
-// asked to, and not until the hours have passed. The same holds where the process ends in between.
+// A clock is put back by a year less a few hours, and then by these hours, too: a retry that was written before waits
+// as long as it was asked to, and not until the hours have passed. The same holds where the process ends in between.
 func TestAClockThatIsPutBackTwice(t *testing.T) {
 	t.Parallel()
 	for _, restart := range []bool{false, true} {

@@ -11,35 +11,35 @@ import (
 
 // Config says how a journal is opened. The zero value works.
 type Config struct {
-	// Synchronous is "full", "normal" or "off". With full, what a publish or a reaction acknowledged survives a power cut.
-	// With normal, the file stays consistent, and a killed process loses nothing, but a power cut may lose the last commits
-	// although they were acknowledged. With off, which is for tests, a power cut may also damage the file. Defaults to
-	// "full".
+	// Synchronous is "full", "normal" or "off". With full, what a publish or a reaction acknowledged survives a power
+	// cut. With normal, the file stays consistent, and a killed process loses nothing, but a power cut may lose the last
+	// commits although they were acknowledged. With off, which is for tests, a power cut may also damage the file.
+	// Defaults to "full".
 	Synchronous string
 
 	// BusyTimeout is how long a write waits for a foreign connection that holds the file's write lock, before it
 	// is tried again. Defaults to 5 s.
 	BusyTimeout time.Duration
 
-	// ForeignCheck is how often an otherwise idle journal looks for commits by other connections, and whether the clock was
-	// stepped. Defaults to 250 ms.
+	// ForeignCheck is how often an otherwise idle journal looks for commits by other connections, and whether the clock
+	// was stepped. Defaults to 250 ms.
 	ForeignCheck time.Duration
 
 	// Group is how many items are committed together at most. Defaults to 512.
 	Group int
 
-	// SlowWork is how long work of a module may hold the writer's transaction before it is reported by name. Defaults to 50 ms; -1
-	// turns it off.
+	// SlowWork is how long work of a module may hold the writer's transaction before it is reported by name. Defaults to
+	// 50 ms; -1 turns it off.
 	SlowWork time.Duration
 
 	// MaxPages limits the size of the file, in pages of 4096 bytes; a journal that is full answers with
 	// journal.ErrUnavailable and takes up its work when there is room. Defaults to SQLite's own limit.
 	MaxPages int
 
-	// Program says which program opens the journal, and what its modules declare (bus.Wiring.Program). The journal keeps it. A journal
-	// of another program is refused with an *OtherProgramError, before anything is written. A journal that knows no program yet is
-	// refused when it has subscriptions, and none of them is of a module of Program. Defaults to none: then the journal is opened
-	// whoever it belongs to.
+	// Program says which program opens the journal, and what its modules declare (bus.Wiring.Program). The journal keeps
+	// it. A journal of another program is refused with an *OtherProgramError, before anything is written. A journal that
+	// knows no program yet is refused when it has subscriptions, and none of them is of a module of Program. Defaults to
+	// none: then the journal is opened whoever it belongs to.
 	Program *journal.Program
 
 	// Adopt makes the journal of another program one of Program.

@@ -11,15 +11,18 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// While a journal is in use, its newest events are in the log beside the database file, and a copy of that file alone lacks them.
-// Such a copy looks sound. So the owner marks the file, with a number in its header that SQLite keeps for programs
-// (https://www.sqlite.org/pragma.html#pragma_user_version), and takes the mark away when it closes the journal.
+// While a journal is in use, its newest events are in the log beside the database file, and a copy of that file alone
+// lacks them. Such a copy looks sound. So the owner marks the file, with a number in its header that SQLite keeps for
+// programs (https://www.sqlite.org/pragma.html#pragma_user_version), and takes the mark away when it closes the
+// journal.
 //
-// The mark says which file it was made in, and at which version of the schema. A file that was not closed, because its
-// program was killed, is the one that it was made in. A backup by SQLite's own means is whole, and has another version of the schema.
+// The mark says which file it was made in, and at which version of the schema. A file that was not closed, because
+// its program was killed, is the one that it was made in. A backup by SQLite's own means is whole, and has another
+// version of the schema.
 const markHalf = 16 // bits
 
-// mark is the number that marks the file with this number on its file system, at this version of the schema. It is not 0.
+// mark is the number that marks the file with this number on its file system, at this version of the schema. It is
+// not 0.
 func mark(file uint64, schema int64) int64 {
 	h := fnv.New32a()
 	_, _ = fmt.Fprint(h, file) // a hash takes everything
@@ -50,8 +53,8 @@ func (j *Journal) checkWhole(ctx context.Context, c *sql.Conn) error {
 	return err
 }
 
-// markInUse marks the file, and has the mark in the database file before anything is acknowledged. It waits for nobody: while
-// another connection is writing, the mark is left to the first migration.
+// markInUse marks the file, and has the mark in the database file before anything is acknowledged. It waits for
+// nobody: while another connection is writing, the mark is left to the first migration.
 func (j *Journal) markInUse(ctx context.Context, c *sql.Conn) error {
 	if j.cfg.Synchronous == "off" {
 		return nil
@@ -67,7 +70,8 @@ func (j *Journal) markInUse(ctx context.Context, c *sql.Conn) error {
 	return err
 }
 
-// markAgain marks the file when its schema has changed, or anyway. It runs on the write connection, outside of a transaction.
+// markAgain marks the file when its schema has changed, or anyway. It runs on the write connection, outside of a
+// transaction.
 func (j *Journal) markAgain(ctx context.Context, c *sql.Conn, anyway bool) error {
 	file, known := j.fileNumber()
 	if !known {

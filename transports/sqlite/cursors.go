@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/count"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
@@ -45,7 +46,7 @@ func (j *Journal) flushCursors(k *kept) error {
 	if err := j.flushFeeds(k); err != nil {
 		return err
 	}
-	if head/blockSize != j.flushed/blockSize {
+	if head/count.BlockSize != j.flushed/count.BlockSize {
 		wake.Poke(j.count)
 	}
 	j.flushed = head

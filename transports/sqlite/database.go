@@ -12,9 +12,6 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// applicationID marks the file as a Troupe journal ("Trpe"), in the header field that SQLite keeps for it.
-const applicationID = 0x54727065
-
 // cacheKiB bounds the page cache of each connection. The working set of a journal is the right-hand edge of its
 // trees: measured, a larger cache made nothing faster.
 const cacheKiB = 8 << 10
@@ -40,7 +37,8 @@ func writeDSN(path string, c Config) string {
 	return dsn(path, v)
 }
 
-// readDSN opens the file for reading. The mode is "rw" where that is possible: the log needs its -shm file beside it even for reading.
+// readDSN opens the file for reading. The mode is "rw" where that is possible: the log needs its -shm file beside it
+// even for reading.
 func readDSN(path, mode string) string {
 	return dsn(path, readParams(mode))
 }

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"github.com/troupebus/troupe/bus/journal"
-	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 // bury keeps the dead letter, and its key parked if the subscription wants that.
@@ -32,11 +31,4 @@ func (s *subscription) clear(u *unit, e *journal.Event, o journal.Outcome) error
 	}
 	_, _, err := u.w.kept.revived.exec(status, s.id, e.Seq)
 	return u.refuse(err)
-}
-
-// died notes that a delivery became a dead letter. Only the writer's goroutine calls it.
-func (j *Journal) died() {
-	if j.deaths++; j.deaths%letterBatch == 0 {
-		wake.Poke(j.count)
-	}
 }

@@ -7,13 +7,15 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/dispatch"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // delayedBatch bounds how many delayed events one transaction appends.
 const delayedBatch = 256
 
-// watchDelayed appends delayed events when they are due. It sleeps until the next one is. To an observer they come from elsewhere.
+// watchDelayed appends delayed events when they are due. It sleeps until the next one is. To an observer they come
+// from elsewhere.
 func (j *Journal) watchDelayed() {
 	timer := time.NewTimer(0) // what came due while nobody ran
 	defer timer.Stop()
@@ -91,7 +93,7 @@ func (j *Journal) due(now time.Time) ([]*journal.Event, error) {
 	defer func() { _ = rows.Close() }()
 	var events []*journal.Event
 	bytes := 0
-	for bytes < admittedBytes && rows.Next() {
+	for bytes < dispatch.AdmittedBytes && rows.Next() {
 		e, err := row.ScanEvent(rows)
 		if err != nil {
 			return nil, err

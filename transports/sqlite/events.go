@@ -12,8 +12,8 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// loadTail reads the newest events into memory, once for all subscriptions: each of them has to look at these events again, because
-// cursors are written seldom.
+// loadTail reads the newest events into memory, once for all subscriptions: each of them has to look at these events
+// again, because cursors are written seldom.
 func (j *Journal) loadTail(ctx context.Context, head int64) error {
 	rows, err := j.readers.QueryContext(ctx, "SELECT "+row.EventColumns+" FROM events WHERE seq > ? ORDER BY seq DESC", head-cursorEvery)
 	if err != nil {

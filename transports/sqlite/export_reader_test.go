@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"strings"
 
+	"github.com/troupebus/troupe/transports/sqlite/internal/count"
+	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
@@ -19,7 +21,7 @@ func CountAll(ctx context.Context, db *sql.DB) error {
 	}
 	defer func() { _ = conn.Close() }()
 	for more := true; more && err == nil; {
-		more, err = countNext(ctx, conn, &recent{})
+		more, err = count.CountNext(ctx, conn, &count.Recent{})
 	}
 	return err
 }
@@ -32,20 +34,20 @@ func CauseAll(ctx context.Context, db *sql.DB, n int) error {
 	}
 	defer func() { _ = conn.Close() }()
 	for more := true; more && err == nil; {
-		more, err = causeNext(ctx, conn, n)
+		more, err = count.CauseNext(ctx, conn, n)
 	}
 	return err
 }
 
 // PlanOfLetters is how SQLite finds the newest dead letters that f wants.
-func PlanOfLetters(ctx context.Context, r *Reader, f DeadLetterFilter) (string, error) {
+func PlanOfLetters(ctx context.Context, r *reader.Reader, f reader.DeadLetterFilter) (string, error) {
 	var plan []string
 	err := r.View(ctx, func(tx *sql.Tx) error {
-		where, args, err := f.quickest(ctx, tx)
+		where, args, err := reader.QuickConditions(ctx, tx, f)
 		if err != nil {
 			return err
 		}
-		query := row.SQL("EXPLAIN QUERY PLAN SELECT l.id"+fromLetters+where+" ORDER BY l.id DESC LIMIT 101", args...)
+		query := row.SQL("EXPLAIN QUERY PLAN SELECT l.id"+reader.FromLetters+where+" ORDER BY l.id DESC LIMIT 101", args...)
 		return row.Each(ctx, tx, query, func(rows *sql.Rows) error {
 			var id, parent, unused int
 			var detail string

@@ -53,8 +53,8 @@ var (
 	errOver   = errors.New("sqlite: the transaction of this work is over")
 	errByHand = errors.New("sqlite: the transaction is the journal's: return an error to roll back, nothing to commit, " +
 		"and end it in no other way")
-	// errOther: a goroutine that earlier work left behind, or one of this work's own. Only a transaction that no other work has
-	// had tells which: the work runs again, with such a one.
+	// errOther: a goroutine that earlier work left behind, or one of this work's own. Only a transaction that no other
+	// work has had tells which: the work runs again, with such a one.
 	errOther = errors.New("sqlite: the transaction is used by another goroutine than that of the work: the work runs again")
 )
 
@@ -154,8 +154,8 @@ func (f *face) lend(open bool) {
 	f.lent, f.given, f.spent = open, false, false
 }
 
-// enter notes that work of module begins. aside says that no other work may have had its transaction. It reports false when
-// that needs another face.
+// enter notes that work of module begins. aside says that no other work may have had its transaction. It reports
+// false when that needs another face.
 func (f *face) enter(module string, aside bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -242,9 +242,9 @@ func (f *face) enterDriver() error {
 	return nil
 }
 
-// enterStatement begins a call of the driver that may change something. Work has the transaction from asking for it to its
-// return. The goroutine of work that has ended is the next work's, too: it is told by asking. Another one may be one that was left
-// behind.
+// enterStatement begins a call of the driver that may change something. Work has the transaction from asking for it
+// to its return. The goroutine of work that has ended is the next work's, too: it is told by asking. Another one may
+// be one that was left behind.
 func (f *face) enterStatement() error {
 	if err := f.enterDriver(); err != nil {
 		return err

@@ -33,8 +33,9 @@ func newOver() (*sql.Tx, error) {
 // heldFor is how long the writer waits for a goroutine that holds the locks of a *sql.Tx.
 const heldFor = time.Second
 
-// endTx makes the *sql.Tx of a group useless. A goroutine that was left behind may be within a call of it, and have its locks for as
-// long as it likes, as with a Valuer that does not return: then the connection is taken away from it.
+// endTx makes the *sql.Tx of a group useless. A goroutine that was left behind may be within a call of it, and have
+// its locks for as long as it likes, as with a Valuer that does not return: then the connection is taken away from
+// it.
 func (w *writer) endTx() {
 	if !w.face.given { // nobody has it
 		w.face.endTx()

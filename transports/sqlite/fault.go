@@ -119,8 +119,8 @@ func isFull(f *failure) bool {
 	return f.step == "write" && errors.As(f.err, &e) && e.Code == sqlite3.ErrFull
 }
 
-// usedUp reports whether what is full is a table, not the store: one that had the last number before, or gets it from the work
-// itself. For that the work runs once more, and is undone. An error is errDeposed.
+// usedUp reports whether what is full is a table, not the store: one that had the last number before, or gets it from
+// the work itself. For that the work runs once more, and is undone. An error is errDeposed.
 func (w *writer) usedUp(r *reign, it *item) (bool, error) {
 	if f := w.begin(); f != nil {
 		return false, nil

@@ -275,8 +275,8 @@ func TestDuplicateLeavesNoGap(t *testing.T) {
 	}
 }
 
-// Work that gives a table its last number and then adds a row has used up the table itself. That is no full disk, although SQLite says
-// the same of both.
+// Work that gives a table its last number and then adds a row has used up the table itself. That is no full disk,
+// although SQLite says the same of both.
 func TestWorkUsesUpATable(t *testing.T) {
 	t.Parallel()
 	j := mustOpenWithNumbers(t)

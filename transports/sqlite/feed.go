@@ -72,8 +72,8 @@ func (f *feed) openEvents(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// noteRecords has every answer noted for the feed of records. A trigger does it, so that who decides something past the writer,
-// a person who replays a dead letter in another process, is not forgotten.
+// noteRecords has every answer noted for the feed of records. A trigger does it, so that who decides something past
+// the writer, a person who replays a dead letter in another process, is not forgotten.
 const noteRecords = `
 CREATE TRIGGER records_new AFTER INSERT ON deliveries BEGIN INSERT INTO records (seq, subscription) VALUES (new.seq, new.subscription); END;
 CREATE TRIGGER records_changed AFTER UPDATE ON deliveries BEGIN INSERT INTO records (seq, subscription) VALUES (new.seq, new.subscription); END;
@@ -91,8 +91,8 @@ func (f *feed) openRecords(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// tellNobody ends the noting of records where nobody is told of them, such as after a merge: they would only grow. When the feed is
-// opened again, it begins with all that there is.
+// tellNobody ends the noting of records where nobody is told of them, such as after a merge: they would only grow.
+// When the feed is opened again, it begins with all that there is.
 func (j *Journal) tellNobody(ctx context.Context, tx *sql.Tx) error {
 	if j.told.Load() != nil {
 		return nil

@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// How much one event of the feed of records carries: less than any transport's limit, whatever the errors are. What is longer of an
-// error, of a stack, or of a reason, is with the dead letter itself.
+// How much one event of the feed of records carries: less than any transport's limit, whatever the errors are. What
+// is longer of an error, of a stack, or of a reason, is with the dead letter itself.
 const (
 	recordsAtOnce = 1000
 	recordBytes   = 512 << 10
@@ -23,8 +24,8 @@ const (
 	recordActor   = 256
 )
 
-// gathering is how long records may wait for others. Nobody reacts to them, and reading and sending each by itself costs
-// more than the delivery that it tells of: measured, a quarter of the processor time of a flow that is alone.
+// gathering is how long records may wait for others. Nobody reacts to them, and reading and sending each by itself
+// costs more than the delivery that it tells of: measured, a quarter of the processor time of a flow that is alone.
 const gathering = 20 * time.Millisecond
 
 // gather waits before records are read, unless there are plenty.
@@ -97,13 +98,11 @@ func (f *feed) records(ctx context.Context) (events []*journal.Event, more bool,
 	return events, false, err
 }
 
-const selectDelayed = `
-SELECT id, event_id, type, key, due_at, causation_id, subscription, correlation_id FROM delayed WHERE id > ? ORDER BY id LIMIT ?`
-
-// delayed is one event that tells of many that are still to come: since the feed was opened, and at first of all that there are. That
-// they have come, they say themselves. So nothing has to be noted of them, and what was told already is told once more.
+// delayed is one event that tells of many that are still to come: since the feed was opened, and at first of all that
+// there are. That they have come, they say themselves. So nothing has to be noted of them, and what was told already
+// is told once more.
 func (f *feed) delayed(ctx context.Context) ([]*journal.Event, error) {
-	rows, err := f.j.readers.QueryContext(ctx, selectDelayed, f.next, recordsAtOnce)
+	rows, err := f.j.readers.QueryContext(ctx, reader.SelectDelayed, f.next, recordsAtOnce)
 	if err != nil {
 		return nil, fmt.Errorf("read delayed events: %w", row.Explain(err))
 	}
@@ -111,7 +110,7 @@ func (f *feed) delayed(ctx context.Context) ([]*journal.Event, error) {
 	last := f.next
 	var found bundle
 	for found.size < recordBytes && rows.Next() {
-		id, d, err := scanDelayed(rows)
+		id, d, err := reader.ScanDelayed(rows)
 		if err == nil {
 			err = found.add(d)
 		}
@@ -128,13 +127,6 @@ func (f *feed) delayed(ctx context.Context) ([]*journal.Event, error) {
 		f.next = last
 	}
 	return events, err
-}
-
-func scanDelayed(rows *sql.Rows) (id int64, d journal.Delayed, err error) {
-	var due int64
-	err = rows.Scan(&id, &d.ID, &d.Type, &d.Key, &due, &d.CausationID, &d.Subscription, &d.CorrelationID)
-	d.Due = row.TimeOrZero(due)
-	return id, d, err
 }
 
 // bundle is the payload of an event that carries many of something.

@@ -9,8 +9,8 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// TestAFeedOfEachTopic: each has its own position, which is kept, the relay as a whole is as far as the last of them, and what is to be
-// sent again is sent to all.
+// TestAFeedOfEachTopic: each has its own position, which is kept, the relay as a whole is as far as the last of them,
+// and what is to be sent again is sent to all.
 func TestAFeedOfEachTopic(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "j.db")

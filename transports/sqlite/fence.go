@@ -7,9 +7,9 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// fence is asked by SQLite, when a statement is prepared, whether it may do what it means to. It keeps work from ending
-// the journal's transaction and from changing the connection, and where Config.Fence is set, modules out of each other's
-// tables. Only the goroutine that has the connection uses it.
+// fence is asked by SQLite, when a statement is prepared, whether it may do what it means to. It keeps work from
+// ending the journal's transaction and from changing the connection, and where Config.Fence is set, modules out of
+// each other's tables. Only the goroutine that has the connection uses it.
 type fence struct {
 	inside   bool   // work is running; otherwise it is the journal, which may do anything
 	migrates bool   // the work is a migration
@@ -29,8 +29,8 @@ func (f *fence) enter(module string) { f.inside, f.module = true, module }
 
 func (f *fence) leave() { f.inside, f.refused = false, nil }
 
-// migration runs a migration's text as work, in the transaction that is open; own says that it is one of the journal's own tables.
-// f is nil where there is no writer yet.
+// migration runs a migration's text as work, in the transaction that is open; own says that it is one of the
+// journal's own tables. f is nil where there is no writer yet.
 func (f *fence) migration(own bool, run func() error) error {
 	if f == nil {
 		return run()
@@ -91,8 +91,9 @@ var temporary = map[int]string{
 	sqlite3.SQLITE_CREATE_TEMP_TRIGGER: "trigger", sqlite3.SQLITE_CREATE_TEMP_INDEX: "index",
 }
 
-// refuseTemporary keeps work from leaving something on the connection that all work writes through: a temporary trigger would run with
-// the statements of others, and a table would stand before theirs. A migration may have what it removes itself.
+// refuseTemporary keeps work from leaving something on the connection that all work writes through: a temporary
+// trigger would run with the statements of others, and a table would stand before theirs. A migration may have what
+// it removes itself.
 func (f *fence) refuseTemporary(op int, name string) error {
 	kind := temporary[op]
 	if op == sqlite3.SQLITE_INSERT && name == "sqlite_temp_master" { // whatever else there may be
@@ -110,8 +111,9 @@ func (f *fence) refuseTemporary(op int, name string) error {
 	return nil
 }
 
-// refuseJournals keeps work and migrations from changing the journal's tables: a module whose tables lack its prefix may mean one of its
-// own. An event may be put there, which is how watermill-sql publishes. What has its rows in sqlite_sequence is not only the journal.
+// refuseJournals keeps work and migrations from changing the journal's tables: a module whose tables lack its prefix
+// may mean one of its own. An event may be put there, which is how watermill-sql publishes. What has its rows in
+// sqlite_sequence is not only the journal.
 func refuseJournals(op int, first, second string) error {
 	table := ""
 	switch op {
@@ -174,8 +176,8 @@ func changesConnection(name, argument string) bool {
 // pragmasOfMigrations are those that end with the transaction, or do nothing in one, and stand in many a migration.
 var pragmasOfMigrations = map[string]bool{"defer_foreign_keys": true, "foreign_keys": true}
 
-// journalTables are the journal's own. A temporary table of such a name would stand before it for every statement of the
-// connection.
+// journalTables are the journal's own. A temporary table of such a name would stand before it for every statement of
+// the connection.
 var journalTables = map[string]bool{
 	"events": true, "subscriptions": true, "deliveries": true, "pending": true, "dead_letters": true, "acts": true,
 	"delayed": true, "identity": true, "records": true, "moves": true, "observer": true, "early_records": true,

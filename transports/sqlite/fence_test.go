@@ -103,7 +103,8 @@ func TestMigrationsLeaveTheConnectionAlone(t *testing.T) {
 	mustClose(t, mustOpen(t, path))
 }
 
-// A module that forgets the prefix of its tables may mean one of the journal's, which has events and deliveries as many a business has.
+// A module that forgets the prefix of its tables may mean one of the journal's, which has events and deliveries as
+// many a business has.
 func TestModulesLeaveTheJournalsTablesAlone(t *testing.T) {
 	t.Parallel()
 	j := mustOpenQuiet(t)

@@ -20,9 +20,10 @@ import (
 // errTried undoes what was only tried.
 var errTried = errors.New("sqlite: tried")
 
-// Fits implements journal.Journal: it tries in a transaction that is rolled back what Migrate and Subscribe would refuse, short of
-// running the migrations, and logs which subscriptions of an earlier program leave work open, or seem to be renamed. When the program fits a journal whose own
-// tables are older than it, these are brought up to date.
+// Fits implements journal.Journal: it tries in a transaction that is rolled back what Migrate and Subscribe would
+// refuse, short of running the migrations, and logs which subscriptions of an earlier program leave work open, or
+// seem to be renamed. When the program fits a journal whose own tables are older than it, these are brought up to
+// date.
 func (j *Journal) Fits(ctx context.Context, modules map[string]fs.FS, subs []journal.Subscription) error {
 	found, err := j.fits(ctx, modules, subs)
 	if err != nil {
@@ -65,11 +66,11 @@ func (j *Journal) fits(ctx context.Context, modules map[string]fs.FS, subs []jou
 	return found, err
 }
 
-// tryOut does in tx, which is going to be undone, what would be refused, and returns what is not right about subscriptions that an
-// earlier program had.
+// tryOut does in tx, which is going to be undone, what would be refused, and returns what is not right about
+// subscriptions that an earlier program had.
 func (j *Journal) tryOut(ctx context.Context, tx *sql.Tx, modules map[string]fs.FS, subs []journal.Subscription) (found unfit, err error) {
 	for _, module := range slices.Sorted(maps.Keys(modules)) {
-		if err := j.applied.try(ctx, tx, module, modules[module]); err != nil {
+		if err := j.applied.Try(ctx, tx, module, modules[module]); err != nil {
 			return found, fmt.Errorf("tables of module %s: %w", module, err)
 		}
 	}
@@ -88,8 +89,8 @@ func (j *Journal) tryOut(ctx context.Context, tx *sql.Tx, modules map[string]fs.
 // renamed is a subscription that is new, and one that is gone and has handled events of its type.
 type renamed struct{ new, gone string }
 
-// renamedSince pairs those of subs that the journal has never seen with those of their modules that the last program had and this one has
-// not. Who begins behind the newest event does nothing again.
+// renamedSince pairs those of subs that the journal has never seen with those of their modules that the last program
+// had and this one has not. Who begins behind the newest event does nothing again.
 func renamedSince(ctx context.Context, q row.Queryer, subs []journal.Subscription) (pairs []renamed, err error) {
 	has, all := map[string]journal.Subscription{}, map[string]bool{}
 	for _, s := range subs {
@@ -124,16 +125,6 @@ func renamedSince(ctx context.Context, q row.Queryer, subs []journal.Subscriptio
 		}
 	}
 	return pairs, err
-}
-
-// try finds out whether module could be migrated, without applying anything: whatever refuses to note that it was does so here, too.
-func (m migrations) try(ctx context.Context, tx *sql.Tx, module string, fsys fs.FS) error {
-	todo, err := m.todo(module, fsys)
-	if err != nil || len(todo) == 0 {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, insertMigration, module, todo[0].name, todo[0].checksum, 0)
-	return err
 }
 
 // leftOpen is what a subscription that the program does not have any more has left to do.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/dispatch"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
@@ -29,7 +30,7 @@ func (j *Journal) Follow(ctx context.Context, after int64, fn func(*journal.Even
 		if err := ctx.Err(); err != nil { // also while there is always more
 			return err
 		}
-		events, next, err := j.read(ctx, after, m, admitted)
+		events, next, err := j.read(ctx, after, m, dispatch.Admitted)
 		if err != nil {
 			return err
 		}

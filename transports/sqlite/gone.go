@@ -9,11 +9,13 @@ import (
 	"os"
 )
 
-// ErrGone: the journal's file was moved, removed or replaced while the journal was in use. It comes with journal.ErrUnknown for work
-// that was committed before that was found, and with journal.ErrUnavailable for all other work. The journal acknowledges nothing more until the program starts again on the right file.
+// ErrGone: the journal's file was moved, removed or replaced while the journal was in use. It comes with
+// journal.ErrUnknown for work that was committed before that was found, and with journal.ErrUnavailable for all other
+// work. The journal acknowledges nothing more until the program starts again on the right file.
 var ErrGone = errors.New("sqlite: the journal's file is gone")
 
-// lookAtFiles reports whether the journal's files were moved, removed or replaced: nothing is acknowledged from then on.
+// lookAtFiles reports whether the journal's files were moved, removed or replaced: nothing is acknowledged from then
+// on.
 func (j *Journal) lookAtFiles() (gone bool) {
 	err := cmp.Or(j.site.check(), j.sync.reason())
 	if !errors.Is(err, ErrGone) {

@@ -11,8 +11,8 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// ErrMoved: the journal is not to be used. It is one half of a move of modules that did not take place, or its modules were
-// merged into another journal.
+// ErrMoved: the journal is not to be used. It is one half of a move of modules that did not take place, or its
+// modules were merged into another journal.
 var ErrMoved = errors.New("sqlite: journal is not to be used")
 
 // Lock takes the journal at path for work on its file as a whole, as Open takes it for writing: with an ErrInUse while
@@ -48,8 +48,8 @@ const openHalves = `
 SELECT id, act, (SELECT group_concat(value, ',') FROM json_each(modules)), other, state, proof ->> '$.asks', coalesce(proof ->> '$.path', '')
 FROM moves WHERE proof ->> '$.asks' IS NOT NULL AND (state = 'prepared' OR act = 'merge')`
 
-// settleMoves makes sure that the journal at path may be used: of what was left undecided by a process that died, it asks the
-// other journal.
+// settleMoves makes sure that the journal at path may be used: of what was left undecided by a process that died, it
+// asks the other journal.
 func settleMoves(ctx context.Context, c *sql.Conn, path string) error {
 	var halves []half
 	err := row.Each(ctx, c, row.SQL(openHalves), func(rows *sql.Rows) error {

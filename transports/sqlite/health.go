@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// sickFor is how long a refused commit is remembered. On a disk that is all but full, what is small is still written, and what is
-	// larger is not.
+	// sickFor is how long a refused commit is remembered. On a disk that is all but full, what is small is still
+	// written, and what is larger is not.
 	sickFor = 3 * time.Second
 	// stuckAfter is how long one group of work, or its sync, may take: longer than any work may hold the transaction.
 	stuckAfter = 15 * time.Second
@@ -76,8 +76,8 @@ func under(since *atomic.Int64) (end func()) {
 	return func() { since.Store(0) }
 }
 
-// Health says why the journal cannot write at the moment, or nil: the last commit was refused, or one within the last three seconds
-// was, or a write hangs. It writes nothing, waits for nothing, and may be called at any time.
+// Health says why the journal cannot write at the moment, or nil: the last commit was refused, or one within the last
+// three seconds was, or a write hangs. It writes nothing, waits for nothing, and may be called at any time.
 func (j *Journal) Health() error {
 	if err := j.sync.health(); err != nil {
 		return err
@@ -92,8 +92,8 @@ func (j *Journal) Health() error {
 // rewrite changes nothing, and is written, committed and synced all the same: a full disk does not hide from it.
 const rewrite = `UPDATE migrations SET applied_at = applied_at WHERE rowid = (SELECT min(rowid) FROM migrations)`
 
-// watchHealth tries, while the store refuses commits, whether it still does: when nobody else writes, Health would never know that the
-// trouble is over.
+// watchHealth tries, while the store refuses commits, whether it still does: when nobody else writes, Health would
+// never know that the trouble is over.
 func (j *Journal) watchHealth() {
 	for {
 		select {

@@ -44,7 +44,8 @@ func TestHealthRemembersRefusals(t *testing.T) {
 	}
 }
 
-// A lock that another program holds makes the journal not well, without anybody having to write for that to be seen again.
+// A lock that another program holds makes the journal not well, without anybody having to write for that to be seen
+// again.
 func TestHealthOfALockedJournal(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "j.db")

@@ -11,7 +11,9 @@ import (
 	"sync/atomic"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/count"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 	"github.com/troupebus/troupe/transports/sqlite/internal/tail"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
@@ -50,17 +52,17 @@ type Journal struct {
 	told    atomic.Pointer[feed] // the feed of records, once it is open
 	closing bool
 
-	applied     migrations // the writer's goroutine's
-	flushed     int64      // the head when the cursors were last written; the writer's goroutine's
-	deaths      int64      // since the journal was opened; likewise
-	unflushed   bool       // they were written in a group that is not committed; likewise
-	version     int64      // PRAGMA data_version, likewise
-	lastAct     int64      // the newest act that was taken up, likewise
-	lastOpenAct int64      // the same of open_acts
+	applied     schema.Applied // the writer's goroutine's
+	flushed     int64          // the head when the cursors were last written; the writer's goroutine's
+	deaths      int64          // since the journal was opened; likewise
+	unflushed   bool           // they were written in a group that is not committed; likewise
+	version     int64          // PRAGMA data_version, likewise
+	lastAct     int64          // the newest act that was taken up, likewise
+	lastOpenAct int64          // the same of open_acts
 	delayedWake chan struct{}
 	checkpoint  chan struct{}
 	count       chan struct{} // the log is longer than what is counted of it
-	recent      recent        // the writer's goroutine's
+	recent      count.Recent  // the writer's goroutine's
 	hint        chan struct{} // somebody in this process writes past the writer: look soon
 	quiet       wake.Broadcast
 	memory      memory
@@ -68,8 +70,8 @@ type Journal struct {
 
 var _ journal.Journal = (*Journal)(nil)
 
-// Open opens or creates the journal at path and takes it for writing. Errors say what to do; errors.Is tells ErrInUse, ErrNewer
-// and ErrOtherProgram apart. Whoever opens it closes it.
+// Open opens or creates the journal at path and takes it for writing. Errors say what to do; errors.Is tells
+// ErrInUse, ErrNewer and ErrOtherProgram apart. Whoever opens it closes it.
 func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 	if err := CheckName(path); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
@@ -222,8 +224,8 @@ func (j *Journal) closeFiles() error {
 		errs = append(errs, j.log.close())
 	}
 	errs = append(errs, j.lock.releaseFile())
-	// SQLite, when it closes, copies the log into the database and removes the log by its name. Files that are not at their
-	// site stay as a kill leaves them: the name may be another journal's by now.
+	// SQLite, when it closes, copies the log into the database and removes the log by its name. Files that are not at
+	// their site stay as a kill leaves them: the name may be another journal's by now.
 	if !j.gone.Load() {
 		if j.writer != nil {
 			errs = append(errs, j.writer.closeFiles())
@@ -244,7 +246,7 @@ func (j *Journal) Path() string { return j.path }
 // Migrate implements journal.Journal.
 func (j *Journal) Migrate(ctx context.Context, module string, fsys fs.FS) error {
 	err := j.writer.submit(ctx, &item{alone: func(c *sql.Conn) error {
-		return errors.Join(j.applied.migrate(ctx, c, module, fsys), j.markAgain(ctx, c, false))
+		return errors.Join(j.migrate(ctx, c, module, fsys), j.markAgain(ctx, c, false))
 	}})
 	if err != nil {
 		return fmt.Errorf("sqlite: migrate %s: %w", module, row.Explain(err))

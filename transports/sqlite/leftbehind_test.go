@@ -97,8 +97,8 @@ var attempts = map[string]func(tx *sql.Tx, s *sql.Stmt) error{
 	"Rollback": func(tx *sql.Tx, _ *sql.Stmt) error { return tx.Rollback() },
 }
 
-// A goroutine that failed work has left behind writes into nobody's commit, and harms nobody: not while other work of the
-// group runs, and not in between.
+// A goroutine that failed work has left behind writes into nobody's commit, and harms nobody: not while other work of
+// the group runs, and not in between.
 func TestGoroutineLeftBehind(t *testing.T) {
 	t.Parallel()
 	for name, try := range attempts {
@@ -191,8 +191,8 @@ func (w *writer) loopGroup(t *testing.T, code func(*unit)) {
 	}
 }
 
-// What work asks for its transaction after its end is over, also in the next run of the same work, and for the next work in
-// the same goroutine: without a savepoint of its own, nothing that it does could be undone.
+// What work asks for its transaction after its end is over, also in the next run of the same work, and for the next
+// work in the same goroutine: without a savepoint of its own, nothing that it does could be undone.
 func TestTransactionOfWorkThatHasEnded(t *testing.T) {
 	t.Parallel()
 	j := mustOpenWithRows(t)

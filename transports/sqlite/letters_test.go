@@ -54,7 +54,8 @@ func anyLetters(draw *rand.Rand) sqlite.DeadLetterFilter {
 	return f
 }
 
-// TestLettersOfEveryFilter: whatever is asked for, the list is what going through all of them would find, and so are the causes.
+// TestLettersOfEveryFilter: whatever is asked for, the list is what going through all of them would find, and so are
+// the causes.
 func TestLettersOfEveryFilter(t *testing.T) {
 	t.Parallel()
 	r := MustRead(t, manyLetters(t, 7000))
@@ -95,8 +96,8 @@ func TestLettersOfEveryFilter(t *testing.T) {
 	}
 }
 
-// TestCausesThatAreGiven: what the index of causes counts is what reading each dead letter would, for any filter, also after people have
-// acted, and after a letter died again of something else.
+// TestCausesThatAreGiven: what the index of causes counts is what reading each dead letter would, for any filter,
+// also after people have acted, and after a letter died again of something else.
 func TestCausesThatAreGiven(t *testing.T) {
 	t.Parallel()
 	path := manyLetters(t, 7000)
@@ -155,7 +156,8 @@ FROM dead_letters WHERE id % 7 = 0 ON CONFLICT (subscription, seq) DO UPDATE SET
 	}
 }
 
-// TestLettersAreFoundByAnIndex: who asks for those of one subscription, or of the last hour, does not go through all the others.
+// TestLettersAreFoundByAnIndex: who asks for those of one subscription, or of the last hour, does not go through all
+// the others.
 func TestLettersAreFoundByAnIndex(t *testing.T) {
 	t.Parallel()
 	r := MustRead(t, manyLetters(t, 100))

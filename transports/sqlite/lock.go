@@ -39,7 +39,8 @@ const (
 	lockTries = 10
 )
 
-// patiently tries to lock. A process that was killed a moment ago, or one that only looks (Owned), gives a lock back at once.
+// patiently tries to lock. A process that was killed a moment ago, or one that only looks (Owned), gives a lock back
+// at once.
 func patiently(try func() (bool, error)) (bool, error) {
 	for n := 1; ; n++ {
 		if ok, err := try(); ok || err != nil || n == lockTries {

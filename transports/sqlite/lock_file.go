@@ -11,13 +11,14 @@ import (
 	"syscall"
 )
 
-// ownerByte is the byte of a database file that its owner locks: far from those that SQLite locks, which begin at 1 GiB
-// (https://www.sqlite.org/fileformat.html, "the lock-byte page"), and from all that it reads. A lock needs no byte to be there.
+// ownerByte is the byte of a database file that its owner locks: far from those that SQLite locks, which begin at 1
+// GiB (https://www.sqlite.org/fileformat.html, "the lock-byte page"), and from all that it reads. A lock needs no
+// byte to be there.
 const ownerByte = 1 << 61
 
-// setLock takes or gives back the owner's lock on the file that fd has open. The lock belongs to the open file, not to the
-// process as SQLite's own locks do: closing another descriptor of the file does not drop it, and the kernel drops it when the
-// process ends. A system that has no such lock leaves the journal with its lock file alone.
+// setLock takes or gives back the owner's lock on the file that fd has open. The lock belongs to the open file, not
+// to the process as SQLite's own locks do: closing another descriptor of the file does not drop it, and the kernel
+// drops it when the process ends. A system that has no such lock leaves the journal with its lock file alone.
 func setLock(fd int, kind int16) (bool, error) {
 	l := syscall.Flock_t{Type: kind, Whence: io.SeekStart, Start: ownerByte, Len: 1}
 	for {
@@ -34,8 +35,8 @@ func setLock(fd int, kind int16) (bool, error) {
 	}
 }
 
-// lockOpened locks the file that SQLite has open in this process, by SQLite's own descriptor. Opening a second one would be
-// simpler, but closing that one would drop all the locks that SQLite has on the file.
+// lockOpened locks the file that SQLite has open in this process, by SQLite's own descriptor. Opening a second one
+// would be simpler, but closing that one would drop all the locks that SQLite has on the file.
 func lockOpened(info fs.FileInfo) (unlock func() error, ok bool, err error) {
 	want, known := info.Sys().(*syscall.Stat_t)
 	var limit syscall.Rlimit

@@ -17,16 +17,17 @@ import (
 // ErrDeployable: the journal is that of a deployable, and cannot become an observer's.
 var ErrDeployable = errors.New("sqlite: journal of a deployable")
 
-// Observer takes in what the deployables of a system send, events and records of deliveries, into a journal that is its own.
-// Whatever reads a journal then reads the whole system. Nothing is run on such a journal, and it is nobody's only copy.
+// Observer takes in what the deployables of a system send, events and records of deliveries, into a journal that is
+// its own. Whatever reads a journal then reads the whole system. Nothing is run on such a journal, and it is nobody's
+// only copy.
 type Observer struct {
 	j       *Journal
 	fromNow map[string]bool // subscriptions that want nothing from before they began
 }
 
-// Observe makes j an observer's journal, which it stays, and subs known: those of the whole system, so that it can be told
-// what has no answer yet. A journal that modules have run on is refused with ErrDeployable, and one of an observer refuses
-// to be run on.
+// Observe makes j an observer's journal, which it stays, and subs known: those of the whole system, so that it can be
+// told what has no answer yet. A journal that modules have run on is refused with ErrDeployable, and one of an
+// observer refuses to be run on.
 func (j *Journal) Observe(ctx context.Context, subs []journal.Subscription) (*Observer, error) {
 	enter := func(tx *sql.Tx) error { return observe(context.WithoutCancel(ctx), tx, subs) }
 	_, err := j.begin(ctx, enter)
@@ -47,9 +48,10 @@ const selectUse = `
 SELECT EXISTS (SELECT 1 FROM observer),
        EXISTS (SELECT 1 FROM subscriptions) OR EXISTS (SELECT 1 FROM events) OR EXISTS (SELECT 1 FROM migrations WHERE module <> 'journal')`
 
-// A subscription that the journal comes to know late may not owe an answer to the events that are older; what it answers all the
-// same is shown. That of a program that is newer than the observer is entered, when its first record comes, as one of no types. The newest
-// event is asked for in a query of its own: beside a WHERE, SQLite goes through all events to find it.
+// A subscription that the journal comes to know late may not owe an answer to the events that are older; what it
+// answers all the same is shown. That of a program that is newer than the observer is entered, when its first record
+// comes, as one of no types. The newest event is asked for in a query of its own: beside a WHERE, SQLite goes through
+// all events to find it.
 const (
 	observeSubscription = `
 INSERT INTO subscriptions (name, kind, types, start_seq, cursor)
@@ -90,9 +92,9 @@ func observe(ctx context.Context, tx *sql.Tx, subs []journal.Subscription) error
 	return err
 }
 
-// Take makes events durable, in their order and all or none, leaving out those that are there: those of journal.RecordsType and
-// journal.DelayedType as what they say, all others as they are. A record whose event has not come yet waits for it. It may be
-// called for several topics at once.
+// Take makes events durable, in their order and all or none, leaving out those that are there: those of
+// journal.RecordsType and journal.DelayedType as what they say, all others as they are. A record whose event has not
+// come yet waits for it. It may be called for several topics at once.
 func (o *Observer) Take(ctx context.Context, events []*journal.Event) error {
 	err := o.j.writer.submit(ctx, &item{work: journal.Work{Name: "observer"}, durable: true, run: func(u *unit) error {
 		t := take{ctx: context.WithoutCancel(ctx), u: u, tx: u.Tx(), fromNow: o.fromNow, subs: map[string]*observedSub{}, logger: o.j.cfg.Logger}
@@ -184,8 +186,8 @@ func (t *take) subscription(name string) (*observedSub, error) {
 	return s, err
 }
 
-// retire notes that s is retired, or is not any more, as its deployable says: of one that is known to the observer's own program,
-// that decides.
+// retire notes that s is retired, or is not any more, as its deployable says: of one that is known to the observer's
+// own program, that decides.
 func (t *take) retire(s *observedSub, retired bool) error {
 	if s.named || s.retired == retired {
 		return nil
@@ -195,8 +197,8 @@ func (t *take) retire(s *observedSub, retired bool) error {
 	return err
 }
 
-// began notes that s has an answer to the event at seq: unless it began behind what was there, it owes one to all that came after
-// that, also where it was not known yet.
+// began notes that s has an answer to the event at seq: unless it began behind what was there, it owes one to all
+// that came after that, also where it was not known yet.
 func (t *take) began(s *observedSub, seq int64) error {
 	if seq > s.start || s.fromNow {
 		return nil

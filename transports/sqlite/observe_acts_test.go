@@ -83,7 +83,8 @@ func wantSeen(tb testing.TB, r *sqlite.Reader, want string) {
 	}
 }
 
-// life is the life of an owner: what it has to tell after each thing that people did, and what there is to see in the end.
+// life is the life of an owner: what it has to tell after each thing that people did, and what there is to see in the
+// end.
 type life struct {
 	path            string
 	events, records []*journal.Event
@@ -136,8 +137,8 @@ func MustNewest(tb testing.TB, path string) int64 {
 	return letters[0].ID
 }
 
-// All that was ever told of each delivery, in any order, more than once and with a kill in between: in the end the observer has the
-// last of it, with all that people did, and what is still to come.
+// All that was ever told of each delivery, in any order, more than once and with a kill in between: in the end the
+// observer has the last of it, with all that people did, and what is still to come.
 func TestObserverKnowsActsAndWhatIsToCome(t *testing.T) {
 	t.Parallel()
 	l := MustLive(t)
@@ -236,7 +237,8 @@ type recordV1 struct {
 	Parked       bool      `json:"parked,omitempty"`
 }
 
-// version1 is e as an older program tells it, which is also what an older observer makes of e; nil where it tells nothing.
+// version1 is e as an older program tells it, which is also what an older observer makes of e; nil where it tells
+// nothing.
 func version1(tb testing.TB, e *journal.Event) *journal.Event {
 	tb.Helper()
 	if e.Type != journal.RecordsType {

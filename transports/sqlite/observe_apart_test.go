@@ -17,7 +17,8 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// A subscription that is new does not owe an answer to what was there before it; cursors move over what is answered, and no further.
+// A subscription that is new does not owe an answer to what was there before it; cursors move over what is answered,
+// and no further.
 func TestObserverKnowsLaterSubscriptions(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "observer.db")
@@ -136,8 +137,8 @@ func TestObserverAndDeployableKeepApart(t *testing.T) {
 	}
 }
 
-// What goes from one journal to another is known by its id and type. A journal that consumes a type since yesterday is not held to
-// have what is older, nor is one that modules moved to.
+// What goes from one journal to another is known by its id and type. A journal that consumes a type since yesterday
+// is not held to have what is older, nor is one that modules moved to.
 func TestWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	event := func(id, eventType, source string, at int64) *journal.Event {

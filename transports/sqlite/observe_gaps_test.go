@@ -14,7 +14,8 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
-// TestAnObserverTellsItsGaps: what was lost before an observer read it is a dead letter there, once, until somebody drops it.
+// TestAnObserverTellsItsGaps: what was lost before an observer read it is a dead letter there, once, until somebody
+// drops it.
 func TestAnObserverTellsItsGaps(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "observer.db")

@@ -19,8 +19,8 @@ type record struct {
 	Whole bool `json:"whole,omitempty"` // it is of version 2 or later: what it does not say is not so
 }
 
-// decodeRecords reads what a deployable, whose journal's id is the event's key, says of deliveries. What each bus has for
-// itself is told apart by that: two of them may have an answer of their own to one event.
+// decodeRecords reads what a deployable, whose journal's id is the event's key, says of deliveries. What each bus has
+// for itself is told apart by that: two of them may have an answer of their own to one event.
 func decodeRecords(e *journal.Event) ([]record, error) {
 	var records []record
 	if err := json.Unmarshal(e.Data, &records); err != nil {
@@ -49,8 +49,8 @@ func decodeRecords(e *journal.Event) ([]record, error) {
 	return records, nil
 }
 
-// stage is how far a delivery is in its life, in which it may die, be replayed and die again: each number only grows while those
-// before it are the same.
+// stage is how far a delivery is in its life, in which it may die, be replayed and die again: each number only grows
+// while those before it are the same.
 type stage [4]int
 
 func stageOf(o journal.Outcome, attempts, allAttempts int) stage {
@@ -190,8 +190,8 @@ func (t *take) record(r *record) (there bool, err error) {
 	return true, t.answer(was, r)
 }
 
-// after reports whether r is from before what is known. What an older program says has no place in the life of a delivery: it counts
-// as it comes, until there is an answer for good.
+// after reports whether r is from before what is known. What an older program says has no place in the life of a
+// delivery: it counts as it comes, until there is an answer for good.
 func (was *answered) after(r *record) bool {
 	switch {
 	case was.outcome == "":

@@ -57,7 +57,8 @@ func MustRunTroubled(tb testing.TB, path string, repaired bool, keys int, publis
 	a.stop()
 }
 
-// MustFeed returns what the journal at path has for others: its events, and a message for each record, or event to come.
+// MustFeed returns what the journal at path has for others: its events, and a message for each record, or event to
+// come.
 func MustFeed(tb testing.TB, path string) (events, records []*journal.Event) {
 	tb.Helper()
 	j := MustOpen(tb, path, sqlite.Config{})

@@ -11,6 +11,8 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/dispatch"
+	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 )
 
 const patience = 20 * time.Second
@@ -91,8 +93,8 @@ func (w *worked) until(t *testing.T, want int, query string) {
 	}
 }
 
-// A person replays a dead letter while a younger event of its key is retried and another one is blocked, and events of the key keep
-// coming: only what ran already is ahead of the replayed one, and nothing overtakes.
+// A person replays a dead letter while a younger event of its key is retried and another one is blocked, and events
+// of the key keep coming: only what ran already is ahead of the replayed one, and nothing overtakes.
 func TestAReplayKeepsTheOrderOfItsKey(t *testing.T) {
 	t.Parallel()
 	for round := range 5 {
@@ -140,16 +142,16 @@ func TestAReplayWaitsForNothingYounger(t *testing.T) {
 	w.until(t, 1, "SELECT count(*) FROM pending WHERE state = 'retrying' AND seq = 2")
 }
 
-// A process ends while many events of a key are in memory, and younger ones of it are recorded as blocked: the next process
-// handles all of them in their order.
+// A process ends while many events of a key are in memory, and younger ones of it are recorded as blocked: the next
+// process handles all of them in their order.
 func TestTheOrderOfAKeySurvivesACrash(t *testing.T) {
 	t.Parallel()
-	const events = 2 * laneLength
+	const events = 2 * dispatch.LaneLength
 	path := filepath.Join(t.TempDir(), "j.db")
 	w := mustWork(t, path, Config{Synchronous: "off"}, journal.Subscription{})
 	w.publish(t, 0, slices.Repeat([]string{"k"}, events)...)
 	w.next(t)
-	w.until(t, events-laneLength-1, "SELECT count(*) FROM pending WHERE state = 'blocked'")
+	w.until(t, events-dispatch.LaneLength-1, "SELECT count(*) FROM pending WHERE state = 'blocked'")
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -166,8 +168,8 @@ func TestTheOrderOfAKeySurvivesACrash(t *testing.T) {
 	}
 }
 
-// A clock that was a year ahead wrote when an attempt is due: the next process, and this one once the clock is right, waits no longer
-// than the pause that was asked for.
+// A clock that was a year ahead wrote when an attempt is due: the next process, and this one once the clock is right,
+// waits no longer than the pause that was asked for.
 func TestAClockThatWasAhead(t *testing.T) {
 	t.Parallel()
 	for _, restart := range []bool{false, true} {
@@ -212,7 +214,7 @@ func TestWhenADeadLetterFirstFailed(t *testing.T) {
 	}
 	w = mustWork(t, path, Config{Synchronous: "off"}, journal.Subscription{})
 	w.answer(t, w.next(t), journal.Dead, 0)
-	letters, err := w.Reader().DeadLetters(context.Background(), DeadLetterFilter{})
+	letters, err := w.Reader().DeadLetters(context.Background(), reader.DeadLetterFilter{})
 	if err != nil || len(letters) != 1 {
 		t.Fatalf("%d letters, %v", len(letters), err)
 	}
@@ -224,7 +226,7 @@ func TestWhenADeadLetterFirstFailed(t *testing.T) {
 // What a slow subscription has in memory is bounded by bytes.
 func TestMemoryIsBoundedByBytes(t *testing.T) {
 	t.Parallel()
-	const size = admittedBytes / 8
+	const size = dispatch.AdmittedBytes / 8
 	w := mustWork(t, filepath.Join(t.TempDir(), "j.db"), Config{Synchronous: "off"}, journal.Subscription{})
 	w.publish(t, size, make([]string, 40)...)
 	s := w.subs["m/work"]
@@ -233,8 +235,8 @@ func TestMemoryIsBoundedByBytes(t *testing.T) {
 		s.mu.Lock()
 		bytes := s.dispatch.Bytes()
 		s.mu.Unlock()
-		if bytes > admittedBytes+size {
-			t.Fatalf("%d bytes are in memory, want at most %d and one event", bytes, admittedBytes)
+		if bytes > dispatch.AdmittedBytes+size {
+			t.Fatalf("%d bytes are in memory, want at most %d and one event", bytes, dispatch.AdmittedBytes)
 		}
 		w.answer(t, d, journal.Done, 0)
 	}

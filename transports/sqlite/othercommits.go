@@ -55,8 +55,8 @@ func (j *Journal) watchForeign() {
 	}
 }
 
-// Look takes up at once what other connections have committed, and where the clock is. A journal does so by itself every
-// Config.ForeignCheck: it is for tests that turn that off.
+// Look takes up at once what other connections have committed, and where the clock is. A journal does so by itself
+// every Config.ForeignCheck: it is for tests that turn that off.
 func (j *Journal) Look(ctx context.Context) error {
 	j.clockStepped()
 	_, err := j.lookOnce(ctx)
@@ -72,7 +72,8 @@ func (j *Journal) lookOnce(ctx context.Context) (seen bool, err error) {
 	return seen, err
 }
 
-// lookForeign runs in the writer's goroutine, on its connection, and waits for no other: data_version changes on its connection only when another one has committed.
+// lookForeign runs in the writer's goroutine, on its connection, and waits for no other: data_version changes on its
+// connection only when another one has committed.
 func (j *Journal) lookForeign(c *sql.Conn) (seen bool, err error) {
 	version, err := j.writer.kept.dataVersion.int64()
 	if err != nil || version == j.version {
@@ -117,8 +118,8 @@ FROM open_acts a JOIN subscriptions s ON s.id = a.subscription JOIN events e ON 
 WHERE a.id > ? ORDER BY a.id LIMIT ?`
 )
 
-// takeActs has the subscriptions hear of what people did with their deliveries; the rows are changed already. It reports whether there
-// is more to take.
+// takeActs has the subscriptions hear of what people did with their deliveries; the rows are changed already. It
+// reports whether there is more to take.
 func (j *Journal) takeActs(ctx context.Context, q row.Queryer) (more bool, err error) {
 	for _, log := range []struct {
 		query string

@@ -58,8 +58,8 @@ func checkFile(path string) error {
 	}
 }
 
-// create makes an empty file at path, for its owner alone, unless there is a file. SQLite gives the files that it puts beside a
-// database the database's permissions.
+// create makes an empty file at path, for its owner alone, unless there is a file. SQLite gives the files that it
+// puts beside a database the database's permissions.
 func create(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -115,11 +115,12 @@ func (j *Journal) made() error {
 	return j.lock.sign()
 }
 
-// reserved matches the names that SQLite gives to its own files beside a database: a journal, a log, its index, and a super-journal.
+// reserved matches the names that SQLite gives to its own files beside a database: a journal, a log, its index, and a
+// super-journal.
 var reserved = regexp.MustCompile(`(?i).-(journal|wal|shm|mj[0-9a-f]{8,9})$`)
 
-// CheckName returns an error for a path under which no journal can be: SQLite deletes or overwrites files of such names when it opens
-// the database that they seem to belong to.
+// CheckName returns an error for a path under which no journal can be: SQLite deletes or overwrites files of such
+// names when it opens the database that they seem to belong to.
 func CheckName(path string) error {
 	if reserved.MatchString(filepath.Base(path)) {
 		return errors.New("SQLite gives such names to its own files, and deletes them: name another one")

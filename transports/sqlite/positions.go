@@ -12,7 +12,8 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// noteEvery is how long a position in a topic may wait to be written down. Where no work commits then, there is a commit for it alone.
+// noteEvery is how long a position in a topic may wait to be written down. Where no work commits then, there is a
+// commit for it alone.
 const noteEvery = time.Second
 
 // memory is how far this journal has read the topics of others.

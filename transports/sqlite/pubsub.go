@@ -12,6 +12,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/dispatch"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
@@ -103,7 +104,8 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	return out, nil
 }
 
-// Close ends all channels of this subscriber. What was delivered and not acknowledged is delivered again to another member.
+// Close ends all channels of this subscriber. What was delivered and not acknowledged is delivered again to another
+// member.
 func (s *Subscriber) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -202,7 +204,7 @@ func (g *group) serve(ctx context.Context, out chan<- *message.Message) {
 // peek waits for the next event of the topic; nil when ctx ends.
 func (g *group) peek(ctx context.Context) *journal.Event {
 	for len(g.next) == 0 {
-		events, pos, err := g.j.read(ctx, g.read, g.Match, admitted)
+		events, pos, err := g.j.read(ctx, g.read, g.Match, dispatch.Admitted)
 		switch {
 		case ctx.Err() != nil:
 			return nil

@@ -106,8 +106,8 @@ func (j *Journal) Do(ctx context.Context, w journal.Work, run func(journal.TxFun
 	}})
 }
 
-// mustBeOpen is an error when d has its final answer. On the disk, only a delivery that has rows there can have got one without
-// its subscription: what others did with it is in these rows before memory hears of it.
+// mustBeOpen is an error when d has its final answer. On the disk, only a delivery that has rows there can have got
+// one without its subscription: what others did with it is in these rows before memory hears of it.
 func (j *Journal) mustBeOpen(u *unit, d *journal.Delivery) error {
 	j.mu.Lock()
 	s := j.subs[d.Subscription]

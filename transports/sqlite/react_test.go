@@ -103,7 +103,8 @@ func react(j *Journal, d *journal.Delivery) error {
 	return errors.Join(err, failed)
 }
 
-// What was open when the process ended is open in the next one: retries at their time, the blocked behind them, in order.
+// What was open when the process ended is open in the next one: retries at their time, the blocked behind them, in
+// order.
 func TestOpenDeliveriesSurviveRestart(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "j.db")
@@ -168,7 +169,8 @@ func TestOpenDeliveriesSurviveRestart(t *testing.T) {
 	}
 }
 
-// The place of a consumer group, written in a group of work that the store then refuses, is written again with the next.
+// The place of a consumer group, written in a group of work that the store then refuses, is written again with the
+// next.
 func TestPlaceIsWrittenAfterAGroupWasUndone(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "j.db")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 	"github.com/troupebus/troupe/transports/sqlite/internal/still"
 )
 
@@ -22,7 +23,8 @@ func openStill(ctx context.Context, path string) (*Reader, error) {
 		return nil, err
 	}
 	db.SetMaxOpenConns(4)
-	return &Reader{path: path, db: db, still: files}, nil
+	view := func(ctx context.Context, fn func(*sql.Tx) error) error { return viewStill(ctx, files, db, fn) }
+	return reader.New(path, view, db.Close), nil
 }
 
 // viewStill runs fn as View does. What it read counts only if the files are the same afterwards.

@@ -18,8 +18,8 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move"
 )
 
-// MustLeave returns a folder with a journal of one event, as it is left when its owner is killed (dirty), with the log and without
-// the index of that (copied), or when it is closed.
+// MustLeave returns a folder with a journal of one event, as it is left when its owner is killed (dirty), with the
+// log and without the index of that (copied), or when it is closed.
 func MustLeave(tb testing.TB, how string) (path string) {
 	tb.Helper()
 	dir := tb.TempDir()

@@ -9,13 +9,14 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/dispatch"
 )
 
-// More events are ready than a subscription keeps in memory, and the store refuses the answer of the only one that is handed
-// out: the others are handed out all the same, and so is that one again.
+// More events are ready than a subscription keeps in memory, and the store refuses the answer of the only one that is
+// handed out: the others are handed out all the same, and so is that one again.
 func TestARefusalStopsNobody(t *testing.T) {
 	t.Parallel()
-	const events = 2 * admitted
+	const events = 2 * dispatch.Admitted
 	j, err := Open(t.Context(), filepath.Join(t.TempDir(), "j.db"), Config{})
 	if err != nil {
 		t.Fatal(err)

@@ -53,9 +53,9 @@ func (j *Journal) UseBackend(ctx context.Context, carrier string) error {
 	return nil
 }
 
-// Resend has everything sent again that the journal at path has had for others since a time, the zero time for all of it: events, and
-// what became of deliveries. It is done when a process next runs on the journal, which must not be in use now (ErrInUse). It returns
-// how many events that may be; those of modules that run elsewhere are not sent.
+// Resend has everything sent again that the journal at path has had for others since a time, the zero time for all of
+// it: events, and what became of deliveries. It is done when a process next runs on the journal, which must not be in
+// use now (ErrInUse). It returns how many events that may be; those of modules that run elsewhere are not sent.
 func Resend(ctx context.Context, path string, since time.Time) (events int64, err error) {
 	if err := mustExist(path); err != nil {
 		return 0, fmt.Errorf("sqlite: resend %s: %w", path, err)
@@ -74,7 +74,8 @@ func Resend(ctx context.Context, path string, since time.Time) (events int64, er
 	return events, errors.Join(err, j.Close())
 }
 
-// What was noted of deliveries is deleted when it is sent: all of it is noted anew. Nobody notes it where there is nobody to tell.
+// What was noted of deliveries is deleted when it is sent: all of it is noted anew. Nobody notes it where there is
+// nobody to tell.
 const (
 	rewind = `
 UPDATE subscriptions
@@ -92,7 +93,8 @@ WHERE e.time >= ?1 AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger
 SELECT count(*) FROM events e JOIN subscriptions s ON e.seq > s.cursor WHERE s.kind = 'group' AND s.name = 'relay'`
 )
 
-// sendAgain moves the place of the relay back to where the events since a time begin, and returns how many are behind it.
+// sendAgain moves the place of the relay back to where the events since a time begin, and returns how many are behind
+// it.
 func sendAgain(ctx context.Context, tx *sql.Tx, since time.Time) (events int64, err error) {
 	from := int64(0)
 	if !since.IsZero() {

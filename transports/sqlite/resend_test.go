@@ -7,8 +7,8 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// TestOverACarrierThatWasRestored sends everything again when the carrier is another one by its name, or says itself that it is, and only
-// then.
+// TestOverACarrierThatWasRestored sends everything again when the carrier is another one by its name, or says itself
+// that it is, and only then.
 func TestOverACarrierThatWasRestored(t *testing.T) {
 	t.Parallel()
 	j := mustOpen(t, filepath.Join(t.TempDir(), "j.db"))

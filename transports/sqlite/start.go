@@ -5,21 +5,24 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// Open leaves a journal whose own tables are an older program's as it is, and its writer does not run: it is not known yet whether the
-// program that opens it may. Fits brings the tables up to date when the program fits the journal. Whoever asks nothing has that
-// done by the first work.
+// Open leaves a journal whose own tables are an older program's as it is, and its writer does not run: it is not
+// known yet whether the program that opens it may. Fits brings the tables up to date when the program fits the
+// journal. Whoever asks nothing has that done by the first work.
 
-// firstIdentity is the migration from which on a journal can be told from others. Older ones are brought up to date at once.
+// firstIdentity is the migration from which on a journal can be told from others. Older ones are brought up to date
+// at once.
 const firstIdentity = "schema/0002_wire.sql"
 
-// setUp makes sure of what the file is, and how the connection treats it. It reports whether the journal's own tables are still to be
-// brought up to date.
+// setUp makes sure of what the file is, and how the connection treats it. It reports whether the journal's own tables
+// are still to be brought up to date.
 func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) (outdated bool, err error) {
 	if err := j.checkWhole(ctx, conn); err != nil {
 		return false, err
@@ -27,20 +30,20 @@ func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) (outdated bool, err
 	if err := j.checkOwner(ctx, conn); err != nil {
 		return false, err
 	}
-	if err := claimable(ctx, conn, j.lock.making); err != nil {
+	if err := schema.Claimable(ctx, conn, j.lock.making); err != nil {
 		return false, err
 	}
 	if _, err := conn.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil { // it is a write, where it was another mode
 		return false, err
 	}
-	if j.applied, err = claim(ctx, conn); err != nil {
+	if j.applied, err = schema.Claim(ctx, conn); err != nil {
 		return false, err
 	}
 	if outdated, err = j.isOutdated(); err != nil {
 		return false, err
 	}
 	if !outdated {
-		if err := j.applied.migrate(ctx, conn, journalSchema, schemaFS); err != nil {
+		if err := j.migrate(ctx, conn, schema.Journal, schema.Files); err != nil {
 			return false, err
 		}
 		if err := settleMoves(ctx, conn, j.path); err != nil {
@@ -61,12 +64,12 @@ func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) (outdated bool, err
 
 // isOutdated reports whether the journal's own tables are to be brought up to date later.
 func (j *Journal) isOutdated() (bool, error) {
-	todo, err := j.applied.todo(journalSchema, schemaFS)
-	return len(todo) > 0 && j.applied[journalSchema][firstIdentity] != "", err
+	todo, err := j.applied.Todo(schema.Journal, schema.Files)
+	return len(todo) > 0 && j.applied[schema.Journal][firstIdentity] != "", err
 }
 
-// begin makes an outdated journal one of this program, unless fits refuses it, and starts the writer. What fits writes is undone. It
-// reports whether fits was asked.
+// begin makes an outdated journal one of this program, unless fits refuses it, and starts the writer. What fits
+// writes is undone. It reports whether fits was asked.
 func (j *Journal) begin(ctx context.Context, fits func(*sql.Tx) error) (asked bool, err error) {
 	j.starting.Lock()
 	defer j.starting.Unlock()
@@ -104,14 +107,14 @@ func (j *Journal) update(ctx context.Context, fits func(*sql.Tx) error) error {
 	if err := j.sync.health(); err != nil { // the files may be another journal's
 		return err
 	}
-	todo, err := j.applied.todo(journalSchema, schemaFS)
+	todo, err := j.applied.Todo(schema.Journal, schema.Files)
 	if err != nil {
 		return err
 	}
 	c := j.writer.face.conn
-	err = inTransaction(ctx, c, func(tx *sql.Tx, own *fence) error {
+	err = inTransaction(ctx, c, func(tx *sql.Tx, guarded schema.Guard) error {
 		for _, one := range todo {
-			if err := one.run(ctx, tx, own); err != nil {
+			if err := one.Run(ctx, tx, guarded); err != nil {
 				return err
 			}
 		}
@@ -128,7 +131,7 @@ func (j *Journal) update(ctx context.Context, fits func(*sql.Tx) error) error {
 		return err
 	}
 	for _, one := range todo {
-		j.applied.note(one)
+		j.applied.Note(one)
 	}
 	return errors.Join(j.markAgain(ctx, c, false), settleMoves(ctx, c, j.path))
 }
@@ -159,4 +162,41 @@ func (j *Journal) closeUnused() error {
 		err = setMark(context.Background(), j.writer.face.conn, 0)
 	}
 	return errors.Join(err, j.sync.close(), j.closeFiles())
+}
+
+// migrate applies the files of fsys that module has not applied yet, one transaction a file.
+func (j *Journal) migrate(ctx context.Context, c *sql.Conn, module string, fsys fs.FS) error {
+	todo, err := j.applied.Todo(module, fsys)
+	if err != nil {
+		return err
+	}
+	for _, one := range todo {
+		err := inTransaction(ctx, c, func(tx *sql.Tx, guarded schema.Guard) error { return one.Run(ctx, tx, guarded) })
+		if err != nil {
+			return err
+		}
+		j.applied.Note(one)
+	}
+	return nil
+}
+
+// inTransaction runs do in a transaction on the write connection, with the fence that stands around work there.
+func inTransaction(ctx context.Context, c *sql.Conn, do func(tx *sql.Tx, guarded schema.Guard) error) error {
+	var own *fence
+	err := c.Raw(func(f any) error {
+		own = f.(*face).fence
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	tx, err := row.Begin(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // a no-op after Commit
+	if err := do(tx, own.migration); err != nil {
+		return err
+	}
+	return tx.Commit()
 }

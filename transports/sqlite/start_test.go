@@ -13,6 +13,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 )
 
 func mustOpenOlder(t *testing.T, cfg Config) *Journal {
@@ -93,7 +94,8 @@ func TestEventsOfOthersBeforeTheStart(t *testing.T) {
 	}
 }
 
-// Work that has to start the writer waits no longer than its caller does, and says what all work says when the store refuses it.
+// Work that has to start the writer waits no longer than its caller does, and says what all work says when the store
+// refuses it.
 func TestAStartThatTheStoreRefuses(t *testing.T) {
 	t.Parallel()
 	j := mustOpenOlder(t, Config{BusyTimeout: 100 * time.Millisecond})
@@ -143,8 +145,8 @@ func TestFilesMovedBeforeTheStart(t *testing.T) {
 	}
 }
 
-// A journal that was copied with VACUUM INTO, or a database that is no journal, is in another mode: that is not changed before it is
-// known that the file may be written.
+// A journal that was copied with VACUUM INTO, or a database that is no journal, is in another mode: that is not
+// changed before it is known that the file may be written.
 func TestARefusedFileKeepsItsMode(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "j.db")
@@ -160,7 +162,7 @@ func TestARefusedFileKeepsItsMode(t *testing.T) {
 	if _, err := db.Exec("PRAGMA journal_mode = DELETE"); err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range []int{applicationID, 7} { // another program's, another application's
+	for _, id := range []int{schema.ApplicationID, 7} { // another program's, another application's
 		if _, err := db.Exec(fmt.Sprintf("PRAGMA application_id = %d", id)); err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +177,7 @@ func TestARefusedFileKeepsItsMode(t *testing.T) {
 			t.Errorf("a file with id %#x was written, %v", id, err)
 		}
 	}
-	if _, err := db.Exec(fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil || db.Close() != nil {
+	if _, err := db.Exec(fmt.Sprintf("PRAGMA application_id = %d", schema.ApplicationID)); err != nil || db.Close() != nil {
 		t.Fatal(err)
 	}
 	mustClose(t, mustOpen(t, path))

@@ -39,8 +39,8 @@ INSERT INTO delayed (event_id, type, version, source, key, due_at, correlation_i
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (event_id) DO NOTHING`
 
-	// A delivery that was not answered before. Unlike the next statement, this one runs no trigger, for which SQLite would keep a copy
-	// of every page that changes.
+	// A delivery that was not answered before. Unlike the next statement, this one runs no trigger, for which SQLite
+	// would keep a copy of every page that changes.
 	insertDelivery = `
 INSERT INTO deliveries (seq, subscription, outcome, attempts, started_at, duration, error)
 VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -118,8 +118,8 @@ func (k *kept) close() error {
 	return errors.Join(errs...)
 }
 
-// answer writes the outcome of a delivery, and returns how many rows that changed: none where the journal has a final one. again says
-// that there is a row already.
+// answer writes the outcome of a delivery, and returns how many rows that changed: none where the journal has a final
+// one. again says that there is a row already.
 func (k *kept) answer(again bool, args ...any) (changed int64, err error) {
 	if !again {
 		changed, _, err = k.first.exec(args...)

@@ -9,10 +9,12 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/goroutine"
 )
 
-// A Scan method that panics leaves the rows that it was scanning from locked, and the Close that is deferred around it, as in
-// Row.Scan, then waits for ever. Nobody can unlock them. But such work need not hold the transaction until its limit.
+// A Scan method that panics leaves the rows that it was scanning from locked, and the Close that is deferred around
+// it, as in Row.Scan, then waits for ever. Nobody can unlock them. But such work need not hold the transaction until
+// its limit.
 
-// closesForEver says where goroutine id panicked while database/sql held a lock that it waits for since, "" if it did not.
+// closesForEver says where goroutine id panicked while database/sql held a lock that it waits for since, "" if it did
+// not.
 func closesForEver(id uint64) string {
 	head := fmt.Appendf(nil, "goroutine %d [", id)
 	for one := range bytes.SplitSeq(goroutine.Stacks(), []byte("\n\n")) {

@@ -12,6 +12,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
@@ -24,8 +25,8 @@ ON CONFLICT (name) DO UPDATE SET types = excluded.types, except_of = excluded.ex
 WHERE types = excluded.types OR except_of = 1
 RETURNING id, cursor, since`
 
-// register makes a subscription or group durable, that starts behind start and began at since, unless it is there, and returns what
-// is.
+// register makes a subscription or group durable, that starts behind start and began at since, unless it is there,
+// and returns what is.
 func register(ctx context.Context, q row.RowQueryer, name, kind string, m *wake.Match, start, since int64) (r registered, err error) {
 	list, err := m.List()
 	if err != nil {
@@ -52,7 +53,7 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 		if err = j.tellNobody(ctx, tx); err != nil {
 			return err
 		}
-		if topics, err = groupTopics(ctx, tx); err != nil {
+		if topics, err = reader.GroupTopics(ctx, tx); err != nil {
 			return err
 		}
 		// From here on the subscriptions hear of acts: the rows that they are going to read tell of the earlier ones.
@@ -139,8 +140,8 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 	return subs, nil
 }
 
-// tellObservers has observers hear of a subscription that is retired, or is not any more: with its newest delivery and those that are
-// open.
+// tellObservers has observers hear of a subscription that is retired, or is not any more: with its newest delivery
+// and those that are open.
 func tellObservers(ctx context.Context, tx *sql.Tx, subscription int64) error {
 	_, err := tx.ExecContext(ctx, `
 INSERT INTO records (seq, subscription)
@@ -197,23 +198,6 @@ func (j *Journal) dismiss(subs []*subscription) {
 			delete(j.subs, s.Name)
 		}
 	}
-}
-
-func groupTopics(ctx context.Context, q row.Queryer) ([]string, error) {
-	rows, err := q.QueryContext(ctx, "SELECT t.value FROM subscriptions s, json_each(s.types) t WHERE s.kind = 'group'")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var topics []string
-	for rows.Next() {
-		var t string
-		if err := rows.Scan(&t); err != nil {
-			return nil, err
-		}
-		topics = append(topics, t)
-	}
-	return topics, rows.Err()
 }
 
 // busSubscriber is the Watermill face of a subscription. Closing it stops the deliveries.

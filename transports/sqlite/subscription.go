@@ -15,25 +15,11 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// Bounds of what a subscription keeps in memory.
-const (
-	// admitted is how many events it holds beyond those that it has handed out, and how many more that it reads back from
-	// pending.
-	admitted = 512
-	// admittedBytes is how large the events of each of these two kinds may be together.
-	admittedBytes = 4 << 20
-	// laneLength is how many events of one key wait in memory behind one that takes long; more are recorded as blocked, so
-	// that a busy key does not use up what is admitted, and others go on.
-	laneLength = 64
-	// heldLanes is how many keys may wait for a retry, or for a person, in memory; more are left to the disk.
-	heldLanes = 4096
-)
-
-// subscription hands its events to the Router as messages, in the order that its dispatch decides, and records with the
-// journal what became of them.
+// subscription hands its events to the Router as messages, in the order that its dispatch decides, and records with
+// the journal what became of them.
 //
-// One goroutine (subscription_run.go) does what the dispatch asks for: it reads the log and the rows of pending, and records what is blocked.
-// Settling happens in the goroutines of the Router.
+// One goroutine (subscription_run.go) does what the dispatch asks for: it reads the log and the rows of pending, and
+// records what is blocked. Settling happens in the goroutines of the Router.
 type subscription struct {
 	wake.Follower
 	journal.Subscription
@@ -59,7 +45,8 @@ type flight struct {
 	claimed atomic.Pointer[item] // the work that settles it
 }
 
-// flight makes the first delivery of e. It takes its time, and must not be called under s.mu, for which the writer may wait.
+// flight makes the first delivery of e. It takes its time, and must not be called under s.mu, for which the writer
+// may wait.
 func (s *subscription) flight(e *journal.Event) *flight {
 	f := &flight{Delivery: journal.Delivery{Event: e, Subscription: s.Name, Attempt: 1, Since: s.since}}
 	f.task = dispatch.Task{Seq: e.Seq, Key: e.Key, Size: row.EventSize(e), Owner: f}
@@ -83,8 +70,8 @@ func (s *subscription) message(f *flight) *message.Message {
 	return msg
 }
 
-// claim gives it the right to settle f, in the transaction that is being written. Of several deliveries of one event, one
-// gets it; when the store refuses it, the next.
+// claim gives it the right to settle f, in the transaction that is being written. Of several deliveries of one event,
+// one gets it; when the store refuses it, the next.
 func (f *flight) claim(it *item) bool {
 	return f.claimed.CompareAndSwap(nil, it) || f.claimed.Load() == it
 }
@@ -104,7 +91,7 @@ func newSubscription(j *Journal, id int64, spec journal.Subscription, cursor int
 
 // startAt begins the dispatch behind the cursor.
 func (s *subscription) startAt(cursor int64) {
-	limits := dispatch.Limits{Parallel: s.Parallel, Tasks: s.Parallel + admitted, Bytes: admittedBytes, Waiting: laneLength, Lanes: heldLanes}
+	limits := dispatch.Limits{Parallel: s.Parallel, Tasks: s.Parallel + dispatch.Admitted, Bytes: dispatch.AdmittedBytes, Waiting: dispatch.LaneLength, Lanes: dispatch.HeldLanes}
 	s.dispatch = dispatch.New(limits, s.Park, cursor, s.hand, s.Poke)
 }
 

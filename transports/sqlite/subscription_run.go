@@ -194,8 +194,8 @@ func (s *subscription) reload(ctx context.Context, r *openRow) (*dispatch.Task, 
 	return &f.task, nil
 }
 
-// sweep reads the oldest rows of the next lanes. What a clock wrote that was ahead is put right on disk, too, where it is looked for
-// by the moment at which it is due.
+// sweep reads the oldest rows of the next lanes. What a clock wrote that was ahead is put right on disk, too, where
+// it is looked for by the moment at which it is due.
 func (s *subscription) sweep(ctx context.Context, step dispatch.Step) error {
 	rows, last, err := s.nextLanes(ctx, step.After)
 	if err != nil {
@@ -216,8 +216,8 @@ func (s *subscription) sweep(ctx context.Context, step dispatch.Step) error {
 	return nil
 }
 
-// correct writes when r is due, and that its last attempt ended now. What lies between the two is the pause that it asked for: it
-// must still be known when the clock is put back once more.
+// correct writes when r is due, and that its last attempt ended now. What lies between the two is the pause that it
+// asked for: it must still be known when the clock is put back once more.
 func (s *subscription) correct(ctx context.Context, r *openRow, now time.Time) error {
 	const (
 		due = `

@@ -11,16 +11,16 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// syncer makes commits durable beside the writer, which never waits for the disk (docs/decisions/0003). SQLite runs with
-// synchronous=NORMAL: a commit is in the write-ahead log, in order, but not forced to the disk. The syncer forces it, for
-// all commits since the last time at once, and only then
+// syncer makes commits durable beside the writer, which never waits for the disk (docs/decisions/0003). SQLite runs
+// with synchronous=NORMAL: a commit is in the write-ahead log, in order, but not forced to the disk. The syncer
+// forces it, for all commits since the last time at once, and only then
 //
 //   - is a publish or a unit of work acknowledged,
 //   - do external handlers and plain Watermill consumers get the events,
 //   - does a View return what it saw.
 //
-// Transactional reactions need not wait: a power cut takes a suffix of the log, causes together with their effects, and
-// nobody outside has seen either.
+// Transactional reactions need not wait: a power cut takes a suffix of the log, causes together with their effects,
+// and nobody outside has seen either.
 type syncer struct {
 	file    syncFile // nil unless Synchronous is full: what is committed is as durable as it gets then
 	durable func(head int64)
@@ -67,8 +67,8 @@ func (s *syncer) begin() {
 	s.begun++
 }
 
-// committed notes that the commit that was begun is made, or has failed, and answers its items when they may be: at once, or when it is durable. Only the writer
-// calls it.
+// committed notes that the commit that was begun is made, or has failed, and answers its items when they may be: at
+// once, or when it is durable. Only the writer calls it.
 func (s *syncer) committed(head int64, items []*item) {
 	s.mu.Lock()
 	s.commits = s.begun

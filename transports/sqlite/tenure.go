@@ -16,10 +16,10 @@ import (
 var errDeposed = errors.New("sqlite: writer deposed")
 
 // reign is the time of one writer goroutine. Work runs in that goroutine, so work that never returns would hold every
-// other write for ever. When it outstays its limit, the reign is ended from outside: the hung work alone is answered with
-// journal.ErrAbandoned; the rest of its group goes back to the front of the queue, for a new goroutine, which begins with
-// taking the connection away from the hung work and rolling back its transaction. In the ordinary course this costs two
-// uncontended locks a piece of work.
+// other write for ever. When it outstays its limit, the reign is ended from outside: the hung work alone is answered
+// with journal.ErrAbandoned; the rest of its group goes back to the front of the queue, for a new goroutine, which
+// begins with taking the connection away from the hung work and rolling back its transaction. In the ordinary course
+// this costs two uncontended locks a piece of work.
 //
 // Nothing that may take long happens under mu.
 type reign struct {
@@ -135,7 +135,8 @@ func (r *reign) check() {
 	}
 }
 
-// inspect sees to what the running work's time calls for. It returns the work when its stack is to be looked at, and when it began.
+// inspect sees to what the running work's time calls for. It returns the work when its stack is to be looked at, and
+// when it began.
 func (r *reign) inspect() (suspect *item, since time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -36,8 +36,8 @@ func (it *item) take() bool { return it.state.CompareAndSwap(itemQueued, itemTak
 // giveBack undoes take: its caller may take it back again.
 func (it *item) giveBack() { it.state.CompareAndSwap(itemTaken, itemQueued) }
 
-// begin makes the unit of one more run, which a goroutine that an earlier run left behind does not have. aside says that no other
-// work may have had its transaction.
+// begin makes the unit of one more run, which a goroutine that an earlier run left behind does not have. aside says
+// that no other work may have had its transaction.
 func (it *item) begin(w *writer, r *reign, aside bool) *unit {
 	if it.unit == nil {
 		it.unit = &it.first
@@ -109,8 +109,8 @@ func (u *unit) user(code func()) error {
 	return nil
 }
 
-// Tx gives the transaction to the work, and opens its savepoint. Work that has returned or was cut off gets a transaction that is
-// over.
+// Tx gives the transaction to the work, and opens its savepoint. Work that has returned or was cut off gets a
+// transaction that is over.
 func (u *unit) Tx() *sql.Tx {
 	u.face.mu.Lock()
 	defer u.face.mu.Unlock()

@@ -13,7 +13,7 @@ func (j *Journal) committed(c *commit) {
 		wake.Poke(j.delayedWake)
 	}
 	if len(c.appended) > 0 {
-		j.recent.add(c.appended)
+		j.recent.Add(c.appended)
 		j.wake(c.appended)
 	}
 	j.sync.committed(c.head(), c.items)
@@ -40,7 +40,8 @@ func (j *Journal) durable(head int64) {
 // wakeAll makes every follower read up to head: another connection wrote, and the types of its events are unknown.
 func (j *Journal) wakeAll(head int64) { j.follow.Load().LookTo(head) }
 
-// addReader adds r to the followers that a commit wakes. It wakes r to read up to the head, as it is after that. j.mu is held.
+// addReader adds r to the followers that a commit wakes. It wakes r to read up to the head, as it is after that. j.mu
+// is held.
 func (j *Journal) addReader(r *wake.Follower) {
 	j.follow.Store(j.follow.Load().With(r))
 	r.LookTo(j.tail.Newest())

@@ -14,8 +14,8 @@ const (
 	MaxBytes   = 8 << 20
 )
 
-// Tail keeps the newest events in memory, without a gap. Subscriptions that keep up never read the disk. The writer appends,
-// subscriptions read.
+// Tail keeps the newest events in memory, without a gap. Subscriptions that keep up never read the disk. The writer
+// appends, subscriptions read.
 type Tail struct {
 	mu      sync.RWMutex
 	events  []*journal.Event // ascending, each Seq one more than the one before
@@ -34,8 +34,8 @@ func (t *Tail) Begin(head int64, events []*journal.Event) {
 	}
 }
 
-// Append adds the events of a commit, and reports a gap before them: another connection wrote. A gap empties the tail, and readers
-// go to the disk.
+// Append adds the events of a commit, and reports a gap before them: another connection wrote. A gap empties the
+// tail, and readers go to the disk.
 func (t *Tail) Append(events []*journal.Event) (gap bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// Follower is a reader that follows the log, such as a subscription. After a commit, the writer notes the newest event that the follower
-// wants, and wakes the follower.
+// Follower is a reader that follows the log, such as a subscription. After a commit, the writer notes the newest
+// event that the follower wants, and wakes the follower.
 type Follower struct {
 	Match *Match
 	Want  atomic.Int64  // the seq up to which the follower has to read
@@ -37,7 +37,8 @@ func Poke(c chan struct{}) {
 	}
 }
 
-// Followers are all followers, by the event types that they want. The value never changes: With and Without return another one.
+// Followers are all followers, by the event types that they want. The value never changes: With and Without return
+// another one.
 type Followers struct {
 	all     []*Follower
 	byType  map[string][]*Follower
@@ -80,7 +81,8 @@ func (f *Followers) Appended(events []*journal.Event) {
 	}
 }
 
-// MadeDurable wakes the followers that wait for the disk and want an event after seq, up to which all events were durable before.
+// MadeDurable wakes the followers that wait for the disk and want an event after seq, up to which all events were
+// durable before.
 func (f *Followers) MadeDurable(seq int64) {
 	for _, r := range f.durable {
 		if r.Want.Load() > seq {

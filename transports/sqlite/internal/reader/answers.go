@@ -1,4 +1,4 @@
-package sqlite
+package reader
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/count"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
@@ -18,16 +19,16 @@ func Observes(ctx context.Context, tx *sql.Tx) (is bool, err error) {
 	return is, row.Explain(err)
 }
 
-// Early counts the records in an observer's journal whose events have not come: those of answers that were given at before or
-// later, whose events are on their way, and those of older ones. Their events may be lost; or were never sent, because they are
-// older than the system's first second deployable.
+// Early counts the records in an observer's journal whose events have not come: those of answers that were given at
+// before or later, whose events are on their way, and those of older ones. Their events may be lost; or were never
+// sent, because they are older than the system's first second deployable.
 func Early(ctx context.Context, tx *sql.Tx, before time.Time) (recent, old int64, err error) {
 	err = tx.QueryRowContext(ctx, "SELECT count(*) FILTER (WHERE at >= ?1), count(*) FILTER (WHERE at < ?1) FROM early_records", before.UnixMicro()).Scan(&recent, &old)
 	return recent, old, row.Explain(err)
 }
 
-// An event may come to an observer before the record of the reaction that emitted it, also a moment after it was told that the
-// reaction is dead: somebody had it replayed. But of what is skipped or dropped nothing comes.
+// An event may come to an observer before the record of the reaction that emitted it, also a moment after it was told
+// that the reaction is dead: somebody had it replayed. But of what is skipped or dropped nothing comes.
 var observedEmission = rule{"what a reaction emitted comes from one that is done, as far as is known", `
 SELECT 'event ' || e.seq || ' (' || e.type || ' ' || e.id || ') was emitted by ' || e.subscription || ', whose reaction to ' || e.causation_id || ' is recorded as ' || d.outcome
 FROM events e CROSS JOIN subscriptions s ON s.name = e.subscription CROSS JOIN events c ON c.id = e.causation_id
@@ -44,10 +45,11 @@ SELECT d.seq, s.name, d.outcome, d.attempts, d.started_at, d.duration, coalesce(
 FROM deliveries d CROSS JOIN subscriptions s ON s.id = d.subscription WHERE d.seq > ? AND d.seq <= ? ORDER BY d.seq`
 )
 
-// EachAnswered calls fn with every event of the journal, in the order of the log, and with the answer of each subscription that wants it,
-// also with those that are only waited for. Of the answers it leaves out what is only for show: the dead letter, when the next attempt
-// is due, and what an event is behind. An error of fn ends it and is returned as it is. The log is read in parts, each in a
-// transaction of its own, up to where it ended at first; an answer may be younger than that. Progress is told how far it is.
+// EachAnswered calls fn with every event of the journal, in the order of the log, and with the answer of each
+// subscription that wants it, also with those that are only waited for. Of the answers it leaves out what is only for
+// show: the dead letter, when the next attempt is due, and what an event is behind. An error of fn ends it and is
+// returned as it is. The log is read in parts, each in a transaction of its own, up to where it ended at first; an
+// answer may be younger than that. Progress is told how far it is.
 func (r *Reader) EachAnswered(ctx context.Context, progress func(done, of int64), fn func(*journal.Event, []journal.Reaction) error) error {
 	var head int64
 	err := r.View(ctx, func(tx *sql.Tx) error {
@@ -56,7 +58,7 @@ func (r *Reader) EachAnswered(ctx context.Context, progress func(done, of int64)
 	for after := int64(0); err == nil && after < head; {
 		progress(after, head)
 		var p logPart
-		if err = r.View(ctx, func(tx *sql.Tx) error { return p.read(ctx, tx, after, min(after+blockSize, head)) }); err != nil {
+		if err = r.View(ctx, func(tx *sql.Tx) error { return p.read(ctx, tx, after, min(after+count.BlockSize, head)) }); err != nil {
 			break
 		}
 		for i, e := range p.events {
@@ -130,11 +132,11 @@ func (p *logPart) read(ctx context.Context, tx *sql.Tx, after, upto int64) error
 	return nil
 }
 
-// EachDelayed calls fn with every event that is still to come, as tx, of a View, sees it. An error of fn ends it and is returned as
-// it is.
+// EachDelayed calls fn with every event that is still to come, as tx, of a View, sees it. An error of fn ends it and
+// is returned as it is.
 func EachDelayed(ctx context.Context, tx *sql.Tx, fn func(journal.Delayed) error) error {
-	return row.Each(ctx, tx, row.SQL(selectDelayed, 0, -1), func(rows *sql.Rows) error {
-		_, d, err := scanDelayed(rows)
+	return row.Each(ctx, tx, row.SQL(SelectDelayed, 0, -1), func(rows *sql.Rows) error {
+		_, d, err := ScanDelayed(rows)
 		if err != nil {
 			return fmt.Errorf("sqlite: read delayed events: %w", err)
 		}

@@ -1,4 +1,4 @@
-package sqlite
+package reader
 
 import (
 	"cmp"
@@ -9,15 +9,16 @@ import (
 	"slices"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/count"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// A read transaction that stays open keeps the write-ahead log from starting over, and the reader may be a person with a pager. So
-// the log is read in pages: each in a transaction of its own, and gone through when that is over.
+// A read transaction that stays open keeps the write-ahead log from starting over, and the reader may be a person
+// with a pager. So the log is read in pages: each in a transaction of its own, and gone through when that is over.
 const (
 	pageEvents = 1000
 	pageBytes  = 4 << 20
-	pageLog    = 16 * blockSize // numbers of the log that are looked through for a page
+	pageLog    = 16 * count.BlockSize // numbers of the log that are looked through for a page
 )
 
 // pages is the events that a filter wants, in pages.
@@ -128,8 +129,8 @@ func (p *pages) bySeq(ctx context.Context, fn func(*journal.Event) error) error 
 // errFull ends the reading of a page.
 var errFull = errors.New("sqlite: the page is full")
 
-// readPage reads the events with these seqs, in their order: all of them, or the first ones, as many as fit into a page. The join is of
-// the one kind that keeps the order, without a sorter that would have to hold all of them.
+// readPage reads the events with these seqs, in their order: all of them, or the first ones, as many as fit into a
+// page. The join is of the one kind that keeps the order, without a sorter that would have to hold all of them.
 func readPage(ctx context.Context, tx *sql.Tx, seqs []int64) (page []*journal.Event, err error) {
 	bytes := 0
 	query := row.SQL("WITH j(n) AS (SELECT value FROM json_each(?)) SELECT "+row.EventColumns+" FROM j CROSS JOIN events ON seq = n", row.List(seqs))
@@ -153,7 +154,8 @@ func readPage(ctx context.Context, tx *sql.Tx, seqs []int64) (page []*journal.Ev
 const (
 	countedUpto = "coalesce((SELECT upto FROM counted WHERE subscription = 0), 0)"
 
-	// ofKey are the events of a key between :after and :upto: of the flow of that name, of others, and those that are not counted yet.
+	// ofKey are the events of a key between :after and :upto: of the flow of that name, of others, and those that are
+	// not counted yet.
 	ofKey = `
 SELECT seq FROM events WHERE correlation_id = :key AND key = :key AND seq > :after AND seq <= :upto
 UNION ALL SELECT e.seq FROM (SELECT DISTINCT correlation_id FROM keys WHERE key = :key AND block >= :after / 4096 AND block <= :upto / 4096) k
@@ -184,8 +186,8 @@ func (f EventFilter) seqs(ctx context.Context, tx *sql.Tx, after, upto int64, or
 // indexed reports whether there is an index that finds what f wants.
 func (f EventFilter) indexed() bool { return f.Key != "" || f.Flow != "" }
 
-// next returns the first events behind p.after, and how far it looked. It looks at no more than a part of the log, and leaves out blocks
-// that have nothing to find.
+// next returns the first events behind p.after, and how far it looked. It looks at no more than a part of the log,
+// and leaves out blocks that have nothing to find.
 func (p *pages) next(ctx context.Context, tx *sql.Tx, limit int) (seqs []int64, looked int64, err error) {
 	after, upto := p.after, p.head
 	if !p.f.indexed() {
@@ -213,7 +215,8 @@ func (p *pages) newest(ctx context.Context, tx *sql.Tx) (seqs []int64, err error
 	return seqs, nil
 }
 
-// latest returns the events in the order of their times, and those of one time in that of their causes: with a limit, the latest.
+// latest returns the events in the order of their times, and those of one time in that of their causes: with a limit,
+// the latest.
 func (p *pages) latest(ctx context.Context, tx *sql.Tx) ([]int64, error) {
 	type found struct{ seq, time, hops int64 }
 	var all []found

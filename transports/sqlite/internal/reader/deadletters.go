@@ -1,4 +1,4 @@
-package sqlite
+package reader
 
 import (
 	"cmp"
@@ -47,12 +47,20 @@ func (f DeadLetterFilter) where() (string, []any) {
 	return strings.Join(conditions, " AND "), args
 }
 
-// fewLetters is up to how many dead letters that an index finds are looked up one by one. Where there are more, it is quicker to go
-// through all of them, the newest first.
+// fewLetters is up to how many dead letters that an index finds are looked up one by one. Where there are more, it is
+// quicker to go through all of them, the newest first.
 const fewLetters = 5000
 
-// quickest is where for who reads with q: where few dead letters are of the time, of the type or of the subscription that f wants, the
-// index of these finds them.
+// LetterConditions is where for other packages: f is part of the API of package sqlite.
+func LetterConditions(f DeadLetterFilter) (string, []any) { return f.where() }
+
+// QuickConditions is quickest for other packages.
+func QuickConditions(ctx context.Context, q row.Queryer, f DeadLetterFilter) (string, []any, error) {
+	return f.quickest(ctx, q)
+}
+
+// quickest is where for who reads with q: where few dead letters are of the time, of the type or of the subscription
+// that f wants, the index of these finds them.
 func (f DeadLetterFilter) quickest(ctx context.Context, q row.Queryer) (string, []any, error) {
 	where, args := f.where()
 	for _, by := range f.indexed() {
@@ -84,20 +92,20 @@ func (f DeadLetterFilter) indexed() (by []row.Statement) {
 }
 
 const (
-	fromLetters = " FROM dead_letters l WHERE "
+	FromLetters = " FROM dead_letters l WHERE "
 
-	fromDeadLetters = ` FROM dead_letters l CROSS JOIN subscriptions s ON s.id = l.subscription CROSS JOIN events e ON e.seq = l.seq WHERE `
+	FromDeadLetters = ` FROM dead_letters l CROSS JOIN subscriptions s ON s.id = l.subscription CROSS JOIN events e ON e.seq = l.seq WHERE `
 
 	selectDeadLetters = `
 SELECT e.seq, e.id, e.type, e.version, e.source, e.key, e.time, e.correlation_id, e.causation_id, e.subscription, e.hops, e.metadata, e.data,
-       l.id, s.name, l.status, l.error, l.stack, l.attempts, l.first_failed_at, l.dead_at` + fromDeadLetters
+       l.id, s.name, l.status, l.error, l.stack, l.attempts, l.first_failed_at, l.dead_at` + FromDeadLetters
 )
 
 // DeadLetters returns the dead letters that f wants, without what was done with them, in the order of their ids.
 func (r *Reader) DeadLetters(ctx context.Context, f DeadLetterFilter) ([]journal.DeadLetter, error) {
 	var letters []journal.DeadLetter
 	err := r.View(ctx, func(tx *sql.Tx) (err error) {
-		letters, err = deadLetters(ctx, tx, f)
+		letters, err = ReadDeadLetters(ctx, tx, f)
 		return err
 	})
 	return letters, err
@@ -119,7 +127,7 @@ func (r *Reader) LetterStatuses(ctx context.Context, ids []int64) (map[int64]jou
 	return statuses, err
 }
 
-func deadLetters(ctx context.Context, q row.Queryer, f DeadLetterFilter) ([]journal.DeadLetter, error) {
+func ReadDeadLetters(ctx context.Context, q row.Queryer, f DeadLetterFilter) ([]journal.DeadLetter, error) {
 	where, args := f.where()
 	limit := cmp.Or(f.Limit, -1)
 	letters := []journal.DeadLetter{}
@@ -148,14 +156,14 @@ const (
 	// listDeadLetters leaves out what may be long.
 	listDeadLetters = `
 SELECT e.seq, e.id, e.type, e.version, e.source, e.key, e.time, e.correlation_id, e.causation_id, e.subscription, e.hops, NULL, x'',
-       l.id, s.name, l.status, substr(l.error, 1, 8192), '', l.attempts, l.first_failed_at, l.dead_at` + fromDeadLetters
+       l.id, s.name, l.status, substr(l.error, 1, 8192), '', l.attempts, l.first_failed_at, l.dead_at` + FromDeadLetters
 
 	letterPage = 500
 )
 
-// ListDeadLetters calls fn with the dead letters that f wants, in the order of their ids: without payload, metadata, stack, and what was
-// done with them, which DeadLetter has. It reports whether f.Limit left out older ones. An error of fn ends it and is returned as it
-// is. They are read in pages, and no transaction is open while fn runs.
+// ListDeadLetters calls fn with the dead letters that f wants, in the order of their ids: without payload, metadata,
+// stack, and what was done with them, which DeadLetter has. It reports whether f.Limit left out older ones. An error
+// of fn ends it and is returned as it is. They are read in pages, and no transaction is open while fn runs.
 func (r *Reader) ListDeadLetters(ctx context.Context, f DeadLetterFilter, fn func(*journal.DeadLetter) error) (more bool, err error) {
 	l := letterPages{r: r}
 	if err := r.View(ctx, func(tx *sql.Tx) error { return l.begin(ctx, tx, f) }); err != nil {
@@ -193,7 +201,7 @@ func (l *letterPages) begin(ctx context.Context, tx *sql.Tx, f DeadLetterFilter)
 		return err
 	}
 	l.limited = true
-	query := row.SQL("SELECT l.id"+fromLetters+l.where+" ORDER BY l.id DESC LIMIT ?", append(slices.Clone(l.args), f.Limit+1)...)
+	query := row.SQL("SELECT l.id"+FromLetters+l.where+" ORDER BY l.id DESC LIMIT ?", append(slices.Clone(l.args), f.Limit+1)...)
 	l.ids, err = row.IDs(ctx, tx, query)
 	if l.more = len(l.ids) > f.Limit; l.more {
 		l.ids = l.ids[:f.Limit]
@@ -230,7 +238,7 @@ func (l *letterPages) next(ctx context.Context) (page []journal.DeadLetter, err 
 func (r *Reader) DeadLetter(ctx context.Context, id int64) (*journal.DeadLetter, error) {
 	var letters []journal.DeadLetter
 	err := r.View(ctx, func(tx *sql.Tx) (err error) {
-		if letters, err = deadLetters(ctx, tx, DeadLetterFilter{IDs: []int64{id}}); err != nil {
+		if letters, err = ReadDeadLetters(ctx, tx, DeadLetterFilter{IDs: []int64{id}}); err != nil {
 			return err
 		}
 		if len(letters) == 0 {
@@ -262,7 +270,7 @@ func actsOn(ctx context.Context, q row.Queryer, id int64) ([]journal.Act, error)
 // Removed reports whether the program that ran last on the journal does not have a subscription that one before it had.
 func (r *Reader) Removed(ctx context.Context, subscription string) (removed bool, err error) {
 	err = r.View(ctx, func(tx *sql.Tx) error {
-		names, err := retiredNames(ctx, tx)
+		names, err := RetiredNames(ctx, tx)
 		removed = names[subscription]
 		return err
 	})

@@ -1,4 +1,4 @@
-package sqlite
+package reader
 
 import (
 	"context"
@@ -7,12 +7,14 @@ import (
 	"slices"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/dispatch"
+	"github.com/troupebus/troupe/transports/sqlite/internal/count"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// inHand is more events than a subscription can have taken from the log without a record of them: behind so many in a row that it
-// has not answered, it has answered none.
-const inHand = 4 * (admitted + laneLength)
+// inHand is more events than a subscription can have taken from the log without a record of them: behind so many in a
+// row that it has not answered, it has answered none.
+const inHand = 4 * (dispatch.Admitted + dispatch.LaneLength)
 
 // counting reads how far the subscriptions of a journal are, in one transaction.
 type counting struct {
@@ -42,7 +44,7 @@ SELECT coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT upto FROM co
 	if err != nil {
 		return nil, row.Explain(err)
 	}
-	if c.topics, err = groupTopics(ctx, tx); err != nil {
+	if c.topics, err = GroupTopics(ctx, tx); err != nil {
 		return nil, row.Explain(err)
 	}
 	return c, row.Each(ctx, tx, row.SQL(selectSubscriptions), func(rows *sql.Rows) error {
@@ -60,7 +62,8 @@ SELECT coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT upto FROM co
 	})
 }
 
-// subscriptions returns all of them with their lag, and calls add with the deliveries that are recorded above their cursors.
+// subscriptions returns all of them with their lag, and calls add with the deliveries that are recorded above their
+// cursors.
 func (c *counting) subscriptions(ctx context.Context, add func(o journal.Outcome, n, retries int64)) ([]SubscriptionStats, error) {
 	out := make([]SubscriptionStats, 0, len(c.subs))
 	for _, s := range c.subs {
@@ -82,8 +85,8 @@ func (c *counting) subscriptions(ctx context.Context, add func(o journal.Outcome
 	return out, nil
 }
 
-// recorded calls add with the deliveries that are counted, and those that are recorded up to the cursors. Of a subscription that is
-// retired, and in the journal of an observer, it is all of them.
+// recorded calls add with the deliveries that are counted, and those that are recorded up to the cursors. Of a
+// subscription that is retired, and in the journal of an observer, it is all of them.
 func (c *counting) recorded(ctx context.Context, add func(o journal.Outcome, n, retries int64)) error {
 	var n [7]int64
 	err := c.tx.QueryRowContext(ctx, `
@@ -141,8 +144,8 @@ func (c *counting) wants(s *countedSub) (condition string, types string) {
 	return "type NOT IN (SELECT value FROM json_each(?1))", row.List(append(slices.Clone(s.Types), c.topics...))
 }
 
-// behind calls add with how many events behind the cursor s wants, by what is recorded of them: "" for nothing. Where much of the log
-// lies behind it, what it has in hand is looked for, and the rest is taken from what is counted.
+// behind calls add with how many events behind the cursor s wants, by what is recorded of them: "" for nothing. Where
+// much of the log lies behind it, what it has in hand is looked for, and the rest is taken from what is counted.
 func (c *counting) behind(ctx context.Context, s *countedSub, add func(o journal.Outcome, n, retries int64)) error {
 	parts, err := c.parts(ctx, s)
 	if err != nil {
@@ -192,7 +195,7 @@ func (c *counting) parts(ctx context.Context, s *countedSub) (parts []part, err 
 			var p part
 			var block int64
 			err := rows.Scan(&block, &p.events)
-			p.after, p.upto = block*blockSize, (block+1)*blockSize
+			p.after, p.upto = block*count.BlockSize, (block+1)*count.BlockSize
 			if p.after < s.Cursor {
 				p.after, p.events = s.Cursor, -1
 			}
@@ -200,8 +203,8 @@ func (c *counting) parts(ctx context.Context, s *countedSub) (parts []part, err 
 			return err
 		})
 	}
-	for from := max(s.Cursor, c.blocks); from < c.head; from += blockSize {
-		parts = append(parts, part{from, min(from+blockSize, c.head), -1})
+	for from := max(s.Cursor, c.blocks); from < c.head; from += count.BlockSize {
+		parts = append(parts, part{from, min(from+count.BlockSize, c.head), -1})
 	}
 	return parts, err
 }

@@ -1,4 +1,4 @@
-package sqlite
+package reader
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package sqlite
+package reader
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/troupebus/troupe/transports/sqlite/internal/count"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
@@ -15,8 +16,8 @@ const latestOfAll = math.MaxInt64
 // block is a part of the log in which there may be events that a filter wants.
 type block struct{ after, upto, latest int64 }
 
-// blocks are those that are counted and may have something, in the order of the log, and how far is counted. The zero value knows of none:
-// there may be something everywhere.
+// blocks are those that are counted and may have something, in the order of the log, and how far is counted. The zero
+// value knows of none: there may be something everywhere.
 type blocks struct {
 	some    []block
 	counted int64
@@ -35,12 +36,12 @@ func (f EventFilter) blocks(ctx context.Context, tx *sql.Tx) (b blocks, err erro
 	if !f.Since.IsZero() {
 		since = f.Since.UnixMicro()
 	}
-	args = append(args, sql.Named("since", since), sql.Named("first", f.AfterSeq/blockSize))
+	args = append(args, sql.Named("since", since), sql.Named("first", f.AfterSeq/count.BlockSize))
 	query := row.SQL("SELECT block, max(latest) FROM blocks WHERE block >= :first AND latest >= :since AND "+where+" GROUP BY block ORDER BY block", args...)
 	err = row.Each(ctx, tx, query, func(rows *sql.Rows) error {
 		var n, latest int64
 		err := rows.Scan(&n, &latest)
-		b.some = append(b.some, block{n * blockSize, (n + 1) * blockSize, latest})
+		b.some = append(b.some, block{n * count.BlockSize, (n + 1) * count.BlockSize, latest})
 		return err
 	})
 	return b, err
@@ -59,7 +60,7 @@ func (b blocks) skip(after, head int64) int64 {
 // backwards returns the parts of the log behind after that may have something, the newest first.
 func (b blocks) backwards(after, head int64) (parts []block) {
 	for upto := head; upto > max(b.counted, after); {
-		from := max(upto-blockSize, b.counted, after)
+		from := max(upto-count.BlockSize, b.counted, after)
 		parts, upto = append(parts, block{from, upto, latestOfAll}), from
 	}
 	for _, x := range slices.Backward(b.some) {

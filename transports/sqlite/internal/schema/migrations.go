@@ -1,4 +1,4 @@
-package sqlite
+package schema
 
 import (
 	"context"
@@ -16,15 +16,16 @@ import (
 )
 
 //go:embed schema/*.sql
-var schemaFS embed.FS
+var Files embed.FS
 
-// journalSchema is the name that the journal's own tables have among the modules' in the table of migrations.
-const journalSchema = "journal"
+// Journal is the name that the journal's own tables have among the modules' in the table of migrations.
+const Journal = "journal"
 
 // ErrNewer: the journal was written by a newer version of the program, or of a module, than this one.
 var ErrNewer = errors.New("sqlite: journal from a newer version")
 
-// errTorn: a journal has its tables in the database file before it acknowledges anything, so a file without them is a part of one.
+// errTorn: a journal has its tables in the database file before it acknowledges anything, so a file without them is a
+// part of one.
 var errTorn = errors.New("it is an SQLite database without any tables: if it was copied from a journal in use, what it lacks is in the " +
 	"file beside that one (-wal): stop the program and copy both, or use `sqlite3 FILE '.backup COPY'`; otherwise remove it")
 
@@ -37,18 +38,18 @@ CREATE TABLE IF NOT EXISTS migrations (
 	PRIMARY KEY (module, name)
 ) STRICT`
 
-// migrations are the checksums of what was applied, by module and name.
-type migrations map[string]map[string]string
+// Applied are the checksums of what was applied, by module and name.
+type Applied map[string]map[string]string
 
-// claimable refuses a file that belongs to something else. It writes nothing. making says that the file has no tables because nobody
-// has made them yet.
-func claimable(ctx context.Context, c *sql.Conn, making bool) error {
+// Claimable refuses a file that belongs to something else. It writes nothing. making says that the file has no tables
+// because nobody has made them yet.
+func Claimable(ctx context.Context, c *sql.Conn, making bool) error {
 	var id, made int64
 	err := c.QueryRowContext(ctx, "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id").Scan(&id, &made)
 	switch {
 	case err != nil:
 		return err
-	case id != 0 && id != applicationID:
+	case id != 0 && id != ApplicationID:
 		return fmt.Errorf("it is an SQLite database of another application (id %#x): name another path", id)
 	case made == 0 && !making:
 		return errTorn
@@ -56,12 +57,13 @@ func claimable(ctx context.Context, c *sql.Conn, making bool) error {
 	return nil
 }
 
-// claim makes a fresh file a journal without tables, and refuses one that is from a newer program. It returns what is applied.
-func claim(ctx context.Context, c *sql.Conn) (migrations, error) {
+// Claim makes a fresh file a journal without tables, and refuses one that is from a newer program. It returns what is
+// applied.
+func Claim(ctx context.Context, c *sql.Conn) (Applied, error) {
 	var id int64
 	err := c.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id)
 	if err == nil && id == 0 {
-		_, err = c.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
+		_, err = c.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", ApplicationID))
 	}
 	if err != nil {
 		return nil, err
@@ -73,37 +75,21 @@ func claim(ctx context.Context, c *sql.Conn) (migrations, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = applied.todo(journalSchema, schemaFS)
+	_, err = applied.Todo(Journal, Files)
 	return applied, err
 }
 
-// migrate applies the files of fsys that module has not applied yet, one transaction a file.
-func (m migrations) migrate(ctx context.Context, c *sql.Conn, module string, fsys fs.FS) error {
-	todo, err := m.todo(module, fsys)
-	if err != nil {
-		return err
-	}
-	for _, one := range todo {
-		err := inTransaction(ctx, c, func(tx *sql.Tx, own *fence) error { return one.run(ctx, tx, own) })
-		if err != nil {
-			return err
-		}
-		m.note(one)
-	}
-	return nil
-}
-
-// note notes that one is applied.
-func (m migrations) note(one migration) {
+// Note notes that one is applied.
+func (m Applied) Note(one migration) {
 	if m[one.module] == nil {
 		m[one.module] = map[string]string{}
 	}
 	m[one.module][one.name] = one.checksum
 }
 
-// todo are the files of fsys that module has not applied yet, in the order of their names. An error means that the program must
-// apply none: a name that is applied but not in fsys says that a newer one was here.
-func (m migrations) todo(module string, fsys fs.FS) (todo []migration, err error) {
+// Todo are the files of fsys that module has not applied yet, in the order of their names. An error means that the
+// program must apply none: a name that is applied but not in fsys says that a newer one was here.
+func (m Applied) Todo(module string, fsys fs.FS) (todo []migration, err error) {
 	names, err := fs.Glob(fsys, "*.sql")
 	if err == nil && len(names) == 0 {
 		names, err = fs.Glob(fsys, "*/*.sql")
@@ -139,13 +125,13 @@ func (m migrations) todo(module string, fsys fs.FS) (todo []migration, err error
 	return todo, nil
 }
 
-func appliedMigrations(ctx context.Context, c *sql.Conn) (migrations, error) {
+func appliedMigrations(ctx context.Context, c *sql.Conn) (Applied, error) {
 	rows, err := c.QueryContext(ctx, "SELECT module, name, checksum FROM migrations")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
-	applied := migrations{}
+	applied := Applied{}
 	for rows.Next() {
 		var module, name, checksum string
 		if err := rows.Scan(&module, &name, &checksum); err != nil {
@@ -159,8 +145,8 @@ func appliedMigrations(ctx context.Context, c *sql.Conn) (migrations, error) {
 	return applied, rows.Err()
 }
 
-// migration is a file that is, or is to be, applied. Its text has the line end LF, and so has what its checksum is of: how a file was
-// checked out changes nothing.
+// migration is a file that is, or is to be, applied. Its text has the line end LF, and so has what its checksum is
+// of: how a file was checked out changes nothing.
 type migration struct{ module, name, checksum, text string }
 
 func newMigration(module, name string, data []byte) migration {
@@ -180,11 +166,15 @@ func (m migration) is(checksum string) bool {
 
 const insertMigration = "INSERT INTO migrations (module, name, checksum, applied_at) VALUES (?, ?, ?, ?)"
 
-// run applies m in tx, and notes it there.
-func (m migration) run(ctx context.Context, tx *sql.Tx, own *fence) error {
+// Guard runs the text of a migration as work, which may not do everything. own says that the migration is one of the
+// journal itself.
+type Guard func(own bool, run func() error) error
+
+// Run applies m in tx, and notes it there.
+func (m migration) Run(ctx context.Context, tx *sql.Tx, guarded Guard) error {
 	others, err := m.others(ctx, tx)
 	if err == nil {
-		err = own.migration(m.module == journalSchema, func() error {
+		err = guarded(m.module == Journal, func() error {
 			_, err := tx.ExecContext(ctx, m.text)
 			return err
 		})
@@ -214,29 +204,58 @@ func nothingTemporary(ctx context.Context, tx *sql.Tx) error {
 		"let the migration drop it", left)
 }
 
-// inTransaction runs do in a transaction on the write connection, with the fence that stands around work there.
-func inTransaction(ctx context.Context, c *sql.Conn, do func(tx *sql.Tx, own *fence) error) error {
-	var own *fence
-	err := c.Raw(func(f any) error {
-		own = f.(*face).fence
-		return nil
-	})
-	if err != nil {
+// Try finds out whether module could be migrated, without applying anything: whatever refuses to note that it was
+// does so here, too.
+func (m Applied) Try(ctx context.Context, tx *sql.Tx, module string, fsys fs.FS) error {
+	todo, err := m.Todo(module, fsys)
+	if err != nil || len(todo) == 0 {
 		return err
 	}
-	tx, err := begin(ctx, c)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback() }() // a no-op after Commit
-	if err := do(tx, own); err != nil {
-		return err
-	}
-	return tx.Commit()
+	_, err = tx.ExecContext(ctx, insertMigration, module, todo[0].name, todo[0].checksum, 0)
+	return err
 }
 
-// begin begins a transaction on the writer's connection. Statements in it may end with ctx, the transaction does not: database/sql
-// would throw the connection away, which the writer goes on with.
-func begin(ctx context.Context, c *sql.Conn) (*sql.Tx, error) {
-	return c.BeginTx(context.WithoutCancel(ctx), nil)
+// ApplicationID marks the file as a Troupe journal ("Trpe"), in the header field that SQLite keeps for it.
+const ApplicationID = 0x54727065
+
+// Check makes sure that db is a journal with the schema of this program.
+func Check(ctx context.Context, db *sql.DB) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }() // back to the pool
+	var id int64
+	if err := conn.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
+		return err
+	}
+	if id != ApplicationID {
+		return fmt.Errorf("it is not a journal (application id %#x where %#x is expected): name another path", id, ApplicationID)
+	}
+	var begun int
+	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = 'migrations'").Scan(&begun); err != nil {
+		return err
+	}
+	var applied map[string]string
+	if begun > 0 {
+		all, err := appliedMigrations(ctx, conn)
+		if err != nil {
+			return err
+		}
+		applied = all[Journal]
+	}
+	known, err := fs.Glob(Files, "schema/*.sql")
+	if err != nil {
+		return err
+	}
+	for _, name := range known {
+		if _, ok := applied[name]; !ok {
+			return fmt.Errorf("it lacks %s: let this version of the program run on it once", name)
+		}
+		delete(applied, name)
+	}
+	for name := range applied {
+		return fmt.Errorf("%w: it has %s, which this program does not know: use the newer program", ErrNewer, name)
+	}
+	return nil
 }

@@ -1,4 +1,4 @@
-package sqlite
+package reader
 
 import (
 	"context"
@@ -26,9 +26,9 @@ const maxFlows = 1000
 const maxFlowEvents = 10_000
 
 // Flow returns what id stands for, in the order in which the flows began: the flow of that correlation id; otherwise
-// that of the event with that id; otherwise all flows with events of that key. It is an ErrNotFound when there is none,
-// and an ErrTooMany when there are more than 1000. Of the events it reads 10,000 at most, the first ones, in pages: each is seen at one
-// instant. How many a flow has beyond those is in its Omitted.
+// that of the event with that id; otherwise all flows with events of that key. It is an ErrNotFound when there is
+// none, and an ErrTooMany when there are more than 1000. Of the events it reads 10,000 at most, the first ones, in
+// pages: each is seen at one instant. How many a flow has beyond those is in its Omitted.
 func (r *Reader) Flow(ctx context.Context, id string) ([]*journal.Flow, error) {
 	var ids []string
 	err := r.View(ctx, func(tx *sql.Tx) (err error) {
@@ -88,8 +88,8 @@ func (r *Reader) readFlow(ctx context.Context, f *journal.Flow, limit int) error
 	}
 }
 
-// Explain returns the event called id with the answer of every subscription that wants it. It is more than one event when
-// messages of several topics share the id, and an ErrNotFound when there is none.
+// Explain returns the event called id with the answer of every subscription that wants it. It is more than one event
+// when messages of several topics share the id, and an ErrNotFound when there is none.
 func (r *Reader) Explain(ctx context.Context, id string) ([]journal.FlowEvent, error) {
 	var events []journal.FlowEvent
 	err := r.View(ctx, func(tx *sql.Tx) error {
@@ -114,8 +114,8 @@ func (r *Reader) Explain(ctx context.Context, id string) ([]journal.FlowEvent, e
 	return events, err
 }
 
-// flowsBy are the ways in which an id may name flows, the best first. A key that is the id of a flow too is found by that. SQLite would
-// read the whole index of flows, which is in the order that a UNION likes.
+// flowsBy are the ways in which an id may name flows, the best first. A key that is the id of a flow too is found by
+// that. SQLite would read the whole index of flows, which is in the order that a UNION likes.
 var flowsBy = []string{
 	`SELECT ?1 WHERE EXISTS (SELECT 1 FROM events WHERE correlation_id = ?1) OR EXISTS (SELECT 1 FROM delayed WHERE correlation_id = ?1)`,
 	`SELECT correlation_id FROM events WHERE id = ?1 UNION SELECT correlation_id FROM delayed WHERE event_id = ?1`,
@@ -167,7 +167,7 @@ SELECT id, name, types, except_of, start_seq, cursor FROM subscriptions WHERE ki
 
 func newAnswers(ctx context.Context, tx *sql.Tx) (*answers, error) {
 	a := &answers{tx: tx, topics: map[string]bool{}}
-	topics, err := groupTopics(ctx, tx)
+	topics, err := GroupTopics(ctx, tx)
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: read: %w", row.Explain(err))
 	}

@@ -1,15 +1,16 @@
-package sqlite
+package schema
 
 import (
 	"slices"
 	"strings"
 )
 
-// transactional begin statements that a migration may not have: it is one transaction, which the journal begins and commits.
+// transactional begin statements that a migration may not have: it is one transaction, which the journal begins and
+// commits.
 var transactional = []string{"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "ATTACH", "DETACH"}
 
-// ownTransaction returns the word with which the first statement in text begins that has to do with transactions or other
-// databases, or "".
+// ownTransaction returns the word with which the first statement in text begins that has to do with transactions or
+// other databases, or "".
 func ownTransaction(text string) string {
 	var s following
 	for t := range tokens(text) {
@@ -20,8 +21,8 @@ func ownTransaction(text string) string {
 	return ""
 }
 
-// following follows SQL from one statement to the next, as sqlite3_complete does (https://www.sqlite.org/c3ref/complete.html): a
-// trigger has statements in it, and ends with END behind a semicolon.
+// following follows SQL from one statement to the next, as sqlite3_complete does
+// (https://www.sqlite.org/c3ref/complete.html): a trigger has statements in it, and ends with END behind a semicolon.
 type following struct {
 	words   int // of the statement, as far as they count
 	create  bool

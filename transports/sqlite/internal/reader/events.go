@@ -1,4 +1,4 @@
-package sqlite
+package reader
 
 import (
 	"context"
@@ -36,10 +36,10 @@ func (f EventFilter) matches() (string, []any) {
 	return strings.Join(conditions, " AND "), args
 }
 
-// Events calls fn with the events that f wants, in the order of the log, also when they are the newest. To an observer they come
-// by several topics, one of which may be long behind another: its newest are those of the latest times, in the order of these. An
-// error of fn ends it and is returned as it is. The journal is read in pages, and no transaction is open while fn runs: it may take
-// as long as it likes. What is published meanwhile is left out.
+// Events calls fn with the events that f wants, in the order of the log, also when they are the newest. To an
+// observer they come by several topics, one of which may be long behind another: its newest are those of the latest
+// times, in the order of these. An error of fn ends it and is returned as it is. The journal is read in pages, and no
+// transaction is open while fn runs: it may take as long as it likes. What is published meanwhile is left out.
 func (r *Reader) Events(ctx context.Context, f EventFilter, fn func(*journal.Event) error) error {
 	p := &pages{r: r, f: f}
 	if err := p.begin(ctx); err != nil {

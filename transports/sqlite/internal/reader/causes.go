@@ -1,4 +1,4 @@
-package sqlite
+package reader
 
 import (
 	"cmp"
@@ -7,10 +7,9 @@ import (
 	"math"
 	"slices"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/count"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
@@ -61,8 +60,8 @@ func (t tallies) add(subscription int64, text []byte, one tally) {
 	of[string(text)].add(one)
 }
 
-// Causes groups the dead letters that f wants by subscription and error, the most frequent first. Those to which the owner of the journal
-// has given their cause are counted by an index, the others one by one.
+// Causes groups the dead letters that f wants by subscription and error, the most frequent first. Those to which the
+// owner of the journal has given their cause are counted by an index, the others one by one.
 func (r *Reader) Causes(ctx context.Context, f DeadLetterFilter) ([]Cause, error) {
 	found, names := tallies{}, map[int64]string{}
 	var others []int64
@@ -109,15 +108,15 @@ FROM causes c WHERE (?3 = '' OR c.type = ?3) AND (?4 = '' OR c.subscription = (S
 	newest  = ` ORDER BY l.dead_at DESC, l.id DESC LIMIT 1`
 )
 
-// indexed counts what f wants by the index of causes, and returns the ids of the dead letters that it does not have. With a limit, which
-// no index knows, these are all that f wants.
+// indexed counts what f wants by the index of causes, and returns the ids of the dead letters that it does not have.
+// With a limit, which no index knows, these are all that f wants.
 func (t tallies) indexed(ctx context.Context, tx *sql.Tx, f DeadLetterFilter) (others []int64, err error) {
 	if f.Limit > 0 || len(f.IDs) > 0 {
 		where, args, err := f.quickest(ctx, tx)
 		if err != nil {
 			return nil, err
 		}
-		return row.IDs(ctx, tx, row.SQL("SELECT l.id"+fromLetters+where+" ORDER BY l.id DESC LIMIT ?", append(args, cmp.Or(f.Limit, -1))...))
+		return row.IDs(ctx, tx, row.SQL("SELECT l.id"+FromLetters+where+" ORDER BY l.id DESC LIMIT ?", append(args, cmp.Or(f.Limit, -1))...))
 	}
 	since := int64(math.MinInt64)
 	if !f.Since.IsZero() {
@@ -150,7 +149,7 @@ func (t tallies) indexed(ctx context.Context, tx *sql.Tx, f DeadLetterFilter) (o
 // read counts the dead letters with these ids.
 func (t tallies) read(ctx context.Context, tx *sql.Tx, ids []int64) error {
 	const query = `
-SELECT id, subscription, substr(error, 1, ` + maxCause + `), dead_at FROM dead_letters WHERE id IN (SELECT value FROM json_each(?))`
+SELECT id, subscription, substr(error, 1, ` + count.MaxCause + `), dead_at FROM dead_letters WHERE id IN (SELECT value FROM json_each(?))`
 	var text sql.RawBytes
 	var id, subscription, dead int64
 	to := []any{&id, &subscription, &text, &dead}
@@ -159,38 +158,8 @@ SELECT id, subscription, substr(error, 1, ` + maxCause + `), dead_at FROM dead_l
 		if err := rows.Scan(to...); err != nil {
 			return err
 		}
-		short = normalise(short[:0], text)
+		short = count.Normalise(short[:0], text)
 		t.add(subscription, short, tally{1, dead, dead, id})
 		return nil
 	})
-}
-
-// normalise appends text without what differs from one event to the next: # stands for each word that is, or has in it, a number, such as
-// an amount, a time, an id.
-func normalise(to, text []byte) []byte {
-	for len(text) > 0 {
-		word, number := 0, false
-		for word < len(text) {
-			r, size := rune(text[word]), 1
-			if r >= utf8.RuneSelf {
-				r, size = utf8.DecodeRune(text[word:])
-			}
-			if '0' <= r && r <= '9' || r >= utf8.RuneSelf && unicode.IsNumber(r) {
-				number = true
-			} else if !(r == '_' || r == '-' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || r >= utf8.RuneSelf && unicode.IsLetter(r)) {
-				break
-			}
-			word += size
-		}
-		if number {
-			to = append(to, '#')
-		} else {
-			to = append(to, text[:word]...)
-		}
-		if text = text[word:]; len(text) > 0 { // what ended the word
-			_, size := utf8.DecodeRune(text)
-			to, text = append(to, text[:size]...), text[size:]
-		}
-	}
-	return to
 }

@@ -1,4 +1,4 @@
-package sqlite
+package reader
 
 import (
 	"context"
@@ -16,9 +16,9 @@ type Sent struct {
 	Time     time.Time
 }
 
-// Unarrived returns the events that the modules called sources have emitted in the journal that from reads, and the one that to
-// reads has not got although it consumes types. Both are of a View. Where to has some of a type, it is not held to have older
-// ones: it began to consume it then.
+// Unarrived returns the events that the modules called sources have emitted in the journal that from reads, and the
+// one that to reads has not got although it consumes types. Both are of a View. Where to has some of a type, it is
+// not held to have older ones: it began to consume it then.
 func Unarrived(ctx context.Context, from, to *sql.Tx, c Crossing) ([]Sent, error) {
 	began := map[string]int64{}
 	query := row.SQL("SELECT type, min(time) FROM events WHERE type IN (SELECT value FROM json_each(?)) GROUP BY type", row.List(c.Types))
@@ -44,9 +44,9 @@ func Unarrived(ctx context.Context, from, to *sql.Tx, c Crossing) ([]Sent, error
 // Crossing says which events go from one journal to another: those of some modules, and of some types.
 type Crossing struct{ Sources, Types []string }
 
-// Unknown returns the events in the journal that to reads which came from modules called sources, though the journal that from
-// reads, on which these run, has not got them: it is seen earlier than the other, or is an old copy. Both are of a View. What
-// the modules emitted before they moved to that journal is left out.
+// Unknown returns the events in the journal that to reads which came from modules called sources, though the journal
+// that from reads, on which these run, has not got them: it is seen earlier than the other, or is an old copy. Both
+// are of a View. What the modules emitted before they moved to that journal is left out.
 func Unknown(ctx context.Context, from, to *sql.Tx, sources []string) (unknown []Sent, err error) {
 	var moved int64
 	if err := from.QueryRowContext(ctx, "SELECT coalesce(max(at), 0) FROM moves WHERE state = 'done'").Scan(&moved); err != nil {
@@ -64,7 +64,8 @@ const (
 SELECT key FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM events WHERE id = value ->> 0 AND type = value ->> 1)`
 )
 
-// missing calls fn with what sent, whose first argument is where a page begins, finds in one journal and the other has not.
+// missing calls fn with what sent, whose first argument is where a page begins, finds in one journal and the other
+// has not.
 func missing(ctx context.Context, in, from *sql.Tx, sent row.Statement, fn func(Sent)) error {
 	after := int64(0)
 	for {

@@ -1,4 +1,4 @@
-package sqlite
+package reader
 
 import (
 	"context"
@@ -7,14 +7,15 @@ import (
 	"math"
 	"strings"
 
+	"github.com/troupebus/troupe/transports/sqlite/internal/count"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // checkLimit is how many violations of one rule are told one by one.
 const checkLimit = 20
 
-// rule is something that holds in every journal at every instant. Its query returns a line of text for each violation: of all, or, where it
-// speaks of :after and :upto, of those in that part of the log.
+// rule is something that holds in every journal at every instant. Its query returns a line of text for each
+// violation: of all, or, where it speaks of :after and :upto, of those in that part of the log.
 type rule struct{ name, query string }
 
 func (r rule) paged() bool { return strings.Contains(r.query, ":after") }
@@ -128,7 +129,7 @@ func (r *Reader) CheckAloud(ctx context.Context, progress func(what string, done
 }
 
 // pageCheck is how many numbers of the log are held against the rules in one transaction.
-const pageCheck = 4 * blockSize
+const pageCheck = 4 * count.BlockSize
 
 // check is what was found, by rule.
 type check struct {

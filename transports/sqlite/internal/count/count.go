@@ -1,62 +1,20 @@
-package sqlite
+package count
 
 import (
 	"context"
 	"database/sql"
-	"errors"
-	"log/slog"
 	"math"
-	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
-	"github.com/troupebus/troupe/internal/pause"
-	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// A journal of ten million events has its counts at hand: what is full of the log, and behind everybody's cursor, is counted once,
-// by its owner, in steps of a block. Whoever reads adds what is not counted yet. See schema/0008_reading.sql. So have its dead
-// letters their causes: see schema/0013_causes.sql.
+// A journal of ten million events has its counts at hand: what is full of the log, and behind everybody's cursor, is
+// counted once, by its owner, in steps of a block. Whoever reads adds what is not counted yet. See
+// schema/0008_reading.sql. So have its dead letters their causes: see schema/0013_causes.sql.
 
-// blockSize is how many numbers of the log are counted together: some milliseconds of the writer's time.
-const blockSize = 4096
-
-// countShare is how much longer than a step the pause behind it is, when there is much to be counted: a journal that comes from an
-// older program is counted while it works.
-const countShare = 4
-
-// watchCounts counts what the log has become longer by, and gives dead letters their cause.
-func (j *Journal) watchCounts() {
-	if j.tail.Newest() >= blockSize || j.causesWait() {
-		wake.Poke(j.count)
-	}
-	for {
-		select {
-		case <-j.ctx.Done():
-			return
-		case <-j.count:
-		}
-		for more := true; more; {
-			began := time.Now()
-			err := j.writer.submit(j.ctx, &item{alone: func(c *sql.Conn) (err error) {
-				if more, err = countNext(j.ctx, c, &j.recent); err != nil {
-					return err
-				}
-				letters, err := causeNext(j.ctx, c, letterBatch)
-				more = more || letters
-				return err
-			}})
-			if err != nil {
-				if j.ctx.Err() == nil && !errors.Is(err, journal.ErrClosed) {
-					j.cfg.Logger.LogAttrs(j.ctx, slog.LevelWarn, "cannot count the journal: counts take longer to read until that works", slog.Any("error", err))
-				}
-				break
-			}
-			if more && !pause.For(j.ctx, countShare*time.Since(began)) {
-				return
-			}
-		}
-	}
-}
+// BlockSize is how many numbers of the log are counted together: some milliseconds of the writer's time.
+const BlockSize = 4096
 
 const (
 	// countBlock counts the block of the log behind ?1.
@@ -71,8 +29,8 @@ SELECT DISTINCT key, ?1 / 4096, correlation_id FROM events WHERE seq > ?1 AND se
 	countedLog = `
 INSERT INTO counted (subscription, upto) VALUES (0, ?) ON CONFLICT (subscription) DO UPDATE SET upto = excluded.upto`
 
-	// countable are the subscriptions to whose first block that is not counted no delivery can come any more. An observer is told of
-	// deliveries in any order: there are none.
+	// countable are the subscriptions to whose first block that is not counted no delivery can come any more. An
+	// observer is told of deliveries in any order: there are none.
 	countable = `
 SELECT s.id, coalesce(c.upto, 0) AS upto FROM subscriptions s LEFT JOIN counted c ON c.subscription = s.id
 WHERE s.kind = 'bus' AND coalesce(c.upto, 0) + 4096 <= CASE WHEN s.retired_at IS NULL THEN s.cursor ELSE (SELECT max(seq) FROM events) END
@@ -96,9 +54,9 @@ ON CONFLICT (subscription) DO UPDATE SET upto = excluded.upto, done = done + exc
 	dropped = dropped + excluded.dropped, retries = retries + excluded.retries`
 )
 
-// countNext counts a block of the log, and one of the deliveries, and reports whether there are more.
-func countNext(ctx context.Context, c *sql.Conn, r *recent) (more bool, err error) {
-	tx, err := begin(ctx, c)
+// CountNext counts a block of the log, and one of the deliveries, and reports whether there are more.
+func CountNext(ctx context.Context, c *sql.Conn, r *Recent) (more bool, err error) {
+	tx, err := row.Begin(ctx, c)
 	if err != nil {
 		return false, err
 	}
@@ -108,14 +66,14 @@ func countNext(ctx context.Context, c *sql.Conn, r *recent) (more bool, err erro
 	if err != nil {
 		return false, err
 	}
-	if upto+blockSize <= head {
-		if err := r.count(ctx, tx, upto/blockSize); err != nil {
+	if upto+BlockSize <= head {
+		if err := r.count(ctx, tx, upto/BlockSize); err != nil {
 			return false, err
 		}
 		if _, err := tx.ExecContext(ctx, countKeys, upto); err != nil {
 			return false, err
 		}
-		upto += blockSize
+		upto += BlockSize
 		if _, err := tx.ExecContext(ctx, countedLog, upto); err != nil {
 			return false, err
 		}
@@ -133,12 +91,12 @@ func countNext(ctx context.Context, c *sql.Conn, r *recent) (more bool, err erro
 			return false, err
 		}
 	}
-	return upto+blockSize <= head || from.Valid, tx.Commit()
+	return upto+BlockSize <= head || from.Valid, tx.Commit()
 }
 
-// recent counts the log in memory as it becomes longer, so that its newest blocks need not be read again. Only the writer's goroutine uses
-// it.
-type recent struct {
+// Recent counts the log in memory as it becomes longer, so that its newest blocks need not be read again. Only the
+// writer's goroutine uses it.
+type Recent struct {
 	block int64 // that is being counted
 	whole bool  // from its first number on
 	last  int64 // the newest number
@@ -152,17 +110,17 @@ type typeCount struct{ events, latest int64 }
 // recentBlocks is how many blocks wait in memory until they are written.
 const recentBlocks = 16
 
-// add counts events that are committed. A gap before one is somebody else's: such a block is read.
-func (r *recent) add(appended []*journal.Event) {
+// Add counts events that are committed. A gap before one is somebody else's: such a block is read.
+func (r *Recent) Add(appended []*journal.Event) {
 	for _, e := range appended {
-		if block := (e.Seq - 1) / blockSize; block != r.block || r.types == nil {
+		if block := (e.Seq - 1) / BlockSize; block != r.block || r.types == nil {
 			if r.whole && e.Seq == r.last+1 && len(r.full) < recentBlocks {
 				r.full[r.block] = r.types
 			}
 			if r.full == nil {
 				r.full = map[int64]map[string]*typeCount{}
 			}
-			r.block, r.whole, r.types = block, e.Seq == block*blockSize+1, map[string]*typeCount{}
+			r.block, r.whole, r.types = block, e.Seq == block*BlockSize+1, map[string]*typeCount{}
 		} else if e.Seq != r.last+1 {
 			r.whole = false
 		}
@@ -178,7 +136,7 @@ func (r *recent) add(appended []*journal.Event) {
 }
 
 // count writes down a block: as it is in memory, or else by reading it.
-func (r *recent) count(ctx context.Context, tx *sql.Tx, block int64) error {
+func (r *Recent) count(ctx context.Context, tx *sql.Tx, block int64) error {
 	types, known := r.full[block]
 	for n := range r.full {
 		if n <= block {
@@ -186,7 +144,7 @@ func (r *recent) count(ctx context.Context, tx *sql.Tx, block int64) error {
 		}
 	}
 	if !known {
-		_, err := tx.ExecContext(ctx, countBlock, block*blockSize)
+		_, err := tx.ExecContext(ctx, countBlock, block*BlockSize)
 		return err
 	}
 	for name, c := range types {

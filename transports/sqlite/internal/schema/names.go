@@ -1,4 +1,4 @@
-package sqlite
+package schema
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// Modules are told apart by the names of their tables: a journal is split by them, and tests watch them. So a migration may only make,
-// change and drop what stands on tables of its module.
+// Modules are told apart by the names of their tables: a journal is split by them, and tests watch them. So a
+// migration may only make, change and drop what stands on tables of its module.
 
 // selectOthers is everything in the schema that does not stand on a table of module ?, with the text that made it.
 const selectOthers = `
@@ -21,7 +21,7 @@ WHERE substr(lower(tbl_name), 1, length(?1)) <> ?1 AND name NOT LIKE 'sqlite\_%'
 // others returns what is not m's module's to change, by kind and name. The journal itself may change everything.
 func (m migration) others(ctx context.Context, tx *sql.Tx) (map[string]string, error) {
 	all := map[string]string{}
-	if m.module == journalSchema {
+	if m.module == Journal {
 		return all, nil
 	}
 	err := row.Each(ctx, tx, row.SQL(selectOthers, m.module+"_"), func(rows *sql.Rows) error {

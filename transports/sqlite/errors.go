@@ -1,0 +1,24 @@
+package sqlite
+
+import (
+	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
+	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
+)
+
+var (
+	// ErrNewer: the journal was written by a newer version of the program, or of a module, than this one.
+	ErrNewer = schema.ErrNewer
+
+	// ErrNotFound: the journal has no event, flow or dead letter of that id or key.
+	ErrNotFound = reader.ErrNotFound
+
+	// ErrTooMany: an id stands for more flows than can be shown at once.
+	ErrTooMany = reader.ErrTooMany
+
+	// ErrOtherProgram: the journal belongs to another program. The error is an *OtherProgramError.
+	ErrOtherProgram = reader.ErrOtherProgram
+)
+
+// OtherProgramError names the program to which a journal belongs that another program has tried to open. Nothing was
+// written.
+type OtherProgramError = reader.OtherProgramError

@@ -1,0 +1,18 @@
+package reader
+
+import (
+	"database/sql"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+)
+
+const SelectDelayed = `
+SELECT id, event_id, type, key, due_at, causation_id, subscription, correlation_id FROM delayed WHERE id > ? ORDER BY id LIMIT ?`
+
+func ScanDelayed(rows *sql.Rows) (id int64, d journal.Delayed, err error) {
+	var due int64
+	err = rows.Scan(&id, &d.ID, &d.Type, &d.Key, &due, &d.CausationID, &d.Subscription, &d.CorrelationID)
+	d.Due = row.TimeOrZero(due)
+	return id, d, err
+}

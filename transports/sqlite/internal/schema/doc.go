@@ -1,0 +1,2 @@
+// Package schema knows which tables a journal has, and applies the migrations of the journal and of modules.
+package schema

@@ -1,0 +1,79 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
+)
+
+// What commands ask of a journal is in package internal/reader. These are its types and functions that are part of
+// the API.
+type (
+	// Reader reads a journal, also one that another process owns and writes: Events, Flow, Explain, DeadLetters, Stats,
+	// Check and View. A reader waits for no lock and changes nothing. All methods are safe for concurrent use; each sees
+	// the journal at one instant.
+	Reader = reader.Reader
+
+	// EventFilter says which events are wanted. The zero value is all of them.
+	EventFilter = reader.EventFilter
+
+	// DeadLetterFilter says which dead letters are wanted. The zero value is all of them.
+	DeadLetterFilter = reader.DeadLetterFilter
+
+	// Cause is a reason for which one subscription has dead letters.
+	Cause = reader.Cause
+
+	// Stats counts the events, deliveries and dead letters of a journal.
+	Stats = reader.Stats
+
+	// SubscriptionStats is a subscription of a bus, or a consumer group of plain Watermill use, with its cursor and lag.
+	SubscriptionStats = reader.SubscriptionStats
+
+	// Sent is an event of one journal.
+	Sent = reader.Sent
+
+	// Crossing says which events go from one journal to another: those of some modules, and of some types.
+	Crossing = reader.Crossing
+)
+
+// Observes reports whether the journal that tx, of a View, reads is an observer's.
+func Observes(ctx context.Context, tx *sql.Tx) (bool, error) { return reader.Observes(ctx, tx) }
+
+// Gaps returns the gaps in the topics that the observer whose journal tx, of a View, reads has found and nobody has
+// dropped as a dead letter: until then the journal may lack events of the system.
+func Gaps(ctx context.Context, tx *sql.Tx) ([]string, error) { return reader.Gaps(ctx, tx) }
+
+// Early counts the records in an observer's journal whose events have not come: recent ones, of answers given at
+// before or later, and old ones. The events of old records may be lost, or are older than the system's second
+// deployable and were never sent.
+func Early(ctx context.Context, tx *sql.Tx, before time.Time) (recent, old int64, err error) {
+	return reader.Early(ctx, tx, before)
+}
+
+// EachDelayed calls fn with every delayed event that tx, of a View, sees. An error of fn ends it and is returned as
+// it is.
+func EachDelayed(ctx context.Context, tx *sql.Tx, fn func(journal.Delayed) error) error {
+	return reader.EachDelayed(ctx, tx, fn)
+}
+
+// Settled reports whether nothing is open in the journal that tx, of a View, reads: no event waits for a subscription
+// of the program that ran last, no event is delayed, and no delivery waits for another attempt, for another event, or
+// for a person.
+func Settled(ctx context.Context, tx *sql.Tx) (bool, error) { return reader.Settled(ctx, tx) }
+
+// Unarrived returns the events that the modules c.Sources have emitted in the journal that from reads, and that are
+// missing in the one that to reads although it consumes c.Types. Both are of a View. Events of a type that are older
+// than the first of the type in to do not count: to began to consume the type then.
+func Unarrived(ctx context.Context, from, to *sql.Tx, c Crossing) ([]Sent, error) {
+	return reader.Unarrived(ctx, from, to, c)
+}
+
+// Unknown returns the events in the journal that to reads which came from modules called sources, and are missing in
+// the journal that from reads, on which these modules run: from is seen earlier than to, or is an old copy. Both are
+// of a View. Events that the modules emitted before they moved to that journal do not count.
+func Unknown(ctx context.Context, from, to *sql.Tx, sources []string) ([]Sent, error) {
+	return reader.Unknown(ctx, from, to, sources)
+}
