@@ -6,12 +6,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"os/user"
 	"path/filepath"
 	"strings"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
@@ -64,7 +64,7 @@ func openForActs(ctx context.Context, path string) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openExisting(ctx, path, actDSN(path))
+	return file.OpenExisting(ctx, path, file.ActDSN(path))
 }
 
 // on does v to the dead letters that are selected, on a connection of its own.
@@ -79,7 +79,7 @@ func (a Act) on(ctx context.Context, path string, v verb) (_ []journal.DeadLette
 		return a.inBatches(ctx, db, v)
 	}
 	var letters []journal.DeadLetter
-	err = transact(ctx, db, func(tx *sql.Tx) error {
+	err = file.Transact(ctx, db, func(tx *sql.Tx) error {
 		if err := mustDecide(ctx, tx, v.name, a.Select); err != nil {
 			return err
 		}
@@ -110,19 +110,6 @@ func (a Act) tell(letters []journal.DeadLetter) []journal.DeadLetter {
 	return nil
 }
 
-// transact runs do in a transaction.
-func transact(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback() }() // a no-op after Commit
-	if err := do(tx); err != nil {
-		return err
-	}
-	return tx.Commit()
-}
-
 // mustRun refuses letters of subscriptions that are removed.
 func mustRun(ctx context.Context, q row.Queryer, letters []journal.DeadLetter) error {
 	retired, err := reader.RetiredNames(ctx, q)
@@ -137,17 +124,6 @@ func mustRun(ctx context.Context, q row.Queryer, letters []journal.DeadLetter) e
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// actDSN is for a connection that writes beside the owner's. What it commits it makes durable itself.
-func actDSN(path string) string {
-	return dsn(path, url.Values{
-		"mode":          {"rw"},
-		"_synchronous":  {"FULL"},
-		"_txlock":       {"immediate"},
-		"_busy_timeout": {"10000"},
-		"_foreign_keys": {"1"},
-	})
 }
 
 // selectDead returns what f selects, all of it dead.

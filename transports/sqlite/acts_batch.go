@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
@@ -133,7 +134,7 @@ func (a Act) fitting(ctx context.Context, db *sql.DB, v verb) (ids []int64, err 
 		limit = -1
 	}
 	query := row.SQL("SELECT id FROM (SELECT l.id"+reader.FromLetters+where+" ORDER BY l.id DESC LIMIT ?) ORDER BY id", append(args, limit)...)
-	if err := transact(ctx, db, func(tx *sql.Tx) error { return mustDecide(ctx, tx, v.name, a.Select) }); err != nil {
+	if err := file.Transact(ctx, db, func(tx *sql.Tx) error { return mustDecide(ctx, tx, v.name, a.Select) }); err != nil {
 		return nil, err
 	}
 	return row.IDs(ctx, db, query) // without the lock that a transaction would take
@@ -142,7 +143,7 @@ func (a Act) fitting(ctx context.Context, db *sql.DB, v verb) (ids []int64, err 
 // batch does v to those of ids that are still dead. Those that nobody would handle are counted in left.
 func (a Act) batch(ctx context.Context, db *sql.DB, v verb, ids []int64, left map[string]int) (letters []journal.DeadLetter, err error) {
 	query := row.SQL(selectBriefly+"l.status = 'dead' AND l.id IN (SELECT value FROM json_each(?)) ORDER BY l.id", row.List(ids))
-	err = transact(ctx, db, func(tx *sql.Tx) error {
+	err = file.Transact(ctx, db, func(tx *sql.Tx) error {
 		err := row.Each(ctx, tx, query, func(rows *sql.Rows) error {
 			var l journal.DeadLetter
 			var retired bool

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
@@ -48,13 +49,13 @@ func (a OpenAct) on(ctx context.Context, path, act string) (done int, err error)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	a.Actor = cmp.Or(a.Actor, currentUser())
 	fail := func(err error) error { return fmt.Errorf("sqlite: %s open deliveries: %w", act, row.Explain(err)) }
-	if err := transact(ctx, db, func(tx *sql.Tx) error { return a.check(ctx, tx, act) }); err != nil {
+	if err := file.Transact(ctx, db, func(tx *sql.Tx) error { return a.check(ctx, tx, act) }); err != nil {
 		return 0, fail(err)
 	}
 	now := journal.Clock(ctx)().UnixMicro()
 	for {
 		began, n := time.Now(), 0
-		err := transact(ctx, db, func(tx *sql.Tx) (err error) {
+		err := file.Transact(ctx, db, func(tx *sql.Tx) (err error) {
 			n, err = a.batch(ctx, tx, act, now)
 			return err
 		})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/internal/oncelog"
+	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
@@ -76,7 +77,7 @@ func (j *Journal) openLog(ctx context.Context, c *sql.Conn) error {
 		return fmt.Errorf("open the write-ahead log: %w", err)
 	}
 	j.log = l
-	if j.site, err = locate(j.path); err != nil {
+	if j.site, err = file.Locate(j.path); err != nil {
 		return err
 	}
 	if !full {
@@ -212,7 +213,7 @@ func (l sitedLog) Sync() error {
 	if err := l.File.Sync(); err != nil {
 		return err
 	}
-	return l.j.site.check()
+	return l.j.site.Check()
 }
 
 // Close leaves the log open: the journal closes it.
@@ -291,15 +292,13 @@ func (j *Journal) tellLong(held bool) bool {
 	case long && (size >= 2*l.heldAt || time.Since(l.told) >= oncelog.Again):
 		l.held, l.heldAt, l.told = true, size, time.Now()
 		j.cfg.Logger.LogAttrs(j.ctx, slog.LevelWarn, "the write-ahead log cannot start over while a reader holds it, and grows: end the reader",
-			slog.String("log", j.path+"-wal"), slog.Int64("mib", size>>20), slog.String("readers", whoReads(j.path)))
+			slog.String("log", j.path+"-wal"), slog.Int64("mib", size>>20), slog.String("readers", file.WhoReads(j.path)))
 	case !long && l.held && size <= l.limit:
 		l.held, l.heldAt = false, 0
 		j.cfg.Logger.LogAttrs(j.ctx, slog.LevelInfo, "the write-ahead log was cut", slog.Int64("mib", size>>20))
 	}
 	return size > l.limit
 }
-
-const unknownReader = "unknown (fuser or lsof may tell)"
 
 // checkpoint copies what it can. It returns the length of the log in pages, and whether others kept it from doing all
 // that mode asks for. A passive one waits for nobody.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/mattn/go-sqlite3"
+	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 )
 
 // fence is asked by SQLite, when a statement is prepared, whether it may do what it means to. It keeps work from
@@ -71,7 +72,7 @@ func (f *fence) allow(op int, first, second, _ string) int {
 	case sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH:
 		f.refused = fmt.Errorf("sqlite: work may neither attach nor detach a database: open a connection to %s", first)
 	case sqlite3.SQLITE_PRAGMA:
-		if changesConnection(first, second) && !(f.migrates && pragmasOfMigrations[strings.ToLower(first)]) {
+		if file.ChangesConnection(first, second) && !(f.migrates && pragmasOfMigrations[strings.ToLower(first)]) {
 			f.refused = fmt.Errorf("sqlite: work may not run PRAGMA %s: everybody writes through this connection", first)
 		}
 	default:
@@ -151,26 +152,6 @@ func (f *fence) allowTable(op int, table string) int {
 	}
 	f.tell(f.module, table)
 	return sqlite3.SQLITE_DENY
-}
-
-// pragmasWithArgument are those whose argument says what to look at, rather than what to change.
-var pragmasWithArgument = map[string]bool{
-	"table_info": true, "table_xinfo": true, "table_list": true, "index_list": true, "index_info": true, "index_xinfo": true,
-	"foreign_key_list": true, "foreign_key_check": true, "integrity_check": true, "quick_check": true,
-}
-
-// pragmasThatAct are those that do something even without an argument.
-var pragmasThatAct = map[string]bool{
-	"incremental_vacuum": true, "optimize": true, "shrink_memory": true, "wal_checkpoint": true,
-}
-
-// changesConnection reports whether a pragma does more than look.
-func changesConnection(name, argument string) bool {
-	name = strings.ToLower(name)
-	if argument != "" {
-		return !pragmasWithArgument[name]
-	}
-	return pragmasThatAct[name]
 }
 
 // pragmasOfMigrations are those that end with the transaction, or do nothing in one, and stand in many a migration.

@@ -8,34 +8,13 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // ErrMoved: the journal is not to be used. It is one half of a move of modules that did not take place, or its
 // modules were merged into another journal.
 var ErrMoved = errors.New("sqlite: journal is not to be used")
-
-// Lock takes the journal at path for work on its file as a whole, as Open takes it for writing: with an ErrInUse while
-// somebody has it. release gives it back, when this process has closed the file.
-func Lock(path string) (release func() error, err error) {
-	if path, err = Resolve(path); err != nil {
-		return nil, err
-	}
-	if err := checkFile(path); err != nil {
-		return nil, err
-	}
-	o, err := own(path)
-	if err != nil {
-		return nil, err
-	}
-	if err = o.holdWhole(path); err == nil {
-		err = o.sign()
-	}
-	if err != nil {
-		return nil, errors.Join(err, o.release())
-	}
-	return o.release, nil
-}
 
 // half is a journal's part in a move that another journal decides, by having a row of the same id and act. Asks is the
 // identity that the other one had before; only the row of a half has one.
@@ -115,7 +94,7 @@ func (h half) decided(ctx context.Context, path string) (bool, error) {
 }
 
 func (h half) ask(ctx context.Context, place string) (bool, error) {
-	db, err := openExisting(ctx, place, readDSN(place, "rw"))
+	db, err := file.OpenExisting(ctx, place, file.ReadDSN(place, "rw"))
 	if err != nil {
 		return false, err
 	}

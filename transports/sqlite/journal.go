@@ -12,6 +12,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/count"
+	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 	"github.com/troupebus/troupe/transports/sqlite/internal/tail"
@@ -25,7 +26,7 @@ type Journal struct {
 	cfg     Config
 	path    string
 	id      string
-	lock    *ownership
+	lock    *file.Ownership
 	writeDB *sql.DB
 	readers *sql.DB // the journal's own
 	views   *sql.DB // other people's, who may hold theirs for long
@@ -34,7 +35,7 @@ type Journal struct {
 	tail    tail.Tail
 	log     *logFile
 	hadLog  bool // beside the file, when it was opened
-	site    *site
+	site    *file.Site
 	gone    atomic.Bool // the files are not at their site any more
 
 	ctx     context.Context // of the goroutines below; ends at Close
@@ -73,7 +74,7 @@ var _ journal.Journal = (*Journal)(nil)
 // Open opens or creates the journal at path and takes it for writing. Errors say what to do; errors.Is tells
 // ErrInUse, ErrNewer and ErrOtherProgram apart. Whoever opens it closes it.
 func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
-	if err := CheckName(path); err != nil {
+	if err := file.CheckName(path); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	if err := cfg.Validate(); err != nil {
@@ -83,13 +84,13 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	path, err = Resolve(named)
+	path, err = file.Resolve(named)
 	if err == nil {
-		err = checkFile(path)
+		err = file.CheckFile(path)
 	}
-	var lock *ownership
+	var lock *file.Ownership
 	if err == nil {
-		lock, err = own(path)
+		lock, err = file.Own(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", named, err)
@@ -117,8 +118,8 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	if err := j.makeFile(); err != nil {
 		return err
 	}
-	j.hadLog = hasLog(j.path)
-	j.writeDB = openFaces(writeDSN(j.path, j.cfg))
+	j.hadLog = file.HasLog(j.path)
+	j.writeDB = openFaces(file.WriteDSN(j.path, synchronous[j.cfg.Synchronous], j.cfg.BusyTimeout, j.cfg.Fence == nil))
 	conn, err := j.writeDB.Conn(ctx)
 	if err != nil {
 		return err
@@ -135,9 +136,9 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	j.views = openViews(j.path)
+	j.views = file.OpenViews(j.path)
 	if j.readers = j.views; j.cfg.Synchronous != "off" { // a test opens hundreds of journals, and few connections of each
-		if j.readers, err = openReaders(j.path); err != nil {
+		if j.readers, err = file.OpenReaders(j.path); err != nil {
 			return err
 		}
 	}
@@ -169,16 +170,6 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	j.running.Go(j.watchForeign)
 	j.running.Go(j.watchHealth)
 	return nil
-}
-
-func openReaders(path string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite3", readDSN(path, "rw"))
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(4)
-	db.SetMaxIdleConns(4)
-	return db, nil
 }
 
 // Close stops the deliveries, lets the writer finish what is queued, notes how far each subscription is, and closes the
@@ -223,7 +214,7 @@ func (j *Journal) closeFiles() error {
 	if j.log != nil {
 		errs = append(errs, j.log.close())
 	}
-	errs = append(errs, j.lock.releaseFile())
+	errs = append(errs, j.lock.ReleaseFile())
 	// SQLite, when it closes, copies the log into the database and removes the log by its name. Files that are not at
 	// their site stay as a kill leaves them: the name may be another journal's by now.
 	if !j.gone.Load() {
@@ -234,7 +225,7 @@ func (j *Journal) closeFiles() error {
 			errs = append(errs, j.writeDB.Close())
 		}
 	}
-	return errors.Join(append(errs, j.lock.release())...)
+	return errors.Join(append(errs, j.lock.Release())...)
 }
 
 // ID tells this journal from all others, for ever: 16 hexadecimal digits. A copy of the file has the same.

@@ -14,12 +14,13 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 func mustOpenFile(t *testing.T, path string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite3", dsn(path, map[string][]string{"_busy_timeout": {"10000"}, "_txlock": {"immediate"}, "_synchronous": {"OFF"}}))
+	db, err := sql.Open("sqlite3", file.DSN(path, map[string][]string{"_busy_timeout": {"10000"}, "_txlock": {"immediate"}, "_synchronous": {"OFF"}}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
@@ -155,4 +157,19 @@ func (j *Journal) takeActsOf(ctx context.Context, q row.Queryer, query string, l
 		}
 	}
 	return n, rows.Err()
+}
+
+// lookAtFiles reports whether the journal's files were moved, removed or replaced: nothing is acknowledged from then
+// on.
+func (j *Journal) lookAtFiles() (gone bool) {
+	err := cmp.Or(j.site.Check(), j.sync.reason())
+	if !errors.Is(err, file.ErrGone) {
+		return false
+	}
+	j.sync.fail(err)
+	if j.gone.Swap(true) {
+		return true
+	}
+	j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "the journal's file is gone: nothing is acknowledged any more", slog.Any("error", err))
+	return true
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 	"github.com/troupebus/troupe/transports/sqlite/internal/still"
 )
@@ -16,9 +17,9 @@ func openStill(ctx context.Context, path string) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	params := readParams("ro")
+	params := file.ReadParams("ro")
 	files.Read(params)
-	db, err := openExisting(ctx, path, dsn(path, params))
+	db, err := file.OpenExisting(ctx, path, file.DSN(path, params))
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +30,7 @@ func openStill(ctx context.Context, path string) (*Reader, error) {
 
 // viewStill runs fn as View does. What it read counts only if the files are the same afterwards.
 func viewStill(ctx context.Context, files *still.Files, db *sql.DB, fn func(*sql.Tx) error) error {
-	err := view(ctx, db, fn)
+	err := file.View(ctx, db, fn)
 	switch moved := files.Check(); {
 	case errors.Is(moved, still.ErrMoved): // what it failed of may be that
 		return fmt.Errorf("sqlite: %w", moved)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
@@ -57,7 +58,7 @@ func (j *Journal) UseBackend(ctx context.Context, carrier string) error {
 // it: events, and what became of deliveries. It is done when a process next runs on the journal, which must not be in
 // use now (ErrInUse). It returns how many events that may be; those of modules that run elsewhere are not sent.
 func Resend(ctx context.Context, path string, since time.Time) (events int64, err error) {
-	if err := mustExist(path); err != nil {
+	if err := file.MustExist(path); err != nil {
 		return 0, fmt.Errorf("sqlite: resend %s: %w", path, err)
 	}
 	j, err := Open(ctx, path, Config{Logger: slog.New(slog.DiscardHandler)})

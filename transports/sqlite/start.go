@@ -6,8 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
+	"os"
+	"strconv"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
@@ -30,7 +34,7 @@ func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) (outdated bool, err
 	if err := j.checkOwner(ctx, conn); err != nil {
 		return false, err
 	}
-	if err := schema.Claimable(ctx, conn, j.lock.making); err != nil {
+	if err := schema.Claimable(ctx, conn, j.lock.Making); err != nil {
 		return false, err
 	}
 	if _, err := conn.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil { // it is a write, where it was another mode
@@ -159,7 +163,7 @@ func (j *Journal) start(ctx context.Context) error {
 func (j *Journal) closeUnused() error {
 	err := error(nil)
 	if _, known := j.fileNumber(); known && !j.gone.Load() {
-		err = setMark(context.Background(), j.writer.face.conn, 0)
+		err = file.ClearMark(context.Background(), j.writer.face.conn)
 	}
 	return errors.Join(err, j.sync.close(), j.closeFiles())
 }
@@ -199,4 +203,67 @@ func inTransaction(ctx context.Context, c *sql.Conn, do func(tx *sql.Tx, guarded
 		return err
 	}
 	return tx.Commit()
+}
+
+// makeFile makes the file where there is none, and notes in the lock that it is not a journal yet.
+func (j *Journal) makeFile() error {
+	info, err := os.Stat(j.path)
+	switch {
+	case err == nil && info.Size() > 0:
+		return nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	j.lock.Making = true
+	if err := j.lock.Sign(); err != nil {
+		return err
+	}
+	return file.Create(j.path)
+}
+
+// othersRead is the permission of users who are neither the owner nor of its group.
+const othersRead = 0o004
+
+// takeFile makes sure that this process alone writes the file that SQLite has opened.
+func (j *Journal) takeFile() error {
+	info, err := os.Stat(j.path)
+	if err != nil {
+		return err
+	}
+	if err := j.lock.HoldFile(info); err != nil {
+		return err
+	}
+	if info.Mode().Perm()&othersRead != 0 {
+		j.cfg.Logger.LogAttrs(j.ctx, slog.LevelWarn, "every user of this machine may read the journal, and hold it up: chmod 600, or 640 for a group",
+			slog.String("file", j.path))
+	}
+	return j.lock.Sign()
+}
+
+// made notes that the journal has its tables, in the database file itself.
+func (j *Journal) made() error {
+	if !j.lock.Making {
+		return nil
+	}
+	j.lock.Making = false
+	return j.lock.Sign()
+}
+
+// checkPragmas reads back what the DSN asked for.
+func checkPragmas(ctx context.Context, c *sql.Conn, cfg Config) error {
+	want := [][2]string{
+		{"journal_mode", "wal"}, {"foreign_keys", "1"},
+		{"synchronous", map[string]string{"NORMAL": "1", "OFF": "0"}[synchronous[cfg.Synchronous]]},
+		{"busy_timeout", strconv.FormatInt(cfg.BusyTimeout.Milliseconds(), 10)},
+	}
+	for _, p := range want {
+		var got string
+		if err := c.QueryRowContext(ctx, "PRAGMA "+p[0]).Scan(&got); err != nil {
+			return fmt.Errorf("read pragma %s: %w", p[0], err)
+		}
+		if got != p[1] {
+			return fmt.Errorf("pragma %s is %q where %q was asked for: this file system may not support it (WAL does not work over a network)", p[0], got, p[1])
+		}
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
@@ -151,7 +152,7 @@ func (s *syncer) force() error {
 // finish answers those who waited for commits up to upTo.
 func (s *syncer) finish(upTo, head int64, err error) {
 	s.mu.Lock()
-	if errors.Is(err, ErrGone) {
+	if errors.Is(err, file.ErrGone) {
 		s.cause, upTo = err, s.commits
 		s.broken = fmt.Errorf("%w: %w", journal.ErrUnavailable, err)
 	} else if err != nil {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package sqlite
+package file
 
 import (
 	"io/fs"
@@ -15,8 +15,8 @@ func links(info fs.FileInfo) uint64 {
 	return 1
 }
 
-// fileNumber is the number that a file has on its file system. A copy has another one.
-func fileNumber(info fs.FileInfo) (n uint64, known bool) {
+// FileNumber is the number that a file has on its file system. A copy has another one.
+func FileNumber(info fs.FileInfo) (n uint64, known bool) {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return 0, false

@@ -1,10 +1,9 @@
-package sqlite
+package file
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -35,8 +34,8 @@ func Resolve(path string) (string, error) {
 	return real, err
 }
 
-// checkFile refuses, before SQLite sees it, a path that cannot be a journal.
-func checkFile(path string) error {
+// CheckFile refuses, before SQLite sees it, a path that cannot be a journal.
+func CheckFile(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -58,9 +57,9 @@ func checkFile(path string) error {
 	}
 }
 
-// create makes an empty file at path, for its owner alone, unless there is a file. SQLite gives the files that it
+// Create makes an empty file at path, for its owner alone, unless there is a file. SQLite gives the files that it
 // puts beside a database the database's permissions.
-func create(path string) error {
+func Create(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
@@ -69,50 +68,6 @@ func create(path string) error {
 		return err
 	}
 	return f.Close() // nobody else has opened it yet: closing it drops no lock of SQLite's
-}
-
-// makeFile makes the file where there is none, and notes in the lock that it is not a journal yet.
-func (j *Journal) makeFile() error {
-	info, err := os.Stat(j.path)
-	switch {
-	case err == nil && info.Size() > 0:
-		return nil
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return err
-	}
-	j.lock.making = true
-	if err := j.lock.sign(); err != nil {
-		return err
-	}
-	return create(j.path)
-}
-
-// othersRead is the permission of users who are neither the owner nor of its group.
-const othersRead = 0o004
-
-// takeFile makes sure that this process alone writes the file that SQLite has opened.
-func (j *Journal) takeFile() error {
-	info, err := os.Stat(j.path)
-	if err != nil {
-		return err
-	}
-	if err := j.lock.holdFile(info); err != nil {
-		return err
-	}
-	if info.Mode().Perm()&othersRead != 0 {
-		j.cfg.Logger.LogAttrs(j.ctx, slog.LevelWarn, "every user of this machine may read the journal, and hold it up: chmod 600, or 640 for a group",
-			slog.String("file", j.path))
-	}
-	return j.lock.sign()
-}
-
-// made notes that the journal has its tables, in the database file itself.
-func (j *Journal) made() error {
-	if !j.lock.making {
-		return nil
-	}
-	j.lock.making = false
-	return j.lock.sign()
 }
 
 // reserved matches the names that SQLite gives to its own files beside a database: a journal, a log, its index, and a

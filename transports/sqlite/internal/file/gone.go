@@ -1,11 +1,9 @@
-package sqlite
+package file
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 )
 
@@ -14,32 +12,17 @@ import (
 // work. The journal acknowledges nothing more until the program starts again on the right file.
 var ErrGone = errors.New("sqlite: the journal's file is gone")
 
-// lookAtFiles reports whether the journal's files were moved, removed or replaced: nothing is acknowledged from then
-// on.
-func (j *Journal) lookAtFiles() (gone bool) {
-	err := cmp.Or(j.site.check(), j.sync.reason())
-	if !errors.Is(err, ErrGone) {
-		return false
-	}
-	j.sync.fail(err)
-	if j.gone.Swap(true) {
-		return true
-	}
-	j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "the journal's file is gone: nothing is acknowledged any more", slog.Any("error", err))
-	return true
-}
-
-// site is where the files of an open journal are, and which files those were when it was opened.
-type site struct{ files []sited }
+// Site is where the files of an open journal are, and which files those were when it was opened.
+type Site struct{ files []sited }
 
 type sited struct {
 	path string
 	info fs.FileInfo
 }
 
-// locate notes which files the journal at path consists of. SQLite has opened them.
-func locate(path string) (*site, error) {
-	s := &site{}
+// Locate notes which files the journal at path consists of. SQLite has opened them.
+func Locate(path string) (*Site, error) {
+	s := &Site{}
 	for _, end := range []string{"", "-wal", "-shm"} {
 		info, err := os.Lstat(path + end)
 		if err != nil {
@@ -50,8 +33,8 @@ func locate(path string) (*site, error) {
 	return s, nil
 }
 
-// check returns an error when one of the files is no longer at its path. What is written then, nobody will find.
-func (s *site) check() error {
+// Check returns an error when one of the files is no longer at its path. What is written then, nobody will find.
+func (s *Site) Check() error {
 	for _, f := range s.files {
 		info, err := os.Lstat(f.path)
 		switch {

@@ -1,4 +1,4 @@
-package sqlite
+package file
 
 import (
 	"encoding/json"
@@ -23,13 +23,13 @@ type holder struct {
 	Making  bool      `json:"making,omitempty"` // the journal has no tables yet
 }
 
-// ownership is the right to write a journal. The kernel takes it back when the process dies, however it dies.
+// Ownership is the right to write a journal. The kernel takes it back when the process dies, however it dies.
 //
 // It has two parts. The lock file beside the journal says who the owner is. The lock on the database file itself holds
 // whatever name the file has, and when the lock file was removed.
-type ownership struct {
+type Ownership struct {
 	lock   *lockFile
-	making bool         // the journal has no tables yet
+	Making bool         // the journal has no tables yet
 	file   fs.FileInfo  // the database file, once it is owned
 	unlock func() error // gives the lock on it back; nil where there is none
 }
@@ -50,8 +50,8 @@ func patiently(try func() (bool, error)) (bool, error) {
 	}
 }
 
-// own takes the lock file of the journal at path, a resolved one, or returns an ErrInUse that names the owner.
-func own(path string) (*ownership, error) {
+// Own takes the lock file of the journal at path, a resolved one, or returns an ErrInUse that names the owner.
+func Own(path string) (*Ownership, error) {
 	f, err := openLock(lockPath(path), true)
 	if err != nil {
 		return nil, fmt.Errorf("lock file %s: %w", lockPath(path), err)
@@ -63,12 +63,12 @@ func own(path string) (*ownership, error) {
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("%w: %s: stop it, or name another journal", ErrInUse, f.describe()), f.close())
 	}
-	return &ownership{lock: f, making: f.holder().Making}, nil
+	return &Ownership{lock: f, Making: f.holder().Making}, nil
 }
 
-// sign writes into the lock file who the owner is, and whether the journal is being made.
-func (o *ownership) sign() error {
-	me, err := json.Marshal(holder{PID: os.Getpid(), Command: strings.Join(os.Args, " "), Since: time.Now().Truncate(time.Second), Making: o.making})
+// Sign writes into the lock file who the owner is, and whether the journal is being made.
+func (o *Ownership) Sign() error {
+	me, err := json.Marshal(holder{PID: os.Getpid(), Command: strings.Join(os.Args, " "), Since: time.Now().Truncate(time.Second), Making: o.Making})
 	if err == nil {
 		err = o.lock.write(me)
 	}
@@ -85,7 +85,7 @@ var owned struct {
 }
 
 // ours notes that this process owns a file, unless it does already.
-func (o *ownership) ours(info fs.FileInfo) bool {
+func (o *Ownership) ours(info fs.FileInfo) bool {
 	owned.mu.Lock()
 	defer owned.mu.Unlock()
 	if slices.ContainsFunc(owned.files, func(f fs.FileInfo) bool { return os.SameFile(f, info) }) {
@@ -96,9 +96,9 @@ func (o *ownership) ours(info fs.FileInfo) bool {
 	return true
 }
 
-// holdFile takes the lock on the database file itself, which SQLite has open in this process. An ErrInUse means that an
+// HoldFile takes the lock on the database file itself, which SQLite has open in this process. An ErrInUse means that an
 // owner has the file under another name, or that its lock file was removed.
-func (o *ownership) holdFile(info fs.FileInfo) error {
+func (o *Ownership) HoldFile(info fs.FileInfo) error {
 	if !o.ours(info) {
 		return errOtherName()
 	}
@@ -112,7 +112,7 @@ func (o *ownership) holdFile(info fs.FileInfo) error {
 
 // holdWhole does the same for a file that nobody in this process has open, and that is closed again before the lock is
 // given back. There may be no file.
-func (o *ownership) holdWhole(path string) error {
+func (o *Ownership) holdWhole(path string) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -135,8 +135,8 @@ func errOtherName() error {
 	return fmt.Errorf("%w: a process owns this file under another name, or its lock file was removed: find the process (fuser, lsof), and stop it", ErrInUse)
 }
 
-// releaseFile gives the lock on the database file back, before SQLite closes the descriptor that has it.
-func (o *ownership) releaseFile() error {
+// ReleaseFile gives the lock on the database file back, before SQLite closes the descriptor that has it.
+func (o *Ownership) ReleaseFile() error {
 	owned.mu.Lock()
 	owned.files = slices.DeleteFunc(owned.files, func(f fs.FileInfo) bool { return f == o.file })
 	owned.mu.Unlock()
@@ -148,8 +148,8 @@ func (o *ownership) releaseFile() error {
 	return unlock()
 }
 
-// release gives the journal back.
-func (o *ownership) release() error { return errors.Join(o.releaseFile(), o.lock.close()) }
+// Release gives the journal back.
+func (o *Ownership) Release() error { return errors.Join(o.ReleaseFile(), o.lock.close()) }
 
 func lockPath(path string) string { return path + ".lock" }
 
@@ -188,4 +188,26 @@ func Owned(path string) (bool, string) {
 		return true, f.describe()
 	}
 	return false, ""
+}
+
+// Lock takes the journal at path for work on its file as a whole, as Open takes it for writing: with an ErrInUse while
+// somebody has it. release gives it back, when this process has closed the file.
+func Lock(path string) (release func() error, err error) {
+	if path, err = Resolve(path); err != nil {
+		return nil, err
+	}
+	if err := CheckFile(path); err != nil {
+		return nil, err
+	}
+	o, err := Own(path)
+	if err != nil {
+		return nil, err
+	}
+	if err = o.holdWhole(path); err == nil {
+		err = o.Sign()
+	}
+	if err != nil {
+		return nil, errors.Join(err, o.Release())
+	}
+	return o.Release, nil
 }

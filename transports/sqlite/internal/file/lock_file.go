@@ -1,6 +1,6 @@
 //go:build linux || darwin
 
-package sqlite
+package file
 
 import (
 	"errors"

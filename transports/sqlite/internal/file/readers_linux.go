@@ -1,4 +1,4 @@
-package sqlite
+package file
 
 import (
 	"bufio"
@@ -14,8 +14,8 @@ import (
 // section 2.3.1).
 const firstReadMark, lastReadMark = 123, 127
 
-// whoReads names the processes that read the journal at path now, as the kernel's list of locks has them.
-func whoReads(path string) string {
+// WhoReads names the processes that read the journal at path now, as the kernel's list of locks has them.
+func WhoReads(path string) string {
 	var st syscall.Stat_t
 	if syscall.Stat(path+"-shm", &st) != nil {
 		return unknownReader

@@ -1,4 +1,4 @@
-package sqlite
+package file
 
 // setOpenFileLock is F_OFD_SETLK, which package syscall leaves out.
-const setOpenFileLock = 37
+const setOpenFileLock = 90

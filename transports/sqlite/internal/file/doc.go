@@ -1,0 +1,3 @@
+// Package file opens the files of a journal: paths, the lock of the owner, the connections and their settings, and the checks that the
+// files are a whole journal and still in place.
+package file

@@ -1,0 +1,128 @@
+package file
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/mattn/go-sqlite3"
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
+)
+
+// OpenExisting opens the file at path, an absolute one, and makes sure that it is a journal that this program
+// understands.
+func OpenExisting(ctx context.Context, path, dsn string) (*sql.DB, error) {
+	fail := func(err error) error { return fmt.Errorf("open %s: %w", path, row.Explain(err)) }
+	if err := MustExist(path); err != nil {
+		return nil, fail(err)
+	}
+	db, err := sql.Open("sqlite3", dsn)
+	if err != nil {
+		return nil, fail(err)
+	}
+	if err := schema.Check(ctx, db); err != nil {
+		return nil, errors.Join(fail(err), db.Close())
+	}
+	return db, nil
+}
+
+// MustExist refuses a path at which there is no journal to read.
+func MustExist(path string) error {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: there is no journal yet: check the path, or let the program run on it first", fs.ErrNotExist)
+	}
+	return CheckFile(path)
+}
+
+func OpenReaders(path string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite3", ReadDSN(path, "rw"))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(4)
+	db.SetMaxIdleConns(4)
+	return db, nil
+}
+
+// OpenViews opens the connections of views. There is no limit to them: a View inside a View that waited for the outer
+// one would wait for ever.
+func OpenViews(path string) *sql.DB {
+	db := sql.OpenDB(viewConnector{ReadDSN(path, "rw")})
+	db.SetMaxIdleConns(4)
+	return db
+}
+
+// viewConnector opens connections that may look only, whatever a view makes of its own.
+type viewConnector struct{ dsn string }
+
+// Connect implements driver.Connector.
+func (c viewConnector) Connect(context.Context) (driver.Conn, error) {
+	conn, err := c.Driver().Open(c.dsn)
+	if err != nil {
+		return nil, err
+	}
+	conn.(*sqlite3.SQLiteConn).RegisterAuthorizer(allowView)
+	return conn, nil
+}
+
+// Driver implements driver.Connector.
+func (c viewConnector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
+
+// allowView refuses what would outlast the view on its connection.
+func allowView(op int, first, second, _ string) int {
+	switch {
+	case op == sqlite3.SQLITE_ATTACH, op == sqlite3.SQLITE_DETACH,
+		op == sqlite3.SQLITE_PRAGMA && ChangesConnection(first, second):
+		return sqlite3.SQLITE_DENY
+	default:
+		return sqlite3.SQLITE_OK
+	}
+}
+
+func View(ctx context.Context, db *sql.DB, run func(*sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return row.Explain(err)
+	}
+	defer func() { _ = tx.Rollback() }() // nothing was written
+	return run(tx)
+}
+
+// Transact runs do in a transaction.
+func Transact(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // a no-op after Commit
+	if err := do(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// pragmasWithArgument are those whose argument says what to look at, rather than what to change.
+var pragmasWithArgument = map[string]bool{
+	"table_info": true, "table_xinfo": true, "table_list": true, "index_list": true, "index_info": true, "index_xinfo": true,
+	"foreign_key_list": true, "foreign_key_check": true, "integrity_check": true, "quick_check": true,
+}
+
+// pragmasThatAct are those that do something even without an argument.
+var pragmasThatAct = map[string]bool{
+	"incremental_vacuum": true, "optimize": true, "shrink_memory": true, "wal_checkpoint": true,
+}
+
+// ChangesConnection reports whether a pragma does more than look.
+func ChangesConnection(name, argument string) bool {
+	name = strings.ToLower(name)
+	if argument != "" {
+		return !pragmasWithArgument[name]
+	}
+	return pragmasThatAct[name]
+}

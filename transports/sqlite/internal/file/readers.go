@@ -1,0 +1,3 @@
+package file
+
+const unknownReader = "unknown (fuser or lsof may tell)"
