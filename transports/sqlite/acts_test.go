@@ -334,7 +334,7 @@ func TestDeadLetters(t *testing.T) {
 	}
 	for _, l := range all {
 		panicked := l.Subscription == "test/panic"
-		if panicked != strings.Contains(l.Stack, "deadletters_test.go") || panicked != (l.Error == "panic: boom") {
+		if panicked != strings.Contains(l.Stack, "acts_test.go") || panicked != (l.Error == "panic: boom") {
 			t.Errorf("dead letter %d of %s: %q with stack %q", l.ID, l.Subscription, l.Error, l.Stack)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/count"
-	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
@@ -74,8 +73,8 @@ INSERT INTO deliveries (seq, subscription, outcome, attempts, started_at, durati
 	defer r.Close()
 	for kind, want := range map[string]int{"t": 900, "u": 100, "v": 0} {
 		listed, counted := 0, 0
-		_, err := r.ListDeadLetters(t.Context(), reader.DeadLetterFilter{Type: kind}, func(*journal.DeadLetter) error { listed++; return nil })
-		causes, causesErr := r.Causes(t.Context(), reader.DeadLetterFilter{Type: kind})
+		_, err := r.ListDeadLetters(t.Context(), DeadLetterFilter{Type: kind}, func(*journal.DeadLetter) error { listed++; return nil })
+		causes, causesErr := r.Causes(t.Context(), DeadLetterFilter{Type: kind})
 		for _, c := range causes {
 			counted += c.Count
 		}

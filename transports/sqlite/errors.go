@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"github.com/troupebus/troupe/transports/sqlite/internal/acts"
 	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
@@ -23,6 +24,15 @@ var (
 
 	// ErrTooMany: an id stands for more flows than can be shown at once.
 	ErrTooMany = reader.ErrTooMany
+
+	// ErrNotDead: a dead letter that was replayed or dropped before.
+	ErrNotDead = acts.ErrNotDead
+
+	// ErrObserver: the journal is that of an observer, which decides nothing.
+	ErrObserver = acts.ErrObserver
+
+	// ErrRetired: the subscription is that of a program that ran before, and the one that ran last does not have it.
+	ErrRetired = acts.ErrRetired
 
 	// ErrOtherProgram: the journal belongs to another program. The error is an *OtherProgramError.
 	ErrOtherProgram = reader.ErrOtherProgram

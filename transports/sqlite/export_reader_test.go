@@ -40,7 +40,7 @@ func CauseAll(ctx context.Context, db *sql.DB, n int) error {
 }
 
 // PlanOfLetters is how SQLite finds the newest dead letters that f wants.
-func PlanOfLetters(ctx context.Context, r *reader.Reader, f reader.DeadLetterFilter) (string, error) {
+func PlanOfLetters(ctx context.Context, r *Reader, f DeadLetterFilter) (string, error) {
 	var plan []string
 	err := r.View(ctx, func(tx *sql.Tx) error {
 		where, args, err := reader.QuickConditions(ctx, tx, f)

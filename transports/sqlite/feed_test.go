@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
-	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 )
 
 func mustOpen(t *testing.T, path string) *Journal {
@@ -140,7 +139,7 @@ func TestTheFeedOfRecords(t *testing.T) {
 		t.Errorf("of the retry: %+v", records[2])
 	}
 	f.Passed(last)
-	if _, err := Drop(t.Context(), path, Act{Actor: "ada", Reason: "not worth it", Select: reader.DeadLetterFilter{Subscription: "m/work"}}); err != nil {
+	if _, err := Drop(t.Context(), path, Act{Actor: "ada", Reason: "not worth it", Select: DeadLetterFilter{Subscription: "m/work"}}); err != nil {
 		t.Fatal(err)
 	}
 	if got, _, _ := mustRecords(t, f, 1); !slices.Equal(got, []string{"2 dropped not worth it"}) {

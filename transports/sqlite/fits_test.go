@@ -89,7 +89,7 @@ func TestARefusedProgramChangesNothing(t *testing.T) {
 		is      error
 		wants   string
 	}{
-		"older":         {map[string]fs.FS{"a": fresh, "m": files("0001.sql", "CREATE TABLE m_t (x)"), "z": fresh}, subs, schema.ErrNewer, "0002.sql of m"},
+		"older":         {map[string]fs.FS{"a": fresh, "m": files("0001.sql", "CREATE TABLE m_t (x)"), "z": fresh}, subs, ErrNewer, "0002.sql of m"},
 		"changed":       {map[string]fs.FS{"a": fresh, "m": files("0001.sql", "CREATE TABLE m_t (y)", "0002.sql", "CREATE TABLE m_u (x)")}, subs, nil, "was changed after it was applied"},
 		"transactions":  {map[string]fs.FS{"a": fresh, "z": files("0001.sql", "CREATE TABLE z_t (x);\ncommit;")}, subs, nil, "0001.sql of z has COMMIT"},
 		"other types":   {map[string]fs.FS{"a": fresh, "m": old}, []journal.Subscription{{Name: "a/s", Types: []string{"t"}}, {Name: "m/s", Types: []string{"u"}}}, nil, "consumed other event types"},

@@ -270,7 +270,7 @@ func version1(tb testing.TB, e *journal.Event) *journal.Event {
 // MustDowngrade makes the journal at path what the version before had made of it.
 func MustDowngrade(tb testing.TB, path string) {
 	tb.Helper()
-	text, err := os.ReadFile(filepath.Join("schema", "0003_observed.sql"))
+	text, err := os.ReadFile(filepath.Join("internal", "schema", "schema", "0003_observed.sql"))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/dispatch"
-	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 )
 
 const patience = 20 * time.Second
@@ -214,7 +213,7 @@ func TestWhenADeadLetterFirstFailed(t *testing.T) {
 	}
 	w = mustWork(t, path, Config{Synchronous: "off"}, journal.Subscription{})
 	w.answer(t, w.next(t), journal.Dead, 0)
-	letters, err := w.Reader().DeadLetters(context.Background(), reader.DeadLetterFilter{})
+	letters, err := w.Reader().DeadLetters(context.Background(), DeadLetterFilter{})
 	if err != nil || len(letters) != 1 {
 		t.Fatalf("%d letters, %v", len(letters), err)
 	}

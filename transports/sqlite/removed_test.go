@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
-	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
+	"github.com/troupebus/troupe/transports/sqlite/internal/acts"
 )
 
 // A subscription is removed while it has a dead letter, a retry, and an event behind it: the start of the next
@@ -48,7 +48,7 @@ func TestWhatARemovedSubscriptionLeaves(t *testing.T) {
 			t.Errorf("the start says %q", got)
 		}
 	}
-	if _, err := Replay(t.Context(), path, Act{Select: reader.DeadLetterFilter{IDs: []int64{1}}}); !errors.Is(err, ErrRetired) {
+	if _, err := Replay(t.Context(), path, Act{Select: DeadLetterFilter{IDs: []int64{1}}}); !errors.Is(err, ErrRetired) {
 		t.Errorf("replay by id: %v", err)
 	}
 	left := map[string]int{}
@@ -59,13 +59,13 @@ func TestWhatARemovedSubscriptionLeaves(t *testing.T) {
 	if _, err := RetryNow(t.Context(), path, OpenAct{Subscription: "m/work"}); !errors.Is(err, ErrRetired) {
 		t.Errorf("retry: %v", err)
 	}
-	if letters, err = Drop(t.Context(), path, Act{Reason: "removed", Select: reader.DeadLetterFilter{Subscription: "m/work"}}); err != nil || len(letters) != 1 {
+	if letters, err = Drop(t.Context(), path, Act{Reason: "removed", Select: DeadLetterFilter{Subscription: "m/work"}}); err != nil || len(letters) != 1 {
 		t.Errorf("drop: %v, %v", letters, err)
 	}
 	if n, err := DropOpen(t.Context(), path, OpenAct{Reason: "removed", Subscription: "m/work"}); err != nil || n != 2 {
 		t.Errorf("drop what is open: %d, %v", n, err)
 	}
-	if n, err := DropOpen(t.Context(), path, OpenAct{Subscription: "m/work"}); !errors.Is(err, reader.ErrNotFound) {
+	if n, err := DropOpen(t.Context(), path, OpenAct{Subscription: "m/work"}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("drop it again: %d, %v", n, err)
 	}
 	if wrong, err := j.Reader().Check(t.Context()); err != nil || len(wrong) > 0 {
@@ -92,7 +92,7 @@ func TestRetryNow(t *testing.T) {
 		}
 		w.answer(t, d, journal.Done, 0)
 	}
-	if _, err := RetryNow(t.Context(), path, OpenAct{}); !errors.Is(err, reader.ErrNotFound) {
+	if _, err := RetryNow(t.Context(), path, OpenAct{}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("nothing waits: %v", err)
 	}
 }
@@ -125,7 +125,7 @@ func TestPeopleWhoseClockIsAhead(t *testing.T) {
 // Many dead letters are replayed and dropped in batches, each once, while the owner goes on.
 func TestActsOnManyDeadLetters(t *testing.T) {
 	t.Parallel()
-	const letters = 2*actBatch + 100
+	const letters = 2*acts.ActBatch + 100
 	path := filepath.Join(t.TempDir(), "j.db")
 	w := mustWork(t, path, Config{Synchronous: "off", ForeignCheck: time.Millisecond}, journal.Subscription{Parallel: 8})
 	keys := make([]string, letters)

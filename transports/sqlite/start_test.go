@@ -13,7 +13,6 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
-	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 )
 
@@ -141,7 +140,7 @@ func TestFilesMovedBeforeTheStart(t *testing.T) {
 	for end := time.Now().Add(5 * time.Second); j.Health() == nil && time.Now().Before(end); {
 		<-time.After(time.Millisecond)
 	}
-	if err := j.Do(t.Context(), journal.Work{}, nothingToDo); !errors.Is(err, file.ErrGone) || !errors.Is(err, journal.ErrUnavailable) || !errors.Is(j.Health(), file.ErrGone) {
+	if err := j.Do(t.Context(), journal.Work{}, nothingToDo); !errors.Is(err, ErrGone) || !errors.Is(err, journal.ErrUnavailable) || !errors.Is(j.Health(), ErrGone) {
 		t.Errorf("work: %v, health: %v, want ErrGone", err, j.Health())
 	}
 }

@@ -1,4 +1,4 @@
-package sqlite
+package acts
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// actBatch is how many deliveries a person's act changes in one transaction: others write in between.
-const actBatch = 250
+// ActBatch is how many deliveries a person's act changes in one transaction: others write in between.
+const ActBatch = 250
 
 // verb is what can be done with dead letters.
 type verb struct {
@@ -96,7 +96,7 @@ func (a Act) inBatches(ctx context.Context, db *sql.DB, v verb) (done []journal.
 	}
 	left, acted := map[string]int{}, 0
 	for len(ids) > 0 {
-		n := min(len(ids), actBatch)
+		n := min(len(ids), ActBatch)
 		began := time.Now()
 		batch, err := a.batch(ctx, db, v, ids[:n], left)
 		acted += len(batch)

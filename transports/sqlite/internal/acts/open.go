@@ -1,4 +1,4 @@
-package sqlite
+package acts
 
 import (
 	"cmp"
@@ -62,7 +62,7 @@ func (a OpenAct) on(ctx context.Context, path, act string) (done int, err error)
 		if err != nil {
 			return done, fail(err)
 		}
-		if done += n; n < actBatch {
+		if done += n; n < ActBatch {
 			break
 		}
 		select {
@@ -117,7 +117,7 @@ func (a OpenAct) batch(ctx context.Context, tx *sql.Tx, act string, now int64) (
 	steps := []row.Statement{
 		row.SQL("CREATE TEMP TABLE IF NOT EXISTS acted (subscription INTEGER, key TEXT, seq INTEGER)"),
 		row.SQL("DELETE FROM temp.acted"),
-		row.SQL("INSERT INTO temp.acted "+openDeliveries+where+fmt.Sprintf(" LIMIT %d", actBatch), args...),
+		row.SQL("INSERT INTO temp.acted "+openDeliveries+where+fmt.Sprintf(" LIMIT %d", ActBatch), args...),
 	}
 	if act == "retry" {
 		steps = append(steps,
