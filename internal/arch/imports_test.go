@@ -105,6 +105,13 @@ func TestCheckImports(t *testing.T) {
 		{"transports/sqlite/sqlite.go", own + "bus/bustest", transport},
 		{"transports/sqlite/sqlite.go", own + "domain/order", transport},
 		{"transports/sqlite/sqlite.go", own + "handlers", transport},
+		{"transports/sqlite/internal/reader/flow.go", own + "transports/sqlite/internal/row", ""},
+		{"transports/sqlite/internal/reader/flow.go", own + "transports/sqlite/dispatch", ""},
+		{"transports/sqlite/internal/reader/flow.go", own + "transports/sqlite", room},
+		{"transports/sqlite/internal/reader/flow.go", own + "transports/sqlite/internal/file", room},
+		{"transports/sqlite/internal/addedlater/x.go", own + "transports/sqlite/internal/row", room},
+		{"transports/sqlite/internal/row/event.go", "github.com/mattn/go-sqlite3", ""},
+		{"transports/sqlite/internal/row/event.go", own + "bus/wire", room},
 		{"transports/addedlater/nats.go", "github.com/nats-io/nats.go", transport},
 
 		{"cmd/troupe/main.go", own + "transports/sqlite", ""},

@@ -190,6 +190,9 @@ func transportsLayer(path string, dirs []string) layer {
 			remedy: "make the choice between transports in transports/transports.go; leave drivers to transports/<name>",
 		}
 	}
+	if len(dirs) > 3 && dirs[1] == "sqlite" && dirs[2] == "internal" {
+		return roomLayer(dirs[3])
+	}
 	allowed := append([]string{watermill, root + "/transports/" + dirs[1]}, drivers[dirs[1]]...)
 	return layer{
 		rule: "transports/Y imports the standard library, bus, Watermill and its own driver",

@@ -71,10 +71,10 @@ func TestCheckSchema(t *testing.T) {
 func TestSchemaOf(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{
-		"domain/order/schema/0001_orders.sql":       "order",
-		"domain/added_later/schema/0001_tables.sql": "added_later",
-		"transports/sqlite/schema/0001_journal.sql": "",
-		"domain/order/queries/all.sql":              "",
+		"domain/order/schema/0001_orders.sql":                       "order",
+		"domain/added_later/schema/0001_tables.sql":                 "added_later",
+		"transports/sqlite/internal/schema/schema/0001_journal.sql": "",
+		"domain/order/queries/all.sql":                              "",
 	} {
 		if got, ok := schemaOf(path); got != want || ok != (want != "") {
 			t.Errorf("schemaOf(%s) = %q, %v, want %q", path, got, ok, want)

@@ -71,10 +71,10 @@ func (f *failure) sort(items []*item) (others, suspects []*item) {
 	return others, suspects
 }
 
-// answer answers it, which failed alone. It reports whether this goroutine was deposed meanwhile.
-func (w *writer) answer(r *reign, it *item, f *failure) (deposed bool) {
+// answer answers it, which failed alone. It reports whether this goroutine was replaced meanwhile.
+func (w *writer) answer(r *tenure, it *item, f *failure) (replaced bool) {
 	err := w.charge(r, it, f)
-	if errors.Is(err, errDeposed) {
+	if errors.Is(err, errReplaced) {
 		return true
 	}
 	it.reply(err)
@@ -83,7 +83,7 @@ func (w *writer) answer(r *reign, it *item, f *failure) (deposed bool) {
 
 // charge says what to answer to it, which failed alone. What is not the store's for certain is tried out: a commit of
 // the journal's own row shows whether the store would take other work.
-func (w *writer) charge(r *reign, it *item, f *failure) error {
+func (w *writer) charge(r *tenure, it *item, f *failure) error {
 	if errors.Is(f.err, errAnswered) {
 		return f.err
 	}
@@ -120,8 +120,8 @@ func isFull(f *failure) bool {
 }
 
 // usedUp reports whether what is full is a table, not the store: one that had the last number before, or gets it from
-// the work itself. For that the work runs once more, and is undone. An error is errDeposed.
-func (w *writer) usedUp(r *reign, it *item) (bool, error) {
+// the work itself. For that the work runs once more, and is undone. An error is errReplaced.
+func (w *writer) usedUp(r *tenure, it *item) (bool, error) {
 	if f := w.begin(); f != nil {
 		return false, nil
 	}
@@ -135,7 +135,7 @@ func (w *writer) usedUp(r *reign, it *item) (bool, error) {
 	})
 	it.begin(w, r, true)
 	err := w.runItem(it)
-	if errors.Is(err, errDeposed) {
+	if errors.Is(err, errReplaced) {
 		return false, err
 	}
 	r.end()
@@ -175,7 +175,7 @@ func unavailable(step string, err error) error {
 
 // apart brings the first n of items to disk, which failed together, so that the one that is at fault fails alone. It
 // returns how many it has answered.
-func (w *writer) apart(r *reign, items []*item, n int, f *failure, beyond []*item) (answered int, deposed bool) {
+func (w *writer) apart(r *tenure, items []*item, n int, f *failure, beyond []*item) (answered int, replaced bool) {
 	for _, it := range items[:n] {
 		it.giveBack()
 	}
@@ -201,7 +201,7 @@ func (w *writer) apart(r *reign, items []*item, n int, f *failure, beyond []*ite
 		switch {
 		case f == nil:
 			w.noteTrouble(nil)
-		case errors.Is(f.err, errDeposed):
+		case errors.Is(f.err, errReplaced):
 			return 0, true
 		default:
 			if w.answer(r, it, f) {

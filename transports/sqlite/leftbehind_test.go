@@ -169,7 +169,7 @@ func TestGoroutineLeftBehindBetweenWork(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
-		next := u.it.begin(j.writer, u.reign, false)
+		next := u.it.begin(j.writer, u.tenure, false)
 		if err := next.user(func() { insert(t, next.Tx(), "next") }); err != nil || next.failed != nil {
 			t.Errorf("the next work: %v, %v", err, next.failed)
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/crossing"
 	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 )
 
@@ -33,10 +34,10 @@ type (
 	SubscriptionStats = reader.SubscriptionStats
 
 	// Sent is an event of one journal.
-	Sent = reader.Sent
+	Sent = crossing.Sent
 
 	// Crossing says which events go from one journal to another: those of some modules, and of some types.
-	Crossing = reader.Crossing
+	Crossing = crossing.Crossing
 )
 
 // Observes reports whether the journal that tx, of a View, reads is an observer's.
@@ -68,12 +69,12 @@ func Settled(ctx context.Context, tx *sql.Tx) (bool, error) { return reader.Sett
 // missing in the one that to reads although it consumes c.Types. Both are of a View. Events of a type that are older
 // than the first of the type in to do not count: to began to consume the type then.
 func Unarrived(ctx context.Context, from, to *sql.Tx, c Crossing) ([]Sent, error) {
-	return reader.Unarrived(ctx, from, to, c)
+	return crossing.Unarrived(ctx, from, to, c)
 }
 
 // Unknown returns the events in the journal that to reads which came from modules called sources, and are missing in
 // the journal that from reads, on which these modules run: from is seen earlier than to, or is an old copy. Both are
 // of a View. Events that the modules emitted before they moved to that journal do not count.
 func Unknown(ctx context.Context, from, to *sql.Tx, sources []string) ([]Sent, error) {
-	return reader.Unknown(ctx, from, to, sources)
+	return crossing.Unknown(ctx, from, to, sources)
 }

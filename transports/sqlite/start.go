@@ -148,7 +148,7 @@ func (j *Journal) start(ctx context.Context) error {
 	if err := errors.Join(j.keepProgram(ctx, j.writer.face.conn), j.writer.prepare()); err != nil {
 		return err
 	}
-	j.writer.govern(nil)
+	j.writer.startLoop(nil)
 	j.writer.late.Store(false)
 	j.running.Go(j.watchDelayed)
 	if j.log.size() > j.log.limit { // of a process that was killed: nothing may be written for long

@@ -12,23 +12,23 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/goroutine"
 )
 
-// errDeposed ends a writer goroutine whose work hung: another one has taken its place.
-var errDeposed = errors.New("sqlite: writer deposed")
+// errReplaced ends a writer goroutine whose work hung: another one has taken its place.
+var errReplaced = errors.New("sqlite: writer goroutine replaced")
 
-// reign is the time of one writer goroutine. Work runs in that goroutine, so work that never returns would hold every
-// other write for ever. When it outstays its limit, the reign is ended from outside: the hung work alone is answered
+// tenure is the time of one writer goroutine. Work runs in that goroutine, so work that never returns would hold every
+// other write for ever. When it outstays its limit, the tenure is ended from outside: the hung work alone is answered
 // with journal.ErrAbandoned; the rest of its group goes back to the front of the queue, for a new goroutine, which
 // begins with taking the connection away from the hung work and rolling back its transaction. In the ordinary course
 // this costs two uncontended locks a piece of work.
 //
 // Nothing that may take long happens under mu.
-type reign struct {
+type tenure struct {
 	w      *writer
-	before *face  // of the work that hung, to be taken away first; nil for the first reign
+	before *face  // of the work that hung, to be taken away first; nil for the first tenure
 	id     uint64 // of the goroutine
 
 	mu       sync.Mutex
-	deposed  bool
+	replaced  bool
 	items    []*item // that are being written
 	rest     []*item // that this goroutine holds beyond them
 	current  *item   // the work that is running in user code, nil between
@@ -39,14 +39,14 @@ type reign struct {
 	look     time.Duration // after which the work's stack is looked at, while it has a row in hand
 }
 
-// govern starts a writer goroutine, which takes the connection away from before.
-func (w *writer) govern(before *face) {
-	r := &reign{w: w, before: before}
+// startLoop starts a writer goroutine, which takes the connection away from before.
+func (w *writer) startLoop(before *face) {
+	r := &tenure{w: w, before: before}
 	go w.loop(r)
 }
 
 // start makes the goroutine ready to write.
-func (r *reign) start() {
+func (r *tenure) start() {
 	r.id = goroutine.ID()
 	r.w.owner = goroutine.Current()
 	if r.before == nil {
@@ -74,14 +74,14 @@ func (w *writer) takeAway(old *face) {
 }
 
 // hold notes what is being written, and what this goroutine has taken beyond that.
-func (r *reign) hold(items, rest []*item) {
+func (r *tenure) hold(items, rest []*item) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.items, r.rest = items, rest
 }
 
 // enter notes that it is about to run user code.
-func (r *reign) enter(it *item) {
+func (r *tenure) enter(it *item) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.current = it
@@ -101,18 +101,18 @@ func (r *reign) enter(it *item) {
 }
 
 // leave notes that user code has returned, or finds that it was too late.
-func (r *reign) leave() error {
+func (r *tenure) leave() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.current = nil
-	if r.deposed {
-		return errDeposed
+	if r.replaced {
+		return errReplaced
 	}
 	return nil
 }
 
 // end notes that no more work runs in this group.
-func (r *reign) end() {
+func (r *tenure) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.watch != nil {
@@ -122,7 +122,7 @@ func (r *reign) end() {
 }
 
 // check runs when the watch goes off.
-func (r *reign) check() {
+func (r *tenure) check() {
 	suspect, since := r.inspect()
 	if suspect == nil {
 		return
@@ -130,17 +130,17 @@ func (r *reign) check() {
 	where := closesForEver(r.id)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if where != "" && !r.deposed && r.current == suspect && r.entered.Equal(since) {
-		r.depose(suspect, panicked(suspect, where))
+	if where != "" && !r.replaced && r.current == suspect && r.entered.Equal(since) {
+		r.replace(suspect, panicked(suspect, where))
 	}
 }
 
 // inspect sees to what the running work's time calls for. It returns the work when its stack is to be looked at, and
 // when it began.
-func (r *reign) inspect() (suspect *item, since time.Time) {
+func (r *tenure) inspect() (suspect *item, since time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.watch == nil || r.deposed {
+	if r.watch == nil || r.replaced {
 		return nil, since // the group ended meanwhile
 	}
 	if r.current == nil || r.current.work.Limit <= 0 {
@@ -156,7 +156,7 @@ func (r *reign) inspect() (suspect *item, since time.Time) {
 			return r.current, r.entered
 		}
 	} else {
-		r.depose(r.current, outstayed(r.current))
+		r.replace(r.current, outstayed(r.current))
 	}
 	return nil, since
 }
@@ -167,23 +167,23 @@ func outstayed(it *item) error {
 		journal.ErrAbandoned, it.work.Name, it.work.Limit)
 }
 
-// gone runs when the goroutine ends. That is in order at shutdown and after depose; work that ended it
+// gone runs when the goroutine ends. That is in order at shutdown and after replace; work that ended it
 // (runtime.Goexit, as a test's FailNow does) is treated like work that never returned.
-func (r *reign) gone() {
+func (r *tenure) gone() {
 	r.mu.Lock()
-	if r.current != nil && !r.deposed {
-		r.depose(r.current, outstayed(r.current))
+	if r.current != nil && !r.replaced {
+		r.replace(r.current, outstayed(r.current))
 	}
-	deposed := r.deposed
+	replaced := r.replaced
 	r.mu.Unlock()
-	if deposed { // what database/sql has is this goroutine's to close: nobody else can while it hangs
+	if replaced { // what database/sql has is this goroutine's to close: nobody else can while it hangs
 		_ = r.before.close()
 	}
 }
 
-// depose ends the reign, and answers err to the work that hangs. r.mu is held, so that cannot return in between.
-func (r *reign) depose(hung *item, err error) {
-	r.deposed = true
+// replace ends the tenure, and answers err to the work that hangs. r.mu is held, so that cannot return in between.
+func (r *tenure) replace(hung *item, err error) {
+	r.replaced = true
 	r.current = nil
 	if r.watch != nil {
 		r.watch.Stop()
@@ -194,7 +194,7 @@ func (r *reign) depose(hung *item, err error) {
 	r.w.ask(hung, r.id, true) // before those that are innocent for certain come back
 	r.w.requeue(rest)
 	r.before = hung.unit.face
-	r.w.govern(r.before)
+	r.w.startLoop(r.before)
 }
 
 // interrupt makes a statement that runs on the write connection return, if there is one. SQLite's own interrupt is

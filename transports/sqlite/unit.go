@@ -38,20 +38,20 @@ func (it *item) giveBack() { it.state.CompareAndSwap(itemTaken, itemQueued) }
 
 // begin makes the unit of one more run, which a goroutine that an earlier run left behind does not have. aside says
 // that no other work may have had its transaction.
-func (it *item) begin(w *writer, r *reign, aside bool) *unit {
+func (it *item) begin(w *writer, r *tenure, aside bool) *unit {
 	if it.unit == nil {
 		it.unit = &it.first
 	} else {
 		it.unit = &unit{}
 	}
-	*it.unit = unit{w: w, reign: r, it: it, aside: aside, face: w.face, tx: w.face.tx}
+	*it.unit = unit{w: w, tenure: r, it: it, aside: aside, face: w.face, tx: w.face.tx}
 	return it.unit
 }
 
 // unit is what one run of an item's work sees of the transaction.
 type unit struct {
 	w        *writer
-	reign    *reign
+	tenure    *tenure
 	it       *item
 	face     *face
 	tx       *sql.Tx
@@ -71,7 +71,7 @@ func (it *item) reply(err error) {
 	}
 }
 
-// user runs code that is not the journal's. It reports errDeposed when that took too long: then this goroutine may
+// user runs code that is not the journal's. It reports errReplaced when that took too long: then this goroutine may
 // touch nothing any more. It reports errOther when the work is to run again aside.
 func (u *unit) user(code func()) error {
 	if !u.face.enter(u.it.work.Module, u.aside) {
@@ -81,10 +81,10 @@ func (u *unit) user(code func()) error {
 		u.face, u.tx = u.w.face, u.w.face.tx
 		u.face.enter(u.it.work.Module, u.aside)
 	}
-	u.reign.enter(u.it)
+	u.tenure.enter(u.it)
 	code()
 	h, used := u.face.leave(u) // waits for a statement of a goroutine that the work leaves behind
-	if err := u.reign.leave(); err != nil {
+	if err := u.tenure.leave(); err != nil {
 		return err
 	}
 	switch {

@@ -155,9 +155,8 @@ func (w *writer) close() {
 	<-w.stopped
 }
 
-// loop is the writer's goroutine. r is its life: a goroutine that was deposed, because work hung in it, ends without a
-// word.
-func (w *writer) loop(r *reign) {
+// loop is the goroutine of tenure r. When work hung and the goroutine was replaced, loop returns without answering.
+func (w *writer) loop(r *tenure) {
 	defer r.gone()
 	r.start()
 	for {
@@ -171,7 +170,7 @@ func (w *writer) loop(r *reign) {
 			<-w.wake
 			continue
 		}
-		if deposed := w.write(r, items, nil); deposed {
+		if replaced := w.write(r, items, nil); replaced {
 			return
 		}
 	}
@@ -210,9 +209,9 @@ func (w *writer) take() (items []*item, closed bool) {
 	return items, w.closed
 }
 
-// write brings items to disk, and answers them. It reports whether this goroutine was deposed meanwhile. beyond are
+// write brings items to disk, and answers them. It reports whether this goroutine was replaced meanwhile. beyond are
 // others that it holds.
-func (w *writer) write(r *reign, items, beyond []*item) (deposed bool) {
+func (w *writer) write(r *tenure, items, beyond []*item) (replaced bool) {
 	if len(items) == 1 && items[0].alone != nil {
 		if it := items[0]; it.take() {
 			it.reply(it.alone(w.face.conn))
@@ -232,14 +231,14 @@ func (w *writer) write(r *reign, items, beyond []*item) (deposed bool) {
 		switch {
 		case f == nil:
 			w.noteTrouble(nil)
-		case errors.Is(f.err, errDeposed):
+		case errors.Is(f.err, errReplaced):
 			return true
 		case n == 1:
 			if w.answer(r, items[0], f) {
 				return true
 			}
 		default:
-			if n, deposed = w.apart(r, items, n, f, beyond); deposed {
+			if n, replaced = w.apart(r, items, n, f, beyond); replaced {
 				return true
 			}
 		}
@@ -302,7 +301,7 @@ const groupTime = 20 * time.Millisecond
 
 // group runs items in the transaction that is open, and answers them after its commit: n of them, the first ones. A
 // failure means that nothing of those is on disk and that nobody was answered.
-func (w *writer) group(r *reign, items []*item) (n int, f *failure) {
+func (w *writer) group(r *tenure, items []*item) (n int, f *failure) {
 	began := time.Now()
 	var done commit
 	for start := began; n < len(items) && start.Sub(began) < groupTime; {
@@ -313,8 +312,8 @@ func (w *writer) group(r *reign, items []*item) (n int, f *failure) {
 		}
 		it.begin(w, r, len(w.aside) > 0 && w.aside[it.work.Name])
 		it.err = w.runItem(it)
-		if errors.Is(it.err, errDeposed) {
-			return len(items), &failure{err: errDeposed} // whoever deposed us has seen to all of them
+		if errors.Is(it.err, errReplaced) {
+			return len(items), &failure{err: errReplaced} // whoever replaced us has seen to all of them
 		}
 		end := time.Now()
 		if held := end.Sub(start); w.cfg.SlowWork > 0 && held > w.cfg.SlowWork && it.work.Module != "" {
@@ -367,9 +366,9 @@ func (w *writer) runItem(it *item) error {
 			return failed
 		}
 		w.aside[it.work.Name] = true
-		err = it.run(it.begin(w, it.unit.reign, true))
+		err = it.run(it.begin(w, it.unit.tenure, true))
 	}
-	if errors.Is(err, errDeposed) {
+	if errors.Is(err, errReplaced) {
 		return err
 	}
 	u := it.unit

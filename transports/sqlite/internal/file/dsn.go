@@ -40,6 +40,7 @@ func ReadDSN(path, mode string) string {
 	return DSN(path, ReadParams(mode))
 }
 
+// ReadParams returns the settings of a connection that only reads.
 func ReadParams(mode string) url.Values {
 	return url.Values{
 		"mode":             {mode},

@@ -40,6 +40,7 @@ func MustExist(path string) error {
 	return CheckFile(path)
 }
 
+// OpenReaders opens the connections on which the journal itself reads.
 func OpenReaders(path string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite3", ReadDSN(path, "rw"))
 	if err != nil {
@@ -85,6 +86,7 @@ func allowView(op int, first, second, _ string) int {
 	}
 }
 
+// View runs run in a transaction on db, and rolls the transaction back.
 func View(ctx context.Context, db *sql.DB, run func(*sql.Tx) error) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {

@@ -92,8 +92,10 @@ func (f DeadLetterFilter) indexed() (by []row.Statement) {
 }
 
 const (
+	// FromLetters is the table of dead letters, as l.
 	FromLetters = " FROM dead_letters l WHERE "
 
+	// FromDeadLetters is FromLetters with the subscription, as s, and the event, as e.
 	FromDeadLetters = ` FROM dead_letters l CROSS JOIN subscriptions s ON s.id = l.subscription CROSS JOIN events e ON e.seq = l.seq WHERE `
 
 	selectDeadLetters = `
@@ -127,6 +129,7 @@ func (r *Reader) LetterStatuses(ctx context.Context, ids []int64) (map[int64]jou
 	return statuses, err
 }
 
+// ReadDeadLetters returns the dead letters that f wants, in the order of their ids.
 func ReadDeadLetters(ctx context.Context, q row.Queryer, f DeadLetterFilter) ([]journal.DeadLetter, error) {
 	where, args := f.where()
 	limit := cmp.Or(f.Limit, -1)

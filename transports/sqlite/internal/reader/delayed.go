@@ -7,9 +7,11 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
+// SelectDelayed reads at most ?2 delayed events after the one with the id ?1.
 const SelectDelayed = `
 SELECT id, event_id, type, key, due_at, causation_id, subscription, correlation_id FROM delayed WHERE id > ? ORDER BY id LIMIT ?`
 
+// ScanDelayed reads a row of SelectDelayed.
 func ScanDelayed(rows *sql.Rows) (id int64, d journal.Delayed, err error) {
 	var due int64
 	err = rows.Scan(&id, &d.ID, &d.Type, &d.Key, &due, &d.CausationID, &d.Subscription, &d.CorrelationID)

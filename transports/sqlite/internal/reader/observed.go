@@ -26,6 +26,7 @@ WHERE s.name = ? AND l.status = 'dead' AND EXISTS (SELECT 1 FROM observer) ORDER
 	return gaps, err
 }
 
+// RetiredNames returns the names of the subscriptions that the program which ran last does not have.
 func RetiredNames(ctx context.Context, q row.Queryer) (map[string]bool, error) {
 	names := map[string]bool{}
 	err := row.Each(ctx, q, row.SQL("SELECT name FROM subscriptions WHERE kind = 'bus' AND retired_at IS NOT NULL"), func(rows *sql.Rows) error {
@@ -37,6 +38,7 @@ func RetiredNames(ctx context.Context, q row.Queryer) (map[string]bool, error) {
 	return names, err
 }
 
+// GroupTopics returns the topics of plain consumer groups.
 func GroupTopics(ctx context.Context, q row.Queryer) ([]string, error) {
 	rows, err := q.QueryContext(ctx, "SELECT t.value FROM subscriptions s, json_each(s.types) t WHERE s.kind = 'group'")
 	if err != nil {

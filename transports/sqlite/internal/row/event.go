@@ -12,7 +12,10 @@ import (
 const EventColumns = `seq, id, type, version, source, key, time, correlation_id, causation_id, subscription, hops, metadata, data`
 
 // Scanner is a *sql.Row or *sql.Rows.
-type Scanner interface{ Scan(dest ...any) error }
+type Scanner interface {
+	// Scan copies the columns of the row into dest.
+	Scan(dest ...any) error
+}
 
 // ScanEvent reads a row of EventColumns and then, into more, the columns that follow.
 func ScanEvent(row Scanner, more ...any) (*journal.Event, error) {

@@ -18,11 +18,13 @@ func SQL(text string, args ...any) Statement { return Statement{text, args} }
 
 // Queryer runs a query that returns rows: a *sql.DB, a *sql.Conn or a *sql.Tx.
 type Queryer interface {
+	// QueryContext runs query with args.
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
 // RowQueryer runs a query that returns at most one row: a *sql.DB, a *sql.Conn or a *sql.Tx.
 type RowQueryer interface {
+	// QueryRowContext runs query with args.
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 

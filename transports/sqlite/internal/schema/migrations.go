@@ -15,6 +15,8 @@ import (
 	"time"
 )
 
+// Files are the migrations of the journal's own tables.
+//
 //go:embed schema/*.sql
 var Files embed.FS
 

@@ -1,4 +1,5 @@
-package reader
+// Package crossing compares the events of two journals: which of them have not crossed from one to the other.
+package crossing
 
 import (
 	"context"
