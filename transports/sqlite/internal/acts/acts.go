@@ -19,46 +19,47 @@ import (
 // ErrNotDead: a dead letter that was replayed or dropped before.
 var ErrNotDead = errors.New("sqlite: dead letter is not dead any more")
 
-// ErrObserver: the journal is that of an observer, which decides nothing.
+// ErrObserver: the journal is an observer's, on which nothing is decided.
 var ErrObserver = errors.New("sqlite: journal of an observer")
 
-// ErrRetired: the subscription is that of a program that ran before, and the one that ran last does not have it.
+// ErrRetired: the program that ran last does not have the subscription.
 var ErrRetired = errors.New("sqlite: subscription is removed")
 
-// Act says what a person does with which dead letters, and why.
+// Act is a decision of a person about dead letters.
 type Act struct {
-	Actor  string                  // who; defaults to the user of the operating system
-	Reason string                  // why, for the record
-	Select reader.DeadLetterFilter // which ones. Those with IDs must all be dead; otherwise only those that are dead are meant
+	Actor  string                  // user name; defaults to the user of the operating system
+	Reason string                  // for the record
+	Select reader.DeadLetterFilter // with IDs, all must be dead; without, only the dead ones are selected
 
-	// Left, when set, is called with each removed subscription whose dead letters a Replay without IDs leaves as they
-	// are, and with their number: no program would take them up.
+	// Left, if set, is called with each removed subscription whose dead letters a Replay without IDs skips, and with their
+	// number.
 	Left func(subscription string, letters int)
 
-	// Each, when set, is called with the dead letters that are acted on, batch by batch, as soon as a batch is durable.
-	// The act then returns none: however many there are, they take no memory.
+	// Each, if set, is called with each batch of dead letters once the batch is durable. The act then returns no dead
+	// letters, and needs no memory for them.
 	Each func([]journal.DeadLetter)
 }
 
-// Replay gives dead letters of the journal at path another chance, with the subscription that failed only: each takes
-// its place by age among what is open for its key. It may be called while a process runs on the journal, which takes
-// them up within Config.ForeignCheck; otherwise the next process does. It returns those that it replays.
+// Replay gives dead letters of the journal at path another attempt by the subscription that failed. Each dead letter
+// keeps its position by age among the open events of its key. A process that runs on the journal takes them up within
+// Config.ForeignCheck, otherwise the next process does. Replay returns the replayed dead letters.
 //
-// With IDs it is all or nothing: an ErrNotFound when there is no such dead letter, an ErrNotDead when one was acted
-// on before, an ErrRetired when nobody would run it. Without them it goes in batches, each of which is durable, so
-// that publishers need not wait: on an error, those that it returns are replayed. It returns them without the data of
-// their events. On the journal of an observer it is an ErrObserver, which says where to do it.
+// With IDs, Replay changes all or none. The error is an ErrNotFound for an unknown ID, an ErrNotDead for a dead letter
+// that was replayed or dropped before, and an ErrRetired for a removed subscription. Without IDs, Replay works in
+// durable batches, so that publishers need not wait, and returns dead letters without the data of their events: on an
+// error, the returned ones are replayed. On an observer's journal the error is an ErrObserver, and names the right
+// journal.
 func Replay(ctx context.Context, path string, a Act) ([]journal.DeadLetter, error) {
 	return a.on(ctx, path, replaying)
 }
 
-// Drop gives dead letters up for good, and lets their keys go on where they were parked. In everything else it is like
-// Replay, but that subscriptions may be removed.
+// Drop gives dead letters up for good, and unblocks their keys where they were parked. Drop works like Replay, also for
+// removed subscriptions.
 func Drop(ctx context.Context, path string, a Act) ([]journal.DeadLetter, error) {
 	return a.on(ctx, path, dropping)
 }
 
-// openForActs opens a connection on which people act beside the owner of the journal.
+// openForActs opens a connection for a person's act, beside the owner of the journal.
 func openForActs(ctx context.Context, path string) (*sql.DB, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -67,7 +68,7 @@ func openForActs(ctx context.Context, path string) (*sql.DB, error) {
 	return file.OpenExisting(ctx, path, file.ActDSN(path))
 }
 
-// on does v to the dead letters that are selected, on a connection of its own.
+// on applies v to the selected dead letters, on a connection of its own.
 func (a Act) on(ctx context.Context, path string, v verb) (_ []journal.DeadLetter, err error) {
 	db, err := openForActs(ctx, path)
 	if err != nil {
@@ -99,7 +100,7 @@ func (a Act) on(ctx context.Context, path string, v verb) (_ []journal.DeadLette
 	return a.tell(letters), nil
 }
 
-// tell hands letters to Each where that is set, and otherwise returns them.
+// tell passes letters to a.Each, or returns them without a.Each.
 func (a Act) tell(letters []journal.DeadLetter) []journal.DeadLetter {
 	if a.Each == nil {
 		return letters
@@ -110,7 +111,7 @@ func (a Act) tell(letters []journal.DeadLetter) []journal.DeadLetter {
 	return nil
 }
 
-// mustRun refuses letters of subscriptions that are removed.
+// mustRun refuses dead letters of removed subscriptions.
 func mustRun(ctx context.Context, q row.Queryer, letters []journal.DeadLetter) error {
 	retired, err := reader.RetiredNames(ctx, q)
 	if err != nil {
@@ -126,7 +127,7 @@ func mustRun(ctx context.Context, q row.Queryer, letters []journal.DeadLetter) e
 	return errors.Join(errs...)
 }
 
-// selectDead returns what f selects, all of it dead.
+// selectDead returns the dead letters that f selects, and an error unless all are dead.
 func selectDead(ctx context.Context, tx *sql.Tx, f reader.DeadLetterFilter) ([]journal.DeadLetter, error) {
 	if len(f.IDs) == 0 && f.Status == "" {
 		f.Status = journal.LetterDead
@@ -154,8 +155,8 @@ func selectDead(ctx context.Context, tx *sql.Tx, f reader.DeadLetterFilter) ([]j
 	return letters, errors.Join(errs...)
 }
 
-// mustDecide refuses a journal on which nothing is decided, and says where what f selects is. What an observer itself
-// did not get can be dropped there.
+// mustDecide refuses the journal of an observer, and names the subscriptions of the selected dead letters. An
+// observer's own dead letters can be dropped.
 func mustDecide(ctx context.Context, tx *sql.Tx, act string, f reader.DeadLetterFilter) error {
 	if is, err := reader.Observes(ctx, tx); err != nil || !is {
 		return err
@@ -184,7 +185,7 @@ func mustDecide(ctx context.Context, tx *sql.Tx, act string, f reader.DeadLetter
 		ErrObserver, runs)
 }
 
-// currentUser names who runs this program.
+// currentUser returns the name of the operating system's user.
 func currentUser() string {
 	u, err := user.Current()
 	if err != nil {

@@ -13,24 +13,23 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// ActBatch is how many deliveries a person's act changes in one transaction: others write in between.
+// ActBatch is the number of deliveries that an act changes in one transaction. Other writers work between the batches.
 const ActBatch = 250
 
-// verb is what can be done with dead letters.
+// verb is an operation on dead letters.
 type verb struct {
 	name   string
-	status journal.LetterStatus      // what they become
-	runs   bool                      // their subscription is to handle them
-	set    func(a Act) row.Statement // of deliveries
+	status journal.LetterStatus      // the new status
+	runs   bool                      // the subscription must exist, to handle them
+	set    func(a Act) row.Statement // new values of the deliveries
 	pend   func(ids string, now int64) row.Statement
 }
 
 const ofLetters = ` FROM dead_letters l JOIN events e ON e.seq = l.seq WHERE l.id IN (SELECT value FROM json_each(?))`
 
 var (
-	// A dead letter that is replayed waits where a delivery does that is blocked: behind nothing but what is older of
-	// its key. One without a key is due at once by the owner's clock, which wrote when it died; the clock of who replays
-	// it may be ahead.
+	// A replayed dead letter waits like a blocked delivery: after the older open events of its key. Without a key it is
+	// due at once. Its time of death is from the owner's clock; the clock of this process may be ahead.
 	replaying = verb{"replay", journal.LetterReplaying, true, func(Act) row.Statement {
 		return row.SQL("outcome = iif(x.key = '', 'retrying', 'blocked'), attempts = 0")
 	}, func(ids string, now int64) row.Statement {
@@ -56,7 +55,7 @@ func (v verb) explain(err error) error {
 	return nil
 }
 
-// do does v to letters, all of which are dead, and notes who did it.
+// do applies v to letters, all dead, and records the act.
 func (v verb) do(ctx context.Context, tx *sql.Tx, a Act, letters []journal.DeadLetter) error {
 	ids := make([]int64, len(letters))
 	for i := range letters {
@@ -87,7 +86,7 @@ WHERE deliveries.seq = x.seq AND deliveries.subscription = x.subscription AND de
 const selectBriefly = `
 SELECT e.seq, e.id, e.type, e.key, l.id, s.name, s.retired_at IS NOT NULL` + reader.FromDeadLetters
 
-// inBatches does v to all dead letters that fit, some hundred at a time.
+// inBatches applies v to all selected dead letters, in batches.
 func (a Act) inBatches(ctx context.Context, db *sql.DB, v verb) (done []journal.DeadLetter, err error) {
 	a.Select.Status = journal.LetterDead
 	ids, err := a.fitting(ctx, db, v)
@@ -104,7 +103,7 @@ func (a Act) inBatches(ctx context.Context, db *sql.DB, v verb) (done []journal.
 		if err != nil {
 			return done, v.explain(err)
 		}
-		if ids = ids[n:]; len(ids) > 0 { // the owner polls for the lock: it gets a fair share
+		if ids = ids[n:]; len(ids) > 0 { // the owner polls for the lock: leave time for it
 			select {
 			case <-time.After(max(time.Since(began), 5*time.Millisecond)):
 			case <-ctx.Done():
@@ -123,7 +122,7 @@ func (a Act) inBatches(ctx context.Context, db *sql.DB, v verb) (done []journal.
 	return done, nil
 }
 
-// fitting returns the ids of the dead letters that fit, the oldest first.
+// fitting returns the ids of the selected dead letters, oldest first.
 func (a Act) fitting(ctx context.Context, db *sql.DB, v verb) (ids []int64, err error) {
 	where, args, err := reader.QuickConditions(ctx, db, a.Select)
 	if err != nil {
@@ -137,10 +136,10 @@ func (a Act) fitting(ctx context.Context, db *sql.DB, v verb) (ids []int64, err 
 	if err := file.Transact(ctx, db, func(tx *sql.Tx) error { return mustDecide(ctx, tx, v.name, a.Select) }); err != nil {
 		return nil, err
 	}
-	return row.IDs(ctx, db, query) // without the lock that a transaction would take
+	return row.IDs(ctx, db, query) // without a transaction, and so without its write lock
 }
 
-// batch does v to those of ids that are still dead. Those that nobody would handle are counted in left.
+// batch applies v to those of ids that are still dead. It counts the dead letters of removed subscriptions in left.
 func (a Act) batch(ctx context.Context, db *sql.DB, v verb, ids []int64, left map[string]int) (letters []journal.DeadLetter, err error) {
 	query := row.SQL(selectBriefly+"l.status = 'dead' AND l.id IN (SELECT value FROM json_each(?)) ORDER BY l.id", row.List(ids))
 	err = file.Transact(ctx, db, func(tx *sql.Tx) error {

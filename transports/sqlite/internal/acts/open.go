@@ -15,28 +15,27 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// OpenAct says what a person does with deliveries that are open and not dead, and why. The fields that are not empty
-// choose which.
+// OpenAct is a decision of a person about open deliveries that are not dead. Every field that is set narrows the
+// selection.
 type OpenAct struct {
-	Actor        string // who; defaults to the user of the operating system
-	Reason       string // why, for the record
-	Subscription string // those of this subscription
-	Type         string // of an event of this type
-	Key          string // of an event of this key
-	Event        string // of the event with this id
+	Actor        string // user name; defaults to the user of the operating system
+	Reason       string // for the record
+	Subscription string // of the deliveries
+	Type         string // of their event
+	Key          string // of their event
+	Event        string // ID of their event
 }
 
-// RetryNow has deliveries that wait for another attempt tried at once, each when nothing older of its key is open,
-// and returns how many. Like Replay it may be called while a process runs on the journal, goes in batches, and is an
-// ErrObserver on the journal of an observer. It is an ErrNotFound where none waits, and an ErrRetired where nobody
-// would run those that do.
+// RetryNow makes deliveries that wait for another attempt due at once, each after the older open events of its key, and
+// returns their number. Like Replay, RetryNow works beside a running process, in batches, and returns an ErrObserver on
+// the journal of an observer. The error is an ErrNotFound when no delivery waits, and an ErrRetired for a removed
+// subscription.
 func RetryNow(ctx context.Context, path string, a OpenAct) (int, error) {
 	return a.on(ctx, path, "retry")
 }
 
-// DropOpen gives up what a removed subscription has left open: deliveries that wait for another attempt, or behind
-// one. It returns how many. It is an error for a subscription that the program which ran last has, and otherwise like
-// RetryNow.
+// DropOpen gives up the open deliveries of a removed subscription, retrying and blocked ones, and returns their number.
+// DropOpen refuses a subscription that is not removed, and otherwise works like RetryNow.
 func DropOpen(ctx context.Context, path string, a OpenAct) (int, error) {
 	return a.on(ctx, path, "drop")
 }
@@ -66,7 +65,7 @@ func (a OpenAct) on(ctx context.Context, path, act string) (done int, err error)
 			break
 		}
 		select {
-		case <-time.After(max(time.Since(began), 5*time.Millisecond)): // the owner polls for the lock: it gets a fair share
+		case <-time.After(max(time.Since(began), 5*time.Millisecond)): // the owner polls for the lock: leave time for it
 		case <-ctx.Done():
 			return done, fail(ctx.Err())
 		}
@@ -80,7 +79,7 @@ func (a OpenAct) on(ctx context.Context, path, act string) (done int, err error)
 	return done, nil
 }
 
-// check refuses what makes no sense.
+// check refuses an act that makes no sense.
 func (a OpenAct) check(ctx context.Context, tx *sql.Tx, act string) error {
 	if err := mustDecide(ctx, tx, "", reader.DeadLetterFilter{Subscription: a.Subscription}); err != nil {
 		return err
@@ -102,7 +101,7 @@ func (a OpenAct) check(ctx context.Context, tx *sql.Tx, act string) error {
 }
 
 const (
-	// Those that were open when the act began: what is open later is none of it.
+	// Only deliveries that were open when the act began.
 	openDeliveries = `
 SELECT p.subscription, p.key, p.seq FROM pending p JOIN subscriptions s ON s.id = p.subscription JOIN events e ON e.seq = p.seq WHERE `
 
@@ -111,7 +110,7 @@ INSERT INTO records (seq, subscription) SELECT seq, subscription FROM temp.acted
 WHERE EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = 'records_new')`
 )
 
-// batch does act to the next deliveries that fit, and returns how many.
+// batch applies act to the next selected deliveries, and returns their number.
 func (a OpenAct) batch(ctx context.Context, tx *sql.Tx, act string, now int64) (int, error) {
 	where, args := a.where(act, now)
 	steps := []row.Statement{
@@ -121,7 +120,7 @@ func (a OpenAct) batch(ctx context.Context, tx *sql.Tx, act string, now int64) (
 	}
 	if act == "retry" {
 		steps = append(steps,
-			// the owner's clock wrote when the first attempt failed: that of who asks may be ahead
+			// the owner's clock wrote the time of the first failure; the clock of this process may be ahead
 			row.SQL("UPDATE pending SET due_at = min(?, iif(failed_at > 0, failed_at, due_at)) WHERE (subscription, key, seq) IN (SELECT subscription, key, seq FROM temp.acted)", now),
 			row.SQL(recordOpen))
 	} else {

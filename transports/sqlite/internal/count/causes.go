@@ -9,11 +9,11 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// LetterBatch is how many dead letters get their cause in one transaction: some milliseconds of the writer's time. A
-// reader goes through those that have none.
+// LetterBatch is the number of dead letters that get their cause in one transaction: some milliseconds of the writer's
+// time. A reader goes through all dead letters without a cause.
 const LetterBatch = 1000
 
-// MaxCause is how many characters of an error tell its cause.
+// MaxCause is the number of characters of an error from which a cause is made.
 const MaxCause = "8192"
 
 // Causeless reports whether at least n dead letters have no cause yet.
@@ -24,7 +24,7 @@ func Causeless(ctx context.Context, q row.Queryer, n int) (bool, error) {
 	return found == n, err
 }
 
-// letter is a dead letter that gets its cause.
+// letter is a dead letter without a cause.
 type letter struct {
 	id, subscription int64
 	kind, cause      string
@@ -40,8 +40,8 @@ SELECT id, subscription, type, substr(error, 1, ` + MaxCause + `) FROM dead_lett
 UPDATE dead_letters SET cause = (SELECT id FROM causes WHERE subscription = ? AND type = ? AND error = ?) WHERE id IN (SELECT value FROM json_each(?))`
 )
 
-// CauseNext gives n dead letters their cause, the oldest first, and reports whether there are as many again. Where
-// there are fewer than n, it does nothing.
+// CauseNext gives the oldest n dead letters their cause, and reports whether n more have none. With fewer than n,
+// CauseNext does nothing.
 func CauseNext(ctx context.Context, c *sql.Conn, n int) (more bool, err error) {
 	tx, err := row.Begin(ctx, c)
 	if err != nil {
@@ -51,7 +51,7 @@ func CauseNext(ctx context.Context, c *sql.Conn, n int) (more bool, err error) {
 	if more, err = Causeless(ctx, tx, n); err != nil || !more {
 		return false, err
 	}
-	ids := map[letter][]int64{} // by all but their ids
+	ids := map[letter][]int64{} // the key has no id
 	var text sql.RawBytes
 	err = row.Each(ctx, tx, row.SQL(selectCauseless, n), func(rows *sql.Rows) error {
 		var l letter
@@ -80,8 +80,8 @@ func CauseNext(ctx context.Context, c *sql.Conn, n int) (more bool, err error) {
 	return more, tx.Commit()
 }
 
-// Normalise appends text without what differs from one event to the next: # stands for each word that is, or has in
-// it, a number, such as an amount, a time, an id.
+// Normalise appends text, with # for each word that is a number or contains a digit, such as an amount, a time or an
+// id. So equal failures of different events have equal texts.
 func Normalise(to, text []byte) []byte {
 	for len(text) > 0 {
 		word, number := 0, false
@@ -102,7 +102,7 @@ func Normalise(to, text []byte) []byte {
 		} else {
 			to = append(to, text[:word]...)
 		}
-		if text = text[word:]; len(text) > 0 { // what ended the word
+		if text = text[word:]; len(text) > 0 { // the character after the word
 			_, size := utf8.DecodeRune(text)
 			to, text = append(to, text[:size]...), text[size:]
 		}

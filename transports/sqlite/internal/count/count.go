@@ -9,15 +9,15 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// A journal of ten million events has its counts at hand: what is full of the log, and behind everybody's cursor, is
-// counted once, by its owner, in steps of a block. Whoever reads adds what is not counted yet. See
-// schema/0008_reading.sql. So have its dead letters their causes: see schema/0013_causes.sql.
+// The owner of a journal counts each full block of the log once, after all cursors have passed the block. A reader
+// takes these counts and adds the rest of the log, so a journal of ten million events is counted at once. See
+// schema/0008_reading.sql; for the causes of dead letters, schema/0013_causes.sql.
 
-// BlockSize is how many numbers of the log are counted together: some milliseconds of the writer's time.
+// BlockSize is the number of seqs that are counted together: some milliseconds of the writer's time.
 const BlockSize = 4096
 
 const (
-	// countBlock counts the block of the log behind ?1.
+	// countBlock counts the block of the log after ?1.
 	countBlock = `
 INSERT INTO blocks (type, block, events, latest)
 SELECT type, ?1 / 4096, count(*), max(time) FROM events WHERE seq > ?1 AND seq <= ?1 + 4096 GROUP BY type`
@@ -29,14 +29,14 @@ SELECT DISTINCT key, ?1 / 4096, correlation_id FROM events WHERE seq > ?1 AND se
 	countedLog = `
 INSERT INTO counted (subscription, upto) VALUES (0, ?) ON CONFLICT (subscription) DO UPDATE SET upto = excluded.upto`
 
-	// countable are the subscriptions to whose first block that is not counted no delivery can come any more. An
-	// observer is told of deliveries in any order: there are none.
+	// countable selects the subscriptions whose next block gets no more deliveries. An observer receives deliveries in any
+	// order: in its journal, none is countable.
 	countable = `
 SELECT s.id, coalesce(c.upto, 0) AS upto FROM subscriptions s LEFT JOIN counted c ON c.subscription = s.id
 WHERE s.kind = 'bus' AND coalesce(c.upto, 0) + 4096 <= CASE WHEN s.retired_at IS NULL THEN s.cursor ELSE (SELECT max(seq) FROM events) END
   AND NOT EXISTS (SELECT 1 FROM observer)`
 
-	// Most deliveries are done at the first attempt: of these there is only their number to be known, which costs a third.
+	// Most deliveries are done at the first attempt. Counting only their number costs a third.
 	countDeliveries = `
 INSERT INTO counted (subscription, upto, done, skipped, retrying, blocked, dead, dropped, retries)
 SELECT p.id, ?1 + 4096, coalesce(a.n, 0) - coalesce(n.others, 0), coalesce(n.skipped, 0), coalesce(n.retrying, 0), coalesce(n.blocked, 0), coalesce(n.dead, 0),
@@ -54,7 +54,7 @@ ON CONFLICT (subscription) DO UPDATE SET upto = excluded.upto, done = done + exc
 	dropped = dropped + excluded.dropped, retries = retries + excluded.retries`
 )
 
-// CountNext counts a block of the log, and one of the deliveries, and reports whether there are more.
+// CountNext counts a block of the log and a block of deliveries, and reports whether there are more.
 func CountNext(ctx context.Context, c *sql.Conn, r *Recent) (more bool, err error) {
 	tx, err := row.Begin(ctx, c)
 	if err != nil {
@@ -94,23 +94,24 @@ func CountNext(ctx context.Context, c *sql.Conn, r *Recent) (more bool, err erro
 	return upto+BlockSize <= head || from.Valid, tx.Commit()
 }
 
-// Recent counts the log in memory as it becomes longer, so that its newest blocks need not be read again. Only the
-// writer's goroutine uses it.
+// Recent counts the log in memory as events are appended, so that the newest blocks are not read again. Only the
+// writer's goroutine may call it.
 type Recent struct {
-	block int64 // that is being counted
-	whole bool  // from its first number on
-	last  int64 // the newest number
+	block int64 // the number of the current block
+	whole bool  // the block was counted from its first seq on
+	last  int64 // the newest seq
 	types map[string]*typeCount
 	full  map[int64]map[string]*typeCount
 }
 
-// typeCount is how many events of a type there are, and the latest of their times.
+// typeCount is the number of events of a type, and their latest time.
 type typeCount struct{ events, latest int64 }
 
-// recentBlocks is how many blocks wait in memory until they are written.
+// recentBlocks is the number of full blocks that wait in memory to be written.
 const recentBlocks = 16
 
-// Add counts events that are committed. A gap before one is somebody else's: such a block is read.
+// Add counts committed events. A gap in the seqs belongs to another connection: CountNext reads such a block from the
+// disk.
 func (r *Recent) Add(appended []*journal.Event) {
 	for _, e := range appended {
 		if block := (e.Seq - 1) / BlockSize; block != r.block || r.types == nil {
@@ -135,7 +136,7 @@ func (r *Recent) Add(appended []*journal.Event) {
 	}
 }
 
-// count writes down a block: as it is in memory, or else by reading it.
+// count writes the counts of a block, from memory or else by reading the block.
 func (r *Recent) count(ctx context.Context, tx *sql.Tx, block int64) error {
 	types, known := r.full[block]
 	for n := range r.full {

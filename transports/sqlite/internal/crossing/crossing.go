@@ -1,4 +1,4 @@
-// Package crossing compares the events of two journals: which of them have not crossed from one to the other.
+// Package crossing compares the events of two journals, and finds the missing ones.
 package crossing
 
 import (
@@ -12,14 +12,14 @@ import (
 
 // Sent is an event of one journal.
 type Sent struct {
-	Seq      int64 // in that journal
+	Seq      int64 // in the journal that has the event
 	ID, Type string
 	Time     time.Time
 }
 
-// Unarrived returns the events that the modules called sources have emitted in the journal that from reads, and the
-// one that to reads has not got although it consumes types. Both are of a View. Where to has some of a type, it is
-// not held to have older ones: it began to consume it then.
+// Unarrived returns the events that the modules c.Sources emitted in the journal of from and that are missing in the
+// journal of to, although it consumes c.Types. Both transactions are of a View. Events older than the first of their
+// type in to do not count: to began to consume the type then.
 func Unarrived(ctx context.Context, from, to *sql.Tx, c Crossing) ([]Sent, error) {
 	began := map[string]int64{}
 	query := row.SQL("SELECT type, min(time) FROM events WHERE type IN (SELECT value FROM json_each(?)) GROUP BY type", row.List(c.Types))
@@ -42,12 +42,12 @@ func Unarrived(ctx context.Context, from, to *sql.Tx, c Crossing) ([]Sent, error
 	return late, err
 }
 
-// Crossing says which events go from one journal to another: those of some modules, and of some types.
+// Crossing selects the events between two journals: those of some modules and some types.
 type Crossing struct{ Sources, Types []string }
 
-// Unknown returns the events in the journal that to reads which came from modules called sources, though the journal
-// that from reads, on which these run, has not got them: it is seen earlier than the other, or is an old copy. Both
-// are of a View. What the modules emitted before they moved to that journal is left out.
+// Unknown returns the events of the modules called sources that the journal of to has and the journal of from, on which
+// the modules run, has not: from is seen earlier than to, or is an old copy. Both transactions are of a View. Events
+// from before the modules moved to that journal do not count.
 func Unknown(ctx context.Context, from, to *sql.Tx, sources []string) (unknown []Sent, err error) {
 	var moved int64
 	if err := from.QueryRowContext(ctx, "SELECT coalesce(max(at), 0) FROM moves WHERE state = 'done'").Scan(&moved); err != nil {
@@ -65,8 +65,8 @@ const (
 SELECT key FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM events WHERE id = value ->> 0 AND type = value ->> 1)`
 )
 
-// missing calls fn with what sent, whose first argument is where a page begins, finds in one journal and the other
-// has not.
+// missing calls fn with the events that sent finds in one journal and the other lacks. The first argument of sent is
+// the seq after which a page begins.
 func missing(ctx context.Context, in, from *sql.Tx, sent row.Statement, fn func(Sent)) error {
 	after := int64(0)
 	for {

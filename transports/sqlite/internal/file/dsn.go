@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// cacheKiB bounds the page cache of each connection. The working set of a journal is the right-hand edge of its
-// trees: measured, a larger cache made nothing faster.
+// cacheKiB bounds the page cache of each connection. The working set of a journal is the right-hand edge of the
+// B-trees: measured, a larger cache made nothing faster.
 const cacheKiB = 8 << 10
 
-// DSN names the file with the pragmas in it. They belong there, and nowhere else: set on one connection of a pool they
-// are missing on the next, and a name without its underscore is ignored without an error, so that Open reads them back.
+// DSN returns the name of the file with pragmas. Set on one connection of a pool, pragmas would be missing on the next.
+// SQLite ignores an unknown name, such as one without the underscore, without an error: Open reads the pragmas back.
 func DSN(path string, params url.Values) string {
 	escaped := (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()
 	return "file:" + escaped + "?" + params.Encode()
 }
 
-// WriteDSN opens the file for the writer. keepStatements says that database/sql keeps prepared statements: SQLite asks an authorizer when
-// a statement is prepared, so a kept statement passes unasked.
+// WriteDSN opens the file for the writer. keepStatements lets database/sql reuse prepared statements. SQLite asks an
+// authorizer only when a statement is prepared, so a reused statement passes unasked.
 func WriteDSN(path, synchronous string, busyTimeout time.Duration, keepStatements bool) string {
 	v := url.Values{
 		"_synchronous":  {synchronous},
@@ -34,8 +34,7 @@ func WriteDSN(path, synchronous string, busyTimeout time.Duration, keepStatement
 	return DSN(path, v)
 }
 
-// ReadDSN opens the file for reading. The mode is "rw" where that is possible: the log needs its -shm file beside it
-// even for reading.
+// ReadDSN opens the file for reading. The mode is "rw" if possible: the log needs the -shm file even for reading.
 func ReadDSN(path, mode string) string {
 	return DSN(path, ReadParams(mode))
 }
@@ -52,7 +51,7 @@ func ReadParams(mode string) url.Values {
 	}
 }
 
-// ActDSN is for a connection that writes beside the owner's. What it commits it makes durable itself.
+// ActDSN is for a connection that writes beside the owner, and makes its own commits durable.
 func ActDSN(path string) string {
 	return DSN(path, url.Values{
 		"mode":          {"rw"},

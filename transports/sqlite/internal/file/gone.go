@@ -7,12 +7,12 @@ import (
 	"os"
 )
 
-// ErrGone: the journal's file was moved, removed or replaced while the journal was in use. It comes with
-// journal.ErrUnknown for work that was committed before that was found, and with journal.ErrUnavailable for all other
-// work. The journal acknowledges nothing more until the program starts again on the right file.
+// ErrGone: the journal's file was moved, removed or replaced while the journal was in use. Work that was committed
+// before the discovery gets journal.ErrUnknown, too, and all other work journal.ErrUnavailable. The journal
+// acknowledges nothing more until the program starts again on the right file.
 var ErrGone = errors.New("sqlite: the journal's file is gone")
 
-// Site is where the files of an open journal are, and which files those were when it was opened.
+// Site is the set of files of an open journal, as they were when the journal was opened.
 type Site struct{ files []sited }
 
 type sited struct {
@@ -20,7 +20,7 @@ type sited struct {
 	info fs.FileInfo
 }
 
-// Locate notes which files the journal at path consists of. SQLite has opened them.
+// Locate returns the files of the journal at path, after SQLite has opened them.
 func Locate(path string) (*Site, error) {
 	s := &Site{}
 	for _, end := range []string{"", "-wal", "-shm"} {
@@ -33,7 +33,7 @@ func Locate(path string) (*Site, error) {
 	return s, nil
 }
 
-// Check returns an error when one of the files is no longer at its path. What is written then, nobody will find.
+// Check returns an error when a file is no longer at its path. Later writes to such a file are lost.
 func (s *Site) Check() error {
 	for _, f := range s.files {
 		info, err := os.Lstat(f.path)
@@ -45,7 +45,7 @@ func (s *Site) Check() error {
 		case errors.Is(err, fs.ErrNotExist):
 			err = errors.New("there is no file")
 		default:
-			continue // a folder that cannot be read for a moment is not a file that is gone
+			continue // an unreadable folder does not mean that the file is gone
 		}
 		return fmt.Errorf("%w: %s: %w: stop the program, put the right files back (%s and those beside it), and start again",
 			ErrGone, f.path, err, s.files[0].path)

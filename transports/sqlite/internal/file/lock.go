@@ -15,7 +15,8 @@ import (
 // ErrInUse: another process owns the journal for writing. Reading is always possible.
 var ErrInUse = errors.New("sqlite: journal in use")
 
-// holder is what the owner of a journal leaves in its lock file, for the process that finds it locked.
+// holder describes the owner of a journal. The owner writes it into the lock file, for processes that find the lock
+// taken.
 type holder struct {
 	PID     int       `json:"pid"`
 	Command string    `json:"command"`
@@ -23,15 +24,15 @@ type holder struct {
 	Making  bool      `json:"making,omitempty"` // the journal has no tables yet
 }
 
-// Ownership is the right to write a journal. The kernel takes it back when the process dies, however it dies.
+// Ownership is the right to write a journal. The kernel takes the right back when the process dies.
 //
-// It has two parts. The lock file beside the journal says who the owner is. The lock on the database file itself holds
-// whatever name the file has, and when the lock file was removed.
+// Ownership has two parts. The lock file beside the journal names the owner. The lock on the database file itself works
+// under any name of the file, and when the lock file was removed.
 type Ownership struct {
 	lock   *lockFile
 	Making bool         // the journal has no tables yet
-	file   fs.FileInfo  // the database file, once it is owned
-	unlock func() error // gives the lock on it back; nil where there is none
+	file   fs.FileInfo  // the database file, once owned
+	unlock func() error // gives the lock on the database file back; nil without a lock
 }
 
 const (
@@ -39,8 +40,7 @@ const (
 	lockTries = 10
 )
 
-// patiently tries to lock. A process that was killed a moment ago, or one that only looks (Owned), gives a lock back
-// at once.
+// patiently tries to lock. A process that was just killed, or that calls Owned, releases a lock at once.
 func patiently(try func() (bool, error)) (bool, error) {
 	for n := 1; ; n++ {
 		if ok, err := try(); ok || err != nil || n == lockTries {
@@ -50,7 +50,7 @@ func patiently(try func() (bool, error)) (bool, error) {
 	}
 }
 
-// Own takes the lock file of the journal at path, a resolved one, or returns an ErrInUse that names the owner.
+// Own takes the lock file of the journal at path, a resolved path, or returns an ErrInUse that names the owner.
 func Own(path string) (*Ownership, error) {
 	f, err := openLock(lockPath(path), true)
 	if err != nil {
@@ -66,7 +66,7 @@ func Own(path string) (*Ownership, error) {
 	return &Ownership{lock: f, Making: f.holder().Making}, nil
 }
 
-// Sign writes into the lock file who the owner is, and whether the journal is being made.
+// Sign writes into the lock file a description of the owner, and whether the journal is being made.
 func (o *Ownership) Sign() error {
 	me, err := json.Marshal(holder{PID: os.Getpid(), Command: strings.Join(os.Args, " "), Since: time.Now().Truncate(time.Second), Making: o.Making})
 	if err == nil {
@@ -78,13 +78,13 @@ func (o *Ownership) Sign() error {
 	return nil
 }
 
-// owned are the files that this process owns: the kernel's lock does not tell two owners in one process apart.
+// owned are the files that this process owns: the kernel's lock does not distinguish two owners in one process.
 var owned struct {
 	mu    sync.Mutex
 	files []fs.FileInfo
 }
 
-// ours notes that this process owns a file, unless it does already.
+// ours records that this process owns a file. It reports false when the process owned the file before.
 func (o *Ownership) ours(info fs.FileInfo) bool {
 	owned.mu.Lock()
 	defer owned.mu.Unlock()
@@ -96,8 +96,8 @@ func (o *Ownership) ours(info fs.FileInfo) bool {
 	return true
 }
 
-// HoldFile takes the lock on the database file itself, which SQLite has open in this process. An ErrInUse means that an
-// owner has the file under another name, or that its lock file was removed.
+// HoldFile takes the lock on the database file, which SQLite has open in this process. An ErrInUse means that an owner
+// has the file under another name, or that the lock file was removed.
 func (o *Ownership) HoldFile(info fs.FileInfo) error {
 	if !o.ours(info) {
 		return errOtherName()
@@ -110,8 +110,8 @@ func (o *Ownership) HoldFile(info fs.FileInfo) error {
 	return err
 }
 
-// holdWhole does the same for a file that nobody in this process has open, and that is closed again before the lock is
-// given back. There may be no file.
+// holdWhole takes the lock on a file that is not open in this process and is closed again before the lock is given
+// back. The file may be missing.
 func (o *Ownership) holdWhole(path string) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -135,7 +135,7 @@ func errOtherName() error {
 	return fmt.Errorf("%w: a process owns this file under another name, or its lock file was removed: find the process (fuser, lsof), and stop it", ErrInUse)
 }
 
-// ReleaseFile gives the lock on the database file back, before SQLite closes the descriptor that has it.
+// ReleaseFile gives the lock on the database file back, before SQLite closes the descriptor with the lock.
 func (o *Ownership) ReleaseFile() error {
 	owned.mu.Lock()
 	owned.files = slices.DeleteFunc(owned.files, func(f fs.FileInfo) bool { return f == o.file })
@@ -161,7 +161,7 @@ func (f *lockFile) holder() (h holder) {
 	return h
 }
 
-// describe names the process that holds the journal.
+// describe names the process with the lock.
 func (f *lockFile) describe() string {
 	h := f.holder()
 	if h.PID == 0 {
@@ -183,15 +183,15 @@ func Owned(path string) (bool, string) {
 	if err != nil {
 		return true, fmt.Sprintf("maybe held by a process: %v", err)
 	}
-	defer func() { _ = f.close() }() // a shared lock on a file that nobody else uses
+	defer func() { _ = f.close() }() // a shared lock on a file without an owner
 	if ok, err := f.try(false); err != nil || !ok {
 		return true, f.describe()
 	}
 	return false, ""
 }
 
-// Lock takes the journal at path for work on its file as a whole, as Open takes it for writing: with an ErrInUse while
-// somebody has it. release gives it back, when this process has closed the file.
+// Lock takes the journal at path for work on the file as a whole, with the same lock as Open: a process that has the
+// journal causes an ErrInUse. Call release after this process has closed the file.
 func Lock(path string) (release func() error, err error) {
 	if path, err = Resolve(path); err != nil {
 		return nil, err

@@ -11,14 +11,14 @@ import (
 	"syscall"
 )
 
-// ownerByte is the byte of a database file that its owner locks: far from those that SQLite locks, which begin at 1
-// GiB (https://www.sqlite.org/fileformat.html, "the lock-byte page"), and from all that it reads. A lock needs no
-// byte to be there.
+// ownerByte is the byte of a database file that the owner locks. SQLite's own locks begin at 1 GiB
+// (https://www.sqlite.org/fileformat.html, "the lock-byte page"); ownerByte is far above these and all data. A byte
+// beyond the end of the file can be locked.
 const ownerByte = 1 << 61
 
-// setLock takes or gives back the owner's lock on the file that fd has open. The lock belongs to the open file, not
-// to the process as SQLite's own locks do: closing another descriptor of the file does not drop it, and the kernel
-// drops it when the process ends. A system that has no such lock leaves the journal with its lock file alone.
+// setLock takes or gives back the owner's lock on the file with descriptor fd. The lock belongs to the open file;
+// SQLite's own locks belong to the process. Closing another descriptor of the file does not drop the lock, and the
+// kernel drops it when the process ends. On a system without such locks the journal has only the lock file.
 func setLock(fd int, kind int16) (bool, error) {
 	l := syscall.Flock_t{Type: kind, Whence: io.SeekStart, Start: ownerByte, Len: 1}
 	for {
@@ -35,8 +35,8 @@ func setLock(fd int, kind int16) (bool, error) {
 	}
 }
 
-// lockOpened locks the file that SQLite has open in this process, by SQLite's own descriptor. Opening a second one
-// would be simpler, but closing that one would drop all the locks that SQLite has on the file.
+// lockOpened locks the file that SQLite has open in this process, through SQLite's own descriptor. Closing a second
+// descriptor would drop all locks of SQLite on the file.
 func lockOpened(info fs.FileInfo) (unlock func() error, ok bool, err error) {
 	want, known := info.Sys().(*syscall.Stat_t)
 	var limit syscall.Rlimit
@@ -49,7 +49,7 @@ func lockOpened(info fs.FileInfo) (unlock func() error, ok bool, err error) {
 			continue
 		}
 		ok, err := patiently(func() (bool, error) { return setLock(fd, syscall.F_WRLCK) })
-		if errors.Is(err, syscall.EBADF) { // that one was opened for reading alone
+		if errors.Is(err, syscall.EBADF) { // the descriptor was opened for reading only
 			continue
 		}
 		if err != nil || !ok {
@@ -60,7 +60,7 @@ func lockOpened(info fs.FileInfo) (unlock func() error, ok bool, err error) {
 	return nil, false, fmt.Errorf("%w: the file cannot be written, or was replaced just now: check owner, permissions and mount", fs.ErrPermission)
 }
 
-// lockClosed locks the file at path, which nobody in this process has open.
+// lockClosed locks the file at path, which is not open in this process.
 func lockClosed(path string) (unlock func() error, ok bool, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW, 0)
 	if err != nil {

@@ -1,4 +1,4 @@
 package file
 
-// setOpenFileLock is F_OFD_SETLK, which package syscall leaves out.
+// setOpenFileLock is F_OFD_SETLK. Package syscall lacks it.
 const setOpenFileLock = 37

@@ -4,8 +4,8 @@ package file
 
 import "io/fs"
 
-// This system has no lock on a file that would not stand in the way of SQLite's own, or needs none: Windows does not
-// let a file be moved or removed while it is open.
+// This system has no lock on a file that works beside SQLite's own locks, or needs none: Windows does not let a program
+// move or remove an open file.
 
 func lockOpened(fs.FileInfo) (unlock func() error, ok bool, err error) { return nil, true, nil }
 

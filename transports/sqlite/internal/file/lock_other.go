@@ -16,7 +16,7 @@ type lockFile struct {
 	lock *flock.Flock
 }
 
-// openLock makes ready to lock the file at path, for an owner or for a process that only looks.
+// openLock opens the lock file at path, for an owner or for a process that only looks.
 func openLock(path string, owner bool) (*lockFile, error) {
 	info, err := os.Lstat(path)
 	switch {
@@ -29,7 +29,7 @@ func openLock(path string, owner bool) (*lockFile, error) {
 	return &lockFile{path: path, lock: flock.New(path, flock.SetPermissions(0o600))}, nil
 }
 
-// try takes the lock, for one process or shared, unless another one has it.
+// try takes the lock, for one process or shared, and reports false when another process has the lock.
 func (f *lockFile) try(alone bool) (bool, error) {
 	if alone {
 		return f.lock.TryLock()
@@ -37,10 +37,10 @@ func (f *lockFile) try(alone bool) (bool, error) {
 	return f.lock.TryRLock()
 }
 
-// read returns what is in the file.
+// read returns the content of the file.
 func (f *lockFile) read() ([]byte, error) { return os.ReadFile(f.path) }
 
-// write replaces what is in the file. Where a lock keeps others from writing, as on Windows, the owner stays unnamed.
+// write replaces the content of the file. On Windows the lock keeps others from writing: the owner stays unnamed.
 func (f *lockFile) write(b []byte) error {
 	_ = os.WriteFile(f.path, b, 0o600)
 	return nil

@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// lockFile is the lock file of a journal. It is read, written and locked by one descriptor, which is opened through no
-// symbolic link: what lies elsewhere is never written to.
+// lockFile is the lock file of a journal. One descriptor reads, writes and locks the file. Opening follows no symbolic
+// link: a file elsewhere is never written.
 type lockFile struct {
 	path string
 	file *os.File
@@ -34,7 +34,7 @@ func openLock(path string, owner bool) (*lockFile, error) {
 	return &lockFile{path: path, file: f}, nil
 }
 
-// try takes the lock, for one process or shared, unless another one has it.
+// try takes the lock, for one process or shared, and reports false when another process has the lock.
 func (f *lockFile) try(alone bool) (bool, error) {
 	how := syscall.LOCK_SH
 	if alone {
@@ -56,7 +56,7 @@ func (f *lockFile) try(alone bool) (bool, error) {
 	}
 }
 
-// current reports whether the file that is locked is still at its path. It opens the one that is there otherwise.
+// current reports whether the locked file is still at its path. Otherwise current opens the new file.
 func (f *lockFile) current() (bool, error) {
 	ours, err := f.file.Stat()
 	if err != nil {
@@ -74,16 +74,16 @@ func (f *lockFile) current() (bool, error) {
 	return false, old.Close()
 }
 
-// read returns what is in the file.
+// read returns the content of the file.
 func (f *lockFile) read() ([]byte, error) {
 	return io.ReadAll(io.NewSectionReader(f.file, 0, 64<<10))
 }
 
-// write replaces what is in the file, which is for its owner alone.
+// write replaces the content of the file, and makes the file readable for its owner only.
 func (f *lockFile) write(b []byte) error {
 	info, err := f.file.Stat()
 	if err == nil && info.Mode().Perm() != 0o600 {
-		if err = f.file.Chmod(0o600); errors.Is(err, fs.ErrPermission) { // it is another user's
+		if err = f.file.Chmod(0o600); errors.Is(err, fs.ErrPermission) { // another user's file
 			err = nil
 		}
 	}

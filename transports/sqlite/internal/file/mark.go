@@ -9,25 +9,24 @@ import (
 	"os"
 )
 
-// While a journal is in use, its newest events are in the log beside the database file, and a copy of that file alone
-// lacks them. Such a copy looks sound. So the owner marks the file, with a number in its header that SQLite keeps for
-// programs (https://www.sqlite.org/pragma.html#pragma_user_version), and takes the mark away when it closes the
-// journal.
+// While a journal is in use, the newest events are in the log beside the database file. A copy of the database file
+// alone lacks them, and looks sound. So the owner marks the file, with a number in the header that SQLite keeps for
+// programs (https://www.sqlite.org/pragma.html#pragma_user_version), and clears the mark when the journal is closed.
 //
-// The mark says which file it was made in, and at which version of the schema. A file that was not closed, because
-// its program was killed, is the one that it was made in. A backup by SQLite's own means is whole, and has another
-// version of the schema.
+// The mark contains the number of the file and the version of the schema. A killed program leaves the mark in the
+// marked file, and the numbers agree. A backup by SQLite's own means is complete, and has another version of the
+// schema.
 const markHalf = 16 // bits
 
-// mark is the number that marks the file with this number on its file system, at this version of the schema. It is
-// not 0.
+// mark returns the number that marks a file with this number on its file system, at this version of the schema. The
+// number is not 0.
 func mark(file uint64, schema int64) int64 {
 	h := fnv.New32a()
-	_, _ = fmt.Fprint(h, file) // a hash takes everything
+	_, _ = fmt.Fprint(h, file) // writing to a hash cannot fail
 	return int64(h.Sum32()>>(markHalf+2)+1)<<markHalf | schema&(1<<markHalf-1)
 }
 
-// errPart: the file was copied while it was in use, and its log was not.
+// errPart: the file was copied in use, without the log.
 var errPart = errors.New("it is a copy of a journal that was in use, without the log that was beside it (-wal), so the newest events are missing: " +
 	"stop the program and copy both files, or copy with `sqlite3 FILE '.backup COPY'`; to use this copy as it is: `sqlite3 COPY 'PRAGMA user_version = 0'`")
 
@@ -42,7 +41,8 @@ func marked(ctx context.Context, c *sql.Conn) (is, schema int64, err error) {
 	return is, schema, err
 }
 
-// CheckMark refuses a file that was copied while it was in use, without its log. number is the file's on its file system.
+// CheckMark refuses a file that was copied in use, without the log. number is the number of the file on its file
+// system.
 func CheckMark(ctx context.Context, c *sql.Conn, number uint64) error {
 	is, schema, err := marked(ctx, c)
 	own := mark(number, schema)
@@ -52,7 +52,7 @@ func CheckMark(ctx context.Context, c *sql.Conn, number uint64) error {
 	return err
 }
 
-// SetMark marks the file with this number when its mark is another one, or anyway.
+// SetMark marks the file with this number when the mark differs, or anyway.
 func SetMark(ctx context.Context, c *sql.Conn, number uint64, anyway bool) error {
 	is, schema, err := marked(ctx, c)
 	if want := mark(number, schema); err == nil && (is != want || anyway) {
@@ -61,7 +61,7 @@ func SetMark(ctx context.Context, c *sql.Conn, number uint64, anyway bool) error
 	return err
 }
 
-// ClearMark takes the mark away.
+// ClearMark clears the mark.
 func ClearMark(ctx context.Context, c *sql.Conn) error { return writeMark(ctx, c, 0) }
 
 func writeMark(ctx context.Context, c *sql.Conn, to int64) error {

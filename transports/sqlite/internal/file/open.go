@@ -15,8 +15,8 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 )
 
-// OpenExisting opens the file at path, an absolute one, and makes sure that it is a journal that this program
-// understands.
+// OpenExisting opens the file at path, an absolute path, and returns an error unless the file is a journal with the
+// schema of this program.
 func OpenExisting(ctx context.Context, path, dsn string) (*sql.DB, error) {
 	fail := func(err error) error { return fmt.Errorf("open %s: %w", path, row.Explain(err)) }
 	if err := MustExist(path); err != nil {
@@ -32,7 +32,7 @@ func OpenExisting(ctx context.Context, path, dsn string) (*sql.DB, error) {
 	return db, nil
 }
 
-// MustExist refuses a path at which there is no journal to read.
+// MustExist refuses a path without a journal.
 func MustExist(path string) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: there is no journal yet: check the path, or let the program run on it first", fs.ErrNotExist)
@@ -40,7 +40,7 @@ func MustExist(path string) error {
 	return CheckFile(path)
 }
 
-// OpenReaders opens the connections on which the journal itself reads.
+// OpenReaders opens the connections for the journal's own reads.
 func OpenReaders(path string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite3", ReadDSN(path, "rw"))
 	if err != nil {
@@ -51,15 +51,15 @@ func OpenReaders(path string) (*sql.DB, error) {
 	return db, nil
 }
 
-// OpenViews opens the connections of views. There is no limit to them: a View inside a View that waited for the outer
-// one would wait for ever.
+// OpenViews opens the connections of views, without a limit: with a limit, a View inside a View could wait for the
+// outer one for ever.
 func OpenViews(path string) *sql.DB {
 	db := sql.OpenDB(viewConnector{ReadDSN(path, "rw")})
 	db.SetMaxIdleConns(4)
 	return db
 }
 
-// viewConnector opens connections that may look only, whatever a view makes of its own.
+// viewConnector opens connections that can only read, with any statement of a view.
 type viewConnector struct{ dsn string }
 
 // Connect implements driver.Connector.
@@ -75,7 +75,7 @@ func (c viewConnector) Connect(context.Context) (driver.Conn, error) {
 // Driver implements driver.Connector.
 func (c viewConnector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
 
-// allowView refuses what would outlast the view on its connection.
+// allowView refuses statements whose effect would outlast the view on the connection.
 func allowView(op int, first, second, _ string) int {
 	switch {
 	case op == sqlite3.SQLITE_ATTACH, op == sqlite3.SQLITE_DETACH,
@@ -109,18 +109,18 @@ func Transact(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
 	return tx.Commit()
 }
 
-// pragmasWithArgument are those whose argument says what to look at, rather than what to change.
+// pragmasWithArgument are the pragmas whose argument selects an object and changes nothing.
 var pragmasWithArgument = map[string]bool{
 	"table_info": true, "table_xinfo": true, "table_list": true, "index_list": true, "index_info": true, "index_xinfo": true,
 	"foreign_key_list": true, "foreign_key_check": true, "integrity_check": true, "quick_check": true,
 }
 
-// pragmasThatAct are those that do something even without an argument.
+// pragmasThatAct are the pragmas that change something even without an argument.
 var pragmasThatAct = map[string]bool{
 	"incremental_vacuum": true, "optimize": true, "shrink_memory": true, "wal_checkpoint": true,
 }
 
-// ChangesConnection reports whether a pragma does more than look.
+// ChangesConnection reports whether a pragma changes something.
 func ChangesConnection(name, argument string) bool {
 	name = strings.ToLower(name)
 	if argument != "" {

@@ -9,8 +9,8 @@ import (
 	"regexp"
 )
 
-// Resolve returns the absolute path of the file that path names, with every symbolic link on the way followed: SQLite
-// puts its own files beside that one, and so must everything else that belongs to the journal.
+// Resolve returns the absolute path of the file at path, with every symbolic link followed. SQLite puts its own files
+// beside the resolved file, and so must everyone else.
 func Resolve(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -21,7 +21,7 @@ func Resolve(path string) (string, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		folder, err := filepath.EvalSymlinks(filepath.Dir(path))
 		if err != nil {
-			return path, nil // checkFile says what is wrong with the folder
+			return path, nil // CheckFile reports the problem of the folder
 		}
 		return filepath.Join(folder, filepath.Base(path)), nil
 	case err != nil:
@@ -34,7 +34,7 @@ func Resolve(path string) (string, error) {
 	return real, err
 }
 
-// CheckFile refuses, before SQLite sees it, a path that cannot be a journal.
+// CheckFile refuses, before SQLite opens the file, a path that cannot be a journal.
 func CheckFile(path string) error {
 	info, err := os.Stat(path)
 	switch {
@@ -57,8 +57,8 @@ func CheckFile(path string) error {
 	}
 }
 
-// Create makes an empty file at path, for its owner alone, unless there is a file. SQLite gives the files that it
-// puts beside a database the database's permissions.
+// Create makes an empty file at path, for its owner alone, if there is no file. SQLite gives the files beside a
+// database the permissions of the database.
 func Create(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -67,15 +67,15 @@ func Create(path string) error {
 	if err != nil {
 		return err
 	}
-	return f.Close() // nobody else has opened it yet: closing it drops no lock of SQLite's
+	return f.Close() // the only descriptor: closing it drops no lock of SQLite
 }
 
-// reserved matches the names that SQLite gives to its own files beside a database: a journal, a log, its index, and a
+// reserved matches the names of SQLite's own files beside a database: journal, log, index of the log, and
 // super-journal.
 var reserved = regexp.MustCompile(`(?i).-(journal|wal|shm|mj[0-9a-f]{8,9})$`)
 
-// CheckName returns an error for a path under which no journal can be: SQLite deletes or overwrites files of such
-// names when it opens the database that they seem to belong to.
+// CheckName returns an error for a name that a journal cannot have: when SQLite opens the database with the name before
+// the suffix, it deletes or overwrites the file.
 func CheckName(path string) error {
 	if reserved.MatchString(filepath.Base(path)) {
 		return errors.New("SQLite gives such names to its own files, and deletes them: name another one")

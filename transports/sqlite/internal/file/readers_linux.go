@@ -10,11 +10,11 @@ import (
 	"syscall"
 )
 
-// The bytes of the -shm file that a reader locks one of while it reads (https://www.sqlite.org/walformat.html,
-// section 2.3.1).
+// A reader locks one of these bytes of the -shm file while reading (https://www.sqlite.org/walformat.html, section
+// 2.3.1).
 const firstReadMark, lastReadMark = 123, 127
 
-// WhoReads names the processes that read the journal at path now, as the kernel's list of locks has them.
+// WhoReads names the processes that read the journal at path now, from the kernel's list of locks.
 func WhoReads(path string) string {
 	var st syscall.Stat_t
 	if syscall.Stat(path+"-shm", &st) != nil {
@@ -24,7 +24,7 @@ func WhoReads(path string) string {
 	if err != nil {
 		return unknownReader
 	}
-	defer func() { _ = f.Close() }() // it was only read
+	defer func() { _ = f.Close() }() // only read
 	var found []string
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		pid, ok := readsWith(lines.Text(), st.Ino)
@@ -45,7 +45,7 @@ func WhoReads(path string) string {
 	return strings.Join(found, ", ")
 }
 
-// readsWith takes apart a line of /proc/locks such as "3: POSIX  ADVISORY  READ 4711 08:01:1234 124 124".
+// readsWith parses a line of /proc/locks such as "3: POSIX  ADVISORY  READ 4711 08:01:1234 124 124".
 func readsWith(line string, inode uint64) (pid int, ok bool) {
 	f := strings.Fields(line)
 	if len(f) != 8 || f[1] != "POSIX" || f[3] != "READ" || !strings.HasSuffix(f[5], ":"+strconv.FormatUint(inode, 10)) {

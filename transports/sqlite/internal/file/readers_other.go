@@ -2,5 +2,5 @@
 
 package file
 
-// WhoReads cannot name anybody here.
+// WhoReads knows no readers on this system.
 func WhoReads(string) string { return unknownReader }

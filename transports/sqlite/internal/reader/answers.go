@@ -19,23 +19,13 @@ func Observes(ctx context.Context, tx *sql.Tx) (is bool, err error) {
 	return is, row.Explain(err)
 }
 
-// Early counts the records in an observer's journal whose events have not come: those of answers that were given at
-// before or later, whose events are on their way, and those of older ones. Their events may be lost; or were never
-// sent, because they are older than the system's first second deployable.
+// Early counts the records in an observer's journal whose events have not come. Recent ones are of answers given at
+// before or later: their events are in transit. The events of old ones may be lost, or were never sent: they are older
+// than the second deployable of the system.
 func Early(ctx context.Context, tx *sql.Tx, before time.Time) (recent, old int64, err error) {
 	err = tx.QueryRowContext(ctx, "SELECT count(*) FILTER (WHERE at >= ?1), count(*) FILTER (WHERE at < ?1) FROM early_records", before.UnixMicro()).Scan(&recent, &old)
 	return recent, old, row.Explain(err)
 }
-
-// An event may come to an observer before the record of the reaction that emitted it, also a moment after it was told
-// that the reaction is dead: somebody had it replayed. But of what is skipped or dropped nothing comes.
-var observedEmission = rule{"what a reaction emitted comes from one that is done, as far as is known", `
-SELECT 'event ' || e.seq || ' (' || e.type || ' ' || e.id || ') was emitted by ' || e.subscription || ', whose reaction to ' || e.causation_id || ' is recorded as ' || d.outcome
-FROM events e CROSS JOIN subscriptions s ON s.name = e.subscription CROSS JOIN events c ON c.id = e.causation_id
-CROSS JOIN deliveries d ON d.seq = c.seq AND d.subscription = s.id WHERE e.seq > :after AND e.seq <= :upto AND d.outcome IN ('skipped', 'dropped')`}
-
-// emission is the name of the rule that holds where reactions run.
-const emission = "what a reaction emitted comes from one that is done"
 
 const (
 	eventsBetween = "SELECT " + row.EventColumns + " FROM events WHERE seq > ? AND seq <= ? ORDER BY seq"
@@ -45,11 +35,11 @@ SELECT d.seq, s.name, d.outcome, d.attempts, d.started_at, d.duration, coalesce(
 FROM deliveries d CROSS JOIN subscriptions s ON s.id = d.subscription WHERE d.seq > ? AND d.seq <= ? ORDER BY d.seq`
 )
 
-// EachAnswered calls fn with every event of the journal, in the order of the log, and with the answer of each
-// subscription that wants it, also with those that are only waited for. Of the answers it leaves out what is only for
-// show: the dead letter, when the next attempt is due, and what an event is behind. An error of fn ends it and is
-// returned as it is. The log is read in parts, each in a transaction of its own, up to where it ended at first; an
-// answer may be younger than that. Progress is told how far it is.
+// EachAnswered calls fn with every event of the journal, in the order of the log, with the answer of each subscription
+// that wants the event. Without a record, the answer is Waiting or Skipped. Answers lack the dead letter, the time of
+// the next attempt, and the blocking event. EachAnswered returns an error of fn unchanged. It reads the log in parts,
+// each in a transaction of its own, up to the newest event at the start; answers may be younger. progress receives the
+// seqs done.
 func (r *Reader) EachAnswered(ctx context.Context, progress func(done, of int64), fn func(*journal.Event, []journal.Reaction) error) error {
 	var head int64
 	err := r.View(ctx, func(tx *sql.Tx) error {
@@ -71,14 +61,14 @@ func (r *Reader) EachAnswered(ctx context.Context, progress func(done, of int64)
 	return err
 }
 
-// logPart is a part of the log with what became of its events.
+// logPart is a part of the log with the answers to its events.
 type logPart struct {
 	upto    int64
 	events  []*journal.Event
-	answers [][]journal.Reaction // of each
+	answers [][]journal.Reaction // one list per event
 }
 
-// read takes in the events behind after, up to upto or as many as fit into a page.
+// read reads the events after after, up to upto or until a page is full, and their answers.
 func (p *logPart) read(ctx context.Context, tx *sql.Tx, after, upto int64) error {
 	known, err := newAnswers(ctx, tx)
 	if err != nil {
@@ -132,8 +122,7 @@ func (p *logPart) read(ctx context.Context, tx *sql.Tx, after, upto int64) error
 	return nil
 }
 
-// EachDelayed calls fn with every event that is still to come, as tx, of a View, sees it. An error of fn ends it and
-// is returned as it is.
+// EachDelayed calls fn with every delayed event that tx, of a View, sees. EachDelayed returns an error of fn unchanged.
 func EachDelayed(ctx context.Context, tx *sql.Tx, fn func(journal.Delayed) error) error {
 	return row.Each(ctx, tx, row.SQL(SelectDelayed, 0, -1), func(rows *sql.Rows) error {
 		_, d, err := ScanDelayed(rows)

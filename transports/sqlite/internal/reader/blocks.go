@@ -10,20 +10,20 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// latestOfAll is the latest of the times in a part of the log that is not counted.
+// latestOfAll is the latest time of a part of the log that is not counted.
 const latestOfAll = math.MaxInt64
 
-// block is a part of the log in which there may be events that a filter wants.
+// block is a part of the log that may have events for a filter.
 type block struct{ after, upto, latest int64 }
 
-// blocks are those that are counted and may have something, in the order of the log, and how far is counted. The zero
-// value knows of none: there may be something everywhere.
+// blocks are the counted blocks that may have events for a filter, in the order of the log, and the seq up to which the
+// log is counted. With the zero value, every part of the log may have some.
 type blocks struct {
 	some    []block
 	counted int64
 }
 
-// blocks finds the blocks that have events of a type and time that f wants.
+// blocks returns the blocks with events of the types and times that f wants.
 func (f EventFilter) blocks(ctx context.Context, tx *sql.Tx) (b blocks, err error) {
 	if err := tx.QueryRowContext(ctx, "SELECT coalesce((SELECT upto FROM counted WHERE subscription = 0), 0)").Scan(&b.counted); err != nil {
 		return b, row.Explain(err)
@@ -47,7 +47,7 @@ func (f EventFilter) blocks(ctx context.Context, tx *sql.Tx) (b blocks, err erro
 	return b, err
 }
 
-// skip returns from where on there may be something behind after.
+// skip returns the first seq from which on, after after, the log may have wanted events.
 func (b blocks) skip(after, head int64) int64 {
 	for _, x := range b.some {
 		if x.upto > after {
@@ -57,7 +57,7 @@ func (b blocks) skip(after, head int64) int64 {
 	return min(max(after, b.counted), head)
 }
 
-// backwards returns the parts of the log behind after that may have something, the newest first.
+// backwards returns the parts of the log after after that may have wanted events, newest first.
 func (b blocks) backwards(after, head int64) (parts []block) {
 	for upto := head; upto > max(b.counted, after); {
 		from := max(upto-count.BlockSize, b.counted, after)

@@ -13,27 +13,27 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// Cause is a reason for which one subscription has dead letters.
+// Cause is a reason for the dead letters of one subscription.
 type Cause struct {
 	Subscription string    `json:"subscription"`
-	Error        string    `json:"error"` // with # for each word that has a digit in it
+	Error        string    `json:"error"` // with # for each word with a digit
 	Count        int       `json:"count"`
 	First        time.Time `json:"first_dead_at"`
 	Last         time.Time `json:"last_dead_at"`
 	Example      int64     `json:"example"` // id of the newest of these dead letters
 }
 
-// causePage is how many dead letters without a cause are read in one transaction.
+// causePage is the number of dead letters without a cause that are read in one transaction.
 const causePage = 20_000
 
-// tally is what is known of a cause. Times are Unix microseconds.
+// tally counts the dead letters of a cause. Times are Unix microseconds.
 type tally struct {
 	count       int
 	first, last int64
 	example     int64
 }
 
-// add counts other dead letters of the same cause.
+// add adds the dead letters of another tally of the same cause.
 func (t *tally) add(other tally) {
 	if t.count == 0 {
 		*t = other
@@ -45,7 +45,7 @@ func (t *tally) add(other tally) {
 	t.count, t.first = t.count+other.count, min(t.first, other.first)
 }
 
-// tallies are by subscription, and error.
+// tallies are by subscription and error.
 type tallies map[int64]map[string]*tally
 
 func (t tallies) add(subscription int64, text []byte, one tally) {
@@ -60,8 +60,8 @@ func (t tallies) add(subscription int64, text []byte, one tally) {
 	of[string(text)].add(one)
 }
 
-// Causes groups the dead letters that f wants by subscription and error, the most frequent first. Those to which the
-// owner of the journal has given their cause are counted by an index, the others one by one.
+// Causes groups the dead letters that f wants by subscription and error, the most frequent first. An index counts the
+// dead letters that have a cause from the owner of the journal; all others are read.
 func (r *Reader) Causes(ctx context.Context, f DeadLetterFilter) ([]Cause, error) {
 	found, names := tallies{}, map[int64]string{}
 	var others []int64
@@ -108,8 +108,8 @@ FROM causes c WHERE (?3 = '' OR c.type = ?3) AND (?4 = '' OR c.subscription = (S
 	newest  = ` ORDER BY l.dead_at DESC, l.id DESC LIMIT 1`
 )
 
-// indexed counts what f wants by the index of causes, and returns the ids of the dead letters that it does not have.
-// With a limit, which no index knows, these are all that f wants.
+// indexed counts the wanted dead letters by the index of causes, and returns the ids of all others. The index knows no
+// limit: with a limit in f, indexed counts none and returns all wanted ids.
 func (t tallies) indexed(ctx context.Context, tx *sql.Tx, f DeadLetterFilter) (others []int64, err error) {
 	if f.Limit > 0 || len(f.IDs) > 0 {
 		where, args, err := f.quickest(ctx, tx)

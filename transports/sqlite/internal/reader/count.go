@@ -12,11 +12,11 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// inHand is more events than a subscription can have taken from the log without a record of them: behind so many in a
-// row that it has not answered, it has answered none.
+// inHand is larger than the number of events that a subscription can have read from the log without recording answers:
+// after so many unanswered events in a row, all later ones are unanswered.
 const inHand = 4 * (dispatch.Admitted + dispatch.LaneLength)
 
-// counting reads how far the subscriptions of a journal are, in one transaction.
+// counting reads the progress of the subscriptions of a journal, in one transaction.
 type counting struct {
 	tx       *sql.Tx
 	head     int64 // the newest event
@@ -26,7 +26,7 @@ type counting struct {
 	subs     []*countedSub
 }
 
-// countedSub is a subscription with what is counted of its deliveries.
+// countedSub is a subscription with the counts of its deliveries.
 type countedSub struct {
 	SubscriptionStats
 	id, upto int64
@@ -62,7 +62,7 @@ SELECT coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT upto FROM co
 	})
 }
 
-// subscriptions returns all of them with their lag, and calls add with the deliveries that are recorded above their
+// subscriptions returns all subscriptions with their lag, and calls add with the recorded deliveries after their
 // cursors.
 func (c *counting) subscriptions(ctx context.Context, add func(o journal.Outcome, n, retries int64)) ([]SubscriptionStats, error) {
 	out := make([]SubscriptionStats, 0, len(c.subs))
@@ -72,7 +72,7 @@ func (c *counting) subscriptions(ctx context.Context, add func(o journal.Outcome
 				switch {
 				case o == "":
 					s.Lag += n
-				case !c.observer: // there, recorded has counted them
+				case !c.observer: // recorded has counted an observer's
 					add(o, n, retries)
 				}
 			})
@@ -85,8 +85,8 @@ func (c *counting) subscriptions(ctx context.Context, add func(o journal.Outcome
 	return out, nil
 }
 
-// recorded calls add with the deliveries that are counted, and those that are recorded up to the cursors. Of a
-// subscription that is retired, and in the journal of an observer, it is all of them.
+// recorded calls add with the counted deliveries, and the recorded ones up to the cursors. For a retired subscription,
+// and in an observer's journal, these are all deliveries.
 func (c *counting) recorded(ctx context.Context, add func(o journal.Outcome, n, retries int64)) error {
 	var n [7]int64
 	err := c.tx.QueryRowContext(ctx, `
@@ -99,7 +99,7 @@ SELECT coalesce(sum(done), 0), coalesce(sum(skipped), 0), coalesce(sum(retrying)
 		add(o, n[i], 0)
 	}
 	add(journal.Done, 0, n[6])
-	bounds := map[int64][][2]int64{} // by how far is counted: the subscription, and how far is to be
+	bounds := map[int64][][2]int64{} // by the counted seq: subscription and bound
 	for _, s := range c.subs {
 		bound := s.Cursor
 		if c.observer || !s.Retired.IsZero() {
@@ -136,7 +136,8 @@ func eachCount(ctx context.Context, tx *sql.Tx, query row.Statement, add func(o 
 	})
 }
 
-// wants is the condition under which s wants event e, with its arguments. Plain topics belong to their consumer groups.
+// wants returns the SQL condition for the events that s wants, and the argument. Topics of consumer groups are left
+// out.
 func (c *counting) wants(s *countedSub) (condition string, types string) {
 	if !s.Except {
 		return "type IN (SELECT value FROM json_each(?1))", row.List(s.Types)
@@ -144,8 +145,8 @@ func (c *counting) wants(s *countedSub) (condition string, types string) {
 	return "type NOT IN (SELECT value FROM json_each(?1))", row.List(append(slices.Clone(s.Types), c.topics...))
 }
 
-// behind calls add with how many events behind the cursor s wants, by what is recorded of them: "" for nothing. Where
-// much of the log lies behind it, what it has in hand is looked for, and the rest is taken from what is counted.
+// behind calls add with the number of wanted events after the cursor of s, by outcome: "" for no record. If the rest of
+// the log is long, behind reads the events in hand, and takes the rest from the counts of blocks.
 func (c *counting) behind(ctx context.Context, s *countedSub, add func(o journal.Outcome, n, retries int64)) error {
 	parts, err := c.parts(ctx, s)
 	if err != nil {
@@ -171,7 +172,7 @@ func (c *counting) behind(ctx context.Context, s *countedSub, add func(o journal
 	return nil
 }
 
-// waits reports whether there is an event that s has still to answer.
+// waits reports whether s has still to answer an event.
 func (c *counting) waits(ctx context.Context, s *countedSub) (waits bool, err error) {
 	parts, err := c.parts(ctx, s)
 	for _, p := range parts {
@@ -183,10 +184,10 @@ func (c *counting) waits(ctx context.Context, s *countedSub) (waits bool, err er
 	return waits, err
 }
 
-// part is a part of the log, and how many events in it a subscription wants: -1 where that is not counted.
+// part is a part of the log with the number of events that a subscription wants: -1 if not counted.
 type part struct{ after, upto, events int64 }
 
-// parts are those behind the cursor of s in which there is something that it wants.
+// parts returns the parts after the cursor of s with events that s wants.
 func (c *counting) parts(ctx context.Context, s *countedSub) (parts []part, err error) {
 	if s.Cursor < c.blocks {
 		condition, types := c.wants(s)
@@ -209,7 +210,7 @@ func (c *counting) parts(ctx context.Context, s *countedSub) (parts []part, err 
 	return parts, err
 }
 
-// count counts the events in p that s wants, by what is recorded of them.
+// count counts the events in p that s wants, by outcome.
 func (c *counting) count(ctx context.Context, s *countedSub, p part, add func(o journal.Outcome, n, retries int64)) error {
 	condition, types := c.wants(s)
 	return eachCount(ctx, c.tx, row.SQL(`

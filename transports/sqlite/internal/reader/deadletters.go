@@ -13,13 +13,13 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// DeadLetterFilter says which dead letters are wanted. The zero value is all of them.
+// DeadLetterFilter selects dead letters. The zero value selects all.
 type DeadLetterFilter struct {
-	IDs          []int64              // with one of these ids
+	IDs          []int64              // with these ids
 	Subscription string               // of this subscription
-	Status       journal.LetterStatus // that are this now
+	Status       journal.LetterStatus // with this status now
 	Type         string               // of an event of this type
-	Since        time.Time            // that became dead, the last time, then or later
+	Since        time.Time            // last died then or later
 	Limit        int                  // the newest so many; 0 means all
 }
 
@@ -47,20 +47,20 @@ func (f DeadLetterFilter) where() (string, []any) {
 	return strings.Join(conditions, " AND "), args
 }
 
-// fewLetters is up to how many dead letters that an index finds are looked up one by one. Where there are more, it is
-// quicker to go through all of them, the newest first.
+// fewLetters is the number of dead letters up to which an index is used. With more, a scan of all dead letters, newest
+// first, is quicker.
 const fewLetters = 5000
 
-// LetterConditions is where for other packages: f is part of the API of package sqlite.
+// LetterConditions returns the SQL conditions of f and their arguments. As a method it would be part of the API of
+// package sqlite.
 func LetterConditions(f DeadLetterFilter) (string, []any) { return f.where() }
 
-// QuickConditions is quickest for other packages.
+// QuickConditions is LetterConditions, with an index if that is quicker.
 func QuickConditions(ctx context.Context, q row.Queryer, f DeadLetterFilter) (string, []any, error) {
 	return f.quickest(ctx, q)
 }
 
-// quickest is where for who reads with q: where few dead letters are of the time, of the type or of the subscription
-// that f wants, the index of these finds them.
+// quickest is where, with an index of times, types or subscriptions if the index finds only few dead letters.
 func (f DeadLetterFilter) quickest(ctx context.Context, q row.Queryer) (string, []any, error) {
 	where, args := f.where()
 	for _, by := range f.indexed() {
@@ -76,7 +76,7 @@ func (f DeadLetterFilter) quickest(ctx context.Context, q row.Queryer) (string, 
 	return where, args, nil
 }
 
-// indexed are the conditions of f for which there is an index that finds dead letters of any status.
+// indexed returns the conditions of f that have an index for dead letters of any status.
 func (f DeadLetterFilter) indexed() (by []row.Statement) {
 	add := func(query string, arg any) {
 		by = append(by, row.SQL(" FROM dead_letters INDEXED BY "+query, arg))
@@ -84,7 +84,7 @@ func (f DeadLetterFilter) indexed() (by []row.Statement) {
 	if !f.Since.IsZero() {
 		add("dead_letters_dead_at WHERE dead_at >= ?", f.Since.UnixMicro())
 	}
-	if f.Type != "" && f.Subscription != "" { // the planner can use only one of the two
+	if f.Type != "" && f.Subscription != "" { // the planner can use only one index
 		add("dead_letters_type WHERE type = ?", f.Type)
 		add("dead_letters_subscription WHERE subscription = (SELECT id FROM subscriptions WHERE name = ?)", f.Subscription)
 	}
@@ -103,7 +103,7 @@ SELECT e.seq, e.id, e.type, e.version, e.source, e.key, e.time, e.correlation_id
        l.id, s.name, l.status, l.error, l.stack, l.attempts, l.first_failed_at, l.dead_at` + FromDeadLetters
 )
 
-// DeadLetters returns the dead letters that f wants, without what was done with them, in the order of their ids.
+// DeadLetters returns the dead letters that f wants, without the acts on them, by id.
 func (r *Reader) DeadLetters(ctx context.Context, f DeadLetterFilter) ([]journal.DeadLetter, error) {
 	var letters []journal.DeadLetter
 	err := r.View(ctx, func(tx *sql.Tx) (err error) {
@@ -113,7 +113,7 @@ func (r *Reader) DeadLetters(ctx context.Context, f DeadLetterFilter) ([]journal
 	return letters, err
 }
 
-// LetterStatuses returns the status of each of the dead letters with these ids.
+// LetterStatuses returns the status of each dead letter with one of ids.
 func (r *Reader) LetterStatuses(ctx context.Context, ids []int64) (map[int64]journal.LetterStatus, error) {
 	statuses := make(map[int64]journal.LetterStatus, len(ids))
 	query := row.SQL("SELECT id, status FROM dead_letters WHERE id IN (SELECT value FROM json_each(?))", row.List(ids))
@@ -129,7 +129,7 @@ func (r *Reader) LetterStatuses(ctx context.Context, ids []int64) (map[int64]jou
 	return statuses, err
 }
 
-// ReadDeadLetters returns the dead letters that f wants, in the order of their ids.
+// ReadDeadLetters returns the dead letters that f wants, by id.
 func ReadDeadLetters(ctx context.Context, q row.Queryer, f DeadLetterFilter) ([]journal.DeadLetter, error) {
 	where, args := f.where()
 	limit := cmp.Or(f.Limit, -1)
@@ -156,7 +156,7 @@ func scanLetter(rows row.Scanner) (l journal.DeadLetter, err error) {
 }
 
 const (
-	// listDeadLetters leaves out what may be long.
+	// listDeadLetters leaves out long columns.
 	listDeadLetters = `
 SELECT e.seq, e.id, e.type, e.version, e.source, e.key, e.time, e.correlation_id, e.causation_id, e.subscription, e.hops, NULL, x'',
        l.id, s.name, l.status, substr(l.error, 1, 8192), '', l.attempts, l.first_failed_at, l.dead_at` + FromDeadLetters
@@ -164,9 +164,9 @@ SELECT e.seq, e.id, e.type, e.version, e.source, e.key, e.time, e.correlation_id
 	letterPage = 500
 )
 
-// ListDeadLetters calls fn with the dead letters that f wants, in the order of their ids: without payload, metadata,
-// stack, and what was done with them, which DeadLetter has. It reports whether f.Limit left out older ones. An error
-// of fn ends it and is returned as it is. They are read in pages, and no transaction is open while fn runs.
+// ListDeadLetters calls fn with the dead letters that f wants, by id, without payload, metadata, stack and acts (see
+// DeadLetter). It reports whether f.Limit left out older ones, and returns an error of fn unchanged. It reads pages: no
+// transaction is open while fn runs.
 func (r *Reader) ListDeadLetters(ctx context.Context, f DeadLetterFilter, fn func(*journal.DeadLetter) error) (more bool, err error) {
 	l := letterPages{r: r}
 	if err := r.View(ctx, func(tx *sql.Tx) error { return l.begin(ctx, tx, f) }); err != nil {
@@ -186,19 +186,19 @@ func (r *Reader) ListDeadLetters(ctx context.Context, f DeadLetterFilter, fn fun
 	return l.more, nil
 }
 
-// letterPages is the dead letters that a filter wants, in pages.
+// letterPages reads the dead letters for a filter in pages.
 type letterPages struct {
 	r       *Reader
 	where   string
 	args    []any
-	limited bool    // ids are those that are still to come; otherwise it is all behind after
-	ids     []int64 // in their order
+	limited bool    // ids are the remaining ones; otherwise all after after remain
+	ids     []int64 // ascending
 	after   int64
 	more    bool // older ones are left out
 	over    bool
 }
 
-// begin finds the newest where f has a limit.
+// begin finds the newest ids when f has a limit.
 func (l *letterPages) begin(ctx context.Context, tx *sql.Tx, f DeadLetterFilter) (err error) {
 	if l.where, l.args, err = f.quickest(ctx, tx); err != nil || f.Limit == 0 {
 		return err
@@ -213,7 +213,7 @@ func (l *letterPages) begin(ctx context.Context, tx *sql.Tx, f DeadLetterFilter)
 	return err
 }
 
-// next reads the next page, and notes whether it is the last one.
+// next reads the next page, and sets l.over after the last.
 func (l *letterPages) next(ctx context.Context) (page []journal.DeadLetter, err error) {
 	query := row.SQL(listDeadLetters+l.where+" AND l.id > ? ORDER BY l.id LIMIT ?", append(slices.Clone(l.args), l.after, letterPage)...)
 	if l.limited {
@@ -237,7 +237,7 @@ func (l *letterPages) next(ctx context.Context) (page []journal.DeadLetter, err 
 	return page, err
 }
 
-// DeadLetter returns the dead letter with that id and all that was done with it, or an ErrNotFound.
+// DeadLetter returns the dead letter with this id and the acts on it, or an ErrNotFound.
 func (r *Reader) DeadLetter(ctx context.Context, id int64) (*journal.DeadLetter, error) {
 	var letters []journal.DeadLetter
 	err := r.View(ctx, func(tx *sql.Tx) (err error) {
@@ -270,7 +270,7 @@ func actsOn(ctx context.Context, q row.Queryer, id int64) ([]journal.Act, error)
 	return acts, err
 }
 
-// Removed reports whether the program that ran last on the journal does not have a subscription that one before it had.
+// Removed reports whether the program that ran last lacks a subscription of an earlier program.
 func (r *Reader) Removed(ctx context.Context, subscription string) (removed bool, err error) {
 	err = r.View(ctx, func(tx *sql.Tx) error {
 		names, err := RetiredNames(ctx, tx)

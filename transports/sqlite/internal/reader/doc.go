@@ -1,3 +1,3 @@
-// Package reader reads a journal for commands, tests and people: events, flows, dead letters, counts, and whether the
-// journal is sound. Package sqlite exports its types and functions.
+// Package reader reads a journal for commands, tests and people: events, flows, dead letters, counts, and violations of
+// the journal's rules. Package sqlite exports the types and functions.
 package reader

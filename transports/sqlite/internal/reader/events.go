@@ -10,18 +10,18 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// EventFilter says which events are wanted. The zero value is all of them.
+// EventFilter selects events. The zero value selects all.
 type EventFilter struct {
 	Types    []string  // of one of these types
 	Key      string    // of this key
 	Flow     string    // of this correlation id
 	Since    time.Time // published then or later
-	AfterSeq int64     // behind this one in the log
-	Limit    int       // at most so many; 0 means all
-	Newest   bool      // with Limit: the newest rather than the oldest; in the journal of an observer, by their times
+	AfterSeq int64     // after this seq
+	Limit    int       // 0 means all
+	Newest   bool      // with Limit: the newest rather than the oldest; for an observer, by time
 }
 
-// matches returns the conditions of f but for its key, and their arguments, by name.
+// matches returns the SQL conditions of f except the key, and their named arguments.
 func (f EventFilter) matches() (string, []any) {
 	conditions, args := []string{"1"}, []any{}
 	if len(f.Types) > 0 {
@@ -36,10 +36,10 @@ func (f EventFilter) matches() (string, []any) {
 	return strings.Join(conditions, " AND "), args
 }
 
-// Events calls fn with the events that f wants, in the order of the log, also when they are the newest. To an
-// observer they come by several topics, one of which may be long behind another: its newest are those of the latest
-// times, in the order of these. An error of fn ends it and is returned as it is. The journal is read in pages, and no
-// transaction is open while fn runs: it may take as long as it likes. What is published meanwhile is left out.
+// Events calls fn with the events that f wants, in the order of the log, also with Newest. An observer receives events
+// by several topics with different lags: there the newest events are the latest by time, and are ordered by time.
+// Events returns an error of fn unchanged. It reads the journal in pages, and no transaction is open while fn runs.
+// Events published meanwhile are left out.
 func (r *Reader) Events(ctx context.Context, f EventFilter, fn func(*journal.Event) error) error {
 	p := &pages{r: r, f: f}
 	if err := p.begin(ctx); err != nil {

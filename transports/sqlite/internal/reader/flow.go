@@ -16,19 +16,19 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// ErrTooMany: an id stands for more than can sensibly be shown at once.
+// ErrTooMany: an id matches more flows than can be shown.
 var ErrTooMany = errors.New("sqlite: too many")
 
-// maxFlows is how many flows one key may stand for.
+// maxFlows is the number of flows that one key may match.
 const maxFlows = 1000
 
-// maxFlowEvents is how many events are shown at once.
+// maxFlowEvents is the number of events that Flow returns.
 const maxFlowEvents = 10_000
 
-// Flow returns what id stands for, in the order in which the flows began: the flow of that correlation id; otherwise
-// that of the event with that id; otherwise all flows with events of that key. It is an ErrNotFound when there is
-// none, and an ErrTooMany when there are more than 1000. Of the events it reads 10,000 at most, the first ones, in
-// pages: each is seen at one instant. How many a flow has beyond those is in its Omitted.
+// Flow returns the flows that match id, in the order of their first events: the flow with that correlation id;
+// otherwise the flow of the event with that id; otherwise all flows with events of that key. The error is an
+// ErrNotFound for no match, and an ErrTooMany for more than 1000. Flow reads at most the first 10,000 events, in pages;
+// each page is seen at one instant. Omitted is the number of further events of a flow.
 func (r *Reader) Flow(ctx context.Context, id string) ([]*journal.Flow, error) {
 	var ids []string
 	err := r.View(ctx, func(tx *sql.Tx) (err error) {
@@ -49,7 +49,7 @@ func (r *Reader) Flow(ctx context.Context, id string) ([]*journal.Flow, error) {
 	return flows, err
 }
 
-// readFlow reads no more than limit events of f.
+// readFlow reads at most limit events of f.
 func (r *Reader) readFlow(ctx context.Context, f *journal.Flow, limit int) error {
 	filter, after := EventFilter{Flow: f.ID}, int64(0)
 	for first := true; ; first = false {
@@ -88,8 +88,8 @@ func (r *Reader) readFlow(ctx context.Context, f *journal.Flow, limit int) error
 	}
 }
 
-// Explain returns the event called id with the answer of every subscription that wants it. It is more than one event
-// when messages of several topics share the id, and an ErrNotFound when there is none.
+// Explain returns the event with this id and the answer of every subscription that wants the event. Messages of several
+// topics may share the id: then Explain returns all. The error is an ErrNotFound for an unknown id.
 func (r *Reader) Explain(ctx context.Context, id string) ([]journal.FlowEvent, error) {
 	var events []journal.FlowEvent
 	err := r.View(ctx, func(tx *sql.Tx) error {
@@ -114,8 +114,9 @@ func (r *Reader) Explain(ctx context.Context, id string) ([]journal.FlowEvent, e
 	return events, err
 }
 
-// flowsBy are the ways in which an id may name flows, the best first. A key that is the id of a flow too is found by
-// that. SQLite would read the whole index of flows, which is in the order that a UNION likes.
+// flowsBy are the queries by which an id finds flows, the best first. The query by key leaves out flows whose
+// correlation id is the key: the first query finds them. Without NOT INDEXED and INDEXED BY, SQLite would read the
+// whole index of flows, because its order suits the UNION.
 var flowsBy = []string{
 	`SELECT ?1 WHERE EXISTS (SELECT 1 FROM events WHERE correlation_id = ?1) OR EXISTS (SELECT 1 FROM delayed WHERE correlation_id = ?1)`,
 	`SELECT correlation_id FROM events WHERE id = ?1 UNION SELECT correlation_id FROM delayed WHERE event_id = ?1`,
@@ -126,7 +127,7 @@ var flowsBy = []string{
 	WHERE ?1 <> '' ORDER BY coalesce((SELECT min(seq) FROM events e WHERE e.correlation_id = f.correlation_id), 1 << 62), correlation_id`,
 }
 
-// flowIDs returns the correlation ids of the flows that id stands for.
+// flowIDs returns the correlation ids of the flows that match id.
 func flowIDs(ctx context.Context, q row.Queryer, id string) ([]string, error) {
 	for _, query := range flowsBy {
 		var ids []string
@@ -148,14 +149,14 @@ func flowIDs(ctx context.Context, q row.Queryer, id string) ([]string, error) {
 	return nil, fmt.Errorf("%w: %q is neither a correlation id nor the id or the key of an event: is it another journal's?", ErrNotFound, id)
 }
 
-// answers finds what each subscription has to say to an event, in one transaction.
+// answers reads the answers of subscriptions to events, in one transaction.
 type answers struct {
 	tx     *sql.Tx
 	subs   []*consumer
 	topics map[string]bool // of plain consumer groups
 }
 
-// consumer is a bus subscription as the journal knows it.
+// consumer is a bus subscription in the journal.
 type consumer struct {
 	id, start, cursor int64
 	name              string
@@ -195,7 +196,7 @@ func newAnswers(ctx context.Context, tx *sql.Tx) (*answers, error) {
 const delayedOfFlow = `
 SELECT event_id, type, key, due_at, causation_id, subscription FROM delayed WHERE correlation_id = ? ORDER BY due_at, event_id`
 
-// delayed reads what is still to come in f.
+// delayed reads the delayed events of f.
 func (a *answers) delayed(ctx context.Context, f *journal.Flow) error {
 	return row.Each(ctx, a.tx, row.SQL(delayedOfFlow, f.ID), func(rows *sql.Rows) error {
 		var e journal.DelayedEvent
@@ -207,7 +208,8 @@ func (a *answers) delayed(ctx context.Context, f *journal.Flow) error {
 	})
 }
 
-// recordedReactions are those to the events with these seqs. What is blocked has the oldest open event of its key.
+// recordedReactions selects the reactions to the events with these seqs. For a blocked reaction it selects the oldest
+// open event of the key.
 const recordedReactions = `
 WITH j(seq) AS (SELECT value FROM json_each(?1))
 SELECT d.seq, s.name, d.outcome, d.attempts, d.started_at, d.duration, substr(coalesce(d.error, ''), 1, 8192), coalesce(p.state, ''), coalesce(p.due_at, 0), coalesce(l.id, 0),
@@ -216,7 +218,7 @@ FROM j CROSS JOIN events e ON e.seq = j.seq CROSS JOIN deliveries d ON d.seq = e
 LEFT JOIN pending p ON p.subscription = d.subscription AND p.key = e.key AND p.seq = d.seq
 LEFT JOIN dead_letters l ON l.subscription = d.subscription AND l.seq = d.seq`
 
-// to returns events with the answers to them, by subscription.
+// to returns events with their answers, by subscription.
 func (a *answers) to(ctx context.Context, events []*journal.Event) ([]journal.FlowEvent, error) {
 	out := make([]journal.FlowEvent, len(events))
 	at := map[int64]*journal.FlowEvent{}
@@ -228,7 +230,7 @@ func (a *answers) to(ctx context.Context, events []*journal.Event) ([]journal.Fl
 	err := row.Each(ctx, a.tx, row.SQL(recordedReactions, row.List(seqs)), func(rows *sql.Rows) error {
 		var seq int64
 		r, err := scanReaction(rows, &seq)
-		if r.BlockedBy == seq { // it is the next of its key
+		if r.BlockedBy == seq { // next of its key
 			r.BlockedBy = 0
 		}
 		at[seq].Reactions = append(at[seq].Reactions, r)
@@ -243,7 +245,7 @@ func (a *answers) to(ctx context.Context, events []*journal.Event) ([]journal.Fl
 	return out, nil
 }
 
-// complete adds the answers to e that are not recorded.
+// complete adds the answers to e that have no record.
 func (a *answers) complete(e *journal.FlowEvent) {
 	recorded := map[string]bool{}
 	for _, r := range e.Reactions {
@@ -251,14 +253,14 @@ func (a *answers) complete(e *journal.FlowEvent) {
 	}
 	for _, c := range a.subs {
 		if recorded[c.name] || !c.match.Wants(e.Type) || c.match.Except && (a.topics[e.Type] || e.Seq <= c.cursor) {
-			continue // what was a known type when the cursor passed it needed no answer from whoever takes unknown ones
+			continue // events of a type that was known when the cursor passed need no answer from a subscription to unknown types
 		}
 		e.Reactions = append(e.Reactions, c.unrecorded(e.Seq))
 	}
 	slices.SortFunc(e.Reactions, func(x, y journal.Reaction) int { return strings.Compare(x.Subscription, y.Subscription) })
 }
 
-// unrecorded is c's answer to an event for which it has no record.
+// unrecorded is the answer of c to an event without a record.
 func (c *consumer) unrecorded(seq int64) journal.Reaction {
 	r := journal.Reaction{Subscription: c.name, Outcome: journal.Waiting}
 	switch {
@@ -275,7 +277,7 @@ func scanReaction(rows row.Scanner, seq *int64) (journal.Reaction, error) {
 	var state string
 	var started, duration, due int64
 	err := rows.Scan(seq, &r.Subscription, &r.Outcome, &r.Attempts, &started, &duration, &r.Error, &state, &due, &r.DeadLetter, &r.BlockedBy)
-	if r.Attempts > 0 { // of a delivery that is only blocked, it is when that was noted
+	if r.Attempts > 0 { // started_at of a delivery that is only blocked is the time of the record
 		r.Started, r.Duration = row.Time(started), time.Duration(duration)*time.Microsecond
 	}
 	if r.Outcome == journal.Retrying {

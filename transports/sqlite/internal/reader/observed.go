@@ -7,12 +7,12 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// OwnIngest is the subscription of an observer itself that has what it did not get as dead letters. Those of
-// deployables have the beginning of a journal's id behind their names.
+// OwnIngest is the observer's own subscription. Its dead letters are the gaps in the topics. The ingest of a deployable
+// has part of a journal's id after the name.
 const OwnIngest = "bus/ingest"
 
-// Gaps returns what the observer whose journal tx, of a View, reads did not get of the topics, as far as nobody has
-// dropped that as a dead letter: until then what it shows of the system may lack something.
+// Gaps returns the gaps in the topics of the observer whose journal tx, of a View, reads, unless a person has dropped
+// the dead letter of the gap. With a gap the observer may lack events of the system.
 func Gaps(ctx context.Context, tx *sql.Tx) (gaps []string, err error) {
 	query := row.SQL(`
 SELECT l.error FROM dead_letters l JOIN subscriptions s ON s.id = l.subscription
@@ -26,7 +26,7 @@ WHERE s.name = ? AND l.status = 'dead' AND EXISTS (SELECT 1 FROM observer) ORDER
 	return gaps, err
 }
 
-// RetiredNames returns the names of the subscriptions that the program which ran last does not have.
+// RetiredNames returns the subscriptions that the last program does not have.
 func RetiredNames(ctx context.Context, q row.Queryer) (map[string]bool, error) {
 	names := map[string]bool{}
 	err := row.Each(ctx, q, row.SQL("SELECT name FROM subscriptions WHERE kind = 'bus' AND retired_at IS NOT NULL"), func(rows *sql.Rows) error {

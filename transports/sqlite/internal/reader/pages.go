@@ -13,26 +13,26 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// A read transaction that stays open keeps the write-ahead log from starting over, and the reader may be a person
-// with a pager. So the log is read in pages: each in a transaction of its own, and gone through when that is over.
+// An open read transaction keeps the write-ahead log from starting over, and the output may wait for a person with a
+// pager. So the log is read in pages. No transaction is open while the events of a page are passed on.
 const (
 	pageEvents = 1000
 	pageBytes  = 4 << 20
-	pageLog    = 16 * count.BlockSize // numbers of the log that are looked through for a page
+	pageLog    = 16 * count.BlockSize // seqs that are searched for a page
 )
 
-// pages is the events that a filter wants, in pages.
+// pages reads the events for a filter in pages.
 type pages struct {
 	r      *Reader
 	f      EventFilter
-	after  int64   // the events behind it are still to come
-	head   int64   // nothing behind it is wanted
+	after  int64   // events after after remain
+	head   int64   // the last seq to read
 	left   int     // of f.Limit
-	blocks blocks  // that may have something
-	sorted []int64 // the seqs, when they are not in the order of the log
+	blocks blocks  // possible blocks
+	sorted []int64 // seqs, unless in the order of the log
 }
 
-// begin finds where the pages begin, and ends.
+// begin finds the first and the last seq to read.
 func (p *pages) begin(ctx context.Context) error {
 	p.after, p.left = p.f.AfterSeq, p.f.Limit
 	return p.r.View(ctx, func(tx *sql.Tx) (err error) {
@@ -81,7 +81,7 @@ func (p *pages) inOrder(ctx context.Context, fn func(*journal.Event) error) erro
 			if page, err = readPage(ctx, tx, seqs); err != nil {
 				return err
 			}
-			if len(page) < len(seqs) { // they are large
+			if len(page) < len(seqs) { // the page was full
 				looked = page[len(page)-1].Seq
 			}
 			p.after = looked
@@ -102,7 +102,7 @@ func (p *pages) inOrder(ctx context.Context, fn func(*journal.Event) error) erro
 	return nil
 }
 
-// bySeq calls fn with the events that are sorted.
+// bySeq calls fn with the sorted events.
 func (p *pages) bySeq(ctx context.Context, fn func(*journal.Event) error) error {
 	for left := p.sorted; len(left) > 0; {
 		var page []*journal.Event
@@ -114,7 +114,7 @@ func (p *pages) bySeq(ctx context.Context, fn func(*journal.Event) error) error 
 			return err
 		}
 		if len(page) == 0 {
-			return nil // nobody takes events out of a journal
+			return nil // events are never deleted
 		}
 		left = left[len(page):]
 		for _, e := range page {
@@ -126,11 +126,11 @@ func (p *pages) bySeq(ctx context.Context, fn func(*journal.Event) error) error 
 	return nil
 }
 
-// errFull ends the reading of a page.
+// errFull ends a page.
 var errFull = errors.New("sqlite: the page is full")
 
-// readPage reads the events with these seqs, in their order: all of them, or the first ones, as many as fit into a
-// page. The join is of the one kind that keeps the order, without a sorter that would have to hold all of them.
+// readPage reads the events with these seqs, in this order, until the page is full. A CROSS JOIN keeps the order
+// without a sorter in memory.
 func readPage(ctx context.Context, tx *sql.Tx, seqs []int64) (page []*journal.Event, err error) {
 	bytes := 0
 	query := row.SQL("WITH j(n) AS (SELECT value FROM json_each(?)) SELECT "+row.EventColumns+" FROM j CROSS JOIN events ON seq = n", row.List(seqs))
@@ -154,8 +154,8 @@ func readPage(ctx context.Context, tx *sql.Tx, seqs []int64) (page []*journal.Ev
 const (
 	countedUpto = "coalesce((SELECT upto FROM counted WHERE subscription = 0), 0)"
 
-	// ofKey are the events of a key between :after and :upto: of the flow of that name, of others, and those that are
-	// not counted yet.
+	// ofKey selects the events of a key between :after and :upto: from the flow with the name of the key, from counted
+	// flows, and from the part of the log that is not counted.
 	ofKey = `
 SELECT seq FROM events WHERE correlation_id = :key AND key = :key AND seq > :after AND seq <= :upto
 UNION ALL SELECT e.seq FROM (SELECT DISTINCT correlation_id FROM keys WHERE key = :key AND block >= :after / 4096 AND block <= :upto / 4096) k
@@ -164,7 +164,8 @@ UNION ALL SELECT e.seq FROM (SELECT DISTINCT correlation_id FROM keys WHERE key 
 UNION ALL SELECT seq FROM events NOT INDEXED WHERE key = :key AND key <> correlation_id AND seq > max(:after, ` + countedUpto + `) AND seq <= :upto`
 )
 
-// seqs returns those of the events behind after and up to upto that f wants, in the order of the log or against it.
+// seqs returns the seqs of events after after, up to upto, that f wants, ordered by the log: ascending, or descending
+// with "DESC".
 func (f EventFilter) seqs(ctx context.Context, tx *sql.Tx, after, upto int64, order string, limit int) (seqs []int64, err error) {
 	where, args := f.matches()
 	ordered := " AND seq > :after AND seq <= :upto ORDER BY seq " + order + " LIMIT :limit"
@@ -183,11 +184,11 @@ func (f EventFilter) seqs(ctx context.Context, tx *sql.Tx, after, upto int64, or
 	return seqs, err
 }
 
-// indexed reports whether there is an index that finds what f wants.
+// indexed reports whether an index finds the events that f wants.
 func (f EventFilter) indexed() bool { return f.Key != "" || f.Flow != "" }
 
-// next returns the first events behind p.after, and how far it looked. It looks at no more than a part of the log,
-// and leaves out blocks that have nothing to find.
+// next returns the seqs of the next events after p.after, and the last seq that it searched. It searches a part of the
+// log, and skips blocks without wanted events.
 func (p *pages) next(ctx context.Context, tx *sql.Tx, limit int) (seqs []int64, looked int64, err error) {
 	after, upto := p.after, p.head
 	if !p.f.indexed() {
@@ -201,7 +202,7 @@ func (p *pages) next(ctx context.Context, tx *sql.Tx, limit int) (seqs []int64, 
 	return seqs, upto, err
 }
 
-// newest returns the newest events, the newest first.
+// newest returns the newest events, newest first.
 func (p *pages) newest(ctx context.Context, tx *sql.Tx) (seqs []int64, err error) {
 	if p.f.indexed() {
 		return p.f.seqs(ctx, tx, p.f.AfterSeq, p.head, "DESC", p.f.Limit)
@@ -215,8 +216,7 @@ func (p *pages) newest(ctx context.Context, tx *sql.Tx) (seqs []int64, err error
 	return seqs, nil
 }
 
-// latest returns the events in the order of their times, and those of one time in that of their causes: with a limit,
-// the latest.
+// latest returns the events by time, with equal times by number of hops: with a limit, the latest.
 func (p *pages) latest(ctx context.Context, tx *sql.Tx) ([]int64, error) {
 	type found struct{ seq, time, hops int64 }
 	var all []found
@@ -235,7 +235,7 @@ func (p *pages) latest(ctx context.Context, tx *sql.Tx) ([]int64, error) {
 	slices.SortStableFunc(parts, func(a, b block) int { return cmp.Compare(b.latest, a.latest) })
 	for _, part := range parts {
 		if f.Limit > 0 && len(all) >= f.Limit && part.latest < all[0].time {
-			break // whatever else there is, is older
+			break // all other parts are older
 		}
 		query := row.SQL("SELECT seq, time, hops FROM events WHERE seq > :after AND seq <= :upto AND "+where,
 			append(slices.Clone(args), sql.Named("after", max(part.after, f.AfterSeq)), sql.Named("upto", part.upto))...)

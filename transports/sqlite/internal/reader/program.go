@@ -17,14 +17,14 @@ import (
 // ErrOtherProgram: the journal belongs to another program. The error is an *OtherProgramError.
 var ErrOtherProgram = errors.New("sqlite: journal of another program")
 
-// OtherProgramError says whose journal it is that a program has tried to open. Nothing was written.
+// OtherProgramError means that a program tried to open another program's journal. Nothing was written.
 type OtherProgramError struct {
-	Program string   // that tried
-	Owner   string   // that the journal belongs to; "" where the journal does not know its program's name yet
-	Modules []string // that have subscriptions in the journal, where Owner is ""
+	Program string   // the program that tried
+	Owner   string   // the journal's program; "" if unknown
+	Modules []string // with subscriptions in the journal, if Owner is ""
 }
 
-// Error says whose the journal is, and what to do.
+// Error names the journal's program, and the remedy.
 func (e *OtherProgramError) Error() string {
 	if e.Owner == "" {
 		return fmt.Sprintf("it is a journal of modules that %s does not have (%s): run the program that has them, or name another journal",
@@ -36,15 +36,15 @@ func (e *OtherProgramError) Error() string {
 // Is reports whether target is ErrOtherProgram.
 func (e *OtherProgramError) Is(target error) bool { return target == ErrOtherProgram }
 
-// owner is what a journal knows of the program that it belongs to.
+// owner describes the program of a journal.
 type owner struct {
-	Program  *journal.Program // nil where the journal does not know it
-	modules  []string         // that have subscriptions in the journal
-	Observed bool             // the journal is an observer's, and the subscriptions are those of others
+	Program  *journal.Program // nil if the journal does not know its program
+	modules  []string         // with subscriptions in the journal
+	Observed bool             // the journal is an observer's, with the subscriptions of other programs
 }
 
-// Other returns whose the journal is when it is not one of p, and nil otherwise. Where the journal does not know its
-// program, the modules tell.
+// Other returns an error when the journal does not belong to p, and nil otherwise. Without a known program, the modules
+// decide.
 func (o owner) Other(p *journal.Program) *OtherProgramError {
 	own := p.Modules()
 	switch {
@@ -56,7 +56,7 @@ func (o owner) Other(p *journal.Program) *OtherProgramError {
 	return nil
 }
 
-// OwnerOf returns the owner of a journal. A file that is no journal yet has none.
+// OwnerOf returns the owner of a journal. A new file has none.
 func OwnerOf(ctx context.Context, q row.Queryer) (o owner, err error) {
 	tables := map[string]bool{}
 	err = row.Each(ctx, q, row.SQL("SELECT name FROM sqlite_schema WHERE (SELECT application_id FROM pragma_application_id) = ?",
@@ -91,7 +91,7 @@ func OwnerOf(ctx context.Context, q row.Queryer) (o owner, err error) {
 	return o, err
 }
 
-// readProgram returns the program of a journal that has the table for it; nil where the table is empty.
+// readProgram returns the program of a journal with the table program; nil if the table is empty.
 func readProgram(ctx context.Context, q row.Queryer) (*journal.Program, error) {
 	var p *journal.Program
 	err := row.Each(ctx, q, row.SQL("SELECT name, declares FROM program"), func(rows *sql.Rows) error {
@@ -109,8 +109,7 @@ func readProgram(ctx context.Context, q row.Queryer) (*journal.Program, error) {
 	return p, err
 }
 
-// Program returns the program that the journal belongs to, or nil where the journal does not know it: it was made by
-// a program without a name, or before journals kept the name.
+// Program returns the program of the journal, or nil if unknown: the program had no name, or was older than the names.
 func (r *Reader) Program(ctx context.Context) (p *journal.Program, err error) {
 	err = r.View(ctx, func(tx *sql.Tx) error {
 		p, err = readProgram(ctx, tx)
@@ -119,8 +118,8 @@ func (r *Reader) Program(ctx context.Context) (p *journal.Program, err error) {
 	return p, err
 }
 
-// OtherProgram returns whose journal it is when it is not one of p, as Open with p would say, and nil otherwise. The
-// journal of an observer counts as one of the program that it observes.
+// OtherProgram returns the error of Open with p for a journal of another program, and nil otherwise. The journal of an
+// observer belongs to the observed program.
 func (r *Reader) OtherProgram(ctx context.Context, p *journal.Program) (other *OtherProgramError, err error) {
 	err = r.View(ctx, func(tx *sql.Tx) error {
 		o, err := OwnerOf(ctx, tx)

@@ -10,29 +10,30 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// Stats counts what is in a journal.
+// Stats counts the content of a journal.
 type Stats struct {
 	Events        int64                          `json:"events"`
-	Delayed       int64                          `json:"delayed"`    // events that are still to come
-	Deliveries    map[journal.Outcome]int64      `json:"deliveries"` // recorded ones
-	Retries       int64                          `json:"retries"`    // attempts beyond each delivery's first, without those before a replay
+	Delayed       int64                          `json:"delayed"`    // delayed events
+	Deliveries    map[journal.Outcome]int64      `json:"deliveries"` // recorded deliveries
+	Retries       int64                          `json:"retries"`    // attempts after the first of each delivery, without those before a replay
 	DeadLetters   map[journal.LetterStatus]int64 `json:"dead_letters"`
 	Subscriptions []SubscriptionStats            `json:"subscriptions"` // by name
 }
 
-// SubscriptionStats is a subscription of a bus, or a consumer group of plain Watermill use, and how far it is.
+// SubscriptionStats is the progress of a bus subscription, or of a consumer group of plain Watermill use.
 type SubscriptionStats struct {
 	Name    string    `json:"name"`
 	Kind    string    `json:"kind"`                // "bus" or "group"
-	Types   []string  `json:"types"`               // that it consumes
-	Except  bool      `json:"except,omitempty"`    // it consumes all types but these
-	Start   int64     `json:"start_seq"`           // it wants nothing up to here
-	Cursor  int64     `json:"cursor"`              // up to here, everything is recorded
-	Lag     int64     `json:"lag"`                 // events that it wants, behind the cursor and without a record; 0 when it is retired
-	Retired time.Time `json:"retired_at,omitzero"` // no program runs it any more since then
+	Types   []string  `json:"types"`               // consumed types
+	Except  bool      `json:"except,omitempty"`    // all types but these are consumed
+	Start   int64     `json:"start_seq"`           // earlier events are not wanted
+	Cursor  int64     `json:"cursor"`              // all wanted events up to here have records
+	Lag     int64     `json:"lag"`                 // wanted events after the cursor without a record; 0 when retired
+	Retired time.Time `json:"retired_at,omitzero"` // since then no program runs the subscription
 }
 
-// Stats counts. What the owner has counted already is not read again: milliseconds, whatever the length of the journal.
+// Stats counts the content of the journal. Blocks that the owner has counted are not read again: Stats takes
+// milliseconds for any length.
 func (r *Reader) Stats(ctx context.Context) (Stats, error) {
 	s := Stats{Deliveries: map[journal.Outcome]int64{}, DeadLetters: map[journal.LetterStatus]int64{}}
 	err := r.View(ctx, func(tx *sql.Tx) error {
@@ -58,7 +59,7 @@ SELECT (SELECT coalesce(sum(events), 0) FROM blocks)
 	return s, err
 }
 
-// add counts n deliveries, with so many retries in all.
+// add counts n deliveries with retries in all.
 func (s *Stats) add(o journal.Outcome, n, retries int64) {
 	if n > 0 {
 		s.Deliveries[o] += n
@@ -66,7 +67,7 @@ func (s *Stats) add(o journal.Outcome, n, retries int64) {
 	s.Retries += retries
 }
 
-// Subscriptions returns all of them, also those that are retired, by name.
+// Subscriptions returns all subscriptions by name, also the retired ones.
 func (r *Reader) Subscriptions(ctx context.Context) (subs []SubscriptionStats, err error) {
 	err = r.View(ctx, func(tx *sql.Tx) error {
 		subs, err = subscriptionStats(ctx, tx)
@@ -94,9 +95,8 @@ func countBy[K ~string](ctx context.Context, q row.Queryer, counts map[K]int64, 
 	})
 }
 
-// Settled reports whether nothing is open in the journal that tx, of a View, reads: no event waits for a subscription
-// that a program ran last, none is delayed, and no delivery waits for another attempt, for another event, or for a
-// person.
+// Settled reports whether nothing is open in the journal that tx, of a View, reads: no live subscription waits for an
+// event, no event is delayed, and no delivery is retrying, blocked or parked.
 func Settled(ctx context.Context, tx *sql.Tx) (bool, error) {
 	var open bool
 	err := tx.QueryRowContext(ctx, `

@@ -5,8 +5,8 @@ import (
 	"database/sql"
 )
 
-// Begin begins a transaction on the writer's connection. Statements in it may end with ctx, the transaction does not:
-// database/sql would throw the connection away, which the writer goes on with.
+// Begin begins a transaction on the writer's connection. Only its statements end with ctx. If the transaction did, too,
+// database/sql would close the connection, which the writer still needs.
 func Begin(ctx context.Context, c *sql.Conn) (*sql.Tx, error) {
 	return c.BeginTx(context.WithoutCancel(ctx), nil)
 }

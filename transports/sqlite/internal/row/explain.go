@@ -8,8 +8,8 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// Explain returns an error of SQLite with a hint what to do about it. Other errors, and errors that have a hint, are
-// returned as they are.
+// Explain returns an error of SQLite with a hint on the remedy. Other errors, and errors that have a hint, are returned
+// unchanged.
 func Explain(err error) error {
 	var e sqlite3.Error
 	var before *explained

@@ -28,7 +28,7 @@ type RowQueryer interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// Each runs s and calls fn with every row. Each returns an error of fn as it is.
+// Each runs s and calls fn with every row. Each returns an error of fn unchanged.
 func Each(ctx context.Context, q Queryer, s Statement, fn func(*sql.Rows) error) error {
 	rows, err := q.QueryContext(ctx, s.Text, s.Args...)
 	if err != nil {

@@ -20,14 +20,14 @@ import (
 //go:embed schema/*.sql
 var Files embed.FS
 
-// Journal is the name that the journal's own tables have among the modules' in the table of migrations.
+// Journal is the name under which the table of migrations has the journal's own tables, beside those of modules.
 const Journal = "journal"
 
 // ErrNewer: the journal was written by a newer version of the program, or of a module, than this one.
 var ErrNewer = errors.New("sqlite: journal from a newer version")
 
-// errTorn: a journal has its tables in the database file before it acknowledges anything, so a file without them is a
-// part of one.
+// errTorn: a journal has its tables in the database file before the first acknowledgement, so a file without tables is
+// part of a copy.
 var errTorn = errors.New("it is an SQLite database without any tables: if it was copied from a journal in use, what it lacks is in the " +
 	"file beside that one (-wal): stop the program and copy both, or use `sqlite3 FILE '.backup COPY'`; otherwise remove it")
 
@@ -40,11 +40,11 @@ CREATE TABLE IF NOT EXISTS migrations (
 	PRIMARY KEY (module, name)
 ) STRICT`
 
-// Applied are the checksums of what was applied, by module and name.
+// Applied has the checksums of the applied migrations, by module and name.
 type Applied map[string]map[string]string
 
-// Claimable refuses a file that belongs to something else. It writes nothing. making says that the file has no tables
-// because nobody has made them yet.
+// Claimable refuses a file of another application, and writes nothing. making says that the file is new and may be
+// empty.
 func Claimable(ctx context.Context, c *sql.Conn, making bool) error {
 	var id, made int64
 	err := c.QueryRowContext(ctx, "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id").Scan(&id, &made)
@@ -59,8 +59,8 @@ func Claimable(ctx context.Context, c *sql.Conn, making bool) error {
 	return nil
 }
 
-// Claim makes a fresh file a journal without tables, and refuses one that is from a newer program. It returns what is
-// applied.
+// Claim makes a new file a journal without tables, and refuses a journal of a newer program. Claim returns the applied
+// migrations.
 func Claim(ctx context.Context, c *sql.Conn) (Applied, error) {
 	var id int64
 	err := c.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id)
@@ -81,7 +81,7 @@ func Claim(ctx context.Context, c *sql.Conn) (Applied, error) {
 	return applied, err
 }
 
-// Note notes that one is applied.
+// Note adds one to the applied migrations.
 func (m Applied) Note(one migration) {
 	if m[one.module] == nil {
 		m[one.module] = map[string]string{}
@@ -89,8 +89,8 @@ func (m Applied) Note(one migration) {
 	m[one.module][one.name] = one.checksum
 }
 
-// Todo are the files of fsys that module has not applied yet, in the order of their names. An error means that the
-// program must apply none: a name that is applied but not in fsys says that a newer one was here.
+// Todo returns the files of fsys that module has not applied yet, sorted by name. On an error the program must apply
+// none. A name that is applied and missing in fsys comes from a newer program.
 func (m Applied) Todo(module string, fsys fs.FS) (todo []migration, err error) {
 	names, err := fs.Glob(fsys, "*.sql")
 	if err == nil && len(names) == 0 {
@@ -147,8 +147,7 @@ func appliedMigrations(ctx context.Context, c *sql.Conn) (Applied, error) {
 	return applied, rows.Err()
 }
 
-// migration is a file that is, or is to be, applied. Its text has the line end LF, and so has what its checksum is
-// of: how a file was checked out changes nothing.
+// migration is a file of a module. Text and checksum have LF as line end, so a checkout with CRLF is the same file.
 type migration struct{ module, name, checksum, text string }
 
 func newMigration(module, name string, data []byte) migration {
@@ -161,18 +160,18 @@ func checksumOf(text string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// is reports whether checksum is of that file. Programs that were built with CRLF noted that of CRLF, once.
+// is reports whether checksum is of this file. Programs that were built with CRLF once noted the checksum of the CRLF
+// text.
 func (m migration) is(checksum string) bool {
 	return checksum == m.checksum || checksum == checksumOf(strings.ReplaceAll(m.text, "\n", "\r\n"))
 }
 
 const insertMigration = "INSERT INTO migrations (module, name, checksum, applied_at) VALUES (?, ?, ?, ?)"
 
-// Guard runs the text of a migration as work, which may not do everything. own says that the migration is one of the
-// journal itself.
+// Guard runs the text of a migration with the limits of work. own says that the migration is one of the journal itself.
 type Guard func(own bool, run func() error) error
 
-// Run applies m in tx, and notes it there.
+// Run applies m in tx, and records m there.
 func (m migration) Run(ctx context.Context, tx *sql.Tx, guarded Guard) error {
 	others, err := m.others(ctx, tx)
 	if err == nil {
@@ -193,7 +192,7 @@ func (m migration) Run(ctx context.Context, tx *sql.Tx, guarded Guard) error {
 	return nil
 }
 
-// nothingTemporary is an error when something temporary is left on the connection.
+// nothingTemporary returns an error when something temporary is left on the connection.
 func nothingTemporary(ctx context.Context, tx *sql.Tx) error {
 	var left string
 	switch err := tx.QueryRowContext(ctx, "SELECT type || ' ' || name FROM temp.sqlite_schema LIMIT 1").Scan(&left); {
@@ -206,8 +205,8 @@ func nothingTemporary(ctx context.Context, tx *sql.Tx) error {
 		"let the migration drop it", left)
 }
 
-// Try finds out whether module could be migrated, without applying anything: whatever refuses to note that it was
-// does so here, too.
+// Try reports whether module could be migrated, and applies nothing: an insert that records a migration is refused
+// here, too.
 func (m Applied) Try(ctx context.Context, tx *sql.Tx, module string, fsys fs.FS) error {
 	todo, err := m.Todo(module, fsys)
 	if err != nil || len(todo) == 0 {
@@ -217,10 +216,10 @@ func (m Applied) Try(ctx context.Context, tx *sql.Tx, module string, fsys fs.FS)
 	return err
 }
 
-// ApplicationID marks the file as a Troupe journal ("Trpe"), in the header field that SQLite keeps for it.
+// ApplicationID marks the file as a Troupe journal ("Trpe"), in the header field of SQLite for applications.
 const ApplicationID = 0x54727065
 
-// Check makes sure that db is a journal with the schema of this program.
+// Check returns an error unless db is a journal with the schema of this program.
 func Check(ctx context.Context, db *sql.DB) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {

@@ -10,15 +10,16 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// Modules are told apart by the names of their tables: a journal is split by them, and tests watch them. So a
-// migration may only make, change and drop what stands on tables of its module.
+// The names of tables tell modules apart: a split moves tables by their prefix, and tests watch them. So a migration
+// may create, change and drop only tables of its module, and indexes and triggers on them.
 
-// selectOthers is everything in the schema that does not stand on a table of module ?, with the text that made it.
+// selectOthers selects the schema except the tables of module ? and their indexes and triggers, with the SQL texts.
 const selectOthers = `
 SELECT type || ' ' || name, tbl_name || ' ' || coalesce(sql, '') FROM sqlite_schema
 WHERE substr(lower(tbl_name), 1, length(?1)) <> ?1 AND name NOT LIKE 'sqlite\_%' ESCAPE '\'`
 
-// others returns what is not m's module's to change, by kind and name. The journal itself may change everything.
+// others returns the SQL texts that m may not change, by kind and name. Migrations of the journal itself may change
+// all.
 func (m migration) others(ctx context.Context, tx *sql.Tx) (map[string]string, error) {
 	all := map[string]string{}
 	if m.module == Journal {
@@ -33,7 +34,8 @@ func (m migration) others(ctx context.Context, tx *sql.Tx) (map[string]string, e
 	return all, err
 }
 
-// stays is an error when m has made, changed or dropped what is not its module's. before is what there was.
+// stays returns an error when m has created, changed or dropped another module's object. before is the result of others
+// before m ran.
 func (m migration) stays(ctx context.Context, tx *sql.Tx, before map[string]string) error {
 	now, err := m.others(ctx, tx)
 	if err != nil {

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// transactional begin statements that a migration may not have: it is one transaction, which the journal begins and
-// commits.
+// transactional begin statements that a migration may not have: a migration is one transaction, and the journal begins
+// and commits it.
 var transactional = []string{"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "ATTACH", "DETACH"}
 
-// ownTransaction returns the word with which the first statement in text begins that has to do with transactions or
-// other databases, or "".
+// ownTransaction returns the first word of the first statement in text that begins or ends a transaction or attaches a
+// database, or "".
 func ownTransaction(text string) string {
 	var s following
 	for t := range tokens(text) {
@@ -21,10 +21,10 @@ func ownTransaction(text string) string {
 	return ""
 }
 
-// following follows SQL from one statement to the next, as sqlite3_complete does
-// (https://www.sqlite.org/c3ref/complete.html): a trigger has statements in it, and ends with END behind a semicolon.
+// following finds the ends of SQL statements, as sqlite3_complete does (https://www.sqlite.org/c3ref/complete.html): a
+// trigger contains statements, and ends with END after a semicolon.
 type following struct {
-	words   int // of the statement, as far as they count
+	words   int // of the statement, up to the first that counts
 	create  bool
 	trigger bool
 	last    string // token
@@ -51,7 +51,7 @@ func (s *following) first(t string) string {
 	return ""
 }
 
-// tokens are words, semicolons, and one character for whatever else is not a comment.
+// tokens yields words, semicolons, and one character for anything else except comments.
 func tokens(text string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		for i := 0; i < len(text); {
@@ -63,7 +63,7 @@ func tokens(text string) func(yield func(string) bool) {
 	}
 }
 
-// token is how long the first token of text is, and what it is: "" for space and comments.
+// token returns the length and text of the first token of text. The text is "" for space and comments.
 func token(text string) (n int, is string) {
 	switch c := text[0]; {
 	case strings.HasPrefix(text, "--"):
@@ -74,7 +74,7 @@ func token(text string) (n int, is string) {
 		return 1, ""
 	case c == '[':
 		return upTo(text, "]", 1), "x"
-	case c == '\'' || c == '"' || c == '`': // a quote that is doubled ends one and begins the next
+	case c == '\'' || c == '"' || c == '`': // a doubled quote ends one token and begins the next
 		return upTo(text, text[:1], 1), "x"
 	case inWord(c):
 		for n = 1; n < len(text) && inWord(text[n]); n++ {
@@ -85,7 +85,7 @@ func token(text string) (n int, is string) {
 	return 1, text[:1]
 }
 
-// upTo is where text ends with end, looked for from byte from on, or ends.
+// upTo returns the index after the first end in text[from:], or the length of text.
 func upTo(text, end string, from int) int {
 	if i := strings.Index(text[from:], end); i >= 0 {
 		return from + i + len(end)

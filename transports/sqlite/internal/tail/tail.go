@@ -8,7 +8,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// Bounds of the tail. What a subscription needs is nearly always among the last few hundred events.
+// Bounds of the tail. Nearly always a subscription needs only the last few hundred events.
 const (
 	tailEvents = 4096
 	MaxBytes   = 8 << 20
@@ -96,8 +96,8 @@ func (t *Tail) Newest() int64 {
 	return t.head
 }
 
-// Read appends to into the events behind pos that match wants, at most limit and until they have
-// most bytes, and returns up to where it looked. It reports false when the tail does not reach back to pos.
+// Read appends to into the events after pos that match wants, at most limit and until they have most bytes. Read
+// returns the seq up to which it looked, and false when the tail begins after pos.
 func (t *Tail) Read(into []*journal.Event, pos int64, m *wake.Match, limit, most int) ([]*journal.Event, int64, bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()

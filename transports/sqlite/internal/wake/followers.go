@@ -24,7 +24,7 @@ func (r *Follower) Poke() { Poke(r.Wake) }
 // LookTo wakes r to read up to head, or further if a commit has noted a newer event meanwhile.
 func (r *Follower) LookTo(head int64) {
 	for was := r.Want.Load(); was < head && !r.Want.CompareAndSwap(was, head); was = r.Want.Load() {
-		continue // a commit in between noted a newer one, or an older
+		continue // a commit in between noted another event
 	}
 	r.Poke()
 }
@@ -37,8 +37,8 @@ func Poke(c chan struct{}) {
 	}
 }
 
-// Followers are all followers, by the event types that they want. The value never changes: With and Without return
-// another one.
+// Followers are all followers, by the event types that they want. The value never changes: With and Without return a
+// new one.
 type Followers struct {
 	all     []*Follower
 	byType  map[string][]*Follower
@@ -46,8 +46,7 @@ type Followers struct {
 	durable []*Follower // of all, those that wait for the disk
 }
 
-// NewFollower returns a follower of the events that m wants.
-// NewFollowers returns all as Followers.
+// NewFollowers returns the set of all.
 func NewFollowers(all []*Follower) *Followers {
 	f := &Followers{all: all, byType: map[string][]*Follower{}}
 	for _, r := range all {
@@ -91,7 +90,7 @@ func (f *Followers) MadeDurable(seq int64) {
 	}
 }
 
-// LookTo makes every follower read up to head.
+// LookTo wakes every follower to read up to head.
 func (f *Followers) LookTo(head int64) {
 	for _, r := range f.all {
 		r.Want.Store(head)

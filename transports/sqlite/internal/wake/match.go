@@ -10,8 +10,8 @@ import (
 type Match struct {
 	one     string // the usual case
 	Types   map[string]bool
-	Except  bool // Types are not wanted, all others are
-	Durable bool // only events that are on disk, because the follower passes them to the outside
+	Except  bool // Types are unwanted, all others are wanted
+	Durable bool // only events on disk, because the follower passes them to the outside
 }
 
 // NewMatch returns a match of types, or with except of all other types.
@@ -34,8 +34,8 @@ func (m *Match) Wants(eventType string) bool {
 	return m.Types[eventType] != m.Except
 }
 
-// List returns the types as the table subscriptions has them: a sorted JSON array.
+// List returns the types as a sorted JSON array, the format of the table subscriptions.
 func (m *Match) List() (string, error) {
-	list, err := json.Marshal(append([]string{}, slices.Sorted(maps.Keys(m.Types))...)) // none is [], not null
+	list, err := json.Marshal(append([]string{}, slices.Sorted(maps.Keys(m.Types))...)) // an empty list is [], not null
 	return string(list), err
 }
