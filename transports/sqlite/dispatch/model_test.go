@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// world is all that a Machine has around it: the log, the rows on disk, the handlers, the goroutine that does what Next asks
-// for, and people who act from another process. Each action is one step of one of these, so that a walk through actions is an
-// interleaving of them.
+// world is all that a Machine has around it: the log, the rows on disk, the handlers, the goroutine that does what
+// Next asks for, and people who act from another process. Each action is one step of one of these, so that a walk
+// through actions is an interleaving of them.
 type world struct {
 	c       config
 	m       *Machine // nil while the process is down

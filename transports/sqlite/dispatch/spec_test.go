@@ -1,10 +1,10 @@
 package dispatch
 
-// The specification. It knows the log, what is on disk, what is handed out, and which acts the owner has heard of; of the machine it
-// knows whether its driver sleeps, and until when.
+// The specification. It knows the log, what is on disk, what is handed out, and which acts the owner has heard of; of
+// the machine it knows whether its driver sleeps, and until when.
 
-// checkHand holds when an event is handed out: it is open and due, it is not handed out already, and of its key nothing is that is
-// older and open. Nobody can know of what people did that was not heard of yet.
+// checkHand holds when an event is handed out: it is open and due, it is not handed out already, and of its key
+// nothing is that is older and open. Nobody can know of what people did that was not heard of yet.
 func (w *world) checkHand(seq int64) {
 	e := w.events[seq]
 	if e.running || e.final() || e.answer == "retrying" && e.due > w.now && !w.back {
@@ -17,8 +17,8 @@ func (w *world) checkHand(seq int64) {
 	}
 }
 
-// checkRest holds at every instant: no more is handed out than may be, memory is within its limits, and while the driver sleeps,
-// nothing stands that could run, and it wakes up in time for the first retry.
+// checkRest holds at every instant: no more is handed out than may be, memory is within its limits, and while the
+// driver sleeps, nothing stands that could run, and it wakes up in time for the first retry.
 func (w *world) checkRest() {
 	if w.m == nil {
 		return

@@ -29,8 +29,8 @@ func replayed(c config, actions []action) *world {
 	return w
 }
 
-// explore walks through every interleaving of c, and returns how many states there are and the actions to the first that is
-// wrong.
+// explore walks through every interleaving of c, and returns how many states there are and the actions to the first
+// that is wrong.
 func explore(c config) (states int, story []action, broken string) {
 	seen := map[uint64]bool{}
 	type node struct {

@@ -16,10 +16,10 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// ErrNotDead: a dead letter that was replayed or dropped before.
+// ErrNotDead: the dead letter was replayed or dropped before.
 var ErrNotDead = errors.New("sqlite: dead letter is not dead any more")
 
-// ErrObserver: the journal is an observer's, on which nothing is decided.
+// ErrObserver: the journal is an observer's, and takes no decisions.
 var ErrObserver = errors.New("sqlite: journal of an observer")
 
 // ErrRetired: the program that ran last does not have the subscription.
@@ -36,24 +36,24 @@ type Act struct {
 	Left func(subscription string, letters int)
 
 	// Each, if set, is called with each batch of dead letters once the batch is durable. The act then returns no dead
-	// letters, and needs no memory for them.
+	// letters, and needs little memory.
 	Each func([]journal.DeadLetter)
 }
 
 // Replay gives dead letters of the journal at path another attempt by the subscription that failed. Each dead letter
-// keeps its position by age among the open events of its key. A process that runs on the journal takes them up within
+// keeps its position by age among the open events of its key. A running process takes the dead letters up within
 // Config.ForeignCheck, otherwise the next process does. Replay returns the replayed dead letters.
 //
 // With IDs, Replay changes all or none. The error is an ErrNotFound for an unknown ID, an ErrNotDead for a dead letter
 // that was replayed or dropped before, and an ErrRetired for a removed subscription. Without IDs, Replay works in
-// durable batches, so that publishers need not wait, and returns dead letters without the data of their events: on an
+// durable batches, so publishers need not wait, and returns dead letters without event data: on an
 // error, the returned ones are replayed. On an observer's journal the error is an ErrObserver, and names the right
 // journal.
 func Replay(ctx context.Context, path string, a Act) ([]journal.DeadLetter, error) {
 	return a.on(ctx, path, replaying)
 }
 
-// Drop gives dead letters up for good, and unblocks their keys where they were parked. Drop works like Replay, also for
+// Drop gives dead letters up for good, and unblocks parked keys. Drop works like Replay, also for
 // removed subscriptions.
 func Drop(ctx context.Context, path string, a Act) ([]journal.DeadLetter, error) {
 	return a.on(ctx, path, dropping)

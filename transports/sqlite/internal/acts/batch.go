@@ -28,8 +28,8 @@ type verb struct {
 const ofLetters = ` FROM dead_letters l JOIN events e ON e.seq = l.seq WHERE l.id IN (SELECT value FROM json_each(?))`
 
 var (
-	// A replayed dead letter waits like a blocked delivery: after the older open events of its key. Without a key it is
-	// due at once. Its time of death is from the owner's clock; the clock of this process may be ahead.
+	// A replayed dead letter waits like a blocked delivery: after the older open events of the key. Without a key it is
+	// due at once. The time of death is from the owner's clock; the clock of this process may be ahead.
 	replaying = verb{"replay", journal.LetterReplaying, true, func(Act) row.Statement {
 		return row.SQL("outcome = iif(x.key = '', 'retrying', 'blocked'), attempts = 0")
 	}, func(ids string, now int64) row.Statement {
@@ -103,7 +103,7 @@ func (a Act) inBatches(ctx context.Context, db *sql.DB, v verb) (done []journal.
 		if err != nil {
 			return done, v.explain(err)
 		}
-		if ids = ids[n:]; len(ids) > 0 { // the owner polls for the lock: leave time for it
+		if ids = ids[n:]; len(ids) > 0 { // the owner polls for the lock: leave time
 			select {
 			case <-time.After(max(time.Since(began), 5*time.Millisecond)):
 			case <-ctx.Done():
@@ -136,17 +136,20 @@ func (a Act) fitting(ctx context.Context, db *sql.DB, v verb) (ids []int64, err 
 	if err := file.Transact(ctx, db, func(tx *sql.Tx) error { return mustDecide(ctx, tx, v.name, a.Select) }); err != nil {
 		return nil, err
 	}
-	return row.IDs(ctx, db, query) // without a transaction, and so without its write lock
+	return row.IDs(ctx, db, query) // without the write lock of a transaction
 }
 
 // batch applies v to those of ids that are still dead. It counts the dead letters of removed subscriptions in left.
-func (a Act) batch(ctx context.Context, db *sql.DB, v verb, ids []int64, left map[string]int) (letters []journal.DeadLetter, err error) {
+func (a Act) batch(
+	ctx context.Context, db *sql.DB, v verb, ids []int64, left map[string]int,
+) (letters []journal.DeadLetter, err error) {
 	query := row.SQL(selectBriefly+"l.status = 'dead' AND l.id IN (SELECT value FROM json_each(?)) ORDER BY l.id", row.List(ids))
 	err = file.Transact(ctx, db, func(tx *sql.Tx) error {
 		err := row.Each(ctx, tx, query, func(rows *sql.Rows) error {
 			var l journal.DeadLetter
 			var retired bool
-			if err := rows.Scan(&l.Event.Seq, &l.Event.ID, &l.Event.Type, &l.Event.Key, &l.ID, &l.Subscription, &retired); err != nil {
+			e := &l.Event
+			if err := rows.Scan(&e.Seq, &e.ID, &e.Type, &e.Key, &l.ID, &l.Subscription, &retired); err != nil {
 				return err
 			}
 			if retired && v.runs {

@@ -21,9 +21,9 @@ type OpenAct struct {
 	Actor        string // user name; defaults to the user of the operating system
 	Reason       string // for the record
 	Subscription string // of the deliveries
-	Type         string // of their event
-	Key          string // of their event
-	Event        string // ID of their event
+	Type         string // of the event
+	Key          string // of the event
+	Event        string // ID of the event
 }
 
 // RetryNow makes deliveries that wait for another attempt due at once, each after the older open events of its key, and
@@ -65,7 +65,7 @@ func (a OpenAct) on(ctx context.Context, path, act string) (done int, err error)
 			break
 		}
 		select {
-		case <-time.After(max(time.Since(began), 5*time.Millisecond)): // the owner polls for the lock: leave time for it
+		case <-time.After(max(time.Since(began), 5*time.Millisecond)): // the owner polls for the lock: leave time
 		case <-ctx.Done():
 			return done, fail(ctx.Err())
 		}

@@ -87,8 +87,10 @@ const (
 // Run tests the rules, and returns a line for each violation. view runs a function in a read-only transaction, and
 // observes reports whether the journal is an observer's. progress receives the object of the check, and how much of
 // it is done.
-func Run(ctx context.Context, view func(context.Context, func(*sql.Tx) error) error, observes func(context.Context, *sql.Tx) (bool, error),
-	progress func(what string, done, of int64)) ([]string, error) {
+func Run(
+	ctx context.Context, view func(context.Context, func(*sql.Tx) error) error,
+	observes func(context.Context, *sql.Tx) (bool, error), progress func(what string, done, of int64),
+) ([]string, error) {
 	c := &check{found: make([][]string, len(rules)+1), more: make([]int, len(rules)+1)}
 	var head int64
 	var tables []string

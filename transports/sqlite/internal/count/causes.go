@@ -92,7 +92,7 @@ func Normalise(to, text []byte) []byte {
 			}
 			if '0' <= r && r <= '9' || r >= utf8.RuneSelf && unicode.IsNumber(r) {
 				number = true
-			} else if !(r == '_' || r == '-' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || r >= utf8.RuneSelf && unicode.IsLetter(r)) {
+			} else if r != '_' && r != '-' && !isLetter(r) {
 				break
 			}
 			word += size
@@ -108,4 +108,8 @@ func Normalise(to, text []byte) []byte {
 		}
 	}
 	return to
+}
+
+func isLetter(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || r >= utf8.RuneSelf && unicode.IsLetter(r)
 }

@@ -12,13 +12,13 @@ import (
 
 // Sent is an event of one journal.
 type Sent struct {
-	Seq      int64 // in the journal that has the event
+	Seq      int64 // in its journal
 	ID, Type string
 	Time     time.Time
 }
 
-// Unarrived returns the events that the modules c.Sources emitted in the journal of from and that are missing in the
-// journal of to, although it consumes c.Types. Both transactions are of a View. Events older than the first of their
+// Unarrived returns the events of the modules c.Sources in the journal of from that are missing in the journal of to,
+// although to consumes c.Types. Both transactions are of a View. Events older than the first of their
 // type in to do not count: to began to consume the type then.
 func Unarrived(ctx context.Context, from, to *sql.Tx, c Crossing) ([]Sent, error) {
 	began := map[string]int64{}
@@ -53,7 +53,9 @@ func Unknown(ctx context.Context, from, to *sql.Tx, sources []string) (unknown [
 	if err := from.QueryRowContext(ctx, "SELECT coalesce(max(at), 0) FROM moves WHERE state = 'done'").Scan(&moved); err != nil {
 		return nil, row.Explain(err)
 	}
-	err = missing(ctx, to, from, row.SQL(sentWhere+"time > ?3"+sentPage, row.List(sources), moved), func(s Sent) { unknown = append(unknown, s) })
+	err = missing(ctx, to, from, row.SQL(sentWhere+"time > ?3"+sentPage, row.List(sources), moved), func(s Sent) {
+		unknown = append(unknown, s)
+	})
 	return unknown, err
 }
 

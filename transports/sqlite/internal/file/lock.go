@@ -68,7 +68,9 @@ func Own(path string) (*Ownership, error) {
 
 // Sign writes into the lock file a description of the owner, and whether the journal is being made.
 func (o *Ownership) Sign() error {
-	me, err := json.Marshal(holder{PID: os.Getpid(), Command: strings.Join(os.Args, " "), Since: time.Now().Truncate(time.Second), Making: o.Making})
+	me, err := json.Marshal(holder{
+		PID: os.Getpid(), Command: strings.Join(os.Args, " "), Since: time.Now().Truncate(time.Second), Making: o.Making,
+	})
 	if err == nil {
 		err = o.lock.write(me)
 	}

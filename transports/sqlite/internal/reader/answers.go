@@ -40,7 +40,9 @@ FROM deliveries d CROSS JOIN subscriptions s ON s.id = d.subscription WHERE d.se
 // the next attempt, and the blocking event. EachAnswered returns an error of fn unchanged. It reads the log in parts,
 // each in a transaction of its own, up to the newest event at the start; answers may be younger. progress receives the
 // seqs done.
-func (r *Reader) EachAnswered(ctx context.Context, progress func(done, of int64), fn func(*journal.Event, []journal.Reaction) error) error {
+func (r *Reader) EachAnswered(
+	ctx context.Context, progress func(done, of int64), fn func(*journal.Event, []journal.Reaction) error,
+) error {
 	var head int64
 	err := r.View(ctx, func(tx *sql.Tx) error {
 		return row.Explain(tx.QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM events").Scan(&head))
@@ -48,7 +50,8 @@ func (r *Reader) EachAnswered(ctx context.Context, progress func(done, of int64)
 	for after := int64(0); err == nil && after < head; {
 		progress(after, head)
 		var p logPart
-		if err = r.View(ctx, func(tx *sql.Tx) error { return p.read(ctx, tx, after, min(after+count.BlockSize, head)) }); err != nil {
+		upto := min(after+count.BlockSize, head)
+		if err = r.View(ctx, func(tx *sql.Tx) error { return p.read(ctx, tx, after, upto) }); err != nil {
 			break
 		}
 		for i, e := range p.events {
@@ -113,7 +116,8 @@ func (p *logPart) read(ctx context.Context, tx *sql.Tx, after, upto int64) error
 	}
 	for i, e := range p.events {
 		for _, c := range known.subs {
-			if c.match.Except || !c.match.Wants(e.Type) || slices.ContainsFunc(p.answers[i], func(r journal.Reaction) bool { return r.Subscription == c.name }) {
+			recorded := func(r journal.Reaction) bool { return r.Subscription == c.name }
+			if c.match.Except || !c.match.Wants(e.Type) || slices.ContainsFunc(p.answers[i], recorded) {
 				continue
 			}
 			p.answers[i] = append(p.answers[i], c.unrecorded(e.Seq))

@@ -92,7 +92,8 @@ func (r *Reader) Causes(ctx context.Context, f DeadLetterFilter) ([]Cause, error
 		}
 	}
 	slices.SortFunc(causes, func(a, b Cause) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Subscription, b.Subscription), cmp.Compare(a.Error, b.Error))
+		return cmp.Or(
+			cmp.Compare(b.Count, a.Count), cmp.Compare(a.Subscription, b.Subscription), cmp.Compare(a.Error, b.Error))
 	})
 	return causes, nil
 }
@@ -108,6 +109,10 @@ FROM causes c WHERE (?3 = '' OR c.type = ?3) AND (?4 = '' OR c.subscription = (S
 	newest  = ` ORDER BY l.dead_at DESC, l.id DESC LIMIT 1`
 )
 
+var letterStatuses = []journal.LetterStatus{
+	journal.LetterDead, journal.LetterReplaying, journal.LetterReplayed, journal.LetterDropped,
+}
+
 // indexed counts the wanted dead letters by the index of causes, and returns the ids of all others. The index knows no
 // limit: with a limit in f, indexed counts none and returns all wanted ids.
 func (t tallies) indexed(ctx context.Context, tx *sql.Tx, f DeadLetterFilter) (others []int64, err error) {
@@ -122,13 +127,14 @@ func (t tallies) indexed(ctx context.Context, tx *sql.Tx, f DeadLetterFilter) (o
 	if !f.Since.IsZero() {
 		since = f.Since.UnixMicro()
 	}
-	for _, status := range []journal.LetterStatus{journal.LetterDead, journal.LetterReplaying, journal.LetterReplayed, journal.LetterDropped} {
+	for _, status := range letterStatuses {
 		if f.Status != "" && f.Status != status {
 			continue
 		}
 		var subscription int64
 		var text sql.RawBytes
-		err := row.Each(ctx, tx, row.SQL(countCause, string(status), since, f.Type, f.Subscription), func(rows *sql.Rows) error {
+		query := row.SQL(countCause, string(status), since, f.Type, f.Subscription)
+		err := row.Each(ctx, tx, query, func(rows *sql.Rows) error {
 			var one tally
 			if err := rows.Scan(&subscription, &text, &one.count, &one.first, &one.last, &one.example); err != nil {
 				return err

@@ -26,6 +26,9 @@ type counting struct {
 	subs     []*countedSub
 }
 
+// addFunc adds n deliveries with an outcome, and their retries.
+type addFunc func(o journal.Outcome, n, retries int64)
+
 // countedSub is a subscription with the counts of its deliveries.
 type countedSub struct {
 	SubscriptionStats
@@ -64,7 +67,7 @@ SELECT coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT upto FROM co
 
 // subscriptions returns all subscriptions with their lag, and calls add with the recorded deliveries after their
 // cursors.
-func (c *counting) subscriptions(ctx context.Context, add func(o journal.Outcome, n, retries int64)) ([]SubscriptionStats, error) {
+func (c *counting) subscriptions(ctx context.Context, add addFunc) ([]SubscriptionStats, error) {
 	out := make([]SubscriptionStats, 0, len(c.subs))
 	for _, s := range c.subs {
 		if s.Retired.IsZero() {
@@ -87,7 +90,7 @@ func (c *counting) subscriptions(ctx context.Context, add func(o journal.Outcome
 
 // recorded calls add with the counted deliveries, and the recorded ones up to the cursors. For a retired subscription,
 // and in an observer's journal, these are all deliveries.
-func (c *counting) recorded(ctx context.Context, add func(o journal.Outcome, n, retries int64)) error {
+func (c *counting) recorded(ctx context.Context, add addFunc) error {
 	var n [7]int64
 	err := c.tx.QueryRowContext(ctx, `
 SELECT coalesce(sum(done), 0), coalesce(sum(skipped), 0), coalesce(sum(retrying), 0), coalesce(sum(blocked), 0), coalesce(sum(dead), 0),
@@ -95,7 +98,10 @@ SELECT coalesce(sum(done), 0), coalesce(sum(skipped), 0), coalesce(sum(retrying)
 	if err != nil {
 		return row.Explain(err)
 	}
-	for i, o := range []journal.Outcome{journal.Done, journal.Skipped, journal.Retrying, journal.Blocked, journal.Dead, journal.Dropped} {
+	outcomes := []journal.Outcome{
+		journal.Done, journal.Skipped, journal.Retrying, journal.Blocked, journal.Dead, journal.Dropped,
+	}
+	for i, o := range outcomes {
 		add(o, n[i], 0)
 	}
 	add(journal.Done, 0, n[6])
@@ -126,7 +132,7 @@ WHERE d.seq > ?1 AND d.seq <= ?2 AND d.seq <= s.bound GROUP BY d.outcome`, upto,
 	return nil
 }
 
-func eachCount(ctx context.Context, tx *sql.Tx, query row.Statement, add func(o journal.Outcome, n, retries int64)) error {
+func eachCount(ctx context.Context, tx *sql.Tx, query row.Statement, add addFunc) error {
 	return row.Each(ctx, tx, query, func(rows *sql.Rows) error {
 		var o journal.Outcome
 		var n, retries int64
@@ -147,7 +153,7 @@ func (c *counting) wants(s *countedSub) (condition string, types string) {
 
 // behind calls add with the number of wanted events after the cursor of s, by outcome: "" for no record. If the rest of
 // the log is long, behind reads the events in hand, and takes the rest from the counts of blocks.
-func (c *counting) behind(ctx context.Context, s *countedSub, add func(o journal.Outcome, n, retries int64)) error {
+func (c *counting) behind(ctx context.Context, s *countedSub, add addFunc) error {
 	parts, err := c.parts(ctx, s)
 	if err != nil {
 		return err
@@ -211,7 +217,7 @@ func (c *counting) parts(ctx context.Context, s *countedSub) (parts []part, err 
 }
 
 // count counts the events in p that s wants, by outcome.
-func (c *counting) count(ctx context.Context, s *countedSub, p part, add func(o journal.Outcome, n, retries int64)) error {
+func (c *counting) count(ctx context.Context, s *countedSub, p part, add addFunc) error {
 	condition, types := c.wants(s)
 	return eachCount(ctx, c.tx, row.SQL(`
 SELECT coalesce(d.outcome, ''), count(*), coalesce(sum(max(d.attempts - 1, 0)), 0)

@@ -167,7 +167,9 @@ SELECT e.seq, e.id, e.type, e.version, e.source, e.key, e.time, e.correlation_id
 // ListDeadLetters calls fn with the dead letters that f wants, by id, without payload, metadata, stack and acts (see
 // DeadLetter). It reports whether f.Limit left out older ones, and returns an error of fn unchanged. It reads pages: no
 // transaction is open while fn runs.
-func (r *Reader) ListDeadLetters(ctx context.Context, f DeadLetterFilter, fn func(*journal.DeadLetter) error) (more bool, err error) {
+func (r *Reader) ListDeadLetters(
+	ctx context.Context, f DeadLetterFilter, fn func(*journal.DeadLetter) error,
+) (more bool, err error) {
 	l := letterPages{r: r}
 	if err := r.View(ctx, func(tx *sql.Tx) error { return l.begin(ctx, tx, f) }); err != nil {
 		return false, err

@@ -253,11 +253,13 @@ func (a *answers) complete(e *journal.FlowEvent) {
 	}
 	for _, c := range a.subs {
 		if recorded[c.name] || !c.match.Wants(e.Type) || c.match.Except && (a.topics[e.Type] || e.Seq <= c.cursor) {
-			continue // events of a type that was known when the cursor passed need no answer from a subscription to unknown types
+			continue // types that were known when the cursor passed need no answer from a subscription to unknown types
 		}
 		e.Reactions = append(e.Reactions, c.unrecorded(e.Seq))
 	}
-	slices.SortFunc(e.Reactions, func(x, y journal.Reaction) int { return strings.Compare(x.Subscription, y.Subscription) })
+	slices.SortFunc(e.Reactions, func(x, y journal.Reaction) int {
+		return strings.Compare(x.Subscription, y.Subscription)
+	})
 }
 
 // unrecorded is the answer of c to an event without a record.
@@ -276,7 +278,8 @@ func scanReaction(rows row.Scanner, seq *int64) (journal.Reaction, error) {
 	var r journal.Reaction
 	var state string
 	var started, duration, due int64
-	err := rows.Scan(seq, &r.Subscription, &r.Outcome, &r.Attempts, &started, &duration, &r.Error, &state, &due, &r.DeadLetter, &r.BlockedBy)
+	err := rows.Scan(seq, &r.Subscription, &r.Outcome, &r.Attempts, &started, &duration, &r.Error, &state, &due,
+		&r.DeadLetter, &r.BlockedBy)
 	if r.Attempts > 0 { // started_at of a delivery that is only blocked is the time of the record
 		r.Started, r.Duration = row.Time(started), time.Duration(duration)*time.Microsecond
 	}

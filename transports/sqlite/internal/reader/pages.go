@@ -166,7 +166,9 @@ UNION ALL SELECT seq FROM events NOT INDEXED WHERE key = :key AND key <> correla
 
 // seqs returns the seqs of events after after, up to upto, that f wants, ordered by the log: ascending, or descending
 // with "DESC".
-func (f EventFilter) seqs(ctx context.Context, tx *sql.Tx, after, upto int64, order string, limit int) (seqs []int64, err error) {
+func (f EventFilter) seqs(
+	ctx context.Context, tx *sql.Tx, after, upto int64, order string, limit int,
+) (seqs []int64, err error) {
 	where, args := f.matches()
 	ordered := " AND seq > :after AND seq <= :upto ORDER BY seq " + order + " LIMIT :limit"
 	query := "SELECT seq FROM events WHERE " + where + ordered

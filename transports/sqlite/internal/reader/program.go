@@ -47,10 +47,11 @@ type owner struct {
 // decide.
 func (o owner) Other(p *journal.Program) *OtherProgramError {
 	own := p.Modules()
+	isOwn := func(m string) bool { return slices.Contains(own, m) }
 	switch {
 	case o.Program != nil && o.Program.Name != p.Name:
 		return &OtherProgramError{Program: p.Name, Owner: o.Program.Name}
-	case o.Program == nil && len(o.modules) > 0 && !slices.ContainsFunc(o.modules, func(m string) bool { return slices.Contains(own, m) }):
+	case o.Program == nil && len(o.modules) > 0 && !slices.ContainsFunc(o.modules, isOwn):
 		return &OtherProgramError{Program: p.Name, Modules: o.modules}
 	}
 	return nil

@@ -15,7 +15,7 @@ type Stats struct {
 	Events        int64                          `json:"events"`
 	Delayed       int64                          `json:"delayed"`    // delayed events
 	Deliveries    map[journal.Outcome]int64      `json:"deliveries"` // recorded deliveries
-	Retries       int64                          `json:"retries"`    // attempts after the first of each delivery, without those before a replay
+	Retries       int64                          `json:"retries"`    // attempts after the first, since the last replay
 	DeadLetters   map[journal.LetterStatus]int64 `json:"dead_letters"`
 	Subscriptions []SubscriptionStats            `json:"subscriptions"` // by name
 }

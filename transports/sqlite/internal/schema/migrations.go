@@ -20,7 +20,7 @@ import (
 //go:embed schema/*.sql
 var Files embed.FS
 
-// Journal is the name under which the table of migrations has the journal's own tables, beside those of modules.
+// Journal is the name under which the table of migrations has the journal's own tables, beside the modules' tables.
 const Journal = "journal"
 
 // ErrNewer: the journal was written by a newer version of the program, or of a module, than this one.
@@ -81,7 +81,7 @@ func Claim(ctx context.Context, c *sql.Conn) (Applied, error) {
 	return applied, err
 }
 
-// Note adds one to the applied migrations.
+// Note adds a migration to the applied ones.
 func (m Applied) Note(one migration) {
 	if m[one.module] == nil {
 		m[one.module] = map[string]string{}
@@ -89,8 +89,8 @@ func (m Applied) Note(one migration) {
 	m[one.module][one.name] = one.checksum
 }
 
-// Todo returns the files of fsys that module has not applied yet, sorted by name. On an error the program must apply
-// none. A name that is applied and missing in fsys comes from a newer program.
+// Todo returns the files of fsys that module has not applied yet, sorted by name. On an error the program must not
+// apply any. An applied name that is missing in fsys comes from a newer program.
 func (m Applied) Todo(module string, fsys fs.FS) (todo []migration, err error) {
 	names, err := fs.Glob(fsys, "*.sql")
 	if err == nil && len(names) == 0 {

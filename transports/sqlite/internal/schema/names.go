@@ -11,7 +11,7 @@ import (
 )
 
 // The names of tables tell modules apart: a split moves tables by their prefix, and tests watch them. So a migration
-// may create, change and drop only tables of its module, and indexes and triggers on them.
+// may create, change and drop only the module's tables, and their indexes and triggers.
 
 // selectOthers selects the schema except the tables of module ? and their indexes and triggers, with the SQL texts.
 const selectOthers = `

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// transactional begin statements that a migration may not have: a migration is one transaction, and the journal begins
-// and commits it.
+// transactional begin statements that a migration may not have: the journal begins and commits the transaction of a
+// migration.
 var transactional = []string{"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "ATTACH", "DETACH"}
 
 // ownTransaction returns the first word of the first statement in text that begins or ends a transaction or attaches a
@@ -24,7 +24,7 @@ func ownTransaction(text string) string {
 // following finds the ends of SQL statements, as sqlite3_complete does (https://www.sqlite.org/c3ref/complete.html): a
 // trigger contains statements, and ends with END after a semicolon.
 type following struct {
-	words   int // of the statement, up to the first that counts
+	words   int // words of the statement so far, at most 1
 	create  bool
 	trigger bool
 	last    string // token

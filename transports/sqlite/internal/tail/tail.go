@@ -14,17 +14,17 @@ const (
 	MaxBytes   = 8 << 20
 )
 
-// Tail keeps the newest events in memory, without a gap. Subscriptions that keep up never read the disk. The writer
+// Tail keeps the newest events in memory, without a gap. Subscriptions without lag never read the disk. The writer
 // appends, subscriptions read.
 type Tail struct {
 	mu      sync.RWMutex
-	events  []*journal.Event // ascending, each Seq one more than the one before
+	events  []*journal.Event // ascending and without a gap
 	bytes   int
 	head    int64 // seq of the newest committed event
-	durable int64 // seq of the newest that is on disk
+	durable int64 // seq of the newest event on disk
 }
 
-// Begin sets the newest events of a journal that was just opened: all of them are durable.
+// Begin sets the newest events when a journal is opened: all are durable.
 func (t *Tail) Begin(head int64, events []*journal.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -34,7 +34,7 @@ func (t *Tail) Begin(head int64, events []*journal.Event) {
 	}
 }
 
-// Append adds the events of a commit, and reports a gap before them: another connection wrote. A gap empties the
+// Append adds the events of a commit, and reports a gap before the first: another connection wrote. A gap empties the
 // tail, and readers go to the disk.
 func (t *Tail) Append(events []*journal.Event) (gap bool) {
 	t.mu.Lock()
@@ -53,7 +53,7 @@ func (t *Tail) Append(events []*journal.Event) (gap bool) {
 	return gap
 }
 
-// trim drops the oldest half or more, into a new slice, so that the memory is freed.
+// trim drops the oldest half or more, into a new slice, to free the memory.
 func (t *Tail) trim() {
 	drop := 0
 	for len(t.events)-drop > 1 && (len(t.events)-drop > tailEvents || t.bytes > MaxBytes) {
@@ -63,7 +63,7 @@ func (t *Tail) trim() {
 	t.events = append(make([]*journal.Event, 0, 2*tailEvents), t.events[drop:]...)
 }
 
-// SkipTo notes that other connections have committed events up to head.
+// SkipTo records commits of other connections up to head.
 func (t *Tail) SkipTo(head int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -72,14 +72,14 @@ func (t *Tail) SkipTo(head int64) {
 	}
 }
 
-// MadeDurable notes that everything up to seq is on disk.
+// MadeDurable records events up to seq as durable.
 func (t *Tail) MadeDurable(seq int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.durable = max(t.durable, seq)
 }
 
-// Bound returns the seq up to which a reader may read, with durable one that may read durable events only.
+// Bound returns the seq up to which a reader may read, with durable the seq of the newest durable event.
 func (t *Tail) Bound(durable bool) int64 {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -96,8 +96,8 @@ func (t *Tail) Newest() int64 {
 	return t.head
 }
 
-// Read appends to into the events after pos that match wants, at most limit and until they have most bytes. Read
-// returns the seq up to which it looked, and false when the tail begins after pos.
+// Read appends to into the events after pos that match wants, at most limit events and about most bytes.
+// Read returns the seq of the last event that was looked at, and false when the tail begins after pos.
 func (t *Tail) Read(into []*journal.Event, pos int64, m *wake.Match, limit, most int) ([]*journal.Event, int64, bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()

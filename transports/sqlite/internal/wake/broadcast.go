@@ -5,14 +5,14 @@ import (
 	"sync/atomic"
 )
 
-// Broadcast wakes all goroutines that wait. Send costs one atomic load while no goroutine waits.
+// Broadcast wakes all waiting goroutines. Send costs one atomic load without waiting goroutines.
 type Broadcast struct {
 	waited atomic.Bool
 	mu     sync.Mutex
 	ch     chan struct{}
 }
 
-// Wait returns a channel that the next Send closes.
+// Wait returns a channel. The next Send closes the channel.
 func (b *Broadcast) Wait() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -23,7 +23,7 @@ func (b *Broadcast) Wait() <-chan struct{} {
 	return b.ch
 }
 
-// Send wakes all that wait.
+// Send wakes all waiting goroutines.
 func (b *Broadcast) Send() {
 	if !b.waited.Load() {
 		return

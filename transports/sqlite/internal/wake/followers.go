@@ -7,15 +7,15 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// Follower is a reader that follows the log, such as a subscription. After a commit, the writer notes the newest
-// event that the follower wants, and wakes the follower.
+// Follower follows the log, such as a subscription. After a commit, the writer stores the newest wanted seq, and wakes
+// the follower.
 type Follower struct {
 	Match *Match
-	Want  atomic.Int64  // the seq up to which the follower has to read
+	Want  atomic.Int64  // seq of the newest wanted event
 	Wake  chan struct{} // capacity 1
 }
 
-// NewFollower returns a follower of the events that m wants.
+// NewFollower returns a follower of the events of m.
 func NewFollower(m *Match) Follower { return Follower{Match: m, Wake: make(chan struct{}, 1)} }
 
 // Poke wakes r.
@@ -29,7 +29,7 @@ func (r *Follower) LookTo(head int64) {
 	r.Poke()
 }
 
-// Poke wakes the goroutine that receives from c, which has capacity 1, now or at its next receive.
+// Poke wakes the goroutine that receives from c, now or at the next receive. c has capacity 1.
 func Poke(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -37,13 +37,12 @@ func Poke(c chan struct{}) {
 	}
 }
 
-// Followers are all followers, by the event types that they want. The value never changes: With and Without return a
-// new one.
+// Followers are all followers, by wanted event types. The value never changes: With and Without return a copy.
 type Followers struct {
 	all     []*Follower
 	byType  map[string][]*Follower
 	except  []*Follower
-	durable []*Follower // of all, those that wait for the disk
+	durable []*Follower // of all, the followers of durable events
 }
 
 // NewFollowers returns the set of all.
@@ -64,7 +63,7 @@ func NewFollowers(all []*Follower) *Followers {
 	return f
 }
 
-// Appended wakes the followers that want one of events, which were just committed.
+// Appended wakes the followers of events, which were just committed.
 func (f *Followers) Appended(events []*journal.Event) {
 	for _, e := range events {
 		for _, r := range f.byType[e.Type] {
@@ -80,8 +79,7 @@ func (f *Followers) Appended(events []*journal.Event) {
 	}
 }
 
-// MadeDurable wakes the followers that wait for the disk and want an event after seq, up to which all events were
-// durable before.
+// MadeDurable wakes the followers of durable events that want an event after seq. Events up to seq were durable before.
 func (f *Followers) MadeDurable(seq int64) {
 	for _, r := range f.durable {
 		if r.Want.Load() > seq {

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Match says which event types a follower wants.
+// Match is the set of event types of a follower.
 type Match struct {
 	one     string // the usual case
 	Types   map[string]bool
@@ -26,7 +26,7 @@ func NewMatch(types []string, except bool) *Match {
 	return m
 }
 
-// Wants reports whether m wants events of this type.
+// Wants reports whether m contains eventType.
 func (m *Match) Wants(eventType string) bool {
 	if m.one != "" {
 		return m.one == eventType
