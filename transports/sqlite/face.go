@@ -15,37 +15,37 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/goroutine"
 )
 
-// face stands between database/sql and the write connection: it is the driver of the *sql.Tx that work gets. It hears
-// every error of every statement, keeps work from ending the transaction, and can be taken away from work that hangs
-// without any lock of database/sql, which such work may hold (a sql.RawBytes in hand, a Valuer that does not return).
+// face is a driver.Conn between database/sql and the write connection, behind the *sql.Tx of work. It records every
+// error of every statement, and keeps work from ending the transaction. Hung work may hold locks of database/sql (a
+// sql.RawBytes in hand, a Valuer that does not return): a face can be taken away without these locks.
 //
-// The journal's own statements go past it. Misused, a face is replaced by another one on the same connection.
+// The journal's own statements bypass the face. After a misuse, another face on the same connection replaces it.
 type face struct {
 	raw   *sqlite3.SQLiteConn
-	fence *fence  // nil until a writer has the connection
-	db    *sql.DB // nil for the first, which is of the journal's pool
+	fence *fence  // nil until the connection has a writer
+	db    *sql.DB // nil for the first face, which belongs to the journal's pool
 	conn  *sql.Conn
-	tx    *sql.Tx // while a group is written; the writer's
+	tx    *sql.Tx // while a group is written; for the writer
 
-	gone  atomic.Bool // nothing passes any more
+	gone  atomic.Bool // every call fails from now on
 	mu    sync.Mutex  // held while the driver runs for database/sql
-	lent  bool        // a transaction is open that is not database/sql's to begin or end
-	user  bool        // work of others than the journal is running
-	asked bool        // that work has asked for the transaction
+	lent  bool        // a transaction is open that database/sql may not begin or end
+	user  bool        // work of a module is running
+	asked bool        // the work has asked for the transaction
 	aside bool        // no other work has had this transaction
-	given bool        // some work has had it
-	row   bool        // the last call gave a row
-	spent bool        // a goroutine that was left behind has ended it, as far as database/sql knows
-	owner uintptr     // the goroutine that runs work; 0 for a connection that has no writer
+	given bool        // some work has had the transaction
+	row   bool        // the last call returned a row
+	spent bool        // an old goroutine has ended the transaction in the view of database/sql
+	owner uintptr     // the goroutine that runs work; 0 without a writer
 	heard heard
-	open  *opened // the newest of the rows and statements that are not closed
+	open  *opened // the newest open rows or statement
 }
 
-// heard is what a piece of work did on its face, whatever it said of it.
+// heard records the effects of a piece of work on its face, whether or not the work reports them.
 type heard struct {
-	lost  error // ended the transaction
-	store error // the store's, or one that may be
-	hand  error // the work meant to end the transaction
+	lost  error // the error that ended the transaction
+	store error // an error of the store, or possibly of the store
+	hand  error // the work tried to end the transaction
 	other bool  // another goroutine than the writer's used the transaction
 }
 
@@ -53,16 +53,16 @@ var (
 	errOver   = errors.New("sqlite: the transaction of this work is over")
 	errByHand = errors.New("sqlite: the transaction is the journal's: return an error to roll back, nothing to commit, " +
 		"and end it in no other way")
-	// errOther: a goroutine that earlier work left behind, or one of this work's own. Only a transaction that no other
-	// work has had tells which: the work runs again, with such a one.
+	// errOther: the goroutine belongs to earlier work, or to this work. In a transaction of its own, the work can only
+	// meet its own goroutines: so the work runs again, alone.
 	errOther = errors.New("sqlite: the transaction is used by another goroutine than that of the work: the work runs again")
 )
 
-// renew replaces the face that work has misused, in the middle of a group.
+// renew replaces a misused face in the middle of a group.
 func (w *writer) renew() error {
 	old := w.face
 	old.gone.Store(true)
-	go func() { _ = old.close() }() // waits for the rows that are open as far as database/sql knows
+	go func() { _ = old.close() }() // waits for rows that are open in the view of database/sql
 	fresh, err := newFace(w.raw, w.fence, w.owner)
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (w *writer) renew() error {
 	return fresh.beginTx()
 }
 
-// isWriting reports whether a statement that writes has not been read to its end: no savepoint ends until then.
+// isWriting reports whether a statement that writes has unread rows: then no savepoint can end.
 func (w *writer) isWriting() bool {
 	_, _, err := w.kept.savepoint.exec()
 	if err == nil {
@@ -83,7 +83,7 @@ func (w *writer) isWriting() bool {
 // openFaces opens a pool of connections to dsn with a face each.
 func openFaces(dsn string) *sql.DB { return sql.OpenDB(connector{dsn: dsn}) }
 
-// connector opens connections with a face, or gives the one that it has.
+// connector opens connections with a face, or returns its only face.
 type connector struct {
 	dsn string
 	has *face
@@ -104,7 +104,7 @@ func (c connector) Connect(context.Context) (driver.Conn, error) {
 // Driver implements driver.Connector.
 func (c connector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
 
-// newFace makes a face for a connection that has no other.
+// newFace returns a new face for a connection.
 func newFace(raw *sqlite3.SQLiteConn, fence *fence, owner uintptr) (*face, error) {
 	f := &face{raw: raw, fence: fence, owner: owner}
 	f.db = sql.OpenDB(connector{has: f})
@@ -115,7 +115,7 @@ func newFace(raw *sqlite3.SQLiteConn, fence *fence, owner uintptr) (*face, error
 	return f, nil
 }
 
-// close gives up what database/sql has. It may wait for work that hangs.
+// close closes the connection of database/sql. It may wait for hung work.
 func (f *face) close() error {
 	f.endTx()
 	err := f.conn.Close()
@@ -125,23 +125,23 @@ func (f *face) close() error {
 	return err
 }
 
-// beginTx makes a *sql.Tx of the transaction that is open on the connection.
+// beginTx wraps the open transaction of the connection in a *sql.Tx.
 func (f *face) beginTx() (err error) {
 	f.lend(true)
 	f.tx, err = f.conn.BeginTx(context.Background(), nil)
 	return err
 }
 
-// endTx makes the *sql.Tx useless.
+// endTx makes the *sql.Tx unusable.
 func (f *face) endTx() {
 	if f.tx != nil {
-		_ = f.tx.Rollback() // of what database/sql has of it: the transaction goes on
+		_ = f.tx.Rollback() // only for database/sql: the transaction goes on
 		f.tx = nil
 	}
 	f.lend(false)
 }
 
-// belong notes which goroutine runs work.
+// belong records the goroutine that runs work.
 func (f *face) belong(owner uintptr) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -154,8 +154,8 @@ func (f *face) lend(open bool) {
 	f.lent, f.given, f.spent = open, false, false
 }
 
-// enter notes that work of module begins. aside says that no other work may have had its transaction. It reports
-// false when that needs another face.
+// enter records that work of module begins. aside says that no other work may have used the transaction. It reports
+// false when the work needs another face.
 func (f *face) enter(module string, aside bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -167,8 +167,8 @@ func (f *face) enter(module string, aside bool) bool {
 	return true
 }
 
-// leave notes that u's work has ended, closes the rows that it left open, and returns what it did. used says that
-// database/sql has a wrong idea of it all, and needs another face.
+// leave records that the work of u has ended, closes open rows, and returns the effects of the work. used says that
+// database/sql needs another face.
 func (f *face) leave(u *unit) (h heard, used bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -190,7 +190,7 @@ func (f *face) leave(u *unit) (h heard, used bool) {
 	return h, true
 }
 
-// retire takes the connection away, waiting for the driver only, and has statements that run return.
+// retire takes the connection away, and interrupts running statements. It waits only for the driver.
 func (f *face) retire(interrupt func()) {
 	f.gone.Store(true)
 	for !f.mu.TryLock() {
@@ -201,7 +201,7 @@ func (f *face) retire(interrupt func()) {
 	f.fence.leave()
 	f.closeRows()
 	for f.open != nil {
-		_ = f.open.close() // what is lost with it is undone
+		_ = f.open.close() // lost changes are rolled back
 	}
 }
 
@@ -215,18 +215,18 @@ func (f *face) holdsRows() bool {
 	return false
 }
 
-// closeRows closes the rows that are open, in SQLite. f.mu is held.
+// closeRows closes open rows in SQLite. f.mu is held.
 func (f *face) closeRows() {
 	for o := f.open; o != nil; {
 		next := o.older
 		if o.rows != nil {
-			_ = o.close() // a statement that failed says so once more
+			_ = o.close() // a failed statement returns its error again
 		}
 		o = next
 	}
 }
 
-// enterDriver begins a call of the driver, which ends with f.mu.Unlock.
+// enterDriver begins a call of the driver. f.mu.Unlock ends the call.
 func (f *face) enterDriver() error {
 	f.mu.Lock()
 	if f.gone.Load() {
@@ -234,7 +234,7 @@ func (f *face) enterDriver() error {
 		return errOver
 	}
 	f.row = false
-	if f.user && f.heard.lost != nil { // without a transaction, every statement would be a commit
+	if f.user && f.heard.lost != nil { // without a transaction, SQLite would commit every statement at once
 		err := f.heard.lost
 		f.mu.Unlock()
 		return fmt.Errorf("%w: an earlier statement ended it: %w", errOver, err)
@@ -242,9 +242,9 @@ func (f *face) enterDriver() error {
 	return nil
 }
 
-// enterStatement begins a call of the driver that may change something. Work has the transaction from asking for it
-// to its return. The goroutine of work that has ended is the next work's, too: it is told by asking. Another one may
-// be one that was left behind.
+// enterStatement begins a call of the driver that may change data. Work may use the transaction from Tx until it
+// returns. Successive works share a goroutine: asked tells them apart. Any other goroutine may be a leftover of earlier
+// work.
 func (f *face) enterStatement() error {
 	if err := f.enterDriver(); err != nil {
 		return err
@@ -262,7 +262,7 @@ func (f *face) enterStatement() error {
 	return err
 }
 
-// byOthers reports whether the caller is another goroutine than that of the work, and notes it. f.mu is held.
+// byOthers reports, and records, whether the caller is another goroutine than the one that runs the work. f.mu is held.
 func (f *face) byOthers() bool {
 	if f.owner == 0 || goroutine.Current() == f.owner {
 		return false
@@ -271,7 +271,7 @@ func (f *face) byOthers() bool {
 	return true
 }
 
-// hear takes what a call of the driver returned. f.mu is held.
+// hear records the result of a call of the driver. f.mu is held.
 func (f *face) hear(err error) error {
 	if err == nil || !f.user || err == io.EOF {
 		return err
@@ -353,7 +353,7 @@ func (f *face) Begin() (driver.Tx, error) {
 	return f.BeginTx(context.Background(), driver.TxOptions{})
 }
 
-// Close implements driver.Conn. A connection that a writer has is closed by the writer.
+// Close implements driver.Conn. The writer closes its connection itself.
 func (f *face) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -363,7 +363,7 @@ func (f *face) Close() error {
 	return f.raw.Close()
 }
 
-// lentTx is a transaction that is not database/sql's to end.
+// lentTx is a transaction that database/sql may not end.
 type lentTx struct{ f *face }
 
 // Commit implements driver.Tx.

@@ -11,15 +11,15 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// opened is what database/sql has open on a face: rows or a statement. All fields are under the face's mutex.
+// opened is an open statement or open rows of database/sql on a face. The face's mutex guards all fields.
 type opened struct {
-	f            *face // nil once it is closed
+	f            *face // nil after close
 	rows         *sqlite3.SQLiteRows
 	stmt         *sqlite3.SQLiteStmt
 	older, newer *opened
 }
 
-// newOver makes a transaction that has ended.
+// newOver returns a transaction that has ended.
 func newOver() (*sql.Tx, error) {
 	f, err := newFace(nil, &fence{}, 0)
 	if err != nil {
@@ -30,14 +30,13 @@ func newOver() (*sql.Tx, error) {
 	return tx, errors.Join(err, f.close())
 }
 
-// heldFor is how long the writer waits for a goroutine that holds the locks of a *sql.Tx.
+// heldFor is the time that the writer waits for a goroutine with the locks of a *sql.Tx.
 const heldFor = time.Second
 
-// endTx makes the *sql.Tx of a group useless. A goroutine that was left behind may be within a call of it, and have
-// its locks for as long as it likes, as with a Valuer that does not return: then the connection is taken away from
-// it.
+// endTx makes the *sql.Tx of a group unusable. A leftover goroutine may be inside a call of the *sql.Tx and keep the
+// locks for any time, as with a Valuer that does not return: then endTx takes the connection away from the goroutine.
 func (w *writer) endTx() {
-	if !w.face.given { // nobody has it
+	if !w.face.given { // no work has the transaction
 		w.face.endTx()
 		return
 	}
@@ -62,12 +61,12 @@ func (w *writer) endTx() {
 		<-ended
 		_ = old.close()
 	}()
-	if fresh, err := newFace(w.raw, w.fence, w.owner); err == nil { // otherwise every begin says so
+	if fresh, err := newFace(w.raw, w.fence, w.owner); err == nil { // otherwise every begin reports the error
 		w.face = fresh
 	}
 }
 
-// track puts o among what is open. f.mu is held.
+// track adds o to the open objects. f.mu is held.
 func (f *face) track(o *opened) {
 	o.f, o.older = f, f.open
 	if f.open != nil {
@@ -76,7 +75,7 @@ func (f *face) track(o *opened) {
 	f.open = o
 }
 
-// close closes it, once. f.mu is held.
+// close closes o once. f.mu is held.
 func (o *opened) close() error {
 	f := o.f
 	if f == nil {
@@ -97,7 +96,7 @@ func (o *opened) close() error {
 	return o.stmt.Close()
 }
 
-// rows puts a face on what a query returned. f.mu is held.
+// rows wraps the rows of a query. f.mu is held.
 func (f *face) rows(rows driver.Rows, err error) (driver.Rows, error) {
 	if err != nil {
 		return nil, f.hear(err)
@@ -108,7 +107,7 @@ func (f *face) rows(rows driver.Rows, err error) (driver.Rows, error) {
 	return fr, nil
 }
 
-// hasRowInHand reports whether the last thing that was done with f was to take a row, which may be being scanned.
+// hasRowInHand reports whether the last call on f returned a row, which the work may be scanning.
 func (f *face) hasRowInHand() bool {
 	if !f.mu.TryLock() {
 		return false // the driver is running
@@ -138,7 +137,7 @@ func (r *faceRows) Next(dest []driver.Value) error {
 	return r.face.hear(err)
 }
 
-// Columns implements driver.Rows. The rows may be closed meanwhile, by the end of the work that they were left open by.
+// Columns implements driver.Rows. The end of the work may have closed the rows.
 func (r *faceRows) Columns() []string {
 	r.face.mu.Lock()
 	defer r.face.mu.Unlock()
@@ -184,7 +183,7 @@ func (s *faceStmt) NumInput() int {
 	s.face.mu.Lock()
 	defer s.face.mu.Unlock()
 	if s.f == nil {
-		return -1 // not known: the call that follows says why
+		return -1 // unknown: the next call returns the error
 	}
 	return s.SQLiteStmt.NumInput()
 }

@@ -15,18 +15,18 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// fault says whose an error of SQLite is.
+// fault is the origin of an error of SQLite.
 type fault int
 
 const (
-	workFault   fault = iota // it does not concern the store, as far as the error tells
-	storeFault               // it would meet everybody
-	eitherFault              // trying the work alone tells
+	workFault   fault = iota // the work, as far as the error tells
+	storeFault               // the store: any work would fail
+	eitherFault              // unclear: run the work alone
 )
 
-// blame looks at the error alone. A work's own are above all its constraints, an interrupt by its own context, and what
-// is too big. A statement of an open writing transaction is busy or locked only because of the transaction's own other
-// statements, unless the store is in trouble.
+// blame classifies an error. Errors of the work are constraints, interrupts by the context of the work, and values that
+// are too big. In an open write transaction, busy or locked means another statement of the same transaction, unless the
+// store has a problem.
 func blame(err error) fault {
 	var e sqlite3.Error
 	if !errors.As(err, &e) {
@@ -43,17 +43,17 @@ func blame(err error) fault {
 	}
 }
 
-// failure is why a group is not on disk.
+// failure is the reason that a group is not on disk.
 type failure struct {
 	step string // begin, cursors, write, commit
 	err  error
-	by   *item // whose work it was in; nil where that is not known
+	by   *item // the work in which the failure occurred; nil if unknown
 }
 
-// early reports whether no work had run: it cannot be any work's fault.
+// early reports whether no work had run: then no work can be at fault.
 func (f *failure) early() bool { return f.by == nil && f.step != "commit" }
 
-// sort tells those of a group that failed who can have nothing to do with it from those who may.
+// sort divides the items of a failed group into those that cannot have caused the failure and those that may.
 func (f *failure) sort(items []*item) (others, suspects []*item) {
 	if blame(f.err) == storeFault {
 		return nil, items
@@ -71,7 +71,7 @@ func (f *failure) sort(items []*item) (others, suspects []*item) {
 	return others, suspects
 }
 
-// answer answers it, which failed alone. It reports whether this goroutine was replaced meanwhile.
+// answer answers an item that failed alone. It reports whether this goroutine was replaced meanwhile.
 func (w *writer) answer(r *tenure, it *item, f *failure) (replaced bool) {
 	err := w.charge(r, it, f)
 	if errors.Is(err, errReplaced) {
@@ -81,8 +81,8 @@ func (w *writer) answer(r *tenure, it *item, f *failure) (replaced bool) {
 	return false
 }
 
-// charge says what to answer to it, which failed alone. What is not the store's for certain is tried out: a commit of
-// the journal's own row shows whether the store would take other work.
+// charge returns the answer to an item that failed alone. Unless the store is certainly at fault, charge commits a row
+// of the journal, to see whether the store accepts other work.
 func (w *writer) charge(r *tenure, it *item, f *failure) error {
 	if errors.Is(f.err, errAnswered) {
 		return f.err
@@ -110,17 +110,18 @@ func (w *writer) charge(r *tenure, it *item, f *failure) error {
 	return err
 }
 
-// lastNumber is that of a table with AUTOINCREMENT. To an insert behind it SQLite says that the disk is full.
+// lastNumber is the highest AUTOINCREMENT number. After a row with this number, SQLite reports an insert as a full
+// disk.
 const lastNumber = math.MaxInt64
 
-// isFull reports whether f is what SQLite says of both, a full disk and a table that has used up its numbers.
+// isFull reports whether f may be a full disk or a table with used-up numbers: SQLite reports the same error.
 func isFull(f *failure) bool {
 	var e sqlite3.Error
 	return f.step == "write" && errors.As(f.err, &e) && e.Code == sqlite3.ErrFull
 }
 
-// usedUp reports whether what is full is a table, not the store: one that had the last number before, or gets it from
-// the work itself. For that the work runs once more, and is undone. An error is errReplaced.
+// usedUp reports whether a table, not the store, is full: the table had the last number before, or the work used it. To
+// find out, the work runs once more, and is undone. An error is errReplaced.
 func (w *writer) usedUp(r *tenure, it *item) (bool, error) {
 	if f := w.begin(); f != nil {
 		return false, nil
@@ -144,12 +145,12 @@ func (w *writer) usedUp(r *tenure, it *item) (bool, error) {
 	return had && isFull(&failure{step: "write", err: it.unit.failed}), nil
 }
 
-// failed says that the work itself, not the store, is why it is not on disk.
+// failed returns the error for a fault of the work itself.
 func failed(it *item, err error) error {
 	return fmt.Errorf("%w: %s: %w", journal.ErrFailed, it.work.Name, err)
 }
 
-// try commits a row of the journal's own.
+// try commits a row of the journal.
 func (w *writer) try() error {
 	if _, _, err := w.kept.begin.exec(); err != nil {
 		return err
@@ -173,8 +174,8 @@ func unavailable(step string, err error) error {
 	return fmt.Errorf("%w: %s: %w", journal.ErrUnavailable, step, row.Explain(err))
 }
 
-// apart brings the first n of items to disk, which failed together, so that the one that is at fault fails alone. It
-// returns how many it has answered.
+// apart writes the first n of items, which failed together, so that the item at fault fails alone. It returns the
+// number of answered items.
 func (w *writer) apart(r *tenure, items []*item, n int, f *failure, beyond []*item) (answered int, replaced bool) {
 	for _, it := range items[:n] {
 		it.giveBack()
@@ -184,7 +185,7 @@ func (w *writer) apart(r *tenure, items []*item, n int, f *failure, beyond []*it
 	if w.write(r, others, slices.Concat(suspects, rest)) {
 		return 0, true
 	}
-	if f.by != nil && blame(f.err) == workFault { // no other work can have to do with it
+	if f.by != nil && blame(f.err) == workFault { // only this work can be at fault
 		if f.by.take() && w.answer(r, f.by, f) {
 			return 0, true
 		}
@@ -192,7 +193,7 @@ func (w *writer) apart(r *tenure, items []*item, n int, f *failure, beyond []*it
 	}
 	for i, it := range suspects {
 		r.hold(suspects[i:], rest)
-		if f := w.begin(); f != nil { // nobody can write: those behind need not wait for that again
+		if f := w.begin(); f != nil { // the store refuses all work: answer the other items without trying
 			w.refuse(suspects[i:], f)
 			w.refuse(items[n:], f)
 			return len(items), false
@@ -212,7 +213,7 @@ func (w *writer) apart(r *tenure, items []*item, n int, f *failure, beyond []*it
 	return n, false
 }
 
-// refuse answers items that none of has run.
+// refuse answers items that have not run.
 func (w *writer) refuse(items []*item, f *failure) {
 	err := unavailable(f.step, f.err)
 	w.noteTrouble(err)

@@ -8,16 +8,16 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 )
 
-// fence is asked by SQLite, when a statement is prepared, whether it may do what it means to. It keeps work from
-// ending the journal's transaction and from changing the connection, and where Config.Fence is set, modules out of
-// each other's tables. Only the goroutine that has the connection uses it.
+// fence is SQLite's authorizer for the write connection. It keeps work from ending the journal's transaction and from
+// changing the connection. With Config.Fence it also keeps modules out of each other's tables. Only the goroutine with
+// the connection may use the fence.
 type fence struct {
-	inside   bool   // work is running; otherwise it is the journal, which may do anything
+	inside   bool   // work is running; the journal itself may do anything
 	migrates bool   // the work is a migration
-	own      bool   // of the journal's own tables
-	module   string // whose work
+	own      bool   // a migration of the journal's own tables
+	module   string // of the work
 	tell     func(module, table string)
-	refused  error // what was refused last, and not asked for since
+	refused  error // the last refusal, until refusal returns it
 }
 
 func newFence(c *sqlite3.SQLiteConn, tell func(module, table string)) *fence {
@@ -30,8 +30,8 @@ func (f *fence) enter(module string) { f.inside, f.module = true, module }
 
 func (f *fence) leave() { f.inside, f.refused = false, nil }
 
-// migration runs a migration's text as work, in the transaction that is open; own says that it is one of the
-// journal's own tables. f is nil where there is no writer yet.
+// migration runs the text of a migration as work, in the open transaction. own says that the migration is one of the
+// journal's own tables. f is nil without a writer.
 func (f *fence) migration(own bool, run func() error) error {
 	if f == nil {
 		return run()
@@ -45,18 +45,18 @@ func (f *fence) migration(own bool, run func() error) error {
 	return err
 }
 
-// refusal says what was refused to the statement that has just failed, nil if nothing was.
+// refusal returns the refusal of the statement that just failed, or nil.
 func (f *fence) refusal() error {
 	err := f.refused
 	f.refused = nil
 	return err
 }
 
-// testSavepoint is the name of the savepoint with which bustest runs work twice.
+// testSavepoint is the savepoint with which bustest runs work twice.
 const testSavepoint = "bustest"
 
-// allow is SQLite's question (https://www.sqlite.org/c3ref/set_authorizer.html). For the operations on tables the first
-// argument is the table.
+// allow answers SQLite (https://www.sqlite.org/c3ref/set_authorizer.html). For operations on tables, first is the
+// table.
 func (f *fence) allow(op int, first, second, _ string) int {
 	if !f.inside {
 		return sqlite3.SQLITE_OK
@@ -86,18 +86,18 @@ func (f *fence) allow(op int, first, second, _ string) int {
 	return f.allowTable(op, first)
 }
 
-// temporary are the operations that make something that lasts as long as the connection.
+// temporary are the operations that create an object for the lifetime of the connection.
 var temporary = map[int]string{
 	sqlite3.SQLITE_CREATE_TEMP_TABLE: "table", sqlite3.SQLITE_CREATE_TEMP_VIEW: "view",
 	sqlite3.SQLITE_CREATE_TEMP_TRIGGER: "trigger", sqlite3.SQLITE_CREATE_TEMP_INDEX: "index",
 }
 
-// refuseTemporary keeps work from leaving something on the connection that all work writes through: a temporary
-// trigger would run with the statements of others, and a table would stand before theirs. A migration may have what
-// it removes itself.
+// refuseTemporary keeps work from leaving temporary objects on the write connection: a temporary trigger would run with
+// other work, and a temporary table would hide another table. A migration may create temporary objects, and must drop
+// them.
 func (f *fence) refuseTemporary(op int, name string) error {
 	kind := temporary[op]
-	if op == sqlite3.SQLITE_INSERT && name == "sqlite_temp_master" { // whatever else there may be
+	if op == sqlite3.SQLITE_INSERT && name == "sqlite_temp_master" { // any other kind of object
 		kind = "object"
 	}
 	switch {
@@ -112,9 +112,9 @@ func (f *fence) refuseTemporary(op int, name string) error {
 	return nil
 }
 
-// refuseJournals keeps work and migrations from changing the journal's tables: a module whose tables lack its prefix
-// may mean one of its own. An event may be put there, which is how watermill-sql publishes. What has its rows in
-// sqlite_sequence is not only the journal.
+// refuseJournals keeps work and migrations from changing the journal's tables: a table name without the module's prefix
+// may be the journal's. Inserts into events are allowed, for watermill-sql. sqlite_sequence also has rows of modules'
+// tables.
 func refuseJournals(op int, first, second string) error {
 	table := ""
 	switch op {
@@ -154,11 +154,11 @@ func (f *fence) allowTable(op int, table string) int {
 	return sqlite3.SQLITE_DENY
 }
 
-// pragmasOfMigrations are those that end with the transaction, or do nothing in one, and stand in many a migration.
+// pragmasOfMigrations end with the transaction, or do nothing in a transaction, and are common in migrations.
 var pragmasOfMigrations = map[string]bool{"defer_foreign_keys": true, "foreign_keys": true}
 
-// journalTables are the journal's own. A temporary table of such a name would stand before it for every statement of
-// the connection.
+// journalTables are the journal's tables. A temporary table of the same name would hide the journal's table on the
+// connection.
 var journalTables = map[string]bool{
 	"events": true, "subscriptions": true, "deliveries": true, "pending": true, "dead_letters": true, "acts": true,
 	"delayed": true, "identity": true, "records": true, "moves": true, "observer": true, "early_records": true,

@@ -11,20 +11,19 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/goroutine"
 )
 
-// Work that queues other work, and waits for it, waits for itself. The context that would tell may be another one, so
-// those in the queue are asked. When work has been running for a while, everybody behind it looks whether that work's
-// own goroutine called it. When work is cut off, those look, too, that a goroutine called which descends from it:
-// nothing of theirs is carried out. Looking is expensive; few groups take that long.
+// Work that queues other work and waits for it waits for itself. Its context may be unknown, so the queue is asked.
+// When work has run for a while, every goroutine that waits in the queue checks whether the same goroutine runs the
+// work. When work is cut off, every waiting goroutine also checks whether it descends from the goroutine of the work;
+// if so, its items are refused. The checks are expensive, but few groups take so long.
 
-// askAfter is how long work has been running when those in the queue are asked, and then how often those who came
-// since.
+// askAfter is the running time after which the queue is asked, and the interval of later questions.
 const askAfter = 50 * time.Millisecond
 
-// errAsked is the answer that asks submit for its kin. Its item is out of the queue.
+// errAsked is the answer that makes submit check for kin. The item is out of the queue.
 var errAsked = errors.New("sqlite: whose are you?")
 
-// ask has those in the queue that were not asked about work before find out whether they belong to it, which runs in
-// the goroutine root and may have been cut off.
+// ask asks the items in the queue whether they belong to work, unless they were asked before. work runs in the
+// goroutine root, and with cut it was cut off.
 func (w *writer) ask(work *item, root uint64, cut bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -39,7 +38,7 @@ func (w *writer) ask(work *item, root uint64, cut bool) {
 	})
 }
 
-// kin is an error when the calling goroutine, which waits for it, belongs to the work that it was asked about.
+// kin returns an error when the calling goroutine, which waits for the item, belongs to the work in the question.
 func (it *item) kin() error {
 	if !it.asking.has(goroutine.ID()) {
 		return nil
@@ -48,7 +47,7 @@ func (it *item) kin() error {
 		journal.ErrNested, it.asked.work.Name, it.work.Name)
 }
 
-// family is the goroutine of work, and where that was cut off, those that descend from it.
+// family is the goroutine of work, and with cut all its descendants.
 type family struct {
 	root uint64
 	cut  bool
@@ -57,8 +56,7 @@ type family struct {
 	members map[uint64]bool
 }
 
-// has reports whether the goroutine id, which calls it, belongs to the family. Only the first call of all looks for
-// those who do.
+// has reports whether the calling goroutine, id, belongs to the family. Only the first call searches for descendants.
 func (f *family) has(id uint64) bool {
 	if id == f.root || !f.cut {
 		return id == f.root

@@ -9,7 +9,7 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// kept are the journal's own statements, prepared once on the write connection. Only the writer's goroutine uses them.
+// kept are the journal's prepared statements on the write connection. Only the writer's goroutine may use them.
 type kept struct {
 	begin, commit, abort, trial  *stmt
 	savepoint, rollback, release *stmt
@@ -42,14 +42,14 @@ INSERT INTO delayed (event_id, type, version, source, key, due_at, correlation_i
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (event_id) DO NOTHING`
 
-	// A delivery that was not answered before. Unlike the next statement, this one runs no trigger, for which SQLite
-	// would keep a copy of every page that changes.
+	// insertDelivery is for the first answer to a delivery. Unlike upsertDelivery it runs no trigger: for a trigger,
+	// SQLite would keep a copy of every changed page.
 	insertDelivery = `
 INSERT INTO deliveries (seq, subscription, outcome, attempts, started_at, duration, error)
 VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (seq, subscription) DO NOTHING`
 
-	// A delivery that has its final answer keeps it: this changes no row then, and the caller undoes the whole group.
+	// upsertDelivery changes no row of a delivery with a final answer. The caller then undoes the whole group.
 	upsertDelivery = `
 INSERT INTO deliveries (seq, subscription, outcome, attempts, started_at, duration, error)
 VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -98,7 +98,7 @@ func prepareKept(c *sqlite3.SQLiteConn) (*kept, error) {
 		{&k.revived, "UPDATE dead_letters SET status = ? WHERE subscription = ? AND seq = ? AND status = 'replaying'"},
 		{&k.cursor, "UPDATE subscriptions SET cursor = max(cursor, ?) WHERE id = ?"},
 		{&k.dataVersion, "PRAGMA data_version"},
-		{&k.nothing, "SELECT 1 WHERE 0"}, // no row: it is over at once, and no interrupt outlasts it
+		{&k.nothing, "SELECT 1 WHERE 0"}, // no row: it ends at once, and no interrupt outlasts it
 		{&k.told, "DELETE FROM records WHERE id <= ?"},
 		{&k.sent, "REPLACE INTO sent (topic, cursor, base) VALUES (?, ?, ?)"},
 		{&k.place, "REPLACE INTO places (place, partition, topic, next) VALUES (?, ?, ?, ?)"},
@@ -112,7 +112,7 @@ func prepareKept(c *sqlite3.SQLiteConn) (*kept, error) {
 	return k, nil
 }
 
-// close finalizes the statements. SQLite keeps a connection open, and its log with it, while one is left.
+// close finalizes the statements. SQLite keeps the connection and its log open until all statements are closed.
 func (k *kept) close() error {
 	var errs []error
 	for _, s := range k.all {
@@ -121,8 +121,8 @@ func (k *kept) close() error {
 	return errors.Join(errs...)
 }
 
-// answer writes the outcome of a delivery, and returns how many rows that changed: none where the journal has a final
-// one. again says that there is a row already.
+// answer writes the outcome of a delivery, and returns the number of changed rows: 0 if the journal has a final
+// outcome. again says that a row exists.
 func (k *kept) answer(again bool, args ...any) (changed int64, err error) {
 	if !again {
 		changed, _, err = k.first.exec(args...)
@@ -133,8 +133,8 @@ func (k *kept) answer(again bool, args ...any) (changed int64, err error) {
 	return changed, err
 }
 
-// stmt is a prepared statement kept on the write connection, beneath database/sql: a third of the cost of the same
-// statement through it (docs/decisions/0002). Only the writer's goroutine uses it.
+// stmt is a prepared statement on the write connection, beneath database/sql, at a third of the cost
+// (docs/decisions/0002). Only the writer's goroutine may use it.
 type stmt struct {
 	s    *sqlite3.SQLiteStmt
 	args []driver.NamedValue
@@ -162,12 +162,12 @@ func (s *stmt) exec(args ...any) (changed, rowid int64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	changed, _ = res.RowsAffected() // the driver's own result: neither call can fail
+	changed, _ = res.RowsAffected() // neither call of the driver's result can fail
 	rowid, _ = res.LastInsertId()
 	return changed, rowid, nil
 }
 
-// int64 steps a statement that yields one number.
+// int64 runs a statement that returns one number.
 func (s *stmt) int64() (int64, error) {
 	rows, err := s.s.QueryContext(context.Background(), nil)
 	if err != nil {

@@ -9,12 +9,11 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/goroutine"
 )
 
-// A Scan method that panics leaves the rows that it was scanning from locked, and the Close that is deferred around
-// it, as in Row.Scan, then waits for ever. Nobody can unlock them. But such work need not hold the transaction until
-// its limit.
+// A Scan method that panics leaves its rows locked. The deferred Close, as in Row.Scan, then waits for ever, and the
+// rows cannot be unlocked. closesForEver detects such work before its limit.
 
-// closesForEver says where goroutine id panicked while database/sql held a lock that it waits for since, "" if it did
-// not.
+// closesForEver returns the place where goroutine id panicked while database/sql held a lock for which the goroutine
+// waits now, or "".
 func closesForEver(id uint64) string {
 	head := fmt.Appendf(nil, "goroutine %d [", id)
 	for one := range bytes.SplitSeq(goroutine.Stacks(), []byte("\n\n")) {
@@ -25,7 +24,7 @@ func closesForEver(id uint64) string {
 	return ""
 }
 
-// panicBelowClose finds, in a stack, the innermost call first: a lock, Rows.Close, a panic (or Goexit), Rows.Scan.
+// panicBelowClose searches a stack, innermost call first, for a lock, Rows.Close, a panic (or Goexit), and Rows.Scan.
 func panicBelowClose(stack string) string {
 	rest, found := stack, false
 	for _, call := range []string{"\nsync.(*RWMutex).Lock(", "\ndatabase/sql.(*Rows).close("} {
@@ -42,7 +41,7 @@ func panicBelowClose(stack string) string {
 		return ""
 	}
 	lines := strings.Split(rest, "\n")
-	for i := 2; i+1 < len(lines); i += 2 { // a call, then its file and line
+	for i := 2; i+1 < len(lines); i += 2 { // a call, then file and line
 		if !strings.HasPrefix(lines[i], "runtime.") {
 			where, _, _ := strings.Cut(strings.TrimSpace(lines[i+1]), " +0x")
 			return where
@@ -51,7 +50,7 @@ func panicBelowClose(stack string) string {
 	return ""
 }
 
-// panicked is the answer to work that closesForEver.
+// panicked returns the error for work that closesForEver found.
 func panicked(it *item, where string) error {
 	return fmt.Errorf("%w: %w: %s panicked while it scanned a row, at %s; database/sql never closes these rows: have Scan return an error",
 		journal.ErrAbandoned, journal.ErrFailed, it.work.Name, where)

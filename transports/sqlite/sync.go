@@ -12,44 +12,44 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// syncer makes commits durable beside the writer, which never waits for the disk (docs/decisions/0003). SQLite runs
-// with synchronous=NORMAL: a commit is in the write-ahead log, in order, but not forced to the disk. The syncer
-// forces it, for all commits since the last time at once, and only then
+// syncer makes commits durable beside the writer, so that the writer never waits for the disk (docs/decisions/0003).
+// SQLite runs with synchronous=NORMAL: a commit is in the write-ahead log, in order, but not forced to the disk. The
+// syncer forces all commits since the last sync at once, and only then
 //
-//   - is a publish or a unit of work acknowledged,
-//   - do external handlers and plain Watermill consumers get the events,
-//   - does a View return what it saw.
+//   - a publish or a unit of work is acknowledged,
+//   - external handlers and plain Watermill consumers get the events,
+//   - a View returns.
 //
-// Transactional reactions need not wait: a power cut takes a suffix of the log, causes together with their effects,
-// and nobody outside has seen either.
+// Transactional reactions need not wait: a power cut removes a suffix of the log, causes together with their effects,
+// and nothing outside has seen them.
 type syncer struct {
-	file    syncFile // nil unless Synchronous is full: what is committed is as durable as it gets then
+	file    syncFile // nil unless Synchronous is full: then a commit counts as durable
 	durable func(head int64)
 
 	mu       sync.Mutex
-	begun    int64 // commits that were begun: from then on readers may see them
+	begun    int64 // commits begun, and visible to readers from then on
 	commits  int64 // made
-	synced   int64 // of them, durable
+	synced   int64 // durable commits
 	head     int64 // seq of the newest committed event
 	waiting  []waiter
-	broken   error // the answer to all work since the disk failed
-	cause    error // what the disk said
+	broken   error // the answer to all work since a sync failed
+	cause    error // the error of the disk
 	closed   bool
 	advanced chan struct{} // closed and replaced when synced advances
 
-	syncing atomic.Int64 // since when a sync is under way, in nanoseconds; 0 when none is
+	syncing atomic.Int64 // start of the running sync in nanoseconds; 0 without a sync
 
 	wake  chan struct{} // capacity 1
 	ended chan struct{}
 }
 
-// syncFile is the log, as far as the syncer needs it.
+// syncFile is the write-ahead log for the syncer.
 type syncFile interface {
 	Sync() error
 	Close() error
 }
 
-// waiter is to be told when commit is durable.
+// waiter waits for a commit to be durable.
 type waiter struct {
 	commit int64
 	it     *item
@@ -61,21 +61,21 @@ func newSyncer(file syncFile, durable func(int64)) *syncer {
 	return s
 }
 
-// begin notes that a commit is about to be made.
+// begin counts a commit that is about to be made.
 func (s *syncer) begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.begun++
 }
 
-// committed notes that the commit that was begun is made, or has failed, and answers its items when they may be: at
-// once, or when it is durable. Only the writer calls it.
+// committed records that the begun commit was made or has failed. It answers the items at once, or leaves durable ones
+// to finish. Only the writer may call it.
 func (s *syncer) committed(head int64, items []*item) {
 	s.mu.Lock()
 	s.commits = s.begun
 	s.head = max(s.head, head)
 	for _, it := range items {
-		if it.durable && it.err == nil && s.broken != nil { // it was being written when the disk failed
+		if it.durable && it.err == nil && s.broken != nil { // the disk failed during the write
 			it.reply(s.unknown())
 		} else if it.durable && it.err == nil {
 			s.waiting = append(s.waiting, waiter{s.commits, it})
@@ -87,27 +87,27 @@ func (s *syncer) committed(head int64, items []*item) {
 	wake.Poke(s.wake)
 }
 
-// health is an error once the disk has failed to sync: what it has is unknown then, and nothing more may be promised.
+// health returns an error after a failed sync: the content of the disk is unknown, and nothing more is acknowledged.
 func (s *syncer) health() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.broken
 }
 
-// reason returns why the journal can promise nothing more, nil while it can.
+// reason returns the cause of the failed sync, or nil.
 func (s *syncer) reason() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.cause
 }
 
-// unknown is the answer to work that was committed, and not made durable. s.mu is held.
+// unknown returns the answer to work that was committed but not made durable. s.mu is held.
 func (s *syncer) unknown() error {
 	return fmt.Errorf("%w: it was committed, and could not be made durable: look for it before you try again: %w",
 		journal.ErrUnknown, s.cause)
 }
 
-// wait returns when all that anybody can see now is durable, or with ctx's error.
+// wait returns when all visible commits are durable, or with ctx's error.
 func (s *syncer) wait(ctx context.Context) error {
 	s.mu.Lock()
 	upTo := s.begun
@@ -149,7 +149,7 @@ func (s *syncer) force() error {
 	return s.file.Sync()
 }
 
-// finish answers those who waited for commits up to upTo.
+// finish answers the waiters of commits up to upTo.
 func (s *syncer) finish(upTo, head int64, err error) {
 	s.mu.Lock()
 	if errors.Is(err, file.ErrGone) {
@@ -183,7 +183,7 @@ func (s *syncer) finish(upTo, head int64, err error) {
 	}
 }
 
-// fail has everything refused from now on, and tells those who wait.
+// fail makes the journal refuse all further work, and answers the waiters.
 func (s *syncer) fail(err error) {
 	s.mu.Lock()
 	upTo, broken := s.commits, s.broken != nil
@@ -193,7 +193,7 @@ func (s *syncer) fail(err error) {
 	}
 }
 
-// close syncs the rest. The writer has ended.
+// close syncs the remaining commits. The writer has ended.
 func (s *syncer) close() error {
 	s.mu.Lock()
 	s.closed = true

@@ -12,40 +12,40 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/goroutine"
 )
 
-// errReplaced ends a writer goroutine whose work hung: another one has taken its place.
+// errReplaced ends a writer goroutine in which work hung: a new goroutine has replaced it.
 var errReplaced = errors.New("sqlite: writer goroutine replaced")
 
-// tenure is the time of one writer goroutine. Work runs in that goroutine, so work that never returns would hold every
-// other write for ever. When it outstays its limit, the tenure is ended from outside: the hung work alone is answered
-// with journal.ErrAbandoned; the rest of its group goes back to the front of the queue, for a new goroutine, which
-// begins with taking the connection away from the hung work and rolling back its transaction. In the ordinary course
-// this costs two uncontended locks a piece of work.
+// tenure is the time of one writer goroutine. Work runs in the goroutine, so work that never returns would block all
+// other writes. When work exceeds its limit, another goroutine ends the tenure: the hung work is answered with
+// journal.ErrAbandoned, and the rest of the group goes back to the front of the queue. A new writer goroutine takes the
+// connection away from the hung work and rolls back the transaction. Without hung work the cost is two uncontended
+// locks per piece of work.
 //
-// Nothing that may take long happens under mu.
+// Code under mu must be fast.
 type tenure struct {
 	w      *writer
-	before *face  // of the work that hung, to be taken away first; nil for the first tenure
+	before *face  // of the hung work, to be retired first; nil for the first tenure
 	id     uint64 // of the goroutine
 
 	mu       sync.Mutex
-	replaced  bool
-	items    []*item // that are being written
-	rest     []*item // that this goroutine holds beyond them
-	current  *item   // the work that is running in user code, nil between
+	replaced bool
+	items    []*item // being written
+	rest     []*item // held by this goroutine beyond items
+	current  *item   // the work that is running in user code, or nil
 	entered  time.Time
 	deadline time.Time
 	watch    *time.Timer
-	due      time.Time     // when the watch was first to go off
-	look     time.Duration // after which the work's stack is looked at, while it has a row in hand
+	due      time.Time     // when the watch was set to go off
+	look     time.Duration // after this time the stack of work with a row in hand is inspected
 }
 
-// startLoop starts a writer goroutine, which takes the connection away from before.
+// startLoop starts a writer goroutine, which retires before first.
 func (w *writer) startLoop(before *face) {
 	r := &tenure{w: w, before: before}
 	go w.loop(r)
 }
 
-// start makes the goroutine ready to write.
+// start prepares the goroutine to write.
 func (r *tenure) start() {
 	r.id = goroutine.ID()
 	r.w.owner = goroutine.Current()
@@ -57,30 +57,30 @@ func (r *tenure) start() {
 	r.before = nil
 }
 
-// takeAway ends what work that hangs has of the connection. When it hangs in the driver, this waits until the driver is
-// interrupted: nobody could write before that anyway.
+// takeAway ends the access of hung work to the connection. If the work hangs in the driver, takeAway interrupts the
+// driver and waits: before, no goroutine could write anyway.
 func (w *writer) takeAway(old *face) {
 	old.retire(w.interrupt)
-	w.raw.RegisterUpdateHook(nil) // it may have been running for usedUp
+	w.raw.RegisterUpdateHook(nil) // usedUp may have registered a hook
 	if !w.raw.AutoCommit() {
-		_, _, _ = w.kept.abort.exec() // the next begin says why, if it fails
+		_, _, _ = w.kept.abort.exec() // on a failure, the next begin reports the cause
 	}
 	fresh, err := newFace(w.raw, w.fence, w.owner)
-	if err != nil { // every begin says so
+	if err != nil { // every begin reports the error
 		w.noteTrouble(err)
 		return
 	}
 	w.face = fresh
 }
 
-// hold notes what is being written, and what this goroutine has taken beyond that.
+// hold records the items that are being written, and the others that this goroutine holds.
 func (r *tenure) hold(items, rest []*item) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.items, r.rest = items, rest
 }
 
-// enter notes that it is about to run user code.
+// enter records that user code of an item is about to run.
 func (r *tenure) enter(it *item) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -100,7 +100,7 @@ func (r *tenure) enter(it *item) {
 	}
 }
 
-// leave notes that user code has returned, or finds that it was too late.
+// leave records the return of user code. It returns errReplaced when the goroutine was replaced meanwhile.
 func (r *tenure) leave() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -111,7 +111,7 @@ func (r *tenure) leave() error {
 	return nil
 }
 
-// end notes that no more work runs in this group.
+// end records that no more work runs in this group.
 func (r *tenure) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -135,16 +135,16 @@ func (r *tenure) check() {
 	}
 }
 
-// inspect sees to what the running work's time calls for. It returns the work when its stack is to be looked at, and
-// when it began.
+// inspect acts on the running time of the current work. It returns the work when its stack must be inspected, and the
+// start of the work.
 func (r *tenure) inspect() (suspect *item, since time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.watch == nil || r.replaced {
-		return nil, since // the group ended meanwhile
+		return nil, since // the group has ended meanwhile
 	}
 	if r.current == nil || r.current.work.Limit <= 0 {
-		r.watch.Reset(time.Second) // between two limited items: have another look
+		r.watch.Reset(time.Second) // the current work has no limit: check again later
 	} else if left := time.Until(r.deadline); left > 0 {
 		ran := time.Since(r.entered)
 		if ran >= askAfter {
@@ -161,14 +161,14 @@ func (r *tenure) inspect() (suspect *item, since time.Time) {
 	return nil, since
 }
 
-// outstayed is the answer to work that has used up its time.
+// outstayed returns the error for work that exceeded its limit.
 func outstayed(it *item) error {
 	return fmt.Errorf("%w: %s held the transaction for more than %v: work in a transaction must not wait for the outside",
 		journal.ErrAbandoned, it.work.Name, it.work.Limit)
 }
 
-// gone runs when the goroutine ends. That is in order at shutdown and after replace; work that ended it
-// (runtime.Goexit, as a test's FailNow does) is treated like work that never returned.
+// gone runs when the goroutine ends: at shutdown, after replace, or because the work ended the goroutine
+// (runtime.Goexit, as in FailNow of a test). Such work is treated like hung work.
 func (r *tenure) gone() {
 	r.mu.Lock()
 	if r.current != nil && !r.replaced {
@@ -176,12 +176,12 @@ func (r *tenure) gone() {
 	}
 	replaced := r.replaced
 	r.mu.Unlock()
-	if replaced { // what database/sql has is this goroutine's to close: nobody else can while it hangs
+	if replaced { // only this goroutine can close the face: database/sql's locks may be held
 		_ = r.before.close()
 	}
 }
 
-// replace ends the tenure, and answers err to the work that hangs. r.mu is held, so that cannot return in between.
+// replace ends the tenure, and answers err to the hung work. r.mu is held, so that enter and leave wait.
 func (r *tenure) replace(hung *item, err error) {
 	r.replaced = true
 	r.current = nil
@@ -191,16 +191,16 @@ func (r *tenure) replace(hung *item, err error) {
 	}
 	rest := slices.DeleteFunc(slices.Concat(r.items, r.rest), func(it *item) bool { return it == hung })
 	hung.reply(err)
-	r.w.ask(hung, r.id, true) // before those that are innocent for certain come back
+	r.w.ask(hung, r.id, true) // before the other items of the group come back, which do not belong to the hung work
 	r.w.requeue(rest)
 	r.before = hung.unit.face
 	r.w.startLoop(r.before)
 }
 
-// interrupt makes a statement that runs on the write connection return, if there is one. SQLite's own interrupt is
-// reached through the driver only by running a statement with a context that is over.
+// interrupt interrupts the running statement on the write connection, if any. The driver calls SQLite's interrupt only
+// for a statement with a context that has ended.
 func (w *writer) interrupt() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, _ = w.kept.nothing.s.ExecContext(ctx, nil) // its own outcome does not matter
+	_, _ = w.kept.nothing.s.ExecContext(ctx, nil) // only the interrupt matters
 }

@@ -7,37 +7,37 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// item is one piece of work in the queue.
+// item is a piece of work in the queue.
 type item struct {
 	work    journal.Work
 	run     func(*unit) error     // in a transaction; an error rolls back to the item's savepoint
 	alone   func(*sql.Conn) error // instead of run: outside any transaction
-	durable bool                  // answered when the commit is on disk, not when it is made
+	durable bool                  // answered when the commit is on disk, not when the commit is made
 	state   atomic.Int32          // itemQueued, itemTaken, itemCancelled
-	answer  chan error            // capacity 1; nil where nobody waits
-	err     error                 // what run answered
-	unit    *unit                 // of its newest run
-	first   unit                  // of its first
+	answer  chan error            // capacity 1; nil if no caller waits
+	err     error                 // answer of run
+	unit    *unit                 // of the latest run
+	first   unit                  // of the first run
 
-	asked  *item   // the work that it was last asked about, by ask; under the writer's mutex
-	asking *family // the goroutines of that
+	asked  *item   // the work in the last question of ask; under the writer's mutex
+	asking *family // the goroutines of asked
 }
 
 const (
 	itemQueued int32 = iota
 	itemTaken
 	itemCancelled
-	itemAsked // out of the queue, to come again when it has answered a question
+	itemAsked // out of the queue until the question is answered
 )
 
-// take begins it, unless its caller has taken it back.
+// take begins the item, unless the caller has taken it back.
 func (it *item) take() bool { return it.state.CompareAndSwap(itemQueued, itemTaken) }
 
-// giveBack undoes take: its caller may take it back again.
+// giveBack undoes take: the caller may take the item back again.
 func (it *item) giveBack() { it.state.CompareAndSwap(itemTaken, itemQueued) }
 
-// begin makes the unit of one more run, which a goroutine that an earlier run left behind does not have. aside says
-// that no other work may have had its transaction.
+// begin creates the unit of another run. A goroutine left over from an earlier run has the old unit. aside says that no
+// other work may have used the transaction.
 func (it *item) begin(w *writer, r *tenure, aside bool) *unit {
 	if it.unit == nil {
 		it.unit = &it.first
@@ -48,21 +48,21 @@ func (it *item) begin(w *writer, r *tenure, aside bool) *unit {
 	return it.unit
 }
 
-// unit is what one run of an item's work sees of the transaction.
+// unit is the transaction as one run of an item sees it.
 type unit struct {
 	w        *writer
-	tenure    *tenure
+	tenure   *tenure
 	it       *item
 	face     *face
 	tx       *sql.Tx
-	aside    bool // no other work may have had the transaction
+	aside    bool // no other work may have used the transaction
 	saved    bool // the savepoint is open
 	touched  bool // the work asked for the transaction
 	over     bool // the user's code has returned; under the face's mutex
 	appended []*journal.Event
 	delayed  bool
-	failed   error // fails the whole group, for a reason that trying the work alone shows
-	hand     error // the work did what it may not do to the transaction, which is sound
+	failed   error // fails the whole group; running the work alone shows the cause
+	hand     error // forbidden use of the transaction by the work; the transaction is sound
 }
 
 func (it *item) reply(err error) {
@@ -71,8 +71,8 @@ func (it *item) reply(err error) {
 	}
 }
 
-// user runs code that is not the journal's. It reports errReplaced when that took too long: then this goroutine may
-// touch nothing any more. It reports errOther when the work is to run again aside.
+// user runs code of a module. It returns errReplaced when code took too long: then this goroutine may not touch
+// anything. It returns errOther when the work must run again, with aside.
 func (u *unit) user(code func()) error {
 	if !u.face.enter(u.it.work.Module, u.aside) {
 		if u.failed = u.w.renew(); u.failed != nil {
@@ -83,7 +83,7 @@ func (u *unit) user(code func()) error {
 	}
 	u.tenure.enter(u.it)
 	code()
-	h, used := u.face.leave(u) // waits for a statement of a goroutine that the work leaves behind
+	h, used := u.face.leave(u) // waits for a statement of a goroutine that the work started
 	if err := u.tenure.leave(); err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (u *unit) user(code func()) error {
 	if used || again {
 		u.failed = u.w.renew()
 	}
-	if u.aside && !h.other { // it was a goroutine of other work, after all
+	if u.aside && !h.other { // the goroutine was of other work
 		delete(u.w.aside, u.it.work.Name)
 	}
 	if again && u.failed == nil {
@@ -109,8 +109,8 @@ func (u *unit) user(code func()) error {
 	return nil
 }
 
-// Tx gives the transaction to the work, and opens its savepoint. Work that has returned or was cut off gets a
-// transaction that is over.
+// Tx gives the transaction to the work, and opens the savepoint. After the work has returned or was cut off, Tx returns
+// a transaction that has ended.
 func (u *unit) Tx() *sql.Tx {
 	u.face.mu.Lock()
 	defer u.face.mu.Unlock()
@@ -127,7 +127,7 @@ func (u *unit) Tx() *sql.Tx {
 	return u.tx
 }
 
-// own runs a statement of the journal's while work may be running.
+// own runs a statement of the journal while work may be running.
 func (u *unit) own(s *stmt) error {
 	defer func(inside bool) { u.w.fence.inside = inside }(u.w.fence.inside)
 	u.w.fence.inside = false
@@ -135,7 +135,7 @@ func (u *unit) own(s *stmt) error {
 	return err
 }
 
-// rollback undoes what the work did.
+// rollback undoes the changes of the work.
 func (u *unit) rollback() error {
 	if !u.saved {
 		return nil
@@ -148,8 +148,9 @@ func (u *unit) rollback() error {
 	return u.refuse(err)
 }
 
-// release makes what the work did part of the group. The journal's own rows come after it: a savepoint keeps a copy of
-// every page that is changed under it, and theirs are needed in no case, since what fails for them fails the group.
+// release makes the changes of the work part of the group. The journal writes its own rows after release: under a
+// savepoint, SQLite keeps a copy of every changed page. The journal's rows need no copies, since a failure of theirs
+// fails the whole group.
 func (u *unit) release() error {
 	if !u.saved {
 		return nil

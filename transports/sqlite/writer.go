@@ -17,38 +17,38 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// writer is the one goroutine that writes. Work queues for it; it takes all that is ready into one transaction, a
-// savepoint each, commits once, and answers all: that is what makes a synced commit cheap (docs/decisions/0002).
+// writer is the only goroutine that writes. It takes all queued work into one transaction, with a savepoint for each
+// item, commits once, and answers all items: grouping makes a synced commit cheap (docs/decisions/0002).
 //
-// Lock order: mu is a leaf. No user code runs under it.
+// Lock order: mu is a leaf. No user code runs under mu.
 type writer struct {
 	cfg   Config
-	raw   *sqlite3.SQLiteConn // the write connection: only the running goroutine uses it
-	fence *fence              // its authorizer
-	face  *face               // what work sees of it; the running goroutine's
+	raw   *sqlite3.SQLiteConn // the write connection, for the running goroutine only
+	fence *fence              // the authorizer of raw
+	face  *face               // the connection as work sees it; for the running goroutine
 	kept  *kept
 	owner uintptr         // the running goroutine
-	over  *sql.Tx         // has ended
-	held  *time.Timer     // of endTx; likewise
-	aside map[string]bool // the names of work that uses its transaction in several goroutines; the running goroutine's
+	over  *sql.Tx         // a transaction that has ended
+	held  *time.Timer     // of endTx; for the running goroutine
+	aside map[string]bool // names of work that uses its transaction in several goroutines; for the running goroutine
 
-	late      atomic.Bool // it does not run yet
+	late      atomic.Bool // the goroutine was not started yet
 	start     func(context.Context) error
 	sync      *syncer
-	committed func(*commit)     // wakes and answers whom it concerns
-	between   func(*kept) error // runs at the start of every group, inside its transaction
+	committed func(*commit)     // wakes readers and answers items
+	between   func(*kept) error // runs at the start of every group, inside the transaction
 
 	mu      sync.Mutex
 	queue   []*item
 	closed  bool
 	wake    chan struct{} // capacity 1
 	stopped chan struct{} // closed when the last goroutine has ended
-	answers sync.Pool     // of channels of capacity 1, empty; one is given back when its answer is taken, or will never come
+	answers sync.Pool     // of empty channels of capacity 1; a channel comes back when its answer was taken, or will never come
 
-	health  health               // for anybody
-	trouble oncelog.Problem      // the running goroutine's
-	slowAt  map[string]time.Time // by work, when it was last reported; the running goroutine's
-	differs differs              // likewise
+	health  health               // safe for concurrent use
+	trouble oncelog.Problem      // for the running goroutine
+	slowAt  map[string]time.Time // time of the last report by work; for the running goroutine
+	differs differs              // for the running goroutine
 }
 
 func newWriter(cfg Config, conn *sql.Conn) (*writer, error) {
@@ -59,7 +59,7 @@ func newWriter(cfg Config, conn *sql.Conn) (*writer, error) {
 	err := conn.Raw(func(c any) (err error) {
 		w.face = c.(*face)
 		w.raw = w.face.raw
-		w.fence = newFence(w.raw, cfg.Fence) // first: with a new authorizer every statement is prepared again
+		w.fence = newFence(w.raw, cfg.Fence) // first: a new authorizer makes SQLite prepare every statement again
 		return nil
 	})
 	if err != nil {
@@ -85,7 +85,7 @@ func (w *writer) closeFiles() error {
 	return errors.Join(err, w.face.close(), w.raw.Close())
 }
 
-// submit queues it and waits for its answer. When ctx ends first, work that has not begun is taken back.
+// submit queues an item and waits for the answer. When ctx ends first, an item that has not begun is taken back.
 func (w *writer) submit(ctx context.Context, it *item) error {
 	if err := w.begun(ctx); err != nil {
 		return err
@@ -103,7 +103,7 @@ func (w *writer) submit(ctx context.Context, it *item) error {
 			if it.state.CompareAndSwap(itemQueued, itemCancelled) {
 				return ctx.Err()
 			}
-			err = <-it.answer // it has begun: its outcome is the truth
+			err = <-it.answer // the item has begun: wait for the outcome
 		}
 		if err != errAsked {
 			return err
@@ -115,7 +115,7 @@ func (w *writer) submit(ctx context.Context, it *item) error {
 	}
 }
 
-// begun has the writer started, if it is not. The start goes on when ctx ends first.
+// begun starts the writer if necessary. The start goes on when ctx ends first.
 func (w *writer) begun(ctx context.Context) error {
 	if !w.late.Load() {
 		return nil
@@ -130,7 +130,7 @@ func (w *writer) begun(ctx context.Context) error {
 	}
 }
 
-// enqueue queues it; whoever wants its answer reads it.answer.
+// enqueue queues an item. To get the answer, read it.answer.
 func (w *writer) enqueue(it *item) error {
 	w.mu.Lock()
 	if w.closed {
@@ -146,7 +146,7 @@ func (w *writer) enqueue(it *item) error {
 	return nil
 }
 
-// close lets the queue run empty, and returns when it has.
+// close returns when the queue is empty and the goroutine has ended.
 func (w *writer) close() {
 	w.mu.Lock()
 	w.closed = true
@@ -176,12 +176,11 @@ func (w *writer) loop(r *tenure) {
 	}
 }
 
-// fewItems is a group so small that its commit costs more than its work.
+// fewItems is the size below which the commit of a group costs more than the work.
 const fewItems = 48
 
-// gather gives way once when there is little to do. Those whom the last commit woke are about to queue what comes next:
-// letting them do so first makes one large group of what would be many small ones. When nobody is ready to run, it
-// returns at once.
+// gather yields once when the queue is short. Goroutines that the last commit woke are about to queue more work: a
+// larger group needs fewer commits. Without a runnable goroutine, gather returns at once.
 func (w *writer) gather() {
 	w.mu.Lock()
 	few := len(w.queue) < fewItems
@@ -191,7 +190,7 @@ func (w *writer) gather() {
 	}
 }
 
-// take returns the next items to write together: up to cfg.Group of them, or a single one that runs alone.
+// take returns the next items to write together: up to cfg.Group items, or a single item that runs alone.
 func (w *writer) take() (items []*item, closed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -209,8 +208,8 @@ func (w *writer) take() (items []*item, closed bool) {
 	return items, w.closed
 }
 
-// write brings items to disk, and answers them. It reports whether this goroutine was replaced meanwhile. beyond are
-// others that it holds.
+// write writes and answers items. It reports whether this goroutine was replaced meanwhile. The goroutine also holds
+// the items in beyond.
 func (w *writer) write(r *tenure, items, beyond []*item) (replaced bool) {
 	if len(items) == 1 && items[0].alone != nil {
 		if it := items[0]; it.take() {
@@ -247,7 +246,7 @@ func (w *writer) write(r *tenure, items, beyond []*item) (replaced bool) {
 	return false
 }
 
-// requeue puts items that were not answered to the front.
+// requeue puts unanswered items at the front of the queue.
 func (w *writer) requeue(items []*item) {
 	for _, it := range items {
 		it.giveBack()
@@ -258,7 +257,7 @@ func (w *writer) requeue(items []*item) {
 	wake.Poke(w.wake)
 }
 
-// begin opens a transaction, and writes what is to be written with every one.
+// begin opens a transaction, and runs w.between.
 func (w *writer) begin() *failure {
 	if err := w.sync.health(); err != nil {
 		return &failure{step: "sync", err: err}
@@ -277,7 +276,7 @@ func (w *writer) begin() *failure {
 	return nil
 }
 
-// commit makes the transaction's commit, which is not durable yet.
+// commit commits the transaction. The commit is not durable yet.
 func (w *writer) commit() error {
 	w.sync.begin()
 	_, _, err := w.kept.commit.exec()
@@ -287,7 +286,7 @@ func (w *writer) commit() error {
 	return err
 }
 
-// rollback ends the transaction, if SQLite has not done so: what it did not do then is found by the next begin.
+// rollback ends the transaction, unless SQLite has already ended it. The next begin reports a failure of rollback.
 func (w *writer) rollback() {
 	w.endTx()
 	if !w.raw.AutoCommit() {
@@ -295,12 +294,12 @@ func (w *writer) rollback() {
 	}
 }
 
-// groupTime is how long a group may take before it is committed, whatever is left of it: those who are done with should
-// not wait for others' slow work.
+// groupTime is the duration after which a group is committed even if items are left: finished items should not wait for
+// the slow work of others.
 const groupTime = 20 * time.Millisecond
 
-// group runs items in the transaction that is open, and answers them after its commit: n of them, the first ones. A
-// failure means that nothing of those is on disk and that nobody was answered.
+// group runs items in the open transaction, and answers the first n of them after the commit. On a failure, none of the
+// n is on disk and none was answered.
 func (w *writer) group(r *tenure, items []*item) (n int, f *failure) {
 	began := time.Now()
 	var done commit
@@ -313,7 +312,7 @@ func (w *writer) group(r *tenure, items []*item) (n int, f *failure) {
 		it.begin(w, r, len(w.aside) > 0 && w.aside[it.work.Name])
 		it.err = w.runItem(it)
 		if errors.Is(it.err, errReplaced) {
-			return len(items), &failure{err: errReplaced} // whoever replaced us has seen to all of them
+			return len(items), &failure{err: errReplaced} // replace has handled all items
 		}
 		end := time.Now()
 		if held := end.Sub(start); w.cfg.SlowWork > 0 && held > w.cfg.SlowWork && it.work.Module != "" {
@@ -337,11 +336,11 @@ func (w *writer) group(r *tenure, items []*item) (n int, f *failure) {
 	return n, nil
 }
 
-// commit is what a group has put on disk.
+// commit is the content of a committed group.
 type commit struct {
 	items    []*item
 	appended []*journal.Event
-	delayed  bool // there are new delayed events
+	delayed  bool // the group has new delayed events
 }
 
 func (c *commit) add(it *item) {
@@ -350,7 +349,7 @@ func (c *commit) add(it *item) {
 	c.delayed = c.delayed || it.unit.delayed
 }
 
-// head is the seq of its newest event, 0 if there is none.
+// head returns the seq of the newest event, or 0 without events.
 func (c *commit) head() int64 {
 	if len(c.appended) == 0 {
 		return 0
@@ -358,7 +357,7 @@ func (c *commit) head() int64 {
 	return c.appended[len(c.appended)-1].Seq
 }
 
-// runItem runs one item under its savepoint.
+// runItem runs an item under a savepoint.
 func (w *writer) runItem(it *item) error {
 	err := it.run(it.unit)
 	if errors.Is(err, errOther) {
@@ -388,7 +387,7 @@ func (w *writer) runItem(it *item) error {
 	return u.release()
 }
 
-// reportSlow says, at most every ten seconds, that work held up every other write.
+// reportSlow logs, at most every ten seconds, that work held up all other writes.
 func (w *writer) reportSlow(name string, held time.Duration) {
 	now := time.Now()
 	if now.Sub(w.slowAt[name]) < 10*time.Second {
