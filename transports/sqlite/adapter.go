@@ -12,10 +12,10 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// SchemaAdapter makes watermill-sql's Publisher write into a journal's file, in a *sql.Tx that the caller holds on it,
-// next to what else is in that transaction. The journal's subscribers wake up after its commit. It is for publishing
-// only: reading is what Journal is for. The zero value works in any process; one that owns the journal gets its adapter
-// from Journal.SchemaAdapter, whose commits are noticed sooner.
+// SchemaAdapter lets watermill-sql's Publisher write into a journal's file, in the caller's *sql.Tx, with all other
+// changes of the transaction. The journal's subscribers wake up after the commit. The adapter only publishes: use
+// Journal to subscribe. The zero value works in any process. The owner of the journal should use Journal.SchemaAdapter:
+// its commits are noticed sooner.
 type SchemaAdapter struct{ j *Journal }
 
 var _ watermillsql.SchemaAdapter = SchemaAdapter{}
@@ -56,17 +56,17 @@ func (a SchemaAdapter) InsertQuery(topic string, msgs message.Messages) (watermi
 
 var errPublishOnly = errors.New("sqlite: the schema adapter is for publishing: subscribe with Journal.Subscriber")
 
-// SelectQuery implements watermill-sql's interface; there is nothing to select through it.
+// SelectQuery implements watermill-sql's interface. It returns no query: the adapter only publishes.
 func (SchemaAdapter) SelectQuery(string, string, watermillsql.OffsetsAdapter) watermillsql.Query {
 	return watermillsql.Query{}
 }
 
-// UnmarshalMessage implements watermill-sql's interface; it is an error.
+// UnmarshalMessage implements watermill-sql's interface. It always returns an error.
 func (SchemaAdapter) UnmarshalMessage(watermillsql.Scanner) (watermillsql.Row, error) {
 	return watermillsql.Row{}, errPublishOnly
 }
 
-// SchemaInitializingQueries implements watermill-sql's interface: Open has made the tables.
+// SchemaInitializingQueries implements watermill-sql's interface. It returns none: Open has created the tables.
 func (SchemaAdapter) SchemaInitializingQueries(string) []watermillsql.Query { return nil }
 
 // SubscribeIsolationLevel implements watermill-sql's interface.

@@ -9,8 +9,8 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// append writes e, now or later. An event whose id the journal has already (a publisher that tries again) changes
-// nothing.
+// append writes e to the log, or to the delayed events. An event whose id the journal has is dropped: a publisher
+// retried.
 func (u *unit) append(e *journal.Event) error {
 	if !e.Due.IsZero() {
 		_, _, err := u.w.kept.delay.exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Due.UnixMicro(),
@@ -19,7 +19,7 @@ func (u *unit) append(e *journal.Event) error {
 		return u.refuse(err)
 	}
 	changed, seq, err := u.insert(e)
-	if err == nil && changed == 0 { // SQLite has used up a number; a gap would send every reader to the disk
+	if err == nil && changed == 0 { // SQLite has used up a seq; a gap would send every reader to the disk
 		if _, _, err = u.w.kept.unnumber.exec(); err == nil {
 			changed, seq, err = u.insertNamesake(e)
 		}
@@ -32,8 +32,8 @@ func (u *unit) append(e *journal.Event) error {
 	return nil
 }
 
-// insertNamesake gives e a longer id where its own is that of an event from another source: an id is unique within
-// its source only (CloudEvents 1.0, section "id"). Nobody but other programs has such ids.
+// insertNamesake inserts e with a longer id when the journal has the id from another source: an id is unique within its
+// source only (CloudEvents 1.0, section "id"). Only other programs create such ids.
 func (u *unit) insertNamesake(e *journal.Event) (changed, seq int64, err error) {
 	var other, differs bool
 	err = u.tx.QueryRow("SELECT source <> ?, data <> ? FROM events WHERE id = ? AND type = ?", e.Source, row.Blob(e.Data), e.ID, e.Type).Scan(&other, &differs)
@@ -64,7 +64,7 @@ func (u *unit) insert(e *journal.Event) (changed, seq int64, err error) {
 		e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), row.Blob(e.Data), metadata)
 }
 
-// refuse notes that the store, not the work, is at fault.
+// refuse records an error of the store, which is not the work's fault.
 func (u *unit) refuse(err error) error {
 	if err != nil {
 		u.failed = err
@@ -72,11 +72,11 @@ func (u *unit) refuse(err error) error {
 	return err
 }
 
-// differs logs events that have the id of another event of their source, and other content. The journal keeps the
-// first event: an id belongs to one event for ever (CloudEvents 1.0, section "id").
+// differs logs dropped events whose id and source the journal has with other content. The journal keeps the first
+// event: an id belongs to one event for ever (CloudEvents 1.0, section "id").
 type differs struct{ problem oncelog.Problem }
 
-// log reports e, now or with a later event.
+// log logs e, at once or counted with a later event.
 func (d *differs) log(logger *slog.Logger, e *journal.Event) {
 	events := d.problem.Failed(time.Now())
 	if events == 0 {

@@ -18,44 +18,43 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// SQLite would copy the write-ahead log into the database inside the commit that makes it too long: a pause of
-// milliseconds for whoever is in that commit. Here a goroutine copies on a connection of its own, while the writer goes
-// on; only what was written meanwhile is left to the writer, and only when the log has grown long.
+// SQLite would copy the write-ahead log into the database inside the commit that makes the log too long, and delay that
+// commit by milliseconds. Here a goroutine copies on a connection of its own while the writer continues. The writer
+// copies only the rest, when the log has grown long.
 //
-// The log starts over, at the beginning of its file, when all of it is copied and nobody reads from it.
+// The log starts over, at the beginning of its file, when all of it is copied and no reader uses it.
 const (
-	copyEvery = 2000     // pages of the log between two checkpoints: ten times as often copied hot pages ten times as often, and cost 5 %
-	longLog   = 4000     // pages of the log, from which on the writer itself finishes, so that the log can start over
+	copyEvery = 2000     // pages between checkpoints; copying ten times as often copied hot pages ten times, and cost 5 %
+	longLog   = 4000     // pages after which the writer copies the rest, so that the log can start over
 	logSize   = 8 << 20  // bytes of the log that are laid out in advance
 	logLimit  = 32 << 20 // bytes to which the log's file is cut when the log starts over
 	cutPace   = time.Second
 )
 
-// logFile is the file of the write-ahead log, beside SQLite's own use of it: to force it to the disk, to lay it out,
-// and to see how far it is written. SQLite locks the database and its -shm file, never the log, so opening and
-// closing it here drops no lock.
+// logFile is the file of the write-ahead log, for syncs, for the layout in advance, and for its length. SQLite locks
+// the database and the -shm file, never the log: opening and closing the log here drops no lock.
 type logFile struct {
 	file   *os.File
-	layOut bool   // it is to be laid out; the writer's goroutine's
-	frame  int64  // bytes of a frame: a page behind its header
-	next   int64  // the frame whose writing asks for the next checkpoint; the writer's goroutine's
-	salt   uint64 // of the log's present run: it changes when the log starts over; likewise
+	layOut bool   // lay the file out; for the writer's goroutine
+	frame  int64  // bytes of a frame: header and page
+	next   int64  // the frame whose write asks for the next checkpoint; for the writer's goroutine
+	salt   uint64 // of the current run of the log: changes when the log starts over; for the writer's goroutine
 	limit  int64
-	held   bool            // by a reader, as the log has been told; the watching goroutine's
-	heldAt int64           // how long it was then; likewise
-	told   time.Time       // when; likewise
-	failed oncelog.Problem // of checkpoints; likewise
+	held   bool            // by a reader, as logged; for the watching goroutine
+	heldAt int64           // the logged size; for the watching goroutine
+	told   time.Time       // time of the log line; for the watching goroutine
+	failed oncelog.Problem // failed checkpoints; for the watching goroutine
 }
 
-// The head of the log and of its frames (https://www.sqlite.org/fileformat.html, section 4.1).
+// The headers of the log and of its frames (https://www.sqlite.org/fileformat.html, section 4.1).
 const (
 	logHead   = 32
 	frameHead = 24
-	logSalt   = 16 // where the salt is in the one
-	frameSalt = 8  // and in the other
+	logSalt   = 16 // offset of the salt in the header of the log
+	frameSalt = 8  // offset of the salt in the header of a frame
 )
 
-// openLog opens the log, takes over its checkpoints, and makes what is in it durable.
+// openLog opens the log, takes over the checkpoints, and makes the content of the log durable.
 func (j *Journal) openLog(ctx context.Context, c *sql.Conn) error {
 	var pageSize, pages, limit int64
 	err := c.QueryRowContext(ctx, "SELECT page_size FROM pragma_page_size").Scan(&pageSize)
@@ -93,7 +92,7 @@ func (j *Journal) openLog(ctx context.Context, c *sql.Conn) error {
 	return nil
 }
 
-// layOutAtOnce lays out the log unless another connection is writing: then it is left to the first group.
+// layOutAtOnce lays out the log. While another connection writes, the first group does so instead.
 func (j *Journal) layOutAtOnce(ctx context.Context, c *sql.Conn) error {
 	return withoutWaiting(ctx, c, j.cfg, func() error {
 		if _, err := c.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
@@ -105,16 +104,16 @@ func (j *Journal) layOutAtOnce(ctx context.Context, c *sql.Conn) error {
 	})
 }
 
-// fill lays the log out: it fills the file with zeros up to logSize. A sync after writing into a file is much cheaper
-// than one after making it longer, and SQLite takes what is not a valid frame for the end of the log
-// (https://www.sqlite.org/walformat.html, section 4.3). The caller has SQLite's write lock, and keeps it until fill
-// returns: otherwise another connection may write frames where the zeros go.
+// fill fills the log's file with zeros up to logSize. A sync after writing inside a file is much cheaper than after
+// growing it. SQLite takes an invalid frame for the end of the log (https://www.sqlite.org/walformat.html, section
+// 4.3). The caller must hold SQLite's write lock until fill returns: otherwise another connection may write frames
+// under the zeros.
 func (l *logFile) fill() error {
 	l.layOut = false
 	info, err := l.file.Stat()
 	if err == nil && info.Size() < logSize {
 		_, err = l.file.WriteAt(make([]byte, logSize-info.Size()), info.Size())
-		if row.NoSpace(err) { // it is an optimization: a full disk is reported by what needs it
+		if row.NoSpace(err) { // an optimization: a full disk is reported by the next write
 			err = nil
 		}
 	}
@@ -124,7 +123,7 @@ func (l *logFile) fill() error {
 	return nil
 }
 
-// withoutWaiting runs fn on a connection that does not wait for locks meanwhile.
+// withoutWaiting runs fn while the connection waits for no locks.
 func withoutWaiting(ctx context.Context, c *sql.Conn, cfg Config, fn func() error) error {
 	ctx = context.WithoutCancel(ctx)
 	if _, err := c.ExecContext(ctx, "PRAGMA busy_timeout = 0"); err != nil {
@@ -135,8 +134,7 @@ func withoutWaiting(ctx context.Context, c *sql.Conn, cfg Config, fn func() erro
 	return errors.Join(err, again)
 }
 
-// beginGroup runs in the writer's goroutine at the start of every group, inside its transaction, which has the write
-// lock.
+// beginGroup runs in the writer's goroutine at the start of every group, inside the transaction, with the write lock.
 func (j *Journal) beginGroup(k *kept) error {
 	if j.log.layOut {
 		if err := j.log.fill(); err != nil {
@@ -146,16 +144,16 @@ func (j *Journal) beginGroup(k *kept) error {
 	return j.flushCursors(k)
 }
 
-// written asks for a checkpoint when the log has grown by copyEvery pages since the last one. It runs in the writer's
-// goroutine, after every commit.
+// written asks for a checkpoint when the log has grown by copyEvery pages. It runs in the writer's goroutine, after
+// every commit.
 func (j *Journal) written() {
 	if j.log.grown() {
 		wake.Poke(j.checkpoint)
 	}
 }
 
-// grown reports whether the next frame that matters has been written in this run of the log. A file that cannot be
-// read is not longer: what writes to it will say so.
+// grown reports whether the log has grown to the next frame that asks for a checkpoint. An unreadable file has not
+// grown: the next write reports the error.
 func (l *logFile) grown() bool {
 	salt, ok := l.saltAt(logSalt)
 	if !ok {
@@ -190,7 +188,7 @@ func (l *logFile) size() int64 {
 
 func (l *logFile) close() error { return l.file.Close() }
 
-// syncFile is the log as the syncer needs it: nil where nothing is forced.
+// syncFile returns the log for the syncer, or nil without syncs.
 func (j *Journal) syncFile() syncFile {
 	if j.cfg.Synchronous != "full" {
 		return nil
@@ -202,7 +200,7 @@ func (j *Journal) syncFile() syncFile {
 	return f
 }
 
-// sitedLog is a log that must be at its site: what is synced elsewhere, nobody will find.
+// sitedLog is a log that must still be in place: a sync of a moved file makes nothing durable.
 type sitedLog struct {
 	*os.File
 	j *Journal
@@ -219,7 +217,7 @@ func (l sitedLog) Sync() error {
 // Close leaves the log open: the journal closes it.
 func (l sitedLog) Close() error { return nil }
 
-// watchLog copies the log when it was written to, and cuts it when it is longer than it should be.
+// watchLog copies the log after writes, and cuts a log that is too long.
 func (j *Journal) watchLog() {
 	var again <-chan time.Time
 	for {
@@ -231,12 +229,12 @@ func (j *Journal) watchLog() {
 		}
 		again = nil
 		if j.sync.health() != nil {
-			continue // what is in the files is unknown, or not this journal's
+			continue // the content of the files is unknown, or another journal's
 		}
 		held, err := j.copyLog()
 		failed := err != nil && !errors.Is(err, journal.ErrClosed)
 		j.logCopying(err, failed && j.ctx.Err() == nil)
-		if long := j.tellLong(held); long || failed { // on a full disk there is room again at some time
+		if long := j.tellLong(held); long || failed { // a full disk may have space later
 			again = time.After(cutPace)
 		}
 	}
@@ -257,8 +255,8 @@ func (j *Journal) logCopying(err error, failed bool) {
 	}
 }
 
-// copyLog copies the log into the database, first beside the writer; what is left of a long log, in its place. It
-// reports whether somebody keeps the log's file from being cut.
+// copyLog copies the log into the database, first beside the writer. In the writer it copies the rest of a long log. It
+// reports whether a reader keeps the log's file from being cut.
 func (j *Journal) copyLog() (held bool, err error) {
 	length, _, err := checkpoint(j.ctx, j.writeDB, "PASSIVE")
 	if err != nil {
@@ -278,13 +276,13 @@ func (j *Journal) copyLog() (held bool, err error) {
 				return err
 			}
 			j.log.layOut = j.cfg.Synchronous == "full"
-			return j.markAgain(context.Background(), c, !held) // a log that is empty says that nothing is missing
+			return j.markAgain(context.Background(), c, !held) // an empty log is complete
 		})
 	}})
 	return held, err
 }
 
-// tellLong reports whether the log's file is longer than its limit, and tells the operator when a reader keeps it so.
+// tellLong reports whether the log's file exceeds its limit, and logs when a reader keeps the file long.
 func (j *Journal) tellLong(held bool) bool {
 	l := j.log
 	size := l.size()
@@ -300,8 +298,8 @@ func (j *Journal) tellLong(held bool) bool {
 	return size > l.limit
 }
 
-// checkpoint copies what it can. It returns the length of the log in pages, and whether others kept it from doing all
-// that mode asks for. A passive one waits for nobody.
+// checkpoint copies as much of the log as possible. It returns the length of the log in pages, and whether other
+// connections blocked part of the mode's work. A passive checkpoint never waits.
 func checkpoint(ctx context.Context, q row.RowQueryer, mode string) (length int, busy bool, err error) {
 	var copied int
 	err = q.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &length, &copied)

@@ -6,23 +6,23 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// stepNoticed is by how much the wall clock must have left the monotonic one to count as stepped.
+// stepNoticed is the minimal difference between the wall clock and the monotonic clock that counts as a step.
 const stepNoticed = 100 * time.Millisecond
 
-// clockWatch notices that the wall clock was stepped, or that the machine slept: timers count neither. What is due at a
-// moment of the wall clock must then be looked at again.
+// clockWatch detects a stepped wall clock, or a machine that slept: timers notice neither. After a step, all deadlines
+// by the wall clock must be checked again.
 type clockWatch struct {
 	now  func() time.Time // the wall clock
-	wall time.Time        // when it was last right
-	mono time.Time        // the same moment, by the monotonic clock
+	wall time.Time        // time of the last step
+	mono time.Time        // the same time, by the monotonic clock
 }
 
 func newClockWatch(now func() time.Time) *clockWatch {
 	return &clockWatch{now: now, wall: now(), mono: time.Now()}
 }
 
-// stepped reports whether the clock was stepped since stepped last said so. A clock that is slewed counts once it is
-// far enough off.
+// stepped reports whether the clock was stepped since the last reported step. A slewed clock counts when its difference
+// is large enough.
 func (c *clockWatch) stepped() bool {
 	wall, mono := c.now(), time.Now()
 	off := wall.Sub(c.wall) - mono.Sub(c.mono)
@@ -33,7 +33,7 @@ func (c *clockWatch) stepped() bool {
 	return true
 }
 
-// clockStepped has everything that waits for a moment look at the clock again.
+// clockStepped makes all goroutines that wait for a time check the clock again.
 func (j *Journal) clockStepped() {
 	wake.Poke(j.delayedWake)
 	j.follow.Load().PokeAll()

@@ -9,59 +9,57 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// Config says how a journal is opened. The zero value works.
+// Config configures a journal. The zero value works.
 type Config struct {
-	// Synchronous is "full", "normal" or "off". With full, what a publish or a reaction acknowledged survives a power
-	// cut. With normal, the file stays consistent, and a killed process loses nothing, but a power cut may lose the last
-	// commits although they were acknowledged. With off, which is for tests, a power cut may also damage the file.
-	// Defaults to "full".
+	// Synchronous is "full", "normal" or "off". With full, an acknowledged publish or reaction survives a power cut. With
+	// normal, the file stays consistent and a killed process loses nothing, but a power cut may lose the last acknowledged
+	// commits. With off, for tests, a power cut may also damage the file. Defaults to "full".
 	Synchronous string
 
-	// BusyTimeout is how long a write waits for a foreign connection that holds the file's write lock, before it
-	// is tried again. Defaults to 5 s.
+	// BusyTimeout is how long a write waits for another connection with the file's write lock before a retry. Defaults to
+	// 5 s.
 	BusyTimeout time.Duration
 
-	// ForeignCheck is how often an otherwise idle journal looks for commits by other connections, and whether the clock
-	// was stepped. Defaults to 250 ms.
+	// ForeignCheck is the interval at which an idle journal looks for commits by other connections and for a stepped
+	// clock. Defaults to 250 ms.
 	ForeignCheck time.Duration
 
-	// Group is how many items are committed together at most. Defaults to 512.
+	// Group is the maximum number of items in one commit. Defaults to 512.
 	Group int
 
-	// SlowWork is how long work of a module may hold the writer's transaction before it is reported by name. Defaults to
-	// 50 ms; -1 turns it off.
+	// SlowWork is how long work of a module may hold the writer's transaction before the work is logged by name. Defaults
+	// to 50 ms; -1 turns the log off.
 	SlowWork time.Duration
 
-	// MaxPages limits the size of the file, in pages of 4096 bytes; a journal that is full answers with
-	// journal.ErrUnavailable and takes up its work when there is room. Defaults to SQLite's own limit.
+	// MaxPages limits the size of the file, in pages of 4096 bytes. A full journal returns journal.ErrUnavailable, and
+	// resumes work when there is space. Defaults to SQLite's own limit.
 	MaxPages int
 
-	// Program says which program opens the journal, and what its modules declare (bus.Wiring.Program). The journal keeps
-	// it. A journal of another program is refused with an *OtherProgramError, before anything is written. A journal that
-	// knows no program yet is refused when it has subscriptions, and none of them is of a module of Program. Defaults to
-	// none: then the journal is opened whoever it belongs to.
+	// Program is the program that opens the journal, with the declarations of its modules (bus.Wiring.Program). The
+	// journal stores it. A journal of another program is refused with an *OtherProgramError, before any write. A journal
+	// without a stored program is refused when none of its subscriptions is of a module of Program. Defaults to nil: no
+	// journal is refused.
 	Program *journal.Program
 
-	// Adopt makes the journal of another program one of Program.
+	// Adopt makes the journal of another program the journal of Program.
 	Adopt bool
 
-	// Fence, when set, makes the database itself refuse work that touches tables other than those whose names begin
-	// with its module and an underscore, and is told of it. It is for tests: it turns off the reuse of the modules'
-	// prepared statements.
+	// Fence, if set, makes the database refuse work on tables without the prefix of its module and an underscore, and is
+	// called with the module and the table. Fence is for tests: modules' prepared statements are not reused.
 	Fence func(module, table string)
 
-	// Logger takes what an operator should hear of. Defaults to slog.Default.
+	// Logger receives messages for operators. Defaults to slog.Default.
 	Logger *slog.Logger
 
-	wrapLog  func(syncFile) syncFile // for tests of what a disk may do
+	wrapLog  func(syncFile) syncFile // for tests with faulty disks
 	logLimit int64                   // of the log's file in bytes, for tests
-	now      func() time.Time        // the wall clock, for tests of what it may do
+	now      func() time.Time        // the wall clock, for tests with a stepped clock
 }
 
-// synchronous is what SQLite's pragma of that name is set to. The syncer makes NORMAL full (sync.go).
+// synchronous has the values of SQLite's pragma synchronous. The syncer makes NORMAL full (sync.go).
 var synchronous = map[string]string{"full": "NORMAL", "normal": "NORMAL", "off": "OFF"}
 
-// Validate joins everything that is wrong with c.
+// Validate returns all mistakes in c, joined.
 func (c Config) Validate() error {
 	var errs []error
 	if c.Synchronous != "" && synchronous[c.Synchronous] == "" {

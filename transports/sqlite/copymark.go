@@ -10,7 +10,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 )
 
-// checkWhole refuses a file that lacks its log.
+// checkWhole refuses a file whose log is missing.
 func (j *Journal) checkWhole(ctx context.Context, c *sql.Conn) error {
 	number, known := j.fileNumber()
 	if !known || j.hadLog {
@@ -19,8 +19,8 @@ func (j *Journal) checkWhole(ctx context.Context, c *sql.Conn) error {
 	return file.CheckMark(ctx, c, number)
 }
 
-// markInUse marks the file, and has the mark in the database file before anything is acknowledged. It waits for
-// nobody: while another connection is writing, the mark is left to the first migration.
+// markInUse marks the file, and writes the mark into the database file before the first acknowledgement. It does not
+// wait: while another connection writes, the mark is left to the first migration.
 func (j *Journal) markInUse(ctx context.Context, c *sql.Conn) error {
 	if j.cfg.Synchronous == "off" {
 		return nil
@@ -36,7 +36,7 @@ func (j *Journal) markInUse(ctx context.Context, c *sql.Conn) error {
 	return err
 }
 
-// markAgain marks the file when its schema has changed, or anyway. It runs on the write connection, outside of a
+// markAgain marks the file when the schema has changed, or anyway. It runs on the write connection, outside of a
 // transaction.
 func (j *Journal) markAgain(ctx context.Context, c *sql.Conn, anyway bool) error {
 	number, known := j.fileNumber()
@@ -47,7 +47,7 @@ func (j *Journal) markAgain(ctx context.Context, c *sql.Conn, anyway bool) error
 }
 
 func (j *Journal) fileNumber() (uint64, bool) {
-	if j.cfg.Synchronous == "off" { // a test opens hundreds of journals, and copies none by hand
+	if j.cfg.Synchronous == "off" { // a test opens hundreds of journals, and never copies one
 		return 0, false
 	}
 	info, err := os.Stat(j.path)
@@ -57,7 +57,7 @@ func (j *Journal) fileNumber() (uint64, bool) {
 	return file.FileNumber(info)
 }
 
-// unmark takes the mark away from a journal that is about to be closed.
+// unmark clears the mark before the journal is closed.
 func (j *Journal) unmark() error {
 	if _, known := j.fileNumber(); !known {
 		return nil

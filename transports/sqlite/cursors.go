@@ -8,15 +8,15 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// cursorEvery is after how many events the cursors are written. What lies above a cursor is looked at again when the
-// journal is opened: that is all it costs to write them seldom.
+// cursorEvery is the number of events after which the cursors are written. When the journal is opened, subscriptions
+// read the events after their cursors again: seldom writes have no other cost.
 const cursorEvery = 1000
 
-// flushCursors notes how far everybody is, now and then. It runs in the writer's goroutine, at the start of a group.
+// flushCursors writes the cursors, now and then. It runs in the writer's goroutine, at the start of a group.
 func (j *Journal) flushCursors(k *kept) error {
 	head := j.tail.Newest()
-	all := head-j.flushed >= cursorEvery || j.flushed == 0 || j.unflushed      // what a group wrote that was undone is written again
-	if told := j.told.Load(); told != nil && told.unwritten() >= cursorEvery { // retries make records, and no events
+	all := head-j.flushed >= cursorEvery || j.flushed == 0 || j.unflushed      // after a rollback, write the cursors again
+	if told := j.told.Load(); told != nil && told.unwritten() >= cursorEvery { // retries add records, and no events
 		all = true
 	}
 	if err := j.memory.flush(k, all); err != nil {
@@ -36,7 +36,7 @@ func (j *Journal) flushCursors(k *kept) error {
 		return nil
 	}
 	for _, s := range j.subs {
-		if !s.follows { // it does not know that there is something behind its cursor
+		if !s.follows { // its cursor is not valid yet
 			continue
 		}
 		if _, _, err := k.cursor.exec(s.cursor(), s.id); err != nil {
@@ -53,7 +53,7 @@ func (j *Journal) flushCursors(k *kept) error {
 	return nil
 }
 
-// flushFeeds writes down how far the feeds are. It runs in the writer's goroutine.
+// flushFeeds writes the positions of the feeds. It runs in the writer's goroutine.
 func (j *Journal) flushFeeds(k *kept) error {
 	var sent []*feed
 	last := int64(math.MaxInt64)

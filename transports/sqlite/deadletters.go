@@ -4,7 +4,7 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// bury keeps the dead letter, and its key parked if the subscription wants that.
+// bury writes the dead letter, and parks its key if the subscription says so.
 func (s *subscription) bury(u *unit, d *journal.Delivery, v *journal.Verdict) error {
 	k, e := u.w.kept, d.Event
 	s.j.died()
@@ -15,7 +15,7 @@ func (s *subscription) bury(u *unit, d *journal.Delivery, v *journal.Verdict) er
 	return err
 }
 
-// clear removes what an earlier attempt left, now that there is another outcome.
+// clear deletes the pending row of an earlier attempt, and updates a replayed dead letter.
 func (s *subscription) clear(u *unit, e *journal.Event, o journal.Outcome) error {
 	if _, _, err := u.w.kept.unpend.exec(s.id, e.Key, e.Seq); err != nil {
 		return u.refuse(err)

@@ -11,13 +11,13 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// delayedBatch bounds how many delayed events one transaction appends.
+// delayedBatch bounds the delayed events that one transaction appends.
 const delayedBatch = 256
 
-// watchDelayed appends delayed events when they are due. It sleeps until the next one is. To an observer they come
-// from elsewhere.
+// watchDelayed appends delayed events when they are due, and sleeps between. An observer receives the events from
+// topics.
 func (j *Journal) watchDelayed() {
-	timer := time.NewTimer(0) // what came due while nobody ran
+	timer := time.NewTimer(0) // events that came due while no process ran
 	defer timer.Stop()
 	troubled := false
 	for {
@@ -30,7 +30,7 @@ func (j *Journal) watchDelayed() {
 		next, err := j.appendDue()
 		was := troubled
 		troubled = err != nil && j.ctx.Err() == nil
-		if troubled && !was { // once a trouble, not once a try
+		if troubled && !was { // once a problem, not once a try
 			j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "cannot append delayed events, will try again", slog.Any("error", err))
 		}
 		if troubled {
@@ -46,7 +46,7 @@ FROM delayed WHERE due_at <= ? ORDER BY due_at, id LIMIT ?`
 
 const firstDelayed = "SELECT due_at FROM delayed WHERE NOT EXISTS (SELECT 1 FROM observer) ORDER BY due_at LIMIT 1"
 
-// appendDue appends what is due, and returns when to look again.
+// appendDue appends the due events, and returns the time of the next.
 func (j *Journal) appendDue() (next time.Time, err error) {
 	for {
 		next, err := j.nextDue()
@@ -58,7 +58,7 @@ func (j *Journal) appendDue() (next time.Time, err error) {
 			return time.Time{}, err
 		}
 		err = j.writer.submit(j.ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
-			u.Tx() // all of them or none
+			u.Tx() // all or none
 			for _, e := range due {
 				if err := u.append(e); err != nil {
 					return err
@@ -75,7 +75,7 @@ func (j *Journal) appendDue() (next time.Time, err error) {
 	}
 }
 
-// nextDue is when the next delayed event is due; in a day where there is none.
+// nextDue returns the time of the next delayed event, or in a day without one.
 func (j *Journal) nextDue() (time.Time, error) {
 	var micros int64
 	err := j.readers.QueryRowContext(j.ctx, firstDelayed).Scan(&micros)

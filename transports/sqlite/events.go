@@ -46,15 +46,15 @@ func (j *Journal) event(ctx context.Context, seq int64) (*journal.Event, error) 
 	return e, nil
 }
 
-// chunk bounds how much of the log one query looks at, so that a reader of a rare type gives way to others.
+// chunk bounds the seqs that one query searches, so that the reader of a rare type yields to others.
 const chunk = 10_000
 
-// read returns the next events behind pos that m wants, at most limit, and how far it looked.
+// read returns at most limit of the next events after pos that m wants, and the last seq that it searched.
 func (j *Journal) read(ctx context.Context, pos int64, m *wake.Match, limit int) ([]*journal.Event, int64, error) {
 	return j.readWithin(ctx, pos, m, limit, tail.MaxBytes)
 }
 
-// readWithin is read with a bound on the bytes of the events, which the last one may exceed.
+// readWithin is read with a bound on the bytes of the events. The last event may exceed the bound.
 func (j *Journal) readWithin(ctx context.Context, pos int64, m *wake.Match, limit, most int) ([]*journal.Event, int64, error) {
 	if events, next, ok := j.tail.Read(nil, pos, m, limit, most); ok {
 		return events, next, nil
@@ -78,7 +78,7 @@ func (j *Journal) readWithin(ctx context.Context, pos int64, m *wake.Match, limi
 	defer func() { _ = rows.Close() }()
 	var events []*journal.Event
 	bytes := 0
-	for bytes < most && rows.Next() { // a thousand of the largest would be a gigabyte
+	for bytes < most && rows.Next() { // a thousand of the largest events would be a gigabyte
 		e, err := row.ScanEvent(rows)
 		if err != nil {
 			return nil, pos, err

@@ -12,25 +12,26 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// feed is what others are told of this journal: its place is kept as a consumer group's is.
+// feed is an outgoing stream of this journal: its events, or records of its deliveries. Its position is stored like a
+// consumer group's.
 type feed struct {
 	wake.Follower
 	j    *Journal
 	name journal.FeedName
-	id   int64 // of its row in subscriptions; 0 for the records, whose place is what is left of them
-	pos  int64 // returned up to here; who calls Next has it
-	full bool  // what Next returned last was as much as there may be; its
-	from int64 // of the records: what is behind it in the log is on no topic, and neither is what became of it
-	next int64 // of the records: delayed events up to here were returned since the feed was opened
+	id   int64 // of the row in subscriptions; 0 for records, which are deleted once sent
+	pos  int64 // returned up to here; for the caller of Next
+	full bool  // the last result of Next was full; for the caller of Next
+	from int64 // records: events up to this seq were never sent, so neither are their records
+	next int64 // records: delayed events up to here were returned since the feed was opened
 
 	mu      sync.Mutex
 	passed  int64
-	written int64 // passed, when it was last written down
+	written int64 // passed at the last write
 }
 
 // Feed implements journal.Journal.
 func (j *Journal) Feed(ctx context.Context, name journal.FeedName) (journal.Feed, error) {
-	m := wake.NewMatch(nil, true) // everything
+	m := wake.NewMatch(nil, true) // all types
 	m.Durable = true
 	f := &feed{Follower: wake.NewFollower(m), j: j, name: name}
 	open := f.openEvents
@@ -38,7 +39,7 @@ func (j *Journal) Feed(ctx context.Context, name journal.FeedName) (journal.Feed
 		open = f.openRecords
 	}
 	err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, durable: true, run: func(u *unit) error { return open(ctx, u.Tx()) }})
-	if err == nil { // it may have changed the schema
+	if err == nil { // noteRecords may have changed the schema
 		err = j.writer.submit(ctx, &item{alone: func(c *sql.Conn) error { return j.markAgain(ctx, c, false) }})
 	}
 	if err != nil {
@@ -72,8 +73,7 @@ func (f *feed) openEvents(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// noteRecords has every answer noted for the feed of records. A trigger does it, so that who decides something past
-// the writer, a person who replays a dead letter in another process, is not forgotten.
+// noteRecords adds a record for every answer. Triggers also see answers of other processes, such as a person's replay.
 const noteRecords = `
 CREATE TRIGGER records_new AFTER INSERT ON deliveries BEGIN INSERT INTO records (seq, subscription) VALUES (new.seq, new.subscription); END;
 CREATE TRIGGER records_changed AFTER UPDATE ON deliveries BEGIN INSERT INTO records (seq, subscription) VALUES (new.seq, new.subscription); END;
@@ -91,8 +91,8 @@ func (f *feed) openRecords(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// tellNobody ends the noting of records where nobody is told of them, such as after a merge: they would only grow.
-// When the feed is opened again, it begins with all that there is.
+// tellNobody stops adding records for a feed that is not open, such as after a merge: they would only grow. When the
+// feed is opened again, it begins with all deliveries.
 func (j *Journal) tellNobody(ctx context.Context, tx *sql.Tx) error {
 	if j.told.Load() != nil {
 		return nil
@@ -101,14 +101,14 @@ func (j *Journal) tellNobody(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// unwritten is how much has been passed since it was last written down. It is the writer's goroutine's.
+// unwritten returns the number of seqs passed since the last write. For the writer's goroutine.
 func (f *feed) unwritten() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.passed - f.written
 }
 
-// flush returns how far the feed is, to be written down.
+// flush returns the position to write.
 func (f *feed) flush() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -128,7 +128,7 @@ func (f *feed) Lag() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.name == journal.FeedRecords {
-		return 0 // they are gathered, not counted
+		return 0 // records are gathered, not counted
 	}
 	return max(0, f.j.tail.Newest()-f.passed)
 }

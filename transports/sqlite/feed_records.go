@@ -13,22 +13,22 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// How much one event of the feed of records carries: less than any transport's limit, whatever the errors are. What
-// is longer of an error, of a stack, or of a reason, is with the dead letter itself.
+// Bounds of one event of the feed of records: smaller than any transport's limit. Longer errors, stacks and reasons are
+// cut; the dead letter has the whole text.
 const (
 	recordsAtOnce = 1000
 	recordBytes   = 512 << 10
-	recordText    = 16 << 10 // JSON makes up to six bytes of one
-	recordActs    = 10       // the newest
+	recordText    = 16 << 10 // JSON makes up to six bytes of one byte
+	recordActs    = 10       // the newest acts
 	recordReason  = 2 << 10
 	recordActor   = 256
 )
 
-// gathering is how long records may wait for others. Nobody reacts to them, and reading and sending each by itself
-// costs more than the delivery that it tells of: measured, a quarter of the processor time of a flow that is alone.
+// gathering is the time that records wait for more. Reactions never wait for records. Sending every record alone costs
+// more than its delivery: measured, a quarter of the processor time of a single flow.
 const gathering = 20 * time.Millisecond
 
-// gather waits before records are read, unless there are plenty.
+// gather waits before reading records, unless the last result was full.
 func (f *feed) gather(ctx context.Context) {
 	if f.name != journal.FeedRecords && f.name != journal.Rest || f.full {
 		return
@@ -42,7 +42,7 @@ func (f *feed) gather(ctx context.Context) {
 	}
 }
 
-// tell reads what others are told next.
+// tell returns the next delayed events or records.
 func (f *feed) tell(ctx context.Context, _ int) (events []*journal.Event, more bool, err error) {
 	if events, err = f.delayed(ctx); err != nil || len(events) > 0 {
 		return events, false, err
@@ -62,7 +62,7 @@ LEFT JOIN pending p ON p.subscription = r.subscription AND p.key = e.key AND p.s
 LEFT JOIN dead_letters l ON l.subscription = r.subscription AND l.seq = r.seq
 WHERE r.id > ? ORDER BY r.id LIMIT ?`
 
-// records is one event that carries many records. Others may hear of them once they are on disk.
+// records returns one event with many records, once they are on disk.
 func (f *feed) records(ctx context.Context) (events []*journal.Event, more bool, err error) {
 	rows, err := f.j.readers.QueryContext(ctx, selectRecords, recordActs, f.pos, recordsAtOnce)
 	if err != nil {
@@ -98,9 +98,8 @@ func (f *feed) records(ctx context.Context) (events []*journal.Event, more bool,
 	return events, false, err
 }
 
-// delayed is one event that tells of many that are still to come: since the feed was opened, and at first of all that
-// there are. That they have come, they say themselves. So nothing has to be noted of them, and what was told already
-// is told once more.
+// delayed returns one event with many delayed events: new ones since the feed was opened, and at first all. Arrival
+// needs no record: the event itself follows. Sending an entry twice is harmless.
 func (f *feed) delayed(ctx context.Context) ([]*journal.Event, error) {
 	rows, err := f.j.readers.QueryContext(ctx, reader.SelectDelayed, f.next, recordsAtOnce)
 	if err != nil {
@@ -129,7 +128,7 @@ func (f *feed) delayed(ctx context.Context) ([]*journal.Event, error) {
 	return events, err
 }
 
-// bundle is the payload of an event that carries many of something.
+// bundle is the payload of an event with many items.
 type bundle struct {
 	items []json.RawMessage
 	size  int
@@ -141,7 +140,7 @@ func (b *bundle) add(item any) error {
 	return err
 }
 
-// bundled is e with b, once what b says is on disk.
+// bundled returns e with the payload b, once the content of b is on disk.
 func (f *feed) bundled(b *bundle, e journal.Event) ([]*journal.Event, error) {
 	if err := f.j.sync.wait(f.j.ctx); err != nil {
 		return nil, err
@@ -173,7 +172,7 @@ func scanRecord(rows *sql.Rows) (r journal.Record, id, seq int64, err error) {
 	return r, id, seq, err
 }
 
-// scanActs reads acts as selectRecords has them.
+// scanActs decodes acts from selectRecords.
 func scanActs(text []byte) ([]journal.Act, error) {
 	var found []noted
 	if err := json.Unmarshal(text, &found); err != nil {
@@ -186,7 +185,7 @@ func scanActs(text []byte) ([]journal.Act, error) {
 	return acts, nil
 }
 
-// noted is a journal.Act as selectRecords has it.
+// noted is a journal.Act in the format of selectRecords.
 type noted journal.Act
 
 // UnmarshalJSON implements json.Unmarshaler.

@@ -17,13 +17,12 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// errTried undoes what was only tried.
+// errTried rolls back a trial.
 var errTried = errors.New("sqlite: tried")
 
-// Fits implements journal.Journal: it tries in a transaction that is rolled back what Migrate and Subscribe would
-// refuse, short of running the migrations, and logs which subscriptions of an earlier program leave work open, or
-// seem to be renamed. When the program fits a journal whose own tables are older than it, these are brought up to
-// date.
+// Fits implements journal.Journal. In a transaction that is rolled back, it tries Migrate, without running the
+// migrations, and Subscribe. It logs removed subscriptions with open work, and subscriptions that seem to be renamed.
+// When the program fits a journal with older tables, Fits brings the tables up to date.
 func (j *Journal) Fits(ctx context.Context, modules map[string]fs.FS, subs []journal.Subscription) error {
 	found, err := j.fits(ctx, modules, subs)
 	if err != nil {
@@ -43,7 +42,7 @@ func (j *Journal) Fits(ctx context.Context, modules map[string]fs.FS, subs []jou
 	return nil
 }
 
-// unfit is what does not keep a program from running, and is not right.
+// unfit describes problems that do not keep a program from running.
 type unfit struct {
 	left    []leftOpen
 	renamed []renamed
@@ -66,8 +65,8 @@ func (j *Journal) fits(ctx context.Context, modules map[string]fs.FS, subs []jou
 	return found, err
 }
 
-// tryOut does in tx, which is going to be undone, what would be refused, and returns what is not right about
-// subscriptions that an earlier program had.
+// tryOut tries Migrate and Subscribe in tx, which the caller rolls back, and returns problems with subscriptions of an
+// earlier program.
 func (j *Journal) tryOut(ctx context.Context, tx *sql.Tx, modules map[string]fs.FS, subs []journal.Subscription) (found unfit, err error) {
 	for _, module := range slices.Sorted(maps.Keys(modules)) {
 		if err := j.applied.Try(ctx, tx, module, modules[module]); err != nil {
@@ -86,11 +85,11 @@ func (j *Journal) tryOut(ctx context.Context, tx *sql.Tx, modules map[string]fs.
 	return found, nil
 }
 
-// renamed is a subscription that is new, and one that is gone and has handled events of its type.
+// renamed is a new subscription, and a removed one of the same module that has handled events of the same type.
 type renamed struct{ new, gone string }
 
-// renamedSince pairs those of subs that the journal has never seen with those of their modules that the last program
-// had and this one has not. Who begins behind the newest event does nothing again.
+// renamedSince pairs new subscriptions with removed ones of the same module and type. A subscription that begins with
+// new events repeats no work, and is left out.
 func renamedSince(ctx context.Context, q row.Queryer, subs []journal.Subscription) (pairs []renamed, err error) {
 	has, all := map[string]journal.Subscription{}, map[string]bool{}
 	for _, s := range subs {
@@ -127,17 +126,17 @@ func renamedSince(ctx context.Context, q row.Queryer, subs []journal.Subscriptio
 	return pairs, err
 }
 
-// leftOpen is what a subscription that the program does not have any more has left to do.
+// leftOpen is the open work of a removed subscription.
 type leftOpen struct {
 	name                            string
 	events, retrying, blocked, dead int64
 }
 
-// manyLeft is how far what is left open is counted, of each kind.
+// manyLeft bounds each count of open work.
 const manyLeft = 10_000
 
-// wanted is the condition under which subscription s of the bus wants event e. Plain topics belong to their consumer
-// groups.
+// wanted is the SQL condition for the events e that subscription s of the bus wants. Topics of consumer groups are left
+// out.
 const wanted = `(
 	CASE s.except_of WHEN 0 THEN e.type IN (SELECT value FROM json_each(s.types))
 	ELSE e.type NOT IN (SELECT value FROM json_each(s.types))
@@ -154,7 +153,7 @@ SELECT s.name,
        (SELECT count(*) FROM (SELECT 1 FROM dead_letters l WHERE l.subscription = s.id AND l.status IN ('dead', 'replaying') LIMIT ?1))
 FROM subscriptions s WHERE s.kind = 'bus' AND s.name IN (SELECT value FROM json_each(?2)) ORDER BY s.name`
 
-// openWorkOfOthers is what subscriptions that are not among subs have left to do.
+// openWorkOfOthers returns the open work of subscriptions that are not in subs.
 func openWorkOfOthers(ctx context.Context, q row.Queryer, subs []journal.Subscription) (left []leftOpen, err error) {
 	has := map[string]bool{}
 	for _, s := range subs {

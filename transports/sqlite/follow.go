@@ -8,9 +8,9 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// Follow calls fn with the events behind seq after, in their order, as they become durable, until ctx ends or fn
-// answers with an error, which it returns. Without types it is all events; after below 0 means from now on. It keeps no
-// place and acknowledges nothing: it is for showing and waking, not for working.
+// Follow calls fn with the events after the seq after, in order, as they become durable, until ctx ends or fn returns
+// an error, which Follow returns. Without types, fn gets all events; a negative after means from now on. Follow stores
+// no position and acknowledges nothing: use it for display and wake-ups, not for work.
 func (j *Journal) Follow(ctx context.Context, after int64, fn func(*journal.Event) error, types ...string) error {
 	m := wake.NewMatch(types, len(types) == 0)
 	m.Durable = true
@@ -27,7 +27,7 @@ func (j *Journal) Follow(ctx context.Context, after int64, fn func(*journal.Even
 	j.mu.Unlock()
 	defer j.removeReader(&r)
 	for {
-		if err := ctx.Err(); err != nil { // also while there is always more
+		if err := ctx.Err(); err != nil { // also if there are always more events
 			return err
 		}
 		events, next, err := j.read(ctx, after, m, dispatch.Admitted)

@@ -12,12 +12,12 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// ErrMoved: the journal is not to be used. It is one half of a move of modules that did not take place, or its
-// modules were merged into another journal.
+// ErrMoved: the journal is not usable. It is one half of a move of modules that did not take place, or its modules were
+// merged into another journal.
 var ErrMoved = errors.New("sqlite: journal is not to be used")
 
-// half is a journal's part in a move that another journal decides, by having a row of the same id and act. Asks is the
-// identity that the other one had before; only the row of a half has one.
+// half is this journal's side of a move. The other journal decides: the move took place if it has a row with the same
+// id and act. asks is the identity of the other journal before the move; only the row of a half has it.
 type half struct {
 	id, act, modules, other, state string
 	asks, path                     string
@@ -27,8 +27,8 @@ const openHalves = `
 SELECT id, act, (SELECT group_concat(value, ',') FROM json_each(modules)), other, state, proof ->> '$.asks', coalesce(proof ->> '$.path', '')
 FROM moves WHERE proof ->> '$.asks' IS NOT NULL AND (state = 'prepared' OR act = 'merge')`
 
-// settleMoves makes sure that the journal at path may be used: of what was left undecided by a process that died, it
-// asks the other journal.
+// settleMoves settles the moves that a killed process left open: it asks the other journal of each. It returns an error
+// unless the journal at path is usable.
 func settleMoves(ctx context.Context, c *sql.Conn, path string) error {
 	var halves []half
 	err := row.Each(ctx, c, row.SQL(openHalves), func(rows *sql.Rows) error {
@@ -76,13 +76,14 @@ func (h half) settle(ctx context.Context, c *sql.Conn, path string) error {
 	return nil
 }
 
-// decided asks the other journal. It is an error when that is not there, or not the one.
+// decided asks the other journal whether the move took place. It returns an error when that journal is missing or is a
+// different one.
 func (h half) decided(ctx context.Context, path string) (bool, error) {
 	places := []string{h.other}
-	if rel, err := filepath.Rel(filepath.Dir(h.path), h.other); err == nil { // they were moved together
+	if rel, err := filepath.Rel(filepath.Dir(h.path), h.other); err == nil { // both were moved together
 		places = append(places, filepath.Join(filepath.Dir(path), rel))
 	}
-	var trouble error // with the first place
+	var trouble error // at the first path
 	for _, place := range places {
 		decided, err := h.ask(ctx, place)
 		if err == nil {
@@ -98,7 +99,7 @@ func (h half) ask(ctx context.Context, place string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = db.Close() }() // it was only read
+	defer func() { _ = db.Close() }() // only read
 	var identity string
 	var act sql.NullString
 	err = db.QueryRowContext(ctx, "SELECT id, (SELECT act FROM moves WHERE id = ?) FROM identity", h.id).Scan(&identity, &act)

@@ -12,19 +12,19 @@ import (
 )
 
 const (
-	// sickFor is how long a refused commit is remembered. On a disk that is all but full, what is small is still
-	// written, and what is larger is not.
+	// sickFor is the time for which a refused commit counts. On an almost full disk, small commits succeed and larger ones
+	// fail.
 	sickFor = 3 * time.Second
-	// stuckAfter is how long one group of work, or its sync, may take: longer than any work may hold the transaction.
+	// stuckAfter is the maximum time of a group or its sync, longer than the limit of any work.
 	stuckAfter = 15 * time.Second
-	// recheckEvery is how often a journal that refused a commit tries whether it can write again.
+	// recheckEvery is the interval at which a journal with a refused commit tries to write again.
 	recheckEvery = time.Second
 )
 
-// health is what the writer knows of itself, for whoever asks at any time.
+// health is the state of the writer. It is safe for concurrent use.
 type health struct {
 	refusal atomic.Pointer[refusal] // the newest
-	writing atomic.Int64            // since when a group is being written, in nanoseconds; 0 when none is
+	writing atomic.Int64            // start of the current group in nanoseconds; 0 without a group
 	sick    chan struct{}           // capacity 1: a commit was refused
 }
 
@@ -32,10 +32,10 @@ type health struct {
 type refusal struct {
 	err  error
 	at   time.Time
-	over atomic.Bool // a later commit went well
+	over atomic.Bool // a later commit succeeded
 }
 
-// note takes in how a group ended.
+// note records the result of a group.
 func (h *health) note(err error) {
 	was := h.refusal.Load()
 	if err == nil {
@@ -48,13 +48,13 @@ func (h *health) note(err error) {
 	wake.Poke(h.sick)
 }
 
-// refuses reports whether the newest group was refused.
+// refuses reports whether the last group was refused.
 func (h *health) refuses() bool {
 	r := h.refusal.Load()
 	return r != nil && !r.over.Load()
 }
 
-// check is why nothing can be written, or nil.
+// check returns the reason why the journal cannot write, or nil.
 func (h *health) check(now time.Time) error {
 	if r := h.refusal.Load(); r != nil && (!r.over.Load() || now.Sub(r.at) < sickFor) {
 		return r.err
@@ -62,7 +62,7 @@ func (h *health) check(now time.Time) error {
 	return stuck("write", h.writing.Load(), now)
 }
 
-// stuck is an error for what has been under way for too long, since a time in nanoseconds; 0 is not at all.
+// stuck returns an error when a write or sync takes too long. since is its start in nanoseconds, or 0.
 func stuck(what string, since int64, now time.Time) error {
 	if long := now.Sub(time.Unix(0, since)); since > 0 && long > stuckAfter {
 		return fmt.Errorf("%w: a %s has been under way for %v: the disk or the file system may hang", journal.ErrUnavailable, what, long.Round(time.Second))
@@ -70,14 +70,14 @@ func stuck(what string, since int64, now time.Time) error {
 	return nil
 }
 
-// under notes that a write or a sync is under way until the function that it returns is called.
+// under records the start of a write or sync. end records the end.
 func under(since *atomic.Int64) (end func()) {
 	since.Store(time.Now().UnixNano())
 	return func() { since.Store(0) }
 }
 
-// Health says why the journal cannot write at the moment, or nil: the last commit was refused, or one within the last
-// three seconds was, or a write hangs. It writes nothing, waits for nothing, and may be called at any time.
+// Health returns the reason why the journal cannot write, or nil: the last commit was refused, or one in the last three
+// seconds was, or a write hangs. It writes nothing, never waits, and may be called at any time.
 func (j *Journal) Health() error {
 	if err := j.sync.health(); err != nil {
 		return err
@@ -89,11 +89,11 @@ func (j *Journal) Health() error {
 	return stuck("sync", j.sync.syncing.Load(), now)
 }
 
-// rewrite changes nothing, and is written, committed and synced all the same: a full disk does not hide from it.
+// rewrite changes nothing, but is written, committed and synced: a full disk refuses it.
 const rewrite = `UPDATE migrations SET applied_at = applied_at WHERE rowid = (SELECT min(rowid) FROM migrations)`
 
-// watchHealth tries, while the store refuses commits, whether it still does: when nobody else writes, Health would
-// never know that the trouble is over.
+// watchHealth retries a write while the store refuses commits: without other writes, Health would not see the end of
+// the problem.
 func (j *Journal) watchHealth() {
 	for {
 		select {
@@ -112,7 +112,7 @@ func (j *Journal) watchHealth() {
 			if !j.writer.health.refuses() {
 				break
 			}
-			_ = j.writer.submit(j.ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error { // its outcome is noted
+			_ = j.writer.submit(j.ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error { // the writer records the outcome
 				if _, err := u.Tx().ExecContext(context.Background(), rewrite); err != nil {
 					u.failed = err
 				}
@@ -122,7 +122,7 @@ func (j *Journal) watchHealth() {
 	}
 }
 
-// Between two tries of a journal that cannot write, to find out whether it can again.
+// Pauses between two tries of a journal that cannot write.
 const (
 	firstTryPause   = 100 * time.Millisecond
 	longestTryPause = 2 * time.Second

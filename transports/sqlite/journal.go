@@ -19,60 +19,60 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// Journal is an append-only log of events in one SQLite file, with everything recorded about them. It implements
-// journal.Journal for a bus, and serves plain Watermill use through Publisher and Subscriber. One process
-// owns it for writing; others read with OpenReader.
+// Journal is an append-only log of events in one SQLite file, with the records of all deliveries. It implements
+// journal.Journal for a bus, and serves plain Watermill code through Publisher and Subscriber. One process owns a
+// journal for writing; other processes read with OpenReader.
 type Journal struct {
 	cfg     Config
 	path    string
 	id      string
 	lock    *file.Ownership
 	writeDB *sql.DB
-	readers *sql.DB // the journal's own
-	views   *sql.DB // other people's, who may hold theirs for long
+	readers *sql.DB // for the journal itself
+	views   *sql.DB // for callers of View, who may keep a transaction open
 	writer  *writer
 	sync    *syncer
 	tail    tail.Tail
 	log     *logFile
-	hadLog  bool // beside the file, when it was opened
+	hadLog  bool // the log existed when the journal was opened
 	site    *file.Site
-	gone    atomic.Bool // the files are not at their site any more
+	gone    atomic.Bool // the files were moved, removed or replaced
 
 	ctx     context.Context // of the goroutines below; ends at Close
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
-	starting sync.Mutex // held while the writer is being started, or it is decided whether to
+	starting sync.Mutex // held while the writer is started, or is closed unstarted
 
 	mu      sync.Mutex
 	subs    map[string]*subscription
 	groups  map[string]*group
 	feeds   map[journal.FeedName]*feed
-	topics  map[string]bool // of plain consumer groups, also of those that are not here now
+	topics  map[string]bool // of plain consumer groups, also of inactive ones
 	follow  atomic.Pointer[wake.Followers]
-	told    atomic.Pointer[feed] // the feed of records, once it is open
+	told    atomic.Pointer[feed] // the open feed of records, or nil
 	closing bool
 
-	applied     schema.Applied // the writer's goroutine's
-	flushed     int64          // the head when the cursors were last written; the writer's goroutine's
-	deaths      int64          // since the journal was opened; likewise
-	unflushed   bool           // they were written in a group that is not committed; likewise
-	version     int64          // PRAGMA data_version, likewise
-	lastAct     int64          // the newest act that was taken up, likewise
-	lastOpenAct int64          // the same of open_acts
+	applied     schema.Applied // for the writer's goroutine
+	flushed     int64          // the head at the last write of the cursors; for the writer's goroutine
+	deaths      int64          // since the journal was opened; for the writer's goroutine
+	unflushed   bool           // cursors were written in a group without a commit yet; for the writer's goroutine
+	version     int64          // PRAGMA data_version; for the writer's goroutine
+	lastAct     int64          // the newest known act; for the writer's goroutine
+	lastOpenAct int64          // the same for open_acts
 	delayedWake chan struct{}
 	checkpoint  chan struct{}
-	count       chan struct{} // the log is longer than what is counted of it
-	recent      count.Recent  // the writer's goroutine's
-	hint        chan struct{} // somebody in this process writes past the writer: look soon
+	count       chan struct{} // wakes watchCounts
+	recent      count.Recent  // for the writer's goroutine
+	hint        chan struct{} // a transaction of this process bypasses the writer: look soon
 	quiet       wake.Broadcast
 	memory      memory
 }
 
 var _ journal.Journal = (*Journal)(nil)
 
-// Open opens or creates the journal at path and takes it for writing. Errors say what to do; errors.Is tells
-// ErrInUse, ErrNewer and ErrOtherProgram apart. Whoever opens it closes it.
+// Open opens or creates the journal at path for writing. The caller must close it. Errors name the remedy; errors.Is
+// distinguishes ErrInUse, ErrNewer and ErrOtherProgram.
 func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 	if err := file.CheckName(path); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
@@ -125,7 +125,7 @@ func (j *Journal) open(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() {
-		if j.writer == nil { // from then on it is the writer's
+		if j.writer == nil { // the writer closes conn from then on
 			err = errors.Join(err, conn.Close())
 		}
 	}()
@@ -137,12 +137,12 @@ func (j *Journal) open(ctx context.Context) (err error) {
 		return err
 	}
 	j.views = file.OpenViews(j.path)
-	if j.readers = j.views; j.cfg.Synchronous != "off" { // a test opens hundreds of journals, and few connections of each
+	if j.readers = j.views; j.cfg.Synchronous != "off" { // a test opens hundreds of journals: few connections each
 		if j.readers, err = file.OpenReaders(j.path); err != nil {
 			return err
 		}
 	}
-	// Before the head: what others commit from here on is noticed.
+	// Before the head is read: later commits of others change data_version.
 	if err := conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&j.version); err != nil {
 		return err
 	}
@@ -172,9 +172,8 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	return nil
 }
 
-// Close stops the deliveries, lets the writer finish what is queued, notes how far each subscription is, and closes the
-// file. Handlers that still run get journal.ErrClosed for what they decide later, and run again when the journal is
-// opened.
+// Close stops the deliveries, waits for the queued writes, writes the cursors, and closes the file. Running handlers
+// get journal.ErrClosed for their results, and run again when the journal is opened.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	if j.closing {
@@ -183,7 +182,7 @@ func (j *Journal) Close() error {
 	}
 	j.closing = true
 	j.mu.Unlock()
-	j.starting.Lock() // from here on nobody starts it
+	j.starting.Lock() // no start after this
 	late := j.writer.late.Load()
 	j.starting.Unlock()
 	j.cancel()
@@ -215,8 +214,8 @@ func (j *Journal) closeFiles() error {
 		errs = append(errs, j.log.close())
 	}
 	errs = append(errs, j.lock.ReleaseFile())
-	// SQLite, when it closes, copies the log into the database and removes the log by its name. Files that are not at
-	// their site stay as a kill leaves them: the name may be another journal's by now.
+	// When SQLite closes the database, it copies the log into the database and removes the log by name. Files that were
+	// moved stay as after a kill: another journal may have the name now.
 	if !j.gone.Load() {
 		if j.writer != nil {
 			errs = append(errs, j.writer.closeFiles())
@@ -228,10 +227,10 @@ func (j *Journal) closeFiles() error {
 	return errors.Join(append(errs, j.lock.Release())...)
 }
 
-// ID tells this journal from all others, for ever: 16 hexadecimal digits. A copy of the file has the same.
+// ID returns the identity of this journal, 16 hexadecimal digits. It never changes. A copy of the file has the same ID.
 func (j *Journal) ID() string { return j.id }
 
-// Path is the absolute path of the journal's file.
+// Path returns the absolute path of the journal's file.
 func (j *Journal) Path() string { return j.path }
 
 // Migrate implements journal.Journal.

@@ -2,9 +2,9 @@
 
 package sqlite
 
-// SQLite counts the memory that it uses, under one lock for the whole process, unless it is told not to. The counting
-// cost a publish and its reactions 4 % of the processor. Nothing here reads the counts. The driver has no call for
-// the setting, and its symbol is weak: the linker checks this package without the driver's C code.
+// SQLite counts its memory under one lock for the whole process by default. Counting cost a publish and its reactions 4
+// % of the processor, and this package never reads the counts. The driver has no call for the setting. Its symbol is
+// weak: the linker checks this package without the driver's C code.
 //
 // See https://www.sqlite.org/c3ref/c_config_covering_index_scan.html#sqliteconfigmemstatus.
 
@@ -18,5 +18,5 @@ static int troupe_no_memstatus(void) {
 */
 import "C"
 
-// init runs before the first database is opened, after which SQLite refuses the setting, and keeps counting.
+// init runs before the first database is opened. Later, SQLite refuses the setting.
 func init() { C.troupe_no_memstatus() }

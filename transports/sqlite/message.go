@@ -11,8 +11,9 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// The attributes of an event as metadata of a Watermill message: what is a column here is a header on the wire
-// (CloudEvents 1.0, Kafka protocol binding, binary content mode).
+// The attributes of an event as metadata of a Watermill message. The names are the headers of CloudEvents (1.0, Kafka
+// protocol binding, binary content mode), as in bus/wire/cloudevents.go, except for Watermill's own names
+// correlation_id and causation_id.
 const (
 	metaKey         = "ce_subject"
 	metaType        = "ce_type"
@@ -23,7 +24,7 @@ const (
 	metaCausation   = "causation_id"
 )
 
-// newMessage is e as a Watermill message of its own: handlers and middleware may change it.
+// newMessage returns e as a new Watermill message: handlers and middleware may change the message.
 func newMessage(e *journal.Event) *message.Message {
 	msg := message.NewMessage(e.ID, bytes.Clone(e.Data))
 	for k, v := range e.Metadata {
@@ -43,7 +44,7 @@ func newMessage(e *journal.Event) *message.Message {
 	return msg
 }
 
-// eventOf is a plain message as an event.
+// eventOf returns a plain message as an event.
 func eventOf(topic string, m *message.Message) *journal.Event {
 	id := m.UUID
 	if id == "" {
@@ -52,7 +53,7 @@ func eventOf(topic string, m *message.Message) *journal.Event {
 	e := &journal.Event{
 		ID: id, Type: topic, Version: 1, Time: time.Now(),
 		Key: m.Metadata[metaKey], CausationID: m.Metadata[metaCausation], CorrelationID: m.Metadata[metaCorrelation],
-		Metadata: maps.Clone(m.Metadata), Data: bytes.Clone(m.Payload), // the caller may go on with his
+		Metadata: maps.Clone(m.Metadata), Data: bytes.Clone(m.Payload), // the caller may reuse the message
 	}
 	if e.CorrelationID == "" {
 		e.CorrelationID = id

@@ -14,20 +14,19 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// ErrDeployable: the journal is that of a deployable, and cannot become an observer's.
+// ErrDeployable: the journal is a deployable's, and cannot become an observer's.
 var ErrDeployable = errors.New("sqlite: journal of a deployable")
 
-// Observer takes in what the deployables of a system send, events and records of deliveries, into a journal that is
-// its own. Whatever reads a journal then reads the whole system. Nothing is run on such a journal, and it is nobody's
-// only copy.
+// Observer writes the events and delivery records of all deployables of a system into a journal of its own. A reader of
+// the journal sees the whole system. No module runs on such a journal, and its content exists elsewhere.
 type Observer struct {
 	j       *Journal
-	fromNow map[string]bool // subscriptions that want nothing from before they began
+	fromNow map[string]bool // subscriptions to events from their registration on
 }
 
-// Observe makes j an observer's journal, which it stays, and subs known: those of the whole system, so that it can be
-// told what has no answer yet. A journal that modules have run on is refused with ErrDeployable, and one of an
-// observer refuses to be run on.
+// Observe makes j an observer's journal, for good, and registers subs, the subscriptions of the whole system, so that
+// readers see missing answers. A journal on which modules have run is refused with ErrDeployable, and modules cannot
+// run on an observer's journal.
 func (j *Journal) Observe(ctx context.Context, subs []journal.Subscription) (*Observer, error) {
 	enter := func(tx *sql.Tx) error { return observe(context.WithoutCancel(ctx), tx, subs) }
 	_, err := j.begin(ctx, enter)
@@ -48,10 +47,9 @@ const selectUse = `
 SELECT EXISTS (SELECT 1 FROM observer),
        EXISTS (SELECT 1 FROM subscriptions) OR EXISTS (SELECT 1 FROM events) OR EXISTS (SELECT 1 FROM migrations WHERE module <> 'journal')`
 
-// A subscription that the journal comes to know late may not owe an answer to the events that are older; what it
-// answers all the same is shown. That of a program that is newer than the observer is entered, when its first record
-// comes, as one of no types. The newest event is asked for in a query of its own: beside a WHERE, SQLite goes through
-// all events to find it.
+// A subscription registered late is not expected to answer older events; answers that arrive anyway are shown. A
+// subscription unknown to this observer's program is registered, without types, with its first record. The newest seq
+// has a query of its own: beside a WHERE, SQLite would scan all events.
 const (
 	observeSubscription = `
 INSERT INTO subscriptions (name, kind, types, start_seq, cursor)
@@ -92,9 +90,9 @@ func observe(ctx context.Context, tx *sql.Tx, subs []journal.Subscription) error
 	return err
 }
 
-// Take makes events durable, in their order and all or none, leaving out those that are there: those of
-// journal.RecordsType and journal.DelayedType as what they say, all others as they are. A record whose event has not
-// come yet waits for it. It may be called for several topics at once.
+// Take makes events durable, in order and all or none, except known ones. Events of journal.RecordsType and
+// journal.DelayedType are decoded, all others are stored. A record waits for its event if necessary. Take may be called
+// for several topics at once.
 func (o *Observer) Take(ctx context.Context, events []*journal.Event) error {
 	err := o.j.writer.submit(ctx, &item{work: journal.Work{Name: "observer"}, durable: true, run: func(u *unit) error {
 		t := take{ctx: context.WithoutCancel(ctx), u: u, tx: u.Tx(), fromNow: o.fromNow, subs: map[string]*observedSub{}, logger: o.j.cfg.Logger}
@@ -106,7 +104,7 @@ func (o *Observer) Take(ctx context.Context, events []*journal.Event) error {
 	return nil
 }
 
-// take is what is taken in at once.
+// take is one call of Take.
 type take struct {
 	ctx     context.Context
 	u       *unit
@@ -139,7 +137,7 @@ func (t *take) all(events []*journal.Event) error {
 	return t.advance()
 }
 
-// read finds out what e tells of others, nil where it is an event like any other. An error is the sender's fault.
+// read decodes the records or delayed events in e. It returns nil for other events. An error is the sender's fault.
 func (t *take) read(e *journal.Event) (tell func() error, err error) {
 	switch e.Type {
 	case journal.RecordsType:
@@ -158,15 +156,15 @@ func (t *take) read(e *journal.Event) (tell func() error, err error) {
 	return nil, nil
 }
 
-// observedSub is a subscription as an observer knows it: it is not held to have answered what is not behind start.
+// observedSub is a subscription in an observer's journal: it is not expected to answer events up to start.
 type observedSub struct {
 	id, start int64
-	named     bool // the observer's own program says what there is of it
+	named     bool // the observer's own program has the subscription
 	fromNow   bool
 	retired   bool
 }
 
-// subscription is the one of that name, which is entered if it is not known.
+// subscription returns the subscription with this name, and registers an unknown one.
 func (t *take) subscription(name string) (*observedSub, error) {
 	if s := t.subs[name]; s != nil {
 		return s, nil
@@ -186,8 +184,8 @@ func (t *take) subscription(name string) (*observedSub, error) {
 	return s, err
 }
 
-// retire notes that s is retired, or is not any more, as its deployable says: of one that is known to the observer's
-// own program, that decides.
+// retire records whether s is retired, from a record of its deployable. For subscriptions of the observer's own
+// program, the program decides.
 func (t *take) retire(s *observedSub, retired bool) error {
 	if s.named || s.retired == retired {
 		return nil
@@ -197,8 +195,8 @@ func (t *take) retire(s *observedSub, retired bool) error {
 	return err
 }
 
-// began notes that s has an answer to the event at seq: unless it began behind what was there, it owes one to all
-// that came after that, also where it was not known yet.
+// began records that s has an answer to the event at seq. Without FromNow, s then owes answers to all later events,
+// also those from before its registration here.
 func (t *take) began(s *observedSub, seq int64) error {
 	if seq > s.start || s.fromNow {
 		return nil
@@ -215,7 +213,8 @@ UPDATE subscriptions AS s SET cursor = coalesce((
 	  AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = e.seq AND d.subscription = s.id)
 	ORDER BY e.seq LIMIT 1), (SELECT max(seq) FROM events), cursor)`
 
-// advance moves each subscription's cursor, now and then, over what has its answer, so that nobody looks at that again.
+// advance moves each subscription's cursor, now and then, to its first event without an answer, so that readers can
+// skip the others.
 func (t *take) advance() error {
 	if !slices.ContainsFunc(t.u.appended, func(e *journal.Event) bool { return e.Seq%cursorEvery == 0 }) {
 		return nil

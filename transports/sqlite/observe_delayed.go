@@ -10,13 +10,13 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// redecode takes in the event that the message at seq became when it was replayed: no topic has it.
+// redecode stores the event into which a replay decoded the message at seq: no topic has the event.
 func (t *take) redecode(seq int64) error {
 	e, err := row.ScanEvent(t.tx.QueryRowContext(t.ctx, "SELECT "+row.EventColumns+" FROM events WHERE seq = ?", seq))
 	if err != nil {
 		return err
 	}
-	decoded, err := wire.Redecode(e, func(string, *journal.Event) error { return nil }) // it was believed where it was replayed
+	decoded, err := wire.Redecode(e, func(string, *journal.Event) error { return nil }) // its source was checked at the replay
 	if err != nil {
 		t.logger.LogAttrs(t.ctx, slog.LevelError, "a message became an event where it was replayed, but cannot be read here; if the deployables are newer, update the observer",
 			slog.String("event_id", e.ID), slog.Any("error", err))
@@ -25,7 +25,7 @@ func (t *take) redecode(seq int64) error {
 	return t.u.append(decoded)
 }
 
-// decodeDelayed reads what a deployable says that is still to come.
+// decodeDelayed decodes delayed events of a deployable.
 func decodeDelayed(e *journal.Event) ([]journal.Delayed, error) {
 	var delayed []journal.Delayed
 	if err := json.Unmarshal(e.Data, &delayed); err != nil {
@@ -39,7 +39,7 @@ func decodeDelayed(e *journal.Event) ([]journal.Delayed, error) {
 	return delayed, nil
 }
 
-// What is to come has no payload here: it comes with the event.
+// A delayed event has no payload here: the payload comes with the event.
 const (
 	observeDelayed = `
 INSERT INTO delayed (due_at, event_id, type, version, source, key, correlation_id, causation_id, subscription, hops, data)
@@ -50,7 +50,7 @@ ON CONFLICT (event_id) DO NOTHING`
 DELETE FROM delayed WHERE event_id IN (SELECT value FROM json_each(?)) AND EXISTS (SELECT 1 FROM events e WHERE e.id = event_id AND e.type = delayed.type)`
 )
 
-// delayed takes in what is to come, but for what has come already.
+// delayed stores delayed events, except those that have come already.
 func (t *take) delayed(all []journal.Delayed) error {
 	for _, d := range all {
 		if _, err := t.tx.ExecContext(t.ctx, observeDelayed, row.Micros(d.Due), d.ID, d.Type, d.Key, d.CorrelationID, d.CausationID, d.Subscription); err != nil {

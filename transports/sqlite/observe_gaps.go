@@ -9,12 +9,12 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// gaps makes dead letters of what those of events that were just appended say of the topics: messages that were lost
-// before this observer read them, or that nobody can read.
+// gaps makes dead letters of gaps that the just appended events report: messages that were lost before this observer
+// read them, or that cannot be decoded.
 func (t *take) gaps(events []*journal.Event) error {
 	for _, e := range events {
 		trouble := e.Metadata[wire.MetaTrouble]
-		if e.Type != wire.UndecodedType || trouble == "" || e.Metadata[wire.MetaFirst] != "" { // what was before the observer is not judged
+		if e.Type != wire.UndecodedType || trouble == "" || e.Metadata[wire.MetaFirst] != "" { // messages from before the observer do not count
 			continue
 		}
 		s, err := t.subscription(reader.OwnIngest)

@@ -13,14 +13,14 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// record is a journal.Record as it came.
+// record is a journal.Record as received.
 type record struct {
 	journal.Record
-	Whole bool `json:"whole,omitempty"` // it is of version 2 or later: what it does not say is not so
+	Whole bool `json:"whole,omitempty"` // version 2 or later: a missing field means no
 }
 
-// decodeRecords reads what a deployable, whose journal's id is the event's key, says of deliveries. What each bus has
-// for itself is told apart by that: two of them may have an answer of their own to one event.
+// decodeRecords decodes the records of a deployable. The event's key is the id of its journal. The bus's own
+// subscriptions get part of the id in their names: two buses may each answer an event.
 func decodeRecords(e *journal.Event) ([]record, error) {
 	var records []record
 	if err := json.Unmarshal(e.Data, &records); err != nil {
@@ -49,12 +49,11 @@ func decodeRecords(e *journal.Event) ([]record, error) {
 	return records, nil
 }
 
-// stage is how far a delivery is in its life, in which it may die, be replayed and die again: each number only grows
-// while those before it are the same.
+// stage is the progress of a delivery, which may die, be replayed and die again. Stages are compared number by number.
 type stage [4]int
 
 func stageOf(o journal.Outcome, attempts, allAttempts int) stage {
-	s := stage{allAttempts, 0, attempts, 0} // of all its attempts until it was dead the last time
+	s := stage{allAttempts, 0, attempts, 0} // all attempts up to the last death
 	if o != journal.Dead {
 		s[1] = 1
 	}
@@ -66,7 +65,7 @@ func stageOf(o journal.Outcome, attempts, allAttempts int) stage {
 
 func (r *record) stage() stage { return stageOf(r.Outcome, r.Attempts, r.AllAttempts) }
 
-// before reports whether r is from earlier than s: it comes late, or once more, and changes nothing.
+// before reports whether r is older than s: it came late, or again, and changes nothing.
 func (r *record) before(s stage) bool { was := r.stage(); return slices.Compare(was[:], s[:]) < 0 }
 
 const (
@@ -74,7 +73,7 @@ const (
 	insertEarly = `INSERT OR REPLACE INTO early_records (event_id, event_type, subscription, at, record) VALUES (?, ?, ?, ?, ?)`
 )
 
-// records takes in what became of deliveries.
+// records writes records of deliveries.
 func (t *take) records(records []record) error {
 	for i := range records {
 		r := &records[i]
@@ -89,7 +88,7 @@ func (t *take) records(records []record) error {
 	return nil
 }
 
-// early keeps r until its event comes.
+// early stores r until its event comes.
 func (t *take) early(r *record) error {
 	was, text := record{}, []byte{}
 	err := t.tx.QueryRowContext(t.ctx, selectEarly, r.EventID, r.EventType, r.Subscription).Scan(&text)
@@ -106,7 +105,7 @@ func (t *take) early(r *record) error {
 	return err
 }
 
-// belated applies what was said early about the events that have just come.
+// belated applies the early records of the events that have just come.
 func (t *take) belated() error {
 	for done := 0; done < len(t.u.appended); {
 		var ids []string
@@ -141,20 +140,20 @@ func (t *take) belated() error {
 
 func (t *take) late(r *record) error {
 	there, err := t.record(r)
-	if err == nil && there { // it may be another event of the same id
+	if err == nil && there { // it may be for another event of the same id
 		_, err = t.tx.ExecContext(t.ctx, "DELETE FROM early_records WHERE event_id = ? AND event_type = ? AND subscription = ?", r.EventID, r.EventType, r.Subscription)
 	}
 	return err
 }
 
-// answered is a delivery as the journal has it.
+// answered is a delivery in the journal.
 type answered struct {
 	sub         *observedSub
 	seq         int64
 	key         string
-	outcome     journal.Outcome // "" where there is no answer yet
+	outcome     journal.Outcome // "" without an answer
 	attempts    int
-	letter      int64 // 0 where it never was dead
+	letter      int64 // 0 if never dead
 	allAttempts int
 	deadAt      int64
 }
@@ -165,7 +164,7 @@ FROM events e LEFT JOIN deliveries d ON d.seq = e.seq AND d.subscription = ?1
 LEFT JOIN dead_letters l ON l.subscription = ?1 AND l.seq = e.seq
 WHERE e.id = ?2 AND e.type = ?3`
 
-// record takes in what became of one delivery, and reports false when its event is not here.
+// record writes one record, and reports false when its event is missing.
 func (t *take) record(r *record) (there bool, err error) {
 	var was answered
 	if was.sub, err = t.subscription(r.Subscription); err != nil {
@@ -190,8 +189,8 @@ func (t *take) record(r *record) (there bool, err error) {
 	return true, t.answer(was, r)
 }
 
-// after reports whether r is from before what is known. What an older program says has no place in the life of a
-// delivery: it counts as it comes, until there is an answer for good.
+// after reports whether r is older than the stored answer. Records of older programs have no stage: each replaces the
+// one before, until there is a final answer.
 func (was *answered) after(r *record) bool {
 	switch {
 	case was.outcome == "":
@@ -209,7 +208,7 @@ ON CONFLICT (seq, subscription) DO UPDATE
 SET outcome = excluded.outcome, attempts = excluded.attempts, started_at = excluded.started_at,
     duration = excluded.duration, error = excluded.error`
 
-// answer writes r as the journal of its deployable has it.
+// answer writes r as its deployable's journal has the delivery.
 func (t *take) answer(was answered, r *record) error {
 	steps := []row.Statement{row.SQL(setDelivery, was.seq, was.sub.id, string(r.Outcome), r.Attempts, row.Micros(r.Started), r.DurationUS, row.TextOrNull(r.Error))}
 	if was.outcome != "" {
@@ -243,14 +242,14 @@ ON CONFLICT (subscription, seq) DO UPDATE
 SET error = excluded.error, stack = excluded.stack, attempts = excluded.attempts, first_failed_at = excluded.first_failed_at,
     dead_at = excluded.dead_at, status = excluded.status`
 
-	// The record has the newest acts: those before them are known, or are too many.
+	// A record has the newest acts. Older ones are stored already, or are too many.
 	forgetActs = `
 DELETE FROM acts WHERE dead_letter = (SELECT id FROM dead_letters WHERE subscription = ? AND seq = ?) AND at >= ?`
 	insertAct = `
 INSERT INTO acts (at, actor, act, reason, dead_letter) SELECT ?, ?, ?, ?, id FROM dead_letters WHERE subscription = ? AND seq = ?`
 )
 
-// letterSteps keep the dead letter as r has it.
+// letterSteps returns the statements that store the dead letter of r.
 func letterSteps(was answered, r *record) []row.Statement {
 	status := string(map[journal.Outcome]journal.LetterStatus{
 		journal.Dead: journal.LetterDead, journal.Retrying: journal.LetterReplaying, journal.Blocked: journal.LetterReplaying,
@@ -265,7 +264,7 @@ func letterSteps(was answered, r *record) []row.Statement {
 		return nil
 	case !r.Whole && r.Outcome != journal.Dead:
 		return []row.Statement{row.SQL("UPDATE dead_letters SET status = ? WHERE id = ?", status, was.letter)}
-	case !r.Whole && dead > was.deadAt: // the attempts before a replay count; those of the same death, told again, do not
+	case !r.Whole && dead > was.deadAt: // attempts before a replay count; a repeated record of the same death adds none
 		all = was.allAttempts + r.Attempts
 	case !r.Whole:
 		all, dead = was.allAttempts, was.deadAt

@@ -14,12 +14,12 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// hintedCheck is how soon a commit is looked for that this process is about to make past the writer. It doubles
-// until the ordinary pace is reached.
+// hintedCheck is the first interval of the search for a commit of this process that bypasses the writer. The interval
+// doubles up to Config.ForeignCheck.
 const hintedCheck = time.Millisecond
 
-// watchForeign looks, seldom, whether another connection has committed: a *sql.Tx that somebody else holds on the file,
-// or another process that replays dead letters. One PRAGMA four times a second is all that an idle journal does.
+// watchForeign looks for commits of other connections: a caller's *sql.Tx on the file, or another process that replays
+// dead letters. An idle journal runs one PRAGMA four times a second.
 func (j *Journal) watchForeign() {
 	pace := j.cfg.ForeignCheck
 	timer := time.NewTimer(pace)
@@ -35,7 +35,7 @@ func (j *Journal) watchForeign() {
 			if j.lookAtFiles() {
 				return
 			}
-			if j.writer.late.Load() { // the files are all that there is to look at
+			if j.writer.late.Load() { // only the files can be checked
 				pace = j.cfg.ForeignCheck
 				break
 			}
@@ -46,8 +46,8 @@ func (j *Journal) watchForeign() {
 			if err != nil && j.ctx.Err() == nil && !errors.Is(err, journal.ErrClosed) {
 				j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "cannot look for commits by other connections", slog.Any("error", err))
 			}
-			if err == nil && j.memory.waits() { // for a commit, and a kill would take what it notes
-				_ = j.writer.enqueue(&item{run: func(*unit) error { return nil }}) // or the writer is closed, and Close writes it
+			if err == nil && j.memory.waits() { // positions wait for a commit, and a kill would lose them
+				_ = j.writer.enqueue(&item{run: func(*unit) error { return nil }}) // on an error, Close writes them
 			}
 			if pace *= 2; seen || pace > j.cfg.ForeignCheck {
 				pace = j.cfg.ForeignCheck
@@ -57,15 +57,15 @@ func (j *Journal) watchForeign() {
 	}
 }
 
-// Look takes up at once what other connections have committed, and where the clock is. A journal does so by itself
-// every Config.ForeignCheck: it is for tests that turn that off.
+// Look takes up commits of other connections, and checks the clock, at once. A journal does so every
+// Config.ForeignCheck: Look is for tests without these checks.
 func (j *Journal) Look(ctx context.Context) error {
 	j.clockStepped()
 	_, err := j.lookOnce(ctx)
 	return err
 }
 
-// lookOnce has the writer look for commits by others, between two groups.
+// lookOnce makes the writer look for commits of others, between two groups.
 func (j *Journal) lookOnce(ctx context.Context) (seen bool, err error) {
 	err = j.writer.submit(ctx, &item{alone: func(c *sql.Conn) (err error) {
 		seen, err = j.lookForeign(c)
@@ -74,8 +74,8 @@ func (j *Journal) lookOnce(ctx context.Context) (seen bool, err error) {
 	return seen, err
 }
 
-// lookForeign runs in the writer's goroutine, on its connection, and waits for no other: data_version changes on its
-// connection only when another one has committed.
+// lookForeign runs in the writer's goroutine, on its connection, and waits for no other. data_version changes only when
+// another connection has committed.
 func (j *Journal) lookForeign(c *sql.Conn) (seen bool, err error) {
 	version, err := j.writer.kept.dataVersion.int64()
 	if err != nil || version == j.version {
@@ -97,13 +97,13 @@ func (j *Journal) lookForeign(c *sql.Conn) (seen bool, err error) {
 	j.written()
 	j.tail.SkipTo(head)
 	j.sync.begin()
-	j.sync.committed(head, nil) // a foreign connection may not have synced it
+	j.sync.committed(head, nil) // the other connection may not have synced
 	j.wakeAll(j.tail.Newest())
 	wake.Poke(j.delayedWake)
 	return true, nil
 }
 
-// actsAtOnce bounds how many acts one look takes up, so that others can write in between.
+// actsAtOnce bounds the acts that one look takes up, so that others can write in between.
 const actsAtOnce = 2000
 
 const (
@@ -120,8 +120,8 @@ FROM open_acts a JOIN subscriptions s ON s.id = a.subscription JOIN events e ON 
 WHERE a.id > ? ORDER BY a.id LIMIT ?`
 )
 
-// takeActs has the subscriptions hear of what people did with their deliveries; the rows are changed already. It
-// reports whether there is more to take.
+// takeActs passes new acts of people to the subscriptions; the rows have changed already. It reports whether there are
+// more acts.
 func (j *Journal) takeActs(ctx context.Context, q row.Queryer) (more bool, err error) {
 	for _, log := range []struct {
 		query string
@@ -152,15 +152,15 @@ func (j *Journal) takeActsOf(ctx context.Context, q row.Queryer, query string, l
 		j.mu.Lock()
 		s := j.subs[name]
 		j.mu.Unlock()
-		if s != nil { // otherwise its rows tell the process that will run it
+		if s != nil { // otherwise the process that runs the subscription reads the rows
 			s.acted(seq, key, act)
 		}
 	}
 	return n, rows.Err()
 }
 
-// lookAtFiles reports whether the journal's files were moved, removed or replaced: nothing is acknowledged from then
-// on.
+// lookAtFiles reports whether the journal's files were moved, removed or replaced. From then on the journal
+// acknowledges nothing.
 func (j *Journal) lookAtFiles() (gone bool) {
 	err := cmp.Or(j.site.Check(), j.sync.reason())
 	if !errors.Is(err, file.ErrGone) {

@@ -11,18 +11,18 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// lanesAtOnce bounds how many rows of pending one query reads.
+// lanesAtOnce bounds the rows of pending that one query reads.
 const lanesAtOnce = 256
 
 // openRow is a row of pending.
 type openRow struct {
 	dispatch.Row
 	attempts    int
-	failed      time.Time // when the last attempt ended
+	failed      time.Time // end of the last attempt
 	firstFailed time.Time
 }
 
-// ahead reports whether r was written by a clock that was ahead of now.
+// ahead reports whether a clock ahead of now has written r.
 func (r *openRow) ahead(now time.Time) bool {
 	return r.State == dispatch.Retry && r.failed.After(now.Add(time.Second)) && r.Due.After(now.Add(r.Pause))
 }
@@ -41,7 +41,7 @@ SELECT p.key, p.seq, p.state, p.attempts, p.due_at, p.failed_at, coalesce(d.star
 
 	nextWithoutKey = openColumns + fromPending + ` WHERE p.subscription = ? AND p.key = '' AND p.seq > ? ORDER BY p.seq LIMIT ?`
 
-	// It jumps from one key to the next: of a key that has many rows, the first one is read.
+	// nextKeys jumps from key to key, and reads only the first row of each.
 	nextKeys = `
 WITH RECURSIVE keys(key) AS (
 	SELECT (SELECT min(key) FROM pending WHERE subscription = ?1 AND key > ?2)
@@ -85,7 +85,7 @@ func (j *Journal) openRows(ctx context.Context, query string, args ...any) ([]op
 	return found, nil
 }
 
-// oldest returns the oldest row of a lane, nil where it has none.
+// oldest returns the oldest row of a lane, or nil.
 func (s *subscription) oldest(ctx context.Context, id dispatch.Lane) (*openRow, error) {
 	query, arg := oldestOfKey, any(id.Key)
 	if id.Key == "" {
@@ -99,7 +99,7 @@ func (s *subscription) oldest(ctx context.Context, id dispatch.Lane) (*openRow, 
 	return &rows[0], nil
 }
 
-// nextLanes returns the oldest rows of the lanes after one, in the order of their keys, and whether these are the last.
+// nextLanes returns the oldest rows of the lanes after after, ordered by key, and whether there are no more.
 func (s *subscription) nextLanes(ctx context.Context, after dispatch.Lane) (rows []openRow, last bool, err error) {
 	if after.Key == "" {
 		if rows, err = s.j.openRows(ctx, nextWithoutKey, s.id, after.Seq, lanesAtOnce); err != nil || len(rows) == lanesAtOnce {
@@ -111,7 +111,7 @@ func (s *subscription) nextLanes(ctx context.Context, after dispatch.Lane) (rows
 	return append(rows, keyed...), len(keyed) < limit, err
 }
 
-// nextRetries returns the next retries after one, by when they are due, and whether these are the last.
+// nextRetries returns the next retries after mark, ordered by due time, and whether there are no more.
 func (s *subscription) nextRetries(ctx context.Context, mark dispatch.Mark) (rows []openRow, last bool, err error) {
 	due := int64(0)
 	if !mark.Due.IsZero() {
@@ -121,7 +121,7 @@ func (s *subscription) nextRetries(ctx context.Context, mark dispatch.Mark) (row
 	return rows, len(rows) < lanesAtOnce, err
 }
 
-// countBlocked counts, at first, what the last process left blocked.
+// countBlocked counts, once, the blocked events of earlier processes.
 func (s *subscription) countBlocked(ctx context.Context) error {
 	if s.counted {
 		return nil
@@ -138,7 +138,7 @@ func (s *subscription) countBlocked(ctx context.Context) error {
 	return nil
 }
 
-// withoutAnswered drops the events that have a row already: the cursor is written seldom.
+// withoutAnswered removes events with a row in deliveries: cursors are written seldom.
 func (s *subscription) withoutAnswered(ctx context.Context, events []*journal.Event) ([]*journal.Event, error) {
 	seqs := make([]int64, len(events))
 	for i, e := range events {
@@ -169,7 +169,7 @@ func (s *subscription) withoutAnswered(ctx context.Context, events []*journal.Ev
 	return left, nil
 }
 
-// askForRows notes which of tasks are of a key that has rows in pending.
+// askForRows sets OnDisk of tasks whose key has pending rows.
 func (s *subscription) askForRows(ctx context.Context, tasks []*dispatch.Task) error {
 	args := []any{s.id}
 	seen := map[string]bool{}

@@ -12,17 +12,17 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// noteEvery is how long a position in a topic may wait to be written down. Where no work commits then, there is a
-// commit for it alone.
+// noteEvery is the maximum time before a new position in a topic is written. Without other commits, the position gets a
+// commit of its own.
 const noteEvery = time.Second
 
-// memory is how far this journal has read the topics of others.
+// memory has the positions of this journal in the topics of other journals.
 type memory struct {
 	j *Journal
 
 	mu      sync.Mutex
-	noted   map[position]journal.Noted // all since the journal was opened
-	changed map[position]bool          // and not written down
+	noted   map[position]journal.Noted // all positions since the journal was opened
+	changed map[position]bool          // not written yet
 	written time.Time
 }
 
@@ -81,14 +81,14 @@ func (m *memory) Note(name string, partition int32, n journal.Noted) {
 	}
 }
 
-// waits reports whether a position has waited long enough to be written down.
+// waits reports whether a position must be written now.
 func (m *memory) waits() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.changed) > 0 && time.Since(m.written) >= noteEvery
 }
 
-// flush writes down what changed, now and then, or everything. It runs in the writer's goroutine.
+// flush writes changed positions, now and then, or all. It runs in the writer's goroutine.
 func (m *memory) flush(k *kept, all bool) error {
 	m.mu.Lock()
 	due := map[position]journal.Noted{}

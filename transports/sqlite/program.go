@@ -8,13 +8,13 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 )
 
-// checkOwner refuses a journal that belongs to another program than j.cfg.Program. It writes nothing.
+// checkOwner refuses a journal of another program than j.cfg.Program, before any write.
 func (j *Journal) checkOwner(ctx context.Context, c *sql.Conn) error {
 	if j.cfg.Program == nil || j.cfg.Adopt {
 		return nil
 	}
 	o, err := reader.OwnerOf(ctx, c)
-	if err != nil || o.Program == nil && o.Observed { // Subscribe refuses an observer's journal, and says more
+	if err != nil || o.Program == nil && o.Observed { // Subscribe refuses an observer's journal, with a better error
 		return err
 	}
 	if other := o.Other(j.cfg.Program); other != nil {
@@ -23,7 +23,7 @@ func (j *Journal) checkOwner(ctx context.Context, c *sql.Conn) error {
 	return nil
 }
 
-// keepProgram notes whose the journal is.
+// keepProgram stores the program in the journal.
 func (j *Journal) keepProgram(ctx context.Context, c *sql.Conn) error {
 	p := j.cfg.Program
 	if p == nil {

@@ -24,12 +24,12 @@ type Publisher struct {
 	closed bool
 }
 
-// Publisher returns a Watermill publisher on j. Closing it does not close j.
+// Publisher returns a Watermill publisher on j. Closing the publisher leaves j open.
 func (j *Journal) Publisher() *Publisher { return &Publisher{j: j} }
 
-// Publish appends messages to topic, in their order and all or none, and returns when they are on disk. A message whose
-// UUID the topic has already is not appended again, so that trying once more is safe. The metadata ce_subject (the
-// key), correlation_id and causation_id become attributes of the event.
+// Publish appends messages to topic, in order and all or none, and returns when they are on disk. A UUID that the topic
+// has is not appended again: retrying is safe. The metadata ce_subject (the key), correlation_id and causation_id
+// become attributes of the event.
 func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -48,7 +48,7 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 	})
 }
 
-// Close lets publishes that have begun finish, and refuses later ones.
+// Close waits for running publishes, and refuses later ones.
 func (p *Publisher) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -56,9 +56,10 @@ func (p *Publisher) Close() error {
 	return nil
 }
 
-// Subscriber delivers plain Watermill messages from a journal to a consumer group: each message of a topic to one
-// member, in the order of the log, the next one when the last is acknowledged; a message that is not acknowledged is
-// delivered again. A group starts with the oldest message, and its place survives restarts. Safe for concurrent use.
+// Subscriber delivers plain Watermill messages from a journal to a consumer group. Each message of a topic goes to one
+// member, in the order of the log, after the previous message was acknowledged. A message without acknowledgement is
+// delivered again. A group starts with the oldest message, and its position survives restarts. A Subscriber is safe for
+// concurrent use.
 type Subscriber struct {
 	j      *Journal
 	group  string
@@ -71,7 +72,7 @@ type Subscriber struct {
 }
 
 // Subscriber returns a Watermill subscriber on j. Without a group, every Subscribe gets all messages from the oldest
-// on, and its place is forgotten when it ends.
+// on, and no position is stored.
 func (j *Journal) Subscriber(group string) *Subscriber {
 	ctx, cancel := context.WithCancel(j.ctx)
 	return &Subscriber{j: j, group: group, ctx: ctx, cancel: cancel}
@@ -104,8 +105,7 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	return out, nil
 }
 
-// Close ends all channels of this subscriber. What was delivered and not acknowledged is delivered again to another
-// member.
+// Close ends all channels of this subscriber. Unacknowledged messages are delivered again to another member.
 func (s *Subscriber) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -115,23 +115,23 @@ func (s *Subscriber) Close() error {
 	return nil
 }
 
-// group is a consumer group on one topic. Its members take turns: who has the turn has the one message that is out.
+// group is a consumer group on one topic. The members take turns: only one message is out at a time.
 type group struct {
 	wake.Follower
 	j    *Journal
-	id   int64 // 0: not kept
+	id   int64 // 0: position not stored
 	turn chan struct{}
 
-	next []*journal.Event // read ahead; belongs to who has the turn
-	read int64            // read up to here; likewise
+	next []*journal.Event // read ahead; for the member with the turn
+	read int64            // read up to here; for the member with the turn
 
 	mu       sync.Mutex
 	pos      int64 // acknowledged up to here
 	dirty    bool  // pos is not on disk
-	flushing bool  // a write of it is queued
+	flushing bool  // a write of pos is queued
 }
 
-// join returns the group, making it if needed.
+// join returns the group, and creates it if necessary.
 func (j *Journal) join(ctx context.Context, name, topic string) (*group, error) {
 	key := "group:" + strconv.Quote(name) + ":" + topic
 	j.mu.Lock()
@@ -148,7 +148,7 @@ func (j *Journal) join(ctx context.Context, name, topic string) (*group, error) 
 	m := wake.NewMatch([]string{topic}, false)
 	m.Durable = true
 	g = &group{Follower: wake.NewFollower(m), j: j, turn: make(chan struct{}, 1)}
-	if name == "" { // it writes nothing, and yet it is to hear of what others write
+	if name == "" { // the group writes nothing, but needs the writer's wake-ups
 		if err := j.writer.begun(ctx); err != nil {
 			return nil, err
 		}
@@ -166,7 +166,7 @@ func (j *Journal) join(ctx context.Context, name, topic string) (*group, error) 
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if name != "" {
-		if first := j.groups[key]; first != nil { // somebody was faster
+		if first := j.groups[key]; first != nil { // a concurrent call created the group
 			return first, nil
 		}
 		j.groups[key] = g
@@ -175,7 +175,7 @@ func (j *Journal) join(ctx context.Context, name, topic string) (*group, error) 
 	return g, nil
 }
 
-// leave forgets a group that is not kept when its one member goes.
+// leave removes a group without a stored position when its only member leaves.
 func (g *group) leave() {
 	if g.id == 0 {
 		g.j.removeReader(&g.Follower)
@@ -201,7 +201,7 @@ func (g *group) serve(ctx context.Context, out chan<- *message.Message) {
 	}
 }
 
-// peek waits for the next event of the topic; nil when ctx ends.
+// peek waits for the next event of the topic. It returns nil when ctx ends.
 func (g *group) peek(ctx context.Context) *journal.Event {
 	for len(g.next) == 0 {
 		events, pos, err := g.j.read(ctx, g.read, g.Match, dispatch.Admitted)
@@ -226,7 +226,7 @@ func (g *group) peek(ctx context.Context) *journal.Event {
 	return g.next[0]
 }
 
-// deliver hands e out until it is acknowledged; false when ctx ended first.
+// deliver sends e until a member acknowledges the message. It returns false when ctx ends first.
 func deliver(ctx context.Context, e *journal.Event, out chan<- *message.Message) bool {
 	for {
 		msg := newMessage(e)
@@ -251,7 +251,7 @@ func deliver(ctx context.Context, e *journal.Event, out chan<- *message.Message)
 	}
 }
 
-// acked notes the place, and has it written with the next commit. The next message does not wait for that.
+// acked stores the position with the next commit. The next message does not wait for the commit.
 func (g *group) acked(seq int64) {
 	if g.id == 0 {
 		return
@@ -261,12 +261,12 @@ func (g *group) acked(seq int64) {
 	queue := !g.flushing
 	g.flushing = true
 	g.mu.Unlock()
-	if queue { // an empty piece of work makes a commit, and every commit writes the places that changed
-		_ = g.j.writer.enqueue(&item{run: func(*unit) error { return nil }}) // closed: Close has written it, or will
+	if queue { // every commit writes changed positions, also a commit without work
+		_ = g.j.writer.enqueue(&item{run: func(*unit) error { return nil }}) // on an error, Close writes the position
 	}
 }
 
-// unflushed returns the place to write.
+// unflushed returns the position to write.
 func (g *group) unflushed() (pos int64, dirty bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -36,5 +36,5 @@ func (j *Journal) Quiet(ctx context.Context) error {
 	}
 }
 
-// settled tells those who wait for quiet that there may be less to do.
+// settled wakes the callers of Quiet, which check the backlog again.
 func (j *Journal) settled() { j.quiet.Send() }

@@ -9,10 +9,10 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// errSettled: the delivery has its final answer, or another reaction is about to give it.
+// errSettled: the delivery has its final answer, or another reaction is about to write the answer.
 var errSettled = errors.New("sqlite: delivery is settled")
 
-// errAnswered: the journal has a final answer to the delivery, which memory did not know of. The group is undone.
+// errAnswered: the journal has a final answer to the delivery, but memory had none. The group is rolled back.
 var errAnswered = errors.New("sqlite: delivery is answered")
 
 // React implements journal.Journal.
@@ -46,7 +46,7 @@ func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work
 			return failed(u.it, u.hand)
 		case u.hand != nil:
 			verdict.Err += " (" + u.hand.Error() + ")"
-			u.hand = nil // it is told
+			u.hand = nil // reported in Err
 		}
 		verdict.Err, verdict.Stack = journal.Cut(verdict.Err, journal.MaxError), journal.Cut(verdict.Stack, journal.MaxStack)
 		if err := s.record(u, d, f.again, &verdict); err != nil {
@@ -62,7 +62,7 @@ func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work
 	case err == nil:
 		s.settle(d.Event.Seq, &v)
 		return nil
-	case errors.Is(err, errAnswered): // nothing of it is on disk, and nothing more is to be done
+	case errors.Is(err, errAnswered): // the reaction is rolled back, and the delivery is done
 		s.settle(d.Event.Seq, &journal.Verdict{Outcome: journal.Done})
 		return nil
 	case errors.Is(err, journal.ErrAbandoned), errors.Is(err, journal.ErrFailed), w.Keep: // the bus decides
@@ -106,8 +106,8 @@ func (j *Journal) Do(ctx context.Context, w journal.Work, run func(journal.TxFun
 	}})
 }
 
-// mustBeOpen is an error when d has its final answer. On the disk, only a delivery that has rows there can have got
-// one without its subscription: what others did with it is in these rows before memory hears of it.
+// mustBeOpen returns an error when d has its final answer. On disk, another process can have answered only a delivery
+// that has rows. Its act is in these rows before memory knows of it.
 func (j *Journal) mustBeOpen(u *unit, d *journal.Delivery) error {
 	j.mu.Lock()
 	s := j.subs[d.Subscription]

@@ -11,10 +11,9 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/still"
 )
 
-// OpenReader opens the journal at path for reading. It creates no journal and takes no lock: the owner neither
-// notices nor waits. It also opens a journal that cannot be written: of another user, on a file system that is
-// read-only or full. Errors say what to do; errors.Is tells fs.ErrNotExist and ErrNewer apart. Whoever opens it
-// closes it.
+// OpenReader opens the journal at path for reading. It creates no journal and takes no lock: the owner is not affected.
+// It also opens a journal that cannot be written: of another user, on a read-only or a full file system. The caller
+// must close the reader. Errors name the remedy; errors.Is distinguishes fs.ErrNotExist and ErrNewer.
 func OpenReader(ctx context.Context, path string) (*Reader, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -40,7 +39,7 @@ func OpenReader(ctx context.Context, path string) (*Reader, error) {
 	return reader.New(path, func(ctx context.Context, fn func(*sql.Tx) error) error { return file.View(ctx, db, fn) }, db.Close), nil
 }
 
-// Reader returns a reader on j's own connections: what it reports is durable. It ends with j.
+// Reader returns a reader on j's own connections: reads are durable. The reader ends with j.
 func (j *Journal) Reader() *Reader {
 	return reader.New(j.path, j.View, func() error { return nil })
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/still"
 )
 
-// openStill opens a journal beside which no file can be made.
+// openStill opens a journal in a folder without write permission.
 func openStill(ctx context.Context, path string) (*Reader, error) {
 	files, err := still.Look(path)
 	if err != nil {
@@ -28,11 +28,11 @@ func openStill(ctx context.Context, path string) (*Reader, error) {
 	return reader.New(path, view, db.Close), nil
 }
 
-// viewStill runs fn as View does. What it read counts only if the files are the same afterwards.
+// viewStill runs fn as View does. The result counts only if the files are unchanged afterwards.
 func viewStill(ctx context.Context, files *still.Files, db *sql.DB, fn func(*sql.Tx) error) error {
 	err := file.View(ctx, db, fn)
 	switch moved := files.Check(); {
-	case errors.Is(moved, still.ErrMoved): // what it failed of may be that
+	case errors.Is(moved, still.ErrMoved): // a moved file may have caused err
 		return fmt.Errorf("sqlite: %w", moved)
 	case moved != nil:
 		return errors.Join(err, fmt.Errorf("sqlite: %w", moved))

@@ -28,11 +28,11 @@ func (j *Journal) UseBackend(ctx context.Context, carrier string) error {
 		wasNamed, wasID, wasKnown := strings.Cut(was, journal.IdentityMark)
 		switch {
 		case named == wasNamed && !known:
-			return nil // it may be the same
+			return nil // possibly the same backend
 		case named == wasNamed && wasKnown:
 			lost = id != wasID
 		}
-		if was != "" && (named != wasNamed || lost) { // it was not noted before, or there was no carrier
+		if was != "" && (named != wasNamed || lost) { // the backend was known before
 			if again, err = sendAgain(ctx, tx, time.Time{}); err != nil {
 				return err
 			}
@@ -54,9 +54,9 @@ func (j *Journal) UseBackend(ctx context.Context, carrier string) error {
 	return nil
 }
 
-// Resend has everything sent again that the journal at path has had for others since a time, the zero time for all of
-// it: events, and what became of deliveries. It is done when a process next runs on the journal, which must not be in
-// use now (ErrInUse). It returns how many events that may be; those of modules that run elsewhere are not sent.
+// Resend marks everything that the journal at path has for others since a time, or all of it with the zero time, to be
+// sent again: events, and records of deliveries. The next process on the journal sends them. The journal must not be in
+// use (ErrInUse). Resend returns the maximum number of events: events of modules that run elsewhere are not sent.
 func Resend(ctx context.Context, path string, since time.Time) (events int64, err error) {
 	if err := file.MustExist(path); err != nil {
 		return 0, fmt.Errorf("sqlite: resend %s: %w", path, err)
@@ -75,8 +75,7 @@ func Resend(ctx context.Context, path string, since time.Time) (events int64, er
 	return events, errors.Join(err, j.Close())
 }
 
-// What was noted of deliveries is deleted when it is sent: all of it is noted anew. Nobody notes it where there is
-// nobody to tell.
+// Records are deleted once sent, so resending inserts them again. A journal without observers keeps none.
 const (
 	rewind = `
 UPDATE subscriptions
@@ -94,8 +93,8 @@ WHERE e.time >= ?1 AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger
 SELECT count(*) FROM events e JOIN subscriptions s ON e.seq > s.cursor WHERE s.kind = 'group' AND s.name = 'relay'`
 )
 
-// sendAgain moves the place of the relay back to where the events since a time begin, and returns how many are behind
-// it.
+// sendAgain moves the relay's position back to the first event since a time, and returns the number of events after the
+// position.
 func sendAgain(ctx context.Context, tx *sql.Tx, since time.Time) (events int64, err error) {
 	from := int64(0)
 	if !since.IsZero() {

@@ -17,16 +17,13 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// Open leaves a journal whose own tables are an older program's as it is, and its writer does not run: it is not
-// known yet whether the program that opens it may. Fits brings the tables up to date when the program fits the
-// journal. Whoever asks nothing has that done by the first work.
+// Open does not change a journal with older tables, and does not start the writer: the program may not fit the journal.
+// If the program fits, Fits brings the tables up to date. Without a call of Fits, the first work does.
 
-// firstIdentity is the migration from which on a journal can be told from others. Older ones are brought up to date
-// at once.
+// firstIdentity is the migration that gave journals an identity. Older journals are brought up to date at once.
 const firstIdentity = "schema/0002_wire.sql"
 
-// setUp makes sure of what the file is, and how the connection treats it. It reports whether the journal's own tables
-// are still to be brought up to date.
+// setUp checks the file and sets up the connection. It reports whether the journal's own tables are outdated.
 func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) (outdated bool, err error) {
 	if err := j.checkWhole(ctx, conn); err != nil {
 		return false, err
@@ -37,7 +34,7 @@ func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) (outdated bool, err
 	if err := schema.Claimable(ctx, conn, j.lock.Making); err != nil {
 		return false, err
 	}
-	if _, err := conn.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil { // it is a write, where it was another mode
+	if _, err := conn.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil { // a write, if the mode was another
 		return false, err
 	}
 	if j.applied, err = schema.Claim(ctx, conn); err != nil {
@@ -66,14 +63,14 @@ func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) (outdated bool, err
 	return outdated, err
 }
 
-// isOutdated reports whether the journal's own tables are to be brought up to date later.
+// isOutdated reports whether the journal's own tables must be brought up to date later.
 func (j *Journal) isOutdated() (bool, error) {
 	todo, err := j.applied.Todo(schema.Journal, schema.Files)
 	return len(todo) > 0 && j.applied[schema.Journal][firstIdentity] != "", err
 }
 
-// begin makes an outdated journal one of this program, unless fits refuses it, and starts the writer. What fits
-// writes is undone. It reports whether fits was asked.
+// begin brings an outdated journal up to date, unless fits returns an error, and starts the writer. Writes of fits are
+// rolled back. It reports whether fits was called.
 func (j *Journal) begin(ctx context.Context, fits func(*sql.Tx) error) (asked bool, err error) {
 	j.starting.Lock()
 	defer j.starting.Unlock()
@@ -86,7 +83,7 @@ func (j *Journal) begin(ctx context.Context, fits func(*sql.Tx) error) (asked bo
 	return true, j.start(ctx)
 }
 
-// beginAnyhow is begin for those who ask nothing.
+// beginAnyhow is begin without a check.
 func (j *Journal) beginAnyhow(ctx context.Context) error {
 	switch _, err := j.begin(ctx, func(*sql.Tx) error { return nil }); {
 	case err == nil:
@@ -100,7 +97,7 @@ func (j *Journal) beginAnyhow(ctx context.Context) error {
 	}
 }
 
-// update applies the journal's own migrations, unless fits refuses that. j.starting is held.
+// update applies the journal's own migrations, unless fits returns an error. j.starting is held.
 func (j *Journal) update(ctx context.Context, fits func(*sql.Tx) error) error {
 	j.mu.Lock()
 	closing := j.closing
@@ -140,7 +137,7 @@ func (j *Journal) update(ctx context.Context, fits func(*sql.Tx) error) error {
 	return errors.Join(j.markAgain(ctx, c, false), settleMoves(ctx, c, j.path))
 }
 
-// start has the writer run, and everybody who watches. The journal's own tables are up to date.
+// start starts the writer and the watching goroutines. The journal's own tables are up to date.
 func (j *Journal) start(ctx context.Context) error {
 	if err := j.writer.face.conn.QueryRowContext(ctx, newestActs).Scan(&j.lastAct, &j.lastOpenAct); err != nil {
 		return row.Explain(err)
@@ -151,7 +148,7 @@ func (j *Journal) start(ctx context.Context) error {
 	j.writer.startLoop(nil)
 	j.writer.late.Store(false)
 	j.running.Go(j.watchDelayed)
-	if j.log.size() > j.log.limit { // of a process that was killed: nothing may be written for long
+	if j.log.size() > j.log.limit { // after a kill: there may be no writes for long
 		wake.Poke(j.checkpoint)
 	}
 	j.running.Go(j.watchLog)
@@ -159,7 +156,7 @@ func (j *Journal) start(ctx context.Context) error {
 	return nil
 }
 
-// closeUnused closes a journal whose writer has never run.
+// closeUnused closes a journal whose writer was never started.
 func (j *Journal) closeUnused() error {
 	err := error(nil)
 	if _, known := j.fileNumber(); known && !j.gone.Load() {
@@ -168,7 +165,7 @@ func (j *Journal) closeUnused() error {
 	return errors.Join(err, j.sync.close(), j.closeFiles())
 }
 
-// migrate applies the files of fsys that module has not applied yet, one transaction a file.
+// migrate applies the new migrations of module in fsys, one transaction a file.
 func (j *Journal) migrate(ctx context.Context, c *sql.Conn, module string, fsys fs.FS) error {
 	todo, err := j.applied.Todo(module, fsys)
 	if err != nil {
@@ -184,7 +181,7 @@ func (j *Journal) migrate(ctx context.Context, c *sql.Conn, module string, fsys 
 	return nil
 }
 
-// inTransaction runs do in a transaction on the write connection, with the fence that stands around work there.
+// inTransaction runs do in a transaction on the write connection, with the fence of the connection as guard.
 func inTransaction(ctx context.Context, c *sql.Conn, do func(tx *sql.Tx, guarded schema.Guard) error) error {
 	var own *fence
 	err := c.Raw(func(f any) error {
@@ -205,7 +202,7 @@ func inTransaction(ctx context.Context, c *sql.Conn, do func(tx *sql.Tx, guarded
 	return tx.Commit()
 }
 
-// makeFile makes the file where there is none, and notes in the lock that it is not a journal yet.
+// makeFile creates a missing file, and records in the lock file that the journal is being made.
 func (j *Journal) makeFile() error {
 	info, err := os.Stat(j.path)
 	switch {
@@ -221,10 +218,10 @@ func (j *Journal) makeFile() error {
 	return file.Create(j.path)
 }
 
-// othersRead is the permission of users who are neither the owner nor of its group.
+// othersRead is the permission of users other than the owner and its group.
 const othersRead = 0o004
 
-// takeFile makes sure that this process alone writes the file that SQLite has opened.
+// takeFile locks the file that SQLite has opened: only this process may write it.
 func (j *Journal) takeFile() error {
 	info, err := os.Stat(j.path)
 	if err != nil {
@@ -240,7 +237,7 @@ func (j *Journal) takeFile() error {
 	return j.lock.Sign()
 }
 
-// made notes that the journal has its tables, in the database file itself.
+// made records that the database file has the journal's tables.
 func (j *Journal) made() error {
 	if !j.lock.Making {
 		return nil
@@ -249,7 +246,7 @@ func (j *Journal) made() error {
 	return j.lock.Sign()
 }
 
-// checkPragmas reads back what the DSN asked for.
+// checkPragmas compares the pragmas of the connection with those in the DSN.
 func checkPragmas(ctx context.Context, c *sql.Conn, cfg Config) error {
 	want := [][2]string{
 		{"journal_mode", "wal"}, {"foreign_keys", "1"},

@@ -17,16 +17,16 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// A subscription that changes what it consumes would leave the events of the new type that lie behind its cursor
-// without an answer. The bus's own watch for unknown types (except_of) does change, whenever the program learns a type.
+// A subscription may not change its types: events of a new type before its cursor would get no answer. Only the bus's
+// own subscription to unknown types (except_of) changes, when the program learns a type.
 const upsertSubscription = `
 INSERT INTO subscriptions (name, kind, types, except_of, start_seq, cursor, since) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)
 ON CONFLICT (name) DO UPDATE SET types = excluded.types, except_of = excluded.except_of, retired_at = NULL
 WHERE types = excluded.types OR except_of = 1
 RETURNING id, cursor, since`
 
-// register makes a subscription or group durable, that starts behind start and began at since, unless it is there,
-// and returns what is.
+// register stores a subscription or consumer group that begins after start and began at since. It returns the stored
+// row.
 func register(ctx context.Context, q row.RowQueryer, name, kind string, m *wake.Match, start, since int64) (r registered, err error) {
 	list, err := m.List()
 	if err != nil {
@@ -39,14 +39,15 @@ func register(ctx context.Context, q row.RowQueryer, name, kind string, m *wake.
 	return r, err
 }
 
-// Subscribe implements journal.Journal. Subscriptions of an earlier program that are not in subs are marked as retired.
+// Subscribe implements journal.Journal. Subscriptions of an earlier program that are not in specs are marked as
+// retired.
 func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (map[string]message.Subscriber, error) {
 	var subs []*subscription
 	var topics []string
 	err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
 		var err error
 		tx := u.Tx()
-		j.dismiss(subs) // of a first try, whose group failed
+		j.dismiss(subs) // of a failed first try
 		if subs, err = j.registerAll(ctx, tx, specs); err != nil {
 			return err
 		}
@@ -56,7 +57,7 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 		if topics, err = reader.GroupTopics(ctx, tx); err != nil {
 			return err
 		}
-		// From here on the subscriptions hear of acts: the rows that they are going to read tell of the earlier ones.
+		// From here on the subscriptions receive acts: their rows already have the effects of earlier acts.
 		if err := tx.QueryRowContext(ctx, newestActs).Scan(&j.lastAct, &j.lastOpenAct); err != nil {
 			return err
 		}
@@ -80,14 +81,14 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 	return out, nil
 }
 
-// registered is a subscription as the journal has it.
+// registered is the row of a subscription.
 type registered struct {
 	id, cursor, since int64
 	types             string
 	retired           bool
 }
 
-// registerAll makes specs durable. In the usual case, in which the program consumes what it consumed before, it writes
+// registerAll stores specs. In the usual case, the program consumes the same types as before, and registerAll writes
 // nothing.
 func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.Subscription) (subs []*subscription, err error) {
 	before, err := registeredBefore(ctx, tx)
@@ -140,8 +141,8 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 	return subs, nil
 }
 
-// tellObservers has observers hear of a subscription that is retired, or is not any more: with its newest delivery
-// and those that are open.
+// tellObservers adds records for observers of a subscription that was retired, or is back: for its newest delivery and
+// the open ones.
 func tellObservers(ctx context.Context, tx *sql.Tx, subscription int64) error {
 	_, err := tx.ExecContext(ctx, `
 INSERT INTO records (seq, subscription)
@@ -150,14 +151,14 @@ UNION SELECT seq, subscription FROM pending WHERE subscription = ?1`, subscripti
 	return err
 }
 
-// elsewhere refuses to leave behind what a module has under way.
+// elsewhere returns the error for a module with a subscription in this journal that must not run here.
 func elsewhere(name string) error {
 	module, _, _ := strings.Cut(name, "/")
 	return fmt.Errorf("this journal has the subscription %s, and the module %s is not to run here: what it has under way would stand still; "+
 		"take it out with the command 'split --modules %s', or run it here", name, module, module)
 }
 
-// registeredBefore are the bus's subscriptions, by name.
+// registeredBefore returns the bus's subscriptions by name.
 func registeredBefore(ctx context.Context, q row.Queryer) (map[string]registered, error) {
 	rows, err := q.QueryContext(ctx, "SELECT name, id, cursor, since, types, retired_at IS NOT NULL FROM subscriptions WHERE kind = 'bus'")
 	if err != nil {
@@ -200,7 +201,7 @@ func (j *Journal) dismiss(subs []*subscription) {
 	}
 }
 
-// busSubscriber is the Watermill face of a subscription. Closing it stops the deliveries.
+// busSubscriber is a subscription as a Watermill subscriber. Close stops the deliveries.
 type busSubscriber struct {
 	s      *subscription
 	once   sync.Once
@@ -208,7 +209,7 @@ type busSubscriber struct {
 	ended  chan struct{}
 }
 
-// Subscribe starts the deliveries. The topic is for the Router's own records: what is delivered was declared before.
+// Subscribe starts the deliveries. The topic is only for the Router: the types were declared before.
 func (b *busSubscriber) Subscribe(ctx context.Context, _ string) (<-chan *message.Message, error) {
 	err := error(nil)
 	started := false
@@ -236,7 +237,7 @@ func (b *busSubscriber) Subscribe(ctx context.Context, _ string) (<-chan *messag
 	return b.s.out, err
 }
 
-// Close stops the deliveries and waits until no more can come.
+// Close stops the deliveries, and returns after the last.
 func (b *busSubscriber) Close() error {
 	if b.cancel != nil {
 		b.cancel()

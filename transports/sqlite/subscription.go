@@ -15,11 +15,11 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// subscription hands its events to the Router as messages, in the order that its dispatch decides, and records with
-// the journal what became of them.
+// subscription passes its events to the Router as messages, in the order of its dispatch, and records the outcomes in
+// the journal.
 //
-// One goroutine (subscription_run.go) does what the dispatch asks for: it reads the log and the rows of pending, and
-// records what is blocked. Settling happens in the goroutines of the Router.
+// One goroutine (subscription_run.go) does the steps of the dispatch: it reads the log and the rows of pending, and
+// records blocked events. The Router's goroutines settle deliveries.
 type subscription struct {
 	wake.Follower
 	journal.Subscription
@@ -27,10 +27,10 @@ type subscription struct {
 	id  int64
 	out chan *message.Message // capacity Parallel: sending never blocks
 
-	since    time.Time // when it became known, with FromNow
-	answered int64     // events up to here may have been answered before the journal was opened
-	counted  bool      // the rows of pending have been counted; the pump's
-	follows  bool      // it is told of new events: before that its cursor says nothing; guarded by j.mu
+	since    time.Time // with FromNow, the time of registration
+	answered int64     // events up to here may have answers from before the journal was opened
+	counted  bool      // the pending rows were counted; for the goroutine of run
+	follows  bool      // a commit wakes the subscription; before, its cursor is not valid; guarded by j.mu
 
 	mu       sync.Mutex
 	dispatch *dispatch.Machine
@@ -40,13 +40,12 @@ type subscription struct {
 type flight struct {
 	journal.Delivery
 	task    dispatch.Task
-	msg     *message.Message     // for its first launch, made ahead
-	again   bool                 // it has rows in pending: it failed, was blocked, or is replayed
-	claimed atomic.Pointer[item] // the work that settles it
+	msg     *message.Message     // of the first launch, created in advance
+	again   bool                 // the delivery has pending rows: it failed, was blocked, or is replayed
+	claimed atomic.Pointer[item] // the work that may settle the delivery
 }
 
-// flight makes the first delivery of e. It takes its time, and must not be called under s.mu, for which the writer
-// may wait.
+// flight returns the first delivery of e. It may be slow: do not call it under s.mu, for which the writer may wait.
 func (s *subscription) flight(e *journal.Event) *flight {
 	f := &flight{Delivery: journal.Delivery{Event: e, Subscription: s.Name, Attempt: 1, Since: s.since}}
 	f.task = dispatch.Task{Seq: e.Seq, Key: e.Key, Size: row.EventSize(e), Owner: f}
@@ -57,8 +56,8 @@ func (s *subscription) flight(e *journal.Event) *flight {
 	return f
 }
 
-// message puts f into a Watermill message. Its context is never cancelled: work that runs inside the writer's
-// transaction must not be, and the bus cancels the rest itself.
+// message returns f as a Watermill message. Its context never ends: work inside the writer's transaction must not be
+// cancelled, and the bus cancels other work itself.
 func (s *subscription) message(f *flight) *message.Message {
 	var msg *message.Message
 	if s.Bare {
@@ -70,8 +69,8 @@ func (s *subscription) message(f *flight) *message.Message {
 	return msg
 }
 
-// claim gives it the right to settle f, in the transaction that is being written. Of several deliveries of one event,
-// one gets it; when the store refuses it, the next.
+// claim reports whether it may settle f, in the current transaction. Of several deliveries of one event, the first gets
+// the right; when the store refuses the work, the next.
 func (f *flight) claim(it *item) bool {
 	return f.claimed.CompareAndSwap(nil, it) || f.claimed.Load() == it
 }
@@ -89,13 +88,13 @@ func newSubscription(j *Journal, id int64, spec journal.Subscription, cursor int
 	return s
 }
 
-// startAt begins the dispatch behind the cursor.
+// startAt begins the dispatch after the cursor.
 func (s *subscription) startAt(cursor int64) {
 	limits := dispatch.Limits{Parallel: s.Parallel, Tasks: s.Parallel + dispatch.Admitted, Bytes: dispatch.AdmittedBytes, Waiting: dispatch.LaneLength, Lanes: dispatch.HeldLanes}
 	s.dispatch = dispatch.New(limits, s.Park, cursor, s.hand, s.Poke)
 }
 
-// hand gives a delivery to the Router. s.mu is held.
+// hand passes a delivery to the Router. s.mu is held.
 func (s *subscription) hand(t *dispatch.Task) {
 	f := t.Owner.(*flight)
 	msg := f.msg
@@ -105,7 +104,7 @@ func (s *subscription) hand(t *dispatch.Task) {
 	s.out <- msg
 }
 
-// settle ends a delivery with the verdict that is on disk.
+// settle ends a delivery with a verdict that is on disk.
 func (s *subscription) settle(seq int64, v *journal.Verdict) {
 	d := dispatch.Verdict{Outcome: dispatch.Answered}
 	switch v.Outcome {
@@ -117,12 +116,12 @@ func (s *subscription) settle(seq int64, v *journal.Verdict) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dispatch.Settle(seq, d) && s.left().Quiet() { // others may be waiting for the last of it, and looking costs them more than us
+	if s.dispatch.Settle(seq, d) && s.left().Quiet() { // Quiet may be waiting for the last delivery; its check is expensive
 		s.j.settled()
 	}
 }
 
-// pauseOf returns the pause of a failed delivery. An impossible pause bounds nothing.
+// pauseOf returns the pause of a failed delivery. An impossible pause becomes a very long one.
 func pauseOf(failed, due time.Time) time.Duration {
 	if d := due.Round(0).Sub(failed.Round(0)); d >= 0 && !failed.IsZero() {
 		return d
@@ -130,7 +129,7 @@ func pauseOf(failed, due time.Time) time.Duration {
 	return math.MaxInt64 / 2
 }
 
-// refused has a delivery handed out again that the store, not the handler, let down.
+// refused dispatches a delivery again after a failure of the store.
 func (s *subscription) refused(seq int64, after time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,7 +139,7 @@ func (s *subscription) refused(seq int64, after time.Duration) {
 	}
 }
 
-// acted takes up that another process changed rows of an event.
+// acted processes an act of another process on an event.
 func (s *subscription) acted(seq int64, key string, act string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,7 +149,7 @@ func (s *subscription) acted(seq int64, key string, act string) {
 	s.dispatch.Acted(dispatch.LaneOf(key, seq), seq)
 }
 
-// find returns what is in flight of seq, nil when it is settled.
+// find returns the delivery of seq in flight, or nil.
 func (s *subscription) find(seq int64) *flight {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -160,8 +159,8 @@ func (s *subscription) find(seq int64) *flight {
 	return nil
 }
 
-// cursor is the seq up to which every wanted event has its row in deliveries. Only the writer's goroutine may ask: it
-// is what moves the head.
+// cursor returns the seq up to which all wanted events have rows in deliveries. Only the writer's goroutine, which
+// moves the head, may call it.
 func (s *subscription) cursor() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,7 +174,7 @@ func (s *subscription) cursor() int64 {
 	return pos
 }
 
-// backlog is what s has left to do.
+// backlog returns the open work of s.
 func (s *subscription) backlog() journal.Backlog {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,10 +11,10 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/dispatch"
 )
 
-// troubleDelay is the pause after the store refused something that a subscription needs.
+// troubleDelay is the pause after a failure of the store.
 const troubleDelay = 100 * time.Millisecond
 
-// run is the subscription's goroutine, until ctx ends. It waits for a wake-up or for the next retry, never polls.
+// run is the goroutine of the subscription, until ctx ends. It waits for a wake-up or the next retry, and never polls.
 func (s *subscription) run(ctx context.Context) {
 	defer s.stop()
 	timer := time.NewTimer(time.Hour)
@@ -25,7 +25,7 @@ func (s *subscription) run(ctx context.Context) {
 		switch {
 		case ctx.Err() != nil:
 			return
-		case err != nil && !troubled: // once a trouble, not once a try
+		case err != nil && !troubled: // once a problem, not once a try
 			s.j.cfg.Logger.LogAttrs(ctx, slog.LevelError, "subscription cannot go on, will try again", slog.String("subscription", s.Name), slog.Any("error", err))
 		}
 		troubled = err != nil
@@ -39,7 +39,7 @@ func (s *subscription) run(ctx context.Context) {
 	}
 }
 
-// nap is how long to wait at most.
+// nap returns the maximum time to wait.
 func (s *subscription) nap(until time.Time, troubled bool) time.Duration {
 	switch {
 	case troubled:
@@ -51,7 +51,7 @@ func (s *subscription) nap(until time.Time, troubled bool) time.Duration {
 	}
 }
 
-// stop ends the deliveries: nothing is handed out after it.
+// stop ends the deliveries.
 func (s *subscription) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,7 +59,7 @@ func (s *subscription) stop() {
 	close(s.out)
 }
 
-// pump does all that can be done now, and returns when there is something to do again.
+// pump does all steps that are possible now, and returns the time of the next step.
 func (s *subscription) pump(ctx context.Context) (until time.Time, err error) {
 	if err := s.countBlocked(ctx); err != nil {
 		return until, err
@@ -125,17 +125,17 @@ func (s *subscription) follow(ctx context.Context, room dispatch.Room) error {
 	return nil
 }
 
-// withoutPlain drops the events of plain Watermill topics: they are the business of their consumer groups.
+// withoutPlain removes events of plain Watermill topics, which belong to consumer groups.
 func (j *Journal) withoutPlain(events []*journal.Event) []*journal.Event {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return slices.DeleteFunc(events, func(e *journal.Event) bool { return j.topics[e.Type] })
 }
 
-// recordBlocked writes down who waits behind a failed event of its key, so that the cursor can pass it.
+// recordBlocked records events that wait after a failed event of their key, so that the cursor can pass.
 func (s *subscription) recordBlocked(ctx context.Context, tasks []*dispatch.Task) error {
 	err := s.j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
-		u.Tx() // all of them or none
+		u.Tx() // all or none
 		for _, t := range tasks {
 			if err := u.block(s.id, t.Owner.(*flight).Event); err != nil {
 				return err
@@ -152,7 +152,7 @@ func (s *subscription) recordBlocked(ctx context.Context, tasks []*dispatch.Task
 	return nil
 }
 
-// block records that e waits behind another event of its key.
+// block records that e waits after another event of the same key.
 func (u *unit) block(subscription int64, e *journal.Event) error {
 	k := u.w.kept
 	if _, _, err := k.deliver.exec(e.Seq, subscription, string(journal.Blocked), int64(0), time.Now().UnixMicro(), int64(0), nil); err != nil {
@@ -162,7 +162,7 @@ func (u *unit) block(subscription int64, e *journal.Event) error {
 	return u.refuse(err)
 }
 
-// look reads the oldest row of a lane, and its event if it is to run now.
+// look reads the oldest row of a lane, and the event if it may run now.
 func (s *subscription) look(ctx context.Context, id dispatch.Lane) error {
 	now := s.j.cfg.now()
 	found, err := s.oldest(ctx, id)
@@ -183,7 +183,7 @@ func (s *subscription) look(ctx context.Context, id dispatch.Lane) error {
 	return nil
 }
 
-// reload makes the next delivery of a row.
+// reload returns the next delivery of a row.
 func (s *subscription) reload(ctx context.Context, r *openRow) (*dispatch.Task, error) {
 	e, err := s.j.event(ctx, r.Seq)
 	if err != nil {
@@ -194,8 +194,8 @@ func (s *subscription) reload(ctx context.Context, r *openRow) (*dispatch.Task, 
 	return &f.task, nil
 }
 
-// sweep reads the oldest rows of the next lanes. What a clock wrote that was ahead is put right on disk, too, where
-// it is looked for by the moment at which it is due.
+// sweep reads the oldest rows of the next lanes. Due times from a clock that was ahead are corrected on disk, too:
+// lookDue searches by due time.
 func (s *subscription) sweep(ctx context.Context, step dispatch.Step) error {
 	rows, last, err := s.nextLanes(ctx, step.After)
 	if err != nil {
@@ -216,8 +216,8 @@ func (s *subscription) sweep(ctx context.Context, step dispatch.Step) error {
 	return nil
 }
 
-// correct writes when r is due, and that its last attempt ended now. What lies between the two is the pause that it
-// asked for: it must still be known when the clock is put back once more.
+// correct writes the new due time of r, and now as the end of its last attempt. The difference is the pause of the
+// retry, which must stay known when the clock is put back again.
 func (s *subscription) correct(ctx context.Context, r *openRow, now time.Time) error {
 	const (
 		due = `
@@ -234,7 +234,7 @@ UPDATE pending SET due_at = ?1, failed_at = min(failed_at, ?2) WHERE subscriptio
 	}})
 }
 
-// lookDue reads the next retries that are due.
+// lookDue reads the next due retries.
 func (s *subscription) lookDue(ctx context.Context, mark dispatch.Mark) error {
 	rows, last, err := s.nextRetries(ctx, mark)
 	if err != nil {

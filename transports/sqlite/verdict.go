@@ -8,7 +8,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// record writes the verdict, and what it emits, beside the state changes of the work.
+// record writes the verdict and the emitted events, with the state changes of the work.
 func (s *subscription) record(u *unit, d *journal.Delivery, again bool, v *journal.Verdict) error {
 	finish := u.release
 	if v.Outcome != journal.Done {
@@ -22,7 +22,7 @@ func (s *subscription) record(u *unit, d *journal.Delivery, again bool, v *journ
 	if err != nil {
 		return u.refuse(err)
 	}
-	if changed == 0 { // claim knows better, unless somebody else wrote here
+	if changed == 0 { // claim prevents this, unless another program wrote here
 		return u.refuse(fmt.Errorf("%w: event %d, %s", errAnswered, e.Seq, s.Name))
 	}
 	if again {
@@ -45,7 +45,7 @@ func (s *subscription) record(u *unit, d *journal.Delivery, again bool, v *journ
 	return u.refuse(err)
 }
 
-// firstFailed is when the first attempt of a delivery failed, of which v is the newest.
+// firstFailed returns the time when the first attempt of a delivery failed. v is the verdict of the latest attempt.
 func firstFailed(d *journal.Delivery, v *journal.Verdict) time.Time {
 	if !d.Failed.IsZero() {
 		return d.Failed

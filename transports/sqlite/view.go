@@ -15,5 +15,5 @@ func (j *Journal) View(ctx context.Context, run func(*sql.Tx) error) error {
 	if err := file.View(ctx, j.views, run); err != nil {
 		return err
 	}
-	return j.sync.wait(ctx) // what it saw may be a moment too new to be told
+	return j.sync.wait(ctx) // run may have seen a commit that is not durable yet
 }

@@ -19,29 +19,28 @@ func (j *Journal) committed(c *commit) {
 	j.sync.committed(c.head(), c.items)
 }
 
-// wake tells the readers of new events.
+// wake wakes the followers of new events.
 func (j *Journal) wake(appended []*journal.Event) {
-	if gap := j.tail.Append(appended); gap { // before a cursor may pass what is in it
+	if gap := j.tail.Append(appended); gap { // before a cursor may pass the gap
 		j.wakeAll(j.tail.Newest())
 	}
 	j.follow.Load().Appended(appended)
 }
 
-// durable runs in the syncer's goroutine: the outside may have what is on disk.
+// durable runs in the syncer's goroutine: followers of durable events may read up to head.
 func (j *Journal) durable(head int64) {
 	was := j.tail.Bound(true)
 	j.tail.MadeDurable(head)
 	j.follow.Load().MadeDurable(was)
-	if f := j.told.Load(); f != nil { // a reaction that emits nothing is news for it
+	if f := j.told.Load(); f != nil { // a reaction without new events has a record, too
 		f.Poke()
 	}
 }
 
-// wakeAll makes every follower read up to head: another connection wrote, and the types of its events are unknown.
+// wakeAll wakes every follower to read up to head: another connection wrote, and the types of its events are unknown.
 func (j *Journal) wakeAll(head int64) { j.follow.Load().LookTo(head) }
 
-// addReader adds r to the followers that a commit wakes. It wakes r to read up to the head, as it is after that. j.mu
-// is held.
+// addReader adds r to the followers that a commit wakes, and wakes r to read up to the head. j.mu is held.
 func (j *Journal) addReader(r *wake.Follower) {
 	j.follow.Store(j.follow.Load().With(r))
 	r.LookTo(j.tail.Newest())

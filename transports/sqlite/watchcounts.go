@@ -12,7 +12,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// watchCounts counts what the log has become longer by, and gives dead letters their cause.
+// watchCounts counts new blocks of the log, and gives dead letters their cause.
 func (j *Journal) watchCounts() {
 	if j.tail.Newest() >= count.BlockSize || j.causesWait() {
 		wake.Poke(j.count)
@@ -46,22 +46,22 @@ func (j *Journal) watchCounts() {
 	}
 }
 
-// causesWait reports whether there are dead letters to be given their cause.
+// causesWait reports whether enough dead letters wait for a cause.
 func (j *Journal) causesWait() (wait bool) {
-	_ = j.View(j.ctx, func(tx *sql.Tx) (err error) { // otherwise the next block of the log, or the next deaths, find them
+	_ = j.View(j.ctx, func(tx *sql.Tx) (err error) { // on an error, the next block or the next deaths find them
 		wait, err = count.Causeless(j.ctx, tx, count.LetterBatch)
 		return err
 	})
 	return wait
 }
 
-// died notes that a delivery became a dead letter. Only the writer's goroutine calls it.
+// died counts a new dead letter. Only the writer's goroutine may call it.
 func (j *Journal) died() {
 	if j.deaths++; j.deaths%count.LetterBatch == 0 {
 		wake.Poke(j.count)
 	}
 }
 
-// countShare is how much longer than a step the pause behind it is, when there is much to be counted: a journal that
-// comes from an older program is counted while it works.
+// countShare is the length of the pause after a counting step, in lengths of the step. The journal of an older program
+// has much to count: it works meanwhile.
 const countShare = 4
