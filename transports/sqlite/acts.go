@@ -9,40 +9,43 @@ import (
 
 // The acts of people are in package internal/acts.
 type (
-	// Act says what a person does with which dead letters, and why.
+	// Act is a decision of a person about dead letters.
 	Act = acts.Act
 
-	// OpenAct says what a person does with deliveries that are open and not dead, and why. The fields that are not empty choose which.
+	// OpenAct is a decision of a person about open deliveries that are not dead. Every field that is set narrows the
+	// selection.
 	OpenAct = acts.OpenAct
 )
 
-// Replay gives dead letters of the journal at path another chance, with the subscription that failed only: each takes its position by age
-// among what is open for its key. It may be called while a process runs on the journal, which takes them up within Config.ForeignCheck;
-// otherwise the next process does. It returns those that it replays.
+// Replay gives dead letters of the journal at path another attempt by the subscription that failed. Each dead letter
+// keeps its position by age among the open events of its key. A running process takes the dead letters up within
+// Config.ForeignCheck, otherwise the next process does. Replay returns the replayed dead letters.
 //
-// With IDs it is all or nothing: an ErrNotFound when there is no such dead letter, an ErrNotDead when one was acted on before, an
-// ErrRetired when no program would run it. Without IDs it goes in batches, each of which is durable, so that publishers need not wait:
-// on an error, the returned ones are replayed. It returns them without the data of their events. On the journal of an observer it is an
-// ErrObserver, which says where to do it.
+// With IDs, Replay changes all or none. The error is an ErrNotFound for an unknown ID, an ErrNotDead for a dead letter
+// that was replayed or dropped before, and an ErrRetired for a removed subscription. Without IDs, Replay works in
+// durable batches, so publishers need not wait, and returns dead letters without event data: on an
+// error, the returned ones are replayed. On an observer's journal the error is an ErrObserver, and names the right
+// journal.
 func Replay(ctx context.Context, path string, a Act) ([]journal.DeadLetter, error) {
 	return acts.Replay(ctx, path, a)
 }
 
-// Drop gives dead letters up for good, and lets their keys go on where they were parked. In everything else it is like Replay, but that
-// subscriptions may be removed.
+// Drop gives dead letters up for good, and unblocks parked keys. Drop works like Replay, also for
+// removed subscriptions.
 func Drop(ctx context.Context, path string, a Act) ([]journal.DeadLetter, error) {
 	return acts.Drop(ctx, path, a)
 }
 
-// RetryNow makes deliveries that wait for another attempt due at once, each when nothing older of its key is open, and returns their
-// number. Like Replay it may be called while a process runs on the journal, goes in batches, and is an ErrObserver on the journal of an
-// observer. It is an ErrNotFound where none waits, and an ErrRetired where no program would run those that do.
+// RetryNow makes deliveries that wait for another attempt due at once, each after the older open events of its key, and
+// returns their number. Like Replay, RetryNow works beside a running process, in batches, and returns an ErrObserver on
+// the journal of an observer. The error is an ErrNotFound when no delivery waits, and an ErrRetired for a removed
+// subscription.
 func RetryNow(ctx context.Context, path string, a OpenAct) (int, error) {
 	return acts.RetryNow(ctx, path, a)
 }
 
-// DropOpen gives up what a removed subscription has left open: deliveries that wait for another attempt, or after one that does. It
-// returns their number. It is an error for a subscription that the program which ran last has, and otherwise like RetryNow.
+// DropOpen gives up the open deliveries of a removed subscription, retrying and blocked ones, and returns their number.
+// DropOpen refuses a subscription that is not removed, and otherwise works like RetryNow.
 func DropOpen(ctx context.Context, path string, a OpenAct) (int, error) {
 	return acts.DropOpen(ctx, path, a)
 }

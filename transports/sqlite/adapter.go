@@ -42,7 +42,8 @@ func (a SchemaAdapter) InsertQuery(topic string, msgs message.Messages) (watermi
 		if err != nil {
 			return watermillsql.Query{}, err
 		}
-		args = append(args, e.ID, e.Type, e.Version, e.Source, e.Key, e.Time.UnixMicro(), e.CorrelationID, e.CausationID, metadata, row.Blob(e.Data))
+		args = append(args, e.ID, e.Type, e.Version, e.Source, e.Key, e.Time.UnixMicro(), e.CorrelationID, e.CausationID,
+			metadata, row.Blob(e.Data))
 	}
 	if a.j != nil {
 		wake.Poke(a.j.hint)

@@ -8,7 +8,8 @@ import (
 func (s *subscription) bury(u *unit, d *journal.Delivery, v *journal.Verdict) error {
 	k, e := u.w.kept, d.Event
 	s.j.died()
-	_, _, err := k.dead.exec(e.Seq, s.id, v.Err, v.Stack, int64(d.Attempt), firstFailed(d, v).UnixMicro(), v.Started.Add(v.Duration).UnixMicro())
+	_, _, err := k.dead.exec(e.Seq, s.id, v.Err, v.Stack, int64(d.Attempt), firstFailed(d, v).UnixMicro(),
+		v.Started.Add(v.Duration).UnixMicro())
 	if err == nil && s.Park && e.Key != "" {
 		_, _, err = k.pend.exec(s.id, e.Key, e.Seq, "parked", int64(0), int64(0), int64(0))
 	}

@@ -11,9 +11,9 @@ var (
 	// ErrInUse: another process owns the journal for writing. Reading is always possible.
 	ErrInUse = file.ErrInUse
 
-	// ErrGone: the journal's file was moved, removed or replaced while the journal was in use. The error comes with journal.ErrUnknown
-	// for work that was committed before that was found, and with journal.ErrUnavailable for all other work. The journal acknowledges
-	// nothing more until the program starts again on the right file.
+	// ErrGone: the journal's file was moved, removed or replaced while the journal was in use. The error comes with
+	// journal.ErrUnknown for work that was committed before that was found, and with journal.ErrUnavailable for all
+	// other work. The journal acknowledges nothing more until the program starts again on the right file.
 	ErrGone = file.ErrGone
 
 	// ErrNewer: the journal was written by a newer version of the program, or of a module, than this one.

@@ -55,7 +55,8 @@ func (j *Journal) read(ctx context.Context, pos int64, m *wake.Match, limit int)
 }
 
 // readWithin is read with a bound on the bytes of the events. The last event may exceed the bound.
-func (j *Journal) readWithin(ctx context.Context, pos int64, m *wake.Match, limit, most int) ([]*journal.Event, int64, error) {
+func (j *Journal) readWithin(ctx context.Context, pos int64, m *wake.Match, limit, most int) ([]*journal.Event,
+	int64, error) {
 	if events, next, ok := j.tail.Read(nil, pos, m, limit, most); ok {
 		return events, next, nil
 	}

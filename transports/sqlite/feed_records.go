@@ -157,12 +157,14 @@ func (f *feed) bundled(b *bundle, e journal.Event) ([]*journal.Event, error) {
 func scanRecord(rows *sql.Rows) (r journal.Record, id, seq int64, err error) {
 	var started, retry, first, dead int64
 	var acts []byte
-	err = rows.Scan(&id, &seq, &r.EventID, &r.EventType, &r.Subscription, &r.Outcome, &r.Attempts, &started, &r.DurationUS, &r.Error,
+	err = rows.Scan(&id, &seq, &r.EventID, &r.EventType, &r.Subscription, &r.Outcome, &r.Attempts, &started,
+		&r.DurationUS, &r.Error,
 		&retry, &r.Parked, &r.Retired, &r.DeadError, &r.Stack, &r.AllAttempts, &first, &dead, &acts)
 	if err != nil {
 		return r, id, seq, err
 	}
-	r.Started, r.RetryAt, r.FirstFailed, r.DeadAt = row.TimeOrZero(started), row.TimeOrZero(retry), row.TimeOrZero(first), row.TimeOrZero(dead)
+	r.Started, r.RetryAt, r.FirstFailed, r.DeadAt = row.TimeOrZero(started), row.TimeOrZero(retry),
+		row.TimeOrZero(first), row.TimeOrZero(dead)
 	for _, text := range []*string{&r.Error, &r.DeadError, &r.Stack} {
 		*text = journal.Cut(*text, recordText)
 	}

@@ -2,17 +2,17 @@ package sqlite
 
 import "github.com/troupebus/troupe/transports/sqlite/internal/file"
 
-// CheckName returns an error for a path under which no journal can be: SQLite deletes or overwrites files of such names when it opens
-// the database that they seem to belong to.
+// CheckName returns an error for a name that a journal cannot have: when SQLite opens the database with the name before
+// the suffix, it deletes or overwrites the file.
 func CheckName(path string) error { return file.CheckName(path) }
 
-// Resolve returns the absolute path of the file that path names, with every symbolic link followed: SQLite puts its own files beside
-// that one, and so must everything else that belongs to the journal.
+// Resolve returns the absolute path of the file at path, with every symbolic link followed. SQLite puts its own files
+// beside the resolved file, and so must everyone else.
 func Resolve(path string) (string, error) { return file.Resolve(path) }
 
-// Owned reports whether a process holds the journal at path for writing, and describes the process.
+// Owned reports whether a process holds the journal at path for writing, and describes it.
 func Owned(path string) (bool, string) { return file.Owned(path) }
 
-// Lock takes the journal at path for work on its file as a whole, as Open takes it for writing: with an ErrInUse while a process has
-// it. release gives the journal back, when this process has closed the file.
+// Lock takes the journal at path for work on the file as a whole, with the same lock as Open: a process that has the
+// journal causes an ErrInUse. Call release after this process has closed the file.
 func Lock(path string) (release func() error, err error) { return file.Lock(path) }

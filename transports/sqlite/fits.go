@@ -48,7 +48,8 @@ type unfit struct {
 	renamed []renamed
 }
 
-func (j *Journal) fits(ctx context.Context, modules map[string]fs.FS, subs []journal.Subscription) (found unfit, err error) {
+func (j *Journal) fits(ctx context.Context, modules map[string]fs.FS, subs []journal.Subscription) (found unfit,
+	err error) {
 	try := func(tx *sql.Tx) (err error) {
 		found, err = j.tryOut(ctx, tx, modules, subs)
 		return err
@@ -67,7 +68,8 @@ func (j *Journal) fits(ctx context.Context, modules map[string]fs.FS, subs []jou
 
 // tryOut tries Migrate and Subscribe in tx, which the caller rolls back, and returns problems with subscriptions of an
 // earlier program.
-func (j *Journal) tryOut(ctx context.Context, tx *sql.Tx, modules map[string]fs.FS, subs []journal.Subscription) (found unfit, err error) {
+func (j *Journal) tryOut(ctx context.Context, tx *sql.Tx, modules map[string]fs.FS,
+	subs []journal.Subscription) (found unfit, err error) {
 	for _, module := range slices.Sorted(maps.Keys(modules)) {
 		if err := j.applied.Try(ctx, tx, module, modules[module]); err != nil {
 			return found, fmt.Errorf("tables of module %s: %w", module, err)

@@ -112,7 +112,7 @@ func (j *Journal) watchHealth() {
 			if !j.writer.health.refuses() {
 				break
 			}
-			_ = j.writer.submit(j.ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error { // the writer records the outcome
+			_ = j.writer.submit(j.ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
 				if _, err := u.Tx().ExecContext(context.Background(), rewrite); err != nil {
 					u.failed = err
 				}
@@ -130,7 +130,8 @@ const (
 
 // Writable implements journal.Journal.
 func (j *Journal) Writable(ctx context.Context) error {
-	for pause := firstTryPause; j.writer.health.refuses() || j.sync.health() != nil; pause = min(2*pause, longestTryPause) {
+	for pause := firstTryPause; j.writer.health.refuses() || j.sync.health() != nil; pause = min(2*pause,
+		longestTryPause) {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -100,7 +100,8 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 	}
 	j := &Journal{
 		cfg: cfg.withDefaults(), path: path, lock: lock,
-		subs: map[string]*subscription{}, groups: map[string]*group{}, feeds: map[journal.FeedName]*feed{}, topics: map[string]bool{},
+		subs: map[string]*subscription{}, groups: map[string]*group{}, feeds: map[journal.FeedName]*feed{},
+		topics:      map[string]bool{},
 		delayedWake: make(chan struct{}, 1), hint: make(chan struct{}, 1),
 		checkpoint: make(chan struct{}, 1), count: make(chan struct{}, 1),
 	}

@@ -95,7 +95,8 @@ func observe(ctx context.Context, tx *sql.Tx, subs []journal.Subscription) error
 // for several topics at once.
 func (o *Observer) Take(ctx context.Context, events []*journal.Event) error {
 	err := o.j.writer.submit(ctx, &item{work: journal.Work{Name: "observer"}, durable: true, run: func(u *unit) error {
-		t := take{ctx: context.WithoutCancel(ctx), u: u, tx: u.Tx(), fromNow: o.fromNow, subs: map[string]*observedSub{}, logger: o.j.cfg.Logger}
+		t := take{ctx: context.WithoutCancel(ctx), u: u, tx: u.Tx(), fromNow: o.fromNow, subs: map[string]*observedSub{},
+			logger: o.j.cfg.Logger}
 		return u.refuse(t.all(events))
 	}})
 	if err != nil {

@@ -16,7 +16,7 @@ func (t *take) redecode(seq int64) error {
 	if err != nil {
 		return err
 	}
-	decoded, err := wire.Redecode(e, func(string, *journal.Event) error { return nil }) // its source was checked at the replay
+	decoded, err := wire.Redecode(e, func(string, *journal.Event) error { return nil }) // checked at the replay
 	if err != nil {
 		t.logger.LogAttrs(t.ctx, slog.LevelError, "a message became an event where it was replayed, but cannot be read here; if the deployables are newer, update the observer",
 			slog.String("event_id", e.ID), slog.Any("error", err))
@@ -53,7 +53,8 @@ DELETE FROM delayed WHERE event_id IN (SELECT value FROM json_each(?)) AND EXIST
 // delayed stores delayed events, except those that have come already.
 func (t *take) delayed(all []journal.Delayed) error {
 	for _, d := range all {
-		if _, err := t.tx.ExecContext(t.ctx, observeDelayed, row.Micros(d.Due), d.ID, d.Type, d.Key, d.CorrelationID, d.CausationID, d.Subscription); err != nil {
+		if _, err := t.tx.ExecContext(t.ctx, observeDelayed, row.Micros(d.Due), d.ID, d.Type, d.Key, d.CorrelationID,
+			d.CausationID, d.Subscription); err != nil {
 			return err
 		}
 	}

@@ -14,7 +14,7 @@ import (
 func (t *take) gaps(events []*journal.Event) error {
 	for _, e := range events {
 		trouble := e.Metadata[wire.MetaTrouble]
-		if e.Type != wire.UndecodedType || trouble == "" || e.Metadata[wire.MetaFirst] != "" { // messages from before the observer do not count
+		if e.Type != wire.UndecodedType || trouble == "" || e.Metadata[wire.MetaFirst] != "" { // older messages do not count
 			continue
 		}
 		s, err := t.subscription(reader.OwnIngest)

@@ -101,7 +101,8 @@ func (t *take) early(r *record) error {
 	if text, err = json.Marshal(r); err != nil {
 		return err
 	}
-	_, err = t.tx.ExecContext(t.ctx, insertEarly, r.EventID, r.EventType, r.Subscription, row.Micros(r.Started)+r.DurationUS, string(text))
+	_, err = t.tx.ExecContext(t.ctx, insertEarly, r.EventID, r.EventType, r.Subscription,
+		row.Micros(r.Started)+r.DurationUS, string(text))
 	return err
 }
 
@@ -210,7 +211,8 @@ SET outcome = excluded.outcome, attempts = excluded.attempts, started_at = exclu
 
 // answer writes r as its deployable's journal has the delivery.
 func (t *take) answer(was answered, r *record) error {
-	steps := []row.Statement{row.SQL(setDelivery, was.seq, was.sub.id, string(r.Outcome), r.Attempts, row.Micros(r.Started), r.DurationUS, row.TextOrNull(r.Error))}
+	steps := []row.Statement{row.SQL(setDelivery, was.seq, was.sub.id, string(r.Outcome), r.Attempts,
+		row.Micros(r.Started), r.DurationUS, row.TextOrNull(r.Error))}
 	if was.outcome != "" {
 		steps = append(steps, row.SQL("DELETE FROM pending WHERE subscription = ? AND key = ? AND seq = ?", was.sub.id, was.key, was.seq))
 	}
@@ -222,7 +224,8 @@ func (t *take) answer(was answered, r *record) error {
 		pending = ""
 	}
 	if pending != "" {
-		steps = append(steps, row.SQL(upsertPending, was.sub.id, was.key, was.seq, pending, r.Attempts, row.Micros(r.RetryAt), row.Micros(r.FirstFailed)))
+		steps = append(steps, row.SQL(upsertPending, was.sub.id, was.key, was.seq, pending, r.Attempts,
+			row.Micros(r.RetryAt), row.Micros(r.FirstFailed)))
 	}
 	for _, s := range append(steps, letterSteps(was, r)...) {
 		if _, err := t.tx.ExecContext(t.ctx, s.Text, s.Args...); err != nil {
@@ -269,7 +272,8 @@ func letterSteps(was answered, r *record) []row.Statement {
 	case !r.Whole:
 		all, dead = was.allAttempts, was.deadAt
 	}
-	steps := []row.Statement{row.SQL(setDeadLetter, was.seq, was.sub.id, text, r.Stack, all, row.Micros(r.FirstFailed), dead, status)}
+	steps := []row.Statement{row.SQL(setDeadLetter, was.seq, was.sub.id, text, r.Stack, all, row.Micros(r.FirstFailed),
+		dead, status)}
 	if len(r.Acts) > 0 {
 		first := slices.MinFunc(r.Acts, func(a, b journal.Act) int { return a.At.Compare(b.At) })
 		steps = append(steps, row.SQL(forgetActs, was.sub.id, was.seq, row.Micros(first.At)))

@@ -102,7 +102,8 @@ func (s *subscription) oldest(ctx context.Context, id dispatch.Lane) (*openRow, 
 // nextLanes returns the oldest rows of the lanes after after, ordered by key, and whether there are no more.
 func (s *subscription) nextLanes(ctx context.Context, after dispatch.Lane) (rows []openRow, last bool, err error) {
 	if after.Key == "" {
-		if rows, err = s.j.openRows(ctx, nextWithoutKey, s.id, after.Seq, lanesAtOnce); err != nil || len(rows) == lanesAtOnce {
+		if rows, err = s.j.openRows(ctx, nextWithoutKey, s.id, after.Seq,
+			lanesAtOnce); err != nil || len(rows) == lanesAtOnce {
 			return rows, false, err
 		}
 	}

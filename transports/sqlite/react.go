@@ -16,7 +16,8 @@ var errSettled = errors.New("sqlite: delivery is settled")
 var errAnswered = errors.New("sqlite: delivery is answered")
 
 // React implements journal.Journal.
-func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work, run func(journal.TxFunc) journal.Verdict) error {
+func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work,
+	run func(journal.TxFunc) journal.Verdict) error {
 	j.mu.Lock()
 	s := j.subs[d.Subscription]
 	j.mu.Unlock()

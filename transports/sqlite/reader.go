@@ -36,7 +36,8 @@ func OpenReader(ctx context.Context, path string) (*Reader, error) {
 		return nil, err
 	}
 	db.SetMaxOpenConns(4)
-	return reader.New(path, func(ctx context.Context, fn func(*sql.Tx) error) error { return file.View(ctx, db, fn) }, db.Close), nil
+	view := func(ctx context.Context, fn func(*sql.Tx) error) error { return file.View(ctx, db, fn) }
+	return reader.New(path, view, db.Close), nil
 }
 
 // Reader returns a reader on j's own connections: reads are durable. The reader ends with j.

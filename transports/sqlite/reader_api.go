@@ -43,38 +43,36 @@ type (
 // Observes reports whether the journal that tx, of a View, reads is an observer's.
 func Observes(ctx context.Context, tx *sql.Tx) (bool, error) { return reader.Observes(ctx, tx) }
 
-// Gaps returns the gaps in the topics that the observer whose journal tx, of a View, reads has found and nobody has
-// dropped as a dead letter: until then the journal may lack events of the system.
+// Gaps returns the gaps in the topics of the observer whose journal tx, of a View, reads, unless a person has dropped
+// the dead letter of the gap. With a gap the observer may lack events of the system.
 func Gaps(ctx context.Context, tx *sql.Tx) ([]string, error) { return reader.Gaps(ctx, tx) }
 
-// Early counts the records in an observer's journal whose events have not come: recent ones, of answers given at
-// before or later, and old ones. The events of old records may be lost, or are older than the system's second
-// deployable and were never sent.
+// Early counts the records in an observer's journal whose events have not come. Recent ones are of answers given at
+// before or later: their events are in transit. The events of old ones may be lost, or were never sent: they are older
+// than the second deployable of the system.
 func Early(ctx context.Context, tx *sql.Tx, before time.Time) (recent, old int64, err error) {
 	return reader.Early(ctx, tx, before)
 }
 
-// EachDelayed calls fn with every delayed event that tx, of a View, sees. An error of fn ends it and is returned as
-// it is.
+// EachDelayed calls fn with every delayed event that tx, of a View, sees. EachDelayed returns an error of fn unchanged.
 func EachDelayed(ctx context.Context, tx *sql.Tx, fn func(journal.Delayed) error) error {
 	return reader.EachDelayed(ctx, tx, fn)
 }
 
-// Settled reports whether nothing is open in the journal that tx, of a View, reads: no event waits for a subscription
-// of the program that ran last, no event is delayed, and no delivery waits for another attempt, for another event, or
-// for a person.
+// Settled reports whether nothing is open in the journal that tx, of a View, reads: no live subscription waits for an
+// event, no event is delayed, and no delivery is retrying, blocked or parked.
 func Settled(ctx context.Context, tx *sql.Tx) (bool, error) { return reader.Settled(ctx, tx) }
 
-// Unarrived returns the events that the modules c.Sources have emitted in the journal that from reads, and that are
-// missing in the one that to reads although it consumes c.Types. Both are of a View. Events of a type that are older
-// than the first of the type in to do not count: to began to consume the type then.
+// Unarrived returns the events of the modules c.Sources in the journal of from that are missing in the journal of to,
+// although to consumes c.Types. Both transactions are of a View. Events older than the first of their
+// type in to do not count: to began to consume the type then.
 func Unarrived(ctx context.Context, from, to *sql.Tx, c Crossing) ([]Sent, error) {
 	return crossing.Unarrived(ctx, from, to, c)
 }
 
-// Unknown returns the events in the journal that to reads which came from modules called sources, and are missing in
-// the journal that from reads, on which these modules run: from is seen earlier than to, or is an old copy. Both are
-// of a View. Events that the modules emitted before they moved to that journal do not count.
+// Unknown returns the events of the modules called sources that the journal of to has and the journal of from, on which
+// the modules run, has not: from is seen earlier than to, or is an old copy. Both transactions are of a View. Events
+// from before the modules moved to that journal do not count.
 func Unknown(ctx context.Context, from, to *sql.Tx, sources []string) ([]Sent, error) {
 	return crossing.Unknown(ctx, from, to, sources)
 }

@@ -21,10 +21,10 @@ func (j *Journal) UseBackend(ctx context.Context, carrier string) error {
 	lost := false
 	err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, durable: true, run: func(u *unit) (err error) {
 		tx := u.Tx()
-		if err := tx.QueryRowContext(ctx, "SELECT carrier FROM identity").Scan(&was); err != nil || was == carrier {
+		if err := tx.QueryRowContext(ctx, "SELECT carrier FROM identity").Scan(&was); err != nil || was == backend {
 			return err
 		}
-		named, id, known := strings.Cut(carrier, journal.IdentityMark)
+		named, id, known := strings.Cut(backend, journal.IdentityMark)
 		wasNamed, wasID, wasKnown := strings.Cut(was, journal.IdentityMark)
 		switch {
 		case named == wasNamed && !known:
@@ -37,19 +37,19 @@ func (j *Journal) UseBackend(ctx context.Context, carrier string) error {
 				return err
 			}
 		}
-		_, err = tx.ExecContext(ctx, "UPDATE identity SET carrier = ?", carrier)
+		_, err = tx.ExecContext(ctx, "UPDATE identity SET carrier = ?", backend)
 		return err
 	}})
 	if err != nil {
-		return fmt.Errorf("sqlite: over %s: %w", carrier, row.Explain(err))
+		return fmt.Errorf("sqlite: over %s: %w", backend, row.Explain(err))
 	}
 	if again > 0 && lost {
 		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn,
-			"the carrier was restored from a copy, or made anew: all events are sent again, and readers drop those that they have",
-			slog.String("carrier", carrier), slog.String("before", was), slog.Int64("events", again))
+			"backend was restored from a copy or recreated: all events are sent again, and readers drop the known ones",
+			slog.String("backend", backend), slog.String("before", was), slog.Int64("events", again))
 	} else if again > 0 {
-		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "the events go over another carrier than before: all of them are sent again, and whoever has them drops them",
-			slog.String("carrier", carrier), slog.String("before", was), slog.Int64("events", again))
+		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "backend changed: all events are sent again, and readers drop the known ones",
+			slog.String("backend", backend), slog.String("before", was), slog.Int64("events", again))
 	}
 	return nil
 }

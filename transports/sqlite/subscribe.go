@@ -27,12 +27,14 @@ RETURNING id, cursor, since`
 
 // register stores a subscription or consumer group that begins after start and began at since. It returns the stored
 // row.
-func register(ctx context.Context, q row.RowQueryer, name, kind string, m *wake.Match, start, since int64) (r registered, err error) {
+func register(ctx context.Context, q row.RowQueryer, name, kind string, m *wake.Match, start,
+	since int64) (r registered, err error) {
 	list, err := m.List()
 	if err != nil {
 		return r, err
 	}
-	err = q.QueryRowContext(ctx, upsertSubscription, name, kind, list, m.Except, start, since).Scan(&r.id, &r.cursor, &r.since)
+	err = q.QueryRowContext(ctx, upsertSubscription, name, kind, list, m.Except, start, since).Scan(&r.id, &r.cursor,
+		&r.since)
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, fmt.Errorf("%s consumed other event types before, now %s: give what it does now a new name", name, list)
 	}
@@ -90,7 +92,8 @@ type registered struct {
 
 // registerAll stores specs. In the usual case, the program consumes the same types as before, and registerAll writes
 // nothing.
-func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.Subscription) (subs []*subscription, err error) {
+func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.Subscription) (subs []*subscription,
+	err error) {
 	before, err := registeredBefore(ctx, tx)
 	if err != nil {
 		return nil, err

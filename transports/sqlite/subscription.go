@@ -83,14 +83,16 @@ func newSubscription(j *Journal, id int64, spec journal.Subscription, cursor int
 	spec.Parallel = max(spec.Parallel, 1)
 	m := wake.NewMatch(types, except)
 	m.Durable = spec.Outside
-	s := &subscription{Follower: wake.NewFollower(m), Subscription: spec, j: j, id: id, out: make(chan *message.Message, spec.Parallel)}
+	s := &subscription{Follower: wake.NewFollower(m), Subscription: spec, j: j, id: id,
+		out: make(chan *message.Message, spec.Parallel)}
 	s.startAt(cursor)
 	return s
 }
 
 // startAt begins the dispatch after the cursor.
 func (s *subscription) startAt(cursor int64) {
-	limits := dispatch.Limits{Parallel: s.Parallel, Tasks: s.Parallel + dispatch.Admitted, Bytes: dispatch.AdmittedBytes, Waiting: dispatch.LaneLength, Lanes: dispatch.HeldLanes}
+	limits := dispatch.Limits{Parallel: s.Parallel, Tasks: s.Parallel + dispatch.Admitted,
+		Bytes: dispatch.AdmittedBytes, Waiting: dispatch.LaneLength, Lanes: dispatch.HeldLanes}
 	s.dispatch = dispatch.New(limits, s.Park, cursor, s.hand, s.Poke)
 }
 
@@ -110,13 +112,14 @@ func (s *subscription) settle(seq int64, v *journal.Verdict) {
 	switch v.Outcome {
 	case journal.Retrying:
 		failed := v.Started.Add(v.Duration)
-		d = dispatch.Verdict{Outcome: dispatch.Retrying, Now: s.j.cfg.now(), Due: v.RetryAt.Round(0), Pause: pauseOf(failed, v.RetryAt)}
+		d = dispatch.Verdict{Outcome: dispatch.Retrying, Now: s.j.cfg.now(), Due: v.RetryAt.Round(0),
+			Pause: pauseOf(failed, v.RetryAt)}
 	case journal.Dead:
 		d.Outcome = dispatch.Dead
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dispatch.Settle(seq, d) && s.left().Quiet() { // Quiet may be waiting for the last delivery; its check is expensive
+	if s.dispatch.Settle(seq, d) && s.left().Quiet() { // wake Quiet only for the last
 		s.j.settled()
 	}
 }

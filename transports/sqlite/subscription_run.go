@@ -155,7 +155,8 @@ func (s *subscription) recordBlocked(ctx context.Context, tasks []*dispatch.Task
 // block records that e waits after another event of the same key.
 func (u *unit) block(subscription int64, e *journal.Event) error {
 	k := u.w.kept
-	if _, _, err := k.deliver.exec(e.Seq, subscription, string(journal.Blocked), int64(0), time.Now().UnixMicro(), int64(0), nil); err != nil {
+	if _, _, err := k.deliver.exec(e.Seq, subscription, string(journal.Blocked), int64(0), time.Now().UnixMicro(),
+		int64(0), nil); err != nil {
 		return u.refuse(err)
 	}
 	_, _, err := k.pend.exec(subscription, e.Key, e.Seq, "blocked", int64(0), int64(0), int64(0))

@@ -56,7 +56,8 @@ type waiter struct {
 }
 
 func newSyncer(file syncFile, durable func(int64)) *syncer {
-	s := &syncer{file: file, durable: durable, wake: make(chan struct{}, 1), ended: make(chan struct{}), advanced: make(chan struct{})}
+	s := &syncer{file: file, durable: durable, wake: make(chan struct{}, 1), ended: make(chan struct{}),
+		advanced: make(chan struct{})}
 	go s.loop()
 	return s
 }

@@ -18,7 +18,8 @@ func (s *subscription) record(u *unit, d *journal.Delivery, again bool, v *journ
 		return err
 	}
 	k, e := u.w.kept, d.Event
-	changed, err := k.answer(again, e.Seq, s.id, string(v.Outcome), int64(d.Attempt), v.Started.UnixMicro(), v.Duration.Microseconds(), row.TextOrNull(v.Err))
+	changed, err := k.answer(again, e.Seq, s.id, string(v.Outcome), int64(d.Attempt), v.Started.UnixMicro(),
+		v.Duration.Microseconds(), row.TextOrNull(v.Err))
 	if err != nil {
 		return u.refuse(err)
 	}

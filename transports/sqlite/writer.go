@@ -43,7 +43,7 @@ type writer struct {
 	closed  bool
 	wake    chan struct{} // capacity 1
 	stopped chan struct{} // closed when the last goroutine has ended
-	answers sync.Pool     // of empty channels of capacity 1; a channel comes back when its answer was taken, or will never come
+	answers sync.Pool     // of empty channels of capacity 1; an answered channel comes back
 
 	health  health               // safe for concurrent use
 	trouble oncelog.Problem      // for the running goroutine
@@ -52,7 +52,8 @@ type writer struct {
 }
 
 func newWriter(cfg Config, conn *sql.Conn) (*writer, error) {
-	w := &writer{cfg: cfg, wake: make(chan struct{}, 1), stopped: make(chan struct{}), slowAt: map[string]time.Time{}, aside: map[string]bool{}}
+	w := &writer{cfg: cfg, wake: make(chan struct{}, 1), stopped: make(chan struct{}), slowAt: map[string]time.Time{},
+		aside: map[string]bool{}}
 	w.health.sick = make(chan struct{}, 1)
 	w.late.Store(true)
 	w.answers.New = func() any { return make(chan error, 1) }
