@@ -245,11 +245,11 @@ func (j *Journal) logCopying(err error, failed bool) {
 	switch now := time.Now(); {
 	case err == nil:
 		if times, _ := j.log.failed.Over(now); times > 0 {
-			j.cfg.Logger.LogAttrs(j.ctx, slog.LevelInfo, "the log is copied into the database again", slog.Int("failed", times))
+			j.cfg.Logger.LogAttrs(j.ctx, slog.LevelInfo, "the write-ahead log is copied into the database again", slog.Int("failed", times))
 		}
 	case failed:
 		if times := j.log.failed.Failed(now); times > 0 {
-			j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "cannot copy the log into the database, it grows until that works",
+			j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "copying the write-ahead log into the database failed, retrying: the log grows meanwhile",
 				slog.Int("times", times), slog.Any("error", row.Explain(err)))
 		}
 	}
@@ -289,7 +289,7 @@ func (j *Journal) tellLong(held bool) bool {
 	switch long := held && size > 2*l.limit; {
 	case long && (size >= 2*l.heldAt || time.Since(l.told) >= oncelog.Again):
 		l.held, l.heldAt, l.told = true, size, time.Now()
-		j.cfg.Logger.LogAttrs(j.ctx, slog.LevelWarn, "the write-ahead log cannot start over while a reader holds it, and grows: end the reader",
+		j.cfg.Logger.LogAttrs(j.ctx, slog.LevelWarn, "a reader keeps the write-ahead log from starting over, and the log grows: end the reader",
 			slog.String("log", j.path+"-wal"), slog.Int64("mib", size>>20), slog.String("readers", file.WhoReads(j.path)))
 	case !long && l.held && size <= l.limit:
 		l.held, l.heldAt = false, 0

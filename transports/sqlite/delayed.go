@@ -31,7 +31,7 @@ func (j *Journal) watchDelayed() {
 		was := troubled
 		troubled = err != nil && j.ctx.Err() == nil
 		if troubled && !was { // once a problem, not once a try
-			j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "cannot append delayed events, will try again", slog.Any("error", err))
+			j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "appending delayed events failed, retrying", slog.Any("error", err))
 		}
 		if troubled {
 			next = j.cfg.now().Add(troubleDelay)

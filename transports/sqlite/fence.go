@@ -73,7 +73,7 @@ func (f *fence) allow(op int, first, second, _ string) int {
 		f.refused = fmt.Errorf("sqlite: work may neither attach nor detach a database: open a connection to %s", first)
 	case sqlite3.SQLITE_PRAGMA:
 		if file.ChangesConnection(first, second) && !(f.migrates && pragmasOfMigrations[strings.ToLower(first)]) {
-			f.refused = fmt.Errorf("sqlite: work may not run PRAGMA %s: everybody writes through this connection", first)
+			f.refused = fmt.Errorf("sqlite: work may not run PRAGMA %s: all work shares the connection", first)
 		}
 	default:
 		if f.refused = f.refuseTemporary(op, first); f.refused == nil && (f.module != "" || f.migrates && !f.own) {
@@ -104,7 +104,7 @@ func (f *fence) refuseTemporary(op int, name string) error {
 	case kind == "":
 		return nil
 	case !f.migrates:
-		return fmt.Errorf("sqlite: work may not make a temporary %s: it would last for everybody who writes through this connection; "+
+		return fmt.Errorf("sqlite: work may not make a temporary %s: it would last for all other work on the connection; "+
 			"use a subquery, json_each or a table of the module", kind)
 	case journalTables[strings.ToLower(name)]:
 		return fmt.Errorf("sqlite: a migration may not make a temporary %s: the journal would take it for its own; choose another name", name)

@@ -29,13 +29,13 @@ func (j *Journal) Fits(ctx context.Context, modules map[string]fs.FS, subs []jou
 		return fmt.Errorf("sqlite: %w", row.Explain(err))
 	}
 	for _, r := range found.renamed {
-		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "a new subscription begins with the oldest event, and does again what a removed one of its module did: "+
-			"if it is only renamed, stop the program and give it its old name back",
+		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "a new subscription begins with the oldest event and repeats the work of a removed one: "+
+			"if the subscription was renamed, stop the program and restore the old name",
 			slog.String("subscription", r.new), slog.String("removed", r.gone))
 	}
 	for _, l := range found.left {
-		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "the program has no such subscription any more, and nobody does what it left open: "+
-			"run the program that has it until that is done, or give it up with the command 'dlq drop --subscription'",
+		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "a removed subscription has open work: "+
+			"run the program with the subscription until the work is done, or drop the work with the command 'dlq drop --subscription'",
 			slog.String("subscription", l.name), slog.Int64("events", l.events), slog.Int64("retrying", l.retrying), slog.Int64("blocked", l.blocked),
 			slog.Int64("dead_letters", l.dead))
 	}

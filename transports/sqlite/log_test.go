@@ -202,7 +202,7 @@ func TestLogHeldByAReader(t *testing.T) {
 		for i := range 30 {
 			publish(i)
 		}
-		line := l.wait(t, "cannot start over while a reader holds it")
+		line := l.wait(t, "a reader keeps the write-ahead log from starting over")
 		if !strings.Contains(line, "mib=2") || !strings.Contains(line, "readers=\"this process") && !strings.Contains(line, "unknown") {
 			t.Errorf("the log says %s", line)
 		}

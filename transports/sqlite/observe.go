@@ -119,7 +119,7 @@ func (t *take) all(events []*journal.Event) error {
 	for _, e := range events {
 		tell, err := t.read(e)
 		if err != nil {
-			t.logger.LogAttrs(t.ctx, slog.LevelError, "what became of deliveries cannot be read, and is kept as an event; if the deployables are newer, update the observer",
+			t.logger.LogAttrs(t.ctx, slog.LevelError, "delivery records cannot be decoded, and are stored as an event; if the deployables are newer, update the observer",
 				slog.String("event_id", e.ID), slog.Any("error", err))
 		}
 		if tell == nil {

@@ -18,7 +18,7 @@ func (t *take) redecode(seq int64) error {
 	}
 	decoded, err := wire.Redecode(e, func(string, *journal.Event) error { return nil }) // checked at the replay
 	if err != nil {
-		t.logger.LogAttrs(t.ctx, slog.LevelError, "a message became an event where it was replayed, but cannot be read here; if the deployables are newer, update the observer",
+		t.logger.LogAttrs(t.ctx, slog.LevelError, "a message that was decoded at its replay cannot be decoded here; if the deployables are newer, update the observer",
 			slog.String("event_id", e.ID), slog.Any("error", err))
 		return nil
 	}
@@ -33,7 +33,7 @@ func decodeDelayed(e *journal.Event) ([]journal.Delayed, error) {
 	}
 	for i, d := range delayed {
 		if d.ID == "" || d.Type == "" || d.Due.IsZero() {
-			return nil, fmt.Errorf("delayed event %d does not say what it is, and when it is due", i)
+			return nil, fmt.Errorf("delayed event %d lacks an id, a type or a time", i)
 		}
 	}
 	return delayed, nil

@@ -30,7 +30,7 @@ func decodeRecords(e *journal.Event) ([]record, error) {
 		r := &records[i]
 		switch {
 		case r.EventID == "" || r.EventType == "" || r.Subscription == "":
-			return nil, fmt.Errorf("record %d does not say what it is of", i)
+			return nil, fmt.Errorf("record %d lacks an event or a subscription", i)
 		case r.Outcome != journal.Retrying && r.Outcome != journal.Blocked && !r.Outcome.Final():
 			return nil, fmt.Errorf("record %d has the outcome %q", i, r.Outcome)
 		}

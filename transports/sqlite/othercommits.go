@@ -44,7 +44,7 @@ func (j *Journal) watchForeign() {
 			}
 			seen, err := j.lookOnce(j.ctx)
 			if err != nil && j.ctx.Err() == nil && !errors.Is(err, journal.ErrClosed) {
-				j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "cannot look for commits by other connections", slog.Any("error", err))
+				j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "looking for commits of other connections failed, retrying", slog.Any("error", err))
 			}
 			if err == nil && j.memory.waits() { // positions wait for a commit, and a kill would lose them
 				_ = j.writer.enqueue(&item{run: func(*unit) error { return nil }}) // on an error, Close writes them

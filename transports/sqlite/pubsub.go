@@ -209,7 +209,7 @@ func (g *group) peek(ctx context.Context) *journal.Event {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
-			g.j.cfg.Logger.LogAttrs(ctx, slog.LevelError, "consumer group cannot read, will try again", slog.Any("error", err))
+			g.j.cfg.Logger.LogAttrs(ctx, slog.LevelError, "consumer group failed to read, retrying", slog.Any("error", err))
 			select {
 			case <-ctx.Done():
 			case <-time.After(10 * troubleDelay):

@@ -18,7 +18,7 @@ func TestMigrationsMakeOnlyWhatIsTheirModules(t *testing.T) {
 	}()
 	mustMigrate(t, j, "other", files("0001.sql", "CREATE TABLE other_t (x); CREATE INDEX other_x ON other_t (x)"))
 	for name, tt := range map[string]struct{ text, want string }{
-		"table":           {"CREATE TABLE claims_audit (x)", "it makes table claims_audit, which is nobody's: the name of each table and view begins with m_"},
+		"table":           {"CREATE TABLE claims_audit (x)", "it makes table claims_audit, which belongs to no module: the name of each table and view begins with m_"},
 		"view":            {"CREATE TABLE m_t (x); CREATE VIEW claims AS SELECT x FROM m_t", "it makes view claims"},
 		"index elsewhere": {"CREATE INDEX m_i ON other_t (x)", "it makes index m_i"},
 		"journal's":       {"CREATE TRIGGER m_g AFTER INSERT ON events BEGIN SELECT 1; END", "the table events is the journal's"},

@@ -231,7 +231,7 @@ func (j *Journal) takeFile() error {
 		return err
 	}
 	if info.Mode().Perm()&othersRead != 0 {
-		j.cfg.Logger.LogAttrs(j.ctx, slog.LevelWarn, "every user of this machine may read the journal, and hold it up: chmod 600, or 640 for a group",
+		j.cfg.Logger.LogAttrs(j.ctx, slog.LevelWarn, "every user of this machine may read the journal, and keep its log from starting over: chmod 600, or 640 for a group",
 			slog.String("file", j.path))
 	}
 	return j.lock.Sign()

@@ -36,7 +36,7 @@ func register(ctx context.Context, q row.RowQueryer, name, kind string, m *wake.
 	err = q.QueryRowContext(ctx, upsertSubscription, name, kind, list, m.Except, start, since).Scan(&r.id, &r.cursor,
 		&r.since)
 	if errors.Is(err, sql.ErrNoRows) {
-		return r, fmt.Errorf("%s consumed other event types before, now %s: give what it does now a new name", name, list)
+		return r, fmt.Errorf("%s consumed other event types before, now %s: give the subscription a new name", name, list)
 	}
 	return r, err
 }
@@ -157,7 +157,7 @@ UNION SELECT seq, subscription FROM pending WHERE subscription = ?1`, subscripti
 // elsewhere returns the error for a module with a subscription in this journal that must not run here.
 func elsewhere(name string) error {
 	module, _, _ := strings.Cut(name, "/")
-	return fmt.Errorf("this journal has the subscription %s, and the module %s is not to run here: what it has under way would stand still; "+
+	return fmt.Errorf("this journal has the subscription %s, and the module %s is not to run here: its open deliveries would stop; "+
 		"take it out with the command 'split --modules %s', or run it here", name, module, module)
 }
 

@@ -26,7 +26,7 @@ func (s *subscription) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil && !troubled: // once a problem, not once a try
-			s.j.cfg.Logger.LogAttrs(ctx, slog.LevelError, "subscription cannot go on, will try again", slog.String("subscription", s.Name), slog.Any("error", err))
+			s.j.cfg.Logger.LogAttrs(ctx, slog.LevelError, "subscription failed, retrying", slog.String("subscription", s.Name), slog.Any("error", err))
 		}
 		troubled = err != nil
 		timer.Reset(s.nap(until, troubled))

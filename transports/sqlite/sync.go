@@ -158,7 +158,7 @@ func (s *syncer) finish(upTo, head int64, err error) {
 		s.broken = fmt.Errorf("%w: %w", journal.ErrUnavailable, err)
 	} else if err != nil {
 		s.cause = err
-		s.broken = fmt.Errorf("%w: the disk failed to sync, and what it holds is unknown: check it, then start again: %w", journal.ErrUnavailable, err)
+		s.broken = fmt.Errorf("%w: the disk failed to sync, and its content is unknown: check the disk, then start again: %w", journal.ErrUnavailable, err)
 		upTo = s.commits
 	} else {
 		s.synced = upTo

@@ -395,6 +395,6 @@ func (w *writer) reportSlow(name string, held time.Duration) {
 		return
 	}
 	w.slowAt[name] = now
-	w.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn, "work held the transaction, and every other write with it; if it waits for something outside, mark the handler external",
+	w.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn, "work held the transaction and blocked all other writes; if the work waits for the outside, mark the handler external",
 		slog.String("work", name), slog.Duration("held", held.Round(time.Millisecond)))
 }

@@ -120,7 +120,7 @@ func mustRun(ctx context.Context, q row.Queryer, letters []journal.DeadLetter) e
 	var errs []error
 	for _, l := range letters {
 		if retired[l.Subscription] {
-			errs = append(errs, fmt.Errorf("%w: nobody would handle dead letter %d, for the program that ran last has no %s: drop it, or run a program that has it",
+			errs = append(errs, fmt.Errorf("%w: dead letter %d would not be handled, because the program that ran last has no %s: drop the dead letter, or run a program with the subscription",
 				ErrRetired, l.ID, l.Subscription))
 		}
 	}

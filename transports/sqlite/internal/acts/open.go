@@ -94,7 +94,7 @@ func (a OpenAct) check(ctx context.Context, tx *sql.Tx, act string) error {
 		return fmt.Errorf("%s is not removed: the program that ran last has it, and handles what is open itself; remove it from the program first, "+
 			"or let its attempts end and drop the dead letters", a.Subscription)
 	case act == "retry" && retired[a.Subscription]:
-		return fmt.Errorf("%w: the program that ran last has no %s, and nobody would run its retries: drop them, or run a program that has it",
+		return fmt.Errorf("%w: the program that ran last has no %s, which would handle the retries: drop them, or run a program with the subscription",
 			ErrRetired, a.Subscription)
 	}
 	return nil

@@ -28,7 +28,7 @@ var ErrNewer = errors.New("sqlite: journal from a newer version")
 
 // errTorn: a journal has its tables in the database file before the first acknowledgement, so a file without tables is
 // part of a copy.
-var errTorn = errors.New("it is an SQLite database without any tables: if it was copied from a journal in use, what it lacks is in the " +
+var errTorn = errors.New("it is an SQLite database without any tables: if it was copied from a journal in use, its tables are in the " +
 	"file beside that one (-wal): stop the program and copy both, or use `sqlite3 FILE '.backup COPY'`; otherwise remove it")
 
 const createMigrations = `
@@ -119,7 +119,7 @@ func (m Applied) Todo(module string, fsys fs.FS) (todo []migration, err error) {
 		case done && !one.is(was):
 			return nil, fmt.Errorf("migration %s of %s was changed after it was applied: undo the change, and put it into a new file", name, module)
 		case word != "":
-			return nil, fmt.Errorf("migration %s of %s has %s: each file is one transaction, which the journal begins and commits; leave it out, and use a file each for what must be apart", name, module, word)
+			return nil, fmt.Errorf("migration %s of %s has %s: each file is one transaction, which the journal begins and commits; leave it out, and use a file for each transaction", name, module, word)
 		case !done:
 			todo = append(todo, one)
 		}
@@ -201,7 +201,7 @@ func nothingTemporary(ctx context.Context, tx *sql.Tx) error {
 	case err != nil:
 		return err
 	}
-	return fmt.Errorf("it leaves the temporary %s behind, which would last for everybody who writes through this connection: "+
+	return fmt.Errorf("it leaves the temporary %s behind, which would last for all other work on the connection: "+
 		"let the migration drop it", left)
 }
 

@@ -43,7 +43,7 @@ func (m migration) stays(ctx context.Context, tx *sql.Tx, before map[string]stri
 	}
 	for _, what := range slices.Sorted(maps.Keys(now)) {
 		if was, known := before[what]; !known {
-			return fmt.Errorf("it makes %s, which is nobody's: the name of each table and view begins with %s_, so that tests and moves "+
+			return fmt.Errorf("it makes %s, which belongs to no module: the name of each table and view begins with %s_, so that tests and moves "+
 				"know whose it is, and an index or trigger is on such a table", what, m.module)
 		} else if was != now[what] {
 			return fmt.Errorf("it changes %s, which is not of module %s: leave that to the module it belongs to", what, m.module)
