@@ -82,6 +82,6 @@ func (d *differs) log(logger *slog.Logger, e *journal.Event) {
 	if events == 0 {
 		return
 	}
-	logger.Warn("event dropped: the journal has another event with this id and source; the sender must give each event a new id",
+	logger.Warn("event dropped: the journal has an event with this id and source and other content; the sender must give each event a new id",
 		slog.String("event_id", e.ID), slog.String("type", e.Type), slog.String("source", e.Source), slog.Int("events", events))
 }

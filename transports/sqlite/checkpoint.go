@@ -34,16 +34,16 @@ const (
 // logFile is the file of the write-ahead log, for syncs, for the layout in advance, and for its length. SQLite locks
 // the database and the -shm file, never the log: opening and closing the log here drops no lock.
 type logFile struct {
-	file   *os.File
-	layOut bool   // lay the file out; for the writer's goroutine
-	frame  int64  // bytes of a frame: header and page
-	next   int64  // the frame whose write asks for the next checkpoint; for the writer's goroutine
-	salt   uint64 // of the current run of the log: changes when the log starts over; for the writer's goroutine
-	limit  int64
-	held   bool            // by a reader, as logged; for the watching goroutine
-	heldAt int64           // the logged size; for the watching goroutine
-	told   time.Time       // time of the log line; for the watching goroutine
-	failed oncelog.Problem // failed checkpoints; for the watching goroutine
+	file     *os.File
+	layOut   bool   // lay the file out; for the writer's goroutine
+	frame    int64  // bytes of a frame: header and page
+	next     int64  // the frame whose write asks for the next checkpoint; for the writer's goroutine
+	salt     uint64 // of the current run of the log: changes when the log starts over; for the writer's goroutine
+	limit    int64
+	held     bool            // by a reader, as logged; for the watching goroutine
+	heldAt   int64           // the logged size; for the watching goroutine
+	loggedAt time.Time       // time of the log line; for the watching goroutine
+	failed   oncelog.Problem // failed checkpoints; for the watching goroutine
 }
 
 // The headers of the log and of its frames (https://www.sqlite.org/fileformat.html, section 4.1).
@@ -234,7 +234,7 @@ func (j *Journal) watchLog() {
 		held, err := j.copyLog()
 		failed := err != nil && !errors.Is(err, journal.ErrClosed)
 		j.logCopying(err, failed && j.ctx.Err() == nil)
-		if long := j.tellLong(held); long || failed { // a full disk may have space later
+		if long := j.logLong(held); long || failed { // a full disk may have space later
 			again = time.After(cutPace)
 		}
 	}
@@ -282,13 +282,13 @@ func (j *Journal) copyLog() (held bool, err error) {
 	return held, err
 }
 
-// tellLong reports whether the log's file exceeds its limit, and logs when a reader keeps the file long.
-func (j *Journal) tellLong(held bool) bool {
+// logLong reports whether the log's file exceeds its limit, and logs when a reader keeps the file long.
+func (j *Journal) logLong(held bool) bool {
 	l := j.log
 	size := l.size()
 	switch long := held && size > 2*l.limit; {
-	case long && (size >= 2*l.heldAt || time.Since(l.told) >= oncelog.Again):
-		l.held, l.heldAt, l.told = true, size, time.Now()
+	case long && (size >= 2*l.heldAt || time.Since(l.loggedAt) >= oncelog.Again):
+		l.held, l.heldAt, l.loggedAt = true, size, time.Now()
 		j.cfg.Logger.LogAttrs(j.ctx, slog.LevelWarn, "a reader keeps the write-ahead log from starting over, and the log grows: end the reader",
 			slog.String("log", j.path+"-wal"), slog.Int64("mib", size>>20), slog.String("readers", file.WhoReads(j.path)))
 	case !long && l.held && size <= l.limit:

@@ -15,8 +15,8 @@ const cursorEvery = 1000
 // flushCursors writes the cursors, now and then. It runs in the writer's goroutine, at the start of a group.
 func (j *Journal) flushCursors(k *kept) error {
 	head := j.tail.Newest()
-	all := head-j.flushed >= cursorEvery || j.flushed == 0 || j.unflushed      // after a rollback, write the cursors again
-	if told := j.told.Load(); told != nil && told.unwritten() >= cursorEvery { // retries add records, and no events
+	all := head-j.flushed >= cursorEvery || j.flushed == 0 || j.unflushed                  // after a rollback, write the cursors again
+	if records := j.records.Load(); records != nil && records.unwritten() >= cursorEvery { // retries add records, and no events
 		all = true
 	}
 	if err := j.memory.flush(k, all); err != nil {
@@ -60,7 +60,7 @@ func (j *Journal) flushFeeds(k *kept) error {
 	for _, f := range j.feeds {
 		passed := f.flush()
 		if f.name == journal.FeedRecords {
-			if _, _, err := k.told.exec(passed); err != nil {
+			if _, _, err := k.unrecord.exec(passed); err != nil {
 				return err
 			}
 			continue

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/acts"
 	"github.com/troupebus/troupe/transports/sqlite/internal/file"
+	"github.com/troupebus/troupe/transports/sqlite/internal/halves"
 	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 )
@@ -33,6 +34,10 @@ var (
 
 	// ErrRetired: the subscription is that of a program that ran before, and the one that ran last does not have it.
 	ErrRetired = acts.ErrRetired
+
+	// ErrMoved: the journal is not usable. It is one half of a move of modules that did not take place, or its modules
+	// were merged into another journal.
+	ErrMoved = halves.ErrMoved
 
 	// ErrOtherProgram: the journal belongs to another program. The error is an *OtherProgramError.
 	ErrOtherProgram = reader.ErrOtherProgram

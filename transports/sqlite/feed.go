@@ -52,7 +52,7 @@ func (j *Journal) Feed(ctx context.Context, name journal.FeedName) (journal.Feed
 	}
 	j.feeds[name] = f
 	if name == journal.FeedRecords {
-		j.told.Store(f)
+		j.records.Store(f)
 	} else {
 		j.addReader(&f.Follower)
 	}
@@ -91,10 +91,10 @@ func (f *feed) openRecords(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// tellNobody stops adding records for a feed that is not open, such as after a merge: they would only grow. When the
+// stopRecords stops adding records for a feed that is not open, such as after a merge: they would only grow. When the
 // feed is opened again, it begins with all deliveries.
-func (j *Journal) tellNobody(ctx context.Context, tx *sql.Tx) error {
-	if j.told.Load() != nil {
+func (j *Journal) stopRecords(ctx context.Context, tx *sql.Tx) error {
+	if j.records.Load() != nil {
 		return nil
 	}
 	_, err := tx.ExecContext(ctx, "DROP TRIGGER IF EXISTS records_new; DROP TRIGGER IF EXISTS records_changed; DELETE FROM records")
@@ -137,7 +137,7 @@ func (f *feed) Lag() int64 {
 func (f *feed) Next(ctx context.Context, limit int) ([]*journal.Event, error) {
 	read := f.events
 	if f.name == journal.FeedRecords {
-		read = f.tell
+		read = f.nextRecords
 	}
 	for {
 		f.gather(ctx)

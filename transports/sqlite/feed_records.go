@@ -42,8 +42,8 @@ func (f *feed) gather(ctx context.Context) {
 	}
 }
 
-// tell returns the next delayed events or records.
-func (f *feed) tell(ctx context.Context, _ int) (events []*journal.Event, more bool, err error) {
+// nextRecords returns the next delayed events or records.
+func (f *feed) nextRecords(ctx context.Context, _ int) (events []*journal.Event, more bool, err error) {
 	if events, err = f.delayed(ctx); err != nil || len(events) > 0 {
 		return events, false, err
 	}

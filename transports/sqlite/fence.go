@@ -16,12 +16,12 @@ type fence struct {
 	migrates bool   // the work is a migration
 	own      bool   // a migration of the journal's own tables
 	module   string // of the work
-	tell     func(module, table string)
+	report   func(module, table string)
 	refused  error // the last refusal, until refusal returns it
 }
 
-func newFence(c *sqlite3.SQLiteConn, tell func(module, table string)) *fence {
-	f := &fence{tell: tell}
+func newFence(c *sqlite3.SQLiteConn, report func(module, table string)) *fence {
+	f := &fence{report: report}
 	c.RegisterAuthorizer(f.allow)
 	return f
 }
@@ -65,7 +65,7 @@ func (f *fence) allow(op int, first, second, _ string) int {
 	case sqlite3.SQLITE_TRANSACTION:
 		f.refused = fmt.Errorf("%w: the work said %s", errByHand, first)
 	case sqlite3.SQLITE_SAVEPOINT:
-		if f.tell != nil && second == testSavepoint {
+		if f.report != nil && second == testSavepoint {
 			return sqlite3.SQLITE_OK
 		}
 		f.refused = fmt.Errorf("%w: the work said %s of a savepoint", errByHand, first)
@@ -138,7 +138,7 @@ func refuseJournals(op int, first, second string) error {
 
 // allowTable keeps modules out of each other's tables.
 func (f *fence) allowTable(op int, table string) int {
-	if f.tell == nil || f.module == "" || strings.HasPrefix(table, f.module+"_") {
+	if f.report == nil || f.module == "" || strings.HasPrefix(table, f.module+"_") {
 		return sqlite3.SQLITE_OK
 	}
 	switch op {
@@ -151,7 +151,7 @@ func (f *fence) allowTable(op int, table string) int {
 	if strings.HasPrefix(table, "sqlite_") && op == sqlite3.SQLITE_READ {
 		return sqlite3.SQLITE_OK
 	}
-	f.tell(f.module, table)
+	f.report(f.module, table)
 	return sqlite3.SQLITE_DENY
 }
 

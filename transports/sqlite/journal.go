@@ -50,7 +50,7 @@ type Journal struct {
 	feeds   map[journal.FeedName]*feed
 	topics  map[string]bool // of plain consumer groups, also of inactive ones
 	follow  atomic.Pointer[wake.Followers]
-	told    atomic.Pointer[feed] // the open feed of records, or nil
+	records atomic.Pointer[feed] // the open feed of records, or nil
 	closing bool
 
 	applied     schema.Applied // for the writer's goroutine

@@ -117,15 +117,15 @@ type take struct {
 
 func (t *take) all(events []*journal.Event) error {
 	for _, e := range events {
-		tell, err := t.read(e)
+		apply, err := t.read(e)
 		if err != nil {
 			t.logger.LogAttrs(t.ctx, slog.LevelError, "delivery records cannot be decoded, and are stored as an event; if the deployables are newer, update the observer",
 				slog.String("event_id", e.ID), slog.Any("error", err))
 		}
-		if tell == nil {
-			tell = func() error { return t.u.append(e) }
+		if apply == nil {
+			apply = func() error { return t.u.append(e) }
 		}
-		if err := tell(); err != nil {
+		if err := apply(); err != nil {
 			return err
 		}
 	}
@@ -139,7 +139,7 @@ func (t *take) all(events []*journal.Event) error {
 }
 
 // read decodes the records or delayed events in e. It returns nil for other events. An error is the sender's fault.
-func (t *take) read(e *journal.Event) (tell func() error, err error) {
+func (t *take) read(e *journal.Event) (apply func() error, err error) {
 	switch e.Type {
 	case journal.RecordsType:
 		records, err := decodeRecords(e)

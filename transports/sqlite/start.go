@@ -12,6 +12,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/file"
+	"github.com/troupebus/troupe/transports/sqlite/internal/halves"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
@@ -47,7 +48,7 @@ func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) (outdated bool, err
 		if err := j.migrate(ctx, conn, schema.Journal, schema.Files); err != nil {
 			return false, err
 		}
-		if err := settleMoves(ctx, conn, j.path); err != nil {
+		if err := halves.Settle(ctx, conn, j.path); err != nil {
 			return false, err
 		}
 	}
@@ -134,7 +135,7 @@ func (j *Journal) update(ctx context.Context, fits func(*sql.Tx) error) error {
 	for _, one := range todo {
 		j.applied.Note(one)
 	}
-	return errors.Join(j.markAgain(ctx, c, false), settleMoves(ctx, c, j.path))
+	return errors.Join(j.markAgain(ctx, c, false), halves.Settle(ctx, c, j.path))
 }
 
 // start starts the writer and the watching goroutines. The journal's own tables are up to date.

@@ -20,7 +20,7 @@ type kept struct {
 	dead, revived                *stmt
 	cursor                       *stmt
 	dataVersion, nothing         *stmt
-	told, place, sent            *stmt
+	unrecord, place, sent        *stmt
 	usedUp                       *stmt
 
 	all []*stmt
@@ -99,7 +99,7 @@ func prepareKept(c *sqlite3.SQLiteConn) (*kept, error) {
 		{&k.cursor, "UPDATE subscriptions SET cursor = max(cursor, ?) WHERE id = ?"},
 		{&k.dataVersion, "PRAGMA data_version"},
 		{&k.nothing, "SELECT 1 WHERE 0"}, // no row: it ends at once, and no interrupt outlasts it
-		{&k.told, "DELETE FROM records WHERE id <= ?"},
+		{&k.unrecord, "DELETE FROM records WHERE id <= ?"},
 		{&k.sent, "REPLACE INTO sent (topic, cursor, base) VALUES (?, ?, ?)"},
 		{&k.place, "REPLACE INTO places (place, partition, topic, next) VALUES (?, ?, ?, ?)"},
 	} {

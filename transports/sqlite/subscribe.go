@@ -53,7 +53,7 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 		if subs, err = j.registerAll(ctx, tx, specs); err != nil {
 			return err
 		}
-		if err = j.tellNobody(ctx, tx); err != nil {
+		if err = j.stopRecords(ctx, tx); err != nil {
 			return err
 		}
 		if topics, err = reader.GroupTopics(ctx, tx); err != nil {
@@ -125,7 +125,7 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 		}
 		subs = append(subs, s)
 		if back {
-			if err := tellObservers(ctx, tx, was.id); err != nil {
+			if err := recordForObservers(ctx, tx, was.id); err != nil {
 				return nil, err
 			}
 		}
@@ -137,16 +137,16 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 		if _, err := tx.ExecContext(ctx, "UPDATE subscriptions SET retired_at = ? WHERE id = ?", time.Now().UnixMicro(), gone.id); err != nil {
 			return nil, err
 		}
-		if err := tellObservers(ctx, tx, gone.id); err != nil {
+		if err := recordForObservers(ctx, tx, gone.id); err != nil {
 			return nil, err
 		}
 	}
 	return subs, nil
 }
 
-// tellObservers adds records for observers of a subscription that was retired, or is back: for its newest delivery and
+// recordForObservers adds records for observers of a subscription that was retired, or is back: for its newest delivery and
 // the open ones.
-func tellObservers(ctx context.Context, tx *sql.Tx, subscription int64) error {
+func recordForObservers(ctx context.Context, tx *sql.Tx, subscription int64) error {
 	_, err := tx.ExecContext(ctx, `
 INSERT INTO records (seq, subscription)
 SELECT * FROM (SELECT seq, subscription FROM deliveries WHERE subscription = ?1 ORDER BY seq DESC LIMIT 1)

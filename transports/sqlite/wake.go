@@ -32,7 +32,7 @@ func (j *Journal) durable(head int64) {
 	was := j.tail.Bound(true)
 	j.tail.MadeDurable(head)
 	j.follow.Load().MadeDurable(was)
-	if f := j.told.Load(); f != nil { // a reaction without new events has a record, too
+	if f := j.records.Load(); f != nil { // a reaction without new events has a record, too
 		f.Poke()
 	}
 }

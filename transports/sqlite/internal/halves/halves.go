@@ -1,4 +1,4 @@
-package sqlite
+package halves
 
 import (
 	"cmp"
@@ -12,12 +12,12 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// ErrMoved: the journal is not usable. It is one half of a move of modules that did not take place, or its modules were
-// merged into another journal.
+// ErrMoved: the journal is not usable. The journal is one half of a move of modules that did not take
+// place, or the modules were merged into another journal.
 var ErrMoved = errors.New("sqlite: journal is not to be used")
 
-// half is this journal's side of a move. The other journal decides: the move took place if it has a row with the same
-// id and act. asks is the identity of the other journal before the move; only the row of a half has it.
+// half is the journal's side of a move. The other journal decides: the move took place if a row there has the same
+// id and act. asks is the identity of the other journal before the move; only the row of a half has asks.
 type half struct {
 	id, act, modules, other, state string
 	asks, path                     string
@@ -27,9 +27,9 @@ const openHalves = `
 SELECT id, act, (SELECT group_concat(value, ',') FROM json_each(modules)), other, state, proof ->> '$.asks', coalesce(proof ->> '$.path', '')
 FROM moves WHERE proof ->> '$.asks' IS NOT NULL AND (state = 'prepared' OR act = 'merge')`
 
-// settleMoves settles the moves that a killed process left open: it asks the other journal of each. It returns an error
-// unless the journal at path is usable.
-func settleMoves(ctx context.Context, c *sql.Conn, path string) error {
+// Settle settles the open moves of a killed process: Settle asks the other journal of each. The error is nil if the
+// journal at path is usable.
+func Settle(ctx context.Context, c *sql.Conn, path string) error {
 	var halves []half
 	err := row.Each(ctx, c, row.SQL(openHalves), func(rows *sql.Rows) error {
 		var h half
@@ -76,8 +76,8 @@ func (h half) settle(ctx context.Context, c *sql.Conn, path string) error {
 	return nil
 }
 
-// decided asks the other journal whether the move took place. It returns an error when that journal is missing or is a
-// different one.
+// decided asks the other journal whether the move took place. The error is not nil when the other journal is
+// missing or has another identity.
 func (h half) decided(ctx context.Context, path string) (bool, error) {
 	places := []string{h.other}
 	if rel, err := filepath.Rel(filepath.Dir(h.path), h.other); err == nil { // both were moved together
