@@ -55,7 +55,7 @@ func TestMistakesInVerify(t *testing.T) {
 	for name, c := range booksMistakes {
 		a.Verify = c.verify
 		code, out := runClinic(t.Context(), a, "verify", "--journal", journal)
-		if code != 1 || !strings.Contains(out, "clinic: the books: App clinic: "+c.want) || strings.Contains(out, "adds up") {
+		if code != 1 || !strings.Contains(out, "clinic: the books: app clinic: "+c.want) || strings.Contains(out, "adds up") {
 			t.Errorf("%s: code %d: %s", name, code, out)
 		}
 	}

@@ -72,7 +72,7 @@ func TestPanicsOfHooks(t *testing.T) {
 		spoiled := soundClinic()
 		c.spoil(&spoiled)
 		code, out := runClinic(t.Context(), spoiled, append(strings.Fields(c.line), "--journal", journal)...)
-		if code != 1 || !strings.Contains(out, "App clinic: "+c.hook+" panicked: boom\n\n") || !strings.Contains(out, "troupe_test.explode") {
+		if code != 1 || !strings.Contains(out, "app clinic: "+c.hook+" panicked: boom\n\n") || !strings.Contains(out, "troupe_test.explode") {
 			t.Errorf("%s: code %d: %s", c.hook, code, out)
 		}
 		_, stack, _ := strings.Cut(out, "\n\n")

@@ -28,6 +28,7 @@ func TestCheckImports(t *testing.T) {
 		testKit   = "bus/bustest imports"
 		choice    = "transports imports"
 		transport = "transports/Y imports"
+		room      = "a room of the journal,"
 		cmd       = "no package imports cmd"
 		rootRule  = "the root package imports"
 		engine    = "the packages that run any program"

@@ -204,6 +204,32 @@ func transportsLayer(path string, dirs []string) layer {
 }
 
 // under reports whether an import path is prefix or lies below prefix.
+// rooms are the packages below transports/sqlite/internal, with those that each may import. A room that is not named
+// here may import none.
+var rooms = map[string][]string{
+	"row": {"needs"}, "schema": {"row"}, "count": {"row"}, "still": {"needs"},
+	"crossing": {"row"}, "tail": {"row", "wake"},
+	"file":   {"needs", "row", "schema"},
+	"check":  {"row", "count"},
+	"reader": {"row", "schema", "count", "wake", "check"},
+	"acts":   {"row", "file", "reader"},
+	"halves": {"row", "file"},
+}
+
+func roomLayer(room string) layer {
+	const sqlite = root + "/transports/sqlite"
+	return layer{
+		rule: "a room of the journal, transports/sqlite/internal/" + room + ", imports of transports/sqlite only dispatch and " +
+			"the rooms below it (rooms in internal/arch)",
+		may: func(i string) bool {
+			below := slices.ContainsFunc(rooms[room], func(r string) bool { return under(i, sqlite+"/internal/"+r) })
+			driver := slices.ContainsFunc(drivers["sqlite"], func(d string) bool { return under(i, d) })
+			return below || driver || i == sqlite+"/dispatch" || i == root+"/bus/journal" || isStd(i) || isLeaf(i)
+		},
+		remedy: "hand in what the room needs from package sqlite, or move it to a room below",
+	}
+}
+
 func under(imported, prefix string) bool {
 	return imported == prefix || strings.HasPrefix(imported, prefix+"/")
 }

@@ -80,7 +80,7 @@ func TestTheGroupIsThatOfTheJournal(t *testing.T) {
 // TestOpenHalfMadeJournal ends the first start of a journal at each of its own tables, as a kill does. The next start goes on.
 func TestOpenHalfMadeJournal(t *testing.T) {
 	t.Parallel()
-	tables, err := filepath.Glob("../../transports/sqlite/schema/*.sql")
+	tables, err := filepath.Glob("../../transports/sqlite/internal/schema/schema/*.sql")
 	if err != nil || len(tables) < 13 {
 		t.Fatalf("the journal's tables: %d files, %v", len(tables), err)
 	}

@@ -20,16 +20,14 @@ type Config struct {
 	// error. The tables are in the first schema of search_path. Required.
 	URL string
 
-	// Insecure allows connections to other machines that do not verify the server, with any sslmode but verify-full and
-	// verify-ca. Defaults to false.
+	// Insecure allows other machines to be servers with any sslmode but verify-full and verify-ca. Defaults to false.
 	Insecure bool
 
 	// Group is the name of the deployable, under which its positions in the topics are stored. When two processes run
 	// under the same name on copies of a journal, the older process stops (wire.ErrReplaced). Required.
 	Group string
 
-	// Prefix begins the names of the tables. Two systems in the same database need prefixes of which neither begins the
-	// other. Defaults to "troupe".
+	// Prefix begins the names of the tables. No prefix in a database may begin another one. Defaults to "troupe".
 	Prefix string
 
 	// Retention is how long to keep messages that every group has acknowledged, for later groups; -1 keeps messages for
@@ -38,15 +36,13 @@ type Config struct {
 	// observers. Defaults to 7 days.
 	Retention time.Duration
 
-	// Timeout is how long Publish tries before it gives up, and how long a reader waits for an answer of the server
-	// before it considers the connection lost. Subscribe waits up to half of Timeout, and at most 3 s, for another
-	// reader or an open transaction to end. The server ends a session that is idle in a transaction, or waits for a
-	// lock, for longer: a frozen process stops no other. Defaults to 10 s.
+	// Timeout bounds the tries of Publish, and a reader's wait for an answer of the server. Subscribe waits up to half
+	// of Timeout, and at most 3 s, for another reader or an open transaction to end. The server ends a session that
+	// waits for a lock, or is idle in a transaction, for longer. Defaults to 10 s.
 	Timeout time.Duration
 
-	// Poll is how often an idle reader looks for messages without a notification. It bounds the delay of a message that
-	// came without NOTIFY, and the time to notice a lost connection. Messages of this package wake the reader at once.
-	// Defaults to 5 s.
+	// Poll is how often an idle reader looks for messages that came without NOTIFY, and for a lost connection. Messages of
+	// this package wake the reader at once. Defaults to 5 s.
 	Poll time.Duration
 
 	// NoCreate disables the creation of tables; an operator creates them with the statements of Schema. Defaults to false.

@@ -122,7 +122,7 @@ SELECT set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives
 
 // connectGroup registers the group, and gets its lock and position.
 func (r *reader) connectGroup(ctx context.Context) error {
-	if _, err := r.conn.Exec(ctx, settings, r.t.limit()); err != nil {
+	if _, err := r.conn.Exec(ctx, settings, fmt.Sprint(r.t.config.Timeout.Milliseconds()+1)); err != nil {
 		r.t.config.Logger.Warn("postgres: cannot set keepalives on the server: a reader whose machine fails"+
 			" keeps its group's lock until the server notices", slog.Any("error", err))
 	}

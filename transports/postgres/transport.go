@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"regexp"
-	"strconv"
 	"sync"
 	"time"
 
@@ -102,20 +101,14 @@ func (t *Transport) dial(ctx context.Context, network, addr string) (net.Conn, e
 	return t.config.Dial(ctx, network, addr)
 }
 
-// sessionLimits bounds how long the server waits for a client whose network is gone or whose process is frozen. The
-// session of such a client would keep its transaction, with the locks that other deployables need, or its turn in the
-// queue of a lock, until the server's TCP gives up: after two hours by default. The client itself gives up after
-// Config.Timeout.
+// sessionLimits makes the server end the session of a client that is frozen or cut off. The session would keep locks
+// that other deployables need, or its turn in their queue, until TCP gives up: after two hours by default.
 const sessionLimits = `set_config('idle_in_transaction_session_timeout', $1, false), set_config('lock_timeout', $1, false)`
 
-// limit returns the argument of sessionLimits, in milliseconds.
-func (t *Transport) limit() string { return strconv.FormatInt(t.config.Timeout.Milliseconds()+1, 10) }
-
-// prepareSession sets the session's limits, and makes commits wait for the disk, also where the database's settings
-// differ.
+// prepareSession sets the session's limits, and makes commits wait for the disk.
 func (t *Transport) prepareSession(ctx context.Context, conn *pgx.Conn) error {
 	_, err := conn.Exec(ctx, `SELECT `+sessionLimits+`, CASE WHEN current_setting('synchronous_commit') = 'off'
-	THEN set_config('synchronous_commit', 'on', false) END`, t.limit())
+	THEN set_config('synchronous_commit', 'on', false) END`, fmt.Sprint(t.config.Timeout.Milliseconds()+1))
 	return err
 }
 

@@ -16,7 +16,7 @@ const cursorEvery = 1000
 func (j *Journal) flushCursors(k *kept) error {
 	head := j.tail.Newest()
 	all := head-j.flushed >= cursorEvery || j.flushed == 0 || j.unflushed                  // after a rollback, write the cursors again
-	if records := j.records.Load(); records != nil && records.unwritten() >= cursorEvery { // retries add records, and no events
+	if records := j.records.Load(); records != nil && records.unwritten() >= cursorEvery { // retries add records only
 		all = true
 	}
 	if err := j.memory.flush(k, all); err != nil {

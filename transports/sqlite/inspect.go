@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"github.com/mattn/go-sqlite3"
+
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // InTransaction reports whether tx, a transaction of View, is still open. It is not after tx.Commit or tx.Rollback, nor
@@ -22,20 +24,20 @@ func InTransaction(ctx context.Context, tx *sql.Tx) (bool, error) {
 	case errors.As(err, &refused) && refused.Code == sqlite3.ErrError:
 		return true, nil
 	}
-	return false, fmt.Errorf("find out whether the transaction is open: %w", explain(err))
+	return false, fmt.Errorf("find out whether the transaction is open: %w", row.Explain(err))
 }
 
 // MigratedModules returns the sorted names of the modules with tables in a journal. tx is a transaction of View.
 func MigratedModules(ctx context.Context, tx *sql.Tx) (modules []string, err error) {
 	const query = "SELECT DISTINCT module FROM migrations WHERE module <> 'journal' ORDER BY module"
-	err = each(ctx, tx, statement{query: query}, func(rows *sql.Rows) error {
+	err = row.Each(ctx, tx, row.Statement{Text: query}, func(rows *sql.Rows) error {
 		var module string
 		err := rows.Scan(&module)
 		modules = append(modules, module)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the modules with tables: %w", explain(err))
+		return nil, fmt.Errorf("read the modules with tables: %w", row.Explain(err))
 	}
 	return modules, nil
 }

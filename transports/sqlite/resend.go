@@ -15,7 +15,7 @@ import (
 )
 
 // UseBackend implements journal.Journal.
-func (j *Journal) UseBackend(ctx context.Context, carrier string) error {
+func (j *Journal) UseBackend(ctx context.Context, backend string) error {
 	var was string
 	var again int64
 	lost := false

@@ -144,8 +144,8 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 	return subs, nil
 }
 
-// recordForObservers adds records for observers of a subscription that was retired, or is back: for its newest delivery and
-// the open ones.
+// recordForObservers adds records for observers of a subscription that was retired, or is back: for its newest delivery
+// and its open deliveries.
 func recordForObservers(ctx context.Context, tx *sql.Tx, subscription int64) error {
 	_, err := tx.ExecContext(ctx, `
 INSERT INTO records (seq, subscription)

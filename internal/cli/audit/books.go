@@ -42,14 +42,14 @@ func (t *bookTables) of(module string) *sql.Tx {
 	slices.Sort(known)
 	known = slices.Compact(known)
 	if !slices.Contains(known, module) {
-		t.note(fmt.Errorf("App %s: %s asks for the tables of %q, which is no module: there are %s",
+		t.note(fmt.Errorf("app %s: %s asks for the tables of %q, which is no module: there are %s",
 			t.Name, t.hook, module, strings.Join(known, ", ")))
 		return t.ended
 	}
 	if tx := t.find(module); tx != nil {
 		return tx
 	}
-	t.note(fmt.Errorf("App %s: %s asks for the tables of %s, which are in none of the journals: add --journal FILE",
+	t.note(fmt.Errorf("app %s: %s asks for the tables of %s, which are in none of the journals: add --journal FILE",
 		t.Name, t.hook, module))
 	return t.ended
 }
@@ -84,7 +84,7 @@ func stillOpen(ctx context.Context, p *console.Wired, hook string, open ...*sql.
 			return err
 		}
 		if !is {
-			return fmt.Errorf("App %s: %s committed or rolled back the transaction of the tables, which is only for reading:"+
+			return fmt.Errorf("app %s: %s committed or rolled back the transaction of the tables, which is only for reading:"+
 				" remove the Commit or Rollback", p.Name, hook)
 		}
 	}

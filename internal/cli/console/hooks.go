@@ -19,7 +19,7 @@ type HookError struct {
 
 // Error implements error, with the stack in the lines after the first.
 func (e *HookError) Error() string {
-	return fmt.Sprintf("App %s: %s panicked: %v\n\n%s", e.program, e.hook, e.value, e.stack)
+	return fmt.Sprintf("app %s: %s panicked: %v\n\n%s", e.program, e.hook, e.value, e.stack)
 }
 
 // Guard calls fn, which calls a hook, and returns a panic of the hook as an error: the command can then close the

@@ -252,5 +252,5 @@ func DescribeBuild(info *debug.BuildInfo) string {
 
 // Mistaken panics with a mistake in the App, which only a programmer can correct.
 func (p *Wired) Mistaken(format string, args ...any) {
-	panic(fmt.Sprintf("troupe: App %s: %s", p.Name, fmt.Sprintf(format, args...)))
+	panic(fmt.Sprintf("troupe: app %s: %s", p.Name, fmt.Sprintf(format, args...)))
 }

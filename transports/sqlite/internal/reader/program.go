@@ -110,6 +110,24 @@ func readProgram(ctx context.Context, q row.Queryer) (*journal.Program, error) {
 	return p, err
 }
 
+// Ran returns the modules that run on the journal, and the backend over which its events were last sent, "" for none.
+// Ran also reads journals of older programs, and journals whose first start ended before all tables were there.
+func (r *Reader) Ran(ctx context.Context) (modules []string, backend string, err error) {
+	err = r.View(ctx, func(tx *sql.Tx) error {
+		o, err := OwnerOf(ctx, tx)
+		modules = o.modules
+		var sends bool
+		if err == nil {
+			err = tx.QueryRowContext(ctx, "SELECT count(*) FROM pragma_table_info('identity') WHERE name = 'carrier'").Scan(&sends)
+		}
+		if err == nil && sends {
+			err = tx.QueryRowContext(ctx, "SELECT carrier FROM identity").Scan(&backend)
+		}
+		return err
+	})
+	return modules, backend, err
+}
+
 // Program returns the program of the journal, or nil if unknown: the program had no name, or was older than the names.
 func (r *Reader) Program(ctx context.Context) (p *journal.Program, err error) {
 	err = r.View(ctx, func(tx *sql.Tx) error {
