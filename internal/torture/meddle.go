@@ -157,7 +157,7 @@ WHERE s.name LIKE 'bus/%' AND d.error NOT LIKE '%unpacked%'`) // a large record 
 		}
 		return n
 	}
-	for end := time.Now().Add(stallLimit); missing() > 0 && reported() == 0 && time.Now().Before(end); {
+	for end := time.Now().Add(4 * stallLimit); missing() > 0 && reported() == 0 && time.Now().Before(end); {
 		pause.For(a.ctx, pace)
 	}
 	if n := missing(); n > 0 && reported() == 0 {
