@@ -20,7 +20,7 @@ type Config struct {
 	// error. The tables are in the first schema of search_path. Required.
 	URL string
 
-	// Insecure allows other machines to be servers with any sslmode but verify-full and verify-ca. Defaults to false.
+	// Insecure allows a server on another machine without proof of its identity. Defaults to false.
 	Insecure bool
 
 	// Group is the name of the deployable, under which its positions in the topics are stored. When two processes run
@@ -38,7 +38,7 @@ type Config struct {
 
 	// Timeout bounds the tries of Publish, and a reader's wait for an answer of the server. Subscribe waits up to half
 	// of Timeout, and at most 3 s, for another reader or an open transaction to end. The server ends a session that
-	// waits for a lock, or is idle in a transaction, for longer. Defaults to 10 s.
+	// is idle in a transaction for longer, and cancels a statement that waits for a lock for longer. Defaults to 10 s.
 	Timeout time.Duration
 
 	// Poll is how often an idle reader looks for messages that came without NOTIFY, and for a lost connection. Messages of

@@ -12,15 +12,15 @@
 // a machine that no longer answers, which takes up to 15 s. The reader delivers about 10,000 messages, or 64 MiB, ahead
 // of the oldest message without an acknowledgement, and stores its position at most four times a second. It has a
 // connection of its own for each topic. Connect to the server itself: a pooler that shares connections between
-// transactions breaks both the lock of the reader and NOTIFY.
+// transactions breaks the lock of the reader and NOTIFY, and gives the limits of these sessions to other programs.
 //
 // Each position has a mark of its process and journal (package mark), and the journal notes its positions, too. So a
 // journal that was restored from a backup reads again from its former position. A position of another journal, or a
 // position that was changed by SQL, is reported by a message with wire.MetaTrouble. For a lost position, the journal's
 // note counts. A table such as troupe_claims names the process that runs for a journal. Each process reads the table
 // every few seconds, and the older of two processes on copies of a journal ends with wire.ErrReplaced. Where
-// Config.NoCreate is set, and the column of the marks or the table of claims is missing, all this does not work: then
-// links have a warning with the missing statements.
+// Config.NoCreate is set, the column of the marks or the table of claims may be missing: then links have a warning with
+// the missing statements.
 //
 // Messages that every group has acknowledged are deleted after Config.Retention. The log names a group that holds
 // messages for twice that time. A topic without groups keeps its messages, unless its name begins with "_". Such a

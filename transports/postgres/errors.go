@@ -27,7 +27,9 @@ var advice = map[string]string{
 	"42704":               "PostgreSQL 13 or later is required",
 	"42883":               "PostgreSQL 13 or later is required, and tables as Schema creates them",
 	"22P05":               "the encoding of the database must be UTF8",
-	"25":                  "the server is read-only: use the URL of the primary, not of a standby",
+	"25006":               "the server is read-only: use the URL of the primary, not of a standby",
+	"25P03":               "the process was paused inside a transaction, and the server ended the session: this is retried",
+	"55P03":               "another session holds a lock on the tables for longer than Timeout: see pg_locks",
 	"53":                  "the server lacks connections, memory or disk: see its log",
 	"57":                  "the server is starting or stopping: this is retried",
 }

@@ -26,7 +26,7 @@ const (
 	lastPause  = time.Second
 )
 
-// errUnsure means that the connection failed during a commit: the messages may be stored.
+// errUnsure means that the commit returned an error: the messages may be stored.
 var errUnsure = errors.New("the server did not confirm that it stored the messages")
 
 // Publish implements message.Publisher. It stores all messages or none, in order, in a single transaction. It tries for

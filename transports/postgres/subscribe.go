@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/troupebus/troupe/bus/wire"
+	"github.com/troupebus/troupe/transports/postgres/internal/session"
 )
 
 // grace is how long calls to the server may go on after the end of the subscription.
@@ -112,19 +113,11 @@ func (r *reader) announce(ctx context.Context) (err error) {
 	return err
 }
 
-// settings make the server notice within 15 s that a reader's machine is gone: otherwise the server would hold the
-// group's lock for hours. A crash of the server may lose the last positions, and their messages are then read again: so
-// these commits need not wait for the disk.
-const settings = `
-SELECT set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_interval', '5', false),
-	set_config('tcp_keepalives_count', '2', false), set_config('tcp_user_timeout', '15000', false),
-	set_config('synchronous_commit', 'off', false), ` + sessionLimits
-
 // connectGroup registers the group, and gets its lock and position.
 func (r *reader) connectGroup(ctx context.Context) error {
-	if _, err := r.conn.Exec(ctx, settings, fmt.Sprint(r.t.config.Timeout.Milliseconds()+1)); err != nil {
-		r.t.config.Logger.Warn("postgres: cannot set keepalives on the server: a reader whose machine fails"+
-			" keeps its group's lock until the server notices", slog.Any("error", err))
+	if err := session.Reader(ctx, r.conn, r.t.config.Timeout); err != nil {
+		r.t.config.Logger.Warn("postgres: cannot set keepalives and limits on the server: a reader that is cut off or frozen"+
+			" keeps its locks until the server notices", slog.Any("error", err))
 	}
 	err := pgx.BeginFunc(ctx, r.conn, func(tx pgx.Tx) error {
 		// The lock prevents deletions before the first look at the messages, which would leave a gap (prune.go).

@@ -18,6 +18,7 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 	"github.com/troupebus/troupe/bus/wire/mark"
 	"github.com/troupebus/troupe/internal/oncelog"
+	"github.com/troupebus/troupe/transports/postgres/internal/session"
 )
 
 const (
@@ -101,15 +102,9 @@ func (t *Transport) dial(ctx context.Context, network, addr string) (net.Conn, e
 	return t.config.Dial(ctx, network, addr)
 }
 
-// sessionLimits makes the server end the session of a client that is frozen or cut off. The session would keep locks
-// that other deployables need, or its turn in their queue, until TCP gives up: after two hours by default.
-const sessionLimits = `set_config('idle_in_transaction_session_timeout', $1, false), set_config('lock_timeout', $1, false)`
-
-// prepareSession sets the session's limits, and makes commits wait for the disk.
+// prepareSession sets up a connection of the pool.
 func (t *Transport) prepareSession(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, `SELECT `+sessionLimits+`, CASE WHEN current_setting('synchronous_commit') = 'off'
-	THEN set_config('synchronous_commit', 'on', false) END`, fmt.Sprint(t.config.Timeout.Milliseconds()+1))
-	return err
+	return session.Publisher(ctx, conn, t.config.Timeout)
 }
 
 // Features implements wire.Transport.

@@ -1,0 +1,45 @@
+// Package session sets the settings that connections to PostgreSQL need on the server.
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// limits makes the server end a transaction whose client is frozen or cut off, unless the server's limits are stricter.
+// The transaction would keep locks that other deployables need until TCP gives up: after two hours by default.
+const limits = `
+SELECT set_config(name, $1, false) FROM pg_settings
+WHERE name IN ('idle_in_transaction_session_timeout', 'lock_timeout') AND (setting = '0' OR setting::bigint > ($1::text)::bigint)`
+
+// durable makes commits wait for the disk, also where the database's settings differ.
+const durable = `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
+
+// reading makes the server notice within 15 s that a reader's machine is gone: otherwise the server would hold the
+// group's lock for hours. A crash of the server may lose the last positions, and their messages are then read again: so
+// these commits need not wait for the disk.
+const reading = `
+SELECT set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_interval', '5', false),
+	set_config('tcp_keepalives_count', '2', false), set_config('tcp_user_timeout', '15000', false),
+	set_config('synchronous_commit', 'off', false)`
+
+// Publisher sets up a connection that publishes. timeout is the client's own deadline, which comes first.
+func Publisher(ctx context.Context, conn *pgx.Conn, timeout time.Duration) error {
+	return set(ctx, conn, durable, timeout)
+}
+
+// Reader sets up the connection of a reader. timeout is as in Publisher.
+func Reader(ctx context.Context, conn *pgx.Conn, timeout time.Duration) error {
+	return set(ctx, conn, reading, timeout)
+}
+
+func set(ctx context.Context, conn *pgx.Conn, query string, timeout time.Duration) error {
+	_, err := conn.Exec(ctx, query)
+	_, failed := conn.Exec(ctx, limits, fmt.Sprint(min(timeout.Milliseconds()+1, math.MaxInt32))) // 0 would be no limit
+	return errors.Join(err, failed)
+}
