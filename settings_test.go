@@ -2,6 +2,7 @@ package troupe_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -55,5 +56,31 @@ func TestOwnSettingsAreFlagsOfOwnCommands(t *testing.T) {
 	}
 	if _, out := runClinic(t.Context(), a, "help", "book"); !strings.Contains(out, "address of the insurer") {
 		t.Errorf("the help of book has no flag of a setting:\n%s", out)
+	}
+}
+
+// checkedSettings are refused for an address that is no https.
+type checkedSettings struct {
+	URL string `setting:"insurer.url" default:"https://default" help:"address of the insurer"`
+}
+
+func (s *checkedSettings) Validate() error {
+	if !strings.HasPrefix(s.URL, "https://") {
+		return errors.New("insurer.url wants https")
+	}
+	return nil
+}
+
+// An own command that runs the modules refuses the settings that run refuses.
+func TestOwnCommandsValidateSettings(t *testing.T) {
+	t.Parallel()
+	a := soundClinic()
+	a.Settings = &checkedSettings{}
+	ran := false
+	a.Commands[0].Run = func(context.Context, *troupe.Call[Desk]) error { ran = true; return nil }
+	journal := filepath.Join(t.TempDir(), "clinic.db")
+	code, out := runClinic(t.Context(), a, "book", "--journal", journal, "--insurer-url", "ftp://x")
+	if code == 0 || ran || !strings.Contains(out, "insurer.url wants https") {
+		t.Errorf("code %d, ran %v: %s", code, ran, out)
 	}
 }

@@ -38,7 +38,11 @@ func newOwnCmd(o *console.Options, c console.Command) *cobra.Command {
 		if cmd.Flags().Lookup("journal") != nil {
 			o.Program.Mistaken("command %s has a flag --journal: every command that runs the modules has one already", c.Name)
 		}
-		cmd.Flags().StringVar(&journal, "journal", c.Journal, "journal file, created if missing; defaults to the journal of the settings")
+		help := "journal file, created if missing"
+		if c.Journal == "" {
+			help += "; defaults to the journal of the settings"
+		}
+		cmd.Flags().StringVar(&journal, "journal", c.Journal, help)
 		_ = cmd.MarkFlagFilename("journal", "db") // only fails for a flag that does not exist
 		flags = o.BindOwnSettings(cmd)
 	}
@@ -76,7 +80,7 @@ func journalOf(o *console.Options, path string, l *config.Loaded) (string, error
 func runOwn(
 	ctx context.Context, o *console.Options, c console.Command, call *console.Call, path string, flags *config.Flags,
 ) error {
-	l, err := o.LoadSettingsOf(config.Input{Flags: flags, Environ: o.Environ, Shared: true})
+	l, err := o.LoadSettingsOf(config.Input{Flags: flags, Environ: o.Environ, Shared: true, Runs: true})
 	if err != nil {
 		return err
 	}

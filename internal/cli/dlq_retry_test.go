@@ -94,7 +94,7 @@ func TestDLQOfARemovedSubscription(t *testing.T) {
 	dlq := func(args ...string) ranCommand {
 		return MustRunCommand(t, inspect.NewDLQCmd, append(args, "--journal", path)...)
 	}
-	wantOutput(t, dlq("replay", "1"), console.ExitWrong, "subscription is removed", "has no post/deliver: drop it")
+	wantOutput(t, dlq("replay", "1"), console.ExitWrong, "subscription is removed", "has no post/deliver: drop the dead letter")
 	wantOutput(t, dlq("replay", "--all"), console.ExitWrong, "1 dead letter of post/deliver: not replayed", "dlq drop --subscription post/deliver")
 	wantOutput(t, dlq("retry", "--all"), console.ExitWrong, "none waits for an attempt that is still to come")
 	wantOutput(t, dlq("drop", "--reason", "removed"), console.ExitUsage, "are chosen")

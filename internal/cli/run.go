@@ -156,7 +156,7 @@ func (a announcement) print(o *console.Options) error {
 	p.Line("%s is at %s", a.program, a.URL)
 	p.Line("Its journal is %s", a.Journal)
 	if a.Transport != transports.SQLite {
-		p.Line("It is deployable %s, which runs %s, and meets the others over %s at %s", a.Name, strings.Join(a.Modules, ", "), a.Transport, a.at)
+		p.Line("Deployable %s runs %s, and exchanges events with the others over %s at %s", a.Name, strings.Join(a.Modules, ", "), a.Transport, a.at)
 	}
 	return p.Err
 }

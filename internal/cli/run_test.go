@@ -25,7 +25,7 @@ func TestRunAnnouncesInWords(t *testing.T) {
 	}
 	var out strings.Builder
 	a := announcement{Name: "front", Modules: []string{"order", "notification"}, Transport: "kafka", at: "h:1"}
-	if err := a.print(&console.Options{Program: shop(), Stdout: &out}); err != nil || !strings.Contains(out.String(), "front, which runs order, notification, and meets the others over kafka at h:1") {
+	if err := a.print(&console.Options{Program: shop(), Stdout: &out}); err != nil || !strings.Contains(out.String(), "Deployable front runs order, notification, and exchanges events with the others over kafka at h:1") {
 		t.Errorf("%v %q", err, out.String())
 	}
 }

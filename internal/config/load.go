@@ -22,6 +22,8 @@ type Input struct {
 	// Shared is for a process that is no deployable: no deployable of the file needs to be chosen, and Load reads the
 	// settings that all deployables share.
 	Shared bool
+	// Runs is for a Shared process that runs modules: their own settings must be valid.
+	Runs bool
 }
 
 // Loaded are settings with their sources.
@@ -62,7 +64,7 @@ func (p *Program) Load(in Input) (*Loaded, error) {
 	if refused == nil { // otherwise the deployable is not known yet
 		mistakes = append(mistakes, l.hold(rules)...)
 	}
-	if refused == nil && !in.Shared { // a process that is no deployable may do without own settings
+	if refused == nil && (!in.Shared || in.Runs) { // a process without modules may do without own settings
 		mistakes = append(mistakes, l.validate()...)
 	}
 	return l, mistakes.asError()

@@ -130,9 +130,9 @@ func ofPostgres() []setting {
 			field: func(s *Settings) parse.Value { return parse.DatabaseURL(&s.Backend.Postgres.URL) }},
 		{path: "postgres.url-file", help: "file with the URL and nothing else",
 			field: func(s *Settings) parse.Value { return parse.Path(s.file("postgres.url")) }},
-		{path: "postgres.insecure", standard: "false", help: "allow another machine to be used without sslmode=verify-full in the URL, which proves its identity",
+		{path: "postgres.insecure", standard: "false", help: "allow a server on another machine without sslmode=verify-full, so without proof of its identity",
 			field: func(s *Settings) parse.Value { return parse.OnOff(&s.Backend.Postgres.Insecure) }},
-		{path: "postgres.retention", standard: "168h", help: "how long messages that all have read, and those that nobody will, are kept for those who come later, or forever",
+		{path: "postgres.retention", standard: "168h", help: "how long messages that all groups have read are kept, or forever",
 			field: func(s *Settings) parse.Value { return parse.Retention(&s.Backend.Postgres.Retention) }},
 	}
 }

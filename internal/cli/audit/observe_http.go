@@ -90,7 +90,7 @@ func (a ObserverAPI) Answer(w http.ResponseWriter, r *http.Request, with func(*h
 	if err != nil {
 		var refused *refusal
 		if !errors.As(err, &refused) {
-			refused = refuse(http.StatusInternalServerError, err)
+			refused = refuse(http.StatusInternalServerError, errors.New("the server failed: its log has the error"))
 			if r.Context().Err() == nil { // the client has not left
 				a.Logger.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("path", r.URL.Path), slog.Any("error", err))
 			}

@@ -14,7 +14,7 @@ import (
 )
 
 // VerifyObserved checks a whole system with the journal of an observer, which r reads. Books.Observed checks the events
-// and their outcomes. Events younger than before may lead to events that are still in transit.
+// and their outcomes. Events after the time before may lead to events that are still in transit.
 func VerifyObserved(ctx context.Context, o *console.Options, r *sqlite.Reader, before time.Time) (Result, error) {
 	owner, err := o.OwnerOf(ctx, r)
 	if err != nil {

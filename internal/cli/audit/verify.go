@@ -82,7 +82,7 @@ func ReadJournals(ctx context.Context, paths []string, fn func([]*sqlite.Reader)
 }
 
 // VerifyAll checks a system with the journal of its only deployable, with the journals of all deployables, or with the
-// journal of an observer. Events younger than before may be in transit between deployables.
+// journal of an observer. Events after the time before may be in transit between deployables.
 func VerifyAll(ctx context.Context, o *console.Options, readers []*sqlite.Reader, before time.Time) (Result, error) {
 	if len(readers) > 1 {
 		return verifyAcross(ctx, o, readers, before)
@@ -232,6 +232,9 @@ func (v *Result) judge(found []string) {
 	for _, what := range found {
 		v.Wrong = append(v.Wrong, "journal: "+what)
 	}
+	if v.books == nil && len(v.Elsewhere) > 0 {
+		v.Skipped = fmt.Sprintf("the tables of %s are in other journals; add --journal FILE for each", strings.Join(v.Elsewhere, ", "))
+	}
 	v.OK = len(v.Wrong) == 0
 }
 
@@ -252,8 +255,6 @@ func (v *Result) Print(o *console.Options, path string) error {
 	}
 	p := &console.Printer{O: o}
 	switch {
-	case len(v.Elsewhere) > 0:
-		p.Line("books    not checked: the tables of %s are in other journals; add --journal FILE for each", strings.Join(v.Elsewhere, ", "))
 	case v.books == nil:
 		p.Line("books    not checked: %s", console.Printable(v.Skipped))
 	default:

@@ -41,7 +41,7 @@ func UrlOf(l net.Listener) string {
 	return "http://" + at.String()
 }
 
-// ListenedOn returns the address of a listener from listen, with the actual port.
+// ListenedOn returns the address of a listener from Listen, with the actual port.
 func ListenedOn(l net.Listener) netip.AddrPort {
 	a := l.Addr().(*net.TCPAddr).AddrPort()
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())

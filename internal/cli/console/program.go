@@ -148,7 +148,7 @@ type Wired struct {
 	Config  func() *config.Program
 }
 
-// NewWired returns p for the commands. Wire is called when a command first needs the wiring.
+// NewWired returns p for the commands. Wire is called once at every start, before the settings are read.
 func NewWired(p Program) *Wired {
 	own := &Wired{Program: p}
 	if p.Wire == nil {

@@ -54,7 +54,7 @@ func Printable(text string) string { return journal.Printable(text) }
 // Clip returns printable text of at most width characters.
 func Clip(text string, width int) string { return journal.Clip(text, width) }
 
-// Cleaned applies printable to each line of text, and keeps the indentation.
+// Cleaned applies Printable to each line of text, and keeps the indentation.
 func Cleaned(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, l := range lines {

@@ -194,7 +194,7 @@ func (r *splitReport) checkEvents(ctx context.Context, j *sqlite.Reader, maxPayl
 				{keyless, []any{c.Type}, finding{What: "events without a key", Why: "on a topic, only events of the same key stay in order",
 					Do: "return a key from EventKey, or make sure that the order does not matter"}},
 				{tooLarge, []any{c.Type, maxPayload}, finding{Error: true, What: "payloads too large for a topic",
-					Why: fmt.Sprintf("an event of more than %d bytes cannot be sent, and blocks all later events", maxPayload),
+					Why: fmt.Sprintf("an event of more than %d bytes is not sent: it becomes a dead letter of bus/relay, and loses its order within its key", maxPayload),
 					Do:  "store the large part elsewhere and refer to it, or raise the limit of the topic and --max-payload"}},
 				{astray, []any{c.Type, c.From}, finding{What: "events on the wrong topic", Why: notSent,
 					Do: "make sure that only " + c.From + " emits the type from now on; events in the journal move with the split"}},
