@@ -269,7 +269,7 @@ func TestMistakesInAnApp(t *testing.T) {
 				ran := runApp(t.Context(), a, tt.args...)
 				return fmt.Sprint("no panic: ", ran.err)
 			}()
-			if !strings.Contains(said, tt.says) || !strings.Contains(said, "App "+a.Name) {
+			if !strings.Contains(said, tt.says) || !strings.Contains(said, "app "+a.Name) {
 				t.Errorf("panic %q, want %q", said, tt.says)
 			}
 		})
