@@ -45,6 +45,11 @@ type App[S any] struct {
 	//
 	//	URL string `setting:"insurer.url" default:"https://insurer.example" help:"address of the insurer"`
 	//
+	// The type of a field is string, bool, int, int64, uint64, float64, time.Duration, []string or Secret. The path has at
+	// most one dot. Optional tags are flag, the name of the flag, and value, the word for the value in the help. A Secret
+	// has no flag: its value is in the file, in a variable, or in a file that the setting with -file at the end names. A
+	// method Validate() error of the struct is called after the settings were read, before run and observe begin.
+	//
 	// The file, the environment and flags set the fields before Open is called, and the command config shows them. The
 	// command run and the Commands that run modules have the flags.
 	// Defaults to no settings.
@@ -69,7 +74,8 @@ type App[S any] struct {
 	// Books replaces Verify. Defaults to Verify.
 	Books Books
 	// Moved moves files that lie beside a journal, just before a split or a merge takes effect. An error cancels the
-	// move. A move that was killed calls Moved again. Defaults to no files.
+	// move. When a killed move is run again, Moved
+	// is called again: it must be safe to repeat. Defaults to no files.
 	Moved func(m Move) error
 	// Commands are added to the command line. Defaults to no commands.
 	Commands []Command[S]
@@ -137,8 +143,8 @@ type Books struct {
 	// their total. Defaults to Tables in one transaction.
 	Pages func(ctx context.Context, look func(fn func(tx *sql.Tx, settled bool) error) error,
 		progress func(done, of int)) (r Report, settled bool, err error)
-	// Observed checks the events of a whole system, in the journal of an observer. Events younger than before may lead to
-	// events that are still in transit.
+	// Observed checks the events of a whole system, in the journal of an observer. Events after the time before may
+	// lead to events that are still in transit.
 	Observed func(before time.Time) Observer
 }
 
@@ -236,7 +242,7 @@ func Run[S any](ctx context.Context, a App[S], args []string, out, errs io.Write
 	return cli.Run(ctx, a.program(), args, out, errs)
 }
 
-// program converts a for package cli, which has no type parameter.
+// program converts a for package console, which has no type parameter.
 func (a App[S]) program() console.Program {
 	p := console.Program{
 		Name: a.Name, Short: a.Short, Long: a.Long, Example: a.Example, Settings: a.Settings, Bus: a.Bus,
@@ -278,7 +284,7 @@ func deployableOf(d *console.Deployable) *Deployable {
 	}
 }
 
-// books returns the rules of a for package cli.
+// books returns the rules of a for package console.
 func (a App[S]) books() (b console.Books) {
 	tables := a.Books.Tables
 	if tables == nil && a.Verify != nil {
@@ -309,7 +315,7 @@ func (a App[S]) books() (b console.Books) {
 	return b
 }
 
-// observer is an Observer for package cli.
+// observer is an Observer for package console.
 type observer struct{ Observer }
 
 // Report implements console.Observer.
@@ -318,7 +324,7 @@ func (o observer) Report() (console.Report, bool) {
 	return console.Report(r), settled
 }
 
-// command returns c for package cli.
+// command returns c for package console.
 func (c Command[S]) command() console.Command {
 	own := console.Command{
 		Name: c.Name, Args: c.Args, Short: c.Short, Long: c.Long, Example: c.Example,

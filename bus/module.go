@@ -26,8 +26,8 @@ type Module struct {
 
 var validName = regexp.MustCompile(`^[a-z][a-z0-9]*([-_][a-z0-9]+)*$`)
 
-// Module adds a module. The name is durable, and has lower case letters and digits, with dashes between. Names of
-// subscriptions and tables begin with the name of the module.
+// Module adds a module. The name is durable. The name begins with a letter, and has lower case letters and digits, with
+// dashes or underscores between. Names of subscriptions and tables begin with the name of the module.
 func (b *Bus) Module(name string) *Module {
 	b.wiring("module", name)
 	m := &Module{bus: b, name: name, emits: map[string]bool{}, outside: map[string]bool{}, wiredAt: wiringSite()}

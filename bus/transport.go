@@ -247,7 +247,7 @@ func (b *Bus) emittersElsewhere(types map[string]bool) []string {
 }
 
 // run starts all relays and ingests. Ingests stop when ctx ends, relays when work ends. The returned function stops
-// everything and waits. Call the function after the last reaction, so that the relays can send the last events.
+// everything and waits. Call the function after the last reaction: relays run as long as reactions do.
 // replaced gets an ErrReplaced when another process has taken over: then Run must end.
 func (w *wires) run(ctx, work context.Context) (replaced <-chan error, end func()) {
 	var running sync.WaitGroup

@@ -107,7 +107,7 @@ type TxFunc func() *sql.Tx
 
 // Work describes a function that runs inside the writer's transaction.
 type Work struct {
-	Module string        // the module; the work may write its tables only
+	Module string        // the module whose tables the work may read and write
 	Name   string        // the name of the work, for reports of slow work
 	Limit  time.Duration // how long the work may hold the transaction before the rollback; 0 means no limit
 	// Keep, for React, says that the caller keeps the verdict and retries React when the journal cannot record the

@@ -21,5 +21,5 @@ type Memory interface {
 // Noted is a position in a topic.
 type Noted struct {
 	Topic string // identity of the topic, which differs after a topic is deleted and created again; "" if unknown
-	Next  int64  // the next message to read
+	Next  int64  // in the transport's terms: Kafka the next offset, PostgreSQL the last acknowledged offset
 }

@@ -41,8 +41,8 @@ type RelayConfig struct {
 	Topic     func(*journal.Event) string // the topic of an event; "" means that the event is not sent
 	Name      string                      // the Topic of the relay's Link
 	// Take stores events durably, except events with a known id. The relay stores an event of UnsentType for each event
-	// that the transport refuses, and continues with the others. Defaults to none: then a refusal stops the relay, like
-	// any other error.
+	// that the transport refuses, and continues with the others. Defaults to none: then the
+	// relay retries a refused message, like after any other error, and sends no later events.
 	Take func(context.Context, []*journal.Event) error
 	// Try is a topic to which the relay publishes no messages at the start, and again until the transport takes the try
 	// or a batch. So an unreachable backend is noticed before there are events to send. Defaults to none.
@@ -140,7 +140,7 @@ func (r *Relay) next(ctx context.Context) batch {
 	}
 }
 
-// encode groups events by topic. After a partial failure the relay sends the whole batch again from the start. For
+// encode groups events by topic. After a failure the relay sends all messages of the failed topic again. For
 // each key the transport took a prefix, so the order holds.
 func (r *Relay) encode(events []*journal.Event) batch {
 	b := batch{byName: map[string][]*message.Message{}}
@@ -216,7 +216,7 @@ func (r *Relay) leaveOut(
 	}
 	if r.skip {
 		r.state.held(fmt.Errorf("a message of %d bytes to %s was refused and left out:"+
-			" remove the cause, stop the deployable, resend the records of its journal, start the deployable: %w",
+			" remove the cause, stop the deployable, resend from its journal, start the deployable: %w",
 			len(msgs[refused.At].Payload), topic, err))
 		return slices.Delete(msgs, refused.At, refused.At+1), nil
 	}

@@ -19,7 +19,7 @@ func (t *Transport) compareClock(stamped time.Time) {
 	if was := t.skew.Swap(int64(skew)); was != 0 || skew == 0 {
 		return
 	}
-	t.cfg.Logger.Error("kafka: this machine's clock differs from the brokers' clocks: set the wrong clock; retries and delayed events use this machine's",
+	t.cfg.Logger.Error("kafka: this machine's clock differs from the brokers' clocks: correct the clock that is wrong; retries and delayed events use this machine's",
 		slog.Duration("brokers_ahead_by", skew.Round(time.Second)))
 }
 

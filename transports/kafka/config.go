@@ -176,7 +176,7 @@ func (c Config) checkExposed(address string) error {
 		return nil
 	}
 	return fmt.Errorf("field SASL.Mechanism is PLAIN without TLS, and %s is not on this machine: others on the network could read the password: "+
-		"enable TLS, use SCRAM-SHA-512, or set SASL.Readable if you trust the network", address)
+		"enable TLS, use SCRAM-SHA-512, or set SASL.Readable (kafka.sasl-readable) if you trust the network", address)
 }
 
 func (s TLS) validate() error {

@@ -55,7 +55,7 @@ type waiting struct {
 	from, high int64 // offsets: of the first record, and after the last
 }
 
-// await notes whether the partition has more records than b, which end at the last stable offset.
+// await notes the records after the last stable offset, which wait for an open transaction, once all before are read.
 func (p *partition) await(b *block) {
 	w := p.held.Load()
 	switch {

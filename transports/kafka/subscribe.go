@@ -116,7 +116,7 @@ func (s *subscription) start() (leaders, error) {
 		}
 		if err == nil { // without the right to commit, each start would read the same messages again
 			positions := s.positions(true)
-			s.note(positions) // also where nothing was read yet, so that messages deleted from now on are missed
+			s.note(positions) // also where nothing was read yet, so that the loss of messages deleted from now on is noticed
 			if err = s.commit(ctx, positions); hasMembers(err) {
 				err = nil
 			}

@@ -13,7 +13,7 @@ const stepNoticed = 100 * time.Millisecond
 // by the wall clock must be checked again.
 type clockWatch struct {
 	now  func() time.Time // the wall clock
-	wall time.Time        // time of the last step
+	wall time.Time        // start of the watch, or the last step
 	mono time.Time        // the same time, by the monotonic clock
 }
 

@@ -53,8 +53,8 @@ var (
 	errOver   = errors.New("sqlite: the transaction of this work is over")
 	errByHand = errors.New("sqlite: the transaction is the journal's: return an error to roll back, nothing to commit, " +
 		"and end it in no other way")
-	// errOther: the goroutine belongs to earlier work, or to this work. In a transaction of its own, the work can only
-	// meet its own goroutines: so the work runs again, alone.
+	// errOther: another goroutine used the transaction, left over from earlier work, or started by this work. To tell, the
+	// work runs again with a *sql.Tx that no other work has asked for.
 	errOther = errors.New("sqlite: the transaction is used by another goroutine than that of the work: the work runs again")
 )
 

@@ -101,7 +101,7 @@ func (j *Journal) stopRecords(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// unwritten returns the number of seqs passed since the last write. For the writer's goroutine.
+// unwritten returns the number of seqs, or ids of records, passed since the last write. For the writer's goroutine.
 func (f *feed) unwritten() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 )
 
 // InTransaction reports whether tx, a transaction of View, is still open. It is not after tx.Commit or tx.Rollback, nor
-// after a statement COMMIT or ROLLBACK.
+// after a statement COMMIT or ROLLBACK: then InTransaction begins one for the rollback of View, so ask once.
 func InTransaction(ctx context.Context, tx *sql.Tx) (bool, error) {
 	_, err := tx.ExecContext(ctx, "BEGIN") // SQLite refuses to begin a transaction within another transaction
 	var refused sqlite3.Error

@@ -11,7 +11,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/still"
 )
 
-// openStill opens a journal in a folder without write permission.
+// openStill opens a journal beside which no file can be made.
 func openStill(ctx context.Context, path string) (*Reader, error) {
 	files, err := still.Look(path)
 	if err != nil {

@@ -41,7 +41,7 @@ func (j *Journal) UseBackend(ctx context.Context, backend string) error {
 		return err
 	}})
 	if err != nil {
-		return fmt.Errorf("sqlite: over %s: %w", backend, row.Explain(err))
+		return fmt.Errorf("sqlite: use backend %s: %w", backend, row.Explain(err))
 	}
 	if again > 0 && lost {
 		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn,

@@ -42,8 +42,8 @@ INSERT INTO delayed (event_id, type, version, source, key, due_at, correlation_i
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (event_id) DO NOTHING`
 
-	// insertDelivery is for the first answer to a delivery. Unlike upsertDelivery it runs no trigger: for a trigger,
-	// SQLite would keep a copy of every changed page.
+	// insertDelivery is for the first answer to a delivery. Unlike upsertDelivery it runs no trigger, except for the
+	// feed of records: for a trigger, SQLite would keep a copy of every changed page.
 	insertDelivery = `
 INSERT INTO deliveries (seq, subscription, outcome, attempts, started_at, duration, error)
 VALUES (?, ?, ?, ?, ?, ?, ?)

@@ -39,7 +39,7 @@ type tenure struct {
 	look     time.Duration // after this time the stack of work with a row in hand is inspected
 }
 
-// startLoop starts a writer goroutine, which retires before first.
+// startLoop starts a writer goroutine, which first takes the connection away from before, if any.
 func (w *writer) startLoop(before *face) {
 	r := &tenure{w: w, before: before}
 	go w.loop(r)
@@ -144,7 +144,7 @@ func (r *tenure) inspect() (suspect *item, since time.Time) {
 		return nil, since // the group has ended meanwhile
 	}
 	if r.current == nil || r.current.work.Limit <= 0 {
-		r.watch.Reset(time.Second) // the current work has no limit: check again later
+		r.watch.Reset(time.Second) // no work runs, or it has no limit: check again later
 	} else if left := time.Until(r.deadline); left > 0 {
 		ran := time.Since(r.entered)
 		if ran >= askAfter {

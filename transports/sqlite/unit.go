@@ -55,7 +55,7 @@ type unit struct {
 	it       *item
 	face     *face
 	tx       *sql.Tx
-	aside    bool // no other work may have used the transaction
+	aside    bool // no other work may have had this *sql.Tx
 	saved    bool // the savepoint is open
 	touched  bool // the work asked for the transaction
 	over     bool // the user's code has returned; under the face's mutex

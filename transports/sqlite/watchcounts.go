@@ -35,7 +35,7 @@ func (j *Journal) watchCounts() {
 			}})
 			if err != nil {
 				if j.ctx.Err() == nil && !errors.Is(err, journal.ErrClosed) {
-					j.cfg.Logger.LogAttrs(j.ctx, slog.LevelWarn, "counting the journal failed: reading counts takes longer", slog.Any("error", err))
+					j.cfg.Logger.LogAttrs(j.ctx, slog.LevelWarn, "counting the journal failed: reading counts takes longer until the next count succeeds", slog.Any("error", err))
 				}
 				break
 			}

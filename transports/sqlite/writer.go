@@ -43,7 +43,7 @@ type writer struct {
 	closed  bool
 	wake    chan struct{} // capacity 1
 	stopped chan struct{} // closed when the last goroutine has ended
-	answers sync.Pool     // of empty channels of capacity 1; an answered channel comes back
+	answers sync.Pool     // of empty channels of capacity 1; a channel whose answer was taken or never comes
 
 	health  health               // safe for concurrent use
 	trouble oncelog.Problem      // for the running goroutine

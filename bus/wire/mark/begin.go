@@ -71,7 +71,7 @@ func (k Known[P]) Begin(p *Process, memory journal.Memory) Begin[P] {
 			" requests from outside after the backup are lost here, and their events are on this journal's own topics only",
 			k.Group, at.Offset(), p.Head(memory), m.Head, back.Offset())
 	case !k.Ours && k.Noted != nil && at.After(back):
-		return k.trouble(at, "another program set the position of group %s from offset %d to %d: the messages between are not read",
+		return k.trouble(at, "an operator or another program set the position of group %s from offset %d to %d: the messages between are not read",
 			k.Group, back.Offset(), at.Offset())
 	}
 	return Begin[P]{From: at}

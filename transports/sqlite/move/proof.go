@@ -62,7 +62,7 @@ func (p *Proof) Wrong() (wrong []string) {
 // check returns an error when the proof does not hold.
 func (p *Proof) check() error {
 	if wrong := p.Wrong(); len(wrong) > 0 {
-		return fmt.Errorf("move: rows differ after the move: %d differences, such as %s", len(wrong), wrong[0])
+		return fmt.Errorf("move: the rows before and after do not agree: %d differences, such as %s", len(wrong), wrong[0])
 	}
 	return nil
 }

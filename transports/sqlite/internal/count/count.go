@@ -9,9 +9,10 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// The owner of a journal counts each full block of the log once, after all cursors have passed the block. A reader
-// takes these counts and adds the rest of the log, so a journal of ten million events is counted at once. See
-// schema/0008_reading.sql; for the causes of dead letters, schema/0013_causes.sql.
+// The owner of a journal counts each full block of the log once, and the deliveries of a subscription in a block once
+// the cursor of that subscription has passed the block. A reader takes these counts and adds the rest of the log, so
+// a journal of ten million events is counted at once. See schema/0008_reading.sql; for the causes of dead letters,
+// schema/0013_causes.sql.
 
 // BlockSize is the number of seqs that are counted together: some milliseconds of the writer's time.
 const BlockSize = 4096

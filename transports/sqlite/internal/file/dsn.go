@@ -18,7 +18,7 @@ func DSN(path string, params url.Values) string {
 	return "file:" + escaped + "?" + params.Encode()
 }
 
-// WriteDSN opens the file for the writer. keepStatements lets database/sql reuse prepared statements. SQLite asks an
+// WriteDSN opens the file for the writer. keepStatements lets the driver keep prepared statements. SQLite asks an
 // authorizer only when a statement is prepared, so a reused statement passes unasked.
 func WriteDSN(path, synchronous string, busyTimeout time.Duration, keepStatements bool) string {
 	v := url.Values{

@@ -26,7 +26,7 @@ type SubscriptionStats struct {
 	Kind    string    `json:"kind"`                // "bus" or "group"
 	Types   []string  `json:"types"`               // consumed types
 	Except  bool      `json:"except,omitempty"`    // all types but these are consumed
-	Start   int64     `json:"start_seq"`           // earlier events are not wanted
+	Start   int64     `json:"start_seq"`           // events up to here are not wanted
 	Cursor  int64     `json:"cursor"`              // all wanted events up to here have records
 	Lag     int64     `json:"lag"`                 // wanted events after the cursor without a record; 0 when retired
 	Retired time.Time `json:"retired_at,omitzero"` // since then no program runs the subscription

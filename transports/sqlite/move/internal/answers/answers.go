@@ -88,7 +88,8 @@ JOIN temp.map m ON m.b = l.seq JOIN main.subscriptions i ON i.name = o.name JOIN
 WHERE name IN (SELECT name FROM temp.made) AND except_of = 0`,
 }
 
-// putLetters returns the statement that copies the dead letters of the other journal that match where, with a new id.
+// putLetters returns the statement that copies the dead letters of the other journal that match where.
+// id is the SQL for their ids: l.id keeps them, NULL gives new ids.
 func putLetters(id, where string) string {
 	return `INSERT INTO main.dead_letters (id, seq, subscription, ` + inventory.LetterColumns + `) SELECT ` + id + `, o.a, o.here, ` + inventory.LetterColumns + `
 FROM temp.own_letters o JOIN b.dead_letters l ON l.id = o.id WHERE ` + where + ` ORDER BY l.id

@@ -12,7 +12,7 @@ import (
 )
 
 // Refresh opens the journal at path as a program does, which recovers it, updates it to the current schema and
-// completes unfinished moves, and closes it again.
+// settles unfinished moves, and closes it again.
 func Refresh(ctx context.Context, path string) error {
 	if found, err := Exists(path); err != nil || !found {
 		return errors.Join(err, fmt.Errorf("move: %w: there is no journal at %s: check the path", fs.ErrNotExist, path))
