@@ -179,7 +179,7 @@ func TestAWriterIsNoticedWhereNothingIsLocked(t *testing.T) {
 		}
 		j := MustOpen(t, path, sqlite.Config{Synchronous: "normal"})
 		MustAppend(t, j, &journal.Event{ID: "2", Type: "t", CorrelationID: "f"})
-		if _, err := count(); err == nil || !strings.Contains(err.Error(), "run the command again") {
+		if _, err := count(); err == nil || !strings.Contains(err.Error(), "try again") {
 			t.Errorf("%s: somebody wrote, and the reader says %v", how, err)
 		}
 	}
