@@ -17,9 +17,7 @@ import (
 const (
 	metaKey         = "ce_subject"
 	metaType        = "ce_type"
-	metaVersion     = "ce_dataversion"
 	metaSource      = "ce_source"
-	metaTime        = "ce_time"
 	metaCorrelation = "correlation_id"
 	metaCausation   = "causation_id"
 )
