@@ -99,6 +99,7 @@ type verification struct {
 	Books    *books.Report `json:"books"` // nil if the books were not checked
 	Stats    sqlite.Stats  `json:"journal"`
 	OnTheWay int           `json:"on_the_way"`
+	Unread   []string      `json:"unread"`
 	Journals []struct {
 		Path    string       `json:"path"`
 		Modules []string     `json:"modules"`

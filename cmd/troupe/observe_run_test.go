@@ -97,6 +97,9 @@ func TestObserve(t *testing.T) {
 	} else if l := no.Links[0]; l.Direction != "in" || l.State != "standing" || l.Error == "" {
 		t.Errorf("a link is shown as %+v", l)
 	}
+	if v := MustGet[verification](t, r, "/verify", http.StatusOK); len(v.Unread) == 0 || v.Settled {
+		t.Errorf("the audit says %+v of topics that nobody reads", v)
+	}
 	p.MustKafka(t)
 	p.MustFront(t)
 	p.MustBack(t)
@@ -137,7 +140,7 @@ func TestObserve(t *testing.T) {
 		"books    1 orders", "0 open", "everything adds up")
 }
 
-// wantAllSeen waits until the observer has seen the end of an order, and all its events and records.
+// wantAllSeen waits until the observer reads every topic, and has seen the end of an order, and all its events and records.
 func wantAllSeen(tb testing.TB, r *running) {
 	tb.Helper()
 	for range time.Tick(20 * time.Millisecond) {
@@ -145,7 +148,7 @@ func wantAllSeen(tb testing.TB, r *running) {
 		if !v.OK {
 			tb.Fatalf("verify: %+v\n%s", v.Wrong, r.log)
 		}
-		if v.Books.Orders == 1 && v.Books.Open == 0 && v.OnTheWay == 0 && v.waiting() == 0 {
+		if v.Books.Orders == 1 && v.Books.Open == 0 && v.OnTheWay == 0 && v.waiting() == 0 && len(v.Unread) == 0 {
 			return
 		}
 	}

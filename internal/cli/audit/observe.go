@@ -19,6 +19,7 @@ import (
 	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/internal/cli/process"
 	"github.com/troupebus/troupe/internal/config"
+	"github.com/troupebus/troupe/internal/httpserve"
 	"github.com/troupebus/troupe/transports"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
@@ -30,7 +31,8 @@ in one process, also while observe runs. observe serves over HTTP, read-only:
 
   GET /flows/ID    a flow as JSON; ID is an id or a key, as for '{name} trace'
   GET /events      events; ?type= and ?key= filter, ?after=SEQ and ?limit= give pages
-  GET /verify      the audit of the whole system, as '{name} verify --json' prints it
+  GET /verify      the audit of the whole system, as '{name} verify --json' prints it,
+                   and the topics that are not being read
   GET /healthz     the process is alive
   GET /readyz      all topics are being read; otherwise 503, with the reason
 
@@ -190,14 +192,20 @@ func (ob *Observer) Run(ctx context.Context) {
 	running.Wait()
 }
 
-// links returns the state of each topic.
-func (ob *Observer) links() []bus.Link {
-	links := make([]bus.Link, len(ob.ingests))
+// read returns the state of each topic, and the names of the topics that are not being read now.
+func (ob *Observer) read() (links []httpserve.Link, unread []string) {
+	states := make([]bus.Link, len(ob.ingests))
 	for n, i := range ob.ingests {
-		links[n] = i.Link()
+		states[n] = i.Link()
 	}
-	buswire.Warn(links, ob.Transport.Features())
-	return links
+	buswire.Warn(states, ob.Transport.Features())
+	for _, l := range states {
+		v := httpserve.ViewLink(l)
+		if links = append(links, v); !v.OK() {
+			unread = append(unread, l.Topic)
+		}
+	}
+	return links, unread
 }
 
 // Close closes the transport and the journal.

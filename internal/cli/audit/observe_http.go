@@ -162,23 +162,21 @@ func (a ObserverAPI) verify(r *http.Request) (any, error) {
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	}
-	return VerifyObserved(r.Context(), a.O, a.Ob.Journal.Reader(), time.Now().Add(-grace))
+	_, unread := a.Ob.read()
+	v, err := VerifyObserved(r.Context(), a.O, a.Ob.Journal.Reader(), time.Now().Add(-grace))
+	if v.Unread = unread; len(unread) > 0 {
+		v.Settled = false
+	}
+	return v, err
 }
 
 func (a ObserverAPI) ready(r *http.Request) (any, error) {
 	if err := a.Ob.Journal.Health(); err != nil {
 		return nil, refuse(http.StatusServiceUnavailable, fmt.Errorf("the journal of the observer cannot be written: %w", err))
 	}
-	var links []httpserve.Link
-	wrong := 0
-	for _, l := range a.Ob.links() {
-		v := httpserve.ViewLink(l)
-		if links = append(links, v); !v.OK() {
-			wrong++
-		}
-	}
-	if wrong > 0 {
-		refused := refuse(http.StatusServiceUnavailable, fmt.Errorf("%d of %d topics are not being read; the observer retries", wrong, len(links)))
+	links, unread := a.Ob.read()
+	if len(unread) > 0 {
+		refused := refuse(http.StatusServiceUnavailable, fmt.Errorf("%d of %d topics are not being read; the observer retries", len(unread), len(links)))
 		refused.Links = links
 		return nil, refused
 	}

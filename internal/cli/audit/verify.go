@@ -112,6 +112,7 @@ type Result struct {
 	OnTheWay  int       `json:"on_the_way,omitzero"` // events in transit; answers that an observer has before the event
 	Unmatched int64     `json:"unmatched,omitzero"`  // old answers without the event in the journal of an observer
 	Journals  []audited `json:"journals,omitempty"`  // for several journals
+	Unread    []string  `json:"unread,omitempty"`    // topics that a running observer does not read now: not checked
 
 	books *console.Report // nil if the books were not checked
 }
