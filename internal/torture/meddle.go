@@ -21,7 +21,9 @@ const (
 	swollenSize = 240 << 20
 	topicLimit  = "20000"
 	meddleLimit = 10 * time.Second
-	twinLimit   = 20 * time.Second // until a process notices that another process runs on a copy of its journal
+	// twinLimit is the time until a process notices that another process runs on a copy of its journal: a few requests
+	// to a broker, each of which takes up to 10 s on a busy machine.
+	twinLimit = time.Minute
 )
 
 // meddle causes the fault s.Mood at the broker. It does nothing while the broker is away.
