@@ -3,6 +3,7 @@ package schema
 import (
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // transactional begin statements that a migration may not have: the journal begins and commits the transaction of a
@@ -70,8 +71,8 @@ func token(text string) (n int, is string) {
 		return upTo(text, "\n", 2), ""
 	case strings.HasPrefix(text, "/*"):
 		return upTo(text, "*/", 2), ""
-	case strings.IndexByte(" \t\n\f\r", c) >= 0:
-		return 1, ""
+	case space(text) > 0:
+		return space(text), ""
 	case c == '[':
 		return upTo(text, "]", 1), "x"
 	case c == '\'' || c == '"' || c == '`': // a doubled quote ends one token and begins the next
@@ -84,6 +85,10 @@ func token(text string) (n int, is string) {
 	}
 	return 1, text[:1]
 }
+
+// space returns the length of the white space at the start of text, or 0. The driver cuts Unicode's white space between
+// two statements, which SQLite takes for a part of a word.
+func space(text string) int { return len(text) - len(strings.TrimLeftFunc(text, unicode.IsSpace)) }
 
 // upTo returns the index after the first end in text[from:], or the length of text.
 func upTo(text, end string, from int) int {

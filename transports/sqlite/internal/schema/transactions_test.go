@@ -15,14 +15,16 @@ func TestOwnTransaction(t *testing.T) {
 		";;":                        "",
 		"BEGIN; CREATE TABLE t (x)": "BEGIN",
 		"CREATE TABLE t (x);\n -- no\n /* nor */ commit": "COMMIT",
-		"SELECT 1;END":                           "END",
-		"Rollback to x":                          "ROLLBACK",
-		"SAVEPOINT x":                            "SAVEPOINT",
-		"; release x":                            "RELEASE",
-		"ATTACH 'x' AS y":                        "ATTACH",
-		"DETACH y":                               "DETACH",
-		"INSERT INTO t VALUES (';COMMIT;')":      "",
-		"INSERT INTO t VALUES ('it''s;COMMIT;')": "",
+		"SELECT 1;END":                                "END",
+		"SELECT 0;\vCOMMIT":                           "COMMIT",
+		"SELECT 0; \u00a0\u3000COMMIT":                "COMMIT",
+		"Rollback to x":                               "ROLLBACK",
+		"SAVEPOINT x":                                 "SAVEPOINT",
+		"; release x":                                 "RELEASE",
+		"ATTACH 'x' AS y":                             "ATTACH",
+		"DETACH y":                                    "DETACH",
+		"INSERT INTO t VALUES (';COMMIT;')":           "",
+		"INSERT INTO t VALUES ('it''s;COMMIT;')":      "",
 		"SELECT \"; COMMIT\", [; COMMIT], `; COMMIT`": "",
 		"-- COMMIT\n/* COMMIT; */ SELECT 1":           "",
 		"CREATE TRIGGER a AFTER INSERT ON t BEGIN SELECT CASE 1 WHEN 1 THEN 2 END; INSERT INTO t VALUES (1); END; SELECT 1": "",
@@ -41,7 +43,7 @@ func TestOwnTransaction(t *testing.T) {
 
 // FuzzOwnTransaction: SQLite itself never sees a statement about transactions that the look at the text did not.
 func FuzzOwnTransaction(f *testing.F) {
-	for _, text := range []string{"SELECT 1; COMMIT", "CREATE TRIGGER a AFTER INSERT ON t BEGIN SELECT 1; END; ROLLBACK", "/**/BEGIN", "'a';SAVEPOINT x", "EXPLAIN COMMIT",
+	for _, text := range []string{"SELECT 1; COMMIT", "CREATE TRIGGER a AFTER INSERT ON t BEGIN SELECT 1; END; ROLLBACK", "/**/BEGIN", "'a';SAVEPOINT x", "EXPLAIN COMMIT", "SELECT 0;\vCOMMIT", "SELECT 0;\u00a0COMMIT",
 		"CREATE TEMP TRIGGER a AFTER INSERT ON t BEGIN SELECT CASE 1 WHEN 1 THEN 2 END; END;ATTACH 'x' AS y"} {
 		f.Add(text)
 	}
