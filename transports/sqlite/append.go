@@ -9,6 +9,44 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
+const (
+	insertEvent = `
+INSERT INTO events (id, type, version, source, key, time, correlation_id, causation_id, subscription, hops, data)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id, type) DO NOTHING`
+
+	insertWithMetadata = `
+INSERT INTO events (id, type, version, source, key, time, correlation_id, causation_id, subscription, hops, data, metadata)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id, type) DO NOTHING`
+
+	insertDelayed = `
+INSERT INTO delayed (event_id, type, version, source, key, due_at, correlation_id, causation_id, subscription, hops, data)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (event_id) DO NOTHING`
+)
+
+// kept are the writer's own prepared statements. Only the writer's goroutine may use them.
+type kept struct {
+	begin, commit, trial, usedUp *stmt
+	event, eventMeta, unnumber   *stmt
+	delay                        *stmt
+}
+
+func (w *writer) prepareKept() error {
+	k := &w.kept
+	return w.conn.prepare(
+		query{&k.begin, "BEGIN IMMEDIATE"},
+		query{&k.commit, "COMMIT"},
+		query{&k.trial, "UPDATE identity SET id = id"},
+		query{&k.usedUp, "UPDATE sqlite_sequence SET seq = seq WHERE seq = 9223372036854775807"},
+		query{&k.event, insertEvent},
+		query{&k.eventMeta, insertWithMetadata},
+		query{&k.unnumber, "UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'events'"},
+		query{&k.delay, insertDelayed},
+	)
+}
+
 // append writes e to the log, or to the delayed events. An event whose id the journal has is dropped: a publisher
 // retried.
 func (u *unit) append(e *journal.Event) error {
@@ -36,7 +74,7 @@ func (u *unit) append(e *journal.Event) error {
 // source only (CloudEvents 1.0, section "id"). Only other programs create such ids.
 func (u *unit) insertNamesake(e *journal.Event) (changed, seq int64, err error) {
 	var other, differs bool
-	err = u.tx.QueryRow("SELECT source <> ?, data <> ? FROM events WHERE id = ? AND type = ?", e.Source, row.Blob(e.Data), e.ID, e.Type).Scan(&other, &differs)
+	err = u.queryRow("SELECT source <> ?, data <> ? FROM events WHERE id = ? AND type = ?", e.Source, row.Blob(e.Data), e.ID, e.Type).Scan(&other, &differs)
 	if err != nil || !other {
 		if differs {
 			u.w.differs.log(u.w.cfg.Logger, e)
@@ -62,14 +100,6 @@ func (u *unit) insert(e *journal.Event) (changed, seq int64, err error) {
 	}
 	return u.w.kept.eventMeta.exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Time.UnixMicro(),
 		e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), row.Blob(e.Data), metadata)
-}
-
-// refuse records an error of the store, which is not the work's fault.
-func (u *unit) refuse(err error) error {
-	if err != nil {
-		u.failed = err
-	}
-	return err
 }
 
 // differs logs dropped events whose id and source the journal has with other content. The journal keeps the first

@@ -135,13 +135,13 @@ func withoutWaiting(ctx context.Context, c *sql.Conn, cfg Config, fn func() erro
 }
 
 // beginGroup runs in the writer's goroutine at the start of every group, inside the transaction, with the write lock.
-func (j *Journal) beginGroup(k *kept) error {
+func (j *Journal) beginGroup() error {
 	if j.log.layOut {
 		if err := j.log.fill(); err != nil {
 			return err
 		}
 	}
-	return j.flushCursors(k)
+	return j.flushCursors()
 }
 
 // written asks for a checkpoint when the log has grown by copyEvery pages. It runs in the writer's goroutine, after
@@ -228,7 +228,7 @@ func (j *Journal) watchLog() {
 		case <-again:
 		}
 		again = nil
-		if j.sync.health() != nil {
+		if j.writer.broken() != nil {
 			continue // the content of the files is unknown, or another journal's
 		}
 		held, err := j.copyLog()

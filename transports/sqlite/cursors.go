@@ -13,13 +13,13 @@ import (
 const cursorEvery = 1000
 
 // flushCursors writes the cursors, now and then. It runs in the writer's goroutine, at the start of a group.
-func (j *Journal) flushCursors(k *kept) error {
+func (j *Journal) flushCursors() error {
 	head := j.tail.Newest()
 	all := head-j.flushed >= cursorEvery || j.flushed == 0 || j.unflushed                  // after a rollback, write the cursors again
 	if records := j.records.Load(); records != nil && records.unwritten() >= cursorEvery { // retries add records only
 		all = true
 	}
-	if err := j.memory.flush(k, all); err != nil {
+	if err := j.memory.flush(all); err != nil {
 		return err
 	}
 	j.unflushed = true
@@ -27,7 +27,7 @@ func (j *Journal) flushCursors(k *kept) error {
 	defer j.mu.Unlock()
 	for _, g := range j.groups {
 		if pos, dirty := g.unflushed(); dirty || all {
-			if _, _, err := k.cursor.exec(pos, g.id); err != nil {
+			if _, _, err := j.kept.cursor.exec(pos, g.id); err != nil {
 				return err
 			}
 		}
@@ -39,11 +39,11 @@ func (j *Journal) flushCursors(k *kept) error {
 		if !s.follows { // its cursor is not valid yet
 			continue
 		}
-		if _, _, err := k.cursor.exec(s.cursor(), s.id); err != nil {
+		if _, _, err := j.kept.cursor.exec(s.cursor(), s.id); err != nil {
 			return err
 		}
 	}
-	if err := j.flushFeeds(k); err != nil {
+	if err := j.flushFeeds(); err != nil {
 		return err
 	}
 	if head/count.BlockSize != j.flushed/count.BlockSize {
@@ -54,13 +54,13 @@ func (j *Journal) flushCursors(k *kept) error {
 }
 
 // flushFeeds writes the positions of the feeds. It runs in the writer's goroutine.
-func (j *Journal) flushFeeds(k *kept) error {
+func (j *Journal) flushFeeds() error {
 	var sent []*feed
 	last := int64(math.MaxInt64)
 	for _, f := range j.feeds {
 		passed := f.flush()
 		if f.name == journal.FeedRecords {
-			if _, _, err := k.unrecord.exec(passed); err != nil {
+			if _, _, err := j.kept.unrecord.exec(passed); err != nil {
 				return err
 			}
 			continue
@@ -69,12 +69,12 @@ func (j *Journal) flushFeeds(k *kept) error {
 	}
 	for i, f := range sent {
 		if i == 0 {
-			if _, _, err := k.cursor.exec(last, f.id); err != nil {
+			if _, _, err := j.kept.cursor.exec(last, f.id); err != nil {
 				return err
 			}
 		}
 		if topic := f.name.Topic(); topic != "" {
-			if _, _, err := k.sent.exec(topic, f.written, last); err != nil {
+			if _, _, err := j.kept.sent.exec(topic, f.written, last); err != nil {
 				return err
 			}
 		}

@@ -6,7 +6,7 @@ import (
 
 // bury writes the dead letter, and parks its key if the subscription says so.
 func (s *subscription) bury(u *unit, d *journal.Delivery, v *journal.Verdict) error {
-	k, e := u.w.kept, d.Event
+	k, e := &s.j.kept, d.Event
 	s.j.died()
 	_, _, err := k.dead.exec(e.Seq, s.id, v.Err, v.Stack, int64(d.Attempt), firstFailed(d, v).UnixMicro(),
 		v.Started.Add(v.Duration).UnixMicro())
@@ -18,7 +18,7 @@ func (s *subscription) bury(u *unit, d *journal.Delivery, v *journal.Verdict) er
 
 // clear deletes the pending row of an earlier attempt, and updates a replayed dead letter.
 func (s *subscription) clear(u *unit, e *journal.Event, o journal.Outcome) error {
-	if _, _, err := u.w.kept.unpend.exec(s.id, e.Key, e.Seq); err != nil {
+	if _, _, err := s.j.kept.unpend.exec(s.id, e.Key, e.Seq); err != nil {
 		return u.refuse(err)
 	}
 	status := ""
@@ -30,6 +30,6 @@ func (s *subscription) clear(u *unit, e *journal.Event, o journal.Outcome) error
 	default:
 		return nil
 	}
-	_, _, err := u.w.kept.revived.exec(status, s.id, e.Seq)
+	_, _, err := s.j.kept.revived.exec(status, s.id, e.Seq)
 	return u.refuse(err)
 }

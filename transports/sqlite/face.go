@@ -58,28 +58,6 @@ var (
 	errOther = errors.New("sqlite: the transaction is used by another goroutine than that of the work: the work runs again")
 )
 
-// renew replaces a misused face in the middle of a group.
-func (w *writer) renew() error {
-	old := w.face
-	old.gone.Store(true)
-	go func() { _ = old.close() }() // waits for rows that are open in the view of database/sql
-	fresh, err := newFace(w.raw, w.fence, w.owner)
-	if err != nil {
-		return err
-	}
-	w.face = fresh
-	return fresh.beginTx()
-}
-
-// isWriting reports whether a statement that writes has unread rows: then no savepoint can end.
-func (w *writer) isWriting() bool {
-	_, _, err := w.kept.savepoint.exec()
-	if err == nil {
-		_, _, err = w.kept.release.exec()
-	}
-	return err != nil
-}
-
 // openFaces opens a pool of connections to dsn with a face each.
 func openFaces(dsn string) *sql.DB { return sql.OpenDB(connector{dsn: dsn}) }
 
@@ -167,22 +145,22 @@ func (f *face) enter(module string, aside bool) bool {
 	return true
 }
 
-// leave records that the work of u has ended, closes open rows, and returns the effects of the work. used says that
+// leave records that the work of t has ended, closes open rows, and returns the effects of the work. used says that
 // database/sql needs another face.
-func (f *face) leave(u *unit) (h heard, used bool) {
+func (f *face) leave(t *turn) (h heard, used bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.gone.Load() {
 		return h, true
 	}
-	f.user, u.over = false, true
+	f.user, t.over = false, true
 	f.fence.leave()
 	h = f.heard
 	f.given = f.given || f.asked
 	if !f.holdsRows() {
 		return h, h.hand != nil
 	}
-	if h.lost == nil && h.hand == nil && u.w.isWriting() {
+	if h.lost == nil && h.hand == nil && t.c.isWriting() {
 		h.hand = errors.New("sqlite: the rows of a statement that writes (INSERT … RETURNING) were left open: " +
 			"read them to the end, or close them")
 	}

@@ -2,11 +2,8 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"database/sql/driver"
-	"errors"
 	"reflect"
-	"time"
 
 	"github.com/mattn/go-sqlite3"
 )
@@ -17,53 +14,6 @@ type opened struct {
 	rows         *sqlite3.SQLiteRows
 	stmt         *sqlite3.SQLiteStmt
 	older, newer *opened
-}
-
-// newOver returns a transaction that has ended.
-func newOver() (*sql.Tx, error) {
-	f, err := newFace(nil, &fence{}, 0)
-	if err != nil {
-		return nil, err
-	}
-	err = f.beginTx()
-	tx := f.tx
-	return tx, errors.Join(err, f.close())
-}
-
-// heldFor is the time that the writer waits for a goroutine with the locks of a *sql.Tx.
-const heldFor = time.Second
-
-// endTx makes the *sql.Tx of a group unusable. A leftover goroutine may be inside a call of the *sql.Tx and keep the
-// locks for any time, as with a Valuer that does not return: then endTx takes the connection away from the goroutine.
-func (w *writer) endTx() {
-	if !w.face.given { // no work has the transaction
-		w.face.endTx()
-		return
-	}
-	old, ended := w.face, make(chan struct{})
-	go func() {
-		old.endTx()
-		close(ended)
-	}()
-	if w.held == nil {
-		w.held = time.NewTimer(heldFor)
-	} else {
-		w.held.Reset(heldFor)
-	}
-	select {
-	case <-ended:
-		w.held.Stop()
-		return
-	case <-w.held.C:
-	}
-	old.gone.Store(true)
-	go func() {
-		<-ended
-		_ = old.close()
-	}()
-	if fresh, err := newFace(w.raw, w.fence, w.owner); err == nil { // otherwise every begin reports the error
-		w.face = fresh
-	}
 }
 
 // track adds o to the open objects. f.mu is held.
@@ -105,15 +55,6 @@ func (f *face) rows(rows driver.Rows, err error) (driver.Rows, error) {
 	fr.opened.rows = fr.SQLiteRows
 	f.track(&fr.opened)
 	return fr, nil
-}
-
-// hasRowInHand reports whether the last call on f returned a row, which the work may be scanning.
-func (f *face) hasRowInHand() bool {
-	if !f.mu.TryLock() {
-		return false // the driver is running
-	}
-	defer f.mu.Unlock()
-	return f.row
 }
 
 // faceRows are rows on a face.

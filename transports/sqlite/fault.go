@@ -59,7 +59,7 @@ func (f *failure) sort(items []*item) (others, suspects []*item) {
 		return nil, items
 	}
 	for _, it := range items {
-		if it == f.by || f.by == nil && it.unit.touched {
+		if it == f.by || f.by == nil && it.unit.turn.touched {
 			suspects = append(suspects, it)
 		} else {
 			others = append(others, it)
@@ -127,11 +127,11 @@ func (w *writer) usedUp(r *tenure, it *item) (bool, error) {
 		return false, nil
 	}
 	if tables, _, err := w.kept.usedUp.exec(); err != nil || tables > 0 {
-		w.rollback()
+		w.conn.undo()
 		return err == nil, nil
 	}
 	had := false
-	w.raw.RegisterUpdateHook(func(op int, _, _ string, number int64) {
+	w.conn.raw.RegisterUpdateHook(func(op int, _, _ string, number int64) {
 		had = had || op != sqlite3.SQLITE_DELETE && number == lastNumber
 	})
 	it.begin(w, r, true)
@@ -140,9 +140,9 @@ func (w *writer) usedUp(r *tenure, it *item) (bool, error) {
 		return false, err
 	}
 	r.end()
-	w.raw.RegisterUpdateHook(nil)
-	w.rollback()
-	return had && isFull(&failure{step: "write", err: it.unit.failed}), nil
+	w.conn.raw.RegisterUpdateHook(nil)
+	w.conn.undo()
+	return had && isFull(&failure{step: "write", err: it.unit.turn.failed}), nil
 }
 
 // failed returns the error for a fault of the work itself.
@@ -160,7 +160,7 @@ func (w *writer) try() error {
 		err = w.commit()
 	}
 	if err != nil {
-		w.rollback()
+		w.conn.undo()
 		return err
 	}
 	w.sync.committed(0, nil)

@@ -358,7 +358,7 @@ func TestFaultOfACommitIsOneAttempt(t *testing.T) {
 				}
 				answers <- err
 			}()
-			j.writer.mustHaveQueued(t, n+1)
+			mustHaveQueued(t, j, n+1)
 		}
 	})
 	for range 2 {
@@ -373,14 +373,11 @@ func TestFaultOfACommitIsOneAttempt(t *testing.T) {
 }
 
 // mustHaveQueued waits until n pieces of work are in the queue.
-func (w *writer) mustHaveQueued(t *testing.T, n int) {
+func mustHaveQueued(t *testing.T, j *Journal, n int) {
 	t.Helper()
-	for queued := -1; queued < n; runtime.Gosched() {
-		if t.Context().Err() != nil {
-			t.Fatalf("%d pieces of work are queued, want %d", queued, n)
+	for j.writer.queued() < n {
+		if runtime.Gosched(); t.Context().Err() != nil {
+			t.Fatalf("%d pieces of work are queued, want %d", j.writer.queued(), n)
 		}
-		w.mu.Lock()
-		queued = len(w.queue)
-		w.mu.Unlock()
 	}
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"database/sql"
 	"fmt"
 	"strings"
 
@@ -43,6 +44,15 @@ func (f *fence) migration(own bool, run func() error) error {
 	}
 	f.inside, f.migrates, f.own = false, false, false
 	return err
+}
+
+// guardOf returns the guard for migrations on c, a connection of openFaces.
+func guardOf(c *sql.Conn) (guard func(own bool, run func() error) error, err error) {
+	err = c.Raw(func(f any) error {
+		guard = f.(*face).fence.migration
+		return nil
+	})
+	return guard, err
 }
 
 // refusal returns the refusal of the statement that just failed, or nil.

@@ -76,45 +76,47 @@ func under(since *atomic.Int64) (end func()) {
 	return func() { since.Store(0) }
 }
 
-// Health returns the reason why the journal cannot write, or nil: the last commit was refused, or one in the last three
+// check returns the reason why the writer cannot write, or nil: the last commit was refused, or one in the last three
 // seconds was, or a write hangs. It writes nothing, never waits, and may be called at any time.
-func (j *Journal) Health() error {
-	if err := j.sync.health(); err != nil {
+func (w *writer) check(now time.Time) error {
+	if err := w.sync.health(); err != nil {
 		return err
 	}
-	now := time.Now()
-	if err := j.writer.health.check(now); err != nil {
+	if err := w.health.check(now); err != nil {
 		return err
 	}
-	return stuck("sync", j.sync.syncing.Load(), now)
+	return stuck("sync", w.sync.syncing.Load(), now)
 }
+
+// refuses reports whether the store refused the last group.
+func (w *writer) refuses() bool { return w.health.refuses() }
 
 // rewrite changes nothing, but is written, committed and synced: a full disk refuses it.
 const rewrite = `UPDATE migrations SET applied_at = applied_at WHERE rowid = (SELECT min(rowid) FROM migrations)`
 
-// watchHealth retries a write while the store refuses commits: without other writes, Health would not see the end of
-// the problem.
-func (j *Journal) watchHealth() {
+// recheck retries a write while the store refuses commits, until ctx ends: without other writes, check would not see
+// the end of the problem.
+func (w *writer) recheck(ctx context.Context) {
 	for {
 		select {
-		case <-j.writer.health.sick:
-		case <-j.ctx.Done():
+		case <-w.health.sick:
+		case <-ctx.Done():
 			return
 		}
 		for {
 			pause := time.NewTimer(recheckEvery)
 			select {
 			case <-pause.C:
-			case <-j.ctx.Done():
+			case <-ctx.Done():
 				pause.Stop()
 				return
 			}
-			if !j.writer.health.refuses() {
+			if !w.health.refuses() {
 				break
 			}
-			_ = j.writer.submit(j.ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
+			_ = w.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
 				if _, err := u.Tx().ExecContext(context.Background(), rewrite); err != nil {
-					u.failed = err
+					return u.refuse(err)
 				}
 				return nil
 			}})
@@ -128,17 +130,17 @@ const (
 	longestTryPause = 2 * time.Second
 )
 
-// Writable implements journal.Journal.
-func (j *Journal) Writable(ctx context.Context) error {
-	for pause := firstTryPause; j.writer.health.refuses() || j.sync.health() != nil; pause = min(2*pause,
+// writable returns when the store accepts work, or with ctx's error.
+func (w *writer) writable(ctx context.Context) error {
+	for pause := firstTryPause; w.health.refuses() || w.sync.health() != nil; pause = min(2*pause,
 		longestTryPause) {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(pause):
 		}
-		err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
-			_, _, err := u.w.kept.trial.exec()
+		err := w.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
+			_, _, err := w.kept.trial.exec()
 			return u.refuse(err)
 		}})
 		if err != nil && !errors.Is(err, journal.ErrUnavailable) && !errors.Is(err, journal.ErrFailed) {

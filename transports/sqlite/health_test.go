@@ -76,7 +76,7 @@ func TestHealthOfALockedJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C { // until the journal has looked by itself
-		if r := j.writer.health.refusal.Load(); r.over.Load() {
+		if !j.writer.refuses() {
 			tick.Stop()
 			break
 		}
@@ -84,7 +84,7 @@ func TestHealthOfALockedJournal(t *testing.T) {
 			t.Fatal("the journal does not look by itself")
 		}
 	}
-	if err := j.writer.health.check(time.Now().Add(sickFor)); err != nil {
+	if err := j.writer.check(time.Now().Add(sickFor)); err != nil {
 		t.Errorf("when the lock is gone: %v", err)
 	}
 }

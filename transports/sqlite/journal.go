@@ -28,10 +28,11 @@ type Journal struct {
 	id      string
 	lock    *file.Ownership
 	writeDB *sql.DB
-	readers *sql.DB // for the journal itself
-	views   *sql.DB // for callers of View, who may keep a transaction open
+	conn    *sql.Conn // of writeDB, until the writer runs
+	readers *sql.DB   // for the journal itself
+	views   *sql.DB   // for callers of View, who may keep a transaction open
 	writer  *writer
-	sync    *syncer
+	kept    statements
 	tail    tail.Tail
 	log     *logFile
 	hadLog  bool // the log existed when the journal was opened
@@ -154,22 +155,22 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	if err := j.loadTail(ctx, j.flushed); err != nil {
 		return err
 	}
-	if j.writer, err = newWriter(j.cfg, conn); err != nil {
+	h := hooks{start: j.beginAnyhow, begin: j.beginGroup, committed: j.committed, durable: j.durable}
+	if j.writer, err = newWriter(j.cfg, conn, h); err != nil {
 		return err
 	}
-	j.writer.committed, j.writer.between, j.writer.start = j.committed, j.beginGroup, j.beginAnyhow
+	j.conn = conn
 	if err := j.openLog(ctx, conn); err != nil {
 		return err
 	}
-	j.sync = newSyncer(j.syncFile(), j.durable)
-	j.writer.sync = j.sync
+	j.writer.syncTo(j.syncFile())
 	if !outdated {
 		if err := j.start(ctx); err != nil {
 			return err
 		}
 	}
 	j.running.Go(j.watchForeign)
-	j.running.Go(j.watchHealth)
+	j.running.Go(func() { j.writer.recheck(j.ctx) })
 	return nil
 }
 
@@ -184,7 +185,7 @@ func (j *Journal) Close() error {
 	j.closing = true
 	j.mu.Unlock()
 	j.starting.Lock() // no start after this
-	late := j.writer.late.Load()
+	late := !j.writer.started()
 	j.starting.Unlock()
 	j.cancel()
 	j.running.Wait()
@@ -192,16 +193,15 @@ func (j *Journal) Close() error {
 	if late {
 		return j.closeUnused()
 	}
-	flush := &item{run: func(u *unit) error {
+	flush := &item{run: func(*unit) error {
 		j.flushed = 0
-		return j.flushCursors(u.w.kept)
+		return j.flushCursors()
 	}}
 	err := j.writer.submit(context.Background(), flush)
 	if err == nil {
 		err = j.unmark()
 	}
-	j.writer.close()
-	return errors.Join(err, j.sync.close(), j.closeFiles())
+	return errors.Join(err, j.writer.close(), j.closeFiles())
 }
 
 func (j *Journal) closeFiles() error {

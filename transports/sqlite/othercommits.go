@@ -35,7 +35,7 @@ func (j *Journal) watchForeign() {
 			if j.lookAtFiles() {
 				return
 			}
-			if j.writer.late.Load() { // only the files can be checked
+			if !j.writer.started() { // only the files can be checked
 				pace = j.cfg.ForeignCheck
 				break
 			}
@@ -77,7 +77,7 @@ func (j *Journal) lookOnce(ctx context.Context) (seen bool, err error) {
 // lookForeign runs in the writer's goroutine, on its connection, and waits for no other. data_version changes only when
 // another connection has committed.
 func (j *Journal) lookForeign(c *sql.Conn) (seen bool, err error) {
-	version, err := j.writer.kept.dataVersion.int64()
+	version, err := j.kept.dataVersion.int64()
 	if err != nil || version == j.version {
 		return false, err
 	}
@@ -96,8 +96,7 @@ func (j *Journal) lookForeign(c *sql.Conn) (seen bool, err error) {
 	}
 	j.written()
 	j.tail.SkipTo(head)
-	j.sync.begin()
-	j.sync.committed(head, nil) // the other connection may not have synced
+	j.writer.foreign(head) // the other connection may not have synced
 	j.wakeAll(j.tail.Newest())
 	wake.Poke(j.delayedWake)
 	return true, nil
@@ -162,11 +161,11 @@ func (j *Journal) takeActsOf(ctx context.Context, q row.Queryer, query string, l
 // lookAtFiles reports whether the journal's files were moved, removed or replaced. From then on the journal
 // acknowledges nothing.
 func (j *Journal) lookAtFiles() (gone bool) {
-	err := cmp.Or(j.site.Check(), j.sync.reason())
+	err := cmp.Or(j.site.Check(), j.writer.cause())
 	if !errors.Is(err, file.ErrGone) {
 		return false
 	}
-	j.sync.fail(err)
+	j.writer.fail(err)
 	if j.gone.Swap(true) {
 		return true
 	}

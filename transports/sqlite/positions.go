@@ -89,7 +89,7 @@ func (m *memory) waits() bool {
 }
 
 // flush writes changed positions, now and then, or all. It runs in the writer's goroutine.
-func (m *memory) flush(k *kept, all bool) error {
+func (m *memory) flush(all bool) error {
 	m.mu.Lock()
 	due := map[position]journal.Noted{}
 	switch {
@@ -106,7 +106,7 @@ func (m *memory) flush(k *kept, all bool) error {
 	}
 	m.mu.Unlock()
 	for p, n := range due {
-		if _, _, err := k.place.exec(p.name, int64(p.partition), n.Topic, n.Next); err != nil {
+		if _, _, err := m.j.kept.place.exec(p.name, int64(p.partition), n.Topic, n.Next); err != nil {
 			return err
 		}
 	}

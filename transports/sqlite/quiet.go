@@ -26,7 +26,7 @@ func (j *Journal) Quiet(ctx context.Context) error {
 	for {
 		changed := j.quiet.Wait()
 		if j.Backlog().Quiet() {
-			return j.sync.wait(ctx)
+			return j.writer.wait(ctx)
 		}
 		select {
 		case <-ctx.Done():

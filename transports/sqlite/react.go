@@ -38,16 +38,14 @@ func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work
 		if err := u.user(func() { verdict = run(u.Tx) }); err != nil {
 			return err
 		}
+		misuse := u.misuse()
 		switch {
-		case u.failed != nil:
-			return u.failed
 		case verdict.Abort != nil:
 			return verdict.Abort
-		case u.hand != nil && verdict.Outcome == journal.Done:
-			return failed(u.it, u.hand)
-		case u.hand != nil:
-			verdict.Err += " (" + u.hand.Error() + ")"
-			u.hand = nil // reported in Err
+		case misuse != nil && verdict.Outcome == journal.Done:
+			return u.fault(misuse)
+		case misuse != nil:
+			verdict.Err += " (" + misuse.Error() + ")"
 		}
 		verdict.Err, verdict.Stack = journal.Cut(verdict.Err, journal.MaxError), journal.Cut(verdict.Stack, journal.MaxStack)
 		if err := s.record(u, d, f.again, &verdict); err != nil {
@@ -87,13 +85,11 @@ func (j *Journal) Do(ctx context.Context, w journal.Work, run func(journal.TxFun
 		if cut := u.user(func() { events, err = run(u.Tx) }); cut != nil {
 			return cut
 		}
-		switch {
-		case u.failed != nil:
-			return u.failed
-		case err != nil:
+		if err != nil {
 			return err
-		case u.hand != nil:
-			return failed(u.it, u.hand)
+		}
+		if misuse := u.misuse(); misuse != nil {
+			return u.fault(misuse)
 		}
 		if err := u.release(); err != nil {
 			return err
@@ -119,7 +115,7 @@ func (j *Journal) mustBeOpen(u *unit, d *journal.Delivery) error {
 	}
 	outcome := ""
 	if f != nil && f.again {
-		err := u.tx.QueryRow("SELECT outcome FROM deliveries WHERE seq = ? AND subscription = ?", d.Event.Seq, s.id).Scan(&outcome)
+		err := u.queryRow("SELECT outcome FROM deliveries WHERE seq = ? AND subscription = ?", d.Event.Seq, s.id).Scan(&outcome)
 		if err != nil {
 			return u.refuse(err)
 		}

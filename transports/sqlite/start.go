@@ -75,7 +75,7 @@ func (j *Journal) isOutdated() (bool, error) {
 func (j *Journal) begin(ctx context.Context, fits func(*sql.Tx) error) (asked bool, err error) {
 	j.starting.Lock()
 	defer j.starting.Unlock()
-	if !j.writer.late.Load() {
+	if j.writer.started() {
 		return false, nil
 	}
 	if err := j.update(ctx, fits); err != nil {
@@ -86,16 +86,8 @@ func (j *Journal) begin(ctx context.Context, fits func(*sql.Tx) error) (asked bo
 
 // beginAnyhow is begin without a check.
 func (j *Journal) beginAnyhow(ctx context.Context) error {
-	switch _, err := j.begin(ctx, func(*sql.Tx) error { return nil }); {
-	case err == nil:
-		return nil
-	case blame(err) != workFault:
-		err = unavailable("bring the journal up to date", err)
-		j.writer.health.note(err)
-		return err
-	default:
-		return fmt.Errorf("bring the journal up to date: %w", err)
-	}
+	_, err := j.begin(ctx, func(*sql.Tx) error { return nil })
+	return err
 }
 
 // update applies the journal's own migrations, unless fits returns an error. j.starting is held.
@@ -106,15 +98,14 @@ func (j *Journal) update(ctx context.Context, fits func(*sql.Tx) error) error {
 	if closing {
 		return journal.ErrClosed
 	}
-	if err := j.sync.health(); err != nil { // the files may be another journal's
+	if err := j.writer.broken(); err != nil { // the files may be another journal's
 		return err
 	}
 	todo, err := j.applied.Todo(schema.Journal, schema.Files)
 	if err != nil {
 		return err
 	}
-	c := j.writer.face.conn
-	err = inTransaction(ctx, c, func(tx *sql.Tx, guarded schema.Guard) error {
+	err = inTransaction(ctx, j.conn, func(tx *sql.Tx, guarded schema.Guard) error {
 		for _, one := range todo {
 			if err := one.Run(ctx, tx, guarded); err != nil {
 				return err
@@ -135,19 +126,20 @@ func (j *Journal) update(ctx context.Context, fits func(*sql.Tx) error) error {
 	for _, one := range todo {
 		j.applied.Note(one)
 	}
-	return errors.Join(j.markAgain(ctx, c, false), halves.Settle(ctx, c, j.path))
+	return errors.Join(j.markAgain(ctx, j.conn, false), halves.Settle(ctx, j.conn, j.path))
 }
 
 // start starts the writer and the watching goroutines. The journal's own tables are up to date.
 func (j *Journal) start(ctx context.Context) error {
-	if err := j.writer.face.conn.QueryRowContext(ctx, newestActs).Scan(&j.lastAct, &j.lastOpenAct); err != nil {
+	if err := j.conn.QueryRowContext(ctx, newestActs).Scan(&j.lastAct, &j.lastOpenAct); err != nil {
 		return row.Explain(err)
 	}
-	if err := errors.Join(j.keepProgram(ctx, j.writer.face.conn), j.writer.prepare()); err != nil {
+	if err := errors.Join(j.keepProgram(ctx, j.conn), j.prepare()); err != nil {
 		return err
 	}
-	j.writer.startLoop(nil)
-	j.writer.late.Store(false)
+	if err := j.writer.run(); err != nil {
+		return err
+	}
 	j.running.Go(j.watchDelayed)
 	if j.log.size() > j.log.limit { // after a kill: there may be no writes for long
 		wake.Poke(j.checkpoint)
@@ -161,9 +153,9 @@ func (j *Journal) start(ctx context.Context) error {
 func (j *Journal) closeUnused() error {
 	err := error(nil)
 	if _, known := j.fileNumber(); known && !j.gone.Load() {
-		err = file.ClearMark(context.Background(), j.writer.face.conn)
+		err = file.ClearMark(context.Background(), j.conn)
 	}
-	return errors.Join(err, j.sync.close(), j.closeFiles())
+	return errors.Join(err, j.writer.close(), j.closeFiles())
 }
 
 // migrate applies the new migrations of module in fsys, one transaction a file.
@@ -184,11 +176,7 @@ func (j *Journal) migrate(ctx context.Context, c *sql.Conn, module string, fsys 
 
 // inTransaction runs do in a transaction on the write connection, with the fence of the connection as guard.
 func inTransaction(ctx context.Context, c *sql.Conn, do func(tx *sql.Tx, guarded schema.Guard) error) error {
-	var own *fence
-	err := c.Raw(func(f any) error {
-		own = f.(*face).fence
-		return nil
-	})
+	guarded, err := guardOf(c)
 	if err != nil {
 		return err
 	}
@@ -197,7 +185,7 @@ func inTransaction(ctx context.Context, c *sql.Conn, do func(tx *sql.Tx, guarded
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // a no-op after Commit
-	if err := do(tx, own.migration); err != nil {
+	if err := do(tx, guarded); err != nil {
 		return err
 	}
 	return tx.Commit()

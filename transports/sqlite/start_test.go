@@ -123,8 +123,8 @@ func TestAStartThatTheStoreRefuses(t *testing.T) {
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Writable(t.Context()); err != nil || j.writer.late.Load() || j.writer.health.refuses() {
-		t.Errorf("afterwards: %v, started %v, health %v", err, !j.writer.late.Load(), j.Health())
+	if err := j.Writable(t.Context()); err != nil || !j.writer.started() || j.writer.refuses() {
+		t.Errorf("afterwards: %v, started %v, health %v", err, j.writer.started(), j.Health())
 	}
 }
 

@@ -89,11 +89,11 @@ func TestCursorsAreWrittenWhileItSubscribes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = j.Close() }()
-	written, committed := 0, j.writer.committed
-	j.writer.committed = func(c *commit) { // behind the commit that registers it, and before it hears of events
+	written, committed := 0, j.writer.hooks.committed
+	j.writer.hooks.committed = func(c *commit) { // behind the commit that registers it, and before it hears of events
 		written++
 		j.flushed = 0
-		if err := j.flushCursors(j.writer.kept); err != nil {
+		if err := j.flushCursors(); err != nil {
 			t.Error(err)
 		}
 		committed(c)

@@ -137,7 +137,7 @@ func (s *subscription) recordBlocked(ctx context.Context, tasks []*dispatch.Task
 	err := s.j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
 		u.Tx() // all or none
 		for _, t := range tasks {
-			if err := u.block(s.id, t.Owner.(*flight).Event); err != nil {
+			if err := s.block(u, t.Owner.(*flight).Event); err != nil {
 				return err
 			}
 		}
@@ -153,13 +153,13 @@ func (s *subscription) recordBlocked(ctx context.Context, tasks []*dispatch.Task
 }
 
 // block records that e waits after another event of the same key.
-func (u *unit) block(subscription int64, e *journal.Event) error {
-	k := u.w.kept
-	if _, _, err := k.deliver.exec(e.Seq, subscription, string(journal.Blocked), int64(0), time.Now().UnixMicro(),
+func (s *subscription) block(u *unit, e *journal.Event) error {
+	k := &s.j.kept
+	if _, _, err := k.deliver.exec(e.Seq, s.id, string(journal.Blocked), int64(0), time.Now().UnixMicro(),
 		int64(0), nil); err != nil {
 		return u.refuse(err)
 	}
-	_, _, err := k.pend.exec(subscription, e.Key, e.Seq, "blocked", int64(0), int64(0), int64(0))
+	_, _, err := k.pend.exec(s.id, e.Key, e.Seq, "blocked", int64(0), int64(0), int64(0))
 	return u.refuse(err)
 }
 

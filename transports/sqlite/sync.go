@@ -206,3 +206,22 @@ func (s *syncer) close() error {
 	}
 	return s.file.Close()
 }
+
+// broken returns an error after a failed sync: nothing more is acknowledged.
+func (w *writer) broken() error { return w.sync.health() }
+
+// cause returns the reason of the failed sync, or nil.
+func (w *writer) cause() error { return w.sync.reason() }
+
+// fail makes the writer refuse all further work, and answers the work that waits for the disk with err.
+func (w *writer) fail(err error) { w.sync.fail(err) }
+
+// wait returns when all visible commits are durable, or with ctx's error.
+func (w *writer) wait(ctx context.Context) error { return w.sync.wait(ctx) }
+
+// foreign makes the commits of another connection durable, which has appended events up to head. For the writer's
+// goroutine.
+func (w *writer) foreign(head int64) {
+	w.sync.begin()
+	w.sync.committed(head, nil)
+}

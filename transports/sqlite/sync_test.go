@@ -35,7 +35,7 @@ func newDisk() *disk {
 // hold makes the syncs wait from now on.
 func (d *disk) hold(t *testing.T, j *Journal) {
 	t.Helper()
-	if err := j.sync.wait(t.Context()); err != nil {
+	if err := j.writer.wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	d.free.Store(false)

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -48,29 +47,10 @@ func (w *writer) startLoop(before *face) {
 // start prepares the goroutine to write.
 func (r *tenure) start() {
 	r.id = goroutine.ID()
-	r.w.owner = goroutine.Current()
-	if r.before == nil {
-		r.w.face.belong(r.w.owner)
-		return
+	if err := r.w.conn.take(r.before); err != nil {
+		r.w.noteTrouble(err)
 	}
-	r.w.takeAway(r.before)
 	r.before = nil
-}
-
-// takeAway ends the access of hung work to the connection. If the work hangs in the driver, takeAway interrupts the
-// driver and waits: before, no goroutine could write anyway.
-func (w *writer) takeAway(old *face) {
-	old.retire(w.interrupt)
-	w.raw.RegisterUpdateHook(nil) // usedUp may have registered a hook
-	if !w.raw.AutoCommit() {
-		_, _, _ = w.kept.abort.exec() // on a failure, the next begin reports the cause
-	}
-	fresh, err := newFace(w.raw, w.fence, w.owner)
-	if err != nil { // every begin reports the error
-		w.noteTrouble(err)
-		return
-	}
-	w.face = fresh
 }
 
 // hold records the items that are being written, and the others that this goroutine holds.
@@ -151,7 +131,7 @@ func (r *tenure) inspect() (suspect *item, since time.Time) {
 			r.w.ask(r.current, r.id, false)
 		}
 		r.watch.Reset(min(left, askAfter))
-		if ran >= r.look && r.current.unit.face.hasRowInHand() {
+		if ran >= r.look && r.current.unit.turn.hasRow() {
 			r.look = 2 * ran
 			return r.current, r.entered
 		}
@@ -193,14 +173,6 @@ func (r *tenure) replace(hung *item, err error) {
 	hung.reply(err)
 	r.w.ask(hung, r.id, true) // before the other items of the group come back, which do not belong to the hung work
 	r.w.requeue(rest)
-	r.before = hung.unit.face
+	r.before = hung.unit.turn.face
 	r.w.startLoop(r.before)
-}
-
-// interrupt interrupts the running statement on the write connection, if any. The driver calls SQLite's interrupt only
-// for a statement with a context that has ended.
-func (w *writer) interrupt() {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	_, _ = w.kept.nothing.s.ExecContext(ctx, nil) // only the interrupt matters
 }

@@ -44,7 +44,7 @@ func (it *item) begin(w *writer, r *tenure, aside bool) *unit {
 	} else {
 		it.unit = &unit{}
 	}
-	*it.unit = unit{w: w, tenure: r, it: it, aside: aside, face: w.face, tx: w.face.tx}
+	*it.unit = unit{w: w, tenure: r, it: it, turn: w.conn.turn(aside)}
 	return it.unit
 }
 
@@ -53,15 +53,9 @@ type unit struct {
 	w        *writer
 	tenure   *tenure
 	it       *item
-	face     *face
-	tx       *sql.Tx
-	aside    bool // no other work may have had this *sql.Tx
-	saved    bool // the savepoint is open
-	touched  bool // the work asked for the transaction
-	over     bool // the user's code has returned; under the face's mutex
+	turn     turn
 	appended []*journal.Event
 	delayed  bool
-	failed   error // fails the whole group; running the work alone shows the cause
 	hand     error // forbidden use of the transaction by the work; the transaction is sound
 }
 
@@ -71,91 +65,67 @@ func (it *item) reply(err error) {
 	}
 }
 
-// user runs code of a module. It returns errReplaced when code took too long: then this goroutine may not touch
-// anything. It returns errOther when the work must run again, with aside.
+// user runs code of a module. The caller must return an error of user at once: the code took too long, and this
+// goroutine may not touch anything; or the work must run again, with aside; or the store has failed.
 func (u *unit) user(code func()) error {
-	if !u.face.enter(u.it.work.Module, u.aside) {
-		if u.failed = u.w.renew(); u.failed != nil {
-			return nil
-		}
-		u.face, u.tx = u.w.face, u.w.face.tx
-		u.face.enter(u.it.work.Module, u.aside)
+	if err := u.turn.enter(u.it.work.Module); err != nil {
+		return err
 	}
 	u.tenure.enter(u.it)
 	code()
-	h, used := u.face.leave(u) // waits for a statement of a goroutine that the work started
+	h, used := u.turn.leave() // waits for a statement of a goroutine that the work started
 	if err := u.tenure.leave(); err != nil {
 		return err
 	}
 	switch {
 	case h.store != nil:
-		u.failed = h.store
+		u.turn.failed = h.store
 	case h.lost != nil:
-		u.failed = h.lost
+		u.turn.failed = h.lost
 	}
-	if u.hand = h.hand; u.failed != nil {
-		return nil
+	if u.hand = h.hand; u.turn.failed != nil {
+		return u.turn.failed
 	}
-	again := h.other && !u.aside
+	again := h.other && !u.turn.aside
 	if used || again {
-		u.failed = u.w.renew()
+		u.turn.failed = u.w.conn.renew()
 	}
-	if u.aside && !h.other { // the goroutine was of other work
+	if u.turn.aside && !h.other { // the goroutine was of other work
 		delete(u.w.aside, u.it.work.Name)
 	}
-	if again && u.failed == nil {
+	if again && u.turn.failed == nil {
 		return errOther
 	}
-	return nil
+	return u.turn.failed
 }
 
 // Tx gives the transaction to the work, and opens the savepoint. After the work has returned or was cut off, Tx returns
 // a transaction that has ended.
-func (u *unit) Tx() *sql.Tx {
-	u.face.mu.Lock()
-	defer u.face.mu.Unlock()
-	if u.over || u.face.gone.Load() {
-		return u.w.over
-	}
-	if u.saved || u.face.heard.lost != nil {
-		return u.tx
-	}
-	u.saved, u.touched, u.face.asked = true, true, true
-	if err := u.own(u.w.kept.savepoint); err != nil {
-		u.failed = err
-	}
-	return u.tx
-}
+func (u *unit) Tx() *sql.Tx { return u.turn.Tx() }
 
-// own runs a statement of the journal while work may be running.
-func (u *unit) own(s *stmt) error {
-	defer func(inside bool) { u.w.fence.inside = inside }(u.w.fence.inside)
-	u.w.fence.inside = false
-	_, _, err := s.exec()
-	return err
-}
-
-// rollback undoes the changes of the work.
-func (u *unit) rollback() error {
-	if !u.saved {
-		return nil
-	}
-	u.saved = false
-	_, _, err := u.w.kept.rollback.exec()
-	if err == nil {
-		_, _, err = u.w.kept.release.exec()
-	}
-	return u.refuse(err)
+// queryRow runs a query of the journal, without a savepoint.
+func (u *unit) queryRow(query string, args ...any) *sql.Row {
+	return u.turn.tx.QueryRow(query, args...)
 }
 
 // release makes the changes of the work part of the group. The journal writes its own rows after release: under a
 // savepoint, SQLite keeps a copy of every changed page. The journal's rows need no copies, since a failure of theirs
 // fails the whole group.
-func (u *unit) release() error {
-	if !u.saved {
-		return nil
-	}
-	u.saved = false
-	_, _, err := u.w.kept.release.exec()
-	return u.refuse(err)
+func (u *unit) release() error { return u.turn.release() }
+
+// rollback undoes the changes of the work.
+func (u *unit) rollback() error { return u.turn.rollback() }
+
+// refuse records an error of the store, which is not the work's fault, and returns the error.
+func (u *unit) refuse(err error) error { return u.turn.refuse(err) }
+
+// misuse returns the forbidden use of the transaction by the work, if any, and forgets it. The work may have returned
+// no error.
+func (u *unit) misuse() error {
+	err := u.hand
+	u.hand = nil
+	return err
 }
+
+// fault returns err as an error of the work itself.
+func (u *unit) fault(err error) error { return failed(u.it, err) }

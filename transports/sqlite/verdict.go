@@ -17,7 +17,7 @@ func (s *subscription) record(u *unit, d *journal.Delivery, again bool, v *journ
 	if err := finish(); err != nil {
 		return err
 	}
-	k, e := u.w.kept, d.Event
+	k, e := &s.j.kept, d.Event
 	changed, err := k.answer(again, e.Seq, s.id, string(v.Outcome), int64(d.Attempt), v.Started.UnixMicro(),
 		v.Duration.Microseconds(), row.TextOrNull(v.Err))
 	if err != nil {

@@ -16,7 +16,6 @@ func (j *Journal) committed(c *commit) {
 		j.recent.Add(c.appended)
 		j.wake(c.appended)
 	}
-	j.sync.committed(c.head(), c.items)
 }
 
 // wake wakes the followers of new events.

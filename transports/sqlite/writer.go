@@ -4,13 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/mattn/go-sqlite3"
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/internal/oncelog"
@@ -23,20 +22,13 @@ import (
 // Lock order: mu is a leaf. No user code runs under mu.
 type writer struct {
 	cfg   Config
-	raw   *sqlite3.SQLiteConn // the write connection, for the running goroutine only
-	fence *fence              // the authorizer of raw
-	face  *face               // the connection as work sees it; for the running goroutine
-	kept  *kept
-	owner uintptr         // the running goroutine
-	over  *sql.Tx         // a transaction that has ended
-	held  *time.Timer     // of endTx; for the running goroutine
+	conn  *workConn // for the running goroutine
+	kept  kept
 	aside map[string]bool // names of work that uses its transaction in several goroutines; for the running goroutine
 
-	late      atomic.Bool // the goroutine was not started yet
-	start     func(context.Context) error
-	sync      *syncer
-	committed func(*commit)     // wakes readers and answers items
-	between   func(*kept) error // runs at the start of every group, inside the transaction
+	hooks hooks
+	late  atomic.Bool // the goroutine was not started yet
+	sync  *syncer
 
 	mu      sync.Mutex
 	queue   []*item
@@ -51,40 +43,48 @@ type writer struct {
 	differs differs              // for the running goroutine
 }
 
-func newWriter(cfg Config, conn *sql.Conn) (*writer, error) {
-	w := &writer{cfg: cfg, wake: make(chan struct{}, 1), stopped: make(chan struct{}), slowAt: map[string]time.Time{},
+// hooks are the journal's part of the writer's work.
+type hooks struct {
+	start     func(context.Context) error // starts the writer; runs when the first work comes before start
+	begin     func() error                // runs at the start of every group, inside the transaction
+	committed func(*commit)               // runs in the writer's goroutine after every commit, and wakes readers
+	durable   func(head int64)            // runs in the syncer's goroutine: all events up to head are durable
+}
+
+func newWriter(cfg Config, conn *sql.Conn, h hooks) (*writer, error) {
+	w := &writer{cfg: cfg, hooks: h, wake: make(chan struct{}, 1), stopped: make(chan struct{}), slowAt: map[string]time.Time{},
 		aside: map[string]bool{}}
 	w.health.sick = make(chan struct{}, 1)
 	w.late.Store(true)
 	w.answers.New = func() any { return make(chan error, 1) }
-	err := conn.Raw(func(c any) (err error) {
-		w.face = c.(*face)
-		w.raw = w.face.raw
-		w.fence = newFence(w.raw, cfg.Fence) // first: a new authorizer makes SQLite prepare every statement again
-		return nil
-	})
-	if err != nil {
+	var err error
+	if w.conn, err = newWorkConn(conn, cfg.Fence); err != nil {
 		return nil, err
 	}
-	w.face.fence, w.face.conn = w.fence, conn
-	w.over, err = newOver()
-	return w, err
+	return w, nil
 }
 
-// prepare prepares the journal's own statements.
-func (w *writer) prepare() (err error) {
-	w.kept, err = prepareKept(w.raw)
-	return err
+// syncTo begins to make commits durable in file, the log, or to count them as durable at once if file is nil.
+func (w *writer) syncTo(file syncFile) { w.sync = newSyncer(file, w.hooks.durable) }
+
+// run starts the goroutine.
+func (w *writer) run() error {
+	if err := errors.Join(w.conn.prepareOwn(), w.prepareKept()); err != nil {
+		return err
+	}
+	w.startLoop(nil)
+	w.late.Store(false)
+	return nil
 }
+
+// started reports whether run was called.
+func (w *writer) started() bool { return !w.late.Load() }
+
+// prepare prepares statements of the journal, for use in units and hooks.
+func (w *writer) prepare(queries ...query) error { return w.conn.prepare(queries...) }
 
 // closeFiles closes the write connection. The goroutine has ended.
-func (w *writer) closeFiles() error {
-	err := error(nil)
-	if w.kept != nil {
-		err = w.kept.close()
-	}
-	return errors.Join(err, w.face.close(), w.raw.Close())
-}
+func (w *writer) closeFiles() error { return w.conn.close() }
 
 // submit queues an item and waits for the answer. When ctx ends first, an item that has not begun is taken back.
 func (w *writer) submit(ctx context.Context, it *item) error {
@@ -122,12 +122,26 @@ func (w *writer) begun(ctx context.Context) error {
 		return nil
 	}
 	done := make(chan error, 1)
-	go func() { done <- w.start(context.WithoutCancel(ctx)) }() // Close waits for it
+	go func() { done <- w.startLate(context.WithoutCancel(ctx)) }() // Close waits for it
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// startLate starts the writer for the first work.
+func (w *writer) startLate(ctx context.Context) error {
+	switch err := w.hooks.start(ctx); {
+	case err == nil:
+		return nil
+	case blame(err) != workFault:
+		err = unavailable("bring the journal up to date", err)
+		w.health.note(err)
+		return err
+	default:
+		return fmt.Errorf("bring the journal up to date: %w", err)
 	}
 }
 
@@ -147,13 +161,16 @@ func (w *writer) enqueue(it *item) error {
 	return nil
 }
 
-// close returns when the queue is empty and the goroutine has ended.
-func (w *writer) close() {
-	w.mu.Lock()
-	w.closed = true
-	w.mu.Unlock()
-	wake.Poke(w.wake)
-	<-w.stopped
+// close returns when the queue is empty, the goroutine has ended, and all commits are durable.
+func (w *writer) close() error {
+	if w.started() {
+		w.mu.Lock()
+		w.closed = true
+		w.mu.Unlock()
+		wake.Poke(w.wake)
+		<-w.stopped
+	}
+	return w.sync.close()
 }
 
 // loop is the goroutine of tenure r. When work hung and the goroutine was replaced, loop returns without answering.
@@ -180,13 +197,17 @@ func (w *writer) loop(r *tenure) {
 // fewItems is the size below which the commit of a group costs more than the work.
 const fewItems = 48
 
+// queued returns the number of items in the queue.
+func (w *writer) queued() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.queue)
+}
+
 // gather yields once when the queue is short. Goroutines that the last commit woke are about to queue more work: a
 // larger group needs fewer commits. Without a runnable goroutine, gather returns at once.
 func (w *writer) gather() {
-	w.mu.Lock()
-	few := len(w.queue) < fewItems
-	w.mu.Unlock()
-	if few {
+	if w.queued() < fewItems {
 		runtime.Gosched()
 	}
 }
@@ -214,7 +235,7 @@ func (w *writer) take() (items []*item, closed bool) {
 func (w *writer) write(r *tenure, items, beyond []*item) (replaced bool) {
 	if len(items) == 1 && items[0].alone != nil {
 		if it := items[0]; it.take() {
-			it.reply(it.alone(w.face.conn))
+			it.reply(it.alone(w.conn.face.conn))
 		}
 		return false
 	}
@@ -266,12 +287,12 @@ func (w *writer) begin() *failure {
 	if _, _, err := w.kept.begin.exec(); err != nil {
 		return &failure{step: "begin", err: err}
 	}
-	err := w.between(w.kept)
+	err := w.hooks.begin()
 	if err == nil {
-		err = w.face.beginTx()
+		err = w.conn.lend()
 	}
 	if err != nil {
-		w.rollback()
+		w.conn.undo()
 		return &failure{step: "cursors", err: err}
 	}
 	return nil
@@ -285,14 +306,6 @@ func (w *writer) commit() error {
 		w.sync.committed(0, nil)
 	}
 	return err
-}
-
-// rollback ends the transaction, unless SQLite has already ended it. The next begin reports a failure of rollback.
-func (w *writer) rollback() {
-	w.endTx()
-	if !w.raw.AutoCommit() {
-		_, _, _ = w.kept.abort.exec()
-	}
 }
 
 // groupTime is the duration after which a group is committed even if items are left: finished items should not wait for
@@ -320,20 +333,21 @@ func (w *writer) group(r *tenure, items []*item) (n int, f *failure) {
 			w.reportSlow(it.work.Name, held)
 		}
 		start = end
-		if it.unit.failed != nil {
+		if it.unit.turn.failed != nil {
 			r.end()
-			w.rollback()
-			return n, &failure{step: "write", err: it.unit.failed, by: it}
+			w.conn.undo()
+			return n, &failure{step: "write", err: it.unit.turn.failed, by: it}
 		}
 		done.add(it)
 	}
 	r.end()
-	w.endTx()
+	w.conn.end()
 	if err := w.commit(); err != nil {
-		w.rollback()
+		w.conn.undo()
 		return n, &failure{step: "commit", err: err}
 	}
-	w.committed(&done)
+	w.hooks.committed(&done)
+	w.sync.committed(done.head(), done.items)
 	return n, nil
 }
 
@@ -362,7 +376,7 @@ func (c *commit) head() int64 {
 func (w *writer) runItem(it *item) error {
 	err := it.run(it.unit)
 	if errors.Is(err, errOther) {
-		if failed := it.unit.rollback(); failed != nil {
+		if failed := it.unit.turn.rollback(); failed != nil {
 			return failed
 		}
 		w.aside[it.work.Name] = true
@@ -372,20 +386,20 @@ func (w *writer) runItem(it *item) error {
 		return err
 	}
 	u := it.unit
-	if u.failed != nil {
-		return u.failed
+	if u.turn.failed != nil {
+		return u.turn.failed
 	}
 	if err == nil && u.hand != nil {
 		err = failed(it, u.hand)
 	}
 	if err != nil {
 		u.appended, u.delayed = nil, false
-		if failed := u.rollback(); failed != nil {
+		if failed := u.turn.rollback(); failed != nil {
 			return failed
 		}
 		return err
 	}
-	return u.release()
+	return u.turn.release()
 }
 
 // reportSlow logs, at most every ten seconds, that work held up all other writes.
