@@ -214,6 +214,9 @@ var rooms = map[string][]string{
 	"reader": {"row", "schema", "count", "wake", "check"},
 	"acts":   {"row", "file", "reader"},
 	"halves": {"row", "file"},
+
+	"workconn": {"file", "goroutine", "schema"},
+	"commit":   {"workconn", "goroutine", "file", "row", "wake"},
 }
 
 func roomLayer(room string) layer {

@@ -7,6 +7,7 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/internal/oncelog"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/workconn"
 )
 
 const (
@@ -28,37 +29,37 @@ ON CONFLICT (event_id) DO NOTHING`
 
 // kept are the writer's own prepared statements. Only the writer's goroutine may use them.
 type kept struct {
-	begin, commit, trial, usedUp *stmt
-	event, eventMeta, unnumber   *stmt
-	delay                        *stmt
+	begin, commit, trial, usedUp *workconn.Stmt
+	event, eventMeta, unnumber   *workconn.Stmt
+	delay                        *workconn.Stmt
 }
 
 func (w *writer) prepareKept() error {
 	k := &w.kept
-	return w.conn.prepare(
-		query{&k.begin, "BEGIN IMMEDIATE"},
-		query{&k.commit, "COMMIT"},
-		query{&k.trial, "UPDATE identity SET id = id"},
-		query{&k.usedUp, "UPDATE sqlite_sequence SET seq = seq WHERE seq = 9223372036854775807"},
-		query{&k.event, insertEvent},
-		query{&k.eventMeta, insertWithMetadata},
-		query{&k.unnumber, "UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'events'"},
-		query{&k.delay, insertDelayed},
-	)
+	return w.conn.Prepare(map[**workconn.Stmt]string{
+		&k.begin:     "BEGIN IMMEDIATE",
+		&k.commit:    "COMMIT",
+		&k.trial:     "UPDATE identity SET id = id",
+		&k.usedUp:    "UPDATE sqlite_sequence SET seq = seq WHERE seq = 9223372036854775807",
+		&k.event:     insertEvent,
+		&k.eventMeta: insertWithMetadata,
+		&k.unnumber:  "UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'events'",
+		&k.delay:     insertDelayed,
+	})
 }
 
 // append writes e to the log, or to the delayed events. An event whose id the journal has is dropped: a publisher
 // retried.
 func (u *unit) append(e *journal.Event) error {
 	if !e.Due.IsZero() {
-		_, _, err := u.w.kept.delay.exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Due.UnixMicro(),
+		_, _, err := u.w.kept.delay.Exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Due.UnixMicro(),
 			e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), row.Blob(e.Data))
 		u.delayed = true
 		return u.refuse(err)
 	}
 	changed, seq, err := u.insert(e)
 	if err == nil && changed == 0 { // SQLite has used up a seq; a gap would send every reader to the disk
-		if _, _, err = u.w.kept.unnumber.exec(); err == nil {
+		if _, _, err = u.w.kept.unnumber.Exec(); err == nil {
 			changed, seq, err = u.insertNamesake(e)
 		}
 	}
@@ -91,14 +92,14 @@ func (u *unit) insertNamesake(e *journal.Event) (changed, seq int64, err error) 
 
 func (u *unit) insert(e *journal.Event) (changed, seq int64, err error) {
 	if len(e.Metadata) == 0 {
-		return u.w.kept.event.exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Time.UnixMicro(),
+		return u.w.kept.event.Exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Time.UnixMicro(),
 			e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), row.Blob(e.Data))
 	}
 	metadata, err := row.Metadata(e.Metadata)
 	if err != nil {
 		return 0, 0, err
 	}
-	return u.w.kept.eventMeta.exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Time.UnixMicro(),
+	return u.w.kept.eventMeta.Exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Time.UnixMicro(),
 		e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), row.Blob(e.Data), metadata)
 }
 

@@ -27,7 +27,7 @@ func (j *Journal) flushCursors() error {
 	defer j.mu.Unlock()
 	for _, g := range j.groups {
 		if pos, dirty := g.unflushed(); dirty || all {
-			if _, _, err := j.kept.cursor.exec(pos, g.id); err != nil {
+			if _, _, err := j.kept.cursor.Exec(pos, g.id); err != nil {
 				return err
 			}
 		}
@@ -39,7 +39,7 @@ func (j *Journal) flushCursors() error {
 		if !s.follows { // its cursor is not valid yet
 			continue
 		}
-		if _, _, err := j.kept.cursor.exec(s.cursor(), s.id); err != nil {
+		if _, _, err := j.kept.cursor.Exec(s.cursor(), s.id); err != nil {
 			return err
 		}
 	}
@@ -60,7 +60,7 @@ func (j *Journal) flushFeeds() error {
 	for _, f := range j.feeds {
 		passed := f.flush()
 		if f.name == journal.FeedRecords {
-			if _, _, err := j.kept.unrecord.exec(passed); err != nil {
+			if _, _, err := j.kept.unrecord.Exec(passed); err != nil {
 				return err
 			}
 			continue
@@ -69,12 +69,12 @@ func (j *Journal) flushFeeds() error {
 	}
 	for i, f := range sent {
 		if i == 0 {
-			if _, _, err := j.kept.cursor.exec(last, f.id); err != nil {
+			if _, _, err := j.kept.cursor.Exec(last, f.id); err != nil {
 				return err
 			}
 		}
 		if topic := f.name.Topic(); topic != "" {
-			if _, _, err := j.kept.sent.exec(topic, f.written, last); err != nil {
+			if _, _, err := j.kept.sent.Exec(topic, f.written, last); err != nil {
 				return err
 			}
 		}

@@ -8,17 +8,17 @@ import (
 func (s *subscription) bury(u *unit, d *journal.Delivery, v *journal.Verdict) error {
 	k, e := &s.j.kept, d.Event
 	s.j.died()
-	_, _, err := k.dead.exec(e.Seq, s.id, v.Err, v.Stack, int64(d.Attempt), firstFailed(d, v).UnixMicro(),
+	_, _, err := k.dead.Exec(e.Seq, s.id, v.Err, v.Stack, int64(d.Attempt), firstFailed(d, v).UnixMicro(),
 		v.Started.Add(v.Duration).UnixMicro())
 	if err == nil && s.Park && e.Key != "" {
-		_, _, err = k.pend.exec(s.id, e.Key, e.Seq, "parked", int64(0), int64(0), int64(0))
+		_, _, err = k.pend.Exec(s.id, e.Key, e.Seq, "parked", int64(0), int64(0), int64(0))
 	}
 	return err
 }
 
 // clear deletes the pending row of an earlier attempt, and updates a replayed dead letter.
 func (s *subscription) clear(u *unit, e *journal.Event, o journal.Outcome) error {
-	if _, _, err := s.j.kept.unpend.exec(s.id, e.Key, e.Seq); err != nil {
+	if _, _, err := s.j.kept.unpend.Exec(s.id, e.Key, e.Seq); err != nil {
 		return u.refuse(err)
 	}
 	status := ""
@@ -30,6 +30,6 @@ func (s *subscription) clear(u *unit, e *journal.Event, o journal.Outcome) error
 	default:
 		return nil
 	}
-	_, _, err := s.j.kept.revived.exec(status, s.id, e.Seq)
+	_, _, err := s.j.kept.revived.Exec(status, s.id, e.Seq)
 	return u.refuse(err)
 }

@@ -63,7 +63,7 @@ func (j *Journal) appendDue() (next time.Time, err error) {
 				if err := u.append(e); err != nil {
 					return err
 				}
-				if _, _, err := j.kept.undelay.exec(e.ID); err != nil {
+				if _, _, err := j.kept.undelay.Exec(e.ID); err != nil {
 					return u.refuse(err)
 				}
 			}

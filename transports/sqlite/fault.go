@@ -13,35 +13,8 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/workconn"
 )
-
-// fault is the origin of an error of SQLite.
-type fault int
-
-const (
-	workFault   fault = iota // the work, as far as the error tells
-	storeFault               // the store: any work would fail
-	eitherFault              // unclear: run the work alone
-)
-
-// blame classifies an error. Errors of the work are constraints, interrupts by the context of the work, and values that
-// are too big. In an open write transaction, busy or locked means another statement of the same transaction, unless the
-// store has a problem.
-func blame(err error) fault {
-	var e sqlite3.Error
-	if !errors.As(err, &e) {
-		return workFault
-	}
-	switch e.Code {
-	case sqlite3.ErrFull, sqlite3.ErrIoErr, sqlite3.ErrNomem, sqlite3.ErrCorrupt, sqlite3.ErrReadonly,
-		sqlite3.ErrCantOpen, sqlite3.ErrNotADB, sqlite3.ErrPerm, sqlite3.ErrProtocol:
-		return storeFault
-	case sqlite3.ErrBusy, sqlite3.ErrLocked:
-		return eitherFault
-	default:
-		return workFault
-	}
-}
 
 // failure is the reason that a group is not on disk.
 type failure struct {
@@ -55,11 +28,11 @@ func (f *failure) early() bool { return f.by == nil && f.step != "commit" }
 
 // sort divides the items of a failed group into those that cannot have caused the failure and those that may.
 func (f *failure) sort(items []*item) (others, suspects []*item) {
-	if blame(f.err) == storeFault {
+	if workconn.Blame(f.err) == workconn.StoreFault {
 		return nil, items
 	}
 	for _, it := range items {
-		if it == f.by || f.by == nil && it.unit.turn.touched {
+		if it == f.by || f.by == nil && it.unit.turn.Touched {
 			suspects = append(suspects, it)
 		} else {
 			others = append(others, it)
@@ -87,7 +60,7 @@ func (w *writer) charge(r *tenure, it *item, f *failure) error {
 	if errors.Is(f.err, errAnswered) {
 		return f.err
 	}
-	own := blame(f.err) != storeFault
+	own := workconn.Blame(f.err) != workconn.StoreFault
 	if full := isFull(f); !f.early() && (own || full) {
 		tried := w.try()
 		if full && tried == nil {
@@ -126,12 +99,12 @@ func (w *writer) usedUp(r *tenure, it *item) (bool, error) {
 	if f := w.begin(); f != nil {
 		return false, nil
 	}
-	if tables, _, err := w.kept.usedUp.exec(); err != nil || tables > 0 {
-		w.conn.undo()
+	if tables, _, err := w.kept.usedUp.Exec(); err != nil || tables > 0 {
+		w.conn.Undo()
 		return err == nil, nil
 	}
 	had := false
-	w.conn.raw.RegisterUpdateHook(func(op int, _, _ string, number int64) {
+	w.conn.OnUpdate(func(op int, _, _ string, number int64) {
 		had = had || op != sqlite3.SQLITE_DELETE && number == lastNumber
 	})
 	it.begin(w, r, true)
@@ -140,9 +113,9 @@ func (w *writer) usedUp(r *tenure, it *item) (bool, error) {
 		return false, err
 	}
 	r.end()
-	w.conn.raw.RegisterUpdateHook(nil)
-	w.conn.undo()
-	return had && isFull(&failure{step: "write", err: it.unit.turn.failed}), nil
+	w.conn.OnUpdate(nil)
+	w.conn.Undo()
+	return had && isFull(&failure{step: "write", err: it.unit.turn.Failed}), nil
 }
 
 // failed returns the error for a fault of the work itself.
@@ -152,15 +125,15 @@ func failed(it *item, err error) error {
 
 // try commits a row of the journal.
 func (w *writer) try() error {
-	if _, _, err := w.kept.begin.exec(); err != nil {
+	if _, _, err := w.kept.begin.Exec(); err != nil {
 		return err
 	}
-	_, _, err := w.kept.trial.exec()
+	_, _, err := w.kept.trial.Exec()
 	if err == nil {
 		err = w.commit()
 	}
 	if err != nil {
-		w.conn.undo()
+		w.conn.Undo()
 		return err
 	}
 	w.sync.committed(0, nil)
@@ -185,7 +158,7 @@ func (w *writer) apart(r *tenure, items []*item, n int, f *failure, beyond []*it
 	if w.write(r, others, slices.Concat(suspects, rest)) {
 		return 0, true
 	}
-	if f.by != nil && blame(f.err) == workFault { // only this work can be at fault
+	if f.by != nil && workconn.Blame(f.err) == workconn.WorkFault { // only this work can be at fault
 		if f.by.take() && w.answer(r, f.by, f) {
 			return 0, true
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 )
 
 // A temporary table hides one of the same name from every later statement of the connection: what the journal writes
@@ -30,7 +31,7 @@ func TestNothingHidesTheJournalsTables(t *testing.T) {
 		}
 		return rows.Err()
 	})
-	if err != nil || !maps.Equal(own, journalTables) {
+	if err != nil || !maps.Equal(own, schema.Tables) {
 		t.Errorf("the journal's tables are %v, %v", own, err)
 	}
 	mustClose(t, j)

@@ -140,7 +140,7 @@ func (w *writer) writable(ctx context.Context) error {
 		case <-time.After(pause):
 		}
 		err := w.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
-			_, _, err := w.kept.trial.exec()
+			_, _, err := w.kept.trial.Exec()
 			return u.refuse(err)
 		}})
 		if err != nil && !errors.Is(err, journal.ErrUnavailable) && !errors.Is(err, journal.ErrFailed) {

@@ -17,6 +17,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 	"github.com/troupebus/troupe/transports/sqlite/internal/tail"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
+	"github.com/troupebus/troupe/transports/sqlite/internal/workconn"
 )
 
 // Journal is an append-only log of events in one SQLite file, with the records of all deliveries. It implements
@@ -121,7 +122,7 @@ func (j *Journal) open(ctx context.Context) (err error) {
 		return err
 	}
 	j.hadLog = file.HasLog(j.path)
-	j.writeDB = openFaces(file.WriteDSN(j.path, synchronous[j.cfg.Synchronous], j.cfg.BusyTimeout, j.cfg.Fence == nil))
+	j.writeDB = workconn.Open(file.WriteDSN(j.path, synchronous[j.cfg.Synchronous], j.cfg.BusyTimeout, j.cfg.Fence == nil))
 	conn, err := j.writeDB.Conn(ctx)
 	if err != nil {
 		return err

@@ -77,7 +77,7 @@ func (j *Journal) lookOnce(ctx context.Context) (seen bool, err error) {
 // lookForeign runs in the writer's goroutine, on its connection, and waits for no other. data_version changes only when
 // another connection has committed.
 func (j *Journal) lookForeign(c *sql.Conn) (seen bool, err error) {
-	version, err := j.kept.dataVersion.int64()
+	version, err := j.kept.dataVersion.Int64()
 	if err != nil || version == j.version {
 		return false, err
 	}

@@ -106,7 +106,7 @@ func (m *memory) flush(all bool) error {
 	}
 	m.mu.Unlock()
 	for p, n := range due {
-		if _, _, err := m.j.kept.place.exec(p.name, int64(p.partition), n.Topic, n.Next); err != nil {
+		if _, _, err := m.j.kept.place.Exec(p.name, int64(p.partition), n.Topic, n.Next); err != nil {
 			return err
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
+	"github.com/troupebus/troupe/transports/sqlite/internal/workconn"
 )
 
 // Open does not change a journal with older tables, and does not start the writer: the program may not fit the journal.
@@ -176,7 +177,7 @@ func (j *Journal) migrate(ctx context.Context, c *sql.Conn, module string, fsys 
 
 // inTransaction runs do in a transaction on the write connection, with the fence of the connection as guard.
 func inTransaction(ctx context.Context, c *sql.Conn, do func(tx *sql.Tx, guarded schema.Guard) error) error {
-	guarded, err := guardOf(c)
+	guarded, err := workconn.GuardOf(c)
 	if err != nil {
 		return err
 	}

@@ -1,14 +1,16 @@
 package sqlite
 
+import "github.com/troupebus/troupe/transports/sqlite/internal/workconn"
+
 // statements are the journal's prepared statements on the write connection. Only the writer's goroutine may use them.
 type statements struct {
-	undelay               *stmt
-	first, deliver        *stmt
-	pend, unpend          *stmt
-	dead, revived         *stmt
-	cursor                *stmt
-	dataVersion           *stmt
-	unrecord, place, sent *stmt
+	undelay               *workconn.Stmt
+	first, deliver        *workconn.Stmt
+	pend, unpend          *workconn.Stmt
+	dead, revived         *workconn.Stmt
+	cursor                *workconn.Stmt
+	dataVersion           *workconn.Stmt
+	unrecord, place, sent *workconn.Stmt
 }
 
 const (
@@ -44,30 +46,30 @@ SET error = excluded.error, stack = excluded.stack, attempts = dead_letters.atte
 // prepare prepares the journal's statements.
 func (j *Journal) prepare() error {
 	k := &j.kept
-	return j.writer.prepare(
-		query{&k.undelay, "DELETE FROM delayed WHERE event_id = ?"},
-		query{&k.first, insertDelivery},
-		query{&k.deliver, upsertDelivery},
-		query{&k.pend, upsertPending},
-		query{&k.unpend, "DELETE FROM pending WHERE subscription = ? AND key = ? AND seq = ?"},
-		query{&k.dead, upsertDeadLetter},
-		query{&k.revived, "UPDATE dead_letters SET status = ? WHERE subscription = ? AND seq = ? AND status = 'replaying'"},
-		query{&k.cursor, "UPDATE subscriptions SET cursor = max(cursor, ?) WHERE id = ?"},
-		query{&k.dataVersion, "PRAGMA data_version"},
-		query{&k.unrecord, "DELETE FROM records WHERE id <= ?"},
-		query{&k.sent, "REPLACE INTO sent (topic, cursor, base) VALUES (?, ?, ?)"},
-		query{&k.place, "REPLACE INTO places (place, partition, topic, next) VALUES (?, ?, ?, ?)"},
-	)
+	return j.writer.prepare(map[**workconn.Stmt]string{
+		&k.undelay:     "DELETE FROM delayed WHERE event_id = ?",
+		&k.first:       insertDelivery,
+		&k.deliver:     upsertDelivery,
+		&k.pend:        upsertPending,
+		&k.unpend:      "DELETE FROM pending WHERE subscription = ? AND key = ? AND seq = ?",
+		&k.dead:        upsertDeadLetter,
+		&k.revived:     "UPDATE dead_letters SET status = ? WHERE subscription = ? AND seq = ? AND status = 'replaying'",
+		&k.cursor:      "UPDATE subscriptions SET cursor = max(cursor, ?) WHERE id = ?",
+		&k.dataVersion: "PRAGMA data_version",
+		&k.unrecord:    "DELETE FROM records WHERE id <= ?",
+		&k.sent:        "REPLACE INTO sent (topic, cursor, base) VALUES (?, ?, ?)",
+		&k.place:       "REPLACE INTO places (place, partition, topic, next) VALUES (?, ?, ?, ?)",
+	})
 }
 
 // answer writes the outcome of a delivery, and returns the number of changed rows: 0 if the journal has a final
 // outcome. again says that a row exists.
 func (k *statements) answer(again bool, args ...any) (changed int64, err error) {
 	if !again {
-		changed, _, err = k.first.exec(args...)
+		changed, _, err = k.first.Exec(args...)
 	}
 	if changed == 0 && err == nil {
-		changed, _, err = k.deliver.exec(args...)
+		changed, _, err = k.deliver.Exec(args...)
 	}
 	return changed, err
 }

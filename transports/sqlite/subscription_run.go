@@ -155,11 +155,11 @@ func (s *subscription) recordBlocked(ctx context.Context, tasks []*dispatch.Task
 // block records that e waits after another event of the same key.
 func (s *subscription) block(u *unit, e *journal.Event) error {
 	k := &s.j.kept
-	if _, _, err := k.deliver.exec(e.Seq, s.id, string(journal.Blocked), int64(0), time.Now().UnixMicro(),
+	if _, _, err := k.deliver.Exec(e.Seq, s.id, string(journal.Blocked), int64(0), time.Now().UnixMicro(),
 		int64(0), nil); err != nil {
 		return u.refuse(err)
 	}
-	_, _, err := k.pend.exec(s.id, e.Key, e.Seq, "blocked", int64(0), int64(0), int64(0))
+	_, _, err := k.pend.Exec(s.id, e.Key, e.Seq, "blocked", int64(0), int64(0), int64(0))
 	return u.refuse(err)
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/goroutine"
+	"github.com/troupebus/troupe/transports/sqlite/internal/workconn"
 )
 
 // errReplaced ends a writer goroutine in which work hung: a new goroutine has replaced it.
@@ -23,8 +24,8 @@ var errReplaced = errors.New("sqlite: writer goroutine replaced")
 // Code under mu must be fast.
 type tenure struct {
 	w      *writer
-	before *face  // of the hung work, to be retired first; nil for the first tenure
-	id     uint64 // of the goroutine
+	before *workconn.Face // of the hung work, to be retired first; nil for the first tenure
+	id     uint64         // of the goroutine
 
 	mu       sync.Mutex
 	replaced bool
@@ -39,7 +40,7 @@ type tenure struct {
 }
 
 // startLoop starts a writer goroutine, which first takes the connection away from before, if any.
-func (w *writer) startLoop(before *face) {
+func (w *writer) startLoop(before *workconn.Face) {
 	r := &tenure{w: w, before: before}
 	go w.loop(r)
 }
@@ -47,7 +48,7 @@ func (w *writer) startLoop(before *face) {
 // start prepares the goroutine to write.
 func (r *tenure) start() {
 	r.id = goroutine.ID()
-	if err := r.w.conn.take(r.before); err != nil {
+	if err := r.w.conn.Take(r.before); err != nil {
 		r.w.noteTrouble(err)
 	}
 	r.before = nil
@@ -131,7 +132,7 @@ func (r *tenure) inspect() (suspect *item, since time.Time) {
 			r.w.ask(r.current, r.id, false)
 		}
 		r.watch.Reset(min(left, askAfter))
-		if ran >= r.look && r.current.unit.turn.hasRow() {
+		if ran >= r.look && r.current.unit.turn.HasRow() {
 			r.look = 2 * ran
 			return r.current, r.entered
 		}
@@ -157,7 +158,7 @@ func (r *tenure) gone() {
 	replaced := r.replaced
 	r.mu.Unlock()
 	if replaced { // only this goroutine can close the face: database/sql's locks may be held
-		_ = r.before.close()
+		_ = r.before.Shut()
 	}
 }
 
@@ -173,6 +174,6 @@ func (r *tenure) replace(hung *item, err error) {
 	hung.reply(err)
 	r.w.ask(hung, r.id, true) // before the other items of the group come back, which do not belong to the hung work
 	r.w.requeue(rest)
-	r.before = hung.unit.turn.face
+	r.before = hung.unit.turn.Face()
 	r.w.startLoop(r.before)
 }

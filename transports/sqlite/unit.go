@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/workconn"
 )
 
 // item is a piece of work in the queue.
@@ -44,7 +45,7 @@ func (it *item) begin(w *writer, r *tenure, aside bool) *unit {
 	} else {
 		it.unit = &unit{}
 	}
-	*it.unit = unit{w: w, tenure: r, it: it, turn: w.conn.turn(aside)}
+	*it.unit = unit{w: w, tenure: r, it: it, turn: w.conn.Turn(aside)}
 	return it.unit
 }
 
@@ -53,7 +54,7 @@ type unit struct {
 	w        *writer
 	tenure   *tenure
 	it       *item
-	turn     turn
+	turn     workconn.Turn
 	appended []*journal.Event
 	delayed  bool
 	hand     error // forbidden use of the transaction by the work; the transaction is sound
@@ -68,35 +69,35 @@ func (it *item) reply(err error) {
 // user runs code of a module. The caller must return an error of user at once: the code took too long, and this
 // goroutine may not touch anything; or the work must run again, with aside; or the store has failed.
 func (u *unit) user(code func()) error {
-	if err := u.turn.enter(u.it.work.Module); err != nil {
+	if err := u.turn.Enter(u.it.work.Module); err != nil {
 		return err
 	}
 	u.tenure.enter(u.it)
 	code()
-	h, used := u.turn.leave() // waits for a statement of a goroutine that the work started
+	h, used := u.turn.Leave() // waits for a statement of a goroutine that the work started
 	if err := u.tenure.leave(); err != nil {
 		return err
 	}
 	switch {
-	case h.store != nil:
-		u.turn.failed = h.store
-	case h.lost != nil:
-		u.turn.failed = h.lost
+	case h.Store != nil:
+		u.turn.Failed = h.Store
+	case h.Lost != nil:
+		u.turn.Failed = h.Lost
 	}
-	if u.hand = h.hand; u.turn.failed != nil {
-		return u.turn.failed
+	if u.hand = h.Hand; u.turn.Failed != nil {
+		return u.turn.Failed
 	}
-	again := h.other && !u.turn.aside
+	again := h.Other && !u.turn.Aside
 	if used || again {
-		u.turn.failed = u.w.conn.renew()
+		u.turn.Failed = u.w.conn.Renew()
 	}
-	if u.turn.aside && !h.other { // the goroutine was of other work
+	if u.turn.Aside && !h.Other { // the goroutine was of other work
 		delete(u.w.aside, u.it.work.Name)
 	}
-	if again && u.turn.failed == nil {
-		return errOther
+	if again && u.turn.Failed == nil {
+		return workconn.ErrOther
 	}
-	return u.turn.failed
+	return u.turn.Failed
 }
 
 // Tx gives the transaction to the work, and opens the savepoint. After the work has returned or was cut off, Tx returns
@@ -105,19 +106,19 @@ func (u *unit) Tx() *sql.Tx { return u.turn.Tx() }
 
 // queryRow runs a query of the journal, without a savepoint.
 func (u *unit) queryRow(query string, args ...any) *sql.Row {
-	return u.turn.tx.QueryRow(query, args...)
+	return u.turn.QueryRow(query, args...)
 }
 
 // release makes the changes of the work part of the group. The journal writes its own rows after release: under a
 // savepoint, SQLite keeps a copy of every changed page. The journal's rows need no copies, since a failure of theirs
 // fails the whole group.
-func (u *unit) release() error { return u.turn.release() }
+func (u *unit) release() error { return u.turn.Release() }
 
 // rollback undoes the changes of the work.
-func (u *unit) rollback() error { return u.turn.rollback() }
+func (u *unit) rollback() error { return u.turn.Rollback() }
 
 // refuse records an error of the store, which is not the work's fault, and returns the error.
-func (u *unit) refuse(err error) error { return u.turn.refuse(err) }
+func (u *unit) refuse(err error) error { return u.turn.Refuse(err) }
 
 // misuse returns the forbidden use of the transaction by the work, if any, and forgets it. The work may have returned
 // no error.

@@ -39,7 +39,7 @@ func (s *subscription) record(u *unit, d *journal.Delivery, again bool, v *journ
 			}
 		}
 	case journal.Retrying:
-		_, _, err = k.pend.exec(s.id, e.Key, e.Seq, "retrying", int64(d.Attempt), v.RetryAt.UnixMicro(), firstFailed(d, v).UnixMicro())
+		_, _, err = k.pend.Exec(s.id, e.Key, e.Seq, "retrying", int64(d.Attempt), v.RetryAt.UnixMicro(), firstFailed(d, v).UnixMicro())
 	case journal.Dead:
 		err = s.bury(u, d, v)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/internal/oncelog"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
+	"github.com/troupebus/troupe/transports/sqlite/internal/workconn"
 )
 
 // writer is the only goroutine that writes. It takes all queued work into one transaction, with a savepoint for each
@@ -22,7 +23,7 @@ import (
 // Lock order: mu is a leaf. No user code runs under mu.
 type writer struct {
 	cfg   Config
-	conn  *workConn // for the running goroutine
+	conn  *workconn.Conn // for the running goroutine
 	kept  kept
 	aside map[string]bool // names of work that uses its transaction in several goroutines; for the running goroutine
 
@@ -58,7 +59,7 @@ func newWriter(cfg Config, conn *sql.Conn, h hooks) (*writer, error) {
 	w.late.Store(true)
 	w.answers.New = func() any { return make(chan error, 1) }
 	var err error
-	if w.conn, err = newWorkConn(conn, cfg.Fence); err != nil {
+	if w.conn, err = workconn.New(conn, cfg.Fence); err != nil {
 		return nil, err
 	}
 	return w, nil
@@ -69,7 +70,7 @@ func (w *writer) syncTo(file syncFile) { w.sync = newSyncer(file, w.hooks.durabl
 
 // run starts the goroutine.
 func (w *writer) run() error {
-	if err := errors.Join(w.conn.prepareOwn(), w.prepareKept()); err != nil {
+	if err := errors.Join(w.conn.PrepareOwn(), w.prepareKept()); err != nil {
 		return err
 	}
 	w.startLoop(nil)
@@ -81,10 +82,10 @@ func (w *writer) run() error {
 func (w *writer) started() bool { return !w.late.Load() }
 
 // prepare prepares statements of the journal, for use in units and hooks.
-func (w *writer) prepare(queries ...query) error { return w.conn.prepare(queries...) }
+func (w *writer) prepare(queries map[**workconn.Stmt]string) error { return w.conn.Prepare(queries) }
 
 // closeFiles closes the write connection. The goroutine has ended.
-func (w *writer) closeFiles() error { return w.conn.close() }
+func (w *writer) closeFiles() error { return w.conn.Close() }
 
 // submit queues an item and waits for the answer. When ctx ends first, an item that has not begun is taken back.
 func (w *writer) submit(ctx context.Context, it *item) error {
@@ -136,7 +137,7 @@ func (w *writer) startLate(ctx context.Context) error {
 	switch err := w.hooks.start(ctx); {
 	case err == nil:
 		return nil
-	case blame(err) != workFault:
+	case workconn.Blame(err) != workconn.WorkFault:
 		err = unavailable("bring the journal up to date", err)
 		w.health.note(err)
 		return err
@@ -235,7 +236,7 @@ func (w *writer) take() (items []*item, closed bool) {
 func (w *writer) write(r *tenure, items, beyond []*item) (replaced bool) {
 	if len(items) == 1 && items[0].alone != nil {
 		if it := items[0]; it.take() {
-			it.reply(it.alone(w.conn.face.conn))
+			it.reply(it.alone(w.conn.SQL()))
 		}
 		return false
 	}
@@ -284,15 +285,15 @@ func (w *writer) begin() *failure {
 	if err := w.sync.health(); err != nil {
 		return &failure{step: "sync", err: err}
 	}
-	if _, _, err := w.kept.begin.exec(); err != nil {
+	if _, _, err := w.kept.begin.Exec(); err != nil {
 		return &failure{step: "begin", err: err}
 	}
 	err := w.hooks.begin()
 	if err == nil {
-		err = w.conn.lend()
+		err = w.conn.Lend()
 	}
 	if err != nil {
-		w.conn.undo()
+		w.conn.Undo()
 		return &failure{step: "cursors", err: err}
 	}
 	return nil
@@ -301,7 +302,7 @@ func (w *writer) begin() *failure {
 // commit commits the transaction. The commit is not durable yet.
 func (w *writer) commit() error {
 	w.sync.begin()
-	_, _, err := w.kept.commit.exec()
+	_, _, err := w.kept.commit.Exec()
 	if err != nil {
 		w.sync.committed(0, nil)
 	}
@@ -333,17 +334,17 @@ func (w *writer) group(r *tenure, items []*item) (n int, f *failure) {
 			w.reportSlow(it.work.Name, held)
 		}
 		start = end
-		if it.unit.turn.failed != nil {
+		if it.unit.turn.Failed != nil {
 			r.end()
-			w.conn.undo()
-			return n, &failure{step: "write", err: it.unit.turn.failed, by: it}
+			w.conn.Undo()
+			return n, &failure{step: "write", err: it.unit.turn.Failed, by: it}
 		}
 		done.add(it)
 	}
 	r.end()
-	w.conn.end()
+	w.conn.End()
 	if err := w.commit(); err != nil {
-		w.conn.undo()
+		w.conn.Undo()
 		return n, &failure{step: "commit", err: err}
 	}
 	w.hooks.committed(&done)
@@ -375,8 +376,8 @@ func (c *commit) head() int64 {
 // runItem runs an item under a savepoint.
 func (w *writer) runItem(it *item) error {
 	err := it.run(it.unit)
-	if errors.Is(err, errOther) {
-		if failed := it.unit.turn.rollback(); failed != nil {
+	if errors.Is(err, workconn.ErrOther) {
+		if failed := it.unit.turn.Rollback(); failed != nil {
 			return failed
 		}
 		w.aside[it.work.Name] = true
@@ -386,20 +387,20 @@ func (w *writer) runItem(it *item) error {
 		return err
 	}
 	u := it.unit
-	if u.turn.failed != nil {
-		return u.turn.failed
+	if u.turn.Failed != nil {
+		return u.turn.Failed
 	}
 	if err == nil && u.hand != nil {
 		err = failed(it, u.hand)
 	}
 	if err != nil {
 		u.appended, u.delayed = nil, false
-		if failed := u.turn.rollback(); failed != nil {
+		if failed := u.turn.Rollback(); failed != nil {
 			return failed
 		}
 		return err
 	}
-	return u.turn.release()
+	return u.turn.Release()
 }
 
 // reportSlow logs, at most every ten seconds, that work held up all other writes.

@@ -1,4 +1,4 @@
-package sqlite
+package workconn
 
 import (
 	"database/sql"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/mattn/go-sqlite3"
 	"github.com/troupebus/troupe/transports/sqlite/internal/file"
+	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 )
 
 // fence is SQLite's authorizer for the write connection. It keeps work from ending the journal's transaction and from
@@ -46,10 +47,10 @@ func (f *fence) migration(own bool, run func() error) error {
 	return err
 }
 
-// guardOf returns the guard for migrations on c, a connection of openFaces.
-func guardOf(c *sql.Conn) (guard func(own bool, run func() error) error, err error) {
+// GuardOf returns the guard for migrations on c, a connection of Open.
+func GuardOf(c *sql.Conn) (guard func(own bool, run func() error) error, err error) {
 	err = c.Raw(func(f any) error {
-		guard = f.(*face).fence.migration
+		guard = f.(*Face).fence.migration
 		return nil
 	})
 	return guard, err
@@ -116,7 +117,7 @@ func (f *fence) refuseTemporary(op int, name string) error {
 	case !f.migrates:
 		return fmt.Errorf("sqlite: work may not make a temporary %s: it would last for all other work on the connection; "+
 			"use a subquery, json_each or a table of the module", kind)
-	case journalTables[strings.ToLower(name)]:
+	case schema.Tables[strings.ToLower(name)]:
 		return fmt.Errorf("sqlite: a migration may not make a temporary %s: the journal would take it for its own; choose another name", name)
 	}
 	return nil
@@ -139,7 +140,7 @@ func refuseJournals(op int, first, second string) error {
 		sqlite3.SQLITE_CREATE_INDEX, sqlite3.SQLITE_DROP_INDEX:
 		table = second
 	}
-	if table == "sqlite_sequence" || !journalTables[strings.ToLower(table)] {
+	if table == "sqlite_sequence" || !schema.Tables[strings.ToLower(table)] {
 		return nil
 	}
 	return fmt.Errorf("sqlite: the table %s is the journal's, which modules may only read: "+
@@ -167,11 +168,3 @@ func (f *fence) allowTable(op int, table string) int {
 
 // pragmasOfMigrations end with the transaction, or do nothing in a transaction, and are common in migrations.
 var pragmasOfMigrations = map[string]bool{"defer_foreign_keys": true, "foreign_keys": true}
-
-// journalTables are the journal's tables. A temporary table of the same name would hide the journal's table on the
-// connection.
-var journalTables = map[string]bool{
-	"events": true, "subscriptions": true, "deliveries": true, "pending": true, "dead_letters": true, "acts": true,
-	"delayed": true, "identity": true, "records": true, "moves": true, "observer": true, "early_records": true,
-	"open_acts": true, "keys": true, "blocks": true, "counted": true, "causes": true, "places": true, "sent": true, "program": true, "migrations": true, "sqlite_sequence": true,
-}

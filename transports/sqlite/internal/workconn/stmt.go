@@ -1,4 +1,4 @@
-package sqlite
+package workconn
 
 import (
 	"context"
@@ -8,39 +8,33 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// stmt is a prepared statement on the write connection, beneath database/sql, at a third of the cost
+// Stmt is a prepared statement on the write connection, beneath database/sql, at a third of the cost
 // (docs/decisions/0002). Only the writer's goroutine may use it.
-type stmt struct {
+type Stmt struct {
 	s    *sqlite3.SQLiteStmt
 	args []driver.NamedValue
 }
 
-// query is a statement to prepare.
-type query struct {
-	into **stmt
-	text string
-}
-
-// prepare prepares statements, which close closes.
-func (c *workConn) prepare(queries ...query) error {
-	for _, q := range queries {
-		s, err := c.raw.Prepare(q.text)
+// Prepare prepares statements, which Close closes.
+func (c *Conn) Prepare(queries map[**Stmt]string) error {
+	for into, query := range queries {
+		s, err := c.raw.Prepare(query)
 		if err != nil {
-			return fmt.Errorf("prepare %q: %w", q.text, err)
+			return fmt.Errorf("prepare %q: %w", query, err)
 		}
-		st := &stmt{s: s.(*sqlite3.SQLiteStmt)}
+		st := &Stmt{s: s.(*sqlite3.SQLiteStmt)}
 		st.args = make([]driver.NamedValue, s.NumInput())
 		for i := range st.args {
 			st.args[i].Ordinal = i + 1
 		}
-		*q.into = st
+		*into = st
 		c.all = append(c.all, st)
 	}
 	return nil
 }
 
-// exec binds args (int64, string, []byte, or nil) and returns the rows changed and the last rowid.
-func (s *stmt) exec(args ...any) (changed, rowid int64, err error) {
+// Exec binds args (int64, string, []byte, or nil) and returns the rows changed and the last rowid.
+func (s *Stmt) Exec(args ...any) (changed, rowid int64, err error) {
 	for i, a := range args {
 		s.args[i].Value = a
 	}
@@ -53,8 +47,8 @@ func (s *stmt) exec(args ...any) (changed, rowid int64, err error) {
 	return changed, rowid, nil
 }
 
-// int64 runs a statement that returns one number.
-func (s *stmt) int64() (int64, error) {
+// Int64 runs a statement that returns one number.
+func (s *Stmt) Int64() (int64, error) {
 	rows, err := s.s.QueryContext(context.Background(), nil)
 	if err != nil {
 		return 0, err

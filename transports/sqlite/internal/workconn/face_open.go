@@ -1,4 +1,4 @@
-package sqlite
+package workconn
 
 import (
 	"context"
@@ -10,14 +10,14 @@ import (
 
 // opened is an open statement or open rows of database/sql on a face. The face's mutex guards all fields.
 type opened struct {
-	f            *face // nil after close
+	f            *Face // nil after close
 	rows         *sqlite3.SQLiteRows
 	stmt         *sqlite3.SQLiteStmt
 	older, newer *opened
 }
 
 // track adds o to the open objects. f.mu is held.
-func (f *face) track(o *opened) {
+func (f *Face) track(o *opened) {
 	o.f, o.older = f, f.open
 	if f.open != nil {
 		f.open.newer = o
@@ -47,7 +47,7 @@ func (o *opened) close() error {
 }
 
 // rows wraps the rows of a query. f.mu is held.
-func (f *face) rows(rows driver.Rows, err error) (driver.Rows, error) {
+func (f *Face) rows(rows driver.Rows, err error) (driver.Rows, error) {
 	if err != nil {
 		return nil, f.hear(err)
 	}
@@ -61,7 +61,7 @@ func (f *face) rows(rows driver.Rows, err error) (driver.Rows, error) {
 type faceRows struct {
 	*sqlite3.SQLiteRows
 	opened
-	face *face
+	face *Face
 }
 
 // Next implements driver.Rows.
@@ -116,7 +116,7 @@ func (r *faceRows) Close() error {
 type faceStmt struct {
 	*sqlite3.SQLiteStmt
 	opened
-	face *face
+	face *Face
 }
 
 // NumInput implements driver.Stmt.

@@ -1,4 +1,4 @@
-package sqlite
+package workconn
 
 import (
 	"context"
@@ -15,12 +15,12 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/goroutine"
 )
 
-// face is a driver.Conn between database/sql and the write connection, behind the *sql.Tx of work. It records every
+// Face is a driver.Conn between database/sql and the write connection, behind the *sql.Tx of work. It records every
 // error of every statement, and keeps work from ending the transaction. Hung work may hold locks of database/sql (a
 // sql.RawBytes in hand, a Valuer that does not return): a face can be taken away without these locks.
 //
 // The journal's own statements bypass the face. After a misuse, another face on the same connection replaces it.
-type face struct {
+type Face struct {
 	raw   *sqlite3.SQLiteConn
 	fence *fence  // nil until the connection has a writer
 	db    *sql.DB // nil for the first face, which belongs to the journal's pool
@@ -37,34 +37,34 @@ type face struct {
 	row   bool        // the last call returned a row
 	spent bool        // an old goroutine has ended the transaction in the view of database/sql
 	owner uintptr     // the goroutine that runs work; 0 without a writer
-	heard heard
+	heard Heard
 	open  *opened // the newest open rows or statement
 }
 
-// heard records the effects of a piece of work on its face, whether or not the work reports them.
-type heard struct {
-	lost  error // the error that ended the transaction
-	store error // an error of the store, or possibly of the store
-	hand  error // the work tried to end the transaction
-	other bool  // another goroutine than the writer's used the transaction
+// Heard records the effects of a piece of work on its face, whether or not the work reports them.
+type Heard struct {
+	Lost  error // the error that ended the transaction
+	Store error // an error of the store, or possibly of the store
+	Hand  error // the work tried to end the transaction
+	Other bool  // another goroutine than the writer's used the transaction
 }
 
 var (
 	errOver   = errors.New("sqlite: the transaction of this work is over")
 	errByHand = errors.New("sqlite: the transaction is the journal's: return an error to roll back, nothing to commit, " +
 		"and end it in no other way")
-	// errOther: another goroutine used the transaction, left over from earlier work, or started by this work. To tell, the
+	// ErrOther: another goroutine used the transaction, left over from earlier work, or started by this work. To tell, the
 	// work runs again with a *sql.Tx that no other work has asked for.
-	errOther = errors.New("sqlite: the transaction is used by another goroutine than that of the work: the work runs again")
+	ErrOther = errors.New("sqlite: the transaction is used by another goroutine than that of the work: the work runs again")
 )
 
-// openFaces opens a pool of connections to dsn with a face each.
-func openFaces(dsn string) *sql.DB { return sql.OpenDB(connector{dsn: dsn}) }
+// Open opens a pool of connections to dsn with a face each.
+func Open(dsn string) *sql.DB { return sql.OpenDB(connector{dsn: dsn}) }
 
 // connector opens connections with a face, or returns its only face.
 type connector struct {
 	dsn string
-	has *face
+	has *Face
 }
 
 // Connect implements driver.Connector.
@@ -76,15 +76,15 @@ func (c connector) Connect(context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &face{raw: raw.(*sqlite3.SQLiteConn)}, nil
+	return &Face{raw: raw.(*sqlite3.SQLiteConn)}, nil
 }
 
 // Driver implements driver.Connector.
 func (c connector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
 
 // newFace returns a new face for a connection.
-func newFace(raw *sqlite3.SQLiteConn, fence *fence, owner uintptr) (*face, error) {
-	f := &face{raw: raw, fence: fence, owner: owner}
+func newFace(raw *sqlite3.SQLiteConn, fence *fence, owner uintptr) (*Face, error) {
+	f := &Face{raw: raw, fence: fence, owner: owner}
 	f.db = sql.OpenDB(connector{has: f})
 	var err error
 	if f.conn, err = f.db.Conn(context.Background()); err != nil {
@@ -93,8 +93,8 @@ func newFace(raw *sqlite3.SQLiteConn, fence *fence, owner uintptr) (*face, error
 	return f, nil
 }
 
-// close closes the connection of database/sql. It may wait for hung work.
-func (f *face) close() error {
+// Shut closes the connection of database/sql. It may wait for hung work.
+func (f *Face) Shut() error {
 	f.endTx()
 	err := f.conn.Close()
 	if f.db != nil {
@@ -104,14 +104,14 @@ func (f *face) close() error {
 }
 
 // beginTx wraps the open transaction of the connection in a *sql.Tx.
-func (f *face) beginTx() (err error) {
+func (f *Face) beginTx() (err error) {
 	f.lend(true)
 	f.tx, err = f.conn.BeginTx(context.Background(), nil)
 	return err
 }
 
 // endTx makes the *sql.Tx unusable.
-func (f *face) endTx() {
+func (f *Face) endTx() {
 	if f.tx != nil {
 		_ = f.tx.Rollback() // only for database/sql: the transaction goes on
 		f.tx = nil
@@ -120,13 +120,13 @@ func (f *face) endTx() {
 }
 
 // belong records the goroutine that runs work.
-func (f *face) belong(owner uintptr) {
+func (f *Face) belong(owner uintptr) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.owner = owner
 }
 
-func (f *face) lend(open bool) {
+func (f *Face) lend(open bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lent, f.given, f.spent = open, false, false
@@ -134,20 +134,20 @@ func (f *face) lend(open bool) {
 
 // enter records that work of module begins. aside says that no other work may have used the transaction. It reports
 // false when the work needs another face.
-func (f *face) enter(module string, aside bool) bool {
+func (f *Face) enter(module string, aside bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.spent || aside && f.given {
 		return false
 	}
-	f.user, f.asked, f.row, f.aside, f.heard = true, false, false, aside, heard{}
+	f.user, f.asked, f.row, f.aside, f.heard = true, false, false, aside, Heard{}
 	f.fence.enter(module)
 	return true
 }
 
 // leave records that the work of t has ended, closes open rows, and returns the effects of the work. used says that
 // database/sql needs another face.
-func (f *face) leave(t *turn) (h heard, used bool) {
+func (f *Face) leave(t *Turn) (h Heard, used bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.gone.Load() {
@@ -158,10 +158,10 @@ func (f *face) leave(t *turn) (h heard, used bool) {
 	h = f.heard
 	f.given = f.given || f.asked
 	if !f.holdsRows() {
-		return h, h.hand != nil
+		return h, h.Hand != nil
 	}
-	if h.lost == nil && h.hand == nil && t.c.isWriting() {
-		h.hand = errors.New("sqlite: the rows of a statement that writes (INSERT … RETURNING) were left open: " +
+	if h.Lost == nil && h.Hand == nil && t.c.isWriting() {
+		h.Hand = errors.New("sqlite: the rows of a statement that writes (INSERT … RETURNING) were left open: " +
 			"read them to the end, or close them")
 	}
 	f.closeRows()
@@ -169,7 +169,7 @@ func (f *face) leave(t *turn) (h heard, used bool) {
 }
 
 // retire takes the connection away, and interrupts running statements. It waits only for the driver.
-func (f *face) retire(interrupt func()) {
+func (f *Face) retire(interrupt func()) {
 	f.gone.Store(true)
 	for !f.mu.TryLock() {
 		interrupt()
@@ -184,7 +184,7 @@ func (f *face) retire(interrupt func()) {
 }
 
 // holdsRows reports whether rows are open. f.mu is held.
-func (f *face) holdsRows() bool {
+func (f *Face) holdsRows() bool {
 	for o := f.open; o != nil; o = o.older {
 		if o.rows != nil {
 			return true
@@ -194,7 +194,7 @@ func (f *face) holdsRows() bool {
 }
 
 // closeRows closes open rows in SQLite. f.mu is held.
-func (f *face) closeRows() {
+func (f *Face) closeRows() {
 	for o := f.open; o != nil; {
 		next := o.older
 		if o.rows != nil {
@@ -205,15 +205,15 @@ func (f *face) closeRows() {
 }
 
 // enterDriver begins a call of the driver. f.mu.Unlock ends the call.
-func (f *face) enterDriver() error {
+func (f *Face) enterDriver() error {
 	f.mu.Lock()
 	if f.gone.Load() {
 		f.mu.Unlock()
 		return errOver
 	}
 	f.row = false
-	if f.user && f.heard.lost != nil { // without a transaction, SQLite would commit every statement at once
-		err := f.heard.lost
+	if f.user && f.heard.Lost != nil { // without a transaction, SQLite would commit every statement at once
+		err := f.heard.Lost
 		f.mu.Unlock()
 		return fmt.Errorf("%w: an earlier statement ended it: %w", errOver, err)
 	}
@@ -223,7 +223,7 @@ func (f *face) enterDriver() error {
 // enterStatement begins a call of the driver that may change data. Work may use the transaction from Tx until it
 // returns. Successive works share a goroutine: asked tells them apart. Any other goroutine may be a leftover of earlier
 // work.
-func (f *face) enterStatement() error {
+func (f *Face) enterStatement() error {
 	if err := f.enterDriver(); err != nil {
 		return err
 	}
@@ -232,7 +232,7 @@ func (f *face) enterStatement() error {
 	case others && !f.user, f.user && !f.asked:
 		err = errOver
 	case others && !f.aside:
-		err = errOther
+		err = ErrOther
 	default:
 		return nil
 	}
@@ -241,36 +241,36 @@ func (f *face) enterStatement() error {
 }
 
 // byOthers reports, and records, whether the caller is another goroutine than the one that runs the work. f.mu is held.
-func (f *face) byOthers() bool {
+func (f *Face) byOthers() bool {
 	if f.owner == 0 || goroutine.Current() == f.owner {
 		return false
 	}
-	f.heard.other = true
+	f.heard.Other = true
 	return true
 }
 
 // hear records the result of a call of the driver. f.mu is held.
-func (f *face) hear(err error) error {
+func (f *Face) hear(err error) error {
 	if err == nil || !f.user || err == io.EOF {
 		return err
 	}
 	if refused := f.fence.refusal(); refused != nil {
 		err = fmt.Errorf("%w: %w", refused, err)
-		if errors.Is(refused, errByHand) && f.heard.hand == nil {
-			f.heard.hand = refused
+		if errors.Is(refused, errByHand) && f.heard.Hand == nil {
+			f.heard.Hand = refused
 		}
 	}
-	if f.heard.store == nil && blame(err) != workFault {
-		f.heard.store = err
+	if f.heard.Store == nil && Blame(err) != WorkFault {
+		f.heard.Store = err
 	}
 	if f.raw.AutoCommit() {
-		f.heard.lost = err
+		f.heard.Lost = err
 	}
 	return err
 }
 
 // QueryContext implements driver.QueryerContext.
-func (f *face) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+func (f *Face) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	if err := f.enterStatement(); err != nil {
 		return nil, err
 	}
@@ -280,7 +280,7 @@ func (f *face) QueryContext(ctx context.Context, query string, args []driver.Nam
 }
 
 // ExecContext implements driver.ExecerContext.
-func (f *face) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+func (f *Face) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	if err := f.enterStatement(); err != nil {
 		return nil, err
 	}
@@ -290,7 +290,7 @@ func (f *face) ExecContext(ctx context.Context, query string, args []driver.Name
 }
 
 // PrepareContext implements driver.ConnPrepareContext.
-func (f *face) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+func (f *Face) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
 	if err := f.enterStatement(); err != nil {
 		return nil, err
 	}
@@ -306,12 +306,12 @@ func (f *face) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 }
 
 // Prepare implements driver.Conn.
-func (f *face) Prepare(query string) (driver.Stmt, error) {
+func (f *Face) Prepare(query string) (driver.Stmt, error) {
 	return f.PrepareContext(context.Background(), query)
 }
 
 // BeginTx implements driver.ConnBeginTx.
-func (f *face) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+func (f *Face) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	if err := f.enterDriver(); err != nil {
 		return nil, err
 	}
@@ -324,15 +324,15 @@ func (f *face) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 }
 
 // IsValid implements driver.Validator.
-func (f *face) IsValid() bool { return !f.gone.Load() }
+func (f *Face) IsValid() bool { return !f.gone.Load() }
 
 // Begin implements driver.Conn.
-func (f *face) Begin() (driver.Tx, error) {
+func (f *Face) Begin() (driver.Tx, error) {
 	return f.BeginTx(context.Background(), driver.TxOptions{})
 }
 
 // Close implements driver.Conn. The writer closes its connection itself.
-func (f *face) Close() error {
+func (f *Face) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fence != nil {
@@ -342,7 +342,7 @@ func (f *face) Close() error {
 }
 
 // lentTx is a transaction that database/sql may not end.
-type lentTx struct{ f *face }
+type lentTx struct{ f *Face }
 
 // Commit implements driver.Tx.
 func (t lentTx) Commit() error { return t.end("Commit") }
@@ -361,11 +361,11 @@ func (t lentTx) end(how string) error {
 		t.f.spent = t.f.spent || others
 		return nil
 	case others && !t.f.aside:
-		return errOther
+		return ErrOther
 	}
 	err := fmt.Errorf("%w: the work called Tx.%s", errByHand, how)
-	if t.f.heard.hand == nil {
-		t.f.heard.hand = err
+	if t.f.heard.Hand == nil {
+		t.f.heard.Hand = err
 	}
 	return err
 }
