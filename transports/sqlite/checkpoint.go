@@ -13,6 +13,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/internal/oncelog"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
@@ -189,11 +190,11 @@ func (l *logFile) size() int64 {
 func (l *logFile) close() error { return l.file.Close() }
 
 // syncFile returns the log for the syncer, or nil without syncs.
-func (j *Journal) syncFile() syncFile {
+func (j *Journal) syncFile() commit.File {
 	if j.cfg.Synchronous != "full" {
 		return nil
 	}
-	f := syncFile(sitedLog{j.log.file, j})
+	f := commit.File(sitedLog{j.log.file, j})
 	if j.cfg.wrapLog != nil {
 		f = j.cfg.wrapLog(f)
 	}
@@ -228,7 +229,7 @@ func (j *Journal) watchLog() {
 		case <-again:
 		}
 		again = nil
-		if j.writer.broken() != nil {
+		if j.writer.Broken() != nil {
 			continue // the content of the files is unknown, or another journal's
 		}
 		held, err := j.copyLog()
@@ -266,7 +267,7 @@ func (j *Journal) copyLog() (held bool, err error) {
 	if length < longLog && !long {
 		return false, nil
 	}
-	err = j.writer.submit(j.ctx, &item{alone: func(c *sql.Conn) (err error) {
+	err = j.writer.Submit(j.ctx, &commit.Item{Alone: func(c *sql.Conn) (err error) {
 		if !long {
 			_, _, err := checkpoint(context.Background(), c, "PASSIVE")
 			return err

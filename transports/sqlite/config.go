@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 )
 
 // Config configures a journal. The zero value works.
@@ -51,9 +52,9 @@ type Config struct {
 	// Logger receives messages for operators. Defaults to slog.Default.
 	Logger *slog.Logger
 
-	wrapLog  func(syncFile) syncFile // for tests with faulty disks
-	logLimit int64                   // of the log's file in bytes, for tests
-	now      func() time.Time        // the wall clock, for tests with a stepped clock
+	wrapLog  func(commit.File) commit.File // for tests with faulty disks
+	logLimit int64                         // of the log's file in bytes, for tests
+	now      func() time.Time              // the wall clock, for tests with a stepped clock
 }
 
 // synchronous has the values of SQLite's pragma synchronous. The syncer makes NORMAL full (sync.go).

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/mattn/go-sqlite3"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 )
 
@@ -63,5 +64,5 @@ func (j *Journal) unmark() error {
 		return nil
 	}
 	ctx := context.Background()
-	return j.writer.submit(ctx, &item{alone: func(c *sql.Conn) error { return file.ClearMark(ctx, c) }})
+	return j.writer.Submit(ctx, &commit.Item{Alone: func(c *sql.Conn) error { return file.ClearMark(ctx, c) }})
 }

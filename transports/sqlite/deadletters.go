@@ -2,10 +2,11 @@ package sqlite
 
 import (
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 )
 
 // bury writes the dead letter, and parks its key if the subscription says so.
-func (s *subscription) bury(u *unit, d *journal.Delivery, v *journal.Verdict) error {
+func (s *subscription) bury(u *commit.Unit, d *journal.Delivery, v *journal.Verdict) error {
 	k, e := &s.j.kept, d.Event
 	s.j.died()
 	_, _, err := k.dead.Exec(e.Seq, s.id, v.Err, v.Stack, int64(d.Attempt), firstFailed(d, v).UnixMicro(),
@@ -17,9 +18,9 @@ func (s *subscription) bury(u *unit, d *journal.Delivery, v *journal.Verdict) er
 }
 
 // clear deletes the pending row of an earlier attempt, and updates a replayed dead letter.
-func (s *subscription) clear(u *unit, e *journal.Event, o journal.Outcome) error {
+func (s *subscription) clear(u *commit.Unit, e *journal.Event, o journal.Outcome) error {
 	if _, _, err := s.j.kept.unpend.Exec(s.id, e.Key, e.Seq); err != nil {
-		return u.refuse(err)
+		return u.Refuse(err)
 	}
 	status := ""
 	switch o {
@@ -31,5 +32,5 @@ func (s *subscription) clear(u *unit, e *journal.Event, o journal.Outcome) error
 		return nil
 	}
 	_, _, err := s.j.kept.revived.Exec(status, s.id, e.Seq)
-	return u.refuse(err)
+	return u.Refuse(err)
 }

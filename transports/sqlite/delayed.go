@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/dispatch"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
@@ -57,14 +58,14 @@ func (j *Journal) appendDue() (next time.Time, err error) {
 		if err != nil {
 			return time.Time{}, err
 		}
-		err = j.writer.submit(j.ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
+		err = j.writer.Submit(j.ctx, &commit.Item{Work: journal.Work{Name: "journal"}, Run: func(u *commit.Unit) error {
 			u.Tx() // all or none
 			for _, e := range due {
-				if err := u.append(e); err != nil {
+				if err := u.Append(e); err != nil {
 					return err
 				}
 				if _, _, err := j.kept.undelay.Exec(e.ID); err != nil {
-					return u.refuse(err)
+					return u.Refuse(err)
 				}
 			}
 			return nil

@@ -17,6 +17,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/tail"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
@@ -53,11 +54,11 @@ func TestQueueBehindALock(t *testing.T) {
 	}
 	release := mustLockOut(t, path)
 	defer release()
-	first := queue(t, j, 0, func(*unit) {}) // the others become one group
+	first := queue(t, j, 0, func(*commit.Unit) {}) // the others become one group
 	start := time.Now()
 	var rest []chan error
 	for range callers {
-		rest = append(rest, queue(t, j, 0, func(*unit) {}))
+		rest = append(rest, queue(t, j, 0, func(*commit.Unit) {}))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), busy/10)
 	defer cancel()
@@ -74,7 +75,7 @@ func TestQueueBehindALock(t *testing.T) {
 		t.Errorf("the last of %d heard after %v", callers, took)
 	}
 	release()
-	if err := errors.Join(<-queue(t, j, 0, func(*unit) {}), j.Close()); err != nil {
+	if err := errors.Join(<-queue(t, j, 0, func(*commit.Unit) {}), j.Close()); err != nil {
 		t.Error(err)
 	}
 }
@@ -92,10 +93,10 @@ func TestWritable(t *testing.T) {
 	}
 	release := mustLockOut(t, path)
 	defer release()
-	if err := <-queue(t, j, 0, func(*unit) {}); !errors.Is(err, journal.ErrUnavailable) {
+	if err := <-queue(t, j, 0, func(*commit.Unit) {}); !errors.Is(err, journal.ErrUnavailable) {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*firstTryPause)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if err := j.Writable(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("under a lock: %v", err)
@@ -157,13 +158,13 @@ func TestOwnFaultIsNotLogged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = <-queue(t, j, 0, func(u *unit) {
+	err = <-queue(t, j, 0, func(u *commit.Unit) {
 		_, _ = u.Tx().Exec("INSERT OR ROLLBACK INTO identity SELECT * FROM identity")
 	})
 	if !errors.Is(err, journal.ErrFailed) || errors.Is(err, journal.ErrUnavailable) {
 		t.Errorf("answer: %v", err)
 	}
-	if err := errors.Join(<-queue(t, j, 0, func(*unit) {}), j.Close()); err != nil {
+	if err := errors.Join(<-queue(t, j, 0, func(*commit.Unit) {}), j.Close()); err != nil {
 		t.Error(err)
 	}
 	if strings.Contains(text.String(), "cannot write") {
@@ -181,7 +182,7 @@ func TestWorkCannotChangeTheConnection(t *testing.T) {
 		"PRAGMA foreign_keys": true, "PRAGMA table_info(events)": true, "SELECT * FROM pragma_index_list('events')": true,
 	} {
 		var got error
-		if err := <-queue(t, j, 0, func(u *unit) { _, got = u.Tx().Exec(query) }); err != nil {
+		if err := <-queue(t, j, 0, func(u *commit.Unit) { _, got = u.Tx().Exec(query) }); err != nil {
 			t.Errorf("%s: the work: %v", query, err)
 		}
 		if (got == nil) != allowed || got != nil && !strings.Contains(got.Error(), "sqlite: work may") {
@@ -240,7 +241,7 @@ func TestPlainPublishWithinWork(t *testing.T) {
 	t.Parallel()
 	j := mustOpenQuiet(t)
 	var inner error
-	err := <-queue(t, j, time.Minute, func(*unit) { inner = j.Publisher().Publish("t", message.NewMessage("1", nil)) })
+	err := <-queue(t, j, time.Minute, func(*commit.Unit) { inner = j.Publisher().Publish("t", message.NewMessage("1", nil)) })
 	if !errors.Is(inner, journal.ErrNested) || err != nil {
 		t.Errorf("publish within work: %v; the work: %v", inner, err)
 	}
@@ -285,7 +286,7 @@ func TestWorkUsesUpATable(t *testing.T) {
 		"in one":                    {"INSERT INTO n_rows VALUES (9223372036854775807), (NULL)"},
 		"by a change of its number": {"INSERT INTO n_rows VALUES (1)", "UPDATE n_rows SET id = 9223372036854775807", "INSERT INTO n_rows DEFAULT VALUES"},
 	} {
-		err := <-queue(t, j, 0, func(u *unit) {
+		err := <-queue(t, j, 0, func(u *commit.Unit) {
 			for _, query := range queries {
 				_, _ = u.Tx().Exec(query)
 			}
@@ -311,7 +312,7 @@ func TestHangWhileItIsTriedOut(t *testing.T) {
 	never := make(chan struct{})
 	defer close(never)
 	runs := 0
-	hangs := queue(t, j, 100*time.Millisecond, func(u *unit) {
+	hangs := queue(t, j, 100*time.Millisecond, func(u *commit.Unit) {
 		if _, err := u.Tx().Exec("INSERT INTO n_rows VALUES (9223372036854775807), (NULL)"); err == nil {
 			t.Error("there is a number behind the last one")
 		}
@@ -322,7 +323,7 @@ func TestHangWhileItIsTriedOut(t *testing.T) {
 	if err := <-hangs; !errors.Is(err, journal.ErrAbandoned) {
 		t.Error(err)
 	}
-	if err := <-queue(t, j, 0, func(u *unit) { insert(t, u.Tx(), "next") }); err != nil {
+	if err := <-queue(t, j, 0, func(u *commit.Unit) { insert(t, u.Tx(), "next") }); err != nil {
 		t.Error(err)
 	}
 	mustHaveRows(t, j, "next")
@@ -375,9 +376,9 @@ func TestFaultOfACommitIsOneAttempt(t *testing.T) {
 // mustHaveQueued waits until n pieces of work are in the queue.
 func mustHaveQueued(t *testing.T, j *Journal, n int) {
 	t.Helper()
-	for j.writer.queued() < n {
+	for j.writer.Queued() < n {
 		if runtime.Gosched(); t.Context().Err() != nil {
-			t.Fatalf("%d pieces of work are queued, want %d", j.writer.queued(), n)
+			t.Fatalf("%d pieces of work are queued, want %d", j.writer.Queued(), n)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
@@ -38,9 +39,9 @@ func (j *Journal) Feed(ctx context.Context, name journal.FeedName) (journal.Feed
 	if name == journal.FeedRecords {
 		open = f.openRecords
 	}
-	err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, durable: true, run: func(u *unit) error { return open(ctx, u.Tx()) }})
+	err := j.writer.Submit(ctx, &commit.Item{Work: journal.Work{Name: "journal"}, Durable: true, Run: func(u *commit.Unit) error { return open(ctx, u.Tx()) }})
 	if err == nil { // noteRecords may have changed the schema
-		err = j.writer.submit(ctx, &item{alone: func(c *sql.Conn) error { return j.markAgain(ctx, c, false) }})
+		err = j.writer.Submit(ctx, &commit.Item{Alone: func(c *sql.Conn) error { return j.markAgain(ctx, c, false) }})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: feed %s: %w", name, row.Explain(err))

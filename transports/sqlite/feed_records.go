@@ -142,7 +142,7 @@ func (b *bundle) add(item any) error {
 
 // bundled returns e with the payload b, once the content of b is on disk.
 func (f *feed) bundled(b *bundle, e journal.Event) ([]*journal.Event, error) {
-	if err := f.j.writer.wait(f.j.ctx); err != nil {
+	if err := f.j.writer.Wait(f.j.ctx); err != nil {
 		return nil, err
 	}
 	data, err := json.Marshal(b.items)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 )
 
@@ -48,7 +49,7 @@ func TestWorkLeavesNothingTemporary(t *testing.T) {
 		"TRIGGER mine AFTER INSERT ON main.events BEGIN DELETE FROM m_rows; END",
 		"TRIGGER mine AFTER INSERT ON m_rows BEGIN SELECT RAISE(FAIL, 'mine'); END",
 	} {
-		err := <-queue(t, j, 0, func(u *unit) {
+		err := <-queue(t, j, 0, func(u *commit.Unit) {
 			_, err := u.Tx().Exec("CREATE TEMP " + what)
 			if err == nil || !strings.Contains(err.Error(), "may not make a temporary") {
 				t.Errorf("CREATE TEMP %s: %v", what, err)

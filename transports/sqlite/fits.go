@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
@@ -57,7 +58,7 @@ func (j *Journal) fits(ctx context.Context, modules map[string]fs.FS, subs []jou
 	if asked, err := j.begin(ctx, try); asked || err != nil {
 		return found, err
 	}
-	err = j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
+	err = j.writer.Submit(ctx, &commit.Item{Work: journal.Work{Name: "journal"}, Run: func(u *commit.Unit) error {
 		return cmp.Or(try(u.Tx()), errTried)
 	}})
 	if errors.Is(err, errTried) {

@@ -22,6 +22,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 )
 
@@ -73,7 +74,7 @@ func TestARefusedProgramChangesNothing(t *testing.T) {
 	old := files("0001.sql", "CREATE TABLE m_t (x)", "0002.sql", "CREATE TABLE m_u (x)")
 	mustMigrate(t, j, "m", old)
 	mustSubscribe(t, j, journal.Subscription{Name: "m/s", Types: []string{"t"}, Parallel: 1}, journal.Subscription{Name: "m/gone", Types: []string{"t"}, Parallel: 1})
-	err := j.writer.submit(t.Context(), &item{run: func(u *unit) error {
+	err := j.writer.Submit(t.Context(), &commit.Item{Run: func(u *commit.Unit) error {
 		_, err := u.Tx().ExecContext(t.Context(), `CREATE TRIGGER "elsewhere:away:migrations" BEFORE INSERT ON migrations WHEN new.module = 'away' BEGIN SELECT RAISE(ABORT, 'it went away'); END`)
 		return err
 	}})
@@ -190,7 +191,7 @@ func mustMakeOlder(t *testing.T, path string) (newest string) {
 	mustMigrate(t, j, "m", files("0001.sql", "CREATE TABLE m_t (x)"))
 	mustSubscribe(t, j, journal.Subscription{Name: "m/s", Types: []string{"t"}})
 	newest = slices.Max(slices.Collect(maps.Keys(j.applied[schema.Journal])))
-	err := j.writer.submit(t.Context(), &item{run: func(u *unit) error {
+	err := j.writer.Submit(t.Context(), &commit.Item{Run: func(u *commit.Unit) error {
 		_, err := u.Tx().ExecContext(t.Context(), `
 DROP TRIGGER dead_letters_came; DROP TRIGGER dead_letters_again; DROP INDEX dead_letters_new; DROP INDEX dead_letters_cause; DROP INDEX dead_letters_type;
 ALTER TABLE dead_letters DROP COLUMN cause; ALTER TABLE dead_letters DROP COLUMN type; DROP TABLE causes;

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 )
 
 func mustOpenQuiet(t *testing.T) *Journal {
@@ -23,30 +24,30 @@ func mustOpenQuiet(t *testing.T) *Journal {
 }
 
 // queue puts work into the writer's queue, and returns where its answer comes.
-func queue(t *testing.T, j *Journal, limit time.Duration, code func(*unit)) chan error {
+func queue(t *testing.T, j *Journal, limit time.Duration, code func(*commit.Unit)) chan error {
 	t.Helper()
-	it := &item{work: journal.Work{Name: "test", Limit: limit}, answer: make(chan error, 1)}
-	it.run = func(u *unit) error { return u.user(func() { code(u) }) }
-	if err := j.writer.enqueue(it); err != nil {
+	it := &commit.Item{Work: journal.Work{Name: "test", Limit: limit}, Answer: make(chan error, 1)}
+	it.Run = func(u *commit.Unit) error { return u.Call(func() { code(u) }) }
+	if err := j.writer.Enqueue(it); err != nil {
 		t.Fatal(err)
 	}
-	return it.answer
+	return it.Answer
 }
 
 // Work that ends its goroutine, as a test's FailNow does, costs that goroutine; one other takes its place, not two.
 func TestWorkThatEndsItsGoroutine(t *testing.T) {
 	j := mustOpenQuiet(t)
 	const limit = 20 * time.Millisecond
-	if err := <-queue(t, j, limit, func(*unit) { runtime.Goexit() }); !errors.Is(err, journal.ErrAbandoned) {
+	if err := <-queue(t, j, limit, func(*commit.Unit) { runtime.Goexit() }); !errors.Is(err, journal.ErrAbandoned) {
 		t.Errorf("answer: %v", err)
 	}
 	<-time.After(3 * limit) // its limit passes
 	stacks := make([]byte, 1<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
-	if n := strings.Count(string(stacks), "sqlite.(*writer).loop("); n != 1 {
+	if n := strings.Count(string(stacks), "commit.(*Writer).loop("); n != 1 {
 		t.Errorf("%d writers", n)
 	}
-	if err := errors.Join(<-queue(t, j, 0, func(*unit) {}), j.Close()); err != nil {
+	if err := errors.Join(<-queue(t, j, 0, func(*commit.Unit) {}), j.Close()); err != nil {
 		t.Error(err)
 	}
 }
@@ -57,18 +58,18 @@ func TestHangWhileRunAgain(t *testing.T) {
 	j := mustOpenQuiet(t)
 	begun, gate, never := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	defer close(never)
-	first := queue(t, j, 0, func(*unit) { close(begun); <-gate })
+	first := queue(t, j, 0, func(*commit.Unit) { close(begun); <-gate })
 	<-begun // the others become one group
 	runs := 0
-	hangs := queue(t, j, 50*time.Millisecond, func(*unit) {
+	hangs := queue(t, j, 50*time.Millisecond, func(*commit.Unit) {
 		if runs++; runs == 2 {
 			<-never
 		}
 	})
-	breaks := queue(t, j, 0, func(u *unit) {
+	breaks := queue(t, j, 0, func(u *commit.Unit) {
 		_, _ = u.Tx().Exec("INSERT OR ROLLBACK INTO identity SELECT * FROM identity")
 	})
-	last := queue(t, j, 0, func(*unit) {})
+	last := queue(t, j, 0, func(*commit.Unit) {})
 	close(gate)
 	for _, c := range []struct {
 		name   string

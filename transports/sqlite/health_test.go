@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -14,35 +13,6 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 )
-
-func TestHealthRemembersRefusals(t *testing.T) {
-	t.Parallel()
-	h := health{sick: make(chan struct{}, 1)}
-	now := time.Now()
-	if err := h.check(now); err != nil {
-		t.Errorf("at first: %v", err)
-	}
-	full := errors.New("full")
-	h.note(full)
-	if err := h.check(now.Add(time.Hour)); !errors.Is(err, full) {
-		t.Errorf("an hour after a refusal, and nothing since: %v", err)
-	}
-	h.note(nil)
-	if err := h.check(time.Now()); !errors.Is(err, full) {
-		t.Errorf("what is small is written, what is large is not: %v", err)
-	}
-	if err := h.check(time.Now().Add(sickFor)); err != nil {
-		t.Errorf("when it is over: %v", err)
-	}
-	end := under(&h.writing)
-	if err := h.check(time.Now().Add(sickFor + stuckAfter)); !errors.Is(err, journal.ErrUnavailable) || !strings.Contains(err.Error(), "has been under way") {
-		t.Errorf("a write hangs: %v", err)
-	}
-	end()
-	if err := h.check(time.Now().Add(time.Hour)); err != nil {
-		t.Errorf("a write has ended: %v", err)
-	}
-}
 
 // A lock that another program holds makes the journal not well, without anybody having to write for that to be seen
 // again.
@@ -76,7 +46,7 @@ func TestHealthOfALockedJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C { // until the journal has looked by itself
-		if !j.writer.refuses() {
+		if !j.writer.Refuses() {
 			tick.Stop()
 			break
 		}
@@ -84,7 +54,7 @@ func TestHealthOfALockedJournal(t *testing.T) {
 			t.Fatal("the journal does not look by itself")
 		}
 	}
-	if err := j.writer.check(time.Now().Add(sickFor)); err != nil {
+	if err := j.writer.Health(time.Now().Add(3 * time.Second)); err != nil {
 		t.Errorf("when the lock is gone: %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/count"
 	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
@@ -32,7 +33,7 @@ type Journal struct {
 	conn    *sql.Conn // of writeDB, until the writer runs
 	readers *sql.DB   // for the journal itself
 	views   *sql.DB   // for callers of View, who may keep a transaction open
-	writer  *writer
+	writer  *commit.Writer
 	kept    statements
 	tail    tail.Tail
 	log     *logFile
@@ -156,22 +157,22 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	if err := j.loadTail(ctx, j.flushed); err != nil {
 		return err
 	}
-	h := hooks{start: j.beginAnyhow, begin: j.beginGroup, committed: j.committed, durable: j.durable}
-	if j.writer, err = newWriter(j.cfg, conn, h); err != nil {
+	h := commit.Hooks{Start: j.beginAnyhow, Begin: j.beginGroup, Committed: j.committed, Durable: j.durable}
+	if j.writer, err = commit.New(commit.Config{Group: j.cfg.Group, SlowWork: j.cfg.SlowWork, Fence: j.cfg.Fence, Logger: j.cfg.Logger}, conn, h); err != nil {
 		return err
 	}
 	j.conn = conn
 	if err := j.openLog(ctx, conn); err != nil {
 		return err
 	}
-	j.writer.syncTo(j.syncFile())
+	j.writer.SyncTo(j.syncFile())
 	if !outdated {
 		if err := j.start(ctx); err != nil {
 			return err
 		}
 	}
 	j.running.Go(j.watchForeign)
-	j.running.Go(func() { j.writer.recheck(j.ctx) })
+	j.running.Go(func() { j.writer.Recheck(j.ctx) })
 	return nil
 }
 
@@ -186,7 +187,7 @@ func (j *Journal) Close() error {
 	j.closing = true
 	j.mu.Unlock()
 	j.starting.Lock() // no start after this
-	late := !j.writer.started()
+	late := !j.writer.Started()
 	j.starting.Unlock()
 	j.cancel()
 	j.running.Wait()
@@ -194,15 +195,15 @@ func (j *Journal) Close() error {
 	if late {
 		return j.closeUnused()
 	}
-	flush := &item{run: func(*unit) error {
+	flush := &commit.Item{Run: func(*commit.Unit) error {
 		j.flushed = 0
 		return j.flushCursors()
 	}}
-	err := j.writer.submit(context.Background(), flush)
+	err := j.writer.Submit(context.Background(), flush)
 	if err == nil {
 		err = j.unmark()
 	}
-	return errors.Join(err, j.writer.close(), j.closeFiles())
+	return errors.Join(err, j.writer.Close(), j.closeFiles())
 }
 
 func (j *Journal) closeFiles() error {
@@ -220,7 +221,7 @@ func (j *Journal) closeFiles() error {
 	// moved stay as after a kill: another journal may have the name now.
 	if !j.gone.Load() {
 		if j.writer != nil {
-			errs = append(errs, j.writer.closeFiles())
+			errs = append(errs, j.writer.CloseConn())
 		}
 		if j.writeDB != nil {
 			errs = append(errs, j.writeDB.Close())
@@ -237,7 +238,7 @@ func (j *Journal) Path() string { return j.path }
 
 // Migrate implements journal.Journal.
 func (j *Journal) Migrate(ctx context.Context, module string, fsys fs.FS) error {
-	err := j.writer.submit(ctx, &item{alone: func(c *sql.Conn) error {
+	err := j.writer.Submit(ctx, &commit.Item{Alone: func(c *sql.Conn) error {
 		return errors.Join(j.migrate(ctx, c, module, fsys), j.markAgain(ctx, c, false))
 	}})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/goroutine"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
@@ -19,26 +20,26 @@ import (
 var errOnPurpose = errors.New("on purpose")
 
 // fail is like queue for work that fails.
-func fail(t *testing.T, j *Journal, code func(*unit)) chan error {
+func fail(t *testing.T, j *Journal, code func(*commit.Unit)) chan error {
 	t.Helper()
-	it := &item{work: journal.Work{Name: "fails"}, answer: make(chan error, 1)}
-	it.run = func(u *unit) error {
-		if err := u.user(func() { code(u) }); err != nil {
+	it := &commit.Item{Work: journal.Work{Name: "fails"}, Answer: make(chan error, 1)}
+	it.Run = func(u *commit.Unit) error {
+		if err := u.Call(func() { code(u) }); err != nil {
 			return err
 		}
 		return errOnPurpose
 	}
-	if err := j.writer.enqueue(it); err != nil {
+	if err := j.writer.Enqueue(it); err != nil {
 		t.Fatal(err)
 	}
-	return it.answer
+	return it.Answer
 }
 
 // together has work queued that becomes one group.
 func together(t *testing.T, j *Journal, add func()) {
 	t.Helper()
 	begun, gate := make(chan struct{}), make(chan struct{})
-	first := queue(t, j, 0, func(*unit) { close(begun); <-gate })
+	first := queue(t, j, 0, func(*commit.Unit) { close(begun); <-gate })
 	<-begun
 	add()
 	close(gate)
@@ -115,7 +116,7 @@ func TestGoroutineLeftBehind(t *testing.T) {
 			}
 			var fails, works, reads, last chan error
 			together(t, j, func() {
-				fails = fail(t, j, func(u *unit) {
+				fails = fail(t, j, func(u *commit.Unit) {
 					tx := u.Tx()
 					insert(t, tx, "fails")
 					s, err := tx.Prepare("INSERT INTO m_rows VALUES ('left')")
@@ -129,7 +130,7 @@ func TestGoroutineLeftBehind(t *testing.T) {
 					}()
 				})
 				runs := 0
-				works = queue(t, j, 0, func(u *unit) {
+				works = queue(t, j, 0, func(u *commit.Unit) {
 					runs++
 					tx := u.Tx()
 					insert(t, tx, fmt.Sprint("works ", min(runs, 2)))
@@ -139,8 +140,8 @@ func TestGoroutineLeftBehind(t *testing.T) {
 					}
 					insert(t, tx, "works on")
 				})
-				reads = queue(t, j, 0, func(*unit) { poke("during work that does not ask for it") })
-				last = queue(t, j, 0, func(u *unit) { insert(t, u.Tx(), "last") })
+				reads = queue(t, j, 0, func(*commit.Unit) { poke("during work that does not ask for it") })
+				last = queue(t, j, 0, func(u *commit.Unit) { insert(t, u.Tx(), "last") })
 			})
 			if err := <-fails; !errors.Is(err, errOnPurpose) {
 				t.Errorf("the failed work: %v", err)
@@ -160,10 +161,10 @@ func TestGoroutineLeftBehind(t *testing.T) {
 func TestGoroutineLeftBehindBetweenWork(t *testing.T) {
 	t.Parallel()
 	j := mustOpenWithRows(t)
-	works := &item{work: journal.Work{Name: "works"}, answer: make(chan error, 1)}
-	works.run = func(u *unit) error {
+	works := &commit.Item{Work: journal.Work{Name: "works"}, Answer: make(chan error, 1)}
+	works.Run = func(u *commit.Unit) error {
 		var tx *sql.Tx
-		if err := u.user(func() { tx = u.Tx() }); err != nil {
+		if err := u.Call(func() { tx = u.Tx() }); err != nil {
 			return err
 		}
 		ended := make(chan error)
@@ -172,12 +173,12 @@ func TestGoroutineLeftBehindBetweenWork(t *testing.T) {
 	}
 	var next chan error
 	together(t, j, func() {
-		if err := j.writer.enqueue(works); err != nil {
+		if err := j.writer.Enqueue(works); err != nil {
 			t.Fatal(err)
 		}
-		next = queue(t, j, 0, func(u *unit) { insert(t, u.Tx(), "next") })
+		next = queue(t, j, 0, func(u *commit.Unit) { insert(t, u.Tx(), "next") })
 	})
-	if err := errors.Join(<-works.answer, <-next); err != nil {
+	if err := errors.Join(<-works.Answer, <-next); err != nil {
 		t.Error(err)
 	}
 	mustHaveRows(t, j, "next")
@@ -193,8 +194,8 @@ func TestTransactionOfWorkThatHasEnded(t *testing.T) {
 	var ask func() *sql.Tx
 	var works, fails chan error
 	together(t, j, func() {
-		works = queue(t, j, 0, func(u *unit) { old, ask = u.Tx(), u.Tx; insert(t, old, "works") })
-		fails = fail(t, j, func(*unit) {
+		works = queue(t, j, 0, func(u *commit.Unit) { old, ask = u.Tx(), u.Tx; insert(t, old, "works") })
+		fails = fail(t, j, func(*commit.Unit) {
 			for what, tx := range map[string]*sql.Tx{"the old one": old, "asked for": ask()} {
 				if _, err := tx.Exec("INSERT INTO m_rows VALUES ('old')"); err == nil {
 					t.Errorf("%s is open", what)
@@ -219,13 +220,13 @@ func TestWorkWithGoroutines(t *testing.T) {
 	var want []string
 	for n, runs := range []int{2, 1, 1, 2} {
 		if n == 3 { // the work runs in one goroutine once, and is like any other again
-			if err := <-queue(t, j, 0, func(u *unit) { insert(t, u.Tx(), "alone") }); err != nil {
+			if err := <-queue(t, j, 0, func(u *commit.Unit) { insert(t, u.Tx(), "alone") }); err != nil {
 				t.Error(err)
 			}
 			want = append(want, "alone")
 		}
 		ran := 0
-		if err := <-queue(t, j, 0, func(u *unit) {
+		if err := <-queue(t, j, 0, func(u *commit.Unit) {
 			ran++
 			tx := u.Tx()
 			insert(t, tx, fmt.Sprint(n))
@@ -258,7 +259,7 @@ func TestGoroutinesOfWorkThatWasCutOff(t *testing.T) {
 	j := mustOpenWithRows(t)
 	wake, tried, never := make(chan struct{}), make(chan error), make(chan struct{})
 	defer close(never)
-	hangs := queue(t, j, 20*time.Millisecond, func(u *unit) {
+	hangs := queue(t, j, 20*time.Millisecond, func(u *commit.Unit) {
 		tx := u.Tx()
 		insert(t, tx, "hangs")
 		go func() {
@@ -279,7 +280,7 @@ func TestGoroutinesOfWorkThatWasCutOff(t *testing.T) {
 		t.Error(err)
 	}
 	runs := 0
-	if err := <-queue(t, j, 0, func(u *unit) {
+	if err := <-queue(t, j, 0, func(u *commit.Unit) {
 		runs++
 		insert(t, u.Tx(), "next")
 		wake <- struct{}{}
@@ -300,7 +301,7 @@ func TestStatementLeftRunning(t *testing.T) {
 	j := mustOpenWithRows(t)
 	const endless = "INSERT INTO m_rows WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
 	ran := 0
-	leaves := queue(t, j, 200*time.Millisecond, func(u *unit) {
+	leaves := queue(t, j, 200*time.Millisecond, func(u *commit.Unit) {
 		tx := u.Tx()
 		runs := make(chan struct{})
 		go func() {
@@ -321,7 +322,7 @@ func TestStatementLeftRunning(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("the work is never answered")
 	}
-	if err := <-queue(t, j, 0, func(u *unit) { insert(t, u.Tx(), "next") }); err != nil {
+	if err := <-queue(t, j, 0, func(u *commit.Unit) { insert(t, u.Tx(), "next") }); err != nil {
 		t.Error(err)
 	}
 	mustHaveRows(t, j, "next")
@@ -351,7 +352,7 @@ func TestGoroutineLeftBehindWithLocks(t *testing.T) {
 	never := make(chan struct{})
 	defer close(never)
 	for _, name := range []string{"one", "two"} {
-		answer := queue(t, j, time.Minute, func(u *unit) {
+		answer := queue(t, j, time.Minute, func(u *commit.Unit) {
 			tx, within := u.Tx(), make(chan struct{})
 			insert(t, tx, name)
 			go func() {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
@@ -31,7 +32,7 @@ func (j *Journal) Observe(ctx context.Context, subs []journal.Subscription) (*Ob
 	enter := func(tx *sql.Tx) error { return observe(context.WithoutCancel(ctx), tx, subs) }
 	_, err := j.begin(ctx, enter)
 	if err == nil {
-		err = j.writer.submit(ctx, &item{work: journal.Work{Name: "observer"}, durable: true, run: func(u *unit) error { return enter(u.Tx()) }})
+		err = j.writer.Submit(ctx, &commit.Item{Work: journal.Work{Name: "observer"}, Durable: true, Run: func(u *commit.Unit) error { return enter(u.Tx()) }})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: observe on %s: %w", j.path, row.Explain(err))
@@ -94,10 +95,10 @@ func observe(ctx context.Context, tx *sql.Tx, subs []journal.Subscription) error
 // journal.DelayedType are decoded, all others are stored. A record waits for its event if necessary. Take may be called
 // for several topics at once.
 func (o *Observer) Take(ctx context.Context, events []*journal.Event) error {
-	err := o.j.writer.submit(ctx, &item{work: journal.Work{Name: "observer"}, durable: true, run: func(u *unit) error {
+	err := o.j.writer.Submit(ctx, &commit.Item{Work: journal.Work{Name: "observer"}, Durable: true, Run: func(u *commit.Unit) error {
 		t := take{ctx: context.WithoutCancel(ctx), u: u, tx: u.Tx(), fromNow: o.fromNow, subs: map[string]*observedSub{},
 			logger: o.j.cfg.Logger}
-		return u.refuse(t.all(events))
+		return u.Refuse(t.all(events))
 	}})
 	if err != nil {
 		return fmt.Errorf("sqlite: observe: %w", err)
@@ -108,7 +109,7 @@ func (o *Observer) Take(ctx context.Context, events []*journal.Event) error {
 // take is one call of Take.
 type take struct {
 	ctx     context.Context
-	u       *unit
+	u       *commit.Unit
 	tx      *sql.Tx
 	fromNow map[string]bool
 	subs    map[string]*observedSub // by name
@@ -123,13 +124,13 @@ func (t *take) all(events []*journal.Event) error {
 				slog.String("event_id", e.ID), slog.Any("error", err))
 		}
 		if apply == nil {
-			apply = func() error { return t.u.append(e) }
+			apply = func() error { return t.u.Append(e) }
 		}
 		if err := apply(); err != nil {
 			return err
 		}
 	}
-	if err := t.gaps(t.u.appended); err != nil {
+	if err := t.gaps(t.u.Appended()); err != nil {
 		return err
 	}
 	if err := t.belated(); err != nil {
@@ -217,7 +218,7 @@ UPDATE subscriptions AS s SET cursor = coalesce((
 // advance moves each subscription's cursor, now and then, to its first event without an answer, so that readers can
 // skip the others.
 func (t *take) advance() error {
-	if !slices.ContainsFunc(t.u.appended, func(e *journal.Event) bool { return e.Seq%cursorEvery == 0 }) {
+	if !slices.ContainsFunc(t.u.Appended(), func(e *journal.Event) bool { return e.Seq%cursorEvery == 0 }) {
 		return nil
 	}
 	_, err := t.tx.ExecContext(t.ctx, advanceCursors)

@@ -22,7 +22,7 @@ func (t *take) redecode(seq int64) error {
 			slog.String("event_id", e.ID), slog.Any("error", err))
 		return nil
 	}
-	return t.u.append(decoded)
+	return t.u.Append(decoded)
 }
 
 // decodeDelayed decodes delayed events of a deployable.

@@ -108,12 +108,12 @@ func (t *take) early(r *record) error {
 
 // belated applies the early records of the events that have just come.
 func (t *take) belated() error {
-	for done := 0; done < len(t.u.appended); {
+	for done := 0; done < len(t.u.Appended()); {
 		var ids []string
-		for _, e := range t.u.appended[done:] {
+		for _, e := range t.u.Appended()[done:] {
 			ids = append(ids, e.ID)
 		}
-		done = len(t.u.appended)
+		done = len(t.u.Appended())
 		if _, err := t.tx.ExecContext(t.ctx, forgetDelayed, row.List(ids)); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
@@ -35,7 +36,7 @@ func (j *Journal) watchForeign() {
 			if j.lookAtFiles() {
 				return
 			}
-			if !j.writer.started() { // only the files can be checked
+			if !j.writer.Started() { // only the files can be checked
 				pace = j.cfg.ForeignCheck
 				break
 			}
@@ -47,7 +48,7 @@ func (j *Journal) watchForeign() {
 				j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "looking for commits of other connections failed, retrying", slog.Any("error", err))
 			}
 			if err == nil && j.memory.waits() { // positions wait for a commit, and a kill would lose them
-				_ = j.writer.enqueue(&item{run: func(*unit) error { return nil }}) // on an error, Close writes them
+				_ = j.writer.Enqueue(&commit.Item{Run: func(*commit.Unit) error { return nil }}) // on an error, Close writes them
 			}
 			if pace *= 2; seen || pace > j.cfg.ForeignCheck {
 				pace = j.cfg.ForeignCheck
@@ -67,7 +68,7 @@ func (j *Journal) Look(ctx context.Context) error {
 
 // lookOnce makes the writer look for commits of others, between two groups.
 func (j *Journal) lookOnce(ctx context.Context) (seen bool, err error) {
-	err = j.writer.submit(ctx, &item{alone: func(c *sql.Conn) (err error) {
+	err = j.writer.Submit(ctx, &commit.Item{Alone: func(c *sql.Conn) (err error) {
 		seen, err = j.lookForeign(c)
 		return err
 	}})
@@ -96,7 +97,7 @@ func (j *Journal) lookForeign(c *sql.Conn) (seen bool, err error) {
 	}
 	j.written()
 	j.tail.SkipTo(head)
-	j.writer.foreign(head) // the other connection may not have synced
+	j.writer.Foreign(head) // the other connection may not have synced
 	j.wakeAll(j.tail.Newest())
 	wake.Poke(j.delayedWake)
 	return true, nil
@@ -161,11 +162,11 @@ func (j *Journal) takeActsOf(ctx context.Context, q row.Queryer, query string, l
 // lookAtFiles reports whether the journal's files were moved, removed or replaced. From then on the journal
 // acknowledges nothing.
 func (j *Journal) lookAtFiles() (gone bool) {
-	err := cmp.Or(j.site.Check(), j.writer.cause())
+	err := cmp.Or(j.site.Check(), j.writer.Cause())
 	if !errors.Is(err, file.ErrGone) {
 		return false
 	}
-	j.writer.fail(err)
+	j.writer.Fail(err)
 	if j.gone.Swap(true) {
 		return true
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/dispatch"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
@@ -149,11 +150,11 @@ func (j *Journal) join(ctx context.Context, name, topic string) (*group, error) 
 	m.Durable = true
 	g = &group{Follower: wake.NewFollower(m), j: j, turn: make(chan struct{}, 1)}
 	if name == "" { // the group writes nothing, but needs the writer's wake-ups
-		if err := j.writer.begun(ctx); err != nil {
+		if err := j.writer.Begun(ctx); err != nil {
 			return nil, err
 		}
 	} else {
-		err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
+		err := j.writer.Submit(ctx, &commit.Item{Work: journal.Work{Name: "journal"}, Run: func(u *commit.Unit) error {
 			r, err := register(ctx, u.Tx(), key, "group", g.Match, 0, 0)
 			g.id, g.pos = r.id, r.cursor
 			return err
@@ -262,7 +263,7 @@ func (g *group) acked(seq int64) {
 	g.flushing = true
 	g.mu.Unlock()
 	if queue { // every commit writes changed positions, also a commit without work
-		_ = g.j.writer.enqueue(&item{run: func(*unit) error { return nil }}) // on an error, Close writes the position
+		_ = g.j.writer.Enqueue(&commit.Item{Run: func(*commit.Unit) error { return nil }}) // on an error, Close writes the position
 	}
 }
 

@@ -26,7 +26,7 @@ func (j *Journal) Quiet(ctx context.Context) error {
 	for {
 		changed := j.quiet.Wait()
 		if j.Backlog().Quiet() {
-			return j.writer.wait(ctx)
+			return j.writer.Wait(ctx)
 		}
 		select {
 		case <-ctx.Done():

@@ -7,13 +7,11 @@ import (
 	"fmt"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 )
 
 // errSettled: the delivery has its final answer, or another reaction is about to write the answer.
 var errSettled = errors.New("sqlite: delivery is settled")
-
-// errAnswered: the journal has a final answer to the delivery, but memory had none. The group is rolled back.
-var errAnswered = errors.New("sqlite: delivery is answered")
 
 // React implements journal.Journal.
 func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work,
@@ -29,21 +27,21 @@ func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work
 		return nil
 	}
 	var v journal.Verdict
-	it := &item{work: w}
-	it.run = func(u *unit) error {
-		if !f.claim(u.it) {
+	it := &commit.Item{Work: w}
+	it.Run = func(u *commit.Unit) error {
+		if !f.claim(u.Item()) {
 			return errSettled
 		}
 		var verdict journal.Verdict
-		if err := u.user(func() { verdict = run(u.Tx) }); err != nil {
+		if err := u.Call(func() { verdict = run(u.Tx) }); err != nil {
 			return err
 		}
-		misuse := u.misuse()
+		misuse := u.Misuse()
 		switch {
 		case verdict.Abort != nil:
 			return verdict.Abort
 		case misuse != nil && verdict.Outcome == journal.Done:
-			return u.fault(misuse)
+			return u.Fault(misuse)
 		case misuse != nil:
 			verdict.Err += " (" + misuse.Error() + ")"
 		}
@@ -54,14 +52,14 @@ func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work
 		v = verdict
 		return nil
 	}
-	err := j.writer.submit(ctx, it)
+	err := j.writer.Submit(ctx, it)
 	switch {
 	case errors.Is(err, errSettled):
 		return nil
 	case err == nil:
 		s.settle(d.Event.Seq, &v)
 		return nil
-	case errors.Is(err, errAnswered): // the reaction is rolled back, and the delivery is done
+	case errors.Is(err, commit.ErrAnswered): // the reaction is rolled back, and the delivery is done
 		s.settle(d.Event.Seq, &journal.Verdict{Outcome: journal.Done})
 		return nil
 	case errors.Is(err, journal.ErrAbandoned), errors.Is(err, journal.ErrFailed), w.Keep: // the bus decides
@@ -74,7 +72,7 @@ func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work
 
 // Do implements journal.Journal.
 func (j *Journal) Do(ctx context.Context, w journal.Work, run func(journal.TxFunc) ([]*journal.Event, error)) error {
-	return j.writer.submit(ctx, &item{work: w, durable: true, run: func(u *unit) error {
+	return j.writer.Submit(ctx, &commit.Item{Work: w, Durable: true, Run: func(u *commit.Unit) error {
 		var events []*journal.Event
 		var err error
 		if w.Delivery != nil {
@@ -82,20 +80,20 @@ func (j *Journal) Do(ctx context.Context, w journal.Work, run func(journal.TxFun
 				return err
 			}
 		}
-		if cut := u.user(func() { events, err = run(u.Tx) }); cut != nil {
+		if cut := u.Call(func() { events, err = run(u.Tx) }); cut != nil {
 			return cut
 		}
 		if err != nil {
 			return err
 		}
-		if misuse := u.misuse(); misuse != nil {
-			return u.fault(misuse)
+		if misuse := u.Misuse(); misuse != nil {
+			return u.Fault(misuse)
 		}
-		if err := u.release(); err != nil {
+		if err := u.Release(); err != nil {
 			return err
 		}
 		for _, e := range events {
-			if err := u.append(e); err != nil {
+			if err := u.Append(e); err != nil {
 				return err
 			}
 		}
@@ -105,7 +103,7 @@ func (j *Journal) Do(ctx context.Context, w journal.Work, run func(journal.TxFun
 
 // mustBeOpen returns an error when d has its final answer. On disk, another process can have answered only a delivery
 // that has rows. Its act is in these rows before memory knows of it.
-func (j *Journal) mustBeOpen(u *unit, d *journal.Delivery) error {
+func (j *Journal) mustBeOpen(u *commit.Unit, d *journal.Delivery) error {
 	j.mu.Lock()
 	s := j.subs[d.Subscription]
 	j.mu.Unlock()
@@ -115,9 +113,9 @@ func (j *Journal) mustBeOpen(u *unit, d *journal.Delivery) error {
 	}
 	outcome := ""
 	if f != nil && f.again {
-		err := u.queryRow("SELECT outcome FROM deliveries WHERE seq = ? AND subscription = ?", d.Event.Seq, s.id).Scan(&outcome)
+		err := u.QueryRow("SELECT outcome FROM deliveries WHERE seq = ? AND subscription = ?", d.Event.Seq, s.id).Scan(&outcome)
 		if err != nil {
-			return u.refuse(err)
+			return u.Refuse(err)
 		}
 	}
 	if o := journal.Outcome(outcome); f == nil || outcome != "" && o != journal.Retrying && o != journal.Blocked {

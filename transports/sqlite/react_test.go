@@ -15,6 +15,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
@@ -27,7 +28,7 @@ func TestDuplicatesAndStrayWakeUps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := j.writer.submit(t.Context(), &item{alone: func(c *sql.Conn) error {
+	if err := j.writer.Submit(t.Context(), &commit.Item{Alone: func(c *sql.Conn) error {
 		_, err := c.ExecContext(t.Context(), "CREATE TABLE m_effects (seq INTEGER PRIMARY KEY, key TEXT)")
 		return err
 	}}); err != nil {
@@ -191,10 +192,10 @@ func TestPlaceIsWrittenAfterAGroupWasUndone(t *testing.T) {
 	}
 	j.mu.Unlock()
 	full := errors.New("the disk is full")
-	if err := j.writer.submit(t.Context(), &item{run: func(u *unit) error { return u.refuse(full) }}); !errors.Is(err, full) {
+	if err := j.writer.Submit(t.Context(), &commit.Item{Run: func(u *commit.Unit) error { return u.Refuse(full) }}); !errors.Is(err, full) {
 		t.Fatalf("the refused group: %v", err)
 	}
-	if err := j.writer.submit(t.Context(), &item{run: func(*unit) error { return nil }}); err != nil {
+	if err := j.writer.Submit(t.Context(), &commit.Item{Run: func(*commit.Unit) error { return nil }}); err != nil {
 		t.Fatal(err)
 	}
 	var cursor int64

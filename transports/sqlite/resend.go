@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
@@ -19,7 +20,7 @@ func (j *Journal) UseBackend(ctx context.Context, backend string) error {
 	var was string
 	var again int64
 	lost := false
-	err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, durable: true, run: func(u *unit) (err error) {
+	err := j.writer.Submit(ctx, &commit.Item{Work: journal.Work{Name: "journal"}, Durable: true, Run: func(u *commit.Unit) (err error) {
 		tx := u.Tx()
 		if err := tx.QueryRowContext(ctx, "SELECT carrier FROM identity").Scan(&was); err != nil || was == backend {
 			return err
@@ -65,7 +66,7 @@ func Resend(ctx context.Context, path string, since time.Time) (events int64, er
 	if err != nil {
 		return 0, err
 	}
-	err = j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, durable: true, run: func(u *unit) (err error) {
+	err = j.writer.Submit(ctx, &commit.Item{Work: journal.Work{Name: "journal"}, Durable: true, Run: func(u *commit.Unit) (err error) {
 		events, err = sendAgain(ctx, u.Tx(), since)
 		return err
 	}})

@@ -76,7 +76,7 @@ func (j *Journal) isOutdated() (bool, error) {
 func (j *Journal) begin(ctx context.Context, fits func(*sql.Tx) error) (asked bool, err error) {
 	j.starting.Lock()
 	defer j.starting.Unlock()
-	if j.writer.started() {
+	if j.writer.Started() {
 		return false, nil
 	}
 	if err := j.update(ctx, fits); err != nil {
@@ -99,7 +99,7 @@ func (j *Journal) update(ctx context.Context, fits func(*sql.Tx) error) error {
 	if closing {
 		return journal.ErrClosed
 	}
-	if err := j.writer.broken(); err != nil { // the files may be another journal's
+	if err := j.writer.Broken(); err != nil { // the files may be another journal's
 		return err
 	}
 	todo, err := j.applied.Todo(schema.Journal, schema.Files)
@@ -138,7 +138,7 @@ func (j *Journal) start(ctx context.Context) error {
 	if err := errors.Join(j.keepProgram(ctx, j.conn), j.prepare()); err != nil {
 		return err
 	}
-	if err := j.writer.run(); err != nil {
+	if err := j.writer.Start(); err != nil {
 		return err
 	}
 	j.running.Go(j.watchDelayed)
@@ -156,7 +156,7 @@ func (j *Journal) closeUnused() error {
 	if _, known := j.fileNumber(); known && !j.gone.Load() {
 		err = file.ClearMark(context.Background(), j.conn)
 	}
-	return errors.Join(err, j.writer.close(), j.closeFiles())
+	return errors.Join(err, j.writer.Close(), j.closeFiles())
 }
 
 // migrate applies the new migrations of module in fsys, one transaction a file.

@@ -44,7 +44,10 @@ func mustOpenForeign(t *testing.T, j *Journal) *sql.DB {
 
 func mustAppendAsOther(t *testing.T, j *Journal) {
 	t.Helper()
-	if _, err := mustOpenForeign(t, j).Exec(insertEvent, "a", "t", 1, "", "", 1, "a", "", "", 0, []byte("{}")); err != nil {
+	const event = `
+INSERT INTO events (id, type, version, source, key, time, correlation_id, causation_id, subscription, hops, data)
+VALUES ('a', 't', 1, '', '', 1, 'a', '', '', 0, x'7b7d')`
+	if _, err := mustOpenForeign(t, j).Exec(event); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -123,8 +126,8 @@ func TestAStartThatTheStoreRefuses(t *testing.T) {
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Writable(t.Context()); err != nil || !j.writer.started() || j.writer.refuses() {
-		t.Errorf("afterwards: %v, started %v, health %v", err, j.writer.started(), j.Health())
+	if err := j.Writable(t.Context()); err != nil || !j.writer.Started() || j.writer.Refuses() {
+		t.Errorf("afterwards: %v, started %v, health %v", err, j.writer.Started(), j.Health())
 	}
 }
 

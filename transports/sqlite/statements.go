@@ -46,7 +46,7 @@ SET error = excluded.error, stack = excluded.stack, attempts = dead_letters.atte
 // prepare prepares the journal's statements.
 func (j *Journal) prepare() error {
 	k := &j.kept
-	return j.writer.prepare(map[**workconn.Stmt]string{
+	return j.writer.Prepare(map[**workconn.Stmt]string{
 		&k.undelay:     "DELETE FROM delayed WHERE event_id = ?",
 		&k.first:       insertDelivery,
 		&k.deliver:     upsertDelivery,

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 )
 
 // ending is a context that is cancelled when it is looked at for the n-th time: a program is stopped at some moment.
@@ -89,8 +90,8 @@ func TestCursorsAreWrittenWhileItSubscribes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = j.Close() }()
-	written, committed := 0, j.writer.hooks.committed
-	j.writer.hooks.committed = func(c *commit) { // behind the commit that registers it, and before it hears of events
+	written, committed := 0, j.writer.Hooks.Committed
+	j.writer.Hooks.Committed = func(c *commit.Group) { // behind the commit that registers it, and before it hears of events
 		written++
 		j.flushed = 0
 		if err := j.flushCursors(); err != nil {

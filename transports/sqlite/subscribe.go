@@ -12,6 +12,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
@@ -46,7 +47,7 @@ func register(ctx context.Context, q row.RowQueryer, name, kind string, m *wake.
 func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (map[string]message.Subscriber, error) {
 	var subs []*subscription
 	var topics []string
-	err := j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
+	err := j.writer.Submit(ctx, &commit.Item{Work: journal.Work{Name: "journal"}, Run: func(u *commit.Unit) error {
 		var err error
 		tx := u.Tx()
 		j.dismiss(subs) // of a failed first try

@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/dispatch"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
@@ -40,9 +41,9 @@ type subscription struct {
 type flight struct {
 	journal.Delivery
 	task    dispatch.Task
-	msg     *message.Message     // of the first launch, created in advance
-	again   bool                 // the delivery has pending rows: it failed, was blocked, or is replayed
-	claimed atomic.Pointer[item] // the work that may settle the delivery
+	msg     *message.Message            // of the first launch, created in advance
+	again   bool                        // the delivery has pending rows: it failed, was blocked, or is replayed
+	claimed atomic.Pointer[commit.Item] // the work that may settle the delivery
 }
 
 // flight returns the first delivery of e. It may be slow: do not call it under s.mu, for which the writer may wait.
@@ -71,7 +72,7 @@ func (s *subscription) message(f *flight) *message.Message {
 
 // claim reports whether it may settle f, in the current transaction. Of several deliveries of one event, the first gets
 // the right; when the store refuses the work, the next.
-func (f *flight) claim(it *item) bool {
+func (f *flight) claim(it *commit.Item) bool {
 	return f.claimed.CompareAndSwap(nil, it) || f.claimed.Load() == it
 }
 

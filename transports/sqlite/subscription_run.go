@@ -9,6 +9,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/dispatch"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 )
 
 // troubleDelay is the pause after a failure of the store.
@@ -134,7 +135,7 @@ func (j *Journal) withoutPlain(events []*journal.Event) []*journal.Event {
 
 // recordBlocked records events that wait after a failed event of their key, so that the cursor can pass.
 func (s *subscription) recordBlocked(ctx context.Context, tasks []*dispatch.Task) error {
-	err := s.j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
+	err := s.j.writer.Submit(ctx, &commit.Item{Work: journal.Work{Name: "journal"}, Run: func(u *commit.Unit) error {
 		u.Tx() // all or none
 		for _, t := range tasks {
 			if err := s.block(u, t.Owner.(*flight).Event); err != nil {
@@ -153,14 +154,14 @@ func (s *subscription) recordBlocked(ctx context.Context, tasks []*dispatch.Task
 }
 
 // block records that e waits after another event of the same key.
-func (s *subscription) block(u *unit, e *journal.Event) error {
+func (s *subscription) block(u *commit.Unit, e *journal.Event) error {
 	k := &s.j.kept
 	if _, _, err := k.deliver.Exec(e.Seq, s.id, string(journal.Blocked), int64(0), time.Now().UnixMicro(),
 		int64(0), nil); err != nil {
-		return u.refuse(err)
+		return u.Refuse(err)
 	}
 	_, _, err := k.pend.Exec(s.id, e.Key, e.Seq, "blocked", int64(0), int64(0), int64(0))
-	return u.refuse(err)
+	return u.Refuse(err)
 }
 
 // look reads the oldest row of a lane, and the event if it may run now.
@@ -225,7 +226,7 @@ func (s *subscription) correct(ctx context.Context, r *openRow, now time.Time) e
 UPDATE pending SET due_at = ?1, failed_at = min(failed_at, ?2) WHERE subscription = ?3 AND key = ?4 AND seq = ?5 AND state = 'retrying'`
 		ended = "UPDATE deliveries SET started_at = ? - duration WHERE seq = ? AND subscription = ? AND outcome = 'retrying'"
 	)
-	return s.j.writer.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
+	return s.j.writer.Submit(ctx, &commit.Item{Work: journal.Work{Name: "journal"}, Run: func(u *commit.Unit) error {
 		tx := u.Tx()
 		if _, err := tx.ExecContext(ctx, due, r.Due.UnixMicro(), now.UnixMicro(), s.id, r.Lane.Key, r.Seq); err != nil {
 			return err

@@ -16,11 +16,12 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 )
 
 // disk is a log whose syncs wait to be allowed, or fail.
 type disk struct {
-	syncFile
+	commit.File
 	asked chan struct{}
 	allow chan error
 	free  atomic.Bool
@@ -35,23 +36,23 @@ func newDisk() *disk {
 // hold makes the syncs wait from now on.
 func (d *disk) hold(t *testing.T, j *Journal) {
 	t.Helper()
-	if err := j.writer.wait(t.Context()); err != nil {
+	if err := j.writer.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	d.free.Store(false)
 }
 
-func (d *disk) wrap(f syncFile) syncFile { d.syncFile = f; return d }
+func (d *disk) wrap(f commit.File) commit.File { d.File = f; return d }
 
 func (d *disk) Sync() error {
 	if d.free.Load() {
-		return d.syncFile.Sync()
+		return d.File.Sync()
 	}
 	d.asked <- struct{}{}
 	if err := <-d.allow; err != nil {
 		return err
 	}
-	return d.syncFile.Sync()
+	return d.File.Sync()
 }
 
 func mustOpenOn(t *testing.T, path string, d *disk) *Journal {
@@ -225,25 +226,4 @@ func mustDeliver(t *testing.T, s message.Subscriber) <-chan *message.Message {
 		t.Fatal(err)
 	}
 	return out
-}
-
-// A commit that was under way while the disk failed is answered too.
-func TestCommitBehindAFailedSync(t *testing.T) {
-	t.Parallel()
-	d := newDisk()
-	d.free.Store(false)
-	s := newSyncer(d, func(int64) { t.Error("made durable by a disk that failed") })
-	it := &item{durable: true, answer: make(chan error, 1)}
-	s.begin()
-	s.committed(1, []*item{it})
-	<-d.asked
-	d.allow <- errors.New("input/output error")
-	if err := <-it.answer; !errors.Is(err, journal.ErrUnknown) {
-		t.Errorf("the commit that was to be synced: %v", err)
-	}
-	s.begin()
-	s.committed(2, []*item{it})
-	if err := <-it.answer; !errors.Is(err, journal.ErrUnknown) {
-		t.Errorf("the commit behind it: %v", err)
-	}
 }

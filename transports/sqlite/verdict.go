@@ -5,14 +5,15 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // record writes the verdict and the emitted events, with the state changes of the work.
-func (s *subscription) record(u *unit, d *journal.Delivery, again bool, v *journal.Verdict) error {
-	finish := u.release
+func (s *subscription) record(u *commit.Unit, d *journal.Delivery, again bool, v *journal.Verdict) error {
+	finish := u.Release
 	if v.Outcome != journal.Done {
-		finish = u.rollback
+		finish = u.Rollback
 	}
 	if err := finish(); err != nil {
 		return err
@@ -21,10 +22,10 @@ func (s *subscription) record(u *unit, d *journal.Delivery, again bool, v *journ
 	changed, err := k.answer(again, e.Seq, s.id, string(v.Outcome), int64(d.Attempt), v.Started.UnixMicro(),
 		v.Duration.Microseconds(), row.TextOrNull(v.Err))
 	if err != nil {
-		return u.refuse(err)
+		return u.Refuse(err)
 	}
 	if changed == 0 { // claim prevents this, unless another program wrote here
-		return u.refuse(fmt.Errorf("%w: event %d, %s", errAnswered, e.Seq, s.Name))
+		return u.Refuse(fmt.Errorf("%w: event %d, %s", commit.ErrAnswered, e.Seq, s.Name))
 	}
 	if again {
 		if err := s.clear(u, e, v.Outcome); err != nil {
@@ -34,7 +35,7 @@ func (s *subscription) record(u *unit, d *journal.Delivery, again bool, v *journ
 	switch v.Outcome {
 	case journal.Done:
 		for _, e := range v.Emit {
-			if err := u.append(e); err != nil {
+			if err := u.Append(e); err != nil {
 				return err
 			}
 		}
@@ -43,7 +44,7 @@ func (s *subscription) record(u *unit, d *journal.Delivery, again bool, v *journ
 	case journal.Dead:
 		err = s.bury(u, d, v)
 	}
-	return u.refuse(err)
+	return u.Refuse(err)
 }
 
 // firstFailed returns the time when the first attempt of a delivery failed. v is the verdict of the latest attempt.

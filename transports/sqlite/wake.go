@@ -2,19 +2,20 @@ package sqlite
 
 import (
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
 // committed runs in the writer's goroutine after every commit.
-func (j *Journal) committed(c *commit) {
+func (j *Journal) committed(c *commit.Group) {
 	j.unflushed = false
 	j.written()
-	if c.delayed {
+	if c.Delayed {
 		wake.Poke(j.delayedWake)
 	}
-	if len(c.appended) > 0 {
-		j.recent.Add(c.appended)
-		j.wake(c.appended)
+	if len(c.Appended) > 0 {
+		j.recent.Add(c.Appended)
+		j.wake(c.Appended)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/internal/pause"
+	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/count"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
@@ -25,7 +26,7 @@ func (j *Journal) watchCounts() {
 		}
 		for more := true; more; {
 			began := time.Now()
-			err := j.writer.submit(j.ctx, &item{alone: func(c *sql.Conn) (err error) {
+			err := j.writer.Submit(j.ctx, &commit.Item{Alone: func(c *sql.Conn) (err error) {
 				if more, err = count.CountNext(j.ctx, c, &j.recent); err != nil {
 					return err
 				}

@@ -53,8 +53,8 @@ var (
 	errOver   = errors.New("sqlite: the transaction of this work is over")
 	errByHand = errors.New("sqlite: the transaction is the journal's: return an error to roll back, nothing to commit, " +
 		"and end it in no other way")
-	// ErrOther: another goroutine used the transaction, left over from earlier work, or started by this work. To tell, the
-	// work runs again with a *sql.Tx that no other work has asked for.
+	// ErrOther: another goroutine used the transaction, left over from earlier work, or started by this work. To tell,
+	// the work runs again with a *sql.Tx that no other work has asked for.
 	ErrOther = errors.New("sqlite: the transaction is used by another goroutine than that of the work: the work runs again")
 )
 

@@ -1,4 +1,4 @@
-package sqlite
+package commit
 
 import (
 	"errors"
@@ -23,15 +23,15 @@ var errReplaced = errors.New("sqlite: writer goroutine replaced")
 //
 // Code under mu must be fast.
 type tenure struct {
-	w      *writer
+	w      *Writer
 	before *workconn.Face // of the hung work, to be retired first; nil for the first tenure
 	id     uint64         // of the goroutine
 
 	mu       sync.Mutex
 	replaced bool
-	items    []*item // being written
-	rest     []*item // held by this goroutine beyond items
-	current  *item   // the work that is running in user code, or nil
+	items    []*Item // being written
+	rest     []*Item // held by this goroutine beyond items
+	current  *Item   // the work that is running in user code, or nil
 	entered  time.Time
 	deadline time.Time
 	watch    *time.Timer
@@ -40,7 +40,7 @@ type tenure struct {
 }
 
 // startLoop starts a writer goroutine, which first takes the connection away from before, if any.
-func (w *writer) startLoop(before *workconn.Face) {
+func (w *Writer) startLoop(before *workconn.Face) {
 	r := &tenure{w: w, before: before}
 	go w.loop(r)
 }
@@ -55,29 +55,29 @@ func (r *tenure) start() {
 }
 
 // hold records the items that are being written, and the others that this goroutine holds.
-func (r *tenure) hold(items, rest []*item) {
+func (r *tenure) hold(items, rest []*Item) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.items, r.rest = items, rest
 }
 
 // enter records that user code of an item is about to run.
-func (r *tenure) enter(it *item) {
+func (r *tenure) enter(it *Item) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.current = it
-	if it.work.Limit <= 0 {
+	if it.Work.Limit <= 0 {
 		return
 	}
 	r.entered, r.look = time.Now(), askAfter
-	r.deadline = r.entered.Add(it.work.Limit)
-	first := min(it.work.Limit, askAfter)
+	r.deadline = r.entered.Add(it.Work.Limit)
+	first := min(it.Work.Limit, askAfter)
 	if r.watch == nil {
 		r.due = r.entered.Add(first)
 		r.watch = time.AfterFunc(first, r.check)
 	} else if r.deadline.Before(r.due) {
 		r.due = r.deadline
-		r.watch.Reset(it.work.Limit)
+		r.watch.Reset(it.Work.Limit)
 	}
 }
 
@@ -118,13 +118,13 @@ func (r *tenure) check() {
 
 // inspect acts on the running time of the current work. It returns the work when its stack must be inspected, and the
 // start of the work.
-func (r *tenure) inspect() (suspect *item, since time.Time) {
+func (r *tenure) inspect() (suspect *Item, since time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.watch == nil || r.replaced {
 		return nil, since // the group has ended meanwhile
 	}
-	if r.current == nil || r.current.work.Limit <= 0 {
+	if r.current == nil || r.current.Work.Limit <= 0 {
 		r.watch.Reset(time.Second) // no work runs, or it has no limit: check again later
 	} else if left := time.Until(r.deadline); left > 0 {
 		ran := time.Since(r.entered)
@@ -143,9 +143,9 @@ func (r *tenure) inspect() (suspect *item, since time.Time) {
 }
 
 // outstayed returns the error for work that exceeded its limit.
-func outstayed(it *item) error {
+func outstayed(it *Item) error {
 	return fmt.Errorf("%w: %s held the transaction for more than %v: work in a transaction must not wait for the outside",
-		journal.ErrAbandoned, it.work.Name, it.work.Limit)
+		journal.ErrAbandoned, it.Work.Name, it.Work.Limit)
 }
 
 // gone runs when the goroutine ends: at shutdown, after replace, or because the work ended the goroutine
@@ -163,14 +163,14 @@ func (r *tenure) gone() {
 }
 
 // replace ends the tenure, and answers err to the hung work. r.mu is held, so that enter and leave wait.
-func (r *tenure) replace(hung *item, err error) {
+func (r *tenure) replace(hung *Item, err error) {
 	r.replaced = true
 	r.current = nil
 	if r.watch != nil {
 		r.watch.Stop()
 		r.watch = nil
 	}
-	rest := slices.DeleteFunc(slices.Concat(r.items, r.rest), func(it *item) bool { return it == hung })
+	rest := slices.DeleteFunc(slices.Concat(r.items, r.rest), func(it *Item) bool { return it == hung })
 	hung.reply(err)
 	r.w.ask(hung, r.id, true) // before the other items of the group come back, which do not belong to the hung work
 	r.w.requeue(rest)

@@ -1,4 +1,4 @@
-package sqlite
+package commit
 
 import (
 	"errors"
@@ -24,12 +24,12 @@ var errAsked = errors.New("sqlite: whose are you?")
 
 // ask asks the items in the queue whether they belong to work, unless they were asked before. work runs in the
 // goroutine root, and with cut it was cut off.
-func (w *writer) ask(work *item, root uint64, cut bool) {
+func (w *Writer) ask(work *Item, root uint64, cut bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	asking := &family{root: root, cut: cut}
-	w.queue = slices.DeleteFunc(w.queue, func(it *item) bool {
-		if it.answer == nil || it.asked == work && !cut || !it.state.CompareAndSwap(itemQueued, itemAsked) {
+	w.queue = slices.DeleteFunc(w.queue, func(it *Item) bool {
+		if it.Answer == nil || it.asked == work && !cut || !it.state.CompareAndSwap(itemQueued, itemAsked) {
 			return false
 		}
 		it.asked, it.asking = work, asking
@@ -39,12 +39,12 @@ func (w *writer) ask(work *item, root uint64, cut bool) {
 }
 
 // kin returns an error when the calling goroutine, which waits for the item, belongs to the work in the question.
-func (it *item) kin() error {
+func (it *Item) kin() error {
 	if !it.asking.has(goroutine.ID()) {
 		return nil
 	}
 	return fmt.Errorf("%w: %s waits for %s, which was called by it and cannot begin before its end",
-		journal.ErrNested, it.asked.work.Name, it.work.Name)
+		journal.ErrNested, it.asked.Work.Name, it.Work.Name)
 }
 
 // family is the goroutine of work, and with cut all its descendants.

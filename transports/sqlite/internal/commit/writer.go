@@ -1,8 +1,7 @@
-package sqlite
+package commit
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,22 +16,23 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/workconn"
 )
 
-// writer is the only goroutine that writes. It takes all queued work into one transaction, with a savepoint for each
+// Writer is the only goroutine that writes. It takes all queued work into one transaction, with a savepoint for each
 // item, commits once, and answers all items: grouping makes a synced commit cheap (docs/decisions/0002).
 //
 // Lock order: mu is a leaf. No user code runs under mu.
-type writer struct {
+type Writer struct {
 	cfg   Config
 	conn  *workconn.Conn // for the running goroutine
 	kept  kept
 	aside map[string]bool // names of work that uses its transaction in several goroutines; for the running goroutine
 
-	hooks hooks
-	late  atomic.Bool // the goroutine was not started yet
-	sync  *syncer
+	Hooks Hooks
+
+	late atomic.Bool // the goroutine was not started yet
+	sync *syncer
 
 	mu      sync.Mutex
-	queue   []*item
+	queue   []*Item
 	closed  bool
 	wake    chan struct{} // capacity 1
 	stopped chan struct{} // closed when the last goroutine has ended
@@ -44,68 +44,25 @@ type writer struct {
 	differs differs              // for the running goroutine
 }
 
-// hooks are the journal's part of the writer's work.
-type hooks struct {
-	start     func(context.Context) error // starts the writer; runs when the first work comes before start
-	begin     func() error                // runs at the start of every group, inside the transaction
-	committed func(*commit)               // runs in the writer's goroutine after every commit, and wakes readers
-	durable   func(head int64)            // runs in the syncer's goroutine: all events up to head are durable
-}
-
-func newWriter(cfg Config, conn *sql.Conn, h hooks) (*writer, error) {
-	w := &writer{cfg: cfg, hooks: h, wake: make(chan struct{}, 1), stopped: make(chan struct{}), slowAt: map[string]time.Time{},
-		aside: map[string]bool{}}
-	w.health.sick = make(chan struct{}, 1)
-	w.late.Store(true)
-	w.answers.New = func() any { return make(chan error, 1) }
-	var err error
-	if w.conn, err = workconn.New(conn, cfg.Fence); err != nil {
-		return nil, err
-	}
-	return w, nil
-}
-
-// syncTo begins to make commits durable in file, the log, or to count them as durable at once if file is nil.
-func (w *writer) syncTo(file syncFile) { w.sync = newSyncer(file, w.hooks.durable) }
-
-// run starts the goroutine.
-func (w *writer) run() error {
-	if err := errors.Join(w.conn.PrepareOwn(), w.prepareKept()); err != nil {
+// Submit queues an item and waits for the answer. When ctx ends first, an item that has not begun is taken back.
+func (w *Writer) Submit(ctx context.Context, it *Item) error {
+	if err := w.Begun(ctx); err != nil {
 		return err
 	}
-	w.startLoop(nil)
-	w.late.Store(false)
-	return nil
-}
-
-// started reports whether run was called.
-func (w *writer) started() bool { return !w.late.Load() }
-
-// prepare prepares statements of the journal, for use in units and hooks.
-func (w *writer) prepare(queries map[**workconn.Stmt]string) error { return w.conn.Prepare(queries) }
-
-// closeFiles closes the write connection. The goroutine has ended.
-func (w *writer) closeFiles() error { return w.conn.Close() }
-
-// submit queues an item and waits for the answer. When ctx ends first, an item that has not begun is taken back.
-func (w *writer) submit(ctx context.Context, it *item) error {
-	if err := w.begun(ctx); err != nil {
-		return err
-	}
-	it.answer = w.answers.Get().(chan error)
-	defer w.answers.Put(it.answer)
+	it.Answer = w.answers.Get().(chan error)
+	defer w.answers.Put(it.Answer)
 	for {
-		if err := w.enqueue(it); err != nil {
+		if err := w.Enqueue(it); err != nil {
 			return err
 		}
 		var err error
 		select {
-		case err = <-it.answer:
+		case err = <-it.Answer:
 		case <-ctx.Done():
 			if it.state.CompareAndSwap(itemQueued, itemCancelled) {
 				return ctx.Err()
 			}
-			err = <-it.answer // the item has begun: wait for the outcome
+			err = <-it.Answer // the item has begun: wait for the outcome
 		}
 		if err != errAsked {
 			return err
@@ -117,8 +74,8 @@ func (w *writer) submit(ctx context.Context, it *item) error {
 	}
 }
 
-// begun starts the writer if necessary. The start goes on when ctx ends first.
-func (w *writer) begun(ctx context.Context) error {
+// Begun starts the writer if necessary. The start goes on when ctx ends first.
+func (w *Writer) Begun(ctx context.Context) error {
 	if !w.late.Load() {
 		return nil
 	}
@@ -133,8 +90,8 @@ func (w *writer) begun(ctx context.Context) error {
 }
 
 // startLate starts the writer for the first work.
-func (w *writer) startLate(ctx context.Context) error {
-	switch err := w.hooks.start(ctx); {
+func (w *Writer) startLate(ctx context.Context) error {
+	switch err := w.Hooks.Start(ctx); {
 	case err == nil:
 		return nil
 	case workconn.Blame(err) != workconn.WorkFault:
@@ -146,8 +103,8 @@ func (w *writer) startLate(ctx context.Context) error {
 	}
 }
 
-// enqueue queues an item. To get the answer, read it.answer.
-func (w *writer) enqueue(it *item) error {
+// Enqueue queues an item. To get the answer, read it.Answer.
+func (w *Writer) Enqueue(it *Item) error {
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()
@@ -162,20 +119,8 @@ func (w *writer) enqueue(it *item) error {
 	return nil
 }
 
-// close returns when the queue is empty, the goroutine has ended, and all commits are durable.
-func (w *writer) close() error {
-	if w.started() {
-		w.mu.Lock()
-		w.closed = true
-		w.mu.Unlock()
-		wake.Poke(w.wake)
-		<-w.stopped
-	}
-	return w.sync.close()
-}
-
 // loop is the goroutine of tenure r. When work hung and the goroutine was replaced, loop returns without answering.
-func (w *writer) loop(r *tenure) {
+func (w *Writer) loop(r *tenure) {
 	defer r.gone()
 	r.start()
 	for {
@@ -198,8 +143,8 @@ func (w *writer) loop(r *tenure) {
 // fewItems is the size below which the commit of a group costs more than the work.
 const fewItems = 48
 
-// queued returns the number of items in the queue.
-func (w *writer) queued() int {
+// Queued returns the number of items in the queue.
+func (w *Writer) Queued() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.queue)
@@ -207,19 +152,19 @@ func (w *writer) queued() int {
 
 // gather yields once when the queue is short. Goroutines that the last commit woke are about to queue more work: a
 // larger group needs fewer commits. Without a runnable goroutine, gather returns at once.
-func (w *writer) gather() {
-	if w.queued() < fewItems {
+func (w *Writer) gather() {
+	if w.Queued() < fewItems {
 		runtime.Gosched()
 	}
 }
 
 // take returns the next items to write together: up to cfg.Group items, or a single item that runs alone.
-func (w *writer) take() (items []*item, closed bool) {
+func (w *Writer) take() (items []*Item, closed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := min(len(w.queue), w.cfg.Group)
 	for i, it := range w.queue[:n] {
-		if it.alone != nil {
+		if it.Alone != nil {
 			n = max(i, 1)
 			break
 		}
@@ -233,10 +178,10 @@ func (w *writer) take() (items []*item, closed bool) {
 
 // write writes and answers items. It reports whether this goroutine was replaced meanwhile. The goroutine also holds
 // the items in beyond.
-func (w *writer) write(r *tenure, items, beyond []*item) (replaced bool) {
-	if len(items) == 1 && items[0].alone != nil {
+func (w *Writer) write(r *tenure, items, beyond []*Item) (replaced bool) {
+	if len(items) == 1 && items[0].Alone != nil {
 		if it := items[0]; it.take() {
-			it.reply(it.alone(w.conn.SQL()))
+			it.reply(it.Alone(w.conn.SQL()))
 		}
 		return false
 	}
@@ -270,25 +215,25 @@ func (w *writer) write(r *tenure, items, beyond []*item) (replaced bool) {
 }
 
 // requeue puts unanswered items at the front of the queue.
-func (w *writer) requeue(items []*item) {
+func (w *Writer) requeue(items []*Item) {
 	for _, it := range items {
 		it.giveBack()
 	}
 	w.mu.Lock()
-	w.queue = append(append([]*item{}, items...), w.queue...)
+	w.queue = append(append([]*Item{}, items...), w.queue...)
 	w.mu.Unlock()
 	wake.Poke(w.wake)
 }
 
-// begin opens a transaction, and runs w.between.
-func (w *writer) begin() *failure {
+// begin opens a transaction, and runs Hooks.Begin.
+func (w *Writer) begin() *failure {
 	if err := w.sync.health(); err != nil {
 		return &failure{step: "sync", err: err}
 	}
 	if _, _, err := w.kept.begin.Exec(); err != nil {
 		return &failure{step: "begin", err: err}
 	}
-	err := w.hooks.begin()
+	err := w.Hooks.Begin()
 	if err == nil {
 		err = w.conn.Lend()
 	}
@@ -300,7 +245,7 @@ func (w *writer) begin() *failure {
 }
 
 // commit commits the transaction. The commit is not durable yet.
-func (w *writer) commit() error {
+func (w *Writer) commit() error {
 	w.sync.begin()
 	_, _, err := w.kept.commit.Exec()
 	if err != nil {
@@ -315,23 +260,23 @@ const groupTime = 20 * time.Millisecond
 
 // group runs items in the open transaction, and answers the first n of them after the commit. On a failure, none of the
 // n is on disk and none was answered.
-func (w *writer) group(r *tenure, items []*item) (n int, f *failure) {
+func (w *Writer) group(r *tenure, items []*Item) (n int, f *failure) {
 	began := time.Now()
-	var done commit
+	var done Group
 	for start := began; n < len(items) && start.Sub(began) < groupTime; {
 		it := items[n]
 		n++
 		if !it.take() {
 			continue
 		}
-		it.begin(w, r, len(w.aside) > 0 && w.aside[it.work.Name])
+		it.begin(w, r, len(w.aside) > 0 && w.aside[it.Work.Name])
 		it.err = w.runItem(it)
 		if errors.Is(it.err, errReplaced) {
 			return len(items), &failure{err: errReplaced} // replace has handled all items
 		}
 		end := time.Now()
-		if held := end.Sub(start); w.cfg.SlowWork > 0 && held > w.cfg.SlowWork && it.work.Module != "" {
-			w.reportSlow(it.work.Name, held)
+		if held := end.Sub(start); w.cfg.SlowWork > 0 && held > w.cfg.SlowWork && it.Work.Module != "" {
+			w.reportSlow(it.Work.Name, held)
 		}
 		start = end
 		if it.unit.turn.Failed != nil {
@@ -347,41 +292,20 @@ func (w *writer) group(r *tenure, items []*item) (n int, f *failure) {
 		w.conn.Undo()
 		return n, &failure{step: "commit", err: err}
 	}
-	w.hooks.committed(&done)
+	w.Hooks.Committed(&done)
 	w.sync.committed(done.head(), done.items)
 	return n, nil
 }
 
-// commit is the content of a committed group.
-type commit struct {
-	items    []*item
-	appended []*journal.Event
-	delayed  bool // the group has new delayed events
-}
-
-func (c *commit) add(it *item) {
-	c.items = append(c.items, it)
-	c.appended = append(c.appended, it.unit.appended...)
-	c.delayed = c.delayed || it.unit.delayed
-}
-
-// head returns the seq of the newest event, or 0 without events.
-func (c *commit) head() int64 {
-	if len(c.appended) == 0 {
-		return 0
-	}
-	return c.appended[len(c.appended)-1].Seq
-}
-
 // runItem runs an item under a savepoint.
-func (w *writer) runItem(it *item) error {
-	err := it.run(it.unit)
+func (w *Writer) runItem(it *Item) error {
+	err := it.Run(it.unit)
 	if errors.Is(err, workconn.ErrOther) {
 		if failed := it.unit.turn.Rollback(); failed != nil {
 			return failed
 		}
-		w.aside[it.work.Name] = true
-		err = it.run(it.begin(w, it.unit.tenure, true))
+		w.aside[it.Work.Name] = true
+		err = it.Run(it.begin(w, it.unit.tenure, true))
 	}
 	if errors.Is(err, errReplaced) {
 		return err
@@ -404,7 +328,7 @@ func (w *writer) runItem(it *item) error {
 }
 
 // reportSlow logs, at most every ten seconds, that work held up all other writes.
-func (w *writer) reportSlow(name string, held time.Duration) {
+func (w *Writer) reportSlow(name string, held time.Duration) {
 	now := time.Now()
 	if now.Sub(w.slowAt[name]) < 10*time.Second {
 		return

@@ -1,4 +1,4 @@
-package sqlite
+package commit
 
 import (
 	"bytes"
@@ -51,7 +51,7 @@ func panicBelowClose(stack string) string {
 }
 
 // panicked returns the error for work that closesForEver found.
-func panicked(it *item, where string) error {
+func panicked(it *Item, where string) error {
 	return fmt.Errorf("%w: %w: %s panicked while it scanned a row, at %s; database/sql never closes these rows: have Scan return an error",
-		journal.ErrAbandoned, journal.ErrFailed, it.work.Name, where)
+		journal.ErrAbandoned, journal.ErrFailed, it.Work.Name, where)
 }

@@ -1,4 +1,4 @@
-package sqlite
+package commit
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ func TestTroubleThatComesAndGoes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
-		w := &writer{cfg: Config{Logger: slog.New(slog.NewTextHandler(&text, nil))}}
+		w := &Writer{cfg: Config{Logger: slog.New(slog.NewTextHandler(&text, nil))}}
 		wants := func(when string, want ...string) {
 			t.Helper()
 			got := strings.Split(text.String(), "\n")

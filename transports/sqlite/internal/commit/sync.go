@@ -1,4 +1,4 @@
-package sqlite
+package commit
 
 import (
 	"context"
@@ -23,7 +23,7 @@ import (
 // Transactional reactions need not wait: a power cut removes a suffix of the log, causes together with their effects,
 // and nothing outside has seen them.
 type syncer struct {
-	file    syncFile // nil unless Synchronous is full: then a commit counts as durable
+	file    File // nil unless Synchronous is full: then a commit counts as durable
 	durable func(head int64)
 
 	mu       sync.Mutex
@@ -43,8 +43,8 @@ type syncer struct {
 	ended chan struct{}
 }
 
-// syncFile is the write-ahead log for the syncer.
-type syncFile interface {
+// File is the write-ahead log for the syncer.
+type File interface {
 	Sync() error
 	Close() error
 }
@@ -52,10 +52,10 @@ type syncFile interface {
 // waiter waits for a commit to be durable.
 type waiter struct {
 	commit int64
-	it     *item
+	it     *Item
 }
 
-func newSyncer(file syncFile, durable func(int64)) *syncer {
+func newSyncer(file File, durable func(int64)) *syncer {
 	s := &syncer{file: file, durable: durable, wake: make(chan struct{}, 1), ended: make(chan struct{}),
 		advanced: make(chan struct{})}
 	go s.loop()
@@ -71,14 +71,14 @@ func (s *syncer) begin() {
 
 // committed records that the begun commit was made or has failed. It answers the items at once, or leaves durable ones
 // to finish. Only the writer may call it.
-func (s *syncer) committed(head int64, items []*item) {
+func (s *syncer) committed(head int64, items []*Item) {
 	s.mu.Lock()
 	s.commits = s.begun
 	s.head = max(s.head, head)
 	for _, it := range items {
-		if it.durable && it.err == nil && s.broken != nil { // the disk failed during the write
+		if it.Durable && it.err == nil && s.broken != nil { // the disk failed during the write
 			it.reply(s.unknown())
-		} else if it.durable && it.err == nil {
+		} else if it.Durable && it.err == nil {
 			s.waiting = append(s.waiting, waiter{s.commits, it})
 		} else {
 			it.reply(it.err)
@@ -207,21 +207,21 @@ func (s *syncer) close() error {
 	return s.file.Close()
 }
 
-// broken returns an error after a failed sync: nothing more is acknowledged.
-func (w *writer) broken() error { return w.sync.health() }
+// Broken returns an error after a failed sync: nothing more is acknowledged.
+func (w *Writer) Broken() error { return w.sync.health() }
 
-// cause returns the reason of the failed sync, or nil.
-func (w *writer) cause() error { return w.sync.reason() }
+// Cause returns the reason of the failed sync, or nil.
+func (w *Writer) Cause() error { return w.sync.reason() }
 
-// fail makes the writer refuse all further work, and answers the work that waits for the disk with err.
-func (w *writer) fail(err error) { w.sync.fail(err) }
+// Fail makes the writer refuse all further work, and answers the work that waits for the disk with err.
+func (w *Writer) Fail(err error) { w.sync.fail(err) }
 
-// wait returns when all visible commits are durable, or with ctx's error.
-func (w *writer) wait(ctx context.Context) error { return w.sync.wait(ctx) }
+// Wait returns when all visible commits are durable, or with ctx's error.
+func (w *Writer) Wait(ctx context.Context) error { return w.sync.wait(ctx) }
 
-// foreign makes the commits of another connection durable, which has appended events up to head. For the writer's
+// Foreign makes the commits of another connection durable, which has appended events up to head. For the writer's
 // goroutine.
-func (w *writer) foreign(head int64) {
+func (w *Writer) Foreign(head int64) {
 	w.sync.begin()
 	w.sync.committed(head, nil)
 }

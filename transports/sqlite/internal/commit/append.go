@@ -1,4 +1,4 @@
-package sqlite
+package commit
 
 import (
 	"log/slog"
@@ -34,7 +34,7 @@ type kept struct {
 	delay                        *workconn.Stmt
 }
 
-func (w *writer) prepareKept() error {
+func (w *Writer) prepareKept() error {
 	k := &w.kept
 	return w.conn.Prepare(map[**workconn.Stmt]string{
 		&k.begin:     "BEGIN IMMEDIATE",
@@ -48,14 +48,14 @@ func (w *writer) prepareKept() error {
 	})
 }
 
-// append writes e to the log, or to the delayed events. An event whose id the journal has is dropped: a publisher
+// Append writes e to the log, or to the delayed events. An event whose id the journal has is dropped: a publisher
 // retried.
-func (u *unit) append(e *journal.Event) error {
+func (u *Unit) Append(e *journal.Event) error {
 	if !e.Due.IsZero() {
 		_, _, err := u.w.kept.delay.Exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Due.UnixMicro(),
 			e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), row.Blob(e.Data))
 		u.delayed = true
-		return u.refuse(err)
+		return u.Refuse(err)
 	}
 	changed, seq, err := u.insert(e)
 	if err == nil && changed == 0 { // SQLite has used up a seq; a gap would send every reader to the disk
@@ -64,7 +64,7 @@ func (u *unit) append(e *journal.Event) error {
 		}
 	}
 	if err != nil || changed == 0 {
-		return u.refuse(err)
+		return u.Refuse(err)
 	}
 	e.Seq = seq
 	u.appended = append(u.appended, e)
@@ -73,9 +73,9 @@ func (u *unit) append(e *journal.Event) error {
 
 // insertNamesake inserts e with a longer id when the journal has the id from another source: an id is unique within its
 // source only (CloudEvents 1.0, section "id"). Only other programs create such ids.
-func (u *unit) insertNamesake(e *journal.Event) (changed, seq int64, err error) {
+func (u *Unit) insertNamesake(e *journal.Event) (changed, seq int64, err error) {
 	var other, differs bool
-	err = u.queryRow("SELECT source <> ?, data <> ? FROM events WHERE id = ? AND type = ?", e.Source, row.Blob(e.Data), e.ID, e.Type).Scan(&other, &differs)
+	err = u.QueryRow("SELECT source <> ?, data <> ? FROM events WHERE id = ? AND type = ?", e.Source, row.Blob(e.Data), e.ID, e.Type).Scan(&other, &differs)
 	if err != nil || !other {
 		if differs {
 			u.w.differs.log(u.w.cfg.Logger, e)
@@ -90,7 +90,7 @@ func (u *unit) insertNamesake(e *journal.Event) (changed, seq int64, err error) 
 	return u.insert(e)
 }
 
-func (u *unit) insert(e *journal.Event) (changed, seq int64, err error) {
+func (u *Unit) insert(e *journal.Event) (changed, seq int64, err error) {
 	if len(e.Metadata) == 0 {
 		return u.w.kept.event.Exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Time.UnixMicro(),
 			e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), row.Blob(e.Data))

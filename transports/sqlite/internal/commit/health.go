@@ -1,4 +1,4 @@
-package sqlite
+package commit
 
 import (
 	"context"
@@ -48,7 +48,7 @@ func (h *health) note(err error) {
 	wake.Poke(h.sick)
 }
 
-// refuses reports whether the last group was refused.
+// Refuses reports whether the last group was refused.
 func (h *health) refuses() bool {
 	r := h.refusal.Load()
 	return r != nil && !r.over.Load()
@@ -76,9 +76,9 @@ func under(since *atomic.Int64) (end func()) {
 	return func() { since.Store(0) }
 }
 
-// check returns the reason why the writer cannot write, or nil: the last commit was refused, or one in the last three
+// Health returns the reason why the writer cannot write, or nil: the last commit was refused, or one in the last three
 // seconds was, or a write hangs. It writes nothing, never waits, and may be called at any time.
-func (w *writer) check(now time.Time) error {
+func (w *Writer) Health(now time.Time) error {
 	if err := w.sync.health(); err != nil {
 		return err
 	}
@@ -88,15 +88,15 @@ func (w *writer) check(now time.Time) error {
 	return stuck("sync", w.sync.syncing.Load(), now)
 }
 
-// refuses reports whether the store refused the last group.
-func (w *writer) refuses() bool { return w.health.refuses() }
+// Refuses reports whether the store refused the last group.
+func (w *Writer) Refuses() bool { return w.health.refuses() }
 
 // rewrite changes nothing, but is written, committed and synced: a full disk refuses it.
 const rewrite = `UPDATE migrations SET applied_at = applied_at WHERE rowid = (SELECT min(rowid) FROM migrations)`
 
-// recheck retries a write while the store refuses commits, until ctx ends: without other writes, check would not see
+// Recheck retries a write while the store refuses commits, until ctx ends: without other writes, Health would not see
 // the end of the problem.
-func (w *writer) recheck(ctx context.Context) {
+func (w *Writer) Recheck(ctx context.Context) {
 	for {
 		select {
 		case <-w.health.sick:
@@ -114,9 +114,9 @@ func (w *writer) recheck(ctx context.Context) {
 			if !w.health.refuses() {
 				break
 			}
-			_ = w.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
+			_ = w.Submit(ctx, &Item{Work: journal.Work{Name: "journal"}, Run: func(u *Unit) error {
 				if _, err := u.Tx().ExecContext(context.Background(), rewrite); err != nil {
-					return u.refuse(err)
+					return u.Refuse(err)
 				}
 				return nil
 			}})
@@ -130,8 +130,8 @@ const (
 	longestTryPause = 2 * time.Second
 )
 
-// writable returns when the store accepts work, or with ctx's error.
-func (w *writer) writable(ctx context.Context) error {
+// Writable returns when the store accepts work, or with ctx's error.
+func (w *Writer) Writable(ctx context.Context) error {
 	for pause := firstTryPause; w.health.refuses() || w.sync.health() != nil; pause = min(2*pause,
 		longestTryPause) {
 		select {
@@ -139,9 +139,9 @@ func (w *writer) writable(ctx context.Context) error {
 			return ctx.Err()
 		case <-time.After(pause):
 		}
-		err := w.submit(ctx, &item{work: journal.Work{Name: "journal"}, run: func(u *unit) error {
+		err := w.Submit(ctx, &Item{Work: journal.Work{Name: "journal"}, Run: func(u *Unit) error {
 			_, _, err := w.kept.trial.Exec()
-			return u.refuse(err)
+			return u.Refuse(err)
 		}})
 		if err != nil && !errors.Is(err, journal.ErrUnavailable) && !errors.Is(err, journal.ErrFailed) {
 			return err

@@ -1,4 +1,4 @@
-package sqlite
+package commit
 
 import (
 	"context"
@@ -16,18 +16,22 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/workconn"
 )
 
+// ErrAnswered fails a group of work whose outcome the journal has, while the memory had none. The group is rolled back,
+// and the work gets this error.
+var ErrAnswered = errors.New("sqlite: delivery is answered")
+
 // failure is the reason that a group is not on disk.
 type failure struct {
 	step string // begin, cursors, write, commit
 	err  error
-	by   *item // the work in which the failure occurred; nil if unknown
+	by   *Item // the work in which the failure occurred; nil if unknown
 }
 
 // early reports whether no work had run: then no work can be at fault.
 func (f *failure) early() bool { return f.by == nil && f.step != "commit" }
 
 // sort divides the items of a failed group into those that cannot have caused the failure and those that may.
-func (f *failure) sort(items []*item) (others, suspects []*item) {
+func (f *failure) sort(items []*Item) (others, suspects []*Item) {
 	if workconn.Blame(f.err) == workconn.StoreFault {
 		return nil, items
 	}
@@ -45,7 +49,7 @@ func (f *failure) sort(items []*item) (others, suspects []*item) {
 }
 
 // answer answers an item that failed alone. It reports whether this goroutine was replaced meanwhile.
-func (w *writer) answer(r *tenure, it *item, f *failure) (replaced bool) {
+func (w *Writer) answer(r *tenure, it *Item, f *failure) (replaced bool) {
 	err := w.charge(r, it, f)
 	if errors.Is(err, errReplaced) {
 		return true
@@ -56,8 +60,8 @@ func (w *writer) answer(r *tenure, it *item, f *failure) (replaced bool) {
 
 // charge returns the answer to an item that failed alone. Unless the store is certainly at fault, charge commits a row
 // of the journal, to see whether the store accepts other work.
-func (w *writer) charge(r *tenure, it *item, f *failure) error {
-	if errors.Is(f.err, errAnswered) {
+func (w *Writer) charge(r *tenure, it *Item, f *failure) error {
+	if errors.Is(f.err, ErrAnswered) {
 		return f.err
 	}
 	own := workconn.Blame(f.err) != workconn.StoreFault
@@ -95,7 +99,7 @@ func isFull(f *failure) bool {
 
 // usedUp reports whether a table, not the store, is full: the table had the last number before, or the work used it. To
 // find out, the work runs once more, and is undone. An error is errReplaced.
-func (w *writer) usedUp(r *tenure, it *item) (bool, error) {
+func (w *Writer) usedUp(r *tenure, it *Item) (bool, error) {
 	if f := w.begin(); f != nil {
 		return false, nil
 	}
@@ -119,12 +123,12 @@ func (w *writer) usedUp(r *tenure, it *item) (bool, error) {
 }
 
 // failed returns the error for a fault of the work itself.
-func failed(it *item, err error) error {
-	return fmt.Errorf("%w: %s: %w", journal.ErrFailed, it.work.Name, err)
+func failed(it *Item, err error) error {
+	return fmt.Errorf("%w: %s: %w", journal.ErrFailed, it.Work.Name, err)
 }
 
 // try commits a row of the journal.
-func (w *writer) try() error {
+func (w *Writer) try() error {
 	if _, _, err := w.kept.begin.Exec(); err != nil {
 		return err
 	}
@@ -149,7 +153,7 @@ func unavailable(step string, err error) error {
 
 // apart writes the first n of items, which failed together, so that the item at fault fails alone. It returns the
 // number of answered items.
-func (w *writer) apart(r *tenure, items []*item, n int, f *failure, beyond []*item) (answered int, replaced bool) {
+func (w *Writer) apart(r *tenure, items []*Item, n int, f *failure, beyond []*Item) (answered int, replaced bool) {
 	for _, it := range items[:n] {
 		it.giveBack()
 	}
@@ -187,7 +191,7 @@ func (w *writer) apart(r *tenure, items []*item, n int, f *failure, beyond []*it
 }
 
 // refuse answers items that have not run.
-func (w *writer) refuse(items []*item, f *failure) {
+func (w *Writer) refuse(items []*Item, f *failure) {
 	err := unavailable(f.step, f.err)
 	w.noteTrouble(err)
 	for _, it := range items {
@@ -198,7 +202,7 @@ func (w *writer) refuse(items []*item, f *failure) {
 }
 
 // noteTrouble records that the store refuses work, or with a nil error that the store accepts work again.
-func (w *writer) noteTrouble(err error) {
+func (w *Writer) noteTrouble(err error) {
 	w.health.note(err)
 	if err == nil {
 		if commits, _ := w.trouble.Over(time.Now()); commits > 0 {
