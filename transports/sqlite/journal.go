@@ -158,7 +158,8 @@ func (j *Journal) open(ctx context.Context) (err error) {
 		return err
 	}
 	h := commit.Hooks{Start: j.beginAnyhow, Begin: j.beginGroup, Committed: j.committed, Durable: j.durable}
-	if j.writer, err = commit.New(commit.Config{Group: j.cfg.Group, SlowWork: j.cfg.SlowWork, Fence: j.cfg.Fence, Logger: j.cfg.Logger}, conn, h); err != nil {
+	cfg := commit.Config{Group: j.cfg.Group, SlowWork: j.cfg.SlowWork, Fence: j.cfg.Fence, Logger: j.cfg.Logger}
+	if j.writer, err = commit.New(cfg, conn, h); err != nil {
 		return err
 	}
 	j.conn = conn

@@ -48,7 +48,7 @@ func (j *Journal) watchForeign() {
 				j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "looking for commits of other connections failed, retrying", slog.Any("error", err))
 			}
 			if err == nil && j.memory.waits() { // positions wait for a commit, and a kill would lose them
-				_ = j.writer.Enqueue(&commit.Item{Run: func(*commit.Unit) error { return nil }}) // on an error, Close writes them
+				_ = j.writer.EnqueueEmpty() // on an error, Close writes them
 			}
 			if pace *= 2; seen || pace > j.cfg.ForeignCheck {
 				pace = j.cfg.ForeignCheck

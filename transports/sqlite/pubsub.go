@@ -263,7 +263,7 @@ func (g *group) acked(seq int64) {
 	g.flushing = true
 	g.mu.Unlock()
 	if queue { // every commit writes changed positions, also a commit without work
-		_ = g.j.writer.Enqueue(&commit.Item{Run: func(*commit.Unit) error { return nil }}) // on an error, Close writes the position
+		_ = g.j.writer.EnqueueEmpty() // on an error, Close writes the position
 	}
 }
 

@@ -45,8 +45,8 @@ type syncer struct {
 
 // File is the write-ahead log for the syncer.
 type File interface {
-	Sync() error
-	Close() error
+	Sync() error  // forces the log to the disk; nothing is durable unless it returns nil
+	Close() error // runs once, after the last Sync
 }
 
 // waiter waits for a commit to be durable.

@@ -14,11 +14,12 @@ type Item struct {
 	Run     func(*Unit) error     // in a transaction; an error rolls back to the item's savepoint
 	Alone   func(*sql.Conn) error // instead of Run: outside any transaction
 	Durable bool                  // answered when the commit is on disk, not when the commit is made
-	state   atomic.Int32          // itemQueued, itemTaken, itemCancelled
 	Answer  chan error            // capacity 1; nil if no caller waits
-	err     error                 // answer of Run
-	unit    *Unit                 // of the latest run
-	first   Unit                  // of the first run
+
+	state atomic.Int32 // itemQueued, itemTaken, itemCancelled
+	err   error        // answer of Run
+	unit  *Unit        // of the latest run
+	first Unit         // of the first run
 
 	asked  *Item   // the work in the last question of ask; under the writer's mutex
 	asking *family // the goroutines of asked

@@ -119,6 +119,11 @@ func (w *Writer) Enqueue(it *Item) error {
 	return nil
 }
 
+// EnqueueEmpty queues an item without work: a group begins and is committed, with its hooks.
+func (w *Writer) EnqueueEmpty() error {
+	return w.Enqueue(&Item{Run: func(*Unit) error { return nil }})
+}
+
 // loop is the goroutine of tenure r. When work hung and the goroutine was replaced, loop returns without answering.
 func (w *Writer) loop(r *tenure) {
 	defer r.gone()

@@ -57,8 +57,8 @@ func (m migration) stays(ctx context.Context, tx *sql.Tx, before map[string]stri
 	return nil
 }
 
-// Tables are the names of the journal's tables. A temporary table of the same name would hide the journal's table on the
-// connection.
+// Tables are the names of the journal's tables. A temporary table of the same name would hide the journal's table on
+// the connection.
 var Tables = map[string]bool{
 	"events": true, "subscriptions": true, "deliveries": true, "pending": true, "dead_letters": true, "acts": true,
 	"delayed": true, "identity": true, "records": true, "moves": true, "observer": true, "early_records": true,
