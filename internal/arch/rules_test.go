@@ -217,6 +217,7 @@ var rooms = map[string][]string{
 
 	"workconn": {"file", "goroutine", "schema"},
 	"commit":   {"workconn", "goroutine", "file", "row", "wake"},
+	"observer": {"commit", "reader", "row", "wake"},
 }
 
 func roomLayer(room string) layer {
@@ -227,7 +228,8 @@ func roomLayer(room string) layer {
 		may: func(i string) bool {
 			below := slices.ContainsFunc(rooms[room], func(r string) bool { return under(i, sqlite+"/internal/"+r) })
 			driver := slices.ContainsFunc(drivers["sqlite"], func(d string) bool { return under(i, d) })
-			return below || driver || i == sqlite+"/dispatch" || i == root+"/bus/journal" || isStd(i) || isLeaf(i)
+			decodes := room == "observer" && i == root+"/bus/wire" // messages of deployables
+			return below || driver || decodes || i == sqlite+"/dispatch" || i == root+"/bus/journal" || isStd(i) || isLeaf(i)
 		},
 		remedy: "hand in what the room needs from package sqlite, or move it to a room below",
 	}

@@ -3,37 +3,11 @@ package sqlite
 import (
 	"database/sql"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/count"
-	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
-
-// TestAnObserverStartsWithoutReadingItsLog: what is written at its start for each subscription goes through no events.
-func TestAnObserverStartsWithoutReadingItsLog(t *testing.T) {
-	t.Parallel()
-	j, err := Open(t.Context(), filepath.Join(t.TempDir(), "j.db"), Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer j.Close()
-	err = j.Reader().View(t.Context(), func(tx *sql.Tx) error {
-		return row.Each(t.Context(), tx, row.SQL("EXPLAIN QUERY PLAN "+observeSubscription, "a", "[]"), func(rows *sql.Rows) error {
-			var id, parent, unused int
-			var detail string
-			err := rows.Scan(&id, &parent, &unused, &detail)
-			if strings.Contains(detail, "SCAN events") {
-				t.Error(detail)
-			}
-			return err
-		})
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 // TestDeadLettersOfAnOlderJournal: a journal that comes from an older program has the types of its dead letters once
 // it is brought up to date, and their causes some time later.

@@ -4,6 +4,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/acts"
 	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/halves"
+	"github.com/troupebus/troupe/transports/sqlite/internal/observer"
 	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 )
@@ -31,6 +32,9 @@ var (
 
 	// ErrObserver: the journal is that of an observer, which decides nothing.
 	ErrObserver = acts.ErrObserver
+
+	// ErrDeployable: the journal is a deployable's, and cannot become an observer's.
+	ErrDeployable = observer.ErrDeployable
 
 	// ErrRetired: the subscription is that of a program that ran before, and the one that ran last does not have it.
 	ErrRetired = acts.ErrRetired

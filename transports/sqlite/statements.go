@@ -1,6 +1,9 @@
 package sqlite
 
-import "github.com/troupebus/troupe/transports/sqlite/internal/workconn"
+import (
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/workconn"
+)
 
 // statements are the journal's prepared statements on the write connection. Only the writer's goroutine may use them.
 type statements struct {
@@ -30,11 +33,6 @@ SET outcome = excluded.outcome, attempts = excluded.attempts, started_at = exclu
     duration = excluded.duration, error = excluded.error
 WHERE outcome IN ('retrying', 'blocked')`
 
-	upsertPending = `
-INSERT INTO pending (subscription, key, seq, state, attempts, due_at, failed_at) VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (subscription, key, seq) DO UPDATE
-SET state = excluded.state, attempts = excluded.attempts, due_at = excluded.due_at, failed_at = excluded.failed_at`
-
 	upsertDeadLetter = `
 INSERT INTO dead_letters (seq, subscription, error, stack, attempts, first_failed_at, dead_at)
 VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -50,7 +48,7 @@ func (j *Journal) prepare() error {
 		&k.undelay:     "DELETE FROM delayed WHERE event_id = ?",
 		&k.first:       insertDelivery,
 		&k.deliver:     upsertDelivery,
-		&k.pend:        upsertPending,
+		&k.pend:        row.UpsertPending,
 		&k.unpend:      "DELETE FROM pending WHERE subscription = ? AND key = ? AND seq = ?",
 		&k.dead:        upsertDeadLetter,
 		&k.revived:     "UPDATE dead_letters SET status = ? WHERE subscription = ? AND seq = ? AND status = 'replaying'",

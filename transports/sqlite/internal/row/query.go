@@ -62,3 +62,9 @@ func List[T string | int64](values []T) string {
 	b, _ := json.Marshal(values) // neither kind of value can fail
 	return string(b)
 }
+
+// UpsertPending writes a row of pending: an open delivery.
+const UpsertPending = `
+INSERT INTO pending (subscription, key, seq, state, attempts, due_at, failed_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (subscription, key, seq) DO UPDATE
+SET state = excluded.state, attempts = excluded.attempts, due_at = excluded.due_at, failed_at = excluded.failed_at`

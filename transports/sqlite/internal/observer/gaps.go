@@ -1,4 +1,4 @@
-package sqlite
+package observer
 
 import (
 	"time"
@@ -9,8 +9,8 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// gaps makes dead letters of gaps that the just appended events report: messages that were lost before this observer
-// read them, or that cannot be decoded.
+// gaps makes dead letters of the gaps in the just appended events: messages lost before the observer read them, and
+// messages without a known encoding.
 func (t *take) gaps(events []*journal.Event) error {
 	for _, e := range events {
 		trouble := e.Metadata[wire.MetaTrouble]

@@ -1,4 +1,4 @@
-package sqlite
+package observer
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package sqlite
+package observer
 
 import (
 	"database/sql"
@@ -65,7 +65,7 @@ func stageOf(o journal.Outcome, attempts, allAttempts int) stage {
 
 func (r *record) stage() stage { return stageOf(r.Outcome, r.Attempts, r.AllAttempts) }
 
-// before reports whether r is older than s: it came late, or again, and changes nothing.
+// before reports whether r is older than s: r came late, or again, and is dropped.
 func (r *record) before(s stage) bool { was := r.stage(); return slices.Compare(was[:], s[:]) < 0 }
 
 const (
@@ -165,7 +165,7 @@ FROM events e LEFT JOIN deliveries d ON d.seq = e.seq AND d.subscription = ?1
 LEFT JOIN dead_letters l ON l.subscription = ?1 AND l.seq = e.seq
 WHERE e.id = ?2 AND e.type = ?3`
 
-// record writes one record, and reports false when its event is missing.
+// record writes r, and reports false when the event of r is missing.
 func (t *take) record(r *record) (there bool, err error) {
 	var was answered
 	if was.sub, err = t.subscription(r.Subscription); err != nil {
@@ -224,7 +224,7 @@ func (t *take) answer(was answered, r *record) error {
 		pending = ""
 	}
 	if pending != "" {
-		steps = append(steps, row.SQL(upsertPending, was.sub.id, was.key, was.seq, pending, r.Attempts,
+		steps = append(steps, row.SQL(row.UpsertPending, was.sub.id, was.key, was.seq, pending, r.Attempts,
 			row.Micros(r.RetryAt), row.Micros(r.FirstFailed)))
 	}
 	for _, s := range append(steps, letterSteps(was, r)...) {
@@ -267,7 +267,7 @@ func letterSteps(was answered, r *record) []row.Statement {
 		return nil
 	case !r.Whole && r.Outcome != journal.Dead:
 		return []row.Statement{row.SQL("UPDATE dead_letters SET status = ? WHERE id = ?", status, was.letter)}
-	case !r.Whole && dead > was.deadAt: // attempts before a replay count; a repeated record of the same death adds none
+	case !r.Whole && dead > was.deadAt: // attempts before a replay count; a repeated record of the same death does not
 		all = was.allAttempts + r.Attempts
 	case !r.Whole:
 		all, dead = was.allAttempts, was.deadAt

@@ -1,4 +1,4 @@
-package sqlite
+package observer
 
 import (
 	"context"
@@ -18,39 +18,13 @@ import (
 // ErrDeployable: the journal is a deployable's, and cannot become an observer's.
 var ErrDeployable = errors.New("sqlite: journal of a deployable")
 
-// Observer writes the events and delivery records of all deployables of a system into a journal of its own. A reader of
-// the journal sees the whole system. No module runs on such a journal, and its content exists elsewhere.
-type Observer struct {
-	j       *Journal
-	fromNow map[string]bool // subscriptions to events from their registration on
-}
-
-// Observe makes j an observer's journal, for good, and registers subs, the subscriptions of the whole system, so that
-// readers see missing answers. A journal on which modules have run is refused with ErrDeployable, and modules cannot
-// run on an observer's journal.
-func (j *Journal) Observe(ctx context.Context, subs []journal.Subscription) (*Observer, error) {
-	enter := func(tx *sql.Tx) error { return observe(context.WithoutCancel(ctx), tx, subs) }
-	_, err := j.begin(ctx, enter)
-	if err == nil {
-		err = j.writer.Submit(ctx, &commit.Item{Work: journal.Work{Name: "observer"}, Durable: true, Run: func(u *commit.Unit) error { return enter(u.Tx()) }})
-	}
-	if err != nil {
-		return nil, fmt.Errorf("sqlite: observe on %s: %w", j.path, row.Explain(err))
-	}
-	o := &Observer{j, map[string]bool{}}
-	for _, s := range subs {
-		o.fromNow[s.Name] = s.FromNow
-	}
-	return o, nil
-}
-
 const selectUse = `
 SELECT EXISTS (SELECT 1 FROM observer),
        EXISTS (SELECT 1 FROM subscriptions) OR EXISTS (SELECT 1 FROM events) OR EXISTS (SELECT 1 FROM migrations WHERE module <> 'journal')`
 
-// A subscription registered late is not expected to answer older events; answers that arrive anyway are shown. A
+// A subscription registered late is not expected to answer older events; early answers are shown. A
 // subscription unknown to this observer's program is registered, without types, with its first record. The newest seq
-// has a query of its own: beside a WHERE, SQLite would scan all events.
+// has a separate query: beside a WHERE, SQLite would scan all events.
 const (
 	observeSubscription = `
 INSERT INTO subscriptions (name, kind, types, start_seq, cursor)
@@ -63,7 +37,9 @@ UPDATE subscriptions SET retired_at = ?1
 WHERE retired_at IS NULL AND types <> '[]' AND name NOT IN (SELECT value FROM json_each(?2))`
 )
 
-func observe(ctx context.Context, tx *sql.Tx, subs []journal.Subscription) error {
+// Begin makes the journal of tx an observer's, for good, and registers subs. The error is an ErrDeployable for a
+// journal on which modules have run.
+func Begin(ctx context.Context, tx *sql.Tx, subs []journal.Subscription) error {
 	var is, used bool
 	if err := tx.QueryRowContext(ctx, selectUse).Scan(&is, &used); err != nil {
 		return err
@@ -91,19 +67,12 @@ func observe(ctx context.Context, tx *sql.Tx, subs []journal.Subscription) error
 	return err
 }
 
-// Take makes events durable, in order and all or none, except known ones. Events of journal.RecordsType and
-// journal.DelayedType are decoded, all others are stored. A record waits for its event if necessary. Take may be called
-// for several topics at once.
-func (o *Observer) Take(ctx context.Context, events []*journal.Event) error {
-	err := o.j.writer.Submit(ctx, &commit.Item{Work: journal.Work{Name: "observer"}, Durable: true, Run: func(u *commit.Unit) error {
-		t := take{ctx: context.WithoutCancel(ctx), u: u, tx: u.Tx(), fromNow: o.fromNow, subs: map[string]*observedSub{},
-			logger: o.j.cfg.Logger}
-		return u.Refuse(t.all(events))
-	}})
-	if err != nil {
-		return fmt.Errorf("sqlite: observe: %w", err)
-	}
-	return nil
+// Take writes new events, in order. Events of journal.RecordsType and journal.DelayedType are decoded, all others are
+// stored. A record waits for its event if necessary. fromNow has the subscriptions with journal.Subscription.FromNow.
+func Take(ctx context.Context, u *commit.Unit, events []*journal.Event, fromNow map[string]bool, l *slog.Logger) error {
+	t := take{ctx: context.WithoutCancel(ctx), u: u, tx: u.Tx(), fromNow: fromNow, subs: map[string]*observedSub{},
+		logger: l}
+	return u.Refuse(t.all(events))
 }
 
 // take is one call of Take.
@@ -158,7 +127,7 @@ func (t *take) read(e *journal.Event) (apply func() error, err error) {
 	return nil, nil
 }
 
-// observedSub is a subscription in an observer's journal: it is not expected to answer events up to start.
+// observedSub is a subscription in an observer's journal. No answers to events up to start are expected.
 type observedSub struct {
 	id, start int64
 	named     bool // the observer's own program has the subscription
@@ -166,7 +135,7 @@ type observedSub struct {
 	retired   bool
 }
 
-// subscription returns the subscription with this name, and registers an unknown one.
+// subscription returns the subscription with a name, and registers an unknown subscription.
 func (t *take) subscription(name string) (*observedSub, error) {
 	if s := t.subs[name]; s != nil {
 		return s, nil
@@ -198,7 +167,7 @@ func (t *take) retire(s *observedSub, retired bool) error {
 }
 
 // began records that s has an answer to the event at seq. Without FromNow, s then owes answers to all later events,
-// also those from before its registration here.
+// also to events from before the registration here.
 func (t *take) began(s *observedSub, seq int64) error {
 	if seq > s.start || s.fromNow {
 		return nil
@@ -207,6 +176,9 @@ func (t *take) began(s *observedSub, seq int64) error {
 	_, err := t.tx.ExecContext(t.ctx, "UPDATE subscriptions SET start_seq = ?1, cursor = ?1 WHERE id = ?2", s.start, s.id)
 	return err
 }
+
+// advanceEvery is the number of events between two moves of the cursors.
+const advanceEvery = 1000
 
 const advanceCursors = `
 UPDATE subscriptions AS s SET cursor = coalesce((
@@ -218,7 +190,7 @@ UPDATE subscriptions AS s SET cursor = coalesce((
 // advance moves each subscription's cursor, now and then, to its first event without an answer, so that readers can
 // skip the others.
 func (t *take) advance() error {
-	if !slices.ContainsFunc(t.u.Appended(), func(e *journal.Event) bool { return e.Seq%cursorEvery == 0 }) {
+	if !slices.ContainsFunc(t.u.Appended(), func(e *journal.Event) bool { return e.Seq%advanceEvery == 0 }) {
 		return nil
 	}
 	_, err := t.tx.ExecContext(t.ctx, advanceCursors)

@@ -1,0 +1,4 @@
+package observer
+
+// ObserveSubscription is for tests.
+const ObserveSubscription = observeSubscription
