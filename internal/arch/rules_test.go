@@ -218,6 +218,7 @@ var rooms = map[string][]string{
 	"workconn": {"file", "goroutine", "schema"},
 	"commit":   {"workconn", "goroutine", "file", "row", "wake"},
 	"observer": {"commit", "reader", "row", "wake"},
+	"wal":      {"commit", "file", "row", "wake"},
 }
 
 func roomLayer(room string) layer {

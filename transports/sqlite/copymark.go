@@ -9,6 +9,7 @@ import (
 	"github.com/mattn/go-sqlite3"
 	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/file"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wal"
 )
 
 // checkWhole refuses a file whose log is missing.
@@ -26,14 +27,14 @@ func (j *Journal) markInUse(ctx context.Context, c *sql.Conn) error {
 	if j.cfg.Synchronous == "off" {
 		return nil
 	}
-	err := withoutWaiting(ctx, c, j.cfg, func() error { return j.markAgain(ctx, c, false) })
+	err := wal.WithoutWaiting(ctx, c, j.cfg.BusyTimeout, func() error { return j.markAgain(ctx, c, false) })
 	if e, ok := errors.AsType[sqlite3.Error](err); ok && e.Code == sqlite3.ErrBusy {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	_, _, err = checkpoint(ctx, c, "PASSIVE")
+	_, _, err = wal.Checkpoint(ctx, c, "PASSIVE")
 	return err
 }
 

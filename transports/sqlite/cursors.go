@@ -53,6 +53,14 @@ func (j *Journal) flushCursors() error {
 	return nil
 }
 
+// beginGroup runs in the writer's goroutine at the start of every group, inside the transaction.
+func (j *Journal) beginGroup() error {
+	if err := j.log.Begin(); err != nil {
+		return err
+	}
+	return j.flushCursors()
+}
+
 // flushFeeds writes the positions of the feeds. It runs in the writer's goroutine.
 func (j *Journal) flushFeeds() error {
 	var sent []*feed

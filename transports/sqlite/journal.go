@@ -18,6 +18,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 	"github.com/troupebus/troupe/transports/sqlite/internal/tail"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/workconn"
 )
 
@@ -36,9 +37,8 @@ type Journal struct {
 	writer  *commit.Writer
 	kept    statements
 	tail    tail.Tail
-	log     *logFile
-	hadLog  bool // the log existed when the journal was opened
-	site    *file.Site
+	log     *wal.Log
+	hadLog  bool        // the log existed when the journal was opened
 	gone    atomic.Bool // the files were moved, removed or replaced
 
 	ctx     context.Context // of the goroutines below; ends at Close
@@ -64,7 +64,6 @@ type Journal struct {
 	lastAct     int64          // the newest known act; for the writer's goroutine
 	lastOpenAct int64          // the same for open_acts
 	delayedWake chan struct{}
-	checkpoint  chan struct{}
 	count       chan struct{} // wakes watchCounts
 	recent      count.Recent  // for the writer's goroutine
 	hint        chan struct{} // a transaction of this process bypasses the writer: look soon
@@ -106,7 +105,7 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 		subs: map[string]*subscription{}, groups: map[string]*group{}, feeds: map[journal.FeedName]*feed{},
 		topics:      map[string]bool{},
 		delayedWake: make(chan struct{}, 1), hint: make(chan struct{}, 1),
-		checkpoint: make(chan struct{}, 1), count: make(chan struct{}, 1),
+		count: make(chan struct{}, 1),
 	}
 	j.memory.j = j
 	j.follow.Store(wake.NewFollowers(nil))
@@ -166,7 +165,6 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	if err := j.openLog(ctx, conn); err != nil {
 		return err
 	}
-	j.writer.SyncTo(j.syncFile())
 	if !outdated {
 		if err := j.start(ctx); err != nil {
 			return err
@@ -215,7 +213,7 @@ func (j *Journal) closeFiles() error {
 		}
 	}
 	if j.log != nil {
-		errs = append(errs, j.log.close())
+		errs = append(errs, j.log.Close())
 	}
 	errs = append(errs, j.lock.ReleaseFile())
 	// When SQLite closes the database, it copies the log into the database and removes the log by name. Files that were
@@ -245,5 +243,24 @@ func (j *Journal) Migrate(ctx context.Context, module string, fsys fs.FS) error 
 	if err != nil {
 		return fmt.Errorf("sqlite: migrate %s: %w", module, row.Explain(err))
 	}
+	return nil
+}
+
+// openLog opens the log, and has the writer's commits synced to the log with Synchronous full.
+func (j *Journal) openLog(ctx context.Context, c *sql.Conn) (err error) {
+	full := j.cfg.Synchronous == "full"
+	j.log, err = wal.Open(ctx, c, wal.Config{Path: j.path, Durable: full, BusyTimeout: j.cfg.BusyTimeout,
+		Limit: j.cfg.logLimit, Logger: j.cfg.Logger})
+	if err != nil {
+		return err
+	}
+	to := commit.File(nil)
+	if full {
+		to = j.log.File()
+	}
+	if full && j.cfg.wrapLog != nil {
+		to = j.cfg.wrapLog(to)
+	}
+	j.writer.SyncTo(to)
 	return nil
 }

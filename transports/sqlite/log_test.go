@@ -16,6 +16,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
+	"github.com/troupebus/troupe/transports/sqlite/internal/wal"
 )
 
 func mustOpenFile(t *testing.T, path string) *sql.DB {
@@ -51,7 +52,7 @@ func TestLayOutBesideACommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	j := mustOpenOn(t, path, newDisk())
-	if size := sizeOfLog(t, path); size >= logSize {
+	if size := sizeOfLog(t, path); size >= wal.LaidOut {
 		t.Errorf("the log has %d bytes while another connection was writing", size)
 	}
 	if err := tx.Commit(); err != nil {
@@ -60,8 +61,8 @@ func TestLayOutBesideACommit(t *testing.T) {
 	if err := j.Publisher().Publish("t", message.NewMessage("1", []byte("x"))); err != nil {
 		t.Fatal(err)
 	}
-	if size := sizeOfLog(t, path); size != logSize {
-		t.Errorf("the log has %d bytes after the first commit, want %d", size, logSize)
+	if size := sizeOfLog(t, path); size != wal.LaidOut {
+		t.Errorf("the log has %d bytes after the first commit, want %d", size, wal.LaidOut)
 	}
 	mustClose(t, j)
 	var n int
@@ -169,7 +170,7 @@ func TestLogOfLargeWork(t *testing.T) {
 		}
 		longest = max(longest, sizeOfLog(t, path))
 	}
-	if longest > 3*logLimit {
+	if longest > 3*wal.DefaultLimit {
 		t.Errorf("the log grew to %d MiB", longest>>20)
 	}
 	mustClose(t, j)
@@ -216,8 +217,8 @@ func TestLogHeldByAReader(t *testing.T) {
 		t.Errorf("the log has %d MiB afterwards", size>>20)
 	}
 	publish(1000) // and it goes on in a log that is laid out
-	if size := sizeOfLog(t, path); size != logSize {
-		t.Errorf("the log has %d bytes, want %d", size, logSize)
+	if size := sizeOfLog(t, path); size != wal.LaidOut {
+		t.Errorf("the log has %d bytes, want %d", size, wal.LaidOut)
 	}
 	if err := r.Close(); err != nil {
 		t.Error(err)

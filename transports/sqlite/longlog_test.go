@@ -39,11 +39,11 @@ func TestLongLogOfAKilledProcess(t *testing.T) {
 	}
 	defer func() { _ = left.Close() }()
 	limit := time.After(20 * time.Second)
-	for left.log.size() > 1<<20 {
+	for left.log.Size() > 1<<20 {
 		select {
 		case <-time.After(10 * time.Millisecond):
 		case <-limit:
-			t.Fatalf("the log still has %d bytes", left.log.size())
+			t.Fatalf("the log still has %d bytes", left.log.Size())
 		}
 	}
 }

@@ -95,7 +95,7 @@ func (j *Journal) lookForeign(c *sql.Conn) (seen bool, err error) {
 	} else {
 		j.version = version
 	}
-	j.written()
+	j.log.Written()
 	j.tail.SkipTo(head)
 	j.writer.Foreign(head) // the other connection may not have synced
 	j.wakeAll(j.tail.Newest())
@@ -162,7 +162,7 @@ func (j *Journal) takeActsOf(ctx context.Context, q row.Queryer, query string, l
 // lookAtFiles reports whether the journal's files were moved, removed or replaced. From then on the journal
 // acknowledges nothing.
 func (j *Journal) lookAtFiles() (gone bool) {
-	err := cmp.Or(j.site.Check(), j.writer.Cause())
+	err := cmp.Or(j.log.Check(), j.writer.Cause())
 	if !errors.Is(err, file.ErrGone) {
 		return false
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/halves"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
-	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 	"github.com/troupebus/troupe/transports/sqlite/internal/workconn"
 )
 
@@ -142,10 +141,11 @@ func (j *Journal) start(ctx context.Context) error {
 		return err
 	}
 	j.running.Go(j.watchDelayed)
-	if j.log.size() > j.log.limit { // after a kill: there may be no writes for long
-		wake.Poke(j.checkpoint)
-	}
-	j.running.Go(j.watchLog)
+	j.running.Go(func() {
+		j.log.Watch(j.ctx, j.writer, j.writeDB, func(c *sql.Conn, whole bool) error { // an empty log is complete
+			return j.markAgain(context.Background(), c, whole)
+		})
+	})
 	j.running.Go(j.watchCounts)
 	return nil
 }

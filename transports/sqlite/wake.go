@@ -9,7 +9,7 @@ import (
 // committed runs in the writer's goroutine after every commit.
 func (j *Journal) committed(c *commit.Group) {
 	j.unflushed = false
-	j.written()
+	j.log.Written()
 	if c.Delayed {
 		wake.Poke(j.delayedWake)
 	}
