@@ -180,7 +180,7 @@ func (b *Bus) Run(ctx context.Context) error {
 	select {
 	case <-router.Running():
 	case err := <-ended:
-		return fmt.Errorf("bus: start: %w", err)
+		return fmt.Errorf("start the router: %w", err)
 	}
 	b.state.Store(up)
 	close(b.running)
@@ -190,7 +190,7 @@ func (b *Bus) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 	case fatal = <-replaced:
-		fatal = fmt.Errorf("bus: stopped: %w", fatal)
+		fatal = fmt.Errorf("stopped: %w", fatal)
 	case err := <-ended:
 		b.state.Store(stopping)
 		stopAccepting()
@@ -218,11 +218,11 @@ func (b *Bus) tables() map[string]fs.FS {
 func (b *Bus) migrate(ctx context.Context) error {
 	tables := b.tables()
 	if err := b.journal.Fits(ctx, tables, specsOf(append(b.ownSubscriptions(), b.subscriptions...))); err != nil {
-		return fmt.Errorf("bus: %w", err)
+		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
 		if err := b.journal.Migrate(ctx, name, tables[name]); err != nil {
-			return fmt.Errorf("bus: tables of module %s: %w", name, err)
+			return err
 		}
 	}
 	return nil
@@ -279,12 +279,12 @@ func (b *Bus) router(ctx context.Context) (*message.Router, error) {
 	all := append(b.ownSubscriptions(), b.subscriptions...)
 	subscribers, err := b.journal.Subscribe(ctx, specsOf(all))
 	if err != nil {
-		return nil, fmt.Errorf("bus: subscribe: %w", err)
+		return nil, err
 	}
 	config := message.RouterConfig{CloseTimeout: b.cfg.ShutdownTimeout + afterCancel}
 	router, err := message.NewRouter(config, newRouterLogger(b.cfg.Logger))
 	if err != nil {
-		return nil, fmt.Errorf("bus: router: %w", err)
+		return nil, fmt.Errorf("make the router: %w", err)
 	}
 	all = slices.DeleteFunc(all, func(s *subscription) bool { return !s.module.runsHere() })
 	if len(b.cfg.Middleware) > 0 {

@@ -81,11 +81,11 @@ func (b *Bus) openWires(ctx context.Context) error {
 	var err error
 	if backend := b.backend(ctx); backend != "" {
 		if err = b.journal.UseBackend(ctx, backend); err != nil {
-			return fmt.Errorf("bus: relay: %w", err)
+			return fmt.Errorf("relay: %w", err)
 		}
 	}
 	if b.wires.relays, err = b.openRelays(ctx); err != nil {
-		return fmt.Errorf("bus: relay: %w", err)
+		return fmt.Errorf("relay: %w", err)
 	}
 	wants := b.consumedHere()
 	for _, module := range b.emittersElsewhere(wants) {

@@ -72,7 +72,7 @@ func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 // caller closes the transport after the bus has stopped and before the journal is closed.
 func Open(c Config) (bus.Transport, error) {
 	if err := c.Validate(); err != nil {
-		return nil, fmt.Errorf("transports: invalid config: %w", err)
+		return nil, fmt.Errorf("invalid config: %w", err)
 	}
 	c = c.handedDown()
 	// Each constructor returns its own type, and a nil pointer would not be a nil bus.Transport.

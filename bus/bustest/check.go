@@ -39,14 +39,14 @@ func (c *core) audit() ([]string, error) {
 		if c.without&Answers == 0 {
 			found, err := c.unanswered(l)
 			if err != nil {
-				return nil, fmt.Errorf("bustest: read the answers: %w", err)
+				return nil, fmt.Errorf("read the answers: %w", err)
 			}
 			wrong = append(wrong, found...)
 		}
 		if c.thorough() {
 			unsound, err := l.Check(c.ctx)
 			if err != nil {
-				return nil, fmt.Errorf("bustest: check the journal: %w", err)
+				return nil, fmt.Errorf("check the journal: %w", err)
 			}
 			wrong = append(wrong, unsound...)
 		}
@@ -58,7 +58,7 @@ func (c *core) audit() ([]string, error) {
 			return err
 		})
 		if err != nil {
-			return nil, fmt.Errorf("bustest: verify: %w", err)
+			return nil, fmt.Errorf("verify: %w", err)
 		}
 	}
 	return wrong, nil

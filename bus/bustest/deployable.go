@@ -135,7 +135,7 @@ func (c *core) boot() error {
 func (c *core) start(p *deployable) error {
 	store, err := c.open(c.ctx, p.path)
 	if err != nil {
-		return fmt.Errorf("bustest: open the journal: %w", err)
+		return fmt.Errorf("open the journal: %w", err)
 	}
 	l := &life{
 		Store: store, core: c, deployable: p, ended: make(chan error, 1),
@@ -146,7 +146,7 @@ func (c *core) start(p *deployable) error {
 	cfg := c.cfg
 	if p.modules != nil {
 		if err := l.connect(); err != nil {
-			return errors.Join(fmt.Errorf("bustest: open the transport: %w", err), store.Close())
+			return errors.Join(fmt.Errorf("open the transport: %w", err), store.Close())
 		}
 		cfg.Modules, cfg.Transport = p.modules, l.transport
 	}
@@ -159,7 +159,7 @@ func (c *core) start(p *deployable) error {
 	case <-l.bus.Running():
 	case err := <-l.ended:
 		stop()
-		return errors.Join(fmt.Errorf("bustest: start: %w", err), l.close())
+		return errors.Join(fmt.Errorf("start: %w", err), l.close())
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -346,7 +346,7 @@ func (c *core) revive() error {
 			continue
 		}
 		if err := c.reviveOne(l); err != nil {
-			return fmt.Errorf("bustest: crash: %w", err)
+			return fmt.Errorf("crash: %w", err)
 		}
 	}
 	return nil

@@ -154,7 +154,7 @@ func (c *coverage) flush(path string) error {
 		defer c.mu.Unlock()
 		c.unwritten.Merge(unwritten)
 		c.dirty = true
-		return fmt.Errorf("bustest: write the coverage: %w", err)
+		return fmt.Errorf("write the coverage: %w", err)
 	}
 	return nil
 }

@@ -185,7 +185,7 @@ func (s *Service) fail(ctx context.Context, run *handed, op string, trouble Trou
 func (s *Service) ask(ctx context.Context, r Request, do func() (any, error)) (any, error) {
 	body, err := json.Marshal(r.Body)
 	if err != nil {
-		return nil, fmt.Errorf("bustest: %s.%s: %w", s.name, r.Op, err)
+		return nil, fmt.Errorf("%s.%s: %w", s.name, r.Op, err)
 	}
 	info := bus.Delivery(ctx)
 	run, ok := ctx.Value(handedKey{}).(*handed)

@@ -193,14 +193,14 @@ func (s *Subscription) NeverMet() []Fault {
 func Read(path string) (*Report, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("cover: %w", err)
+		return nil, err
 	}
 	var found Report
 	if err := json.Unmarshal(text, &found); err != nil {
-		return nil, fmt.Errorf("cover: %s: %w: %w", path, ErrFormat, err)
+		return nil, fmt.Errorf("%s: %w: %w", path, ErrFormat, err)
 	}
 	if found.Version != Version {
-		return nil, fmt.Errorf("cover: %s: %w of version %d, but of %d", path, ErrFormat, Version, found.Version)
+		return nil, fmt.Errorf("%s: %w of version %d, but of %d", path, ErrFormat, Version, found.Version)
 	}
 	r := New()
 	r.Merge(&found)
@@ -214,7 +214,7 @@ func Read(path string) (*Report, error) {
 func Write(path string, r *Report) (err error) {
 	unlock, err := lock(path + ".lock")
 	if err != nil {
-		return fmt.Errorf("cover: %w", err)
+		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	all, err := Read(path)
@@ -225,10 +225,7 @@ func Write(path string, r *Report) (err error) {
 		return err
 	}
 	all.Merge(r)
-	if err := replace(path, all); err != nil {
-		return fmt.Errorf("cover: %w", err)
-	}
-	return nil
+	return replace(path, all)
 }
 
 // replace replaces the file at path by r.

@@ -43,7 +43,7 @@ func (t *Transport) claimTopic(ctx context.Context, topic string, memory journal
 		t.warned.Set(name, noClaim, "")
 	}
 	if err != nil {
-		return fmt.Errorf("kafka: claim %s: %w", name, t.explain(withCause(ctx, err), name, "READ"))
+		return fmt.Errorf("claim %s: %w", name, t.explain(withCause(ctx, err), name, "READ"))
 	}
 	return nil
 }

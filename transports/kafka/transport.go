@@ -56,18 +56,18 @@ var _ wire.Transport = (*Transport)(nil)
 // for certificates that cannot be read.
 func New(cfg Config) (*Transport, error) {
 	if err := cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("kafka: config: %w", err)
+		return nil, fmt.Errorf("invalid config: %w", err)
 	}
 	tls, err := cfg.TLS.config()
 	if err != nil {
-		return nil, fmt.Errorf("kafka: config: %w", err)
+		return nil, fmt.Errorf("invalid config: %w", err)
 	}
 	t := &Transport{cfg: cfg.withDefaults(), tls: tls, self: mark.NewProcess()}
 	t.lanes, t.subs = map[string]*lane{}, map[[2]string]bool{}
 	t.warned = oncelog.NewWarnings(t.cfg.Logger, "kafka: ")
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if err := t.sarama(t.ctx, nil).Validate(); err != nil {
-		return nil, fmt.Errorf("kafka: config: %w", err)
+		return nil, fmt.Errorf("invalid config: %w", err)
 	}
 	return t, nil
 }
@@ -95,7 +95,7 @@ func (t *Transport) Publish(topic string, msgs ...*message.Message) error {
 		return err
 	}
 	if err = t.lane(name).publish(msgs); err != nil && !errors.Is(err, ErrClosed) {
-		err = fmt.Errorf("kafka: publish to %s: %w", name, err)
+		err = fmt.Errorf("publish to %s: %w", name, err)
 	}
 	return err
 }
@@ -127,7 +127,7 @@ func (t *Transport) Subscribe(ctx context.Context, topic string) (<-chan *messag
 	}
 	out, err := t.subscribe(ctx, name, group)
 	if err != nil && !errors.Is(err, wire.ErrReplaced) && !errors.Is(err, ErrClosed) {
-		err = fmt.Errorf("kafka: subscribe to %s: %w", name, err)
+		err = fmt.Errorf("subscribe to %s: %w", name, err)
 	}
 	return out, err
 }

@@ -65,11 +65,11 @@ func (t *Transport) explain(doing string, err error) error {
 	}
 	switch {
 	case permanent(err), do == "" && state != "":
-		return fmt.Errorf("postgres: %s: %w", doing, err)
+		return fmt.Errorf("%s: %w", doing, err)
 	case state == "":
 		do = "check that PostgreSQL runs at " + serverName(t.connect) + " and can be reached"
 	}
-	return fmt.Errorf("postgres: %s: %w: %s", doing, err, do)
+	return fmt.Errorf("%s: %w: %s", doing, err, do)
 }
 
 // retryable reports whether a retry may help.

@@ -49,7 +49,7 @@ func (t *Transport) Subscribe(ctx context.Context, topic string) (<-chan *messag
 		case t.changedErr() != nil:
 			return nil, t.explain("subscribe to "+topic, t.changedErr())
 		case ended != nil:
-			return nil, fmt.Errorf("postgres: subscribe to %s: %w", topic, ended)
+			return nil, fmt.Errorf("subscribe to %s: %w", topic, ended)
 		}
 		return nil, t.explain("subscribe to "+topic, err)
 	}

@@ -69,7 +69,7 @@ var _ wire.Transport = (*Transport)(nil)
 // New returns a Transport, which the caller must close. It does not connect, and fails only for an invalid config.
 func New(config Config) (*Transport, error) {
 	if err := config.Validate(); err != nil {
-		return nil, fmt.Errorf("postgres: %w", err)
+		return nil, fmt.Errorf("invalid config: %w", err)
 	}
 	config = config.withDefaults()
 	connect, err := pgx.ParseConfig(config.URL)

@@ -44,7 +44,7 @@ func (j *Journal) Feed(ctx context.Context, name journal.FeedName) (journal.Feed
 		err = j.writer.Submit(ctx, &commit.Item{Alone: func(c *sql.Conn) error { return j.markAgain(ctx, c, false) }})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("sqlite: feed %s: %w", name, row.Explain(err))
+		return nil, fmt.Errorf("feed %s: %w", name, row.Explain(err))
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()

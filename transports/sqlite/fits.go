@@ -27,7 +27,7 @@ var errTried = errors.New("sqlite: tried")
 func (j *Journal) Fits(ctx context.Context, modules map[string]fs.FS, subs []journal.Subscription) error {
 	found, err := j.fits(ctx, modules, subs)
 	if err != nil {
-		return fmt.Errorf("sqlite: %w", row.Explain(err))
+		return row.Explain(err)
 	}
 	for _, r := range found.renamed {
 		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "a new subscription begins with the oldest event and repeats the work of a removed one: "+

@@ -80,7 +80,7 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	if err := cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("sqlite: invalid config: %w", err)
+		return nil, fmt.Errorf("invalid config: %w", err)
 	}
 	named, err := filepath.Abs(path)
 	if err != nil {
@@ -241,7 +241,7 @@ func (j *Journal) Migrate(ctx context.Context, module string, fsys fs.FS) error 
 		return errors.Join(j.migrate(ctx, c, module, fsys), j.markAgain(ctx, c, false))
 	}})
 	if err != nil {
-		return fmt.Errorf("sqlite: migrate %s: %w", module, row.Explain(err))
+		return fmt.Errorf("migrate %s: %w", module, row.Explain(err))
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func (j *Journal) Observe(ctx context.Context, subs []journal.Subscription) (*Ob
 		err = j.writer.Submit(ctx, &commit.Item{Work: journal.Work{Name: "observer"}, Durable: true, Run: func(u *commit.Unit) error { return enter(u.Tx()) }})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("sqlite: observe on %s: %w", j.path, row.Explain(err))
+		return nil, fmt.Errorf("observe on %s: %w", j.path, row.Explain(err))
 	}
 	o := &Observer{j, map[string]bool{}}
 	for _, s := range subs {
@@ -45,7 +45,7 @@ func (o *Observer) Take(ctx context.Context, events []*journal.Event) error {
 		return observer.Take(ctx, u, events, o.fromNow, o.j.cfg.Logger)
 	}})
 	if err != nil {
-		return fmt.Errorf("sqlite: observe: %w", err)
+		return fmt.Errorf("observe: %w", err)
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func (m *memory) Noted(ctx context.Context, name string) (map[int32]journal.Note
 		})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("sqlite: read the positions in topics: %w", err)
+		return nil, fmt.Errorf("read the positions in topics: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -91,7 +91,7 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	}
 	g, err := s.j.join(ctx, s.group, topic)
 	if err != nil {
-		return nil, fmt.Errorf("sqlite: subscribe to %s: %w", topic, err)
+		return nil, fmt.Errorf("subscribe to %s: %w", topic, err)
 	}
 	out := make(chan *message.Message)
 	ctx, cancel := context.WithCancel(ctx)

@@ -33,9 +33,9 @@ func viewStill(ctx context.Context, files *still.Files, db *sql.DB, fn func(*sql
 	err := file.View(ctx, db, fn)
 	switch moved := files.Check(); {
 	case errors.Is(moved, still.ErrMoved): // a moved file may have caused err
-		return fmt.Errorf("sqlite: %w", moved)
+		return moved
 	case moved != nil:
-		return errors.Join(err, fmt.Errorf("sqlite: %w", moved))
+		return errors.Join(err, moved)
 	}
 	return err
 }

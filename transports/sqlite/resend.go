@@ -42,7 +42,7 @@ func (j *Journal) UseBackend(ctx context.Context, backend string) error {
 		return err
 	}})
 	if err != nil {
-		return fmt.Errorf("sqlite: use backend %s: %w", backend, row.Explain(err))
+		return fmt.Errorf("use backend %s: %w", backend, row.Explain(err))
 	}
 	if again > 0 && lost {
 		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn,
@@ -60,7 +60,7 @@ func (j *Journal) UseBackend(ctx context.Context, backend string) error {
 // use (ErrInUse). Resend returns the maximum number of events: events of modules that run elsewhere are not sent.
 func Resend(ctx context.Context, path string, since time.Time) (events int64, err error) {
 	if err := file.MustExist(path); err != nil {
-		return 0, fmt.Errorf("sqlite: resend %s: %w", path, err)
+		return 0, fmt.Errorf("resend %s: %w", path, err)
 	}
 	j, err := Open(ctx, path, Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -71,7 +71,7 @@ func Resend(ctx context.Context, path string, since time.Time) (events int64, er
 		return err
 	}})
 	if err != nil {
-		err = fmt.Errorf("sqlite: resend: %w", row.Explain(err))
+		err = fmt.Errorf("resend: %w", row.Explain(err))
 	}
 	return events, errors.Join(err, j.Close())
 }

@@ -68,7 +68,7 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 	}})
 	if err != nil {
 		j.dismiss(subs)
-		return nil, fmt.Errorf("sqlite: subscribe: %w", row.Explain(err))
+		return nil, fmt.Errorf("subscribe: %w", row.Explain(err))
 	}
 	out := make(map[string]message.Subscriber, len(subs))
 	j.mu.Lock()

@@ -18,7 +18,7 @@ func (o Options) backUp(ctx context.Context, p *Proof, want inventory.Inventory)
 	part := p.part(p.Backup)
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("move: copy %s: %w", o.Journal, err), dbfile.Remove(part))
+			err = errors.Join(fmt.Errorf("copy %s: %w", o.Journal, err), dbfile.Remove(part))
 		}
 	}()
 	if err := dbfile.CreatePrivate(part); err != nil {

@@ -68,7 +68,7 @@ type leftovers struct {
 func (l *leftovers) look(ctx context.Context, folder string) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("move: look for leftovers: %w", err)
+		return fmt.Errorf("look for leftovers: %w", err)
 	}
 	for _, e := range entries {
 		path := filepath.Join(folder, e.Name())

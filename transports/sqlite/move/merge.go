@@ -269,7 +269,7 @@ func (m *merge) mark(ctx context.Context, state string) error {
 func (m *merge) decide(ctx context.Context) error {
 	m.Progress(fmt.Sprintf("bringing %s into %s", strings.Join(m.Modules, ", "), m.Journal))
 	if err := m.come(ctx); err != nil {
-		return fmt.Errorf("move: bring into %s: %w", m.Journal, err)
+		return fmt.Errorf("bring into %s: %w", m.Journal, err)
 	}
 	after, err := inventory.Take(ctx, m.a, m.Modules)
 	if err != nil {
@@ -330,7 +330,7 @@ func (m *merge) finish(ctx context.Context) error {
 		return fmt.Errorf("%w: there is no copy to restore: find the cause before you run the journal", err)
 	}
 	if restored := restore(ctx, m.proof); restored != nil {
-		return errors.Join(err, fmt.Errorf("move: restoring the journal failed, too: its copy is %s: %w", m.proof.Backup, restored))
+		return errors.Join(err, fmt.Errorf("restoring the journal failed, too: its copy is %s: %w", m.proof.Backup, restored))
 	}
 	return errors.Join(fmt.Errorf("%w: both journals were restored", err), unmark(ctx, m.Other, m.proof.ID))
 }

@@ -81,7 +81,7 @@ func (o Options) checkFolder() error {
 	folder := filepath.Dir(o.Other)
 	found, err := dbfile.Exists(folder)
 	if err == nil && !found {
-		err = fmt.Errorf("move: %w: there is no folder %s: make it first, or name another one", fs.ErrNotExist, folder)
+		err = fmt.Errorf("%w: there is no folder %s: make it first, or name another one", fs.ErrNotExist, folder)
 	}
 	return err
 }

@@ -211,7 +211,7 @@ func (s *split) prepare(ctx context.Context) error {
 	}
 	s.Progress("building " + s.Other)
 	if err := s.build(ctx); err != nil {
-		return fmt.Errorf("move: build %s: %w", s.Other, err)
+		return fmt.Errorf("build %s: %w", s.Other, err)
 	}
 	if err := s.at("built"); err != nil {
 		return err
@@ -226,7 +226,7 @@ func (s *split) prepare(ctx context.Context) error {
 func (s *split) decide(ctx context.Context) error {
 	s.Progress("taking " + fmt.Sprint(s.Modules) + " out of " + s.Journal)
 	if err := s.leave(ctx); err != nil {
-		return fmt.Errorf("move: take out of %s: %w", s.Journal, err)
+		return fmt.Errorf("take out of %s: %w", s.Journal, err)
 	}
 	after, err := inventory.Take(ctx, s.a, s.Modules)
 	if err != nil {
@@ -316,7 +316,7 @@ func (s *split) verify(ctx context.Context) error {
 		return fmt.Errorf("%w: there is no copy to restore: find the cause before you run either journal", err)
 	}
 	if restored := restore(ctx, s.proof); restored != nil {
-		return errors.Join(err, fmt.Errorf("move: restoring the journal failed, too: its copy is %s: %w", s.proof.Backup, restored))
+		return errors.Join(err, fmt.Errorf("restoring the journal failed, too: its copy is %s: %w", s.proof.Backup, restored))
 	}
 	return errors.Join(fmt.Errorf("%w: the journal was restored", err), dbfile.Remove(s.Other))
 }

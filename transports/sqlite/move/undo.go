@@ -176,7 +176,7 @@ func (u *undo) prepare(ctx context.Context) error {
 		return u.at("copying")
 	})
 	if err != nil {
-		return fmt.Errorf("move: copy back: %w", err)
+		return fmt.Errorf("copy back: %w", err)
 	}
 	return nil
 }

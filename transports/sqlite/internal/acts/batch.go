@@ -50,7 +50,7 @@ DELETE FROM pending WHERE state = 'parked' AND (subscription, key, seq) IN (SELE
 
 func (v verb) explain(err error) error {
 	if err != nil {
-		return fmt.Errorf("sqlite: %s dead letters: %w", v.name, row.Explain(err))
+		return fmt.Errorf("%s dead letters: %w", v.name, row.Explain(err))
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func (a OpenAct) on(ctx context.Context, path, act string) (done int, err error)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	a.Actor = cmp.Or(a.Actor, currentUser())
-	fail := func(err error) error { return fmt.Errorf("sqlite: %s open deliveries: %w", act, row.Explain(err)) }
+	fail := func(err error) error { return fmt.Errorf("%s open deliveries: %w", act, row.Explain(err)) }
 	if err := file.Transact(ctx, db, func(tx *sql.Tx) error { return a.check(ctx, tx, act) }); err != nil {
 		return 0, fail(err)
 	}

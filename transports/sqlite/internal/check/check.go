@@ -96,7 +96,7 @@ func Run(
 	var tables []string
 	err := view(ctx, func(tx *sql.Tx) (err error) {
 		if c.observed, err = observes(ctx, tx); err != nil {
-			return fmt.Errorf("sqlite: check: %w", err)
+			return err
 		}
 		if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM events").Scan(&head); err != nil {
 			return row.Explain(err)
@@ -166,7 +166,7 @@ func (c *check) violations(ctx context.Context, tx *sql.Tx, i int, r rule, args 
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("sqlite: check that %s: %w", r.name, err)
+		return fmt.Errorf("check that %s: %w", r.name, err)
 	}
 	return nil
 }

@@ -82,7 +82,7 @@ func (p *logPart) read(ctx context.Context, tx *sql.Tx, after, upto int64) error
 	err = row.Each(ctx, tx, row.SQL(eventsBetween, after, upto), func(rows *sql.Rows) error {
 		e, err := row.ScanEvent(rows)
 		if err != nil {
-			return fmt.Errorf("sqlite: read events: %w", err)
+			return fmt.Errorf("read events: %w", err)
 		}
 		p.events = append(p.events, e)
 		if bytes += len(e.Data); bytes >= pageBytes {
@@ -131,7 +131,7 @@ func EachDelayed(ctx context.Context, tx *sql.Tx, fn func(journal.Delayed) error
 	return row.Each(ctx, tx, row.SQL(SelectDelayed, 0, -1), func(rows *sql.Rows) error {
 		_, d, err := ScanDelayed(rows)
 		if err != nil {
-			return fmt.Errorf("sqlite: read delayed events: %w", err)
+			return fmt.Errorf("read delayed events: %w", err)
 		}
 		return fn(d)
 	})

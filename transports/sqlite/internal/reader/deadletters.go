@@ -148,7 +148,7 @@ func scanLetter(rows row.Scanner) (l journal.DeadLetter, err error) {
 	var first, last int64
 	e, err := row.ScanEvent(rows, &l.ID, &l.Subscription, &l.Status, &l.Error, &l.Stack, &l.Attempts, &first, &last)
 	if err != nil {
-		return l, fmt.Errorf("sqlite: read dead letters: %w", err)
+		return l, fmt.Errorf("read dead letters: %w", err)
 	}
 	l.Event = journal.NewEventRecord(e)
 	l.FirstFailed, l.DeadAt = row.Time(first), row.Time(last)

@@ -170,7 +170,7 @@ func newAnswers(ctx context.Context, tx *sql.Tx) (*answers, error) {
 	a := &answers{tx: tx, topics: map[string]bool{}}
 	topics, err := GroupTopics(ctx, tx)
 	if err != nil {
-		return nil, fmt.Errorf("sqlite: read: %w", row.Explain(err))
+		return nil, err
 	}
 	for _, t := range topics {
 		a.topics[t] = true
@@ -184,7 +184,7 @@ func newAnswers(ctx context.Context, tx *sql.Tx) (*answers, error) {
 			return err
 		}
 		if err := json.Unmarshal([]byte(list), &types); err != nil {
-			return fmt.Errorf("sqlite: types of subscription %s: %w", c.name, err)
+			return fmt.Errorf("types of subscription %s: %w", c.name, err)
 		}
 		c.match = wake.NewMatch(types, except)
 		a.subs = append(a.subs, c)

@@ -39,11 +39,11 @@ func (p *pages) begin(ctx context.Context) error {
 		observed := false
 		if p.f.Newest {
 			if observed, err = Observes(ctx, tx); err != nil {
-				return fmt.Errorf("sqlite: read events: %w", err)
+				return fmt.Errorf("read events: %w", err)
 			}
 		}
 		if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM events").Scan(&p.head); err != nil {
-			return fmt.Errorf("sqlite: read events: %w", row.Explain(err))
+			return fmt.Errorf("read events: %w", row.Explain(err))
 		}
 		if observed || !p.f.indexed() && (len(p.f.Types) > 0 || !p.f.Since.IsZero()) {
 			if p.blocks, err = p.f.blocks(ctx, tx); err != nil {
@@ -137,7 +137,7 @@ func readPage(ctx context.Context, tx *sql.Tx, seqs []int64) (page []*journal.Ev
 	err = row.Each(ctx, tx, query, func(rows *sql.Rows) error {
 		e, err := row.ScanEvent(rows)
 		if err != nil {
-			return fmt.Errorf("sqlite: read events: %w", err)
+			return fmt.Errorf("read events: %w", err)
 		}
 		page = append(page, e)
 		if bytes += len(e.Data); bytes >= pageBytes {

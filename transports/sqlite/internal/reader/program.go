@@ -102,7 +102,7 @@ func readProgram(ctx context.Context, q row.Queryer) (*journal.Program, error) {
 		}
 		p = &journal.Program{}
 		if err := json.Unmarshal([]byte(declares), p); err != nil {
-			return fmt.Errorf("sqlite: the declarations of program %s: %w", name, err)
+			return fmt.Errorf("the declarations of program %s: %w", name, err)
 		}
 		p.Name = name
 		return nil

@@ -42,7 +42,7 @@ SELECT (SELECT coalesce(sum(events), 0) FROM blocks)
      + (SELECT count(*) FROM events WHERE seq > coalesce((SELECT upto FROM counted WHERE subscription = 0), 0)),
        (SELECT count(*) FROM delayed)`).Scan(&s.Events, &s.Delayed)
 		if err != nil {
-			return fmt.Errorf("sqlite: stats: %w", row.Explain(err))
+			return fmt.Errorf("count the journal's content: %w", row.Explain(err))
 		}
 		if err := countBy(ctx, tx, s.DeadLetters, "SELECT status, count(*) FROM dead_letters GROUP BY status"); err != nil {
 			return err

@@ -32,7 +32,7 @@ type RowQueryer interface {
 func Each(ctx context.Context, q Queryer, s Statement, fn func(*sql.Rows) error) error {
 	rows, err := q.QueryContext(ctx, s.Text, s.Args...)
 	if err != nil {
-		return fmt.Errorf("sqlite: read: %w", Explain(err))
+		return fmt.Errorf("read: %w", Explain(err))
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
@@ -41,7 +41,7 @@ func Each(ctx context.Context, q Queryer, s Statement, fn func(*sql.Rows) error)
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return fmt.Errorf("sqlite: read: %w", Explain(err))
+		return fmt.Errorf("read: %w", Explain(err))
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // ErrMoved means that another process wrote the journal while it was read without locks.
-var ErrMoved = errors.New("the journal was written during the read, since this user or disk cannot lock it: try again")
+var ErrMoved = errors.New("sqlite: the journal was written during the read, since this user or disk cannot lock it: try again")
 
 // CannotWrite reports whether err means that SQLite could not create or change a file.
 func CannotWrite(err error) bool {

@@ -15,7 +15,7 @@ import (
 // settles unfinished moves, and closes it again.
 func Refresh(ctx context.Context, path string) error {
 	if found, err := Exists(path); err != nil || !found {
-		return errors.Join(err, fmt.Errorf("move: %w: there is no journal at %s: check the path", fs.ErrNotExist, path))
+		return errors.Join(err, fmt.Errorf("%w: there is no journal at %s: check the path", fs.ErrNotExist, path))
 	}
 	j, err := sqlite.Open(ctx, path, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -46,7 +46,7 @@ type Locks []func() error
 func (l *Locks) Take(path string) error {
 	release, err := sqlite.Lock(path)
 	if err != nil {
-		return fmt.Errorf("move: %s: %w", path, err)
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	*l = append(*l, release)
 	return nil

@@ -34,7 +34,7 @@ func Look(ctx context.Context, path string) (*File, error) {
 	}
 	f.same = func() error {
 		if err := files.Check(); err != nil {
-			return fmt.Errorf("move: %s: %w", path, err)
+			return fmt.Errorf("%s: %w", path, err)
 		}
 		return nil
 	}

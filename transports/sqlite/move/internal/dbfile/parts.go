@@ -38,7 +38,7 @@ var (
 // CheckName refuses a name for a journal that has another meaning: SQLite deletes or overwrites files with such names.
 func CheckName(path string) error {
 	if err := sqlite.CheckName(path); err != nil {
-		return fmt.Errorf("move: %s: %w", path, err)
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	if ownName.MatchString(filepath.Base(path)) {
 		return fmt.Errorf("move: %s: this is the name of a file that belongs to a journal: name another one", path)
