@@ -14,11 +14,15 @@ type Ran interface {
 	Output() (stdout string, code int, err error)
 }
 
-// WantOutput checks the exit code of a command, and that stdout and the error contain all parts.
+// WantOutput checks the exit code of a command, that stdout and the error contain all parts, and that no line of the
+// error has the same words before or after a colon twice.
 func WantOutput(tb testing.TB, got Ran, code int, parts ...string) {
 	tb.Helper()
 	text, ended, err := got.Output()
 	if err != nil {
+		if twice := doubled(err.Error()); twice != "" {
+			tb.Errorf("the error says %q twice: %v", twice, err)
+		}
 		text += err.Error()
 	}
 	if ended != code {
@@ -29,6 +33,20 @@ func WantOutput(tb testing.TB, got Ran, code int, parts ...string) {
 			tb.Errorf("output does not say %q:\n%s", p, text)
 		}
 	}
+}
+
+// doubled returns the words that a line of an error has twice, or "". A colon ends the words.
+func doubled(text string) string {
+	for line := range strings.Lines(text) {
+		seen := map[string]bool{}
+		for words := range strings.SplitSeq(strings.TrimSpace(line), ": ") {
+			if seen[words] {
+				return words
+			}
+			seen[words] = true
+		}
+	}
+	return ""
 }
 
 // MustUnmarshal decodes the JSON on the stdout of a command.
