@@ -44,7 +44,7 @@ func TestSplitAndMerge(t *testing.T) {
 	wantOutput(t, MustRunCommand(t, "split", "--undo", "--journal", shop), 0, "the split of payment is undone")
 	wantOutput(t, MustRunCommand(t, "split", "--list", "--journal", shop), 0, "no move has left anything beside "+shop)
 	wantOutput(t, MustRunCommand(t, "split", "--modules", "payment", "--journal", shop, "--into", pay, "--no-backup"), 0)
-	wantOutput(t, MustRunCommand(t, "split", "--undo", "--journal", shop), exitWrong, "use the opposite move (merge)")
+	wantOutput(t, MustRunCommand(t, "split", "--undo", "--journal", shop), exitWrong, "use the opposite move (merge); 'troupe merge --from "+pay+" --journal "+shop+"' does that")
 
 	refused := MustRunCommand(t, "run", "--journal", shop, "--http", "127.0.0.1:0")
 	wantOutput(t, refused, exitWrong, "run it there", "or merge "+pay+" into "+shop+" to bring it back")

@@ -11,10 +11,10 @@ import (
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/internal/cli/audit"
 	"github.com/troupebus/troupe/internal/cli/console"
+	"github.com/troupebus/troupe/internal/cli/moves"
 	"github.com/troupebus/troupe/internal/front"
 	"github.com/troupebus/troupe/transports"
 	"github.com/troupebus/troupe/transports/sqlite"
-	"github.com/troupebus/troupe/transports/sqlite/move"
 )
 
 // deployment describes a deployable to open.
@@ -34,6 +34,7 @@ type deployment struct {
 // running is an open deployable.
 type running struct {
 	*console.Deployable
+	options   *console.Options
 	bus       *bus.Bus
 	doors     any
 	transport bus.Transport // nil for no transport
@@ -60,7 +61,7 @@ func open(ctx context.Context, o *console.Options, d deployment) (*running, erro
 			return nil, errors.Join(err, j.Close())
 		}
 	}
-	r := &running{}
+	r := &running{options: o}
 	f := front.New(front.Config{
 		Journal: j, Logger: d.logger, Hosts: d.hosts, Peers: d.peers,
 		Ready: func() error { return r.bus.Ready() }, Links: func() []bus.Link { return r.bus.Links() },
@@ -124,7 +125,7 @@ func (r *running) run(ctx context.Context, work func(ctx context.Context) error)
 	select {
 	case <-r.bus.Running():
 	case err := <-ended:
-		return move.Refusal(err)
+		return moves.Refused(r.options, r.Journal.Path(), err)
 	}
 	worked := make(chan error, 1)
 	go func() { worked <- work(ctx) }()

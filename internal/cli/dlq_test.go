@@ -114,6 +114,15 @@ func mustUnmarshal[T any](tb testing.TB, ran ranCommand) T {
 	return clitest.MustUnmarshal[T](tb, ran)
 }
 
+func TestDLQOfWrongBooks(t *testing.T) {
+	t.Parallel()
+	p := MustHaveDeadLetters(t)
+	p.stop()
+	MustChange(t, p.path, "UPDATE deliveries SET outcome = 'done' WHERE outcome = 'dead'")
+	ran := MustRunCommand(t, inspect.NewDLQCmd, "drop", "1", "--reason", "r", "--journal", p.path)
+	wantOutput(t, ran, console.ExitWrong, "the journal's books are wrong: the deliveries of 1 ", "; next: troupe verify --journal "+p.path)
+}
+
 func TestDLQListAndShow(t *testing.T) {
 	t.Parallel()
 	p := MustHaveDeadLetters(t)

@@ -110,11 +110,11 @@ func TestObserverSaysWhereElseToDoIt(t *testing.T) {
 		wantOutput(d.T(), MustRunCommand(d.T(), "dlq", "show", "1", "--journal", path), 0, "replay or drop the dead letter on the journal of the deployable that runs cook/cook")
 		before := letters(d, path)
 		for says, args := range map[string][]string{
-			"journal of an observer, which only looks on: name, with --journal, that of the deployable which runs cook/cook;": {"replay", "1"},
-			"which runs cook/cook, waiter/bill; a dead letter has another number there":                                       {"replay", "--all"},
-			"which runs waiter/bill;":       {"replay", "--subscription", "waiter/bill"},
-			"which runs their subscription": {"replay", "99"},
-			"which runs cook/cook;":         {"drop", "1", "--reason", "r"},
+			"journal of an observer, which only looks on: name the journal of the deployable that runs cook/cook, where": {"replay", "1"},
+			"that runs cook/cook, waiter/bill, where a dead letter has another number":                                   {"replay", "--all"},
+			"that runs waiter/bill, where":                                    {"replay", "--subscription", "waiter/bill"},
+			"that runs their subscription,":                                   {"replay", "99"},
+			"; 'troupe dlq list --journal FILE' lists the dead letters there": {"drop", "1", "--reason", "r"},
 		} {
 			wantOutput(d.T(), MustRunCommand(d.T(), "dlq", append(args, "--journal", path)...), exitWrong, says)
 		}

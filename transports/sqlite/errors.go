@@ -36,6 +36,9 @@ var (
 	// ErrDeployable: the journal is a deployable's, and cannot become an observer's.
 	ErrDeployable = observer.ErrDeployable
 
+	// ErrBooks: the rows of the journal contradict each other. Reader.Check lists the contradictions.
+	ErrBooks = acts.ErrBooks
+
 	// ErrRetired: the subscription is that of a program that ran before, and the one that ran last does not have it.
 	ErrRetired = acts.ErrRetired
 
@@ -50,3 +53,6 @@ var (
 // OtherProgramError names the program to which a journal belongs that another program has tried to open. Nothing was
 // written.
 type OtherProgramError = reader.OtherProgramError
+
+// StrandedError means that the journal has a subscription of a module that is not to run on the journal.
+type StrandedError = reader.StrandedError

@@ -36,7 +36,7 @@ func (j *Journal) Fits(ctx context.Context, modules map[string]fs.FS, subs []jou
 	}
 	for _, l := range found.left {
 		j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "a removed subscription has open work: "+
-			"run the program with the subscription until the work is done, or drop the work with the command 'dlq drop --subscription'",
+			"run the program with the subscription until the work is done, or drop the work",
 			slog.String("subscription", l.name), slog.Int64("events", l.events), slog.Int64("retrying", l.retrying), slog.Int64("blocked", l.blocked),
 			slog.Int64("dead_letters", l.dead))
 	}

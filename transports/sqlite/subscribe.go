@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -102,7 +101,7 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 	for _, spec := range specs {
 		if spec.Elsewhere {
 			if was, ok := before[spec.Name]; ok && !was.retired {
-				return nil, elsewhere(spec.Name)
+				return nil, &StrandedError{Subscription: spec.Name}
 			}
 			continue
 		}
@@ -153,13 +152,6 @@ INSERT INTO records (seq, subscription)
 SELECT * FROM (SELECT seq, subscription FROM deliveries WHERE subscription = ?1 ORDER BY seq DESC LIMIT 1)
 UNION SELECT seq, subscription FROM pending WHERE subscription = ?1`, subscription)
 	return err
-}
-
-// elsewhere returns the error for a module with a subscription in this journal that must not run here.
-func elsewhere(name string) error {
-	module, _, _ := strings.Cut(name, "/")
-	return fmt.Errorf("this journal has the subscription %s, and the module %s is not to run here: its open deliveries would stop; "+
-		"take it out with the command 'split --modules %s', or run it here", name, module, module)
 }
 
 // registeredBefore returns the bus's subscriptions by name.

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -69,6 +70,17 @@ func reasonFlag(cmd *cobra.Command, reason *string) {
 	cmd.Flags().StringVar(reason, "reason", "", "the reason, recorded in the journal")
 }
 
+// hinted adds to the error of an act on the journal at path the command line that helps.
+func hinted(o *console.Options, path string, err error) error {
+	switch {
+	case errors.Is(err, sqlite.ErrObserver):
+		return fmt.Errorf("%w; '%s' lists the dead letters there", err, o.Typed("dlq", "list", "--journal", "FILE"))
+	case errors.Is(err, sqlite.ErrBooks):
+		return fmt.Errorf("%w%s", err, console.Hint(o.Invocation(path, "verify")))
+	}
+	return err
+}
+
 // replayed is the result of a replay, with the ids of the dead letters.
 type replayed struct {
 	Running bool            `json:"running"`    // a process ran on the journal
@@ -99,7 +111,7 @@ func replayLetters(ctx context.Context, o *console.Options, path string, a sqlit
 		}
 	}
 	if _, err := sqlite.Replay(ctx, path, a); err != nil {
-		return err
+		return hinted(o, path, err)
 	}
 	slices.SortFunc(removed, func(a, b removedLetter) int { return strings.Compare(a.Subscription, b.Subscription) })
 	running, _ := sqlite.Owned(path)

@@ -47,7 +47,7 @@ func newDLQDropCmd(o *console.Options) *cobra.Command {
 			open, failed := dropLetters(cmd.Context(), path, a)
 			switch {
 			case failed != nil:
-				return failed
+				return hinted(o, path, failed)
 			case err != nil:
 				return err
 			case o.Json:

@@ -29,7 +29,7 @@ func newDLQRetryCmd(o *console.Options) *cobra.Command {
 			}
 			n, err := sqlite.RetryNow(cmd.Context(), path, a)
 			if err != nil {
-				return err
+				return hinted(o, path, err)
 			}
 			if o.Json {
 				return o.PrintJSON(map[string]int{"retried": n})

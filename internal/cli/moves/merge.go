@@ -36,12 +36,12 @@ func NewMergeCmd(o *console.Options) *cobra.Command {
 			case undo && (m.Other != "" || m.DryRun || m.NoBackup):
 				return console.UsageErrorf("--undo takes only --journal: leave out the other flags")
 			case undo:
-				return printMove(cmd.Context(), o)(move.Undo(cmd.Context(), "merge", m))
+				return undoMove(cmd.Context(), o, "merge", &m)
 			case m.Other == "":
 				return console.UsageErrorf("--from is missing: name the journal whose modules move")
 			}
 			m.Ready = moved(cmd.Context(), o, console.Move{Act: "merge", From: m.Other, To: m.Journal})
-			return printMove(cmd.Context(), o)(move.Merge(cmd.Context(), m))
+			return printMove(cmd.Context(), o, &m)(move.Merge(cmd.Context(), m))
 		},
 	}
 	o.JournalFlag(cmd, &m.Journal)

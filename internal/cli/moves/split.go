@@ -57,10 +57,10 @@ func NewSplitCmd(o *console.Options) *cobra.Command {
 			case c.check:
 				return checkSplit(cmd.Context(), o, c, cmd.Flags().Changed("journal"))
 			case c.undo:
-				return printMove(cmd.Context(), o)(move.Undo(cmd.Context(), "split", c.Options))
+				return undoMove(cmd.Context(), o, "split", &c.Options)
 			default:
 				c.Ready = moved(cmd.Context(), o, console.Move{Act: "split", Modules: c.Modules, From: c.Journal, To: c.Other})
-				return printMove(cmd.Context(), o)(move.Split(cmd.Context(), c.Options))
+				return printMove(cmd.Context(), o, &c.Options)(move.Split(cmd.Context(), c.Options))
 			}
 		},
 	}

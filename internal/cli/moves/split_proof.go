@@ -13,9 +13,10 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move"
 )
 
-// printMove returns a function that prints the proof of a move, and the next command lines.
-func printMove(ctx context.Context, o *console.Options) func(*move.Proof, error) error {
+// printMove returns a function that prints the proof of a move with options, and the next command lines.
+func printMove(ctx context.Context, o *console.Options, options *move.Options) func(*move.Proof, error) error {
 	return func(p *move.Proof, err error) error {
+		err = hinted(o, options, err)
 		if p == nil || err != nil && len(p.Lines) == 0 {
 			return err
 		}

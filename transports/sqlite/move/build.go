@@ -106,7 +106,8 @@ func (s *split) guardNew(ctx context.Context, known []string) error {
 		if moving[m] {
 			continue
 		}
-		why := fmt.Sprintf("%s stayed in %s when this journal was split off: run it there, and only the other modules here", m, s.Journal)
+		why := fmt.Sprintf("%s stayed in %s"+inventory.WhenSplit+
+			" off: run it there, and only the other modules here", m, s.Journal)
 		if err := inventory.GuardOut(ctx, s.b, m, why); err != nil {
 			return err
 		}
@@ -131,8 +132,8 @@ func (s *split) leave(ctx context.Context) error {
 		return err
 	}
 	for _, m := range s.Modules {
-		why := fmt.Sprintf("%s went to %s when this journal was split: run it there, and only the other modules here, or merge %s into %s to bring it back",
-			m, s.Other, s.Other, s.Journal)
+		why := fmt.Sprintf("%s went to %s"+inventory.WhenSplit+
+			": run it there, and only the other modules here, or merge %s into %s to bring it back", m, s.Other, s.Other, s.Journal)
 		if err := inventory.GuardOut(ctx, s.a, m, why); err != nil {
 			return err
 		}

@@ -2,9 +2,6 @@ package move
 
 import (
 	"context"
-	"errors"
-
-	"github.com/mattn/go-sqlite3"
 
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
@@ -24,12 +21,9 @@ SELECT proof, state FROM main.moves WHERE act = 'split' AND EXISTS (SELECT 1 FRO
 	return module + " went to " + r.Proof.Other + " when the journal was split", nil
 }
 
-// Refusal returns the text of the guard when err is the refusal of a program that would run a module in a journal that
-// the module has left. The text says where the module is. Refusal returns any other error as it is.
-func Refusal(err error) error {
-	var e sqlite3.Error
-	if !errors.As(err, &e) || e.ExtendedCode != sqlite3.ErrConstraintTrigger {
-		return err
-	}
-	return e
-}
+// ElsewhereError has the text of a guard: a program would run a module in a journal that the module has left.
+type ElsewhereError = inventory.ElsewhereError
+
+// Refusal returns the text of the journal when err is the refusal of a program that would run a module in a journal
+// that does not admit the module: an ElsewhereError if it is a guard's. Refusal returns any other error as it is.
+func Refusal(err error) error { return inventory.Refusal(err) }

@@ -44,6 +44,8 @@ var (
 	// ErrModules means that the modules cannot be moved: the journal lacks a module, a module is in both journals, or no
 	// module would stay.
 	ErrModules = errors.New("move: modules cannot be moved")
+	// ErrTies is the ErrModules of a split that would cut ties between tables, which Trespasses returns.
+	ErrTies = fmt.Errorf("%w: their tables are tied to others", ErrModules)
 	// ErrExists means that the file that Split would make exists.
 	ErrExists = dbfile.ErrExists
 	// ErrChanged means that a journal has changed since the move that Undo should undo.
@@ -155,8 +157,7 @@ func checkLeaving(ctx context.Context, f *dbfile.File, modules []string) error {
 	if err != nil || len(found) == 0 {
 		return err
 	}
-	t := found[0]
-	return fmt.Errorf("%w: %s %s (%d such ties in all: a check of the split lists them)", ErrModules, t.Where, t.What, len(found))
+	return fmt.Errorf("%w: %s %s (%d such ties in all)", ErrTies, found[0].Where, found[0].What, len(found))
 }
 
 // readMove returns the record that query finds, or nil.

@@ -14,8 +14,8 @@ import (
 
 // Undo restores both journals to their state before the last move of o.Journal, which must have been act, "split" or
 // "merge". Undo needs the copy from that move, and neither journal may have changed since: else Undo returns ErrNothing
-// or ErrChanged, and only the opposite move brings the modules back. Undo is all or nothing, even when the process is
-// killed: call Undo again then. Undo uses Journal and Progress of o.
+// or ErrChanged with the proof of that move, and only the opposite move brings the modules back. Undo is all or
+// nothing, even when the process is killed: call Undo again then. Undo uses Journal and Progress of o.
 func Undo(ctx context.Context, act string, o Options) (_ *Proof, err error) {
 	o, err = o.withDefaults()
 	if err != nil {
@@ -88,9 +88,12 @@ func (u *undo) begin(ctx context.Context) (again *Proof, err error) {
 		return u.proof, u.clean(context.WithoutCancel(ctx)) // the earlier run was killed after the decision
 	}
 	if u.proof.Act != u.act {
-		return nil, fmt.Errorf("%w: the last move of %s is a %s: undo the %s instead", ErrNothing, u.Journal, u.proof.Act, u.proof.Act)
+		return u.proof, fmt.Errorf("%w: the last move of %s is a %s: undo the %s instead", ErrNothing, u.Journal, u.proof.Act, u.proof.Act)
 	}
-	return nil, u.unchanged(ctx)
+	if err := u.unchanged(ctx); err != nil {
+		return u.proof, err
+	}
+	return nil, nil
 }
 
 // other returns the present path of the other journal: the path at the time of the move or, if the journal has a new

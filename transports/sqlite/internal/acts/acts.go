@@ -22,6 +22,9 @@ var ErrNotDead = errors.New("sqlite: dead letter is not dead any more")
 // ErrObserver: the journal is an observer's, and takes no decisions.
 var ErrObserver = errors.New("sqlite: journal of an observer")
 
+// ErrBooks: the rows of the journal contradict each other.
+var ErrBooks = errors.New("sqlite: the journal's books are wrong")
+
 // ErrRetired: the program that ran last does not have the subscription.
 var ErrRetired = errors.New("sqlite: subscription is removed")
 
@@ -181,7 +184,7 @@ func mustDecide(ctx context.Context, tx *sql.Tx, act string, f reader.DeadLetter
 	if len(names) > 0 {
 		runs = strings.Join(names, ", ")
 	}
-	return fmt.Errorf("%w, which only looks on: name, with --journal, that of the deployable which runs %s; a dead letter has another number there, which the command 'dlq list' shows",
+	return fmt.Errorf("%w, which only looks on: name the journal of the deployable that runs %s, where a dead letter has another number",
 		ErrObserver, runs)
 }
 

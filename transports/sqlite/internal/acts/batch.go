@@ -73,7 +73,7 @@ WHERE deliveries.seq = x.seq AND deliveries.subscription = x.subscription AND de
 		return err
 	}
 	if n, err := res.RowsAffected(); err != nil || n != int64(len(ids)) {
-		return errors.Join(err, fmt.Errorf("the deliveries of %d of these dead letters are not dead: the journal's books are wrong, see troupe verify", int64(len(ids))-n))
+		return errors.Join(err, fmt.Errorf("%w: the deliveries of %d of these dead letters are not dead", ErrBooks, int64(len(ids))-n))
 	}
 	if _, err := tx.ExecContext(ctx, pend.Text, pend.Args...); err != nil {
 		return err

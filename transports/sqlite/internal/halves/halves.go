@@ -62,7 +62,7 @@ func (h half) settle(ctx context.Context, c *sql.Conn, path string) error {
 	switch {
 	case h.act == "split" && !decided:
 		return fmt.Errorf("%w: it is one half of a split that did not take place, or was undone, and %s still has %s: remove this file; "+
-			"to split, run the command 'split --modules %s' again", ErrMoved, h.other, h.modules, h.modules)
+			"to split, repeat the split", ErrMoved, h.other, h.modules)
 	case h.act == "merge" && !decided:
 		_, err = c.ExecContext(ctx, "DELETE FROM moves WHERE id = ?", h.id)
 		return err

@@ -269,7 +269,7 @@ func (c *consumer) unrecorded(seq int64) journal.Reaction {
 	case seq <= c.start:
 		r.Outcome, r.Error = journal.Skipped, "published before the subscription began"
 	case seq <= c.cursor:
-		r.Outcome, r.Error = journal.Skipped, "passed without a record: the journal's books are wrong, see troupe verify"
+		r.Outcome, r.Error = journal.Skipped, "passed without a record: the journal's books are wrong"
 	}
 	return r
 }

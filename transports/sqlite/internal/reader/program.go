@@ -36,6 +36,22 @@ func (e *OtherProgramError) Error() string {
 // Is reports whether target is ErrOtherProgram.
 func (e *OtherProgramError) Is(target error) bool { return target == ErrOtherProgram }
 
+// StrandedError means that the journal has a subscription of a module that is not to run on the journal, so that nobody
+// would handle its open deliveries.
+type StrandedError struct{ Subscription string }
+
+// Module returns the module of the subscription.
+func (e *StrandedError) Module() string {
+	module, _, _ := strings.Cut(e.Subscription, "/")
+	return module
+}
+
+// Error implements error.
+func (e *StrandedError) Error() string {
+	return fmt.Sprintf("this journal has the subscription %s, and the module %s is not to run here: "+
+		"its open deliveries would stop; run the module here, or split it off", e.Subscription, e.Module())
+}
+
 // owner describes the program of a journal.
 type owner struct {
 	Program  *journal.Program // nil if the journal does not know its program

@@ -33,8 +33,12 @@ func CheckSpace(path, to string, backup bool) error {
 		free[device] = bytes
 		used[device] += need
 		if used[device] > bytes {
-			return fmt.Errorf("%w: %s has %d MiB, and the move needs up to %d MiB: free space, move the journal to a larger disk, or make no copy of the journal (no-backup)",
-				ErrSpace, folder, bytes>>20, (used[device]+1<<20-1)>>20)
+			copies := ""
+			if backup {
+				copies = ", or make no copy of the journal"
+			}
+			return fmt.Errorf("%w: %s has %d MiB, and the move needs up to %d MiB: free space, or move the journal to a larger disk%s",
+				ErrSpace, folder, bytes>>20, (used[device]+1<<20-1)>>20, copies)
 		}
 	}
 	return nil

@@ -2,9 +2,11 @@ package inventory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/mattn/go-sqlite3"
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
 )
 
@@ -69,4 +71,26 @@ func Thaw(ctx context.Context, f *dbfile.File) error {
 func IsGuarded(ctx context.Context, f *dbfile.File, module string) (bool, error) {
 	n, err := f.Int64(ctx, "SELECT count(*) FROM main.sqlite_schema WHERE name = ?", guardName+module+":migrations")
 	return n > 0, err
+}
+
+// WhenSplit follows the module and the path in the text of a guard.
+const WhenSplit = " when this journal was split"
+
+// ElsewhereError is ElsewhereError of package move.
+type ElsewhereError struct {
+	error
+	Other string // path of the journal to merge to bring the module back; "" if the module never was in this file
+}
+
+// Refusal is Refusal of package move.
+func Refusal(err error) error {
+	var e sqlite3.Error
+	if !errors.As(err, &e) || e.ExtendedCode != sqlite3.ErrConstraintTrigger {
+		return err
+	}
+	text, _, guarded := strings.Cut(e.Error(), WhenSplit)
+	if _, other, _ := strings.Cut(text, " went to "); guarded {
+		return &ElsewhereError{e, other}
+	}
+	return e
 }
