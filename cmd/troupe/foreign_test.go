@@ -74,6 +74,9 @@ func TestEveryCommandOnAForeignJournal(t *testing.T) {
 		if after, err := os.ReadFile(path); refused && (err != nil || string(after) != string(clinic)) {
 			t.Errorf("%s has written into the journal that it refused (%v)", f.line, err)
 		}
+		if beside, err := filepath.Glob(path + "?*"); refused && (err != nil || len(beside) > 0) {
+			t.Errorf("%s has made %q beside the journal that it refused (%v)", f.line, beside, err)
+		}
 	}
 }
 

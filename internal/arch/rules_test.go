@@ -209,7 +209,7 @@ func transportsLayer(path string, dirs []string) layer {
 var rooms = map[string][]string{
 	"row": {"needs"}, "schema": {"row"}, "count": {"row"}, "still": {"needs"},
 	"crossing": {"row"}, "tail": {"row", "wake"},
-	"file":   {"needs", "row", "schema"},
+	"file":   {"needs", "row", "schema", "still"},
 	"check":  {"row", "count"},
 	"reader": {"row", "schema", "count", "wake", "check"},
 	"acts":   {"row", "file", "reader"},

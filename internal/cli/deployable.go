@@ -44,11 +44,6 @@ type running struct {
 // open opens the journal, the transport and the program's own resources, and wires the modules.
 func open(ctx context.Context, o *console.Options, d deployment) (*running, error) {
 	p := o.Program
-	if !d.adopt {
-		if err := o.RefuseForeign(ctx, d.journal); err != nil {
-			return nil, fmt.Errorf("%w; '%s' makes it one of %s for good", err, o.Invocation(d.journal, "run", "--adopt"), p.Name)
-		}
-	}
 	j, err := sqlite.Open(ctx, d.journal, sqlite.Config{Logger: d.logger, Program: p.Declares(), Adopt: d.adopt})
 	if errors.Is(err, sqlite.ErrOtherProgram) {
 		return nil, fmt.Errorf("%w; '%s' makes it one of %s for good", err, o.Invocation(d.journal, "run", "--adopt"), p.Name)

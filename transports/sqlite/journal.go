@@ -90,12 +90,15 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 	if err == nil {
 		err = file.CheckFile(path)
 	}
+	if err == nil { // before a lock file is made; open asks again with the lock
+		err = file.Glance(ctx, path, func(c *sql.Conn) error { return cfg.refuse(ctx, c, true) })
+	}
 	var lock *file.Ownership
 	if err == nil {
 		lock, err = file.Own(path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", named, err)
+		return nil, fmt.Errorf("open %s: %w", named, row.Explain(err))
 	}
 	if cfg.now == nil {
 		cfg.now = journal.Clock(ctx)

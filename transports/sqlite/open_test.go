@@ -31,6 +31,14 @@ func wantOpenError(t *testing.T, path string, is error, parts ...string) {
 	}
 }
 
+// wantAlone wants no file beside the one at path, which was refused.
+func wantAlone(t *testing.T, path string) {
+	t.Helper()
+	if files := MustReadFolder(t, filepath.Dir(path)); len(files) != 1 {
+		t.Errorf("there are %d files, want only %s", len(files), filepath.Base(path))
+	}
+}
+
 func TestOpenSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	t.Run("directory", func(t *testing.T) {
@@ -46,18 +54,24 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "j.db")
 		MustWrite(t, path, []byte(strings.Repeat("this is a text file\n", 100)))
 		wantOpenError(t, path, nil, "not an SQLite database", "name another path")
+		wantAlone(t, path)
 	})
 	t.Run("another application", func(t *testing.T) {
 		t.Parallel()
 		path := filepath.Join(t.TempDir(), "j.db")
 		MustExec(t, path, "PRAGMA application_id = 252006675")
 		wantOpenError(t, path, nil, "another application")
+		wantAlone(t, path)
 	})
 	t.Run("newer", func(t *testing.T) {
 		t.Parallel()
 		path := MustJournal(t)
 		MustExec(t, path, "INSERT INTO migrations VALUES ('journal', 'schema/9999_future.sql', 'x', 0)")
+		if err := os.Remove(lockPathOf(path)); err != nil {
+			t.Fatal(err)
+		}
 		wantOpenError(t, path, sqlite.ErrNewer, "9999_future.sql", "use the newer program")
+		wantAlone(t, path)
 	})
 	t.Run("corrupt", func(t *testing.T) {
 		t.Parallel()

@@ -6,21 +6,18 @@ import (
 	"encoding/json"
 
 	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
+	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 )
 
-// checkOwner refuses a journal of another program than j.cfg.Program, before any write.
-func (j *Journal) checkOwner(ctx context.Context, c *sql.Conn) error {
-	if j.cfg.Program == nil || j.cfg.Adopt {
-		return nil
+// refuse returns an error for a file that this program must not write, and writes nothing. making says that the file is
+// new and may be empty.
+func (c Config) refuse(ctx context.Context, conn *sql.Conn, making bool) error {
+	if c.Program != nil && !c.Adopt {
+		if err := reader.CheckOwner(ctx, conn, c.Program); err != nil {
+			return err
+		}
 	}
-	o, err := reader.OwnerOf(ctx, c)
-	if err != nil || o.Program == nil && o.Observed { // Subscribe refuses an observer's journal, with a better error
-		return err
-	}
-	if other := o.Other(j.cfg.Program); other != nil {
-		return other
-	}
-	return nil
+	return schema.Claimable(ctx, conn, making)
 }
 
 // keepProgram stores the program in the journal.

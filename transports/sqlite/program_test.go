@@ -53,6 +53,65 @@ func TestOpenRefusesAnotherProgram(t *testing.T) {
 	}
 }
 
+// A refusal changes no byte and no file of the other program's journal, also when that program was killed or runs.
+func TestARefusalLeavesNoTrace(t *testing.T) {
+	t.Parallel()
+	source := MustOpen(t, filepath.Join(t.TempDir(), "j.db"), sqlite.Config{Program: clinic()})
+	MustAppend(t, source, &journal.Event{ID: "1", Type: "test.asked", CorrelationID: "f"})
+	for how, ends := range map[string][]string{"killed": {"", "-wal", "-shm"}, "copied": {"", "-wal"}, "running": nil, "closed": {""}} {
+		path := source.Path()
+		if how == "closed" {
+			path = filepath.Join(t.TempDir(), "closed.db")
+			MustOpenAndClose(t, path, sqlite.Config{Program: clinic()})
+			if err := os.Remove(path + ".lock"); err != nil {
+				t.Fatal(err)
+			}
+		} else if how != "running" {
+			path = filepath.Join(t.TempDir(), "j.db")
+			for _, end := range ends {
+				b, err := os.ReadFile(source.Path() + end)
+				if err != nil {
+					t.Fatal(err)
+				}
+				MustWrite(t, path+end, b)
+			}
+		}
+		before := MustReadFolder(t, filepath.Dir(path))
+		_, err := sqlite.Open(t.Context(), path, sqlite.Config{Program: shop()})
+		if !errors.Is(err, sqlite.ErrOtherProgram) || !strings.Contains(err.Error(), "open "+path+": it is a journal of clinic") {
+			t.Errorf("%s: Open says %v, want an ErrOtherProgram", how, err)
+		}
+		for name, is := range MustReadFolder(t, filepath.Dir(path)) {
+			if was, known := before[name]; !known || was != is && how != "running" {
+				t.Errorf("%s: the refused program has made or changed %s", how, name)
+			}
+			delete(before, name)
+		}
+		if len(before) > 0 {
+			t.Errorf("%s: the refused program has removed files", how)
+		}
+	}
+	MustAppend(t, source, &journal.Event{ID: "2", Type: "test.asked", CorrelationID: "f"})
+}
+
+// MustReadFolder returns the content of the files in a folder, by name.
+func MustReadFolder(tb testing.TB, folder string) map[string]string {
+	tb.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(folder, e.Name()))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		files[e.Name()] = string(b)
+	}
+	return files
+}
+
 // A journal from before programs had names belongs to the program whose modules are in it.
 func TestOpenAJournalWithoutAProgram(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "j.db")

@@ -29,10 +29,7 @@ func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) (outdated bool, err
 	if err := j.checkWhole(ctx, conn); err != nil {
 		return false, err
 	}
-	if err := j.checkOwner(ctx, conn); err != nil {
-		return false, err
-	}
-	if err := schema.Claimable(ctx, conn, j.lock.Making); err != nil {
+	if err := j.cfg.refuse(ctx, conn, j.lock.Making); err != nil {
 		return false, err
 	}
 	if _, err := conn.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil { // a write, if the mode was another

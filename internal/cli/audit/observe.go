@@ -102,9 +102,6 @@ func (c ObserveConfig) serve(ctx context.Context, o *console.Options) (err error
 	}
 	defer func() { _ = l.Close() }() // if an error comes before serveObserver
 	logger := slog.New(slog.NewTextHandler(o.Stderr, nil))
-	if err := o.RefuseForeign(ctx, c.Journal); err != nil {
-		return err
-	}
 	ob, err := OpenObserver(ctx, c, sqlite.Config{
 		SlowWork: -1, Logger: logger, Program: c.Wiring.Program(o.Program.Name, console.Version()),
 	})

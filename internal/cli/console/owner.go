@@ -2,8 +2,6 @@ package console
 
 import (
 	"context"
-	"fmt"
-	"path/filepath"
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite"
@@ -40,29 +38,6 @@ func (o *Options) OwnerAt(ctx context.Context, path string) (found Owner) {
 		return err
 	})
 	return found
-}
-
-// RefuseForeign returns the error of sqlite.Open for the journal of another program. A command calls RefuseForeign
-// before sqlite.Open, which leaves a lock file beside the journal. Open reports a journal that cannot be read.
-func (o *Options) RefuseForeign(ctx context.Context, path string) error {
-	var other *sqlite.OtherProgramError
-	err := ReadJournal(ctx, path, func(r *sqlite.Reader) (err error) {
-		other, err = r.OtherProgram(ctx, o.Program.Declares())
-		if err == nil && other != nil && other.Owner == "" {
-			var observed bool // Subscribe refuses the journal of an observer, and says more
-			if observed, err = Observes(ctx, r); observed {
-				other = nil
-			}
-		}
-		return err
-	})
-	if err != nil || other == nil {
-		return nil
-	}
-	if named, err := filepath.Abs(path); err == nil {
-		path = named
-	}
-	return fmt.Errorf("open %s: %w", path, other)
 }
 
 // Runs returns the name of the program that runs on the journal.

@@ -56,7 +56,7 @@ func (e *StrandedError) Error() string {
 type owner struct {
 	Program  *journal.Program // nil if the journal does not know its program
 	modules  []string         // with subscriptions in the journal
-	Observed bool             // the journal is an observer's, with the subscriptions of other programs
+	observed bool             // the journal is an observer's, with the subscriptions of other programs
 }
 
 // Other returns an error when the journal does not belong to p, and nil otherwise. Without a known program, the modules
@@ -73,8 +73,8 @@ func (o owner) Other(p *journal.Program) *OtherProgramError {
 	return nil
 }
 
-// OwnerOf returns the owner of a journal. A new file has none.
-func OwnerOf(ctx context.Context, q row.Queryer) (o owner, err error) {
+// ownerOf returns the owner of a journal. A new file has none.
+func ownerOf(ctx context.Context, q row.Queryer) (o owner, err error) {
 	tables := map[string]bool{}
 	err = row.Each(ctx, q, row.SQL("SELECT name FROM sqlite_schema WHERE (SELECT application_id FROM pragma_application_id) = ?",
 		schema.ApplicationID), func(rows *sql.Rows) error {
@@ -88,7 +88,7 @@ func OwnerOf(ctx context.Context, q row.Queryer) (o owner, err error) {
 	}
 	if err == nil && tables["observer"] {
 		err = row.Each(ctx, q, row.SQL("SELECT 1 FROM observer"), func(*sql.Rows) error {
-			o.Observed = true
+			o.observed = true
 			return nil
 		})
 	}
@@ -106,6 +106,19 @@ func OwnerOf(ctx context.Context, q row.Queryer) (o owner, err error) {
 	slices.Sort(o.modules)
 	o.modules = slices.Compact(o.modules)
 	return o, err
+}
+
+// CheckOwner returns an *OtherProgramError for the journal of another program than p. The journal of an observer passes
+// if it does not know its program: a subscription on it is refused with a better error.
+func CheckOwner(ctx context.Context, q row.Queryer, p *journal.Program) error {
+	o, err := ownerOf(ctx, q)
+	if err != nil || o.Program == nil && o.observed {
+		return err
+	}
+	if other := o.Other(p); other != nil {
+		return other
+	}
+	return nil
 }
 
 // readProgram returns the program of a journal with the table program; nil if the table is empty.
@@ -130,7 +143,7 @@ func readProgram(ctx context.Context, q row.Queryer) (*journal.Program, error) {
 // for none. Ran also reads journals of older programs, and journals whose first start ended before all tables existed.
 func (r *Reader) Ran(ctx context.Context) (modules []string, backend string, err error) {
 	err = r.View(ctx, func(tx *sql.Tx) error {
-		o, err := OwnerOf(ctx, tx)
+		o, err := ownerOf(ctx, tx)
 		modules = o.modules
 		var sends bool
 		if err == nil {
@@ -157,7 +170,7 @@ func (r *Reader) Program(ctx context.Context) (p *journal.Program, err error) {
 // observer belongs to the observed program.
 func (r *Reader) OtherProgram(ctx context.Context, p *journal.Program) (other *OtherProgramError, err error) {
 	err = r.View(ctx, func(tx *sql.Tx) error {
-		o, err := OwnerOf(ctx, tx)
+		o, err := ownerOf(ctx, tx)
 		other = o.Other(p)
 		return err
 	})

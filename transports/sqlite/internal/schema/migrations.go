@@ -43,8 +43,8 @@ CREATE TABLE IF NOT EXISTS migrations (
 // Applied has the checksums of the applied migrations, by module and name.
 type Applied map[string]map[string]string
 
-// Claimable refuses a file of another application, and writes nothing. making says that the file is new and may be
-// empty.
+// Claimable refuses a file of another application, and a journal of a newer program, and writes nothing. making says
+// that the file is new and may be empty.
 func Claimable(ctx context.Context, c *sql.Conn, making bool) error {
 	var id, made int64
 	err := c.QueryRowContext(ctx, "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id").Scan(&id, &made)
@@ -55,12 +55,17 @@ func Claimable(ctx context.Context, c *sql.Conn, making bool) error {
 		return fmt.Errorf("it is an SQLite database of another application (id %#x): name another path", id)
 	case made == 0 && !making:
 		return errTorn
+	case id == 0:
+		return nil
 	}
-	return nil
+	applied, err := appliedMigrations(ctx, c)
+	if err == nil {
+		_, err = applied.Todo(Journal, Files)
+	}
+	return err
 }
 
-// Claim makes a new file a journal without tables, and refuses a journal of a newer program. Claim returns the applied
-// migrations.
+// Claim makes a new file a journal without tables. Claim returns the applied migrations.
 func Claim(ctx context.Context, c *sql.Conn) (Applied, error) {
 	var id int64
 	err := c.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id)
@@ -73,12 +78,7 @@ func Claim(ctx context.Context, c *sql.Conn) (Applied, error) {
 	if _, err := c.ExecContext(ctx, createMigrations); err != nil {
 		return nil, err
 	}
-	applied, err := appliedMigrations(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	_, err = applied.Todo(Journal, Files)
-	return applied, err
+	return appliedMigrations(ctx, c)
 }
 
 // Note adds a migration to the applied ones.
@@ -127,7 +127,13 @@ func (m Applied) Todo(module string, fsys fs.FS) (todo []migration, err error) {
 	return todo, nil
 }
 
+// appliedMigrations returns the applied migrations: none in a journal whose first start ended before the table existed.
 func appliedMigrations(ctx context.Context, c *sql.Conn) (Applied, error) {
+	var begun int
+	err := c.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = 'migrations'").Scan(&begun)
+	if err != nil || begun == 0 {
+		return Applied{}, err
+	}
 	rows, err := c.QueryContext(ctx, "SELECT module, name, checksum FROM migrations")
 	if err != nil {
 		return nil, err
@@ -233,18 +239,11 @@ func Check(ctx context.Context, db *sql.DB) error {
 	if id != ApplicationID {
 		return fmt.Errorf("it is not a journal (application id %#x where %#x is expected): name another path", id, ApplicationID)
 	}
-	var begun int
-	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = 'migrations'").Scan(&begun); err != nil {
+	all, err := appliedMigrations(ctx, conn)
+	if err != nil {
 		return err
 	}
-	var applied map[string]string
-	if begun > 0 {
-		all, err := appliedMigrations(ctx, conn)
-		if err != nil {
-			return err
-		}
-		applied = all[Journal]
-	}
+	applied := all[Journal]
 	known, err := fs.Glob(Files, "schema/*.sql")
 	if err != nil {
 		return err
