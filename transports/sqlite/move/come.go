@@ -11,22 +11,6 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
-// mapped are the statements that find the events of the other journal in this journal. temp.map maps the number of an
-// event in the other journal (b) to its number in this journal (a), which is NULL for an event that is new here.
-var mapped = []string{
-	`CREATE TEMP TABLE map (b INTEGER PRIMARY KEY, a INTEGER)`,
-	`INSERT INTO temp.map (b, a) SELECT o.seq, e.seq FROM b.events o LEFT JOIN main.events e ON e.id = o.id AND e.type = o.type`,
-	`CREATE INDEX temp.map_a ON map (a)`,
-	`CREATE TEMP TABLE fresh AS SELECT b FROM temp.map WHERE a IS NULL`,
-}
-
-// differs finds an event that the two journals have with different content. The metadata (which a transport may add)
-// and the time (when a transport took the event) may differ.
-const differs = `
-SELECT e.type || ' ' || e.id FROM temp.map m JOIN b.events o ON o.seq = m.b JOIN main.events e ON e.seq = m.a
-WHERE (e.version, e.source, e.key, e.correlation_id, e.causation_id, e.subscription, e.hops, e.data)
-   <> (o.version, o.source, o.key, o.correlation_id, o.causation_id, o.subscription, o.hops, o.data) LIMIT 1`
-
 // past is true for an event e of this journal from before the start of the other journal's subscription o, when o began
 // with new events only. For an event that the other journal has, its position in the other journal's log decides; where
 // the bus would compare the time (the event came from elsewhere: see bus, FromNow), the time decides. For all other
@@ -197,10 +181,10 @@ WHERE kind = 'group' AND name = 'relay' AND unsent IS NOT NULL`,
 
 // come copies the modules into the journal, in the open transaction.
 func (m *merge) come(ctx context.Context) error {
-	if err := m.a.RunAll(ctx, mapped, m.Modules); err != nil {
+	if err := m.a.RunAll(ctx, inventory.MapEvents, m.Modules); err != nil {
 		return err
 	}
-	if found, err := m.a.Texts(ctx, differs); err != nil || len(found) > 0 {
+	if found, err := m.a.Texts(ctx, inventory.Differs); err != nil || len(found) > 0 {
 		return dbfile.OrErrorf(err, "%w: event %v is another one in each of the journals: they do not belong together", ErrModules, found)
 	}
 	if err := m.predict(ctx); err != nil {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/troupebus/troupe/transports/sqlite"
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/answers"
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
@@ -90,8 +89,27 @@ func (m *merge) begin(ctx context.Context) (again *Proof, err error) {
 	return nil, dbfile.CheckSpace(m.Journal, "", !m.NoBackup)
 }
 
+// look refuses a merge that check would refuse, and changes no file. Journals of an older program, and the result of
+// an earlier run, are left to take.
+func (m *merge) look(ctx context.Context) error {
+	for _, path := range []string{m.Journal, m.Other} {
+		if current, err := dbfile.Current(ctx, path); err != nil || !current {
+			return err
+		}
+	}
+	return dbfile.Peek(ctx, m.Other, func(b *dbfile.File) error {
+		if r, err := readMove(ctx, b, merged); err != nil || r != nil {
+			return err
+		}
+		return dbfile.Peek(ctx, m.Journal, func(a *dbfile.File) error { return m.fits(ctx, a, b) })
+	})
+}
+
 // take updates both journals to the current schema, and takes their locks.
 func (m *merge) take(ctx context.Context) error {
+	if err := m.look(ctx); err != nil {
+		return err
+	}
 	for _, path := range []string{m.Journal, m.Other} {
 		if err := dbfile.Refresh(ctx, path); err != nil {
 			return err
@@ -105,6 +123,9 @@ func (m *merge) take(ctx context.Context) error {
 	return nil
 }
 
+// merged finds the newest merge of a journal into another one, in the journal that was merged.
+const merged = "SELECT proof, state FROM main.moves WHERE act = 'merge' AND proof ->> '$.asks' IS NOT NULL ORDER BY at DESC, rowid DESC LIMIT 1"
+
 // made returns the proof of an earlier run of the same merge, if that is why the other journal cannot be opened. Else
 // it returns refused, the error from opening the journal.
 func (m *merge) made(ctx context.Context, refused error) (*Proof, error) {
@@ -113,7 +134,7 @@ func (m *merge) made(ctx context.Context, refused error) (*Proof, error) {
 		return nil, refused
 	}
 	defer func() { _ = b.Close() }()
-	otherRow, err := readMove(ctx, b, "SELECT proof, state FROM main.moves WHERE act = 'merge' AND proof ->> '$.asks' IS NOT NULL ORDER BY at DESC LIMIT 1")
+	otherRow, err := readMove(ctx, b, merged)
 	if err != nil || otherRow == nil {
 		return nil, refused
 	}
@@ -152,10 +173,24 @@ func (m *merge) check(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = b.Close() }() // only read
+	if err := m.fits(ctx, m.a, b); err != nil {
+		return err
+	}
+	m.proof = m.Options.proof("merge")
+	m.Progress("counting")
+	if m.other, err = inventory.Take(ctx, b, m.Modules); err != nil {
+		return err
+	}
+	m.before, err = inventory.Take(ctx, m.a, m.Modules)
+	return err
+}
+
+// fits sets m.Modules, and returns an error when the modules of b cannot come into a.
+func (m *merge) fits(ctx context.Context, a, b *dbfile.File) (err error) {
 	if m.Modules, err = modulesOf(ctx, b); err != nil {
 		return err
 	}
-	present, err := modulesOf(ctx, m.a)
+	present, err := modulesOf(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -167,54 +202,11 @@ func (m *merge) check(ctx context.Context) error {
 			return fmt.Errorf("%w: %s is in both journals, and only one of the two can be right", ErrModules, name)
 		}
 	}
-	m.proof = m.Options.proof("merge")
-	if err := errors.Join(samePrograms(ctx, m.a, b), checkOwners(ctx, b, m.Modules)); err != nil {
-		return err
+	stuck, err := inventory.Stuck(ctx, b, m.Modules)
+	if err == nil && stuck != "" {
+		err = fmt.Errorf("%w: %s", ErrModules, stuck)
 	}
-	m.Progress("counting")
-	if m.other, err = inventory.Take(ctx, b, m.Modules); err != nil {
-		return err
-	}
-	m.before, err = inventory.Take(ctx, m.a, m.Modules)
-	return err
-}
-
-// samePrograms refuses two journals of different programs. A journal without a program fits any other.
-func samePrograms(ctx context.Context, a, b *dbfile.File) error {
-	const name = "SELECT name FROM main.program"
-	nameA, err := a.Texts(ctx, name)
-	nameB, wrong := b.Texts(ctx, name)
-	if err = errors.Join(err, wrong); err != nil {
-		return err
-	}
-	if len(nameA) > 0 && len(nameB) > 0 && nameA[0] != nameB[0] {
-		return fmt.Errorf("%w: %s is a journal of %s, and %s one of %s", sqlite.ErrOtherProgram, a.Path, nameA[0], b.Path, nameB[0])
-	}
-	return nil
-}
-
-// checkOwners refuses a journal with tables or subscriptions of no module: the merge would leave them in the old file.
-func checkOwners(ctx context.Context, b *dbfile.File, modules []string) error {
-	objects, err := inventory.Objects(ctx, b, "main")
-	if err != nil {
-		return err
-	}
-	names, err := b.Texts(ctx, "SELECT name FROM main.subscriptions WHERE kind = 'group' AND name <> 'relay'")
-	if err != nil {
-		return err
-	}
-	for _, o := range objects {
-		if inventory.Virtual.MatchString(o.SQL) {
-			return fmt.Errorf("%w: %s in %s %s", ErrModules, o.Name, b.Path, inventory.VirtualReason)
-		}
-		if inventory.Owner(o.Table, modules) == "" {
-			names = append(names, o.Name)
-		}
-	}
-	if len(names) > 0 {
-		return fmt.Errorf("%w: %s in %s belongs to no module and would not move: remove it first", ErrModules, strings.Join(names, ", "), b.Path)
-	}
-	return nil
+	return errors.Join(dbfile.SameProgram(ctx, a, b), err)
 }
 
 // prepare marks the other journal, copies the journal, and takes the write locks of both databases: people who act on

@@ -116,12 +116,11 @@ func (o Options) backup(id string) string { return o.Journal + ".before-" + id }
 
 // Modules returns the names of the modules that have tables, subscriptions or delayed events in the journal at path.
 func Modules(ctx context.Context, path string) (names []string, err error) {
-	f, err := dbfile.Look(ctx, path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return inventory.Modules(ctx, f)
+	err = dbfile.Peek(ctx, path, func(f *dbfile.File) error {
+		names, err = inventory.Modules(ctx, f)
+		return err
+	})
+	return names, err
 }
 
 // modulesOf returns the modules of f. It returns an error for the journal of an observer, which runs no modules.
@@ -184,12 +183,11 @@ AND EXISTS (SELECT 1 FROM json_each(modules) WHERE value IN (SELECT value FROM j
 // Trespasses returns the ties between the tables of modules and the tables of other modules in the journal at path. A
 // split of the modules must remove these ties first. Trespasses does not see the Go code of handlers.
 func Trespasses(ctx context.Context, path string, modules []string) (found []Trespass, err error) {
-	f, err := dbfile.Look(ctx, path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return inventory.Trespasses(ctx, f, modules)
+	err = dbfile.Peek(ctx, path, func(f *dbfile.File) error {
+		found, err = inventory.Trespasses(ctx, f, modules)
+		return err
+	})
+	return found, err
 }
 
 // Trespass is a trigger, view, index or foreign key in the schema of a journal that ties the tables of two modules

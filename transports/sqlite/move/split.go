@@ -67,7 +67,7 @@ func (s *split) dryRun(ctx context.Context) (_ *Proof, err error) {
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	if found, err := dbfile.Exists(s.Other); err != nil || found {
-		return nil, errors.Join(err, fmt.Errorf("%w: %s: name another one", ErrExists, s.Other))
+		return nil, errors.Join(err, s.exists())
 	}
 	if err := s.count(ctx); err != nil {
 		return nil, err
@@ -83,8 +83,38 @@ func (s *split) dryRun(ctx context.Context) (_ *Proof, err error) {
 	return s.proof, nil
 }
 
+// look refuses a split that begin would refuse, and changes no file. A journal of an older program, and the result of
+// an earlier run, are left to begin.
+func (s *split) look(ctx context.Context) error {
+	if current, err := dbfile.Current(ctx, s.Journal); err != nil || !current {
+		return err
+	}
+	if found, err := dbfile.Exists(s.Other); err != nil || found {
+		_, refused := s.half(ctx)
+		return cmp.Or(err, refused)
+	}
+	return dbfile.Peek(ctx, s.Journal, func(a *dbfile.File) error { return checkLeaving(ctx, a, s.Modules) })
+}
+
+// half returns the record of the split that made the journal at Other, and an ErrExists for any other file.
+func (s *split) half(ctx context.Context) (r *record, err error) {
+	err = dbfile.Peek(ctx, s.Other, func(b *dbfile.File) error {
+		r, err = readMove(ctx, b, "SELECT proof, state FROM main.moves WHERE act = 'split' AND proof ->> '$.asks' IS NOT NULL ORDER BY at DESC LIMIT 1")
+		return err
+	})
+	if err != nil || r == nil {
+		return nil, s.exists()
+	}
+	return r, nil
+}
+
+func (s *split) exists() error { return fmt.Errorf("%w: %s: name another one", ErrExists, s.Other) }
+
 // begin checks and locks both journals. If the split took place before, begin returns its proof.
 func (s *split) begin(ctx context.Context) (again *Proof, err error) {
+	if err := s.look(ctx); err != nil {
+		return nil, err
+	}
 	if err := dbfile.Refresh(ctx, s.Journal); err != nil {
 		return nil, err
 	}
@@ -131,21 +161,20 @@ func (s *split) leftover(ctx context.Context) (*Proof, error) {
 		return nil, err
 	}
 	defer func() { _ = look.Release() }() // begin takes the lock again after the checks
-	refused := fmt.Errorf("%w: %s: name another one", ErrExists, s.Other)
+	otherRow, err := s.half(ctx)
+	if err != nil {
+		return nil, err
+	}
 	b, err := dbfile.Open(ctx, s.Other, dbfile.Durable)
 	if err != nil {
-		return nil, errors.Join(refused, err)
+		return nil, errors.Join(s.exists(), err)
 	}
 	defer func() { _ = b.Close() }()
-	otherRow, err := readMove(ctx, b, "SELECT proof, state FROM main.moves WHERE act = 'split' AND proof ->> '$.asks' IS NOT NULL ORDER BY at DESC LIMIT 1")
-	if err != nil || otherRow == nil {
-		return nil, refused
-	}
 	if err := s.refuseMerged(ctx, b); err != nil {
 		return nil, err
 	}
 	if dbfile.List(otherRow.Proof.Modules) != dbfile.List(s.Modules) {
-		return nil, refused
+		return nil, s.exists()
 	}
 	row, err := readMove(ctx, s.a, "SELECT proof, state FROM main.moves WHERE id = ?", otherRow.Proof.ID)
 	switch {
@@ -156,20 +185,20 @@ func (s *split) leftover(ctx context.Context) (*Proof, error) {
 	case otherRow.state == "prepared" && (row != nil || otherRow.Asks == s.identity): // never decided, or undone
 		return nil, errors.Join(b.Close(), dbfile.Remove(s.Other))
 	default:
-		return nil, refused
+		return nil, s.exists()
 	}
 }
 
 // refuseMerged returns an error when the modules of the journal b were merged into another journal.
 func (s *split) refuseMerged(ctx context.Context, b *dbfile.File) error {
-	merged, err := readMove(ctx, b, "SELECT proof, state FROM main.moves WHERE act = 'merge' AND proof ->> '$.asks' IS NOT NULL ORDER BY at DESC, rowid DESC LIMIT 1")
+	r, err := readMove(ctx, b, merged)
 	switch {
-	case err != nil || merged == nil:
+	case err != nil || r == nil:
 		return err
-	case merged.state == "done":
-		return fmt.Errorf("%w: %s: its modules were merged into %s: name another one, or remove that one", ErrExists, s.Other, merged.Proof.Journal)
+	case r.state == "done":
+		return fmt.Errorf("%w: %s: its modules were merged into %s: name another one, or remove that one", ErrExists, s.Other, r.Proof.Journal)
 	default:
-		return fmt.Errorf("%w: %s: its merge into %s has begun and may not have finished: repeat or undo the merge, or name another one", ErrExists, s.Other, merged.Proof.Journal)
+		return fmt.Errorf("%w: %s: its merge into %s has begun and may not have finished: repeat or undo the merge, or name another one", ErrExists, s.Other, r.Proof.Journal)
 	}
 }
 
@@ -305,8 +334,7 @@ func (s *split) verify(ctx context.Context) error {
 		return err
 	}
 	s.judge(after, created)
-	err = s.proof.check()
-	if err == nil {
+	if err = s.proof.check(); err == nil {
 		err = inventory.Audit(ctx, s.Journal, s.Other)
 	}
 	if err == nil {

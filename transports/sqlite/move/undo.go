@@ -57,6 +57,9 @@ func (u *undo) begin(ctx context.Context) (again *Proof, err error) {
 	if err := dbfile.CheckReadable(ctx, u.Journal); err != nil {
 		return nil, err
 	}
+	if err := dbfile.Peek(ctx, u.Journal, func(f *dbfile.File) error { return u.find(ctx, f) }); err != nil {
+		return nil, err // before a lock file is made
+	}
 	if err := u.locks.Take(u.Journal); err != nil {
 		return nil, err
 	}
@@ -66,14 +69,11 @@ func (u *undo) begin(ctx context.Context) (again *Proof, err error) {
 	if u.look, err = dbfile.Open(ctx, u.Journal, dbfile.Reading); err != nil {
 		return nil, err
 	}
-	if u.version, err = u.look.Int64(ctx, "PRAGMA data_version"); err != nil {
-		return nil, err
+	if u.version, err = u.look.Int64(ctx, "PRAGMA data_version"); err == nil {
+		err = u.find(ctx, u.look)
 	}
-	if u.move, err = readMove(ctx, u.look, lastOwn); err != nil {
+	if err != nil {
 		return nil, err
-	}
-	if u.move == nil {
-		return nil, fmt.Errorf("%w: %s was neither split nor merged", ErrNothing, u.Journal)
 	}
 	u.proof = u.move.Proof
 	if u.Other, err = u.other(); err != nil {
@@ -94,6 +94,14 @@ func (u *undo) begin(ctx context.Context) (again *Proof, err error) {
 		return u.proof, err
 	}
 	return nil, nil
+}
+
+// find sets u.move to the last move of the journal f.
+func (u *undo) find(ctx context.Context, f *dbfile.File) (err error) {
+	if u.move, err = readMove(ctx, f, lastOwn); err == nil && u.move == nil {
+		err = fmt.Errorf("%w: %s was neither split nor merged", ErrNothing, u.Journal)
+	}
+	return err
 }
 
 // other returns the present path of the other journal: the path at the time of the move or, if the journal has a new

@@ -113,11 +113,18 @@ WHERE EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = 'rec
 // batch applies act to the next selected deliveries, and returns their number.
 func (a OpenAct) batch(ctx context.Context, tx *sql.Tx, act string, now int64) (int, error) {
 	where, args := a.where(act, now)
-	steps := []row.Statement{
+	err := run(ctx, tx,
 		row.SQL("CREATE TEMP TABLE IF NOT EXISTS acted (subscription INTEGER, key TEXT, seq INTEGER)"),
 		row.SQL("DELETE FROM temp.acted"),
-		row.SQL("INSERT INTO temp.acted "+openDeliveries+where+fmt.Sprintf(" LIMIT %d", ActBatch), args...),
+		row.SQL("INSERT INTO temp.acted "+openDeliveries+where+fmt.Sprintf(" LIMIT %d", ActBatch), args...))
+	var n int
+	if err == nil {
+		err = tx.QueryRowContext(ctx, "SELECT count(*) FROM temp.acted").Scan(&n)
 	}
+	if err != nil || n == 0 { // an INSERT of no rows would still write the number of the next one
+		return 0, err
+	}
+	var steps []row.Statement
 	if act == "retry" {
 		steps = append(steps,
 			// the owner's clock wrote the time of the first failure; the clock of this process may be ahead
@@ -131,14 +138,16 @@ func (a OpenAct) batch(ctx context.Context, tx *sql.Tx, act string, now int64) (
 	}
 	steps = append(steps, row.SQL("INSERT INTO open_acts (at, actor, act, seq, subscription, reason) SELECT ?, ?, ?, seq, subscription, ? FROM temp.acted",
 		now, a.Actor, act, a.Reason))
-	var n int
+	return n, run(ctx, tx, steps...)
+}
+
+func run(ctx context.Context, tx *sql.Tx, steps ...row.Statement) error {
 	for _, s := range steps {
 		if _, err := tx.ExecContext(ctx, s.Text, s.Args...); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	err := tx.QueryRowContext(ctx, "SELECT count(*) FROM temp.acted").Scan(&n)
-	return n, err
+	return nil
 }
 
 // where returns the conditions of a and their arguments.

@@ -11,11 +11,34 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
+// Current reports whether the journal at path has the schema of this program. For a file that Refresh would refuse, and
+// for a journal in use, Current returns an error.
+func Current(ctx context.Context, path string) (bool, error) {
+	if err := mustExist(path); err != nil {
+		return false, err
+	}
+	if owned, by := sqlite.Owned(path); owned {
+		return false, fmt.Errorf("open %s: %w: %s: stop it, or name another journal", path, sqlite.ErrInUse, by)
+	}
+	unreadable := CheckReadable(ctx, path)
+	if is, err := IsJournal(path); err != nil || !is || errors.Is(unreadable, sqlite.ErrNewer) {
+		return false, errors.Join(err, unreadable)
+	}
+	return unreadable == nil, nil
+}
+
+func mustExist(path string) error {
+	if found, err := Exists(path); err != nil || !found {
+		return OrErrorf(err, "move: %w: there is no journal at %s: check the path", fs.ErrNotExist, path)
+	}
+	return nil
+}
+
 // Refresh opens the journal at path as a program does, which recovers it, updates it to the current schema and
 // settles unfinished moves, and closes it again.
 func Refresh(ctx context.Context, path string) error {
-	if found, err := Exists(path); err != nil || !found {
-		return errors.Join(err, fmt.Errorf("%w: there is no journal at %s: check the path", fs.ErrNotExist, path))
+	if err := mustExist(path); err != nil {
+		return err
 	}
 	j, err := sqlite.Open(ctx, path, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -23,6 +46,20 @@ func Refresh(ctx context.Context, path string) error {
 	}
 	err = j.Do(ctx, journal.Work{Name: "move"}, func(journal.TxFunc) ([]*journal.Event, error) { return nil, nil })
 	return errors.Join(err, j.Close())
+}
+
+// SameProgram refuses two journals of different programs. A journal without a program fits any other.
+func SameProgram(ctx context.Context, a, b *File) error {
+	const name = "SELECT name FROM main.program"
+	nameA, err := a.Texts(ctx, name)
+	nameB, wrong := b.Texts(ctx, name)
+	if err = errors.Join(err, wrong); err != nil {
+		return err
+	}
+	if len(nameA) > 0 && len(nameB) > 0 && nameA[0] != nameB[0] {
+		return fmt.Errorf("%w: %s is a journal of %s, and %s one of %s", sqlite.ErrOtherProgram, a.Path, nameA[0], b.Path, nameB[0])
+	}
+	return nil
 }
 
 // CheckReadable returns an error when a journal at paths is missing or has another schema than this program.

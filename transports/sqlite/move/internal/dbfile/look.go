@@ -41,6 +41,15 @@ func Look(ctx context.Context, path string) (*File, error) {
 	return f, nil
 }
 
+// Peek runs fn on the journal at path, opened with Look.
+func Peek(ctx context.Context, path string, fn func(*File) error) error {
+	f, err := Look(ctx, path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(fn(f), f.Close())
+}
+
 // tryToLook opens the database and reads from it.
 func tryToLook(ctx context.Context, path string, how url.Values) (*File, error) {
 	f, err := Open(ctx, path, how)

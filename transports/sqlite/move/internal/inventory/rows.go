@@ -77,3 +77,19 @@ var DeleteRows = []string{
 	`DELETE FROM main.migrations WHERE module IN (SELECT value FROM json_each(?1))`,
 	insertRelay + `SELECT 'relay', 'group', '[]', 1, head, head FROM (SELECT coalesce((SELECT max(seq) FROM main.events), 0) AS head) WHERE true ON CONFLICT (name) DO NOTHING`,
 }
+
+// MapEvents are the statements that find the events of the other journal in this journal. temp.map maps the number of
+// an event in the other journal (b) to its number in this journal (a), which is NULL for an event that is new here.
+var MapEvents = []string{
+	`CREATE TEMP TABLE map (b INTEGER PRIMARY KEY, a INTEGER)`,
+	`INSERT INTO temp.map (b, a) SELECT o.seq, e.seq FROM b.events o LEFT JOIN main.events e ON e.id = o.id AND e.type = o.type`,
+	`CREATE INDEX temp.map_a ON map (a)`,
+	`CREATE TEMP TABLE fresh AS SELECT b FROM temp.map WHERE a IS NULL`,
+}
+
+// Differs finds an event that the two journals have with different content. The metadata (which a transport may add)
+// and the time (when a transport took the event) may differ.
+const Differs = `
+SELECT e.type || ' ' || e.id FROM temp.map m JOIN b.events o ON o.seq = m.b JOIN main.events e ON e.seq = m.a
+WHERE (e.version, e.source, e.key, e.correlation_id, e.causation_id, e.subscription, e.hops, e.data)
+   <> (o.version, o.source, o.key, o.correlation_id, o.causation_id, o.subscription, o.hops, o.data) LIMIT 1`

@@ -35,8 +35,8 @@ func Trespasses(ctx context.Context, f *dbfile.File, modules []string) ([]Trespa
 	objects := slices.DeleteFunc(slices.Clone(all), func(o Object) bool { return isOwn(o.Table) })
 	for _, o := range objects {
 		mine := slices.Contains(modules, owner(o.Table))
-		if mine && o.Kind == "table" && Virtual.MatchString(o.SQL) {
-			found = append(found, Trespass{o.Name, VirtualReason})
+		if mine && o.Kind == "table" && virtual.MatchString(o.SQL) {
+			found = append(found, Trespass{o.Name, virtualReason})
 		}
 		if o.Kind == "table" {
 			parents, err := f.Texts(ctx, `SELECT DISTINCT "table" FROM pragma_foreign_key_list(?)`, o.Name)
@@ -93,8 +93,33 @@ func isJournals(o Object) bool {
 		func(begins string) bool { return strings.HasPrefix(o.Name, begins) })
 }
 
-// VirtualReason is the problem of a virtual table.
-const VirtualReason = "is a virtual table, which cannot be copied: drop it, and make it again after the move"
+// virtualReason is the problem of a virtual table.
+const virtualReason = "is a virtual table, which cannot be copied: drop it, and make it again after the move"
 
-// Virtual matches the SQL of a virtual table.
-var Virtual = regexp.MustCompile(`(?i)^\s*CREATE\s+VIRTUAL\b`)
+// virtual matches the SQL of a virtual table.
+var virtual = regexp.MustCompile(`(?i)^\s*CREATE\s+VIRTUAL\b`)
+
+// Stuck describes a table or subscription of the journal b that no merge can move, or returns "". modules are all
+// modules of b.
+func Stuck(ctx context.Context, b *dbfile.File, modules []string) (string, error) {
+	objects, err := Objects(ctx, b, "main")
+	if err != nil {
+		return "", err
+	}
+	names, err := b.Texts(ctx, "SELECT name FROM main.subscriptions WHERE kind = 'group' AND name <> 'relay'")
+	if err != nil {
+		return "", err
+	}
+	for _, o := range objects {
+		if virtual.MatchString(o.SQL) {
+			return fmt.Sprintf("%s in %s %s", o.Name, b.Path, virtualReason), nil
+		}
+		if Owner(o.Table, modules) == "" {
+			names = append(names, o.Name)
+		}
+	}
+	if len(names) == 0 {
+		return "", nil
+	}
+	return fmt.Sprintf("%s in %s belongs to no module and would not move: remove it first", strings.Join(names, ", "), b.Path), nil
+}
