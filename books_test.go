@@ -17,29 +17,33 @@ var booksMistakes = map[string]struct {
 }{
 	"Commit": {func(_ context.Context, tables func(string) *sql.Tx) ([]string, error) {
 		return nil, tables("reminders").Commit()
-	}, "Verify committed or rolled back the transaction of the tables"},
+	}, "app clinic: Verify committed or rolled back the transaction of the tables"},
 	"Rollback": {func(_ context.Context, tables func(string) *sql.Tx) ([]string, error) {
 		return nil, tables("reminders").Rollback()
-	}, "Verify committed or rolled back the transaction of the tables"},
+	}, "app clinic: Verify committed or rolled back the transaction of the tables"},
 	"ROLLBACK": {func(ctx context.Context, tables func(string) *sql.Tx) ([]string, error) {
 		_, err := tables("reminders").ExecContext(ctx, "ROLLBACK")
 		return nil, err
-	}, "Verify committed or rolled back the transaction of the tables"},
+	}, "sqlite: the transaction belongs to the view, and begins and ends with it: leave the statement out: ROLLBACK"},
+	"COMMIT and BEGIN": {func(ctx context.Context, tables func(string) *sql.Tx) ([]string, error) {
+		_, err := tables("reminders").ExecContext(ctx, "COMMIT; BEGIN")
+		return nil, err
+	}, "sqlite: the transaction belongs to the view, and begins and ends with it: leave the statement out: COMMIT"},
 	"read after Commit": {func(ctx context.Context, tables func(string) *sql.Tx) ([]string, error) {
 		tx := tables("reminders")
 		_ = tx.Commit() // the mistake
 		_, err := tx.ExecContext(ctx, "SELECT 1")
 		return nil, err
-	}, "Verify committed or rolled back the transaction of the tables"},
+	}, "app clinic: Verify committed or rolled back the transaction of the tables"},
 	"unknown module": {func(ctx context.Context, tables func(string) *sql.Tx) (wrong []string, err error) {
 		var n int
 		return nil, tables("reminder").QueryRowContext(ctx, "SELECT count(*) FROM reminders_letters").Scan(&n)
-	}, `Verify asks for the tables of "reminder", which is no module: there are appointments, reminders`},
+	}, `app clinic: Verify asks for the tables of "reminder", which is no module: there are appointments, reminders`},
 	"unknown module, error ignored": {func(ctx context.Context, tables func(string) *sql.Tx) (wrong []string, err error) {
 		var n int
 		_ = tables("reminder").QueryRowContext(ctx, "SELECT count(*) FROM reminders_letters").Scan(&n) // the mistake
 		return nil, nil
-	}, `Verify asks for the tables of "reminder", which is no module: there are appointments, reminders`},
+	}, `app clinic: Verify asks for the tables of "reminder", which is no module: there are appointments, reminders`},
 }
 
 // Rules that do not read the tables as they should are an error, and nothing adds up.
@@ -55,7 +59,7 @@ func TestMistakesInVerify(t *testing.T) {
 	for name, c := range booksMistakes {
 		a.Verify = c.verify
 		code, out := runClinic(t.Context(), a, "verify", "--journal", journal)
-		if code != 1 || !strings.Contains(out, "clinic: the books: app clinic: "+c.want) || strings.Contains(out, "adds up") {
+		if code != 1 || !strings.Contains(out, "clinic: the books: "+c.want) || strings.Contains(out, "adds up") {
 			t.Errorf("%s: code %d: %s", name, code, out)
 		}
 	}

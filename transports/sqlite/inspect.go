@@ -6,22 +6,19 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/mattn/go-sqlite3"
-
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
-// InTransaction reports whether tx, a transaction of View, is still open. It is not after tx.Commit or tx.Rollback, nor
-// after a statement COMMIT or ROLLBACK: then InTransaction begins one for the rollback of View, so ask once.
+// InTransaction reports whether tx, a transaction of View, is still open. It is not after tx.Commit or tx.Rollback. The
+// view refuses a statement COMMIT or ROLLBACK.
 func InTransaction(ctx context.Context, tx *sql.Tx) (bool, error) {
-	_, err := tx.ExecContext(ctx, "BEGIN") // SQLite refuses to begin a transaction within another transaction
-	var refused sqlite3.Error
+	_, err := tx.ExecContext(ctx, "SELECT 1") // a view refuses to end its transaction in SQL
 	switch {
 	case ctx.Err() != nil:
 		return false, ctx.Err()
-	case err == nil, errors.Is(err, sql.ErrTxDone):
+	case errors.Is(err, sql.ErrTxDone):
 		return false, nil
-	case errors.As(err, &refused) && refused.Code == sqlite3.ErrError:
+	case err == nil:
 		return true, nil
 	}
 	return false, fmt.Errorf("find out whether the transaction is open: %w", row.Explain(err))

@@ -19,10 +19,10 @@ func OpenReader(ctx context.Context, path string) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := file.OpenExisting(ctx, path, file.ReadDSN(path, "rw"))
+	db, err := file.OpenForViews(ctx, path, file.ReadDSN(path, "rw"))
 	if err != nil && still.CannotWrite(err) {
 		first := err
-		if db, err = file.OpenExisting(ctx, path, file.ReadDSN(path, "ro")); err != nil && still.CannotWrite(err) {
+		if db, err = file.OpenForViews(ctx, path, file.ReadDSN(path, "ro")); err != nil && still.CannotWrite(err) {
 			var r *Reader
 			if r, err = openStill(ctx, path); err == nil {
 				return r, nil

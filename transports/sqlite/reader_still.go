@@ -19,7 +19,7 @@ func openStill(ctx context.Context, path string) (*Reader, error) {
 	}
 	params := file.ReadParams("ro")
 	files.Read(params)
-	db, err := file.OpenExisting(ctx, path, file.DSN(path, params))
+	db, err := file.OpenForViews(ctx, path, file.DSN(path, params))
 	if err != nil {
 		return nil, err
 	}

@@ -216,6 +216,20 @@ func TestReaderBesideTheOwner(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s reader can write", name)
 		}
+		for _, by := range []string{"COMMIT", "ROLLBACK", "SELECT 1; COMMIT; BEGIN", "END"} {
+			err = r.View(t.Context(), func(tx *sql.Tx) error {
+				_, err := tx.ExecContext(t.Context(), by)
+				_, again := tx.QueryContext(t.Context(), by)
+				_, prepared := tx.Prepare(by)
+				if again == nil || prepared == nil && by != "SELECT 1; COMMIT; BEGIN" {
+					t.Errorf("%s reader may say %s: %v, %v", name, by, again, prepared)
+				}
+				return err
+			})
+			if err == nil || !strings.Contains(err.Error(), "the transaction belongs to the view") {
+				t.Errorf("%s reader says %s: %v", name, by, err)
+			}
+		}
 		if err := r.Close(); err != nil {
 			t.Error(err)
 		}

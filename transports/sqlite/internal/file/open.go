@@ -10,7 +10,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/mattn/go-sqlite3"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 )
@@ -18,14 +17,20 @@ import (
 // OpenExisting opens the file at path, an absolute path, and returns an error unless the file is a journal with the
 // schema of this program.
 func OpenExisting(ctx context.Context, path, dsn string) (*sql.DB, error) {
+	return openExisting(ctx, path, connector{dsn})
+}
+
+// OpenForViews is OpenExisting for connections that only View uses.
+func OpenForViews(ctx context.Context, path, dsn string) (*sql.DB, error) {
+	return openExisting(ctx, path, viewConnector{connector{dsn}})
+}
+
+func openExisting(ctx context.Context, path string, c driver.Connector) (*sql.DB, error) {
 	fail := func(err error) error { return fmt.Errorf("open %s: %w", path, row.Explain(err)) }
 	if err := MustExist(path); err != nil {
 		return nil, fail(err)
 	}
-	db, err := sql.Open("sqlite3", dsn)
-	if err != nil {
-		return nil, fail(err)
-	}
+	db := sql.OpenDB(c)
 	if err := schema.Check(ctx, db); err != nil {
 		return nil, errors.Join(fail(err), db.Close())
 	}
@@ -54,36 +59,9 @@ func OpenReaders(path string) (*sql.DB, error) {
 // OpenViews opens the connections of views, without a limit: with a limit, a View inside a View could wait for the
 // outer one for ever.
 func OpenViews(path string) *sql.DB {
-	db := sql.OpenDB(viewConnector{ReadDSN(path, "rw")})
+	db := sql.OpenDB(viewConnector{connector{ReadDSN(path, "rw")}})
 	db.SetMaxIdleConns(4)
 	return db
-}
-
-// viewConnector opens connections that can only read, with any statement of a view.
-type viewConnector struct{ dsn string }
-
-// Connect implements driver.Connector.
-func (c viewConnector) Connect(context.Context) (driver.Conn, error) {
-	conn, err := c.Driver().Open(c.dsn)
-	if err != nil {
-		return nil, err
-	}
-	conn.(*sqlite3.SQLiteConn).RegisterAuthorizer(allowView)
-	return conn, nil
-}
-
-// Driver implements driver.Connector.
-func (c viewConnector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
-
-// allowView refuses statements whose effect would outlast the view on the connection.
-func allowView(op int, first, second, _ string) int {
-	switch {
-	case op == sqlite3.SQLITE_ATTACH, op == sqlite3.SQLITE_DETACH,
-		op == sqlite3.SQLITE_PRAGMA && ChangesConnection(first, second):
-		return sqlite3.SQLITE_DENY
-	default:
-		return sqlite3.SQLITE_OK
-	}
 }
 
 // View runs run in a transaction on db, and rolls the transaction back.

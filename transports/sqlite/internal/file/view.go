@@ -1,0 +1,110 @@
+package file
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+
+	"github.com/mattn/go-sqlite3"
+)
+
+// connector opens connections to dsn.
+type connector struct{ dsn string }
+
+// Connect implements driver.Connector.
+func (c connector) Connect(context.Context) (driver.Conn, error) { return c.Driver().Open(c.dsn) }
+
+// Driver implements driver.Connector.
+func (c connector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
+
+// viewConnector opens connections that can only read, with any statement of a view.
+type viewConnector struct{ connector }
+
+// Connect implements driver.Connector.
+func (c viewConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	raw, err := c.connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn := &viewConn{SQLiteConn: raw.(*sqlite3.SQLiteConn)}
+	conn.RegisterAuthorizer(conn.allow)
+	return conn, nil
+}
+
+// viewConn is the connection of a view. Only database/sql begins and ends the transaction: a view that did so in SQL
+// would see the journal at two instants.
+type viewConn struct {
+	*sqlite3.SQLiteConn
+	own     bool  // database/sql begins or ends the transaction
+	refused error // the refusal of the statement that just failed
+}
+
+var errByHand = errors.New("sqlite: the transaction belongs to the view, and begins and ends with it: leave the statement out")
+
+// allow answers SQLite. It refuses statements that end the transaction, or whose effect would outlast the view on the
+// connection.
+func (c *viewConn) allow(op int, first, second, _ string) int {
+	switch {
+	case op == sqlite3.SQLITE_TRANSACTION && !c.own:
+		c.refused = fmt.Errorf("%w: %s", errByHand, first)
+	case op == sqlite3.SQLITE_ATTACH, op == sqlite3.SQLITE_DETACH,
+		op == sqlite3.SQLITE_PRAGMA && ChangesConnection(first, second):
+	default:
+		return sqlite3.SQLITE_OK
+	}
+	return sqlite3.SQLITE_DENY
+}
+
+// explain adds the refusal to err.
+func (c *viewConn) explain(err error) error {
+	refused := c.refused
+	if c.refused = nil; err == nil || refused == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", refused, err)
+}
+
+// ExecContext implements driver.ExecerContext.
+func (c *viewConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	res, err := c.SQLiteConn.ExecContext(ctx, query, args)
+	return res, c.explain(err)
+}
+
+// QueryContext implements driver.QueryerContext.
+func (c *viewConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	rows, err := c.SQLiteConn.QueryContext(ctx, query, args)
+	return rows, c.explain(err)
+}
+
+// PrepareContext implements driver.ConnPrepareContext.
+func (c *viewConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	stmt, err := c.SQLiteConn.PrepareContext(ctx, query)
+	return stmt, c.explain(err)
+}
+
+// BeginTx implements driver.ConnBeginTx.
+func (c *viewConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	c.own = true
+	defer func() { c.own = false }()
+	tx, err := c.SQLiteConn.BeginTx(ctx, opts)
+	return viewTx{tx, c}, err
+}
+
+// viewTx is the transaction of a view.
+type viewTx struct {
+	tx driver.Tx
+	c  *viewConn
+}
+
+// Commit implements driver.Tx.
+func (t viewTx) Commit() error { return t.end(t.tx.Commit) }
+
+// Rollback implements driver.Tx.
+func (t viewTx) Rollback() error { return t.end(t.tx.Rollback) }
+
+func (t viewTx) end(how func() error) error {
+	t.c.own = true
+	defer func() { t.c.own = false }()
+	return how()
+}
