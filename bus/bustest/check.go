@@ -98,12 +98,14 @@ func (c *core) viewAll(
 		})
 	}
 	return fn(func(module string) *sql.Tx {
+		var known []string
 		for _, p := range c.procs {
 			if p.runs(module) {
 				return open[p]
 			}
+			known = append(known, p.modules...)
 		}
-		return nil
+		panic(fmt.Sprintf("bustest: no deployable runs the module %q: there are %s", module, strings.Join(known, ", ")))
 	})
 }
 
