@@ -11,7 +11,8 @@
 // Close stops deliveries first, then the writer. Running handlers get journal.ErrClosed, and their events are delivered
 // again by the next process.
 //
-// The package may import bus and the packages below it, Watermill, and SQLite's driver, but no domain.
+// The rooms are below internal: commit writes, on the connection of workconn and into the log of wal; reader reads;
+// observer writes the journals of observers. internal/arch says which room may import which.
 package sqlite
 
 import _ "github.com/troupebus/troupe/transports/sqlite/internal/needs" // cgo
