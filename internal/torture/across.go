@@ -1,23 +1,19 @@
 package torture
 
 import (
-	"context"
 	"crypto/rand"
-	"database/sql"
-	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver, for databases that a schedule creates
-
 	"github.com/troupebus/troupe/internal/pause"
+	"github.com/troupebus/troupe/internal/torture/database"
 	"github.com/troupebus/troupe/internal/torture/disk"
+	"github.com/troupebus/troupe/internal/torture/network"
+	"github.com/troupebus/troupe/internal/torture/owner"
 	"github.com/troupebus/troupe/internal/torture/story"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
@@ -27,25 +23,26 @@ var modulesOf = map[string]string{story.Door: "front,moody", story.Ledger: "ledg
 // across runs a schedule on a flow of three deployables. The deployables and the network between them fail.
 type across struct {
 	*run
-	owners  map[string]*owner
+	owners  map[string]*owner.Owner
 	broker  *process // nil with a real server, and while the broker does not run
 	port    string   // port of the broker
-	network *network
+	network *network.Network
 	clocks  map[string]*disk.Clock // by deployable; nil is the real clock
 	backend []string               // arguments of the victim that name the backend
 
-	brokerAt, prefix string // of Kafka; brokerAt is empty with PostgreSQL
-	foreignRecords   int    // foreign records that the ledger must store as dead letters
-	deleted          bool   // records of the door's topic were deleted
-	drop             func() // deletes the database that a schedule created on a real server
+	brokerAt, prefix string             // of Kafka; brokerAt is empty with PostgreSQL
+	excused          bool               // the bus may have dead letters
+	deleted          bool               // records of the door's topic were deleted
+	compacted        bool               // a topic of the door cannot be written
+	database         *database.Database // nil without a PostgreSQL
 }
 
 func newAcross(r *run) (*across, error) {
-	n, err := newNetwork()
+	n, err := network.New()
 	if err != nil {
 		return nil, err
 	}
-	a := &across{run: r, owners: map[string]*owner{}, network: n, clocks: map[string]*disk.Clock{}, drop: func() {}}
+	a := &across{run: r, owners: map[string]*owner.Owner{}, network: n, clocks: map[string]*disk.Clock{}}
 	for _, name := range story.Deployables {
 		a.clocks[name] = r.steppedClock()
 	}
@@ -53,7 +50,7 @@ func newAcross(r *run) (*across, error) {
 	server := os.Getenv(story.Servers[r.schedule.Kind])
 	switch {
 	case r.schedule.Kind == story.OverBroker:
-		at, err := freeAddress()
+		at, err := network.FreeAddress()
 		if err != nil {
 			return nil, err
 		}
@@ -64,52 +61,16 @@ func newAcross(r *run) (*across, error) {
 	case r.schedule.Kind == story.OverKafka:
 		a.brokerAt, a.prefix = server, "torture-"+strings.ToLower(rand.Text()[:12])
 	default:
-		at, drop, err := freshDatabase(r.ctx, server)
-		if err != nil {
+		if a.database, err = database.Create(r.ctx, server); err != nil {
 			return nil, err
 		}
-		a.backend, a.drop = []string{"--database", at}, drop
+		a.backend = []string{"--database", a.database.URL}
 	}
 	if a.brokerAt != "" {
 		a.backend = []string{"--brokers", a.brokerAt, "--prefix", a.prefix}
 	}
-	a.backend = append(a.backend, "--through", n.address())
+	a.backend = append(a.backend, "--through", n.Address())
 	return a, nil
-}
-
-// freeAddress returns an address without a listener. Its port is below the ports that operating systems assign, so
-// the address stays free while the process that listens there is away.
-func freeAddress() (string, error) {
-	const lowest, ports, tries = 20_000, 12_000, 100
-	var err error
-	for range tries {
-		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", lowest+mathrand.IntN(ports))); err == nil {
-			return l.Addr().String(), l.Close()
-		}
-	}
-	return "", err
-}
-
-// freshDatabase creates a database on the server at, and returns its URL and a function that drops the database.
-func freshDatabase(ctx context.Context, at string) (string, func(), error) {
-	u, err := url.Parse(at)
-	if err != nil {
-		return "", nil, err
-	}
-	db, err := sql.Open("pgx", at)
-	if err != nil {
-		return "", nil, err
-	}
-	name := "torture_" + strings.ToLower(rand.Text())
-	if _, err := db.ExecContext(ctx, "CREATE DATABASE "+name); err != nil {
-		return "", nil, errors.Join(err, db.Close())
-	}
-	u.Path = "/" + name
-	return u.String(), func() {
-		_, _ = db.ExecContext(context.WithoutCancel(ctx), "DROP DATABASE "+name+" WITH (FORCE)") // at worst, the database stays on the server
-		_ = db.Close()
-	}, nil
 }
 
 func (a *across) journal(name string) string { return filepath.Join(filepath.Dir(a.path), name+".db") }
@@ -129,16 +90,17 @@ func (a *across) play() {
 }
 
 func (a *across) endAll() {
-	a.network.close()
+	a.network.Close()
 	for _, o := range a.owners {
-		_ = o.cmd.Process.Kill()
-		<-o.ended
+		o.Kill()
 	}
 	a.owner = nil
 	if a.broker != nil {
 		a.endProcess(story.Broker, a.broker, syscall.SIGKILL)
 	}
-	a.drop()
+	if a.database != nil {
+		a.database.Drop(a.ctx)
+	}
 }
 
 func (a *across) step(i int, s story.Step) {
@@ -150,17 +112,18 @@ func (a *across) step(i int, s story.Step) {
 	o := a.owners[s.Key]
 	switch s.Do {
 	case story.Start:
-		a.serve(s.Key)
+		a.serve(s.Key, map[string][]string{story.Older: {"--older"}}[s.Mood]...)
 	case story.Stop:
 		a.stop(s.Key)
 	case story.Kill:
 		if o != nil {
-			o.kill()
+			a.measurePeak(s.Key)
+			o.Kill()
 			a.forget(s.Key)
 		}
 	case story.Freeze:
 		if o != nil {
-			o.freeze(millis(s.For))
+			o.Freeze(millis(s.For))
 		}
 	case story.Network:
 		a.changeNetwork(s)
@@ -182,11 +145,11 @@ func (a *across) step(i int, s story.Step) {
 func (a *across) stepBroker(s story.Step) {
 	switch {
 	case a.port == "" && s.Do == story.Start: // a real server keeps running, and refuses connections
-		a.network.set("")
+		a.network.Set("")
 	case a.port == "" && s.Do == story.Freeze:
 		a.changeNetwork(story.Step{Mood: story.Held, For: s.For})
 	case a.port == "":
-		a.network.set(story.Refusing)
+		a.network.Set(story.Refusing)
 	case s.Do == story.Start:
 		a.serveBroker()
 	case s.Do == story.Stop || s.Do == story.Kill:
@@ -215,7 +178,7 @@ func (a *across) serveBroker() {
 
 // serve starts a deployable, unless the deployable runs.
 func (a *across) serve(name string, more ...string) {
-	if o := a.owners[name]; o != nil && o.alive() {
+	if o := a.owners[name]; o != nil && o.Alive() {
 		return
 	}
 	args := append(append([]string{"--modules", modulesOf[name]}, a.backend...), more...)
@@ -242,7 +205,8 @@ func (a *across) stop(name string) {
 	if o == nil {
 		return
 	}
-	if !o.stop() {
+	a.measurePeak(name)
+	if !o.Stop(stopLimit) {
 		a.find("stop", "%s did not end within %v of SIGTERM", name, stopLimit)
 	}
 	a.forget(name)
@@ -250,10 +214,10 @@ func (a *across) stop(name string) {
 
 // changeNetwork sets the network to s.Mood for a while.
 func (a *across) changeNetwork(s story.Step) {
-	a.network.set(s.Mood)
+	a.network.Set(s.Mood)
 	a.beside.Go(func() {
 		pause.For(a.ctx, millis(s.For))
-		a.network.set("")
+		a.network.Set("")
 	})
 }
 

@@ -1,14 +1,8 @@
 package torture
 
 import (
-	"bufio"
-	"fmt"
-	"io"
-	"net"
 	"slices"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/troupebus/troupe/internal/torture/story"
 )
@@ -56,72 +50,5 @@ func TestAcrossFindsDamage(t *testing.T) {
 		if tt.repair != "" {
 			MustDamage(t, a.journal(tt.journal), tt.repair)
 		}
-	}
-}
-
-// A network relays, holds, cuts and refuses connections.
-func TestNetwork(t *testing.T) {
-	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	go func() { // echoes lines
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() { _, _ = io.Copy(c, c) }()
-		}
-	}()
-	n, err := newNetwork()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer n.close()
-	dial := func() (net.Conn, *bufio.Reader) {
-		c, err := net.Dial("tcp", n.address())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = fmt.Fprintln(c, l.Addr())
-		return c, bufio.NewReader(c)
-	}
-	says := func(c net.Conn, in *bufio.Reader, text string) bool {
-		_, _ = fmt.Fprintln(c, text)
-		line, err := in.ReadString('\n')
-		return err == nil && strings.TrimSpace(line) == text
-	}
-	c, in := dial()
-	defer func() { _ = c.Close() }()
-	if !says(c, in, "one") {
-		t.Error("a network that is whole does not carry")
-	}
-	n.set(story.Held)
-	_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-	if says(c, in, "two") {
-		t.Error("a network that is held carries")
-	}
-	_ = c.SetReadDeadline(time.Time{})
-	n.set("")
-	if line, err := in.ReadString('\n'); err != nil || line != "two\n" {
-		t.Errorf("held bytes come as %q, %v", line, err)
-	}
-	n.set(story.Cut)
-	if says(c, in, "three") {
-		t.Error("a connection that was cut carries")
-	}
-	again, in := dial()
-	defer func() { _ = again.Close() }()
-	if !says(again, in, "four") {
-		t.Error("after a cut, a new connection is not carried")
-	}
-	n.set(story.Refusing)
-	last, in := dial()
-	defer func() { _ = last.Close() }()
-	if says(last, in, "five") {
-		t.Error("a network that refuses carries")
 	}
 }

@@ -66,7 +66,7 @@ func (r *run) settleClock() bool {
 		r.mu.Unlock()
 		if since := time.Since(began); since > limit {
 			r.find("clock", "%v after the clock was stepped past their time, %d delayed events are not in the log; the owner's log ends: %s",
-				since.Round(time.Millisecond), left, r.owner.lastWords())
+				since.Round(time.Millisecond), left, r.owner.LastWords())
 			return false
 		}
 		pause.For(r.ctx, pace)
@@ -92,7 +92,7 @@ func (r *run) awaitRetries(reader *sqlite.Reader) bool {
 			moved, last = time.Now(), now
 		}
 		if since := time.Since(moved); since > stallLimit {
-			a, _ := r.owner.answer(talk.Request{Do: talk.Backlog}, time.Second)
+			a, _ := r.owner.Answer(talk.Request{Do: talk.Backlog}, time.Second)
 			r.find("clock", "with a clock that is %v ahead, %d retries or blocked deliveries stand still for %v%s; the owner: %s",
 				r.clock.Ahead(), left, since.Round(time.Second), r.stuck(reader), a.Text)
 			return false

@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/internal/torture/disk"
+	"github.com/troupebus/troupe/internal/torture/owner"
 	"github.com/troupebus/troupe/internal/torture/story"
 	"github.com/troupebus/troupe/internal/torture/talk"
 	"github.com/troupebus/troupe/transports/sqlite"
@@ -19,7 +20,7 @@ import (
 // secondOwner starts another process on the journal while the owner runs. Two owners are a finding if both still
 // acknowledge after goneLimit.
 func (r *run) secondOwner(s story.Step) {
-	if r.owner == nil || !r.owner.awaitUp(startLimit) || r.disk.Weather() != disk.Good {
+	if r.owner == nil || !r.owner.AwaitUp(startLimit) || r.disk.Weather() != disk.Good {
 		return
 	}
 	path := r.path
@@ -37,14 +38,14 @@ func (r *run) secondOwner(s story.Step) {
 		r.find("machine", "a second owner cannot be started: %v", err)
 		return
 	}
-	if o.awaitUp(startLimit) {
+	if o.AwaitUp(startLimit) {
 		pause.For(r.ctx, goneLimit)
 		if a, b := r.publishOne(r.owner, 1), r.publishOne(o, 2); a == talk.Done && b == talk.Done {
 			r.find("two owners", "by the name %s, a second process owns the journal, and both processes acknowledge", s.Mood)
 			r.lose("the journal had two owners")
 		}
 	}
-	o.kill()
+	o.Kill()
 }
 
 // link makes a symbolic link to the journal, in another folder, and returns its path.
@@ -57,10 +58,10 @@ func (r *run) link() string {
 }
 
 // publishOne publishes an event of the key "both", and returns the kind of the answer.
-func (r *run) publishOne(o *owner, n int) string {
+func (r *run) publishOne(o *owner.Owner, n int) string {
 	n += 2 * r.started
 	a := r.asks(ask{what: story.Publish, key: "both", n: n, count: 1})
-	answer, ok := o.answer(talk.Request{Do: talk.Publish, Key: "both", N: n}, 2*talk.Patience)
+	answer, ok := o.Answer(talk.Request{Do: talk.Publish, Key: "both", N: n}, 2*talk.Patience)
 	if !ok {
 		answer.Kind = talk.Unknown
 	}
@@ -71,7 +72,7 @@ func (r *run) publishOne(o *owner, n int) string {
 // takeFiles removes or moves files while the owner uses them. An owner that is still starting would make its files
 // afterwards.
 func (r *run) takeFiles(how string) {
-	if how != story.RemoveLock && (r.owner == nil || !r.owner.awaitUp(startLimit)) {
+	if how != story.RemoveLock && (r.owner == nil || !r.owner.AwaitUp(startLimit)) {
 		return
 	}
 	files, _ := filepath.Glob(r.path + "*")
@@ -142,7 +143,7 @@ func (r *run) unlinkLock() {
 // copyDatabase starts an owner on a copy of the database file alone. The owner must refuse the copy, or the copy must
 // have all events that were acknowledged before.
 func (r *run) copyDatabase() {
-	if r.owner == nil || !r.owner.awaitUp(startLimit) || r.disk.Weather() != disk.Good {
+	if r.owner == nil || !r.owner.AwaitUp(startLimit) || r.disk.Weather() != disk.Good {
 		return
 	}
 	folder := filepath.Join(r.folder, fmt.Sprint("copy-", r.started))
@@ -158,8 +159,8 @@ func (r *run) copyDatabase() {
 		r.find("machine", "an owner cannot be started: %v", err)
 		return
 	}
-	up := o.awaitUp(startLimit)
-	o.kill()
+	up := o.AwaitUp(startLimit)
+	o.Kill()
 	if !up {
 		return
 	}

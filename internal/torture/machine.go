@@ -10,9 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/IBM/sarama"
-
 	"github.com/troupebus/troupe/internal/pause"
+	"github.com/troupebus/troupe/internal/torture/broker"
 	"github.com/troupebus/troupe/internal/torture/disk"
 	"github.com/troupebus/troupe/internal/torture/story"
 )
@@ -26,7 +25,7 @@ type Machine struct {
 
 // Build compiles the binaries into folder.
 func Build(ctx context.Context, folder string) (*Machine, error) {
-	sarama.MaxRequestSize = 2 * swollenSize // sarama checks the size of a request before compression
+	broker.AllowLarge()
 	m := &Machine{troupe: filepath.Join(folder, "troupe"), victim: filepath.Join(folder, "victim"), noDisk: disk.Available()}
 	for path, pkg := range map[string]string{m.troupe: "cmd/troupe", m.victim: "internal/torture/victim"} {
 		cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/troupebus/troupe/"+pkg)

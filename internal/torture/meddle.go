@@ -1,126 +1,82 @@
 package torture
 
 import (
-	"net"
-	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
-	"github.com/IBM/sarama"
-
 	"github.com/troupebus/troupe/internal/pause"
+	"github.com/troupebus/troupe/internal/torture/broker"
 	"github.com/troupebus/troupe/internal/torture/story"
 )
 
+const smallBatches = "20000"
+
+// The settings of topics that schedules change.
 const (
-	swollenSize = 240 << 20
-	topicLimit  = "20000"
-	meddleLimit = 10 * time.Second
-	// twinLimit is the time until a process notices that another process runs on a copy of its journal: a few requests
-	// to a broker, each of which takes up to 10 s on a busy machine.
-	twinLimit = time.Minute
+	settingLimit   = "max.message.bytes"
+	settingCleanup = "cleanup.policy"
 )
 
-// meddle causes the fault s.Mood at the broker. It does nothing while the broker is away.
+// meddle causes the fault s.Mood at the broker. It does nothing while the broker is away. The faults in lasts come when
+// no work is left.
 func (a *across) meddle(s story.Step) {
-	if s.Mood == story.WebServer {
+	switch {
+	case s.Mood == story.WebServer:
 		a.serveWeb(millis(s.For))
 		return
-	}
-	if a.brokerAt == "" || s.Mood == story.TwinProcess {
+	case a.brokerAt == "" || lasts[s.Mood] != nil:
 		return
 	}
-	c := sarama.NewConfig()
-	c.Version = sarama.V2_8_0_0
-	c.Net.DialTimeout, c.Net.ReadTimeout, c.Metadata.Retry.Max = time.Second, meddleLimit, 1
-	c.Producer.Compression, c.Producer.Return.Successes = sarama.CompressionZSTD, true
-	c.Producer.MaxMessageBytes = 2 * swollenSize
-	client, err := sarama.NewClient([]string{a.brokerAt}, c)
+	b, err := broker.Connect(a.brokerAt)
+	for end := time.Now().Add(startLimit); err != nil && s.Mood == story.Compacted && time.Now().Before(end); {
+		pause.For(a.ctx, pace) // the broker still starts
+		b, err = broker.Connect(a.brokerAt)
+	}
 	if err != nil {
 		return
 	}
-	defer func() { _ = client.Close() }()
+	defer b.Close()
 	topic := a.prefix + ".front"
 	switch s.Mood {
 	case story.LargeRecord:
-		a.swell(client, topic)
+		if b.SendLarge(topic) == nil {
+			a.excused = true
+			a.count("large records", 1)
+		}
 	case story.SmallBatches:
-		a.limit(client, topic)
+		_ = b.SetTopic(topic, settingLimit, smallBatches) // the topic may not exist yet
 	case story.DeleteRecords:
-		a.deleted = a.deleteAll(client, topic) || a.deleted
+		a.deleteRecords(b, topic)
+	case story.Compacted:
+		a.compacted = b.CreateTopic(a.prefix+".moody", settingCleanup, "compact") == nil
 	}
 }
 
-var zeros = make([]byte, swollenSize)
-
-var swelling sync.Mutex // allows a single large record at a time in this process
-
-func (a *across) swell(client sarama.Client, topic string) {
-	swelling.Lock()
-	defer swelling.Unlock()
-	p, err := sarama.NewSyncProducerFromClient(client)
-	if err != nil {
-		return
+// deleteRecords deletes the records of a topic, and the positions of the ledger, which does not run. The small broker
+// keeps the newest record of each partition, because kfake's DeleteRecords removes the files from which kfake knows the
+// end of a partition. Without a record left, kfake would count from 0 again in the same topic after a start, stopped or
+// killed. Kafka continues its offsets.
+func (a *across) deleteRecords(b *broker.Broker, topic string) {
+	kept := int64(0)
+	if a.port != "" {
+		kept = 1
 	}
-	if _, _, err = p.SendMessage(&sarama.ProducerMessage{Topic: topic, Value: sarama.ByteEncoder(zeros)}); err == nil {
-		a.foreignRecords++
-		a.count("large records", 1)
+	if a.owners[story.Ledger] == nil && b.Forget(topic, kept, story.Ledger+"-") {
+		a.deleted = true
+		a.count("deletions", 1)
 	}
-	_ = p.Close()
 }
 
-func (a *across) limit(client sarama.Client, topic string) {
-	admin, err := sarama.NewClusterAdminFromClient(client)
+// mendTopic makes the compacted topic a topic that can be written. Until then, its events wait, and no other events.
+func (a *across) mendTopic() {
+	b, err := broker.Connect(a.brokerAt)
+	if err == nil {
+		err = b.SetTopic(a.prefix+".moody", settingCleanup, "delete")
+		b.Close()
+	}
 	if err != nil {
-		return
+		a.find("machine", "the compacted topic cannot be mended: %v", err)
 	}
-	value := topicLimit
-	_ = admin.IncrementalAlterConfig(sarama.TopicResource, topic, map[string]sarama.IncrementalAlterConfigsEntry{
-		"max.message.bytes": {Operation: sarama.IncrementalAlterConfigsOperationSet, Value: &value},
-	}, false) // the topic may not exist yet
-}
-
-// deleteAll deletes the records of a topic, and the positions of the ledger, which does not run. It reports whether
-// it deleted the records. The small broker keeps the newest record of each partition, because kfake's DeleteRecords
-// removes the files from which kfake knows the end of a partition. Without a record left, kfake would count from 0
-// again in the same topic after a start, stopped or killed. Kafka continues its offsets.
-func (a *across) deleteAll(client sarama.Client, topic string) bool {
-	admin, err := sarama.NewClusterAdminFromClient(client)
-	if err != nil || a.owners[story.Ledger] != nil {
-		return false
-	}
-	partitions, err := client.Partitions(topic)
-	if err != nil {
-		return false
-	}
-	ends := map[int32]int64{}
-	for _, p := range partitions {
-		if ends[p], err = client.GetOffset(topic, p, sarama.OffsetNewest); err != nil {
-			return false
-		}
-		if a.port != "" {
-			ends[p] = max(ends[p]-1, 0)
-		}
-	}
-	if err := admin.DeleteRecords(topic, ends); err != nil {
-		return false
-	}
-	a.count("deletions", 1)
-	groups, err := admin.ListConsumerGroups()
-	if err != nil {
-		return true
-	}
-	for g := range groups {
-		if strings.HasPrefix(g, story.Ledger+"-") {
-			_ = admin.DeleteConsumerGroup(g)
-		}
-	}
-	return true
 }
 
 // serveWeb answers HTTP at the broker's port.
@@ -128,14 +84,7 @@ func (a *across) serveWeb(d time.Duration) {
 	if a.port == "" || a.broker != nil {
 		return
 	}
-	l, err := net.Listen("tcp", a.brokerAt)
-	if err != nil {
-		return
-	}
-	server := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: time.Second}
-	go func() { _ = server.Serve(l) }() // until Close
-	pause.For(a.ctx, d)
-	_ = server.Close()
+	broker.ServeWeb(a.ctx, a.brokerAt, d)
 }
 
 // recover follows the docs after events were deleted: the reader reports the missing events, and then the events are
@@ -168,47 +117,17 @@ WHERE s.name LIKE 'bus/%' AND d.error NOT LIKE '%unpacked%'`) // a large record 
 	a.stop(story.Door)
 	a.runTool(a.machine.troupe, "resend", "--journal", a.journal(story.Door))
 	a.serve(story.Door)
-	return a.owners[story.Door] != nil && a.owners[story.Door].awaitUp(startLimit)
+	return a.owners[story.Door] != nil && a.owners[story.Door].AwaitUp(startLimit)
 }
 
-// twin runs a second process on a copy of the ledger's journal, with no work left. Within twinLimit, either process
-// must notice the other process, and end.
-func (a *across) twin() {
-	a.stop(story.Ledger)
-	folder := filepath.Join(a.folder, "twin")
-	if err := os.Mkdir(folder, 0o700); err != nil {
-		a.find("machine", "%v", err)
-		return
+// measurePeak finds a deployable that needed too much memory. A deployable that has ended needed none.
+func (a *across) measurePeak(name string) {
+	if peak := a.owners[name].Peak(); peak > memoryLimit {
+		a.find("memory", "%s had %d MiB resident", name, peak>>20)
 	}
-	files, _ := filepath.Glob(a.journal(story.Ledger) + "*")
-	files = slices.DeleteFunc(files, func(f string) bool { return strings.HasSuffix(f, ".lock") })
-	if out, err := exec.CommandContext(a.ctx, "cp", append(files, folder)...).CombinedOutput(); err != nil {
-		a.find("machine", "cp: %v: %s", err, out)
-		return
-	}
-	a.serve(story.Ledger, "--good")
-	o := a.owners[story.Ledger]
-	args := append([]string{"--modules", modulesOf[story.Ledger], "--good"}, a.backend...)
-	other, err := a.startOwnerBy(a.clocks[story.Ledger], filepath.Join(folder, story.Ledger+".db"), args...)
-	if err != nil || o == nil {
-		a.find("machine", "a second process on a copy of the journal cannot be started: %v", err)
-		return
-	}
-	select {
-	case <-o.ended:
-	case <-other.ended:
-	case <-time.After(twinLimit):
-		a.find("twins", "two processes run on copies of a journal, and neither noticed within %v", twinLimit)
-	}
-	other.kill()
-	a.stop(story.Ledger)
 }
 
-// peaks finds deployables that needed too much memory.
-func (a *across) peaks() {
-	for _, name := range story.Deployables {
-		if peak := a.owners[name].peak(); peak > memoryLimit {
-			a.find("memory", "%s had %d MiB resident", name, peak>>20)
-		}
-	}
+// isLast reports whether the schedule has the fault mood, which comes when no work is left.
+func (r *run) isLast(mood string) bool {
+	return slices.ContainsFunc(r.schedule.Steps, func(s story.Step) bool { return s.Do == story.Meddle && s.Mood == mood })
 }

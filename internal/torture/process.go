@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/internal/pause"
+	"github.com/troupebus/troupe/internal/torture/disk"
+	"github.com/troupebus/troupe/internal/torture/owner"
 )
 
 // process is a long-running troupe command.
@@ -37,6 +39,27 @@ func (r *run) spawn(name string, args ...string) (*process, error) {
 		close(p.ended)
 	}()
 	return p, nil
+}
+
+// startOwner starts a victim on the journal at path.
+func (r *run) startOwner(path string, args ...string) (*owner.Owner, error) {
+	return r.startOwnerBy(r.clock, path, args...)
+}
+
+// startOwnerBy starts a victim by clock c.
+func (r *run) startOwnerBy(c *disk.Clock, path string, args ...string) (*owner.Owner, error) {
+	r.started++
+	args = append([]string{"serve", "--journal", path, "--outside", r.outside}, args...)
+	return owner.Start(exec.Command(r.machine.victim, args...), fmt.Sprintf("%s/owner-%d.log", r.folder, r.started),
+		func(cmd *exec.Cmd) error { return r.launch(c, cmd) })
+}
+
+// launch starts cmd on the run's disk, by clock c.
+func (r *run) launch(c *disk.Clock, cmd *exec.Cmd) error {
+	if r.machine.noDisk != nil {
+		return cmd.Start()
+	}
+	return r.disk.StartBy(c, cmd, r.machine.victim, "through")
 }
 
 func closed(c chan struct{}) bool {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/internal/torture/disk"
+	"github.com/troupebus/troupe/internal/torture/owner"
 	"github.com/troupebus/troupe/internal/torture/story"
 	"github.com/troupebus/troupe/internal/torture/talk"
 )
@@ -21,7 +22,7 @@ type run struct {
 	outside  string
 	disk     *disk.Disk
 	clock    *disk.Clock // clock of all processes; nil is the real clock
-	owner    *owner
+	owner    *owner.Owner
 	started  int
 	gone     time.Time // when the journal's files were removed or moved
 
@@ -61,18 +62,18 @@ func (r *run) carry(i int, s story.Step) {
 		}
 	case story.Kill:
 		if r.owner != nil {
-			r.owner.kill()
+			r.owner.Kill()
 			r.owner = nil
 		}
 	case story.Freeze:
 		if r.owner != nil {
-			r.owner.freeze(millis(s.For))
+			r.owner.Freeze(millis(s.For))
 		}
 	case story.Publish, story.Work:
 		r.publish(s)
 	case story.Heal:
 		if r.owner != nil {
-			r.owner.ask(talk.Request{Do: talk.Heal, Mood: s.Mood})
+			r.owner.Ask(talk.Request{Do: talk.Heal, Mood: s.Mood})
 		}
 	case story.Command:
 		r.person(i, s)
@@ -99,7 +100,7 @@ func (r *run) carry(i int, s story.Step) {
 
 // start starts an owner in the background, unless an owner runs. Step SecondOwner tests a start beside an owner.
 func (r *run) start(s story.Step) {
-	if r.owner != nil && r.owner.alive() {
+	if r.owner != nil && r.owner.Alive() {
 		return
 	}
 	args := []string{}
@@ -116,13 +117,13 @@ func (r *run) start(s story.Step) {
 		return
 	}
 	r.owner = o
-	if s.Key == story.Symlink && !o.awaitUp(startLimit) {
-		r.find("start", "an owner does not start on a symbolic link to its journal: %s", o.lastWords())
+	if s.Key == story.Symlink && !o.AwaitUp(startLimit) {
+		r.find("start", "an owner does not start on a symbolic link to its journal: %s", o.LastWords())
 	}
 }
 
 func (r *run) stopOwner() {
-	if !r.owner.stop() {
+	if !r.owner.Stop(stopLimit) {
 		r.find("stop", "an owner did not end within %v of SIGTERM", stopLimit)
 	}
 	r.owner = nil
@@ -138,7 +139,7 @@ func (r *run) publish(s story.Step) {
 			continue
 		}
 		o := r.owner
-		c := o.ask(talk.Request{Do: s.Do, Key: s.Key, N: n, Count: s.Count, Mood: s.Mood, Size: s.Size, After: s.After})
+		c := o.Ask(talk.Request{Do: s.Do, Key: s.Key, N: n, Count: s.Count, Mood: s.Mood, Size: s.Size, After: s.After})
 		r.answers.Go(func() {
 			select {
 			case answer, ok := <-c:
@@ -176,7 +177,6 @@ func (r *run) weather(w disk.Weather, d time.Duration) {
 func (r *run) end() {
 	r.disk.Set(disk.Good)
 	if r.owner != nil {
-		_ = r.owner.cmd.Process.Kill()
-		<-r.owner.ended
+		r.owner.Kill()
 	}
 }

@@ -27,7 +27,7 @@ func (r *run) settle() {
 	r.disk.Set(disk.Good)
 	r.unlinkLock()
 	if r.owner != nil {
-		r.owner.frozen.Wait()
+		r.owner.AwaitThaw()
 	}
 	if !r.gone.IsZero() {
 		r.judgeGone()
@@ -54,13 +54,13 @@ func (r *run) settle() {
 
 // live starts an owner with args, unless an owner runs, and heals the sick handlers.
 func (r *run) live(args ...string) bool {
-	if r.owner != nil && !r.owner.alive() && r.owner.isUp() {
-		r.find("died", "an owner ended unexpectedly: %s", r.owner.lastWords())
+	if r.owner != nil && !r.owner.Alive() && r.owner.IsUp() {
+		r.find("died", "an owner ended unexpectedly: %s", r.owner.LastWords())
 	}
-	if r.owner != nil && r.owner.alive() {
-		r.owner.awaitUp(startLimit) // an owner that starts while a foreign transaction holds the lock may be refused, and end
+	if r.owner != nil && r.owner.Alive() {
+		r.owner.AwaitUp(startLimit) // an owner that starts while a foreign transaction holds the lock may be refused, and end
 	}
-	if r.owner == nil || !r.owner.alive() {
+	if r.owner == nil || !r.owner.Alive() {
 		o, err := r.startOwner(r.path, args...)
 		if err != nil {
 			r.find("machine", "an owner cannot be started: %v", err)
@@ -68,11 +68,11 @@ func (r *run) live(args ...string) bool {
 		}
 		r.owner = o
 	}
-	if !r.owner.awaitUp(startLimit) {
-		r.find("start", "an owner does not start, although nothing prevents it: %s", r.owner.lastWords())
+	if !r.owner.AwaitUp(startLimit) {
+		r.find("start", "an owner does not start, although nothing prevents it: %s", r.owner.LastWords())
 		return false
 	}
-	r.owner.answer(talk.Request{Do: talk.Heal}, startLimit)
+	r.owner.Answer(talk.Request{Do: talk.Heal}, startLimit)
 	return true
 }
 
@@ -126,19 +126,19 @@ func (r *run) awaitQuiet() bool {
 			last, moved = settled+events, time.Now()
 		}
 		if open+waiting == 0 {
-			a, ok := r.owner.answer(talk.Request{Do: talk.Backlog}, stallLimit)
+			a, ok := r.owner.Answer(talk.Request{Do: talk.Backlog}, stallLimit)
 			if ok && a.Quiet {
 				return true
 			}
 		}
 		switch {
-		case !r.owner.alive():
-			r.find("died", "an owner ended unexpectedly: %s", r.owner.lastWords())
+		case !r.owner.Alive():
+			r.find("died", "an owner ended unexpectedly: %s", r.owner.LastWords())
 			return false
 		case time.Since(moved) > stallLimit || time.Since(began) > quietLimit:
-			a, _ := r.owner.answer(talk.Request{Do: talk.Backlog}, time.Second)
+			a, _ := r.owner.Answer(talk.Request{Do: talk.Backlog}, time.Second)
 			r.find("stall", "no progress: %d deliveries wait, %d are retried, blocked or delayed%s; the owner: %s; its log ends: %s",
-				waiting, open, r.stuck(reader), a.Text, r.owner.lastWords())
+				waiting, open, r.stuck(reader), a.Text, r.owner.LastWords())
 			return false
 		}
 		pause.For(r.ctx, pace)
@@ -189,7 +189,7 @@ func (r *run) measure() {
 	if size > logLimit {
 		r.find("log", "the write-ahead log has %d MiB, with no work left and no reader", size>>20)
 	}
-	if peak, limit := r.owner.peak(), memoryLimit+2*r.schedule.Payload(); peak > limit {
+	if peak, limit := r.owner.Peak(), memoryLimit+2*r.schedule.Payload(); peak > limit {
 		r.find("memory", "the owner had %d MiB resident, more than %d", peak>>20, limit>>20)
 	}
 	if r.schedule.Kind != "owners" {

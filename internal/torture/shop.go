@@ -10,12 +10,15 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/internal/torture/disk"
+	"github.com/troupebus/troupe/internal/torture/network"
+	"github.com/troupebus/troupe/internal/torture/owner"
 	"github.com/troupebus/troupe/internal/torture/story"
 )
 
@@ -34,8 +37,8 @@ func newShop(r *run) (*shop, error) {
 		run: r, processes: map[string]*process{}, urls: map[string]string{}, orders: map[string]string{},
 		http: http.Client{Timeout: 10 * time.Second},
 	}
-	for _, name := range []string{story.Shop, story.Front, story.Back, story.Broker} {
-		at, err := freeAddress()
+	for _, name := range []string{story.Shop, story.Front, story.Back, story.Broker, story.Observer} {
+		at, err := network.FreeAddress()
 		if err != nil {
 			return nil, err
 		}
@@ -55,6 +58,10 @@ func (s *shop) args(name string) []string {
 		return []string{"broker", "--port", port, "--data", filepath.Join(s.folder, "broker")}
 	}
 	args := []string{"run", "--journal", s.journal(name), "--http", s.urls[name]}
+	if name == story.Observer {
+		args[0] = "observe"
+		args = append(args, "--transport", "kafka", "--brokers", s.urls[story.Broker])
+	}
 	modules := map[string]string{story.Front: "order,inventory,notification", story.Back: "payment,shipping"}[name]
 	if modules != "" {
 		args = append(args, "--modules", modules, "--transport", "kafka", "--brokers", s.urls[story.Broker])
@@ -106,6 +113,8 @@ func (s *shop) play() {
 			s.order(i, step)
 		case story.Command:
 			s.command(step)
+		case story.Bait:
+			s.bait(step)
 		case story.Finish:
 			s.beside.Wait()
 		case story.Weather:
@@ -177,6 +186,8 @@ func (s *shop) command(step story.Step) {
 		case res.late && step.For > 0:
 			s.count("kills", 1)
 		case !s.ended(line, res):
+		case step.For == 0 && res.code != 0 && slices.Contains(args, story.AwayFile) && s.accepted() > 0:
+			s.find("move", "%s ends with exit code %d, although nothing prevents the move: %s", line, res.code, clip(res.err, 500))
 		case args[0] == "verify" && step.Key == story.Shop && strings.Contains(res.out, `"ok": false`):
 			s.find("books", "%s: %s", line, clip(res.out, 500))
 		}
@@ -200,6 +211,21 @@ func (s *shop) close() {
 	if s.stormy {
 		s.startRefused(journals)
 	}
+	if s.awaitBooks(names, journals) && s.schedule.Kind == "wire" && s.isLast(story.Unobserved) {
+		s.missEvents(names, journals)
+		names = append(names, story.Observer)
+	}
+	for i := len(names) - 1; i >= 0; i-- {
+		s.endOne(names[i], syscall.SIGTERM)
+	}
+	s.checkBaits()
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(s.path), "*.part*")); len(left) > 0 {
+		s.find("leftover", "killed commands were run again to their end, but %v are left", left)
+	}
+}
+
+// awaitBooks waits until every order has ended, and judges the books.
+func (s *shop) awaitBooks(names, journals []string) bool {
 	args := []string{"verify", "--json"}
 	for _, name := range journals {
 		args = append(args, "--journal", s.journal(name))
@@ -212,12 +238,12 @@ func (s *shop) close() {
 		v, now, err := readVerdict(said.out)
 		if err == nil && v.OK && v.Settled && v.Books != nil && v.Books.Open == 0 {
 			s.judge(journals[0], v)
-			break
+			return true
 		}
 		for _, name := range names {
 			if p := s.processes[name]; closed(p.ended) {
-				s.find("died", "%s ended unexpectedly: %s", name, lastWords(p.log))
-				return
+				s.find("died", "%s ended unexpectedly: %s", name, owner.LastWords(p.log))
+				return false
 			}
 		}
 		if !bytes.Equal(now, last) {
@@ -225,16 +251,11 @@ func (s *shop) close() {
 		}
 		if time.Since(moved) > 2*stallLimit {
 			s.find("stall", "the books do not close: %s %s", clip(said.out, 700), clip(said.err, 300))
-			break
+			return false
 		}
 		pause.For(s.ctx, pace)
 	}
-	for i := len(names) - 1; i >= 0; i-- {
-		s.endOne(names[i], syscall.SIGTERM)
-	}
-	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(s.path), "*.part*")); len(left) > 0 {
-		s.find("leftover", "killed commands were run again to their end, but %v are left", left)
-	}
+	return false
 }
 
 // stock delivers pieces of the article that the orders ask for.

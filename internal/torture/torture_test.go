@@ -193,7 +193,7 @@ const shrinkTime = 5 * time.Minute
 
 // limits are the classes of findings about a limit of time or memory. On a busy computer, a limit can be exceeded
 // once.
-var limits = []string{"clock", "late", "log", "machine", "memory", "stall", "start", "stop", "twins", "unanswered", "waited"}
+var limits = []string{"clock", "late", "log", "machine", "memory", "stall", "start", "stop", "twins", "unanswered", "unnoticed", "waited"}
 
 // accuse fails the test with the story of a finding, as short as possible, and returns true. If a limit was exceeded
 // once, but not again when the story was repeated, accuse prints a line and returns false.

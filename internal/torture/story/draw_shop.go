@@ -5,7 +5,12 @@ import "github.com/troupebus/troupe/internal/torture/disk"
 // shops draws the shop in a single process, wires draws the shop in two processes and a broker.
 func (d *drawer) shops() { d.deployables(Shop) }
 
-func (d *drawer) wires() { d.deployables(Broker, Front, Back) }
+func (d *drawer) wires() {
+	d.deployables(Broker, Front, Back)
+	if d.chance(25) {
+		d.do(Step{Do: Meddle, Mood: Unobserved})
+	}
+}
 
 // deployables starts all processes that are named, and torments each. The orders go to the last process but one, or
 // to the only one.
@@ -39,8 +44,8 @@ func (d *drawer) deployables(names ...string) {
 
 // moves splits modules from the shop and merges them back. The commands are killed and run again.
 func (d *drawer) moves() {
-	split := []string{"split", "--modules", pick(d, "payment", "shipping", "payment,shipping"), "--into", "disk/away.db"}
-	merge := []string{"merge", "--from", "disk/away.db"}
+	split := []string{"split", "--modules", pick(d, "payment", "shipping", "payment,shipping"), "--into", AwayFile}
+	merge := []string{"merge", "--from", AwayFile}
 	d.do(Step{Do: Start, Key: Shop, Wait: 500})
 	for range 1 + d.r.IntN(3) {
 		d.do(Step{Do: PlaceOrders, Key: Shop, Calls: d.between(1, 30), Wait: d.between(0, 300)})
@@ -49,6 +54,9 @@ func (d *drawer) moves() {
 	if d.chance(25) { // a name that SQLite uses for a file of its own
 		odd := pick(d, "disk/shop.db-journal", "disk/shop.db-wal", "disk/shop.db")
 		d.do(Step{Do: Command, Key: Shop, Args: []string{"split", "--modules", "payment", "--into", odd}}, Step{Do: Finish})
+	}
+	if d.chance(40) {
+		d.do(Step{Do: Bait, Mood: pick(d, Parts, Log), Args: split})
 	}
 	for _, args := range [][]string{split, merge} {
 		for range d.r.IntN(4) {
@@ -60,14 +68,21 @@ func (d *drawer) moves() {
 
 // across draws a flow over three deployables. Most faults are faults of the broker and the network.
 func (d *drawer) across() {
-	all := append([]string{Broker}, Deployables...)
-	for _, name := range all {
+	d.do(Step{Do: Start, Key: Broker})
+	if d.chance(15) {
+		d.do(Step{Do: Meddle, Mood: Compacted})
+	}
+	for _, name := range Deployables {
 		d.do(Step{Do: Start, Key: name})
 	}
 	d.do(Step{Do: "nothing", Wait: d.between(0, 1000)})
+	if d.steps[1].Mood == Compacted {
+		d.moody([]string{"loud"}, 5, 0)
+	}
 	wrong := d.chance(25)
-	if d.chance(10) {
-		d.do(Step{Do: Meddle, Mood: TwinProcess})
+	if d.chance(40) {
+		last := pick(d, TwinProcess, Restored, Transaction, OtherBytes, LowLimit, Hoard, Remade, Dump)
+		d.do(Step{Do: Meddle, Mood: last})
 	}
 	for range 10 + d.r.IntN(12) {
 		who := pick(d, Broker, Broker, Door, Ledger, Tail)
@@ -80,10 +95,13 @@ func (d *drawer) across() {
 		case 0, 1, 2:
 			d.publish(5, 20, 20, 200)
 		case 3:
-			d.moody(allMoods, 5, 200)
+			d.moody(append(allMoods[:len(allMoods):len(allMoods)], "loud"), 5, 200)
 		case 4, 5:
-			d.do(Step{Do: pick(d, Kill, Kill, Stop), Key: who, Wait: d.between(0, 2000)},
-				Step{Do: Start, Key: who, Wait: d.between(0, 500)})
+			start := Step{Do: Start, Key: who, Wait: d.between(0, 500)}
+			if who == Tail && d.chance(50) {
+				start.Mood = Older
+			}
+			d.do(Step{Do: pick(d, Kill, Kill, Stop), Key: who, Wait: d.between(0, 2000)}, start)
 		case 6:
 			d.do(Step{Do: Freeze, Key: who, For: d.between(50, 8000), Wait: d.between(0, 300)})
 		case 7, 8:

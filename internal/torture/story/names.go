@@ -30,8 +30,27 @@ const (
 	SmallBatches  = "limited" // a topic takes small batches only
 	DeleteRecords = "forgets" // the records of a topic and the positions of its readers are deleted
 	WebServer     = "web"     // an HTTP server listens at the broker's port, while the broker does not run
-	TwinProcess   = "twins"   // in the end, a second process runs on a copy of a journal
+	Compacted     = "compact" // a topic of the door is compacted, and so cannot be written
 )
+
+// Faults that come in the end, when no work is left.
+const (
+	TwinProcess = "twins"    // a second process runs on a copy of a journal
+	Restored    = "restored" // a backup takes the place of a journal
+	Transaction = "open"     // a transaction of another program stays open
+	OtherBytes  = "bytes"    // an event has the id of another event, and other data
+	LowLimit    = "low"      // a topic takes no event, and then takes all events again
+	Remade      = "remade"   // a topic is deleted and created again, twice
+	Dump        = "dump"     // a copy of the database takes the place of the database
+	Unobserved  = "unseen"   // events are deleted before an observer has read the events
+	Hoard       = "hoard"    // much that is small while compressed comes while the disk of the reader fails
+)
+
+// Older is the mood of a start of an older program, which has fewer subscriptions.
+const Older = "older"
+
+// AwayFile is the journal of the modules that are split from the shop, as commands name the file.
+const AwayFile = "disk/away.db"
 
 // Names of the shop's processes.
 const (
@@ -39,4 +58,6 @@ const (
 	Front  = "front"  // order, inventory, notification
 	Back   = "back"   // payment, shipping
 	Broker = "broker" // between Front and Back
+
+	Observer = "observer" // reads all events of Front and Back
 )

@@ -32,6 +32,7 @@ const (
 	Finish       = "finish"  // waits until all background work has ended
 	Network      = "wire"    // sets the network to the state Mood For a while
 	Meddle       = "meddle"  // causes the fault Mood at the broker
+	Bait         = "bait"    // puts the foreign files Mood beside a journal that does not exist yet
 	StepClock    = "clock"   // sets the wall clock of all processes, or of process Key, to be Ahead of the real time
 	PlaceOrders  = "order"   // places Calls orders at the deployable Key of the shop
 )
@@ -41,6 +42,12 @@ const (
 	SameName = "same"
 	Symlink  = "symlink"
 	Hardlink = "hardlink"
+)
+
+// Foreign files beside a journal.
+const (
+	Parts = "parts" // files with names like the parts of the journal
+	Log   = "log"   // the log of another journal
 )
 
 // Step is a step of a schedule. Times are in milliseconds, unless a field says otherwise.
@@ -124,6 +131,8 @@ func (s Step) environment(who string) string {
 		return "a second owner starts, by the name: " + s.Mood
 	case LinkLock:
 		return "the lock file becomes a symbolic link to another file"
+	case Bait:
+		return "foreign files are beside the new journal: " + s.Mood
 	case CopyDatabase:
 		return "the database file alone is copied, and an owner starts on the copy"
 	case StepClock:

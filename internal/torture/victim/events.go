@@ -50,6 +50,17 @@ func (Inside) EventType() string { return "torture.inside" }
 // EventKey returns the event's key.
 func (e Inside) EventKey() string { return e.Key }
 
+// Loud has no consumer, and is sent to the topic of the module moody.
+type Loud struct {
+	Key string `json:"key"`
+}
+
+// EventType returns the event's type.
+func (Loud) EventType() string { return "torture.loud" }
+
+// EventKey returns the event's key.
+func (e Loud) EventKey() string { return e.Key }
+
 // Shocking panics when it is encoded.
 type Shocking struct {
 	Key string `json:"key"`

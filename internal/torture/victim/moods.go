@@ -17,6 +17,9 @@ func (p *program) act(ctx context.Context, e Asked) (bus.Events, error) {
 			return out, err
 		}
 	}
+	if e.Mood == "loud" {
+		return bus.Emit(Loud{Key: e.Key}), row(ctx, "moody", e.Key, e.N)
+	}
 	return nil, row(ctx, "moody", e.Key, e.N)
 }
 

@@ -26,12 +26,13 @@ func serve(ctx context.Context, args []string) (err error) {
 	sync := flags.String("sync", "full", "Synchronous")
 	outside := flags.String("outside", "", "file that records external calls")
 	good := flags.Bool("good", false, "let all handlers behave")
+	older := flags.Bool("older", false, "leave out the subscription tail/close, as an older program would")
 	var w wiring
 	w.flags(flags)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	p := &program{good: *good}
+	p := &program{good: *good, older: *older}
 	if p.outside, err = os.OpenFile(*outside, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
 		return err
 	}

@@ -42,6 +42,7 @@ type program struct {
 	outside *os.File     // file that records external calls, each with a single write
 	mu      sync.Mutex   // guards outside
 	good    bool         // all handlers behave
+	older   bool         // the program has no subscription tail/close
 	healed  atomic.Bool  // the sick and flaky handlers are healed
 	calls   atomic.Int64 // number of calls of moody handlers
 }
@@ -58,13 +59,13 @@ func (p *program) wire() {
 	p.front = p.Module("front").Emits(Asked{}).Migrations(tables("front", "")).Emits(Inside{}).ForOutside(Inside{})
 	p.ledger()
 	p.tail()
-	m := p.Module("moody").Migrations(tables("moody", moodyTables)).ForOutside(Shocking{})
+	m := p.Module("moody").Migrations(tables("moody", moodyTables)).ForOutside(Shocking{}, Loud{})
 	misbehaves := func(e Asked) bool { return e.Mood != "" }
 	soon := 300 * time.Millisecond
 	if p.good {
 		soon = time.Minute
 	}
-	bus.On(m, "act", p.act).Emits(Shocking{}).When(misbehaves).Retry(shortRetry).Timeout(soon)
+	bus.On(m, "act", p.act).Emits(Shocking{}, Loud{}).When(misbehaves).Retry(shortRetry).Timeout(soon)
 	bus.On(m, "call", p.callMoodily).When(misbehaves).External(2).Retry(deafRetry).Timeout(soon / 4)
 	bus.On(m, "patient", p.patient).When(misbehaves).Retry(endless)
 }
@@ -72,7 +73,7 @@ func (p *program) wire() {
 // ledger wires the module that reacts to every Asked and always succeeds. Its handlers have much time and few
 // attempts: only the store can fail them, and a failure of the store is no attempt.
 func (p *program) ledger() {
-	m := p.Module("ledger").Migrations(tables("ledger", "CREATE TABLE ledger_sums (key TEXT PRIMARY KEY, total INTEGER NOT NULL) STRICT; CREATE TABLE ledger_pads (pad TEXT NOT NULL) STRICT; CREATE TABLE ledger_blobs (data BLOB NOT NULL) STRICT;"))
+	m := p.Module("ledger").ForOutside(Called{}).Migrations(tables("ledger", "CREATE TABLE ledger_sums (key TEXT PRIMARY KEY, total INTEGER NOT NULL) STRICT; CREATE TABLE ledger_pads (pad TEXT NOT NULL) STRICT; CREATE TABLE ledger_blobs (data BLOB NOT NULL) STRICT;"))
 	bus.On(m, "note", func(ctx context.Context, e Asked) (bus.Events, error) {
 		n := e.N
 		if len(e.Tags) > 0 {
@@ -112,7 +113,9 @@ func (p *program) ledger() {
 func (p *program) tail() {
 	m := p.Module("tail").Migrations(tables("tail", ""))
 	bus.On(m, "count", func(ctx context.Context, e Noted) (bus.Events, error) { return nil, row(ctx, "tail", e.Key, e.N) }).Timeout(time.Minute)
-	bus.On(m, "close", func(ctx context.Context, e Called) (bus.Events, error) { return nil, row(ctx, "tail", e.Key, e.N) }).Timeout(time.Minute)
+	if !p.older {
+		bus.On(m, "close", func(ctx context.Context, e Called) (bus.Events, error) { return nil, row(ctx, "tail", e.Key, e.N) }).Timeout(time.Minute).FromNow()
+	}
 }
 
 // row records that a module handled the delivery of ctx.

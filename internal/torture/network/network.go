@@ -1,9 +1,13 @@
-package torture
+// Package network is the network between deployables in a torture test: a relay for connections, whose state can change
+// at any time.
+package network
 
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
@@ -12,9 +16,9 @@ import (
 	"github.com/troupebus/troupe/internal/torture/story"
 )
 
-// network relays the connections of victims to their broker or database. It can cut, hold and refuse connections. A
+// Network relays the connections of victims to their broker or database. It can cut, hold and refuse connections. A
 // victim connects to the network, and sends the address of the server in the first line.
-type network struct {
+type Network struct {
 	listener net.Listener
 
 	mu      sync.Mutex
@@ -27,21 +31,23 @@ type network struct {
 
 const dialLimit = 5 * time.Second
 
-func newNetwork() (*network, error) {
+// New returns a network in which all bytes pass.
+func New() (*Network, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	n := &network{listener: l, open: map[net.Conn]bool{}}
+	n := &Network{listener: l, open: map[net.Conn]bool{}}
 	n.flows = sync.NewCond(&n.mu)
 	n.carried.Go(n.accept)
 	return n, nil
 }
 
-func (n *network) address() string { return n.listener.Addr().String() }
+// Address returns the address to which victims connect.
+func (n *Network) Address() string { return n.listener.Addr().String() }
 
-// set changes the state; see story.Cut for the states.
-func (n *network) set(state string) {
+// Set changes the state; see story.Cut for the states.
+func (n *Network) Set(state string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.state = state
@@ -53,16 +59,17 @@ func (n *network) set(state string) {
 	n.flows.Broadcast()
 }
 
-func (n *network) close() {
+// Close ends all connections, and refuses new connections.
+func (n *Network) Close() {
 	n.mu.Lock()
 	n.closed = true
 	n.mu.Unlock()
-	n.set(story.Refusing)
+	n.Set(story.Refusing)
 	_ = n.listener.Close()
 	n.carried.Wait()
 }
 
-func (n *network) accept() {
+func (n *Network) accept() {
 	for {
 		c, err := n.listener.Accept()
 		if err != nil {
@@ -75,7 +82,7 @@ func (n *network) accept() {
 }
 
 // keep registers a connection, or closes it and reports false while the network refuses connections.
-func (n *network) keep(c net.Conn) bool {
+func (n *Network) keep(c net.Conn) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.state == story.Refusing || n.closed {
@@ -86,7 +93,7 @@ func (n *network) keep(c net.Conn) bool {
 	return true
 }
 
-func (n *network) drop(c net.Conn) {
+func (n *Network) drop(c net.Conn) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.open, c)
@@ -94,7 +101,7 @@ func (n *network) drop(c net.Conn) {
 }
 
 // carry connects c with the address in its first line, until either side ends.
-func (n *network) carry(c net.Conn) {
+func (n *Network) carry(c net.Conn) {
 	defer n.drop(c)
 	in := bufio.NewReader(c)
 	address, err := in.ReadString('\n')
@@ -118,7 +125,7 @@ func (n *network) carry(c net.Conn) {
 }
 
 // copy copies bytes while the network is not held.
-func (n *network) copy(to io.Writer, from io.Reader) {
+func (n *Network) copy(to io.Writer, from io.Reader) {
 	buf := make([]byte, 16<<10)
 	for {
 		size, err := from.Read(buf)
@@ -134,10 +141,24 @@ func (n *network) copy(to io.Writer, from io.Reader) {
 }
 
 // await returns when the network is not held any more.
-func (n *network) await() {
+func (n *Network) await() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for n.state == story.Held && !n.closed {
 		n.flows.Wait()
 	}
+}
+
+// FreeAddress returns an address without a listener. Its port is below the ports that operating systems assign, so
+// the address stays free while the process that listens there is away.
+func FreeAddress() (string, error) {
+	const lowest, ports, tries = 20_000, 12_000, 100
+	var err error
+	for range tries {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", lowest+rand.IntN(ports))); err == nil {
+			return l.Addr().String(), l.Close()
+		}
+	}
+	return "", err
 }

@@ -1,4 +1,5 @@
-package torture
+// Package owner runs a victim of the torture test that serves a journal, and asks for its acts.
+package owner
 
 import (
 	"bufio"
@@ -13,18 +14,16 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/troupebus/troupe/internal/torture/disk"
 	"github.com/troupebus/troupe/internal/torture/talk"
 )
 
-// owner is a victim that serves a journal.
-type owner struct {
+// Owner is a victim that serves a journal.
+type Owner struct {
 	cmd   *exec.Cmd
 	in    io.WriteCloser
 	up    chan struct{} // closed when the victim is up
-	ended chan struct{} // closed when the process has ended; after that, err is set
-	err   error
-	log   string // path of the log
+	ended chan struct{} // closed when the process has ended
+	log   string        // path of the log
 
 	mu      sync.Mutex
 	next    int
@@ -32,47 +31,33 @@ type owner struct {
 	frozen  sync.WaitGroup
 }
 
-// startOwner starts a victim on the journal at path.
-func (r *run) startOwner(path string, args ...string) (*owner, error) {
-	return r.startOwnerBy(r.clock, path, args...)
-}
-
-// startOwnerBy starts a victim by clock c.
-func (r *run) startOwnerBy(c *disk.Clock, path string, args ...string) (*owner, error) {
-	r.started++
-	o := &owner{up: make(chan struct{}), ended: make(chan struct{}), waiting: map[int]chan talk.Answer{}, log: fmt.Sprintf("%s/owner-%d.log", r.folder, r.started)}
-	args = append([]string{"serve", "--journal", path, "--outside", r.outside}, args...)
-	o.cmd = exec.Command(r.machine.victim, args...)
-	log, err := os.Create(o.log)
+// Start starts cmd, a victim that serves a journal, with launch. The log at path gets the victim's errors.
+func Start(cmd *exec.Cmd, path string, launch func(*exec.Cmd) error) (*Owner, error) {
+	o := &Owner{
+		cmd: cmd, log: path, up: make(chan struct{}), ended: make(chan struct{}), waiting: map[int]chan talk.Answer{},
+	}
+	log, err := os.Create(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = log.Close() }() // the process has a descriptor of its own
-	o.cmd.Stderr = log
-	if o.in, err = o.cmd.StdinPipe(); err != nil {
+	cmd.Stderr = log
+	if o.in, err = cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
-	out, err := o.cmd.StdoutPipe()
+	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
 	}
-	if err := r.launch(c, o.cmd); err != nil {
+	if err := launch(cmd); err != nil {
 		return nil, err
 	}
 	go o.read(out)
 	return o, nil
 }
 
-// launch starts cmd on the run's disk, by clock c.
-func (r *run) launch(c *disk.Clock, cmd *exec.Cmd) error {
-	if r.machine.noDisk != nil {
-		return cmd.Start()
-	}
-	return r.disk.StartBy(c, cmd, r.machine.victim, "through")
-}
-
 // read reads the answers of the process until the process ends.
-func (o *owner) read(out io.Reader) {
+func (o *Owner) read(out io.Reader) {
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -92,7 +77,7 @@ func (o *owner) read(out io.Reader) {
 			c <- a
 		}
 	}
-	o.err = o.cmd.Wait()
+	_ = o.cmd.Wait() // the log has the reason
 	o.mu.Lock()
 	for _, c := range o.waiting {
 		close(c)
@@ -102,8 +87,8 @@ func (o *owner) read(out io.Reader) {
 	close(o.ended)
 }
 
-// ask sends a request. The channel gets the answer, or is closed when the process ends without an answer.
-func (o *owner) ask(req talk.Request) <-chan talk.Answer {
+// Ask sends a request. The channel gets the answer, or is closed when the process ends without an answer.
+func (o *Owner) Ask(req talk.Request) <-chan talk.Answer {
 	c := make(chan talk.Answer, 1)
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -125,17 +110,18 @@ func (o *owner) ask(req talk.Request) <-chan talk.Answer {
 	return c
 }
 
-// answer sends a request and waits for the answer. It reports false when the process ends first, or after limit.
-func (o *owner) answer(req talk.Request, limit time.Duration) (talk.Answer, bool) {
+// Answer sends a request and waits for the answer. It reports false when the process ends first, or after limit.
+func (o *Owner) Answer(req talk.Request, limit time.Duration) (talk.Answer, bool) {
 	select {
-	case a, ok := <-o.ask(req):
+	case a, ok := <-o.Ask(req):
 		return a, ok
 	case <-time.After(limit):
 		return talk.Answer{}, false
 	}
 }
 
-func (o *owner) alive() bool {
+// Alive reports whether the process runs.
+func (o *Owner) Alive() bool {
 	select {
 	case <-o.ended:
 		return false
@@ -144,7 +130,8 @@ func (o *owner) alive() bool {
 	}
 }
 
-func (o *owner) isUp() bool {
+// IsUp reports whether the process ever came up.
+func (o *Owner) IsUp() bool {
 	select {
 	case <-o.up:
 		return true
@@ -153,42 +140,55 @@ func (o *owner) isUp() bool {
 	}
 }
 
-// awaitUp waits at most limit, and reports whether the process came up.
-func (o *owner) awaitUp(limit time.Duration) bool {
+// AwaitUp waits at most limit, and reports whether the process came up.
+func (o *Owner) AwaitUp(limit time.Duration) bool {
 	select {
 	case <-o.up:
 		return true
 	case <-o.ended:
 	case <-time.After(limit):
 	}
-	return o.isUp() // up and ended may both be closed
+	return o.IsUp() // up and ended may both be closed
 }
 
-func (o *owner) kill() {
+// Kill ends the process with SIGKILL.
+func (o *Owner) Kill() {
 	_ = o.cmd.Process.Kill() // the process may have ended
 	<-o.ended
 }
 
-// stop ends the process with SIGTERM. If the process takes longer than stopLimit, stop kills it with SIGQUIT, so that
+// Stop ends the process with SIGTERM. If the process takes longer than limit, Stop kills it with SIGQUIT, so that
 // the log has the stacks, and returns false.
-func (o *owner) stop() bool {
+func (o *Owner) Stop(limit time.Duration) bool {
 	_ = o.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-o.ended:
 		return true
-	case <-time.After(stopLimit):
+	case <-time.After(limit):
 	}
 	_ = o.cmd.Process.Signal(syscall.SIGQUIT)
 	select {
 	case <-o.ended:
-	case <-time.After(stopLimit):
-		o.kill()
+	case <-time.After(limit):
+		o.Kill()
 	}
 	return false
 }
 
-// freeze stops the process for a while, and returns at once.
-func (o *owner) freeze(d time.Duration) {
+// AwaitThaw waits until the process is not frozen any more.
+func (o *Owner) AwaitThaw() { o.frozen.Wait() }
+
+// Ended returns a channel that is closed when the process has ended.
+func (o *Owner) Ended() <-chan struct{} { return o.ended }
+
+// Logged reports whether the log has text.
+func (o *Owner) Logged(text string) bool {
+	log, err := os.ReadFile(o.log)
+	return err == nil && strings.Contains(string(log), text)
+}
+
+// Freeze stops the process for a while, and returns at once.
+func (o *Owner) Freeze(d time.Duration) {
 	_ = o.cmd.Process.Signal(syscall.SIGSTOP)
 	o.frozen.Go(func() {
 		select {
@@ -199,8 +199,8 @@ func (o *owner) freeze(d time.Duration) {
 	})
 }
 
-// peak returns the most memory that the process had resident, in bytes, or 0 where the number is not known.
-func (o *owner) peak() int64 {
+// Peak returns the most memory that the process had resident, in bytes, or 0 where the number is not known.
+func (o *Owner) Peak() int64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", o.cmd.Process.Pid))
 	if err != nil {
 		return 0
@@ -214,10 +214,11 @@ func (o *owner) peak() int64 {
 	return kib << 10
 }
 
-func (o *owner) lastWords() string { return lastWords(o.log) }
+// LastWords returns the end of the log.
+func (o *Owner) LastWords() string { return LastWords(o.log) }
 
-// lastWords returns the end of a process's log.
-func lastWords(log string) string {
+// LastWords returns the end of a process's log.
+func LastWords(log string) string {
 	b, err := os.ReadFile(log)
 	if err != nil {
 		return err.Error()
