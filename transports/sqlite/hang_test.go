@@ -89,3 +89,17 @@ func TestHangWhileRunAgain(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Long work leaves the queued work of other goroutines alone.
+func TestLongWorkLeavesTheQueueAlone(t *testing.T) {
+	t.Parallel()
+	j := mustOpenQuiet(t)
+	var other chan error
+	long := queue(t, j, time.Minute, func(*commit.Unit) {
+		other = queue(t, j, 0, func(*commit.Unit) {})
+		<-time.After(150 * time.Millisecond) // three searches of the queue
+	})
+	if err := errors.Join(<-long, <-other, j.Close()); err != nil {
+		t.Error(err)
+	}
+}

@@ -11,28 +11,40 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/goroutine"
 )
 
-// Work that queues other work and waits for it waits for itself. Its context may be unknown, so the queue is asked.
-// When work has run for a while, every goroutine that waits in the queue checks whether the same goroutine runs the
-// work. When work is cut off, every waiting goroutine also checks whether it descends from the goroutine of the work;
-// if so, its items are refused. The checks are expensive, but few groups take so long.
+// Work that queues other work and waits for it waits for itself. Its context may be unknown, so the queue is searched.
+// When work has run for a while, the queued items of its goroutine are refused. When work is cut off, every waiting
+// goroutine also checks whether it descends from the goroutine of the work; if so, its items are refused. That check is
+// expensive, but work is seldom cut off.
 
-// askAfter is the running time after which the queue is asked, and the interval of later questions.
+// askAfter is the running time after which the queue is searched, and the interval of later searches.
 const askAfter = 50 * time.Millisecond
 
-// errAsked is the answer that makes submit check for kin. The item is out of the queue.
+// errAsked is the answer that makes Submit check for kin. The item is out of the queue.
 var errAsked = errors.New("sqlite: whose are you?")
 
-// ask asks the items in the queue whether they belong to work, unless they were asked before. work runs in the
-// goroutine root, and with cut it was cut off.
-func (w *Writer) ask(work *Item, root uint64, cut bool) {
+// refuseOwn refuses the queued items of the goroutine self, which runs work.
+func (w *Writer) refuseOwn(work *Item, self uintptr) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	asking := &family{root: root, cut: cut}
 	w.queue = slices.DeleteFunc(w.queue, func(it *Item) bool {
-		if it.Answer == nil || it.asked == work && !cut || !it.state.CompareAndSwap(itemQueued, itemAsked) {
+		if it.caller != self || !it.take() {
 			return false
 		}
-		it.asked, it.asking = work, asking
+		it.reply(waitsForItself(work, it))
+		return true
+	})
+}
+
+// ask asks the items in the queue whether they belong to work, which ran in the goroutine root and was cut off.
+func (w *Writer) ask(work *Item, root uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	asking := &family{work: work, root: root}
+	w.queue = slices.DeleteFunc(w.queue, func(it *Item) bool {
+		if it.Answer == nil || !it.state.CompareAndSwap(itemQueued, itemAsked) {
+			return false
+		}
+		it.asking = asking
 		it.reply(errAsked)
 		return true
 	})
@@ -43,14 +55,18 @@ func (it *Item) kin() error {
 	if !it.asking.has(goroutine.ID()) {
 		return nil
 	}
-	return fmt.Errorf("%w: %s waits for %s, which was called by it and cannot begin before its end",
-		journal.ErrNested, it.asked.Work.Name, it.Work.Name)
+	return waitsForItself(it.asking.work, it)
 }
 
-// family is the goroutine of work, and with cut all its descendants.
+func waitsForItself(work, it *Item) error {
+	return fmt.Errorf("%w: %s waits for %s, which was called by it and cannot begin before its end",
+		journal.ErrNested, work.Work.Name, it.Work.Name)
+}
+
+// family is the goroutine of work that was cut off, and all its descendants.
 type family struct {
+	work *Item
 	root uint64
-	cut  bool
 
 	once    sync.Once
 	members map[uint64]bool
@@ -58,8 +74,8 @@ type family struct {
 
 // has reports whether the calling goroutine, id, belongs to the family. Only the first call searches for descendants.
 func (f *family) has(id uint64) bool {
-	if id == f.root || !f.cut {
-		return id == f.root
+	if id == f.root {
+		return true
 	}
 	f.once.Do(func() { f.members = goroutine.Descendants(f.root) })
 	return f.members[id]

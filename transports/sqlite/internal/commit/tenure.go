@@ -26,6 +26,7 @@ type tenure struct {
 	w      *Writer
 	before *workconn.Face // of the hung work, to be retired first; nil for the first tenure
 	id     uint64         // of the goroutine
+	self   uintptr        // the same goroutine, as goroutine.Current returns it
 
 	mu       sync.Mutex
 	replaced bool
@@ -47,7 +48,7 @@ func (w *Writer) startLoop(before *workconn.Face) {
 
 // start prepares the goroutine to write.
 func (r *tenure) start() {
-	r.id = goroutine.ID()
+	r.id, r.self = goroutine.ID(), goroutine.Current()
 	if err := r.w.conn.Take(r.before); err != nil {
 		r.w.noteTrouble(err)
 	}
@@ -129,7 +130,7 @@ func (r *tenure) inspect() (suspect *Item, since time.Time) {
 	} else if left := time.Until(r.deadline); left > 0 {
 		ran := time.Since(r.entered)
 		if ran >= askAfter {
-			r.w.ask(r.current, r.id, false)
+			r.w.refuseOwn(r.current, r.self)
 		}
 		r.watch.Reset(min(left, askAfter))
 		if ran >= r.look && r.current.unit.turn.HasRow() {
@@ -172,7 +173,7 @@ func (r *tenure) replace(hung *Item, err error) {
 	}
 	rest := slices.DeleteFunc(slices.Concat(r.items, r.rest), func(it *Item) bool { return it == hung })
 	hung.reply(err)
-	r.w.ask(hung, r.id, true) // before the other items of the group come back, which do not belong to the hung work
+	r.w.ask(hung, r.id) // before the other items of the group come back, which do not belong to the hung work
 	r.w.requeue(rest)
 	r.before = hung.unit.turn.Face()
 	r.w.startLoop(r.before)

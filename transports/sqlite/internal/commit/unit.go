@@ -21,8 +21,8 @@ type Item struct {
 	unit  *Unit        // of the latest run
 	first Unit         // of the first run
 
-	asked  *Item   // the work in the last question of ask; under the writer's mutex
-	asking *family // the goroutines of asked
+	caller uintptr // the goroutine that waits for the answer; 0 if none waits
+	asking *family // of the last question of ask
 }
 
 const (

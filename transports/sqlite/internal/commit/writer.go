@@ -12,6 +12,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/internal/oncelog"
+	"github.com/troupebus/troupe/transports/sqlite/internal/goroutine"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 	"github.com/troupebus/troupe/transports/sqlite/internal/workconn"
 )
@@ -49,7 +50,7 @@ func (w *Writer) Submit(ctx context.Context, it *Item) error {
 	if err := w.Begun(ctx); err != nil {
 		return err
 	}
-	it.Answer = w.answers.Get().(chan error)
+	it.Answer, it.caller = w.answers.Get().(chan error), goroutine.Current()
 	defer w.answers.Put(it.Answer)
 	for {
 		if err := w.Enqueue(it); err != nil {
