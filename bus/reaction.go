@@ -142,36 +142,48 @@ func (s *subscription) past(d *journal.Delivery) bool {
 // transact runs the handler inside a transaction of the journal. The first run gets e.
 func (s *subscription) transact(ctx context.Context, d *journal.Delivery, e Event) {
 	ctx = context.WithoutCancel(ctx) // a middleware may have set a deadline
-	var v journal.Verdict
-	runs := 0
+	a := &attempt{event: e, verdict: &done}
 	began := time.Now()
 	work := journal.Work{Module: s.module.name, Name: s.name, Limit: s.timeout}
 	err := s.bus.journal.React(ctx, d, work, func(tx journal.TxFunc) journal.Verdict {
 		started := time.Now()
 		inner := context.WithValue(ctx, scopeKey{}, &scope{tx: tx, delivery: d, sub: s})
 		out, err := s.bus.transaction(func() (_ Events, err error) {
-			if runs++; runs > 1 {
-				if e, err = s.take(d); err != nil {
+			if a.runs++; a.runs > 1 {
+				if a.event, err = s.take(d); err != nil {
 					return nil, err
 				}
 			}
-			return s.handle(inner, e)
+			return s.handle(inner, a.event)
 		})
-		v = s.conclude(inner, d, started, out, err)
+		v := s.conclude(inner, d, started, out, err)
+		if a.verdict = &done; v.Outcome != journal.Done {
+			failed := v
+			a.verdict = &failed
+		}
 		return v
 	})
 	switch {
-	// In both cases of ErrAbandoned v is not used: the abandoned work may still write v.
+	// In both cases of ErrAbandoned a is not used: the abandoned work may still write a.
 	case errors.Is(err, journal.ErrAbandoned) && errors.Is(err, journal.ErrFailed):
 		s.settle(ctx, d, s.verdict(d, began, err))
 	case errors.Is(err, journal.ErrAbandoned):
 		s.settle(ctx, d, s.verdict(d, time.Now().Add(-s.timeout), fmt.Errorf("%w; mark the handler external", err)))
 	case errors.Is(err, journal.ErrFailed):
-		s.settle(ctx, d, s.workFailed(d, v, began, err))
+		s.settle(ctx, d, s.workFailed(d, *a.verdict, began, err))
 	default:
-		s.report(ctx, d, &v, err)
+		s.report(ctx, d, a.verdict, err)
 	}
 }
+
+// attempt is the state of an attempt, whose handler may run several times. Each delivery allocates one.
+type attempt struct {
+	event   Event
+	runs    int
+	verdict *journal.Verdict // of the latest run; &done for every success, which needs no details
+}
+
+var done = journal.Verdict{Outcome: journal.Done}
 
 // workFailed returns the verdict on an attempt whose work cannot be committed because of err: v when the attempt had
 // already failed, otherwise a failure.

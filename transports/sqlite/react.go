@@ -13,6 +13,9 @@ import (
 // errSettled: the delivery has its final answer, or another reaction is about to write the answer.
 var errSettled = errors.New("sqlite: delivery is settled")
 
+// done stands for all verdicts after which a delivery is settled for ever.
+var done = journal.Verdict{Outcome: journal.Done}
+
 // React implements journal.Journal.
 func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work,
 	run func(journal.TxFunc) journal.Verdict) error {
@@ -26,7 +29,7 @@ func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work
 	if f == nil {
 		return nil
 	}
-	var v journal.Verdict
+	v := &done
 	it := &commit.Item{Work: w}
 	it.Run = func(u *commit.Unit) error {
 		if !f.claim(u.Item()) {
@@ -49,7 +52,10 @@ func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work
 		if err := s.record(u, d, f.again, &verdict); err != nil {
 			return err
 		}
-		v = verdict
+		if v = &done; verdict.Outcome == journal.Retrying || verdict.Outcome == journal.Dead {
+			open := verdict
+			v = &open
+		}
 		return nil
 	}
 	err := j.writer.Submit(ctx, it)
@@ -57,10 +63,10 @@ func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work
 	case errors.Is(err, errSettled):
 		return nil
 	case err == nil:
-		s.settle(d.Event.Seq, &v)
+		s.settle(d.Event.Seq, v)
 		return nil
 	case errors.Is(err, commit.ErrAnswered): // the reaction is rolled back, and the delivery is done
-		s.settle(d.Event.Seq, &journal.Verdict{Outcome: journal.Done})
+		s.settle(d.Event.Seq, &done)
 		return nil
 	case errors.Is(err, journal.ErrAbandoned), errors.Is(err, journal.ErrFailed), w.Keep: // the bus decides
 		f.claimed.Store(nil)

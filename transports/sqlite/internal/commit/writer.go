@@ -268,7 +268,7 @@ const groupTime = 20 * time.Millisecond
 // n is on disk and none was answered.
 func (w *Writer) group(r *tenure, items []*Item) (n int, f *failure) {
 	began := time.Now()
-	var done Group
+	done := Group{items: make([]*Item, 0, len(items)), Appended: make([]*journal.Event, 0, len(items))}
 	for start := began; n < len(items) && start.Sub(began) < groupTime; {
 		it := items[n]
 		n++
