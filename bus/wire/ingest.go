@@ -16,6 +16,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/oncelog"
 	"github.com/troupebus/troupe/internal/pause"
 )
 
@@ -65,7 +66,8 @@ func NewIngest(c IngestConfig) *Ingest {
 	}
 	return &Ingest{
 		topic: c.Topic, position: c.Position, subscriber: c.Subscriber, wants: c.Wants, take: c.Take, memory: c.Memory,
-		state: linkState{topic: c.Topic, logger: c.Logger, chance: c.Chance, untried: true},
+		state: linkState{topic: c.Topic, logger: c.Logger, chance: c.Chance, untried: true,
+			fails: oncelog.NewTries(c.Logger, "ingest", "topic", c.Topic)},
 	}
 }
 

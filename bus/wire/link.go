@@ -51,7 +51,7 @@ type linkState struct {
 	mu      sync.Mutex
 	untried bool // the link is to say ErrNotYet, because neither failed nor works was called
 	err     error
-	fails   oncelog.Problem
+	fails   *oncelog.Tries
 	tries   int
 
 	partial error // the reason why some messages wait while others are carried
@@ -80,10 +80,7 @@ func (l *linkState) held(err error) {
 func (l *linkState) failed(err error) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if tries := l.fails.Failed(time.Now()); tries > 0 {
-		l.logger.Error(l.name()+" failed, retrying",
-			slog.String("topic", l.topic), slog.Int("tries", tries), slog.Any("error", err))
-	}
+	l.fails.Note(err)
 	l.err, l.untried = err, false
 	pause := min(firstPause<<min(l.tries, 10), lastPause)
 	l.tries++
@@ -98,12 +95,7 @@ func (l *linkState) failed(err error) time.Duration {
 func (l *linkState) works() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.err != nil {
-		if tries, lasted := l.fails.Over(time.Now()); tries > 0 {
-			l.logger.Info(l.name()+" works again", slog.String("topic", l.topic), slog.Int("tries", tries),
-				slog.Duration("after", lasted.Round(time.Millisecond)))
-		}
-	}
+	l.fails.Note(nil)
 	l.err, l.tries, l.untried = nil, 0, false
 }
 

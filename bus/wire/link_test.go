@@ -16,7 +16,8 @@ func TestATroubleIsToldOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
-		l := linkState{topic: "order", logger: slog.New(slog.NewTextHandler(&log, nil))}
+		logger := slog.New(slog.NewTextHandler(&log, nil))
+		l := linkState{topic: "order", logger: logger, fails: oncelog.NewTries(logger, "ingest", "topic", "order")}
 		lines := func() int { return strings.Count(log.String(), "\n") }
 		try := func(port int) {
 			t.Helper()

@@ -14,6 +14,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/oncelog"
 	"github.com/troupebus/troupe/internal/pause"
 )
 
@@ -60,7 +61,8 @@ type RelayConfig struct {
 func NewRelay(c RelayConfig) *Relay {
 	return &Relay{
 		feed: c.Feed, publisher: c.Publisher, topic: c.Topic, take: c.Take, try: c.Try, skip: c.Skip,
-		state: linkState{topic: c.Name, out: true, logger: c.Logger, chance: c.Chance, untried: c.Try != ""},
+		state: linkState{topic: c.Name, out: true, logger: c.Logger, chance: c.Chance, untried: c.Try != "",
+			fails: oncelog.NewTries(c.Logger, "relay", "topic", c.Name)},
 	}
 }
 

@@ -3,14 +3,15 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/troupebus/troupe/internal/oncelog"
 	"github.com/troupebus/troupe/internal/pause"
 )
 
@@ -24,14 +25,19 @@ const (
 // pruneAll deletes old messages now and then, until Close.
 func (t *Transport) pruneAll() {
 	every := max(min(t.config.Retention/8, pruneEvery), time.Millisecond)
+	tries := oncelog.NewTries(t.config.Logger, "postgres: deleting old messages")
 	for pause.For(t.ctx, every/2+rand.N(every)) { // so that processes that start together drift apart
 		t.mu.Lock()
 		prepared := slices.Sorted(maps.Keys(t.prepared))
 		t.mu.Unlock()
+		var errs []error
 		for _, topic := range prepared {
-			if err := t.prune(topic); err != nil && t.ctx.Err() == nil {
-				t.config.Logger.Warn("postgres: cannot delete old messages, will try again", slog.Any("error", t.explain("prune "+topic, err)))
+			if err := t.prune(topic); err != nil {
+				errs = append(errs, t.explain("prune "+topic, err))
 			}
+		}
+		if t.ctx.Err() == nil {
+			tries.Note(errors.Join(errs...))
 		}
 	}
 }

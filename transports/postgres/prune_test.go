@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -87,6 +88,26 @@ func TestRetentionByItself(t *testing.T) {
 	<-time.After(200 * time.Millisecond) // for what must not go
 	if first := MustAsk[int](t, db, `SELECT min(uuid::int) FROM troupe_order_messages`); first != 100 {
 		t.Errorf("the oldest message is %d, want 100: the first group has not read it", first)
+	}
+}
+
+// TestFailedPruningIsLoggedOnce takes the table away from the deletion of old messages, for several tries.
+func TestFailedPruningIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	url := servers.Postgres(t)
+	db := MustOpen(t, url)
+	var log lines
+	tr := MustNew(t, postgres.Config{URL: url, Retention: 100 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	MustPublish(t, tr, "order", numbered(0, 1)...)
+	const failed = "deleting old messages failed, retrying"
+	MustExec(t, db, `ALTER TABLE troupe_order_messages RENAME TO away`)
+	eventually(t, "the failure is in the log", func() bool { return log.has(failed, "tries=1 ", "prune order") })
+	<-time.After(200 * time.Millisecond) // for more tries
+	MustExec(t, db, `ALTER TABLE away RENAME TO troupe_order_messages`)
+	eventually(t, "the end is in the log", func() bool { return log.has("deleting old messages works again") })
+	MustClose(t, tr)
+	if text := log.buf.String(); strings.Count(text, failed) != 1 {
+		t.Errorf("the log has more than one line about failures:\n%s", text)
 	}
 }
 

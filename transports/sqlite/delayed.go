@@ -3,10 +3,10 @@ package sqlite
 import (
 	"database/sql"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/oncelog"
 	"github.com/troupebus/troupe/transports/sqlite/dispatch"
 	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
@@ -20,7 +20,7 @@ const delayedBatch = 256
 func (j *Journal) watchDelayed() {
 	timer := time.NewTimer(0) // events that came due while no process ran
 	defer timer.Stop()
-	troubled := false
+	tries := oncelog.NewTries(j.cfg.Logger, "appending delayed events")
 	for {
 		select {
 		case <-j.ctx.Done():
@@ -29,12 +29,10 @@ func (j *Journal) watchDelayed() {
 		case <-timer.C:
 		}
 		next, err := j.appendDue()
-		was := troubled
-		troubled = err != nil && j.ctx.Err() == nil
-		if troubled && !was { // once a problem, not once a try
-			j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "appending delayed events failed, retrying", slog.Any("error", err))
+		if j.ctx.Err() != nil {
+			return
 		}
-		if troubled {
+		if tries.Note(err); err != nil {
 			next = j.cfg.now().Add(troubleDelay)
 		}
 		timer.Reset(max(next.Sub(j.cfg.now()), 0))

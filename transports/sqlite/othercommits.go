@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/oncelog"
 	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
@@ -26,6 +27,7 @@ func (j *Journal) watchForeign() {
 	timer := time.NewTimer(pace)
 	defer timer.Stop()
 	clock := newClockWatch(j.cfg.now)
+	tries := oncelog.NewTries(j.cfg.Logger, "looking for commits of other connections")
 	for {
 		select {
 		case <-j.ctx.Done():
@@ -44,9 +46,10 @@ func (j *Journal) watchForeign() {
 				j.clockStepped()
 			}
 			seen, err := j.lookOnce(j.ctx)
-			if err != nil && j.ctx.Err() == nil && !errors.Is(err, journal.ErrClosed) {
-				j.cfg.Logger.LogAttrs(j.ctx, slog.LevelError, "looking for commits of other connections failed, retrying", slog.Any("error", err))
+			if j.ctx.Err() != nil || errors.Is(err, journal.ErrClosed) {
+				return
 			}
+			tries.Note(err)
 			if err == nil && j.memory.waits() { // positions wait for a commit, and a kill would lose them
 				_ = j.writer.EnqueueEmpty() // on an error, Close writes them
 			}

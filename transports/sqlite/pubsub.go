@@ -4,14 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/oncelog"
+	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/transports/sqlite/dispatch"
 	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
@@ -123,8 +123,9 @@ type group struct {
 	id   int64 // 0: position not stored
 	turn chan struct{}
 
-	next []*journal.Event // read ahead; for the member with the turn
-	read int64            // read up to here; for the member with the turn
+	next  []*journal.Event // read ahead; for the member with the turn
+	read  int64            // read up to here; for the member with the turn
+	tries *oncelog.Tries   // of reading; for the member with the turn
 
 	mu       sync.Mutex
 	pos      int64 // acknowledged up to here
@@ -148,7 +149,8 @@ func (j *Journal) join(ctx context.Context, name, topic string) (*group, error) 
 	}
 	m := wake.NewMatch([]string{topic}, false)
 	m.Durable = true
-	g = &group{Follower: wake.NewFollower(m), j: j, turn: make(chan struct{}, 1)}
+	g = &group{Follower: wake.NewFollower(m), j: j, turn: make(chan struct{}, 1),
+		tries: oncelog.NewTries(j.cfg.Logger, "reading of a consumer group", "topic", topic, "group", name)}
 	if name == "" { // the group writes nothing, but needs the writer's wake-ups
 		if err := j.writer.Begun(ctx); err != nil {
 			return nil, err
@@ -206,15 +208,13 @@ func (g *group) serve(ctx context.Context, out chan<- *message.Message) {
 func (g *group) peek(ctx context.Context) *journal.Event {
 	for len(g.next) == 0 {
 		events, pos, err := g.j.read(ctx, g.read, g.Match, dispatch.Admitted)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return nil
+		}
+		g.tries.Note(err)
+		switch {
 		case err != nil:
-			g.j.cfg.Logger.LogAttrs(ctx, slog.LevelError, "consumer group failed to read, retrying", slog.Any("error", err))
-			select {
-			case <-ctx.Done():
-			case <-time.After(10 * troubleDelay):
-			}
+			pause.For(ctx, 10*troubleDelay)
 		case pos == g.read:
 			select {
 			case <-ctx.Done():

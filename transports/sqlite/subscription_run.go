@@ -3,11 +3,11 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/oncelog"
 	"github.com/troupebus/troupe/transports/sqlite/dispatch"
 	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 )
@@ -20,17 +20,14 @@ func (s *subscription) run(ctx context.Context) {
 	defer s.stop()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	troubled := false
+	tries := oncelog.NewTries(s.j.cfg.Logger, "subscription", "subscription", s.Name)
 	for {
 		until, err := s.pump(ctx)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return
-		case err != nil && !troubled: // once a problem, not once a try
-			s.j.cfg.Logger.LogAttrs(ctx, slog.LevelError, "subscription failed, retrying", slog.String("subscription", s.Name), slog.Any("error", err))
 		}
-		troubled = err != nil
-		timer.Reset(s.nap(until, troubled))
+		tries.Note(err)
+		timer.Reset(s.nap(until, err != nil))
 		select {
 		case <-ctx.Done():
 			return

@@ -3,10 +3,10 @@ package sqlite
 import (
 	"database/sql"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/internal/oncelog"
 	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/count"
@@ -18,6 +18,7 @@ func (j *Journal) watchCounts() {
 	if j.tail.Newest() >= count.BlockSize || j.causesWait() {
 		wake.Poke(j.count)
 	}
+	tries := oncelog.NewTries(j.cfg.Logger, "counting the journal", "meanwhile", "reading counts takes longer")
 	for {
 		select {
 		case <-j.ctx.Done():
@@ -34,10 +35,10 @@ func (j *Journal) watchCounts() {
 				more = more || letters
 				return err
 			}})
-			if err != nil {
-				if j.ctx.Err() == nil && !errors.Is(err, journal.ErrClosed) {
-					j.cfg.Logger.LogAttrs(j.ctx, slog.LevelWarn, "counting the journal failed: reading counts takes longer until the next count succeeds", slog.Any("error", err))
-				}
+			if j.ctx.Err() != nil || errors.Is(err, journal.ErrClosed) {
+				return
+			}
+			if tries.Note(err); err != nil {
 				break
 			}
 			if more && !pause.For(j.ctx, countShare*time.Since(began)) {

@@ -57,10 +57,9 @@ type Log struct {
 	next     int64  // the frame whose write asks for the next checkpoint; for the writer's goroutine
 	salt     uint64 // of the current run of the log: changes when the log starts over; for the writer's goroutine
 	limit    int64
-	held     bool            // by a reader, as logged; for the watching goroutine
-	heldAt   int64           // the logged size; for the watching goroutine
-	loggedAt time.Time       // time of the log line; for the watching goroutine
-	failed   oncelog.Problem // failed checkpoints; for the watching goroutine
+	held     bool      // by a reader, as logged; for the watching goroutine
+	heldAt   int64     // the logged size; for the watching goroutine
+	loggedAt time.Time // time of the log line; for the watching goroutine
 }
 
 // The headers of the log and of its frames (https://www.sqlite.org/fileformat.html, section 4.1).
@@ -237,6 +236,7 @@ func (l *Log) Watch(ctx context.Context, w *commit.Writer, db *sql.DB, cut func(
 		wake.Poke(l.due)
 	}
 	var again <-chan time.Time
+	tries := oncelog.NewTries(l.cfg.Logger, "copying the write-ahead log into the database", "meanwhile", "the log grows")
 	for {
 		select {
 		case <-ctx.Done():
@@ -249,25 +249,12 @@ func (l *Log) Watch(ctx context.Context, w *commit.Writer, db *sql.DB, cut func(
 			continue // the content of the files is unknown, or another journal's
 		}
 		held, err := l.copy(ctx, w, db, cut)
-		failed := err != nil && !errors.Is(err, journal.ErrClosed)
-		l.logCopying(ctx, err, failed && ctx.Err() == nil)
-		if long := l.logLong(ctx, held); long || failed { // a full disk may have space later
+		if ctx.Err() != nil || errors.Is(err, journal.ErrClosed) {
+			return
+		}
+		tries.Note(row.Explain(err))
+		if long := l.logLong(ctx, held); long || err != nil { // a full disk may have space later
 			again = time.After(cutPace)
-		}
-	}
-}
-
-// logCopying reports that checkpoints fail, and that the checkpoints work again.
-func (l *Log) logCopying(ctx context.Context, err error, failed bool) {
-	switch now := time.Now(); {
-	case err == nil:
-		if times, _ := l.failed.Over(now); times > 0 {
-			l.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "the write-ahead log is copied into the database again", slog.Int("failed", times))
-		}
-	case failed:
-		if times := l.failed.Failed(now); times > 0 {
-			l.cfg.Logger.LogAttrs(ctx, slog.LevelError, "copying the write-ahead log into the database failed, retrying: the log grows meanwhile",
-				slog.Int("times", times), slog.Any("error", row.Explain(err)))
 		}
 	}
 }
