@@ -109,7 +109,7 @@ func TestCheckImports(t *testing.T) {
 		{"transports/sqlite/internal/reader/flow.go", own + "transports/sqlite/internal/row", ""},
 		{"transports/sqlite/internal/reader/flow.go", own + "transports/sqlite/dispatch", ""},
 		{"transports/sqlite/internal/reader/flow.go", own + "transports/sqlite", room},
-		{"transports/sqlite/internal/reader/flow.go", own + "transports/sqlite/internal/file", room},
+		{"transports/sqlite/internal/reader/flow.go", own + "transports/sqlite/internal/acts", room},
 		{"transports/sqlite/internal/addedlater/x.go", own + "transports/sqlite/internal/row", room},
 		{"transports/sqlite/internal/commit/writer.go", own + "transports/sqlite/internal/workconn", ""},
 		{"transports/sqlite/internal/commit/writer.go", own + "transports/sqlite/internal/schema", room},

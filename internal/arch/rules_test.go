@@ -211,7 +211,7 @@ var rooms = map[string][]string{
 	"crossing": {"row"}, "tail": {"row", "wake"},
 	"file":   {"needs", "row", "schema", "still"},
 	"check":  {"row", "count"},
-	"reader": {"row", "schema", "count", "wake", "check"},
+	"reader": {"row", "schema", "count", "wake", "check", "file", "still"},
 	"acts":   {"row", "file", "reader"},
 	"halves": {"row", "file"},
 

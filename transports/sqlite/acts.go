@@ -10,10 +10,27 @@ import (
 // The acts of people are in package internal/acts.
 type (
 	// Act is a decision of a person about dead letters.
+	//
+	//	Actor  string           // user name; defaults to the user of the operating system
+	//	Reason string           // for the record
+	//	Select DeadLetterFilter // with IDs, all must be dead; without, only the dead ones are selected
+	//	// Left, if set, is called with each removed subscription whose dead letters a Replay without IDs skips, and with
+	//	// their number.
+	//	Left   func(subscription string, letters int)
+	//	// Each, if set, is called with each batch of dead letters once the batch is durable. The act then returns no dead
+	//	// letters, and needs little memory.
+	//	Each   func([]journal.DeadLetter)
 	Act = acts.Act
 
 	// OpenAct is a decision of a person about open deliveries that are not dead. Every field that is set narrows the
 	// selection.
+	//
+	//	Actor        string // user name; defaults to the user of the operating system
+	//	Reason       string // for the record
+	//	Subscription string // of the deliveries
+	//	Type         string // of the event
+	//	Key          string // of the event
+	//	Event        string // ID of the event
 	OpenAct = acts.OpenAct
 )
 

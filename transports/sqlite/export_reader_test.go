@@ -11,7 +11,7 @@ import (
 )
 
 // OpenReaderWithoutLocks opens a journal as where nothing can be written beside it.
-var OpenReaderWithoutLocks = openStill
+var OpenReaderWithoutLocks = reader.OpenStill
 
 // CountAll counts what can be counted, as the owner of the journal does.
 func CountAll(ctx context.Context, db *sql.DB) error {

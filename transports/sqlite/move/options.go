@@ -191,6 +191,8 @@ func Trespasses(ctx context.Context, path string, modules []string) (found []Tre
 }
 
 // Trespass is a trigger, view, index or foreign key in the schema of a journal that ties the tables of two modules
-// together, so that the tables cannot be in two files; or a table that cannot be copied. Where names the object; What
-// describes the problem.
+// together, so that the tables cannot be in two files; or a table that cannot be copied.
+//
+//	Where string // the table, trigger or view
+//	What  string
 type Trespass = inventory.Trespass

@@ -133,5 +133,12 @@ func (p *Proof) part(path string) string { return dbfile.PartOf(path, p.ID) }
 // sum of their digests.
 type Digest = dbfile.Digest
 
-// Sum is the number of rows of a set (Rows), and their digest (Digest).
+// Sum is the number of rows of a set, and their digest.
+//
+//	Rows   int64
+//	Digest Digest
+//	func (s Sum) Minus(o Sum) Sum
+//	    Minus removes the rows of o, which must be among the rows of s.
+//	func (s Sum) Plus(o Sum) Sum
+//	    Plus adds the rows of o.
 type Sum = dbfile.Sum

@@ -1,4 +1,4 @@
-package sqlite
+package file
 
 import (
 	"context"
@@ -22,19 +22,4 @@ func InTransaction(ctx context.Context, tx *sql.Tx) (bool, error) {
 		return true, nil
 	}
 	return false, fmt.Errorf("find out whether the transaction is open: %w", row.Explain(err))
-}
-
-// MigratedModules returns the sorted names of the modules with tables in a journal. tx is a transaction of View.
-func MigratedModules(ctx context.Context, tx *sql.Tx) (modules []string, err error) {
-	const query = "SELECT DISTINCT module FROM migrations WHERE module <> 'journal' ORDER BY module"
-	err = row.Each(ctx, tx, row.Statement{Text: query}, func(rows *sql.Rows) error {
-		var module string
-		err := rows.Scan(&module)
-		modules = append(modules, module)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read the modules with tables: %w", row.Explain(err))
-	}
-	return modules, nil
 }
