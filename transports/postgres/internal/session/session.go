@@ -14,8 +14,8 @@ import (
 // limits makes the server end a transaction whose client is frozen or cut off, unless the server's limits are stricter.
 // The transaction would keep locks that other deployables need until TCP gives up: after two hours by default.
 const limits = `
-SELECT set_config(name, $1, false) FROM pg_settings
-WHERE name IN ('idle_in_transaction_session_timeout', 'lock_timeout') AND (setting = '0' OR setting::bigint > ($1::text)::bigint)`
+SELECT set_config(name, '%[1]d', false) FROM pg_settings
+WHERE name IN ('idle_in_transaction_session_timeout', 'lock_timeout') AND (setting = '0' OR setting::bigint > %[1]d)`
 
 // durable makes commits wait for the disk, also where the database's settings differ.
 const durable = `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
@@ -38,8 +38,13 @@ func Reader(ctx context.Context, conn *pgx.Conn, timeout time.Duration) error {
 	return set(ctx, conn, reading, timeout)
 }
 
+// set runs query and limits in one round trip. When the server refuses one of them, set runs the other alone.
 func set(ctx context.Context, conn *pgx.Conn, query string, timeout time.Duration) error {
+	limit := fmt.Sprintf(limits, min(timeout.Milliseconds()+1, math.MaxInt32)) // 0 would be no limit
+	if _, err := conn.Exec(ctx, query+";"+limit); err == nil {
+		return nil
+	}
 	_, err := conn.Exec(ctx, query)
-	_, failed := conn.Exec(ctx, limits, fmt.Sprint(min(timeout.Milliseconds()+1, math.MaxInt32))) // 0 would be no limit
+	_, failed := conn.Exec(ctx, limit)
 	return errors.Join(err, failed)
 }
