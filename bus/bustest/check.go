@@ -76,7 +76,7 @@ func (c *core) checkExpected() {
 	expected := slices.Sorted(maps.Keys(c.expect))
 	c.mu.Unlock()
 	for _, name := range expected {
-		if !known[name] && moduleOf(name) != busModule {
+		if !known[name] && journal.ModuleOf(name) != busModule {
 			c.fault("Expect names %s, which is no subscription: the subscriptions are %s", name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 		}
 	}

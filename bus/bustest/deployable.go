@@ -198,7 +198,7 @@ func (l *life) allConsumers() map[string]consumers {
 	}
 	for _, s := range w.Subscriptions {
 		r := all[s.Consumes]
-		if l.deployable.runs(moduleOf(s.Name)) {
+		if l.deployable.runs(journal.ModuleOf(s.Name)) {
 			r.local = true
 		} else {
 			r.remote = true
@@ -312,7 +312,7 @@ func (c *core) Restart() {
 // Without dead letters, Replay fails the test.
 func (c *core) Replay(subscription string) {
 	c.t.Helper()
-	if n, err := c.where(moduleOf(subscription)).Replay(c.ctx, subscription); err != nil || n == 0 {
+	if n, err := c.where(journal.ModuleOf(subscription)).Replay(c.ctx, subscription); err != nil || n == 0 {
 		c.t.Fatalf("replay %s: %d dead letters: %v", subscription, n, err)
 	}
 	c.Restart()

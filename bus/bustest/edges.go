@@ -51,7 +51,7 @@ func (c *coverage) declare(subs []journal.Subscription) {
 	defer c.mu.Unlock()
 	for i := range subs {
 		s := &subs[i]
-		if moduleOf(s.Name) == busModule {
+		if journal.ModuleOf(s.Name) == busModule {
 			continue // the bus's own subscriptions do not belong to the application
 		}
 		c.dirty = true

@@ -67,7 +67,7 @@ func (d *difference) tooMuch(i int) {
 	if e.Version != 1 {
 		text += fmt.Sprintf(" v%d", e.Version)
 	}
-	d.more = append(d.more, strings.TrimSpace(text+" "+short(canonical(e.Data))))
+	d.more = append(d.more, strings.TrimSpace(text+" "+journal.Clip(canonical(e.Data), maxShown)))
 	d.mark(i, -1, '+', "too much")
 }
 

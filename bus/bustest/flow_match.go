@@ -99,7 +99,7 @@ func (w wantedEvent) String() string {
 		text += fmt.Sprintf(" v%d", w.version)
 	}
 	if whole, ok := w.fields[shape.Payload]; ok {
-		return text + " " + short(whole)
+		return text + " " + journal.Clip(whole, maxShown)
 	}
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(w.fields)) {
@@ -108,18 +108,11 @@ func (w wantedEvent) String() string {
 	if len(parts) == 0 {
 		return text
 	}
-	return text + " " + short("{"+strings.Join(parts, ",")+"}")
+	return text + " " + journal.Clip("{"+strings.Join(parts, ",")+"}", maxShown)
 }
 
 // maxShown is the number of characters of a payload in a failure.
 const maxShown = 300
-
-func short(text string) string {
-	if r := []rune(text); len(r) > maxShown {
-		return string(r[:maxShown]) + "…"
-	}
-	return text
-}
 
 func (w wantedEvent) matches(e *journal.FlowEvent) bool {
 	return e.Type == w.eventType && len(w.differs(e)) == 0
@@ -137,7 +130,7 @@ func (w wantedEvent) differs(e *journal.FlowEvent) []string {
 		case !ok:
 			out = append(out, fmt.Sprintf("%s is missing", name))
 		case is != w.fields[name]:
-			out = append(out, fmt.Sprintf("%s is %s, not %s", name, short(is), short(w.fields[name])))
+			out = append(out, fmt.Sprintf("%s is %s, not %s", name, journal.Clip(is, maxShown), journal.Clip(w.fields[name], maxShown)))
 		}
 	}
 	return out

@@ -63,7 +63,7 @@ func (s *sequence) below(c cause) {
 		s.event(i)
 	}
 	for _, d := range s.delayed[c] {
-		module := moduleOf(d.Subscription)
+		module := journal.ModuleOf(d.Subscription)
 		if module == "" && len(s.flow.Events) > 0 {
 			module = s.flow.Events[0].Source // the module of the first event is the best guess
 		}
@@ -85,7 +85,7 @@ func (s *sequence) event(i int) {
 	reactions := slices.Clone(e.Reactions)
 	slices.SortFunc(reactions, func(a, b journal.Reaction) int { return cmp.Compare(a.Subscription, b.Subscription) })
 	for _, r := range reactions {
-		module := moduleOf(r.Subscription)
+		module := journal.ModuleOf(r.Subscription)
 		arrow, label := "->>", strings.TrimPrefix(r.Subscription, module+"/")
 		switch r.Outcome {
 		case journal.Done:
@@ -102,11 +102,6 @@ func (s *sequence) event(i int) {
 	for _, r := range reactions {
 		s.below(cause{e.ID, r.Subscription})
 	}
-}
-
-func moduleOf(subscription string) string {
-	module, _, _ := strings.Cut(subscription, "/")
-	return module
 }
 
 // actor returns the diagram's name for a module, and adds a new module to the participants. "" means outside.

@@ -262,7 +262,7 @@ func (f fault) with(s *step) string {
 
 // site names the state that the step changes: a module, a service, or the sent or received messages of a deployable.
 func (s *step) site() string {
-	switch module, _, _ := strings.Cut(s.name, "/"); s.kind {
+	switch s.kind {
 	case stepDo:
 		return s.module
 	case stepView:
@@ -277,6 +277,6 @@ func (s *step) site() string {
 	case stepTake:
 		return "taken in by " + s.name
 	default:
-		return module
+		return journal.ModuleOf(s.name)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -30,6 +31,12 @@ var (
 	// by a mistake of its own, is also an ErrFailed.
 	ErrAbandoned = errors.New("journal: abandoned")
 )
+
+// ModuleOf returns the module of a subscription: the first part of the name.
+func ModuleOf(subscription string) string {
+	module, _, _ := strings.Cut(subscription, "/")
+	return module
+}
 
 // Subscription declares a durable consumer of events.
 type Subscription struct {

@@ -2,7 +2,6 @@ package journal
 
 import (
 	"slices"
-	"strings"
 )
 
 // Program describes the program that a journal belongs to, with the declarations of all modules, also of modules that
@@ -40,8 +39,7 @@ func (p *Program) Modules() []string {
 		}
 	}
 	for _, s := range p.Subscriptions {
-		module, _, _ := strings.Cut(s.Name, "/")
-		names = append(names, module)
+		names = append(names, ModuleOf(s.Name))
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

@@ -226,7 +226,7 @@ func readContents(ctx context.Context, module string, r *sqlite.Reader) (c conte
 func (s *deployed) compareEvents(tb testing.TB, readers []*sqlite.Reader, is *settledShop) error {
 	consumes := map[string]map[string]bool{} // types by module
 	for _, sub := range shopWiring().Subscriptions {
-		module, _, _ := strings.Cut(sub.Name, "/")
+		module := journal.ModuleOf(sub.Name)
 		if consumes[module] == nil {
 			consumes[module] = map[string]bool{}
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/internal/cli/audit"
 	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/internal/cli/moves"
@@ -93,7 +94,7 @@ func isWhole(ctx context.Context, o *console.Options, r *sqlite.Reader, instead 
 	}
 	var react []string
 	for _, s := range o.Program.Wiring().Subscriptions {
-		react = append(react, console.ModuleOf(s.Name))
+		react = append(react, journal.ModuleOf(s.Name))
 	}
 	slices.Sort(react)
 	if elsewhere := audit.Without(slices.Compact(react), modules); len(elsewhere) > 0 {

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
@@ -119,9 +118,8 @@ func renamedSince(ctx context.Context, q row.Queryer, subs []journal.Subscriptio
 	})
 	for _, name := range slices.Sorted(maps.Keys(has)) {
 		for _, old := range slices.Sorted(maps.Keys(gone)) {
-			module, _, _ := strings.Cut(name, "/")
 			same := func(t string) bool { return slices.Contains(has[name].Types, t) }
-			if strings.HasPrefix(old, module+"/") && slices.ContainsFunc(gone[old], same) {
+			if journal.ModuleOf(old) == journal.ModuleOf(name) && slices.ContainsFunc(gone[old], same) {
 				pairs = append(pairs, renamed{name, old})
 			}
 		}

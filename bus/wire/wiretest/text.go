@@ -5,13 +5,6 @@ import "fmt"
 // maxShown is the number of characters of a payload in a failure.
 const maxShown = 300
 
-func short(text string) string {
-	if r := []rune(text); len(r) > maxShown {
-		return string(r[:maxShown]) + "…"
-	}
-	return text
-}
-
 func plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun

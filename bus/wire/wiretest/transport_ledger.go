@@ -120,7 +120,7 @@ func (l *ledger) missing() string {
 			}
 		}
 	}
-	return fmt.Sprintf("missing %s: %s", plural(len(ids), "message"), short(strings.Join(ids, ", ")))
+	return fmt.Sprintf("missing %s: %s", plural(len(ids), "message"), journal.Clip(strings.Join(ids, ", "), maxShown))
 }
 
 // reading is a subscription that is opened again when its channel closes, like the ingest's.

@@ -73,7 +73,7 @@ func checkRoundTrip(s *stage) error {
 func sketch(msg *message.Message) string {
 	meta := maps.Clone(msg.Metadata)
 	for name, value := range meta {
-		meta[name] = short(value)
+		meta[name] = journal.Clip(value, maxShown)
 	}
 	return fmt.Sprintf("message %q of %d bytes %.40q with %q", msg.UUID, len(msg.Payload), msg.Payload, map[string]string(meta))
 }

@@ -52,7 +52,7 @@ func NewPart(ctx context.Context, r *sqlite.Reader) (*part, error) {
 	})
 	modules, types, reacts := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, s := range subs {
-		module, _, _ := strings.Cut(s.Name, "/")
+		module := journal.ModuleOf(s.Name)
 		reacts[module] = true
 		switch {
 		case s.Kind == "group" && s.Name == string(journal.FeedEvents):

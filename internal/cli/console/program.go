@@ -181,16 +181,10 @@ func modulesOf(w bus.Wiring) []string {
 		}
 	}
 	for _, s := range w.Subscriptions {
-		names = append(names, ModuleOf(s.Name))
+		names = append(names, journal.ModuleOf(s.Name))
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-// ModuleOf returns the module of a subscription: the first part of the name.
-func ModuleOf(subscription string) string {
-	module, _, _ := strings.Cut(subscription, "/")
-	return module
 }
 
 // Declares returns the declarations of the program, which a journal keeps.

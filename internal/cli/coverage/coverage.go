@@ -65,7 +65,7 @@ func (c *Covered) Text(p Printer) {
 	}
 	module := ""
 	for _, e := range c.NeverTaken {
-		if m := moduleOf(e.Subscription); m != module {
+		if m := journal.ModuleOf(e.Subscription); m != module {
 			module = m
 			p.Line("  %s", journal.Printable(m))
 		}
@@ -102,12 +102,6 @@ func (c *Covered) neverMet(name string) string {
 	return strings.Join(words, ", ")
 }
 
-// moduleOf returns the module of a subscription: the first part of the name.
-func moduleOf(subscription string) string {
-	module, _, _ := strings.Cut(subscription, "/")
-	return module
-}
-
 // arrow returns an edge as text, in the direction of the events.
 func arrow(e *cover.Edge) string {
 	if e.Emitted {
@@ -141,7 +135,7 @@ func (c *Covered) Draw(p Printer) {
 		p.Line("  %s([%s])", types[t], mermaidText(t))
 	}
 	for name := range c.Subscriptions {
-		modules[moduleOf(name)] = append(modules[moduleOf(name)], name)
+		modules[journal.ModuleOf(name)] = append(modules[journal.ModuleOf(name)], name)
 	}
 	ids := map[string]string{}
 	for i, module := range slices.Sorted(maps.Keys(modules)) {

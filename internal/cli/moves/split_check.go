@@ -33,7 +33,7 @@ func CrossingsOf(p *journal.Program, modules []string) []crossing {
 	for _, e := range p.Events {
 		c := crossing{Type: e.Type, Version: e.Version, From: e.Emitter}
 		for _, s := range p.Subscriptions {
-			to := console.ModuleOf(s.Name)
+			to := journal.ModuleOf(s.Name)
 			crosses := slices.Contains(modules, e.Emitter) != slices.Contains(modules, to)
 			if len(modules) == 0 {
 				crosses = e.Emitter != to

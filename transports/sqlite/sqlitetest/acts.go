@@ -7,11 +7,11 @@ import (
 	"errors"
 	"net/url"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
 
@@ -21,16 +21,16 @@ type Act = func(ctx context.Context, journal func(module string) string) error
 
 // Replay is the act of replaying the dead letters of a subscription. Without dead letters, the act does nothing.
 func Replay(subscription string) Act {
-	return func(ctx context.Context, journal func(module string) string) error {
-		_, err := sqlite.Replay(ctx, journal(moduleOf(subscription)), letters(subscription))
+	return func(ctx context.Context, fileOf func(module string) string) error {
+		_, err := sqlite.Replay(ctx, fileOf(journal.ModuleOf(subscription)), letters(subscription))
 		return unlessNone(err)
 	}
 }
 
 // Drop is the act of dropping the dead letters of a subscription. Without dead letters, the act does nothing.
 func Drop(subscription string) Act {
-	return func(ctx context.Context, journal func(module string) string) error {
-		_, err := sqlite.Drop(ctx, journal(moduleOf(subscription)), letters(subscription))
+	return func(ctx context.Context, fileOf func(module string) string) error {
+		_, err := sqlite.Drop(ctx, fileOf(journal.ModuleOf(subscription)), letters(subscription))
 		return unlessNone(err)
 	}
 }
@@ -38,8 +38,8 @@ func Drop(subscription string) Act {
 // Retry is the act of retrying the waiting deliveries of a subscription at once. Without waiting deliveries, the act
 // does nothing.
 func Retry(subscription string) Act {
-	return func(ctx context.Context, journal func(module string) string) error {
-		_, err := sqlite.RetryNow(ctx, journal(moduleOf(subscription)), sqlite.OpenAct{Actor: "test", Reason: "test", Subscription: subscription})
+	return func(ctx context.Context, fileOf func(module string) string) error {
+		_, err := sqlite.RetryNow(ctx, fileOf(journal.ModuleOf(subscription)), sqlite.OpenAct{Actor: "test", Reason: "test", Subscription: subscription})
 		return unlessNone(err)
 	}
 }
@@ -47,8 +47,8 @@ func Retry(subscription string) Act {
 // Resend is the act of resending all events that the deployable of a module has for others. The act needs the journal
 // for itself: see App.WhileStopped.
 func Resend(module string) Act {
-	return func(ctx context.Context, journal func(module string) string) error {
-		_, err := sqlite.Resend(ctx, journal(module), time.Time{})
+	return func(ctx context.Context, fileOf func(module string) string) error {
+		_, err := sqlite.Resend(ctx, fileOf(module), time.Time{})
 		return err
 	}
 }
@@ -64,15 +64,10 @@ func unlessNone(err error) error {
 	return err
 }
 
-func moduleOf(subscription string) string {
-	module, _, _ := strings.Cut(subscription, "/")
-	return module
-}
-
 // Publish is the act of a foreign program that publishes an event to the journal of a module, in a transaction of its
 // own. id identifies the event: an event with an existing id is not published again.
 func Publish(module, eventType, id, key string, payload any) Act {
-	return func(ctx context.Context, journal func(module string) string) error {
+	return func(ctx context.Context, fileOf func(module string) string) error {
 		data, err := json.Marshal(payload)
 		if err != nil {
 			return err
@@ -83,14 +78,14 @@ func Publish(module, eventType, id, key string, payload any) Act {
 		if err != nil {
 			return err
 		}
-		return write(ctx, journal(module), q.Query, q.Args...)
+		return write(ctx, fileOf(module), q.Query, q.Args...)
 	}
 }
 
 // Write is the act of a foreign program that executes query on the journal of a module, in a transaction of its own.
 func Write(module, query string, args ...any) Act {
-	return func(ctx context.Context, journal func(module string) string) error {
-		return write(ctx, journal(module), query, args...)
+	return func(ctx context.Context, fileOf func(module string) string) error {
+		return write(ctx, fileOf(module), query, args...)
 	}
 }
 

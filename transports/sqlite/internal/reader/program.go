@@ -98,7 +98,7 @@ func ownerOf(ctx context.Context, q row.Queryer) (o owner, err error) {
 	err = row.Each(ctx, q, row.SQL("SELECT name FROM subscriptions WHERE kind = 'bus' AND retired_at IS NULL"), func(rows *sql.Rows) error {
 		var name string
 		err := rows.Scan(&name)
-		if module, _, _ := strings.Cut(name, "/"); module != "bus" {
+		if module := journal.ModuleOf(name); module != "bus" {
 			o.modules = append(o.modules, module)
 		}
 		return err
