@@ -1,7 +1,8 @@
 // Package imports checks that the modules of a program know only the contracts of each other.
 //
-// A module is a folder. Its contract is the folder below it with the module's name and "events", such as
-// signup/signupevents. Handlers and tables of a module stay private, although Go lets every package import them.
+// A module is a folder. Its contract is a folder, too: by default the one below the module with the module's name and
+// "events", such as signup/signupevents. Handlers and tables of a module stay private, although Go lets every package
+// import them.
 package imports
 
 import (
@@ -29,7 +30,22 @@ import (
 // Other packages of the program, such as main, may import every package. Tests of a module may import every package.
 func Check(tb testing.TB, root string, modules ...string) {
 	tb.Helper()
-	found, err := check(root, modules)
+	CheckLayout(tb, root, ByName, modules...)
+}
+
+// Layout returns the folder of the contract of a module. Both folders are relative to the root of Check. A contract
+// outside of its module must exist.
+type Layout func(module string) (contract string)
+
+// ByName is the Layout of Check: it returns signup/signupevents for signup.
+func ByName(module string) string { return module + "/" + path.Base(module) + "events" }
+
+// CheckLayout is Check for contracts in other folders. For contracts such as contracts/signup:
+//
+//	imports.CheckLayout(t, "..", func(module string) string { return "contracts/" + module }, "signup", "mail")
+func CheckLayout(tb testing.TB, root string, layout Layout, modules ...string) {
+	tb.Helper()
+	found, err := check(root, layout, modules)
 	if err != nil {
 		tb.Fatalf("imports: %v", err)
 	}
@@ -39,7 +55,7 @@ func Check(tb testing.TB, root string, modules ...string) {
 }
 
 // check returns the wrong imports, sorted by file.
-func check(root string, modules []string) (found []string, err error) {
+func check(root string, layout Layout, modules []string) (found []string, err error) {
 	program, err := programOf(root)
 	if err != nil {
 		return nil, err
@@ -47,9 +63,14 @@ func check(root string, modules []string) (found []string, err error) {
 	if len(modules) == 0 {
 		return nil, fmt.Errorf("no module is named: name the folders of all modules")
 	}
-	r := rules{program: program, modules: modules}
+	r := rules{program: program, modules: modules, contract: layout}
 	for _, m := range modules {
 		files, err := filesOf(root, m)
+		if err == nil && !under(layout(m), m) {
+			var contract []string
+			contract, err = filesOf(root, layout(m))
+			files = append(files, contract...)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -99,9 +120,9 @@ func moduleOf(file string) (string, error) {
 	return "", fmt.Errorf("%s names no module", file)
 }
 
-// filesOf returns the Go files of a module without tests, relative to root. A module without Go files is an error.
-func filesOf(root, module string) (files []string, err error) {
-	folder := filepath.Join(root, filepath.FromSlash(module))
+// filesOf returns the Go files of a folder without tests, relative to root. A folder without Go files is an error.
+func filesOf(root, name string) (files []string, err error) {
+	folder := filepath.Join(root, filepath.FromSlash(name))
 	err = filepath.WalkDir(folder, func(p string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -116,7 +137,7 @@ func filesOf(root, module string) (files []string, err error) {
 		return err
 	})
 	if err == nil && len(files) == 0 {
-		err = fmt.Errorf("module %s has no Go file", module)
+		err = fmt.Errorf("folder %s has no Go file", name)
 	}
 	return files, err
 }
@@ -125,10 +146,9 @@ func filesOf(root, module string) (files []string, err error) {
 type rules struct {
 	program string
 	modules []string
+	// contract returns the folder of the contract of a module.
+	contract Layout
 }
-
-// contract returns the folder of the contract of a module.
-func contract(module string) string { return module + "/" + path.Base(module) + "events" }
 
 // under reports whether a path is folder, or lies below it.
 func under(p, folder string) bool { return p == folder || strings.HasPrefix(p, folder+"/") }
@@ -140,7 +160,7 @@ func (r rules) file(root, module, file string) (wrong []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	plain := under(path.Dir(file), contract(module))
+	plain := under(path.Dir(file), r.contract(module))
 	for _, spec := range parsed.Imports {
 		imported, err := strconv.Unquote(spec.Path.Value)
 		if err != nil {
@@ -163,6 +183,6 @@ func (r rules) file(root, module, file string) (wrong []string, err error) {
 func (r rules) crosses(module, imported string) bool {
 	inside, ok := strings.CutPrefix(imported, r.program+"/")
 	return ok && slices.ContainsFunc(r.modules, func(other string) bool {
-		return other != module && under(inside, other) && !under(inside, contract(other)) && !under(inside, module)
+		return other != module && under(inside, other) && !under(inside, r.contract(other)) && !under(inside, module)
 	})
 }

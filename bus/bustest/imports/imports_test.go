@@ -54,7 +54,7 @@ func TestCheck(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(root, c.file), []byte(c.text), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			found, err := check(root, []string{"desk", "letters"})
+			found, err := check(root, ByName, []string{"desk", "letters"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,10 +76,10 @@ func TestNothingToCheck(t *testing.T) {
 	}{
 		"no modules":      {root, nil, "no module is named"},
 		"no such module":  {root, []string{"b"}, "no such file"},
-		"an empty module": {root, []string{"a"}, "module a has no Go file"},
+		"an empty module": {root, []string{"a"}, "folder a has no Go file"},
 		"no go.mod":       {t.TempDir(), []string{"a"}, "no go.mod in"},
 	} {
-		if _, err := check(c.root, c.modules); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := check(c.root, ByName, c.modules); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
@@ -91,8 +91,33 @@ func TestBelowGoMod(t *testing.T) {
 	root := mustWrite(t, map[string]string{
 		"go.mod": "module example.com/all\n", "app/a/a.go": "package a\n\nimport _ \"example.com/all/app/b\"\n", "app/b/b.go": "package b\n",
 	})
-	found, err := check(filepath.Join(root, "app"), []string{"a", "b"})
+	found, err := check(filepath.Join(root, "app"), ByName, []string{"a", "b"})
 	if err != nil || len(found) != 1 || !strings.HasPrefix(found[0], "a/a.go imports example.com/all/app/b") {
 		t.Errorf("found %q, %v", found, err)
+	}
+}
+
+// TestCheckLayout has the contracts of all modules in one folder, and module a with a folder of ByName that is private.
+func TestCheckLayout(t *testing.T) {
+	t.Parallel()
+	root := mustWrite(t, map[string]string{
+		"go.mod":            "module m\n",
+		"a/a.go":            "package a\n\nimport _ \"m/contracts/b\"\n",
+		"a/aevents/rows.go": "package aevents\n\nimport _ \"m/a\"\n",
+		"b/b.go":            "package b\n\nimport (\n\t_ \"m/contracts/a\"\n\t_ \"m/a/aevents\"\n)\n",
+		"contracts/a/a.go":  "package a\n\nimport _ \"m/a\"\n",
+		"contracts/b/b.go":  "package b\n",
+	})
+	layout := func(module string) string { return "contracts/" + module }
+	found, err := check(root, layout, []string{"a", "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) != 2 || !strings.HasPrefix(found[0], "contracts/a/a.go imports m/a: a contract imports") ||
+		!strings.HasPrefix(found[1], "b/b.go imports m/a/aevents: module b may know only") {
+		t.Errorf("found %q", found)
+	}
+	if _, err := check(root, func(string) string { return "missing" }, []string{"a"}); err == nil {
+		t.Error("no error for a layout that names no folder")
 	}
 }

@@ -42,7 +42,7 @@ type StrandedError struct{ Subscription string }
 
 // Module returns the module of the subscription.
 func (e *StrandedError) Module() string {
-	module, _, _ := strings.Cut(e.Subscription, "/")
+	module := journal.ModuleOf(e.Subscription)
 	return module
 }
 
