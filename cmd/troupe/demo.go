@@ -20,8 +20,9 @@ const (
 )
 
 type demoConfig struct {
-	orders int
-	seed   uint64
+	orders  int
+	seed    uint64
+	latency time.Duration
 }
 
 func (s *shop) demoCommand() troupe.Command[doors] {
@@ -45,6 +46,7 @@ orders, and another --seed adds different orders.`,
 		Flags: func(f *flag.FlagSet) {
 			f.IntVar(&c.orders, "orders", 300, "total number of orders, earlier runs included")
 			f.Uint64Var(&c.seed, "seed", 1, "the plan of all orders and their fates")
+			f.DurationVar(&c.latency, "latency", demoLatency, "average time of a call to the gateway or the carrier")
 		},
 		Check: func([]string) error {
 			if c.orders < 0 {

@@ -53,7 +53,7 @@ func newDemo(c demoConfig) *demo {
 
 // world returns options of a gateway and a carrier that give every order its fate.
 func (d *demo) world() *sim.Options {
-	return &sim.Options{Seed: d.config.seed, Latency: demoLatency, Silence: demoSilence, Rules: d.fate}
+	return &sim.Options{Seed: d.config.seed, Latency: d.config.latency, Silence: demoSilence, Rules: d.fate}
 }
 
 // fate returns the fate of an order, at each call about the order. It reports false for an order of another plan, which

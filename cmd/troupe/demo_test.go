@@ -213,7 +213,7 @@ func TestDemoRefuses(t *testing.T) {
 func TestLateCancelWaitsForItsCalls(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := newDemo(demoConfig{orders: 40, seed: 1})
+		d := newDemo(demoConfig{orders: 40, seed: 1, latency: demoLatency})
 		if len(d.late) != 2 {
 			t.Fatalf("%d late cancels, want 2", len(d.late))
 		}
@@ -249,7 +249,7 @@ func TestLateCancelWaitsForItsCalls(t *testing.T) {
 
 func TestFateOfOtherPlansIsLeftOpen(t *testing.T) {
 	t.Parallel()
-	d := newDemo(demoConfig{orders: 40, seed: 1})
+	d := newDemo(demoConfig{orders: 40, seed: 1, latency: demoLatency})
 	if _, ok := d.fate("demo-2-000001"); ok {
 		t.Error("there is a fate for an order of another seed")
 	}

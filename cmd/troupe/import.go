@@ -15,6 +15,7 @@ import (
 
 func (s *shop) importCommand() troupe.Command[doors] {
 	var pieces int64
+	var options sim.Options // no call fails
 	var i *importer
 	return troupe.Command[doors]{
 		Name: "import", Args: "FILE.csv",
@@ -33,6 +34,8 @@ ignored. Lines may end with LF, CRLF or CR.`,
   troupe import online-retail.csv --json | jq .import.problems`,
 		Flags: func(f *flag.FlagSet) {
 			f.Int64Var(&pieces, "stock", 100, "pieces to receive of each stock code that is new to the journal")
+			f.Uint64Var(&options.Seed, "seed", 1, "seed for the times of the calls to the gateway and the carrier")
+			f.DurationVar(&options.Latency, "latency", 0, "average time of a call to the gateway or the carrier")
 		},
 		Check: func(args []string) error {
 			if len(args) != 1 {
@@ -48,7 +51,7 @@ ignored. Lines may end with LF, CRLF or CR.`,
 			if i = newImporter(args[0], pieces, f); len(i.invoices) == 0 {
 				return fmt.Errorf("%s: %s", args[0], i.useless())
 			}
-			s.options = &sim.Options{}
+			s.options = &options
 			return nil
 		},
 		Run: func(ctx context.Context, call *troupe.Call[doors]) error {

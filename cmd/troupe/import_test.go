@@ -319,3 +319,13 @@ func TestImportOfTheDataSet(t *testing.T) {
 		t.Error("the same file and stock ended differently")
 	}
 }
+
+// TestLatencyOfDemoAndImport passes a latency that the simulated gateway refuses: these commands have worlds of their own.
+func TestLatencyOfDemoAndImport(t *testing.T) {
+	t.Parallel()
+	csv := MustWriteCSV(t, "536365,85123A,6,2.55")
+	for command, args := range map[string][]string{"demo": nil, "import": {csv}} {
+		args = append(args, "--latency", "-1s", "--journal", filepath.Join(t.TempDir(), "shop.db"))
+		wantOutput(t, MustRunCommand(t, command, args...), 1, "Latency is -1s, must not be below 0")
+	}
+}
