@@ -47,21 +47,14 @@ func (t *Transport) prune(topic string) error {
 	ctx, cancel := context.WithTimeout(t.ctx, pruneLimit)
 	defer cancel()
 	tb := t.tables(topic)
-	if err := t.deletePassed(ctx, tb); err != nil {
-		return err
-	}
-	for more := true; more; {
-		deleted, err := t.pruneSome(ctx, tb)
-		if err != nil {
-			return err
-		}
-		if more = deleted == pruneRows; !more {
-			if more, err = t.checkSlowest(ctx, tb); err != nil {
-				return err
-			}
+	err := t.deletePassed(ctx, tb)
+	for more := true; more && err == nil; {
+		var deleted int
+		if deleted, err = t.pruneSome(ctx, tb); err == nil && deleted < pruneRows {
+			more, err = t.checkSlowest(ctx, tb)
 		}
 	}
-	return nil
+	return err
 }
 
 // forObservers reports whether only observers read the topic, and there may be none. The names of such topics begin
