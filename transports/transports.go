@@ -1,7 +1,7 @@
 // Package transports selects the transport that carries events between deployables. Only this package names all
 // transports.
 //
-// A new transport gets its own package below this one, passes wiretest.Transport, and is added here.
+// A new transport gets its own package below transports, passes wiretest.Transport, and is added here.
 package transports
 
 import (
@@ -28,18 +28,19 @@ func Kinds() []string { return []string{SQLite, Kafka, Postgres} }
 type Config struct {
 	// Kind is one of Kinds. Defaults to SQLite.
 	Kind string
-	// Group is the name under which the positions of this deployable are stored. The name is the same in every run, and
-	// no other journal uses it. It replaces Kafka.Group or Postgres.Group. Defaults to these.
+	// Group is the name under which the positions of this deployable are stored: the same name in every run, and unique
+	// among the journals. Group replaces Kafka.Group or Postgres.Group. Defaults to the replaced field.
 	Group string
 	// Kafka is the configuration for Kind Kafka.
 	Kafka kafka.Config
 	// Postgres is the configuration for Kind Postgres.
 	Postgres postgres.Config
-	// Logger receives the messages for operators. It replaces the Logger of Kafka or Postgres. Defaults to these.
+	// Logger receives the messages for operators. Logger replaces the Logger of Kafka or Postgres.
+	// Defaults to the replaced field.
 	Logger *slog.Logger
 }
 
-// Validate returns all mistakes in c, joined. It checks only the fields that Kind uses.
+// Validate returns all mistakes in c, joined. Fields that Kind does not use are not checked.
 func (c Config) Validate() error {
 	c = c.handedDown()
 	switch c.Kind {

@@ -10,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// Screen filters output that may be for a terminal. It passes printable characters, line ends, tabs, and the escape
+// Screen filters output that may be for a terminal. Screen passes printable characters, line ends, tabs, and the escape
 // sequences of this program. Other control and format characters come from foreign text that was not cleaned with
-// journal.Printable: Screen replaces them, or escapes them in JSON, where they can only be in a string.
+// journal.Printable: Screen replaces such characters, or escapes them in JSON, where they can only be in a string.
 type Screen struct {
 	w    io.Writer
 	json *bool  // nil for output that is never JSON
