@@ -1,6 +1,6 @@
 // Package oncelog limits the log lines about a lasting problem: a line at the beginning, a line a minute while the
-// problem lasts, and a line at the end (Problem; Tries for a task that is tried again). A warning that needs no counting
-// is logged once (Warnings). Every other package may import oncelog.
+// problem lasts, and a line at the end (Problem; Tries for a task that is tried again). A warning without a count is
+// logged once (Warnings). Every other package may import oncelog.
 package oncelog
 
 import "time"
