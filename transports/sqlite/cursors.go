@@ -15,7 +15,7 @@ const cursorEvery = 1000
 // flushCursors writes the cursors, now and then. It runs in the writer's goroutine, at the start of a group.
 func (j *Journal) flushCursors() error {
 	head := j.tail.Newest()
-	all := head-j.flushed >= cursorEvery || j.flushed == 0 || j.unflushed                  // a rollback undid the last write
+	all := head-j.flushed >= cursorEvery || j.flushed == 0 || j.unflushed                  // after a rollback
 	if records := j.records.Load(); records != nil && records.unwritten() >= cursorEvery { // retries add records only
 		all = true
 	}
