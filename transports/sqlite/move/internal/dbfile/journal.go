@@ -29,7 +29,7 @@ func Current(ctx context.Context, path string) (bool, error) {
 
 func mustExist(path string) error {
 	if found, err := Exists(path); err != nil || !found {
-		return OrErrorf(err, "move: %w: there is no journal at %s: check the path", fs.ErrNotExist, path)
+		return OrErrorf(err, "%w: there is no journal at %s: check the path", fs.ErrNotExist, path)
 	}
 	return nil
 }
