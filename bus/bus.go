@@ -16,6 +16,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/troupebus/troupe/bus/internal/routerlog"
 	"github.com/troupebus/troupe/bus/journal"
 )
 
@@ -282,7 +283,7 @@ func (b *Bus) router(ctx context.Context) (*message.Router, error) {
 		return nil, err
 	}
 	config := message.RouterConfig{CloseTimeout: b.cfg.ShutdownTimeout + afterCancel}
-	router, err := message.NewRouter(config, newRouterLogger(b.cfg.Logger))
+	router, err := message.NewRouter(config, routerlog.New(b.cfg.Logger))
 	if err != nil {
 		return nil, fmt.Errorf("make the router: %w", err)
 	}

@@ -44,7 +44,7 @@ func TestWhatARemovedSubscriptionLeaves(t *testing.T) {
 			mustSubscribe(t, j, journal.Subscription{Name: "m/new", Types: []string{"t"}})
 		}
 		got := log.String()
-		if strings.Count(got, "subscription=m/work") != 1 || !strings.Contains(got, "dlq drop --subscription") || !strings.Contains(got, "subscription=m/work events=0 retrying=1 blocked=1 dead_letters=1") {
+		if strings.Count(got, "subscription=m/work") != 1 || !strings.Contains(got, "or drop the work") || !strings.Contains(got, "subscription=m/work events=0 retrying=1 blocked=1 dead_letters=1") {
 			t.Errorf("the start says %q", got)
 		}
 	}

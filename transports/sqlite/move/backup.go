@@ -43,18 +43,8 @@ func (o Options) backUp(ctx context.Context, p *Proof, want inventory.Inventory)
 // restore overwrites the journal that decided the move p.ID with the journal's copy. From then on, the other journal
 // asks the journal about the move.
 func restore(ctx context.Context, p *Proof) error {
-	if err := setPrepared(ctx, p.Other, p.ID); err != nil {
+	if err := dbfile.SetPrepared(ctx, p.Other, p.ID); err != nil {
 		return err
 	}
 	return dbfile.CopyPages(ctx, p.Backup, p.Journal, func() error { return nil })
-}
-
-// setPrepared sets the move id in the journal at path back to prepared: the journal asks the other journal again.
-func setPrepared(ctx context.Context, path, id string) error {
-	f, err := dbfile.Open(ctx, path, dbfile.Durable)
-	if err != nil {
-		return err
-	}
-	err = f.Run(ctx, dbfile.Stmt("UPDATE main.moves SET state = 'prepared' WHERE id = ?", id))
-	return errors.Join(err, f.Close())
 }

@@ -83,7 +83,7 @@ func (l *leftovers) look(ctx context.Context, folder string) error {
 			return err
 		}
 		if what != "" {
-			l.found = append(l.found, Leftover{path, dbfile.Size(path), what, "rm " + strings.Join(files(path), " ")})
+			l.found = append(l.found, Leftover{path, dbfile.Size(path), what, "rm " + strings.Join(dbfile.Quoted(path), " ")})
 		}
 	}
 	return nil
@@ -143,14 +143,4 @@ func (l *leftovers) half(ctx context.Context, path string) (string, error) {
 		return fmt.Sprintf("one half of a split of %s that did not take place", modules), nil
 	}
 	return "", nil
-}
-
-// files returns the names of a database and of the files beside it, quoted for a shell.
-func files(path string) (names []string) {
-	for _, name := range append(dbfile.Beside(path), path+".lock", path) {
-		if found, err := dbfile.Exists(name); err == nil && found {
-			names = append(names, "'"+strings.ReplaceAll(name, "'", `'\''`)+"'")
-		}
-	}
-	return names
 }

@@ -162,7 +162,7 @@ func (u *undo) prepare(ctx context.Context) error {
 	if err := u.at("locked"); err != nil {
 		return err
 	}
-	if err := setPrepared(ctx, u.Other, u.proof.ID); err != nil {
+	if err := dbfile.SetPrepared(ctx, u.Other, u.proof.ID); err != nil {
 		return err
 	}
 	if err := u.at("prepared"); err != nil {

@@ -228,3 +228,13 @@ func List(names []string) string {
 	b, _ := json.Marshal(names) // names can be encoded
 	return string(b)
 }
+
+// Quoted returns the names of a database and of the files beside it, quoted for a shell.
+func Quoted(path string) (names []string) {
+	for _, name := range append(Beside(path), path+".lock", path) {
+		if found, err := Exists(name); err == nil && found {
+			names = append(names, "'"+strings.ReplaceAll(name, "'", `'\''`)+"'")
+		}
+	}
+	return names
+}

@@ -97,3 +97,13 @@ func (l *Locks) Release() error {
 	}
 	return errors.Join(errs...)
 }
+
+// SetPrepared sets the move id in the journal at path back to prepared: the journal asks the other journal again.
+func SetPrepared(ctx context.Context, path, id string) error {
+	f, err := Open(ctx, path, Durable)
+	if err != nil {
+		return err
+	}
+	err = f.Run(ctx, Stmt("UPDATE main.moves SET state = 'prepared' WHERE id = ?", id))
+	return errors.Join(err, f.Close())
+}

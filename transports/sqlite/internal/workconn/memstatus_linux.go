@@ -1,10 +1,10 @@
 //go:build cgo
 
-package sqlite
+package workconn
 
 // SQLite counts its memory under one lock for the whole process by default. Counting cost a publish and its reactions 4
-// % of the processor, and this package never reads the counts. The driver has no call for the setting. Its symbol is
-// weak: the linker checks this package without the driver's C code.
+// % of the processor, and the journal never reads the counts. The driver has no call for the setting. Its symbol is
+// weak: the linker checks the package without the driver's C code.
 //
 // See https://www.sqlite.org/c3ref/c_config_covering_index_scan.html#sqliteconfigmemstatus.
 
