@@ -17,7 +17,7 @@ import (
 )
 
 // sessionLimit is the time limit for all sessions of a page together.
-const sessionLimit = 3 * time.Minute
+const sessionLimit = 5 * time.Minute
 
 // mark begins the line that the shell writes after each command: mark, status.
 const mark = "\x01"

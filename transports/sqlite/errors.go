@@ -59,4 +59,9 @@ var (
 type OtherProgramError = reader.OtherProgramError
 
 // StrandedError means that the journal has a subscription of a module that is not to run on the journal.
+//
+//	Subscription string
+//
+//	func (e *StrandedError) Module() string
+//	    Module returns the module of the subscription.
 type StrandedError = reader.StrandedError

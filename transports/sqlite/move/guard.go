@@ -22,6 +22,8 @@ SELECT proof, state FROM main.moves WHERE act = 'split' AND EXISTS (SELECT 1 FRO
 }
 
 // ElsewhereError has the text of a guard: a program would run a module in a journal that the module has left.
+//
+//	Other string // path of the journal to merge to bring the module back; "" if the module never was in this file
 type ElsewhereError = inventory.ElsewhereError
 
 // Refusal returns the text of the journal when err is the refusal of a program that would run a module in a journal
