@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"testing/fstest"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/mattn/go-sqlite3"
 
 	"github.com/troupebus/troupe/transports/sqlite"
 )
@@ -33,31 +35,13 @@ func TestOpenTornCopy(t *testing.T) {
 	t.Run("of a journal in use", func(t *testing.T) {
 		t.Parallel()
 		path := filepath.Join(t.TempDir(), "j.db")
-		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestUseInAChild$")
-		child.Env = append(os.Environ(), "TROUPE_TEST_USE="+path) // copying it here would drop SQLite's locks
-		in, err := child.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := child.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := child.Start(); err != nil {
-			t.Fatal(err)
-		}
-		if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "in use\n" {
-			t.Fatalf("%q %v", line, err)
-		}
+		kill := MustUseInAChild(t, path)
 		copied, backup, both := path+".copy", path+".backup", path+".both"
 		MustCopy(t, path, copied)
 		MustCopy(t, path, both)
 		MustCopy(t, path+"-wal", both+"-wal")
 		MustExec(t, path, "VACUUM INTO ?", backup)
-		if err := child.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_, _ = in.Close(), child.Wait() // it was killed
+		kill()
 		wantOpenError(t, copied, nil, "a copy of a journal that was in use", "copy both files", "user_version = 0")
 		MustExec(t, copied, "PRAGMA user_version = 0")
 		for _, name := range []string{copied, backup, both, path} {
@@ -82,7 +66,72 @@ func TestOpenTornCopy(t *testing.T) {
 	})
 }
 
-// The other process of TestOpenTornCopy: it has a journal in use until it is killed.
+// A backup of a restored journal is whole, too.
+func TestOpenBackupOfABackup(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "j.db")
+	for range 3 {
+		j := MustOpen(t, path, sqlite.Config{})
+		backup := path + ".backup"
+		MustBackUp(t, path, backup)
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		path = backup
+	}
+	MustOpen(t, path, sqlite.Config{})
+}
+
+// MustBackUp copies a database as the command .backup of sqlite3 does.
+func MustBackUp(tb testing.TB, from, to string) {
+	tb.Helper()
+	driver := &sqlite3.SQLiteDriver{}
+	src, err := driver.Open(from)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	dst, err := driver.Open(to)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	b, err := dst.(*sqlite3.SQLiteConn).Backup("main", src.(*sqlite3.SQLiteConn), "main")
+	if err == nil {
+		_, err = b.Step(-1)
+		err = errors.Join(err, b.Finish())
+	}
+	if err := errors.Join(err, dst.Close(), src.Close()); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// MustUseInAChild runs another process that has the journal at path in use until kill.
+func MustUseInAChild(tb testing.TB, path string) (kill func()) {
+	tb.Helper()
+	child := exec.CommandContext(tb.Context(), os.Args[0], "-test.run=^TestUseInAChild$")
+	child.Env = append(os.Environ(), "TROUPE_TEST_USE="+path) // copying it here would drop SQLite's locks
+	in, err := child.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	out, err := child.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "in use\n" {
+		tb.Fatalf("%q %v", line, err)
+	}
+	return func() {
+		if err := child.Process.Kill(); err != nil {
+			tb.Fatal(err)
+		}
+		_, _ = in.Close(), child.Wait() // it was killed
+	}
+}
+
+// The other process of MustUseInAChild.
 func TestUseInAChild(t *testing.T) {
 	path := os.Getenv("TROUPE_TEST_USE")
 	if path == "" {

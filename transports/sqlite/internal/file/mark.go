@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"math/rand/v2"
 	"os"
+
+	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
 
 // While a journal is in use, the newest events are in the log beside the database file. A copy of the database file
@@ -15,8 +18,12 @@ import (
 //
 // The mark contains the number of the file and the version of the schema. A killed program leaves the mark in the
 // marked file, and the numbers agree. A backup by SQLite's own means is complete, and has another version of the
-// schema.
-const markHalf = 16 // bits
+// schema: the version of the file under the backup, plus 1. A new file counts from 1, so the owner draws a high version
+// with each new mark.
+const (
+	markHalf = 16      // bits
+	drawn    = 1 << 20 // versions of the schema from here on were drawn
+)
 
 // mark returns the number that marks a file with this number on its file system, at this version of the schema. The
 // number is not 0.
@@ -52,13 +59,33 @@ func CheckMark(ctx context.Context, c *sql.Conn, number uint64) error {
 	return err
 }
 
-// SetMark marks the file with this number when the mark differs, or anyway.
+// SetMark marks the file with this number when the mark differs, or anyway. c is not in a transaction.
 func SetMark(ctx context.Context, c *sql.Conn, number uint64, anyway bool) error {
 	is, schema, err := marked(ctx, c)
-	if want := mark(number, schema); err == nil && (is != want || anyway) {
-		err = writeMark(ctx, c, want)
+	switch want := mark(number, schema); {
+	case err != nil:
+		return err
+	case is != want || schema < drawn:
+		return setMarkAndSchema(ctx, c, number)
+	case anyway:
+		return writeMark(ctx, c, want)
 	}
-	return err
+	return nil
+}
+
+// setMarkAndSchema draws a version of the schema, and marks the file. Other connections prepare their statements again.
+func setMarkAndSchema(ctx context.Context, c *sql.Conn, number uint64) error {
+	tx, err := row.Begin(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()                         // a no-op after Commit
+	schema := rand.Int64N(1<<31-drawn) + drawn | 1<<(markHalf-1) // backups do not count that far
+	query := fmt.Sprintf("PRAGMA schema_version = %d; PRAGMA user_version = %d", schema, mark(number, schema))
+	if _, err := tx.ExecContext(ctx, query); err != nil {
+		return err
+	}
+	return tx.Commit()
 }
 
 // ClearMark clears the mark.
