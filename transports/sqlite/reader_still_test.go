@@ -3,8 +3,10 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -181,6 +183,65 @@ func TestAWriterIsNoticedWhereNothingIsLocked(t *testing.T) {
 		MustAppend(t, j, &journal.Event{ID: "2", Type: "t", CorrelationID: "f"})
 		if _, err := count(); err == nil || !strings.Contains(err.Error(), "try again") {
 			t.Errorf("%s: somebody wrote, and the reader says %v", how, err)
+		}
+	}
+}
+
+// TestLogStays: whoever closes the journal of a killed owner leaves the log beside the database. In a copy of both
+// files, the database without the log would look torn. A reader changes no byte.
+func TestLogStays(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "j.db")
+	MustUseInAChild(t, path)()
+	for _, c := range []struct {
+		name    string
+		changes bool
+		use     func(path string) error
+	}{
+		{"a reader", false, func(path string) error {
+			r, err := sqlite.OpenReader(t.Context(), path)
+			if err != nil {
+				return err
+			}
+			wrong, err := r.Check(t.Context())
+			if len(wrong) > 0 {
+				t.Errorf("the check says %v", wrong)
+			}
+			return errors.Join(err, r.Close())
+		}},
+		{"a look for moves", false, func(path string) error {
+			_, err := move.Leftovers(t.Context(), path)
+			return err
+		}},
+		{"an act", true, func(path string) error {
+			if _, err := sqlite.RetryNow(t.Context(), path, sqlite.OpenAct{}); !errors.Is(err, sqlite.ErrNotFound) {
+				return fmt.Errorf("nothing is to be retried: %w", err)
+			}
+			return nil
+		}},
+	} {
+		copied := filepath.Join(t.TempDir(), "j.db")
+		files := map[string][]byte{}
+		for _, end := range []string{"", "-wal"} {
+			b, err := os.ReadFile(path + end)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[copied+end] = b
+			MustWrite(t, copied+end, b)
+		}
+		if err := c.use(copied); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		for name, was := range files {
+			if is, err := os.ReadFile(name); err != nil || !c.changes && !bytes.Equal(is, was) {
+				t.Errorf("%s changed %s: %v", c.name, filepath.Base(name), err)
+			}
+		}
+		if j, err := sqlite.Open(t.Context(), copied, sqlite.Config{}); err != nil {
+			t.Errorf("after %s: %v", c.name, err)
+		} else if err := j.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }

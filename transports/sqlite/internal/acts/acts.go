@@ -68,7 +68,7 @@ func openForActs(ctx context.Context, path string) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return file.OpenExisting(ctx, path, file.ActDSN(path))
+	return file.OpenForActs(ctx, path)
 }
 
 // on applies v to the selected dead letters, on a connection of its own.

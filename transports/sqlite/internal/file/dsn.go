@@ -34,7 +34,17 @@ func WriteDSN(path, synchronous string, busyTimeout time.Duration, keepStatement
 	return DSN(path, v)
 }
 
-// ReadDSN opens the file for reading. The mode is "rw" if possible: the log needs the -shm file even for reading.
+// ReadMode returns the mode in which a reader beside the owner opens the file at path. When the last connection is
+// closed, SQLite copies the log into the database and removes the log, except for a connection in mode "ro". Such a
+// connection removes no empty log either, so it is not for a file without a log.
+func ReadMode(path string) string {
+	if HasLog(path) {
+		return "ro"
+	}
+	return "rw"
+}
+
+// ReadDSN opens the file for reading. The mode of the owner is "rw", that of others ReadMode.
 func ReadDSN(path, mode string) string {
 	return DSN(path, ReadParams(mode))
 }

@@ -20,6 +20,12 @@ func OpenExisting(ctx context.Context, path, dsn string) (*sql.DB, error) {
 	return openExisting(ctx, path, connector{dsn})
 }
 
+// OpenForActs is OpenExisting for connections that write beside the owner. The log of a killed owner stays beside the
+// database.
+func OpenForActs(ctx context.Context, path string) (*sql.DB, error) {
+	return openExisting(ctx, path, actConnector{connector{ActDSN(path)}, HasLog(path)})
+}
+
 // OpenForViews is OpenExisting for connections that only View uses.
 func OpenForViews(ctx context.Context, path, dsn string) (*sql.DB, error) {
 	return openExisting(ctx, path, viewConnector{connector{dsn}})

@@ -18,6 +18,24 @@ func (c connector) Connect(context.Context) (driver.Conn, error) { return c.Driv
 // Driver implements driver.Connector.
 func (c connector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
 
+// actConnector opens connections that write beside the owner.
+type actConnector struct {
+	connector
+	keepLog bool // leave the log there when the last connection is closed
+}
+
+// Connect implements driver.Connector.
+func (c actConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	raw, err := c.connector.Connect(ctx)
+	if err != nil || !c.keepLog {
+		return raw, err
+	}
+	if err := raw.(*sqlite3.SQLiteConn).SetFileControlInt("main", sqlite3.SQLITE_FCNTL_PERSIST_WAL, 1); err != nil {
+		return nil, errors.Join(err, raw.Close())
+	}
+	return raw, nil
+}
+
 // viewConnector opens connections that can only read, with any statement of a view.
 type viewConnector struct{ connector }
 

@@ -95,7 +95,7 @@ func (h half) decided(ctx context.Context, path string) (bool, error) {
 }
 
 func (h half) ask(ctx context.Context, place string) (bool, error) {
-	db, err := file.OpenExisting(ctx, place, file.ReadDSN(place, "rw"))
+	db, err := file.OpenExisting(ctx, place, file.ReadDSN(place, file.ReadMode(place)))
 	if err != nil {
 		return false, err
 	}

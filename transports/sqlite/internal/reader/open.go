@@ -17,7 +17,7 @@ func Open(ctx context.Context, path string) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := file.OpenForViews(ctx, path, file.ReadDSN(path, "rw"))
+	db, err := file.OpenForViews(ctx, path, file.ReadDSN(path, file.ReadMode(path)))
 	if err != nil && still.CannotWrite(err) {
 		first := err
 		if db, err = file.OpenForViews(ctx, path, file.ReadDSN(path, "ro")); err != nil && still.CannotWrite(err) {

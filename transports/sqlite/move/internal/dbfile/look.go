@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/url"
 
+	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/still"
 )
 
@@ -14,7 +15,9 @@ import (
 // or a journal on a file system that is read-only or full. Look then opens the journal as sqlite.OpenReader does, and
 // Close returns an error if another process has written meanwhile.
 func Look(ctx context.Context, path string) (*File, error) {
-	f, first := tryToLook(ctx, path, Reading)
+	how := maps.Clone(Reading)
+	how.Set("mode", file.ReadMode(path))
+	f, first := tryToLook(ctx, path, how)
 	if first == nil || !still.CannotWrite(first) {
 		return f, first
 	}
