@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -41,7 +42,15 @@ func TestOpenTornCopy(t *testing.T) {
 		MustCopy(t, path, both)
 		MustCopy(t, path+"-wal", both+"-wal")
 		MustExec(t, path, "VACUUM INTO ?", backup)
+		wantWhole(t, path, true)
 		kill()
+		wantWhole(t, copied, false)
+		for _, name := range []string{backup, both, path} {
+			wantWhole(t, name, true)
+		}
+		if _, err := sqlite.RetryNow(t.Context(), copied, sqlite.OpenAct{}); err == nil || !strings.Contains(err.Error(), "a copy of a journal that was in use") {
+			t.Errorf("an act on the copy: %v", err)
+		}
 		wantOpenError(t, copied, nil, "a copy of a journal that was in use", "copy both files", "user_version = 0")
 		MustExec(t, copied, "PRAGMA user_version = 0")
 		for _, name := range []string{copied, backup, both, path} {
@@ -64,6 +73,20 @@ func TestOpenTornCopy(t *testing.T) {
 		MustExec(t, path, "CREATE TABLE other_table (n INTEGER)")
 		MustOpen(t, path, sqlite.Config{})
 	})
+}
+
+// wantWhole wants a reader, and the check of the reader, to say whether the newest events are missing.
+func wantWhole(tb testing.TB, path string, want bool) {
+	tb.Helper()
+	r, err := sqlite.OpenReader(tb.Context(), path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	whole := r.Whole(tb.Context())
+	wrong, err := r.Check(tb.Context())
+	if err = errors.Join(err, r.Close()); err != nil || (whole == nil) != want || (len(wrong) == 0) != want {
+		tb.Errorf("%s is whole: %v; the check: %v, %v", path, whole, wrong, err)
+	}
 }
 
 // A backup of a restored journal is whole, too.

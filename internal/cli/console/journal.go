@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,6 +33,16 @@ func ReadJournal(ctx context.Context, path string, fn func(*sqlite.Reader) error
 		err = errors.Join(err, closed)
 	}
 	return err
+}
+
+// ReadJournal runs fn on the journal at path, which may be in use, and warns when the newest events are missing.
+func (o *Options) ReadJournal(ctx context.Context, path string, fn func(*sqlite.Reader) error) error {
+	return ReadJournal(ctx, path, func(r *sqlite.Reader) error {
+		if err := r.Whole(ctx); err != nil {
+			_, _ = fmt.Fprintf(o.Stderr, "warning: %s: %s\n", Printable(path), Printable(err.Error())) // a lost warning is no failure
+		}
+		return fn(r)
+	})
 }
 
 // Invocation returns a command line of this program for the journal at path, as Typed does.

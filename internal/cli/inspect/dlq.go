@@ -70,7 +70,7 @@ func newDLQListCmd(o *console.Options) *cobra.Command {
 			if err := l.check(); err != nil {
 				return err
 			}
-			return console.ReadJournal(cmd.Context(), l.journal, func(r *sqlite.Reader) error {
+			return o.ReadJournal(cmd.Context(), l.journal, func(r *sqlite.Reader) error {
 				if l.causes {
 					if !cmd.Flags().Changed("limit") {
 						l.filter.Limit = 0

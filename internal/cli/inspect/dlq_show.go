@@ -26,7 +26,7 @@ func newDLQShowCmd(o *console.Options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return console.ReadJournal(cmd.Context(), path, func(r *sqlite.Reader) error {
+			return o.ReadJournal(cmd.Context(), path, func(r *sqlite.Reader) error {
 				d, err := r.DeadLetter(cmd.Context(), ids[0])
 				if err != nil {
 					return err

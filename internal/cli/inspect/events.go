@@ -49,7 +49,7 @@ func NewEventsCmd(o *console.Options) *cobra.Command {
 				return console.UsageErrorf("--limit %d: want 1 or more, or 0 for all", l.filter.Limit)
 			}
 			l.filter.Since = l.since.Time
-			return console.ReadJournal(cmd.Context(), l.journal, func(r *sqlite.Reader) error {
+			return o.ReadJournal(cmd.Context(), l.journal, func(r *sqlite.Reader) error {
 				return l.run(cmd.Context(), o, r)
 			})
 		},

@@ -32,7 +32,7 @@ func NewTraceCmd(o *console.Options) *cobra.Command {
 		Args:              console.UsageArgs(cobra.ExactArgs(1)),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return console.ReadJournal(cmd.Context(), path, func(r *sqlite.Reader) error {
+			return o.ReadJournal(cmd.Context(), path, func(r *sqlite.Reader) error {
 				return trace(cmd.Context(), o, r, args[0])
 			})
 		},

@@ -79,7 +79,7 @@ type splitReport struct {
 // only then a missing journal is an error.
 func checkSplit(ctx context.Context, o *console.Options, c splitConfig, named bool) error {
 	r := splitReport{Findings: []finding{}}
-	err := console.ReadJournal(ctx, c.Journal, func(j *sqlite.Reader) error {
+	err := o.ReadJournal(ctx, c.Journal, func(j *sqlite.Reader) error {
 		owner, err := o.OwnerOf(ctx, j)
 		if err != nil {
 			return err

@@ -68,7 +68,14 @@ func openForActs(ctx context.Context, path string) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return file.OpenForActs(ctx, path)
+	db, err := file.OpenForActs(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	if err := file.CheckWhole(ctx, db, path); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, row.Explain(err)), db.Close())
+	}
+	return db, nil
 }
 
 // on applies v to the selected dead letters, on a connection of its own.

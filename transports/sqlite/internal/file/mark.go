@@ -3,13 +3,13 @@ package file
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
 	"os"
 
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 )
 
 // While a journal is in use, the newest events are in the log beside the database file. A copy of the database file
@@ -27,15 +27,11 @@ const (
 
 // mark returns the number that marks a file with this number on its file system, at this version of the schema. The
 // number is not 0.
-func mark(file uint64, schema int64) int64 {
+func mark(file uint64, version int64) int64 {
 	h := fnv.New32a()
 	_, _ = fmt.Fprint(h, file) // writing to a hash cannot fail
-	return int64(h.Sum32()>>(markHalf+2)+1)<<markHalf | schema&(1<<markHalf-1)
+	return int64(h.Sum32()>>(markHalf+2)+1)<<markHalf | version&(1<<markHalf-1)
 }
-
-// errPart: the file was copied in use, without the log.
-var errPart = errors.New("it is a copy of a journal that was in use, without the log that was beside it (-wal), so the newest events are missing: " +
-	"stop the program and copy both files, or copy with `sqlite3 FILE '.backup COPY'`; to use this copy as it is: `sqlite3 COPY 'PRAGMA user_version = 0'`")
 
 // HasLog reports whether there is a log beside the database file at path.
 func HasLog(path string) bool {
@@ -43,45 +39,60 @@ func HasLog(path string) bool {
 	return err == nil && info.Size() > 0
 }
 
-func marked(ctx context.Context, c *sql.Conn) (is, schema int64, err error) {
-	err = c.QueryRowContext(ctx, "SELECT user_version, schema_version FROM pragma_user_version, pragma_schema_version").Scan(&is, &schema)
-	return is, schema, err
+func marked(ctx context.Context, c row.RowQueryer) (is, version int64, err error) {
+	const query = "SELECT user_version, schema_version FROM pragma_user_version, pragma_schema_version"
+	err = c.QueryRowContext(ctx, query).Scan(&is, &version)
+	return is, version, err
 }
 
-// CheckMark refuses a file that was copied in use, without the log. number is the number of the file on its file
-// system.
-func CheckMark(ctx context.Context, c *sql.Conn, number uint64) error {
-	is, schema, err := marked(ctx, c)
-	own := mark(number, schema)
+// CheckMark returns an ErrPart for a file that was copied in use, without the log. number is the number of the file on
+// its file system.
+func CheckMark(ctx context.Context, c row.RowQueryer, number uint64) error {
+	is, version, err := marked(ctx, c)
+	own := mark(number, version)
 	if err == nil && is != 0 && is != own && is&(1<<markHalf-1) == own&(1<<markHalf-1) {
-		err = errPart
+		err = schema.ErrPart
 	}
 	return err
 }
 
+// CheckWhole returns an ErrPart for the file at path, open as c, if it was copied in use, without the log.
+func CheckWhole(ctx context.Context, c row.RowQueryer, path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	number, known := FileNumber(info)
+	if !known || HasLog(path) {
+		return nil
+	}
+	return CheckMark(ctx, c, number)
+}
+
 // SetMark marks the file with this number when the mark differs, or anyway. c is not in a transaction.
 func SetMark(ctx context.Context, c *sql.Conn, number uint64, anyway bool) error {
-	is, schema, err := marked(ctx, c)
-	switch want := mark(number, schema); {
+	is, version, err := marked(ctx, c)
+	switch want := mark(number, version); {
 	case err != nil:
 		return err
-	case is != want || schema < drawn:
-		return setMarkAndSchema(ctx, c, number)
+	case is != want || version < drawn:
+		return setMarkAndVersion(ctx, c, number)
 	case anyway:
 		return writeMark(ctx, c, want)
 	}
 	return nil
 }
 
-// setMarkAndSchema draws a version of the schema, and marks the file. Other connections prepare their statements again.
-func setMarkAndSchema(ctx context.Context, c *sql.Conn, number uint64) error {
+// setMarkAndVersion draws a version of the schema, and marks the file. Other connections prepare their statements
+// again.
+func setMarkAndVersion(ctx context.Context, c *sql.Conn, number uint64) error {
 	tx, err := row.Begin(ctx, c)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = tx.Rollback() }()                         // a no-op after Commit
-	schema := rand.Int64N(1<<31-drawn) + drawn | 1<<(markHalf-1) // backups do not count that far
-	query := fmt.Sprintf("PRAGMA schema_version = %d; PRAGMA user_version = %d", schema, mark(number, schema))
+	defer func() { _ = tx.Rollback() }()                          // a no-op after Commit
+	version := rand.Int64N(1<<31-drawn) + drawn | 1<<(markHalf-1) // backups do not count that far
+	query := fmt.Sprintf("PRAGMA schema_version = %d; PRAGMA user_version = %d", version, mark(number, version))
 	if _, err := tx.ExecContext(ctx, query); err != nil {
 		return err
 	}

@@ -31,6 +31,10 @@ var ErrNewer = errors.New("sqlite: journal from a newer version")
 var errTorn = errors.New("it is an SQLite database without any tables: if it was copied from a journal in use, its tables are in the " +
 	"file beside that one (-wal): stop the program and copy both, or use `sqlite3 FILE '.backup COPY'`; otherwise remove it")
 
+// ErrPart: the file was copied in use, without the log.
+var ErrPart = errors.New("it is a copy of a journal that was in use, without the log that was beside it (-wal), so the newest events are missing: " +
+	"stop the program and copy both files, or copy with `sqlite3 FILE '.backup COPY'`; to use this copy as it is: `sqlite3 COPY 'PRAGMA user_version = 0'`")
+
 const createMigrations = `
 CREATE TABLE IF NOT EXISTS migrations (
 	module     TEXT    NOT NULL,
