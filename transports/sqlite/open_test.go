@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"database/sql"
 	"errors"
 	"os"
@@ -62,6 +63,26 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		MustExec(t, path, "PRAGMA application_id = 252006675")
 		wantOpenError(t, path, nil, "another application")
 		wantAlone(t, path)
+	})
+	t.Run("another application without an id", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "j.db")
+		MustExec(t, path, "CREATE TABLE migrations (version INTEGER)")
+		was, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantOpenError(t, path, nil, "another application", "name another path")
+		wantAlone(t, path)
+		if is, err := os.ReadFile(path); err != nil || !bytes.Equal(is, was) {
+			t.Errorf("the database was changed: %v", err)
+		}
+	})
+	t.Run("a dump of a journal", func(t *testing.T) {
+		t.Parallel()
+		path := MustJournal(t)
+		MustExec(t, path, "PRAGMA application_id = 0")
+		MustOpen(t, path, sqlite.Config{})
 	})
 	t.Run("newer", func(t *testing.T) {
 		t.Parallel()

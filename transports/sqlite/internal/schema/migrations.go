@@ -50,8 +50,10 @@ type Applied map[string]map[string]string
 // Claimable refuses a file of another application, and a journal of a newer program, and writes nothing. making says
 // that the file is new and may be empty.
 func Claimable(ctx context.Context, c *sql.Conn, making bool) error {
-	var id, made int64
-	err := c.QueryRowContext(ctx, "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id").Scan(&id, &made)
+	var id, made, ours int64
+	err := c.QueryRowContext(ctx, `SELECT application_id, (SELECT count(*) FROM sqlite_schema),
+(SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('migrations', 'events', 'deliveries'))
+FROM pragma_application_id`).Scan(&id, &made, &ours)
 	switch {
 	case err != nil:
 		return err
@@ -59,6 +61,8 @@ func Claimable(ctx context.Context, c *sql.Conn, making bool) error {
 		return fmt.Errorf("it is an SQLite database of another application (id %#x): name another path", id)
 	case made == 0 && !making:
 		return errTorn
+	case id == 0 && made > 0 && ours < 3: // a dump of a journal has its tables, but no id
+		return fmt.Errorf("it is an SQLite database of another application (tables and indexes: %d): name another path", made)
 	case id == 0:
 		return nil
 	}
