@@ -102,6 +102,17 @@ func TestOpenRefusesNames(t *testing.T) {
 			t.Errorf("left behind: %v %v", found, err)
 		}
 	})
+	t.Run("links in a loop", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "j.db")
+		if err := errors.Join(os.Symlink(path, path+".2"), os.Symlink(path+".2", path)); err != nil {
+			t.Skip(err)
+		}
+		wantOpenError(t, path, nil, "symbolic links form a loop", "name the file itself")
+		if _, err := sqlite.OpenReader(t.Context(), path); err == nil || !strings.Contains(err.Error(), path+": its symbolic links") {
+			t.Errorf("OpenReader: %v", err)
+		}
+	})
 	t.Run("lock that is a link", func(t *testing.T) {
 		t.Parallel()
 		path := MustJournal(t)

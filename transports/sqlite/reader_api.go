@@ -170,9 +170,9 @@ func Unknown(ctx context.Context, from, to *sql.Tx, sources []string) ([]Sent, e
 	return crossing.Unknown(ctx, from, to, sources)
 }
 
-// OpenReader opens the journal at path for reading. It creates no journal and takes no lock: the owner is not affected. The journal
-// of a killed owner stays as it is.
-// It also opens a journal that cannot be written: of another user, on a read-only or a full file system. The caller
+// OpenReader opens the journal at path for reading. It creates no journal and takes no lock: the owner is not affected.
+// The journal of a killed owner stays as it is. OpenReader also opens a journal that cannot be written: of another
+// user, on a read-only or a full file system. The caller
 // must close the reader. Errors name the remedy; errors.Is distinguishes fs.ErrNotExist and ErrNewer.
 func OpenReader(ctx context.Context, path string) (*Reader, error) { return reader.Open(ctx, path) }
 

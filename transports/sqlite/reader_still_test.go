@@ -193,21 +193,25 @@ func TestLogStays(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "j.db")
 	MustUseInAChild(t, path)()
+	read := func(path string) error {
+		r, err := sqlite.OpenReader(t.Context(), path)
+		if err != nil {
+			return err
+		}
+		wrong, err := r.Check(t.Context())
+		if len(wrong) > 0 {
+			t.Errorf("the check says %v", wrong)
+		}
+		return errors.Join(err, r.Close())
+	}
 	for _, c := range []struct {
 		name    string
 		changes bool
 		use     func(path string) error
 	}{
-		{"a reader", false, func(path string) error {
-			r, err := sqlite.OpenReader(t.Context(), path)
-			if err != nil {
-				return err
-			}
-			wrong, err := r.Check(t.Context())
-			if len(wrong) > 0 {
-				t.Errorf("the check says %v", wrong)
-			}
-			return errors.Join(err, r.Close())
+		{"a reader", false, read},
+		{"a reader by a link", false, func(path string) error {
+			return errors.Join(os.Symlink(path, path+".link"), read(path+".link"))
 		}},
 		{"a look for moves", false, func(path string) error {
 			_, err := move.Leftovers(t.Context(), path)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os/user"
-	"path/filepath"
 	"strings"
 
 	"github.com/troupebus/troupe/bus/journal"
@@ -64,7 +63,7 @@ func Drop(ctx context.Context, path string, a Act) ([]journal.DeadLetter, error)
 
 // openForActs opens a connection for a person's act, beside the owner of the journal.
 func openForActs(ctx context.Context, path string) (*sql.DB, error) {
-	path, err := filepath.Abs(path)
+	path, err := file.ResolveToOpen(path)
 	if err != nil {
 		return nil, err
 	}

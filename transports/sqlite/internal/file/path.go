@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"syscall"
 )
 
 // Resolve returns the absolute path of the file at path, with every symbolic link followed. SQLite puts its own files
@@ -27,11 +28,23 @@ func Resolve(path string) (string, error) {
 	case err != nil:
 		return "", err
 	}
+	if _, err := os.Stat(path); errors.Is(err, syscall.ELOOP) {
+		return "", errors.New("its symbolic links form a loop: name the file itself")
+	}
 	real, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("%w: it is a symbolic link to a file that does not exist: name that file itself to create it, or mend the link", err)
 	}
 	return real, err
+}
+
+// ResolveToOpen is Resolve with an error that names the path.
+func ResolveToOpen(path string) (string, error) {
+	real, err := Resolve(path)
+	if err != nil {
+		return "", fmt.Errorf("open %s: %w", path, err)
+	}
+	return real, nil
 }
 
 // CheckFile refuses, before SQLite opens the file, a path that cannot be a journal.

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/still"
@@ -13,7 +12,7 @@ import (
 
 // Open opens the journal at path for reading, also a journal that cannot be written.
 func Open(ctx context.Context, path string) (*Reader, error) {
-	path, err := filepath.Abs(path)
+	path, err := file.ResolveToOpen(path)
 	if err != nil {
 		return nil, err
 	}
