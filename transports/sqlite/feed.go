@@ -22,7 +22,6 @@ type feed struct {
 	id   int64 // of the row in subscriptions; 0 for records, which are deleted once sent
 	pos  int64 // returned up to here; for the caller of Next
 	full bool  // the last result of Next was full; for the caller of Next
-	from int64 // records: events up to this seq were never sent, so neither are their records
 	next int64 // records: delayed events up to here were returned since the feed was opened
 
 	mu      sync.Mutex
@@ -75,19 +74,18 @@ func (f *feed) openEvents(ctx context.Context, tx *sql.Tx) error {
 }
 
 // noteRecords adds a record for every answer. Triggers also see answers of other processes, such as a person's replay.
+// Older answers to events that the relay is to send get a record, too.
 const noteRecords = `
 CREATE TRIGGER records_new AFTER INSERT ON deliveries BEGIN INSERT INTO records (seq, subscription) VALUES (new.seq, new.subscription); END;
 CREATE TRIGGER records_changed AFTER UPDATE ON deliveries BEGIN INSERT INTO records (seq, subscription) VALUES (new.seq, new.subscription); END;
-INSERT INTO records (seq, subscription) SELECT seq, subscription FROM deliveries ORDER BY seq`
+INSERT INTO records (seq, subscription) SELECT seq, subscription FROM deliveries
+WHERE seq > coalesce((SELECT start_seq FROM subscriptions WHERE kind = 'group' AND name = 'relay'), 0) ORDER BY seq`
 
 func (f *feed) openRecords(ctx context.Context, tx *sql.Tx) error {
 	var noted bool
 	err := tx.QueryRowContext(ctx, "SELECT count(*) > 0 FROM sqlite_master WHERE type = 'trigger' AND name = 'records_new'").Scan(&noted)
 	if err == nil && !noted {
 		_, err = tx.ExecContext(ctx, noteRecords)
-	}
-	if err == nil {
-		err = tx.QueryRowContext(ctx, "SELECT coalesce((SELECT start_seq FROM subscriptions WHERE kind = 'group' AND name = ?), 0)", string(journal.FeedEvents)).Scan(&f.from)
 	}
 	return err
 }

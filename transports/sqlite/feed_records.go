@@ -51,7 +51,7 @@ func (f *feed) nextRecords(ctx context.Context, _ int) (events []*journal.Event,
 }
 
 const selectRecords = `
-SELECT r.id, r.seq, e.id, e.type, s.name, d.outcome, d.attempts, d.started_at, d.duration, coalesce(d.error, ''),
+SELECT r.id, e.id, e.type, s.name, d.outcome, d.attempts, d.started_at, d.duration, coalesce(d.error, ''),
        coalesce(p.due_at, 0), coalesce(p.state = 'parked', 0), s.retired_at IS NOT NULL, iif(d.outcome = 'dead', '', coalesce(l.error, '')), coalesce(l.stack, ''),
        coalesce(l.attempts, 0), coalesce(l.first_failed_at, 0), coalesce(l.dead_at, 0),
        CASE WHEN l.id IS NOT NULL THEN (SELECT json_group_array(json_array(at, actor, act, reason)) FROM (
@@ -72,24 +72,21 @@ func (f *feed) records(ctx context.Context) (events []*journal.Event, more bool,
 	last, n := f.pos, 0
 	var found bundle
 	for ; found.size < recordBytes && rows.Next(); n++ {
-		r, id, seq, err := scanRecord(rows)
+		r, id, err := scanRecord(rows)
+		if err == nil {
+			err = found.add(r)
+		}
 		if err != nil {
 			return nil, false, err
 		}
-		if last = id; seq <= f.from {
-			continue
-		}
-		if err := found.add(r); err != nil {
-			return nil, false, err
-		}
+		last = id
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return nil, false, err
 	}
 	f.full = n == recordsAtOnce || found.size >= recordBytes
 	if len(found.items) == 0 {
-		more, f.pos = last != f.pos, last
-		return nil, more, nil
+		return nil, false, nil
 	}
 	events, err = f.bundled(&found, journal.Event{Seq: last, ID: fmt.Sprintf("%s-%d", f.j.id, last), Type: journal.RecordsType, Version: 2})
 	if err == nil {
@@ -154,14 +151,14 @@ func (f *feed) bundled(b *bundle, e journal.Event) ([]*journal.Event, error) {
 	return []*journal.Event{&e}, nil
 }
 
-func scanRecord(rows *sql.Rows) (r journal.Record, id, seq int64, err error) {
+func scanRecord(rows *sql.Rows) (r journal.Record, id int64, err error) {
 	var started, retry, first, dead int64
 	var acts []byte
-	err = rows.Scan(&id, &seq, &r.EventID, &r.EventType, &r.Subscription, &r.Outcome, &r.Attempts, &started,
+	err = rows.Scan(&id, &r.EventID, &r.EventType, &r.Subscription, &r.Outcome, &r.Attempts, &started,
 		&r.DurationUS, &r.Error,
 		&retry, &r.Parked, &r.Retired, &r.DeadError, &r.Stack, &r.AllAttempts, &first, &dead, &acts)
 	if err != nil {
-		return r, id, seq, err
+		return r, id, err
 	}
 	r.Started, r.RetryAt, r.FirstFailed, r.DeadAt = row.TimeOrZero(started), row.TimeOrZero(retry),
 		row.TimeOrZero(first), row.TimeOrZero(dead)
@@ -171,7 +168,7 @@ func scanRecord(rows *sql.Rows) (r journal.Record, id, seq int64, err error) {
 	if acts != nil {
 		r.Acts, err = scanActs(acts)
 	}
-	return r, id, seq, err
+	return r, id, err
 }
 
 // scanActs decodes acts from selectRecords.

@@ -79,9 +79,8 @@ func Resend(ctx context.Context, path string, since time.Time) (events int64, er
 // Records are deleted once sent, so resending inserts them again. A journal without observers keeps none.
 const (
 	rewind = `
-UPDATE subscriptions
-SET cursor = max(start_seq, min(cursor, coalesce((SELECT min(seq) - 1 FROM events WHERE time >= ?1), cursor)))
-WHERE kind = 'group' AND name = 'relay'`
+UPDATE subscriptions SET cursor = min(cursor, first - 1), start_seq = min(start_seq, first - 1)
+FROM (SELECT min(seq) AS first FROM events WHERE time >= ?1) WHERE kind = 'group' AND name = 'relay' AND first IS NOT NULL`
 
 	forgetTopics = "DELETE FROM sent WHERE ?1 IS NOT NULL"
 

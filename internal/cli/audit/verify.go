@@ -269,7 +269,8 @@ func (v *Result) Print(o *console.Options, path string) error {
 		}
 	}
 	if v.Unmatched > 0 {
-		p.Line("older    %s to events before the observer: not checked", console.Count(int(v.Unmatched), "answer"))
+		p.Line("older    %s to events that this observer does not have: not checked; a resend on each journal sends them",
+			console.Count(int(v.Unmatched), "answer"))
 	}
 	all := v.Journals
 	if len(all) == 0 {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"slices"
+	"strings"
 
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
 )
@@ -38,14 +39,24 @@ const (
 	// OfMoving is true for a subscription s of a module that moves.
 	OfMoving = moduleOf + ` IN (SELECT value FROM json_each(?1))`
 
-	// relayCursor is the cursor of the relay, NULL in a journal without a relay.
-	relayCursor = `(SELECT cursor FROM main.subscriptions WHERE kind = 'group' AND name = 'relay')`
-
 	// IsWaiting is true when subscription s consumes event e and has no answer. An event without an answer below the
 	// cursor is an error of the journal, which the journal's own check finds.
 	IsWaiting = `s.kind = 'bus' AND s.except_of = 0 AND e.seq > s.cursor
 	AND NOT EXISTS (SELECT 1 FROM main.deliveries d WHERE d.seq = e.seq AND d.subscription = s.id)`
 )
+
+// relayAt returns the SQL for the cursor or the start_seq of the relay of the journal schema. In a journal without a
+// relay, the relay is to begin with the first event of the flows that are not finished: an observer must see their
+// outcomes.
+func relayAt(schema, column string) string {
+	return strings.ReplaceAll(`coalesce((SELECT `+column+` FROM main.subscriptions WHERE kind = 'group' AND name = 'relay'), (
+	SELECT min(seq) - 1 FROM main.events WHERE correlation_id IN (
+		SELECT e.correlation_id FROM main.events e WHERE e.seq IN (
+			SELECT seq FROM main.pending UNION SELECT seq FROM main.dead_letters WHERE status IN ('dead', 'replaying'))
+		UNION SELECT e.correlation_id FROM main.subscriptions s CROSS JOIN main.events e
+			ON e.type IN (SELECT value FROM json_each(s.types)) WHERE s.retired_at IS NULL AND `+IsWaiting+`
+		UNION SELECT correlation_id FROM main.delayed)), (SELECT max(seq) FROM main.events), 0)`, "main.", schema+".")
+}
 
 // counted are the queries for the rows of the journal's own tables. ?1 is a JSON array of the modules that move. Each
 // query returns whether the rows move, a name, the number of rows, and their digest. A digest has the event in place of
@@ -54,7 +65,7 @@ var counted = []string{`
 SELECT 0, 'events', count(*), digest(` + EventContent + `) FROM main.events e`, `
 SELECT 1, 'events emitted', count(*), digest(` + EventContent + `) FROM main.events e WHERE e.source IN (SELECT value FROM json_each(?1))`, `
 SELECT 1, 'events to send', count(*), digest(` + EventContent + `) FROM main.events e
-WHERE e.source IN (SELECT value FROM json_each(?1)) AND e.seq > ` + relayCursor, `
+WHERE e.source IN (SELECT value FROM json_each(?1)) AND e.seq > ` + relayAt("main", "cursor"), `
 SELECT ` + OfMoving + `, 'subscriptions', count(*), digest(s.name, s.kind, s.types, s.except_of, s.retired_at, s.since)
 FROM main.subscriptions s WHERE s.kind = 'bus' GROUP BY 1`, `
 SELECT ` + OfMoving + `, CASE WHEN d.outcome = 'skipped' AND d.attempts = 0 THEN 'passed over' ELSE 'deliveries ' || d.outcome END, count(*),

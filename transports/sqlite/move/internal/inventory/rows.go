@@ -35,9 +35,7 @@ var CopyRows = []string{
 INSERT INTO main.subscriptions (id, name, kind, types, except_of, start_seq, cursor, retired_at, since)
 SELECT s.id, s.name, s.kind, s.types, s.except_of, ` + upTo("s.start_seq") + `, ` + upTo("s.cursor") + `, s.retired_at, s.since
 FROM a.subscriptions s WHERE s.id IN (SELECT id FROM temp.subs)`,
-	insertRelay + `SELECT 'relay', 'group', '[]', 1,
-	coalesce((SELECT ` + upTo("s.start_seq") + ` FROM a.subscriptions s WHERE s.kind = 'group' AND s.name = 'relay'), (SELECT max(b) FROM temp.map), 0),
-	coalesce((SELECT ` + upTo("s.cursor") + ` FROM a.subscriptions s WHERE s.kind = 'group' AND s.name = 'relay'), (SELECT max(b) FROM temp.map), 0)`,
+	insertRelay + `SELECT 'relay', 'group', '[]', 1, ` + upTo(relayAt("a", "start_seq")) + `, ` + upTo(relayAt("a", "cursor")),
 	`INSERT INTO main.deliveries (seq, subscription, ` + DeliveryColumns + `) SELECT m.b, d.subscription, ` + DeliveryColumns + `
 FROM a.deliveries d JOIN temp.map m ON m.a = d.seq WHERE d.subscription IN (SELECT id FROM temp.subs)`,
 	`INSERT INTO main.pending (subscription, key, seq, state, attempts, due_at, failed_at) SELECT p.subscription, p.key, m.b, p.state, p.attempts, p.due_at, p.failed_at
@@ -66,6 +64,7 @@ const leaving = `(SELECT s.id FROM main.subscriptions s WHERE s.kind = 'bus' AND
 
 // DeleteRows are the statements that delete the rows of the modules from the journal. All events stay.
 var DeleteRows = []string{
+	insertRelay + `SELECT 'relay', 'group', '[]', 1, at, at FROM (SELECT ` + relayAt("main", "cursor") + ` AS at) WHERE true ON CONFLICT (name) DO NOTHING`,
 	`DELETE FROM main.acts WHERE dead_letter IN (SELECT id FROM main.dead_letters WHERE subscription IN ` + leaving + `)`,
 	`DELETE FROM main.open_acts WHERE subscription IN ` + leaving,
 	`DELETE FROM main.dead_letters WHERE subscription IN ` + leaving,
@@ -75,7 +74,6 @@ var DeleteRows = []string{
 	`DELETE FROM main.subscriptions WHERE id IN ` + leaving,
 	`DELETE FROM main.delayed WHERE source IN (SELECT value FROM json_each(?1))`,
 	`DELETE FROM main.migrations WHERE module IN (SELECT value FROM json_each(?1))`,
-	insertRelay + `SELECT 'relay', 'group', '[]', 1, head, head FROM (SELECT coalesce((SELECT max(seq) FROM main.events), 0) AS head) WHERE true ON CONFLICT (name) DO NOTHING`,
 }
 
 // MapEvents are the statements that find the events of the other journal in this journal. temp.map maps the number of
