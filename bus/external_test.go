@@ -209,6 +209,44 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
+// Reactions that wait for the transaction of another one do not begin after the shutdown has: the next process runs them.
+func TestShutdownStartsNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "j.db")
+		var runs atomic.Int32
+		finish := make(chan struct{})
+		wire := func(m *bus.Module) {
+			m.Emits(asked{})
+			for _, name := range []string{"one", "two", "three"} {
+				bus.On(m, name, func(context.Context, asked) (bus.Events, error) {
+					runs.Add(1)
+					<-finish
+					return nil, nil
+				})
+			}
+		}
+		a := MustRunOn(t, path, bus.Config{}, wire)
+		if _, err := a.m.Publish(t.Context(), asked{"a", 1}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		stopped := make(chan struct{})
+		go func() { defer close(stopped); a.stop() }()
+		synctest.Wait()
+		close(finish)
+		<-stopped
+		if runs.Load() != 1 {
+			t.Errorf("%d reactions have run, want the one that was running", runs.Load())
+		}
+		a = MustRunOn(t, path, bus.Config{}, wire)
+		a.wait(t)
+		if runs.Load() != 3 {
+			t.Errorf("%d reactions have run in the end, want 3", runs.Load())
+		}
+	})
+}
+
 func TestMiddlewareLosesNothing(t *testing.T) {
 	t.Parallel()
 	swallow := func(next message.HandlerFunc) message.HandlerFunc {

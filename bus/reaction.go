@@ -146,6 +146,9 @@ func (s *subscription) transact(ctx context.Context, d *journal.Delivery, e Even
 	began := time.Now()
 	work := journal.Work{Module: s.module.name, Name: s.name, Limit: s.timeout}
 	err := s.bus.journal.React(ctx, d, work, func(tx journal.TxFunc) journal.Verdict {
+		if s.bus.state.Load() == stopping { // d has waited for the transactions of others
+			return journal.Verdict{Abort: journal.ErrClosed}
+		}
 		started := time.Now()
 		inner := context.WithValue(ctx, scopeKey{}, &scope{tx: tx, delivery: d, sub: s})
 		out, err := s.bus.transaction(func() (_ Events, err error) {
