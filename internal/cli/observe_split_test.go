@@ -80,7 +80,7 @@ func (k *kitchen) mustBecome(r *sqlite.Reader, want map[string]string) {
 	k.Helper()
 	end := time.Now().Add(20 * time.Second)
 	for flow, want := range want {
-		for got := ""; got != want; time.Sleep(10 * time.Millisecond) {
+		for got := ""; got != want; <-time.After(10 * time.Millisecond) {
 			flows, err := r.Flow(k.Context(), flow)
 			var all []string
 			for _, f := range flows {

@@ -20,9 +20,8 @@
 // journal, and the deliveries above the cursor still show which events are done.
 //
 // In a journal that has never had a transport, the relay has no position. Then the relays of both journals start at
-// the first event of the flows that are not finished: an observer must see how these flows end. The other deployables
-// drop the events that are known already. Earlier events are sent only by a resend. Events of the moving modules
-// without an answer from a staying module wait in the old journal.
+// the first event of the flows that are not finished: an observer must see how these flows end. Only a resend sends
+// earlier events. Events of the moving modules without an answer from a staying module wait in the old journal.
 //
 // # Merge
 //
