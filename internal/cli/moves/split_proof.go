@@ -100,7 +100,9 @@ func (t *proofText) totals() string {
 	counts := map[string]int64{}
 	for _, l := range t.proof.Lines {
 		kind, _, _ := strings.Cut(l.What, " ")
-		if l.What == "dead letters" || strings.HasPrefix(l.What, "dead letters ") {
+		if status, ok := strings.CutPrefix(l.What, "dead letters "); ok && (status == "replayed" || status == "dropped") {
+			kind = "ended letters"
+		} else if ok || l.What == "dead letters" {
 			kind = "dead letters"
 		}
 		switch {
@@ -113,8 +115,12 @@ func (t *proofText) totals() string {
 	var parts []string
 	for _, c := range []struct{ kind, one, more string }{
 		{"events", "event", "events"}, {"deliveries", "delivery", "deliveries"}, {"waiting", "waiting", "waiting"}, {"pending", "pending", "pending"},
-		{"dead letters", "dead letter", "dead letters"}, {"delayed", "delayed event", "delayed events"}, {"table", "row of modules' tables", "rows of modules' tables"},
+		{"dead letters", "dead letter", "dead letters"},
+		{"ended letters", "replayed or dropped", "replayed or dropped"}, {"delayed", "delayed event", "delayed events"}, {"table", "row of modules' tables", "rows of modules' tables"},
 	} {
+		if c.kind == "ended letters" && counts[c.kind] == 0 {
+			continue
+		}
 		name := c.more
 		if counts[c.kind] == 1 {
 			name = c.one
