@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -160,6 +161,24 @@ func TestACommandOnTheJournalOfADeployable(t *testing.T) {
 	serve(t, a, some...) // still its own
 	if code, out := runClinic(t.Context(), a, "book", "--journal", filepath.Join(folder, "all.db")); code != 0 {
 		t.Errorf("book on the journal of all modules: code %d: %s", code, out)
+	}
+
+	less := a // a version without reminders, for a while
+	less.Wire = func(b *bus.Bus) Desk {
+		appointments := b.Module("appointments").Emits(Booked{})
+		appointments.ForOutside(Booked{})
+		return Desk{appointments}
+	}
+	whole := []string{"--journal", filepath.Join(folder, "all.db")}
+	serve(t, less, whole...)
+	again := slices.Concat([]string{"run", "--http", "127.0.0.1:0", "--modules", "appointments"}, over, whole)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // for one that is not refused
+	defer cancel()
+	if code, out := runClinic(ctx, a, again...); code != 1 || !strings.Contains(out, "subscription reminders/write") {
+		t.Errorf("running some modules on the journal of all: code %d: %s", code, out)
+	}
+	if code, out := runClinic(t.Context(), a, append([]string{"book"}, whole...)...); code != 0 {
+		t.Errorf("book on the journal of all modules, after a version without reminders: code %d: %s", code, out)
 	}
 }
 

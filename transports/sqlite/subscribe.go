@@ -100,7 +100,7 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 	}
 	for _, spec := range specs {
 		if spec.Elsewhere {
-			if was, ok := before[spec.Name]; ok && !was.retired {
+			if _, ok := before[spec.Name]; ok { // also when retired: it would react to its events again elsewhere
 				return nil, &StrandedError{Subscription: spec.Name}
 			}
 			continue

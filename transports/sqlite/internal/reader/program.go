@@ -56,6 +56,7 @@ func (e *StrandedError) Error() string {
 type owner struct {
 	Program  *journal.Program // nil if the journal does not know its program
 	modules  []string         // with subscriptions in the journal
+	retired  []string         // with retired subscriptions
 	observed bool             // the journal is an observer's, with the subscriptions of other programs
 }
 
@@ -95,10 +96,15 @@ func ownerOf(ctx context.Context, q row.Queryer) (o owner, err error) {
 	if err != nil || !tables["subscriptions"] {
 		return o, err
 	}
-	err = row.Each(ctx, q, row.SQL("SELECT name FROM subscriptions WHERE kind = 'bus' AND retired_at IS NULL"), func(rows *sql.Rows) error {
+	err = row.Each(ctx, q, row.SQL("SELECT name, retired_at IS NOT NULL FROM subscriptions WHERE kind = 'bus'"), func(rows *sql.Rows) error {
 		var name string
-		err := rows.Scan(&name)
-		if module := journal.ModuleOf(name); module != "bus" {
+		var retired bool
+		err := rows.Scan(&name, &retired)
+		switch module := journal.ModuleOf(name); {
+		case module == "bus":
+		case retired:
+			o.retired = append(o.retired, module)
+		default:
 			o.modules = append(o.modules, module)
 		}
 		return err
@@ -139,12 +145,12 @@ func readProgram(ctx context.Context, q row.Queryer) (*journal.Program, error) {
 	return p, err
 }
 
-// Ran returns the modules with subscriptions in the journal, and the backend over which its events were last sent, ""
+// Ran returns the modules with subscriptions in the journal, also with retired ones, and the backend over which its events were last sent, ""
 // for none. Ran also reads journals of older programs, and journals whose first start ended before all tables existed.
 func (r *Reader) Ran(ctx context.Context) (modules []string, backend string, err error) {
 	err = r.View(ctx, func(tx *sql.Tx) error {
 		o, err := ownerOf(ctx, tx)
-		modules = o.modules
+		modules = append(o.modules, o.retired...)
 		var sends bool
 		if err == nil {
 			err = tx.QueryRowContext(ctx, "SELECT count(*) FROM pragma_table_info('identity') WHERE name = 'carrier'").Scan(&sends)
