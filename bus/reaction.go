@@ -261,11 +261,9 @@ func (s *subscription) report(ctx context.Context, d *journal.Delivery, v *journ
 		s.bus.cfg.Logger.LogAttrs(ctx, slog.LevelError, "reaction not recorded",
 			slog.String("subscription", s.name), slog.Any("error", err))
 		return
-	case err != nil:
-		return
-	case v.Outcome == journal.Dead:
+	case err == nil && v.Outcome == journal.Dead:
 		level = slog.LevelError
-	case v.Outcome == journal.Retrying:
+	case err == nil && v.Outcome == journal.Retrying:
 		level = slog.LevelWarn
 	default:
 		return

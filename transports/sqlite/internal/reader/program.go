@@ -145,8 +145,9 @@ func readProgram(ctx context.Context, q row.Queryer) (*journal.Program, error) {
 	return p, err
 }
 
-// Ran returns the modules with subscriptions in the journal, also with retired ones, and the backend over which its events were last sent, ""
-// for none. Ran also reads journals of older programs, and journals whose first start ended before all tables existed.
+// Ran returns the modules with subscriptions in the journal, also with retired ones, and the backend over which the
+// journal's events were last sent, "" for none. Ran also reads journals of older programs, and journals whose first
+// start ended before all tables existed.
 func (r *Reader) Ran(ctx context.Context) (modules []string, backend string, err error) {
 	err = r.View(ctx, func(tx *sql.Tx) error {
 		o, err := ownerOf(ctx, tx)
