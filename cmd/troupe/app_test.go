@@ -142,7 +142,7 @@ func TestAnotherProgramLeavesTheShopAlone(t *testing.T) {
 	c := &clinic{}
 	for _, args := range [][]string{{"run", "--http", "127.0.0.1:0"}, {"receive", "ada"}} {
 		ran := c.run(t.Context(), append(args, "--journal", path)...)
-		wantOutput(t, ran, exitWrong, "it is a journal of troupe, and this is clinic", "run troupe on it", "clinic run --adopt")
+		wantOutput(t, ran, exitWrong, "it is a journal of troupe, and this is clinic", "run troupe on it")
 	}
 	if string(mustRead(t, path)) != string(before) || c.opened > 0 {
 		t.Errorf("a refused program has written into the journal, or opened something (%d)", c.opened)

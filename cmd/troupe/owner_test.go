@@ -62,11 +62,15 @@ func TestRunRefusesAnotherProgramsJournal(t *testing.T) {
 	}
 	for name, ran := range map[string]ranCommand{
 		"run":    MustRunCommand(t, "run", "--journal", path, "--http", "127.0.0.1:0"),
+		"adopt":  MustRunCommand(t, "run", "--adopt", "--journal", path, "--http", "127.0.0.1:0"),
 		"demo":   MustRunCommand(t, "demo", "--journal", path, "--orders", "1"),
 		"import": MustRunCommand(t, "import", "--journal", path, MustWriteCSV(t, "3000,A,1,1.00")),
 	} {
 		t.Log(name)
-		wantOutput(t, ran, exitWrong, "it is a journal of clinic, and this is troupe", "run clinic on it", "troupe run --adopt")
+		wantOutput(t, ran, exitWrong, "it is a journal of clinic, and this is troupe", "(bills, visits): run clinic on it, or name another file")
+		if strings.Contains(ran.stderr, "--adopt") {
+			t.Errorf("%s advises to adopt a journal without a module of the shop: %s", name, ran.stderr)
+		}
 	}
 	after, err := os.ReadFile(path)
 	if err != nil || string(after) != string(before) {

@@ -46,7 +46,7 @@ type running struct {
 func open(ctx context.Context, o *console.Options, d deployment) (*running, error) {
 	p := o.Program
 	j, err := sqlite.Open(ctx, d.journal, sqlite.Config{Logger: d.logger, Program: p.Declares(), Adopt: d.adopt})
-	if errors.Is(err, sqlite.ErrOtherProgram) {
+	if other, is := errors.AsType[*sqlite.OtherProgramError](err); is && other.Adoptable && !d.adopt {
 		return nil, fmt.Errorf("%w; '%s' makes it one of %s for good", err, o.Invocation(d.journal, "run", "--adopt"), p.Name)
 	}
 	if err != nil {

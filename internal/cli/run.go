@@ -50,7 +50,7 @@ func newRunCmd(o *console.Options) *cobra.Command {
 		Args: console.UsageArgs(cobra.NoArgs),
 	}
 	flags := o.BindSettings(cmd)
-	adopt := cmd.Flags().Bool("adopt", false, "take over the journal of another program, for good")
+	adopt := cmd.Flags().Bool("adopt", false, "take over the journal of a renamed program, for good")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		l, err := o.LoadSettingsOf(config.Input{Flags: flags, Environ: o.Environ})
 		if err != nil {

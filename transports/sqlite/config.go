@@ -42,7 +42,9 @@ type Config struct {
 	// journal is refused.
 	Program *journal.Program
 
-	// Adopt makes the journal of another program the journal of Program.
+	// Adopt makes the journal of another program the journal of Program, such as after a program was renamed. The journal
+	// must have a module of Program, or no modules. It changes hands when Fits has found that the modules fit, or with the
+	// first work.
 	Adopt bool
 
 	// Fence, if set, makes the database refuse work on tables without the prefix of its module and an underscore, and is

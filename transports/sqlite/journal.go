@@ -91,7 +91,10 @@ func Open(ctx context.Context, path string, cfg Config) (*Journal, error) {
 		err = file.CheckFile(path)
 	}
 	if err == nil { // before a lock file is made; open asks again with the lock
-		err = file.Glance(ctx, path, func(c *sql.Conn) error { return cfg.refuse(ctx, c, true) })
+		err = file.Glance(ctx, path, func(c *sql.Conn) error {
+			_, err := cfg.refuse(ctx, c, true)
+			return err
+		})
 	}
 	var lock *file.Ownership
 	if err == nil {
@@ -138,7 +141,7 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	if err := j.takeFile(); err != nil {
 		return err
 	}
-	outdated, err := j.setUp(ctx, conn)
+	late, err := j.setUp(ctx, conn)
 	if err != nil {
 		return err
 	}
@@ -168,7 +171,7 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	if err := j.openLog(ctx, conn); err != nil {
 		return err
 	}
-	if !outdated {
+	if !late {
 		if err := j.start(ctx); err != nil {
 			return err
 		}

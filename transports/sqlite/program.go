@@ -10,14 +10,15 @@ import (
 )
 
 // refuse returns an error for a file that this program must not write, and writes nothing. making says that the file is
-// new and may be empty.
-func (c Config) refuse(ctx context.Context, conn *sql.Conn, making bool) error {
-	if c.Program != nil && !c.Adopt {
-		if err := reader.CheckOwner(ctx, conn, c.Program); err != nil {
-			return err
-		}
+// new and may be empty. adopts says that the journal is another program's, and is to be adopted.
+func (c Config) refuse(ctx context.Context, conn *sql.Conn, making bool) (adopts bool, err error) {
+	if c.Program != nil {
+		adopts, err = reader.CheckOwner(ctx, conn, c.Program, c.Adopt)
 	}
-	return schema.Claimable(ctx, conn, making)
+	if err != nil {
+		return false, err
+	}
+	return adopts, schema.Claimable(ctx, conn, making)
 }
 
 // keepProgram stores the program in the journal.

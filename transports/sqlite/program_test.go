@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
@@ -47,9 +49,64 @@ func TestOpenRefusesAnotherProgram(t *testing.T) {
 		t.Errorf("the journal's program is %+v, %v, want what clinic declares", p, err)
 	}
 	MustOpenAndClose(t, path, sqlite.Config{}) // a library without a name
-	MustOpenAndClose(t, path, sqlite.Config{Program: shop(), Adopt: true})
-	if _, err := sqlite.Open(t.Context(), path, sqlite.Config{Program: clinic()}); !errors.As(err, &other) || other.Owner != "shop" {
-		t.Errorf("after shop has adopted the journal, clinic is told %v", err)
+}
+
+// A program without any of the journal's modules cannot adopt the journal, whatever the modules have there.
+func TestAnUnrelatedProgramAdoptsNothing(t *testing.T) {
+	t.Parallel()
+	for _, has := range []string{
+		"INSERT INTO subscriptions (name, kind, types, start_seq, cursor) VALUES ('test/answer', 'bus', '[]', 0, 0)",
+		"INSERT INTO migrations (module, name, checksum, applied_at) VALUES ('test', 'a.sql', '', 0)",
+		`INSERT INTO delayed (due_at, event_id, type, version, source, key, correlation_id, causation_id, subscription, hops, data)
+VALUES (0, 'a', 'test.asked', 1, 'test', '', 'a', '', '', 0, x'7b7d')`,
+	} {
+		path := filepath.Join(t.TempDir(), "j.db")
+		MustOpenAndClose(t, path, sqlite.Config{Program: clinic()})
+		MustExec(t, path, has)
+		before := MustReadFolder(t, filepath.Dir(path))
+		var other *sqlite.OtherProgramError
+		_, err := sqlite.Open(t.Context(), path, sqlite.Config{Program: shop(), Adopt: true})
+		if !errors.As(err, &other) || other.Adoptable || !strings.Contains(err.Error(), "none of the journal's modules (test): run clinic on it, or name another file") {
+			t.Errorf("%s: Open says %v, want an OtherProgramError that names the module", has, err)
+		}
+		if after := MustReadFolder(t, filepath.Dir(path)); !reflect.DeepEqual(after, before) {
+			t.Errorf("%s: the refused program has changed the journal", has)
+		}
+	}
+}
+
+// A journal changes hands when the modules of the program fit, and not before.
+func TestAdopt(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "j.db")
+	MustOpenAndClose(t, path, sqlite.Config{Program: clinic()})
+	MustExec(t, path, `INSERT INTO subscriptions (name, kind, types, start_seq, cursor) VALUES ('test/answer', 'bus', '["test.asked"]', 0, 0)`)
+	surgery := clinic()
+	surgery.Name = "surgery"
+	subs := []journal.Subscription{{Name: "test/answer", Types: []string{"test.asked"}, Parallel: 1}}
+	newer := map[string]fs.FS{"test": fstest.MapFS{"1.sql": {Data: []byte("COMMIT")}}}
+	for _, c := range []struct {
+		start func(*sqlite.Journal) error
+		fails bool
+		owner string
+	}{
+		{func(*sqlite.Journal) error { return nil }, false, "clinic"},
+		{func(j *sqlite.Journal) error { return j.Fits(t.Context(), newer, subs) }, true, "clinic"},
+		{func(j *sqlite.Journal) error { return j.Fits(t.Context(), nil, subs) }, false, "surgery"},
+	} {
+		j, err := sqlite.Open(t.Context(), path, sqlite.Config{Program: surgery, Adopt: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.start(j); (err != nil) != c.fails {
+			t.Errorf("the start says %v, want an error: %v", err, c.fails)
+		}
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := MustRead(t, path).Program(t.Context()); err != nil || p == nil || p.Name != c.owner {
+			t.Errorf("the journal belongs to %+v, %v, want %s", p, err, c.owner)
+		}
 	}
 }
 

@@ -18,18 +18,20 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/workconn"
 )
 
-// Open does not change a journal with older tables, and does not start the writer: the program may not fit the journal.
-// If the program fits, Fits brings the tables up to date. Without a call of Fits, the first work does.
+// Open does not change a journal with older tables or of another program, and does not start the writer: the program
+// may not fit the journal. If the program fits, Fits brings the tables up to date, and adopts the journal. Without a
+// call of Fits, the first work does.
 
 // firstIdentity is the migration that gave journals an identity. Older journals are brought up to date at once.
 const firstIdentity = "schema/0002_wire.sql"
 
-// setUp checks the file and sets up the connection. It reports whether the journal's own tables are outdated.
-func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) (outdated bool, err error) {
+// setUp checks the file and sets up the connection. It reports whether the writer starts later.
+func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) (late bool, err error) {
 	if err := j.checkWhole(ctx, conn); err != nil {
 		return false, err
 	}
-	if err := j.cfg.refuse(ctx, conn, j.lock.Making); err != nil {
+	adopts, err := j.cfg.refuse(ctx, conn, j.lock.Making)
+	if err != nil {
 		return false, err
 	}
 	if _, err := conn.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil { // a write, if the mode was another
@@ -38,10 +40,10 @@ func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) (outdated bool, err
 	if j.applied, err = schema.Claim(ctx, conn); err != nil {
 		return false, err
 	}
-	if outdated, err = j.isOutdated(); err != nil {
+	if late, err = j.startsLate(adopts); err != nil {
 		return false, err
 	}
-	if !outdated {
+	if !late {
 		if err := j.migrate(ctx, conn, schema.Journal, schema.Files); err != nil {
 			return false, err
 		}
@@ -58,17 +60,17 @@ func (j *Journal) setUp(ctx context.Context, conn *sql.Conn) (outdated bool, err
 	if j.cfg.MaxPages > 0 {
 		_, err = conn.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", j.cfg.MaxPages))
 	}
-	return outdated, err
+	return late, err
 }
 
-// isOutdated reports whether the journal's own tables must be brought up to date later.
-func (j *Journal) isOutdated() (bool, error) {
+// startsLate reports whether the journal must be adopted, or brought up to date, after Open.
+func (j *Journal) startsLate(adopts bool) (bool, error) {
 	todo, err := j.applied.Todo(schema.Journal, schema.Files)
-	return len(todo) > 0 && j.applied[schema.Journal][firstIdentity] != "", err
+	return (adopts || len(todo) > 0) && j.applied[schema.Journal][firstIdentity] != "", err
 }
 
-// begin brings an outdated journal up to date, unless fits returns an error, and starts the writer. Writes of fits are
-// rolled back. It reports whether fits was called.
+// begin brings an outdated journal up to date, unless fits returns an error, and starts the writer, which adopts the
+// journal. Writes of fits are rolled back. It reports whether fits was called.
 func (j *Journal) begin(ctx context.Context, fits func(*sql.Tx) error) (asked bool, err error) {
 	j.starting.Lock()
 	defer j.starting.Unlock()

@@ -19,16 +19,22 @@ var ErrOtherProgram = errors.New("sqlite: journal of another program")
 
 // OtherProgramError means that a program tried to open another program's journal. Nothing was written.
 type OtherProgramError struct {
-	Program string   // the program that tried
-	Owner   string   // the journal's program; "" if unknown
-	Modules []string // with subscriptions in the journal, if Owner is ""
+	Program   string   // the program that tried
+	Owner     string   // the journal's program; "" if unknown
+	Modules   []string // with subscriptions, tables or delayed events in the journal
+	Adoptable bool     // Program may adopt the journal: it has one of Modules, or there are none
 }
 
 // Error names the journal's program, and the remedy.
 func (e *OtherProgramError) Error() string {
-	if e.Owner == "" {
-		return fmt.Sprintf("it is a journal of modules that %s does not have (%s): run the program that has them, or name another journal",
-			e.Program, strings.Join(e.Modules, ", "))
+	modules := strings.Join(e.Modules, ", ")
+	switch {
+	case e.Owner == "":
+		return fmt.Sprintf("it is a journal of modules that %s does not have (%s): run the program that has them, or name another file",
+			e.Program, modules)
+	case !e.Adoptable:
+		return fmt.Sprintf("it is a journal of %s, and this is %s, which has none of the journal's modules (%s): run %s on it, or name another file",
+			e.Owner, e.Program, modules, e.Owner)
 	}
 	return fmt.Sprintf("it is a journal of %s, and this is %s: run %s on it, or name another journal", e.Owner, e.Program, e.Owner)
 }
@@ -42,8 +48,7 @@ type StrandedError struct{ Subscription string }
 
 // Module returns the module of the subscription.
 func (e *StrandedError) Module() string {
-	module := journal.ModuleOf(e.Subscription)
-	return module
+	return journal.ModuleOf(e.Subscription)
 }
 
 // Error implements error.
@@ -57,6 +62,7 @@ type owner struct {
 	Program  *journal.Program // nil if the journal does not know its program
 	modules  []string         // with subscriptions in the journal
 	retired  []string         // with retired subscriptions
+	holds    []string         // the modules with subscriptions, tables or delayed events
 	observed bool             // the journal is an observer's, with the subscriptions of other programs
 }
 
@@ -64,12 +70,16 @@ type owner struct {
 // decide.
 func (o owner) Other(p *journal.Program) *OtherProgramError {
 	own := p.Modules()
-	isOwn := func(m string) bool { return slices.Contains(own, m) }
+	fits := func(modules []string) bool {
+		return len(modules) == 0 || slices.ContainsFunc(modules, func(m string) bool { return slices.Contains(own, m) })
+	}
+	other := &OtherProgramError{Program: p.Name, Modules: o.holds, Adoptable: fits(o.holds)}
 	switch {
 	case o.Program != nil && o.Program.Name != p.Name:
-		return &OtherProgramError{Program: p.Name, Owner: o.Program.Name}
-	case o.Program == nil && len(o.modules) > 0 && !slices.ContainsFunc(o.modules, isOwn):
-		return &OtherProgramError{Program: p.Name, Modules: o.modules}
+		other.Owner = o.Program.Name
+		return other
+	case o.Program == nil && !fits(o.modules):
+		return other
 	}
 	return nil
 }
@@ -96,35 +106,50 @@ func ownerOf(ctx context.Context, q row.Queryer) (o owner, err error) {
 	if err != nil || !tables["subscriptions"] {
 		return o, err
 	}
-	err = row.Each(ctx, q, row.SQL("SELECT name, retired_at IS NOT NULL FROM subscriptions WHERE kind = 'bus'"), func(rows *sql.Rows) error {
-		var name string
-		var retired bool
-		err := rows.Scan(&name, &retired)
-		switch module := journal.ModuleOf(name); {
-		case module == "bus":
-		case retired:
-			o.retired = append(o.retired, module)
-		default:
-			o.modules = append(o.modules, module)
-		}
-		return err
-	})
-	slices.Sort(o.modules)
-	o.modules = slices.Compact(o.modules)
+	const subscribed = "SELECT name FROM subscriptions WHERE kind = 'bus' AND retired_at IS "
+	if o.modules, err = modulesIn(ctx, q, subscribed+"NULL"); err != nil {
+		return o, err
+	}
+	if o.retired, err = modulesIn(ctx, q, subscribed+"NOT NULL"); err != nil {
+		return o, err
+	}
+	o.holds, err = modulesIn(ctx, q, "SELECT module FROM migrations UNION SELECT source FROM delayed")
+	o.holds = append(o.holds, o.modules...)
+	slices.Sort(o.holds)
+	o.holds = slices.Compact(o.holds)
 	return o, err
 }
 
-// CheckOwner returns an *OtherProgramError for the journal of another program than p. The journal of an observer passes
-// if it does not know its program: a subscription on it is refused with a better error.
-func CheckOwner(ctx context.Context, q row.Queryer, p *journal.Program) error {
+// modulesIn returns the modules in the names that query returns: the first parts of the names.
+func modulesIn(ctx context.Context, q row.Queryer, query string) (modules []string, err error) {
+	err = row.Each(ctx, q, row.SQL(query), func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		if module, _, _ := strings.Cut(name, "/"); module != "bus" && module != schema.Journal && module != "" {
+			modules = append(modules, module)
+		}
+		return err
+	})
+	slices.Sort(modules)
+	return slices.Compact(modules), err
+}
+
+// CheckOwner returns an *OtherProgramError for the journal of another program than p, unless p may adopt the journal
+// and adopt is true: adopts is true then. The journal of an observer passes if it does not know its program: a
+// subscription on it is refused with a better error.
+func CheckOwner(ctx context.Context, q row.Queryer, p *journal.Program, adopt bool) (adopts bool, err error) {
 	o, err := ownerOf(ctx, q)
 	if err != nil || o.Program == nil && o.observed {
-		return err
+		return false, err
 	}
-	if other := o.Other(p); other != nil {
-		return other
+	other := o.Other(p)
+	switch {
+	case other == nil:
+		return false, nil
+	case adopt && other.Adoptable:
+		return true, nil
 	}
-	return nil
+	return false, other
 }
 
 // readProgram returns the program of a journal with the table program; nil if the table is empty.
