@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite"
@@ -38,6 +39,32 @@ func (o *Options) OwnerAt(ctx context.Context, path string) (found Owner) {
 		return err
 	})
 	return found
+}
+
+// plain is the name of the program that may change the journals of all programs.
+const plain = "troupe"
+
+// MayChange returns an error if the command of this program must not change the journals at paths, because one belongs
+// to another program. An unreadable journal passes, because the command reports the error.
+func (o *Options) MayChange(ctx context.Context, command string, paths ...string) error {
+	if o.Program.Name == plain {
+		return nil
+	}
+	for _, path := range paths {
+		owner := o.OwnerAt(ctx, path)
+		if !owner.Foreign {
+			continue
+		}
+		of, use := owner.Name, "or of the plain "+plain
+		switch of {
+		case "":
+			of = "another program"
+		case plain:
+			use = "which works on every journal"
+		}
+		return fmt.Errorf("%s is a journal of %s, and this is %s: use '%s' of %s, %s", Here(path), of, o.Program.Name, command, owner.Runs(), use)
+	}
+	return nil
 }
 
 // Runs returns the name of the program that runs on the journal.

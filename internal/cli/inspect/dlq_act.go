@@ -100,6 +100,9 @@ type removedLetter struct {
 }
 
 func replayLetters(ctx context.Context, o *console.Options, path string, a sqlite.Act) error {
+	if err := o.MayChange(ctx, "dlq replay", path); err != nil {
+		return err
+	}
 	removed := []removedLetter{}
 	a.Left = func(subscription string, letters int) {
 		removed = append(removed, removedLetter{subscription, letters})

@@ -37,6 +37,9 @@ func newDLQDropCmd(o *console.Options) *cobra.Command {
 			if a.Select.IDs, err = letterIDs(o, args); err != nil {
 				return err
 			}
+			if err := o.MayChange(cmd.Context(), "dlq drop", path); err != nil {
+				return err
+			}
 			letters, shown := 0, &console.JSONArray{W: o.Stdout}
 			a.Each = func(batch []journal.DeadLetter) {
 				letters += len(batch)

@@ -27,6 +27,9 @@ func newDLQRetryCmd(o *console.Options) *cobra.Command {
 			if chosen == all {
 				return console.UsageErrorf("no events are chosen: give --subscription, --type, --key or --event, or --all")
 			}
+			if err := o.MayChange(cmd.Context(), "dlq retry", path); err != nil {
+				return err
+			}
 			n, err := sqlite.RetryNow(cmd.Context(), path, a)
 			if err != nil {
 				return hinted(o, path, err)

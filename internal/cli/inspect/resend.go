@@ -28,6 +28,9 @@ func NewResendCmd(o *console.Options) *cobra.Command {
   {name} resend --journal {name}.db --since 24h`,
 		Args: console.UsageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.MayChange(cmd.Context(), "resend", path); err != nil {
+				return err
+			}
 			n, err := sqlite.Resend(cmd.Context(), path, since.Time)
 			if err != nil {
 				return err

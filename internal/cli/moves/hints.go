@@ -22,8 +22,19 @@ func hinted(o *console.Options, options *move.Options, err error) error {
 	return err
 }
 
+// mayMove returns an error if the move with options changes a journal that belongs to another program.
+func mayMove(ctx context.Context, o *console.Options, act string, options *move.Options) error {
+	if options.DryRun {
+		return nil
+	}
+	return o.MayChange(ctx, act, options.Journal, options.Other)
+}
+
 // undoMove undoes the last move of a journal, which must be act, and prints its proof.
 func undoMove(ctx context.Context, o *console.Options, act string, options *move.Options) error {
+	if err := mayMove(ctx, o, act, options); err != nil {
+		return err
+	}
 	p, err := move.Undo(ctx, act, *options)
 	if p == nil || !errors.Is(err, move.ErrNothing) && !errors.Is(err, move.ErrChanged) {
 		return printMove(ctx, o, options)(p, err)

@@ -40,6 +40,9 @@ func NewMergeCmd(o *console.Options) *cobra.Command {
 			case m.Other == "":
 				return console.UsageErrorf("--from is missing: name the journal whose modules move")
 			}
+			if err := mayMove(cmd.Context(), o, "merge", &m); err != nil {
+				return err
+			}
 			m.Ready = moved(cmd.Context(), o, console.Move{Act: "merge", From: m.Other, To: m.Journal})
 			return printMove(cmd.Context(), o, &m)(move.Merge(cmd.Context(), m))
 		},

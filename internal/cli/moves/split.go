@@ -59,6 +59,9 @@ func NewSplitCmd(o *console.Options) *cobra.Command {
 			case c.undo:
 				return undoMove(cmd.Context(), o, "split", &c.Options)
 			default:
+				if err := mayMove(cmd.Context(), o, "split", &c.Options); err != nil {
+					return err
+				}
 				c.Ready = moved(cmd.Context(), o, console.Move{Act: "split", Modules: c.Modules, From: c.Journal, To: c.Other})
 				return printMove(cmd.Context(), o, &c.Options)(move.Split(cmd.Context(), c.Options))
 			}
