@@ -153,6 +153,32 @@ func TestHandlerThatIsLeftBehind(t *testing.T) {
 	bustest.Explore(t, sys, x, func(app *bustest.App[desk]) { ask(app, "a") })
 }
 
+// The end of the context is no answer: the next attempt asks again.
+func TestAServiceThatRunsIntoTheDeadline(t *testing.T) {
+	t.Parallel()
+	sys := small(func(b *bus.Bus, w *bustest.World) {
+		bus.On(b.Module("bank"), "charge", func(ctx context.Context, e asked) (bus.Events, error) {
+			ctx, cancel := context.WithCancel(ctx)
+			defer cancel()
+			_, err := bustest.Ask(ctx, w.Service("card"), bustest.Request{Op: "charge", Key: e.ID}, func() (string, error) {
+				if bus.Delivery(ctx).Attempt == 1 {
+					cancel()
+				}
+				return "", ctx.Err()
+			})
+			return nil, err
+		}).External(1)
+	})
+	bustest.Run(t, sys, func(app *bustest.App[desk]) {
+		ask(app, "a")
+		app.Quiet()
+		calls := app.World().Service("card").Calls("charge")
+		if len(calls) != 2 || calls[0].Trouble != bustest.Hangs || calls[0].Err != nil || calls[0].Did || !calls[1].Did {
+			t.Errorf("calls: %+v", calls)
+		}
+	})
+}
+
 // What is behind an expected dead letter that parks its key may wait for ever.
 func TestExpectedDeadLetterParksItsKey(t *testing.T) {
 	t.Parallel()

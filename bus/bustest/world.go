@@ -90,6 +90,7 @@ type answer struct {
 	value   any
 	err     error
 	request []byte
+	hung    bool // until the context of the call ended: no answer
 }
 
 // Request is a call to a Service.
@@ -132,8 +133,8 @@ func (s *Service) Done(op string) []Call {
 }
 
 // Ask answers a call to a fake. Ask calls do once for each key, and returns the same answer when the key is repeated. A
-// planned trouble replaces the answer. An error from do is an answer, too. The function do must not call s. ctx must be
-// the handler's.
+// planned trouble replaces the answer. An error from do is an answer, too, except for the end of ctx: that call hangs. The
+// function do must not call s. ctx must be the handler's.
 func Ask[A any](ctx context.Context, s *Service, r Request, do func() (A, error)) (A, error) {
 	value, err := s.ask(ctx, r, func() (any, error) { return do() })
 	a, ok := value.(A)
@@ -200,8 +201,11 @@ func (s *Service) ask(ctx context.Context, r Request, do func() (any, error)) (a
 	call := Call{Request: r, Subscription: info.Subscription, Trouble: trouble}
 	var a answer
 	if trouble == 0 || trouble == LosesAnswer {
-		a, call.Did = s.answer(r, body, do)
-		call.Err = a.err
+		a, call.Did = s.answer(ctx, r, body, do)
+		if call.Err = a.err; a.hung {
+			trouble = Hangs
+			call.Trouble, call.Err = trouble, nil
+		}
 	}
 	s.mu.Lock()
 	s.calls = append(s.calls, call)
@@ -267,15 +271,17 @@ func (s *Service) trouble(l *life, r Request, d bus.Info) (Trouble, error) {
 // faultOf maps a trouble to the scheduler's fault.
 var faultOf = map[Trouble]fault{Fails: faultFails, Hangs: faultHangs, LosesAnswer: faultLoses}
 
-// answer returns the answer for r's key, and whether do was called for the answer now.
-func (s *Service) answer(r Request, body []byte, do func() (any, error)) (answer, bool) {
+// answer returns the answer for r's key, and whether do gave the answer now.
+func (s *Service) answer(ctx context.Context, r Request, body []byte, do func() (any, error)) (answer, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a, ok := s.answers[r.id()]; ok && r.Key != "" {
 		return a, false
 	}
 	value, err := do()
-	a := answer{value, err, body}
-	s.answers[r.id()] = a
-	return a, true
+	a := answer{value: value, err: err, request: body}
+	if a.hung = ctx.Err() != nil && errors.Is(err, ctx.Err()); !a.hung {
+		s.answers[r.id()] = a
+	}
+	return a, !a.hung
 }
