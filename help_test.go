@@ -14,6 +14,17 @@ func TestHelpOnAnUnknownCommand(t *testing.T) {
 		}
 	}
 	for line, want := range map[string]string{
+		"verfiy --journal x.db":      "unknown command \"verfiy\": did you mean verify?\nsee 'clinic --help'",
+		"dlq lst --status dead":      "unknown command \"lst\": did you mean list?\nsee 'clinic dlq --help'",
+		"verify shop.db":             "verify takes no arguments: name the journal with --journal shop.db\n",
+		"verify x.db --journal y.db": "verify takes no arguments\n",
+		"broker now":                 "broker takes no arguments\n",
+	} {
+		if code, out := runClinic(t.Context(), soundClinic(), strings.Fields(line)...); code != 2 || !strings.Contains(out, want) {
+			t.Errorf("%s: code %d: %s", line, code, out)
+		}
+	}
+	for line, want := range map[string]string{
 		"help": "Available Commands", "help dlq": "clinic dlq [command]", "help dlq show": "clinic dlq show ID", "help book": "clinic book", "help help": "Help",
 	} {
 		if code, out := runClinic(t.Context(), soundClinic(), strings.Fields(line)...); code != 0 || !strings.Contains(out, want) {

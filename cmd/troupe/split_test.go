@@ -78,7 +78,7 @@ func TestSplitUsage(t *testing.T) {
 		{"--check --into x.db", "--check takes only"},
 		{"--check --max-payload 0", "--max-payload 0"},
 		{"--check --modules paymint", "there are inventory, notification, order, payment, shipping"},
-		{"x", "unknown command"},
+		{"x", "split takes no arguments\n"},
 	} {
 		wantOutput(t, MustRunCommand(t, "split", append(strings.Fields(c.args), "--journal", shop)...), exitUsage, c.says)
 	}

@@ -37,7 +37,7 @@ func newBrokerCmd(o *console.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "broker", Short: "Start a small Kafka broker for development, on this machine only",
 		Long: brokerLong, Example: brokerExample,
-		Args: console.UsageArgs(cobra.NoArgs),
+		Args: console.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if c.port < 0 || c.port > 65535 {
 				return console.UsageErrorf("--port %d: want 1 to 65535, or 0 for a free port", c.port)

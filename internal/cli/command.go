@@ -21,7 +21,7 @@ func newOwnCmd(o *console.Options, c console.Command) *cobra.Command {
 	var flags *config.Flags
 	cmd := &cobra.Command{
 		Use: c.Name, Short: c.Short, Long: c.Long, Example: c.Example, Hidden: c.Hidden,
-		Args: console.UsageArgs(cobra.NoArgs),
+		Args: console.NoArgs,
 	}
 	if c.Args != "" {
 		cmd.Use += " " + c.Args

@@ -44,7 +44,7 @@ func newConfigCmd(o *console.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "config", Short: "Print the settings of run, and the source of each",
 		Long: configLong, Example: configExample,
-		Args: console.UsageArgs(cobra.NoArgs),
+		Args: console.NoArgs,
 	}
 	flags := o.BindSettings(cmd)
 	cmd.RunE = func(*cobra.Command, []string) error {

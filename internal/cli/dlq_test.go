@@ -205,7 +205,7 @@ func TestWrongUseOfTheCommands(t *testing.T) {
 		"unknown flag":        {inspect.NewTraceCmd, []string{"--colour", "x"}, console.ExitUsage, "unknown flag"},
 		"since":               {inspect.NewEventsCmd, []string{"--since", "yesterday"}, console.ExitUsage, "a duration before now"},
 		"events limit":        {inspect.NewEventsCmd, []string{"--limit", "-1"}, console.ExitUsage, "--limit -1"},
-		"events argument":     {inspect.NewEventsCmd, []string{"x"}, console.ExitUsage, "unknown command"},
+		"events argument":     {inspect.NewEventsCmd, []string{"x"}, console.ExitUsage, "events takes no arguments"},
 		"no journal: trace":   {inspect.NewTraceCmd, []string{"x"}, console.ExitWrong, "there is no journal yet"},
 		"no journal: events":  {inspect.NewEventsCmd, nil, console.ExitWrong, "there is no journal yet"},
 		"no journal: verify":  {audit.NewVerifyCmd, nil, console.ExitWrong, "there is no journal yet"},

@@ -20,12 +20,7 @@ func newRootCmd(o *console.Options) *cobra.Command {
 	root := &cobra.Command{
 		Use: p.Name, Short: p.Short, Long: p.Long, Example: p.Example, Version: console.Version(),
 		SilenceErrors: true, SilenceUsage: true,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return console.UsageErrorf("unknown command %q\nsee '%s --help'", args[0], p.Name)
-			}
-			return nil
-		},
+		Args: console.OnlyCommands,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	o.Bind(root)

@@ -47,7 +47,7 @@ func newRunCmd(o *console.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "run", Short: "Run all modules, or some, and serve HTTP",
 		Long: runLong, Example: runExample,
-		Args: console.UsageArgs(cobra.NoArgs),
+		Args: console.NoArgs,
 	}
 	flags := o.BindSettings(cmd)
 	adopt := cmd.Flags().Bool("adopt", false, "take over the journal of a renamed program, for good")

@@ -102,7 +102,7 @@ func (l *Loaded) choose(f *file, in Input) (string, Mistakes) {
 	case name == "" && (there == nil || in.Shared):
 		return "", nil
 	case name == "":
-		return "", Mistakes{{f.path, fmt.Sprintf("describes several deployables: choose %s with --deployable or %s",
+		return "", Mistakes{{f.path, fmt.Sprintf("describes deployables: choose %s with --deployable or %s",
 			strings.Join(there, ", "), l.program.variable("deployable"))}}
 	case there == nil:
 		return "", Mistakes{{at, fmt.Sprintf("there is no deployable %s to choose: it takes a file that has %s", quoted(name), deployablesKey)}}

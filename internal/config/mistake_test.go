@@ -124,10 +124,11 @@ func TestRules(t *testing.T) {
 		{"no such file", []string{"--config", "/nowhere.yaml"}, "", "--config: /nowhere.yaml: there is no such file"},
 		{"no such file, by a variable", nil, "TROUPE_CONFIG=/nowhere.yaml", "TROUPE_CONFIG: /nowhere.yaml: there is no such file"},
 		{"a deployable without a file", []string{"--deployable=x"}, "", "--deployable: there is no deployable \"x\" to choose: it takes a file that has deployables"},
+		{"a tab", []string{"--config", MustWrite(t, "http: x", "kafka:", "\tbrokers: b")}, "", "--config: troupe.yaml: line 3: a tab indents: use spaces"},
 		{"none of several", []string{"--config", several, "--http=x"}, "", "troupe.yaml:1: name cannot be shared: each of deployables is called by its key\n" +
 			"  troupe.yaml:4: there is no module \"ordr\": did you mean order? there are inventory, notification, order, payment, shipping\n" +
 			"  troupe.yaml:5: http \"nowhere\": want host:port, such as 127.0.0.1:8080\n" +
-			"  troupe.yaml: describes several deployables: choose front, back with --deployable or TROUPE_DEPLOYABLE\n" +
+			"  troupe.yaml: describes deployables: choose front, back with --deployable or TROUPE_DEPLOYABLE\n" +
 			"  --http: \"x\": want host:port, such as 127.0.0.1:8080"},
 		{"another of several", []string{"--config", file, "--deployable", "frnt"}, "TROUPE_CONFIG=" + several, "--deployable: there is no deployable \"frnt\" to choose: it takes a file that has deployables"},
 	} {

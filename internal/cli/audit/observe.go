@@ -57,7 +57,7 @@ func NewObserveCmd(o *console.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "observe", Short: "Watch a system of several deployables as one",
 		Long: observeLong, Example: observeExample,
-		Args: console.UsageArgs(cobra.NoArgs),
+		Args: console.NoArgs,
 	}
 	cmd.Flags().StringVar(&c.Journal, "journal", defaultObserver, "journal file of the observer, created if missing")
 	cmd.Flags().StringVar(&c.http, "http", defaultObserverHTTP, "address to listen on; port 0 chooses a free port")

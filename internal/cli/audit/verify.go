@@ -41,7 +41,7 @@ func NewVerifyCmd(o *console.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Check the journal and the books",
 		Long: verifyLong, Example: verifyExample,
-		Args: console.UsageArgs(cobra.NoArgs),
+		Args: console.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if late < 0 {
 				return console.UsageErrorf("--grace %v: want 0 or more", late)

@@ -33,6 +33,9 @@ func (o *Options) Bind(cmd *cobra.Command) {
 	cmd.PersistentFlags().BoolVar(&o.Json, "json", o.Json, "print JSON instead of text")
 	cmd.PersistentFlags().BoolVar(&o.NoColor, "no-color", o.NoColor, "print no colours (also: NO_COLOR in the environment)")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 { // the flag is of a mistyped command
+			return OnlyCommands(cmd, words)
+		}
 		return UsageErrorf("%w\nsee '%s --help'", err, cmd.CommandPath())
 	})
 }
@@ -113,6 +116,31 @@ func UsageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// NoArgs is the check of the arguments for a command without arguments.
+func NoArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := ""
+	if f := cmd.Flags().Lookup("journal"); f != nil && !f.Changed {
+		hint = ": name the journal with --journal " + QuoteArg(args[0])
+	}
+	return UsageErrorf("%s takes no arguments%s\nsee '%s --help'", cmd.Name(), hint, cmd.CommandPath())
+}
+
+// OnlyCommands is the check of the arguments for a command that has only commands below it.
+func OnlyCommands(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := ""
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = ": did you mean " + near[0] + "?"
+	}
+	return UsageErrorf("unknown command %q%s\nsee '%s --help'", args[0], hint, cmd.CommandPath())
 }
 
 // ExitCode returns the exit code for err.

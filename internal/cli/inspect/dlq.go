@@ -28,12 +28,7 @@ func NewDLQCmd(o *console.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "dlq", Short: "List, show, replay and drop dead letters",
 		Long: dlqLong, Example: dlqExample,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return console.UsageErrorf("unknown command %q\nsee '%s dlq --help'", args[0], o.Program.Name)
-			}
-			return nil
-		},
+		Args: console.OnlyCommands,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newDLQListCmd(o), newDLQShowCmd(o), newDLQReplayCmd(o), newDLQDropCmd(o), newDLQRetryCmd(o))
@@ -65,7 +60,7 @@ func newDLQListCmd(o *console.Options) *cobra.Command {
 		Example: `  {name} dlq list --causes
   {name} dlq list --subscription {module}/HANDLER --since 24h
   {name} dlq list --status all --json`,
-		Args: console.UsageArgs(cobra.NoArgs),
+		Args: console.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := l.check(); err != nil {
 				return err

@@ -21,7 +21,7 @@ func newDLQRetryCmd(o *console.Options) *cobra.Command {
 		Long: dlqRetryLong,
 		Example: `  {name} dlq retry --subscription {module}/HANDLER --reason "the server is back"
   {name} dlq retry --all`,
-		Args: console.UsageArgs(cobra.NoArgs),
+		Args: console.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			chosen := a.Subscription != "" || a.Type != "" || a.Key != "" || a.Event != ""
 			if chosen == all {

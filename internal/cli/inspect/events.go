@@ -43,7 +43,7 @@ func NewEventsCmd(o *console.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "events", Short: "List events, and follow them",
 		Long: eventsLong, Example: eventsExample,
-		Args: console.UsageArgs(cobra.NoArgs),
+		Args: console.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if l.filter.Limit < 0 {
 				return console.UsageErrorf("--limit %d: want 1 or more, or 0 for all", l.filter.Limit)

@@ -26,7 +26,7 @@ func NewResendCmd(o *console.Options) *cobra.Command {
 		Long: resendLong,
 		Example: `  {name} resend --journal {name}.db
   {name} resend --journal {name}.db --since 24h`,
-		Args: console.UsageArgs(cobra.NoArgs),
+		Args: console.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.MayChange(cmd.Context(), "resend", path); err != nil {
 				return err

@@ -29,7 +29,7 @@ func NewMergeCmd(o *console.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "merge", Short: "Move the modules of a journal into another journal",
 		Long: mergeLong, Example: mergeExample,
-		Args: console.UsageArgs(cobra.NoArgs),
+		Args: console.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			m.Progress = progress(o)
 			switch {

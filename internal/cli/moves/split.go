@@ -45,7 +45,7 @@ func NewSplitCmd(o *console.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "split", Short: "Move modules out of a journal into a new journal",
 		Long: splitLong, Example: splitExample,
-		Args: console.UsageArgs(cobra.NoArgs),
+		Args: console.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.valid(); err != nil {
 				return err
