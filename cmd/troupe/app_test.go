@@ -101,6 +101,7 @@ func TestVerifyOfAnotherProgram(t *testing.T) {
 	MustChange(t, path, "UPDATE visits_patients SET paid = 0 WHERE name = 'bob'")
 	ran := c.run(t.Context(), "verify", "--journal", path)
 	wantOutput(t, ran, 0, "books    not checked: ", "unanswered or delayed", "open     1 delayed", "the books were not checked")
+	wantOutput(t, c.run(t.Context(), "verify", "--strict", "--journal", path), exitWrong, "the books were not checked: some events are unanswered or delayed")
 	if strings.Contains(ran.stdout, "bob") || strings.Contains(ran.stdout, "everything") {
 		t.Errorf("rules that hold once all is settled were held before:\n%s", ran.stdout)
 	}
@@ -115,6 +116,11 @@ func TestVerifyOfAnotherProgram(t *testing.T) {
 	}
 
 	a := c.app()
+	a.Books.Tables = func(context.Context, func(string) *sql.Tx, bool) (r troupe.Report, err error) { return r, nil }
+	MustChange(t, path, later)
+	wantOutput(t, runApp(t.Context(), a, "verify", "--strict", "--journal", path), 0, "books    right")
+	MustChange(t, path, "DELETE FROM delayed")
+	a.Books = troupe.Books{}
 	a.Verify = nil
 	wantOutput(t, runApp(t.Context(), a, "verify", "--journal", path), 0, "not checked: clinic has no rules", "the journal adds up")
 	a.Verify = func(ctx context.Context, tables func(string) *sql.Tx) ([]string, error) { return nil, os.ErrPermission }

@@ -27,17 +27,19 @@ observer: verify then checks the books with the events and their outcomes, if {n
 for events.
 
 verify changes nothing, and can run beside {name}. The output names the parts that were not
-checked, with the reasons. The exit code is 1 after a mistake.`
+checked, with the reasons. The exit code is 1 after a mistake, and with --strict also when the books
+or another part were not checked: use --strict in nightly jobs.`
 
 const verifyExample = `  {name} verify
   {name} verify --journal {name}.db --json
   {name} verify --journal one.db --journal two.db
-  {name} verify --journal observer.db`
+  {name} verify --journal observer.db
+  {name} verify --strict`
 
 // NewVerifyCmd returns the command verify.
 func NewVerifyCmd(o *console.Options) *cobra.Command {
 	var paths []string
-	late := grace
+	late, strict := grace, false
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Check the journal and the books",
 		Long: verifyLong, Example: verifyExample,
@@ -59,12 +61,16 @@ func NewVerifyCmd(o *console.Options) *cobra.Command {
 				if !v.OK {
 					return &console.ExitError{Code: console.ExitWrong}
 				}
+				if strict {
+					return v.unchecked()
+				}
 				return nil
 			})
 		},
 	}
 	cmd.Flags().StringArrayVar(&paths, "journal", []string{o.Program.Journal()}, "journal `FILE`; may be repeated, for several deployables")
 	cmd.Flags().DurationVar(&late, "grace", late, "how long an event may be in transit before it counts as missing")
+	cmd.Flags().BoolVar(&strict, "strict", false, "fail when the books or another part were not checked")
 	_ = cmd.MarkFlagFilename("journal", "db") // only fails for a flag that does not exist
 	return cmd
 }
@@ -126,6 +132,17 @@ func (v *Result) hold(r console.Report) {
 	if r.Data == nil {
 		v.Books = map[string][]string{"wrong": append([]string{}, r.Wrong...)}
 	}
+}
+
+// unchecked returns an error that names a part that was not checked, or nil.
+func (v *Result) unchecked() error {
+	switch {
+	case v.books == nil:
+		return fmt.Errorf("the books were not checked: %s", v.Skipped)
+	case len(v.Unread) > 0:
+		return fmt.Errorf("topics were not checked, because the observer does not read them now: %s", strings.Join(v.Unread, ", "))
+	}
+	return nil
 }
 
 // audited is a journal of several.
