@@ -100,3 +100,15 @@ func TestAnotherProgramChangesNothing(t *testing.T) {
 
 // acting matches the commands that change a journal.
 var acting = regexp.MustCompile(`^(split|merge|resend|dlq (replay|drop|retry))`)
+
+func TestCheckReportsTheWiring(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "clinic.yaml")
+	if err := os.WriteFile(path, []byte("journal: clinic.db\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := (&clinic{}).app()
+	wantOutput(t, runApp(t.Context(), a, "check", path), 0, "the deployables fit together")
+	a.Wire = func(b *bus.Bus) *reception { return &reception{b.Module("visits").Emits(visited{})} }
+	wantOutput(t, runApp(t.Context(), a, "check", path), exitWrong, "visits.visited", "has no consumer")
+}

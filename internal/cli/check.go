@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/internal/cli/term"
 	"github.com/troupebus/troupe/internal/config"
@@ -18,8 +19,9 @@ deployable, and all deployables must use the same transport and backend. check w
 that would clash on one host, and of addresses that lead clients to the wrong deployable.
 
 Name the files of '{name} run --config': one for each deployable, or one for all of them. The default
-is {name}.yaml. check reads only the files, not the environment, and does not use the network. The
-exit code is 1 after a mistake, and 0 after warnings.`
+is {name}.yaml. check reads only the files, not the environment, and does not use the network. check
+also reports mistakes in the wiring of {name}. The exit code is 1 after a mistake, and 0 after
+warnings.`
 
 const checkExample = `  {name} check
   {name} check front.yaml back.yaml
@@ -32,6 +34,9 @@ func newCheckCmd(o *console.Options) *cobra.Command {
 		Long: checkLong, Example: checkExample,
 		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
 		RunE: func(_ *cobra.Command, files []string) error {
+			if err := checkWiring(o.Program); err != nil {
+				return err
+			}
 			if files = slices.Concat(named, files); len(files) == 0 {
 				files = []string{o.Program.Config().DefaultFile()}
 			}
@@ -48,6 +53,17 @@ func newCheckCmd(o *console.Options) *cobra.Command {
 	cmd.Flags().StringArrayVar(&named, "config", nil, "settings file, as for run; the same as an argument; may be repeated")
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml") // only fails for a flag that does not exist
 	return cmd
+}
+
+// checkWiring returns the mistakes in the wiring, with which run would refuse to start.
+func checkWiring(p *console.Wired) error {
+	c := p.Bus
+	c.Modules, c.Transport = nil, nil
+	b := bus.New(nil, c)
+	if _, err := p.Assemble(b); err != nil {
+		return err
+	}
+	return b.Check()
 }
 
 func printCheck(o *console.Options, r config.Report) error {
