@@ -133,8 +133,8 @@ func (s *Service) Done(op string) []Call {
 }
 
 // Ask answers a call to a fake. Ask calls do once for each key, and returns the same answer when the key is repeated. A
-// planned trouble replaces the answer. An error from do is an answer, too, except for the end of ctx: that call hangs. The
-// function do must not call s. ctx must be the handler's.
+// planned trouble replaces the answer. An error from do is an answer, too, except for the end of ctx: that call hangs.
+// The function do must not call s. ctx must be the handler's.
 func Ask[A any](ctx context.Context, s *Service, r Request, do func() (A, error)) (A, error) {
 	value, err := s.ask(ctx, r, func() (any, error) { return do() })
 	a, ok := value.(A)

@@ -72,26 +72,14 @@ func (p *Program) parseFile(path string, data []byte) *file {
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	if err := d.Decode(&doc); errors.Is(err, io.EOF) {
 		return f // empty
-	} else if n := tabbed(data); err != nil && n > 0 {
-		return f.unreadable(fmt.Sprintf("line %d: a tab indents: use spaces", n))
 	} else if err != nil {
-		return f.unreadable(strings.TrimPrefix(err.Error(), "yaml: "))
+		return f.unreadable(parse.Explain(data, err))
 	}
 	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		f.wrong(path, "holds more than one YAML document: put what belongs to several deployables below %s", deployablesKey)
 	}
 	f.walk(doc.Content[0], section{level: fromFile, into: f.shared})
 	return f
-}
-
-// tabbed returns the number of the first line with a tab in the indentation, or 0.
-func tabbed(data []byte) int {
-	for i, line := range bytes.Split(data, []byte("\n")) {
-		if text := bytes.TrimLeft(line, " \t"); bytes.ContainsRune(line[:len(line)-len(text)], '\t') {
-			return i + 1
-		}
-	}
-	return 0
 }
 
 func (f *file) unreadable(why string) *file {
