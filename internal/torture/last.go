@@ -153,14 +153,13 @@ func (a *across) lowerLimit() {
 	}
 	a.excused = true
 	if a.setLimit("100") && a.publishLast("low", 1) {
-		a.await(lastLimit, func() bool { return a.refused() > 0 || a.arrived("low") > 0 })
+		a.await(lastLimit, func() bool { return a.refused("low") > 0 || a.arrived("low") > 0 })
 	}
 	const later = 20
-	before := a.refused()
 	if a.raiseLimit() && a.publishLast("raised", later) {
-		a.await(lastLimit, func() bool { return a.refused() > before || a.arrived("raised") == later })
+		a.await(lastLimit, func() bool { return a.refused("raised") > 0 || a.arrived("raised") == later })
 	}
-	if n := a.refused() - before; n > 0 {
+	if n := a.refused("raised"); n > 0 {
 		a.find("refused", "%d events were refused after the limit of the topic was raised again", n)
 	}
 	args := []string{"dlq", "replay", "--all", "--reason", "the limit is raised", "--journal", a.journal(story.Door)}
@@ -182,9 +181,9 @@ func (a *across) setLimit(bytes string) bool {
 	return a.atBroker(func(b *broker.Broker, topic string) error { return b.SetTopic(topic, settingLimit, bytes) })
 }
 
-// refused returns the number of events of the door that the transport refused.
-func (a *across) refused() int {
-	return a.countIn(story.Door, "SELECT count(*) FROM events WHERE type = 'bus.unsent'")
+// refused returns the number of events of a key that the transport refused to take from the door.
+func (a *across) refused(key string) int {
+	return a.countIn(story.Door, "SELECT count(*) FROM events WHERE type = 'bus.unsent' AND key = '"+key+"'")
 }
 
 // arrived returns the number of events of a key at the ledger.

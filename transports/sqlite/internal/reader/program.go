@@ -125,7 +125,7 @@ func modulesIn(ctx context.Context, q row.Queryer, query string) (modules []stri
 	err = row.Each(ctx, q, row.SQL(query), func(rows *sql.Rows) error {
 		var name string
 		err := rows.Scan(&name)
-		if module, _, _ := strings.Cut(name, "/"); module != "bus" && module != schema.Journal && module != "" {
+		if module := journal.ModuleOf(name); module != "bus" && module != schema.Journal && module != "" {
 			modules = append(modules, module)
 		}
 		return err
