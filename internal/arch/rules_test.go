@@ -211,7 +211,8 @@ var rooms = map[string][]string{
 	"crossing": {"row"}, "tail": {"row", "wake"},
 	"file":   {"needs", "row", "schema", "still"},
 	"check":  {"row", "count"},
-	"reader": {"row", "schema", "count", "wake", "check", "file", "still"},
+	"owner":  {"row", "schema"},
+	"reader": {"row", "schema", "count", "wake", "check", "file", "still", "owner"},
 	"acts":   {"row", "file", "reader"},
 	"halves": {"row", "file"},
 

@@ -5,6 +5,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/halves"
 	"github.com/troupebus/troupe/transports/sqlite/internal/observer"
+	"github.com/troupebus/troupe/transports/sqlite/internal/owner"
 	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 )
@@ -47,7 +48,7 @@ var (
 	ErrMoved = halves.ErrMoved
 
 	// ErrOtherProgram: the journal belongs to another program. The error is an *OtherProgramError.
-	ErrOtherProgram = reader.ErrOtherProgram
+	ErrOtherProgram = owner.ErrOtherProgram
 )
 
 // OtherProgramError names the program to which a journal belongs that another program has tried to open. Nothing was
@@ -56,7 +57,7 @@ var (
 //	Program string   // the program that tried
 //	Owner   string   // the journal's program; "" if unknown
 //	Modules []string // with subscriptions in the journal, if Owner is ""
-type OtherProgramError = reader.OtherProgramError
+type OtherProgramError = owner.OtherProgramError
 
 // StrandedError means that the journal has a subscription of a module that is not to run on the journal.
 //
@@ -64,4 +65,4 @@ type OtherProgramError = reader.OtherProgramError
 //
 //	func (e *StrandedError) Module() string
 //	    Module returns the module of the subscription.
-type StrandedError = reader.StrandedError
+type StrandedError = owner.StrandedError

@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 
-	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
+	"github.com/troupebus/troupe/transports/sqlite/internal/owner"
 	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 )
 
@@ -13,7 +13,7 @@ import (
 // new and may be empty. adopts says that the journal is another program's, and is to be adopted.
 func (c Config) refuse(ctx context.Context, conn *sql.Conn, making bool) (adopts bool, err error) {
 	if c.Program != nil {
-		adopts, err = reader.CheckOwner(ctx, conn, c.Program, c.Adopt)
+		adopts, err = owner.Check(ctx, conn, c.Program, c.Adopt)
 	}
 	if err != nil {
 		return false, err
