@@ -86,7 +86,7 @@ func TestOpenHalfMadeJournal(t *testing.T) {
 	}
 	for _, file := range tables {
 		path := filepath.Join(t.TempDir(), "shop.db")
-		MustChange(t, path, `CREATE TABLE migrations (module TEXT NOT NULL, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL,
+		MustChange(t, path, `PRAGMA application_id = 0x54727065; CREATE TABLE migrations (module TEXT NOT NULL, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL,
 	PRIMARY KEY (module, name)) STRICT; INSERT INTO migrations VALUES ('', '', '', 0); DELETE FROM migrations`)
 		MustChange(t, path, `CREATE TRIGGER ended BEFORE INSERT ON migrations WHEN new.name = 'schema/`+filepath.Base(file)+`'
 	BEGIN SELECT RAISE(ABORT, 'killed'); END; INSERT INTO migrations VALUES ('', '', '', 0); DELETE FROM migrations`)
