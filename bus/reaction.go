@@ -146,7 +146,7 @@ func (s *subscription) transact(ctx context.Context, d *journal.Delivery, e Even
 	began := time.Now()
 	work := journal.Work{Module: s.module.name, Name: s.name, Limit: s.timeout}
 	err := s.bus.journal.React(ctx, d, work, func(tx journal.TxFunc) journal.Verdict {
-		if s.bus.state.Load() == stopping { // d has waited for the transactions of others
+		if a.runs == 0 && s.bus.state.Load() == stopping { // d has waited for the transactions of others
 			return journal.Verdict{Abort: journal.ErrClosed}
 		}
 		started := time.Now()

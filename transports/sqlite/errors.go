@@ -54,9 +54,10 @@ var (
 // OtherProgramError names the program to which a journal belongs that another program has tried to open. Nothing was
 // written.
 //
-//	Program string   // the program that tried
-//	Owner   string   // the journal's program; "" if unknown
-//	Modules []string // with subscriptions in the journal, if Owner is ""
+//	Program   string   // the program that tried
+//	Owner     string   // the journal's program; "" if unknown
+//	Modules   []string // with subscriptions, tables or delayed events in the journal
+//	Adoptable bool     // Program may adopt the journal: it has one of Modules, or there are none
 type OtherProgramError = owner.OtherProgramError
 
 // StrandedError means that the journal has a subscription of a module that is not to run on the journal.

@@ -55,8 +55,8 @@ type (
 	//	    Program returns the program of the journal, or nil if unknown: the program had no name, or was older than
 	//	    the names.
 	//	func (r *Reader) Ran(ctx context.Context) (modules []string, backend string, err error)
-	//	    Ran returns the modules with subscriptions in the journal, and the backend over which its events were
-	//	    last sent, "" for none.
+	//	    Ran returns the modules with subscriptions in the journal, also with retired ones, and the backend over
+	//	    which the journal's events were last sent, "" for none.
 	//	func (r *Reader) Removed(ctx context.Context, subscription string) (removed bool, err error)
 	//	    Removed reports whether the program that ran last lacks a subscription of an earlier program.
 	//	func (r *Reader) Stats(ctx context.Context) (Stats, error)
@@ -65,6 +65,8 @@ type (
 	//	    Subscriptions returns all subscriptions by name, also the retired ones.
 	//	func (r *Reader) View(ctx context.Context, fn func(*sql.Tx) error) error
 	//	    View runs fn in a read-only transaction, a snapshot.
+	//	func (r *Reader) Whole(ctx context.Context) error
+	//	    Whole returns an error when the newest events are missing: the file was copied in use, without the log.
 	Reader = reader.Reader
 
 	// EventFilter says which events are wanted. The zero value is all of them.

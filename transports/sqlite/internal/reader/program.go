@@ -8,6 +8,9 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/owner"
 )
 
+// OtherProgramError means that a program tried to open another program's journal.
+type OtherProgramError = owner.OtherProgramError
+
 // Ran returns the modules with subscriptions in the journal, also with retired ones, and the backend over which the
 // journal's events were last sent, "" for none. Ran also reads journals of older programs, and journals whose first
 // start ended before all tables existed.
@@ -38,7 +41,7 @@ func (r *Reader) Program(ctx context.Context) (p *journal.Program, err error) {
 
 // OtherProgram returns the error of Open with p for a journal of another program, and nil otherwise. The journal of an
 // observer belongs to the observed program.
-func (r *Reader) OtherProgram(ctx context.Context, p *journal.Program) (other *owner.OtherProgramError, err error) {
+func (r *Reader) OtherProgram(ctx context.Context, p *journal.Program) (other *OtherProgramError, err error) {
 	err = r.View(ctx, func(tx *sql.Tx) error {
 		o, err := owner.Of(ctx, tx)
 		other = o.Other(p)
