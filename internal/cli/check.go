@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/internal/cli/term"
 	"github.com/troupebus/troupe/internal/config"
@@ -34,7 +33,7 @@ func newCheckCmd(o *console.Options) *cobra.Command {
 		Long: checkLong, Example: checkExample,
 		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
 		RunE: func(_ *cobra.Command, files []string) error {
-			if err := checkWiring(o.Program); err != nil {
+			if err := o.Program.CheckWiring(); err != nil {
 				return err
 			}
 			if files = slices.Concat(named, files); len(files) == 0 {
@@ -53,17 +52,6 @@ func newCheckCmd(o *console.Options) *cobra.Command {
 	cmd.Flags().StringArrayVar(&named, "config", nil, "settings file, as for run; the same as an argument; may be repeated")
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml") // only fails for a flag that does not exist
 	return cmd
-}
-
-// checkWiring returns the mistakes in the wiring, with which run would refuse to start.
-func checkWiring(p *console.Wired) error {
-	c := p.Bus
-	c.Modules, c.Transport = nil, nil
-	b := bus.New(nil, c)
-	if _, err := p.Assemble(b); err != nil {
-		return err
-	}
-	return b.Check()
 }
 
 func printCheck(o *console.Options, r config.Report) error {

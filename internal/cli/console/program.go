@@ -146,6 +146,8 @@ type Wired struct {
 	Wiring  func() bus.Wiring // of all modules, which do not run
 	Modules func() []string   // sorted
 	Config  func() *config.Program
+
+	assembled func() *bus.Bus // has all modules, which do not run
 }
 
 // NewWired returns p for the commands. Wire is called once at every start, before the settings are read.
@@ -154,13 +156,16 @@ func NewWired(p Program) *Wired {
 	if p.Wire == nil {
 		own.Mistaken("Wire is missing: it puts the modules on the bus")
 	}
-	own.Wiring = sync.OnceValue(func() bus.Wiring {
-		b := bus.New(nil, p.Bus)
+	own.assembled = sync.OnceValue(func() *bus.Bus {
+		c := p.Bus
+		c.Modules, c.Transport = nil, nil
+		b := bus.New(nil, c)
 		if _, err := own.Assemble(b); err != nil {
 			panic(err) // execute recovers
 		}
-		return b.Wiring()
+		return b
 	})
+	own.Wiring = sync.OnceValue(func() bus.Wiring { return own.assembled().Wiring() })
 	own.Modules = sync.OnceValue(func() []string { return modulesOf(own.Wiring()) })
 	own.Config = sync.OnceValue(func() *config.Program {
 		c, err := config.NewProgram(p.Name, own.Modules(), p.Settings)
@@ -171,6 +176,9 @@ func NewWired(p Program) *Wired {
 	})
 	return own
 }
+
+// CheckWiring returns the mistakes in the wiring, with which run would refuse to start.
+func (p *Wired) CheckWiring() error { return p.assembled().Check() }
 
 // modulesOf returns the names of the modules that emit an event or react to one, sorted.
 func modulesOf(w bus.Wiring) []string {
