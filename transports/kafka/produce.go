@@ -79,11 +79,14 @@ func (t *Transport) newProducer(ctx context.Context, topic string, room *room) (
 	if err := t.ensure(ctx, c, topic); err != nil {
 		return nil, err
 	}
-	known, err := t.inspect(c, topic)
+	at := time.Now()
+	settings, err := t.inspect(c, topic)
 	if err != nil {
 		return nil, err
 	}
-	room.ask(known)
+	if settings.known || room.limit == 0 {
+		room.limit, room.at = settings.limit, at
+	}
 	p := &producer{
 		client: c, topic: topic, t: t, room: room, timeout: min(t.cfg.Timeout, t.patience()),
 		codec: codecs[t.cfg.Compression], looked: time.Now(),
@@ -112,7 +115,7 @@ func (t *Transport) newProducer(ctx context.Context, topic string, room *room) (
 func (p *producer) check(c *call) error {
 	for i := range c.records {
 		r := &c.records[i]
-		if size := r.size + batchOverhead; len(r.Value) > maxPayload || size > p.room.limit && size > p.room.current(p) {
+		if len(r.Value) > maxPayload || !p.room.allows(r.size+batchOverhead, p, c.arrived) {
 			return p.refuse(c, i)
 		}
 	}
@@ -215,7 +218,7 @@ func (p *producer) halve(batches []*batch) error {
 			continue
 		}
 		c, i := b.calls[0], b.at[0]
-		p.room.learn(c.records[i].size + batchOverhead - 1)
+		p.room.learn(c.records[i].size+batchOverhead-1, p.used)
 		c.err = p.refuse(c, i)
 		return c.err
 	}

@@ -31,13 +31,14 @@ type lane struct {
 // call is a call of Publish. The caller that sends owns its fields until done is closed.
 type call struct {
 	records []record
+	arrived time.Time
 	left    int // records without an acknowledgement
 	err     error
 	done    chan struct{}
 }
 
 func (l *lane) publish(msgs []*message.Message) error {
-	c := &call{records: records(msgs), left: len(msgs), done: make(chan struct{})}
+	c := &call{records: records(msgs), arrived: time.Now(), left: len(msgs), done: make(chan struct{})}
 	l.mu.Lock()
 	l.queue = append(l.queue, c)
 	l.mu.Unlock()
@@ -136,36 +137,24 @@ func (l *lane) serve(calls []*call) {
 const idle = time.Hour
 
 // room is the largest size of a batch in a topic, as far as known. The limit can change at any time: so a message is
-// refused only by a limit that was read a moment ago.
+// refused only by a limit that was read after the call of Publish.
 type room struct {
 	limit int       // bytes
-	known bool      // from the topic's settings, not from a broker's refusal
-	at    time.Time // when limit was learned
+	at    time.Time // before limit was read
 }
 
-// askAgain is the greatest age of a limit by which a message is refused.
-const askAgain = 100 * time.Millisecond
-
-// ask sets the limit from the settings of the topic.
-func (r *room) ask(s settings) {
-	if s.known || r.known || r.limit == 0 || time.Since(r.at) >= askAgain {
-		r.limit, r.known, r.at = s.limit, s.known, time.Now()
+// allows reports whether a message fits that came to Publish at the given time. It reads an older limit again.
+func (r *room) allows(size int, p *producer, arrived time.Time) bool {
+	if size > r.limit && r.at.Before(arrived) {
+		at := time.Now()
+		s, _ := p.client.settings(p.topic) // without the right to read settings, the broker refuses large messages
+		r.limit, r.at = s.limit, at
 	}
+	return size <= r.limit
 }
 
 // learn sets the limit after a refusal by a broker.
-func (r *room) learn(limit int) {
-	r.limit, r.known, r.at = min(r.limit, limit), false, time.Now()
-}
-
-// current returns the limit, and reads it again when it is old.
-func (r *room) current(p *producer) int {
-	if time.Since(r.at) >= askAgain {
-		s, _ := p.client.settings(p.topic) // without the right to read settings, the broker refuses large messages
-		r.ask(s)
-	}
-	return r.limit
-}
+func (r *room) learn(limit int, at time.Time) { r.limit, r.at = min(r.limit, limit), at }
 
 func (l *lane) send(ctx context.Context, calls []*call) (err error) {
 	if l.producer != nil && time.Since(l.producer.used) > idle {
