@@ -228,6 +228,14 @@ func TestDryRun(t *testing.T) {
 	defer func() { _ = j.Close() }()
 	dry := d.Options
 	dry.DryRun = true
+	torn := dry
+	torn.Journal = filepath.Join(t.TempDir(), "torn.db")
+	if data, err := os.ReadFile(dry.Journal); err != nil || os.WriteFile(torn.Journal, data, 0o600) != nil {
+		t.Fatal("cannot copy the journal", err)
+	}
+	if _, err := Split(t.Context(), torn); err == nil || !strings.Contains(err.Error(), "a copy of a journal that was in use") {
+		t.Errorf("a dry run on a copy without its log: %v", err)
+	}
 	would, err := Split(t.Context(), dry)
 	if err != nil {
 		t.Fatal(err)

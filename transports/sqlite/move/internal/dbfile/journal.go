@@ -62,14 +62,15 @@ func SameProgram(ctx context.Context, a, b *File) error {
 	return nil
 }
 
-// CheckReadable returns an error when a journal at paths is missing or has another schema than this program.
+// CheckReadable returns an error when a journal at paths is missing, was copied without its log, or has another schema
+// than this program.
 func CheckReadable(ctx context.Context, paths ...string) error {
 	for _, path := range paths {
 		r, err := sqlite.OpenReader(ctx, path)
 		if err != nil {
 			return err
 		}
-		if err := r.Close(); err != nil {
+		if err := errors.Join(r.Whole(ctx), r.Close()); err != nil {
 			return err
 		}
 	}
