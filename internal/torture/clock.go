@@ -18,10 +18,7 @@ const dueLimit = 3 * time.Second
 // steppedClock returns a clock for the processes of r, or nil where the schedule has no such step or the computer
 // cannot step clocks.
 func (r *run) steppedClock() *disk.Clock {
-	if r.machine.noClock != nil {
-		return nil
-	}
-	if !r.stepsClocks() {
+	if r.machine.noClock != nil || !r.stepsClocks() {
 		return nil
 	}
 	return new(disk.Clock)

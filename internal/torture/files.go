@@ -33,7 +33,7 @@ func (r *run) secondOwner(s story.Step) {
 		}
 		defer func() { _ = os.Remove(path) }()
 	}
-	o, err := r.startOwner(path)
+	o, err := r.startOwnerBy(r.clock, path)
 	if err != nil {
 		r.find("machine", "a second owner cannot be started: %v", err)
 		return
@@ -154,7 +154,7 @@ func (r *run) copyDatabase() {
 	if out, err := exec.CommandContext(r.ctx, "cp", r.path, path).CombinedOutput(); err != nil { // by a process: a close in this process would drop the locks of all its readers
 		r.find("machine", "cp: %v: %s", err, out)
 	}
-	o, err := r.startOwner(path)
+	o, err := r.startOwnerBy(r.clock, path)
 	if err != nil {
 		r.find("machine", "an owner cannot be started: %v", err)
 		return

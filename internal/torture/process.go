@@ -41,12 +41,7 @@ func (r *run) spawn(name string, args ...string) (*process, error) {
 	return p, nil
 }
 
-// startOwner starts a victim on the journal at path.
-func (r *run) startOwner(path string, args ...string) (*owner.Owner, error) {
-	return r.startOwnerBy(r.clock, path, args...)
-}
-
-// startOwnerBy starts a victim by clock c.
+// startOwnerBy starts a victim on the journal at path, by clock c.
 func (r *run) startOwnerBy(c *disk.Clock, path string, args ...string) (*owner.Owner, error) {
 	r.started++
 	args = append([]string{"serve", "--journal", path, "--outside", r.outside}, args...)
@@ -71,14 +66,15 @@ func closed(c chan struct{}) bool {
 	}
 }
 
-// endProcess ends a process with a signal, and reports a process that needs longer than stopLimit.
+// endProcess ends a process with a signal. It reports a process that needs longer than stopLimit, and logs its stacks.
 func (r *run) endProcess(name string, p *process, signal syscall.Signal) {
 	_ = p.cmd.Process.Signal(signal) // the process may have ended
 	select {
 	case <-p.ended:
 	case <-time.After(stopLimit):
 		r.find("stop", "%s did not end within %v of signal %v", name, stopLimit, signal)
-		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Process.Signal(syscall.SIGQUIT)
+		time.AfterFunc(stopLimit, func() { _ = p.cmd.Process.Kill() })
 		<-p.ended
 	}
 }

@@ -111,7 +111,7 @@ func (r *run) start(s story.Step) {
 	if s.Key == story.Symlink {
 		path = r.link()
 	}
-	o, err := r.startOwner(path, args...)
+	o, err := r.startOwnerBy(r.clock, path, args...)
 	if err != nil {
 		r.find("machine", "an owner cannot be started: %v", err)
 		return

@@ -61,7 +61,7 @@ func (r *run) live(args ...string) bool {
 		r.owner.AwaitUp(startLimit) // an owner that starts while a foreign transaction holds the lock may be refused, and end
 	}
 	if r.owner == nil || !r.owner.Alive() {
-		o, err := r.startOwner(r.path, args...)
+		o, err := r.startOwnerBy(r.clock, r.path, args...)
 		if err != nil {
 			r.find("machine", "an owner cannot be started: %v", err)
 			return false
