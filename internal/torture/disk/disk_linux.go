@@ -92,7 +92,7 @@ func Through(args []string) error {
 	if err := syscall.Sendmsg(socketFD, []byte{0}, syscall.UnixRights(listener), nil, 0); err != nil {
 		return fmt.Errorf("hand over the listener: %w", err)
 	}
-	_ = syscall.Close(socketFD)
+	syscall.CloseOnExec(socketFD) // StartBy waits for the end of the socket
 	return syscall.Exec(args[0], args, os.Environ())
 }
 
@@ -121,8 +121,9 @@ func (d *Disk) Start(cmd *exec.Cmd, launcher ...string) error {
 }
 
 // StartBy starts cmd on the disk and by clock c, or by the real clock where c is nil. It starts launcher, a command
-// line to which StartBy appends cmd, and which must pass these words to Through. StartBy returns when the process has
-// begun; a goroutine answers its system calls until the process ends.
+// line to which StartBy appends cmd, and which must pass these words to Through. StartBy returns when cmd has replaced
+// the launcher: a signal that the launcher gets on its way is lost. A goroutine answers the system calls of the process
+// until the process ends.
 func (d *Disk) StartBy(c *Clock, cmd *exec.Cmd, launcher ...string) error {
 	ends, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -148,7 +149,10 @@ func (d *Disk) StartBy(c *Clock, cmd *exec.Cmd, launcher ...string) error {
 		return errors.Join(fmt.Errorf("disk: the process did not hand over its listener: %w", err), cmd.Wait())
 	}
 	go d.serve(listener, c)
-	return nil
+	for err = syscall.EINTR; err == syscall.EINTR; {
+		_, err = syscall.Read(ours, make([]byte, 1))
+	}
+	return err
 }
 
 // receive reads a file descriptor from a socket.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/troupebus/troupe/internal/torture/disk"
 )
@@ -21,8 +22,48 @@ func TestMain(m *testing.M) {
 	case len(os.Args) == 3 && os.Args[1] == "write":
 		work(os.Args[2])
 		os.Exit(0)
+	case len(os.Args) == 2 && os.Args[1] == "rest":
+		<-time.After(time.Hour)
 	}
 	os.Exit(m.Run())
+}
+
+// TestSignalAtTheStart freezes a program directly after Start, sends a signal, and lets the program go on: the signal
+// ends the program.
+func TestSignalAtTheStart(t *testing.T) {
+	t.Parallel()
+	if err := disk.Available(); err != nil {
+		t.Skip(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := disk.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 200 {
+		cmd := exec.CommandContext(t.Context(), self, "rest")
+		if err := d.Start(cmd, self, "through"); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range []os.Signal{syscall.SIGSTOP, syscall.SIGTERM, syscall.SIGCONT} {
+			if err := cmd.Process.Signal(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ended := make(chan struct{})
+		go func() {
+			_ = cmd.Wait() // an error, as a signal ends the program
+			close(ended)
+		}()
+		select {
+		case <-ended:
+		case <-time.After(30 * time.Second):
+			t.Fatal("the program got no signal")
+		}
+	}
 }
 
 func work(path string) {
