@@ -19,6 +19,7 @@ import (
 	"github.com/troupebus/troupe/internal/torture/disk"
 	"github.com/troupebus/troupe/internal/torture/network"
 	"github.com/troupebus/troupe/internal/torture/owner"
+	"github.com/troupebus/troupe/internal/torture/probe"
 	"github.com/troupebus/troupe/internal/torture/story"
 )
 
@@ -113,8 +114,8 @@ func (s *shop) play() {
 			s.order(i, step)
 		case story.Command:
 			s.command(step)
-		case story.Bait:
-			s.bait(step)
+		case story.Bait, story.CheckSettings, story.CheckSplit:
+			s.probe(step)
 		case story.Finish:
 			s.beside.Wait()
 		case story.Weather:
@@ -194,6 +195,29 @@ func (s *shop) command(step story.Step) {
 	})
 }
 
+// probe asks troupe a question whose right answer is known.
+func (s *shop) probe(step story.Step) {
+	troupe := func(args ...string) probe.Answer {
+		res := s.runTool(s.machine.troupe, args...)
+		s.ended("troupe "+strings.Join(args, " "), res)
+		return probe.Answer{Out: res.out, Err: clip(res.err, 500), Code: res.code}
+	}
+	var err error
+	switch {
+	case step.Do == story.CheckSettings:
+		err = probe.Settings(s.folder, step, troupe)
+	case step.Do == story.CheckSplit && s.accepted() > 0: // else the shop may have no tables yet
+		err = probe.Split(s.ctx, s.journal(story.Shop), step, troupe)
+	case step.Mood == story.Parts:
+		err = probe.PutBaits(filepath.Dir(s.path))
+	case step.Mood == story.Log:
+		err = probe.Log(s.journal(story.Shop), step.Args, troupe)
+	}
+	if err != nil && s.ctx.Err() == nil {
+		s.find(step.Do, "%v", err)
+	}
+}
+
 // close runs all processes until every order has ended, and compares the books with the accepted orders.
 func (s *shop) close() {
 	names, journals := []string{story.Shop}, []string{story.Shop}
@@ -218,7 +242,11 @@ func (s *shop) close() {
 	for i := len(names) - 1; i >= 0; i-- {
 		s.endOne(names[i], syscall.SIGTERM)
 	}
-	s.checkBaits()
+	if slices.ContainsFunc(s.schedule.Steps, func(step story.Step) bool { return step.Mood == story.Parts }) {
+		if err := probe.TakeBaits(filepath.Dir(s.path)); err != nil {
+			s.find("overwritten", "%v", err)
+		}
+	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(s.path), "*.part*")); len(left) > 0 {
 		s.find("leftover", "killed commands were run again to their end, but %v are left", left)
 	}

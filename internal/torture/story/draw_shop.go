@@ -1,6 +1,10 @@
 package story
 
-import "github.com/troupebus/troupe/internal/torture/disk"
+import (
+	"strings"
+
+	"github.com/troupebus/troupe/internal/torture/disk"
+)
 
 // shops draws the shop in a single process, wires draws the shop in two processes and a broker.
 func (d *drawer) shops() { d.deployables(Shop) }
@@ -57,6 +61,13 @@ func (d *drawer) moves() {
 	}
 	if d.chance(40) {
 		d.do(Step{Do: Bait, Mood: pick(d, Parts, Log), Args: split})
+	}
+	for range 3 {
+		d.settings()
+	}
+	if d.chance(60) { // else the log of a killed shop stays
+		d.tie(pick(d, strings.Split(split[2], ",")...))
+		d.tie(pick(d, strings.Split(split[2], ",")...))
 	}
 	for _, args := range [][]string{split, merge} {
 		for range d.r.IntN(4) {

@@ -35,7 +35,22 @@ const (
 	Bait         = "bait"    // puts the foreign files Mood beside a journal that does not exist yet
 	StepClock    = "clock"   // sets the wall clock of all processes, or of process Key, to be Ahead of the real time
 	PlaceOrders  = "order"   // places Calls orders at the deployable Key of the shop
+
+	// CheckSettings runs troupe check with the settings files Args, whose relation is Mood.
+	CheckSettings = "settings"
+	// CheckSplit runs troupe split --check for the module Args[0], after the statements Args[2:]. With Mood Tied, the
+	// statements create the object Args[1], which ties the module to other tables.
+	CheckSplit = "tie"
 )
+
+// Relations of two settings files; "" for files that fit together.
+const (
+	Apart = "apart" // the deployables use different backends
+	Clash = "clash" // on one host, the deployables would use the same file or address
+)
+
+// Tied is the mood of a step CheckSplit whose object prevents a split.
+const Tied = "tied"
 
 // Names by which a second owner opens the journal.
 const (
@@ -131,6 +146,10 @@ func (s Step) environment(who string) string {
 		return "a second owner starts, by the name: " + s.Mood
 	case LinkLock:
 		return "the lock file becomes a symbolic link to another file"
+	case CheckSettings:
+		return fmt.Sprintf("a person checks settings %q, relation %q", s.Args, s.Mood)
+	case CheckSplit:
+		return fmt.Sprintf("a person runs split --check for module %s %s, after: %s", s.Args[0], s.Mood, strings.Join(s.Args[2:], "; "))
 	case Bait:
 		return "foreign files are beside the new journal: " + s.Mood
 	case CopyDatabase:
@@ -180,13 +199,13 @@ type Schedule struct {
 	Steps []Step `json:"steps"`
 }
 
-// Line returns s as a line of JSON.
+// Line returns s as a line of JSON, which a shell and make take in single quotes.
 func (s Schedule) Line() string {
 	b, err := json.Marshal(s)
 	if err != nil { // every Schedule can be encoded
 		panic(err)
 	}
-	return string(b)
+	return strings.NewReplacer("'", `\u0027`, "$", `\u0024`).Replace(string(b))
 }
 
 // Parse reads a line that Line wrote.

@@ -25,6 +25,9 @@ func TestSchedulesAreData(t *testing.T) {
 			if err != nil || !reflect.DeepEqual(s, read) {
 				t.Fatalf("kind %s, seed %d is another one when it is read: %v", k.Name, seed, err)
 			}
+			if strings.ContainsAny(s.Line(), "'$") {
+				t.Errorf("kind %s, seed %d: neither make nor a shell takes %s in single quotes", k.Name, seed, s.Line())
+			}
 			next := map[string]int{}
 			for i, step := range s.Steps {
 				if step.String() == "" {
