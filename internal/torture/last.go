@@ -3,6 +3,7 @@ package torture
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,11 +30,11 @@ var lasts = map[string]func(*across){
 	story.Remade: (*across).remakeTopic, story.Dump: (*across).restoreDump,
 }
 
-// last causes the fault in lasts that the schedule has, and waits until no work is left again.
+// last causes the faults in lasts that the schedule has, and waits each time until no work is left again.
 func (a *across) last() {
-	for mood, cause := range lasts {
+	for _, mood := range slices.Sorted(maps.Keys(lasts)) {
 		if a.isLast(mood) {
-			cause(a)
+			lasts[mood](a)
 			if mood == story.TwinProcess || !a.rest("--good") { // a twin may have more events than its journal
 				return
 			}
@@ -152,11 +153,11 @@ func (a *across) lowerLimit() {
 		return
 	}
 	a.excused = true
-	if a.setLimit("100") && a.publishLast("low", 1) {
+	if a.atBroker((*broker.Broker).TakeNone) && a.publishLast("low", 1) {
 		a.await(lastLimit, func() bool { return a.refused("low") > 0 || a.arrived("low") > 0 })
 	}
 	const later = 20
-	if a.raiseLimit() && a.publishLast("raised", later) {
+	if a.atBroker((*broker.Broker).TakeAll) && a.publishLast("raised", later) {
 		a.await(lastLimit, func() bool { return a.refused("raised") > 0 || a.arrived("raised") == later })
 	}
 	if n := a.refused("raised"); n > 0 {
@@ -164,21 +165,6 @@ func (a *across) lowerLimit() {
 	}
 	args := []string{"dlq", "replay", "--all", "--reason", "the limit is raised", "--journal", a.journal(story.Door)}
 	a.runTool(a.machine.troupe, args...)
-}
-
-// raiseLimit raises the limit of the door's topic, and returns when the broker knows the new limit.
-func (a *across) raiseLimit() bool {
-	return a.setLimit("1200000") && a.atBroker(func(b *broker.Broker, topic string) (err error) {
-		a.await(lastLimit, func() bool {
-			err = b.Send(topic, broker.Event{ID: "raised", Type: "torture.inside", Source: "front"})
-			return err == nil
-		})
-		return err
-	})
-}
-
-func (a *across) setLimit(bytes string) bool {
-	return a.atBroker(func(b *broker.Broker, topic string) error { return b.SetTopic(topic, settingLimit, bytes) })
 }
 
 // refused returns the number of events of a key that the transport refused to take from the door.

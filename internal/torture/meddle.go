@@ -11,12 +11,6 @@ import (
 
 const smallBatches = "20000"
 
-// The settings of topics that schedules change.
-const (
-	settingLimit   = "max.message.bytes"
-	settingCleanup = "cleanup.policy"
-)
-
 // meddle causes the fault s.Mood at the broker. It does nothing while the broker is away. The faults in lasts come when
 // no work is left.
 func (a *across) meddle(s story.Step) {
@@ -44,11 +38,11 @@ func (a *across) meddle(s story.Step) {
 			a.count("large records", 1)
 		}
 	case story.SmallBatches:
-		_ = b.SetTopic(topic, settingLimit, smallBatches) // the topic may not exist yet
+		_ = b.SetTopic(topic, broker.SettingLimit, smallBatches) // the topic may not exist yet
 	case story.DeleteRecords:
 		a.deleteRecords(b, topic)
 	case story.Compacted:
-		a.compacted = b.CreateTopic(a.prefix+".moody", settingCleanup, "compact") == nil
+		a.compacted = b.CreateTopic(a.prefix+".moody", broker.SettingCleanup, "compact") == nil
 	}
 }
 
@@ -71,7 +65,7 @@ func (a *across) deleteRecords(b *broker.Broker, topic string) {
 func (a *across) mendTopic() {
 	b, err := broker.Connect(a.brokerAt)
 	if err == nil {
-		err = b.SetTopic(a.prefix+".moody", settingCleanup, "delete")
+		err = b.SetTopic(a.prefix+".moody", broker.SettingCleanup, "delete")
 		b.Close()
 	}
 	if err != nil {

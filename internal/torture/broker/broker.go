@@ -27,6 +27,12 @@ const (
 // of a request before compression.
 func AllowLarge() { sarama.MaxRequestSize = 2 * largeSize }
 
+// The settings of topics that schedules change.
+const (
+	SettingLimit   = "max.message.bytes"
+	SettingCleanup = "cleanup.policy"
+)
+
 // Broker is a connection to a broker.
 type Broker struct {
 	address string
@@ -127,6 +133,42 @@ func (b *Broker) SetTopic(topic, setting, value string) error {
 	return b.admin.IncrementalAlterConfig(sarama.TopicResource, topic, map[string]sarama.IncrementalAlterConfigsEntry{
 		setting: {Operation: sarama.IncrementalAlterConfigsOperationSet, Value: &value},
 	}, false)
+}
+
+// TakeNone lowers the limit of a topic, and returns when no partition takes an event.
+func (b *Broker) TakeNone(topic string) error { return b.setLimit(topic, "100", false) }
+
+// TakeAll raises the limit of a topic, and returns when all partitions take events.
+func (b *Broker) TakeAll(topic string) error { return b.setLimit(topic, "1200000", true) }
+
+// setLimit sets the limit of a topic, and returns when each partition takes an event, or refuses the event as too
+// large: a broker applies a new limit after its answer, and to one partition after another.
+func (b *Broker) setLimit(topic, bytes string, takes bool) error {
+	if err := b.SetTopic(topic, SettingLimit, bytes); err != nil {
+		return err
+	}
+	c := config()
+	c.Producer.Partitioner = sarama.NewManualPartitioner
+	p, err := sarama.NewSyncProducer([]string{b.address}, c)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = p.Close() }() // every message has an answer
+	partitions, err := b.client.Partitions(topic)
+	for i, end := 0, time.Now().Add(limit); err == nil && i < len(partitions); {
+		m := Event{ID: "limit", Type: "torture.inside", Source: "front"}.message(topic)
+		m.Partition = partitions[i]
+		_, _, sent := p.SendMessage(m)
+		switch {
+		case takes && sent == nil || !takes && errors.Is(sent, sarama.ErrMessageSizeTooLarge):
+			i++
+		case time.Now().After(end):
+			err = fmt.Errorf("partition %d does not follow the limit of %s bytes: %w", m.Partition, bytes, sent)
+		default:
+			time.Sleep(limit / 1000)
+		}
+	}
+	return err
 }
 
 // CreateTopic creates a topic with a setting.
