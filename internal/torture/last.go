@@ -27,7 +27,8 @@ const lastLimit = 20 * time.Second
 var lasts = map[string]func(*across){
 	story.TwinProcess: (*across).twin, story.Restored: (*across).restore, story.Transaction: (*across).openTransaction,
 	story.OtherBytes: (*across).sendOtherBytes, story.LowLimit: (*across).lowerLimit, story.Hoard: (*across).hoard,
-	story.Remade: (*across).remakeTopic, story.Dump: (*across).restoreDump,
+	story.Remade: (*across).remakeTopic, story.Dump: (*across).restoreDump, story.LargeRecord: (*across).swell,
+	story.WebServer: (*across).misdirect,
 }
 
 // last causes the faults in lasts that the schedule has, and waits each time until no work is left again.
@@ -165,6 +166,41 @@ func (a *across) lowerLimit() {
 	}
 	args := []string{"dlq", "replay", "--all", "--reason", "the limit is raised", "--journal", a.journal(story.Door)}
 	a.runTool(a.machine.troupe, args...)
+}
+
+// swell sends an event to the ledger that is large, and small while compressed. The ledger must report the event.
+func (a *across) swell() {
+	const reports = "SELECT count(*) FROM dead_letters WHERE error LIKE '%unpacked%'"
+	if a.brokerAt == "" {
+		return
+	}
+	a.excused = true
+	before := a.countIn(story.Ledger, reports)
+	send := func(b *broker.Broker, topic string) error { return b.SendLarge(topic, largeEvent) }
+	sent := a.atBroker((*broker.Broker).TakeAll) && a.atBroker(send)
+	if sent && !a.await(lastLimit, func() bool { return a.countIn(story.Ledger, reports) > before }) {
+		a.find("unnoticed", "an event was larger than any event may be, but no dead letter reports the event")
+	}
+}
+
+// misdirect starts the tail with the address of a web server as the address of its broker. The tail must report the
+// server.
+func (a *across) misdirect() {
+	if a.brokerAt == "" {
+		return
+	}
+	address, stop, err := broker.ServeWeb("127.0.0.1:0")
+	if err != nil {
+		a.find("machine", "no web server can be started: %v", err)
+		return
+	}
+	defer stop()
+	a.stop(story.Tail)
+	a.backend[1] = address
+	a.serve(story.Tail, "--good")
+	a.backend[1] = a.brokerAt
+	a.mustLog(story.Tail, "does not speak Kafka's protocol", "its broker is a web server")
+	a.stop(story.Tail)
 }
 
 // refused returns the number of events of a key that the transport refused to take from the door.

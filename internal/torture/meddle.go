@@ -11,14 +11,18 @@ import (
 
 const smallBatches = "20000"
 
+// largeEvent is the event of another program that is large. A ledger that takes the event has an event that was not
+// sent.
+var largeEvent = broker.Event{ID: "large", Type: "torture.asked", Source: "front", Key: "large"}
+
 // meddle causes the fault s.Mood at the broker. It does nothing while the broker is away. The faults in lasts come when
-// no work is left.
+// no work is left; a large record and a web server come twice.
 func (a *across) meddle(s story.Step) {
 	switch {
 	case s.Mood == story.WebServer:
 		a.serveWeb(millis(s.For))
 		return
-	case a.brokerAt == "" || lasts[s.Mood] != nil:
+	case a.brokerAt == "" || lasts[s.Mood] != nil && s.Mood != story.LargeRecord:
 		return
 	}
 	b, err := broker.Connect(a.brokerAt)
@@ -33,7 +37,7 @@ func (a *across) meddle(s story.Step) {
 	topic := a.prefix + ".front"
 	switch s.Mood {
 	case story.LargeRecord:
-		if b.SendLarge(topic) == nil {
+		if b.SendLarge(topic, largeEvent) == nil {
 			a.excused = true
 			a.count("large records", 1)
 		}
@@ -78,7 +82,10 @@ func (a *across) serveWeb(d time.Duration) {
 	if a.port == "" || a.broker != nil {
 		return
 	}
-	broker.ServeWeb(a.ctx, a.brokerAt, d)
+	if _, stop, err := broker.ServeWeb(a.brokerAt); err == nil {
+		pause.For(a.ctx, d)
+		stop()
+	}
 }
 
 // recover follows the docs after events were deleted: the reader reports the missing events, and then the events are

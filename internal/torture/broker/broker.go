@@ -3,18 +3,13 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
-
-	"github.com/troupebus/troupe/internal/pause"
 )
 
 const (
@@ -85,11 +80,6 @@ func (b *Broker) send(messages ...*sarama.ProducerMessage) error {
 	return err
 }
 
-// SendLarge sends a record that is large, and small while compressed.
-func (b *Broker) SendLarge(topic string) error {
-	return b.send(&sarama.ProducerMessage{Topic: topic, Value: sarama.ByteEncoder(zeros)})
-}
-
 // Event is an event of another program.
 type Event struct {
 	ID, Type, Source, Key string
@@ -108,6 +98,12 @@ func (e Event) message(topic string) *sarama.ProducerMessage {
 
 // Send sends an event.
 func (b *Broker) Send(topic string, e Event) error { return b.send(e.message(topic)) }
+
+// SendLarge sends an event that is large, and small while compressed: a copy of e with other data.
+func (b *Broker) SendLarge(topic string, e Event) error {
+	e.Data = zeros
+	return b.Send(topic, e)
+}
 
 // SendHoard sends a record that is no event for each of keys, and then events of 8 MiB, small while compressed: as many
 // as each says. The events are copies of e with other ids and data.
@@ -266,16 +262,4 @@ func (b *Broker) OpenTransaction(topic string) (abort func() error, err error) {
 		}
 		return err
 	}, nil
-}
-
-// ServeWeb answers HTTP at address for a while, if the address is free.
-func ServeWeb(ctx context.Context, address string, d time.Duration) {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return
-	}
-	server := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: time.Second}
-	go func() { _ = server.Serve(l) }() // until Close
-	pause.For(ctx, d)
-	_ = server.Close()
 }
