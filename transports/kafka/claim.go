@@ -26,6 +26,7 @@ func (t *Transport) claimTopic(ctx context.Context, topic string, memory journal
 		return err
 	}
 	t.self.Head(memory)
+	caller, began := ctx, time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, t.patience(), fmt.Errorf("gave up after %v", t.patience()))
 	defer cancel()
 	defer context.AfterFunc(t.ctx, cancel)()
@@ -35,6 +36,7 @@ func (t *Transport) claimTopic(ctx context.Context, topic string, memory journal
 	if err = t.ensure(ctx, c, name); err == nil {
 		err = t.holdClaim(ctx, keeper{c, group}, name, memory)
 	}
+	t.waited(caller, time.Since(began), err)
 	switch {
 	case errors.Is(err, sarama.ErrTopicAuthorizationFailed), errors.Is(err, sarama.ErrGroupAuthorizationFailed):
 		t.warned.Set(name, noClaim, fmt.Sprintf("cannot detect another process that sends for a copy of this journal: grant %s READ on topic %s, and on all groups whose names begin with %s",

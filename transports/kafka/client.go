@@ -97,9 +97,7 @@ func (t *Transport) sarama(ctx context.Context, fetched func(*answer)) *sarama.C
 	s.Net.ReadTimeout = t.patience() + longPoll
 	s.Net.WriteTimeout = s.Net.ReadTimeout
 	s.Net.Proxy.Enable = true
-	s.Net.Proxy.Dialer = &dialer{
-		ctx: ctx, wait: cfg.patience, dial: cfg.Dial, tls: t.tls, fetched: fetched, checkExposed: cfg.checkExposed,
-	}
+	s.Net.Proxy.Dialer = &dialer{t: t, ctx: ctx, fetched: fetched}
 	if cfg.SASL.Mechanism != "" {
 		s.Net.SASL.Enable = true
 		s.Net.SASL.Mechanism = sarama.SASLMechanism(cfg.SASL.Mechanism)

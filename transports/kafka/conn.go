@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"time"
 )
 
 // errNotKafka means that the other end of a connection does not speak Kafka's protocol.
@@ -23,27 +22,24 @@ const maxAnswer = 2*fetchMost + 1<<20
 // dialer makes the connections of a sarama client, and closes them when ctx ends. Sarama's calls take no context, and
 // wait as long as the network lets them. They return at once when their connection is closed.
 type dialer struct {
-	ctx          context.Context
-	wait         time.Duration
-	dial         func(ctx context.Context, network, address string) (net.Conn, error)
-	tls          *tls.Config   // nil for none
-	fetched      func(*answer) // receives the answers to fetches; nil for a client that fetches nothing
-	checkExposed func(address string) error
+	t       *Transport
+	ctx     context.Context
+	fetched func(*answer) // receives the answers to fetches; nil for a client that fetches nothing
 }
 
 // Dial implements sarama's Net.Proxy.Dialer.
 func (d *dialer) Dial(network, address string) (net.Conn, error) {
-	if err := d.checkExposed(address); err != nil { // the cluster may name other addresses than the settings
+	if err := d.t.cfg.checkExposed(address); err != nil { // the cluster may name other addresses than the settings
 		return nil, exposed{err}
 	}
-	ctx, cancel := context.WithTimeout(d.ctx, d.wait)
+	ctx, cancel := context.WithTimeout(d.ctx, d.t.cfg.patience)
 	defer cancel()
-	conn, err := d.dial(ctx, network, address)
+	conn, err := d.t.cfg.Dial(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	if d.tls != nil {
-		if conn, err = encrypt(ctx, conn, d.tls, address); err != nil {
+	if d.t.tls != nil {
+		if conn, err = d.encrypt(conn, address); err != nil {
 			return nil, err
 		}
 	}
@@ -57,7 +53,8 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 type exposed struct{ error }
 
 // encrypt returns conn under TLS. TLS is below sarama, so that brokerConn sees the broker's answers in the clear.
-func encrypt(ctx context.Context, conn net.Conn, cfg *tls.Config, address string) (net.Conn, error) {
+func (d *dialer) encrypt(conn net.Conn, address string) (net.Conn, error) {
+	cfg := d.t.tls
 	if cfg.ServerName == "" {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {
@@ -66,6 +63,8 @@ func encrypt(ctx context.Context, conn net.Conn, cfg *tls.Config, address string
 		cfg = cfg.Clone()
 		cfg.ServerName = host
 	}
+	ctx, cancel := context.WithTimeout(d.ctx, d.t.patience())
+	defer cancel()
 	over := tls.Client(conn, cfg)
 	if err := over.HandshakeContext(ctx); err != nil {
 		_ = conn.Close() // the handshake's error says more

@@ -19,3 +19,9 @@ func (c Config) WithRest(d time.Duration) Config {
 	c.rest = d
 	return c
 }
+
+// Patience is how long t waits for an answer now.
+func (t *Transport) Patience() time.Duration { return t.patience() }
+
+// Unanswered reports whether err is that of an answer for which the client did not wait long enough.
+func Unanswered(err error) bool { return unanswered(err) }

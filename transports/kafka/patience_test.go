@@ -2,51 +2,206 @@ package kafka_test
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
 	"net"
+	"os"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/troupebus/troupe/transports/kafka"
 )
 
-// lazy is a connection to a broker that takes its time for each answer.
-type lazy struct {
-	net.Conn
-	takes time.Duration
-}
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-func (l *lazy) Read(b []byte) (int, error) {
-	n, err := l.Conn.Read(b)
-	if n > 4 { // an answer, or the larger part of one
-		stay(l.takes)
+// dialSlow returns a dialer whose connections delay every answer.
+func dialSlow(takes time.Duration) dialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = l.Close() }()
+		var near, far, broker net.Conn
+		for _, step := range []func() error{
+			func() error { near, err = new(net.Dialer).DialContext(ctx, network, l.Addr().String()); return err },
+			func() error { far, err = l.Accept(); return err },
+			func() error { broker, err = new(net.Dialer).DialContext(ctx, network, address); return err },
+		} {
+			if err := step(); err != nil {
+				return nil, err
+			}
+		}
+		go func() {
+			_, _ = io.Copy(broker, far)
+			_ = broker.Close()
+		}()
+		go func() {
+			for answer, err := make([]byte, 1<<20), error(nil); err == nil; {
+				var n int
+				n, err = broker.Read(answer)
+				stay(takes)
+				_, lost := far.Write(answer[:n])
+				err = errors.Join(err, lost)
+			}
+			_ = far.Close()
+		}()
+		return near, nil
 	}
-	return n, err
 }
 
-// TestSlowBroker: with a broker whose answers take longer than is usually waited for, everything goes on, only later.
+// hole is the address of a host that is away: a firewall drops all packets to it.
+const hole = "hole:9092"
+
+// dialHole connects to every address but hole.
+func dialHole(ctx context.Context, network, address string) (net.Conn, error) {
+	if address == hole {
+		<-ctx.Done()
+		return nil, &net.OpError{Op: "dial", Net: network, Err: ctx.Err()}
+	}
+	return new(net.Dialer).DialContext(ctx, network, address)
+}
+
+// TestSlowBroker: a broker whose answers take longer than the client usually waits. The calls of a process disturb one
+// another at first, for they share a client. After a while, each call succeeds.
 func TestSlowBroker(t *testing.T) {
 	t.Parallel()
-	cfg := config(MustCluster(t).ListenAddrs()).WithPatience(20 * time.Millisecond)
-	cfg.Timeout, cfg.Partitions = 100*time.Millisecond, 1
-	cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
-		c, err := new(net.Dialer).DialContext(ctx, network, address)
-		return &lazy{c, 560 * time.Millisecond}, err // fetches get half a second more anyway
-	}
-	tr := MustTransport(t, cfg)
-	began := time.Now()
-	for n := 0; ; n++ {
-		if err := tr.Publish("order", numbered("k", 0, 1)...); err == nil {
-			break
-		} else if time.Since(began) > time.Minute {
-			t.Fatalf("nothing is published: %v", err)
-		}
-	}
-	for {
-		in, err := tr.Subscribe(t.Context(), "order")
-		if err == nil {
+	const takes, patience = 400 * time.Millisecond, 125 * time.Millisecond
+	cert, certFile, _ := certificate(t, "localhost")
+	for name, secure := range map[string]bool{"plain": false, "TLS": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var opts []kfake.Opt
+			var login kafka.TLS
+			if secure {
+				opts = append(opts, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}}))
+				login = kafka.TLS{Enabled: true, CAFile: certFile}
+			}
+			cfg := config(MustCluster(t, opts...).ListenAddrs()).WithPatience(patience)
+			cfg.Timeout, cfg.Dial, cfg.TLS = time.Second, dialSlow(takes), login
+			tr := MustTransport(t, cfg)
+			var calls sync.WaitGroup
+			for name, call := range map[string]func() error{
+				"claim":   func() error { return tr.Features().Claim(t.Context(), "order", nil) },
+				"publish": func() error { return tr.Publish("order", numbered("k", 0, 1)...) },
+				"read":    func() error { _, err := tr.Subscribe(t.Context(), "payment"); return err },
+				"read 2":  func() error { _, err := tr.Subscribe(t.Context(), "shipping"); return err },
+			} {
+				calls.Go(func() {
+					for began := time.Now(); ; {
+						if err := call(); err == nil {
+							return
+						} else if time.Since(began) > time.Minute {
+							t.Errorf("%s never succeeds: %v", name, err)
+							return
+						}
+					}
+				})
+			}
+			calls.Wait()
+			in, err := tr.Subscribe(t.Context(), "order")
+			if err != nil {
+				t.Fatal(err)
+			}
 			Next(t, in).Ack()
+		})
+	}
+}
+
+// TestSlowClaim: a process that only sends waits longer for a slow broker, too.
+func TestSlowClaim(t *testing.T) {
+	t.Parallel()
+	cfg := config(MustCluster(t).ListenAddrs()).WithPatience(125 * time.Millisecond)
+	cfg.Dial = dialSlow(200 * time.Millisecond)
+	tr := MustTransport(t, cfg)
+	for began := time.Now(); ; {
+		if err := tr.Features().Claim(t.Context(), "order", nil); err == nil {
 			break
+		} else if time.Since(began) > 20*time.Second {
+			t.Fatalf("the claim never succeeds: %v", err)
 		}
-		if time.Since(began) > time.Minute {
-			t.Fatalf("nothing is read: %v", err)
+	}
+}
+
+// TestBlackHole: an address that swallows all packets costs one wait, and does not make the client more patient.
+func TestBlackHole(t *testing.T) {
+	t.Parallel()
+	const patience = 300 * time.Millisecond
+	t.Run("beside a broker", func(t *testing.T) {
+		t.Parallel()
+		good := MustCluster(t).ListenAddrs()[0]
+		for range 8 { // the address that sarama tries first is random
+			cfg := config([]string{hole, good}).WithPatience(patience)
+			cfg.Dial = dialHole
+			tr := MustTransport(t, cfg)
+			began := time.Now()
+			MustPublish(t, tr, "order", numbered("k", 0, 1)...)
+			Next(t, MustSubscribe(t, tr, "order"))
+			if took := time.Since(began); took > 8*patience {
+				t.Errorf("it took %v to find the other broker", took)
+			}
+			if got := tr.Patience(); got != patience {
+				t.Errorf("the patience grew to %v", got)
+			}
+			if err := tr.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	t.Run("alone", func(t *testing.T) {
+		t.Parallel()
+		cfg := config([]string{hole}).WithPatience(patience)
+		cfg.Timeout, cfg.Dial = 3*patience, dialHole
+		tr := MustTransport(t, cfg)
+		for range 4 {
+			began := time.Now()
+			_, read := tr.Subscribe(t.Context(), "order")
+			sent := tr.Publish("order", numbered("k", 0, 1)...)
+			for _, err := range []error{read, sent, tr.Features().Claim(t.Context(), "order", nil)} {
+				if err == nil {
+					t.Error("somebody is there")
+				}
+			}
+			if took := time.Since(began); took > 10*patience {
+				t.Errorf("it took %v to find that nobody is there", took)
+			}
+		}
+		if got := tr.Patience(); got > patience {
+			t.Errorf("the patience grew to %v", got)
+		}
+	})
+}
+
+// TestUnanswered: the client was not patient enough if it ended any wait, but a host that it cannot reach.
+func TestUnanswered(t *testing.T) {
+	t.Parallel()
+	op := func(op string, why error) error { return &net.OpError{Op: op, Net: "tcp", Err: why} }
+	silent, cut := op("read", os.ErrDeadlineExceeded), op("read", net.ErrClosed)
+	away := op("dial", context.DeadlineExceeded)
+	for name, test := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"a broker is silent":             {silent, true},
+		"the connection was cut":         {fmt.Errorf("not ready after 6s: %w", cut), true},
+		"a dial was cut":                 {sarama.Wrap(sarama.ErrOutOfBrokers, op("dial", context.Canceled)), true},
+		"the host is away":               {sarama.Wrap(sarama.ErrOutOfBrokers, away), false},
+		"no broker listens":              {op("dial", syscall.ECONNREFUSED), false},
+		"one host away, another silent":  {sarama.Wrap(sarama.ErrOutOfBrokers, away, silent), true},
+		"one host away, another cut":     {sarama.Wrap(sarama.ErrOutOfBrokers, away, cut), true},
+		"the handshake takes too long":   {context.DeadlineExceeded, true},
+		"one host away, another refuses": {sarama.Wrap(sarama.ErrOutOfBrokers, away, io.EOF), false},
+		"an answer":                      {sarama.ErrNotController, false},
+	} {
+		if got := kafka.Unanswered(test.err); got != test.want {
+			t.Errorf("%s: %t, want %t for: %v", name, got, test.want, test.err)
 		}
 	}
 }

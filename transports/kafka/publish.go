@@ -115,7 +115,7 @@ func (l *lane) serve(calls []*call) {
 			err = l.send(ctx, rest)
 		}
 	}
-	l.t.waited(time.Since(began), err)
+	l.t.waited(l.t.ctx, time.Since(began), err)
 	if err != nil {
 		l.discard()
 		if l.t.ctx.Err() != nil {

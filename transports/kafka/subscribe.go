@@ -127,7 +127,7 @@ func (s *subscription) start() (leaders, error) {
 	if ctx.Err() != nil {
 		err = withCause(ctx, err)
 	}
-	s.t.waited(time.Since(began), err)
+	s.t.waited(s.ctx, time.Since(began), err)
 	switch {
 	case s.ctx.Err() != nil:
 		err = context.Cause(s.ctx)
@@ -223,7 +223,7 @@ func (s *subscription) commitLoop() {
 		ctx, cancel := context.WithTimeoutCause(s.ctx, s.t.patience(), fmt.Errorf("gave up after %v", s.t.patience()))
 		err := s.commitIfCurrent(ctx, positions)
 		cancel()
-		s.t.waited(time.Since(looked), err)
+		s.t.waited(s.ctx, time.Since(looked), err)
 		if hasMembers(err) {
 			if members.Failed(time.Now()) > 0 {
 				s.t.cfg.Logger.Warn("kafka: cannot commit offsets, reading goes on: messages from now on will be delivered again",
