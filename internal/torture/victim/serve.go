@@ -94,6 +94,10 @@ func (s *server) listen() {
 			s.answer(talk.Answer{Err: err.Error()})
 			continue
 		}
+		if r.Do == talk.Heal { // the last one counts
+			s.handle(r)
+			continue
+		}
 		go s.handle(r)
 	}
 }
