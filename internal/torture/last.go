@@ -147,23 +147,32 @@ func (a *across) sendOtherBytes() {
 	a.mustLog(story.Ledger, "with this id and source and other content", "an event had the id of another event and other data")
 }
 
-// lowerLimit lowers the limit of the door's topic while an event is published, and raises the limit again. The relay
-// refuses the event, and must send all later events without a restart. A replay sends the refused event.
+// lowerLimit lowers the limit of the door's topic, and raises the limit again, while events are published. The relay
+// refuses events until then, and must send all later events without a restart. A replay sends the refused events.
 func (a *across) lowerLimit() {
-	if a.brokerAt == "" {
+	if a.brokerAt == "" || !a.atBroker((*broker.Broker).TakeNone) {
 		return
 	}
 	a.excused = true
-	if a.atBroker((*broker.Broker).TakeNone) && a.publishLast("low", 1) {
-		a.await(lastLimit, func() bool { return a.refused("low") > 0 || a.arrived("low") > 0 })
-	}
+	lowered, raise := context.WithCancel(a.ctx)
+	defer raise()
+	a.beside.Go(func() { // so that the door knows the lowered limit until the last moment
+		for n := 0; lowered.Err() == nil; n++ {
+			a.publishLast(fmt.Sprint("low-", n), 1)
+			pause.For(lowered, pace/10)
+		}
+	})
+	a.await(lastLimit, func() bool { return a.refused("low-0") > 0 })
+	raised := a.atBroker((*broker.Broker).TakeAll)
+	raise()
 	const later = 20
-	if a.atBroker((*broker.Broker).TakeAll) && a.publishLast("raised", later) {
+	if raised && a.publishLast("raised", later) {
 		a.await(lastLimit, func() bool { return a.refused("raised") > 0 || a.arrived("raised") == later })
 	}
 	if n := a.refused("raised"); n > 0 {
 		a.find("refused", "%d events were refused after the limit of the topic was raised again", n)
 	}
+	a.beside.Wait()
 	args := []string{"dlq", "replay", "--all", "--reason", "the limit is raised", "--journal", a.journal(story.Door)}
 	a.runTool(a.machine.troupe, args...)
 }
