@@ -34,7 +34,7 @@ func (t *Transport) claimTopic(ctx context.Context, topic string, memory journal
 		return err
 	}
 	defer t.running.Done()
-	ctx, cancel := context.WithTimeout(ctx, t.config.Timeout)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(t.ctx, cancel)()
 	head := t.self.Head(memory)
@@ -164,10 +164,7 @@ func (t *Transport) renewClaims() {
 		claimed := slices.Collect(maps.Values(t.claimed))
 		t.mu.Unlock()
 		for _, memory := range claimed {
-			ctx, cancel := context.WithTimeout(t.ctx, t.config.Timeout)
-			_, err := t.tryClaim(ctx, memory)
-			cancel()
-			if errors.Is(err, wire.ErrReplaced) {
+			if _, err := t.tryClaim(t.ctx, memory); errors.Is(err, wire.ErrReplaced) {
 				t.config.Logger.Error("postgres: another process runs for this journal, so this process stops", slog.Any("error", err))
 				return
 			}

@@ -36,9 +36,10 @@ type Config struct {
 	// observers. Defaults to 7 days.
 	Retention time.Duration
 
-	// Timeout bounds the tries of Publish, and a reader's wait for an answer of the server. Subscribe waits up to half
-	// of Timeout, and at most 3 s, for another reader or an open transaction to end. The server ends a session that
-	// is idle in a transaction for longer, and cancels a statement that waits for a lock for longer. Defaults to 10 s.
+	// Timeout bounds each statement, and each answer while a connection opens. Publish begins no try after Timeout.
+	// Subscribe waits up to half of Timeout, and at most 3 s, for another reader or an open transaction to end. The
+	// server ends a session that is idle in a transaction for longer, and cancels a statement that waits for a lock for
+	// longer. Defaults to 10 s.
 	Timeout time.Duration
 
 	// Poll is how often an idle reader looks for messages that came without NOTIFY, and for a lost connection. Messages of

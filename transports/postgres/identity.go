@@ -143,9 +143,7 @@ func (t *Transport) namesSchema() bool {
 // watch checks the identity now and then, until Close, because a restore need not break a connection.
 func (t *Transport) watch() {
 	for pause.For(t.ctx, t.config.Poll) {
-		ctx, cancel := context.WithTimeout(t.ctx, t.config.Timeout)
-		id, err := t.readIdentity(ctx)
-		cancel()
+		id, err := t.readIdentity(t.ctx)
 		if err != nil {
 			continue // readers and publishers report the error
 		}

@@ -42,20 +42,15 @@ func (t *Transport) Publish(topic string, msgs ...*message.Message) error {
 			return &wire.Refused{At: i, Err: fmt.Errorf("postgres: publish to %s: message %q has %d bytes: want at most %d; send a reference to the large data", topic, msg.UUID, len(msg.Payload), maxPayload)}
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.ctx, t.config.Timeout)
+	tries, cancel := context.WithTimeout(t.ctx, t.config.Timeout)
 	defer cancel()
-	var before error
 	for next := firstPause; ; next = min(2*next, lastPause) {
-		err := t.publish(ctx, topic, msgs)
+		err := t.publish(t.ctx, topic, msgs)
 		if err == nil {
 			return nil
 		}
 		t.forget(topic)
-		if ctx.Err() != nil && before != nil {
-			err = before // the last try was cut short, and its error says no more
-		}
-		before = err
-		if errors.Is(err, errUnsure) || !retryable(err) || !pause.For(ctx, next) {
+		if errors.Is(err, errUnsure) || !retryable(err) || !pause.For(tries, next) {
 			if t.ctx.Err() != nil {
 				return fmt.Errorf("%w during a publish to %s: %w", ErrClosed, topic, err)
 			}

@@ -79,13 +79,6 @@ func (r *reader) run() {
 	}
 }
 
-// call makes a call to the server, with a timeout.
-func (r *reader) call(ask func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(r.work, r.t.config.Timeout)
-	defer cancel()
-	return ask(ctx)
-}
-
 // waitNotified waits for a notification until ctx ends, which is no error: pgx's connection survives.
 func (r *reader) waitNotified(ctx context.Context) error {
 	err := r.conn.PgConn().WaitForNotification(ctx)
@@ -111,9 +104,9 @@ func (r *reader) serve() (err error) {
 	}
 	// The position is meaningless in another database, or belongs to another process now.
 	if r.t.lost.Err() != nil && r.t.ctx.Err() == nil {
-		return errors.Join(err, r.call(r.unlock))
+		return errors.Join(err, r.unlock(r.work))
 	}
-	return errors.Join(err, r.storePosition(true), r.call(r.unlock))
+	return errors.Join(err, r.storePosition(true), r.unlock(r.work))
 }
 
 // step reads, writes the position, and waits.
@@ -143,9 +136,9 @@ func (r *reader) look() error {
 	}
 	if !room { // only check the connection
 		r.more, r.nextLook = true, time.Now().Add(r.t.config.Poll)
-		return r.call(r.conn.Ping)
+		return r.conn.Ping(r.work)
 	}
-	return r.call(r.fetch)
+	return r.fetch(r.work)
 }
 
 // selectMessages reads the messages after a position. A row is final when every transaction up to its own has ended:
@@ -237,15 +230,7 @@ func (r *reader) storePosition(now bool) error {
 	}
 	r.lastKept = time.Now()
 	r.note(acked)
-	err := r.call(func(ctx context.Context) error {
-		if r.marked {
-			return r.write(ctx, r.conn, acked, r.t.self.Mark(r.id.String(), r.memory))
-		}
-		q := r.t.offsets.AckMessageQuery(r.tables.topic,
-			watermillsql.Row{Offset: acked.offset, ExtraData: map[string]any{"transaction_id": acked.transaction}}, r.group)
-		_, err := r.conn.Exec(ctx, q.Query, q.Args...)
-		return err
-	})
+	err := r.writePosition(acked)
 	if err == nil {
 		r.kept, r.failing = acked, time.Time{}
 		return nil
@@ -257,6 +242,16 @@ func (r *reader) storePosition(now bool) error {
 		return nil // the disk may be full for a moment; reading continues
 	}
 	return fmt.Errorf("store the position: %w", err)
+}
+
+func (r *reader) writePosition(acked position) error {
+	if r.marked {
+		return r.write(r.work, r.conn, acked, r.t.self.Mark(r.id.String(), r.memory))
+	}
+	q := r.t.offsets.AckMessageQuery(r.tables.topic,
+		watermillsql.Row{Offset: acked.offset, ExtraData: map[string]any{"transaction_id": acked.transaction}}, r.group)
+	_, err := r.conn.Exec(r.work, q.Query, q.Args...)
+	return err
 }
 
 // wait waits until there is something to do.

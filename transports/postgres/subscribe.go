@@ -21,8 +21,7 @@ const grace = 2 * time.Second
 // firstTry is the first pause between looks whether another reader is gone; each further pause is twice as long.
 const firstTry = 50 * time.Millisecond
 
-// Subscribe implements message.Subscriber: it delivers the messages of topic to the group. Config.Timeout bounds the
-// call, and ctx bounds the subscription.
+// Subscribe implements message.Subscriber: it delivers the messages of topic to the group, until ctx ends.
 //
 // While another process reads for the group, Subscribe waits a few seconds, and then returns an error that names the
 // other process. The same goes for a transaction that stays open and holds up all messages; an open channel closes
@@ -68,25 +67,23 @@ func (t *Transport) open(ctx context.Context, topic string) (*reader, error) {
 		out: make(chan *message.Message, batchRows),
 	}
 	t.self.Head(r.memory)
-	limited, cancel := context.WithTimeout(ctx, t.config.Timeout)
-	defer cancel()
 	t.forget(topic)
-	if err := t.prepare(limited, topic); err != nil {
+	if err := t.prepare(ctx, topic); err != nil {
 		return nil, err
 	}
-	if err := r.announce(limited); err != nil {
+	if err := r.announce(ctx); err != nil {
 		return nil, err
 	}
-	if err := t.waitForHolder(limited); err != nil {
+	if err := t.waitForHolder(ctx); err != nil {
 		return nil, err
 	}
 	config := t.connect.Copy()
 	config.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) { r.more = true }
 	var err error
-	if r.conn, err = pgx.ConnectConfig(limited, config); err != nil {
+	if r.conn, err = pgx.ConnectConfig(ctx, config); err != nil {
 		return nil, err
 	}
-	if err := r.connectGroup(limited); err != nil {
+	if err := r.connectGroup(ctx); err != nil {
 		r.closeConn()
 		return nil, err
 	}

@@ -87,7 +87,7 @@ func New(config Config) (*Transport, error) {
 	t.schema, t.offsets = adapters(config.Prefix)
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.lost, t.lose = context.WithCancel(t.ctx)
-	connect.DialFunc = t.dial
+	connect.DialFunc, connect.Tracer = t.dial, session.Limit(config.Timeout)
 	t.db = stdlib.OpenDB(*connect, stdlib.OptionAfterConnect(t.prepareSession))
 	t.db.SetMaxOpenConns(publishers)
 	t.db.SetConnMaxIdleTime(time.Minute)
@@ -95,11 +95,15 @@ func New(config Config) (*Transport, error) {
 }
 
 // dial also ends with the Transport: otherwise pgx would continue in the background to cancel queries.
-func (t *Transport) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	ctx, cancel := context.WithCancel(ctx)
+func (t *Transport) dial(opening context.Context, network, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithCancel(opening)
 	defer cancel()
 	defer context.AfterFunc(t.ctx, cancel)()
-	return t.config.Dial(ctx, network, addr)
+	conn, err := t.config.Dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return session.Dialed(opening, conn), nil
 }
 
 // prepareSession sets up a connection of the pool.
