@@ -187,8 +187,8 @@ func (b *Broker) DeleteTopic(topic string) error {
 	return err
 }
 
-// Forget deletes the records of a topic, except the newest kept records of each partition, and the positions of all
-// groups with the prefix groups. It reports whether it deleted the records.
+// Forget deletes the records of a topic, except the newest kept records of each partition, and the positions of the
+// run's groups with the prefix groups. It reports whether it deleted the records.
 func (b *Broker) Forget(topic string, kept int64, groups string) bool {
 	partitions, err := b.client.Partitions(topic)
 	if err != nil {
@@ -210,11 +210,27 @@ func (b *Broker) Forget(topic string, kept int64, groups string) bool {
 		return true
 	}
 	for g := range all {
-		if strings.HasPrefix(g, groups) {
+		if strings.HasPrefix(g, groups) && b.isBeside(g, topic) {
 			_ = b.admin.DeleteConsumerGroup(g) // a group with members stays
 		}
 	}
 	return true
+}
+
+// isBeside reports whether a group has a position in topic, or in another topic with the same prefix. The other groups
+// of a server belong to other runs.
+func (b *Broker) isBeside(group, topic string) bool {
+	prefix, _, _ := strings.Cut(topic, ".")
+	offsets, err := b.admin.ListConsumerGroupOffsets(group, nil)
+	if err != nil {
+		return false
+	}
+	for name := range offsets.Blocks {
+		if strings.HasPrefix(name, prefix+".") {
+			return true
+		}
+	}
+	return false
 }
 
 // ForgetAll does the same as Forget with all topics, and reports whether it deleted the records of all topics.
