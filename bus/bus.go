@@ -318,7 +318,7 @@ func (b *Bus) ready() error {
 
 // View runs fn in a read-only transaction on a snapshot, and does not wait for writers. In a handler or a unit of work
 // with a transaction, View returns an ErrNested, because the snapshot lacks the writes of the open transaction: read
-// through Tx.
+// through Tx. View returns a panic of fn as an error.
 func (b *Bus) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	if s, _ := ctx.Value(scopeKey{}).(*scope); s != nil && s.tx != nil {
 		return fmt.Errorf("%w: %s", ErrNested, readThroughTx)

@@ -209,7 +209,7 @@ func transportsLayer(path string, dirs []string) layer {
 var rooms = map[string][]string{
 	"row": {"needs"}, "schema": {"row"}, "count": {"row"}, "still": {"needs"},
 	"crossing": {"row"}, "tail": {"row", "wake"},
-	"file":   {"needs", "row", "schema", "still"},
+	"file":   {"needs", "row", "schema", "still", "goroutine"},
 	"check":  {"row", "count"},
 	"owner":  {"row", "schema"},
 	"reader": {"row", "schema", "count", "wake", "check", "file", "still", "owner"},

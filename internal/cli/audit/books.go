@@ -98,9 +98,9 @@ func pages(
 	const hook = "Books.Pages"
 	var ended error
 	watched := func(fn func(*sql.Tx, bool) error) error {
-		return look(func(tx *sql.Tx, settled bool) error {
-			err := fn(tx, settled)
-			ended = cmp.Or(ended, stillOpen(ctx, p, hook, tx))
+		return look(func(tx *sql.Tx, settled bool) (err error) {
+			panicked := p.Guard(hook, func() { err = fn(tx, settled) }) // a view has a goroutine of its own
+			ended = cmp.Or(ended, panicked, stillOpen(ctx, p, hook, tx))
 			return cmp.Or(ended, err)
 		})
 	}

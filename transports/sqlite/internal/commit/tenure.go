@@ -109,7 +109,7 @@ func (r *tenure) check() {
 	if suspect == nil {
 		return
 	}
-	where := closesForEver(r.id)
+	where := goroutine.ClosesForEver(r.id)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if where != "" && !r.replaced && r.current == suspect && r.entered.Equal(since) {
@@ -177,4 +177,10 @@ func (r *tenure) replace(hung *Item, err error) {
 	r.w.requeue(rest)
 	r.before = hung.unit.turn.Face()
 	r.w.startLoop(r.before)
+}
+
+// panicked returns the error for work that goroutine.ClosesForEver found.
+func panicked(it *Item, where string) error {
+	return fmt.Errorf("%w: %w: %s panicked while it scanned a row, at %s; database/sql never closes these rows: have Scan return an error",
+		journal.ErrAbandoned, journal.ErrFailed, it.Work.Name, where)
 }

@@ -70,16 +70,6 @@ func OpenViews(path string) *sql.DB {
 	return db
 }
 
-// View runs run in a transaction on db, and rolls the transaction back.
-func View(ctx context.Context, db *sql.DB, run func(*sql.Tx) error) error {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return row.Explain(err)
-	}
-	defer func() { _ = tx.Rollback() }() // nothing was written
-	return run(tx)
-}
-
 // Transact runs do in a transaction.
 func Transact(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
 	tx, err := db.BeginTx(ctx, nil)

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/mattn/go-sqlite3"
 )
@@ -45,7 +46,7 @@ func (c viewConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn := &viewConn{SQLiteConn: raw.(*sqlite3.SQLiteConn)}
+	conn := &viewConn{SQLiteConn: raw.(*sqlite3.SQLiteConn), open: map[*viewRows]bool{}}
 	conn.RegisterAuthorizer(conn.allow)
 	return conn, nil
 }
@@ -56,6 +57,9 @@ type viewConn struct {
 	*sqlite3.SQLiteConn
 	own     bool  // database/sql begins or ends the transaction
 	refused error // the refusal of the statement that just failed
+
+	mu   sync.Mutex
+	open map[*viewRows]bool
 }
 
 var errByHand = errors.New("sqlite: the transaction belongs to the view, and begins and ends with it: leave the statement out")
@@ -91,20 +95,74 @@ func (c *viewConn) ExecContext(ctx context.Context, query string, args []driver.
 
 // QueryContext implements driver.QueryerContext.
 func (c *viewConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	rows, err := c.SQLiteConn.QueryContext(ctx, query, args)
-	return rows, c.explain(err)
+	return c.keep(c.SQLiteConn.QueryContext(ctx, query, args))
 }
 
 // PrepareContext implements driver.ConnPrepareContext.
 func (c *viewConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
 	stmt, err := c.SQLiteConn.PrepareContext(ctx, query)
-	return stmt, c.explain(err)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	return &viewStmt{stmt.(*sqlite3.SQLiteStmt), c}, nil
+}
+
+// viewStmt is a prepared statement of a view.
+type viewStmt struct {
+	*sqlite3.SQLiteStmt
+	c *viewConn
+}
+
+// QueryContext implements driver.StmtQueryContext.
+func (s *viewStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	return s.c.keep(s.SQLiteStmt.QueryContext(ctx, args))
+}
+
+// viewRows are the rows of a query of a view.
+type viewRows struct {
+	*sqlite3.SQLiteRows
+	c *viewConn
+}
+
+// Close implements driver.Rows.
+func (r *viewRows) Close() error {
+	r.c.mu.Lock()
+	delete(r.c.open, r)
+	r.c.mu.Unlock()
+	return r.SQLiteRows.Close()
+}
+
+// keep records rows until they are closed.
+func (c *viewConn) keep(rows driver.Rows, err error) (driver.Rows, error) {
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	kept := &viewRows{rows.(*sqlite3.SQLiteRows), c}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open[kept] = true
+	return kept, nil
+}
+
+// abandon closes the connection without database/sql, which may hold locks for ever.
+func (c *viewConn) abandon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for rows := range c.open {
+		_ = rows.SQLiteRows.Close() // a snapshot has nothing to lose
+	}
+	c.own = true
+	_, _ = c.SQLiteConn.ExecContext(context.Background(), "ROLLBACK", nil) // Close leaves it while statements are open
+	_ = c.SQLiteConn.Close()
 }
 
 // BeginTx implements driver.ConnBeginTx.
 func (c *viewConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	c.own = true
 	defer func() { c.own = false }()
+	if conn, ok := ctx.Value(viewKey{}).(**viewConn); ok {
+		*conn = c
+	}
 	tx, err := c.SQLiteConn.BeginTx(ctx, opts)
 	return viewTx{tx, c}, err
 }

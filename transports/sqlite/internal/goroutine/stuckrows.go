@@ -1,22 +1,19 @@
-package commit
+package goroutine
 
 import (
 	"bytes"
 	"fmt"
 	"strings"
-
-	"github.com/troupebus/troupe/bus/journal"
-	"github.com/troupebus/troupe/transports/sqlite/internal/goroutine"
 )
 
 // A Scan method that panics leaves its rows locked. The deferred Close, as in Row.Scan, then waits for ever, and the
-// rows cannot be unlocked. closesForEver detects such work before its limit.
+// rows cannot be unlocked.
 
-// closesForEver returns the place where goroutine id panicked while database/sql held a lock for which the goroutine
+// ClosesForEver returns the place where goroutine id panicked while database/sql held a lock for which the goroutine
 // waits now, or "".
-func closesForEver(id uint64) string {
+func ClosesForEver(id uint64) string {
 	head := fmt.Appendf(nil, "goroutine %d [", id)
-	for one := range bytes.SplitSeq(goroutine.Stacks(), []byte("\n\n")) {
+	for one := range bytes.SplitSeq(Stacks(), []byte("\n\n")) {
 		if bytes.HasPrefix(one, head) {
 			return panicBelowClose(string(one))
 		}
@@ -48,10 +45,4 @@ func panicBelowClose(stack string) string {
 		}
 	}
 	return ""
-}
-
-// panicked returns the error for work that closesForEver found.
-func panicked(it *Item, where string) error {
-	return fmt.Errorf("%w: %w: %s panicked while it scanned a row, at %s; database/sql never closes these rows: have Scan return an error",
-		journal.ErrAbandoned, journal.ErrFailed, it.Work.Name, where)
 }
