@@ -29,6 +29,9 @@ func TestHealthRemembersRefusals(t *testing.T) {
 		t.Errorf("when it is over: %v", err)
 	}
 	end := under(&h.writing)
+	if err := h.check(time.Now().Add(stuckAfter - time.Second)); err != nil {
+		t.Errorf("a slow handler holds the writer: %v", err)
+	}
 	if err := h.check(time.Now().Add(sickFor + stuckAfter)); !errors.Is(err, journal.ErrUnavailable) || !strings.Contains(err.Error(), "has been under way") {
 		t.Errorf("a write hangs: %v", err)
 	}
