@@ -265,7 +265,7 @@ func (p *partition) gap() error {
 		e.trouble = fmt.Sprintf("topic %s, partition %d: offsets %d to %d are gone: they were deleted before group %s had read them (by retention, or by an operator); reading continues at %d",
 			p.s.topic, p.id, e.first, e.end-1, p.s.group, e.end)
 	default:
-		e.trouble = fmt.Sprintf("topic %s, partition %d: the position of group %s, offset %d, is after the end: the topic was made anew, or lost its newest messages; reading starts again at the oldest offset, %d",
+		e.trouble = fmt.Sprintf("topic %s, partition %d: the position of group %s, offset %d, is after the end: the topic was made anew, or lost its newest messages; reading starts again at the oldest offset, %d; the journals that sent the lost messages still have them: send all of their events again",
 			p.s.topic, p.id, p.s.group, e.first, e.end)
 	}
 	p.s.t.cfg.Logger.Warn("kafka: " + e.trouble)
