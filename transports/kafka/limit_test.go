@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -135,24 +136,29 @@ func TestBrokersTime(t *testing.T) {
 	}
 }
 
+// refusal answers a request to store messages with an error for each partition.
+func refusal(req kmsg.Request, why sarama.KError) *kmsg.ProduceResponse {
+	res := req.ResponseKind().(*kmsg.ProduceResponse)
+	for _, topic := range req.(*kmsg.ProduceRequest).Topics {
+		one := kmsg.NewProduceResponseTopic()
+		one.Topic, one.TopicID = topic.Topic, topic.TopicID
+		for _, p := range topic.Partitions {
+			refused := kmsg.NewProduceResponseTopicPartition()
+			refused.Partition, refused.ErrorCode = p.Partition, int16(why)
+			one.Partitions = append(one.Partitions, refused)
+		}
+		res.Topics = append(res.Topics, one)
+	}
+	return res
+}
+
 // TestWrongClock: where a topic takes the time from who writes, and finds it wrong, the error names the clock, and the cure.
 func TestWrongClock(t *testing.T) {
 	t.Parallel()
 	c := MustCluster(t, kfake.SeedTopics(1, "troupe.order"))
 	c.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()
-		res := req.ResponseKind().(*kmsg.ProduceResponse)
-		for _, topic := range req.(*kmsg.ProduceRequest).Topics {
-			one := kmsg.NewProduceResponseTopic()
-			one.Topic, one.TopicID = topic.Topic, topic.TopicID
-			for _, p := range topic.Partitions {
-				answer := kmsg.NewProduceResponseTopicPartition()
-				answer.Partition, answer.ErrorCode = p.Partition, int16(sarama.ErrInvalidTimestamp)
-				one.Partitions = append(one.Partitions, answer)
-			}
-			res.Topics = append(res.Topics, one)
-		}
-		return res, nil, true
+		return refusal(req, sarama.ErrInvalidTimestamp), nil, true
 	})
 	var log strings.Builder
 	cfg := config(c.ListenAddrs())
@@ -184,4 +190,30 @@ func TestCompactedTopicIsRefused(t *testing.T) {
 	}
 	setting(t, c.ListenAddrs(), "troupe.order", "cleanup.policy", "delete")
 	MustPublish(t, tr, "order", numbered("k", 0, 1)...)
+}
+
+// TestLastTryIsCutShort lets a broker refuse the first try of a message, and not answer the second: the error has the
+// refusal.
+func TestLastTryIsCutShort(t *testing.T) {
+	t.Parallel()
+	c := MustCluster(t, kfake.SeedTopics(1, "troupe.order"))
+	cfg := config(c.ListenAddrs())
+	cfg.Timeout = time.Second
+	tr := MustTransport(t, cfg)
+	MustPublish(t, tr, "order", numbered("k", 0, 1)...)
+	answer := make(chan struct{})
+	t.Cleanup(func() { close(answer) })
+	first := true
+	c.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if !first {
+			c.SleepControl(func() { <-answer })
+			return nil, nil, false
+		}
+		first = false
+		return refusal(req, sarama.ErrNotEnoughReplicas), nil, true
+	})
+	if err := tr.Publish("order", numbered("k", 1, 2)...); err == nil || !strings.Contains(err.Error(), "min.insync.replicas") {
+		t.Errorf("the error is %v", err)
+	}
 }

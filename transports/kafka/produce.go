@@ -172,7 +172,7 @@ func (p *producer) flush(ctx context.Context) error {
 			pending = append(pending, b)
 		}
 	}
-	for wait := retry; ; wait = min(2*wait, 10*retry) {
+	for wait, before := retry, error(nil); ; wait = min(2*wait, 10*retry) {
 		err := p.produce(pending)
 		pending = slices.DeleteFunc(pending, func(b *batch) bool { return len(b.calls) == 0 })
 		if len(pending) == 0 {
@@ -186,9 +186,12 @@ func (p *producer) flush(ctx context.Context) error {
 			continue
 		case permanent(err):
 			return err
+		case ctx.Err() != nil && before != nil: // this try was cut short, and its error says less
+			return withCause(ctx, before)
 		case !pause.For(ctx, wait):
 			return withCause(ctx, err)
 		}
+		before = err
 		_ = p.client.RefreshMetadata(p.topic) // a failure shows in the next try
 	}
 }
@@ -218,7 +221,7 @@ func (p *producer) halve(batches []*batch) error {
 			continue
 		}
 		c, i := b.calls[0], b.at[0]
-		p.room.learn(c.records[i].size+batchOverhead-1, p.used)
+		p.room.limit, p.room.at = min(p.room.limit, c.records[i].size+batchOverhead-1), p.used
 		c.err = p.refuse(c, i)
 		return c.err
 	}

@@ -153,9 +153,6 @@ func (r *room) allows(size int, p *producer, arrived time.Time) bool {
 	return size <= r.limit
 }
 
-// learn sets the limit after a refusal by a broker.
-func (r *room) learn(limit int, at time.Time) { r.limit, r.at = min(r.limit, limit), at }
-
 func (l *lane) send(ctx context.Context, calls []*call) (err error) {
 	if l.producer != nil && time.Since(l.producer.used) > idle {
 		l.discard()
