@@ -115,6 +115,7 @@ func TestGoroutineLeftBehind(t *testing.T) {
 				}
 			}
 			var fails, works, reads, last chan error
+			runs := 0
 			together(t, j, func() {
 				fails = fail(t, j, func(u *commit.Unit) {
 					tx := u.Tx()
@@ -129,7 +130,6 @@ func TestGoroutineLeftBehind(t *testing.T) {
 						}
 					}()
 				})
-				runs := 0
 				works = queue(t, j, 0, func(u *commit.Unit) {
 					runs++
 					tx := u.Tx()
@@ -151,7 +151,11 @@ func TestGoroutineLeftBehind(t *testing.T) {
 			}
 			poke("after the group")
 			close(wake)
-			mustHaveRows(t, j, "works 2", "works on", "last")
+			if runs == 1 { // a slow machine: the failing work had a group of its own
+				mustHaveRows(t, j, "works 1", "last")
+			} else {
+				mustHaveRows(t, j, "works 2", "works on", "last")
+			}
 			mustClose(t, j)
 		})
 	}

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/troupebus/troupe/transports/sqlite"
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
@@ -148,15 +149,27 @@ func mustSetUp(t *testing.T, act string) doomed {
 	if act == "split" {
 		return d
 	}
-	if _, err := Split(t.Context(), d.Options); err != nil {
-		t.Fatal(err)
-	}
+	mustFree(t, func() error { _, err := Split(t.Context(), d.Options); return err })
 	if act == "undo merge" {
-		if _, err := Merge(t.Context(), d.Options); err != nil {
-			t.Fatal(err)
-		}
+		mustFree(t, func() error { _, err := Merge(t.Context(), d.Options); return err })
 	}
 	return d
+}
+
+// mustFree calls fn until the journal is free. A process that a parallel test starts has the lock of a journal that was
+// just closed, for a moment: from fork to exec.
+func mustFree(tb testing.TB, fn func() error) {
+	tb.Helper()
+	for end := time.Now().Add(10 * time.Second); ; {
+		err := fn()
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, sqlite.ErrInUse) || time.Now().After(end) {
+			tb.Fatal(err)
+		}
+		<-time.After(10 * time.Millisecond)
+	}
 }
 
 // tryOpen opens an existing journal for writing.

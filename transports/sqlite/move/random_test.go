@@ -69,10 +69,11 @@ func pick[T any](m *made, from []T) T { return from[m.IntN(len(from))] }
 func MustMake(tb testing.TB, random *rand.Rand) string {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "shop.db")
-	j, err := sqlite.Open(tb.Context(), path, sqlite.Config{Synchronous: "off", Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		tb.Fatal(err)
-	}
+	var j *sqlite.Journal
+	mustFree(tb, func() (err error) {
+		j, err = sqlite.Open(tb.Context(), path, sqlite.Config{Synchronous: "off", Logger: slog.New(slog.DiscardHandler)})
+		return err
+	})
 	for module, text := range tables {
 		if err := j.Migrate(tb.Context(), module, fstest.MapFS{"0001.sql": {Data: []byte(text)}}); err != nil {
 			tb.Fatal(err)
