@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -23,21 +24,11 @@ type Retry struct {
 
 // withDefaults returns r with the zero fields set to those of d.
 func (r Retry) withDefaults(d Retry) Retry {
-	if r.Attempts == 0 {
-		r.Attempts = d.Attempts
-	}
-	if r.First == 0 {
-		r.First = d.First
-	}
-	if r.Max == 0 {
-		r.Max = d.Max
-	}
-	if r.Factor == 0 {
-		r.Factor = d.Factor
-	}
-	if r.Jitter == 0 {
-		r.Jitter = d.Jitter
-	}
+	r.Attempts = cmp.Or(r.Attempts, d.Attempts)
+	r.First = cmp.Or(r.First, d.First)
+	r.Max = cmp.Or(r.Max, d.Max)
+	r.Factor = cmp.Or(r.Factor, d.Factor)
+	r.Jitter = cmp.Or(r.Jitter, d.Jitter)
 	return r
 }
 
