@@ -326,7 +326,13 @@ func (b *Bus) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	if err := b.mustNotNest(readThroughTx, inTransactionPC); err != nil {
 		return err
 	}
-	return b.journal.View(ctx, fn)
+	if b.mustNotNest("", outsidePC) == nil {
+		return b.journal.View(ctx, fn)
+	}
+	return b.journal.View(ctx, func(tx *sql.Tx) error { // in another goroutine, whose stack lacks the mark
+		_, err := outside(func() (Events, error) { return nil, fn(tx) })
+		return err
+	})
 }
 
 // Quiet waits until no delivery is ready, in flight or waiting for a retry, or returns the error of ctx. Quiet does

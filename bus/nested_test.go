@@ -41,6 +41,9 @@ func TestNestedByAnotherContext(t *testing.T) {
 		bus.On(m, "external", func(ctx context.Context, e asked) (bus.Events, error) {
 			<-ready
 			try("external", ctx, false)
+			if err := a.View(ctx, func(*sql.Tx) error { try("view of external", ctx, false); return nil }); err != nil {
+				return nil, err
+			}
 			err := bus.Commit(ctx, func(ctx context.Context) error { try("Commit", ctx, true); return nil })
 			return bus.Emit().Also(func(ctx context.Context) error { try("Also", ctx, true); return nil }), err
 		}).External(1)
@@ -53,7 +56,7 @@ func TestNestedByAnotherContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.wait(t)
-	if len(got) != 15 {
+	if len(got) != 18 {
 		t.Errorf("%d were tried", len(got))
 	}
 	for what, err := range got {
