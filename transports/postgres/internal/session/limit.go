@@ -8,14 +8,14 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Limit is a pgx.QueryTracer. It limits the time of each statement, and of each answer while a connection opens. So a
-// server that answers slowly gets the time for all the statements of a call, and a silent server is noticed.
+// Limit is a pgx.QueryTracer and a pgx.ConnectTracer. Limit bounds the time of each statement, and of each answer while
+// a connection opens. A slow server gets the time for all statements of a call, and a silent server is noticed.
 type Limit time.Duration
 
 // endKey is the key of a function that ends a limited context.
 type endKey struct{}
 
-// TraceQueryStart implements pgx.QueryTracer. It returns the context in which the statement runs.
+// TraceQueryStart implements pgx.QueryTracer. The statement runs in the returned context.
 func (l Limit) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(l))
 	return context.WithValue(ctx, endKey{}, cancel)
@@ -26,7 +26,7 @@ func (Limit) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryEnd
 	ctx.Value(endKey{}).(context.CancelFunc)()
 }
 
-// opening is an attempt to connect. It ends when the server is silent.
+// opening is an attempt to connect, which ends when the server is silent.
 type opening struct {
 	limit  time.Duration
 	silent *time.Timer
@@ -35,7 +35,7 @@ type opening struct {
 
 type openingKey struct{}
 
-// TraceConnectStart implements pgx.ConnectTracer. It returns the context in which the connection opens.
+// TraceConnectStart implements pgx.ConnectTracer. The connection opens in the returned context.
 func (l Limit) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
 	ctx, cancel := context.WithCancel(ctx)
 	o := &opening{limit: time.Duration(l), silent: time.AfterFunc(time.Duration(l), cancel), end: cancel}
@@ -49,7 +49,7 @@ func (Limit) TraceConnectEnd(ctx context.Context, _ pgx.TraceConnectEndData) {
 	o.end()
 }
 
-// Dialed returns conn, which was dialed in ctx, such that every answer prolongs the attempt to connect.
+// Dialed returns a connection of an attempt to connect in ctx: every answer through conn prolongs the attempt.
 func Dialed(ctx context.Context, conn net.Conn) net.Conn {
 	if o, ok := ctx.Value(openingKey{}).(*opening); ok {
 		return &openConn{conn, ctx, o}

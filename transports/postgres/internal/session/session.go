@@ -11,8 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// limits makes the server end a transaction whose client is frozen or cut off, unless the server's limits are stricter.
-// The transaction would keep locks that other deployables need until TCP gives up: after two hours by default.
+// limits makes the server end a transaction of a client that is frozen or cut off, unless the limits of the server are
+// stricter. The transaction would keep locks, and others would wait until TCP gives up: two hours by default.
 const limits = `
 SELECT set_config(name, '%[1]d', false) FROM pg_settings
 WHERE name IN ('idle_in_transaction_session_timeout', 'lock_timeout') AND (setting = '0' OR setting::bigint > %[1]d)`
@@ -28,7 +28,7 @@ SELECT set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives
 	set_config('tcp_keepalives_count', '2', false), set_config('tcp_user_timeout', '15000', false),
 	set_config('synchronous_commit', 'off', false)`
 
-// Publisher sets up a connection that publishes. timeout is the client's own deadline, which comes first.
+// Publisher sets up a connection of a publisher. timeout is the client's own deadline, and comes first.
 func Publisher(ctx context.Context, conn *pgx.Conn, timeout time.Duration) error {
 	return set(ctx, conn, durable, timeout)
 }
