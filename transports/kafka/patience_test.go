@@ -3,7 +3,6 @@ package kafka_test
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -16,46 +15,9 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"github.com/troupebus/troupe/internal/servers"
 	"github.com/troupebus/troupe/transports/kafka"
 )
-
-type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
-
-// dialSlow returns a dialer whose connections delay every answer.
-func dialSlow(takes time.Duration) dialFunc {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = l.Close() }()
-		var near, far, broker net.Conn
-		for _, step := range []func() error{
-			func() error { near, err = new(net.Dialer).DialContext(ctx, network, l.Addr().String()); return err },
-			func() error { far, err = l.Accept(); return err },
-			func() error { broker, err = new(net.Dialer).DialContext(ctx, network, address); return err },
-		} {
-			if err := step(); err != nil {
-				return nil, err
-			}
-		}
-		go func() {
-			_, _ = io.Copy(broker, far)
-			_ = broker.Close()
-		}()
-		go func() {
-			for answer, err := make([]byte, 1<<20), error(nil); err == nil; {
-				var n int
-				n, err = broker.Read(answer)
-				stay(takes)
-				_, lost := far.Write(answer[:n])
-				err = errors.Join(err, lost)
-			}
-			_ = far.Close()
-		}()
-		return near, nil
-	}
-}
 
 // hole is the address of a host that is away: a firewall drops all packets to it.
 const hole = "hole:9092"
@@ -85,7 +47,7 @@ func TestSlowBroker(t *testing.T) {
 				login = kafka.TLS{Enabled: true, CAFile: certFile}
 			}
 			cfg := config(MustCluster(t, opts...).ListenAddrs()).WithPatience(patience)
-			cfg.Timeout, cfg.Dial, cfg.TLS = time.Second, dialSlow(takes), login
+			cfg.Timeout, cfg.Dial, cfg.TLS = time.Second, servers.DialSlow(takes), login
 			tr := MustTransport(t, cfg)
 			var calls sync.WaitGroup
 			for name, call := range map[string]func() error{
@@ -119,7 +81,7 @@ func TestSlowBroker(t *testing.T) {
 func TestSlowClaim(t *testing.T) {
 	t.Parallel()
 	cfg := config(MustCluster(t).ListenAddrs()).WithPatience(125 * time.Millisecond)
-	cfg.Dial = dialSlow(200 * time.Millisecond)
+	cfg.Dial = servers.DialSlow(200 * time.Millisecond)
 	tr := MustTransport(t, cfg)
 	for began := time.Now(); ; {
 		if err := tr.Features().Claim(t.Context(), "order", nil); err == nil {

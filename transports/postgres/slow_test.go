@@ -1,9 +1,6 @@
 package postgres_test
 
 import (
-	"context"
-	"errors"
-	"io"
 	"net"
 	"testing"
 	"time"
@@ -15,48 +12,12 @@ import (
 	"github.com/troupebus/troupe/transports/postgres"
 )
 
-// dialSlow returns a dialer whose connections delay every answer.
-func dialSlow(takes time.Duration) func(ctx context.Context, network, address string) (net.Conn, error) {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = l.Close() }()
-		var near, far, server net.Conn
-		for _, step := range []func() error{
-			func() error { near, err = new(net.Dialer).DialContext(ctx, network, l.Addr().String()); return err },
-			func() error { far, err = l.Accept(); return err },
-			func() error { server, err = new(net.Dialer).DialContext(ctx, network, address); return err },
-		} {
-			if err := step(); err != nil {
-				return nil, err
-			}
-		}
-		go func() {
-			_, _ = io.Copy(server, far)
-			_ = server.Close()
-		}()
-		go func() {
-			for answer, err := make([]byte, 1<<20), error(nil); err == nil; {
-				var n int
-				n, err = server.Read(answer)
-				<-time.After(takes)
-				_, lost := far.Write(answer[:n])
-				err = errors.Join(err, lost)
-			}
-			_ = far.Close()
-		}()
-		return near, nil
-	}
-}
-
 // TestSlowServer: a server whose answers take two fifths of Timeout. Calls take many answers, and end.
 func TestSlowServer(t *testing.T) {
 	t.Parallel()
 	const takes = 400 * time.Millisecond
 	url := servers.Postgres(t)
-	tr := MustNew(t, postgres.Config{URL: url, Group: "a", Timeout: 5 * takes / 2, Dial: dialSlow(takes)})
+	tr := MustNew(t, postgres.Config{URL: url, Group: "a", Timeout: 5 * takes / 2, Dial: servers.DialSlow(takes)})
 	calls := []func() error{
 		func() error { return tr.Features().Claim(t.Context(), "order", wiretest.NewMemory("j", 1)) },
 		func() error { return tr.Publish("order", message.NewMessage("1", nil)) },
