@@ -66,16 +66,10 @@ func closed(c chan struct{}) bool {
 	}
 }
 
-// endProcess ends a process with a signal. It reports a process that needs longer than stopLimit, and logs its stacks.
+// endProcess ends a process with a signal, and reports a process that needs longer than stopLimit.
 func (r *run) endProcess(name string, p *process, signal syscall.Signal) {
-	_ = p.cmd.Process.Signal(signal) // the process may have ended
-	select {
-	case <-p.ended:
-	case <-time.After(stopLimit):
+	if !owner.End(p.cmd.Process, p.ended, signal, stopLimit) {
 		r.find("stop", "%s did not end within %v of signal %v", name, stopLimit, signal)
-		_ = p.cmd.Process.Signal(syscall.SIGQUIT)
-		time.AfterFunc(stopLimit, func() { _ = p.cmd.Process.Kill() })
-		<-p.ended
 	}
 }
 

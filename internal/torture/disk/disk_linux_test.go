@@ -28,10 +28,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestSignalAtTheStart freezes a program directly after Start, sends a signal, and lets the program go on: the signal
-// ends the program.
-func TestSignalAtTheStart(t *testing.T) {
-	t.Parallel()
+// mustBeAvailable returns the path of this program, and skips the test where no Disk works.
+func mustBeAvailable(t *testing.T) (self string) {
+	t.Helper()
 	if err := disk.Available(); err != nil {
 		t.Skip(err)
 	}
@@ -39,6 +38,14 @@ func TestSignalAtTheStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return self
+}
+
+// TestSignalAtTheStart freezes a program directly after Start, sends a signal, and lets the program go on: the signal
+// ends the program.
+func TestSignalAtTheStart(t *testing.T) {
+	t.Parallel()
+	self := mustBeAvailable(t)
 	d, err := disk.New(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -96,13 +103,7 @@ func work(path string) {
 // Every weather fails the calls that it should fail, for the folder's files only.
 func TestWeathers(t *testing.T) {
 	t.Parallel()
-	if err := disk.Available(); err != nil {
-		t.Skip(err)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	self := mustBeAvailable(t)
 	for _, tt := range []struct {
 		weather disk.Weather
 		want    string

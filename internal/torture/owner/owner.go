@@ -157,21 +157,23 @@ func (o *Owner) Kill() {
 	<-o.ended
 }
 
-// Stop ends the process with SIGTERM. If the process takes longer than limit, Stop kills it with SIGQUIT, so that
-// the log has the stacks, and returns false.
+// Stop ends the process with SIGTERM, within limit; see End.
 func (o *Owner) Stop(limit time.Duration) bool {
-	_ = o.cmd.Process.Signal(syscall.SIGTERM)
+	return End(o.cmd.Process, o.ended, syscall.SIGTERM, limit)
+}
+
+// End ends a process with a signal. If the process takes longer than limit, End kills the process with SIGQUIT, so that
+// its log has the stacks, and returns false.
+func End(p *os.Process, ended <-chan struct{}, signal syscall.Signal, limit time.Duration) bool {
+	_ = p.Signal(signal) // the process may have ended
 	select {
-	case <-o.ended:
+	case <-ended:
 		return true
 	case <-time.After(limit):
 	}
-	_ = o.cmd.Process.Signal(syscall.SIGQUIT)
-	select {
-	case <-o.ended:
-	case <-time.After(limit):
-		o.Kill()
-	}
+	_ = p.Signal(syscall.SIGQUIT)
+	defer time.AfterFunc(limit, func() { _ = p.Kill() }).Stop()
+	<-ended
 	return false
 }
 
