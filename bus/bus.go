@@ -16,6 +16,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/troupebus/troupe/bus/internal/nest"
 	"github.com/troupebus/troupe/bus/internal/routerlog"
 	"github.com/troupebus/troupe/bus/journal"
 )
@@ -116,7 +117,7 @@ type Bus struct {
 	running   chan struct{}
 	work      context.Context // of external calls; ends at the end of ShutdownTimeout
 	accepting context.Context // ends when the bus begins to stop: no new reaction starts
-	userCalls atomic.Int64    // calls of user code that run within a reaction or a unit of work
+	calls     nest.Calls      // of user code, within a reaction or a unit of work
 	wires     wires
 }
 
@@ -318,13 +319,13 @@ func (b *Bus) ready() error {
 
 // View runs fn in a read-only transaction on a snapshot, and does not wait for writers. In a handler or a unit of work
 // with a transaction, View returns an ErrNested, because the snapshot lacks the writes of the open transaction: read
-// through Tx. View returns a panic of fn as an error.
+// through Tx. An external handler has no transaction, and may call View. View returns a panic of fn as an error.
 func (b *Bus) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	if s, _ := ctx.Value(scopeKey{}).(*scope); s != nil && s.tx != nil {
 		return fmt.Errorf("%w: %s", ErrNested, readThroughTx)
 	}
-	if err := b.mustNotNest(readThroughTx, inTransactionPC); err != nil {
-		return err
+	if b.calls.InTransaction() {
+		return nested(readThroughTx)
 	}
 	if b.mustNotNest("", outsidePC) == nil {
 		return b.journal.View(ctx, fn)
@@ -338,5 +339,3 @@ func (b *Bus) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
 // Quiet waits until no delivery is ready, in flight or waiting for a retry, or returns the error of ctx. Quiet does
 // not wait for events delayed with After, for keys that wait for a person, or for dead letters.
 func (b *Bus) Quiet(ctx context.Context) error { return b.journal.Quiet(ctx) }
-
-const readThroughTx = "a View does not see the writes of this transaction: read through Tx"

@@ -91,8 +91,8 @@ func (m *Module) Do(ctx context.Context, fn func(ctx context.Context) (Events, e
 	if ctx.Value(scopeKey{}) != nil {
 		return "", fmt.Errorf("%w: %s", ErrNested, returnInstead)
 	}
-	if err := m.bus.mustNotNest(returnInstead, inTransactionPC, outsidePC); err != nil {
-		return "", err
+	if m.bus.calls.Within() {
+		return "", nested(returnInstead)
 	}
 	if err := errors.Join(m.mustRunHere(), m.bus.ready()); err != nil {
 		return "", err
@@ -122,8 +122,6 @@ func (m *Module) Do(ctx context.Context, fn func(ctx context.Context) (Events, e
 	return started, nil
 }
 
-const returnInstead = "return the events instead"
-
 // Publish emits events that need no unit of work: in the given order, all or none, on disk when Publish returns
 // without an error. Publish returns the id of the flow. The errors are those of Do.
 func (m *Module) Publish(ctx context.Context, events ...Event) (flow string, err error) {
@@ -142,7 +140,7 @@ func (m *Module) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
 func (b *Bus) sealAndFollow(ctx context.Context, out Events, o origin) ([]*journal.Event, error) {
 	var sealed []*journal.Event
 	var followUps []func(context.Context) error
-	_, err := protect(func() (_ Events, err error) { // methods of events are user code, too
+	_, err := b.transaction(func() (_ Events, err error) { // methods of events are user code, too
 		sealed, followUps, err = b.seal(out, o)
 		return nil, err
 	})

@@ -37,7 +37,7 @@ func TestNestedByAnotherContext(t *testing.T) {
 			<-ready
 			try("handler", ctx, true)
 			return nil, nil
-		})
+		}).When(func(asked) bool { try("When", context.Background(), true); return true })
 		bus.On(m, "external", func(ctx context.Context, e asked) (bus.Events, error) {
 			<-ready
 			try("external", ctx, false)

@@ -111,7 +111,7 @@ func (s *subscription) react(msg *message.Message) error {
 	}
 	if s.wants != nil {
 		wanted := false
-		_, err := protect(func() (Events, error) { wanted = s.wants(e); return nil, nil })
+		_, err := s.bus.transaction(func() (Events, error) { wanted = s.wants(e); return nil, nil })
 		if err != nil {
 			s.settle(ctx, d, s.verdict(d, started, Dead(fmt.Errorf("filter: %w", err))))
 			return nil
