@@ -320,18 +320,18 @@ func (b *Bus) ready() error {
 // View runs fn in a read-only transaction on a snapshot, and does not wait for writers. In a handler or a unit of work
 // with a transaction, View returns an ErrNested, because the snapshot lacks the writes of the open transaction: read
 // through Tx. An external handler has no transaction, and may call View. View returns a panic of fn as an error.
-func (b *Bus) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
+func (b *Bus) View(ctx context.Context, fn func(tx SQL) error) error {
 	if s, _ := ctx.Value(scopeKey{}).(*scope); s != nil && s.tx != nil {
 		return fmt.Errorf("%w: %s", ErrNested, readThroughTx)
 	}
 	if b.calls.InTransaction() {
 		return nested(readThroughTx)
 	}
-	if b.mustNotNest("", outsidePC) == nil {
-		return b.journal.View(ctx, fn)
+	if !b.calls.Within() {
+		return b.journal.View(ctx, func(tx *sql.Tx) error { return fn(tx) })
 	}
-	return b.journal.View(ctx, func(tx *sql.Tx) error { // in another goroutine, whose stack lacks the mark
-		_, err := outside(func() (Events, error) { return nil, fn(tx) })
+	return b.journal.View(ctx, func(tx *sql.Tx) (err error) { // in another goroutine, whose stack lacks the mark
+		b.calls.Outside(func() { err = fn(tx) })
 		return err
 	})
 }

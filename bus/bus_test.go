@@ -2,7 +2,6 @@ package bus_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -139,7 +138,7 @@ func (a *app) outcomes(tb testing.TB, subscription string) []string {
 func (a *app) strings(tb testing.TB, query string, args ...any) []string {
 	tb.Helper()
 	out := []string{}
-	err := a.View(tb.Context(), func(tx *sql.Tx) error {
+	err := a.View(tb.Context(), func(tx bus.SQL) error {
 		rows, err := tx.QueryContext(tb.Context(), query, args...)
 		if err != nil {
 			return err

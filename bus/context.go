@@ -32,14 +32,28 @@ type scopeKey struct{}
 
 type correlationKey struct{}
 
+// SQL is a transaction of the bus. The bus alone commits and rolls back. The interfaces of sqlc (DBTX), ent (ExecQuerier)
+// and bun (IConn) fit. The value is a *sql.Tx: for a library that insists on the type, write Tx(ctx).(*sql.Tx), and let
+// the library neither commit nor roll back.
+type SQL interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+	Exec(query string, args ...any) (sql.Result, error)
+	Query(query string, args ...any) (*sql.Rows, error)
+	QueryRow(query string, args ...any) *sql.Row
+	Prepare(query string) (*sql.Stmt, error)
+}
+
 // Tx returns the transaction of the running handler or unit of work. ctx must be the context that the handler or unit
-// of work was given. The bus commits the transaction when the work returns no error: never commit or roll back by
-// hand. After the end of the work every use of the transaction fails, also in goroutines that the work started. Tx
-// panics when ctx has no transaction: outside of work, and in an external handler, except in Events.Also and Commit.
+// of work was given. The bus commits the transaction when the work returns no error. After the end of the work every
+// use of the transaction fails, also in goroutines that the work started. Tx panics when ctx has no transaction:
+// outside of work, and in an external handler, except in Events.Also and Commit.
 //
 // The context of work with a transaction is never cancelled; keep transactions short. After the Timeout of a handler,
 // or 10 s of a unit of work, the journal rolls the transaction back.
-func Tx(ctx context.Context) *sql.Tx {
+func Tx(ctx context.Context) SQL {
 	s, _ := ctx.Value(scopeKey{}).(*scope)
 	if s == nil || s.tx == nil {
 		panic("bus: Tx without a transaction: write in Events.Also or Commit in an external handler, and in Module.Do outside of handlers")

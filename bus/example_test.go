@@ -2,7 +2,6 @@ package bus_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -117,7 +116,7 @@ func ExampleModule_Do() {
 			return nil, errors.Join(err, errors.New("out of flour")) // undoes the row
 		})
 		fmt.Println(err)
-		check(r.View(ctx, func(tx *sql.Tx) error {
+		check(r.View(ctx, func(tx bus.SQL) error {
 			var dishes int
 			err := tx.QueryRowContext(ctx, "SELECT count(*) FROM kitchen_dishes").Scan(&dishes)
 			fmt.Println(dishes, "dish")
@@ -191,7 +190,7 @@ func ExampleRetryAfter() {
 		_, err := r.guest.Publish(ctx, Ordered{"table 1", "unicorn"}, Ordered{"table 2", "air"}, Ordered{"table 3", "soup"})
 		check(err)
 		check(r.Quiet(ctx))
-		check(r.View(ctx, func(tx *sql.Tx) error {
+		check(r.View(ctx, func(tx bus.SQL) error {
 			var reason string
 			err := tx.QueryRowContext(ctx, "SELECT error FROM dead_letters").Scan(&reason)
 			fmt.Println("dead:", reason)

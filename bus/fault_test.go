@@ -91,10 +91,10 @@ var ownFaults = []struct {
 		return nil, err
 	}, "savepoint"},
 	{"Tx.Commit", func(ctx context.Context) (bus.Events, error) {
-		return nil, bus.Tx(ctx).Commit()
+		return nil, bus.Tx(ctx).(*sql.Tx).Commit()
 	}, "the work called Tx.Commit"},
 	{"a deferred Tx.Rollback", func(ctx context.Context) (bus.Events, error) {
-		defer func() { _ = bus.Tx(ctx).Rollback() }()
+		defer func() { _ = bus.Tx(ctx).(*sql.Tx).Rollback() }()
 		return nil, note(ctx, "rolled back", "", 0)
 	}, "the work called Tx.Rollback"},
 	{"an event that panics when it is encoded", func(context.Context) (bus.Events, error) {
@@ -260,16 +260,16 @@ func TestHangUnderLocks(t *testing.T) {
 	t.Parallel()
 	never := make(chan struct{})
 	t.Cleanup(func() { close(never) })
-	hangs := map[string]func(tx *sql.Tx){
-		"with bytes in hand": func(tx *sql.Tx) {
+	hangs := map[string]func(tx bus.SQL){
+		"with bytes in hand": func(tx bus.SQL) {
 			rows, err := tx.Query("SELECT 'x' FROM test_once")
 			var raw sql.RawBytes
 			if err == nil && rows.Next() && rows.Scan(&raw) == nil {
 				<-never
 			}
 		},
-		"in an argument": func(tx *sql.Tx) { _, _ = tx.Exec("SELECT ?", slow{never}) },
-		"in the driver":  func(tx *sql.Tx) { _, _ = tx.Exec(endless) },
+		"in an argument": func(tx bus.SQL) { _, _ = tx.Exec("SELECT ?", slow{never}) },
+		"in the driver":  func(tx bus.SQL) { _, _ = tx.Exec(endless) },
 	}
 	for name, hang := range hangs {
 		t.Run(name, func(t *testing.T) {
@@ -295,13 +295,13 @@ func TestHangUnderLocks(t *testing.T) {
 func TestPanicWhileScanning(t *testing.T) {
 	t.Parallel()
 	const returning = "INSERT INTO test_once VALUES (2) RETURNING id"
-	for name, scan := range map[string]func(tx *sql.Tx) error{
-		"a row of a RETURNING": func(tx *sql.Tx) error { return tx.QueryRow(returning).Scan(&broken{}) },
-		"a nil pointer":        func(tx *sql.Tx) error { return tx.QueryRow("SELECT id FROM test_once").Scan(&hasty{}) },
-		"the end of a goroutine": func(tx *sql.Tx) error {
+	for name, scan := range map[string]func(tx bus.SQL) error{
+		"a row of a RETURNING": func(tx bus.SQL) error { return tx.QueryRow(returning).Scan(&broken{}) },
+		"a nil pointer":        func(tx bus.SQL) error { return tx.QueryRow("SELECT id FROM test_once").Scan(&hasty{}) },
+		"the end of a goroutine": func(tx bus.SQL) error {
 			return tx.QueryRow(returning).Scan(&hasty{func() { runtime.Goexit() }})
 		},
-		"rows that are closed later": func(tx *sql.Tx) error {
+		"rows that are closed later": func(tx bus.SQL) error {
 			rows, err := tx.Query("SELECT id FROM test_once")
 			if err != nil {
 				return err

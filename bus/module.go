@@ -2,7 +2,6 @@ package bus
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -129,7 +128,7 @@ func (m *Module) Publish(ctx context.Context, events ...Event) (flow string, err
 }
 
 // View runs fn in a read-only transaction on a snapshot of the module's tables, and does not wait for writers.
-func (m *Module) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
+func (m *Module) View(ctx context.Context, fn func(tx SQL) error) error {
 	if err := m.mustRunHere(); err != nil {
 		return err
 	}

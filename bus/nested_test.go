@@ -2,7 +2,6 @@ package bus_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"sync"
 	"testing"
@@ -16,7 +15,7 @@ import (
 func TestNestedByAnotherContext(t *testing.T) {
 	t.Parallel()
 	var a *app
-	look := func(*sql.Tx) error { return nil }
+	look := func(bus.SQL) error { return nil }
 	var mu sync.Mutex
 	got := map[string]error{}
 	try := func(where string, ctx context.Context, transaction bool) {
@@ -41,7 +40,7 @@ func TestNestedByAnotherContext(t *testing.T) {
 		bus.On(m, "external", func(ctx context.Context, e asked) (bus.Events, error) {
 			<-ready
 			try("external", ctx, false)
-			if err := a.View(ctx, func(*sql.Tx) error { try("view of external", ctx, false); return nil }); err != nil {
+			if err := a.View(ctx, func(bus.SQL) error { try("view of external", ctx, false); return nil }); err != nil {
 				return nil, err
 			}
 			err := bus.Commit(ctx, func(ctx context.Context) error { try("Commit", ctx, true); return nil })

@@ -2,7 +2,6 @@ package bus_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -92,11 +91,11 @@ func TestAModuleElsewhereSaysSo(t *testing.T) {
 	if !errors.Is(err, bus.ErrElsewhere) || !strings.Contains(err.Error(), "module test does not run in this process, which runs other") {
 		t.Errorf("Publish: %v", err)
 	}
-	err = there.m.View(t.Context(), func(*sql.Tx) error { t.Error("it is read"); return nil })
+	err = there.m.View(t.Context(), func(bus.SQL) error { t.Error("it is read"); return nil })
 	if !errors.Is(err, bus.ErrElsewhere) {
 		t.Errorf("View: %v", err)
 	}
-	if err := there.other.View(t.Context(), func(*sql.Tx) error { return nil }); err != nil {
+	if err := there.other.View(t.Context(), func(bus.SQL) error { return nil }); err != nil {
 		t.Errorf("View of the module that is here: %v", err)
 	}
 }

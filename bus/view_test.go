@@ -19,17 +19,17 @@ func TestPanicInAView(t *testing.T) {
 	const one = "SELECT id FROM test_once"
 	path := filepath.Join(t.TempDir(), "journal.db")
 	a := MustRunOn(t, path, bus.Config{}, func(m *bus.Module) { m.Migrations(faultTables).Emits(asked{}).ForOutside(asked{}) })
-	for name, view := range map[string]func(tx *sql.Tx) error{
-		"in the view itself": func(*sql.Tx) error { panic("cannot be read") },
-		"in Row.Scan":        func(tx *sql.Tx) error { return tx.QueryRow(one).Scan(&broken{}) },
-		"in Rows.Scan, without Close": func(tx *sql.Tx) error {
+	for name, view := range map[string]func(tx bus.SQL) error{
+		"in the view itself": func(bus.SQL) error { panic("cannot be read") },
+		"in Row.Scan":        func(tx bus.SQL) error { return tx.QueryRow(one).Scan(&broken{}) },
+		"in Rows.Scan, without Close": func(tx bus.SQL) error {
 			rows, err := tx.Query(one)
 			if err == nil && rows.Next() {
 				err = rows.Scan(&broken{})
 			}
 			return errors.Join(err, rows.Err())
 		},
-		"in the rows of a prepared statement": func(tx *sql.Tx) error {
+		"in the rows of a prepared statement": func(tx bus.SQL) error {
 			stmt, err := tx.Prepare(one)
 			if err != nil {
 				return err
@@ -48,7 +48,7 @@ func TestPanicInAView(t *testing.T) {
 		}
 	}
 	a.publish(t, asked{"a", 1})
-	err := a.View(t.Context(), func(tx *sql.Tx) error { return tx.QueryRow(one).Scan(new(int)) })
+	err := a.View(t.Context(), func(tx bus.SQL) error { return tx.QueryRow(one).Scan(new(int)) })
 	if err != nil {
 		t.Errorf("a View afterwards: %v", err)
 	}
@@ -62,7 +62,7 @@ func TestGoexitInAView(t *testing.T) {
 	ended, returned := make(chan struct{}), false
 	go func() {
 		defer close(ended)
-		_ = a.View(context.Background(), func(*sql.Tx) error { runtime.Goexit(); return nil })
+		_ = a.View(context.Background(), func(bus.SQL) error { runtime.Goexit(); return nil })
 		returned = true
 	}()
 	<-ended

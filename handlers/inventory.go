@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 
 	"github.com/troupebus/troupe/bus"
@@ -103,7 +102,7 @@ func (s *Stock) Receive(ctx context.Context, deliveries []Delivery) (fresh int, 
 
 // Get reads the stock of an article.
 func (s *Stock) Get(ctx context.Context, sku string) (got inventory.Stock, err error) {
-	err = s.m.View(ctx, func(tx *sql.Tx) error {
+	err = s.m.View(ctx, func(tx bus.SQL) error {
 		got, err = inventory.Get(ctx, tx, sku)
 		return err
 	})

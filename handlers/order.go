@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 
 	"github.com/troupebus/troupe/bus"
@@ -129,7 +128,7 @@ func (o *Orders) Credit(ctx context.Context, n order.New, reason string) (fresh 
 
 // Get reads an order.
 func (o *Orders) Get(ctx context.Context, id string) (got order.Order, err error) {
-	err = o.m.View(ctx, func(tx *sql.Tx) error {
+	err = o.m.View(ctx, func(tx bus.SQL) error {
 		got, err = order.Get(ctx, tx, id)
 		return err
 	})

@@ -63,7 +63,7 @@ func TestLostUpdate(t *testing.T) {
 		sys := mistake(func(m *bus.Module, w *bustest.World) {
 			bus.On(m, "add", func(ctx context.Context, e opened) (bus.Events, error) {
 				sum := 0
-				err := m.View(ctx, func(tx *sql.Tx) error {
+				err := m.View(ctx, func(tx bus.SQL) error {
 					return tx.QueryRowContext(ctx, "SELECT coalesce(sum(n), 0) FROM shop_rows WHERE id = 'sum'").Scan(&sum)
 				})
 				if err != nil {

@@ -70,10 +70,10 @@ func TestHandlersThatReachForTheJournal(t *testing.T) {
 			return nil, err
 		},
 		"nested": func(m *bus.Module, ctx context.Context) (bus.Events, error) { // a number that was seen without the own rows
-			return nil, m.View(ctx, func(*sql.Tx) error { return nil })
+			return nil, m.View(ctx, func(bus.SQL) error { return nil })
 		},
 		"the work called Tx.Rollback": func(_ *bus.Module, ctx context.Context) (bus.Events, error) {
-			tx := bus.Tx(ctx)
+			tx := bus.Tx(ctx).(*sql.Tx)
 			defer func() { _ = tx.Rollback() }()
 			return nil, insert(ctx, "row", 1)
 		},

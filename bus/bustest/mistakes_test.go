@@ -172,7 +172,7 @@ func TestReadAfterOwnWrite(t *testing.T) {
 		open(app, "a")
 		n := 0
 		app.Must("look", func(ctx context.Context, s stall) error {
-			return s.View(ctx, func(tx *sql.Tx) error { return tx.QueryRow("SELECT count(*) FROM shop_rows").Scan(&n) })
+			return s.View(ctx, func(tx bus.SQL) error { return tx.QueryRow("SELECT count(*) FROM shop_rows").Scan(&n) })
 		})
 		if n != 1 {
 			app.T().Fatalf("%d rows after the own write", n)
@@ -288,7 +288,7 @@ func TestClientsAtOnce(t *testing.T) {
 	take := func(c *bustest.Client[stall]) {
 		c.Must("take the last seat", func(ctx context.Context, s stall) error {
 			n := 0
-			if err := s.View(ctx, func(tx *sql.Tx) error { return tx.QueryRow("SELECT count(*) FROM shop_rows").Scan(&n) }); err != nil || n > 0 {
+			if err := s.View(ctx, func(tx bus.SQL) error { return tx.QueryRow("SELECT count(*) FROM shop_rows").Scan(&n) }); err != nil || n > 0 {
 				return err
 			}
 			_, err := s.Do(ctx, func(ctx context.Context) (bus.Events, error) { return nil, insert(ctx, "seat", 1) })

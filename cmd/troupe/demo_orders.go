@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/domain/order"
 	"github.com/troupebus/troupe/domain/order/orderevents"
 	"github.com/troupebus/troupe/handlers"
@@ -118,7 +118,7 @@ func (d *demo) work(ctx context.Context, s place) (placed int, err error) {
 // statuses returns the status of every order.
 func (s place) statuses(ctx context.Context) (map[string]order.Status, error) {
 	all := map[string]order.Status{}
-	err := s.bus.View(ctx, func(tx *sql.Tx) error {
+	err := s.bus.View(ctx, func(tx bus.SQL) error {
 		return order.Each(ctx, tx, func(f order.Fact) error {
 			all[f.OrderID] = f.Status
 			return nil

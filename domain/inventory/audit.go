@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"math"
 )
@@ -18,13 +17,13 @@ const eachReservation = `SELECT order_id, state, credit FROM inventory_reservati
 
 // EachReservation calls visit for the reservation of every order, sorted by order id. When visit returns an error,
 // EachReservation stops and returns the error. A read-only transaction suffices; visit must not use tx.
-func EachReservation(ctx context.Context, tx *sql.Tx, visit func(Fact) error) error {
+func EachReservation(ctx context.Context, tx SQL, visit func(Fact) error) error {
 	return EachReservationBetween(ctx, tx, "", "", visit)
 }
 
 // EachReservationBetween is EachReservation for the ids greater than after, up to and including upto. An empty after
 // starts with the first id, an empty upto ends with the last.
-func EachReservationBetween(ctx context.Context, tx *sql.Tx, after, upto string, visit func(Fact) error) error {
+func EachReservationBetween(ctx context.Context, tx SQL, after, upto string, visit func(Fact) error) error {
 	var last any = upto
 	if upto == "" {
 		last = []byte{} // SQLite sorts a blob after every text
@@ -69,7 +68,7 @@ ORDER BY sku`
 
 // Check returns the faults of the stock, sorted by article: counters that do not balance, or that differ from the
 // sums over the orders. The stock has no faults between any two transactions. A read-only transaction suffices.
-func Check(ctx context.Context, tx *sql.Tx) ([]Fault, error) {
+func Check(ctx context.Context, tx SQL) ([]Fault, error) {
 	rows, err := tx.QueryContext(ctx, selectCounters)
 	if err != nil {
 		return nil, fmt.Errorf("read stock: %w", err)

@@ -21,6 +21,13 @@ import (
 //go:embed schema/*.sql
 var Schema embed.FS
 
+// SQL is the caller's transaction: a bus.SQL or a *sql.Tx.
+type SQL interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
 // The reasons to refuse a request.
 var (
 	ErrInvalid     = errors.New("inventory: invalid")
@@ -49,7 +56,7 @@ WHERE received = 0`
 
 // Receive adds the first delivery of an article. Receive reports false, and changes nothing, when the article was
 // received before. An empty sku, or a quantity below 0 or above MaxDelivery, is ErrInvalid.
-func Receive(ctx context.Context, tx *sql.Tx, sku string, quantity int64) (bool, error) {
+func Receive(ctx context.Context, tx SQL, sku string, quantity int64) (bool, error) {
 	if sku == "" || quantity < 0 || quantity > MaxDelivery {
 		return false, fmt.Errorf("%w: receive %d of article %q: want a sku, and a quantity from 0 to %d", ErrInvalid, quantity, sku, MaxDelivery)
 	}
@@ -67,7 +74,7 @@ FROM inventory_stock
 WHERE sku = ?`
 
 // Get reads the stock of an article. An unknown article is ErrNotFound. A read-only transaction suffices.
-func Get(ctx context.Context, tx *sql.Tx, sku string) (Stock, error) {
+func Get(ctx context.Context, tx SQL, sku string) (Stock, error) {
 	s := Stock{SKU: sku}
 	err := tx.QueryRowContext(ctx, selectStock, sku).Scan(&s.Initial, &s.OnHand, &s.Reserved, &s.Shipped, &s.Returned)
 	if errors.Is(err, sql.ErrNoRows) {

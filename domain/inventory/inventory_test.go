@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -18,7 +17,7 @@ import (
 var threeLines = []orderevents.Line{{SKU: "a", Quantity: 2}, {SKU: "b", Quantity: 5}, {SKU: "a", Quantity: 1}}
 
 // MustReceive takes in ten of each article.
-func MustReceive(tb testing.TB, tx *sql.Tx, skus ...string) {
+func MustReceive(tb testing.TB, tx SQL, skus ...string) {
 	tb.Helper()
 	for _, sku := range skus {
 		if fresh, err := Receive(tb.Context(), tx, sku, 10); err != nil || !fresh {
@@ -28,7 +27,7 @@ func MustReceive(tb testing.TB, tx *sql.Tx, skus ...string) {
 }
 
 // MustReserve sets aside lines for an order.
-func MustReserve(tb testing.TB, tx *sql.Tx, orderID string, lines []orderevents.Line) {
+func MustReserve(tb testing.TB, tx SQL, orderID string, lines []orderevents.Line) {
 	tb.Helper()
 	missing, fresh, err := Reserve(tb.Context(), tx, orderID, lines)
 	if err != nil || !fresh || len(missing) > 0 {
@@ -37,7 +36,7 @@ func MustReserve(tb testing.TB, tx *sql.Tx, orderID string, lines []orderevents.
 }
 
 // MustStock wants the counters of an article, and books that balance.
-func MustStock(tb testing.TB, tx *sql.Tx, want Stock) {
+func MustStock(tb testing.TB, tx SQL, want Stock) {
 	tb.Helper()
 	got, err := Get(tb.Context(), tx, want.SKU)
 	if err != nil || got != want {
@@ -112,18 +111,18 @@ func TestReserveShort(t *testing.T) {
 // TestMoves does to the goods of an order, in order, what is listed, each of it twice.
 func TestMoves(t *testing.T) {
 	t.Parallel()
-	moves := map[string]func(context.Context, *sql.Tx) (bool, error){
-		"reserve": func(ctx context.Context, tx *sql.Tx) (bool, error) {
+	moves := map[string]func(context.Context, SQL) (bool, error){
+		"reserve": func(ctx context.Context, tx SQL) (bool, error) {
 			_, fresh, err := Reserve(ctx, tx, "o1", threeLines)
 			return fresh, err
 		},
-		"short": func(ctx context.Context, tx *sql.Tx) (bool, error) {
+		"short": func(ctx context.Context, tx SQL) (bool, error) {
 			_, fresh, err := Reserve(ctx, tx, "o1", []orderevents.Line{{SKU: "a", Quantity: 11}})
 			return fresh, err
 		},
-		"release": func(ctx context.Context, tx *sql.Tx) (bool, error) { return Release(ctx, tx, "o1") },
-		"ship":    func(ctx context.Context, tx *sql.Tx) (bool, error) { return Ship(ctx, tx, "o1") },
-		"restock": func(ctx context.Context, tx *sql.Tx) (bool, error) {
+		"release": func(ctx context.Context, tx SQL) (bool, error) { return Release(ctx, tx, "o1") },
+		"ship":    func(ctx context.Context, tx SQL) (bool, error) { return Ship(ctx, tx, "o1") },
+		"restock": func(ctx context.Context, tx SQL) (bool, error) {
 			return Restock(ctx, tx, orderevents.Returned{OrderID: "o1", Lines: threeLines})
 		},
 	}

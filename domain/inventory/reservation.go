@@ -45,7 +45,7 @@ const updateState = `UPDATE inventory_reservations SET state = ?2 WHERE order_id
 // Reserve sets aside the goods of a placed order, all or none. missing are the articles with too little stock, sorted
 // by sku; if missing is empty, all goods are reserved. Reserve reports false when the order was answered before.
 func Reserve(
-	ctx context.Context, tx *sql.Tx, orderID string, lines []orderevents.Line,
+	ctx context.Context, tx SQL, orderID string, lines []orderevents.Line,
 ) (missing []string, fresh bool, err error) {
 	fresh, err = enter(ctx, tx, entry{orderID: orderID, state: StateReserved, lines: lines})
 	if err != nil || !fresh {
@@ -73,7 +73,7 @@ type entry struct {
 }
 
 // enter adds an order's goods to the books, and reports false for a known order.
-func enter(ctx context.Context, tx *sql.Tx, e entry) (bool, error) {
+func enter(ctx context.Context, tx SQL, e entry) (bool, error) {
 	res, err := tx.ExecContext(ctx, insertReservation, e.orderID, string(e.state), e.credit)
 	if err != nil {
 		return false, fmt.Errorf("enter order %s: %w", e.orderID, err)
@@ -89,7 +89,7 @@ func enter(ctx context.Context, tx *sql.Tx, e entry) (bool, error) {
 	return true, nil
 }
 
-func missingOf(ctx context.Context, tx *sql.Tx, orderID string) ([]string, error) {
+func missingOf(ctx context.Context, tx SQL, orderID string) ([]string, error) {
 	rows, err := tx.QueryContext(ctx, selectMissing, orderID)
 	if err != nil {
 		return nil, fmt.Errorf("find missing articles of order %s: %w", orderID, err)
@@ -113,7 +113,7 @@ WHERE l.order_id = ? AND inventory_stock.sku = l.sku`
 
 // Release frees the goods that were set aside for an order without payment or delivery. Release reports false when
 // the goods were released before. An unknown order is ErrNotReserved; goods in any other state are ErrConflict.
-func Release(ctx context.Context, tx *sql.Tx, orderID string) (bool, error) {
+func Release(ctx context.Context, tx SQL, orderID string) (bool, error) {
 	state, err := stateOf(ctx, tx, orderID)
 	if err != nil || state == StateReleased {
 		return false, err
@@ -131,7 +131,7 @@ WHERE l.order_id = ? AND inventory_stock.sku = l.sku`
 
 // Ship moves the goods of a dispatched order from reserved to shipped. Ship reports false when the goods were shipped
 // before, also by Restock. ErrNotReserved and ErrConflict are as with Release.
-func Ship(ctx context.Context, tx *sql.Tx, orderID string) (bool, error) {
+func Ship(ctx context.Context, tx SQL, orderID string) (bool, error) {
 	state, err := stateOf(ctx, tx, orderID)
 	if err != nil {
 		return false, err
@@ -159,7 +159,7 @@ WHERE l.order_id = ? AND inventory_stock.sku = l.sku`
 // Restock takes back the goods of a returned order, or the lines of a credit note. If shipping.dispatched has not
 // arrived yet, the goods are still reserved: Restock then ships and returns them in one step. Restock reports false
 // when the goods were returned before. ErrNotReserved and ErrConflict are as with Release.
-func Restock(ctx context.Context, tx *sql.Tx, e orderevents.Returned) (bool, error) {
+func Restock(ctx context.Context, tx SQL, e orderevents.Returned) (bool, error) {
 	if e.Credit {
 		return restockCredit(ctx, tx, e)
 	}
@@ -183,7 +183,7 @@ const restockCreditLine = `
 INSERT INTO inventory_stock (sku, initial, on_hand, returned, received) VALUES (?1, 0, ?2, ?2, 0)
 ON CONFLICT (sku) DO UPDATE SET on_hand = on_hand + ?2, returned = returned + ?2`
 
-func restockCredit(ctx context.Context, tx *sql.Tx, e orderevents.Returned) (bool, error) {
+func restockCredit(ctx context.Context, tx SQL, e orderevents.Returned) (bool, error) {
 	fresh, err := enter(ctx, tx, entry{orderID: e.OrderID, state: StateReturned, credit: true, lines: e.Lines})
 	if err != nil || !fresh {
 		return false, err
@@ -198,7 +198,7 @@ func restockCredit(ctx context.Context, tx *sql.Tx, e orderevents.Returned) (boo
 
 const selectState = `SELECT state FROM inventory_reservations WHERE order_id = ?`
 
-func stateOf(ctx context.Context, tx *sql.Tx, orderID string) (State, error) {
+func stateOf(ctx context.Context, tx SQL, orderID string) (State, error) {
 	var state State
 	err := tx.QueryRowContext(ctx, selectState, orderID).Scan(&state)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -211,7 +211,7 @@ func stateOf(ctx context.Context, tx *sql.Tx, orderID string) (State, error) {
 }
 
 // move changes the state of an order's goods and, with the statement stock, the stock of the articles.
-func move(ctx context.Context, tx *sql.Tx, orderID string, to State, stock string) error {
+func move(ctx context.Context, tx SQL, orderID string, to State, stock string) error {
 	_, err := tx.ExecContext(ctx, updateState, orderID, string(to))
 	if err == nil {
 		_, err = tx.ExecContext(ctx, stock, orderID)

@@ -19,6 +19,13 @@ import (
 //go:embed schema/*.sql
 var Schema embed.FS
 
+// SQL is the caller's transaction: a bus.SQL or a *sql.Tx.
+type SQL interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
 // The errors of the package, each wrapped with the order's id.
 var (
 	ErrNotFound = errors.New("notification: no notice was sent for the order")
@@ -59,7 +66,7 @@ ON CONFLICT (order_id) DO NOTHING`
 
 // Notify stores a notice. Notify reports false when a notice of the same end was stored before. A notice of another end
 // is ErrConflict: an order ends once.
-func Notify(ctx context.Context, tx *sql.Tx, n Notice) (bool, error) {
+func Notify(ctx context.Context, tx SQL, n Notice) (bool, error) {
 	res, err := tx.ExecContext(ctx, insertNotice, n.OrderID, n.CustomerID, string(n.Kind), n.Text)
 	if err != nil {
 		return false, fmt.Errorf("store notice of order %s: %w", n.OrderID, err)
@@ -77,7 +84,7 @@ func Notify(ctx context.Context, tx *sql.Tx, n Notice) (bool, error) {
 const selectNotice = `SELECT customer_id, kind, text FROM notification_notices WHERE order_id = ?`
 
 // Get reads the notice of an order. An order without a notice is ErrNotFound. A read-only transaction suffices.
-func Get(ctx context.Context, tx *sql.Tx, orderID string) (Notice, error) {
+func Get(ctx context.Context, tx SQL, orderID string) (Notice, error) {
 	n := Notice{OrderID: orderID}
 	err := tx.QueryRowContext(ctx, selectNotice, orderID).Scan(&n.CustomerID, &n.Kind, &n.Text)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -99,13 +106,13 @@ const eachNotice = `SELECT order_id, kind FROM notification_notices WHERE order_
 
 // Each calls visit for every notice, sorted by order id. When visit returns an error, Each stops and returns the
 // error. A read-only transaction suffices; visit must not use tx.
-func Each(ctx context.Context, tx *sql.Tx, visit func(Fact) error) error {
+func Each(ctx context.Context, tx SQL, visit func(Fact) error) error {
 	return EachBetween(ctx, tx, "", "", visit)
 }
 
 // EachBetween is Each for the ids greater than after, up to and including upto. An empty after starts with the first
 // id, an empty upto ends with the last.
-func EachBetween(ctx context.Context, tx *sql.Tx, after, upto string, visit func(Fact) error) error {
+func EachBetween(ctx context.Context, tx SQL, after, upto string, visit func(Fact) error) error {
 	var last any = upto
 	if upto == "" {
 		last = []byte{} // SQLite sorts a blob after every text

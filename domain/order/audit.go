@@ -2,7 +2,6 @@ package order
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 )
 
@@ -18,13 +17,13 @@ const eachOrder = `SELECT id, status, total, credit FROM order_orders WHERE id >
 
 // Each calls visit for every order and credit note, sorted by id. When visit returns an error, Each stops and returns
 // the error. A read-only transaction suffices; visit must not use tx.
-func Each(ctx context.Context, tx *sql.Tx, visit func(Fact) error) error {
+func Each(ctx context.Context, tx SQL, visit func(Fact) error) error {
 	return EachBetween(ctx, tx, "", "", visit)
 }
 
 // EachBetween is Each for the ids greater than after, up to and including upto. An empty after starts with the first
 // id, an empty upto ends with the last.
-func EachBetween(ctx context.Context, tx *sql.Tx, after, upto string, visit func(Fact) error) error {
+func EachBetween(ctx context.Context, tx SQL, after, upto string, visit func(Fact) error) error {
 	var last any = upto
 	if upto == "" {
 		last = []byte{} // SQLite sorts a blob after every text
@@ -47,7 +46,7 @@ func EachBetween(ctx context.Context, tx *sql.Tx, after, upto string, visit func
 }
 
 // Count returns the number of orders and credit notes.
-func Count(ctx context.Context, tx *sql.Tx) (n int, err error) {
+func Count(ctx context.Context, tx SQL) (n int, err error) {
 	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM order_orders").Scan(&n); err != nil {
 		return 0, fmt.Errorf("count orders: %w", err)
 	}
@@ -56,7 +55,7 @@ func Count(ctx context.Context, tx *sql.Tx) (n int, err error) {
 
 // Nth returns the id of the nth order or credit note after the id after. When fewer than n+1 ids follow after, Nth
 // returns "".
-func Nth(ctx context.Context, tx *sql.Tx, after string, n int) (id string, err error) {
+func Nth(ctx context.Context, tx SQL, after string, n int) (id string, err error) {
 	const nth = "SELECT id FROM order_orders WHERE id > ?1 ORDER BY id LIMIT 2 OFFSET ?2"
 	rows, err := tx.QueryContext(ctx, nth, after, n-1)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 
 // RequestCancel marks an open order for cancellation. RequestCancel reports false when the order was marked before.
 // An order that has ended without such a request is ErrEnded.
-func RequestCancel(ctx context.Context, tx *sql.Tx, id, reason string) (orderevents.CancelRequested, bool, error) {
+func RequestCancel(ctx context.Context, tx SQL, id, reason string) (orderevents.CancelRequested, bool, error) {
 	o, err := head(ctx, tx, id)
 	if err == nil && !o.CancelRequested && o.Status != StatusPlaced {
 		err = ended(o)
@@ -35,7 +35,7 @@ type Completion struct {
 
 // Complete ends an order whose goods have left. Complete reports false when the order was completed before. A
 // cancelled order, or a credit note, is ErrEnded.
-func Complete(ctx context.Context, tx *sql.Tx, id string) (Completion, bool, error) {
+func Complete(ctx context.Context, tx SQL, id string) (Completion, bool, error) {
 	o, err := head(ctx, tx, id)
 	if err == nil && (o.Status == StatusCancelled || o.Credit) {
 		err = ended(o)
@@ -61,7 +61,7 @@ func Complete(ctx context.Context, tx *sql.Tx, id string) (Completion, bool, err
 
 // Cancel ends an order without a sale: no goods leave, no money is kept. Cancel reports false when the order was
 // cancelled before. A completed or returned order is ErrEnded.
-func Cancel(ctx context.Context, tx *sql.Tx, id, reason string) (orderevents.Cancelled, bool, error) {
+func Cancel(ctx context.Context, tx SQL, id, reason string) (orderevents.Cancelled, bool, error) {
 	o, err := head(ctx, tx, id)
 	if err == nil && (o.Status == StatusCompleted || o.Status == StatusReturned) {
 		err = ended(o)
@@ -78,7 +78,7 @@ func Cancel(ctx context.Context, tx *sql.Tx, id, reason string) (orderevents.Can
 
 // Return takes back all goods of a completed order. Return reports false when the order was returned before, also by
 // a late cancel. An open or cancelled order is ErrNotCompleted.
-func Return(ctx context.Context, tx *sql.Tx, id, reason string) (orderevents.Returned, bool, error) {
+func Return(ctx context.Context, tx SQL, id, reason string) (orderevents.Returned, bool, error) {
 	o, err := head(ctx, tx, id)
 	if err == nil && (o.Status == StatusPlaced || o.Status == StatusCancelled) {
 		err = fmt.Errorf("%w: %s is %s", ErrNotCompleted, id, o.Status)
@@ -95,7 +95,7 @@ func Return(ctx context.Context, tx *sql.Tx, id, reason string) (orderevents.Ret
 func ended(o Order) error { return fmt.Errorf("%w: %s is %s", ErrEnded, o.ID, o.Status) }
 
 // giveBack gives an order the status StatusReturned. The lines of o may be missing: giveBack reads them.
-func giveBack(ctx context.Context, tx *sql.Tx, o Order) (orderevents.Returned, error) {
+func giveBack(ctx context.Context, tx SQL, o Order) (orderevents.Returned, error) {
 	whole, err := Get(ctx, tx, o.ID)
 	if err != nil {
 		return orderevents.Returned{}, err
@@ -113,7 +113,7 @@ FROM order_orders
 WHERE id = ?`
 
 // head reads an order without lines and charges, of which an order may have thousands. An unknown id is ErrNotFound.
-func head(ctx context.Context, tx *sql.Tx, id string) (Order, error) {
+func head(ctx context.Context, tx SQL, id string) (Order, error) {
 	o := Order{ID: id}
 	err := tx.QueryRowContext(ctx, selectHead, id).
 		Scan(&o.CustomerID, &o.Status, &o.Total, &o.CancelRequested, &o.Credit, &o.Reason)
@@ -129,7 +129,7 @@ func head(ctx context.Context, tx *sql.Tx, id string) (Order, error) {
 const updateOrder = `UPDATE order_orders SET status = ?2, cancel_requested = ?3, reason = ?4 WHERE id = ?1`
 
 // save writes the columns that can change after an order was placed.
-func save(ctx context.Context, tx *sql.Tx, o Order) error {
+func save(ctx context.Context, tx SQL, o Order) error {
 	if _, err := tx.ExecContext(ctx, updateOrder, o.ID, string(o.Status), o.CancelRequested, o.Reason); err != nil {
 		return fmt.Errorf("write order %s: %w", o.ID, err)
 	}

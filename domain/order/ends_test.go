@@ -2,7 +2,6 @@ package order
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"reflect"
 	"testing"
@@ -12,7 +11,7 @@ import (
 )
 
 // MustComplete completes an open order.
-func MustComplete(tb testing.TB, tx *sql.Tx, id string) Completion {
+func MustComplete(tb testing.TB, tx SQL, id string) Completion {
 	tb.Helper()
 	c, changed, err := Complete(tb.Context(), tx, id)
 	if err != nil || !changed {
@@ -22,7 +21,7 @@ func MustComplete(tb testing.TB, tx *sql.Tx, id string) Completion {
 }
 
 // MustCancel cancels an open order.
-func MustCancel(tb testing.TB, tx *sql.Tx, id string) orderevents.Cancelled {
+func MustCancel(tb testing.TB, tx SQL, id string) orderevents.Cancelled {
 	tb.Helper()
 	e, changed, err := Cancel(tb.Context(), tx, id, "declined")
 	if err != nil || !changed {
@@ -32,7 +31,7 @@ func MustCancel(tb testing.TB, tx *sql.Tx, id string) orderevents.Cancelled {
 }
 
 // MustRequest asks for an open order to be cancelled.
-func MustRequest(tb testing.TB, tx *sql.Tx, id string) {
+func MustRequest(tb testing.TB, tx SQL, id string) {
 	tb.Helper()
 	e, changed, err := RequestCancel(tb.Context(), tx, id, "changed my mind")
 	if want := (orderevents.CancelRequested{OrderID: id, Reason: "changed my mind"}); err != nil || !changed || e != want {
@@ -117,48 +116,48 @@ func TestCredit(t *testing.T) {
 // contradicts it is refused, and neither changes the order.
 func TestEveryCallInEveryState(t *testing.T) {
 	t.Parallel()
-	states := map[string]func(testing.TB, *sql.Tx){
-		"open":      func(tb testing.TB, tx *sql.Tx) { MustPlace(tb, tx, "o1") },
-		"requested": func(tb testing.TB, tx *sql.Tx) { MustPlace(tb, tx, "o1"); MustRequest(tb, tx, "o1") },
-		"completed": func(tb testing.TB, tx *sql.Tx) { MustPlace(tb, tx, "o1"); MustComplete(tb, tx, "o1") },
-		"cancelled": func(tb testing.TB, tx *sql.Tx) { MustPlace(tb, tx, "o1"); MustCancel(tb, tx, "o1") },
-		"cancelled as requested": func(tb testing.TB, tx *sql.Tx) {
+	states := map[string]func(testing.TB, SQL){
+		"open":      func(tb testing.TB, tx SQL) { MustPlace(tb, tx, "o1") },
+		"requested": func(tb testing.TB, tx SQL) { MustPlace(tb, tx, "o1"); MustRequest(tb, tx, "o1") },
+		"completed": func(tb testing.TB, tx SQL) { MustPlace(tb, tx, "o1"); MustComplete(tb, tx, "o1") },
+		"cancelled": func(tb testing.TB, tx SQL) { MustPlace(tb, tx, "o1"); MustCancel(tb, tx, "o1") },
+		"cancelled as requested": func(tb testing.TB, tx SQL) {
 			MustPlace(tb, tx, "o1")
 			MustRequest(tb, tx, "o1")
 			MustCancel(tb, tx, "o1")
 		},
-		"returned": func(tb testing.TB, tx *sql.Tx) {
+		"returned": func(tb testing.TB, tx SQL) {
 			MustPlace(tb, tx, "o1")
 			MustComplete(tb, tx, "o1")
 			if _, changed, err := Return(tb.Context(), tx, "o1", ""); err != nil || !changed {
 				tb.Fatalf("returned %v, %v", changed, err)
 			}
 		},
-		"returned as requested": func(tb testing.TB, tx *sql.Tx) {
+		"returned as requested": func(tb testing.TB, tx SQL) {
 			MustPlace(tb, tx, "o1")
 			MustRequest(tb, tx, "o1")
 			MustComplete(tb, tx, "o1")
 		},
-		"credit": func(tb testing.TB, tx *sql.Tx) {
+		"credit": func(tb testing.TB, tx SQL) {
 			if _, credited, err := Credit(tb.Context(), tx, New{ID: "o1", Lines: twoLines}, ""); err != nil || !credited {
 				tb.Fatalf("credited %v, %v", credited, err)
 			}
 		},
 	}
-	calls := map[string]func(context.Context, *sql.Tx) (bool, error){
-		"request": func(ctx context.Context, tx *sql.Tx) (bool, error) {
+	calls := map[string]func(context.Context, SQL) (bool, error){
+		"request": func(ctx context.Context, tx SQL) (bool, error) {
 			_, ok, err := RequestCancel(ctx, tx, "o1", "again")
 			return ok, err
 		},
-		"complete": func(ctx context.Context, tx *sql.Tx) (bool, error) {
+		"complete": func(ctx context.Context, tx SQL) (bool, error) {
 			_, ok, err := Complete(ctx, tx, "o1")
 			return ok, err
 		},
-		"cancel": func(ctx context.Context, tx *sql.Tx) (bool, error) {
+		"cancel": func(ctx context.Context, tx SQL) (bool, error) {
 			_, ok, err := Cancel(ctx, tx, "o1", "again")
 			return ok, err
 		},
-		"return": func(ctx context.Context, tx *sql.Tx) (bool, error) {
+		"return": func(ctx context.Context, tx SQL) (bool, error) {
 			_, ok, err := Return(ctx, tx, "o1", "again")
 			return ok, err
 		},

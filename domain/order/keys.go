@@ -22,7 +22,7 @@ ON CONFLICT (key) DO NOTHING`
 // order's id. If the key was bound before, Remember returns the id of the earlier order and known: the caller must
 // not place another order. A key that was bound by a different request is ErrKeyReused, an empty key or order id
 // ErrInvalid.
-func Remember(ctx context.Context, tx *sql.Tx, r Request) (orderID string, known bool, err error) {
+func Remember(ctx context.Context, tx SQL, r Request) (orderID string, known bool, err error) {
 	if r.Key == "" || r.OrderID == "" {
 		return "", false, fmt.Errorf("%w: the idempotency key and the order id must not be empty", ErrInvalid)
 	}
@@ -42,7 +42,7 @@ const selectKey = `SELECT body_hash, order_id FROM order_keys WHERE key = ?`
 
 // Lookup returns the order to which a key is bound; an unknown key is "" and false. A key that was bound by a
 // different request is ErrKeyReused. A read-only transaction suffices.
-func Lookup(ctx context.Context, tx *sql.Tx, key, bodyHash string) (orderID string, known bool, err error) {
+func Lookup(ctx context.Context, tx SQL, key, bodyHash string) (orderID string, known bool, err error) {
 	var hash string
 	err = tx.QueryRowContext(ctx, selectKey, key).Scan(&hash, &orderID)
 	switch {

@@ -24,6 +24,13 @@ import (
 //go:embed schema/*.sql
 var Schema embed.FS
 
+// SQL is the caller's transaction: a bus.SQL or a *sql.Tx.
+type SQL interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
 // The reasons to refuse an order, or a request about an order. After a refusal nothing has changed.
 var (
 	ErrInvalid      = errors.New("order: invalid")                                       // wraps one error per problem
@@ -73,7 +80,7 @@ ON CONFLICT (id) DO NOTHING`
 
 // Place accepts an order. Place reports false when the same order was placed before. If another order has the id, the
 // error is ErrConflict; if the order breaks rules, ErrInvalid with all problems.
-func Place(ctx context.Context, tx *sql.Tx, n New) (orderevents.Placed, bool, error) {
+func Place(ctx context.Context, tx SQL, n New) (orderevents.Placed, bool, error) {
 	o, fresh, err := insert(ctx, tx, n, Order{Status: StatusPlaced})
 	if err != nil || !fresh {
 		return orderevents.Placed{}, false, err
@@ -84,7 +91,7 @@ func Place(ctx context.Context, tx *sql.Tx, n New) (orderevents.Placed, bool, er
 
 // Credit adds a credit note for goods that were bought before the shop's books began. Lines and charges are the
 // refund, with the signs of an order. Refusals and repeated calls are as with Place.
-func Credit(ctx context.Context, tx *sql.Tx, n New, reason string) (orderevents.Returned, bool, error) {
+func Credit(ctx context.Context, tx SQL, n New, reason string) (orderevents.Returned, bool, error) {
 	o, fresh, err := insert(ctx, tx, n, Order{Status: StatusReturned, Credit: true, Reason: reason})
 	if err != nil || !fresh {
 		return orderevents.Returned{}, false, err
@@ -93,7 +100,7 @@ func Credit(ctx context.Context, tx *sql.Tx, n New, reason string) (orderevents.
 }
 
 // insert adds n with the status, credit and reason of o, unless the id is known.
-func insert(ctx context.Context, tx *sql.Tx, n New, o Order) (Order, bool, error) {
+func insert(ctx context.Context, tx SQL, n New, o Order) (Order, bool, error) {
 	total, err := n.check()
 	if err != nil {
 		return Order{}, false, err
@@ -117,7 +124,7 @@ func insert(ctx context.Context, tx *sql.Tx, n New, o Order) (Order, bool, error
 }
 
 // sameAsBefore returns ErrConflict when o differs from the stored order of the same id.
-func sameAsBefore(ctx context.Context, tx *sql.Tx, o Order) error {
+func sameAsBefore(ctx context.Context, tx SQL, o Order) error {
 	before, err := Get(ctx, tx, o.ID)
 	if err != nil {
 		return err
@@ -154,7 +161,7 @@ FROM order_orders
 WHERE id = ?`
 
 // Get reads an order or credit note. An unknown id is ErrNotFound. A read-only transaction suffices.
-func Get(ctx context.Context, tx *sql.Tx, id string) (Order, error) {
+func Get(ctx context.Context, tx SQL, id string) (Order, error) {
 	o := Order{ID: id}
 	var lines, charges []byte
 	err := tx.QueryRowContext(ctx, selectOrder, id).

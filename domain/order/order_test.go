@@ -2,7 +2,6 @@ package order
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"math"
 	"reflect"
@@ -19,7 +18,7 @@ var (
 )
 
 // MustPlace places an order of 17.30.
-func MustPlace(tb testing.TB, tx *sql.Tx, id string) {
+func MustPlace(tb testing.TB, tx SQL, id string) {
 	tb.Helper()
 	_, placed, err := Place(tb.Context(), tx, New{ID: id, CustomerID: "c1", Lines: twoLines, Charges: postage})
 	if err != nil || !placed {
@@ -28,7 +27,7 @@ func MustPlace(tb testing.TB, tx *sql.Tx, id string) {
 }
 
 // MustStand wants an order to have a status.
-func MustStand(tb testing.TB, tx *sql.Tx, id string, want Status) {
+func MustStand(tb testing.TB, tx SQL, id string, want Status) {
 	tb.Helper()
 	o, err := Get(tb.Context(), tx, id)
 	if err != nil || o.Status != want {

@@ -2,7 +2,6 @@ package payment
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 )
 
@@ -19,13 +18,13 @@ const eachPayment = `SELECT order_id, status, charged, refunded, credit FROM pay
 
 // Each calls visit for the money of every order, sorted by order id. When visit returns an error, Each stops and
 // returns the error. A read-only transaction suffices; visit must not use tx.
-func Each(ctx context.Context, tx *sql.Tx, visit func(Fact) error) error {
+func Each(ctx context.Context, tx SQL, visit func(Fact) error) error {
 	return EachBetween(ctx, tx, "", "", visit)
 }
 
 // EachBetween is Each for the ids greater than after, up to and including upto. An empty after starts with the first
 // id, an empty upto ends with the last.
-func EachBetween(ctx context.Context, tx *sql.Tx, after, upto string, visit func(Fact) error) error {
+func EachBetween(ctx context.Context, tx SQL, after, upto string, visit func(Fact) error) error {
 	var last any = upto
 	if upto == "" {
 		last = []byte{} // SQLite sorts a blob after every text

@@ -25,6 +25,13 @@ import (
 //go:embed schema/*.sql
 var Schema embed.FS
 
+// SQL is the caller's transaction: a bus.SQL or a *sql.Tx.
+type SQL interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
 // The reasons to refuse a request. Both mean that events contradict each other: a retry does not help.
 var (
 	ErrNotCharged = errors.New("payment: nothing was charged for the order")
@@ -61,7 +68,7 @@ ON CONFLICT (order_id) DO NOTHING`
 // that a call may have happened: otherwise a cancel between a crash and the next attempt would hide a charge. So the
 // transaction must be able to write, and must be committed before Send. BeginCharge may be called again until an
 // answer is recorded.
-func BeginCharge(ctx context.Context, tx *sql.Tx, orderID string) (Step, error) {
+func BeginCharge(ctx context.Context, tx SQL, orderID string) (Step, error) {
 	if begun, err := change(ctx, tx, beginCharge, orderID); err != nil {
 		return 0, err
 	} else if begun {
@@ -86,7 +93,7 @@ ON CONFLICT (order_id) DO NOTHING`
 
 // Void prevents the charge of a cancelled order. Void reports false when the charge has begun: then the gateway's
 // answer counts.
-func Void(ctx context.Context, tx *sql.Tx, orderID string) (bool, error) {
+func Void(ctx context.Context, tx SQL, orderID string) (bool, error) {
 	return change(ctx, tx, voidCharge, orderID)
 }
 
@@ -97,7 +104,7 @@ WHERE status IN ('charging', 'void')`
 
 // RecordCharge records the gateway's charge, also after Void. RecordCharge reports false when the charge was recorded
 // before. If the order was declined, or charged with another amount, the error is ErrConflict.
-func RecordCharge(ctx context.Context, tx *sql.Tx, e paymentevents.Charged) (bool, error) {
+func RecordCharge(ctx context.Context, tx SQL, e paymentevents.Charged) (bool, error) {
 	recorded, err := change(ctx, tx, recordCharge, e.OrderID, e.Amount, e.Reference)
 	if err != nil || recorded {
 		return recorded, err
@@ -116,7 +123,7 @@ WHERE status IN ('charging', 'void')`
 
 // RecordDecline records that the order will not be paid. RecordDecline reports false when a decline was recorded
 // before. If the order was charged, the error is ErrConflict.
-func RecordDecline(ctx context.Context, tx *sql.Tx, e paymentevents.Declined) (bool, error) {
+func RecordDecline(ctx context.Context, tx SQL, e paymentevents.Declined) (bool, error) {
 	recorded, err := change(ctx, tx, recordDecline, e.OrderID, e.Reason)
 	if err != nil || recorded {
 		return recorded, err
@@ -130,7 +137,7 @@ func RecordDecline(ctx context.Context, tx *sql.Tx, e paymentevents.Declined) (b
 
 // change runs a statement on the row of an order, and reports whether the row changed. orderID is the first argument
 // of the statement.
-func change(ctx context.Context, tx *sql.Tx, query, orderID string, args ...any) (bool, error) {
+func change(ctx context.Context, tx SQL, query, orderID string, args ...any) (bool, error) {
 	res, err := tx.ExecContext(ctx, query, append([]any{orderID}, args...)...)
 	if err != nil {
 		return false, fmt.Errorf("change payment of order %s: %w", orderID, err)
@@ -148,7 +155,7 @@ type payment struct {
 
 const selectPayment = `SELECT status, charged, refunded, credit FROM payment_payments WHERE order_id = ?`
 
-func read(ctx context.Context, tx *sql.Tx, orderID string) (payment, error) {
+func read(ctx context.Context, tx SQL, orderID string) (payment, error) {
 	var p payment
 	err := tx.QueryRowContext(ctx, selectPayment, orderID).Scan(&p.status, &p.charged, &p.refunded, &p.credit)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {

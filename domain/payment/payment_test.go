@@ -2,7 +2,6 @@ package payment
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"reflect"
 	"testing"
@@ -20,27 +19,27 @@ var (
 )
 
 // calls are everything that can be done about the money of order o1.
-var calls = map[string]func(context.Context, *sql.Tx) (bool, error){
-	"begin": func(ctx context.Context, tx *sql.Tx) (bool, error) {
+var calls = map[string]func(context.Context, SQL) (bool, error){
+	"begin": func(ctx context.Context, tx SQL) (bool, error) {
 		step, err := BeginCharge(ctx, tx, "o1")
 		return step == AskGateway, err
 	},
-	"void":         func(ctx context.Context, tx *sql.Tx) (bool, error) { return Void(ctx, tx, "o1") },
-	"charge":       func(ctx context.Context, tx *sql.Tx) (bool, error) { return RecordCharge(ctx, tx, charged) },
-	"charge other": func(ctx context.Context, tx *sql.Tx) (bool, error) { return RecordCharge(ctx, tx, otherAmount) },
-	"decline":      func(ctx context.Context, tx *sql.Tx) (bool, error) { return RecordDecline(ctx, tx, declined) },
-	"begin refund": func(ctx context.Context, tx *sql.Tx) (bool, error) {
+	"void":         func(ctx context.Context, tx SQL) (bool, error) { return Void(ctx, tx, "o1") },
+	"charge":       func(ctx context.Context, tx SQL) (bool, error) { return RecordCharge(ctx, tx, charged) },
+	"charge other": func(ctx context.Context, tx SQL) (bool, error) { return RecordCharge(ctx, tx, otherAmount) },
+	"decline":      func(ctx context.Context, tx SQL) (bool, error) { return RecordDecline(ctx, tx, declined) },
+	"begin refund": func(ctx context.Context, tx SQL) (bool, error) {
 		amount, due, err := BeginRefund(ctx, tx, "o1")
 		return due && amount == 1730, err
 	},
-	"refund":       func(ctx context.Context, tx *sql.Tx) (bool, error) { return RecordRefund(ctx, tx, refunded) },
-	"refund other": func(ctx context.Context, tx *sql.Tx) (bool, error) { return RecordRefund(ctx, tx, otherPayback) },
-	"credit":       func(ctx context.Context, tx *sql.Tx) (bool, error) { return RecordCredit(ctx, tx, refunded) },
-	"credit other": func(ctx context.Context, tx *sql.Tx) (bool, error) { return RecordCredit(ctx, tx, otherPayback) },
+	"refund":       func(ctx context.Context, tx SQL) (bool, error) { return RecordRefund(ctx, tx, refunded) },
+	"refund other": func(ctx context.Context, tx SQL) (bool, error) { return RecordRefund(ctx, tx, otherPayback) },
+	"credit":       func(ctx context.Context, tx SQL) (bool, error) { return RecordCredit(ctx, tx, refunded) },
+	"credit other": func(ctx context.Context, tx SQL) (bool, error) { return RecordCredit(ctx, tx, otherPayback) },
 }
 
 // MustRead reads the money of order o1, the only one.
-func MustRead(tb testing.TB, tx *sql.Tx) Fact {
+func MustRead(tb testing.TB, tx SQL) Fact {
 	tb.Helper()
 	var facts []Fact
 	if err := Each(tb.Context(), tx, func(f Fact) error { facts = append(facts, f); return nil }); err != nil || len(facts) > 1 {

@@ -2,7 +2,6 @@ package payment
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 
 	"github.com/troupebus/troupe/domain/payment/paymentevents"
@@ -11,7 +10,7 @@ import (
 // BeginRefund returns the amount that the customer of an order is owed: the whole charge. BeginRefund reports false
 // when the charge was refunded before. An order without a charge is ErrNotCharged. BeginRefund writes nothing: Void
 // does nothing to an order that is charged, so no cancel can come between.
-func BeginRefund(ctx context.Context, tx *sql.Tx, orderID string) (amount int64, due bool, err error) {
+func BeginRefund(ctx context.Context, tx SQL, orderID string) (amount int64, due bool, err error) {
 	p, err := read(ctx, tx, orderID)
 	switch {
 	case err != nil:
@@ -30,7 +29,7 @@ WHERE order_id = ?1 AND status = 'charged' AND charged = ?2`
 
 // RecordRefund records the refund of the amount that BeginRefund returned. RecordRefund reports false when the refund
 // was recorded before. An order without a charge is ErrNotCharged, another amount ErrConflict.
-func RecordRefund(ctx context.Context, tx *sql.Tx, e paymentevents.Refunded) (bool, error) {
+func RecordRefund(ctx context.Context, tx SQL, e paymentevents.Refunded) (bool, error) {
 	recorded, err := change(ctx, tx, recordRefund, e.OrderID, e.Amount, e.Reference, e.Reason)
 	if err != nil || recorded {
 		return recorded, err
@@ -55,7 +54,7 @@ ON CONFLICT (order_id) DO NOTHING`
 // RecordCredit records the payout of a credit note, which needs no Begin: nothing was charged under the id of a
 // credit note. RecordCredit reports false when the payout was recorded before. If an order has the id, or the amount
 // differs, the error is ErrConflict.
-func RecordCredit(ctx context.Context, tx *sql.Tx, e paymentevents.Refunded) (bool, error) {
+func RecordCredit(ctx context.Context, tx SQL, e paymentevents.Refunded) (bool, error) {
 	recorded, err := change(ctx, tx, recordCredit, e.OrderID, e.Amount, e.Reference, e.Reason)
 	if err != nil || recorded {
 		return recorded, err

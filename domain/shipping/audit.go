@@ -2,7 +2,6 @@ package shipping
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 )
 
@@ -16,13 +15,13 @@ const eachParcel = `SELECT order_id, status FROM shipping_parcels WHERE order_id
 
 // Each calls visit for every parcel, sorted by order id. When visit returns an error, Each stops and returns the
 // error. A read-only transaction suffices; visit must not use tx.
-func Each(ctx context.Context, tx *sql.Tx, visit func(Fact) error) error {
+func Each(ctx context.Context, tx SQL, visit func(Fact) error) error {
 	return EachBetween(ctx, tx, "", "", visit)
 }
 
 // EachBetween is Each for the ids greater than after, up to and including upto. An empty after starts with the first
 // id, an empty upto ends with the last.
-func EachBetween(ctx context.Context, tx *sql.Tx, after, upto string, visit func(Fact) error) error {
+func EachBetween(ctx context.Context, tx SQL, after, upto string, visit func(Fact) error) error {
 	var last any = upto
 	if upto == "" {
 		last = []byte{} // SQLite sorts a blob after every text

@@ -24,6 +24,13 @@ import (
 //go:embed schema/*.sql
 var Schema embed.FS
 
+// SQL is the caller's transaction: a bus.SQL or a *sql.Tx.
+type SQL interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
 // ErrConflict means that events contradict each other: a retry does not help.
 var ErrConflict = errors.New("shipping: contradicts the recorded parcel")
 
@@ -56,7 +63,7 @@ ON CONFLICT (order_id) DO NOTHING`
 // call may have happened: otherwise a cancel between a crash and the next attempt would hide a parcel that has left.
 // So the transaction must be able to write, and must be committed before Dispatch. Begin may be called again until an
 // answer is recorded.
-func Begin(ctx context.Context, tx *sql.Tx, orderID string) (Step, error) {
+func Begin(ctx context.Context, tx SQL, orderID string) (Step, error) {
 	if begun, err := change(ctx, tx, beginDispatch, orderID); err != nil {
 		return 0, err
 	} else if begun {
@@ -81,7 +88,7 @@ ON CONFLICT (order_id) DO NOTHING`
 
 // Stop prevents the dispatch of a cancelled order. Stop reports false when the dispatch has begun: then the carrier's
 // answer counts.
-func Stop(ctx context.Context, tx *sql.Tx, orderID string) (bool, error) {
+func Stop(ctx context.Context, tx SQL, orderID string) (bool, error) {
 	return change(ctx, tx, stopDispatch, orderID)
 }
 
@@ -92,7 +99,7 @@ WHERE status IN ('dispatching', 'stopped')`
 
 // RecordDispatched records that the carrier has the parcel, also after Stop. RecordDispatched reports false when the
 // dispatch was recorded before. If the parcel was undeliverable, the error is ErrConflict.
-func RecordDispatched(ctx context.Context, tx *sql.Tx, e shippingevents.Dispatched) (bool, error) {
+func RecordDispatched(ctx context.Context, tx SQL, e shippingevents.Dispatched) (bool, error) {
 	recorded, err := change(ctx, tx, recordDispatched, e.OrderID, e.Tracking)
 	if err == nil && !recorded {
 		err = expect(ctx, tx, e.OrderID, StatusDispatched)
@@ -107,7 +114,7 @@ WHERE status IN ('dispatching', 'stopped')`
 
 // RecordUndeliverable records that no parcel will leave. RecordUndeliverable reports false when the same was recorded
 // before. If the parcel was dispatched, the error is ErrConflict.
-func RecordUndeliverable(ctx context.Context, tx *sql.Tx, e shippingevents.Undeliverable) (bool, error) {
+func RecordUndeliverable(ctx context.Context, tx SQL, e shippingevents.Undeliverable) (bool, error) {
 	recorded, err := change(ctx, tx, recordUndeliverable, e.OrderID, e.Reason)
 	if err == nil && !recorded {
 		err = expect(ctx, tx, e.OrderID, StatusUndeliverable)
@@ -117,7 +124,7 @@ func RecordUndeliverable(ctx context.Context, tx *sql.Tx, e shippingevents.Undel
 
 // change runs a statement on the row of an order, and reports whether the row changed. orderID is the first argument
 // of the statement.
-func change(ctx context.Context, tx *sql.Tx, query, orderID string, args ...any) (bool, error) {
+func change(ctx context.Context, tx SQL, query, orderID string, args ...any) (bool, error) {
 	res, err := tx.ExecContext(ctx, query, append([]any{orderID}, args...)...)
 	if err != nil {
 		return false, fmt.Errorf("change parcel of order %s: %w", orderID, err)
@@ -127,7 +134,7 @@ func change(ctx context.Context, tx *sql.Tx, query, orderID string, args ...any)
 }
 
 // expect returns ErrConflict when the parcel has another status than wanted.
-func expect(ctx context.Context, tx *sql.Tx, orderID string, wanted Status) error {
+func expect(ctx context.Context, tx SQL, orderID string, wanted Status) error {
 	status, err := statusOf(ctx, tx, orderID)
 	if err == nil && status != wanted {
 		err = fmt.Errorf("%w: the parcel of order %s is %s", ErrConflict, orderID, status)
@@ -138,7 +145,7 @@ func expect(ctx context.Context, tx *sql.Tx, orderID string, wanted Status) erro
 const selectStatus = `SELECT status FROM shipping_parcels WHERE order_id = ?`
 
 // statusOf reads the status of a known parcel.
-func statusOf(ctx context.Context, tx *sql.Tx, orderID string) (Status, error) {
+func statusOf(ctx context.Context, tx SQL, orderID string) (Status, error) {
 	var status Status
 	if err := tx.QueryRowContext(ctx, selectStatus, orderID).Scan(&status); err != nil {
 		return "", fmt.Errorf("read parcel of order %s: %w", orderID, err)

@@ -2,7 +2,6 @@ package shipping
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"reflect"
 	"testing"
@@ -12,16 +11,16 @@ import (
 )
 
 // calls are everything that can be done about the parcel of order o1.
-var calls = map[string]func(context.Context, *sql.Tx) (bool, error){
-	"begin": func(ctx context.Context, tx *sql.Tx) (bool, error) {
+var calls = map[string]func(context.Context, SQL) (bool, error){
+	"begin": func(ctx context.Context, tx SQL) (bool, error) {
 		step, err := Begin(ctx, tx, "o1")
 		return step == AskCarrier, err
 	},
-	"stop": func(ctx context.Context, tx *sql.Tx) (bool, error) { return Stop(ctx, tx, "o1") },
-	"dispatched": func(ctx context.Context, tx *sql.Tx) (bool, error) {
+	"stop": func(ctx context.Context, tx SQL) (bool, error) { return Stop(ctx, tx, "o1") },
+	"dispatched": func(ctx context.Context, tx SQL) (bool, error) {
 		return RecordDispatched(ctx, tx, shippingevents.Dispatched{OrderID: "o1", Tracking: "t1"})
 	},
-	"undeliverable": func(ctx context.Context, tx *sql.Tx) (bool, error) {
+	"undeliverable": func(ctx context.Context, tx SQL) (bool, error) {
 		return RecordUndeliverable(ctx, tx, shippingevents.Undeliverable{OrderID: "o1", Reason: "no such address"})
 	},
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 
+	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/internal/scaffold/template/signup"
 	//new:each welcome
 	"github.com/troupebus/troupe/internal/scaffold/template/welcome"
@@ -20,7 +21,7 @@ func verify(ctx context.Context, tables func(module string) *sql.Tx) (wrong []st
 	}
 	for _, m := range []struct {
 		module string
-		sent   func(ctx context.Context, tx *sql.Tx) (map[string]string, error)
+		sent   func(ctx context.Context, tx bus.SQL) (map[string]string, error)
 	}{
 		//new:each welcome
 		{"welcome", welcome.Sent},

@@ -2,7 +2,6 @@ package planted
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -163,7 +162,7 @@ func mailRandomKey(m *bus.Module, o Outside) {
 func placeNumbered(b *bus.Bus, right Orders) PlaceFunc {
 	return func(ctx context.Context, n order.New, _ *order.Request) (string, bool, error) {
 		taken := 0
-		err := b.View(ctx, func(tx *sql.Tx) error {
+		err := b.View(ctx, func(tx bus.SQL) error {
 			return order.Each(ctx, tx, func(order.Fact) error { taken++; return nil })
 		})
 		if err != nil {

@@ -2,7 +2,6 @@ package planted
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 
 	"github.com/troupebus/troupe/bus"
@@ -34,7 +33,7 @@ func noteOrder(m *bus.Module, _ Outside) {
 func dispatchLogged(m *bus.Module, o Outside) {
 	bus.On(m, "dispatch", func(ctx context.Context, e paymentevents.Charged) (bus.Events, error) {
 		var ordered bool
-		err := m.View(ctx, func(tx *sql.Tx) error {
+		err := m.View(ctx, func(tx bus.SQL) error {
 			const find = "SELECT count(*) > 0 FROM events WHERE type = 'order.placed' AND key = ?"
 			return tx.QueryRowContext(ctx, find, e.OrderID).Scan(&ordered)
 		})

@@ -68,13 +68,13 @@ func (p *program) misbehave(ctx context.Context, e Asked) (bus.Events, error) {
 	return nil, nil
 }
 
-func exec(tx *sql.Tx, query string) error {
+func exec(tx bus.SQL, query string) error {
 	_, err := tx.Exec(query)
 	return err
 }
 
 // hangWithRawBytes never returns, and keeps rows of the driver open.
-func hangWithRawBytes(tx *sql.Tx) error {
+func hangWithRawBytes(tx bus.SQL) error {
 	rows, err := tx.Query("SELECT zeroblob(100000)")
 	if err != nil {
 		return err

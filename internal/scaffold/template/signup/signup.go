@@ -3,7 +3,6 @@ package signup
 
 import (
 	"context"
-	"database/sql"
 	"embed"
 
 	"github.com/troupebus/troupe/bus"
@@ -51,7 +50,7 @@ func (d Desk) Accept(ctx context.Context, q Request) (fresh bool, err error) {
 
 // Get returns a request with the answers so far, or ErrNotFound.
 func (d Desk) Get(ctx context.Context, id string) (entry Entry, err error) {
-	err = d.m.View(ctx, func(tx *sql.Tx) error {
+	err = d.m.View(ctx, func(tx bus.SQL) error {
 		entry, err = get(ctx, tx, id)
 		return err
 	})

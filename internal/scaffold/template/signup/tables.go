@@ -2,9 +2,10 @@ package signup
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
+
+	"github.com/troupebus/troupe/bus"
 )
 
 // Errors of the module.
@@ -39,7 +40,7 @@ INSERT INTO signup_requests (id, address) VALUES (?, ?)
 ON CONFLICT (id) DO NOTHING`
 
 // insert adds a request, and reports false for a repeated request.
-func insert(ctx context.Context, tx *sql.Tx, q Request) (fresh bool, err error) {
+func insert(ctx context.Context, tx bus.SQL, q Request) (fresh bool, err error) {
 	res, err := tx.ExecContext(ctx, insertRequest, q.ID, q.Address)
 	if err != nil {
 		return false, fmt.Errorf("insert request %s: %w", q.ID, err)
@@ -57,7 +58,7 @@ func insert(ctx context.Context, tx *sql.Tx, q Request) (fresh bool, err error) 
 const insertAnswer = `INSERT INTO signup_answers (id, module, reference) VALUES (?, ?, ?)`
 
 // note writes down the answer of a module.
-func note(ctx context.Context, tx *sql.Tx, id, module, reference string) error {
+func note(ctx context.Context, tx bus.SQL, id, module, reference string) error {
 	if _, err := tx.ExecContext(ctx, insertAnswer, id, module, reference); err != nil {
 		return fmt.Errorf("note the answer of %s to %s: %w", module, id, err)
 	}
@@ -70,9 +71,9 @@ FROM signup_requests r LEFT JOIN signup_answers a ON a.id = r.id
 WHERE ?1 = '' OR r.id = ?1`
 
 // All returns all requests by id.
-func All(ctx context.Context, tx *sql.Tx) (map[string]Entry, error) { return entries(ctx, tx, "") }
+func All(ctx context.Context, tx bus.SQL) (map[string]Entry, error) { return entries(ctx, tx, "") }
 
-func get(ctx context.Context, tx *sql.Tx, id string) (Entry, error) {
+func get(ctx context.Context, tx bus.SQL, id string) (Entry, error) {
 	found, err := entries(ctx, tx, id)
 	if err != nil {
 		return Entry{}, err
@@ -85,7 +86,7 @@ func get(ctx context.Context, tx *sql.Tx, id string) (Entry, error) {
 }
 
 // entries returns the request of an id, or all requests for an empty id.
-func entries(ctx context.Context, tx *sql.Tx, id string) (map[string]Entry, error) {
+func entries(ctx context.Context, tx bus.SQL, id string) (map[string]Entry, error) {
 	rows, err := tx.QueryContext(ctx, selectEntries, id)
 	if err != nil {
 		return nil, fmt.Errorf("read requests: %w", err)

@@ -3,7 +3,6 @@ package welcome
 
 import (
 	"context"
-	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -46,7 +45,7 @@ func Wire(b *bus.Bus, p Provider) {
 const insertMessage = `INSERT INTO welcome_messages (id, reference) VALUES (?, ?)`
 
 // insert writes down a sent message.
-func insert(ctx context.Context, tx *sql.Tx, e welcomeevents.Sent) error {
+func insert(ctx context.Context, tx bus.SQL, e welcomeevents.Sent) error {
 	if _, err := tx.ExecContext(ctx, insertMessage, e.ID, e.Reference); err != nil {
 		return fmt.Errorf("insert message %s: %w", e.ID, err)
 	}
@@ -54,7 +53,7 @@ func insert(ctx context.Context, tx *sql.Tx, e welcomeevents.Sent) error {
 }
 
 // Sent returns the references of all sent messages, by the ids of the requests.
-func Sent(ctx context.Context, tx *sql.Tx) (map[string]string, error) {
+func Sent(ctx context.Context, tx bus.SQL) (map[string]string, error) {
 	rows, err := tx.QueryContext(ctx, `SELECT id, reference FROM welcome_messages`)
 	if err != nil {
 		return nil, fmt.Errorf("read messages: %w", err)
