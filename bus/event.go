@@ -26,16 +26,25 @@ type Event interface {
 	EventKey() string
 }
 
-// Events are the events that a handler or a unit of work emits.
-type Events []Event
+// Events are the events that a handler or a unit of work emits: the result of Emit, or nil for none.
+type Events interface {
+	// Also adds fn to the list. The bus runs fn inside the transaction that records the reaction. There an external
+	// handler, too, can use Tx, for the module's writes about the answer from the outside. When fn fails, so does the
+	// reaction.
+	Also(fn func(ctx context.Context) error) Events
+
+	entries() []Event
+}
 
 // Emit returns the list of events to emit. The bus adds the id, time, correlation and causation.
-func Emit(events ...Event) Events { return events }
+func Emit(events ...Event) Events { return emitted(events) }
 
-// Also adds fn to the list. The bus runs fn inside the transaction that records the reaction. There an external
-// handler, too, can use Tx, for the module's writes about the answer from the outside. When fn fails, so does the
-// reaction.
-func (e Events) Also(fn func(ctx context.Context) error) Events { return append(e, also{fn}) }
+type emitted []Event
+
+// Also implements Events.
+func (e emitted) Also(fn func(ctx context.Context) error) Events { return append(e, also{fn}) }
+
+func (e emitted) entries() []Event { return e }
 
 // also is in the list of events to keep the handler's signature small.
 type also struct{ fn func(context.Context) error }
@@ -129,7 +138,10 @@ type origin struct {
 // seal turns emitted events into events for the journal, and returns the Also functions separately.
 func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, followUps []func(context.Context) error, err error) {
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	for _, e := range out {
+	if out == nil {
+		return nil, nil, nil
+	}
+	for _, e := range out.entries() {
 		var due time.Time
 		switch x := e.(type) {
 		case also:

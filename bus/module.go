@@ -124,7 +124,7 @@ func (m *Module) Do(ctx context.Context, fn func(ctx context.Context) (Events, e
 // Publish emits events that need no unit of work: in the given order, all or none, on disk when Publish returns
 // without an error. Publish returns the id of the flow. The errors are those of Do.
 func (m *Module) Publish(ctx context.Context, events ...Event) (flow string, err error) {
-	return m.Do(ctx, func(context.Context) (Events, error) { return events, nil })
+	return m.Do(ctx, func(context.Context) (Events, error) { return Emit(events...), nil })
 }
 
 // View runs fn in a read-only transaction on a snapshot of the module's tables, and does not wait for writers.

@@ -64,11 +64,11 @@ func openTearoom(b *bus.Bus, _ *bustest.World) tearoom {
 	r := tearoom{b.Module("counter").Emits(ordered{})}
 	kitchen := b.Module("kitchen").ForOutside(&cleaned{})
 	bus.On(kitchen, "brew", func(_ context.Context, e ordered) (bus.Events, error) {
-		var out bus.Events
+		var out []bus.Event
 		for cup := range e.Cups {
 			out = append(out, brewed{e.ID, cup + 1})
 		}
-		return append(out, bus.After(time.Hour, &cleaned{e.ID})), nil
+		return bus.Emit(append(out, bus.After(time.Hour, &cleaned{e.ID}))...), nil
 	}).Emits(brewed{}, &cleaned{})
 	bus.On(kitchen, "bake", func(context.Context, ordered) (bus.Events, error) { return nil, nil }).
 		When(func(e ordered) bool { return e.Tea.Kind == "high" })

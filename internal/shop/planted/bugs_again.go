@@ -153,7 +153,7 @@ func mailRandomKey(m *bus.Module, o Outside) {
 		if err != nil {
 			return nil, err
 		}
-		return bus.Events{}.Also(func(ctx context.Context) error {
+		return bus.Emit().Also(func(ctx context.Context) error {
 			return once(notification.Notify(ctx, bus.Tx(ctx), n))
 		}), nil
 	}).External(parallel)

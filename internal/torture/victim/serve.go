@@ -151,7 +151,7 @@ func (s *server) work(r talk.Request) {
 			return nil, err
 		}
 		r.Mood = ""
-		return events(r), nil
+		return bus.Emit(events(r)...), nil
 	})
 	s.answer(verdict(r, err))
 }
