@@ -32,18 +32,18 @@ type scopeKey struct{}
 
 type correlationKey struct{}
 
-// SQL is a transaction of the bus. The bus alone commits and rolls back. The interfaces of sqlc (DBTX), ent (ExecQuerier)
-// and bun (IConn) fit. The value is a *sql.Tx: for a library that insists on the type, write Tx(ctx).(*sql.Tx), and let
-// the library neither commit nor roll back.
+// SQL is a transaction of the bus. The bus alone commits and rolls back. The interfaces of sqlc (DBTX), ent
+// (ExecQuerier) and bun (IConn) fit. The value is a *sql.Tx: for a library that insists on the type, write
+// Tx(ctx).(*sql.Tx), and let the library neither commit nor roll back.
 type SQL interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
-	Exec(query string, args ...any) (sql.Result, error)
-	Query(query string, args ...any) (*sql.Rows, error)
-	QueryRow(query string, args ...any) *sql.Row
-	Prepare(query string) (*sql.Stmt, error)
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) // changes rows
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) // reads rows
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row        // reads a row
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)            // valid until the work returns
+	Exec(query string, args ...any) (sql.Result, error)                             // without a context
+	Query(query string, args ...any) (*sql.Rows, error)                             // without a context
+	QueryRow(query string, args ...any) *sql.Row                                    // without a context
+	Prepare(query string) (*sql.Stmt, error)                                        // without a context
 }
 
 // Tx returns the transaction of the running handler or unit of work. ctx must be the context that the handler or unit

@@ -26,9 +26,9 @@ var Schema embed.FS
 
 // SQL is the caller's transaction: a bus.SQL or a *sql.Tx.
 type SQL interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) // changes rows
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) // reads rows
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row        // reads a row
 }
 
 // The reasons to refuse an order, or a request about an order. After a refusal nothing has changed.
