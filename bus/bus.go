@@ -19,6 +19,7 @@ import (
 	"github.com/troupebus/troupe/bus/internal/nest"
 	"github.com/troupebus/troupe/bus/internal/routerlog"
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire"
 )
 
 // Config is the configuration of a bus. The zero value works.
@@ -118,7 +119,7 @@ type Bus struct {
 	work      context.Context // of external calls; ends at the end of ShutdownTimeout
 	accepting context.Context // ends when the bus begins to stop: no new reaction starts
 	calls     nest.Calls      // of user code, within a reaction or a unit of work
-	wires     wires
+	wires     wire.Wires
 }
 
 // eventType is an event type in the wiring.
@@ -186,7 +187,7 @@ func (b *Bus) Run(ctx context.Context) error {
 	}
 	b.state.Store(up)
 	close(b.running)
-	replaced, closeWires := b.wires.run(ctx, work)
+	replaced, closeWires := b.wires.Run(ctx, work)
 	defer closeWires()
 	var fatal error
 	select {

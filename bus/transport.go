@@ -2,17 +2,13 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
-	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
@@ -63,33 +59,25 @@ func (b *Bus) checkModules() (errs []error) {
 	return errs
 }
 
-// wires are the relays and ingests of a bus with a transport.
-type wires struct {
-	logger  *slog.Logger
-	relays  []*wire.Relay
-	ingests []*wire.Ingest
-	claim   func(context.Context) error // claims that this process is the sender; nil when Subscribe does so
-}
-
 // openWires opens the relays and ingests. The relays send the events of each module here to the topic with the
 // module's name. The ingests read the topics of the modules elsewhere whose events are consumed here.
 func (b *Bus) openWires(ctx context.Context) error {
 	if b.cfg.Transport == nil {
 		return nil
 	}
-	b.wires.logger = b.cfg.Logger
+	b.wires.Logger = b.cfg.Logger
 	var err error
-	if backend := b.backend(ctx); backend != "" {
+	if backend := wire.Backend(ctx, b.cfg.Transport); backend != "" {
 		if err = b.journal.UseBackend(ctx, backend); err != nil {
 			return fmt.Errorf("relay: %w", err)
 		}
 	}
-	if b.wires.relays, err = b.openRelays(ctx); err != nil {
+	if b.wires.Relays, err = b.openRelays(ctx); err != nil {
 		return fmt.Errorf("relay: %w", err)
 	}
 	wants := b.consumedHere()
 	for _, module := range b.emittersElsewhere(wants) {
-		b.wires.ingests = append(b.wires.ingests, wire.NewIngest(wire.IngestConfig{
+		b.wires.Ingests = append(b.wires.Ingests, wire.NewIngest(wire.IngestConfig{
 			Topic: module, Position: b.positionIn(module), Subscriber: b.cfg.Transport,
 			Memory: b.journal.Memory(), Logger: b.cfg.Logger, Chance: b.cfg.Chance,
 			Wants: func(e *journal.Event) (bool, error) {
@@ -102,29 +90,12 @@ func (b *Bus) openWires(ctx context.Context) error {
 		}))
 	}
 	// With an ingest, Subscribe makes the claim.
-	if claim := b.cfg.Transport.Features().Claim; claim != nil && len(b.wires.ingests) == 0 {
-		b.wires.claim = func(ctx context.Context) error {
+	if claim := b.cfg.Transport.Features().Claim; claim != nil && len(b.wires.Ingests) == 0 {
+		b.wires.Claim = func(ctx context.Context) error {
 			return wire.KeepClaim(ctx, claim, RecordsTopic, b.journal.Memory(), b.cfg.Logger)
 		}
 	}
 	return nil
-}
-
-// identifyFor limits the wait for the identity of the backend at the start.
-const identifyFor = 3 * time.Second
-
-// backend returns the name of the backend for the journal, with the backend's identity when known.
-func (b *Bus) backend(ctx context.Context) string {
-	f := b.cfg.Transport.Features()
-	if f.Backend == "" || f.Identity == nil {
-		return f.Backend
-	}
-	ctx, cancel := context.WithTimeout(ctx, identifyFor)
-	defer cancel()
-	if id := f.Identity(ctx); id != "" {
-		return f.Backend + journal.IdentityMark + id
-	}
-	return f.Backend
 }
 
 // openRelays opens a relay for each topic, so that a topic that cannot be written does not delay the others: a relay
@@ -246,48 +217,13 @@ func (b *Bus) emittersElsewhere(types map[string]bool) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// run starts all relays and ingests. Ingests stop when ctx ends, relays when work ends. The returned function stops
-// everything and waits. Call the function after the last reaction: relays run as long as reactions do.
-// replaced gets an ErrReplaced when another process has taken over: then Run must end.
-func (w *wires) run(ctx, work context.Context) (replaced <-chan error, end func()) {
-	var running sync.WaitGroup
-	reading, stopReading := context.WithCancel(ctx)
-	fatal := make(chan error, len(w.ingests)+len(w.relays)+1)
-	start := func(ctx context.Context, run func(context.Context) error) {
-		running.Go(func() {
-			err := run(ctx)
-			if errors.Is(err, wire.ErrReplaced) {
-				stopReading()
-				fatal <- err
-			} else if err != nil && !errors.Is(err, context.Canceled) {
-				w.logger.LogAttrs(ctx, slog.LevelError, "a relay or ingest stopped unexpectedly", slog.Any("error", err))
-			}
-		})
-	}
-	sending, stop := context.WithCancel(work)
-	for _, i := range w.ingests {
-		start(reading, i.Run)
-	}
-	for _, r := range w.relays {
-		start(sending, r.Run)
-	}
-	if w.claim != nil {
-		start(reading, w.claim)
-	}
-	return fatal, func() {
-		stopReading()
-		stop()
-		running.Wait()
-	}
-}
-
 // Links returns the state of every relay and ingest, and none without a Transport. Call Links after Running is closed.
 func (b *Bus) Links() []Link {
 	var links []Link
-	for _, r := range b.wires.relays {
+	for _, r := range b.wires.Relays {
 		links = append(links, r.Link())
 	}
-	for _, i := range b.wires.ingests {
+	for _, i := range b.wires.Ingests {
 		links = append(links, i.Link())
 	}
 	if b.cfg.Transport != nil {
