@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire"
 )
 
 // Info describes the delivery that a handler works on.
@@ -18,7 +19,12 @@ type Info struct {
 	CorrelationID string // the id of the flow
 	CausationID   string // the id of the event that led to this event; "" for the first event of a flow
 	Time          time.Time
+
+	metadata map[string]string
 }
+
+// Metadata returns the value that With gave the flow of the event, or "".
+func (i Info) Metadata(name string) string { return i.metadata[wire.Extension(name)] }
 
 // scope is the work that a context belongs to.
 type scope struct {
@@ -31,6 +37,14 @@ type scope struct {
 type scopeKey struct{}
 
 type correlationKey struct{}
+
+type metadataKey struct{}
+
+// metadata are the metadata of a context.
+type metadata struct {
+	values map[string]string
+	err    error // of the first call of With that failed
+}
 
 // SQL is a transaction of the bus. The bus alone commits and rolls back. The interfaces of sqlc (DBTX), ent
 // (ExecQuerier) and bun (IConn) fit. The value is a *sql.Tx: for a library that insists on the type, write
@@ -97,6 +111,7 @@ func Delivery(ctx context.Context) Info {
 	return Info{
 		ID: d.ID(), Subscription: d.Subscription, Attempt: d.Attempt, EventID: d.Event.ID,
 		CorrelationID: d.Event.CorrelationID, CausationID: d.Event.CausationID, Time: d.Event.Time,
+		metadata: d.Event.Metadata,
 	}
 }
 
@@ -104,4 +119,19 @@ func Delivery(ctx context.Context) Info {
 // number of an order. Without Correlate, each call of Do or Publish starts a new flow.
 func Correlate(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, correlationKey{}, id)
+}
+
+// With returns a context in which the events of Do and Publish have a value under name, such as the tenant, the user,
+// the locale or the traceparent of a request. Reactions pass the metadata on to the events that they emit: all events
+// of the flow have the metadata, in every process. Handlers read Delivery(ctx).Metadata(name).
+//
+// A name has 1 to 20 lower case letters and digits, and is a CloudEvents extension attribute on the wire. A value is
+// text without control characters; "" removes the name. All names and values may have 4 KiB together. Do and Publish
+// return an ErrBadID for another name or value, and an ErrTooLarge for more.
+func With(ctx context.Context, name, value string) context.Context {
+	m, _ := ctx.Value(metadataKey{}).(metadata)
+	if m.err == nil {
+		m.values, m.err = wire.WithMetadata(m.values, name, value)
+	}
+	return context.WithValue(ctx, metadataKey{}, m)
 }

@@ -26,9 +26,10 @@ var (
 	ErrUnknown = journal.ErrUnknown
 	// ErrUndeclared: the handler, or the module, emitted an event without declaring the type with Emits.
 	ErrUndeclared = errors.New("bus: undeclared event")
-	// ErrTooLarge: an event exceeds Config.MaxPayload, a key exceeds 16 KiB, or a correlation id exceeds 1 KiB.
+	// ErrTooLarge: an event exceeds Config.MaxPayload, a key exceeds 16 KiB, a correlation id exceeds 1 KiB, or metadata
+	// exceed 4 KiB.
 	ErrTooLarge = errors.New("bus: event too large")
-	// ErrBadID: a correlation id is not UTF-8, or has an invisible character.
+	// ErrBadID: a correlation id or a value of With is not UTF-8, or has an invisible character; or With refuses a name.
 	ErrBadID = errors.New("bus: bad id")
 	// ErrTooManyHops: an event would be more than Config.MaxHops reactions away from the start of the flow.
 	ErrTooManyHops = errors.New("bus: too many hops")

@@ -133,6 +133,7 @@ type origin struct {
 	declared     map[string]bool
 	cause        *journal.Event // nil outside of reactions
 	correlation  string         // "" means the id of the first event
+	metadata     map[string]string
 }
 
 // seal turns emitted events into events for the journal, and returns the Also functions separately.
@@ -217,7 +218,7 @@ func (b *Bus) sealOne(e Event, o origin) (*journal.Event, error) {
 	}
 	s := &journal.Event{
 		Type: eventType, Version: versionOf(e), Source: o.module.name, Key: key,
-		Subscription: o.subscription, Data: data,
+		Subscription: o.subscription, Metadata: o.metadata, Data: data,
 	}
 	if o.cause != nil {
 		s.CausationID, s.Hops = o.cause.ID, o.cause.Hops+1

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire"
 )
 
 // Module is a business capability. A module owns tables, handles events, and emits events of its own. Wire all modules
@@ -96,8 +97,10 @@ func (m *Module) Do(ctx context.Context, fn func(ctx context.Context) (Events, e
 	if err := errors.Join(m.mustRunHere(), m.bus.ready()); err != nil {
 		return "", err
 	}
-	o := origin{module: m, declared: m.emits}
-	o.correlation, _ = ctx.Value(correlationKey{}).(string)
+	o, err := m.origin(ctx)
+	if err != nil {
+		return "", err
+	}
 	work := journal.Work{Module: m.name, Name: m.name + " (unit of work)", Limit: unitLimit}
 	var started string // not the result itself: abandoned work may still write the variable
 	err = m.bus.journal.Do(ctx, work, func(tx journal.TxFunc) ([]*journal.Event, error) {
@@ -119,6 +122,21 @@ func (m *Module) Do(ctx context.Context, fn func(ctx context.Context) (Events, e
 		return "", err
 	}
 	return started, nil
+}
+
+// origin returns the origin of the events of a unit of work in ctx.
+func (m *Module) origin(ctx context.Context) (origin, error) {
+	o := origin{module: m, declared: m.emits}
+	o.correlation, _ = ctx.Value(correlationKey{}).(string)
+	with, _ := ctx.Value(metadataKey{}).(metadata)
+	o.metadata = with.values
+	switch {
+	case errors.Is(with.err, wire.ErrMetadataTooLarge):
+		return o, fmt.Errorf("%w: %w", ErrTooLarge, with.err)
+	case with.err != nil:
+		return o, fmt.Errorf("%w: %w", ErrBadID, with.err)
+	}
+	return o, nil
 }
 
 // Publish emits events that need no unit of work: in the given order, all or none, on disk when Publish returns

@@ -14,6 +14,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire"
 )
 
 // inTransactions is the number of deliveries of a transactional subscription that are in flight at once: enough to
@@ -210,6 +211,7 @@ func (s *subscription) conclude(
 	if err == nil {
 		emit, err = s.bus.sealAndFollow(ctx, out, origin{
 			module: s.module, subscription: s.name, declared: s.emits, cause: d.Event, correlation: d.Event.CorrelationID,
+			metadata: wire.Inherited(d.Event.Metadata),
 		})
 		if errors.Is(err, ErrUndeclared) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrTooManyHops) {
 			err = Dead(err)

@@ -40,7 +40,7 @@ func (j *Journal) watchDelayed() {
 }
 
 const dueDelayed = `
-SELECT 0, event_id, type, version, source, key, due_at, correlation_id, causation_id, subscription, hops, NULL, data
+SELECT 0, event_id, type, version, source, key, due_at, correlation_id, causation_id, subscription, hops, metadata, data
 FROM delayed WHERE due_at <= ? ORDER BY due_at, id LIMIT ?`
 
 const firstDelayed = "SELECT due_at FROM delayed WHERE NOT EXISTS (SELECT 1 FROM observer) ORDER BY due_at LIMIT 1"

@@ -22,8 +22,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id, type) DO NOTHING`
 
 	insertDelayed = `
-INSERT INTO delayed (event_id, type, version, source, key, due_at, correlation_id, causation_id, subscription, hops, data)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO delayed (event_id, type, version, source, key, due_at, correlation_id, causation_id, subscription, hops, data, metadata)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (event_id) DO NOTHING`
 )
 
@@ -52,8 +52,12 @@ func (w *Writer) prepareKept() error {
 // retried.
 func (u *Unit) Append(e *journal.Event) error {
 	if !e.Due.IsZero() {
-		_, _, err := u.w.kept.delay.Exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Due.UnixMicro(),
-			e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), row.Blob(e.Data))
+		metadata, err := row.Metadata(e.Metadata)
+		if err != nil {
+			return u.Refuse(err)
+		}
+		_, _, err = u.w.kept.delay.Exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Due.UnixMicro(),
+			e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), row.Blob(e.Data), metadata)
 		u.delayed = true
 		return u.Refuse(err)
 	}

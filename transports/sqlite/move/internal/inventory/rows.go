@@ -3,7 +3,7 @@ package inventory
 // Columns of events and delayed events without the numbers that are valid in a single file only.
 const (
 	EventColumns   = `id, type, version, source, key, time, correlation_id, causation_id, subscription, hops, metadata, data`
-	DelayedColumns = `due_at, event_id, type, version, source, key, correlation_id, causation_id, subscription, hops, data`
+	DelayedColumns = `due_at, event_id, type, version, source, key, correlation_id, causation_id, subscription, hops, data, metadata`
 
 	insertRelay = `INSERT INTO main.subscriptions (name, kind, types, except_of, start_seq, cursor) `
 )
