@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -29,6 +30,11 @@ type Config struct {
 	// Timeout limits an attempt of a handler in a transaction, and defaults to 5 s. ExternalTimeout limits an attempt of
 	// an external handler, and defaults to 30 s.
 	Timeout, ExternalTimeout time.Duration
+	// UnitTimeout limits the time that a unit of work, Commit, or the record of an external handler may have the
+	// transaction. Defaults to 10 s.
+	UnitTimeout time.Duration
+	// KeepKeys is the time after which an idempotency key of Do is forgotten. Defaults to 7 days.
+	KeepKeys time.Duration
 	// MaxHops limits the number of reactions between the first event of a flow and any other, so that a loop of reactions
 	// ends. Defaults to 64.
 	MaxHops int
@@ -60,9 +66,9 @@ func (c Config) Validate() error {
 	if err := c.Retry.validate(); err != nil {
 		errs = append(errs, err)
 	}
-	if c.Timeout < 0 || c.ExternalTimeout < 0 || c.ShutdownTimeout < 0 {
-		errs = append(errs, fmt.Errorf("Timeout is %v, ExternalTimeout %v, ShutdownTimeout %v: want 0 for the default, or more",
-			c.Timeout, c.ExternalTimeout, c.ShutdownTimeout))
+	if min(c.Timeout, c.ExternalTimeout, c.UnitTimeout, c.KeepKeys, c.ShutdownTimeout) < 0 {
+		errs = append(errs, fmt.Errorf("Timeout is %v, ExternalTimeout %v, UnitTimeout %v, KeepKeys %v, ShutdownTimeout %v: "+
+			"want 0 for the default, or more", c.Timeout, c.ExternalTimeout, c.UnitTimeout, c.KeepKeys, c.ShutdownTimeout))
 	}
 	if c.MaxHops < 0 || c.MaxPayload < 0 {
 		errs = append(errs, fmt.Errorf("MaxHops is %d, MaxPayload %d: want 0 for the default, or more", c.MaxHops, c.MaxPayload))
@@ -72,21 +78,13 @@ func (c Config) Validate() error {
 
 func (c Config) withDefaults() Config {
 	c.Retry = c.Retry.withDefaults(defaultRetry)
-	if c.Timeout == 0 {
-		c.Timeout = 5 * time.Second
-	}
-	if c.ExternalTimeout == 0 {
-		c.ExternalTimeout = 30 * time.Second
-	}
-	if c.MaxHops == 0 {
-		c.MaxHops = 64
-	}
-	if c.MaxPayload == 0 {
-		c.MaxPayload = 1 << 20
-	}
-	if c.ShutdownTimeout == 0 {
-		c.ShutdownTimeout = 10 * time.Second
-	}
+	c.Timeout = cmp.Or(c.Timeout, 5*time.Second)
+	c.ExternalTimeout = cmp.Or(c.ExternalTimeout, 30*time.Second)
+	c.UnitTimeout = cmp.Or(c.UnitTimeout, 10*time.Second)
+	c.KeepKeys = cmp.Or(c.KeepKeys, 7*24*time.Hour)
+	c.MaxHops = cmp.Or(c.MaxHops, 64)
+	c.MaxPayload = cmp.Or(c.MaxPayload, 1<<20)
+	c.ShutdownTimeout = cmp.Or(c.ShutdownTimeout, 10*time.Second)
 	if c.Chance == nil {
 		c.Chance = rand.Float64
 	}
@@ -305,9 +303,7 @@ func (b *Bus) Running() <-chan struct{} { return b.running }
 
 // Ready returns nil when the bus takes work, else an ErrNotRunning: Run is not ready yet, or is stopping. Ready does
 // not block.
-func (b *Bus) Ready() error { return b.ready() }
-
-func (b *Bus) ready() error {
+func (b *Bus) Ready() error {
 	switch b.state.Load() {
 	case up:
 		return nil

@@ -66,7 +66,7 @@ type SQL interface {
 // outside of work, and in an external handler, except in Events.Also and Commit.
 //
 // The context of work with a transaction is never cancelled; keep transactions short. After the Timeout of a handler,
-// or 10 s of a unit of work, the journal rolls the transaction back.
+// or Config.UnitTimeout in other work, the journal rolls the transaction back.
 func Tx(ctx context.Context) SQL {
 	s, _ := ctx.Value(scopeKey{}).(*scope)
 	if s == nil || s.tx == nil {
@@ -90,7 +90,7 @@ func Commit(ctx context.Context, fn func(ctx context.Context) error) error {
 	if s.tx != nil {
 		return fmt.Errorf("%w: the handler has a transaction already", ErrNested)
 	}
-	work := journal.Work{Module: s.sub.module.name, Name: s.sub.name, Limit: unitLimit, Delivery: s.delivery}
+	work := journal.Work{Module: s.sub.module.name, Name: s.sub.name, Limit: s.sub.bus.cfg.UnitTimeout, Delivery: s.delivery}
 	return s.sub.bus.journal.Do(ctx, work, func(tx journal.TxFunc) ([]*journal.Event, error) {
 		if s.call.over.Load() { // checked within the transaction: the answer of the next attempt is not committed yet
 			return nil, fmt.Errorf("%w: this call of %s has returned or was given up", journal.ErrAbandoned, s.sub.name)

@@ -3,15 +3,23 @@ package bus
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire"
 )
 
-// Errors of this package, for errors.Is.
+// Errors of this package, for errors.Is. After nil, the work of Do or Publish is done. After ErrUnknown, the work may be
+// done or not: repeat the work under an idempotency key. After ErrElsewhere, call the process that runs the module.
+// After every other error the work is not done: after ErrNotRunning and ErrUnavailable, a later try may succeed.
 var (
+	// ErrUnavailable: the store refused the work, for a full disk, a lost lock or an I/O error.
+	ErrUnavailable = journal.ErrUnavailable
+	// ErrAbandoned: the work had the transaction for longer than its time limit.
+	ErrAbandoned = journal.ErrAbandoned
+	// ErrKeyReused: Unit.Key belongs to a request with another Body.
+	ErrKeyReused = journal.ErrKeyReused
 	// ErrWiring: the modules do not fit together. The error lists every mistake.
 	ErrWiring = errors.New("bus: wiring")
 	// ErrNotRunning: Do, Publish or another method was called before Run is ready, or after Run began to stop.
@@ -22,15 +30,14 @@ var (
 	// called inside a transaction: read through Tx instead.
 	ErrNested = errors.New("bus: nested unit of work")
 	// ErrUnknown: Do or Publish committed, and then the disk failed. After a restart the events may or may not be there.
-	// After every other error the events are not there.
 	ErrUnknown = journal.ErrUnknown
 	// ErrUndeclared: the handler, or the module, emitted an event without declaring the type with Emits.
 	ErrUndeclared = errors.New("bus: undeclared event")
 	// ErrTooLarge: an event exceeds Config.MaxPayload, a key exceeds 16 KiB, a correlation id exceeds 1 KiB, or metadata
 	// exceed 4 KiB.
-	ErrTooLarge = errors.New("bus: event too large")
+	ErrTooLarge = wire.ErrTooLarge
 	// ErrBadID: a correlation id or a value of With is not UTF-8, or has an invisible character; or With refuses a name.
-	ErrBadID = errors.New("bus: bad id")
+	ErrBadID = wire.ErrBadID
 	// ErrTooManyHops: an event would be more than Config.MaxHops reactions away from the start of the flow.
 	ErrTooManyHops = errors.New("bus: too many hops")
 )
@@ -79,29 +86,3 @@ func (d *decision) Error() string {
 
 // Unwrap returns the handler's error.
 func (d *decision) Unwrap() error { return d.err }
-
-// panicError is the error of an attempt that panicked.
-type panicError struct {
-	value any
-	stack string
-}
-
-// Error returns the value of the panic as text.
-func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
-
-// readable returns err or, when a method of err panics, another error. An example is a nil pointer of an error type.
-// The bus calls these methods in its own goroutines, where a panic would end the process, and then also the next
-// process, which gets the same event.
-func readable(err error) (sound error) {
-	defer func() {
-		if v := recover(); v != nil {
-			sound = &panicError{stack: string(debug.Stack()), value: fmt.Sprintf("an error of type %T panics when its text is read: %v "+
-				"(an error that is a nil pointer is not nil: return nil instead)", err, v)}
-		}
-	}()
-	_ = err.Error()
-	var decided *decision
-	_ = errors.As(err, &decided)
-	_ = errors.Is(err, ErrNested)
-	return err
-}

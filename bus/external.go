@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/troupebus/troupe/bus/internal/guard"
 	"github.com/troupebus/troupe/bus/journal"
 )
 
@@ -40,7 +41,7 @@ func (s *subscription) callOutside(ctx context.Context, d *journal.Delivery, e E
 	ends = context.WithValue(ends, scopeKey{}, &scope{delivery: d, sub: s, call: c})
 	answer := make(chan result, 1)
 	go func() {
-		r := result{err: &panicError{value: "the handler ended its goroutine with runtime.Goexit", stack: string(debug.Stack())}}
+		r := result{err: &guard.Panic{Value: "the handler ended its goroutine with runtime.Goexit", Stack: string(debug.Stack())}}
 		defer func() {
 			c.over.Store(true)
 			<-s.calls
@@ -94,7 +95,7 @@ func (s *subscription) grace() time.Duration { return min(s.timeout/10, time.Sec
 func (s *subscription) recordAnswer(ctx context.Context, d *journal.Delivery, started time.Time, r result) {
 	var v journal.Verdict
 	took := time.Since(started)
-	work := journal.Work{Module: s.module.name, Name: s.name, Limit: unitLimit}
+	work := journal.Work{Module: s.module.name, Name: s.name, Limit: s.bus.cfg.UnitTimeout}
 	err := s.keepRecording(ctx, d, work, func(tx journal.TxFunc) journal.Verdict {
 		v = s.conclude(context.WithValue(ctx, scopeKey{}, &scope{tx: tx, delivery: d, sub: s}), d, started, r.out, r.err)
 		v.Duration = took

@@ -2,15 +2,11 @@ package bus
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io/fs"
 	"regexp"
-	"runtime/debug"
-	"time"
 
+	"github.com/troupebus/troupe/bus/internal/guard"
 	"github.com/troupebus/troupe/bus/journal"
-	"github.com/troupebus/troupe/bus/wire"
 )
 
 // Module is a business capability. A module owns tables, handles events, and emits events of its own. Wire all modules
@@ -75,76 +71,6 @@ func (m *Module) ForOutside(events ...Event) *Module {
 	return m
 }
 
-// unitLimit limits the time that a unit of work may hold the transaction.
-const unitLimit = 10 * time.Second
-
-// Do runs fn as a unit of work: the writes of fn through Tx and the returned events are one commit, on disk when Do
-// returns without an error. Do returns the id of the flow of the events: a new flow, unless ctx comes from Correlate.
-// An error or a panic of fn rolls everything back; Do returns an error of fn unchanged.
-//
-// fn must not wait for the outside world, because all other writes wait for fn. fn may run twice, when the journal has
-// to repeat a group of commits: set variables outside of fn anew in each run.
-//
-// When ctx ends before fn starts, fn does not run. After the start, Do waits for the outcome. After an error no write
-// is on disk, except with ErrUnknown.
-func (m *Module) Do(ctx context.Context, fn func(ctx context.Context) (Events, error)) (flow string, err error) {
-	if ctx.Value(scopeKey{}) != nil {
-		return "", fmt.Errorf("%w: %s", ErrNested, returnInstead)
-	}
-	if m.bus.calls.Within() {
-		return "", nested(returnInstead)
-	}
-	if err := errors.Join(m.mustRunHere(), m.bus.ready()); err != nil {
-		return "", err
-	}
-	o, err := m.origin(ctx)
-	if err != nil {
-		return "", err
-	}
-	work := journal.Work{Module: m.name, Name: m.name + " (unit of work)", Limit: unitLimit}
-	var started string // not the result itself: abandoned work may still write the variable
-	err = m.bus.journal.Do(ctx, work, func(tx journal.TxFunc) ([]*journal.Event, error) {
-		inner := context.WithValue(context.WithoutCancel(ctx), scopeKey{}, &scope{tx: tx})
-		out, err := m.bus.transaction(func() (Events, error) { return fn(inner) })
-		if err != nil {
-			return nil, err
-		}
-		events, err := m.bus.sealAndFollow(inner, out, o)
-		if err == nil && len(events) > 0 {
-			started = events[0].CorrelationID
-		}
-		return events, err
-	})
-	if errors.Is(err, journal.ErrNested) {
-		err = fmt.Errorf("%w: %s: %w", ErrNested, returnInstead, err)
-	}
-	if err != nil {
-		return "", err
-	}
-	return started, nil
-}
-
-// origin returns the origin of the events of a unit of work in ctx.
-func (m *Module) origin(ctx context.Context) (origin, error) {
-	o := origin{module: m, declared: m.emits}
-	o.correlation, _ = ctx.Value(correlationKey{}).(string)
-	with, _ := ctx.Value(metadataKey{}).(metadata)
-	o.metadata = with.values
-	switch {
-	case errors.Is(with.err, wire.ErrMetadataTooLarge):
-		return o, fmt.Errorf("%w: %w", ErrTooLarge, with.err)
-	case with.err != nil:
-		return o, fmt.Errorf("%w: %w", ErrBadID, with.err)
-	}
-	return o, nil
-}
-
-// Publish emits events that need no unit of work: in the given order, all or none, on disk when Publish returns
-// without an error. Publish returns the id of the flow. The errors are those of Do.
-func (m *Module) Publish(ctx context.Context, events ...Event) (flow string, err error) {
-	return m.Do(ctx, func(context.Context) (Events, error) { return Emit(events...), nil })
-}
-
 // View runs fn in a read-only transaction on a snapshot of the module's tables, and does not wait for writers.
 func (m *Module) View(ctx context.Context, fn func(tx SQL) error) error {
 	if err := m.mustRunHere(); err != nil {
@@ -172,24 +98,11 @@ func (b *Bus) sealAndFollow(ctx context.Context, out Events, o origin) ([]*journ
 	return sealed, nil
 }
 
-// protect runs fn, and returns a panic as an error with the stack. The methods of the returned error do not panic; see
-// readable.
+// protect runs fn, and returns a panic as an error.
 func protect(fn func() (Events, error)) (out Events, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			out, err = nil, &panicError{value: v, stack: string(debug.Stack())}
-		}
-	}()
-	if out, err = fn(); err != nil {
-		err = readable(err)
-	}
+	err = guard.Run(func() (err error) {
+		out, err = fn()
+		return err
+	})
 	return out, err
-}
-
-func stackOf(err error) string {
-	var p *panicError
-	if errors.As(err, &p) {
-		return p.stack
-	}
-	return ""
 }

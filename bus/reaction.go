@@ -13,6 +13,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/troupebus/troupe/bus/internal/guard"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
 )
@@ -227,7 +228,7 @@ func (s *subscription) conclude(
 func (s *subscription) verdict(d *journal.Delivery, started time.Time, err error) journal.Verdict {
 	v := journal.Verdict{
 		Started: started, Duration: time.Since(started),
-		Err: journal.Cut(err.Error(), journal.MaxError), Stack: journal.Cut(stackOf(err), journal.MaxStack),
+		Err: journal.Cut(err.Error(), journal.MaxError), Stack: journal.Cut(guard.Stack(err), journal.MaxStack),
 	}
 	var decided *decision
 	errors.As(err, &decided)

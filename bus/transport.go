@@ -3,11 +3,8 @@ package bus
 import (
 	"context"
 	"fmt"
-	"hash/fnv"
-	"io"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/troupebus/troupe/bus/journal"
@@ -199,11 +196,7 @@ func (b *Bus) positionIn(module string) string {
 			types[s.eventType] = true
 		}
 	}
-	sum := fnv.New64a()
-	for _, t := range slices.Sorted(maps.Keys(types)) {
-		_, _ = io.WriteString(sum, t+"\n") // a hash takes everything
-	}
-	return strconv.FormatUint(sum.Sum64(), 36)
+	return wire.PositionOf(types)
 }
 
 // emittersElsewhere returns the modules that emit any of types and run elsewhere, sorted.

@@ -27,6 +27,8 @@ var (
 	// ErrNested: running work has called this work and waits for it, but this work cannot start before the end of the
 	// running work. No write of this work is on disk.
 	ErrNested = errors.New("journal: nested work")
+	// ErrKeyReused: the key of Once belongs to a request with another Digest. No write of the work is on disk.
+	ErrKeyReused = errors.New("journal: key of another request")
 	// ErrAbandoned: the work exceeded its Limit inside the transaction, and was rolled back. Work that can never return,
 	// by a mistake of its own, is also an ErrFailed.
 	ErrAbandoned = errors.New("journal: abandoned")
@@ -120,9 +122,22 @@ type Work struct {
 	// Keep, for React, says that the caller keeps the verdict and retries React when the journal cannot record the
 	// verdict. Until then the delivery stays in flight. Without Keep the journal delivers again.
 	Keep bool
+	// Once, for Do, gives the work an idempotency key.
+	Once *Once
 	// Delivery, for Do, is the delivery that the work belongs to. When the delivery has a final answer already, such as a
 	// drop by a person, Do returns an ErrAbandoned.
 	Delivery *Delivery
+}
+
+// Once makes a journal do work once under a key of the module. With the commit of the work the journal keeps Flow and
+// Answer, which the work has set, for Keep. Later work under the key is not run: Do returns nil, with the kept Flow and
+// Answer, or an ErrKeyReused when the Digest is another.
+type Once struct {
+	Key    string
+	Digest []byte // of the request
+	Keep   time.Duration
+	Flow   string
+	Answer []byte
 }
 
 // IdentityMark separates the name of a backend, which depends on the settings alone, from the backend's identity.

@@ -10,8 +10,11 @@ import (
 // MaxMetadata limits the names and values of the metadata of a flow, in bytes.
 const MaxMetadata = 4 << 10
 
-// ErrMetadataTooLarge: the metadata of a flow exceed MaxMetadata.
-var ErrMetadataTooLarge = errors.New("metadata too large")
+// The errors of package bus for names and sizes.
+var (
+	ErrBadID    = errors.New("bus: bad id")
+	ErrTooLarge = errors.New("bus: event too large")
+)
 
 // ownExtensions are the names that belong to one event, and not to a flow.
 var ownExtensions = map[string]bool{
@@ -27,12 +30,12 @@ func WithMetadata(m map[string]string, name, value string) (map[string]string, e
 	at := Extension(name)
 	switch {
 	case !validExtension(name):
-		return nil, fmt.Errorf("metadata %.60q: want a name of 1 to 20 lower case letters and digits", name)
+		return nil, fmt.Errorf("%w: metadata %.60q: want a name of 1 to 20 lower case letters and digits", ErrBadID, name)
 	case attributes[at] || ownExtensions[at]:
-		return nil, fmt.Errorf("metadata %q: the name is an attribute of every event: choose another name", name)
+		return nil, fmt.Errorf("%w: metadata %q: the name is an attribute of every event: choose another name", ErrBadID, name)
 	}
 	if err := CheckName(value); err != nil {
-		return nil, fmt.Errorf("the value of metadata %q %w", name, err)
+		return nil, fmt.Errorf("%w: the value of metadata %q %w", ErrBadID, name, err)
 	}
 	out := maps.Clone(m)
 	if out == nil {
@@ -42,7 +45,8 @@ func WithMetadata(m map[string]string, name, value string) (map[string]string, e
 		delete(out, at)
 	}
 	if n := sizeOfMetadata(out); n > MaxMetadata {
-		return nil, fmt.Errorf("%w: %d bytes with %q, the limit is %d: put a reference into the metadata", ErrMetadataTooLarge, n, name, MaxMetadata)
+		return nil, fmt.Errorf("%w: the metadata have %d bytes with %q, the limit is %d: put a reference into the metadata",
+			ErrTooLarge, n, name, MaxMetadata)
 	}
 	return out, nil
 }

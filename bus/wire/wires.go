@@ -3,7 +3,12 @@ package wire
 import (
 	"context"
 	"errors"
+	"hash/fnv"
+	"io"
 	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -68,4 +73,13 @@ func Backend(ctx context.Context, t Transport) string {
 		return f.Backend + journal.IdentityMark + id
 	}
 	return f.Backend
+}
+
+// PositionOf returns the name of the consumer position of a program that consumes types.
+func PositionOf(types map[string]bool) string {
+	sum := fnv.New64a()
+	for _, t := range slices.Sorted(maps.Keys(types)) {
+		_, _ = io.WriteString(sum, t+"\n") // a hash takes everything
+	}
+	return strconv.FormatUint(sum.Sum64(), 36)
 }

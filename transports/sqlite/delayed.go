@@ -89,16 +89,5 @@ func (j *Journal) due(now time.Time) ([]*journal.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = rows.Close() }()
-	var events []*journal.Event
-	bytes := 0
-	for bytes < dispatch.AdmittedBytes && rows.Next() {
-		e, err := row.ScanEvent(rows)
-		if err != nil {
-			return nil, err
-		}
-		events = append(events, e)
-		bytes += row.EventSize(e)
-	}
-	return events, rows.Err()
+	return row.ScanEvents(rows, dispatch.AdmittedBytes)
 }

@@ -78,7 +78,7 @@ func (j *Journal) React(ctx context.Context, d *journal.Delivery, w journal.Work
 
 // Do implements journal.Journal.
 func (j *Journal) Do(ctx context.Context, w journal.Work, run func(journal.TxFunc) ([]*journal.Event, error)) error {
-	return j.writer.Submit(ctx, &commit.Item{Work: w, Durable: true, Run: func(u *commit.Unit) error {
+	return j.writer.Submit(ctx, &commit.Item{Work: w, Durable: true, Run: commit.Once(func(u *commit.Unit) error {
 		var events []*journal.Event
 		var err error
 		if w.Delivery != nil {
@@ -104,7 +104,7 @@ func (j *Journal) Do(ctx context.Context, w journal.Work, run func(journal.TxFun
 			}
 		}
 		return nil
-	}})
+	})})
 }
 
 // mustBeOpen returns an error when d has its final answer. On disk, another process can have answered only a delivery

@@ -139,6 +139,7 @@ FROM b.open_acts x JOIN temp.map m ON m.b = x.seq JOIN temp.subs i ON i.b = x.su
 	`INSERT INTO main.records (seq, subscription) SELECT m.a, i.a
 FROM b.records r JOIN temp.map m ON m.b = r.seq JOIN temp.subs i ON i.b = r.subscription ORDER BY r.id`,
 	`INSERT INTO main.delayed (` + inventory.DelayedColumns + `) SELECT ` + inventory.DelayedColumns + ` FROM b.delayed WHERE source IN (SELECT value FROM json_each(?1)) ORDER BY id`,
+	`INSERT INTO main.requests SELECT * FROM b.requests WHERE module IN (SELECT value FROM json_each(?1))`,
 	`INSERT INTO main.migrations SELECT * FROM b.migrations WHERE module IN (SELECT value FROM json_each(?1))`,
 }
 

@@ -31,7 +31,7 @@ ON CONFLICT (event_id) DO NOTHING`
 type kept struct {
 	begin, commit, trial, usedUp *workconn.Stmt
 	event, eventMeta, unnumber   *workconn.Stmt
-	delay                        *workconn.Stmt
+	delay, request, prune        *workconn.Stmt
 }
 
 func (w *Writer) prepareKept() error {
@@ -45,6 +45,8 @@ func (w *Writer) prepareKept() error {
 		&k.eventMeta: insertWithMetadata,
 		&k.unnumber:  "UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'events'",
 		&k.delay:     insertDelayed,
+		&k.request:   insertRequest,
+		&k.prune:     pruneRequests,
 	})
 }
 

@@ -340,6 +340,6 @@ func (w *Writer) reportSlow(name string, held time.Duration) {
 		return
 	}
 	w.slowAt[name] = now
-	w.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn, "work held the transaction and blocked all other writes; if the work waits for the outside, mark the handler external",
+	w.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn, "work held the transaction and blocked all other writes: only an external handler may wait for the outside",
 		slog.String("work", name), slog.Duration("held", held.Round(time.Millisecond)))
 }

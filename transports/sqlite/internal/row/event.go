@@ -36,6 +36,20 @@ func ScanEvent(row Scanner, more ...any) (*journal.Event, error) {
 	return &e, nil
 }
 
+// ScanEvents reads and closes rows of EventColumns, until the events have maxBytes.
+func ScanEvents(rows *sql.Rows, maxBytes int) (events []*journal.Event, err error) {
+	defer func() { _ = rows.Close() }()
+	for bytes := 0; bytes < maxBytes && rows.Next(); {
+		e, err := ScanEvent(rows)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, e)
+		bytes += EventSize(e)
+	}
+	return events, rows.Err()
+}
+
 // EventSize returns the bytes of the payload and metadata of e in memory.
 func EventSize(e *journal.Event) int {
 	n := len(e.Data)
