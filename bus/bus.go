@@ -333,6 +333,10 @@ func (b *Bus) View(ctx context.Context, fn func(tx SQL) error) error {
 	})
 }
 
+// Wait waits until every subscription of this process has answered every event of a flow, or returns the error of ctx.
+// flow is a result of Do or Publish. A dead letter is an answer. Wait waits for no delayed event, and no other process.
+func (b *Bus) Wait(ctx context.Context, flow string) error { return b.journal.Wait(ctx, flow) }
+
 // Quiet waits until no delivery is ready, in flight or waiting for a retry, or returns the error of ctx. Quiet does
 // not wait for events delayed with After, for keys that wait for a person, or for dead letters.
 func (b *Bus) Quiet(ctx context.Context) error { return b.journal.Quiet(ctx) }

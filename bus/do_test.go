@@ -78,3 +78,33 @@ func TestDoWithAResult(t *testing.T) {
 		time.Sleep(time.Minute) // for the abandoned work
 	})
 }
+
+// Wait ends when the flow is at rest, or with its context.
+func TestWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := MustRun(t, bus.Config{}, func(m *bus.Module) {
+			m.Emits(asked{})
+			bus.On(m, "slow", func(context.Context, asked) (bus.Events, error) {
+				time.Sleep(time.Minute)
+				return nil, nil
+			}).External(1).Timeout(time.Hour)
+		})
+		flow, err := a.m.Publish(t.Context(), asked{"a", 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := a.Wait(ctx, flow); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("after a second: %v", err)
+		}
+		if err := errors.Join(a.Wait(t.Context(), flow), a.Wait(t.Context(), "")); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took < time.Minute || took > time.Minute+time.Second {
+			t.Errorf("the flow rests after %v", took)
+		}
+	})
+}

@@ -130,3 +130,15 @@ type Act struct {
 	Act    string    `json:"act"` // "replay" or "drop"
 	Reason string    `json:"reason,omitempty"`
 }
+
+// AtRest reports whether every subscription has answered every event of the flows.
+func AtRest(flows []*Flow) bool {
+	for _, f := range flows {
+		for outcome := range f.Outcomes() {
+			if !outcome.Final() {
+				return false
+			}
+		}
+	}
+	return true
+}

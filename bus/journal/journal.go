@@ -182,6 +182,10 @@ type Journal interface {
 	// not wait for delayed events, blocked keys and dead letters.
 	Quiet(ctx context.Context) error
 
+	// Wait waits until every subscription of the journal has answered every event of the flow, or returns the error of
+	// ctx. Wait does not wait for delayed events. A flow without events is waited for.
+	Wait(ctx context.Context, flow string) error
+
 	// UseBackend records the backend that the feeds are sent to. Call UseBackend before Feed. When the backend or its
 	// identity has changed, the feeds restart from the beginning: the new backend has received nothing, or has lost
 	// messages. The identity is the text after IdentityMark, and a missing identity counts as unchanged.

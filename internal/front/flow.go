@@ -46,7 +46,7 @@ func (f *Front) flow(w http.ResponseWriter, r *http.Request) error {
 		if err != nil && !(wait > 0 && errors.Is(err, errNoFlow)) {
 			return err
 		}
-		if err == nil && (wait == 0 || atRest(flows)) {
+		if err == nil && (wait == 0 || journal.AtRest(flows)) {
 			return reply(w, http.StatusOK, flows)
 		}
 		select {
@@ -84,18 +84,6 @@ func (f *Front) flows(ctx context.Context, id string) ([]*journal.Flow, error) {
 		return nil, &problem{Type: typed("too-many"), Title: "Too many flows", Status: http.StatusUnprocessableEntity, Detail: err.Error()}
 	}
 	return flows, err
-}
-
-// atRest reports whether every subscription has answered every event.
-func atRest(flows []*journal.Flow) bool {
-	for _, flow := range flows {
-		for outcome := range flow.Outcomes() {
-			if !outcome.Final() {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 func waitTime(r *http.Request) (time.Duration, error) {

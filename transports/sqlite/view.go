@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/transports/sqlite/internal/file"
+	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 )
 
 // Health returns the reason why the journal cannot write, or nil: the last commit was refused, or one in the last three
@@ -14,6 +15,11 @@ func (j *Journal) Health() error { return j.writer.Health(time.Now()) }
 
 // Writable implements journal.Journal.
 func (j *Journal) Writable(ctx context.Context) error { return j.writer.Writable(ctx) }
+
+// Wait implements journal.Journal.
+func (j *Journal) Wait(ctx context.Context, flow string) error {
+	return reader.Wait(ctx, j.Reader(), flow)
+}
 
 // View implements journal.Journal.
 func (j *Journal) View(ctx context.Context, run func(*sql.Tx) error) error {
