@@ -90,7 +90,8 @@ func Commit(ctx context.Context, fn func(ctx context.Context) error) error {
 	if s.tx != nil {
 		return fmt.Errorf("%w: the handler has a transaction already", ErrNested)
 	}
-	work := journal.Work{Module: s.sub.module.name, Name: s.sub.name, Limit: s.sub.bus.cfg.UnitTimeout, Delivery: s.delivery}
+	limit := s.sub.bus.cfg.UnitTimeout
+	work := journal.Work{Module: s.sub.module.name, Name: s.sub.name, Limit: limit, Delivery: s.delivery}
 	return s.sub.bus.journal.Do(ctx, work, func(tx journal.TxFunc) ([]*journal.Event, error) {
 		if s.call.over.Load() { // checked within the transaction: the answer of the next attempt is not committed yet
 			return nil, fmt.Errorf("%w: this call of %s has returned or was given up", journal.ErrAbandoned, s.sub.name)

@@ -46,7 +46,7 @@ func TestDoUnderAKey(t *testing.T) {
 			t.Errorf("another body: %v", err)
 		}
 		want("another key", "l", "body", 3)
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		if later := want("a forgotten key", "k", "other", 4); later == flow {
 			t.Error("a forgotten key has the old flow")
 		}
@@ -68,14 +68,14 @@ func TestDoWithAResult(t *testing.T) {
 		a := MustRun(t, bus.Config{UnitTimeout: time.Second}, func(*bus.Module) {})
 		for limit, want := range map[time.Duration]error{0: bus.ErrAbandoned, time.Minute: nil} {
 			got, _, err := bus.Do(t.Context(), a.m, bus.Unit{Timeout: limit}, func(context.Context) (receipt, bus.Events, error) {
-				time.Sleep(10 * time.Second)
+				<-time.After(10 * time.Second)
 				return receipt{1, "kept"}, nil, nil
 			})
 			if !errors.Is(err, want) || want == nil && (err != nil || got != (receipt{1, "kept"})) {
 				t.Errorf("limit %v: %+v, %v, want %v", limit, got, err, want)
 			}
 		}
-		time.Sleep(time.Minute) // for the abandoned work
+		<-time.After(time.Minute) // for the abandoned work
 	})
 }
 
@@ -86,7 +86,7 @@ func TestWait(t *testing.T) {
 		a := MustRun(t, bus.Config{}, func(m *bus.Module) {
 			m.Emits(asked{})
 			bus.On(m, "slow", func(context.Context, asked) (bus.Events, error) {
-				time.Sleep(time.Minute)
+				<-time.After(time.Minute)
 				return nil, nil
 			}).External(1).Timeout(time.Hour)
 		})

@@ -10,9 +10,9 @@ import (
 	"github.com/troupebus/troupe/bus/wire"
 )
 
-// Errors of this package, for errors.Is. After nil, the work of Do or Publish is done. After ErrUnknown, the work may be
-// done or not: repeat the work under an idempotency key. After ErrElsewhere, call the process that runs the module.
-// After every other error the work is not done: after ErrNotRunning and ErrUnavailable, a later try may succeed.
+// Errors of this package, for errors.Is. After nil, the work of Do or Publish is done. After ErrUnknown, the work may
+// be done: repeat the work under an idempotency key. After ErrElsewhere, call the process that runs the module. After
+// every other error the work is not done: after ErrNotRunning and ErrUnavailable, a later try may succeed.
 var (
 	// ErrUnavailable: the store refused the work, for a full disk, a lost lock or an I/O error.
 	ErrUnavailable = journal.ErrUnavailable

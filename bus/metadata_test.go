@@ -37,7 +37,7 @@ func TestWith(t *testing.T) {
 			t.Fatal(err)
 		}
 		a.publish(t, asked{"b", 1})
-		time.Sleep(2 * time.Hour)
+		<-time.After(2 * time.Hour)
 		a.wait(t)
 		slices.Sort(got)
 		wantStrings(t, "metadata", got, "  ", "acme ann ")

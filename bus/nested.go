@@ -2,10 +2,9 @@ package bus
 
 import "fmt"
 
-// Handlers and units of work must not call Do, Publish or, with a transaction, View: the inner writes would not
-// belong to the outer commit. The context shows a nested call. When user code has replaced the context, the stack
-// shows the nested call. Neither shows a call in a goroutine of a handler: when a handler with a transaction waits
-// for such a goroutine, the journal reports the call.
+// Handlers and units of work must not call Do, Publish or, with a transaction, View: inner writes would not belong to
+// the outer commit. The context shows a nested call or, with another context, the stack. Neither shows a call in a
+// goroutine: when a handler with a transaction waits for the goroutine, the journal reports the call.
 
 const (
 	returnInstead = "return the events instead"

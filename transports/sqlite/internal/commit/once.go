@@ -43,7 +43,8 @@ func (u *Unit) known(o *journal.Once) (bool, error) {
 	var same bool
 	var flow string
 	var answer []byte
-	err := u.QueryRow(selectRequest, row.Blob(o.Digest), u.it.Work.Module, o.Key, time.Now().UnixMicro()).Scan(&same, &flow, &answer)
+	found := u.QueryRow(selectRequest, row.Blob(o.Digest), u.it.Work.Module, o.Key, time.Now().UnixMicro())
+	err := found.Scan(&same, &flow, &answer)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return false, nil
@@ -60,7 +61,8 @@ func (u *Unit) remember(o *journal.Once) error {
 	now := time.Now()
 	_, _, err := u.w.kept.prune.Exec(now.UnixMicro())
 	if err == nil {
-		_, _, err = u.w.kept.request.Exec(u.it.Work.Module, o.Key, row.Blob(o.Digest), o.Flow, row.Blob(o.Answer), now.Add(o.Keep).UnixMicro())
+		until := now.Add(o.Keep).UnixMicro()
+		_, _, err = u.w.kept.request.Exec(u.it.Work.Module, o.Key, row.Blob(o.Digest), o.Flow, row.Blob(o.Answer), until)
 	}
 	return u.Refuse(err)
 }
