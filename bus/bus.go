@@ -104,6 +104,7 @@ func (c Config) withDefaults() Config {
 type Bus struct {
 	cfg     Config
 	journal journal.Journal
+	now     func() time.Time // the wall clock
 
 	modules       map[string]*Module
 	subscriptions []*subscription
@@ -138,7 +139,7 @@ const (
 // mistakes in c.
 func New(j journal.Journal, c Config) *Bus {
 	b := &Bus{
-		cfg: c.withDefaults(), journal: j, modules: map[string]*Module{}, types: map[string]eventType{},
+		cfg: c.withDefaults(), journal: j, now: time.Now, modules: map[string]*Module{}, types: map[string]eventType{},
 		running: make(chan struct{}), ended: make(chan struct{}, 1),
 	}
 	if err := c.Validate(); err != nil {
@@ -168,7 +169,7 @@ func (b *Bus) Run(ctx context.Context) error {
 	defer cancelWork()
 	accepting, stopAccepting := context.WithCancel(work)
 	defer stopAccepting()
-	b.work, b.accepting = work, accepting
+	b.work, b.accepting, b.now = work, accepting, journal.Clock(ctx)
 	if err := b.openWires(ctx); err != nil {
 		return err
 	}
@@ -338,5 +339,5 @@ func (b *Bus) View(ctx context.Context, fn func(tx SQL) error) error {
 func (b *Bus) Wait(ctx context.Context, flow string) error { return b.journal.Wait(ctx, flow) }
 
 // Quiet waits until no delivery is ready, in flight or waiting for a retry, or returns the error of ctx. Quiet does
-// not wait for events delayed with After, for keys that wait for a person, or for dead letters.
+// not wait for delayed events, for keys that wait for a person, or for dead letters.
 func (b *Bus) Quiet(ctx context.Context) error { return b.journal.Quiet(ctx) }

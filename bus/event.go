@@ -55,31 +55,6 @@ func (also) EventType() string { return "" }
 // EventKey is never called, either.
 func (also) EventKey() string { return "" }
 
-// After delays e by d, up to 10 years. The commit stores the delayed event, so the delay survives restarts. The event
-// appears in the journal at its due time or a little later. The cause is the reaction that delayed the event.
-func After(d time.Duration, e Event) Event { return delayed{e, d} }
-
-type delayed struct {
-	Event
-	by time.Duration
-}
-
-// check returns an error for a delay that is not possible.
-func (d delayed) check() error {
-	switch d.Event.(type) {
-	case nil:
-		return fmt.Errorf("%w: After(%v, nil): want an event", ErrUndeclared, d.by)
-	case delayed:
-		return fmt.Errorf("%w: After(%v, After(…)): delay the event once, by the sum", ErrUndeclared, d.by)
-	case also, carried:
-		return fmt.Errorf("%w: After(%v, %T): want an event of a module", ErrUndeclared, d.by, d.Event)
-	}
-	if d.by > maxDelay {
-		return fmt.Errorf("bus: After(%v, %s): the longest delay is %v", d.by, d.Event.EventType(), maxDelay)
-	}
-	return nil
-}
-
 // versionOf returns the version of the shape of e.
 func versionOf(e Event) int {
 	if v, ok := e.(interface{ EventVersion() int }); ok {
@@ -138,7 +113,7 @@ type origin struct {
 
 // seal turns emitted events into events for the journal, and returns the Also functions separately.
 func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, followUps []func(context.Context) error, err error) {
-	now := time.Now().UTC().Truncate(time.Microsecond)
+	now := b.now().UTC().Truncate(time.Microsecond)
 	if out == nil {
 		return nil, nil, nil
 	}
@@ -152,12 +127,8 @@ func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, followUps []f
 			sealed = append(sealed, x.Event)
 			continue
 		case delayed:
-			if err := x.check(); err != nil {
+			if e, due, err = x.plan(now); err != nil {
 				return nil, nil, err
-			}
-			e = x.Event
-			if x.by > 0 {
-				due = now.Add(x.by)
 			}
 		case nil:
 			return nil, nil, fmt.Errorf("%w: a nil event was emitted: leave it out", ErrUndeclared)

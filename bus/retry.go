@@ -51,7 +51,7 @@ func (r Retry) validate() error {
 	}
 }
 
-// maxDelay limits a pause between attempts, and the delay of After: ten years.
+// maxDelay limits a pause between attempts, and the delay of an event: ten years.
 const maxDelay = 10 * 365 * 24 * time.Hour
 
 // last reports whether attempt, counted from 1, is the last.

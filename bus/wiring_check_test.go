@@ -120,10 +120,14 @@ func TestTimeoutBeforeExternal(t *testing.T) {
 func TestDelaysWithoutMeaning(t *testing.T) {
 	t.Parallel()
 	a := MustRun(t, bus.Config{}, func(m *bus.Module) { m.Emits(asked{}).ForOutside(asked{}) })
+	far := time.Date(2600, 1, 1, 0, 0, 0, 0, time.UTC)
 	for want, e := range map[string]bus.Event{
-		"delay the event once": bus.After(time.Hour, bus.After(time.Hour, asked{"a", 1})),
-		"the longest delay is": bus.After(100*365*24*time.Hour, asked{"a", 1}),
-		"want an event":        bus.After(time.Hour, nil),
+		"After(1h0m0s, After(…) or At(…)): delay the event once":                bus.After(time.Hour, bus.After(time.Hour, asked{"a", 1})),
+		"After(876000h0m0s, test.asked): the longest delay is 87600h0m0s":       bus.After(100*365*24*time.Hour, asked{"a", 1}),
+		"After(1h0m0s, nil): want an event":                                     bus.After(time.Hour, nil),
+		"At(2600-01-01T00:00:00Z, After(…) or At(…)): delay the event once":     bus.At(far, bus.At(far, asked{"a", 1})),
+		"At(2600-01-01T00:00:00Z, test.asked): the longest delay is 87600h0m0s": bus.At(far, asked{"a", 1}),
+		"At(2600-01-01T00:00:00Z, nil): want an event":                          bus.At(far, nil),
 	} {
 		if _, err := a.m.Publish(t.Context(), e); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)

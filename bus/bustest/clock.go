@@ -135,18 +135,6 @@ func (l *life) stamp(v *journal.Verdict) {
 		v.RetryAt = v.RetryAt.Add(off)
 	}
 	v.Started = v.Started.Add(off)
-	l.stampAll(v.Emit)
-}
-
-// stampAll moves the times of new events from time.Now to the wall clock.
-func (l *life) stampAll(events []*journal.Event) {
-	off := l.core.off()
-	for _, e := range events {
-		e.Time = e.Time.Add(off)
-		if !e.Due.IsZero() {
-			e.Due = e.Due.Add(off)
-		}
-	}
 }
 
 // drawMove returns the kind of draw for the moves.

@@ -163,9 +163,6 @@ func (l *life) do(
 ) error {
 	err := l.Store.Do(ctx, w, func(tx journal.TxFunc) ([]*journal.Event, error) {
 		out, err := l.unitTwice(tx, w, run)
-		if w.Module != "" { // events from the ingest have their times
-			l.stampAll(out)
-		}
 		switch {
 		case err != nil:
 		case decided == faultCrashBefore:
@@ -281,7 +278,7 @@ func differs(a, b *journal.Verdict) string {
 			return fmt.Sprintf("emitted %s %s, and then %s %s", e.Type, e.Key, o.Type, o.Key)
 		case !bytes.Equal(e.Data, o.Data):
 			return fmt.Sprintf("emitted %s %s, and then %s", e.Type, e.Data, o.Data)
-		case delay(e) != delay(o):
+		case delay(e) != delay(o) && !e.Due.Equal(o.Due):
 			return fmt.Sprintf("delayed %s by %v, and then by %v", e.Type, delay(e), delay(o))
 		}
 	}

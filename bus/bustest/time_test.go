@@ -1,0 +1,120 @@
+package bustest_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/bustest"
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// tripBooked and tripReminder are about a trip; a reminder comes a day before the departure.
+type (
+	tripBooked   struct{ ID, Departs string }
+	tripReminder struct{ ID, Departs string }
+)
+
+func (tripBooked) EventType() string    { return "shop.trip_booked" }
+func (e tripBooked) EventKey() string   { return e.ID }
+func (tripReminder) EventType() string  { return "shop.trip_reminder" }
+func (e tripReminder) EventKey() string { return e.ID }
+
+// trips reminds of trips. The first attempts fail while broken says so.
+func trips(broken *bool, plan func(departs time.Time, e bus.Event) bus.Event) bustest.System[stall] {
+	return mistake(func(m *bus.Module, w *bustest.World) {
+		m.Emits(tripBooked{})
+		bus.On(m, "plan", func(_ context.Context, e tripBooked) (bus.Events, error) {
+			departs, err := time.Parse(time.RFC3339, e.Departs)
+			if err != nil || *broken {
+				return nil, bus.Dead(errors.Join(err, errors.New("no timetable")))
+			}
+			return bus.Emit(plan(departs, tripReminder(e))), nil
+		}).Emits(tripReminder{})
+		bus.On(m, "remind", func(ctx context.Context, e tripReminder) (bus.Events, error) {
+			departs, err := time.Parse(time.RFC3339, e.Departs)
+			if err != nil {
+				return nil, err
+			}
+			return nil, insert(ctx, e.ID, int(departs.Sub(w.Now()).Round(time.Hour)/time.Hour))
+		})
+	})
+}
+
+// bookTrip books a trip that departs in the given time.
+func bookTrip(app *bustest.App[stall], in time.Duration) {
+	departs := app.World().Now().Add(in).Format(time.RFC3339)
+	app.Must("book a trip", func(ctx context.Context, s stall) error {
+		_, err := s.Publish(ctx, tripBooked{ID: "trip", Departs: departs})
+		return err
+	})
+}
+
+// hoursBefore returns how many hours before its departure a trip has been reminded of.
+func hoursBefore(t *testing.T, app *bustest.App[stall]) int {
+	t.Helper()
+	n := -1
+	app.Must("look", func(ctx context.Context, s stall) error {
+		return s.View(ctx, func(tx bus.SQL) error {
+			return tx.QueryRowContext(ctx, "SELECT coalesce(max(n), -1) FROM shop_rows").Scan(&n)
+		})
+	})
+	return n
+}
+
+// A reminder comes a day before, though the plan is made 30 hours late, by the replay of a dead letter, and the clock
+// is set meanwhile.
+func TestReminderOfALatePlan(t *testing.T) {
+	t.Parallel()
+	aDayBefore := func(departs time.Time, e bus.Event) bus.Event { return bus.At(departs.AddDate(0, 0, -1), e) }
+	for name, late := range map[string]struct {
+		by, in, set time.Duration
+		want        int
+	}{
+		"at once":          {0, 72 * time.Hour, 0, 24},
+		"30 hours late":    {30 * time.Hour, 72 * time.Hour, 0, 24},
+		"clock ahead":      {30 * time.Hour, 72 * time.Hour, 10 * time.Hour, 24},
+		"clock behind":     {30 * time.Hour, 72 * time.Hour, -20 * time.Hour, 24},
+		"after the moment": {30 * time.Hour, 48 * time.Hour, 0, 18}, // at once
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			broken := true
+			bustest.Run(t, trips(&broken, aDayBefore), func(app *bustest.App[stall]) {
+				bookTrip(app, late.in)
+				app.Quiet()
+				app.StepClock(late.set)
+				app.Advance(late.by)
+				broken = false
+				app.Replay("shop/plan")
+				app.Crash()
+				app.Advance(100 * time.Hour)
+				if got := hoursBefore(t, app); got != late.want {
+					t.Errorf("reminded %d hours before the departure, want %d", got, late.want)
+				}
+			})
+		})
+	}
+}
+
+// A delay that counts from the clock differs between two runs of a reaction, and At does not.
+func TestPlanFromTheClock(t *testing.T) {
+	t.Parallel()
+	broken := false
+	scenario := func(app *bustest.App[stall]) { bookTrip(app, 72*time.Hour) }
+	fromNow := func(departs time.Time, e bus.Event) bus.Event { return bus.After(time.Until(departs), e) }
+	wantFound(t, found(t, 1, trips(&broken, fromNow), bustest.Exploration{}, scenario), "run again on the same state, delayed shop.trip_reminder by 72h0m0s, and then by ")
+	at := func(departs time.Time, e bus.Event) bus.Event { return bus.At(departs, e) }
+	noAlarm(t, trips(&broken, at), bustest.Exploration{With: bustest.Clocks}, scenario)
+	past := func(_ time.Time, e bus.Event) bus.Event { return bus.At(time.Time{}, e) }
+	bustest.Run(t, trips(&broken, past), func(app *bustest.App[stall]) {
+		bookTrip(app, 72*time.Hour)
+		app.Quiet()
+		flows, err := app.Flows()
+		if err != nil || len(flows) != 1 || len(flows[0].Events) != 2 || flows[0].Outcomes()[journal.Done] != 2 {
+			t.Errorf("a time in the past means now; the flows are %v, %v", flows, err)
+		}
+	})
+}
