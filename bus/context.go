@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/troupebus/troupe/bus/journal"
@@ -30,8 +31,10 @@ func (i Info) Metadata(name string) string { return i.metadata[wire.Extension(na
 type scope struct {
 	tx       journal.TxFunc // nil in external handlers
 	delivery *journal.Delivery
-	sub      *subscription // in handlers
-	call     *call         // in external handlers
+	sub      *subscription  // in handlers
+	call     *call          // in external handlers
+	unit     *journal.Event // in units of work: has an id and the time of the call of Do
+	ids      atomic.Int64   // the number of results of NewID
 }
 
 type scopeKey struct{}
@@ -92,14 +95,22 @@ func Commit(ctx context.Context, fn func(ctx context.Context) error) error {
 	}
 	limit := s.sub.bus.cfg.UnitTimeout
 	work := journal.Work{Module: s.sub.module.name, Name: s.sub.name, Limit: limit, Delivery: s.delivery}
-	return s.sub.bus.journal.Do(ctx, work, func(tx journal.TxFunc) ([]*journal.Event, error) {
+	var inner *scope
+	err := s.sub.bus.journal.Do(ctx, work, func(tx journal.TxFunc) ([]*journal.Event, error) {
 		if s.call.over.Load() { // checked within the transaction: the answer of the next attempt is not committed yet
 			return nil, fmt.Errorf("%w: this call of %s has returned or was given up", journal.ErrAbandoned, s.sub.name)
 		}
-		inner := context.WithValue(context.WithoutCancel(ctx), scopeKey{}, &scope{tx: tx, delivery: s.delivery, sub: s.sub})
-		_, err := s.sub.bus.transaction(func() (Events, error) { return nil, fn(inner) })
+		inner = &scope{tx: tx, delivery: s.delivery, sub: s.sub}
+		inner.ids.Store(s.ids.Load())
+		_, err := s.sub.bus.transaction(func() (Events, error) {
+			return nil, fn(context.WithValue(context.WithoutCancel(ctx), scopeKey{}, inner))
+		})
 		return nil, err
 	})
+	if err == nil {
+		s.ids.Store(inner.ids.Load())
+	}
+	return err
 }
 
 // Delivery returns the delivery that ctx belongs to, or the zero Info outside of handlers.
@@ -111,7 +122,7 @@ func Delivery(ctx context.Context) Info {
 	d := s.delivery
 	return Info{
 		ID: d.ID(), Subscription: d.Subscription, Attempt: d.Attempt, EventID: d.Event.ID,
-		CorrelationID: d.Event.CorrelationID, CausationID: d.Event.CausationID, Time: d.Event.Time,
+		CorrelationID: d.Event.CorrelationID, CausationID: d.Event.CausationID, Time: d.Event.Time.Add(-d.Ahead),
 		metadata: d.Event.Metadata,
 	}
 }

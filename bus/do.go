@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/troupebus/troupe/bus/internal/eventid"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
 )
@@ -109,9 +110,10 @@ func (m *Module) do(
 	from.correlation, _ = ctx.Value(correlationKey{}).(string)
 	limit = cmp.Or(limit, m.bus.cfg.UnitTimeout)
 	work := journal.Work{Module: m.name, Name: m.name + " (unit of work)", Limit: limit, Once: o}
+	unit := &journal.Event{ID: eventid.New(), Time: toMicros(m.bus.now())}
 	var started string // not the result itself: abandoned work may still write the variable
 	err = m.bus.journal.Do(ctx, work, func(tx journal.TxFunc) ([]*journal.Event, error) {
-		inner := context.WithValue(context.WithoutCancel(ctx), scopeKey{}, &scope{tx: tx})
+		inner := context.WithValue(context.WithoutCancel(ctx), scopeKey{}, &scope{tx: tx, unit: unit})
 		out, err := m.bus.transaction(func() (Events, error) { return fn(inner) })
 		if err != nil {
 			return nil, err

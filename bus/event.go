@@ -113,7 +113,7 @@ type origin struct {
 
 // seal turns emitted events into events for the journal, and returns the Also functions separately.
 func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, followUps []func(context.Context) error, err error) {
-	now := b.now().UTC().Truncate(time.Microsecond)
+	now := toMicros(b.now())
 	if out == nil {
 		return nil, nil, nil
 	}

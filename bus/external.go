@@ -17,6 +17,7 @@ import (
 type result struct {
 	out Events
 	err error
+	ids int64 // the number of results of NewID
 }
 
 // call is a call of an external handler.
@@ -38,7 +39,8 @@ func (s *subscription) callOutside(ctx context.Context, d *journal.Delivery, e E
 	ends, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	defer context.AfterFunc(s.bus.work, cancel)()
-	ends = context.WithValue(ends, scopeKey{}, &scope{delivery: d, sub: s, call: c})
+	outer := &scope{delivery: d, sub: s, call: c}
+	ends = context.WithValue(ends, scopeKey{}, outer)
 	answer := make(chan result, 1)
 	go func() {
 		r := result{err: &guard.Panic{Value: "the handler ended its goroutine with runtime.Goexit", Stack: string(debug.Stack())}}
@@ -63,6 +65,7 @@ func (s *subscription) callOutside(ctx context.Context, d *journal.Delivery, e E
 	if r.err != nil && s.bus.work.Err() != nil {
 		return // the shutdown cancelled the call: the next process calls again, with the same id
 	}
+	r.ids = outer.ids.Load()
 	s.recordAnswer(context.WithoutCancel(ctx), d, started, r)
 }
 
@@ -97,7 +100,9 @@ func (s *subscription) recordAnswer(ctx context.Context, d *journal.Delivery, st
 	took := time.Since(started)
 	work := journal.Work{Module: s.module.name, Name: s.name, Limit: s.bus.cfg.UnitTimeout}
 	err := s.keepRecording(ctx, d, work, func(tx journal.TxFunc) journal.Verdict {
-		v = s.conclude(context.WithValue(ctx, scopeKey{}, &scope{tx: tx, delivery: d, sub: s}), d, started, r.out, r.err)
+		inner := &scope{tx: tx, delivery: d, sub: s}
+		inner.ids.Store(r.ids)
+		v = s.conclude(context.WithValue(ctx, scopeKey{}, inner), d, started, r.out, r.err)
 		v.Duration = took
 		return v
 	})

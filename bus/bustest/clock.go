@@ -108,21 +108,11 @@ func (c *clocked) Subscribe(ctx context.Context, topic string) (<-chan *message.
 	return out, nil
 }
 
-// copyDelivery gives msg a copy of its delivery and event, and sets the event's age.
+// copyDelivery gives msg a copy of its delivery, with the age of its event.
 func (l *life) copyDelivery(msg *message.Message) {
 	d := *journal.FromContext(msg.Context())
-	l.remember(d.Event)
-	e := *d.Event
-	d.Event = &e
+	d.Ahead = l.core.off()
 	msg.SetContext(journal.NewContext(msg.Context(), &d))
-	l.age(&d)
-}
-
-// age sets the event's time so that its age by time.Now equals its age by the stepped wall clock.
-func (l *life) age(d *journal.Delivery) {
-	if known := l.eventOf(d.Event.ID); known != nil && known != d.Event {
-		d.Event.Time = known.Time.Add(-l.core.off())
-	}
 }
 
 // stamp moves the times in a verdict from time.Now to the wall clock.

@@ -95,7 +95,7 @@ func (l *life) React(
 		return err
 	}
 	if l.core.stepped() {
-		l.age(d)
+		d.Ahead = l.core.off()
 	}
 	var v journal.Verdict
 	once := func() error {
@@ -275,15 +275,18 @@ func differs(a, b *journal.Verdict) string {
 		o := b.Emit[i]
 		switch {
 		case e.Type != o.Type || e.Key != o.Key || e.Version != o.Version:
-			return fmt.Sprintf("emitted %s %s, and then %s %s", e.Type, e.Key, o.Type, o.Key)
+			return fmt.Sprintf("emitted %s %s, and then %s %s%s", e.Type, e.Key, o.Type, o.Key, useInstead)
 		case !bytes.Equal(e.Data, o.Data):
-			return fmt.Sprintf("emitted %s %s, and then %s", e.Type, e.Data, o.Data)
+			return fmt.Sprintf("emitted %s %s, and then %s%s", e.Type, e.Data, o.Data, useInstead)
 		case delay(e) != delay(o) && !e.Due.Equal(o.Due):
-			return fmt.Sprintf("delayed %s by %v, and then by %v", e.Type, delay(e), delay(o))
+			return fmt.Sprintf("delayed %s by %v, and then by %v: use bus.At for a due time", e.Type, delay(e), delay(o))
 		}
 	}
 	return ""
 }
+
+// useInstead ends the messages about events that differ.
+const useInstead = ": use bus.Now(ctx) for a time, and bus.NewID(ctx) for an id"
 
 func delay(e *journal.Event) time.Duration {
 	if e.Due.IsZero() {

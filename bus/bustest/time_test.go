@@ -3,6 +3,7 @@ package bustest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -117,4 +118,31 @@ func TestPlanFromTheClock(t *testing.T) {
 			t.Errorf("a time in the past means now; the flows are %v, %v", flows, err)
 		}
 	})
+}
+
+// receipts pays at the bank for what is opened, and says so; stamp fills the body of the call and the event.
+func receipts(stamp func(ctx context.Context) string) bustest.System[stall] {
+	return mistake(func(m *bus.Module, w *bustest.World) {
+		m.ForOutside(tripReminder{})
+		bus.On(m, "pay", func(ctx context.Context, e opened) (bus.Events, error) {
+			body := stamp(ctx)
+			_, err := bustest.Ask(ctx, w.Service("bank"), bustest.Request{Op: "pay", Key: e.ID, Body: body}, func() (bool, error) { return true, nil })
+			return bus.Emit(tripReminder{ID: e.ID, Departs: body + stamp(ctx)}), err
+		}).Emits(tripReminder{}).External(2)
+		bus.On(m, "note", func(ctx context.Context, e opened) (bus.Events, error) {
+			return bus.Emit(tripReminder{ID: e.ID, Departs: stamp(ctx)}), nil
+		}).Emits(tripReminder{})
+	})
+}
+
+// Times and ids of the bus are the same after crashes, lost answers and steps of the clock. Those of the machine are
+// not, and the kit says what to use.
+func TestTimesAndIDsThatRepeat(t *testing.T) {
+	t.Parallel()
+	scenario := func(app *bustest.App[stall]) { open(app, "a", "b") }
+	clock := func(context.Context) string { return time.Now().String() }
+	f := found(t, 1, receipts(clock), bustest.Exploration{}, scenario)
+	wantFound(t, f, ": use bus.Now(ctx) for a time, and bus.NewID(ctx) for an id")
+	stamps := func(ctx context.Context) string { return fmt.Sprint(bus.Now(ctx), bus.NewID(ctx), bus.NewID(ctx)) }
+	noAlarm(t, receipts(stamps), bustest.Exploration{With: allParts}, scenario)
 }

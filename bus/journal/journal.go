@@ -78,6 +78,9 @@ type Delivery struct {
 	Prepared     any       // result of Subscription.Prepare, which later attempts share
 	Failed       time.Time // time of the first failed attempt; zero before
 	Since        time.Time // with FromNow: when the journal first saw the subscription; otherwise zero
+	// Ahead is how far the wall clock is ahead of time.Now, in tests that step the clock. Handlers see the time of the
+	// event earlier by Ahead, so that its age by time.Now is right.
+	Ahead time.Duration
 }
 
 // ID returns the name of the delivery, which is the same at every retry and after restarts: the idempotency key for
