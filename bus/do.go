@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/troupebus/troupe/bus/internal/eventid"
@@ -119,8 +120,9 @@ func (m *Module) do(
 			return nil, err
 		}
 		events, err := m.bus.sealAndFollow(inner, out, from)
-		if started = ""; err == nil && len(events) > 0 {
-			started = events[0].CorrelationID
+		started = ""
+		if i := slices.IndexFunc(events, func(e *journal.Event) bool { return e.Type != "" }); err == nil && i >= 0 {
+			started = events[i].CorrelationID
 		}
 		if err == nil && o != nil {
 			o.Flow = started

@@ -119,6 +119,7 @@ func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, followUps []f
 	}
 	for _, e := range out.entries() {
 		var due time.Time
+		timer := ""
 		switch x := e.(type) {
 		case also:
 			followUps = append(followUps, x.fn)
@@ -126,7 +127,15 @@ func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, followUps []f
 		case carried:
 			sealed = append(sealed, x.Event)
 			continue
-		case delayed:
+		case cancel:
+			c, err := x.seal(o.module, now)
+			if err != nil {
+				return nil, nil, err
+			}
+			sealed = append(sealed, c)
+			continue
+		case Delayed:
+			timer = x.name
 			if e, due, err = x.plan(now); err != nil {
 				return nil, nil, err
 			}
@@ -140,7 +149,7 @@ func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, followUps []f
 		if s.ID = eventid.New(); o.cause != nil {
 			s.ID = eventid.Emitted(o.subscription, o.cause, len(sealed), s.Type)
 		}
-		s.Time, s.Due = now, due
+		s.Time, s.Due, s.Timer = now, due, timer
 		if o.correlation == "" {
 			o.correlation = s.ID
 		}

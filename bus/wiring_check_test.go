@@ -127,6 +127,9 @@ func TestDelaysWithoutMeaning(t *testing.T) {
 		"After(1h0m0s, nil): want an event":                                     bus.After(time.Hour, nil),
 		"At(2600-01-01T00:00:00Z, After(…) or At(…)): delay the event once":     bus.At(far, bus.At(far, asked{"a", 1})),
 		"At(2600-01-01T00:00:00Z, test.asked): the longest delay is 87600h0m0s": bus.At(far, asked{"a", 1}),
+		`the name "A b" of a delayed event: want lower case letters`:            bus.After(time.Hour, asked{"a", 1}).Named("A b"),
+		`the name "" of a delayed event: want lower case letters`:               bus.Cancel("", "a"),
+		"bus.cancel): want an event of a module":                                bus.After(time.Hour, bus.Cancel("a", "b")),
 		"At(2600-01-01T00:00:00Z, nil): want an event":                          bus.At(far, nil),
 	} {
 		if _, err := a.m.Publish(t.Context(), e); err == nil || !strings.Contains(err.Error(), want) {

@@ -274,6 +274,8 @@ func differs(a, b *journal.Verdict) string {
 	for i, e := range a.Emit {
 		o := b.Emit[i]
 		switch {
+		case e.Timer != o.Timer:
+			return fmt.Sprintf("named a delayed event %q, and then %q", e.Timer, o.Timer)
 		case e.Type != o.Type || e.Key != o.Key || e.Version != o.Version:
 			return fmt.Sprintf("emitted %s %s, and then %s %s%s", e.Type, e.Key, o.Type, o.Key, useInstead)
 		case !bytes.Equal(e.Data, o.Data):

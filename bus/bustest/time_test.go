@@ -2,6 +2,7 @@ package bustest_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"testing"
@@ -145,4 +146,70 @@ func TestTimesAndIDsThatRepeat(t *testing.T) {
 	wantFound(t, f, ": use bus.Now(ctx) for a time, and bus.NewID(ctx) for an id")
 	stamps := func(ctx context.Context) string { return fmt.Sprint(bus.Now(ctx), bus.NewID(ctx), bus.NewID(ctx)) }
 	noAlarm(t, receipts(stamps), bustest.Exploration{With: allParts}, scenario)
+}
+
+// alarms has an alarm for what is opened: n hours later, instead of an earlier alarm; for 0, none.
+func alarms(m *bus.Module, w *bustest.World) {
+	bus.On(m, "set", func(_ context.Context, e opened) (bus.Events, error) {
+		if e.N == 0 {
+			return bus.Emit(bus.Cancel("alarm", e.ID)), nil
+		}
+		return bus.Emit(bus.After(time.Duration(e.N)*time.Hour, closed{e.ID}).Named("alarm")), nil
+	}).Emits(closed{})
+	bus.On(m, "ring", func(ctx context.Context, e closed) (bus.Events, error) {
+		return nil, insert(ctx, e.ID, 0)
+	})
+}
+
+// setAlarm sets or cancels the alarm of id.
+func setAlarm(app *bustest.App[stall], id string, n int) {
+	app.Must(fmt.Sprintf("set %s to %d", id, n), func(ctx context.Context, s stall) error {
+		_, err := s.Publish(ctx, opened{id, n})
+		return err
+	})
+	app.Quiet()
+}
+
+// The latest alarm of a key rings, once, in whatever way processes die; those that were replaced or cancelled do not,
+// and the flows say so.
+func TestAlarmsAreReplacedAndCancelled(t *testing.T) {
+	t.Parallel()
+	scenario := func(app *bustest.App[stall]) {
+		for _, n := range []int{1, 4, 2} {
+			setAlarm(app, "replaced", n)
+		}
+		for _, n := range []int{1, 0, 0} {
+			setAlarm(app, "cancelled", n)
+		}
+		setAlarm(app, "kept", 3)
+		app.Advance(150 * time.Minute)
+		var got string
+		app.Must("look", func(ctx context.Context, s stall) error {
+			return s.View(ctx, func(tx bus.SQL) (err error) {
+				got, err = rows(ctx, func(string) *sql.Tx { return tx.(*sql.Tx) })
+				return err
+			})
+		})
+		if got != "replaced:0:0.0" {
+			app.T().Errorf("%s have rung", got)
+		}
+		app.Advance(time.Hour)
+	}
+	sys := mistake(alarms)
+	bustest.Run(t, sys, func(app *bustest.App[stall]) {
+		scenario(app)
+		flows, err := app.Flows()
+		cancelled := 0
+		for _, f := range flows {
+			for _, d := range f.Cancelled {
+				if cancelled++; d.Name != "alarm" || d.CancelledAt.IsZero() || d.Subscription != "shop/set" {
+					t.Errorf("cancelled: %+v", d)
+				}
+			}
+		}
+		if err != nil || cancelled != 3 {
+			t.Errorf("%d alarms are cancelled, want 3: %v", cancelled, err)
+		}
+	})
+	noAlarm(t, sys, bustest.Exploration{Without: bustest.Pauses}, scenario)
 }

@@ -20,6 +20,9 @@ type Event struct {
 	Metadata      map[string]string // further metadata of the Watermill message; usually nil
 	Data          []byte            // the payload; JSON for events of the bus
 	Due           time.Time         // time of the append at the earliest; zero means now
+	// Timer is the name of a delayed event. The append of an event with a Timer first cancels the delayed event with the
+	// same Source, Key and Timer. An event without a Type only cancels: it has a Source, a Key, a Timer and a Time.
+	Timer string
 }
 
 // Outcome is the answer that a journal has for an event and a subscription.

@@ -11,7 +11,9 @@ type Flow struct {
 	ID      string         `json:"id"`
 	Events  []FlowEvent    `json:"events"`            // in the order of the log
 	Delayed []DelayedEvent `json:"delayed,omitempty"` // not due yet, the next first
-	Omitted int64          `json:"omitted,omitempty"` // number of later events missing in Events, for a very long flow
+	// Cancelled are delayed events that were cancelled or replaced, and will not come.
+	Cancelled []DelayedEvent `json:"cancelled,omitempty"`
+	Omitted   int64          `json:"omitted,omitempty"` // number of later events missing in Events, for a very long flow
 }
 
 // Outcomes counts the reactions of the flow by outcome.
@@ -95,6 +97,8 @@ type DelayedEvent struct {
 	Due          time.Time `json:"due"` // UTC
 	CausationID  string    `json:"causation_id,omitempty"`
 	Subscription string    `json:"subscription,omitempty"` // the subscription that emitted the event
+	Name         string    `json:"name,omitempty"`
+	CancelledAt  time.Time `json:"cancelled_at,omitzero"` // UTC; zero for an event that is to come
 }
 
 // LetterStatus is the state of a dead letter.

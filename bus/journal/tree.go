@@ -78,9 +78,10 @@ func (t *tree) arrange() (roots []node) {
 		e := &t.flow.Events[i]
 		hang(node{event: i}, e.CausationID, e.Subscription)
 	}
-	for i := range t.flow.Delayed {
-		d := &t.flow.Delayed[i]
-		hang(node{delayed: d}, d.CausationID, d.Subscription)
+	for _, delayed := range [][]DelayedEvent{t.flow.Delayed, t.flow.Cancelled} {
+		for i := range delayed {
+			hang(node{delayed: &delayed[i]}, delayed[i].CausationID, delayed[i].Subscription)
+		}
 	}
 	return roots
 }
@@ -171,6 +172,9 @@ func (t *tree) line(n node, note string) {
 }
 
 func (t *tree) delayed(d *DelayedEvent) string {
+	if !d.CancelledAt.IsZero() {
+		return fmt.Sprintf("%s  %s", nameAndKey(d.Type, d.Key), t.paint(Dropped, "cancelled as "+oneLine(d.Name)))
+	}
 	return fmt.Sprintf("%s  %s", nameAndKey(d.Type, d.Key), t.paint(Waiting, t.when("to come", d.Due)))
 }
 
@@ -264,6 +268,10 @@ func (t *tree) summary() {
 	}
 	if n := len(f.Delayed); n > 0 {
 		_, _ = fmt.Fprintf(t, "%s%d to come", separator, n)
+		separator = ", "
+	}
+	if n := len(f.Cancelled); n > 0 {
+		_, _ = fmt.Fprintf(t, "%s%d cancelled", separator, n)
 	}
 	_, _ = t.WriteString("\n")
 }

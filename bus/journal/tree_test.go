@@ -64,9 +64,11 @@ func TestTreeOfEveryOutcome(t *testing.T) {
 	}, Delayed: []journal.DelayedEvent{
 		{ID: "d", Type: "test.reminder", Key: "k", Due: start.Add(30 * time.Minute), CausationID: "placed", Subscription: "pay/charge"},
 		{ID: "e", Type: "test.yearly", Due: start.Add(24 * time.Hour), CausationID: "elsewhere"},
+	}, Cancelled: []journal.DelayedEvent{
+		{ID: "c", Type: "test.alarm", Key: "k", Due: start, CausationID: "placed", Subscription: "pay/charge", Name: "alarm", CancelledAt: start},
 	}}
 	wantTree(t, f, journal.TreeOptions{Now: start.Add(time.Second)}, `
-flow flow: 4 events in 1.5s from 2010-12-01 08:26:00.000Z: 1 done, 2 skipped, 1 dropped, 1 waiting, 2 retrying, 1 blocked, 1 dead, 2 to come
+flow flow: 4 events in 1.5s from 2010-12-01 08:26:00.000Z: 1 done, 2 skipped, 1 dropped, 1 waiting, 2 retrying, 1 blocked, 1 dead, 2 to come, 1 cancelled
 test.placed  k  +0s
 ├─ pay/charge  done in 31ms, 3 attempts
 │  ├─ test.charged  k  +1ms
@@ -75,7 +77,8 @@ test.placed  k  +0s
 │  │  ├─ ship/dropped  dropped: not ours
 │  │  ├─ ship/due  retrying, attempt 2 due now
 │  │  └─ ship/retry  retrying, attempt 3 in 4s (08:26:05Z), 2 attempts: no answer
-│  └─ test.reminder  k  to come in 29m59s (08:56:00Z)
+│  ├─ test.reminder  k  to come in 29m59s (08:56:00Z)
+│  └─ test.alarm  k  cancelled as alarm
 ├─ stock/audit  skipped
 ├─ stock/late  waiting
 ├─ stock/old  skipped: published before the subscription began

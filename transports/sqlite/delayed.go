@@ -56,22 +56,27 @@ func (j *Journal) appendDue() (next time.Time, err error) {
 		if err != nil {
 			return time.Time{}, err
 		}
-		err = j.writer.Submit(j.ctx, &commit.Item{Work: journal.Work{Name: "journal"}, Run: func(u *commit.Unit) error {
-			u.Tx() // all or none
-			for _, e := range due {
-				if err := u.Append(e); err != nil {
-					return err
-				}
-				if _, _, err := j.kept.undelay.Exec(e.ID); err != nil {
-					return u.Refuse(err)
-				}
-			}
-			return nil
-		}})
-		if err != nil {
+		if err := j.appendThese(due); err != nil {
 			return time.Time{}, err
 		}
 	}
+}
+
+// appendThese appends those of due that were not cancelled since they were read.
+func (j *Journal) appendThese(due []*journal.Event) error {
+	return j.writer.Submit(j.ctx, &commit.Item{Work: journal.Work{Name: "journal"}, Run: func(u *commit.Unit) error {
+		u.Tx() // all or none
+		for _, e := range due {
+			waits, _, err := j.kept.undelay.Exec(e.ID)
+			if err == nil && waits > 0 {
+				err = u.Append(e)
+			}
+			if err != nil {
+				return u.Refuse(err)
+			}
+		}
+		return nil
+	}})
 }
 
 // nextDue returns the time of the next delayed event, or in a day without one.

@@ -23,6 +23,7 @@ type feed struct {
 	pos  int64 // returned up to here; for the caller of Next
 	full bool  // the last result of Next was full; for the caller of Next
 	next int64 // records: delayed events up to here were returned since the feed was opened
+	gone int64 // records: the same for cancelled events
 
 	mu      sync.Mutex
 	passed  int64
@@ -86,6 +87,9 @@ func (f *feed) openRecords(ctx context.Context, tx *sql.Tx) error {
 	err := tx.QueryRowContext(ctx, "SELECT count(*) > 0 FROM sqlite_master WHERE type = 'trigger' AND name = 'records_new'").Scan(&noted)
 	if err == nil && !noted {
 		_, err = tx.ExecContext(ctx, noteRecords)
+	}
+	if err == nil {
+		err = tx.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) - ? FROM cancelled", recordCancelled).Scan(&f.gone)
 	}
 	return err
 }

@@ -22,6 +22,8 @@ const (
 	recordActs    = 10       // the newest acts
 	recordReason  = 2 << 10
 	recordActor   = 256
+
+	recordCancelled = 10_000 // the newest cancelled events, repeated when the feed is opened
 )
 
 // gathering is the time that records wait for more. Reactions never wait for records. Sending every record alone costs
@@ -44,8 +46,13 @@ func (f *feed) gather(ctx context.Context) {
 
 // nextRecords returns the next delayed events or records.
 func (f *feed) nextRecords(ctx context.Context, _ int) (events []*journal.Event, more bool, err error) {
-	if events, err = f.delayed(ctx); err != nil || len(events) > 0 {
-		return events, false, err
+	for _, of := range []struct {
+		query, id string
+		next      *int64
+	}{{reader.SelectDelayed, "%s-%d", &f.next}, {reader.SelectCancelled, "%s-cancelled-%d", &f.gone}} {
+		if events, err = f.delayed(ctx, of.query, of.id, of.next); err != nil || len(events) > 0 {
+			return events, false, err
+		}
 	}
 	return f.records(ctx)
 }
@@ -95,15 +102,16 @@ func (f *feed) records(ctx context.Context) (events []*journal.Event, more bool,
 	return events, false, err
 }
 
-// delayed returns one event with many delayed events: new ones since the feed was opened, and at first all. Arrival
-// needs no record: the event itself follows. Sending an entry twice is harmless.
-func (f *feed) delayed(ctx context.Context) ([]*journal.Event, error) {
-	rows, err := f.j.readers.QueryContext(ctx, reader.SelectDelayed, f.next, recordsAtOnce)
+// delayed returns one event with many delayed or cancelled events: new ones since the feed was opened, and at first all
+// delayed and the newest cancelled ones. Arrival needs no record: the event itself follows. Sending an entry twice is
+// harmless.
+func (f *feed) delayed(ctx context.Context, query, id string, next *int64) ([]*journal.Event, error) {
+	rows, err := f.j.readers.QueryContext(ctx, query, *next, recordsAtOnce)
 	if err != nil {
 		return nil, fmt.Errorf("read delayed events: %w", row.Explain(err))
 	}
 	defer func() { _ = rows.Close() }()
-	last := f.next
+	last := *next
 	var found bundle
 	for found.size < recordBytes && rows.Next() {
 		id, d, err := reader.ScanDelayed(rows)
@@ -118,9 +126,10 @@ func (f *feed) delayed(ctx context.Context) ([]*journal.Event, error) {
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(found.items) == 0 {
 		return nil, err
 	}
-	events, err := f.bundled(&found, journal.Event{Seq: f.pos, ID: fmt.Sprintf("%s-%d", f.j.id, last), Type: journal.DelayedType, Version: 1})
+	id = fmt.Sprintf(id, f.j.id, last)
+	events, err := f.bundled(&found, journal.Event{Seq: f.pos, ID: id, Type: journal.DelayedType, Version: 1})
 	if err == nil {
-		f.next = last
+		*next = last
 	}
 	return events, err
 }

@@ -212,6 +212,32 @@ func mustComeTrue(t *testing.T, j *Journal, e *journal.Event) {
 	}
 }
 
+// An event that was cancelled between the look at the clock and the commit does not come.
+func TestCancelledAtTheLastMoment(t *testing.T) {
+	t.Parallel()
+	j := mustOpen(t, filepath.Join(t.TempDir(), "j.db"))
+	do := func(events ...*journal.Event) {
+		err := j.Do(t.Context(), journal.Work{Name: "test"}, func(journal.TxFunc) ([]*journal.Event, error) { return events, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	later := &journal.Event{ID: "x", Type: "t", Source: "m", Key: "k", Timer: "r", CorrelationID: "f", Data: []byte("{}"), Due: time.Now().Add(time.Hour)}
+	other := &journal.Event{ID: "y", Type: "t", Source: "m", Key: "l", Timer: "r", CorrelationID: "f", Data: []byte("{}"), Due: later.Due}
+	do(later, other)
+	due, err := j.due(time.Now().Add(2 * time.Hour))
+	if err != nil || len(due) != 2 {
+		t.Fatalf("%d events are due: %v", len(due), err)
+	}
+	do(&journal.Event{Source: "m", Key: "k", Timer: "r", Time: time.Now()})
+	if err := j.appendThese(due); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := j.Reader().Stats(t.Context()); err != nil || s.Events != 1 || s.Delayed != 0 || s.Cancelled != 1 {
+		t.Errorf("%d events, %d to come, %d cancelled: %v", s.Events, s.Delayed, s.Cancelled, err)
+	}
+}
+
 // To an observer, what is due comes from elsewhere, with its payload.
 func TestAnObserverMakesNoEvents(t *testing.T) {
 	t.Parallel()

@@ -193,8 +193,7 @@ func mustMakeOlder(t *testing.T, path string) (newest string) {
 	newest = slices.Max(slices.Collect(maps.Keys(j.applied[schema.Journal])))
 	err := j.writer.Submit(t.Context(), &commit.Item{Run: func(u *commit.Unit) error {
 		_, err := u.Tx().ExecContext(t.Context(), `
-DROP TRIGGER dead_letters_came; DROP TRIGGER dead_letters_again; DROP INDEX dead_letters_new; DROP INDEX dead_letters_cause; DROP INDEX dead_letters_type;
-ALTER TABLE dead_letters DROP COLUMN cause; ALTER TABLE dead_letters DROP COLUMN type; DROP TABLE causes;
+DROP INDEX delayed_name; ALTER TABLE delayed DROP COLUMN name; DROP TABLE cancelled;
 DELETE FROM migrations WHERE module = 'journal' AND name = ?`, newest)
 		return err
 	}})

@@ -104,6 +104,7 @@ type (
 	//
 	//	Events        int64
 	//	Delayed       int64                     // delayed events
+	//	Cancelled     int64                     // delayed events that were cancelled or replaced
 	//	Deliveries    map[journal.Outcome]int64 // recorded deliveries
 	//	Retries       int64                     // attempts after the first, since the last replay
 	//	DeadLetters   map[journal.LetterStatus]int64

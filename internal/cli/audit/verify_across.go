@@ -242,6 +242,7 @@ func sum(all []audited) sqlite.Stats {
 	for _, a := range all {
 		s.Events += a.Stats.Events
 		s.Delayed += a.Stats.Delayed
+		s.Cancelled += a.Stats.Cancelled
 		s.Retries += a.Stats.Retries
 		for o, n := range a.Stats.Deliveries {
 			s.Deliveries[o] += n

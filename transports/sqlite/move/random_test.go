@@ -118,9 +118,11 @@ func (m *made) fill() {
 	m.exec("DELETE FROM records WHERE id % 3 = 0")
 	for i := range m.IntN(8) {
 		source := pick(m, []string{"order", "payment", "shipping"})
-		m.exec(`INSERT INTO delayed (due_at, event_id, type, version, source, key, correlation_id, causation_id, subscription, hops, data, metadata)
-VALUES (?, ?, ?, 1, ?, 'k', 'f', '', '', 0, x'7b7d', ?)`, 1<<52+i, m.id("d", i), source+".later", source, fmt.Sprintf(`{"ce_user":"%d"}`, i))
+		m.exec(`INSERT INTO delayed (due_at, event_id, type, version, source, key, correlation_id, causation_id, subscription, hops, data, metadata, name)
+VALUES (?, ?, ?, 1, ?, 'k', 'f', '', '', 0, x'7b7d', ?, ?)`, 1<<52+i, m.id("d", i), source+".later", source, fmt.Sprintf(`{"ce_user":"%d"}`, i), fmt.Sprint("reminder-", i))
 		m.exec("INSERT INTO requests (module, key, digest, flow, answer, until) VALUES (?, ?, x'01', 'f', x'6e', ?)", source, m.id("r", i), 1<<52+i)
+		m.exec(`INSERT INTO cancelled (event_id, due_at, cancelled_at, type, source, key, name, correlation_id, causation_id, subscription)
+VALUES (?, 1, 2, 't', ?, 'k', 'reminder', 'f', '', '')`, m.id("c", i), source)
 	}
 	for i := range m.IntN(20) {
 		m.exec("INSERT INTO payment_payments (id, amount) VALUES (?, ?)", m.id("p", i), m.IntN(1000))

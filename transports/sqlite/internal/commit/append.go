@@ -22,16 +22,24 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id, type) DO NOTHING`
 
 	insertDelayed = `
-INSERT INTO delayed (event_id, type, version, source, key, due_at, correlation_id, causation_id, subscription, hops, data, metadata)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO delayed (event_id, type, version, source, key, due_at, correlation_id, causation_id, subscription, hops, data, metadata, name)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (event_id) DO NOTHING`
+
+	insertCancelled = `
+INSERT INTO cancelled (event_id, due_at, cancelled_at, type, source, key, name, correlation_id, causation_id, subscription)
+SELECT event_id, due_at, ?, type, source, key, name, correlation_id, causation_id, subscription
+FROM delayed WHERE source = ? AND name = ? AND key = ? AND name <> ''`
+
+	deleteCancelled = "DELETE FROM delayed WHERE source = ? AND name = ? AND key = ? AND name <> ''"
 )
 
 // kept are the writer's own prepared statements. Only the writer's goroutine may use them.
 type kept struct {
 	begin, commit, trial, usedUp *workconn.Stmt
 	event, eventMeta, unnumber   *workconn.Stmt
-	delay, request, prune        *workconn.Stmt
+	delay, cancel, undelay       *workconn.Stmt
+	request, prune               *workconn.Stmt
 }
 
 func (w *Writer) prepareKept() error {
@@ -47,19 +55,26 @@ func (w *Writer) prepareKept() error {
 		&k.delay:     insertDelayed,
 		&k.request:   insertRequest,
 		&k.prune:     pruneRequests,
+		&k.cancel:    insertCancelled,
+		&k.undelay:   deleteCancelled,
 	})
 }
 
 // Append writes e to the log, or to the delayed events. An event whose id the journal has is dropped: a publisher
 // retried.
 func (u *Unit) Append(e *journal.Event) error {
+	if e.Timer != "" {
+		if err := u.cancel(e); err != nil || e.Type == "" {
+			return u.Refuse(err)
+		}
+	}
 	if !e.Due.IsZero() {
 		metadata, err := row.Metadata(e.Metadata)
 		if err != nil {
 			return u.Refuse(err)
 		}
 		_, _, err = u.w.kept.delay.Exec(e.ID, e.Type, int64(e.Version), e.Source, e.Key, e.Due.UnixMicro(),
-			e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), row.Blob(e.Data), metadata)
+			e.CorrelationID, e.CausationID, e.Subscription, int64(e.Hops), row.Blob(e.Data), metadata, e.Timer)
 		u.delayed = true
 		return u.Refuse(err)
 	}
@@ -75,6 +90,15 @@ func (u *Unit) Append(e *journal.Event) error {
 	e.Seq = seq
 	u.appended = append(u.appended, e)
 	return nil
+}
+
+// cancel cancels the delayed event with the name of e.
+func (u *Unit) cancel(e *journal.Event) error {
+	changed, _, err := u.w.kept.cancel.Exec(e.Time.UnixMicro(), e.Source, e.Timer, e.Key)
+	if err == nil && changed > 0 {
+		_, _, err = u.w.kept.undelay.Exec(e.Source, e.Timer, e.Key)
+	}
+	return err
 }
 
 // insertNamesake inserts e with a longer id when the journal has the id from another source: an id is unique within its

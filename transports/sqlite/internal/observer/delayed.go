@@ -44,15 +44,31 @@ const (
 	observeDelayed = `
 INSERT INTO delayed (due_at, event_id, type, version, source, key, correlation_id, causation_id, subscription, hops, data)
 SELECT ?1, ?2, ?3, 1, '', ?4, ?5, ?6, ?7, 0, x'' WHERE NOT EXISTS (SELECT 1 FROM events WHERE id = ?2 AND type = ?3)
+AND NOT EXISTS (SELECT 1 FROM cancelled WHERE event_id = ?2)
 ON CONFLICT (event_id) DO NOTHING`
+
+	observeCancelled = `
+INSERT INTO cancelled (due_at, event_id, type, source, key, correlation_id, causation_id, subscription, name, cancelled_at)
+VALUES (?1, ?2, ?3, '', ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (event_id) DO NOTHING`
 
 	forgetDelayed = `
 DELETE FROM delayed WHERE event_id IN (SELECT value FROM json_each(?)) AND EXISTS (SELECT 1 FROM events e WHERE e.id = event_id AND e.type = delayed.type)`
 )
 
-// delayed stores delayed events, except those that have come already.
+// delayed stores delayed and cancelled events, except those that have come already.
 func (t *take) delayed(all []journal.Delayed) error {
 	for _, d := range all {
+		if !d.CancelledAt.IsZero() {
+			_, err := t.tx.ExecContext(t.ctx, observeCancelled, row.Micros(d.Due), d.ID, d.Type, d.Key, d.CorrelationID,
+				d.CausationID, d.Subscription, d.Name, row.Micros(d.CancelledAt))
+			if err == nil {
+				_, err = t.tx.ExecContext(t.ctx, "DELETE FROM delayed WHERE event_id = ?", d.ID)
+			}
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		if _, err := t.tx.ExecContext(t.ctx, observeDelayed, row.Micros(d.Due), d.ID, d.Type, d.Key, d.CorrelationID,
 			d.CausationID, d.Subscription); err != nil {
 			return err

@@ -194,16 +194,22 @@ func newAnswers(ctx context.Context, tx *sql.Tx) (*answers, error) {
 }
 
 const delayedOfFlow = `
-SELECT event_id, type, key, due_at, causation_id, subscription FROM delayed WHERE correlation_id = ? ORDER BY due_at, event_id`
+SELECT event_id, type, key, due_at, causation_id, subscription, name, 0 AS cancelled_at FROM delayed WHERE correlation_id = ?1
+UNION ALL SELECT event_id, type, key, due_at, causation_id, subscription, name, cancelled_at FROM cancelled WHERE correlation_id = ?1
+ORDER BY due_at, event_id`
 
 // delayed reads the delayed events of f.
 func (a *answers) delayed(ctx context.Context, f *journal.Flow) error {
 	return row.Each(ctx, a.tx, row.SQL(delayedOfFlow, f.ID), func(rows *sql.Rows) error {
 		var e journal.DelayedEvent
-		var due int64
-		err := rows.Scan(&e.ID, &e.Type, &e.Key, &due, &e.CausationID, &e.Subscription)
-		e.Due = row.Time(due)
-		f.Delayed = append(f.Delayed, e)
+		var due, cancelled int64
+		err := rows.Scan(&e.ID, &e.Type, &e.Key, &due, &e.CausationID, &e.Subscription, &e.Name, &cancelled)
+		e.Due, e.CancelledAt = row.Time(due), row.TimeOrZero(cancelled)
+		if cancelled == 0 {
+			f.Delayed = append(f.Delayed, e)
+		} else {
+			f.Cancelled = append(f.Cancelled, e)
+		}
 		return err
 	})
 }

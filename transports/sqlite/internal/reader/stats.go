@@ -14,6 +14,7 @@ import (
 type Stats struct {
 	Events        int64                          `json:"events"`
 	Delayed       int64                          `json:"delayed"`    // delayed events
+	Cancelled     int64                          `json:"cancelled"`  // delayed events that were cancelled or replaced
 	Deliveries    map[journal.Outcome]int64      `json:"deliveries"` // recorded deliveries
 	Retries       int64                          `json:"retries"`    // attempts after the first, since the last replay
 	DeadLetters   map[journal.LetterStatus]int64 `json:"dead_letters"`
@@ -40,7 +41,7 @@ func (r *Reader) Stats(ctx context.Context) (Stats, error) {
 		err := tx.QueryRowContext(ctx, `
 SELECT (SELECT coalesce(sum(events), 0) FROM blocks)
      + (SELECT count(*) FROM events WHERE seq > coalesce((SELECT upto FROM counted WHERE subscription = 0), 0)),
-       (SELECT count(*) FROM delayed)`).Scan(&s.Events, &s.Delayed)
+       (SELECT count(*) FROM delayed), (SELECT count(*) FROM cancelled)`).Scan(&s.Events, &s.Delayed, &s.Cancelled)
 		if err != nil {
 			return fmt.Errorf("count the journal's content: %w", row.Explain(err))
 		}

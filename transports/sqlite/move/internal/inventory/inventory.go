@@ -86,9 +86,10 @@ FROM main.open_acts a LEFT JOIN main.subscriptions s ON s.id = a.subscription LE
 SELECT ` + OfMoving + `, 'records to send', count(*), digest(s.name, e.id, e.type)
 FROM main.records r LEFT JOIN main.subscriptions s ON s.id = r.subscription LEFT JOIN main.events e ON e.seq = r.seq GROUP BY 1`, `
 SELECT source IN (SELECT value FROM json_each(?1)), 'delayed events', count(*), digest(due_at, event_id, type, version, source, key,
-	correlation_id, causation_id, subscription, hops, data, metadata) FROM main.delayed GROUP BY 1`, `
+	correlation_id, causation_id, subscription, hops, data, metadata, name) FROM main.delayed GROUP BY 1`, `
 SELECT module IN (SELECT value FROM json_each(?1)), 'idempotency keys', count(*), digest(module, key, digest, flow, answer, until)
 FROM main.requests GROUP BY 1`, `
+SELECT source IN (SELECT value FROM json_each(?1)), 'cancelled events', count(*), digest(` + CancelledColumns + `) FROM main.cancelled GROUP BY 1`, `
 SELECT module IN (SELECT value FROM json_each(?1)), 'migrations', count(*), digest(module, name, checksum, applied_at)
 FROM main.migrations WHERE module <> 'journal' GROUP BY 1`,
 }

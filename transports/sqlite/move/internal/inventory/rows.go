@@ -3,7 +3,9 @@ package inventory
 // Columns of events and delayed events without the numbers that are valid in a single file only.
 const (
 	EventColumns   = `id, type, version, source, key, time, correlation_id, causation_id, subscription, hops, metadata, data`
-	DelayedColumns = `due_at, event_id, type, version, source, key, correlation_id, causation_id, subscription, hops, data, metadata`
+	DelayedColumns = `due_at, event_id, type, version, source, key, correlation_id, causation_id, subscription, hops, data, metadata, name`
+
+	CancelledColumns = `event_id, due_at, cancelled_at, type, source, key, name, correlation_id, causation_id, subscription`
 
 	insertRelay = `INSERT INTO main.subscriptions (name, kind, types, except_of, start_seq, cursor) `
 )
@@ -49,8 +51,9 @@ FROM a.open_acts x JOIN temp.map m ON m.a = x.seq WHERE x.subscription IN (SELEC
 FROM a.records r JOIN temp.map m ON m.a = r.seq WHERE r.subscription IN (SELECT id FROM temp.subs)`,
 	`INSERT INTO main.delayed SELECT * FROM a.delayed WHERE source IN (SELECT value FROM json_each(?1))`,
 	`INSERT INTO main.requests SELECT * FROM a.requests WHERE module IN (SELECT value FROM json_each(?1))`,
+	`INSERT INTO main.cancelled SELECT * FROM a.cancelled WHERE source IN (SELECT value FROM json_each(?1))`,
 	`DELETE FROM main.sqlite_sequence WHERE name <> 'events'`, // never use an id again that people may have seen
-	`INSERT INTO main.sqlite_sequence (name, seq) SELECT name, seq FROM a.sqlite_sequence WHERE name IN ('dead_letters', 'acts', 'open_acts', 'delayed', 'records')`,
+	`INSERT INTO main.sqlite_sequence (name, seq) SELECT name, seq FROM a.sqlite_sequence WHERE name IN ('dead_letters', 'acts', 'open_acts', 'delayed', 'cancelled', 'records')`,
 	`INSERT INTO main.migrations SELECT * FROM a.migrations WHERE module IN (SELECT value FROM json_each(?1))`,
 	`INSERT INTO main.program SELECT * FROM a.program`,
 }
@@ -75,6 +78,7 @@ var DeleteRows = []string{
 	`DELETE FROM main.subscriptions WHERE id IN ` + leaving,
 	`DELETE FROM main.delayed WHERE source IN (SELECT value FROM json_each(?1))`,
 	`DELETE FROM main.requests WHERE module IN (SELECT value FROM json_each(?1))`,
+	`DELETE FROM main.cancelled WHERE source IN (SELECT value FROM json_each(?1))`,
 	`DELETE FROM main.migrations WHERE module IN (SELECT value FROM json_each(?1))`,
 }
 
