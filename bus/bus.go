@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -108,6 +109,7 @@ type Bus struct {
 
 	modules       map[string]*Module
 	subscriptions []*subscription
+	schedules     []*Schedule
 	types         map[string]eventType
 	mistakes      []error
 
@@ -186,6 +188,12 @@ func (b *Bus) Run(ctx context.Context) error {
 	}
 	b.state.Store(up)
 	close(b.running)
+	var ticking sync.WaitGroup
+	for _, s := range b.schedules {
+		if s.module.runsHere() {
+			ticking.Go(func() { s.run(accepting) })
+		}
+	}
 	replaced, closeWires := b.wires.Run(ctx, work)
 	defer closeWires()
 	var fatal error
@@ -200,6 +208,7 @@ func (b *Bus) Run(ctx context.Context) error {
 	}
 	b.state.Store(stopping)
 	stopAccepting()
+	ticking.Wait()
 	b.drain(cancelWork)
 	return errors.Join(fatal, router.Close(), <-ended)
 }

@@ -120,6 +120,14 @@ func (b *Bus) Check() error {
 				s.name, s.eventType)))
 		}
 	}
+	for _, s := range b.schedules {
+		if names[s.name] {
+			errs = append(errs, at(s.wiredAt, fmt.Errorf("schedule %q has the name of another schedule or subscription", s.name)))
+		}
+		if names[s.name] = true; len(s.emits) == 0 {
+			errs = append(errs, at(s.wiredAt, fmt.Errorf("schedule %q emits no event: add the event to Emits", s.name)))
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(b.types)) {
 		t := b.types[name]
 		outside := t.emitter != "" && b.modules[t.emitter] != nil && b.modules[t.emitter].outside[name]

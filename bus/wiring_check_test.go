@@ -3,6 +3,7 @@ package bus_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -150,5 +151,29 @@ func TestEventTypeThatVaries(t *testing.T) {
 	_, err := a.m.Publish(t.Context(), fickle{"2"})
 	if !errors.Is(err, bus.ErrUndeclared) || !strings.Contains(err.Error(), "return the same for every value") {
 		t.Errorf("Publish: %v", err)
+	}
+}
+
+// A schedule that can never run is a mistake in the wiring, with its line.
+func TestScheduleMistakes(t *testing.T) {
+	t.Parallel()
+	b := bus.New(nil, bus.Config{})
+	m := b.Module("test")
+	never := func(time.Time) bus.Event { return nil }
+	bus.On(m, "taken", func(context.Context, asked) (bus.Events, error) { return nil, nil })
+	m.Every("Bad name", "1h", never).Emits(asked{})
+	m.Every("taken", "1h", never).Emits(asked{})
+	m.Every("silent", "1h", never)
+	m.Every("empty", "1h", nil).Emits(asked{})
+	m.Every("far", "0 0 30 2 *", never).Emits(asked{})
+	err := fmt.Sprint(b.Check())
+	for _, want := range []string{
+		`schedule "test/Bad name": a name has lower case letters`, `schedule "test/taken" has the name of another`,
+		`schedule "test/silent" emits no event: add the event to Emits`, `schedule "test/empty" has no function`,
+		`schedule "test/far": "0 0 30 2 *" is never due within five years`,
+	} {
+		if i := strings.Index(err, want); i < 0 || !strings.HasSuffix(err[:i], ": ") || !strings.Contains(err[max(0, i-40):i], "wiring_check_test.go:") {
+			t.Errorf("%v\nwant the line and %q", err, want)
+		}
 	}
 }

@@ -130,6 +130,17 @@ type Work struct {
 	// Delivery, for Do, is the delivery that the work belongs to. When the delivery has a final answer already, such as a
 	// drop by a person, Do returns an ErrAbandoned.
 	Delivery *Delivery
+	// Tick, for Do, moves a schedule on, in the same commit. When the schedule is not at Tick.From, because another
+	// process has moved it on, Do returns an ErrAbandoned.
+	Tick *Tick
+}
+
+// Tick is a step of a schedule.
+type Tick struct {
+	Schedule string    // durable and unique, "billing/nightly"
+	Spec     string    // for information
+	From, To time.Time // all due times up to From were decided before, and up to To with the step; From is zero at first
+	Next     time.Time // the next due time after To, for information
 }
 
 // Once makes a journal do work once under a key of the module. With the commit of the work the journal keeps Flow and
@@ -171,6 +182,14 @@ type Journal interface {
 	// Do runs work in the writer's transaction. The state changes and the returned events are one commit. After an error
 	// of run, Do rolls back and returns the error unchanged.
 	Do(ctx context.Context, w Work, run func(TxFunc) ([]*Event, error)) error
+
+	// Ticked returns the time up to which all due times of a schedule are decided (Tick.To), or the zero time for a
+	// schedule that is new in the journal.
+	Ticked(ctx context.Context, schedule string) (time.Time, error)
+
+	// Until waits until the wall clock shows t or later, also when the clock is set meanwhile. Until returns the error of
+	// ctx when ctx ends, and ErrClosed when the journal is closed.
+	Until(ctx context.Context, t time.Time) error
 
 	// Writable waits until the journal accepts work, judging by the last commit, or returns the error of ctx. Handlers
 	// that call the outside world wait first, because otherwise their answer could not be recorded.

@@ -36,5 +36,6 @@ func (c *clockWatch) stepped() bool {
 // clockStepped makes all goroutines that wait for a time check the clock again.
 func (j *Journal) clockStepped() {
 	wake.Poke(j.delayedWake)
+	j.stepped.Send()
 	j.follow.Load().PokeAll()
 }

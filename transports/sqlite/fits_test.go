@@ -193,7 +193,7 @@ func mustMakeOlder(t *testing.T, path string) (newest string) {
 	newest = slices.Max(slices.Collect(maps.Keys(j.applied[schema.Journal])))
 	err := j.writer.Submit(t.Context(), &commit.Item{Run: func(u *commit.Unit) error {
 		_, err := u.Tx().ExecContext(t.Context(), `
-DROP INDEX delayed_name; ALTER TABLE delayed DROP COLUMN name; DROP TABLE cancelled;
+DROP TABLE schedules;
 DELETE FROM migrations WHERE module = 'journal' AND name = ?`, newest)
 		return err
 	}})

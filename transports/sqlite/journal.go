@@ -68,6 +68,7 @@ type Journal struct {
 	recent      count.Recent  // for the writer's goroutine
 	hint        chan struct{} // a transaction of this process bypasses the writer: look soon
 	quiet       wake.Broadcast
+	stepped     wake.Broadcast // of the clock
 	memory      memory
 }
 

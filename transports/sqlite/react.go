@@ -86,6 +86,11 @@ func (j *Journal) Do(ctx context.Context, w journal.Work, run func(journal.TxFun
 				return err
 			}
 		}
+		if w.Tick != nil {
+			if err := j.moveOn(u, w.Tick); err != nil {
+				return err
+			}
+		}
 		if cut := u.Call(func() { events, err = run(u.Tx) }); cut != nil {
 			return cut
 		}

@@ -7,7 +7,7 @@ import (
 
 // statements are the journal's prepared statements on the write connection. Only the writer's goroutine may use them.
 type statements struct {
-	undelay               *workconn.Stmt
+	undelay, tick         *workconn.Stmt
 	first, deliver        *workconn.Stmt
 	pend, unpend          *workconn.Stmt
 	dead, revived         *workconn.Stmt
@@ -46,6 +46,7 @@ func (j *Journal) prepare() error {
 	k := &j.kept
 	return j.writer.Prepare(map[**workconn.Stmt]string{
 		&k.undelay:     "DELETE FROM delayed WHERE event_id = ?",
+		&k.tick:        upsertSchedule,
 		&k.first:       insertDelivery,
 		&k.deliver:     upsertDelivery,
 		&k.pend:        row.UpsertPending,

@@ -140,6 +140,8 @@ FROM b.open_acts x JOIN temp.map m ON m.b = x.seq JOIN temp.subs i ON i.b = x.su
 FROM b.records r JOIN temp.map m ON m.b = r.seq JOIN temp.subs i ON i.b = r.subscription ORDER BY r.id`,
 	`INSERT INTO main.delayed (` + inventory.DelayedColumns + `) SELECT ` + inventory.DelayedColumns + ` FROM b.delayed WHERE source IN (SELECT value FROM json_each(?1)) ORDER BY id`,
 	`INSERT INTO main.requests SELECT * FROM b.requests WHERE module IN (SELECT value FROM json_each(?1))`,
+	`INSERT INTO main.schedules SELECT s.* FROM b.schedules s WHERE ` + inventory.OfMoving + ` ON CONFLICT (name) DO UPDATE
+SET last_at = max(last_at, excluded.last_at), next_at = max(next_at, excluded.next_at)`,
 	`INSERT INTO main.cancelled (` + inventory.CancelledColumns + `) SELECT ` + inventory.CancelledColumns + ` FROM b.cancelled WHERE source IN (SELECT value FROM json_each(?1)) ORDER BY id`,
 	`INSERT INTO main.migrations SELECT * FROM b.migrations WHERE module IN (SELECT value FROM json_each(?1))`,
 }

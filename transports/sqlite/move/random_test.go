@@ -121,6 +121,7 @@ func (m *made) fill() {
 		m.exec(`INSERT INTO delayed (due_at, event_id, type, version, source, key, correlation_id, causation_id, subscription, hops, data, metadata, name)
 VALUES (?, ?, ?, 1, ?, 'k', 'f', '', '', 0, x'7b7d', ?, ?)`, 1<<52+i, m.id("d", i), source+".later", source, fmt.Sprintf(`{"ce_user":"%d"}`, i), fmt.Sprint("reminder-", i))
 		m.exec("INSERT INTO requests (module, key, digest, flow, answer, until) VALUES (?, ?, x'01', 'f', x'6e', ?)", source, m.id("r", i), 1<<52+i)
+		m.exec("INSERT INTO schedules (name, spec, last_at, next_at) VALUES (?, '1h', ?, 9)", fmt.Sprintf("%s/every-%d", source, i), m.IntN(1000))
 		m.exec(`INSERT INTO cancelled (event_id, due_at, cancelled_at, type, source, key, name, correlation_id, causation_id, subscription)
 VALUES (?, 1, 2, 't', ?, 'k', 'reminder', 'f', '', '')`, m.id("c", i), source)
 	}

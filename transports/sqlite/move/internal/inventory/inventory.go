@@ -89,6 +89,7 @@ SELECT source IN (SELECT value FROM json_each(?1)), 'delayed events', count(*), 
 	correlation_id, causation_id, subscription, hops, data, metadata, name) FROM main.delayed GROUP BY 1`, `
 SELECT module IN (SELECT value FROM json_each(?1)), 'idempotency keys', count(*), digest(module, key, digest, flow, answer, until)
 FROM main.requests GROUP BY 1`, `
+SELECT ` + OfMoving + `, 'schedules', count(*), digest(s.name, s.spec, s.last_at, s.next_at) FROM main.schedules s GROUP BY 1`, `
 SELECT source IN (SELECT value FROM json_each(?1)), 'cancelled events', count(*), digest(` + CancelledColumns + `) FROM main.cancelled GROUP BY 1`, `
 SELECT module IN (SELECT value FROM json_each(?1)), 'migrations', count(*), digest(module, name, checksum, applied_at)
 FROM main.migrations WHERE module <> 'journal' GROUP BY 1`,

@@ -51,6 +51,7 @@ FROM a.open_acts x JOIN temp.map m ON m.a = x.seq WHERE x.subscription IN (SELEC
 FROM a.records r JOIN temp.map m ON m.a = r.seq WHERE r.subscription IN (SELECT id FROM temp.subs)`,
 	`INSERT INTO main.delayed SELECT * FROM a.delayed WHERE source IN (SELECT value FROM json_each(?1))`,
 	`INSERT INTO main.requests SELECT * FROM a.requests WHERE module IN (SELECT value FROM json_each(?1))`,
+	`INSERT INTO main.schedules SELECT s.* FROM a.schedules s WHERE ` + OfMoving,
 	`INSERT INTO main.cancelled SELECT * FROM a.cancelled WHERE source IN (SELECT value FROM json_each(?1))`,
 	`DELETE FROM main.sqlite_sequence WHERE name <> 'events'`, // never use an id again that people may have seen
 	`INSERT INTO main.sqlite_sequence (name, seq) SELECT name, seq FROM a.sqlite_sequence WHERE name IN ('dead_letters', 'acts', 'open_acts', 'delayed', 'cancelled', 'records')`,
@@ -78,6 +79,7 @@ var DeleteRows = []string{
 	`DELETE FROM main.subscriptions WHERE id IN ` + leaving,
 	`DELETE FROM main.delayed WHERE source IN (SELECT value FROM json_each(?1))`,
 	`DELETE FROM main.requests WHERE module IN (SELECT value FROM json_each(?1))`,
+	`DELETE FROM main.schedules AS s WHERE ` + OfMoving,
 	`DELETE FROM main.cancelled WHERE source IN (SELECT value FROM json_each(?1))`,
 	`DELETE FROM main.migrations WHERE module IN (SELECT value FROM json_each(?1))`,
 }

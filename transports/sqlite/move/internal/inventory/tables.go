@@ -11,7 +11,7 @@ import (
 )
 
 // Tables are the journal's own tables. Any other table belongs to the module whose name begins the table's name.
-var Tables = []string{"events", "subscriptions", "deliveries", "pending", "dead_letters", "acts", "delayed", "cancelled", "identity", "records", "moves", "migrations",
+var Tables = []string{"events", "subscriptions", "deliveries", "pending", "dead_letters", "acts", "delayed", "cancelled", "schedules", "identity", "records", "moves", "migrations",
 	"observer", "early_records", "open_acts", "blocks", "keys", "counted", "causes", "places", "sent", "program", "requests"}
 
 // Object is a table, index, trigger or view.
@@ -46,6 +46,7 @@ func Modules(ctx context.Context, f *dbfile.File) ([]string, error) {
 SELECT module FROM main.migrations WHERE module NOT IN ('journal', 'bus')
 UNION SELECT `+moduleOf+` FROM main.subscriptions s WHERE s.kind = 'bus' AND s.name LIKE '_%/%' AND `+moduleOf+` <> 'bus'
 UNION SELECT source FROM main.delayed WHERE source NOT IN ('', 'bus')
+UNION SELECT `+moduleOf+` FROM main.schedules s
 UNION SELECT source FROM main.cancelled WHERE source NOT IN ('', 'bus') ORDER BY 1`)
 }
 
