@@ -37,7 +37,8 @@ type Config struct {
 	// KeepKeys is the time after which an idempotency key of Do is forgotten. Defaults to 7 days.
 	KeepKeys time.Duration
 	// MaxHops limits the number of reactions between the first event of a flow and any other, so that a loop of reactions
-	// ends. Defaults to 64.
+	// ends. An event that is delayed by a second or more counts as a first event: a chain of timers is no loop. Defaults
+	// to 64.
 	MaxHops int
 	// MaxPayload limits the encoded size of an event, in bytes. Defaults to 1 MiB. A lower limit of the Transport
 	// applies, too.

@@ -59,6 +59,10 @@ func (c cancel) seal(m *Module, now time.Time) (*journal.Event, error) {
 	return &journal.Event{Source: m.name, Key: c.key, Timer: c.name, Time: now}, checkTimer(c.name)
 }
 
+// loopRest is the delay from which an event counts as the first of a flow for Config.MaxHops. A chain of timers may go on
+// for ever; a loop that fills the journal has shorter delays, or none.
+const loopRest = time.Second
+
 // call returns the call that made d, for errors.
 func (d Delayed) call() string {
 	if d.at != nil {

@@ -109,6 +109,7 @@ type origin struct {
 	cause        *journal.Event // nil outside of reactions
 	correlation  string         // "" means the id of the first event
 	metadata     map[string]string
+	rested       bool // the event is delayed so long that it continues no loop
 }
 
 // seal turns emitted events into events for the journal, and returns the Also functions separately.
@@ -142,6 +143,7 @@ func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, followUps []f
 		case nil:
 			return nil, nil, fmt.Errorf("%w: a nil event was emitted: leave it out", ErrUndeclared)
 		}
+		o.rested = due.Sub(now) >= loopRest
 		s, err := b.sealOne(e, o)
 		if err != nil {
 			return nil, nil, err
@@ -201,7 +203,9 @@ func (b *Bus) sealOne(e Event, o origin) (*journal.Event, error) {
 		Subscription: o.subscription, Metadata: o.metadata, Data: data,
 	}
 	if o.cause != nil {
-		s.CausationID, s.Hops = o.cause.ID, o.cause.Hops+1
+		if s.CausationID = o.cause.ID; !o.rested {
+			s.Hops = o.cause.Hops + 1
+		}
 		if s.Hops > b.cfg.MaxHops {
 			return nil, fmt.Errorf("%w: %s would be hop %d of flow %s: a loop?", ErrTooManyHops, eventType, s.Hops, o.correlation)
 		}

@@ -16,7 +16,7 @@ type Event struct {
 	CorrelationID string            // id of the flow
 	CausationID   string            // id of the direct cause, an event; "" for the first event of a flow
 	Subscription  string            // the subscription that emitted the event; "" for an event from outside
-	Hops          int               // number of reactions since the first event of the flow
+	Hops          int               // number of reactions since the first event of the flow, or since a delayed event
 	Metadata      map[string]string // further metadata of the Watermill message; usually nil
 	Data          []byte            // the payload; JSON for events of the bus
 	Due           time.Time         // time of the append at the earliest; zero means now
