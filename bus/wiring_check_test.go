@@ -166,6 +166,9 @@ func TestScheduleMistakes(t *testing.T) {
 	m.Every("silent", "1h", never)
 	m.Every("empty", "1h", nil).Emits(asked{})
 	m.Every("far", "0 0 30 2 *", never).Emits(asked{})
+	if s := b.Wiring().Program("p", "1").Schedules; len(s) != 5 || fmt.Sprint(s[1]) != "{test/empty 1h [test.asked]}" {
+		t.Errorf("the program's schedules are %v", s)
+	}
 	err := fmt.Sprint(b.Check())
 	for _, want := range []string{
 		`schedule "test/Bad name": a name has lower case letters`, `schedule "test/taken" has the name of another`,

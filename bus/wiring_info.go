@@ -13,7 +13,15 @@ import (
 type Wiring struct {
 	Events        []EventInfo        // by type
 	Subscriptions []SubscriptionInfo // by name, without the bus's own
+	Schedules     []ScheduleInfo     // by name
 	Tables        []string           // modules that have tables, sorted
+}
+
+// ScheduleInfo describes a schedule; see Module.Every.
+type ScheduleInfo struct {
+	Name  string   // durable, "module/name"
+	Spec  string   // a duration or a cron specification
+	Emits []string // the event types that the schedule may emit, sorted
 }
 
 // EventInfo is an event type that a module emits or consumes.
@@ -53,6 +61,10 @@ func (b *Bus) Wiring() Wiring {
 			Name: s.name, Consumes: s.eventType, Emits: slices.Sorted(maps.Keys(s.emits)), FromNow: s.fromNow,
 		})
 	}
+	for _, s := range b.schedules {
+		w.Schedules = append(w.Schedules, ScheduleInfo{s.name, s.spec, slices.Sorted(maps.Keys(s.emits))})
+	}
+	slices.SortStableFunc(w.Schedules, func(a, b ScheduleInfo) int { return cmp.Compare(a.Name, b.Name) })
 	for name, m := range b.modules {
 		if m.migrations != nil {
 			w.Tables = append(w.Tables, name)
@@ -76,6 +88,9 @@ func (w Wiring) Program(name, version string) *journal.Program {
 		p.Subscriptions = append(p.Subscriptions, journal.ProgramSubscription{
 			Name: s.Name, Consumes: s.Consumes, Emits: s.Emits, FromNow: s.FromNow,
 		})
+	}
+	for _, s := range w.Schedules {
+		p.Schedules = append(p.Schedules, journal.ProgramSchedule(s))
 	}
 	return p
 }

@@ -10,8 +10,16 @@ import (
 type Program struct {
 	Name          string                `json:"name"`
 	Version       string                `json:"version"`
-	Events        []ProgramEvent        `json:"events"`        // by type
-	Subscriptions []ProgramSubscription `json:"subscriptions"` // by name
+	Events        []ProgramEvent        `json:"events"`              // by type
+	Subscriptions []ProgramSubscription `json:"subscriptions"`       // by name
+	Schedules     []ProgramSchedule     `json:"schedules,omitempty"` // by name
+}
+
+// ProgramSchedule is a schedule of the program.
+type ProgramSchedule struct {
+	Name  string   `json:"name"` // "module/name"
+	Spec  string   `json:"spec"` // a duration or a cron specification
+	Emits []string `json:"emits"`
 }
 
 // ProgramEvent is an event type that a module of the program emits.
@@ -39,6 +47,9 @@ func (p *Program) Modules() []string {
 		}
 	}
 	for _, s := range p.Subscriptions {
+		names = append(names, ModuleOf(s.Name))
+	}
+	for _, s := range p.Schedules {
 		names = append(names, ModuleOf(s.Name))
 	}
 	slices.Sort(names)

@@ -167,6 +167,9 @@ func (t *tree) line(n node, note string) {
 	default:
 		e := &t.flow.Events[n.event]
 		text = fmt.Sprintf("%s  +%s", nameAndKey(e.Type, e.Key), shortDuration(e.Time.Sub(t.flow.Events[0].Time)))
+		if e.CausationID == "" && e.Subscription != "" {
+			text += "  by schedule " + oneLine(e.Subscription)
+		}
 	}
 	_, _ = fmt.Fprintf(t, "%s%s%s\n", n.prefix, text, note)
 }

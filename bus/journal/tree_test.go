@@ -168,6 +168,16 @@ func TestFlowAsJSON(t *testing.T) {
 	}
 }
 
+// The first event of a flow may come from a schedule.
+func TestTreeOfASchedule(t *testing.T) {
+	t.Parallel()
+	wantTree(t, &journal.Flow{ID: "flow", Events: []journal.FlowEvent{event(1, "a", "", "shop/nightly", done("m/a"))}}, journal.TreeOptions{}, `
+flow flow: 1 event in 1.23ms from 2010-12-01 08:26:00.000Z: 1 done
+test.a  k  +0s  by schedule shop/nightly
+└─ m/a  done in 1.23ms
+`)
+}
+
 // A dead letter that a person has replayed, and that no process has taken up yet, is blocked by nothing.
 func TestTreeOfAReplayThatWaits(t *testing.T) {
 	flow := &journal.Flow{ID: "f", Events: []journal.FlowEvent{{

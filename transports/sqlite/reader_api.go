@@ -109,7 +109,16 @@ type (
 	//	Retries       int64                     // attempts after the first, since the last replay
 	//	DeadLetters   map[journal.LetterStatus]int64
 	//	Subscriptions []SubscriptionStats // by name
+	//	Schedules     []ScheduleStats     // by name
 	Stats = reader.Stats
+
+	// ScheduleStats is a schedule with its progress.
+	//
+	//	Name string
+	//	Spec string
+	//	Last time.Time // all due times up to Last are decided; UTC
+	//	Next time.Time // the next due time; UTC
+	ScheduleStats = reader.ScheduleStats
 
 	// SubscriptionStats is a subscription of a bus, or a consumer group of plain Watermill use, with its cursor and lag.
 	//

@@ -42,6 +42,10 @@ func TestAScheduleMovesOnOnce(t *testing.T) {
 			t.Errorf("step %d: %v, want %v; then at %v (%v)", i, err, c.want, last, failed)
 		}
 	}
+	s, err := j.Reader().Stats(t.Context())
+	if want := (sqlite.ScheduleStats{Name: "m/hourly", Spec: "1h", Last: at(3), Next: at(4)}); err != nil || len(s.Schedules) != 1 || s.Schedules[0] != want {
+		t.Errorf("the schedules are %v, want %v: %v", s.Schedules, want, err)
+	}
 	if last, err := j.Ticked(t.Context(), "m/other"); err != nil || !last.IsZero() {
 		t.Errorf("a new schedule is at %v: %v", last, err)
 	}

@@ -250,6 +250,7 @@ func sum(all []audited) sqlite.Stats {
 		for status, n := range a.Stats.DeadLetters {
 			s.DeadLetters[status] += n
 		}
+		s.Schedules = append(s.Schedules, a.Stats.Schedules...)
 		s.Subscriptions = append(s.Subscriptions, a.Stats.Subscriptions...)
 	}
 	return s

@@ -18,7 +18,28 @@ type Stats struct {
 	Deliveries    map[journal.Outcome]int64      `json:"deliveries"` // recorded deliveries
 	Retries       int64                          `json:"retries"`    // attempts after the first, since the last replay
 	DeadLetters   map[journal.LetterStatus]int64 `json:"dead_letters"`
-	Subscriptions []SubscriptionStats            `json:"subscriptions"` // by name
+	Subscriptions []SubscriptionStats            `json:"subscriptions"`       // by name
+	Schedules     []ScheduleStats                `json:"schedules,omitempty"` // by name
+}
+
+// ScheduleStats is the progress of a schedule.
+type ScheduleStats struct {
+	Name string    `json:"name"`
+	Spec string    `json:"spec"`
+	Last time.Time `json:"last"` // all due times up to Last are decided; UTC
+	Next time.Time `json:"next"` // the next due time; UTC
+}
+
+const selectSchedules = "SELECT name, spec, last_at, next_at FROM schedules ORDER BY name"
+
+// addSchedule adds the schedule in a row of selectSchedules.
+func (s *Stats) addSchedule(rows *sql.Rows) error {
+	var one ScheduleStats
+	var last, next int64
+	err := rows.Scan(&one.Name, &one.Spec, &last, &next)
+	one.Last, one.Next = row.TimeOrZero(last), row.TimeOrZero(next)
+	s.Schedules = append(s.Schedules, one)
+	return err
 }
 
 // SubscriptionStats is the progress of a bus subscription, or of a consumer group of plain Watermill use.
@@ -46,6 +67,9 @@ SELECT (SELECT coalesce(sum(events), 0) FROM blocks)
 			return fmt.Errorf("count the journal's content: %w", row.Explain(err))
 		}
 		if err := countBy(ctx, tx, s.DeadLetters, "SELECT status, count(*) FROM dead_letters GROUP BY status"); err != nil {
+			return err
+		}
+		if err := row.Each(ctx, tx, row.SQL(selectSchedules), s.addSchedule); err != nil {
 			return err
 		}
 		c, err := newCounting(ctx, tx)
