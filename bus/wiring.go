@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path"
-	"path/filepath"
 	"reflect"
-	"runtime"
 	"slices"
-	"strings"
 
 	"github.com/troupebus/troupe/bus/internal/jsontype"
+	"github.com/troupebus/troupe/bus/internal/site"
 )
 
 // mistake adds a mistake in the wiring, with the line of the program that made the call. Check reports mistakes.
@@ -35,23 +32,7 @@ func at(site string, err error) error {
 	return fmt.Errorf("%s: %w", site, err)
 }
 
-// wiringSite returns the file and line of the nearest caller outside of this package, such as "handlers/order.go:12".
-func wiringSite() string {
-	var pcs [16]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
-	for {
-		f, more := frames.Next()
-		if f.Function != "" && !strings.HasPrefix(f.Function, packagePath+".") {
-			dir, file := path.Split(filepath.ToSlash(f.File))
-			return fmt.Sprintf("%s:%d", path.Join(path.Base(dir), file), f.Line)
-		}
-		if !more {
-			return ""
-		}
-	}
-}
-
-var packagePath = reflect.TypeFor[Bus]().PkgPath()
+func wiringSite() string { return site.Outside(reflect.TypeFor[Bus]().PkgPath()) }
 
 // register adds the type of e, and returns the type's name, or "" for an unusable type.
 func (b *Bus) register(e Event) string {
