@@ -214,11 +214,11 @@ func (b *Bus) Run(ctx context.Context) error {
 	return errors.Join(fatal, router.Close(), <-ended)
 }
 
-// tables returns the migrations of the modules that run here, by module.
+// tables returns the modules that run here, with their migrations or nil.
 func (b *Bus) tables() map[string]fs.FS {
 	tables := map[string]fs.FS{}
 	for _, m := range b.modules {
-		if m.migrations != nil && m.runsHere() {
+		if m.runsHere() {
 			tables[m.name] = m.migrations
 		}
 	}
@@ -233,6 +233,9 @@ func (b *Bus) migrate(ctx context.Context) error {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
+		if tables[name] == nil {
+			continue
+		}
 		if err := b.journal.Migrate(ctx, name, tables[name]); err != nil {
 			return err
 		}

@@ -105,6 +105,7 @@ const contentType = "content-type"
 type origin struct {
 	module       *Module
 	subscription string // "" outside of reactions
+	first        string // the oldest name of subscription, for the ids of events
 	declared     map[string]bool
 	cause        *journal.Event // nil outside of reactions
 	correlation  string         // "" means the id of the first event
@@ -149,7 +150,7 @@ func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, followUps []f
 			return nil, nil, err
 		}
 		if s.ID = eventid.New(); o.cause != nil {
-			s.ID = eventid.Emitted(o.subscription, o.cause, len(sealed), s.Type)
+			s.ID = eventid.Emitted(o.first, o.cause, len(sealed), s.Type)
 		}
 		s.Time, s.Due, s.Timer = now, due, timer
 		if o.correlation == "" {

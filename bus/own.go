@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/troupebus/troupe/bus/internal/names"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
 )
@@ -58,7 +59,7 @@ func (b *Bus) undecoded() *subscription {
 // takes the event.
 func (b *Bus) unsent() *subscription {
 	return &subscription{
-		name: "bus/relay", eventType: wire.UnsentType, external: 1,
+		name: "bus/relay", eventType: wire.UnsentType, external: 1, names: names.Names{FromStart: true},
 		decode: func(e *journal.Event) (Event, error) { return carried{e}, nil },
 		handle: func(ctx context.Context, e Event) (Events, error) {
 			err := wire.Resend(ctx, b.cfg.Transport, e.(carried).Event)

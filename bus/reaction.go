@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/troupebus/troupe/bus/internal/guard"
+	"github.com/troupebus/troupe/bus/internal/names"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
 )
@@ -37,6 +39,7 @@ type subscription struct {
 	calls     chan struct{} // the capacity limits the external calls that run at once
 	park      bool
 	fromNow   bool
+	names     names.Names
 	except    []string
 
 	decode func(*journal.Event) (Event, error)
@@ -47,6 +50,7 @@ type subscription struct {
 func (s *subscription) spec() journal.Subscription {
 	spec := journal.Subscription{
 		Name: s.name, Parallel: inTransactions, FromNow: s.fromNow, Park: s.park, Except: s.except,
+		FromStart: s.names.FromStart, Was: s.names.Was, Version: s.names.Version,
 		Emits: slices.Sorted(maps.Keys(s.emits)), Bare: len(s.bus.cfg.Middleware) == 0,
 	}
 	if s.external > 0 {
@@ -211,8 +215,8 @@ func (s *subscription) conclude(
 	var emit []*journal.Event
 	if err == nil {
 		emit, err = s.bus.sealAndFollow(ctx, out, origin{
-			module: s.module, subscription: s.name, declared: s.emits, cause: d.Event, correlation: d.Event.CorrelationID,
-			metadata: wire.Inherited(d.Event.Metadata),
+			module: s.module, subscription: s.name, first: cmp.Or(d.First, s.name), declared: s.emits,
+			cause: d.Event, correlation: d.Event.CorrelationID, metadata: wire.Inherited(d.Event.Metadata),
 		})
 		if errors.Is(err, ErrUndeclared) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrTooManyHops) {
 			err = Dead(err)

@@ -80,7 +80,8 @@ func (b *Bus) declare(e Event, module string) string {
 
 // Check returns all mistakes in the wiring in one ErrWiring, each with the line of the program when known:
 //
-//   - a name that is used twice,
+//   - a name that is used twice, or that Handler.Was gives to two subscriptions,
+//   - an external subscription with Handler.Rebuild,
 //   - an event type of two Go types or two emitting modules,
 //   - an event that is consumed but never emitted,
 //   - an event that is emitted but never consumed, and not marked with ForOutside,
@@ -120,7 +121,7 @@ func (b *Bus) Check() error {
 	for _, name := range slices.Sorted(maps.Keys(b.modules)) {
 		errs = append(errs, b.modules[name].check()...)
 	}
-	errs = append(errs, b.checkModules()...)
+	errs = slices.Concat(errs, b.checkModules(), b.checkNames())
 	switch len(errs) {
 	case 0:
 		return nil

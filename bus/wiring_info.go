@@ -39,6 +39,8 @@ type SubscriptionInfo struct {
 	Consumes string   // the event type; "" after a mistake in the wiring
 	Emits    []string // the event types that the handler may emit, sorted
 	FromNow  bool     // a new subscription starts after the newest event
+	Was      []string // earlier names, "module/name", the newest first
+	Version  int      // of Handler.Rebuild; 0 without
 }
 
 // Wiring returns the declarations so far, with their mistakes: Check reports mistakes. Wiring does not use the
@@ -59,6 +61,7 @@ func (b *Bus) Wiring() Wiring {
 	for _, s := range b.subscriptions {
 		w.Subscriptions = append(w.Subscriptions, SubscriptionInfo{
 			Name: s.name, Consumes: s.eventType, Emits: slices.Sorted(maps.Keys(s.emits)), FromNow: s.fromNow,
+			Was: s.names.Was, Version: s.names.Version,
 		})
 	}
 	for _, s := range b.schedules {
@@ -86,7 +89,7 @@ func (w Wiring) Program(name, version string) *journal.Program {
 	}
 	for _, s := range w.Subscriptions {
 		p.Subscriptions = append(p.Subscriptions, journal.ProgramSubscription{
-			Name: s.Name, Consumes: s.Consumes, Emits: s.Emits, FromNow: s.FromNow,
+			Name: s.Name, Consumes: s.Consumes, Emits: s.Emits, FromNow: s.FromNow, Was: s.Was, Version: s.Version,
 		})
 	}
 	for _, s := range w.Schedules {

@@ -72,9 +72,11 @@ type Record struct {
 	Started      time.Time `json:"started"`
 	DurationUS   int64     `json:"duration_us"`
 	Error        string    `json:"error,omitempty"`
-	RetryAt      time.Time `json:"retry_at,omitzero"` // with Retrying
-	Parked       bool      `json:"parked,omitempty"`  // with Dead: the key waits for a person
-	Retired      bool      `json:"retired,omitempty"` // the subscription is retired, and handles no more events
+	RetryAt      time.Time `json:"retry_at,omitzero"`  // with Retrying
+	Parked       bool      `json:"parked,omitempty"`   // with Dead: the key waits for a person
+	Retired      bool      `json:"retired,omitempty"`  // the subscription is retired, and handles no more events
+	Was          []string  `json:"was,omitempty"`      // earlier names of the subscription, the oldest first
+	Rebuilds     int       `json:"rebuilds,omitempty"` // how often the subscription has begun again from the start
 
 	// Set for a delivery that is or was dead:
 	DeadError   string    `json:"dead_error,omitempty"` // the error of the last dead letter, unless equal to Error

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -60,6 +61,13 @@ type Subscription struct {
 	// FromNow makes a new subscription start after the newest event. By default a new subscription starts at the oldest
 	// event.
 	FromNow bool
+	// FromStart confirms that a new subscription with Outside is to call the outside for the events of the past.
+	FromStart bool
+	// Was names earlier names of the subscription, "inventory/reserve", the newest first. A subscription of the journal
+	// with such a name goes on under Name.
+	Was []string
+	// Version, another number than before, makes the subscription run from the start. 0 changes nothing.
+	Version int
 	// Elsewhere marks a subscription of a module in another process. Such a subscription has no subscriber here. A
 	// journal that already has the subscription refuses the program, because open work of the subscription would never be
 	// done.
@@ -74,6 +82,7 @@ type Subscription struct {
 type Delivery struct {
 	Event        *Event // shared with other subscriptions: do not change the event
 	Subscription string
+	First        string    // the oldest name of the subscription; "" means Subscription
 	Attempt      int       // counted from 1
 	Prepared     any       // result of Subscription.Prepare, which later attempts share
 	Failed       time.Time // time of the first failed attempt; zero before
@@ -83,9 +92,9 @@ type Delivery struct {
 	Ahead time.Duration
 }
 
-// ID returns the name of the delivery, which is the same at every retry and after restarts: the idempotency key for
-// external calls.
-func (d *Delivery) ID() string { return d.Subscription + ":" + d.Event.ID }
+// ID returns the name of the delivery, which is the same at every retry, after restarts, and under every name of the
+// subscription: the idempotency key for external calls.
+func (d *Delivery) ID() string { return cmp.Or(d.First, d.Subscription) + ":" + d.Event.ID }
 
 type deliveryKey struct{}
 
@@ -161,17 +170,18 @@ const IdentityMark = " #"
 // safe for concurrent use.
 type Journal interface {
 	// Fits returns an error when the program must not run on the journal: a newer program has used the journal, a
-	// migration was changed or manages transactions itself, or Subscribe would refuse. modules are the migrations, by
-	// module; subs are all subscriptions. Fits writes nothing, and logs open work of subscriptions that are not in subs.
+	// migration was changed or manages transactions itself, a subscription with open work is not in subs, a new
+	// subscription with Outside has a past, or Subscribe would refuse. modules are the modules that run here, with their
+	// migrations or nil; subs are all subscriptions. Fits writes nothing.
 	Fits(ctx context.Context, modules map[string]fs.FS, subs []Subscription) error
 
 	// Migrate applies the SQL files of fsys that are not applied yet for module, in the order of the names, each in a
 	// transaction of its own.
 	Migrate(ctx context.Context, module string, fsys fs.FS) error
 
-	// Subscribe registers the durable subscriptions, all at once, and returns a Watermill subscriber by name, for each
-	// subscription that is not Elsewhere. Deliveries start at the subscriber's Subscribe. React alone settles a delivery:
-	// the journal ignores acknowledgements.
+	// Subscribe registers the durable subscriptions and their changes of name, all at once, and returns a Watermill
+	// subscriber by name, for each subscription that is not Elsewhere. Deliveries start at the subscriber's Subscribe.
+	// React alone settles a delivery: the journal ignores acknowledgements.
 	Subscribe(ctx context.Context, subs []Subscription) (map[string]message.Subscriber, error)
 
 	// React runs work in the writer's transaction. The state changes, the events of the verdict and the record of the

@@ -36,6 +36,8 @@ type ProgramSubscription struct {
 	Consumes string   `json:"consumes"`
 	Emits    []string `json:"emits,omitempty"`
 	FromNow  bool     `json:"from_now,omitempty"`
+	Was      []string `json:"was,omitempty"`     // earlier names, the newest first
+	Version  int      `json:"version,omitempty"` // of the run from the start; 0 for none
 }
 
 // Modules returns the names of the modules that emit or consume events, sorted.

@@ -222,9 +222,11 @@ var rooms = map[string][]string{
 	"acts":   {"row", "file", "reader"},
 	"halves": {"row", "file"},
 
+	"registry": {"row"},
+
 	"workconn": {"file", "goroutine", "schema"},
 	"commit":   {"workconn", "goroutine", "file", "row", "wake"},
-	"observer": {"commit", "reader", "row", "wake"},
+	"observer": {"commit", "reader", "registry", "row", "wake"},
 	"wal":      {"commit", "file", "row", "wake"},
 }
 

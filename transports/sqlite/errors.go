@@ -7,6 +7,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/observer"
 	"github.com/troupebus/troupe/transports/sqlite/internal/owner"
 	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
+	"github.com/troupebus/troupe/transports/sqlite/internal/registry"
 	"github.com/troupebus/troupe/transports/sqlite/internal/schema"
 )
 
@@ -67,3 +68,34 @@ type OtherProgramError = owner.OtherProgramError
 //	func (e *StrandedError) Module() string
 //	    Module returns the module of the subscription.
 type StrandedError = owner.StrandedError
+
+// OpenWork counts the open work of a subscription. Each count ends at 10,000.
+//
+//	Events      int64 // without an attempt
+//	Retrying    int64
+//	Blocked     int64
+//	DeadLetters int64 // dead, or waiting for a replay
+type OpenWork = registry.OpenWork
+
+// OpenWorkError means that the journal has open work of a subscription that the program does not have. Nothing was
+// written. Several errors of this kind and of PastError may be joined.
+//
+//	OpenWork
+//	Subscription string
+type OpenWorkError = registry.OpenWorkError
+
+// PastError means that an external subscription is new, and the journal has events for which the subscription would
+// call the outside. Nothing was written.
+//
+//	Subscription string
+//	Events       int64    // in the journal, of the types of Subscription
+//	Removed      []string // subscriptions of the module to such a type that the program does not have
+type PastError = registry.PastError
+
+// NamesError means that a subscription cannot have its name: the journal cannot tell which of several subscriptions is
+// meant. Nothing was written.
+//
+//	Subscription string   // of the program
+//	Known        []string // subscriptions of the journal that have, or had, a name of Subscription
+//	Wired        bool     // the program has the subscription Known[0], too, which is called so now
+type NamesError = registry.NamesError

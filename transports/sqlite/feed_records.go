@@ -58,7 +58,7 @@ func (f *feed) nextRecords(ctx context.Context, _ int) (events []*journal.Event,
 }
 
 const selectRecords = `
-SELECT r.id, e.id, e.type, s.name, d.outcome, d.attempts, d.started_at, d.duration, coalesce(d.error, ''),
+SELECT r.id, e.id, e.type, s.name, s.was, s.rebuilds, d.outcome, d.attempts, d.started_at, d.duration, coalesce(d.error, ''),
        coalesce(p.due_at, 0), coalesce(p.state = 'parked', 0), s.retired_at IS NOT NULL, iif(d.outcome = 'dead', '', coalesce(l.error, '')), coalesce(l.stack, ''),
        coalesce(l.attempts, 0), coalesce(l.first_failed_at, 0), coalesce(l.dead_at, 0),
        CASE WHEN l.id IS NOT NULL THEN (SELECT json_group_array(json_array(at, actor, act, reason)) FROM (
@@ -162,8 +162,8 @@ func (f *feed) bundled(b *bundle, e journal.Event) ([]*journal.Event, error) {
 
 func scanRecord(rows *sql.Rows) (r journal.Record, id int64, err error) {
 	var started, retry, first, dead int64
-	var acts []byte
-	err = rows.Scan(&id, &r.EventID, &r.EventType, &r.Subscription, &r.Outcome, &r.Attempts, &started,
+	var acts, was []byte
+	err = rows.Scan(&id, &r.EventID, &r.EventType, &r.Subscription, &was, &r.Rebuilds, &r.Outcome, &r.Attempts, &started,
 		&r.DurationUS, &r.Error,
 		&retry, &r.Parked, &r.Retired, &r.DeadError, &r.Stack, &r.AllAttempts, &first, &dead, &acts)
 	if err != nil {
@@ -174,7 +174,7 @@ func scanRecord(rows *sql.Rows) (r journal.Record, id int64, err error) {
 	for _, text := range []*string{&r.Error, &r.DeadError, &r.Stack} {
 		*text = journal.Cut(*text, recordText)
 	}
-	if acts != nil {
+	if err = json.Unmarshal(was, &r.Was); err == nil && acts != nil {
 		r.Acts, err = scanActs(acts)
 	}
 	return r, id, err

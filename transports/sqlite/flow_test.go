@@ -50,8 +50,9 @@ func TestFlow(t *testing.T) {
 	second := MustRun(t, path, func(m *bus.Module) {
 		m.ForOutside(answered{})
 		bus.On(m, "new", func(context.Context, asked) (bus.Events, error) { return nil, nil }).FromNow()
-		bus.On(m, "old", func(context.Context, asked) (bus.Events, error) { <-hold; return nil, nil }).External(1)
+		bus.On(m, "old", func(context.Context, asked) (bus.Events, error) { <-hold; return nil, nil }).External(1).FromStart()
 		bus.On(m, "answer", func(context.Context, asked) (bus.Events, error) { return nil, nil }).Emits(answered{})
+		bus.On(m, "fail", func(context.Context, asked) (bus.Events, error) { return nil, errors.New("planned") })
 	})
 	r := second.j.Reader()
 	f1 := []string{

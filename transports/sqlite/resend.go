@@ -87,7 +87,7 @@ FROM (SELECT min(seq) AS first FROM events WHERE time >= ?1) WHERE kind = 'group
 	noteAgain = `
 INSERT INTO records (seq, subscription)
 SELECT d.seq, d.subscription FROM deliveries d JOIN events e ON e.seq = d.seq
-WHERE e.time >= ?1 AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = 'records_new') ORDER BY d.seq`
+WHERE e.time >= ?1 AND d.subscription NOT IN (SELECT id FROM subscriptions WHERE run_of <> '') AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = 'records_new') ORDER BY d.seq`
 
 	countAhead = `
 SELECT count(*) FROM events e JOIN subscriptions s ON e.seq > s.cursor WHERE s.kind = 'group' AND s.name = 'relay'`

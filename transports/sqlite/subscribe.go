@@ -13,6 +13,7 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
+	"github.com/troupebus/troupe/transports/sqlite/internal/registry"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
@@ -46,10 +47,14 @@ func register(ctx context.Context, q row.RowQueryer, name, kind string, m *wake.
 func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (map[string]message.Subscriber, error) {
 	var subs []*subscription
 	var topics []string
+	var changes []registry.Change
 	err := j.writer.Submit(ctx, &commit.Item{Work: journal.Work{Name: "journal"}, Run: func(u *commit.Unit) error {
 		var err error
 		tx := u.Tx()
 		j.dismiss(subs) // of a failed first try
+		if changes, err = registry.TakeOver(ctx, tx, specs); err != nil {
+			return err
+		}
 		if subs, err = j.registerAll(ctx, tx, specs); err != nil {
 			return err
 		}
@@ -69,6 +74,7 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 		j.dismiss(subs)
 		return nil, fmt.Errorf("subscribe: %w", row.Explain(err))
 	}
+	registry.Log(ctx, j.cfg.Logger, changes)
 	out := make(map[string]message.Subscriber, len(subs))
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -86,7 +92,7 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 // registered is the row of a subscription.
 type registered struct {
 	id, cursor, since int64
-	types             string
+	types, first      string // first is the oldest name
 	retired           bool
 }
 
@@ -112,6 +118,7 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 		s := newSubscription(j, 0, spec, 0)
 		was, ok := before[spec.Name]
 		back := was.retired
+		s.first = was.first
 		delete(before, spec.Name)
 		if list, err := s.Match.List(); err != nil || !ok || was.retired || was.types != list {
 			if was, err = register(ctx, tx, spec.Name, "bus", s.Match, start, since); err != nil {
@@ -122,10 +129,12 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 		s.startAt(was.cursor)
 		if ok {
 			s.answered = j.tail.Newest()
+		} else if s.first, err = registry.Began(ctx, tx, spec); err != nil {
+			return nil, err
 		}
 		subs = append(subs, s)
 		if back {
-			if err := recordForObservers(ctx, tx, was.id); err != nil {
+			if err := registry.Report(ctx, tx, was.id); err != nil {
 				return nil, err
 			}
 		}
@@ -137,26 +146,17 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 		if _, err := tx.ExecContext(ctx, "UPDATE subscriptions SET retired_at = ? WHERE id = ?", time.Now().UnixMicro(), gone.id); err != nil {
 			return nil, err
 		}
-		if err := recordForObservers(ctx, tx, gone.id); err != nil {
+		if err := registry.Report(ctx, tx, gone.id); err != nil {
 			return nil, err
 		}
 	}
 	return subs, nil
 }
 
-// recordForObservers adds records for observers of a subscription that was retired, or is back: for its newest delivery
-// and its open deliveries.
-func recordForObservers(ctx context.Context, tx *sql.Tx, subscription int64) error {
-	_, err := tx.ExecContext(ctx, `
-INSERT INTO records (seq, subscription)
-SELECT * FROM (SELECT seq, subscription FROM deliveries WHERE subscription = ?1 ORDER BY seq DESC LIMIT 1)
-UNION SELECT seq, subscription FROM pending WHERE subscription = ?1`, subscription)
-	return err
-}
-
 // registeredBefore returns the bus's subscriptions by name.
 func registeredBefore(ctx context.Context, q row.Queryer) (map[string]registered, error) {
-	rows, err := q.QueryContext(ctx, "SELECT name, id, cursor, since, types, retired_at IS NOT NULL FROM subscriptions WHERE kind = 'bus'")
+	rows, err := q.QueryContext(ctx, `
+SELECT name, id, cursor, since, types, coalesce(was ->> 0, name), retired_at IS NOT NULL FROM subscriptions WHERE kind = 'bus' AND run_of = ''`)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ func registeredBefore(ctx context.Context, q row.Queryer) (map[string]registered
 	for rows.Next() {
 		var name string
 		var r registered
-		if err := rows.Scan(&name, &r.id, &r.cursor, &r.since, &r.types, &r.retired); err != nil {
+		if err := rows.Scan(&name, &r.id, &r.cursor, &r.since, &r.types, &r.first, &r.retired); err != nil {
 			return nil, err
 		}
 		before[name] = r

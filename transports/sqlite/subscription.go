@@ -28,6 +28,7 @@ type subscription struct {
 	id  int64
 	out chan *message.Message // capacity Parallel: sending never blocks
 
+	first    string    // oldest name, for the keys of deliveries
 	since    time.Time // with FromNow, the time of registration
 	answered int64     // events up to here may have answers from before the journal was opened
 	counted  bool      // the pending rows were counted; for the goroutine of run
@@ -48,7 +49,7 @@ type flight struct {
 
 // flight returns the first delivery of e. It may be slow: do not call it under s.mu, for which the writer may wait.
 func (s *subscription) flight(e *journal.Event) *flight {
-	f := &flight{Delivery: journal.Delivery{Event: e, Subscription: s.Name, Attempt: 1, Since: s.since}}
+	f := &flight{Delivery: journal.Delivery{Event: e, Subscription: s.Name, First: s.first, Attempt: 1, Since: s.since}}
 	f.task = dispatch.Task{Seq: e.Seq, Key: e.Key, Size: row.EventSize(e), Owner: f}
 	if s.Prepare != nil {
 		f.Prepared = s.Prepare(e)

@@ -115,11 +115,11 @@ var come = []string{
 	`INSERT INTO main.events (` + inventory.EventColumns + `) SELECT ` + inventory.EventContent + ` FROM b.events e WHERE e.seq IN (SELECT b FROM temp.fresh) ORDER BY e.seq`,
 	`UPDATE temp.map SET a = (SELECT e.seq FROM b.events o JOIN main.events e ON e.id = o.id AND e.type = o.type WHERE o.seq = map.b) WHERE a IS NULL`,
 	// Ids that are free here are kept, and are inserted first.
-	`INSERT INTO main.subscriptions (id, name, kind, types, except_of, start_seq, cursor, retired_at, since)
-SELECT s.id, s.name, s.kind, s.types, s.except_of, 0, 0, s.retired_at, s.since FROM b.subscriptions s
+	`INSERT INTO main.subscriptions (id, name, kind, types, except_of, start_seq, cursor, ` + inventory.SubscriptionColumns + `)
+SELECT s.id, s.name, s.kind, s.types, s.except_of, 0, 0, ` + inventory.SubscriptionColumns + ` FROM b.subscriptions s
 WHERE ` + arrives + ` AND s.id NOT IN (SELECT id FROM main.subscriptions)`,
-	`INSERT INTO main.subscriptions (name, kind, types, except_of, start_seq, cursor, retired_at, since)
-SELECT s.name, s.kind, s.types, s.except_of, 0, 0, s.retired_at, s.since FROM b.subscriptions s
+	`INSERT INTO main.subscriptions (name, kind, types, except_of, start_seq, cursor, ` + inventory.SubscriptionColumns + `)
+SELECT s.name, s.kind, s.types, s.except_of, 0, 0, ` + inventory.SubscriptionColumns + ` FROM b.subscriptions s
 WHERE ` + arrives + ` AND s.name NOT IN (SELECT name FROM main.subscriptions)`,
 	`CREATE TEMP TABLE subs AS SELECT s.id AS b, i.id AS a FROM b.subscriptions s JOIN main.subscriptions i ON i.name = s.name WHERE ` + arrives,
 	`INSERT INTO main.deliveries (seq, subscription, ` + inventory.DeliveryColumns + `) SELECT m.a, i.a, ` + inventory.DeliveryColumns + `

@@ -84,7 +84,7 @@ func (a Act) on(ctx context.Context, path string, v verb) (_ []journal.DeadLette
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	a.Actor = cmp.Or(a.Actor, currentUser())
+	a.Actor = ActorOf(a.Actor)
 	if len(a.Select.IDs) == 0 && (a.Select.Status == "" || a.Select.Status == journal.LetterDead) {
 		return a.inBatches(ctx, db, v)
 	}
@@ -193,6 +193,9 @@ func mustDecide(ctx context.Context, tx *sql.Tx, act string, f reader.DeadLetter
 	return fmt.Errorf("%w, which only looks on: name the journal of the deployable that runs %s, where a dead letter has another number",
 		ErrObserver, runs)
 }
+
+// ActorOf returns actor, or the name of the operating system's user.
+func ActorOf(actor string) string { return cmp.Or(actor, currentUser()) }
 
 // currentUser returns the name of the operating system's user.
 func currentUser() string {

@@ -1,7 +1,6 @@
 package acts
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -46,7 +45,7 @@ func (a OpenAct) on(ctx context.Context, path, act string) (done int, err error)
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	a.Actor = cmp.Or(a.Actor, currentUser())
+	a.Actor = ActorOf(a.Actor)
 	fail := func(err error) error { return fmt.Errorf("%s open deliveries: %w", act, row.Explain(err)) }
 	if err := file.Transact(ctx, db, func(tx *sql.Tx) error { return a.check(ctx, tx, act) }); err != nil {
 		return 0, fail(err)

@@ -21,6 +21,12 @@ type rule struct{ name, query string }
 
 func (r rule) paged() bool { return strings.Contains(r.query, ":after") }
 
+// named has the rows of a subscription under each of its names: the subscription, and its former runs.
+const named = `
+WITH n AS MATERIALIZED (
+	SELECT name, id FROM subscriptions UNION SELECT run_of, id FROM subscriptions WHERE run_of <> ''
+	UNION SELECT w.value, s.id FROM subscriptions s, json_each(s.was) w)`
+
 var rules = []rule{
 	// Subscriptions to all types except some are left out: the exceptions change with the modules of a program.
 	{"every event up to a subscription's cursor that it wants has its record", `
@@ -66,11 +72,11 @@ WHERE d.seq IS NULL OR NOT CASE l.status
 	WHEN 'replayed' THEN d.outcome IN ('done', 'skipped')
 	ELSE d.outcome = 'dropped' END`},
 
-	{"what a reaction emitted comes from one that is done", `
+	{"what a reaction emitted comes from one that is done", named + `
 SELECT 'event ' || e.seq || ' (' || e.type || ' ' || e.id || ') was emitted by ' || e.subscription || ', whose reaction to ' || e.causation_id || ' is not recorded as done'
-FROM events e CROSS JOIN subscriptions s ON s.name = e.subscription
-WHERE e.seq > :after AND e.seq <= :upto
-  AND NOT EXISTS (SELECT 1 FROM events c JOIN deliveries d ON d.seq = c.seq WHERE c.id = e.causation_id AND d.subscription = s.id AND d.outcome = 'done')
+FROM events e WHERE e.seq > :after AND e.seq <= :upto AND EXISTS (SELECT 1 FROM n WHERE n.name = e.subscription)
+  AND NOT EXISTS (SELECT 1 FROM events c JOIN deliveries d ON d.seq = c.seq JOIN n ON n.id = d.subscription
+    WHERE c.id = e.causation_id AND n.name = e.subscription AND d.outcome = 'done')
   AND EXISTS (SELECT 1 FROM events c WHERE c.id = e.causation_id)`},
 
 	{"every row refers to one that there is", `
@@ -190,10 +196,11 @@ func (c *check) lines() []string {
 // An observer may receive an event before the record of the reaction that emitted the event, also shortly after a
 // record that the reaction is dead: a person replayed the dead letter. But a skipped or dropped delivery emits no
 // event.
-var observedEmission = rule{"what a reaction emitted comes from one that is done, as far as is known", `
+var observedEmission = rule{"what a reaction emitted comes from one that is done, as far as is known", named + `
 SELECT 'event ' || e.seq || ' (' || e.type || ' ' || e.id || ') was emitted by ' || e.subscription || ', whose reaction to ' || e.causation_id || ' is recorded as ' || d.outcome
-FROM events e CROSS JOIN subscriptions s ON s.name = e.subscription CROSS JOIN events c ON c.id = e.causation_id
-CROSS JOIN deliveries d ON d.seq = c.seq AND d.subscription = s.id WHERE e.seq > :after AND e.seq <= :upto AND d.outcome IN ('skipped', 'dropped')`}
+FROM events e CROSS JOIN n ON n.name = e.subscription CROSS JOIN events c ON c.id = e.causation_id
+CROSS JOIN deliveries d ON d.seq = c.seq AND d.subscription = n.id WHERE e.seq > :after AND e.seq <= :upto AND d.outcome IN ('skipped', 'dropped')
+  AND NOT EXISTS (SELECT 1 FROM n o JOIN deliveries x ON x.subscription = o.id WHERE o.name = e.subscription AND x.seq = c.seq AND x.outcome NOT IN ('skipped', 'dropped'))`}
 
 // emission is the name of the same rule for journals on which reactions run.
 const emission = "what a reaction emitted comes from one that is done"

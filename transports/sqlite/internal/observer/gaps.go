@@ -17,7 +17,7 @@ func (t *take) gaps(events []*journal.Event) error {
 		if e.Type != wire.UndecodedType || trouble == "" || e.Metadata[wire.MetaFirst] != "" { // older messages do not count
 			continue
 		}
-		s, err := t.subscription(reader.OwnIngest)
+		s, err := t.subscription(&record{Record: journal.Record{Subscription: reader.OwnIngest}})
 		if err != nil {
 			return err
 		}

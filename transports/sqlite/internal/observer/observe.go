@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
+	"github.com/troupebus/troupe/transports/sqlite/internal/registry"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
@@ -51,6 +52,9 @@ func Begin(ctx context.Context, tx *sql.Tx, subs []journal.Subscription) error {
 		if _, err := tx.ExecContext(ctx, "INSERT INTO observer (since) VALUES (?)", time.Now().UnixMicro()); err != nil {
 			return err
 		}
+	}
+	if _, err := registry.TakeOver(ctx, tx, subs); err != nil {
+		return err
 	}
 	names := make([]string, len(subs))
 	for i, s := range subs {
@@ -130,20 +134,24 @@ func (t *take) read(e *journal.Event) (apply func() error, err error) {
 // observedSub is a subscription in an observer's journal. No answers to events up to start are expected.
 type observedSub struct {
 	id, start int64
+	rebuilds  int
 	named     bool // the observer's own program has the subscription
 	fromNow   bool
 	retired   bool
 }
 
-// subscription returns the subscription with a name, and registers an unknown subscription.
-func (t *take) subscription(name string) (*observedSub, error) {
-	if s := t.subs[name]; s != nil {
+// subscription returns the subscription of r, under each of its names, and registers an unknown subscription.
+func (t *take) subscription(r *record) (*observedSub, error) {
+	name := r.Subscription
+	if s := t.subs[name]; s != nil && s.rebuilds >= r.Rebuilds {
 		return s, nil
+	}
+	if err := registry.Follow(t.ctx, t.tx, name, r.Was, r.Rebuilds); err != nil {
+		return nil, err
 	}
 	s := &observedSub{fromNow: t.fromNow[name]}
 	find := func() error {
-		return t.tx.QueryRowContext(t.ctx, "SELECT id, start_seq, types <> '[]', retired_at IS NOT NULL FROM subscriptions WHERE name = ?", name).
-			Scan(&s.id, &s.start, &s.named, &s.retired)
+		return t.tx.QueryRowContext(t.ctx, registry.ByName, name).Scan(&s.id, &s.start, &s.rebuilds, &s.named, &s.retired)
 	}
 	err := find()
 	if errors.Is(err, sql.ErrNoRows) {

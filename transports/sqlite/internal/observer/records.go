@@ -168,8 +168,11 @@ WHERE e.id = ?2 AND e.type = ?3`
 // record writes r, and reports false when the event of r is missing.
 func (t *take) record(r *record) (there bool, err error) {
 	var was answered
-	if was.sub, err = t.subscription(r.Subscription); err != nil {
+	if was.sub, err = t.subscription(r); err != nil {
 		return false, err
+	}
+	if r.Whole && r.Rebuilds < was.sub.rebuilds { // of a former run
+		return true, nil
 	}
 	err = t.tx.QueryRowContext(t.ctx, selectAnswer, was.sub.id, r.EventID, r.EventType).
 		Scan(&was.seq, &was.key, &was.outcome, &was.attempts, &was.letter, &was.allAttempts, &was.deadAt)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"slices"
 
 	"github.com/troupebus/troupe/bus/journal"
@@ -36,7 +37,8 @@ type countedSub struct {
 }
 
 const selectSubscriptions = `
-SELECT s.id, s.name, s.kind, s.types, s.except_of, s.start_seq, s.cursor, coalesce(s.retired_at, 0), coalesce(c.upto, 0)
+SELECT s.id, s.name, s.kind, s.types, s.except_of, s.start_seq, s.cursor, coalesce(s.retired_at, 0), coalesce(c.upto, 0),
+       s.retired_by, s.retired_why, s.was, s.version, s.run_of
 FROM subscriptions s LEFT JOIN counted c ON c.subscription = s.id ORDER BY s.name`
 
 func newCounting(ctx context.Context, tx *sql.Tx) (*counting, error) {
@@ -52,16 +54,19 @@ SELECT coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT upto FROM co
 	}
 	return c, row.Each(ctx, tx, row.SQL(selectSubscriptions), func(rows *sql.Rows) error {
 		s := &countedSub{}
-		var types string
+		var types, was string
 		var retired int64
-		if err := rows.Scan(&s.id, &s.Name, &s.Kind, &types, &s.Except, &s.Start, &s.Cursor, &retired, &s.upto); err != nil {
+		if err := rows.Scan(&s.id, &s.Name, &s.Kind, &types, &s.Except, &s.Start, &s.Cursor, &retired, &s.upto,
+			&s.RetiredBy, &s.RetiredWhy, &was, &s.Version, &s.RunOf); err != nil {
 			return err
 		}
 		if retired > 0 {
 			s.Retired = row.Time(retired)
+		} else {
+			s.RetiredBy, s.RetiredWhy = "", ""
 		}
 		c.subs = append(c.subs, s)
-		return json.Unmarshal([]byte(types), &s.Types)
+		return errors.Join(json.Unmarshal([]byte(types), &s.Types), json.Unmarshal([]byte(was), &s.Was))
 	})
 }
 

@@ -1,6 +1,7 @@
 package reader
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -153,7 +154,8 @@ func flowIDs(ctx context.Context, q row.Queryer, id string) ([]string, error) {
 type answers struct {
 	tx     *sql.Tx
 	subs   []*consumer
-	topics map[string]bool // of plain consumer groups
+	topics map[string]bool   // of plain consumer groups
+	now    map[string]string // the present names of subscriptions, by their earlier names
 }
 
 // consumer is a bus subscription in the journal.
@@ -166,14 +168,30 @@ type consumer struct {
 const liveConsumers = `
 SELECT id, name, types, except_of, start_seq, cursor FROM subscriptions WHERE kind = 'bus' AND retired_at IS NULL ORDER BY name`
 
+const renamed = "SELECT w.value, s.name FROM subscriptions s, json_each(s.was) w WHERE s.run_of = '' AND w.value <> s.name"
+
+// called returns the present name of a subscription.
+func (a *answers) called(subscription string) string {
+	return cmp.Or(a.now[subscription], subscription)
+}
+
 func newAnswers(ctx context.Context, tx *sql.Tx) (*answers, error) {
-	a := &answers{tx: tx, topics: map[string]bool{}}
+	a := &answers{tx: tx, topics: map[string]bool{}, now: map[string]string{}}
 	topics, err := GroupTopics(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
 	for _, t := range topics {
 		a.topics[t] = true
+	}
+	err = row.Each(ctx, tx, row.SQL(renamed), func(rows *sql.Rows) error {
+		var was, now string
+		err := rows.Scan(&was, &now)
+		a.now[was] = now
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	err = row.Each(ctx, tx, row.SQL(liveConsumers), func(rows *sql.Rows) error {
 		c := &consumer{}
@@ -204,7 +222,7 @@ func (a *answers) delayed(ctx context.Context, f *journal.Flow) error {
 		var e journal.DelayedEvent
 		var due, cancelled int64
 		err := rows.Scan(&e.ID, &e.Type, &e.Key, &due, &e.CausationID, &e.Subscription, &e.Name, &cancelled)
-		e.Due, e.CancelledAt = row.Time(due), row.TimeOrZero(cancelled)
+		e.Due, e.CancelledAt, e.Subscription = row.Time(due), row.TimeOrZero(cancelled), a.called(e.Subscription)
 		if cancelled == 0 {
 			f.Delayed = append(f.Delayed, e)
 		} else {
@@ -251,8 +269,9 @@ func (a *answers) to(ctx context.Context, events []*journal.Event) ([]journal.Fl
 	return out, nil
 }
 
-// complete adds the answers to e that have no record.
+// complete adds the answers to e that have no record. The subscription that emitted e gets its present name.
 func (a *answers) complete(e *journal.FlowEvent) {
+	e.Subscription = a.called(e.Subscription)
 	recorded := map[string]bool{}
 	for _, r := range e.Reactions {
 		recorded[r.Subscription] = true

@@ -52,6 +52,12 @@ type SubscriptionStats struct {
 	Cursor  int64     `json:"cursor"`              // all wanted events up to here have records
 	Lag     int64     `json:"lag"`                 // wanted events after the cursor without a record; 0 when retired
 	Retired time.Time `json:"retired_at,omitzero"` // since then no program runs the subscription
+
+	RetiredBy  string   `json:"retired_by,omitempty"`  // the person who gave the open work up
+	RetiredWhy string   `json:"retired_why,omitempty"` // the reason of that person
+	Was        []string `json:"was,omitempty"`         // earlier names, the oldest first
+	Version    int      `json:"version,omitempty"`     // of Handler.Rebuild
+	RunOf      string   `json:"run_of,omitempty"`      // the subscription that has run from the start since
 }
 
 // Stats counts the content of the journal. Blocks that the owner has counted are not read again: Stats takes

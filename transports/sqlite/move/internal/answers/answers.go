@@ -24,8 +24,8 @@ import (
 // event's number in this journal when the answer replaces an answer (replaces).
 var Choose = []string{
 	`CREATE TEMP TABLE made AS SELECT name FROM b.subscriptions WHERE kind = 'bus' AND name LIKE 'bus/%' AND name NOT IN (SELECT name FROM main.subscriptions)`,
-	`INSERT INTO main.subscriptions (name, kind, types, except_of, start_seq, cursor, retired_at, since)
-SELECT name, kind, types, except_of, 0, 0, retired_at, since FROM b.subscriptions WHERE name IN (SELECT name FROM temp.made)`,
+	`INSERT INTO main.subscriptions (name, kind, types, except_of, start_seq, cursor, ` + inventory.SubscriptionColumns + `)
+SELECT name, kind, types, except_of, 0, 0, ` + inventory.SubscriptionColumns + ` FROM b.subscriptions WHERE name IN (SELECT name FROM temp.made)`,
 	`CREATE TEMP TABLE carried AS
 SELECT d.seq, d.subscription AS there, o.name, i.id AS here, x.seq AS replaces
 FROM b.subscriptions o CROSS JOIN b.deliveries d ON d.subscription = o.id JOIN main.subscriptions i ON i.name = o.name
@@ -129,7 +129,7 @@ var (
 		`SELECT 'acts on dead letters', count(*), digest(o.name, e.id, e.type, x.at, x.actor, x.act, x.reason)
 FROM b.acts x JOIN b.dead_letters l ON l.id = x.dead_letter JOIN b.subscriptions o ON o.id = l.subscription JOIN b.events e ON e.seq = l.seq
 WHERE o.kind = 'bus' AND o.name LIKE 'bus/%' AND ` + hasLetter,
-		`SELECT 'subscriptions', count(*), digest(s.name, s.kind, s.types, s.except_of, s.retired_at, s.since)
+		`SELECT 'subscriptions', count(*), digest(s.name, s.kind, s.types, s.except_of, ` + inventory.SubscriptionColumns + `)
 FROM main.subscriptions s WHERE s.name IN (SELECT name FROM temp.made)`,
 		`SELECT 'records to send', count(*), digest(c.name, e.id, e.type) FROM temp.carried c JOIN b.events e ON e.seq = c.seq
 WHERE EXISTS (SELECT 1 FROM main.sqlite_schema WHERE ` + inventory.IsRecordTrigger + `)`,

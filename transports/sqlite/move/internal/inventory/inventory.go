@@ -31,6 +31,9 @@ const (
 )
 
 const (
+	// SubscriptionColumns are the columns of a subscription that a move copies as they are, beside the name and the types.
+	SubscriptionColumns = `retired_at, since, was, version, rebuilds, run_of, retired_by, retired_why`
+
 	// EventContent are the columns of the event e without its number.
 	EventContent = `e.id, e.type, e.version, e.source, e.key, e.time, e.correlation_id, e.causation_id, e.subscription, e.hops, e.metadata, e.data`
 
@@ -66,7 +69,7 @@ SELECT 0, 'events', count(*), digest(` + EventContent + `) FROM main.events e`, 
 SELECT 1, 'events emitted', count(*), digest(` + EventContent + `) FROM main.events e WHERE e.source IN (SELECT value FROM json_each(?1))`, `
 SELECT 1, 'events to send', count(*), digest(` + EventContent + `) FROM main.events e
 WHERE e.source IN (SELECT value FROM json_each(?1)) AND e.seq > ` + relayAt("main", "cursor"), `
-SELECT ` + OfMoving + `, 'subscriptions', count(*), digest(s.name, s.kind, s.types, s.except_of, s.retired_at, s.since)
+SELECT ` + OfMoving + `, 'subscriptions', count(*), digest(s.name, s.kind, s.types, s.except_of, ` + SubscriptionColumns + `)
 FROM main.subscriptions s WHERE s.kind = 'bus' GROUP BY 1`, `
 SELECT ` + OfMoving + `, CASE WHEN d.outcome = 'skipped' AND d.attempts = 0 THEN 'passed over' ELSE 'deliveries ' || d.outcome END, count(*),
 	digest(s.name, e.id, e.type, d.outcome, d.attempts, d.started_at, d.duration, d.error)

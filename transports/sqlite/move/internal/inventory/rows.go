@@ -34,8 +34,8 @@ ORDER BY e.seq`,
 // becomes the last event of the new journal up to the old cursor, so it never runs ahead.
 var CopyRows = []string{
 	`INSERT INTO main.events (seq, ` + EventColumns + `) SELECT m.b, ` + EventContent + ` FROM temp.map m CROSS JOIN a.events e ON e.seq = m.a ORDER BY m.b`, `
-INSERT INTO main.subscriptions (id, name, kind, types, except_of, start_seq, cursor, retired_at, since)
-SELECT s.id, s.name, s.kind, s.types, s.except_of, ` + upTo("s.start_seq") + `, ` + upTo("s.cursor") + `, s.retired_at, s.since
+INSERT INTO main.subscriptions (id, name, kind, types, except_of, start_seq, cursor, ` + SubscriptionColumns + `)
+SELECT s.id, s.name, s.kind, s.types, s.except_of, ` + upTo("s.start_seq") + `, ` + upTo("s.cursor") + `, ` + SubscriptionColumns + `
 FROM a.subscriptions s WHERE s.id IN (SELECT id FROM temp.subs)`,
 	insertRelay + `SELECT 'relay', 'group', '[]', 1, ` + upTo(relayAt("a", "start_seq")) + `, ` + upTo(relayAt("a", "cursor")),
 	`INSERT INTO main.deliveries (seq, subscription, ` + DeliveryColumns + `) SELECT m.b, d.subscription, ` + DeliveryColumns + `

@@ -1,0 +1,55 @@
+package bus
+
+import "fmt"
+
+// Was gives earlier names of the subscription, the newest first, without the module. The first start renames the
+// subscription in the journal: position, open work, dead letters and parked keys go on, and Info.ID keeps the oldest
+// name. Later starts change nothing. An older program takes the former name back. Without Was, a renamed subscription
+// is new. No other subscription may have an earlier name.
+func (h *Handler[E]) Was(names ...string) *Handler[E] {
+	for _, name := range names {
+		full := h.s.module.name + "/" + name
+		if !validName.MatchString(name) || full == h.s.name {
+			h.s.bus.mistake("subscription %q: Was(%q): want an earlier name, without the module", h.s.name, name)
+		}
+		h.s.names.Was = append(h.s.names.Was, full)
+	}
+	return h
+}
+
+// FromStart makes a new external subscription call the outside for the events that the journal has already. Without
+// FromStart or FromNow, Run refuses such a subscription, because it may be an old one with a new name. A new
+// transactional subscription needs no FromStart.
+func (h *Handler[E]) FromStart() *Handler[E] {
+	h.s.names.FromStart = true
+	return h
+}
+
+// Rebuild makes a transactional subscription handle all events once more when version is another number than before. A
+// new subscription only records the number. Let a migration empty the tables of the handler: migrations run first.
+//
+// The new run drops the open work and the dead letters of the former run, which stays in the journal as "module/name
+// (before rebuild 1)". An event that the new run emits with the cause, type and place of an earlier event has the id
+// of the earlier event, and is dropped.
+func (h *Handler[E]) Rebuild(version int) *Handler[E] {
+	if version < 1 {
+		h.s.bus.mistake("subscription %q: Rebuild(%d): want 1 or more", h.s.name, version)
+	}
+	h.s.names.Version = version
+	return h
+}
+
+// checkNames returns the mistakes in the names and beginnings of subscriptions.
+func (b *Bus) checkNames() (errs []error) {
+	taken := map[string]string{}
+	for _, s := range b.subscriptions {
+		taken[s.name] = s.name
+	}
+	for _, s := range b.subscriptions {
+		s.names.FromNow = s.fromNow
+		for _, err := range s.names.Check(s.name, s.external > 0, taken) {
+			errs = append(errs, at(s.wiredAt, fmt.Errorf("subscription %q: %w", s.name, err)))
+		}
+	}
+	return errs
+}
