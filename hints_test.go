@@ -52,6 +52,27 @@ func TestErrorsOfTheLibraryGetTheProgramsOwnHints(t *testing.T) {
 		"such ties in all); 'clinic split --check --modules reminders --journal JOURNAL' lists them\n")
 }
 
+// A start that would leave open work behind, or call the outside for the past, says how to go on.
+func TestRefusedStartsGetTheProgramsOwnHints(t *testing.T) {
+	t.Parallel()
+	journal := filepath.Join(t.TempDir(), "clinic.db")
+	a := soundClinic()
+	run := func(code int, want string, args ...string) {
+		t.Helper()
+		if got, out := runClinic(t.Context(), a, append(args, "--journal", journal)...); got != code || !strings.Contains(out, want) {
+			t.Fatalf("%q: code %d, and the output does not say %q:\n%s", args, got, want, out)
+		}
+	}
+	run(0, "", "book")
+	mustExec(t, journal, "INSERT INTO subscriptions (name, kind, types, start_seq, cursor) SELECT 'reminders/gone', 'bus', types, 0, 0 FROM subscriptions WHERE name LIKE 'reminders/%' LIMIT 1")
+	run(1, `in Handler.Was of its new name`, "book")
+	run(1, `'clinic retire reminders/gone --reason WHY --journal `+journal+`' gives up its work`, "book")
+	run(2, "--reason is missing", "retire", "reminders/gone")
+	run(1, "the journal has no subscription", "retire", "reminders/nix", "--reason", "test")
+	run(0, "reminders/gone is retired; given up: ", "retire", "reminders/gone", "--reason", "test")
+	run(0, "", "book")
+}
+
 // mustExec changes a journal with SQL, as no program may.
 func mustExec(tb testing.TB, journal, query string) {
 	tb.Helper()

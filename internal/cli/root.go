@@ -31,7 +31,7 @@ func newRootCmd(o *console.Options) *cobra.Command {
 		newRunCmd(o),
 		inspect.NewTraceCmd(o), inspect.NewEventsCmd(o), audit.NewVerifyCmd(o), inspect.NewDLQCmd(o),
 		newConfigCmd(o), newCheckCmd(o), moves.NewSplitCmd(o), moves.NewMergeCmd(o),
-		inspect.NewResendCmd(o), audit.NewObserveCmd(o), newBrokerCmd(o),
+		inspect.NewResendCmd(o), inspect.NewRetireCmd(o), audit.NewObserveCmd(o), newBrokerCmd(o),
 		inspect.NewCoverCmd(o),
 	)
 	root.InitDefaultHelpCmd()

@@ -65,6 +65,29 @@ func Refused(o *console.Options, path string, err error) error {
 	case errors.As(err, &stranded):
 		return advise(err, o.Invocation(path, "split", "--modules", stranded.Module(), "--into", "FILE"), "splits it off")
 	}
+	return leftBehind(o, path, err)
+}
+
+// leftBehind adds to a refusal for open work the command lines that give the work up, for each subscription.
+func leftBehind(o *console.Options, path string, err error) error {
+	joined, ok := errors.AsType[interface {
+		error
+		Unwrap() []error
+	}](err)
+	if !ok {
+		return err
+	}
+	for _, one := range joined.Unwrap() {
+		open, is := errors.AsType[*sqlite.OpenWorkError](one)
+		if !is {
+			continue
+		}
+		if open.OpenWork == (sqlite.OpenWork{DeadLetters: open.DeadLetters}) {
+			err = advise(err, o.Invocation(path, "dlq", "drop", "--subscription", open.Subscription, "--reason", "WHY"), "gives up its dead letters")
+		} else {
+			err = advise(err, o.Invocation(path, "retire", open.Subscription, "--reason", "WHY"), "gives up its work")
+		}
+	}
 	return err
 }
 
