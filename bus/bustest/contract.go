@@ -16,6 +16,8 @@ import (
 type contract struct {
 	Events        map[string]eventContract `json:"events"`
 	Subscriptions map[string]string        `json:"subscriptions"` // by name, the consumed type
+
+	was map[string]string // by earlier name, the present name of a subscription
 }
 
 // eventContract is the contract of one event type.
@@ -59,7 +61,7 @@ func Contract(t testing.TB, b *bus.Bus, path string) {
 }
 
 func contractOf(w bus.Wiring) contract {
-	c := contract{Events: map[string]eventContract{}, Subscriptions: map[string]string{}}
+	c := contract{Events: map[string]eventContract{}, Subscriptions: map[string]string{}, was: map[string]string{}}
 	for _, e := range w.Events {
 		c.Events[e.Type] = eventContract{
 			Version: e.Version, Emitter: e.Emitter, Keyed: shape.Keyed(e.Go), Fields: shape.Of(e.Go),
@@ -67,6 +69,9 @@ func contractOf(w bus.Wiring) contract {
 	}
 	for _, s := range w.Subscriptions {
 		c.Subscriptions[s.Name] = s.Consumes
+		for _, was := range s.Was {
+			c.was[was] = s.Name
+		}
 	}
 	return c
 }

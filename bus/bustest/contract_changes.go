@@ -39,6 +39,7 @@ func (c contract) changes(now contract) []change {
 			out = append(out, breaks("event %s is gone%s: its consumers get no more events, and recorded events cannot be read: keep the type", name, also))
 		}
 	}
+	out = append(out, c.renamed(now)...)
 	for _, name := range names(c.Subscriptions, now.Subscriptions) {
 		before, inBefore := c.Subscriptions[name]
 		after, inNow := now.Subscriptions[name]
@@ -52,10 +53,25 @@ func (c contract) changes(now contract) []change {
 			also := ""
 			like := func(_, consumes string) bool { return consumes == before }
 			if other := only(c.Subscriptions, now.Subscriptions, like); other != "" {
-				also = fmt.Sprintf(", or is called %s now, and handles all recorded events again", other)
+				also = fmt.Sprintf(", or is called %s now, and without Handler.Was handles all recorded events again", other)
 			}
 			out = append(out, breaks("subscription %s is gone%s: its cursor, retries and dead letters have no owner", name, also))
 		}
+	}
+	return out
+}
+
+// renamed removes the subscriptions that now has under another name from both contracts, and returns the changes.
+func (c contract) renamed(now contract) (out []change) {
+	for _, was := range slices.Sorted(maps.Keys(now.was)) {
+		name := now.was[was]
+		before, inBefore := c.Subscriptions[was]
+		if after, there := now.Subscriptions[name]; !inBefore || !there || before != after {
+			continue
+		}
+		delete(c.Subscriptions, was)
+		delete(now.Subscriptions, name)
+		out = append(out, compatible("subscription %s is called %s now, and goes on", was, name))
 	}
 	return out
 }

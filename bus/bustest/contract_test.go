@@ -87,7 +87,7 @@ func library() *bus.Bus {
 	mail := b.Module("mail").ForOutside(&reminder{})
 	bus.On(mail, "remind", func(context.Context, lent) (bus.Events, error) { return nil, nil }).Emits(&reminder{})
 	bus.On(mail, "forget", func(context.Context, returned) (bus.Events, error) { return nil, nil })
-	bus.On(desk, "wonder", func(context.Context, forgotten) (bus.Events, error) { return nil, nil })
+	bus.On(desk, "wonder", func(context.Context, forgotten) (bus.Events, error) { return nil, nil }).Was("ponder")
 	return b
 }
 
@@ -209,9 +209,10 @@ func TestContractChanges(t *testing.T) {
 		}},
 		{"subscription renamed", `"mail/forget"`, `"mail/lose"`, []string{
 			broken + "1 of 2 changes:",
-			"BREAKING    subscription mail/lose is gone, or is called mail/forget now, and handles all recorded events again: its cursor, retries and dead letters have no owner",
+			"BREAKING    subscription mail/lose is gone, or is called mail/forget now, and without Handler.Was handles all recorded events again: its cursor, retries and dead letters have no owner",
 			"compatible  subscription mail/forget is new, and starts with the oldest recorded desk.returned unless FromNow is set",
 		}},
+		{"subscription renamed with Was", `"desk/wonder"`, `"desk/ponder"`, []string{fine, "compatible  subscription desk/ponder is called desk/wonder now, and goes on"}},
 		{"subscription gone", `"mail/forget": "desk.returned",`, `"mail/forget": "desk.returned", "mail/old": "desk.returned",`, []string{
 			broken + "1 of 1 change:",
 			"BREAKING    subscription mail/old is gone: its cursor, retries and dead letters have no owner",
