@@ -13,7 +13,7 @@ import (
 type Handler[E Event] struct{ s *subscription }
 
 // On registers fn as a handler of m for events of type E. The name is durable and unique in the module: the
-// subscription is called "module/name".
+// subscription is called "module/name". Handler.Was changes the name later.
 //
 // By default fn runs inside a transaction of the journal: fn reads and writes the tables of the module through Tx, and
 // must not wait for the outside world. When fn returns an error or panics, the bus rolls the writes back and tries

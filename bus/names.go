@@ -17,9 +17,8 @@ func (h *Handler[E]) Was(names ...string) *Handler[E] {
 	return h
 }
 
-// FromStart makes a new external subscription call the outside for the events that the journal has already. Without
-// FromStart or FromNow, Run refuses such a subscription, because it may be an old one with a new name. A new
-// transactional subscription needs no FromStart.
+// FromStart makes a new external subscription call the outside for events of the past. Without FromStart or FromNow,
+// Run refuses such a subscription, which may be a renamed one. A new transactional subscription needs no FromStart.
 func (h *Handler[E]) FromStart() *Handler[E] {
 	h.s.names.FromStart = true
 	return h

@@ -1,3 +1,3 @@
-// Package registry has the subscriptions of a journal: the names that each had before, the runs from the start, and the
-// work that a program must not leave behind.
+// Package registry has the subscriptions of a journal: earlier names, runs from the start, and open work of
+// subscriptions that a program does not have.
 package registry

@@ -18,7 +18,7 @@ import (
 type NamesError struct {
 	Subscription string   // of the program
 	Known        []string // subscriptions of the journal that have, or had, a name of Subscription
-	Wired        bool     // the program has the subscription Known[0], too, which is called so now
+	Wired        bool     // the program has Known[0], too, under the present name
 }
 
 // Error names the subscriptions, and the remedy.
@@ -81,11 +81,10 @@ func readKnown(ctx context.Context, q row.Queryer) (all []*known, err error) {
 	return all, err
 }
 
-// TakeOver gives the subscriptions of the journal the names that they have in subs, and begins the runs from the start
-// that subs ask for. In the usual case, TakeOver writes nothing. The error is a *NamesError when a name of subs leads
+// TakeOver gives the subscriptions of the journal their names in subs, and begins the runs from the start. In the usual case, TakeOver writes nothing. The error is a *NamesError when a name of subs leads
 // to several subscriptions.
 //
-// A program from before a change of a name finds its subscription by the former name, and takes the name back.
+// An older program finds its renamed subscription by the former name, and takes the name back.
 func TakeOver(ctx context.Context, tx *sql.Tx, subs []journal.Subscription) (changes []Change, err error) {
 	all, err := readKnown(ctx, tx)
 	if err != nil {
@@ -161,8 +160,8 @@ func (k *known) rename(ctx context.Context, tx *sql.Tx, name string) error {
 	return Report(ctx, tx, k.id)
 }
 
-// Began completes the row of a new subscription, and returns the name for its keys: the oldest name of s, also on a
-// journal that has never known the subscription by that name.
+// Began completes the row of a new subscription, and returns the name for the keys of deliveries: the oldest name of s,
+// also on a journal that has never had the name.
 func Began(ctx context.Context, tx *sql.Tx, s journal.Subscription) (first string, err error) {
 	if len(s.Was) == 0 && s.Version == 0 {
 		return s.Name, nil
@@ -173,8 +172,8 @@ func Began(ctx context.Context, tx *sql.Tx, s journal.Subscription) (first strin
 	return append(was, s.Name)[0], err
 }
 
-// Report makes records for observers of a subscription that was renamed, retired, or is back: of its newest delivery,
-// and of its open deliveries.
+// Report makes records for observers of a renamed or retired subscription, or one that is back: of the newest delivery
+// and of the open deliveries.
 func Report(ctx context.Context, tx *sql.Tx, subscription int64) error {
 	_, err := tx.ExecContext(ctx, `
 INSERT INTO records (seq, subscription)

@@ -8,14 +8,14 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// ByName selects a subscription of an observer's journal by its name, or an earlier name: id, start, the number of runs
-// from the start, whether the observer's program has the subscription, and whether it is retired.
+// ByName selects a subscription of an observer's journal by a present or earlier name: id, start, the number of runs
+// from the start, whether the observer's program has the subscription, and whether the subscription is retired.
 const ByName = `
 SELECT id, start_seq, rebuilds, types <> '[]', retired_at IS NOT NULL FROM subscriptions s WHERE run_of = ''
 AND (name = ?1 OR EXISTS (SELECT 1 FROM json_each(s.was) w WHERE w.value = ?1)) ORDER BY name = ?1 DESC LIMIT 1`
 
-// Follow brings an observer's journal up to a record of the subscription called name: its earlier names, and how often
-// it has begun again. A record from before a change changes nothing.
+// Follow brings an observer's journal up to a record of the subscription called name, with its earlier names and the
+// number of runs from the start. A record from before a change changes nothing.
 func Follow(ctx context.Context, tx *sql.Tx, name string, was []string, rebuilds int) error {
 	if len(was) == 0 && rebuilds == 0 {
 		return nil

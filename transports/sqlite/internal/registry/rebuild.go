@@ -11,8 +11,8 @@ import (
 // actor is the name that the journal's own acts have.
 const actor = "journal"
 
-// rebuild begins a run of k from the start. The deliveries of the former run stay in a row of their own, which is
-// retired. Open work and dead letters of the former run are dropped: the new run handles their events.
+// rebuild begins a run of k from the start. The deliveries of the former run stay in a retired row of their own. Open
+// work and dead letters of the former run are dropped: the new run handles their events.
 func (k *known) rebuild(ctx context.Context, tx *sql.Tx, version int) (dropped OpenWork, err error) {
 	why := fmt.Sprintf("%s runs from the start, as version %d", k.name, version)
 	if dropped, err = giveUp(ctx, tx, k.id, actor, why); err != nil {
@@ -38,8 +38,7 @@ SELECT run_of, kind, types, except_of, start_seq, start_seq, since, was, ?, ? FR
 	return err
 }
 
-// giveUp drops the open deliveries and the dead letters of a subscription. It does not look for events without an
-// answer.
+// giveUp drops the open deliveries and the dead letters of a subscription.
 func giveUp(ctx context.Context, tx *sql.Tx, subscription int64, by, why string) (dropped OpenWork, err error) {
 	const dead = "(SELECT seq FROM dead_letters WHERE subscription = ?1 AND status IN ('dead', 'replaying'))"
 	const open = "(SELECT seq FROM pending WHERE subscription = ?1 AND state IN ('retrying', 'blocked'))"
