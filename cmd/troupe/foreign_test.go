@@ -38,6 +38,7 @@ var onForeign = []foreign{
 	{"dlq drop --subscription no/such --reason test --journal JOURNAL", exitWrong, []string{"no dead letter fits"}},
 	{"dlq retry --all --journal JOURNAL", exitWrong, []string{"none waits for an attempt"}},
 	{"resend --journal JOURNAL", 0, []string{"nothing is to be sent again"}},
+	{"retire bills/claim --reason test --journal JOURNAL", 0, []string{"bills/claim is retired; given up: 0 waiting, 0 retrying, 0 blocked, 1 dead letter"}},
 	{"split --check --journal JOURNAL", 0, []string{"to run apart   bills, visits, of clinic", "test.sent, version 1, from visits to bills"}},
 	{"split --check --modules payment --journal JOURNAL", exitUsage, []string{"there are bills, visits"}},
 	{"split --list --journal JOURNAL", 0, []string{"no move has left anything"}},

@@ -89,6 +89,7 @@ func TestDLQOfARemovedSubscription(t *testing.T) {
 	<-failed
 	<-failed
 	stop()
+	MustChange(t, path, "UPDATE subscriptions SET retired_at = 1 WHERE name = 'post/deliver'") // as an older version did
 	_, stop = MustRunPost(t, path, "carry", func(parcel) error { return nil })
 	stop()
 	dlq := func(args ...string) ranCommand {

@@ -81,8 +81,8 @@ func readKnown(ctx context.Context, q row.Queryer) (all []*known, err error) {
 	return all, err
 }
 
-// TakeOver gives the subscriptions of the journal their names in subs, and begins the runs from the start. In the usual case, TakeOver writes nothing. The error is a *NamesError when a name of subs leads
-// to several subscriptions.
+// TakeOver gives the subscriptions of the journal their names in subs, and begins the runs from the start. In the usual
+// case, TakeOver writes nothing. The error is a *NamesError when a name of subs leads to several subscriptions.
 //
 // An older program finds its renamed subscription by the former name, and takes the name back.
 func TakeOver(ctx context.Context, tx *sql.Tx, subs []journal.Subscription) (changes []Change, err error) {
