@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -307,7 +308,7 @@ func (b *Bus) router(ctx context.Context) (*message.Router, error) {
 		router.AddMiddleware(b.cfg.Middleware...)
 	}
 	for _, s := range all {
-		router.AddConsumerHandler(s.name, s.eventType, subscribers[s.name], s.react)
+		router.AddConsumerHandler(s.name, strings.Join(s.types(), ","), subscribers[s.name], s.react)
 	}
 	return router, nil
 }

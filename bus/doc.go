@@ -2,9 +2,10 @@
 // modules can move to processes of their own without a change to their code.
 //
 // A Module is a business capability. On registers a handler: a function that reacts to one type of event under a
-// durable name, the subscription. A handler writes through Tx and returns the events to emit. The writes, the events
-// and the record of the delivery are one commit. A handler cannot publish before the commit: the API has no way to
-// write that.
+// durable name, the subscription. OnEach registers a handler of several types.
+//
+// A handler writes through Tx and returns the events to emit. The writes, the events and the record of the delivery
+// are one commit. A handler cannot publish before the commit: the API has no way to write that.
 //
 // # Guarantees
 //
@@ -12,9 +13,10 @@
 // leaves one set of effects. A handler marked External calls the outside world without a transaction. After a crash
 // the bus may call an external handler again, with the same Info.ID: pass Info.ID on as the idempotency key.
 //
-// Events with the same key reach a subscription in the order of the journal. A failed event is retried with backoff.
-// Meanwhile later events with the same key wait, and other keys continue. An event that cannot be processed becomes a
-// dead letter of the subscription. The journal records exactly one answer for every event and subscription.
+// Events with the same key reach a subscription in the order of the journal, whatever their types. Between two
+// subscriptions, also of one module, there is no order. A failed event is retried with backoff. Meanwhile later events
+// with the same key wait, and other keys continue. An event that cannot be processed becomes a dead letter of the
+// subscription. The journal records exactly one answer for every event and subscription.
 //
 // # Shutdown
 //

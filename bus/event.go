@@ -20,9 +20,10 @@ type Event interface {
 	// EventType returns the durable name of the type, such as "order.placed". Never change the name. All values of a type
 	// return the same name.
 	EventType() string
-	// EventKey returns the subject of the event, such as the number of an order. A subscription gets events with the same
-	// key in the order of the journal; events with the key "" have no order. A subscription has one event type: between
-	// events of two types there is no order, even with the same key.
+	// EventKey returns the subject of the event, such as the number of an order. A subscription gets its events with the
+	// same key in the order of the journal, whatever their types; events with the key "" have no order. Two subscriptions
+	// have no order between them: a module that needs the order of two types handles both in one OnEach. Over a
+	// Transport, the order holds among the events of one module.
 	EventKey() string
 }
 

@@ -27,10 +27,10 @@ type call struct{ over atomic.Bool } // the handler has returned, or the bus has
 // includes abandoned calls that have not returned.
 const callLimitFactor = 2
 
-// callOutside runs an external handler without a transaction, and records the result in a short transaction. A handler
-// that ignores the end of its context cannot be stopped, so the call is abandoned. With too many abandoned calls the
-// subscription stops calling; see mayCall.
-func (s *subscription) callOutside(ctx context.Context, d *journal.Delivery, e Event) {
+// callOutside runs r, of an external handler, without a transaction, and records the result in a short transaction. A
+// handler that ignores the end of its context cannot be stopped, so the call is abandoned. With too many abandoned
+// calls the subscription stops calling; see mayCall.
+func (s *subscription) callOutside(ctx context.Context, d *journal.Delivery, r *reaction, e Event) {
 	if !s.mayCall(d) {
 		return // the next process calls
 	}
@@ -43,30 +43,30 @@ func (s *subscription) callOutside(ctx context.Context, d *journal.Delivery, e E
 	ends = context.WithValue(ends, scopeKey{}, outer)
 	answer := make(chan result, 1)
 	go func() {
-		r := result{err: &guard.Panic{Value: "the handler ended its goroutine with runtime.Goexit", Stack: string(debug.Stack())}}
+		got := result{err: &guard.Panic{Value: "the handler ended its goroutine with runtime.Goexit", Stack: string(debug.Stack())}}
 		defer func() {
 			c.over.Store(true)
 			<-s.calls
-			answer <- r
+			answer <- got
 		}()
-		r.out, r.err = s.bus.external(func() (Events, error) { return s.handle(ends, e) })
+		got.out, got.err = s.bus.external(func() (Events, error) { return r.handle(ends, e) })
 	}()
-	var r result
+	var got result
 	select {
-	case r = <-answer:
+	case got = <-answer:
 	case <-ends.Done():
 		select {
-		case r = <-answer: // both happened at once: prefer the answer
+		case got = <-answer: // both happened at once: prefer the answer
 		case <-time.After(s.grace()):
 			c.over.Store(true)
-			r.err = fmt.Errorf("no answer within %v: %w", s.timeout, ends.Err())
+			got.err = fmt.Errorf("no answer within %v: %w", s.timeout, ends.Err())
 		}
 	}
-	if r.err != nil && s.bus.work.Err() != nil {
+	if got.err != nil && s.bus.work.Err() != nil {
 		return // the shutdown cancelled the call: the next process calls again, with the same id
 	}
-	r.ids = outer.ids.Load()
-	s.recordAnswer(context.WithoutCancel(ctx), d, started, r)
+	got.ids = outer.ids.Load()
+	s.recordAnswer(context.WithoutCancel(ctx), d, started, got)
 }
 
 // mayCall waits until the number of running calls is below the limit and the journal can record the answer. mayCall

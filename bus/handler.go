@@ -3,10 +3,7 @@ package bus
 import (
 	"cmp"
 	"context"
-	"reflect"
 	"time"
-
-	"github.com/troupebus/troupe/bus/journal"
 )
 
 // Handler is a registered handler for events of type E. Call its methods before Run.
@@ -19,29 +16,9 @@ type Handler[E Event] struct{ s *subscription }
 // must not wait for the outside world. When fn returns an error or panics, the bus rolls the writes back and tries
 // again as Retry says. The errors of Dead, RetryAfter and Drop change that.
 func On[E Event](m *Module, name string, fn func(ctx context.Context, e E) (Events, error)) *Handler[E] {
-	b := m.bus
-	b.wiring("subscription", m.name+"/"+name)
-	s := &subscription{
-		bus: b, module: m, name: m.name + "/" + name, wiredAt: wiringSite(),
-		emits: map[string]bool{}, timeout: b.cfg.Timeout, retry: b.cfg.Retry,
-	}
-	if !validName.MatchString(name) {
-		b.mistake("subscription %q: a name has lower case letters and digits, with single dashes or underscores between", s.name)
-	}
-	if t := reflect.TypeFor[E](); t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface {
-		b.mistake("subscription %q takes %v: a handler takes the struct of the event, neither a pointer nor an interface", s.name, t)
-	} else {
-		var zero E
-		s.eventType = b.register(zero)
-	}
-	h := &Handler[E]{s: s}
-	if fn == nil {
-		b.mistake("subscription %q has no handler", s.name)
-	}
-	s.decode = func(e *journal.Event) (Event, error) { return decode[E](e, b.cfg.MaxPayload) }
-	s.handle = func(ctx context.Context, e Event) (Events, error) { return fn(ctx, e.(E)) }
-	b.subscriptions = append(b.subscriptions, s)
-	return h
+	s := m.subscribe(name)
+	s.reactions = []*reaction{Of(fn).reactionOf(s)}
+	return &Handler[E]{s: s}
 }
 
 // Emits declares the types of the events that the handler may emit. Pass a value of each type; zero values suffice. An
@@ -78,9 +55,9 @@ func (h *Handler[E]) External(parallel int) *Handler[E] {
 // must depend on the event alone.
 func (h *Handler[E]) When(want func(e E) bool) *Handler[E] {
 	if want == nil {
-		h.s.bus.mistake("subscription %q: When(nil): want a function", h.s.name)
+		h.s.bus.mistake(noFilter, h.s.name)
 	}
-	h.s.wants = func(e Event) bool { return want(e.(E)) }
+	h.s.want = func(e Event) bool { return want(e.(E)) }
 	return h
 }
 
@@ -117,5 +94,14 @@ func (h *Handler[E]) ParkKey() *Handler[E] {
 // running, wait as usual.
 func (h *Handler[E]) FromNow() *Handler[E] {
 	h.s.fromNow = true
+	return h
+}
+
+// AnyOrder declares that the handler is right in every order of events of different types, as far as the journal has
+// no order for them. Two handlers of a module have no order between them, and neither have the events of two modules
+// after a Transport. Check reports two handlers of a module on types of one emitter, and a handler on types of modules
+// that run apart, unless one of the handlers has AnyOrder. Where the order matters, use OnEach.
+func (h *Handler[E]) AnyOrder() *Handler[E] {
+	h.s.anyOrder = true
 	return h
 }

@@ -32,12 +32,12 @@ const ownName = "bus"
 func (b *Bus) unknown() *subscription {
 	return &subscription{
 		name: "bus/unknown", except: append(slices.Sorted(maps.Keys(b.types)), wire.UndecodedType, wire.UnsentType),
-		decode: func(e *journal.Event) (Event, error) {
+		reactions: []*reaction{{decode: func(e *journal.Event) (Event, error) {
 			if _, known := b.types[e.Type]; known { // a person replays the event with a newer program
 				return nil, fmt.Errorf("this program knows the event type %q, and its subscriptions have the event: drop the dead letter", e.Type)
 			}
 			return nil, fmt.Errorf("unknown event type %q: no module of this program emits or consumes it", e.Type)
-		},
+		}}},
 	}
 }
 
@@ -45,12 +45,15 @@ func (b *Bus) unknown() *subscription {
 // dead letters of the ingest. After a replay with a program that can decode the message, the decoded event is emitted.
 func (b *Bus) undecoded() *subscription {
 	return &subscription{
-		name: "bus/ingest", eventType: wire.UndecodedType,
-		decode: func(e *journal.Event) (Event, error) {
-			decoded, err := wire.Redecode(e, b.checkSource)
-			return carried{decoded}, err
-		},
-		handle: func(_ context.Context, e Event) (Events, error) { return Emit(e), nil },
+		name: "bus/ingest",
+		reactions: []*reaction{{
+			eventType: wire.UndecodedType,
+			decode: func(e *journal.Event) (Event, error) {
+				decoded, err := wire.Redecode(e, b.checkSource)
+				return carried{decoded}, err
+			},
+			handle: func(_ context.Context, e Event) (Events, error) { return Emit(e), nil },
+		}},
 	}
 }
 
@@ -59,15 +62,18 @@ func (b *Bus) undecoded() *subscription {
 // takes the event.
 func (b *Bus) unsent() *subscription {
 	return &subscription{
-		name: "bus/relay", eventType: wire.UnsentType, external: 1, names: names.Names{FromStart: true},
-		decode: func(e *journal.Event) (Event, error) { return carried{e}, nil },
-		handle: func(ctx context.Context, e Event) (Events, error) {
-			err := wire.Resend(ctx, b.cfg.Transport, e.(carried).Event)
-			if errors.As(err, new(*wire.Refused)) {
-				err = Dead(err)
-			}
-			return nil, err
-		},
+		name: "bus/relay", external: 1, names: names.Names{FromStart: true},
+		reactions: []*reaction{{
+			eventType: wire.UnsentType,
+			decode:    func(e *journal.Event) (Event, error) { return carried{e}, nil },
+			handle: func(ctx context.Context, e Event) (Events, error) {
+				err := wire.Resend(ctx, b.cfg.Transport, e.(carried).Event)
+				if errors.As(err, new(*wire.Refused)) {
+					err = Dead(err)
+				}
+				return nil, err
+			},
+		}},
 	}
 }
 

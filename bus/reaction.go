@@ -29,7 +29,7 @@ type subscription struct {
 	bus       *Bus
 	module    *Module
 	name      string
-	eventType string
+	reactions []*reaction
 	emits     map[string]bool
 	external  int // calls at a time; 0 for a transactional handler
 	timeout   time.Duration
@@ -40,16 +40,15 @@ type subscription struct {
 	park      bool
 	fromNow   bool
 	names     names.Names
+	anyOrder  bool
 	except    []string
 
-	decode func(*journal.Event) (Event, error)
-	wants  func(Event) bool
-	handle func(context.Context, Event) (Events, error)
+	want func(Event) bool // Handler.When
 }
 
 func (s *subscription) spec() journal.Subscription {
 	spec := journal.Subscription{
-		Name: s.name, Parallel: inTransactions, FromNow: s.fromNow, Park: s.park, Except: s.except,
+		Name: s.name, Types: s.types(), Parallel: inTransactions, FromNow: s.fromNow, Park: s.park, Except: s.except,
 		FromStart: s.names.FromStart, Was: s.names.Was, Version: s.names.Version,
 		Emits: slices.Sorted(maps.Keys(s.emits)), Bare: len(s.bus.cfg.Middleware) == 0,
 	}
@@ -57,13 +56,15 @@ func (s *subscription) spec() journal.Subscription {
 		spec.Parallel, spec.Outside = s.external, true
 		s.calls = make(chan struct{}, callLimitFactor*s.external)
 	}
+	for _, r := range s.reactions {
+		if r.fromNow {
+			spec.TypesFromNow = append(spec.TypesFromNow, r.eventType)
+		}
+	}
 	spec.Prepare = func(e *journal.Event) any {
 		p := &prepared{}
 		p.event, p.err = s.prepare(e)
 		return p
-	}
-	if s.eventType != "" {
-		spec.Types = []string{s.eventType}
 	}
 	return spec
 }
@@ -115,9 +116,10 @@ func (s *subscription) react(msg *message.Message) error {
 		s.settle(ctx, d, s.verdict(d, started, Dead(err)))
 		return nil
 	}
-	if s.wants != nil {
+	r := s.reactionTo(d.Event.Type)
+	if s.want != nil || r.wants != nil {
 		wanted := false
-		_, err := s.bus.transaction(func() (Events, error) { wanted = s.wants(e); return nil, nil })
+		_, err := s.bus.transaction(func() (Events, error) { wanted = s.accepts(r, e); return nil, nil })
 		if err != nil {
 			s.settle(ctx, d, s.verdict(d, started, Dead(fmt.Errorf("filter: %w", err))))
 			return nil
@@ -128,9 +130,9 @@ func (s *subscription) react(msg *message.Message) error {
 		}
 	}
 	if s.external > 0 {
-		s.callOutside(ctx, d, e)
+		s.callOutside(ctx, d, r, e)
 	} else {
-		s.transact(ctx, d, e)
+		s.transact(ctx, d, r, e)
 	}
 	return nil
 }
@@ -145,8 +147,8 @@ func (s *subscription) past(d *journal.Delivery) bool {
 	return m == nil || !m.runsHere()
 }
 
-// transact runs the handler inside a transaction of the journal. The first run gets e.
-func (s *subscription) transact(ctx context.Context, d *journal.Delivery, e Event) {
+// transact runs r inside a transaction of the journal. The first run gets e.
+func (s *subscription) transact(ctx context.Context, d *journal.Delivery, r *reaction, e Event) {
 	ctx = context.WithoutCancel(ctx) // a middleware may have set a deadline
 	a := &attempt{event: e, verdict: &done}
 	began := time.Now()
@@ -163,7 +165,7 @@ func (s *subscription) transact(ctx context.Context, d *journal.Delivery, e Even
 					return nil, err
 				}
 			}
-			return s.handle(inner, a.event)
+			return r.handle(inner, a.event)
 		})
 		v := s.conclude(inner, d, started, out, err)
 		if a.verdict = &done; v.Outcome != journal.Done {

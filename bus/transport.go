@@ -178,7 +178,9 @@ func (b *Bus) consumedHere() map[string]bool {
 	types := map[string]bool{}
 	for _, s := range b.subscriptions {
 		if s.module.runsHere() {
-			types[s.eventType] = true
+			for _, t := range s.types() {
+				types[t] = true
+			}
 		}
 	}
 	return types
@@ -191,9 +193,9 @@ func (b *Bus) consumedHere() map[string]bool {
 // program without the subscription must not acknowledge its messages.
 func (b *Bus) positionIn(module string) string {
 	types := map[string]bool{}
-	for _, s := range b.subscriptions {
-		if s.module.runsHere() && b.types[s.eventType].emitter == module {
-			types[s.eventType] = true
+	for t := range b.consumedHere() {
+		if b.types[t].emitter == module {
+			types[t] = true
 		}
 	}
 	return wire.PositionOf(types)

@@ -86,6 +86,7 @@ func (b *Bus) declare(e Event, module string) string {
 //   - an event that is consumed but never emitted,
 //   - an event that is emitted but never consumed, and not marked with ForOutside,
 //   - an event that encoding/json cannot encode,
+//   - events that reach a module in no order; see Handler.AnyOrder,
 //   - a migration in the wrong folder.
 //
 // Run calls Check first. A test may call Check without Run.
@@ -96,10 +97,13 @@ func (b *Bus) Check() error {
 		if names[s.name] {
 			errs = append(errs, at(s.wiredAt, fmt.Errorf("subscription %q is used twice", s.name)))
 		}
-		names[s.name], consumed[s.eventType] = true, true
-		if s.eventType != "" && b.types[s.eventType].emitter == "" {
-			errs = append(errs, at(s.wiredAt, fmt.Errorf("subscription %q consumes %q, which no module declares to emit: add the event to Emits",
-				s.name, s.eventType)))
+		names[s.name] = true
+		for _, t := range s.types() {
+			consumed[t] = true
+			if b.types[t].emitter == "" {
+				errs = append(errs, at(s.wiredAt, fmt.Errorf("subscription %q consumes %q, which no module declares to emit: add the event to Emits",
+					s.name, t)))
+			}
 		}
 	}
 	for _, s := range b.schedules {
@@ -121,7 +125,7 @@ func (b *Bus) Check() error {
 	for _, name := range slices.Sorted(maps.Keys(b.modules)) {
 		errs = append(errs, b.modules[name].check()...)
 	}
-	errs = slices.Concat(errs, b.checkModules(), b.checkNames())
+	errs = slices.Concat(errs, b.checkModules(), b.checkNames(), b.checkOrder())
 	switch len(errs) {
 	case 0:
 		return nil

@@ -36,11 +36,12 @@ type EventInfo struct {
 // SubscriptionInfo describes a handler.
 type SubscriptionInfo struct {
 	Name     string   // durable, "module/name"
-	Consumes string   // the event type; "" after a mistake in the wiring
+	Consumes []string // the event types, sorted; without the types of mistakes in the wiring
 	Emits    []string // the event types that the handler may emit, sorted
 	FromNow  bool     // a new subscription starts after the newest event
 	Was      []string // earlier names, "module/name", the newest first
 	Version  int      // of Handler.Rebuild; 0 without
+	AnyOrder bool     // the handler does not depend on the order of events of different types
 }
 
 // Wiring returns the declarations so far, with their mistakes: Check reports mistakes. Wiring does not use the
@@ -60,8 +61,8 @@ func (b *Bus) Wiring() Wiring {
 	}
 	for _, s := range b.subscriptions {
 		w.Subscriptions = append(w.Subscriptions, SubscriptionInfo{
-			Name: s.name, Consumes: s.eventType, Emits: slices.Sorted(maps.Keys(s.emits)), FromNow: s.fromNow,
-			Was: s.names.Was, Version: s.names.Version,
+			Name: s.name, Consumes: s.types(), Emits: slices.Sorted(maps.Keys(s.emits)),
+			FromNow: s.fromNow, AnyOrder: s.anyOrder, Was: s.names.Was, Version: s.names.Version,
 		})
 	}
 	for _, s := range b.schedules {
@@ -89,7 +90,7 @@ func (w Wiring) Program(name, version string) *journal.Program {
 	}
 	for _, s := range w.Subscriptions {
 		p.Subscriptions = append(p.Subscriptions, journal.ProgramSubscription{
-			Name: s.Name, Consumes: s.Consumes, Emits: s.Emits, FromNow: s.FromNow, Was: s.Was, Version: s.Version,
+			Name: s.Name, Consumes: s.Consumes, Emits: s.Emits, FromNow: s.FromNow, AnyOrder: s.AnyOrder, Was: s.Was, Version: s.Version,
 		})
 	}
 	for _, s := range w.Schedules {

@@ -38,17 +38,17 @@ func Inventory(b *bus.Bus, swap ...Reactions) *Stock {
 					return bus.Emit(inventoryevents.Short{OrderID: e.OrderID, SKUs: missing}), nil
 				}
 				return bus.Emit(inventoryevents.Reserved{OrderID: e.OrderID, Total: e.Total}), nil
-			}).Emits(inventoryevents.Reserved{}, inventoryevents.Short{})
+			}).Emits(inventoryevents.Reserved{}, inventoryevents.Short{}).AnyOrder()
 		},
 		"release-declined": func(m *bus.Module, name string) {
 			bus.On(m, name, func(ctx context.Context, e paymentevents.Declined) (bus.Events, error) {
 				return release(ctx, e.OrderID)
-			}).Emits(inventoryevents.Released{})
+			}).Emits(inventoryevents.Released{}).AnyOrder()
 		},
 		"release-undeliverable": func(m *bus.Module, name string) {
 			bus.On(m, name, func(ctx context.Context, e paymentevents.Refunded) (bus.Events, error) {
 				return release(ctx, e.OrderID)
-			}).Emits(inventoryevents.Released{}).When(undeliverableOnly)
+			}).Emits(inventoryevents.Released{}).When(undeliverableOnly).AnyOrder()
 		},
 		"ship": func(m *bus.Module, name string) {
 			bus.On(m, name, func(ctx context.Context, e shippingevents.Dispatched) (bus.Events, error) {
@@ -60,7 +60,7 @@ func Inventory(b *bus.Bus, swap ...Reactions) *Stock {
 			bus.On(m, name, func(ctx context.Context, e orderevents.Returned) (bus.Events, error) {
 				_, err := inventory.Restock(ctx, bus.Tx(ctx), e)
 				return nil, finalStock(err)
-			})
+			}).AnyOrder()
 		},
 	}.on(m, swap)
 

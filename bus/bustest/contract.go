@@ -8,14 +8,15 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/bus"
-	"github.com/troupebus/troupe/bus/bustest/internal/shape"
+	"github.com/troupebus/troupe/bus/internal/shape"
+	"github.com/troupebus/troupe/bus/journal"
 )
 
 // contract is the part of a wiring that outlives a process and is known outside: the records in journals, and the
 // promises to other programs.
 type contract struct {
 	Events        map[string]eventContract `json:"events"`
-	Subscriptions map[string]string        `json:"subscriptions"` // by name, the consumed type
+	Subscriptions map[string]journal.Types `json:"subscriptions"` // by name, the consumed types
 
 	was map[string]string // by earlier name, the present name of a subscription
 }
@@ -30,7 +31,7 @@ type eventContract struct {
 
 // Contract compares the promises of b's modules with the file at path, for example testdata/contract.json. The file has
 // every event type with its version, its emitter, the JSON shape of its Go type, and whether the type has a key; and
-// every subscription with the consumed type. Contract reports each change as compatible or breaking, with the reason.
+// every subscription with the consumed types. Contract reports each change as compatible or breaking, with the reason.
 // Any change fails t, until the flag -update writes the file again, so that a change of the contract shows in the diff
 // of the file.
 //
@@ -61,7 +62,7 @@ func Contract(t testing.TB, b *bus.Bus, path string) {
 }
 
 func contractOf(w bus.Wiring) contract {
-	c := contract{Events: map[string]eventContract{}, Subscriptions: map[string]string{}, was: map[string]string{}}
+	c := contract{Events: map[string]eventContract{}, Subscriptions: map[string]journal.Types{}, was: map[string]string{}}
 	for _, e := range w.Events {
 		c.Events[e.Type] = eventContract{
 			Version: e.Version, Emitter: e.Emitter, Keyed: shape.Keyed(e.Go), Fields: shape.Of(e.Go),

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/troupebus/troupe/bus/journal"
 )
 
 // change is a difference between two contracts.
@@ -44,14 +46,14 @@ func (c contract) changes(now contract) []change {
 		before, inBefore := c.Subscriptions[name]
 		after, inNow := now.Subscriptions[name]
 		switch {
-		case inBefore && inNow && before != after:
-			out = append(out, breaks("subscription %s consumes %s, was %s: its retries and dead letters are events of the old type: use a new name", name, after, before))
 		case inBefore && inNow:
+			out = append(out, typeChanges(name, before, after)...)
 		case inNow:
-			out = append(out, compatible("subscription %s is new, and starts with the oldest recorded %s unless FromNow is set", name, after))
+			out = append(out, compatible("subscription %s is new, and starts with the oldest recorded %s unless FromNow is set",
+				name, strings.Join(after, " or ")))
 		default:
 			also := ""
-			like := func(_, consumes string) bool { return consumes == before }
+			like := func(_ string, consumes journal.Types) bool { return slices.Equal(consumes, before) }
 			if other := only(c.Subscriptions, now.Subscriptions, like); other != "" {
 				also = fmt.Sprintf(", or is called %s now, and without Handler.Was handles all recorded events again", other)
 			}
@@ -66,12 +68,27 @@ func (c contract) renamed(now contract) (out []change) {
 	for _, was := range slices.Sorted(maps.Keys(now.was)) {
 		name := now.was[was]
 		before, inBefore := c.Subscriptions[was]
-		if after, there := now.Subscriptions[name]; !inBefore || !there || before != after {
+		if after, there := now.Subscriptions[name]; !inBefore || !there || !slices.Equal(before, after) {
 			continue
 		}
 		delete(c.Subscriptions, was)
 		delete(now.Subscriptions, name)
 		out = append(out, compatible("subscription %s is called %s now, and goes on", was, name))
+	}
+	return out
+}
+
+// typeChanges returns the differences between the types that a subscription consumed before, and consumes now.
+func typeChanges(name string, before, now []string) (out []change) {
+	for _, t := range before {
+		if !slices.Contains(now, t) {
+			out = append(out, breaks("subscription %s no longer consumes %s: the events that are not handled yet become dead letters", name, t))
+		}
+	}
+	for _, t := range now {
+		if !slices.Contains(before, t) {
+			out = append(out, compatible("subscription %s also consumes %s, from the oldest recorded event unless FromNow is set", name, t))
+		}
 	}
 	return out
 }

@@ -106,7 +106,7 @@ func TestWiring(t *testing.T) {
 		events = append(events, e.Type+" "+e.Emitter+" "+e.Go.Name())
 	}
 	for _, s := range w.Subscriptions {
-		subscriptions = append(subscriptions, s.Name+" "+s.Consumes+" "+strings.Join(s.Emits, " "))
+		subscriptions = append(subscriptions, s.Name+" "+strings.Join(s.Consumes, " ")+" "+strings.Join(s.Emits, " "))
 	}
 	if want := []string{"desk.lent desk lent", "desk.returned desk returned", "mail.forgotten  forgotten", "mail.reminder mail reminder"}; !slices.Equal(events, want) {
 		t.Errorf("got %q, want %q", events, want)
@@ -218,8 +218,16 @@ func TestContractChanges(t *testing.T) {
 			"BREAKING    subscription mail/old is gone: its cursor, retries and dead letters have no owner",
 		}},
 		{"subscription of another event", `"mail/forget": "desk.returned"`, `"mail/forget": "desk.lent"`, []string{
+			broken + "1 of 2 changes:",
+			"BREAKING    subscription mail/forget no longer consumes desk.lent: the events that are not handled yet become dead letters",
+			"compatible  subscription mail/forget also consumes desk.returned, from the oldest recorded event unless FromNow is set",
+		}},
+		{"subscription gains a type", `"mail/forget": "desk.returned"`, `"mail/forget": []`, []string{
+			fine, "compatible  subscription mail/forget also consumes desk.returned, from the oldest recorded event unless FromNow is set",
+		}},
+		{"subscription loses a type", `"mail/forget": "desk.returned"`, `"mail/forget": ["desk.lent", "desk.returned"]`, []string{
 			broken + "1 of 1 change:",
-			"BREAKING    subscription mail/forget consumes desk.returned, was desk.lent: its retries and dead letters are events of the old type: use a new name",
+			"BREAKING    subscription mail/forget no longer consumes desk.lent: the events that are not handled yet become dead letters",
 		}},
 		{"no contract", `"events"`, `"facts"`, []string{`it holds no contract: json: unknown field "facts"`}},
 		{"nothing but the text", `"subscriptions": {`, `"subscriptions":   {`, []string{

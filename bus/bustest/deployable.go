@@ -197,13 +197,15 @@ func (l *life) allConsumers() map[string]consumers {
 		all[e.Type] = consumers{known: true}
 	}
 	for _, s := range w.Subscriptions {
-		r := all[s.Consumes]
-		if l.deployable.runs(journal.ModuleOf(s.Name)) {
-			r.local = true
-		} else {
-			r.remote = true
+		for _, t := range s.Consumes {
+			r := all[t]
+			if l.deployable.runs(journal.ModuleOf(s.Name)) {
+				r.local = true
+			} else {
+				r.remote = true
+			}
+			all[t] = r
 		}
-		all[s.Consumes] = r
 	}
 	return all
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/troupebus/troupe/bus"
-	"github.com/troupebus/troupe/bus/bustest/internal/shape"
+	"github.com/troupebus/troupe/bus/internal/shape"
 	"github.com/troupebus/troupe/bus/journal"
 )
 

@@ -71,7 +71,7 @@ func wireLoans(b *bus.Bus) *bus.Module {
 	bus.On(m, "refuse", func(ctx context.Context, e noCopy) (bus.Events, error) {
 		_, err := bus.Tx(ctx).ExecContext(ctx, "UPDATE loans_loans SET state = 'refused' WHERE id = ?", e.Loan)
 		return nil, err
-	})
+	}).AnyOrder()
 	bus.On(m, "fine", func(ctx context.Context, e loanDue) (bus.Events, error) {
 		changed, err := change(ctx, "UPDATE loans_loans SET state = 'late', fined = 1 WHERE id = ? AND state = 'lent'", e.Loan)
 		if err != nil || changed == 0 {
@@ -95,7 +95,7 @@ func wireShelf(b *bus.Bus) *bus.Module {
 	bus.On(m, "put-back", func(ctx context.Context, e loanBack) (bus.Events, error) {
 		_, err := change(ctx, "UPDATE shelf_titles SET here = here + 1 WHERE title = ?", e.Title)
 		return nil, err
-	})
+	}).AnyOrder()
 	return m
 }
 

@@ -68,6 +68,10 @@ type Subscription struct {
 	Was []string
 	// Version, another number than before, makes the subscription run from the start. 0 changes nothing.
 	Version int
+	// TypesFromNow are types whose older events a subscription skips when the subscription is new or gains the type. A
+	// subscription with FromNow skips older events of every gained type. Other gained types are delivered from the start
+	// of the subscription. Open events of a lost type become dead letters.
+	TypesFromNow []string
 	// Elsewhere marks a subscription of a module in another process. Such a subscription has no subscriber here. A
 	// journal that already has the subscription refuses the program, because open work of the subscription would never be
 	// done.
@@ -86,7 +90,7 @@ type Delivery struct {
 	Attempt      int       // counted from 1
 	Prepared     any       // result of Subscription.Prepare, which later attempts share
 	Failed       time.Time // time of the first failed attempt; zero before
-	Since        time.Time // with FromNow: when the journal first saw the subscription; otherwise zero
+	Since        time.Time // with FromNow: when the journal first saw the subscription, or its type; otherwise zero
 	// Ahead is how far the wall clock is ahead of time.Now, in tests that step the clock. Handlers see the time of the
 	// event earlier by Ahead, so that its age by time.Now is right.
 	Ahead time.Duration

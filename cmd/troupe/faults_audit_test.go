@@ -230,7 +230,9 @@ func (s *deployed) compareEvents(tb testing.TB, readers []*sqlite.Reader, is *se
 		if consumes[module] == nil {
 			consumes[module] = map[string]bool{}
 		}
-		consumes[module][sub.Consumes] = true
+		for _, t := range sub.Consumes {
+			consumes[module][t] = true
+		}
 	}
 	all := make([]contents, len(readers))
 	for i, r := range readers {

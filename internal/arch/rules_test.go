@@ -214,7 +214,7 @@ func transportsLayer(path string, dirs []string) layer {
 // here may import none.
 var rooms = map[string][]string{
 	"row": {"needs"}, "schema": {"row"}, "count": {"row"}, "still": {"needs"},
-	"crossing": {"row"}, "tail": {"row", "wake"},
+	"crossing": {"row"}, "tail": {"row", "wake"}, "typechange": {"row"},
 	"file":   {"needs", "row", "schema", "still", "goroutine"},
 	"check":  {"row", "count"},
 	"owner":  {"row", "schema"},

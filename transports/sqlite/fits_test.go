@@ -90,7 +90,6 @@ func TestARefusedProgramChangesNothing(t *testing.T) {
 		"older":         {map[string]fs.FS{"a": fresh, "m": files("0001.sql", "CREATE TABLE m_t (x)"), "z": fresh}, subs, ErrNewer, "0002.sql of m"},
 		"changed":       {map[string]fs.FS{"a": fresh, "m": files("0001.sql", "CREATE TABLE m_t (y)", "0002.sql", "CREATE TABLE m_u (x)")}, subs, nil, "was changed after it was applied"},
 		"transactions":  {map[string]fs.FS{"a": fresh, "z": files("0001.sql", "CREATE TABLE z_t (x);\ncommit;")}, subs, nil, "0001.sql of z has COMMIT"},
-		"other types":   {map[string]fs.FS{"a": fresh, "m": old}, []journal.Subscription{{Name: "a/s", Types: []string{"t"}}, {Name: "m/s", Types: []string{"u"}}}, nil, "consumed other event types"},
 		"elsewhere":     {map[string]fs.FS{"a": fresh}, []journal.Subscription{{Name: "a/s", Types: []string{"t"}}, {Name: "m/s", Types: []string{"t"}, Elsewhere: true}}, nil, "is not to run here"},
 		"split off":     {map[string]fs.FS{"a": fresh, "away": files("0001.sql", "CREATE TABLE away_t (x)")}, subs, nil, "it went away"},
 		"none of these": {map[string]fs.FS{"a": fresh, "m": old}, subs, nil, ""},
@@ -232,7 +231,6 @@ func TestARefusedProgramLeavesTheJournalToTheOlderOne(t *testing.T) {
 		"changed":      {map[string]fs.FS{"a": files("0001.sql", "CREATE TABLE a_t (x)"), "m": files("0001.sql", "CREATE TABLE m_t (y)")}, subs},
 		"older":        {map[string]fs.FS{"m": files("0000.sql", "CREATE TABLE m_t (y)")}, subs},
 		"transactions": {map[string]fs.FS{"m": right["m"], "z": files("0001.sql", "CREATE TABLE z_t (x);\ncommit;")}, subs},
-		"other types":  {right, []journal.Subscription{{Name: "m/s", Types: []string{"u"}}}},
 		"elsewhere":    {right, []journal.Subscription{{Name: "m/s", Types: []string{"t"}, Elsewhere: true}}},
 	} {
 		j := mustOpen(t, path)

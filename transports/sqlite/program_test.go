@@ -22,7 +22,7 @@ func clinic() *journal.Program {
 	return &journal.Program{
 		Name: "clinic", Version: "1.2",
 		Events:        []journal.ProgramEvent{{Type: "test.asked", Version: 2, Emitter: "test", Outside: true}},
-		Subscriptions: []journal.ProgramSubscription{{Name: "test/answer", Consumes: "test.asked", Emits: []string{"test.answered"}, FromNow: true}},
+		Subscriptions: []journal.ProgramSubscription{{Name: "test/answer", Consumes: []string{"test.asked"}, Emits: []string{"test.answered"}, FromNow: true}},
 	}
 }
 

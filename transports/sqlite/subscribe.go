@@ -15,15 +15,15 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 	"github.com/troupebus/troupe/transports/sqlite/internal/registry"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/typechange"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
-// A subscription may not change its types: events of a new type before its cursor would get no answer. Only the bus's
-// own subscription to unknown types (except_of) changes, when the program learns a type.
+// A consumer group may not change its types: events of a new type before its cursor would get no answer.
 const upsertSubscription = `
 INSERT INTO subscriptions (name, kind, types, except_of, start_seq, cursor, since) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)
 ON CONFLICT (name) DO UPDATE SET types = excluded.types, except_of = excluded.except_of, retired_at = NULL
-WHERE types = excluded.types OR except_of = 1
+WHERE types = excluded.types OR kind = 'bus'
 RETURNING id, cursor, since`
 
 // register stores a subscription or consumer group that begins after start and began at since. It returns the stored
@@ -57,6 +57,11 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 		}
 		if subs, err = j.registerAll(ctx, tx, specs); err != nil {
 			return err
+		}
+		for _, s := range subs {
+			if err = s.buryLost(ctx, u); err != nil {
+				return err
+			}
 		}
 		if err = j.stopRecords(ctx, tx); err != nil {
 			return err
@@ -121,13 +126,22 @@ func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.S
 		s.first = was.first
 		delete(before, spec.Name)
 		if list, err := s.Match.List(); err != nil || !ok || was.retired || was.types != list {
+			if s.change, err = typechange.Of(was.types, spec); err != nil {
+				return nil, err
+			}
 			if was, err = register(ctx, tx, spec.Name, "bus", s.Match, start, since); err != nil {
+				return nil, err
+			}
+			if was.cursor, err = s.change.Gain(ctx, tx, was.id, was.cursor, spec); err != nil {
 				return nil, err
 			}
 		}
 		s.id, s.since = was.id, row.TimeOrZero(was.since)
+		if s.starts, err = typechange.Starts(ctx, tx, was.id); err != nil {
+			return nil, err
+		}
 		s.startAt(was.cursor)
-		if ok {
+		if ok || s.starts != nil {
 			s.answered = j.tail.Newest()
 		} else if s.first, err = registry.Began(ctx, tx, spec); err != nil {
 			return nil, err

@@ -13,6 +13,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/dispatch"
 	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/typechange"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
@@ -28,11 +29,13 @@ type subscription struct {
 	id  int64
 	out chan *message.Message // capacity Parallel: sending never blocks
 
-	first    string    // oldest name, for the keys of deliveries
-	since    time.Time // with FromNow, the time of registration
-	answered int64     // events up to here may have answers from before the journal was opened
-	counted  bool      // the pending rows were counted; for the goroutine of run
-	follows  bool      // a commit wakes the subscription; before, its cursor is not valid; guarded by j.mu
+	first    string               // oldest name, for the keys of deliveries
+	since    time.Time            // with FromNow, the time of registration
+	starts   map[string]time.Time // of the types that the subscription gained, and wants from then on only
+	change   typechange.Change    // of the types, by the start of the program
+	answered int64                // events up to here may have answers from before the journal was opened
+	counted  bool                 // the pending rows were counted; for the goroutine of run
+	follows  bool                 // a commit wakes the subscription; before, its cursor is not valid; guarded by j.mu
 
 	mu       sync.Mutex
 	dispatch *dispatch.Machine
@@ -51,6 +54,9 @@ type flight struct {
 func (s *subscription) flight(e *journal.Event) *flight {
 	f := &flight{Delivery: journal.Delivery{Event: e, Subscription: s.Name, First: s.first, Attempt: 1, Since: s.since}}
 	f.task = dispatch.Task{Seq: e.Seq, Key: e.Key, Size: row.EventSize(e), Owner: f}
+	if since, ok := s.starts[e.Type]; ok {
+		f.Since = since
+	}
 	if s.Prepare != nil {
 		f.Prepared = s.Prepare(e)
 	}

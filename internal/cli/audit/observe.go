@@ -211,9 +211,7 @@ func (ob *Observer) Close() error { return errors.Join(ob.Transport.Close(), ob.
 func subscriptionsOf(w bus.Wiring) []journal.Subscription {
 	subs := make([]journal.Subscription, len(w.Subscriptions))
 	for i, s := range w.Subscriptions {
-		subs[i] = journal.Subscription{
-			Name: s.Name, Was: s.Was, Types: []string{s.Consumes}, Emits: s.Emits, FromNow: s.FromNow,
-		}
+		subs[i] = journal.Subscription{Name: s.Name, Was: s.Was, Types: s.Consumes, Emits: s.Emits, FromNow: s.FromNow}
 	}
 	return subs
 }

@@ -38,7 +38,7 @@ func CrossingsOf(p *journal.Program, modules []string) []crossing {
 			if len(modules) == 0 {
 				crosses = e.Emitter != to
 			}
-			if s.Consumes == e.Type && crosses && !slices.Contains(c.To, to) {
+			if slices.Contains(s.Consumes, e.Type) && crosses && !slices.Contains(c.To, to) {
 				c.To = append(c.To, to)
 			}
 		}
@@ -131,6 +131,14 @@ func (r *splitReport) about(p *journal.Program, modules []string) error {
 		r.Modules = known
 	}
 	r.Crossings = CrossingsOf(p, modules)
+	for _, t := range p.Torn(func(a, b string) bool {
+		return a == b || len(modules) > 0 && slices.Contains(modules, a) == slices.Contains(modules, b)
+	}) {
+		from := strings.Join(t.Emitters, ", ")
+		r.add(finding{Error: true, What: "the order of two modules lost on the wire", Where: t.Subscription + ", of events from " + from,
+			Why: "each module has a topic of its own, and two topics have no order between them",
+			Do:  "mark the handler with AnyOrder if the order does not matter, or keep these modules in one process"})
+	}
 	return nil
 }
 

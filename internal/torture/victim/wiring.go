@@ -112,7 +112,7 @@ func (p *program) ledger() {
 
 func (p *program) tail() {
 	m := p.Module("tail").Migrations(tables("tail", ""))
-	bus.On(m, "count", func(ctx context.Context, e Noted) (bus.Events, error) { return nil, row(ctx, "tail", e.Key, e.N) }).Timeout(time.Minute)
+	bus.On(m, "count", func(ctx context.Context, e Noted) (bus.Events, error) { return nil, row(ctx, "tail", e.Key, e.N) }).Timeout(time.Minute).AnyOrder()
 	if !p.older {
 		bus.On(m, "close", func(ctx context.Context, e Called) (bus.Events, error) { return nil, row(ctx, "tail", e.Key, e.N) }).Timeout(time.Minute).FromNow()
 	}

@@ -122,6 +122,7 @@ WHERE ` + arrives + ` AND s.id NOT IN (SELECT id FROM main.subscriptions)`,
 SELECT s.name, s.kind, s.types, s.except_of, 0, 0, ` + inventory.SubscriptionColumns + ` FROM b.subscriptions s
 WHERE ` + arrives + ` AND s.name NOT IN (SELECT name FROM main.subscriptions)`,
 	`CREATE TEMP TABLE subs AS SELECT s.id AS b, i.id AS a FROM b.subscriptions s JOIN main.subscriptions i ON i.name = s.name WHERE ` + arrives,
+	`INSERT INTO main.type_starts SELECT i.a, t.type, t.since FROM b.type_starts t JOIN temp.subs i ON i.b = t.subscription`,
 	`INSERT INTO main.deliveries (seq, subscription, ` + inventory.DeliveryColumns + `) SELECT m.a, i.a, ` + inventory.DeliveryColumns + `
 FROM b.deliveries d JOIN temp.map m ON m.b = d.seq JOIN temp.subs i ON i.b = d.subscription`,
 	`INSERT INTO main.pending (subscription, key, seq, state, attempts, due_at, failed_at) SELECT i.a, p.key, m.a, p.state, p.attempts, p.due_at, p.failed_at

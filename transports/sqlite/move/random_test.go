@@ -176,6 +176,9 @@ func (m *made) subscribe(name string, events []event) {
 	}
 	sub := m.exec("INSERT INTO subscriptions (name, kind, types, start_seq, cursor, retired_at, since) VALUES (?, 'bus', ?, ?, ?, ?, ?)",
 		name, dbfile.List([]string{consumed[name]}), start, start, retired, since)
+	if m.IntN(4) == 0 {
+		m.exec("INSERT INTO type_starts (subscription, type, since) VALUES (?, ?, ?)", sub, consumed[name], m.IntN(10))
+	}
 	held, gap, cursor := map[string]bool{}, false, start
 	reach := m.IntN(len(events) + 1)
 	for i, e := range events {

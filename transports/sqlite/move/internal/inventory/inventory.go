@@ -71,6 +71,8 @@ SELECT 1, 'events to send', count(*), digest(` + EventContent + `) FROM main.eve
 WHERE e.source IN (SELECT value FROM json_each(?1)) AND e.seq > ` + relayAt("main", "cursor"), `
 SELECT ` + OfMoving + `, 'subscriptions', count(*), digest(s.name, s.kind, s.types, s.except_of, ` + SubscriptionColumns + `)
 FROM main.subscriptions s WHERE s.kind = 'bus' GROUP BY 1`, `
+SELECT ` + OfMoving + `, 'types from a time on', count(*), digest(s.name, t.type, t.since)
+FROM main.type_starts t JOIN main.subscriptions s ON s.id = t.subscription GROUP BY 1`, `
 SELECT ` + OfMoving + `, CASE WHEN d.outcome = 'skipped' AND d.attempts = 0 THEN 'passed over' ELSE 'deliveries ' || d.outcome END, count(*),
 	digest(s.name, e.id, e.type, d.outcome, d.attempts, d.started_at, d.duration, d.error)
 FROM main.deliveries d LEFT JOIN main.subscriptions s ON s.id = d.subscription LEFT JOIN main.events e ON e.seq = d.seq GROUP BY 1, 2`, `

@@ -37,6 +37,7 @@ var CopyRows = []string{
 INSERT INTO main.subscriptions (id, name, kind, types, except_of, start_seq, cursor, ` + SubscriptionColumns + `)
 SELECT s.id, s.name, s.kind, s.types, s.except_of, ` + upTo("s.start_seq") + `, ` + upTo("s.cursor") + `, ` + SubscriptionColumns + `
 FROM a.subscriptions s WHERE s.id IN (SELECT id FROM temp.subs)`,
+	`INSERT INTO main.type_starts SELECT * FROM a.type_starts WHERE subscription IN (SELECT id FROM temp.subs)`,
 	insertRelay + `SELECT 'relay', 'group', '[]', 1, ` + upTo(relayAt("a", "start_seq")) + `, ` + upTo(relayAt("a", "cursor")),
 	`INSERT INTO main.deliveries (seq, subscription, ` + DeliveryColumns + `) SELECT m.b, d.subscription, ` + DeliveryColumns + `
 FROM a.deliveries d JOIN temp.map m ON m.a = d.seq WHERE d.subscription IN (SELECT id FROM temp.subs)`,
@@ -76,6 +77,7 @@ var DeleteRows = []string{
 	`DELETE FROM main.pending WHERE subscription IN ` + leaving,
 	`DELETE FROM main.records WHERE subscription IN ` + leaving,
 	`DELETE FROM main.deliveries WHERE subscription IN ` + leaving,
+	`DELETE FROM main.type_starts WHERE subscription IN ` + leaving,
 	`DELETE FROM main.subscriptions WHERE id IN ` + leaving,
 	`DELETE FROM main.delayed WHERE source IN (SELECT value FROM json_each(?1))`,
 	`DELETE FROM main.requests WHERE module IN (SELECT value FROM json_each(?1))`,

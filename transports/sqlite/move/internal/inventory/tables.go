@@ -12,7 +12,7 @@ import (
 
 // Tables are the journal's own tables. Any other table belongs to the module whose name begins the table's name.
 var Tables = []string{"events", "subscriptions", "deliveries", "pending", "dead_letters", "acts", "delayed", "cancelled", "schedules", "identity", "records", "moves", "migrations",
-	"observer", "early_records", "open_acts", "blocks", "keys", "counted", "causes", "places", "sent", "program", "requests"}
+	"observer", "early_records", "open_acts", "blocks", "keys", "counted", "causes", "places", "sent", "program", "requests", "type_starts"}
 
 // Object is a table, index, trigger or view.
 type Object struct{ Kind, Name, Table, SQL string }

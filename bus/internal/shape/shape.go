@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/troupebus/troupe/bus"
 )
 
 // Payload is the path of the whole payload, if the payload is no JSON object.
@@ -244,7 +242,7 @@ func Keyed(t reflect.Type) (has bool) {
 			has = true // the method read fields, so there is a key
 		}
 	}()
-	e, ok := v.Interface().(bus.Event)
+	e, ok := v.Interface().(interface{ EventKey() string })
 	return ok && e.EventKey() != ""
 }
 

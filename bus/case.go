@@ -1,0 +1,151 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/troupebus/troupe/bus/journal"
+)
+
+// OnEach registers the cases as one handler of m for events of several types. Events of one key reach the handler in
+// the order of the journal, whatever their types; of a type that the handler gains later, older events come, too, after
+// newer events of the other types. Make each case with Of.
+//
+// The journal has the order of the commits. Events of modules in other processes are in the journal in the order of
+// their arrival: of one module in the order of its commits, of two modules in no order. Check reports a handler whose
+// types lose their order so; AnyOrder accepts the loss.
+//
+// A handler may gain and lose types, under the same name. Older events of a gained type are handled, unless the case
+// has FromNow. Events of a lost type that are open when Run begins become dead letters: a program that has the case
+// can replay them.
+func OnEach(m *Module, name string, cases ...anyCase) *Handler[Event] {
+	s := m.subscribe(name)
+	if len(cases) == 0 {
+		m.bus.mistake("subscription %q has no case: want at least one Of", s.name)
+	}
+	for _, c := range cases {
+		r := c.reactionOf(s)
+		if s.reactionTo(r.eventType) != nil {
+			m.bus.mistake("subscription %q has two cases of %q", s.name, r.eventType)
+		}
+		s.reactions = append(s.reactions, r)
+	}
+	return &Handler[Event]{s: s}
+}
+
+// Case is the part of a handler that gets events of type E. Call its methods before OnEach.
+type Case[E Event] struct {
+	fn      func(ctx context.Context, e E) (Events, error)
+	want    func(e E) bool
+	notWant bool // When was called with nil
+	fromNow bool
+}
+
+// Of returns the case of events of type E, for OnEach.
+func Of[E Event](fn func(ctx context.Context, e E) (Events, error)) *Case[E] { return &Case[E]{fn: fn} }
+
+// When makes the case skip events for which want returns false, as Handler.When does for all cases.
+func (c *Case[E]) When(want func(e E) bool) *Case[E] {
+	c.want, c.notWant = want, want == nil
+	return c
+}
+
+// FromNow makes the handler skip older events of the type, when the handler is new or gains the type. The rules of
+// Handler.FromNow apply.
+func (c *Case[E]) FromNow() *Case[E] {
+	c.fromNow = true
+	return c
+}
+
+// anyCase is a Case of any type.
+type anyCase interface {
+	reactionOf(s *subscription) *reaction
+}
+
+// reaction is what a subscription does with events of one type.
+type reaction struct {
+	eventType string // "" for every type of the subscription, and after a mistake in the wiring
+	fromNow   bool
+
+	decode func(*journal.Event) (Event, error)
+	wants  func(Event) bool
+	handle func(context.Context, Event) (Events, error)
+}
+
+// reactionOf returns the case as a reaction of s, and reports mistakes.
+func (c *Case[E]) reactionOf(s *subscription) *reaction {
+	b := s.bus
+	r := &reaction{fromNow: c.fromNow}
+	if t := reflect.TypeFor[E](); t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface {
+		b.mistake("subscription %q takes %v: a handler takes the struct of the event, neither a pointer nor an interface; "+
+			"OnEach takes several types", s.name, t)
+	} else {
+		var zero E
+		r.eventType = b.register(zero)
+	}
+	if c.fn == nil {
+		b.mistake("subscription %q has no handler", s.name)
+	}
+	if c.notWant {
+		b.mistake(noFilter, s.name)
+	}
+	r.decode = func(e *journal.Event) (Event, error) { return decode[E](e, b.cfg.MaxPayload) }
+	r.handle = func(ctx context.Context, e Event) (Events, error) { return c.fn(ctx, e.(E)) }
+	if c.want != nil {
+		r.wants = func(e Event) bool { return c.want(e.(E)) }
+	}
+	return r
+}
+
+const noFilter = "subscription %q: When(nil): want a function"
+
+// subscribe adds a subscription without reactions.
+func (m *Module) subscribe(name string) *subscription {
+	b := m.bus
+	b.wiring("subscription", m.name+"/"+name)
+	s := &subscription{
+		bus: b, module: m, name: m.name + "/" + name, wiredAt: wiringSite(),
+		emits: map[string]bool{}, timeout: b.cfg.Timeout, retry: b.cfg.Retry,
+	}
+	if !validName.MatchString(name) {
+		b.mistake("subscription %q: a name has lower case letters and digits, with single dashes or underscores between", s.name)
+	}
+	b.subscriptions = append(b.subscriptions, s)
+	return s
+}
+
+// reactionTo returns the reaction of s to events of a type, or nil.
+func (s *subscription) reactionTo(eventType string) *reaction {
+	for _, r := range s.reactions {
+		if r.eventType == eventType || r.eventType == "" {
+			return r
+		}
+	}
+	return nil
+}
+
+// decode returns the event of e for its reaction.
+func (s *subscription) decode(e *journal.Event) (Event, error) {
+	if r := s.reactionTo(e.Type); r != nil {
+		return r.decode(e)
+	}
+	return nil, fmt.Errorf("subscription %q handles no %q any more: replay with a program that does, or drop the dead letter", s.name, e.Type)
+}
+
+// accepts reports whether no filter refuses e, an event of r.
+func (s *subscription) accepts(r *reaction, e Event) bool {
+	return (r.wants == nil || r.wants(e)) && (s.want == nil || s.want(e))
+}
+
+// types returns the event types that s consumes, sorted.
+func (s *subscription) types() (types []string) {
+	for _, r := range s.reactions {
+		if r.eventType != "" {
+			types = append(types, r.eventType)
+		}
+	}
+	slices.Sort(types)
+	return types
+}
