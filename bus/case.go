@@ -86,7 +86,7 @@ func (c *Case[E]) reactionOf(s *subscription) *reaction {
 		r.eventType = b.register(zero)
 	}
 	if c.fn == nil {
-		b.mistake("subscription %q has no handler", s.name)
+		b.mistake(noFunction, s.name)
 	}
 	if c.notWant {
 		b.mistake(noFilter, s.name)
@@ -99,7 +99,10 @@ func (c *Case[E]) reactionOf(s *subscription) *reaction {
 	return r
 }
 
-const noFilter = "subscription %q: When(nil): want a function"
+const (
+	noFunction = "subscription %q has no handler"
+	noFilter   = "subscription %q: When(nil): want a function"
+)
 
 // subscribe adds a subscription without reactions.
 func (m *Module) subscribe(name string) *subscription {
@@ -141,6 +144,9 @@ func (s *subscription) accepts(r *reaction, e Event) bool {
 
 // types returns the event types that s consumes, sorted.
 func (s *subscription) types() (types []string) {
+	if len(s.patterns) > 0 {
+		return s.matched()
+	}
 	for _, r := range s.reactions {
 		if r.eventType != "" {
 			types = append(types, r.eventType)

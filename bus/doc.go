@@ -2,7 +2,8 @@
 // modules can move to processes of their own without a change to their code.
 //
 // A Module is a business capability. On registers a handler: a function that reacts to one type of event under a
-// durable name, the subscription. OnEach registers a handler of several types.
+// durable name, the subscription. OnEach registers a handler of several types, and OnAll of
+// every type.
 //
 // A handler writes through Tx and returns the events to emit. The writes, the events and the record of the delivery
 // are one commit. A handler cannot publish before the commit: the API has no way to write that.

@@ -30,6 +30,7 @@ type subscription struct {
 	module    *Module
 	name      string
 	reactions []*reaction
+	patterns  []string // OnAll
 	emits     map[string]bool
 	external  int // calls at a time; 0 for a transactional handler
 	timeout   time.Duration

@@ -98,8 +98,11 @@ func (b *Bus) Check() error {
 			errs = append(errs, at(s.wiredAt, fmt.Errorf("subscription %q is used twice", s.name)))
 		}
 		names[s.name] = true
+		if len(s.patterns) > 0 && len(s.types()) == 0 {
+			errs = append(errs, at(s.wiredAt, fmt.Errorf("subscription %q: no module emits an event type like %q", s.name, s.patterns)))
+		}
 		for _, t := range s.types() {
-			consumed[t] = true
+			consumed[t] = consumed[t] || len(s.patterns) == 0
 			if b.types[t].emitter == "" {
 				errs = append(errs, at(s.wiredAt, fmt.Errorf("subscription %q consumes %q, which no module declares to emit: add the event to Emits",
 					s.name, t)))
