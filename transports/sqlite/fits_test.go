@@ -193,6 +193,7 @@ DROP INDEX delayed_name; ALTER TABLE delayed DROP COLUMN name; DROP TABLE cancel
 DROP TABLE schedules;
 ALTER TABLE subscriptions DROP COLUMN was; ALTER TABLE subscriptions DROP COLUMN version; ALTER TABLE subscriptions DROP COLUMN rebuilds;
 ALTER TABLE subscriptions DROP COLUMN run_of; ALTER TABLE subscriptions DROP COLUMN retired_by; ALTER TABLE subscriptions DROP COLUMN retired_why;
+DROP TABLE type_starts;
 DELETE FROM migrations WHERE module = 'journal' AND name >= ?`, newest)
 		return err
 	}})
