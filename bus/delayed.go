@@ -78,7 +78,7 @@ func (d Delayed) plan(now time.Time) (e Event, due time.Time, err error) {
 		return nil, due, fmt.Errorf("%w: %s, nil): want an event", ErrUndeclared, d.call())
 	case Delayed:
 		return nil, due, fmt.Errorf("%w: %s, After(…) or At(…)): delay the event once", ErrUndeclared, d.call())
-	case also, cancel, carried:
+	case cancel, carried:
 		return nil, due, fmt.Errorf("%w: %s, %T): want an event of a module", ErrUndeclared, d.call(), d.Event)
 	}
 	if d.named {

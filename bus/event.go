@@ -27,34 +27,29 @@ type Event interface {
 	EventKey() string
 }
 
-// Events are the events that a handler or a unit of work emits: the result of Emit, or nil for none.
-type Events interface {
-	// Also adds fn to the list. The bus runs fn inside the transaction that records the reaction. There an external
-	// handler, too, can use Tx, for the module's writes about the answer from the outside. When fn fails, so does the
-	// reaction.
-	Also(fn func(ctx context.Context) error) Events
+// Events are the events that a handler or a unit of work emits, in order: the result of Emit, several results that were
+// appended to each other, or nil for none.
+type Events []emission
 
-	entries() []Event
+// emission is an event, or a function of Also.
+type emission struct {
+	event Event
+	also  func(context.Context) error
 }
 
 // Emit returns the list of events to emit. The bus adds the id, time, correlation and causation.
-func Emit(events ...Event) Events { return emitted(events) }
+func Emit(events ...Event) Events {
+	out := make(Events, len(events))
+	for i, e := range events {
+		out[i].event = e
+	}
+	return out
+}
 
-type emitted []Event
-
-// Also implements Events.
-func (e emitted) Also(fn func(ctx context.Context) error) Events { return append(e, also{fn}) }
-
-func (e emitted) entries() []Event { return e }
-
-// also is in the list of events to keep the handler's signature small.
-type also struct{ fn func(context.Context) error }
-
-// EventType is never called: seal takes functions out first.
-func (also) EventType() string { return "" }
-
-// EventKey is never called, either.
-func (also) EventKey() string { return "" }
+// Also adds fn to the list. The bus runs fn inside the transaction that records the reaction. There an external
+// handler, too, can use Tx, for the module's writes about the answer from the outside. When fn fails, so does the
+// reaction.
+func (e Events) Also(fn func(ctx context.Context) error) Events { return append(e, emission{also: fn}) }
 
 // versionOf returns the version of the shape of e.
 func versionOf(e Event) int {
@@ -117,16 +112,15 @@ type origin struct {
 // seal turns emitted events into events for the journal, and returns the Also functions separately.
 func (b *Bus) seal(out Events, o origin) (sealed []*journal.Event, followUps []func(context.Context) error, err error) {
 	now := toMicros(b.now())
-	if out == nil {
-		return nil, nil, nil
-	}
-	for _, e := range out.entries() {
+	for _, part := range out {
+		if part.also != nil {
+			followUps = append(followUps, part.also)
+			continue
+		}
+		e := part.event
 		var due time.Time
 		timer := ""
 		switch x := e.(type) {
-		case also:
-			followUps = append(followUps, x.fn)
-			continue
 		case carried:
 			sealed = append(sealed, x.Event)
 			continue
