@@ -222,7 +222,8 @@ var rooms = map[string][]string{
 	"acts":   {"row", "file", "reader"},
 	"halves": {"row", "file"},
 
-	"registry": {"row"},
+	"registry": {"row", "owner", "typechange", "wake"},
+	"records":  {"row", "reader"},
 
 	"workconn": {"file", "goroutine", "schema"},
 	"commit":   {"workconn", "goroutine", "file", "row", "wake"},

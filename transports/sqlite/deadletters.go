@@ -6,6 +6,7 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
+	"github.com/troupebus/troupe/transports/sqlite/internal/typechange"
 )
 
 // bury writes the dead letter, and parks its key if the subscription says so.
@@ -20,9 +21,9 @@ func (s *subscription) bury(u *commit.Unit, d *journal.Delivery, v *journal.Verd
 	return err
 }
 
-// buryLost makes a dead letter of every open event of a type that the subscription has lost.
-func (s *subscription) buryLost(ctx context.Context, u *commit.Unit) error {
-	open, err := s.change.Open(ctx, u.Tx(), s.id)
+// buryLost makes a dead letter of every open event of a type that the subscription has lost by c.
+func (s *subscription) buryLost(ctx context.Context, u *commit.Unit, c typechange.Change) error {
+	open, err := c.Open(ctx, u.Tx(), s.id)
 	if err != nil || len(open) == 0 {
 		return err
 	}
@@ -45,7 +46,7 @@ func (s *subscription) buryLost(ctx context.Context, u *commit.Unit) error {
 		}
 	}
 	s.j.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "a subscription has lost event types, whose open events are dead letters now",
-		slog.String("subscription", s.Name), slog.Any("types", s.change.Lost), slog.Int("events", len(open)))
+		slog.String("subscription", s.Name), slog.Any("types", c.Lost), slog.Int("events", len(open)))
 	return nil
 }
 

@@ -9,6 +9,8 @@ import (
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
+	"github.com/troupebus/troupe/transports/sqlite/internal/records"
+	"github.com/troupebus/troupe/transports/sqlite/internal/registry"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
@@ -61,36 +63,21 @@ func (j *Journal) Feed(ctx context.Context, name journal.FeedName) (journal.Feed
 }
 
 func (f *feed) openEvents(ctx context.Context, tx *sql.Tx) error {
-	r, err := register(ctx, tx, string(journal.FeedEvents), "group", f.Match, 0, 0)
+	r, err := registry.Group(ctx, tx, string(journal.FeedEvents), f.Match)
 	if err != nil {
 		return err
 	}
-	at := r.cursor
-	err = tx.QueryRowContext(ctx, "SELECT max(cursor, ?1) FROM sent WHERE topic = ?2 AND base <= ?1", r.cursor, f.name.Topic()).Scan(&at)
+	at := r.Cursor
+	err = tx.QueryRowContext(ctx, "SELECT max(cursor, ?1) FROM sent WHERE topic = ?2 AND base <= ?1", r.Cursor, f.name.Topic()).Scan(&at)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
-	f.id, f.pos, f.passed, f.written = r.id, at, at, at
+	f.id, f.pos, f.passed, f.written = r.ID, at, at, at
 	return err
 }
 
-// noteRecords adds a record for every answer. Triggers also see answers of other processes, such as a person's replay.
-// Older answers to events that the relay is to send get a record, too.
-const noteRecords = `
-CREATE TRIGGER records_new AFTER INSERT ON deliveries BEGIN INSERT INTO records (seq, subscription) VALUES (new.seq, new.subscription); END;
-CREATE TRIGGER records_changed AFTER UPDATE ON deliveries BEGIN INSERT INTO records (seq, subscription) VALUES (new.seq, new.subscription); END;
-INSERT INTO records (seq, subscription) SELECT seq, subscription FROM deliveries
-WHERE seq > coalesce((SELECT start_seq FROM subscriptions WHERE kind = 'group' AND name = 'relay'), 0) ORDER BY seq`
-
-func (f *feed) openRecords(ctx context.Context, tx *sql.Tx) error {
-	var noted bool
-	err := tx.QueryRowContext(ctx, "SELECT count(*) > 0 FROM sqlite_master WHERE type = 'trigger' AND name = 'records_new'").Scan(&noted)
-	if err == nil && !noted {
-		_, err = tx.ExecContext(ctx, noteRecords)
-	}
-	if err == nil {
-		err = tx.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) - ? FROM cancelled", recordCancelled).Scan(&f.gone)
-	}
+func (f *feed) openRecords(ctx context.Context, tx *sql.Tx) (err error) {
+	f.gone, err = records.Begin(ctx, tx)
 	return err
 }
 
@@ -100,8 +87,7 @@ func (j *Journal) stopRecords(ctx context.Context, tx *sql.Tx) error {
 	if j.records.Load() != nil {
 		return nil
 	}
-	_, err := tx.ExecContext(ctx, "DROP TRIGGER IF EXISTS records_new; DROP TRIGGER IF EXISTS records_changed; DELETE FROM records")
-	return err
+	return records.End(ctx, tx)
 }
 
 // unwritten returns the number of seqs, or ids of records, passed since the last write. For the writer's goroutine.

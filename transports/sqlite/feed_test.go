@@ -296,7 +296,7 @@ UPDATE deliveries SET outcome = 'retrying'`, long)
 			t.Fatalf("%d bytes: %v", len(events[0].Data), err)
 		}
 		told += len(records)
-		if r := records[0]; len(r.Acts) != recordActs || r.DeadError == "" || r.AllAttempts != 1 {
+		if r := records[0]; len(r.Acts) != 10 || r.DeadError == "" || r.AllAttempts != 1 {
 			t.Fatalf("told of %d acts, %d bytes of what it died of, %d attempts", len(r.Acts), len(r.DeadError), r.AllAttempts)
 		}
 	}

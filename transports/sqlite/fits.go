@@ -91,7 +91,7 @@ func (j *Journal) tryOut(ctx context.Context, tx *sql.Tx, modules map[string]fs.
 	if found, err = registry.Look(ctx, tx, here, subs); err != nil { // before the registration retires subscriptions
 		return found, err
 	}
-	if _, err = j.registerAll(ctx, tx, subs); err != nil {
+	if _, err = registry.Register(ctx, tx, subs, j.tail.Newest()); err != nil {
 		return found, fmt.Errorf("subscribe: %w", err)
 	}
 	return found, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/transports/sqlite/dispatch"
 	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
+	"github.com/troupebus/troupe/transports/sqlite/internal/registry"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
@@ -157,8 +158,8 @@ func (j *Journal) join(ctx context.Context, name, topic string) (*group, error) 
 		}
 	} else {
 		err := j.writer.Submit(ctx, &commit.Item{Work: journal.Work{Name: "journal"}, Run: func(u *commit.Unit) error {
-			r, err := register(ctx, u.Tx(), key, "group", g.Match, 0, 0)
-			g.id, g.pos = r.id, r.cursor
+			r, err := registry.Group(ctx, u.Tx(), key, g.Match)
+			g.id, g.pos = r.ID, r.Cursor
 			return err
 		}})
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/troupebus/troupe/internal/oncelog"
 	"github.com/troupebus/troupe/internal/pause"
 	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
+	"github.com/troupebus/troupe/transports/sqlite/internal/registry"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
@@ -27,7 +28,7 @@ func TestRetriesAreLoggedOnceAMinute(t *testing.T) {
 	}{
 		"appending delayed events": {"delayed", (*Journal).watchDelayed},
 		"subscription": {"pending", func(j *Journal) {
-			newSubscription(j, 1, journal.Subscription{Name: "a", Types: []string{"b"}}, 0).run(j.ctx)
+			newSubscription(j, journal.Subscription{Name: "a", Types: []string{"b"}}, &registry.Row{ID: 1}).run(j.ctx)
 		}},
 		"reading of a consumer group": {"events", func(j *Journal) {
 			g, err := j.join(j.ctx, "", "topic")

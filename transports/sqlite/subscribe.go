@@ -2,11 +2,9 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
+	"slices"
 	"sync"
-	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -15,32 +13,7 @@ import (
 	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
 	"github.com/troupebus/troupe/transports/sqlite/internal/registry"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
-	"github.com/troupebus/troupe/transports/sqlite/internal/typechange"
-	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
-
-// A consumer group may not change its types: events of a new type before its cursor would get no answer.
-const upsertSubscription = `
-INSERT INTO subscriptions (name, kind, types, except_of, start_seq, cursor, since) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)
-ON CONFLICT (name) DO UPDATE SET types = excluded.types, except_of = excluded.except_of, retired_at = NULL
-WHERE types = excluded.types OR kind = 'bus'
-RETURNING id, cursor, since`
-
-// register stores a subscription or consumer group that begins after start and began at since. It returns the stored
-// row.
-func register(ctx context.Context, q row.RowQueryer, name, kind string, m *wake.Match, start,
-	since int64) (r registered, err error) {
-	list, err := m.List()
-	if err != nil {
-		return r, err
-	}
-	err = q.QueryRowContext(ctx, upsertSubscription, name, kind, list, m.Except, start, since).Scan(&r.id, &r.cursor,
-		&r.since)
-	if errors.Is(err, sql.ErrNoRows) {
-		return r, fmt.Errorf("%s consumed other event types before, now %s: give the subscription a new name", name, list)
-	}
-	return r, err
-}
 
 // Subscribe implements journal.Journal. Subscriptions of an earlier program that are not in specs are marked as
 // retired.
@@ -55,13 +28,8 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 		if changes, err = registry.TakeOver(ctx, tx, specs); err != nil {
 			return err
 		}
-		if subs, err = j.registerAll(ctx, tx, specs); err != nil {
+		if subs, err = j.registerAll(ctx, u, specs); err != nil {
 			return err
-		}
-		for _, s := range subs {
-			if err = s.buryLost(ctx, u); err != nil {
-				return err
-			}
 		}
 		if err = j.stopRecords(ctx, tx); err != nil {
 			return err
@@ -94,97 +62,27 @@ func (j *Journal) Subscribe(ctx context.Context, specs []journal.Subscription) (
 	return out, nil
 }
 
-// registered is the row of a subscription.
-type registered struct {
-	id, cursor, since int64
-	types, first      string // first is the oldest name
-	retired           bool
-}
-
-// registerAll stores specs. In the usual case, the program consumes the same types as before, and registerAll writes
-// nothing.
-func (j *Journal) registerAll(ctx context.Context, tx *sql.Tx, specs []journal.Subscription) (subs []*subscription,
-	err error) {
-	before, err := registeredBefore(ctx, tx)
+// registerAll stores specs, and returns the subscriptions that run here. Open events of lost types become dead letters.
+func (j *Journal) registerAll(ctx context.Context, u *commit.Unit, specs []journal.Subscription) (
+	[]*subscription, error,
+) {
+	rows, err := registry.Register(ctx, u.Tx(), specs, j.tail.Newest())
 	if err != nil {
 		return nil, err
 	}
-	for _, spec := range specs {
-		if spec.Elsewhere {
-			if _, ok := before[spec.Name]; ok { // also when retired: it would react to its events again elsewhere
-				return nil, &StrandedError{Subscription: spec.Name}
-			}
-			continue
-		}
-		start, since := int64(0), int64(0)
-		if spec.FromNow {
-			start, since = j.tail.Newest(), time.Now().UnixMicro()
-		}
-		s := newSubscription(j, 0, spec, 0)
-		was, ok := before[spec.Name]
-		back := was.retired
-		s.first = was.first
-		delete(before, spec.Name)
-		if list, err := s.Match.List(); err != nil || !ok || was.retired || was.types != list {
-			if s.change, err = typechange.Of(was.types, spec); err != nil {
-				return nil, err
-			}
-			if was, err = register(ctx, tx, spec.Name, "bus", s.Match, start, since); err != nil {
-				return nil, err
-			}
-			if was.cursor, err = s.change.Gain(ctx, tx, was.id, was.cursor, spec); err != nil {
-				return nil, err
-			}
-		}
-		s.id, s.since = was.id, row.TimeOrZero(was.since)
-		if s.starts, err = typechange.Starts(ctx, tx, was.id); err != nil {
-			return nil, err
-		}
-		s.startAt(was.cursor)
-		if ok || s.starts != nil {
+	here := slices.DeleteFunc(slices.Clone(specs), func(s journal.Subscription) bool { return s.Elsewhere })
+	subs := make([]*subscription, len(rows))
+	for i, r := range rows {
+		s := newSubscription(j, here[i], r)
+		if r.Answered {
 			s.answered = j.tail.Newest()
-		} else if s.first, err = registry.Began(ctx, tx, spec); err != nil {
+		}
+		if err := s.buryLost(ctx, u, r.Change); err != nil {
 			return nil, err
 		}
-		subs = append(subs, s)
-		if back {
-			if err := registry.Report(ctx, tx, was.id); err != nil {
-				return nil, err
-			}
-		}
-	}
-	for _, gone := range before {
-		if gone.retired {
-			continue
-		}
-		if _, err := tx.ExecContext(ctx, "UPDATE subscriptions SET retired_at = ? WHERE id = ?", time.Now().UnixMicro(), gone.id); err != nil {
-			return nil, err
-		}
-		if err := registry.Report(ctx, tx, gone.id); err != nil {
-			return nil, err
-		}
+		subs[i] = s
 	}
 	return subs, nil
-}
-
-// registeredBefore returns the bus's subscriptions by name.
-func registeredBefore(ctx context.Context, q row.Queryer) (map[string]registered, error) {
-	rows, err := q.QueryContext(ctx, `
-SELECT name, id, cursor, since, types, coalesce(was ->> 0, name), retired_at IS NOT NULL FROM subscriptions WHERE kind = 'bus' AND run_of = ''`)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	before := map[string]registered{}
-	for rows.Next() {
-		var name string
-		var r registered
-		if err := rows.Scan(&name, &r.id, &r.cursor, &r.since, &r.types, &r.first, &r.retired); err != nil {
-			return nil, err
-		}
-		before[name] = r
-	}
-	return before, rows.Err()
 }
 
 func (j *Journal) admitSubscriptions(subs []*subscription) error {

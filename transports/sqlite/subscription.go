@@ -12,8 +12,8 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/dispatch"
 	"github.com/troupebus/troupe/transports/sqlite/internal/commit"
+	"github.com/troupebus/troupe/transports/sqlite/internal/registry"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
-	"github.com/troupebus/troupe/transports/sqlite/internal/typechange"
 	"github.com/troupebus/troupe/transports/sqlite/internal/wake"
 )
 
@@ -32,7 +32,6 @@ type subscription struct {
 	first    string               // oldest name, for the keys of deliveries
 	since    time.Time            // with FromNow, the time of registration
 	starts   map[string]time.Time // of the types that the subscription gained, and wants from then on only
-	change   typechange.Change    // of the types, by the start of the program
 	answered int64                // events up to here may have answers from before the journal was opened
 	counted  bool                 // the pending rows were counted; for the goroutine of run
 	follows  bool                 // a commit wakes the subscription; before, its cursor is not valid; guarded by j.mu
@@ -83,25 +82,14 @@ func (f *flight) claim(it *commit.Item) bool {
 	return f.claimed.CompareAndSwap(nil, it) || f.claimed.Load() == it
 }
 
-func newSubscription(j *Journal, id int64, spec journal.Subscription, cursor int64) *subscription {
-	types, except := spec.Types, false
-	if len(types) == 0 {
-		types, except = spec.Except, true
-	}
+func newSubscription(j *Journal, spec journal.Subscription, r *registry.Row) *subscription {
 	spec.Parallel = max(spec.Parallel, 1)
-	m := wake.NewMatch(types, except)
-	m.Durable = spec.Outside
-	s := &subscription{Follower: wake.NewFollower(m), Subscription: spec, j: j, id: id,
-		out: make(chan *message.Message, spec.Parallel)}
-	s.startAt(cursor)
-	return s
-}
-
-// startAt begins the dispatch after the cursor.
-func (s *subscription) startAt(cursor int64) {
+	s := &subscription{Follower: wake.NewFollower(wake.Of(spec)), Subscription: spec, j: j, id: r.ID,
+		first: r.First, since: r.Since, starts: r.Starts, out: make(chan *message.Message, spec.Parallel)}
 	limits := dispatch.Limits{Parallel: s.Parallel, Tasks: s.Parallel + dispatch.Admitted,
 		Bytes: dispatch.AdmittedBytes, Waiting: dispatch.LaneLength, Lanes: dispatch.HeldLanes}
-	s.dispatch = dispatch.New(limits, s.Park, cursor, s.hand, s.Poke)
+	s.dispatch = dispatch.New(limits, s.Park, r.Cursor, s.hand, s.Poke)
+	return s
 }
 
 // hand passes a delivery to the Router. s.mu is held.

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+
+	"github.com/troupebus/troupe/bus/journal"
 )
 
 // Match is the set of event types of a follower.
@@ -23,6 +25,16 @@ func NewMatch(types []string, except bool) *Match {
 	if len(types) == 1 && !except {
 		m.one = types[0]
 	}
+	return m
+}
+
+// Of returns the match of a subscription.
+func Of(s journal.Subscription) *Match {
+	m := NewMatch(s.Types, false)
+	if len(s.Types) == 0 {
+		m = NewMatch(s.Except, true)
+	}
+	m.Durable = s.Outside
 	return m
 }
 
