@@ -62,5 +62,5 @@ func (m migration) stays(ctx context.Context, tx *sql.Tx, before map[string]stri
 var Tables = map[string]bool{
 	"events": true, "subscriptions": true, "deliveries": true, "pending": true, "dead_letters": true, "acts": true,
 	"delayed": true, "cancelled": true, "schedules": true, "requests": true, "identity": true, "records": true, "moves": true, "observer": true, "early_records": true,
-	"open_acts": true, "keys": true, "blocks": true, "counted": true, "causes": true, "places": true, "sent": true, "program": true, "migrations": true, "sqlite_sequence": true,
+	"open_acts": true, "keys": true, "blocks": true, "counted": true, "causes": true, "places": true, "sent": true, "program": true, "migrations": true, "type_starts": true, "sqlite_sequence": true,
 }
