@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/troupebus/troupe/transports/sqlite/internal/typechange"
 )
 
 // actor is the name that the journal's own acts have.
@@ -32,10 +34,15 @@ UPDATE subscriptions SET name = ?1, run_of = name, retired_at = coalesce(retired
 	if _, err := tx.ExecContext(ctx, "DELETE FROM records WHERE subscription = ?", k.id); err != nil { // observers archive the run themselves
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `
+	var run int64
+	err = tx.QueryRowContext(ctx, `
 INSERT INTO subscriptions (name, kind, types, except_of, start_seq, cursor, since, was, version, rebuilds)
-SELECT run_of, kind, types, except_of, start_seq, start_seq, since, was, ?, ? FROM subscriptions WHERE id = ?`, version, n, k.id)
-	return err
+SELECT run_of, kind, types, except_of, start_seq, start_seq, since, was, ?, ? FROM subscriptions WHERE id = ? RETURNING id`,
+		version, n, k.id).Scan(&run)
+	if err != nil {
+		return err
+	}
+	return typechange.Again(ctx, tx, k.id, run)
 }
 
 // giveUp drops the open deliveries and the dead letters of a subscription.

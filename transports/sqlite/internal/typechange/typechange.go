@@ -47,8 +47,16 @@ func Of(before string, spec journal.Subscription) (c Change, err error) {
 const tooOld = "published before the subscription began"
 
 // Gain begins the gained types of subscription id: its cursor goes back to its start, and events of the types that
-// spec wants from now on only are answered as skipped, without an attempt. Gain returns the new cursor.
+// spec wants from now on only are answered as skipped, without an attempt. Gain returns the new cursor. The beginnings
+// of lost types are forgotten.
 func (c Change) Gain(ctx context.Context, tx *sql.Tx, id, cursor int64, spec journal.Subscription) (int64, error) {
+	if len(c.Lost) > 0 {
+		_, err := tx.ExecContext(ctx, "DELETE FROM type_starts WHERE subscription = ? AND type IN (SELECT value FROM json_each(?))",
+			id, row.List(c.Lost))
+		if err != nil {
+			return 0, err
+		}
+	}
 	now := time.Now().UnixMicro()
 	older := false
 	for _, t := range c.Gained {
@@ -97,6 +105,19 @@ func Starts(ctx context.Context, q row.Queryer, id int64) (starts map[string]tim
 		return err
 	})
 	return starts, err
+}
+
+// Again gives a run from the start, with a row of its own, the beginnings of types of the run before, and the answers
+// to older events.
+func Again(ctx context.Context, tx *sql.Tx, before, run int64) error {
+	_, err := tx.ExecContext(ctx, `
+INSERT INTO deliveries (seq, subscription, outcome, attempts, started_at, duration, error)
+SELECT d.seq, ?2, d.outcome, 0, d.started_at, 0, d.error FROM type_starts t CROSS JOIN events e ON e.type = t.type
+CROSS JOIN deliveries d ON d.seq = e.seq AND d.subscription = ?1 WHERE t.subscription = ?1 AND d.outcome = 'skipped' AND d.attempts = 0`, before, run)
+	if err == nil {
+		_, err = tx.ExecContext(ctx, "UPDATE type_starts SET subscription = ? WHERE subscription = ?", run, before)
+	}
+	return err
 }
 
 // Open returns the deliveries of the lost types that have no final answer, in the order of the log. Of their events,
