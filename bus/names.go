@@ -17,8 +17,9 @@ func (h *Handler[E]) Was(names ...string) *Handler[E] {
 	return h
 }
 
-// FromStart makes a new external subscription call the outside for events of the past. Without FromStart or FromNow,
-// Run refuses such a subscription, which may be a renamed one. A new transactional subscription needs no FromStart.
+// FromStart makes an external subscription that is new, or gains a type, call the outside for events of the past.
+// Without FromStart or FromNow, Run refuses such a subscription. It may be a renamed one. A transactional subscription
+// needs no FromStart.
 func (h *Handler[E]) FromStart() *Handler[E] {
 	h.s.names.FromStart = true
 	return h

@@ -61,7 +61,8 @@ type Subscription struct {
 	// FromNow makes a new subscription start after the newest event. By default a new subscription starts at the oldest
 	// event.
 	FromNow bool
-	// FromStart confirms that a new subscription with Outside is to call the outside for the events of the past.
+	// FromStart confirms that a subscription with Outside, new or with a new type, is to call the outside for the events
+	// of the past.
 	FromStart bool
 	// Was names earlier names of the subscription, "inventory/reserve", the newest first. A subscription of the journal
 	// with such a name goes on under Name.

@@ -84,12 +84,13 @@ type OpenWork = registry.OpenWork
 //	Subscription string
 type OpenWorkError = registry.OpenWorkError
 
-// PastError means that an external subscription is new, and the journal has events for which the subscription would
-// call the outside. Nothing was written.
+// PastError means that an external subscription is new, or gains types, and the journal has events for which the
+// subscription would call the outside. Nothing was written.
 //
 //	Subscription string
-//	Events       int64    // in the journal, of the types of Subscription
+//	Events       int64    // in the journal, of the types of Subscription, or of Gained; not more than 10,000 of Gained
 //	Removed      []string // subscriptions of the module to such a type that the program does not have
+//	Gained       []string // the types that Subscription gains; nil for a new subscription
 type PastError = registry.PastError
 
 // NamesError means that a subscription cannot have its name: the journal cannot tell which of several subscriptions is
@@ -97,5 +98,5 @@ type PastError = registry.PastError
 //
 //	Subscription string   // of the program
 //	Known        []string // subscriptions of the journal that have, or had, a name of Subscription
-//	Wired        bool     // the program has the subscription Known[0], too, which is called so now
+//	Wired        bool     // the program has Known[0], too, under the present name
 type NamesError = registry.NamesError

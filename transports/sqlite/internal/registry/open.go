@@ -5,9 +5,11 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
+	"github.com/troupebus/troupe/transports/sqlite/internal/typechange"
 )
 
 // OpenWork counts the open work of a subscription. Each count ends at 10,000.
@@ -34,16 +36,22 @@ func (e *OpenWorkError) Error() string {
 		"until the work is done, or give the work up", e.Subscription, e.Events, e.Retrying, e.Blocked, e.DeadLetters, base(e.Subscription))
 }
 
-// PastError means that an external subscription is new, and the journal has events for which the subscription would
-// call the outside. Nothing was written.
+// PastError means that an external subscription is new, or gains types, and the journal has events for which the
+// subscription would call the outside. Nothing was written.
 type PastError struct {
 	Subscription string
-	Events       int64    // in the journal, of the types of Subscription
+	Events       int64    // in the journal, of the types of Subscription, or of Gained; not more than 10,000 of Gained
 	Removed      []string // subscriptions of the module to such a type that the program does not have
+	Gained       []string // the types that Subscription gains; nil for a new subscription
 }
 
 // Error names the subscription, and the ways out.
 func (e *PastError) Error() string {
+	if len(e.Gained) > 0 {
+		return fmt.Sprintf("external subscription %s gains %s, and would call the outside for %d events of the past: "+
+			"choose Case.FromNow, for events from now on, or Handler.FromStart, for all",
+			e.Subscription, strings.Join(e.Gained, ", "), e.Events)
+	}
 	was := "if the subscription was renamed, name the earlier name in Handler.Was"
 	if len(e.Removed) > 0 {
 		was = fmt.Sprintf("if the subscription was called %s, name %q in Handler.Was", e.Removed[0], base(e.Removed[0]))
@@ -147,18 +155,36 @@ func (r refusals) Error() string {
 // Unwrap returns the reasons.
 func (r refusals) Unwrap() []error { return r }
 
-// past returns an error for an external subscription that is new and would handle events of the past.
+// past returns an error for an external subscription that is new, or gains types, and would handle events of the past.
 func past(ctx context.Context, q row.Queryer, s journal.Subscription, renamed []Renamed) (*PastError, error) {
 	if !s.Outside || s.Elsewhere || s.FromNow || s.FromStart {
 		return nil, nil
 	}
-	const query = `
-SELECT (SELECT coalesce(sum(events), 0) FROM blocks WHERE type IN (SELECT value FROM json_each(?2)))
-     + (SELECT count(*) FROM events WHERE seq > coalesce((SELECT upto FROM counted WHERE subscription = 0), 0) AND type IN (SELECT value FROM json_each(?2)))
-WHERE NOT EXISTS (SELECT 1 FROM subscriptions WHERE kind = 'bus' AND name = ?1)`
+	types := "" // of the journal
+	var start int64
+	const known = "SELECT types, start_seq FROM subscriptions WHERE kind = 'bus' AND name = ?"
+	err := row.Each(ctx, q, row.SQL(known, s.Name), func(rows *sql.Rows) error { return rows.Scan(&types, &start) })
+	if err != nil {
+		return nil, err
+	}
 	e := &PastError{Subscription: s.Name}
-	scan := func(rows *sql.Rows) error { return rows.Scan(&e.Events) }
-	err := row.Each(ctx, q, row.SQL(query, s.Name, row.List(s.Types)), scan)
+	c, err := typechange.Of(types, s)
+	if err != nil {
+		return nil, err
+	}
+	wants := slices.DeleteFunc(c.Gained, func(t string) bool { return slices.Contains(s.TypesFromNow, t) })
+	query := row.SQL(`
+SELECT (SELECT coalesce(sum(events), 0) FROM blocks WHERE type IN (SELECT value FROM json_each(?1)))
+     + (SELECT count(*) FROM events WHERE seq > coalesce((SELECT upto FROM counted WHERE subscription = 0), 0) AND type IN (SELECT value FROM json_each(?1)))`,
+		row.List(wants))
+	if types != "" {
+		e.Gained = wants
+		query = row.SQL(`
+SELECT count(*) FROM (SELECT 1 FROM events e WHERE e.seq > ?2 AND e.type IN (SELECT value FROM json_each(?1))
+	AND NOT EXISTS (SELECT 1 FROM deliveries d JOIN subscriptions s ON s.id = d.subscription WHERE d.seq = e.seq AND s.name = ?3) LIMIT ?4)`,
+			row.List(wants), start, s.Name, manyLeft)
+	}
+	err = row.Each(ctx, q, query, func(rows *sql.Rows) error { return rows.Scan(&e.Events) })
 	if err != nil || e.Events == 0 {
 		return nil, err
 	}
@@ -210,7 +236,7 @@ FROM subscriptions s LEFT JOIN json_each(s.types) t WHERE s.kind = 'bus' AND s.r
 		for _, g := range gone {
 			pair := Renamed{s.Name, g[0]}
 			if fresh[s.Name].Name != "" && journal.ModuleOf(g[0]) == journal.ModuleOf(s.Name) &&
-				slices.Contains(s.Types, g[1]) && !slices.Contains(pairs, pair) {
+				slices.Contains(s.Types, g[1]) && !slices.Contains(s.TypesFromNow, g[1]) && !slices.Contains(pairs, pair) {
 				pairs = append(pairs, pair)
 			}
 		}
