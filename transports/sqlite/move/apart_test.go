@@ -239,11 +239,18 @@ func TestFromNowOfWhatStayed(t *testing.T) {
 	subscribe := func(m *made, name string, start, since int64) {
 		m.exec("INSERT INTO subscriptions (name, kind, types, start_seq, cursor, since) VALUES (?, 'bus', '[\"weather.changed\"]', ?, ?, ?)", name, start, start, since)
 	}
+	gain := func(m *made, name string) { // the type, from then on, and the events before were skipped
+		m.exec("INSERT INTO subscriptions (name, kind, types, start_seq, cursor) SELECT ?, 'bus', '[\"weather.changed\"]', 0, coalesce(max(seq), 0) FROM events", name)
+		m.exec("INSERT INTO type_starts SELECT id, 'weather.changed', 9000000 FROM subscriptions WHERE name = ?", name)
+		m.exec("INSERT INTO deliveries SELECT e.seq, s.id, 'skipped', 0, 1, 0, NULL FROM subscriptions s, events e WHERE s.name = ? AND e.type = 'weather.changed'", name)
+	}
 	start := put(a, "before, here", "order", 8_000_000)
 	subscribe(a, "order/dated", start, 9_000_000)
 	subscribe(a, "order/undated", start, 0)
 	subscribe(a, "order/early", 0, 9_000_000) // known before there was any event
+	gain(a, "order/gained")
 	put(b, "before, there", "payment", 7_000_000)
+	gain(b, "payment/gained")
 	subscribe(b, "payment/dated", column[int64](b, "SELECT max(seq) FROM events")[0], 9_000_000)
 	subscribe(b, "payment/early", 0, 9_000_000)
 	put(a, "sent late, in both", "payment", 7_500_000) // the bus would skip it in A, since its module is elsewhere
@@ -264,11 +271,13 @@ func TestFromNowOfWhatStayed(t *testing.T) {
 		t.Error(wrong)
 	}
 	for name, want := range map[string][]string{
-		"order/dated":   {"late, of order", "after, here", "after, there"}, // its own module's log decides
-		"order/undated": {"sent late, in both", "late, of order", "after, here", "after, there"},
-		"order/early":   {"before, here", "late, of order", "after, here", "after, there"},
-		"payment/dated": {"sent late, in both", "after, here", "after, there"},
-		"payment/early": {"before, there", "sent late, in both", "after, here", "after, there"},
+		"order/dated":    {"late, of order", "after, here", "after, there"}, // its own module's log decides
+		"order/undated":  {"sent late, in both", "late, of order", "after, here", "after, there"},
+		"order/early":    {"before, here", "late, of order", "after, here", "after, there"},
+		"order/gained":   {"late, of order", "after, here", "after, there"},
+		"payment/gained": {"sent late, in both", "after, here", "after, there"},
+		"payment/dated":  {"sent late, in both", "after, here", "after, there"},
+		"payment/early":  {"before, there", "sent late, in both", "after, here", "after, there"},
 	} {
 		got := column[string](a, `SELECT e.id FROM subscriptions s JOIN events e ON e.type = 'weather.changed' AND e.seq > s.start_seq
 LEFT JOIN deliveries d ON d.seq = e.seq AND d.subscription = s.id WHERE s.name = ? AND d.seq IS NULL`, name)

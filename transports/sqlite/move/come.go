@@ -8,37 +8,11 @@ import (
 
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/answers"
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/dbfile"
+	"github.com/troupebus/troupe/transports/sqlite/move/internal/fromnow"
 	"github.com/troupebus/troupe/transports/sqlite/move/internal/inventory"
 )
 
-// past is true for an event e of this journal from before the start of the other journal's subscription o, when o began
-// with new events only. For an event that the other journal has, its position in the other journal's log decides; where
-// the bus would compare the time (the event came from elsewhere: see bus, FromNow), the time decides. For all other
-// events the time decides. The subscription of an older program has no time of its own: the newest event before its
-// start gives the time.
-const past = `(o.start_seq > 0 OR o.since > 0) AND (
-	   EXISTS (SELECT 1 FROM temp.map m JOIN b.events x ON x.seq = m.b WHERE m.a = e.seq AND (x.seq <= o.start_seq OR ` + pastThere + `))
-	OR NOT EXISTS (SELECT 1 FROM temp.map m WHERE m.a = e.seq)
-	   AND coalesce(e.time < iif(o.since > 0, o.since, 1 + (SELECT max(time) FROM b.events WHERE seq <= o.start_seq)), 0))`
-
-// pastThere is true for an event x of the other journal, after the start of the subscription o, that the bus would skip
-// there.
-const pastThere = `o.since > 0 AND x.time < o.since AND x.source NOT IN (SELECT value FROM json_each(?1))`
-
-// begins makes temp.begins: the subscriptions of this journal that began with new events only, and when they began. An
-// event that is new here, or that a merged module emitted, is older than such a subscription if the event's time is
-// before the time of the start. In the log such an event lies after the start, or the bus no longer compares the
-// event's time.
-const begins = `CREATE TEMP TABLE begins AS SELECT s.id, s.since > 0 AS dated,
-	iif(s.since > 0, s.since, 1 + (SELECT max(time) FROM main.events WHERE seq <= s.start_seq)) AS at
-FROM main.subscriptions s WHERE s.kind = 'bus' AND s.except_of = 0 AND (s.since > 0 OR s.start_seq > 0)`
-
-// Conditions for a subscription s of this journal and an event e from before the start of s: tooOld for an event that
-// is new here, tooOldHere for an event that was here before.
 const (
-	tooOld     = `EXISTS (SELECT 1 FROM temp.begins g WHERE g.id = s.id AND e.time < g.at)`
-	tooOldHere = `EXISTS (SELECT 1 FROM temp.begins g WHERE g.id = s.id AND e.time < g.at AND g.dated AND e.source IN (SELECT value FROM json_each(?1)))`
-
 	waitingHere = `main.subscriptions s CROSS JOIN main.events e ON e.type IN (SELECT value FROM json_each(s.types)) WHERE ` + inventory.IsWaiting
 	comingHere  = `main.subscriptions s, json_each(s.types) t JOIN b.events e ON e.type = t.value
 WHERE s.kind = 'bus' AND s.except_of = 0 AND e.seq IN (SELECT b FROM temp.fresh)`
@@ -49,7 +23,7 @@ WHERE s.kind = 'bus' AND s.except_of = 0 AND e.seq IN (SELECT b FROM temp.fresh)
 
 // predict computes m.expected, the sums that the journal must have after the merge.
 func (m *merge) predict(ctx context.Context) error {
-	if err := cmp.Or(m.a.Run(ctx, dbfile.Stmt(begins)), m.a.RunAll(ctx, answers.Choose, m.Modules)); err != nil {
+	if err := cmp.Or(m.a.Run(ctx, dbfile.Stmt(fromnow.Begins)), m.a.RunAll(ctx, answers.Choose, m.Modules)); err != nil {
 		return err
 	}
 	e := &m.expected
@@ -72,19 +46,19 @@ func (m *merge) predict(ctx context.Context) error {
 		name, query string
 	}{
 		{e.stayed, inventory.Events, `SELECT count(*), digest(` + inventory.EventContent + `) FROM b.events e WHERE e.seq IN (SELECT b FROM temp.fresh)`},
-		{e.stayed, inventory.Waiting, waits + waitingHere + ` AND NOT ` + tooOldHere + ` AND NOT ` + answers.IsAnswered},
-		{e.stayed, inventory.Waiting, waits + comingHere + ` AND NOT ` + tooOld + ` AND NOT ` + answers.ComesAnswered},
-		{e.stayed, inventory.PassedOver, skips + waitingHere + ` AND ` + tooOldHere},
-		{e.stayed, inventory.PassedOver, skips + comingHere + ` AND ` + tooOld},
+		{e.stayed, inventory.Waiting, waits + waitingHere + ` AND NOT ` + fromnow.TooOldHere + ` AND NOT ` + answers.IsAnswered},
+		{e.stayed, inventory.Waiting, waits + comingHere + ` AND NOT ` + fromnow.TooOld + ` AND NOT ` + answers.ComesAnswered},
+		{e.stayed, inventory.PassedOver, skips + waitingHere + ` AND ` + fromnow.TooOldHere},
+		{e.stayed, inventory.PassedOver, skips + comingHere + ` AND ` + fromnow.TooOld},
 		{e.moved, inventory.Emitted, `
 SELECT count(*), digest(` + inventory.EventContent + `) FROM b.events e WHERE e.seq IN (SELECT b FROM temp.fresh) AND e.source IN (SELECT value FROM json_each(?1))`},
 		{e.moved, inventory.Waiting, `
 SELECT count(*), digest(o.name, x.id, x.type) FROM b.subscriptions o CROSS JOIN b.events x ON x.type IN (SELECT value FROM json_each(o.types))
-WHERE o.kind = 'bus' AND o.except_of = 0 AND o.name NOT LIKE 'bus/%' AND x.seq > o.cursor AND NOT (` + pastThere + `)
+WHERE o.kind = 'bus' AND o.except_of = 0 AND o.name NOT LIKE 'bus/%' AND x.seq > o.cursor AND NOT (` + fromnow.PastThere + `)
 AND NOT EXISTS (SELECT 1 FROM b.deliveries d WHERE d.seq = x.seq AND d.subscription = o.id)`},
 		{e.moved, inventory.Waiting, `
 SELECT count(*), digest(o.name, e.id, e.type) FROM b.subscriptions o, json_each(o.types) t JOIN main.events e ON e.type = t.value
-WHERE o.kind = 'bus' AND o.except_of = 0 AND o.name NOT LIKE 'bus/%' AND e.seq NOT IN (SELECT a FROM temp.map WHERE a IS NOT NULL) AND NOT (` + past + `)`},
+WHERE o.kind = 'bus' AND o.except_of = 0 AND o.name NOT LIKE 'bus/%' AND e.seq NOT IN (SELECT a FROM temp.map WHERE a IS NOT NULL) AND NOT (` + fromnow.Past + `)`},
 	} {
 		sum, err := m.a.Sum(ctx, more.query, m.Modules)
 		if err != nil {
@@ -103,8 +77,8 @@ func (m *merge) skipped() string { return fmt.Sprintf(skippedNow, m.proof.At.Uni
 func (m *merge) skipOld() []string {
 	insert := `INSERT INTO main.deliveries (seq, subscription, outcome, attempts, started_at, duration) SELECT e.seq, s.id, ` + m.skipped() + ` FROM `
 	return []string{
-		insert + waitingHere + ` AND ` + tooOldHere + ` AND e.seq NOT IN (SELECT m.a FROM temp.map m JOIN temp.fresh f ON f.b = m.b) AND NOT ` + inventory.OfMoving,
-		insert + waitingHere + ` AND ` + tooOld + ` AND e.seq IN (SELECT m.a FROM temp.map m JOIN temp.fresh f ON f.b = m.b) AND NOT ` + inventory.OfMoving,
+		insert + waitingHere + ` AND ` + fromnow.TooOldHere + ` AND e.seq NOT IN (SELECT m.a FROM temp.map m JOIN temp.fresh f ON f.b = m.b) AND NOT ` + inventory.OfMoving,
+		insert + waitingHere + ` AND ` + fromnow.TooOld + ` AND e.seq IN (SELECT m.a FROM temp.map m JOIN temp.fresh f ON f.b = m.b) AND NOT ` + inventory.OfMoving,
 	}
 }
 
@@ -156,7 +130,7 @@ const arrives = `s.kind = 'bus' AND ` + inventory.OfMoving
 // goes before the first event without an answer.
 var positions = []string{
 	`CREATE TEMP TABLE past AS SELECT i.a AS subscription, e.seq FROM temp.subs i JOIN b.subscriptions o ON o.id = i.b, json_each(o.types) t
-JOIN main.events e ON e.type = t.value WHERE ` + past,
+JOIN main.events e ON e.type = t.value WHERE ` + fromnow.Past,
 	`UPDATE main.subscriptions AS s SET start_seq = coalesce((
 	SELECT min(e.seq) - 1 FROM main.events e WHERE e.type IN (SELECT value FROM json_each(s.types))
 	AND NOT EXISTS (SELECT 1 FROM temp.past p WHERE p.subscription = s.id AND p.seq = e.seq)), (SELECT max(seq) FROM main.events), 0), cursor = ` + inventory.LastSeq + `

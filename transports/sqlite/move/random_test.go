@@ -176,8 +176,12 @@ func (m *made) subscribe(name string, events []event) {
 	}
 	sub := m.exec("INSERT INTO subscriptions (name, kind, types, start_seq, cursor, retired_at, since) VALUES (?, 'bus', ?, ?, ?, ?, ?)",
 		name, dbfile.List([]string{consumed[name]}), start, start, retired, since)
-	if m.IntN(4) == 0 {
-		m.exec("INSERT INTO type_starts (subscription, type, since) VALUES (?, ?, ?)", sub, consumed[name], m.IntN(10))
+	gained := int64(0) // the first event since the gain of its type
+	if m.IntN(4) == 0 && len(events) > 0 && !strings.HasPrefix(name, "bus/") {
+		gained = pick(m, events).seq
+		m.exec("INSERT INTO type_starts SELECT ?, ?, time FROM events WHERE seq = ?", sub, consumed[name], gained)
+		m.exec("INSERT INTO deliveries SELECT seq, ?, 'skipped', 0, 5, 0, NULL FROM events WHERE type = ? AND seq > ? AND seq < ?",
+			sub, consumed[name], start, gained)
 	}
 	held, gap, cursor := map[string]bool{}, false, start
 	reach := m.IntN(len(events) + 1)
@@ -185,7 +189,7 @@ func (m *made) subscribe(name string, events []event) {
 		if e.seq <= start {
 			continue
 		}
-		if e.kind == consumed[name] {
+		if e.kind == consumed[name] && e.seq >= gained {
 			if i > reach || m.IntN(20) == 0 && !gap {
 				gap = true // waiting; those behind it may be handled
 			}
