@@ -130,6 +130,12 @@ type (
 	//	Cursor  int64     // all wanted events up to here have records
 	//	Lag     int64     // wanted events after the cursor without a record; 0 when retired
 	//	Retired time.Time // since then no program runs the subscription
+	//
+	//	RetiredBy  string   // the person who gave the open work up
+	//	RetiredWhy string   // the reason of that person
+	//	Was        []string // earlier names, the oldest first
+	//	Version    int      // of Handler.Rebuild
+	//	RunOf      string   // the subscription that has run from the start since
 	SubscriptionStats = reader.SubscriptionStats
 
 	// Sent is an event of one journal.
