@@ -233,6 +233,6 @@ func ExampleBus_Check() {
 	// Output:
 	// true
 	// bus: wiring: 2 mistakes:
-	// bus/example_test.go:230: subscription "kitchen/cook" consumes "guest.ordered", which no module declares to emit: add the event to Emits
-	// bus/example_test.go:229: event type "kitchen.served", emitted by module kitchen, has no consumer: if intended, mark the event with ForOutside
+	// bus/example_test.go:229: subscription "kitchen/cook" consumes "guest.ordered", which no module declares to emit: add the event to Emits
+	// bus/example_test.go:228: event type "kitchen.served", emitted by module kitchen, has no consumer: if intended, mark the event with ForOutside
 }

@@ -55,7 +55,7 @@ func TestNestedByAnotherContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.wait(t)
-	if len(got) != 18 {
+	if len(got) != 21 {
 		t.Errorf("%d were tried", len(got))
 	}
 	for what, err := range got {
