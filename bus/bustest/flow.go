@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/bustest/internal/text"
 	"github.com/troupebus/troupe/bus/journal"
 )
 
@@ -52,7 +53,7 @@ func (f *Flow) Events() []journal.FlowEvent { return f.flow.Events }
 func (f *Flow) AtLeast(events ...bus.Event) *Flow {
 	f.t.Helper()
 	if d := f.compare(f.wanted(events)); len(d.missing) > 0 {
-		d.fail("AtLeast finds %s missing", plural(len(d.missing), "event"))
+		d.fail("AtLeast finds %s missing", text.Plural(len(d.missing), "event"))
 	}
 	return f
 }
@@ -66,7 +67,7 @@ func (f *Flow) Exactly(events ...bus.Event) *Flow {
 			d.tooMuch(i)
 		}
 	}
-	switch missing, more := plural(len(d.missing), "event"), plural(len(d.more), "event"); {
+	switch missing, more := text.Plural(len(d.missing), "event"), text.Plural(len(d.more), "event"); {
 	case len(d.missing) > 0 && len(d.more) > 0:
 		d.fail("Exactly finds %s missing, and %s too much", missing, more)
 	case len(d.missing) > 0:
@@ -184,7 +185,7 @@ func (f *Flow) Never(events ...bus.Event) *Flow {
 		}
 	}
 	if len(d.more) > 0 {
-		d.fail("Never finds %s", plural(len(d.more), "event"))
+		d.fail("Never finds %s", text.Plural(len(d.more), "event"))
 	}
 	return f
 }
@@ -210,14 +211,7 @@ func (f *Flow) Outcome(subscription string, o journal.Outcome) *Flow {
 		d.missing = append(d.missing, fmt.Sprintf("%s  %s", subscription, o))
 		d.fail("Outcome finds no reaction of %s", subscription)
 	case others > 0:
-		d.fail("Outcome finds %d of %s of %s not %s", others, plural(all, "reaction"), subscription, o)
+		d.fail("Outcome finds %d of %s of %s not %s", others, text.Plural(all, "reaction"), subscription, o)
 	}
 	return f
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

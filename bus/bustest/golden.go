@@ -7,10 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/troupebus/troupe/bus/bustest/internal/sequence"
+	"github.com/troupebus/troupe/bus/bustest/internal/text"
 )
 
 // updateFlag makes tests write golden files. This package is initialized before the test package: a test package that
@@ -37,13 +39,13 @@ func updating() bool { return flag.Lookup(updateFlag).Value.String() == "true" }
 func (f *Flow) Golden(t testing.TB, name string) {
 	t.Helper()
 	path := filepath.Join("testdata", filepath.FromSlash(name)+".mmd")
-	golden(t, path, drawSequence(f.flow), func(got, want string) string {
-		return fmt.Sprintf("flow %s differs from the file (- file, + flow)\n%s", f.flow.ID, diffLines(want, got))
+	golden(t, path, sequence.Draw(f.flow), func(got, want string) string {
+		return fmt.Sprintf("flow %s differs from the file (- file, + flow)\n%s", f.flow.ID, text.Diff(want, got))
 	})
 }
 
 // Sequence returns the diagram of Golden: the causes and effects, without details that differ between runs.
-func (f *Flow) Sequence() string { return drawSequence(f.flow) }
+func (f *Flow) Sequence() string { return sequence.Draw(f.flow) }
 
 // goldenFiles serializes access to golden files, because an explored scenario runs in several goroutines.
 var goldenFiles sync.Mutex
@@ -79,63 +81,4 @@ func golden(t testing.TB, path, got string, differ func(got, want string) string
 func howToUpdate(t testing.TB) string {
 	name, _, _ := strings.Cut(t.Name(), "/")
 	return fmt.Sprintf("If the change is intended, run in the folder of the test: go test -run '^%s$' -update", name)
-}
-
-// around is the number of equal lines around a difference.
-const around = 2
-
-// diffLines returns the difference between two texts, line by line.
-func diffLines(from, to string) string {
-	a, b := strings.Split(strings.TrimSuffix(from, "\n"), "\n"), strings.Split(strings.TrimSuffix(to, "\n"), "\n")
-	lines := edits(a, b)
-	keep := make([]bool, len(lines))
-	for i, line := range lines {
-		if line[0] != ' ' {
-			for j := max(0, i-around); j < min(len(lines), i+around+1); j++ {
-				keep[j] = true
-			}
-		}
-	}
-	var out []string
-	for i, line := range lines {
-		if keep[i] {
-			out = append(out, line)
-		} else if i == 0 || keep[i-1] {
-			out = append(out, "  …")
-		}
-	}
-	return strings.Join(out, "\n")
-}
-
-// edits returns the lines of both texts with a sign, the longest common subsequence once.
-func edits(a, b []string) []string {
-	common := make([][]int, len(a)+1) // common[i][j]: the length of the longest common subsequence of a[i:] and b[j:]
-	for i := range common {
-		common[i] = make([]int, len(b)+1)
-	}
-	for i, x := range slices.Backward(a) {
-		for j, y := range slices.Backward(b) {
-			if x == y {
-				common[i][j] = common[i+1][j+1] + 1
-			} else {
-				common[i][j] = max(common[i+1][j], common[i][j+1])
-			}
-		}
-	}
-	var out []string
-	i, j := 0, 0
-	for i < len(a) || j < len(b) {
-		switch {
-		case i < len(a) && j < len(b) && a[i] == b[j]:
-			out = append(out, "  "+a[i])
-			i, j = i+1, j+1
-		case j == len(b) || i < len(a) && common[i+1][j] >= common[i][j+1]:
-			out = append(out, "- "+a[i])
-			i++
-		default:
-			out = append(out, "+ "+b[j])
-			j++
-		}
-	}
-	return out
 }

@@ -1,4 +1,5 @@
-package bustest
+// Package sequence draws flows as sequence diagrams in the language of Mermaid.
+package sequence
 
 import (
 	"cmp"
@@ -25,8 +26,8 @@ type sequence struct {
 // cause is the cause of an event: the reaction of a subscription to the event with this id.
 type cause struct{ id, subscription string }
 
-// drawSequence returns f as a diagram in Mermaid's language.
-func drawSequence(f *journal.Flow) string {
+// Draw returns f as a diagram.
+func Draw(f *journal.Flow) string {
 	s := &sequence{
 		flow: f, drawn: make([]bool, len(f.Events)), emitted: map[cause][]int{}, delayed: map[cause][]journal.DelayedEvent{},
 	}

@@ -1,4 +1,4 @@
-package bustest
+package contract
 
 import (
 	"cmp"
@@ -22,7 +22,7 @@ func compatible(format string, args ...any) change {
 }
 
 // changes returns the differences between c and now in a fixed order, events first.
-func (c contract) changes(now contract) []change {
+func (c Contract) changes(now Contract) []change {
 	var out []change
 	for _, name := range names(c.Events, now.Events) {
 		before, inBefore := c.Events[name]
@@ -64,7 +64,7 @@ func (c contract) changes(now contract) []change {
 }
 
 // renamed removes the subscriptions that now has under another name from both contracts, and returns the changes.
-func (c contract) renamed(now contract) (out []change) {
+func (c Contract) renamed(now Contract) (out []change) {
 	for _, was := range slices.Sorted(maps.Keys(now.was)) {
 		name := now.was[was]
 		before, inBefore := c.Subscriptions[was]
