@@ -213,6 +213,10 @@ func TestContractChanges(t *testing.T) {
 			"compatible  subscription mail/forget is new, and starts with the oldest recorded desk.returned unless FromNow is set",
 		}},
 		{"subscription renamed with Was", `"desk/wonder"`, `"desk/ponder"`, []string{fine, "compatible  subscription desk/ponder is called desk/wonder now, and goes on"}},
+		{"subscription renamed that gains a type", `"desk/wonder": "mail.forgotten"`, `"desk/ponder": []`, []string{
+			fine, "compatible  subscription desk/ponder is called desk/wonder now, and goes on",
+			"compatible  subscription desk/wonder also consumes mail.forgotten, from the oldest recorded event unless FromNow is set",
+		}},
 		{"subscription gone", `"mail/forget": "desk.returned",`, `"mail/forget": "desk.returned", "mail/old": "desk.returned",`, []string{
 			broken + "1 of 1 change:",
 			"BREAKING    subscription mail/old is gone: its cursor, retries and dead letters have no owner",

@@ -68,12 +68,14 @@ func (c Contract) renamed(now Contract) (out []change) {
 	for _, was := range slices.Sorted(maps.Keys(now.was)) {
 		name := now.was[was]
 		before, inBefore := c.Subscriptions[was]
-		if after, there := now.Subscriptions[name]; !inBefore || !there || !slices.Equal(before, after) {
+		after, inNow := now.Subscriptions[name]
+		if !inBefore || !inNow {
 			continue
 		}
 		delete(c.Subscriptions, was)
 		delete(now.Subscriptions, name)
 		out = append(out, compatible("subscription %s is called %s now, and goes on", was, name))
+		out = append(out, typeChanges(name, before, after)...)
 	}
 	return out
 }
