@@ -35,22 +35,22 @@ func OnAll(
 ) *Handler[Raw] {
 	s := m.subscribe(name)
 	if fn == nil {
-		m.bus.mistake(noFunction, s.name)
+		m.bus.mistake(noFunction, s.Name)
 	}
 	if s.patterns = patterns; len(patterns) == 0 {
 		s.patterns = []string{"*"}
 	}
 	for _, p := range patterns {
 		if _, err := path.Match(p, ""); err != nil {
-			m.bus.mistake("subscription %q: pattern %q: %w", s.name, p, err)
+			m.bus.mistake("subscription %q: pattern %q: %w", s.Name, p, err)
 		}
 	}
 	s.anyOrder = true
-	s.reactions = []*reaction{{
-		decode: func(e *journal.Event) (Event, error) {
+	s.Reactions = []*reaction{{
+		Decode: func(e *journal.Event) (Event, error) {
 			return Raw{Type: e.Type, Key: e.Key, Version: e.Version, Source: e.Source, Data: bytes.Clone(e.Data)}, nil
 		},
-		handle: func(ctx context.Context, e Event) (Events, error) { return fn(ctx, e.(Raw)) },
+		Handle: func(ctx context.Context, e Event) (Events, error) { return fn(ctx, e.(Raw)) },
 	}}
 	return &Handler[Raw]{s: s}
 }
@@ -59,7 +59,7 @@ func OnAll(
 func (s *subscription) matched() (types []string) {
 	for _, t := range slices.Sorted(maps.Keys(s.bus.types)) {
 		like := func(pattern string) bool { ok, _ := path.Match(pattern, t); return ok }
-		if s.bus.types[t].emitter != "" && !s.emits[t] && slices.ContainsFunc(s.patterns, like) {
+		if s.bus.types[t].Emitter != "" && !s.emits[t] && slices.ContainsFunc(s.patterns, like) {
 			types = append(types, t)
 		}
 	}

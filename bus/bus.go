@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -19,8 +18,10 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
-	"github.com/troupebus/troupe/bus/internal/nest"
+	"github.com/troupebus/troupe/bus/internal/backoff"
+	"github.com/troupebus/troupe/bus/internal/react"
 	"github.com/troupebus/troupe/bus/internal/routerlog"
+	"github.com/troupebus/troupe/bus/internal/wiring"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
 )
@@ -66,7 +67,7 @@ type Config struct {
 // Validate returns all mistakes in c, joined in one error.
 func (c Config) Validate() error {
 	var errs []error
-	if err := c.Retry.validate(); err != nil {
+	if err := backoff.Policy(c.Retry).Validate(); err != nil {
 		errs = append(errs, err)
 	}
 	if min(c.Timeout, c.ExternalTimeout, c.UnitTimeout, c.KeepKeys, c.ShutdownTimeout) < 0 {
@@ -80,7 +81,7 @@ func (c Config) Validate() error {
 }
 
 func (c Config) withDefaults() Config {
-	c.Retry = c.Retry.withDefaults(defaultRetry)
+	c.Retry = Retry(backoff.Policy(c.Retry).Or(backoff.Default))
 	c.Timeout = cmp.Or(c.Timeout, 5*time.Second)
 	c.ExternalTimeout = cmp.Or(c.ExternalTimeout, 30*time.Second)
 	c.UnitTimeout = cmp.Or(c.UnitTimeout, 10*time.Second)
@@ -112,24 +113,13 @@ type Bus struct {
 	modules       map[string]*Module
 	subscriptions []*subscription
 	schedules     []*Schedule
-	types         map[string]eventType
+	types         wiring.Types
 	mistakes      []error
 
-	state     atomic.Int32
-	reactions atomic.Int64  // reactions that run now
-	ended     chan struct{} // capacity 1: gets a value when the bus is stopping and the last reaction has ended
-	running   chan struct{}
-	work      context.Context // of external calls; ends at the end of ShutdownTimeout
-	accepting context.Context // ends when the bus begins to stop: no new reaction starts
-	calls     nest.Calls      // of user code, within a reaction or a unit of work
-	wires     wire.Wires
-}
-
-// eventType is an event type in the wiring.
-type eventType struct {
-	goType  reflect.Type
-	emitter string // the module that emits the type
-	wiredAt string // file and line of the first declaration
+	state   atomic.Int32
+	running chan struct{}
+	engine  *react.Engine
+	wires   wire.Wires
 }
 
 const (
@@ -143,8 +133,12 @@ const (
 // mistakes in c.
 func New(j journal.Journal, c Config) *Bus {
 	b := &Bus{
-		cfg: c.withDefaults(), journal: j, now: time.Now, modules: map[string]*Module{}, types: map[string]eventType{},
-		running: make(chan struct{}), ended: make(chan struct{}, 1),
+		cfg: c.withDefaults(), journal: j, now: time.Now, modules: map[string]*Module{}, types: wiring.Types{},
+		running: make(chan struct{}),
+	}
+	b.engine = &react.Engine{
+		Journal: j, Logger: b.cfg.Logger, Chance: b.cfg.Chance, UnitTimeout: b.cfg.UnitTimeout,
+		RunsHere: func(module string) bool { m := b.modules[module]; return m != nil && m.runsHere() },
 	}
 	if err := c.Validate(); err != nil {
 		b.mistakes = append(b.mistakes, joined(err)...)
@@ -169,11 +163,9 @@ func (b *Bus) Run(ctx context.Context) error {
 	if err := b.migrate(ctx); err != nil {
 		return err
 	}
-	work, cancelWork := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancelWork()
-	accepting, stopAccepting := context.WithCancel(work)
-	defer stopAccepting()
-	b.work, b.accepting, b.now = work, accepting, journal.Clock(ctx)
+	work, accepting, endWork := b.engine.Start(ctx)
+	defer endWork()
+	b.now = journal.Clock(ctx)
 	if err := b.openWires(ctx); err != nil {
 		return err
 	}
@@ -205,13 +197,13 @@ func (b *Bus) Run(ctx context.Context) error {
 		fatal = fmt.Errorf("stopped: %w", fatal)
 	case err := <-ended:
 		b.state.Store(stopping)
-		stopAccepting()
+		b.engine.Stop()
 		return errors.Join(errors.New("bus: the router stopped unexpectedly"), err)
 	}
 	b.state.Store(stopping)
-	stopAccepting()
+	b.engine.Stop()
 	ticking.Wait()
-	b.drain(cancelWork)
+	b.engine.Drain(b.cfg.ShutdownTimeout)
 	return errors.Join(fatal, router.Close(), <-ended)
 }
 
@@ -247,47 +239,9 @@ func (b *Bus) migrate(ctx context.Context) error {
 // specsOf describes subs for the journal.
 func specsOf(subs []*subscription) (specs []journal.Subscription) {
 	for _, s := range subs {
-		spec := s.spec()
-		spec.Elsewhere = !s.module.runsHere()
-		specs = append(specs, spec)
+		specs = append(specs, s.spec())
 	}
 	return specs
-}
-
-// afterCancel is the time that handlers have to return after their context has ended. After that, Run abandons them.
-const afterCancel = 5 * time.Second
-
-// drain waits for the running reactions, and calls cancelWork for the external handlers at the end of ShutdownTimeout.
-// The Router would wait for reactions, too, but under a lock, and testing/synctest does not advance time while a
-// goroutine waits for a lock.
-func (b *Bus) drain(cancelWork func()) {
-	limit := time.AfterFunc(b.cfg.ShutdownTimeout, cancelWork)
-	defer limit.Stop()
-	end := time.NewTimer(b.cfg.ShutdownTimeout + afterCancel)
-	defer end.Stop()
-	for b.reactions.Load() > 0 {
-		select {
-		case <-b.ended:
-		case <-end.C:
-			return
-		}
-	}
-}
-
-// begin counts a new reaction, and reports whether the reaction may run: not while the bus is stopping. The caller
-// calls end in both cases.
-func (b *Bus) begin() bool {
-	b.reactions.Add(1)
-	return b.state.Load() != stopping
-}
-
-func (b *Bus) end() {
-	if b.reactions.Add(-1) == 0 && b.state.Load() == stopping {
-		select {
-		case b.ended <- struct{}{}:
-		default:
-		}
-	}
 }
 
 // router returns a Watermill router with every subscription that runs here.
@@ -297,18 +251,22 @@ func (b *Bus) router(ctx context.Context) (*message.Router, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := message.RouterConfig{CloseTimeout: b.cfg.ShutdownTimeout + afterCancel}
+	config := message.RouterConfig{CloseTimeout: b.cfg.ShutdownTimeout + react.AfterCancel}
 	router, err := message.NewRouter(config, routerlog.New(b.cfg.Logger))
 	if err != nil {
 		return nil, fmt.Errorf("make the router: %w", err)
 	}
 	all = slices.DeleteFunc(all, func(s *subscription) bool { return !s.module.runsHere() })
 	if len(b.cfg.Middleware) > 0 {
-		router.AddMiddleware(account(all))
+		policies := map[string]*react.Policy{}
+		for _, s := range all {
+			policies[s.Name] = &s.Policy
+		}
+		router.AddMiddleware(react.Account(policies))
 		router.AddMiddleware(b.cfg.Middleware...)
 	}
 	for _, s := range all {
-		router.AddConsumerHandler(s.name, strings.Join(s.types(), ","), subscribers[s.name], s.react)
+		router.AddConsumerHandler(s.Name, strings.Join(s.types(), ","), subscribers[s.Name], s.React)
 	}
 	return router, nil
 }
@@ -333,17 +291,17 @@ func (b *Bus) Ready() error {
 // with a transaction, View returns an ErrNested, because the snapshot lacks the writes of the open transaction: read
 // through Tx. An external handler has no transaction, and may call View. View returns a panic of fn as an error.
 func (b *Bus) View(ctx context.Context, fn func(tx SQL) error) error {
-	if s, _ := ctx.Value(scopeKey{}).(*scope); s != nil && s.tx != nil {
+	if s := react.ScopeOf(ctx); s != nil && s.Tx != nil {
 		return fmt.Errorf("%w: %s", ErrNested, readThroughTx)
 	}
-	if b.calls.InTransaction() {
+	if b.engine.Calls.InTransaction() {
 		return nested(readThroughTx)
 	}
-	if !b.calls.Within() {
+	if !b.engine.Calls.Within() {
 		return b.journal.View(ctx, func(tx *sql.Tx) error { return fn(tx) })
 	}
 	return b.journal.View(ctx, func(tx *sql.Tx) (err error) { // in another goroutine, whose stack lacks the mark
-		b.calls.Outside(func() { err = fn(tx) })
+		b.engine.Calls.Outside(func() { err = fn(tx) })
 		return err
 	})
 }

@@ -2,10 +2,10 @@ package bus
 
 import (
 	"context"
-	"fmt"
 	"reflect"
 	"slices"
 
+	"github.com/troupebus/troupe/bus/internal/react"
 	"github.com/troupebus/troupe/bus/journal"
 )
 
@@ -23,14 +23,14 @@ import (
 func OnEach(m *Module, name string, cases ...anyCase) *Handler[Event] {
 	s := m.subscribe(name)
 	if len(cases) == 0 {
-		m.bus.mistake("subscription %q has no case: want at least one Of", s.name)
+		m.bus.mistake("subscription %q has no case: want at least one Of", s.Name)
 	}
 	for _, c := range cases {
 		r := c.reactionOf(s)
-		if s.reactionTo(r.eventType) != nil {
-			m.bus.mistake("subscription %q has two cases of %q", s.name, r.eventType)
+		if s.To(r.EventType) != nil {
+			m.bus.mistake("subscription %q has two cases of %q", s.Name, r.EventType)
 		}
-		s.reactions = append(s.reactions, r)
+		s.Reactions = append(s.Reactions, r)
 	}
 	return &Handler[Event]{s: s}
 }
@@ -64,37 +64,30 @@ type anyCase interface {
 	reactionOf(s *subscription) *reaction
 }
 
-// reaction is what a subscription does with events of one type.
-type reaction struct {
-	eventType string // "" for every type of the subscription, and after a mistake in the wiring
-	fromNow   bool
-
-	decode func(*journal.Event) (Event, error)
-	wants  func(Event) bool
-	handle func(context.Context, Event) (Events, error)
-}
+// reaction is how a subscription treats events of a type.
+type reaction = react.Reaction[Event, Events]
 
 // reactionOf returns the case as a reaction of s, and reports mistakes.
 func (c *Case[E]) reactionOf(s *subscription) *reaction {
 	b := s.bus
-	r := &reaction{fromNow: c.fromNow}
+	r := &reaction{FromNow: c.fromNow}
 	if t := reflect.TypeFor[E](); t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface {
 		b.mistake("subscription %q takes %v: a handler takes the struct of the event, neither a pointer nor an interface; "+
-			"OnEach takes several types", s.name, t)
+			"OnEach takes several types", s.Name, t)
 	} else {
 		var zero E
-		r.eventType = b.register(zero)
+		r.EventType = b.register(zero)
 	}
 	if c.fn == nil {
-		b.mistake(noFunction, s.name)
+		b.mistake(noFunction, s.Name)
 	}
 	if c.notWant {
-		b.mistake(noFilter, s.name)
+		b.mistake(noFilter, s.Name)
 	}
-	r.decode = func(e *journal.Event) (Event, error) { return decode[E](e, b.cfg.MaxPayload) }
-	r.handle = func(ctx context.Context, e Event) (Events, error) { return c.fn(ctx, e.(E)) }
+	r.Decode = func(e *journal.Event) (Event, error) { return decode[E](e, b.cfg.MaxPayload) }
+	r.Handle = func(ctx context.Context, e Event) (Events, error) { return c.fn(ctx, e.(E)) }
 	if c.want != nil {
-		r.wants = func(e Event) bool { return c.want(e.(E)) }
+		r.Wants = func(e Event) bool { return c.want(e.(E)) }
 	}
 	return r
 }
@@ -107,39 +100,14 @@ const (
 // subscribe adds a subscription without reactions.
 func (m *Module) subscribe(name string) *subscription {
 	b := m.bus
-	b.wiring("subscription", m.name+"/"+name)
-	s := &subscription{
-		bus: b, module: m, name: m.name + "/" + name, wiredAt: wiringSite(),
-		emits: map[string]bool{}, timeout: b.cfg.Timeout, retry: b.cfg.Retry,
-	}
+	b.mustBeOpen("subscription", m.name+"/"+name)
+	s := b.newSubscription(m, name)
+	s.wiredAt = wiringSite()
 	if !validName.MatchString(name) {
-		b.mistake("subscription %q: a name has lower case letters and digits, with single dashes or underscores between", s.name)
+		b.mistake("subscription %q: a name has lower case letters and digits, with single dashes or underscores between", s.Name)
 	}
 	b.subscriptions = append(b.subscriptions, s)
 	return s
-}
-
-// reactionTo returns the reaction of s to events of a type, or nil.
-func (s *subscription) reactionTo(eventType string) *reaction {
-	for _, r := range s.reactions {
-		if r.eventType == eventType || r.eventType == "" {
-			return r
-		}
-	}
-	return nil
-}
-
-// decode returns the event of e for its reaction.
-func (s *subscription) decode(e *journal.Event) (Event, error) {
-	if r := s.reactionTo(e.Type); r != nil {
-		return r.decode(e)
-	}
-	return nil, fmt.Errorf("subscription %q handles no %q any more: replay with a program that does, or drop the dead letter", s.name, e.Type)
-}
-
-// accepts reports whether no filter refuses e, an event of r.
-func (s *subscription) accepts(r *reaction, e Event) bool {
-	return (r.wants == nil || r.wants(e)) && (s.want == nil || s.want(e))
 }
 
 // types returns the event types that s consumes, sorted.
@@ -147,9 +115,9 @@ func (s *subscription) types() (types []string) {
 	if len(s.patterns) > 0 {
 		return s.matched()
 	}
-	for _, r := range s.reactions {
-		if r.eventType != "" {
-			types = append(types, r.eventType)
+	for _, r := range s.Reactions {
+		if r.EventType != "" {
+			types = append(types, r.EventType)
 		}
 	}
 	slices.Sort(types)

@@ -4,10 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"sync/atomic"
 	"time"
 
-	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/internal/react"
 	"github.com/troupebus/troupe/bus/wire"
 )
 
@@ -26,18 +25,6 @@ type Info struct {
 
 // Metadata returns the value that With gave the flow of the event, or "".
 func (i Info) Metadata(name string) string { return i.metadata[wire.Extension(name)] }
-
-// scope is the work that a context belongs to.
-type scope struct {
-	tx       journal.TxFunc // nil in external handlers
-	delivery *journal.Delivery
-	sub      *subscription  // in handlers
-	call     *call          // in external handlers
-	unit     *journal.Event // in units of work: has an id and the time of the call of Do
-	ids      atomic.Int64   // the number of results of NewID
-}
-
-type scopeKey struct{}
 
 type correlationKey struct{}
 
@@ -71,11 +58,11 @@ type SQL interface {
 // The context of work with a transaction is never cancelled; keep transactions short. After the Timeout of a handler,
 // or Config.UnitTimeout in other work, the journal rolls the transaction back.
 func Tx(ctx context.Context) SQL {
-	s, _ := ctx.Value(scopeKey{}).(*scope)
-	if s == nil || s.tx == nil {
+	s := react.ScopeOf(ctx)
+	if s == nil || s.Tx == nil {
 		panic("bus: Tx without a transaction: write in Events.Also or Commit in an external handler, and in Module.Do outside of handlers")
 	}
-	return s.tx()
+	return s.Tx()
 }
 
 // Commit runs fn in a transaction of its own, and returns after the commit is on disk. Call Commit in an external
@@ -86,40 +73,23 @@ func Tx(ctx context.Context) SQL {
 // meanwhile dropped the delivery: another answer may be on record by then. In a transactional handler Commit returns
 // an ErrNested. Outside of handlers Commit panics: use Module.Do.
 func Commit(ctx context.Context, fn func(ctx context.Context) error) error {
-	s, _ := ctx.Value(scopeKey{}).(*scope)
-	if s == nil || s.sub == nil {
+	s := react.ScopeOf(ctx)
+	if s == nil || s.Delivery == nil {
 		panic("bus: Commit outside of an external handler")
 	}
-	if s.tx != nil {
+	if s.Tx != nil {
 		return fmt.Errorf("%w: the handler has a transaction already", ErrNested)
 	}
-	limit := s.sub.bus.cfg.UnitTimeout
-	work := journal.Work{Module: s.sub.module.name, Name: s.sub.name, Limit: limit, Delivery: s.delivery}
-	var inner *scope
-	err := s.sub.bus.journal.Do(ctx, work, func(tx journal.TxFunc) ([]*journal.Event, error) {
-		if s.call.over.Load() { // checked within the transaction: the answer of the next attempt is not committed yet
-			return nil, fmt.Errorf("%w: this call of %s has returned or was given up", journal.ErrAbandoned, s.sub.name)
-		}
-		inner = &scope{tx: tx, delivery: s.delivery, sub: s.sub}
-		inner.ids.Store(s.ids.Load())
-		_, err := s.sub.bus.transaction(func() (Events, error) {
-			return nil, fn(context.WithValue(context.WithoutCancel(ctx), scopeKey{}, inner))
-		})
-		return nil, err
-	})
-	if err == nil {
-		s.ids.Store(inner.ids.Load())
-	}
-	return err
+	return s.Commit(ctx, fn)
 }
 
 // Delivery returns the delivery that ctx belongs to, or the zero Info outside of handlers.
 func Delivery(ctx context.Context) Info {
-	s, _ := ctx.Value(scopeKey{}).(*scope)
-	if s == nil || s.delivery == nil {
+	s := react.ScopeOf(ctx)
+	if s == nil || s.Delivery == nil {
 		return Info{}
 	}
-	d := s.delivery
+	d := s.Delivery
 	return Info{
 		ID: d.ID(), Subscription: d.Subscription, Attempt: d.Attempt, EventID: d.Event.ID,
 		CorrelationID: d.Event.CorrelationID, CausationID: d.Event.CausationID, Time: d.Event.Time.Add(-d.Ahead),

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/troupebus/troupe/bus/internal/backoff"
 	"github.com/troupebus/troupe/bus/journal"
 )
 
@@ -59,8 +60,8 @@ func (c cancel) seal(m *Module, now time.Time) (*journal.Event, error) {
 	return &journal.Event{Source: m.name, Key: c.key, Timer: c.name, Time: now}, checkTimer(c.name)
 }
 
-// loopRest is the delay from which an event counts as the first of a flow for Config.MaxHops. A chain of timers may go on
-// for ever; a loop that fills the journal has shorter delays, or none.
+// loopRest is the delay from which an event counts as the first of a flow for Config.MaxHops. A chain of timers may go
+// on for ever; a loop that fills the journal has shorter delays, or none.
 const loopRest = time.Second
 
 // call returns the call that made d, for errors.
@@ -91,8 +92,8 @@ func (d Delayed) plan(now time.Time) (e Event, due time.Time, err error) {
 		due = d.at.UTC().Truncate(time.Microsecond)
 	}
 	switch by := due.Sub(now); {
-	case by > maxDelay:
-		return nil, due, fmt.Errorf("bus: %s, %s): the longest delay is %v", d.call(), d.Event.EventType(), maxDelay)
+	case by > backoff.Longest:
+		return nil, due, fmt.Errorf("bus: %s, %s): the longest delay is %v", d.call(), d.Event.EventType(), backoff.Longest)
 	case by <= 0:
 		due = time.Time{}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/internal/eventid"
+	"github.com/troupebus/troupe/bus/internal/react"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
 )
@@ -97,10 +98,10 @@ func (m *Module) do(
 	ctx context.Context, limit time.Duration, o *journal.Once,
 	fn func(ctx context.Context) (Events, error), answer func() ([]byte, error),
 ) (flow string, err error) {
-	if ctx.Value(scopeKey{}) != nil {
+	if react.ScopeOf(ctx) != nil {
 		return "", fmt.Errorf("%w: %s", ErrNested, returnInstead)
 	}
-	if m.bus.calls.Within() {
+	if m.bus.engine.Calls.Within() {
 		return "", nested(returnInstead)
 	}
 	with, _ := ctx.Value(metadataKey{}).(metadata)
@@ -114,8 +115,12 @@ func (m *Module) do(
 	unit := &journal.Event{ID: eventid.New(), Time: toMicros(m.bus.now())}
 	var started string // not the result itself: abandoned work may still write the variable
 	err = m.bus.journal.Do(ctx, work, func(tx journal.TxFunc) ([]*journal.Event, error) {
-		inner := context.WithValue(context.WithoutCancel(ctx), scopeKey{}, &scope{tx: tx, unit: unit})
-		out, err := m.bus.transaction(func() (Events, error) { return fn(inner) })
+		inner := (&react.Scope{Tx: tx, Unit: unit}).In(context.WithoutCancel(ctx))
+		var out Events
+		err := m.bus.engine.Transaction(func() (err error) {
+			out, err = fn(inner)
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}

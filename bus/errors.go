@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupebus/troupe/bus/internal/react"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
 )
@@ -58,31 +59,12 @@ func (e *ElsewhereError) Error() string {
 func (e *ElsewhereError) Is(target error) bool { return target == ErrElsewhere }
 
 // Dead returns an error that makes the event a dead letter of the subscription at once, without further retries.
-func Dead(err error) error { return &decision{err: err, dead: true} }
+func Dead(err error) error { return react.Dead(err) }
 
 // RetryAfter returns an error that sets the pause before the next attempt to d, in place of the backoff. The failed
 // attempt counts toward Retry.Attempts.
-func RetryAfter(d time.Duration, err error) error { return &decision{err: err, after: d} }
+func RetryAfter(d time.Duration, err error) error { return react.RetryAfter(d, err) }
 
 // Drop returns an error that gives the event up for the subscription. The journal records the reason, and rolls back
 // the writes of the handler.
-func Drop(reason string) error { return &decision{err: errors.New(reason), drop: true} }
-
-// decision is an error by which a handler decides the outcome of an attempt.
-type decision struct {
-	err   error
-	dead  bool
-	drop  bool
-	after time.Duration
-}
-
-// Error returns the text of the handler's error, or a note when the error is nil.
-func (d *decision) Error() string {
-	if d.err == nil {
-		return "no reason given"
-	}
-	return d.err.Error()
-}
-
-// Unwrap returns the handler's error.
-func (d *decision) Unwrap() error { return d.err }
+func Drop(reason string) error { return react.Drop(reason) }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"reflect"
 	"time"
 	"unicode/utf8"
 
 	"github.com/troupebus/troupe/bus/internal/eventid"
+	"github.com/troupebus/troupe/bus/internal/wiring"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
 )
@@ -57,15 +57,6 @@ func versionOf(e Event) int {
 		return v.EventVersion()
 	}
 	return 1
-}
-
-// goType returns the struct type of e, also when e is a pointer.
-func goType(e Event) reflect.Type {
-	t := reflect.TypeOf(e)
-	if t != nil && t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	return t
 }
 
 // decode decodes the stored bytes of an event, for deliveries, retries and replays.
@@ -167,9 +158,9 @@ func (b *Bus) sealOne(e Event, o origin) (*journal.Event, error) {
 		if who == "" {
 			who = o.module.name
 		}
-		if name := b.nameOf(e); name != "" && name != eventType {
+		if name := b.types.NameOf(e); name != "" && name != eventType {
 			return nil, fmt.Errorf("%w: EventType of %v returns %q for this value, and %q for the declared one: return the same for every value",
-				ErrUndeclared, goType(e), eventType, name)
+				ErrUndeclared, wiring.GoType(e), eventType, name)
 		}
 		return nil, fmt.Errorf("%w: %s emits %q: add the event to Emits", ErrUndeclared, who, eventType)
 	}

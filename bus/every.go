@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/internal/eventid"
+	"github.com/troupebus/troupe/bus/internal/guard"
 	"github.com/troupebus/troupe/bus/internal/schedule"
 	"github.com/troupebus/troupe/bus/journal"
 )
@@ -37,7 +38,7 @@ type Schedule struct {
 // have not been yet.
 func (m *Module) Every(name, spec string, fn func(t time.Time) Event) *Schedule {
 	b := m.bus
-	b.wiring("schedule", m.name+"/"+name)
+	b.mustBeOpen("schedule", m.name+"/"+name)
 	s := &Schedule{module: m, name: m.name + "/" + name, spec: spec, emits: map[string]bool{}, event: fn, wiredAt: wiringSite()}
 	if !validName.MatchString(name) {
 		b.mistake("schedule %q: a name has lower case letters and digits, with single dashes or underscores between", s.name)
@@ -106,11 +107,12 @@ func (s *Schedule) advance(ctx context.Context, last, upto time.Time, due []time
 // seal returns the event of a due time. A repeated seal has the same id.
 func (s *Schedule) seal(ctx context.Context, t time.Time) ([]*journal.Event, error) {
 	b := s.module.bus
-	out, err := protect(func() (Events, error) {
+	var out Events
+	err := guard.Run(func() error {
 		if e := s.event(t); e != nil {
-			return Emit(e), nil
+			out = Emit(e)
 		}
-		return nil, nil
+		return nil
 	})
 	if err != nil {
 		return nil, err

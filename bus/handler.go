@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"time"
+
+	"github.com/troupebus/troupe/bus/internal/backoff"
 )
 
 // Handler is a registered handler for events of type E. Call its methods before Run.
@@ -17,7 +19,7 @@ type Handler[E Event] struct{ s *subscription }
 // again as Retry says. The errors of Dead, RetryAfter and Drop change that.
 func On[E Event](m *Module, name string, fn func(ctx context.Context, e E) (Events, error)) *Handler[E] {
 	s := m.subscribe(name)
-	s.reactions = []*reaction{Of(fn).reactionOf(s)}
+	s.Reactions = []*reaction{Of(fn).reactionOf(s)}
 	return &Handler[E]{s: s}
 }
 
@@ -45,9 +47,9 @@ func (h *Handler[E]) Emits(events ...Event) *Handler[E] {
 // wait.
 func (h *Handler[E]) External(parallel int) *Handler[E] {
 	if parallel < 1 {
-		h.s.bus.mistake("subscription %q: External(%d): want 1 or more", h.s.name, parallel)
+		h.s.bus.mistake("subscription %q: External(%d): want 1 or more", h.s.Name, parallel)
 	}
-	h.s.external, h.s.timeout = parallel, cmp.Or(h.s.limit, h.s.bus.cfg.ExternalTimeout)
+	h.s.External, h.s.Timeout = parallel, cmp.Or(h.s.limit, h.s.bus.cfg.ExternalTimeout)
 	return h
 }
 
@@ -55,18 +57,18 @@ func (h *Handler[E]) External(parallel int) *Handler[E] {
 // must depend on the event alone.
 func (h *Handler[E]) When(want func(e E) bool) *Handler[E] {
 	if want == nil {
-		h.s.bus.mistake(noFilter, h.s.name)
+		h.s.bus.mistake(noFilter, h.s.Name)
 	}
-	h.s.want = func(e Event) bool { return want(e.(E)) }
+	h.s.Want = func(e Event) bool { return want(e.(E)) }
 	return h
 }
 
 // Retry sets the retry policy of the subscription. Zero fields default to Config.Retry.
 func (h *Handler[E]) Retry(r Retry) *Handler[E] {
-	if err := r.validate(); err != nil {
-		h.s.bus.mistake("subscription %q: %w", h.s.name, err)
+	if err := backoff.Policy(r).Validate(); err != nil {
+		h.s.bus.mistake("subscription %q: %w", h.s.Name, err)
 	}
-	h.s.retry = r.withDefaults(h.s.bus.cfg.Retry)
+	h.s.Policy.Retry = backoff.Policy(r).Or(backoff.Policy(h.s.bus.cfg.Retry))
 	return h
 }
 
@@ -75,9 +77,9 @@ func (h *Handler[E]) Retry(r Retry) *Handler[E] {
 // both.
 func (h *Handler[E]) Timeout(d time.Duration) *Handler[E] {
 	if d <= 0 {
-		h.s.bus.mistake("subscription %q: Timeout(%v): want more than 0", h.s.name, d)
+		h.s.bus.mistake("subscription %q: Timeout(%v): want more than 0", h.s.Name, d)
 	}
-	h.s.limit, h.s.timeout = d, d
+	h.s.limit, h.s.Timeout = d, d
 	return h
 }
 

@@ -72,7 +72,7 @@ func BenchmarkWith(b *testing.B) {
 			a := MustRun(b, bus.Config{}, func(m *bus.Module) {
 				m.Emits(asked{}).ForOutside(answered{})
 				bus.On(m, "answer", func(_ context.Context, e asked) (bus.Events, error) {
-					return bus.Emit(answered{e.Key, e.N}), nil
+					return bus.Emit(answered(e)), nil
 				}).Emits(answered{})
 				bus.On(m, "hear", func(context.Context, answered) (bus.Events, error) { return nil, nil })
 			})

@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"regexp"
 
-	"github.com/troupebus/troupe/bus/internal/guard"
 	"github.com/troupebus/troupe/bus/journal"
 )
 
@@ -25,7 +24,7 @@ var validName = regexp.MustCompile(`^[a-z][a-z0-9]*([-_][a-z0-9]+)*$`)
 // Module adds a module. The name is durable. The name begins with a letter, and has lower case letters and digits, with
 // dashes or underscores between. Names of subscriptions and tables begin with the name of the module.
 func (b *Bus) Module(name string) *Module {
-	b.wiring("module", name)
+	b.mustBeOpen("module", name)
 	m := &Module{bus: b, name: name, emits: map[string]bool{}, outside: map[string]bool{}, wiredAt: wiringSite()}
 	if name == ownName {
 		b.mistake("module %q: the name is reserved for the bus", name)
@@ -83,26 +82,17 @@ func (m *Module) View(ctx context.Context, fn func(tx SQL) error) error {
 func (b *Bus) sealAndFollow(ctx context.Context, out Events, o origin) ([]*journal.Event, error) {
 	var sealed []*journal.Event
 	var followUps []func(context.Context) error
-	_, err := b.transaction(func() (_ Events, err error) { // methods of events are user code, too
+	err := b.engine.Transaction(func() (err error) { // methods of events are user code, too
 		sealed, followUps, err = b.seal(out, o)
-		return nil, err
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	for _, fn := range followUps {
-		if _, err := b.transaction(func() (Events, error) { return nil, fn(ctx) }); err != nil {
+		if err := b.engine.Transaction(func() error { return fn(ctx) }); err != nil {
 			return nil, err
 		}
 	}
 	return sealed, nil
-}
-
-// protect runs fn, and returns a panic as an error.
-func protect(fn func() (Events, error)) (out Events, err error) {
-	err = guard.Run(func() (err error) {
-		out, err = fn()
-		return err
-	})
-	return out, err
 }

@@ -1,7 +1,5 @@
 package bus
 
-import "fmt"
-
 // Was gives earlier names of the subscription, the newest first, without the module. The first start renames the
 // subscription in the journal: position, open work, dead letters and parked keys go on, and Info.ID keeps the oldest
 // name. Later starts change nothing. An older program takes the former name back. Without Was, a renamed subscription
@@ -9,8 +7,8 @@ import "fmt"
 func (h *Handler[E]) Was(names ...string) *Handler[E] {
 	for _, name := range names {
 		full := h.s.module.name + "/" + name
-		if !validName.MatchString(name) || full == h.s.name {
-			h.s.bus.mistake("subscription %q: Was(%q): want an earlier name, without the module", h.s.name, name)
+		if !validName.MatchString(name) || full == h.s.Name {
+			h.s.bus.mistake("subscription %q: Was(%q): want an earlier name, without the module", h.s.Name, name)
 		}
 		h.s.names.Was = append(h.s.names.Was, full)
 	}
@@ -33,23 +31,8 @@ func (h *Handler[E]) FromStart() *Handler[E] {
 // of the earlier event, and is dropped.
 func (h *Handler[E]) Rebuild(version int) *Handler[E] {
 	if version < 1 {
-		h.s.bus.mistake("subscription %q: Rebuild(%d): want 1 or more", h.s.name, version)
+		h.s.bus.mistake("subscription %q: Rebuild(%d): want 1 or more", h.s.Name, version)
 	}
 	h.s.names.Version = version
 	return h
-}
-
-// checkNames returns the mistakes in the names and beginnings of subscriptions.
-func (b *Bus) checkNames() (errs []error) {
-	taken := map[string]string{}
-	for _, s := range b.subscriptions {
-		taken[s.name] = s.name
-	}
-	for _, s := range b.subscriptions {
-		s.names.FromNow = s.fromNow
-		for _, err := range s.names.Check(s.name, s.external > 0, taken) {
-			errs = append(errs, at(s.wiredAt, fmt.Errorf("subscription %q: %w", s.name, err)))
-		}
-	}
-	return errs
 }

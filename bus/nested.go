@@ -11,18 +11,6 @@ const (
 	readThroughTx = "a View does not see the writes of this transaction: read through Tx"
 )
 
-// transaction runs user code that has a transaction, and returns a panic as an error.
-func (b *Bus) transaction(fn func() (Events, error)) (out Events, err error) {
-	b.calls.Transaction(func() { out, err = protect(fn) })
-	return out, err
-}
-
-// external runs user code that has no transaction, and returns a panic as an error.
-func (b *Bus) external(fn func() (Events, error)) (out Events, err error) {
-	b.calls.Outside(func() { out, err = protect(fn) })
-	return out, err
-}
-
 func nested(instead string) error {
 	return fmt.Errorf("%w: %s (the call used another context)", ErrNested, instead)
 }

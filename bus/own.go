@@ -7,73 +7,71 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/troupebus/troupe/bus/internal/names"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
 )
 
 // ownSubscriptions returns the subscriptions of the bus itself, for events that no module handles.
 func (b *Bus) ownSubscriptions() []*subscription {
-	subs := []*subscription{b.unknown()}
-	if b.cfg.Transport != nil {
-		subs = append(subs, b.undecoded(), b.unsent())
+	unknown := b.own("unknown", b.unknown())
+	unknown.except = append(slices.Sorted(maps.Keys(b.types)), wire.UndecodedType, wire.UnsentType)
+	if b.cfg.Transport == nil {
+		return []*subscription{unknown}
 	}
-	for _, s := range subs {
-		s.bus, s.module, s.retry, s.timeout = b, &Module{bus: b, name: ownName}, b.cfg.Retry, b.cfg.Timeout
-	}
-	return subs
+	relay := b.own("relay", b.unsent())
+	relay.External, relay.names.FromStart = 1, true
+	return []*subscription{unknown, b.own("ingest", b.undecoded()), relay}
 }
 
 // ownName is the module of the bus's own subscriptions. The module runs in every process.
 const ownName = "bus"
 
-// unknown returns a subscription for all event types that no module knows. Such events become dead letters, with their
+// own returns a subscription of the bus itself.
+func (b *Bus) own(name string, r *reaction) *subscription {
+	s := b.newSubscription(&Module{bus: b, name: ownName}, name)
+	s.Reactions = []*reaction{r}
+	return s
+}
+
+// unknown returns the reaction to all event types that no module knows. Such events become dead letters, with their
 // payload, instead of being ignored.
-func (b *Bus) unknown() *subscription {
-	return &subscription{
-		name: "bus/unknown", except: append(slices.Sorted(maps.Keys(b.types)), wire.UndecodedType, wire.UnsentType),
-		reactions: []*reaction{{decode: func(e *journal.Event) (Event, error) {
-			if _, known := b.types[e.Type]; known { // a person replays the event with a newer program
-				return nil, fmt.Errorf("this program knows the event type %q, and its subscriptions have the event: drop the dead letter", e.Type)
+func (b *Bus) unknown() *reaction {
+	return &reaction{Decode: func(e *journal.Event) (Event, error) {
+		if _, known := b.types[e.Type]; known { // a person replays the event with a newer program
+			return nil, fmt.Errorf("this program knows the event type %q, and its subscriptions have the event: drop the dead letter", e.Type)
+		}
+		return nil, fmt.Errorf("unknown event type %q: no module of this program emits or consumes it", e.Type)
+	}}
+}
+
+// undecoded returns the reaction to messages from the transport that could not be decoded. Such messages become dead
+// letters of the ingest. After a replay with a program that can decode the message, the decoded event is emitted.
+func (b *Bus) undecoded() *reaction {
+	check := b.wireWiring().CheckSource
+	return &reaction{
+		EventType: wire.UndecodedType,
+		Decode: func(e *journal.Event) (Event, error) {
+			decoded, err := wire.Redecode(e, check)
+			return carried{decoded}, err
+		},
+		Handle: func(_ context.Context, e Event) (Events, error) { return Emit(e), nil },
+	}
+}
+
+// unsent returns the reaction to events that the transport refused. Each event is sent once more. When the transport
+// refuses again, the event becomes a dead letter of the relay: replay the dead letter when the transport takes the
+// event.
+func (b *Bus) unsent() *reaction {
+	return &reaction{
+		EventType: wire.UnsentType,
+		Decode:    func(e *journal.Event) (Event, error) { return carried{e}, nil },
+		Handle: func(ctx context.Context, e Event) (Events, error) {
+			err := wire.Resend(ctx, b.cfg.Transport, e.(carried).Event)
+			if errors.As(err, new(*wire.Refused)) {
+				err = Dead(err)
 			}
-			return nil, fmt.Errorf("unknown event type %q: no module of this program emits or consumes it", e.Type)
-		}}},
-	}
-}
-
-// undecoded returns a subscription for messages from the transport that could not be decoded. Such messages become
-// dead letters of the ingest. After a replay with a program that can decode the message, the decoded event is emitted.
-func (b *Bus) undecoded() *subscription {
-	return &subscription{
-		name: "bus/ingest",
-		reactions: []*reaction{{
-			eventType: wire.UndecodedType,
-			decode: func(e *journal.Event) (Event, error) {
-				decoded, err := wire.Redecode(e, b.checkSource)
-				return carried{decoded}, err
-			},
-			handle: func(_ context.Context, e Event) (Events, error) { return Emit(e), nil },
-		}},
-	}
-}
-
-// unsent returns a subscription for events that the transport refused. Each event is sent once more. When the
-// transport refuses again, the event becomes a dead letter of the relay: replay the dead letter when the transport
-// takes the event.
-func (b *Bus) unsent() *subscription {
-	return &subscription{
-		name: "bus/relay", external: 1, names: names.Names{FromStart: true},
-		reactions: []*reaction{{
-			eventType: wire.UnsentType,
-			decode:    func(e *journal.Event) (Event, error) { return carried{e}, nil },
-			handle: func(ctx context.Context, e Event) (Events, error) {
-				err := wire.Resend(ctx, b.cfg.Transport, e.(carried).Event)
-				if errors.As(err, new(*wire.Refused)) {
-					err = Dead(err)
-				}
-				return nil, err
-			},
-		}},
+			return nil, err
+		},
 	}
 }
 

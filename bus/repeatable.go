@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus/internal/eventid"
+	"github.com/troupebus/troupe/bus/internal/react"
 	"github.com/troupebus/troupe/bus/journal"
 )
 
@@ -14,8 +15,8 @@ import (
 // is in UTC, in microseconds. To decide by the real present, such as whether an offer is still open, use time.Now, and
 // put the decision into the event, not the time.
 func Now(ctx context.Context) time.Time {
-	if s, _ := ctx.Value(scopeKey{}).(*scope); s != nil {
-		return s.cause().Time
+	if s := react.ScopeOf(ctx); s != nil {
+		return s.Cause().Time
 	}
 	return toMicros(journal.Clock(ctx)())
 }
@@ -25,23 +26,10 @@ func Now(ctx context.Context) time.Time {
 // work the ids are new in each call of Do, and the same when the function of Do runs again. Outside of work every id is
 // new.
 func NewID(ctx context.Context) string {
-	s, _ := ctx.Value(scopeKey{}).(*scope)
-	if s == nil {
-		return eventid.New()
+	if s := react.ScopeOf(ctx); s != nil {
+		return s.NewID()
 	}
-	by := ""
-	if s.delivery != nil {
-		by = s.delivery.Subscription
-	}
-	return eventid.Emitted(by, s.cause(), int(s.ids.Add(1)-1), "")
-}
-
-// cause returns the event that a handler works on, or the stand-in of a unit of work.
-func (s *scope) cause() *journal.Event {
-	if s.delivery != nil {
-		return s.delivery.Event
-	}
-	return s.unit
+	return eventid.New()
 }
 
 // toMicros returns t as events have it.

@@ -50,18 +50,18 @@ func (b *Bus) Wiring() Wiring {
 	var w Wiring
 	for _, name := range slices.Sorted(maps.Keys(b.types)) {
 		t := b.types[name]
-		info := EventInfo{Type: name, Version: 1, Emitter: t.emitter, Go: t.goType}
-		if m := b.modules[t.emitter]; m != nil {
+		info := EventInfo{Type: name, Version: 1, Emitter: t.Emitter, Go: t.Go}
+		if m := b.modules[t.Emitter]; m != nil {
 			info.Outside = m.outside[name]
 		}
-		if e, ok := reflect.New(t.goType).Interface().(Event); ok {
+		if e, ok := reflect.New(t.Go).Interface().(Event); ok {
 			info.Version = versionOf(e)
 		}
 		w.Events = append(w.Events, info)
 	}
 	for _, s := range b.subscriptions {
 		w.Subscriptions = append(w.Subscriptions, SubscriptionInfo{
-			Name: s.name, Consumes: s.types(), Emits: slices.Sorted(maps.Keys(s.emits)),
+			Name: s.Name, Consumes: s.types(), Emits: slices.Sorted(maps.Keys(s.emits)),
 			FromNow: s.fromNow, AnyOrder: s.anyOrder, Was: s.names.Was, Version: s.names.Version,
 		})
 	}
@@ -90,7 +90,8 @@ func (w Wiring) Program(name, version string) *journal.Program {
 	}
 	for _, s := range w.Subscriptions {
 		p.Subscriptions = append(p.Subscriptions, journal.ProgramSubscription{
-			Name: s.Name, Consumes: s.Consumes, Emits: s.Emits, FromNow: s.FromNow, AnyOrder: s.AnyOrder, Was: s.Was, Version: s.Version,
+			Name: s.Name, Consumes: s.Consumes, Emits: s.Emits,
+			FromNow: s.FromNow, AnyOrder: s.AnyOrder, Was: s.Was, Version: s.Version,
 		})
 	}
 	for _, s := range w.Schedules {

@@ -3,12 +3,7 @@ package wire
 import (
 	"context"
 	"errors"
-	"hash/fnv"
-	"io"
 	"log/slog"
-	"maps"
-	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -61,8 +56,8 @@ func (w *Wires) Run(ctx, work context.Context) (replaced <-chan error, end func(
 // identifyFor limits the wait for the identity of the backend at the start.
 const identifyFor = 3 * time.Second
 
-// Backend returns the name of the backend of t for the journal, with the backend's identity when known.
-func Backend(ctx context.Context, t Transport) string {
+// backendOf returns the name of the backend of t for the journal, with the backend's identity when known.
+func backendOf(ctx context.Context, t Transport) string {
 	f := t.Features()
 	if f.Backend == "" || f.Identity == nil {
 		return f.Backend
@@ -73,13 +68,4 @@ func Backend(ctx context.Context, t Transport) string {
 		return f.Backend + journal.IdentityMark + id
 	}
 	return f.Backend
-}
-
-// PositionOf returns the name of the consumer position of a program that consumes types.
-func PositionOf(types map[string]bool) string {
-	sum := fnv.New64a()
-	for _, t := range slices.Sorted(maps.Keys(types)) {
-		_, _ = io.WriteString(sum, t+"\n") // a hash takes everything
-	}
-	return strconv.FormatUint(sum.Sum64(), 36)
 }

@@ -20,7 +20,7 @@ type Names struct {
 func (n *Names) Check(name string, external bool, taken map[string]string) (errs []error) {
 	for _, was := range n.Was {
 		if other := taken[was]; other != "" {
-			errs = append(errs, fmt.Errorf("Was has %q, which is a name of subscription %q, too: give each subscription names of its own", was, other))
+			errs = append(errs, fmt.Errorf("Handler.Was has %q, which is a name of subscription %q, too: give each subscription names of its own", was, other))
 		}
 		taken[was] = name
 	}
@@ -28,7 +28,7 @@ func (n *Names) Check(name string, external bool, taken map[string]string) (errs
 		errs = append(errs, errors.New("FromNow and FromStart exclude each other: choose one"))
 	}
 	if n.Version != 0 && external {
-		errs = append(errs, errors.New("Rebuild would repeat the calls to the outside: leave it out"))
+		errs = append(errs, errors.New("Handler.Rebuild would repeat the calls to the outside: leave it out"))
 	}
 	return errs
 }

@@ -1,4 +1,4 @@
-package bus
+package react
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 )
 
 // result is the return values of an external handler.
-type result struct {
-	out Events
+type result[O any] struct {
+	out O
 	err error
 	ids int64 // the number of results of NewID
 }
@@ -30,28 +30,31 @@ const callLimitFactor = 2
 // callOutside runs r, of an external handler, without a transaction, and records the result in a short transaction. A
 // handler that ignores the end of its context cannot be stopped, so the call is abandoned. With too many abandoned
 // calls the subscription stops calling; see mayCall.
-func (s *subscription) callOutside(ctx context.Context, d *journal.Delivery, r *reaction, e Event) {
+func (s *Subscription[E, O]) callOutside(ctx context.Context, d *journal.Delivery, r *Reaction[E, O], e E) {
 	if !s.mayCall(d) {
 		return // the next process calls
 	}
 	started := time.Now()
 	c := &call{}
-	ends, cancel := context.WithTimeout(ctx, s.timeout)
+	ends, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	defer context.AfterFunc(s.bus.work, cancel)()
-	outer := &scope{delivery: d, sub: s, call: c}
-	ends = context.WithValue(ends, scopeKey{}, outer)
-	answer := make(chan result, 1)
+	defer context.AfterFunc(s.Engine.work, cancel)()
+	outer := &Scope{Delivery: d, policy: &s.Policy, call: c}
+	ends = outer.In(ends)
+	answer := make(chan result[O], 1)
 	go func() {
-		got := result{err: &guard.Panic{Value: "the handler ended its goroutine with runtime.Goexit", Stack: string(debug.Stack())}}
+		got := result[O]{err: &guard.Panic{Value: "the handler ended its goroutine with runtime.Goexit", Stack: string(debug.Stack())}}
 		defer func() {
 			c.over.Store(true)
 			<-s.calls
 			answer <- got
 		}()
-		got.out, got.err = s.bus.external(func() (Events, error) { return r.handle(ends, e) })
+		got.err = s.Engine.outside(func() (err error) {
+			got.out, err = r.Handle(ends, e)
+			return err
+		})
 	}()
-	var got result
+	var got result[O]
 	select {
 	case got = <-answer:
 	case <-ends.Done():
@@ -59,10 +62,10 @@ func (s *subscription) callOutside(ctx context.Context, d *journal.Delivery, r *
 		case got = <-answer: // both happened at once: prefer the answer
 		case <-time.After(s.grace()):
 			c.over.Store(true)
-			got.err = fmt.Errorf("no answer within %v: %w", s.timeout, ends.Err())
+			got.err = fmt.Errorf("no answer within %v: %w", s.Timeout, ends.Err())
 		}
 	}
-	if got.err != nil && s.bus.work.Err() != nil {
+	if got.err != nil && s.Engine.work.Err() != nil {
 		return // the shutdown cancelled the call: the next process calls again, with the same id
 	}
 	got.ids = outer.ids.Load()
@@ -71,38 +74,38 @@ func (s *subscription) callOutside(ctx context.Context, d *journal.Delivery, r *
 
 // mayCall waits until the number of running calls is below the limit and the journal can record the answer. mayCall
 // returns false when the bus stops first.
-func (s *subscription) mayCall(d *journal.Delivery) bool {
+func (p *Policy) mayCall(d *journal.Delivery) bool {
 	select {
-	case s.calls <- struct{}{}:
+	case p.calls <- struct{}{}:
 	default:
-		s.bus.cfg.Logger.LogAttrs(context.Background(), slog.LevelError, "subscription paused: external calls do not return "+
+		p.Engine.Logger.LogAttrs(context.Background(), slog.LevelError, "subscription paused: external calls do not return "+
 			"after the end of their context; the subscription continues when a call returns, or after a restart",
-			slog.String("subscription", s.name), slog.Int("calls", cap(s.calls)), slog.String("waiting", d.Event.ID))
+			slog.String("subscription", p.Name), slog.Int("calls", cap(p.calls)), slog.String("waiting", d.Event.ID))
 		select {
-		case s.calls <- struct{}{}:
-		case <-s.bus.accepting.Done():
+		case p.calls <- struct{}{}:
+		case <-p.Engine.accepting.Done():
 			return false
 		}
 	}
-	if err := s.bus.journal.Writable(s.bus.accepting); err != nil {
-		<-s.calls
+	if err := p.Engine.Journal.Writable(p.Engine.accepting); err != nil {
+		<-p.calls
 		return false
 	}
 	return true
 }
 
 // grace returns the time that a handler has to return after the end of its context.
-func (s *subscription) grace() time.Duration { return min(s.timeout/10, time.Second) }
+func (p *Policy) grace() time.Duration { return min(p.Timeout/10, time.Second) }
 
 // recordAnswer commits the answer from the outside, with the writes of Events.Also.
-func (s *subscription) recordAnswer(ctx context.Context, d *journal.Delivery, started time.Time, r result) {
+func (s *Subscription[E, O]) recordAnswer(ctx context.Context, d *journal.Delivery, started time.Time, r result[O]) {
 	var v journal.Verdict
 	took := time.Since(started)
-	work := journal.Work{Module: s.module.name, Name: s.name, Limit: s.bus.cfg.UnitTimeout}
+	work := journal.Work{Module: s.Module, Name: s.Name, Limit: s.Engine.UnitTimeout}
 	err := s.keepRecording(ctx, d, work, func(tx journal.TxFunc) journal.Verdict {
-		inner := &scope{tx: tx, delivery: d, sub: s}
+		inner := &Scope{Tx: tx, Delivery: d, policy: &s.Policy}
 		inner.ids.Store(r.ids)
-		v = s.conclude(context.WithValue(ctx, scopeKey{}, inner), d, started, r.out, r.err)
+		v = s.conclude(inner.In(ctx), d, started, r.out, r.err)
 		v.Duration = took
 		return v
 	})
@@ -116,7 +119,7 @@ func (s *subscription) recordAnswer(ctx context.Context, d *journal.Delivery, st
 		s.report(ctx, d, &v, err)
 		return
 	}
-	err = s.keepRecording(ctx, d, journal.Work{Name: s.name}, func(journal.TxFunc) journal.Verdict { return fallback })
+	err = s.keepRecording(ctx, d, journal.Work{Name: s.Name}, func(journal.TxFunc) journal.Verdict { return fallback })
 	s.report(ctx, d, &fallback, err)
 }
 
@@ -128,18 +131,18 @@ const (
 
 // keepRecording calls React until the journal has recorded the answer or ShutdownTimeout is over: after a lost answer
 // the bus would call the outside again.
-func (s *subscription) keepRecording(ctx context.Context, d *journal.Delivery, w journal.Work,
+func (p *Policy) keepRecording(ctx context.Context, d *journal.Delivery, w journal.Work,
 	run func(journal.TxFunc) journal.Verdict,
 ) error {
 	w.Keep = true
 	for pause := firstRecordPause; ; pause = min(2*pause, longestRecordPause) {
-		err := s.bus.journal.React(ctx, d, w, run)
+		err := p.Engine.Journal.React(ctx, d, w, run)
 		if !errors.Is(err, journal.ErrUnavailable) {
 			return err
 		}
 		select {
 		case <-time.After(pause):
-		case <-s.bus.work.Done():
+		case <-p.Engine.work.Done():
 			return err
 		}
 	}
