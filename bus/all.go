@@ -2,6 +2,7 @@ package bus
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"maps"
 	"path"
@@ -15,7 +16,10 @@ type Raw struct {
 	Type, Key string
 	Version   int    // of the type's shape, from 1
 	Source    string // the module that emitted the event
-	Data      []byte // JSON
+	Data      []byte // the payload: JSON, unless the type has a codec or is encrypted
+
+	ContentType string // of Data
+	KeyID       string // the id of the key that encrypts Data; see encrypt.Open; "" without encryption
 }
 
 // EventType implements Event.
@@ -48,7 +52,10 @@ func OnAll(
 	s.anyOrder = true
 	s.Reactions = []*reaction{{
 		Decode: func(e *journal.Event) (Event, error) {
-			return Raw{Type: e.Type, Key: e.Key, Version: e.Version, Source: e.Source, Data: bytes.Clone(e.Data)}, nil
+			return Raw{
+				Type: e.Type, Key: e.Key, Version: e.Version, Source: e.Source, Data: bytes.Clone(e.Data),
+				ContentType: cmp.Or(e.Metadata[journal.MetaContentType], "application/json"), KeyID: e.Metadata[journal.MetaKeyID],
+			}, nil
 		},
 		Handle: func(ctx context.Context, e Event) (Events, error) { return fn(ctx, e.(Raw)) },
 	}}

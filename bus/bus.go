@@ -18,6 +18,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/troupebus/troupe/bus/encrypt"
 	"github.com/troupebus/troupe/bus/internal/backoff"
 	"github.com/troupebus/troupe/bus/internal/react"
 	"github.com/troupebus/troupe/bus/internal/routerlog"
@@ -45,6 +46,8 @@ type Config struct {
 	// MaxPayload limits the encoded size of an event, in bytes. Defaults to 1 MiB. A lower limit of the Transport
 	// applies, too.
 	MaxPayload int
+	// Keys has the keys of encrypted payloads; see package encrypt. Required when an event type is encrypted.
+	Keys encrypt.Keys
 	// ShutdownTimeout is the time that running handlers have after the context of Run ends. Defaults to 10 s.
 	ShutdownTimeout time.Duration
 	// Chance returns a random number in [0, 1), for the jitter of retries: of reactions, and of tries to reach the

@@ -84,7 +84,7 @@ func (c *Case[E]) reactionOf(s *subscription) *reaction {
 	if c.notWant {
 		b.mistake(noFilter, s.Name)
 	}
-	r.Decode = func(e *journal.Event) (Event, error) { return decode[E](e, b.cfg.MaxPayload) }
+	r.Decode = func(e *journal.Event) (Event, error) { return decode[E](e, b.cfg.MaxPayload, b.cfg.Keys) }
 	r.Handle = func(ctx context.Context, e Event) (Events, error) { return c.fn(ctx, e.(E)) }
 	if c.want != nil {
 		r.Wants = func(e Event) bool { return c.want(e.(E)) }

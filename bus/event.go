@@ -2,12 +2,12 @@ package bus
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
-	"unicode/utf8"
 
+	"github.com/troupebus/troupe/bus/encrypt"
 	"github.com/troupebus/troupe/bus/internal/eventid"
+	"github.com/troupebus/troupe/bus/internal/payload"
 	"github.com/troupebus/troupe/bus/internal/wiring"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
@@ -15,7 +15,9 @@ import (
 
 // Event is an immutable fact, named in the past tense. Implement Event by a plain struct for encoding/json. A field
 // that is added later must have a meaningful zero value. A change that old readers would misread is a new version:
-// then give the type a method EventVersion() int. A type without the method has version 1.
+// then give the type a method EventVersion() int. A type without the method has version 1. Further optional methods are
+// EventCodec() codec.Codec, for another format than JSON (package codec), and EventEncryptionKey() string, the id of
+// the key that encrypts the payload (package encrypt). With EventReadable() any, a copy of some fields stays readable.
 type Event interface {
 	// EventType returns the durable name of the type, such as "order.placed". Never change the name. All values of a type
 	// return the same name.
@@ -60,7 +62,7 @@ func versionOf(e Event) int {
 }
 
 // decode decodes the stored bytes of an event, for deliveries, retries and replays.
-func decode[E Event](e *journal.Event, maxBytes int) (E, error) {
+func decode[E Event](e *journal.Event, maxBytes int, keys encrypt.Keys) (E, error) {
 	var out E
 	if want := versionOf(out); e.Version != want {
 		return out, fmt.Errorf("unknown version %d of %s: this program knows version %d", e.Version, e.Type, want)
@@ -68,25 +70,9 @@ func decode[E Event](e *journal.Event, maxBytes int) (E, error) {
 	if len(e.Data) > maxBytes {
 		return out, fmt.Errorf("payload of %d bytes: the limit is %d", len(e.Data), maxBytes)
 	}
-	if !utf8.Valid(e.Data) { // encoding/json would silently replace the bytes
-		return out, fmt.Errorf("payload of %s is not valid UTF-8", e.Type)
-	}
-	if wire.IsNull(e.Data) { // encoding/json would return the zero value
-		return out, fmt.Errorf("payload of %s is null", e.Type)
-	}
-	if e.Metadata != nil && e.Metadata[contentType] != "" { // another program sent the event, not as application/json
-		if err := wire.CheckPayload(e.Data); err != nil {
-			return out, fmt.Errorf("payload of %s, with content type %.60q: %w", e.Type, e.Metadata[contentType], err)
-		}
-	}
-	if err := json.Unmarshal(e.Data, &out); err != nil {
-		return out, fmt.Errorf("decode %s: %w", e.Type, err)
-	}
-	return out, nil
+	err := payload.Unmarshal(e, keys, &out)
+	return out, err
 }
-
-// contentType is a metadata key. Events that came as application/json do not have the key.
-const contentType = "content-type"
 
 // origin is the common source of the events of a commit.
 type origin struct {
@@ -164,13 +150,6 @@ func (b *Bus) sealOne(e Event, o origin) (*journal.Event, error) {
 		}
 		return nil, fmt.Errorf("%w: %s emits %q: add the event to Emits", ErrUndeclared, who, eventType)
 	}
-	data, err := json.Marshal(e)
-	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w", eventType, err)
-	}
-	if wire.IsNull(data) {
-		return nil, fmt.Errorf("encode %s: the JSON is null, which does not differ from an event of zero values: encode an object", eventType)
-	}
 	key := e.EventKey()
 	if len(key) > maxKey || len(o.correlation) > wire.MaxAttribute {
 		return nil, fmt.Errorf("%w: %s has a key of %d bytes, the limit is %d, and a correlation id of %d, the limit is %d",
@@ -181,13 +160,16 @@ func (b *Bus) sealOne(e Event, o origin) (*journal.Event, error) {
 			return nil, fmt.Errorf("%w: correlation id %.60q %w", ErrBadID, o.correlation, err)
 		}
 	}
-	if len(data) > b.cfg.MaxPayload {
-		return nil, fmt.Errorf("%w: %s has %d bytes, the limit is %d: store the large part elsewhere, and put a reference in the event",
-			ErrTooLarge, eventType, len(data), b.cfg.MaxPayload)
-	}
 	s := &journal.Event{
 		Type: eventType, Version: versionOf(e), Source: o.module.name, Key: key,
-		Subscription: o.subscription, Metadata: o.metadata, Data: data,
+		Subscription: o.subscription, Metadata: o.metadata,
+	}
+	if err := payload.Marshal(e, b.cfg.Keys, s); err != nil {
+		return nil, fmt.Errorf("encode %s: %w", eventType, err)
+	}
+	if len(s.Data) > b.cfg.MaxPayload {
+		return nil, fmt.Errorf("%w: %s has %d bytes, the limit is %d: store the large part elsewhere, and put a reference in the event",
+			ErrTooLarge, eventType, len(s.Data), b.cfg.MaxPayload)
 	}
 	if o.cause != nil {
 		if s.CausationID = o.cause.ID; !o.rested {

@@ -36,7 +36,7 @@ func FuzzDecode(f *testing.F) {
 	const limit = 1 << 10
 	b := &Bus{cfg: Config{MaxPayload: 1 << 20, MaxHops: 1}}
 	f.Fuzz(func(t *testing.T, data []byte, version int) {
-		got, err := decode[fuzzed](&journal.Event{Type: "test.fuzzed", Version: version, Data: data}, limit)
+		got, err := decode[fuzzed](&journal.Event{Type: "test.fuzzed", Version: version, Data: data}, limit, nil)
 		if err != nil {
 			return
 		}
@@ -47,7 +47,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatalf("cannot encode what was decoded: %v", err)
 		}
-		again, err := decode[fuzzed](sealed, 1<<20)
+		again, err := decode[fuzzed](sealed, 1<<20, nil)
 		if err != nil || !reflect.DeepEqual(got, again) {
 			t.Fatalf("%q became %+v, then %+v: %v", data, got, again, err)
 		}

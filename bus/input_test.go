@@ -21,7 +21,7 @@ var _ json.Marshaler = nothing{}
 func TestNullIsNoPayload(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"null", " null\n"} {
-		if e, err := decode[fuzzed](&journal.Event{Type: "test.fuzzed", Version: 2, Data: []byte(text)}, 100); err == nil || !strings.Contains(err.Error(), "null") {
+		if e, err := decode[fuzzed](&journal.Event{Type: "test.fuzzed", Version: 2, Data: []byte(text)}, 100, nil); err == nil || !strings.Contains(err.Error(), "null") {
 			t.Errorf("%q became %+v: %v", text, e, err)
 		}
 	}
@@ -36,7 +36,7 @@ func TestPayloadsThatCameAsSomethingElse(t *testing.T) {
 	t.Parallel()
 	for text, wants := range map[string]string{`{"key":"a"}`: "", `{"key":"a","key":"b"}`: "twice", `{"key":"\ud800"}`: "surrogate"} {
 		e := &journal.Event{Type: "test.fuzzed", Version: 2, Data: []byte(text), Metadata: map[string]string{"content-type": "text/plain"}}
-		_, err := decode[fuzzed](e, 100)
+		_, err := decode[fuzzed](e, 100, nil)
 		if wants == "" && err != nil || wants != "" && (err == nil || !strings.Contains(err.Error(), wants)) {
 			t.Errorf("%s: %v, want %q", text, err, wants)
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/troupebus/troupe/bus/encrypt"
 	"github.com/troupebus/troupe/bus/internal/backoff"
 	"github.com/troupebus/troupe/bus/internal/names"
 	"github.com/troupebus/troupe/bus/internal/react"
@@ -55,7 +56,8 @@ func (s *subscription) seal(ctx context.Context, out Events, d *journal.Delivery
 		module: s.module, subscription: s.Name, first: cmp.Or(d.First, s.Name), declared: s.emits,
 		cause: d.Event, correlation: d.Event.CorrelationID, metadata: wire.Inherited(d.Event.Metadata),
 	})
-	if errors.Is(err, ErrUndeclared) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrTooManyHops) {
+	if errors.Is(err, ErrUndeclared) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrTooManyHops) ||
+		errors.Is(err, encrypt.ErrErased) {
 		err = Dead(err)
 	}
 	return sealed, err

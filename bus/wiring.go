@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/troupebus/troupe/bus/internal/payload"
 	"github.com/troupebus/troupe/bus/internal/site"
 	"github.com/troupebus/troupe/bus/internal/wiring"
 )
@@ -30,10 +31,13 @@ func (b *Bus) mustBeOpen(kind, name string) {
 
 func wiringSite() string { return site.Outside(reflect.TypeFor[Bus]().PkgPath()) }
 
+// usable returns the mistake in t, the struct type of an event.
+func (b *Bus) usable(t reflect.Type) error { return payload.Check(t, b.cfg.Keys != nil) }
+
 // register adds the type of e, and returns the type's name, or "" for an unusable type.
 func (b *Bus) register(e Event) string {
 	site := wiringSite()
-	name, mistakes := b.types.Register(e, site)
+	name, mistakes := b.types.Register(e, site, b.usable)
 	b.addMistakes(site, mistakes)
 	return name
 }
@@ -41,7 +45,7 @@ func (b *Bus) register(e Event) string {
 // declare registers e as an event of module, and returns the type's name, or "" for an unusable type.
 func (b *Bus) declare(e Event, module string) string {
 	site := wiringSite()
-	name, mistakes := b.types.Declare(e, module, site)
+	name, mistakes := b.types.Declare(e, module, site, b.usable)
 	b.addMistakes(site, mistakes)
 	return name
 }
@@ -53,7 +57,7 @@ func (b *Bus) declare(e Event, module string) string {
 //   - an event type of two Go types or two emitting modules,
 //   - an event that is consumed but never emitted,
 //   - an event that is emitted but never consumed, and not marked with ForOutside,
-//   - an event that encoding/json cannot encode,
+//   - an event that encoding/json cannot encode, without a codec,
 //   - events that reach a module in no order; see Handler.AnyOrder,
 //   - a migration in the wrong folder.
 //

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/troupebus/troupe/bus/internal/payload"
 	"github.com/troupebus/troupe/bus/journal"
 )
 
@@ -31,6 +32,10 @@ type EventInfo struct {
 	Emitter string       // the module that emits the type; "" when no module has declared to
 	Outside bool         // also for consumers outside of the program (Module.ForOutside)
 	Go      reflect.Type // the struct type, never a pointer; *Go implements Event, and Go may
+
+	ContentType string // of the codec; "" for JSON
+	Schema      string // of the codec; "" without a schema
+	Encrypted   bool   // the payloads are encrypted
 }
 
 // SubscriptionInfo describes a handler.
@@ -51,6 +56,7 @@ func (b *Bus) Wiring() Wiring {
 	for _, name := range slices.Sorted(maps.Keys(b.types)) {
 		t := b.types[name]
 		info := EventInfo{Type: name, Version: 1, Emitter: t.Emitter, Go: t.Go}
+		info.ContentType, info.Schema, info.Encrypted = payload.About(t.Go)
 		if m := b.modules[t.Emitter]; m != nil {
 			info.Outside = m.outside[name]
 		}

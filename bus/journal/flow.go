@@ -33,7 +33,8 @@ type FlowEvent struct {
 	Reactions []Reaction `json:"reactions"` // by subscription
 }
 
-// EventRecord is an Event for display. The payload is in Data when it is JSON in UTF-8, otherwise in DataBase64.
+// EventRecord is an Event for display. The payload is in Data when it is JSON in UTF-8, also by its content type,
+// otherwise in DataBase64.
 type EventRecord struct {
 	Seq           int64             `json:"seq"`
 	ID            string            `json:"id"`
@@ -58,7 +59,8 @@ func NewEventRecord(e *Event) EventRecord {
 		CorrelationID: e.CorrelationID, CausationID: e.CausationID, Subscription: e.Subscription, Hops: e.Hops,
 		Metadata: e.Metadata,
 	}
-	if json.Valid(e.Data) && utf8.Valid(e.Data) { // json.Valid accepts any bytes inside a string
+	// json.Valid accepts any bytes inside a string, and a few bytes in another format may look like JSON.
+	if json.Valid(e.Data) && utf8.Valid(e.Data) && IsJSON(e.Metadata[MetaContentType]) {
 		r.Data = e.Data
 	} else {
 		r.DataBase64 = e.Data

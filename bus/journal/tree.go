@@ -170,6 +170,9 @@ func (t *tree) line(n node, note string) {
 		if e.CausationID == "" && e.Subscription != "" {
 			text += "  by schedule " + oneLine(e.Subscription)
 		}
+		if about := e.Payload(); about != "" {
+			text += "  (" + about + ")"
+		}
 	}
 	_, _ = fmt.Fprintf(t, "%s%s%s\n", n.prefix, text, note)
 }

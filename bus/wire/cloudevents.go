@@ -35,7 +35,7 @@ const (
 	metaHops         = "ce_hops"
 	metaTrace        = "ce_traceparent"  // CloudEvents extension "Distributed Tracing"
 	metaPartitionKey = "ce_partitionkey" // CloudEvents extension "Partitioning"; read, not written
-	metaContent      = "content-type"
+	metaContent      = journal.MetaContentType
 )
 
 // specVersion is the version of CloudEvents that Encode writes.
@@ -119,7 +119,7 @@ func Decode(msg *message.Message) (*journal.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > 0 && isJSON(meta[metaContent]) {
+	if len(data) > 0 && journal.IsJSON(meta[metaContent]) {
 		if err := CheckPayload(data); err != nil {
 			return nil, err
 		}
@@ -273,7 +273,7 @@ func unpack(kind string, msg *message.Message) (meta map[string]string, data []b
 	if _, ok := meta[metaContent]; !ok && fields["data_base64"] != nil && !IsNull(fields["data_base64"]) {
 		meta[metaContent] = "application/octet-stream" // a sender of JSON has no reason to use data_base64
 	}
-	data, err = payloadOf(fields, isJSON(meta[metaContent]))
+	data, err = payloadOf(fields, journal.IsJSON(meta[metaContent]))
 	return meta, data, err
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+
+	"github.com/troupebus/troupe/bus/journal"
 )
 
 // MaxMetadata limits the names and values of the metadata of a flow, in bytes.
@@ -20,6 +22,7 @@ var (
 var ownExtensions = map[string]bool{
 	"ce_datacontenttype": true, "ce_dataschema": true, "ce_data": true, "ce_dataref": true, metaPartitionKey: true,
 	"ce_sequence": true, "ce_sequencetype": true, "ce_sampledrate": true, "ce_expirytime": true, "ce_recordedtime": true,
+	journal.MetaKeyID: true,
 }
 
 // Extension returns the name in journal.Event.Metadata, and on the wire, of metadata of a flow.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"mime"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -294,13 +293,6 @@ func (s *scan) digits() bool {
 		s.i++
 	}
 	return s.i > start
-}
-
-// isJSON reports whether a content type is JSON. A missing content type counts as JSON, since events are nearly always
-// JSON.
-func isJSON(contentType string) bool {
-	kind, _, _ := mime.ParseMediaType(contentType)
-	return contentType == "" || kind == "application/json" || kind == "text/json" || strings.HasSuffix(kind, "+json")
 }
 
 // CheckName returns an error when text is not a name or id. A name is UTF-8 without control characters, line

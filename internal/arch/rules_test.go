@@ -162,6 +162,9 @@ func handlersLayer(module string) layer {
 // cronParser parses the specifications of schedules.
 const cronParser = "github.com/robfig/cron/v3"
 
+// formats are the packages that bus/internal/payload joins to the payload of an event.
+var formats = []string{root + "/bus/codec", root + "/bus/encrypt", root + "/bus/wire"}
+
 func busLayer(dirs []string) layer {
 	l := layer{
 		rule:   "bus imports the standard library, Watermill's core and packages below bus, but not its test kit",
@@ -178,9 +181,10 @@ func busLayer(dirs []string) layer {
 		l.remedy = "bus uses this package: let bus pass in the other parts"
 		own = func(i string) bool { return under(i, self) || i == root+"/bus/journal" && self != root+"/bus/journal" }
 	}
-	parses := len(dirs) > 2 && dirs[1] == "internal" && dirs[2] == "schedule"
+	isRoom := func(name string) bool { return len(dirs) > 2 && dirs[1] == "internal" && dirs[2] == name }
 	l.may = func(i string) bool {
-		return isStd(i) || isLeaf(i) || under(i, watermill) || own(i) || parses && i == cronParser
+		return isStd(i) || isLeaf(i) || under(i, watermill) || own(i) || isRoom("schedule") && i == cronParser ||
+			isRoom("payload") && slices.Contains(formats, i)
 	}
 	return l
 }

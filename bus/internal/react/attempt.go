@@ -10,6 +10,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/troupebus/troupe/bus/encrypt"
 	"github.com/troupebus/troupe/bus/internal/backoff"
 	"github.com/troupebus/troupe/bus/internal/guard"
 	"github.com/troupebus/troupe/bus/journal"
@@ -34,7 +35,7 @@ func (s *Subscription[E, O]) React(msg *message.Message) error {
 	}
 	e, err := s.take(d)
 	if err != nil {
-		s.settle(ctx, d, s.verdict(d, started, Dead(err)))
+		s.settle(ctx, d, s.undecoded(d, started, err))
 		return nil
 	}
 	r := s.To(d.Event.Type)
@@ -50,6 +51,18 @@ func (s *Subscription[E, O]) React(msg *message.Message) error {
 		s.transact(ctx, d, r, e)
 	}
 	return nil
+}
+
+// undecoded returns the verdict on an event that cannot be decoded. Only a missing key may come back.
+func (p *Policy) undecoded(d *journal.Delivery, started time.Time, err error) journal.Verdict {
+	switch {
+	case p.SkipErased && errors.Is(err, encrypt.ErrErased):
+		return journal.Verdict{Outcome: journal.Skipped, Started: started, Err: err.Error()}
+	case errors.Is(err, encrypt.ErrNoKey):
+		return p.verdict(d, started, err)
+	default:
+		return p.verdict(d, started, Dead(err))
+	}
 }
 
 // past reports whether the subscription is FromNow and d has an older event from another process. Such events arrive

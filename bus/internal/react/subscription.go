@@ -29,6 +29,7 @@ type Policy struct {
 	External     int // calls at a time; 0 for a transactional handler
 	Timeout      time.Duration
 	Retry        backoff.Policy
+	SkipErased   bool // events whose key was erased are skipped; otherwise they become dead letters
 
 	calls chan struct{} // the capacity limits the external calls that run at once
 }

@@ -5,8 +5,6 @@ import (
 	"cmp"
 	"fmt"
 	"reflect"
-
-	"github.com/troupebus/troupe/bus/internal/jsontype"
 )
 
 // Event is an event of the bus.
@@ -46,7 +44,8 @@ func (types Types) NameOf(e Event) string {
 }
 
 // Register adds the type of e, which is declared at site. Register returns the type's name, or "" for an unusable type.
-func (types Types) Register(e Event, site string) (name string, mistakes []error) {
+// usable returns the mistake in a new type.
+func (types Types) Register(e Event, site string, usable func(reflect.Type) error) (name string, mistakes []error) {
 	t := GoType(e)
 	if t == nil {
 		return "", []error{fmt.Errorf("a nil event is declared")}
@@ -63,7 +62,7 @@ func (types Types) Register(e Event, site string) (name string, mistakes []error
 	}
 	if !ok {
 		types[name] = Type{Go: t, Site: site}
-		if err := jsontype.Check(t); err != nil {
+		if err := usable(t); err != nil {
 			mistakes = append(mistakes, fmt.Errorf("event type %q: %w", name, err))
 		}
 	}
@@ -71,8 +70,10 @@ func (types Types) Register(e Event, site string) (name string, mistakes []error
 }
 
 // Declare registers e as an event of module.
-func (types Types) Declare(e Event, module, site string) (name string, mistakes []error) {
-	name, mistakes = types.Register(e, site)
+func (types Types) Declare(
+	e Event, module, site string, usable func(reflect.Type) error,
+) (name string, mistakes []error) {
+	name, mistakes = types.Register(e, site, usable)
 	if name == "" {
 		return "", mistakes
 	}

@@ -169,6 +169,8 @@ func awkwardEvents(limit int) []*message.Message {
 		{Metadata: map[string]string{"newline": "a\r\nb", "quotes": `"'` + "`", "nul": "a\x00b", "json": `{"a":[1]}`, "empty": ""}},
 		{Metadata: map[string]string{"long": strings.Repeat("0123456789", 2000), "percent": "%d%00%zz", "spaces": "  "}},
 		{Metadata: map[string]string{"content-type": "text/plain; charset=utf-8", "ce_traceparent": "00-1-2-03"}, Data: []byte("plain")},
+		{Metadata: map[string]string{"content-type": "application/protobuf", "ce_encryptionkey": "größe 1"}, Data: binary},
+		{Metadata: map[string]string{"content-type": "application/protobuf"}, Data: []byte{}},
 		{Metadata: map[string]string{"_troupe_place": "forged", "_troupe_other": "x", "_troupe": "kept"}},
 	}
 	var messages []*message.Message
