@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -93,19 +94,24 @@ func status(p *console.Printer, s journal.LetterStatus) string {
 	return p.Paint(color, string(s))
 }
 
-// payload returns the payload of e as lines of text.
-func payload(e *journal.EventRecord) []string {
+// payload returns the payload of e as lines of text. An encrypted payload has readable parts.
+func payload(e *journal.EventRecord) (lines []string) {
+	if about := e.Payload(); about != "" {
+		lines = append(lines, "("+about+")")
+	}
 	if e.Data == nil {
-		return []string{fmt.Sprintf("(not JSON, %d bytes) %.500q", len(e.DataBase64), e.DataBase64)}
+		if text := string(e.DataBase64); text != "" && utf8.ValidString(text) {
+			lines = append(lines, fmt.Sprintf("%.500q", text))
+		}
+		return lines
 	}
 	var b bytes.Buffer
 	if err := json.Indent(&b, e.Data, "", "  "); err != nil {
-		return []string{console.Printable(string(e.Data))}
+		return append(lines, console.Printable(string(e.Data)))
 	}
-	lines := strings.Split(b.String(), "\n")
-	for i, l := range lines {
+	for l := range strings.SplitSeq(b.String(), "\n") {
 		indent := len(l) - len(strings.TrimLeft(l, " "))
-		lines[i] = l[:indent] + console.Printable(l)
+		lines = append(lines, l[:indent]+console.Printable(l))
 	}
 	return lines
 }

@@ -127,7 +127,13 @@ func printEvent(w io.Writer, e *journal.Event) error {
 	if e.CorrelationID != e.Key {
 		flow = "  flow " + console.Printable(e.CorrelationID)
 	}
-	line := fmt.Sprintf("%7d  %s  %-24s %-20s%s", e.Seq, e.Time.Format("2006-01-02 15:04:05.000Z"), console.Printable(e.Type), console.Printable(e.Key), flow)
+	r := journal.NewEventRecord(e)
+	about := r.Payload()
+	if about != "" {
+		about = "  (" + about + ")"
+	}
+	line := fmt.Sprintf("%7d  %s  %-24s %-20s%s%s", e.Seq, e.Time.Format("2006-01-02 15:04:05.000Z"), console.Printable(e.Type),
+		console.Printable(e.Key), flow, about)
 	_, err := fmt.Fprintln(w, strings.TrimRight(line, " "))
 	return err
 }
