@@ -13,8 +13,9 @@ import (
 )
 
 // Contract compares the promises of b's modules with the file at path, for example testdata/contract.json. The file has
-// every event type with its version, its emitter, the JSON shape of its Go type, and whether the type has a key; and
-// every subscription with the consumed types. Contract reports each change as compatible or breaking, with the reason.
+// every event type with its version, its emitter, the JSON shape of its Go type, or the content type and the schema of
+// its codec, whether the type has a key, and whether the payloads are encrypted; and every subscription with the
+// consumed types. Contract reports each change as compatible or breaking, with the reason.
 // Any change fails t, until the flag -update writes the file again, so that a change of the contract shows in the diff
 // of the file.
 //

@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/bustest/internal/text"
+	"github.com/troupebus/troupe/bus/encrypt"
 	"github.com/troupebus/troupe/bus/journal"
 )
 
@@ -20,6 +21,7 @@ import (
 type Flow struct {
 	t    testing.TB
 	flow *journal.Flow
+	keys encrypt.Keys // of encrypted payloads
 }
 
 // Flow waits for quiet, and returns the flow called id: the name from Correlate, or the id from Do or Publish. Without
@@ -34,7 +36,7 @@ func (c *core) Flow(id string) *Flow {
 	known := make([]string, 0, len(flows))
 	for _, f := range flows {
 		if f.ID == id {
-			return FlowOf(c.t, f)
+			return &Flow{t: c.t, flow: f, keys: c.cfg.Keys}
 		}
 		known = append(known, fmt.Sprintf("%q", f.ID))
 	}
@@ -43,8 +45,8 @@ func (c *core) Flow(id string) *Flow {
 }
 
 // FlowOf returns a Flow for a flow from another source, such as the journal of a program elsewhere. False statements
-// fail t.
-func FlowOf(t testing.TB, f *journal.Flow) *Flow { return &Flow{t, f} }
+// fail t. The Flow has no keys: statements about fields of encrypted events are false.
+func FlowOf(t testing.TB, f *journal.Flow) *Flow { return &Flow{t: t, flow: f} }
 
 // Events returns the events with their reactions, in the order of the log, for checks without a method here.
 func (f *Flow) Events() []journal.FlowEvent { return f.flow.Events }

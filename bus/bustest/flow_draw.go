@@ -1,6 +1,7 @@
 package bustest
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -67,7 +68,7 @@ func (d *difference) tooMuch(i int) {
 	if e.Version != 1 {
 		text += fmt.Sprintf(" v%d", e.Version)
 	}
-	d.more = append(d.more, strings.TrimSpace(text+" "+journal.Clip(canonical(e.Data), maxShown)))
+	d.more = append(d.more, strings.TrimSpace(text+" "+journal.Clip(cmp.Or(e.Payload(), canonical(e.Data)), maxShown)))
 	d.mark(i, -1, '+', "too much")
 }
 

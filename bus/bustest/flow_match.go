@@ -10,6 +10,9 @@ import (
 	"strings"
 
 	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/codec"
+	"github.com/troupebus/troupe/bus/encrypt"
+	"github.com/troupebus/troupe/bus/internal/payload"
 	"github.com/troupebus/troupe/bus/internal/shape"
 	"github.com/troupebus/troupe/bus/journal"
 )
@@ -20,6 +23,8 @@ type wantedEvent struct {
 	version   int
 	fields    map[string]string // the fields other than zero, as canonical JSON; shape.Payload for an event without fields
 	text      string            // for people
+	goType    reflect.Type
+	keys      encrypt.Keys // of encrypted payloads
 }
 
 // wanted describes events. An event that cannot be encoded ends the test.
@@ -31,6 +36,7 @@ func (f *Flow) wanted(events []bus.Event) []wantedEvent {
 		if err != nil {
 			f.t.Fatalf("bustest: wanted event %d: %v", i+1, err)
 		}
+		w.keys = f.keys
 		out = append(out, w)
 	}
 	return out
@@ -45,13 +51,14 @@ func describe(e bus.Event) (wantedEvent, error) {
 	}
 	zero := reflect.Zero(t)
 	if t.Kind() == reflect.Pointer {
-		zero = reflect.New(t.Elem())
+		t = t.Elem()
+		zero = reflect.New(t)
 	}
 	data, err := json.Marshal(e)
 	if err != nil {
 		return wantedEvent{}, fmt.Errorf("encode %s: %w", e.EventType(), err)
 	}
-	w := wantedEvent{eventType: e.EventType(), version: 1, fields: fieldsOf(data)}
+	w := wantedEvent{eventType: e.EventType(), version: 1, fields: fieldsOf(data), goType: t}
 	if v, ok := e.(interface{ EventVersion() int }); ok {
 		w.version = v.EventVersion()
 	}
@@ -124,7 +131,14 @@ func (w wantedEvent) differs(e *journal.FlowEvent) []string {
 	if e.Version != w.version {
 		out = append(out, fmt.Sprintf("version is %d, not %d", e.Version, w.version))
 	}
-	has := fieldsOf(e.Data)
+	if len(w.fields) == 0 {
+		return out
+	}
+	data, err := w.payloadOf(e)
+	if err != nil {
+		return append(out, err.Error())
+	}
+	has := fieldsOf(data)
 	for _, name := range slices.Sorted(maps.Keys(w.fields)) {
 		switch is, ok := has[name]; {
 		case !ok:
@@ -134,6 +148,22 @@ func (w wantedEvent) differs(e *journal.FlowEvent) []string {
 		}
 	}
 	return out
+}
+
+// payloadOf returns the payload of e as JSON, if necessary by way of the Go type of w.
+func (w wantedEvent) payloadOf(e *journal.FlowEvent) (json.RawMessage, error) {
+	into, kind := reflect.New(w.goType).Interface(), e.Metadata[journal.MetaContentType]
+	if codec.Of(into) == nil && kind != encrypt.ContentType {
+		return e.Data, nil
+	}
+	stored := &journal.Event{Type: e.Type, Version: e.Version, Metadata: e.Metadata, Data: e.Data}
+	if e.Data == nil {
+		stored.Data = e.DataBase64
+	}
+	if err := payload.Unmarshal(stored, w.keys, into); err != nil {
+		return nil, err
+	}
+	return json.Marshal(into)
 }
 
 // compare matches as many wanted events as possible with an event each: a matching in a bipartite graph, with

@@ -2,6 +2,7 @@ package bustest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -279,12 +280,18 @@ func differs(a, b *journal.Verdict) string {
 		case e.Type != o.Type || e.Key != o.Key || e.Version != o.Version:
 			return fmt.Sprintf("emitted %s %s, and then %s %s%s", e.Type, e.Key, o.Type, o.Key, useInstead)
 		case !bytes.Equal(e.Data, o.Data):
-			return fmt.Sprintf("emitted %s %s, and then %s%s", e.Type, e.Data, o.Data, useInstead)
+			return fmt.Sprintf("emitted %s %s, and then %s%s", e.Type, shown(e), shown(o), useInstead)
 		case delay(e) != delay(o) && !e.Due.Equal(o.Due):
 			return fmt.Sprintf("delayed %s by %v, and then by %v: use bus.At for a due time", e.Type, delay(e), delay(o))
 		}
 	}
 	return ""
+}
+
+// shown returns the payload of e for people.
+func shown(e *journal.Event) string {
+	r := journal.NewEventRecord(e)
+	return cmp.Or(r.Payload(), string(e.Data))
 }
 
 // useInstead ends the messages about events that differ.

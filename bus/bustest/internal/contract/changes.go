@@ -97,7 +97,8 @@ func typeChanges(name string, before, now []string) (out []change) {
 
 // looksLike reports whether other may be e with a new name.
 func (e eventContract) looksLike(other eventContract) bool {
-	return e.Emitter == other.Emitter && maps.Equal(e.Fields, other.Fields)
+	return e.Emitter == other.Emitter && maps.Equal(e.Fields, other.Fields) &&
+		e.ContentType == other.ContentType && e.Schema == other.Schema
 }
 
 // changes returns the differences of the event type name.
@@ -122,12 +123,35 @@ func (e eventContract) changes(name string, now eventContract) []change {
 	case !e.Keyed && now.Keyed:
 		out = append(out, compatible("event %s has a key now: its events come in order, and wait for a failed event of the key", name))
 	}
+	out = append(out, e.formatChanges(name, now)...)
+	if e.ContentType != now.ContentType {
+		fields = nil // the fields of another format are no fields of this format
+	}
 	for _, f := range fields {
 		f.text = fmt.Sprintf("event %s, field %s", name, f.text)
 		if f.breaking {
 			f.text += fmt.Sprintf(", and both have version %d", now.Version)
 		}
 		out = append(out, f)
+	}
+	return out
+}
+
+// formatChanges returns the differences between the formats of the event type name.
+func (e eventContract) formatChanges(name string, now eventContract) (out []change) {
+	switch {
+	case e.ContentType != now.ContentType:
+		out = append(out, breaks("event %s is %s, was %s: other programs cannot read the new payloads, and this program reads recorded payloads only as JSON or in the new format",
+			name, cmp.Or(now.ContentType, "JSON"), cmp.Or(e.ContentType, "JSON")))
+	case e.Schema != now.Schema && e.Version == now.Version:
+		out = append(out, breaks("event %s has another schema, and both have version %d: check with the rules of the format that new and recorded payloads can be read",
+			name, now.Version))
+	}
+	switch {
+	case !e.Encrypted && now.Encrypted:
+		out = append(out, breaks("event %s is encrypted: other programs need the keys", name))
+	case e.Encrypted && !now.Encrypted:
+		out = append(out, compatible("event %s is not encrypted any more: erasing a key does not erase new payloads", name))
 	}
 	return out
 }

@@ -4,6 +4,7 @@ package contract
 import (
 	"bytes"
 	"fmt"
+	"maps"
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/bustest/internal/text"
@@ -25,7 +26,11 @@ type eventContract struct {
 	Version int               `json:"version"`
 	Emitter string            `json:"emitter,omitempty"`
 	Keyed   bool              `json:"keyed"`
-	Fields  map[string]string `json:"fields"` // by path, such as "lines[].sku", the type in JSON
+	Fields  map[string]string `json:"fields"` // by path, such as "lines[].sku", the type in JSON; none with a codec
+
+	ContentType string `json:"content_type,omitempty"` // of the codec
+	Schema      string `json:"schema,omitempty"`       // of the codec
+	Encrypted   bool   `json:"encrypted,omitempty"`
 }
 
 // Of returns the contract of a wiring.
@@ -33,7 +38,11 @@ func Of(w bus.Wiring) Contract {
 	c := Contract{Events: map[string]eventContract{}, Subscriptions: map[string]journal.Types{}, was: map[string]string{}}
 	for _, e := range w.Events {
 		c.Events[e.Type] = eventContract{
-			Version: e.Version, Emitter: e.Emitter, Keyed: shape.Keyed(e.Go), Fields: shape.Of(e.Go),
+			Version: e.Version, Emitter: e.Emitter, Keyed: shape.Keyed(e.Go), Fields: map[string]string{},
+			ContentType: e.ContentType, Schema: e.Schema, Encrypted: e.Encrypted,
+		}
+		if e.ContentType == "" {
+			maps.Copy(c.Events[e.Type].Fields, shape.Of(e.Go))
 		}
 	}
 	for _, s := range w.Subscriptions {
