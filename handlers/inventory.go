@@ -9,7 +9,6 @@ import (
 	"github.com/troupebus/troupe/domain/inventory/inventoryevents"
 	"github.com/troupebus/troupe/domain/order/orderevents"
 	"github.com/troupebus/troupe/domain/payment/paymentevents"
-	"github.com/troupebus/troupe/domain/shipping/shippingevents"
 )
 
 // Stock is the interface of the inventory module for other parts of the program.
@@ -38,29 +37,30 @@ func Inventory(b *bus.Bus, swap ...Reactions) *Stock {
 					return bus.Emit(inventoryevents.Short{OrderID: e.OrderID, SKUs: missing}), nil
 				}
 				return bus.Emit(inventoryevents.Reserved{OrderID: e.OrderID, Total: e.Total}), nil
-			}).Emits(inventoryevents.Reserved{}, inventoryevents.Short{}).AnyOrder()
+			}).Emits(inventoryevents.Reserved{}, inventoryevents.Short{}).AnyOrder() // goods leave after they were reserved
 		},
 		"release-declined": func(m *bus.Module, name string) {
 			bus.On(m, name, func(ctx context.Context, e paymentevents.Declined) (bus.Events, error) {
 				return release(ctx, e.OrderID)
-			}).Emits(inventoryevents.Released{}).AnyOrder()
+			}).Emits(inventoryevents.Released{}).AnyOrder() // a declined order is never refunded
 		},
 		"release-undeliverable": func(m *bus.Module, name string) {
 			bus.On(m, name, func(ctx context.Context, e paymentevents.Refunded) (bus.Events, error) {
 				return release(ctx, e.OrderID)
-			}).Emits(inventoryevents.Released{}).When(undeliverableOnly).AnyOrder()
+			}).Emits(inventoryevents.Released{}).When(undeliverableOnly)
 		},
-		"ship": func(m *bus.Module, name string) {
-			bus.On(m, name, func(ctx context.Context, e shippingevents.Dispatched) (bus.Events, error) {
-				_, err := inventory.Ship(ctx, bus.Tx(ctx), e.OrderID)
-				return nil, finalStock(err)
-			})
-		},
-		"restock": func(m *bus.Module, name string) {
-			bus.On(m, name, func(ctx context.Context, e orderevents.Returned) (bus.Events, error) {
-				_, err := inventory.Restock(ctx, bus.Tx(ctx), e)
-				return nil, finalStock(err)
-			}).AnyOrder()
+		// One handler, because the goods of an order leave before they come back.
+		"ship-and-restock": func(m *bus.Module, name string) {
+			bus.OnEach(m, name,
+				bus.Of(func(ctx context.Context, e orderevents.Completed) (bus.Events, error) {
+					_, err := inventory.Ship(ctx, bus.Tx(ctx), e.OrderID)
+					return nil, finalStock(err)
+				}),
+				bus.Of(func(ctx context.Context, e orderevents.Returned) (bus.Events, error) {
+					_, err := inventory.Restock(ctx, bus.Tx(ctx), e)
+					return nil, finalStock(err)
+				}),
+			).Was("restock")
 		},
 	}.on(m, swap)
 

@@ -25,12 +25,12 @@ func Notification(b *bus.Bus, swap ...Reactions) {
 		"tell-completed": func(m *bus.Module, name string) {
 			bus.On(m, name, func(ctx context.Context, e orderevents.Completed) (bus.Events, error) {
 				return notify(ctx, notification.OfCompleted(e))
-			}).AnyOrder()
+			})
 		},
 		"tell-cancelled": func(m *bus.Module, name string) {
 			bus.On(m, name, func(ctx context.Context, e orderevents.Cancelled) (bus.Events, error) {
 				return notify(ctx, notification.OfCancelled(e))
-			}).AnyOrder()
+			}).AnyOrder() // an order has one end
 		},
 	}.on(m, swap)
 }

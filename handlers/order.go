@@ -50,12 +50,12 @@ func Order(b *bus.Bus, swap ...Reactions) *Orders {
 		"cancel-declined": func(m *bus.Module, name string) {
 			bus.On(m, name, func(ctx context.Context, e paymentevents.Declined) (bus.Events, error) {
 				return cancel(ctx, e.OrderID, "payment declined: "+e.Reason)
-			}).Emits(orderevents.Cancelled{}).AnyOrder()
+			}).Emits(orderevents.Cancelled{}).AnyOrder() // a declined order is never refunded
 		},
 		"cancel-undeliverable": func(m *bus.Module, name string) {
 			bus.On(m, name, func(ctx context.Context, e paymentevents.Refunded) (bus.Events, error) {
 				return cancel(ctx, e.OrderID, "undeliverable, refunded")
-			}).Emits(orderevents.Cancelled{}).When(undeliverableOnly).AnyOrder()
+			}).Emits(orderevents.Cancelled{}).When(undeliverableOnly)
 		},
 	}.on(m, swap)
 

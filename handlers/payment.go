@@ -27,7 +27,7 @@ func Payment(b *bus.Bus, gateway payment.Gateway, parallel int, swap ...Reaction
 			bus.On(m, name, func(ctx context.Context, e orderevents.CancelRequested) (bus.Events, error) {
 				_, err := payment.Void(ctx, bus.Tx(ctx), e.OrderID)
 				return nil, err
-			}).AnyOrder()
+			}).AnyOrder() // a returned order is charged, and a charge is not voided
 		},
 		"refund-undeliverable": func(m *bus.Module, name string) {
 			bus.On(m, name, func(ctx context.Context, e shippingevents.Undeliverable) (bus.Events, error) {
@@ -40,7 +40,7 @@ func Payment(b *bus.Bus, gateway payment.Gateway, parallel int, swap ...Reaction
 					return credit(ctx, gateway, e.OrderID, e.Refund)
 				}
 				return refund(ctx, gateway, e.OrderID, paymentevents.ReasonReturned)
-			}).Emits(paymentevents.Refunded{}).External(parallel).AnyOrder()
+			}).Emits(paymentevents.Refunded{}).External(parallel)
 		},
 	}.on(m, swap)
 }

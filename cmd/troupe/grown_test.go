@@ -62,7 +62,7 @@ FROM q CROSS JOIN subscriptions s WHERE s.name IN (
 		WHEN 2 THEN iif(d, 'inventory/release-declined', 'shipping/dispatch')
 		WHEN 3 THEN iif(d, '', 'order/complete')
 		ELSE iif(d, 'notification/tell-cancelled', 'notification/tell-completed') END,
-	CASE i WHEN 2 THEN iif(d, 'order/cancel-declined', '') WHEN 3 THEN iif(d, '', 'inventory/ship') ELSE '' END) ORDER BY n, s.id`,
+	CASE i WHEN 2 THEN iif(d, 'order/cancel-declined', '') WHEN 4 THEN iif(d, '', 'inventory/ship-and-restock') ELSE '' END) ORDER BY n, s.id`,
 	grownStep + `INSERT INTO order_orders (id, customer_id, status, total, lines, charges)
 SELECT ord, 'c', iif(d, 'cancelled', 'completed'), 100, '[]', '[]' FROM q WHERE i = 0 ORDER BY k`,
 	grownStep + `INSERT INTO inventory_reservations (order_id, state) SELECT ord, iif(d, 'released', 'shipped') FROM q WHERE i = 0 ORDER BY k`,

@@ -136,9 +136,9 @@ func TestMoves(t *testing.T) {
 		{"release", []string{"reserve", "release"}, "", nil, Stock{OnHand: 10}},
 		{"ship", []string{"reserve", "ship"}, "", nil, Stock{OnHand: 7, Shipped: 3}},
 		{"restock", []string{"reserve", "ship", "restock"}, "ship", nil, Stock{OnHand: 10, Shipped: 3, Returned: 3}},
-		{"restock before ship", []string{"reserve", "restock"}, "ship", nil, Stock{OnHand: 10, Shipped: 3, Returned: 3}},
+		{"restock reserved", []string{"reserve", "restock"}, "", ErrConflict, Stock{OnHand: 7, Reserved: 3}},
 		{"release shipped", []string{"reserve", "ship", "release"}, "", ErrConflict, Stock{OnHand: 7, Shipped: 3}},
-		{"release returned", []string{"reserve", "restock", "release"}, "", ErrConflict, Stock{OnHand: 10, Shipped: 3, Returned: 3}},
+		{"release returned", []string{"reserve", "ship", "restock", "release"}, "", ErrConflict, Stock{OnHand: 10, Shipped: 3, Returned: 3}},
 		{"ship released", []string{"reserve", "release", "ship"}, "reserve", ErrConflict, Stock{OnHand: 10}},
 		{"restock released", []string{"reserve", "release", "restock"}, "", ErrConflict, Stock{OnHand: 10}},
 		{"release short", []string{"short", "release"}, "reserve", ErrConflict, Stock{OnHand: 10}},
@@ -289,7 +289,12 @@ func TestNeverBelowZero(t *testing.T) {
 		if err == nil {
 			_, err = []func() (bool, error){
 				func() (bool, error) { return Release(t.Context(), tx, id) },
-				func() (bool, error) { return Restock(t.Context(), tx, orderevents.Returned{OrderID: id}) },
+				func() (bool, error) {
+					if _, err := Ship(t.Context(), tx, id); err != nil {
+						return false, err
+					}
+					return Restock(t.Context(), tx, orderevents.Returned{OrderID: id})
+				},
 				func() (bool, error) { return false, nil }, // it keeps its goods
 				func() (bool, error) { return Release(t.Context(), tx, id) },
 			}[r.IntN(4)]()

@@ -129,8 +129,8 @@ UPDATE inventory_stock SET reserved = reserved - l.quantity, shipped = shipped +
 FROM inventory_lines l
 WHERE l.order_id = ? AND inventory_stock.sku = l.sku`
 
-// Ship moves the goods of a dispatched order from reserved to shipped. Ship reports false when the goods were shipped
-// before, also by Restock. ErrNotReserved and ErrConflict are as with Release.
+// Ship moves the goods of a completed order from reserved to shipped. Ship reports false when the goods were shipped
+// before. ErrNotReserved and ErrConflict are as with Release.
 func Ship(ctx context.Context, tx SQL, orderID string) (bool, error) {
 	state, err := stateOf(ctx, tx, orderID)
 	if err != nil {
@@ -145,37 +145,25 @@ func Ship(ctx context.Context, tx SQL, orderID string) (bool, error) {
 	return false, conflict(orderID, state)
 }
 
-const restockShipped = `
+const restock = `
 UPDATE inventory_stock SET on_hand = on_hand + l.quantity, returned = returned + l.quantity
 FROM inventory_lines l
 WHERE l.order_id = ? AND inventory_stock.sku = l.sku`
 
-const restockReserved = `
-UPDATE inventory_stock SET on_hand = on_hand + l.quantity, reserved = reserved - l.quantity,
-	shipped = shipped + l.quantity, returned = returned + l.quantity
-FROM inventory_lines l
-WHERE l.order_id = ? AND inventory_stock.sku = l.sku`
-
-// Restock takes back the goods of a returned order, or the lines of a credit note. If shipping.dispatched has not
-// arrived yet, the goods are still reserved: Restock then ships and returns them in one step. Restock reports false
-// when the goods were returned before. ErrNotReserved and ErrConflict are as with Release.
+// Restock takes back the shipped goods of a returned order, or the lines of a credit note. Restock reports false when
+// the goods were returned before. ErrNotReserved and ErrConflict are as with Release.
 func Restock(ctx context.Context, tx SQL, e orderevents.Returned) (bool, error) {
 	if e.Credit {
 		return restockCredit(ctx, tx, e)
 	}
 	state, err := stateOf(ctx, tx, e.OrderID)
-	if err != nil {
+	if err != nil || state == StateReturned {
 		return false, err
 	}
-	switch state {
-	case StateReturned:
-		return false, nil
-	case StateShipped:
-		return true, move(ctx, tx, e.OrderID, StateReturned, restockShipped)
-	case StateReserved:
-		return true, move(ctx, tx, e.OrderID, StateReturned, restockReserved)
+	if state != StateShipped {
+		return false, conflict(e.OrderID, state)
 	}
-	return false, conflict(e.OrderID, state)
+	return true, move(ctx, tx, e.OrderID, StateReturned, restock)
 }
 
 // restockCreditLine adds an article that was never received with an initial stock of zero.

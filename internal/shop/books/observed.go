@@ -41,7 +41,7 @@ func NewObserved(before time.Time) *Observed {
 // observed is the state of an order, in 72 bytes, because there are millions of orders. Amounts are in cents.
 type observed struct {
 	happened [typesRead]uint16 // the number of events, by the index of the type in types
-	done     uint8             // the finished reactions, by the index in silent
+	done     uint8             // the finished reactions, by the index in silents
 	open     bool              // an answer or an event is still to come
 	older    bool              // an event must have come before the known events
 	credit   bool
@@ -61,10 +61,9 @@ func (o *observed) plus(to *int64, amount int64) {
 	*to = sum
 }
 
-// The reactions that change a module's record and emit no event.
+// The subscriptions that change a module's record and emit no event.
 const (
-	ship          = "inventory/ship"
-	restock       = "inventory/restock"
+	moveGoods     = "inventory/ship-and-restock"
 	tellCompleted = "notification/tell-completed"
 	tellCancelled = "notification/tell-cancelled"
 )
@@ -115,15 +114,20 @@ var (
 		}
 		return indexes
 	}()
-	silent = []string{ship, restock, tellCompleted, tellCancelled}
+	silents = []silent{
+		{completedType, moveGoods}, {returnedType, moveGoods}, {completedType, tellCompleted}, {cancelledType, tellCancelled},
+	}
 )
+
+// silent is a reaction of a subscription to a type that changes a module's record and emits no event.
+type silent struct{ eventType, subscription string }
 
 // times returns the number of events of a type.
 func (s *observed) times(eventType string) uint16 { return s.happened[indexes[eventType]] }
 
-// did reports whether a reaction in silent is done.
-func (s *observed) did(reaction string) bool {
-	i := slices.Index(silent, reaction)
+// did reports whether a reaction in silents is done.
+func (s *observed) did(r silent) bool {
+	i := slices.Index(silents, r)
 	return i >= 0 && s.done&(1<<i) != 0
 }
 
@@ -163,7 +167,7 @@ func (o *Observed) Add(e *journal.Event, answers []journal.Reaction) {
 		case !a.Outcome.Final():
 			s.open = true
 		case a.Outcome == journal.Done:
-			if i := slices.Index(silent, a.Subscription); i >= 0 {
+			if i := slices.Index(silents, silent{e.Type, a.Subscription}); i >= 0 {
 				s.done |= 1 << i
 			}
 		case a.Outcome == journal.Dead:
@@ -259,8 +263,8 @@ func (s *observed) entry(id string) *entry {
 		})}
 	}
 	e.goods = inventory.Fact{OrderID: id, State: latest(s, []recordAfter[inventory.State]{
-		{returnedType, restock, inventory.StateReturned},
-		{dispatchedType, ship, inventory.StateShipped},
+		{returnedType, moveGoods, inventory.StateReturned},
+		{completedType, moveGoods, inventory.StateShipped},
 		{releasedType, "", inventory.StateReleased},
 		{reservedType, "", inventory.StateReserved},
 		{shortType, "", inventory.StateShort},
@@ -290,7 +294,7 @@ type recordAfter[S any] struct {
 // latest returns the record of the first step that was taken. The steps go from the end of an order to the beginning.
 func latest[S any](s *observed, steps []recordAfter[S]) (is S) {
 	for _, step := range steps {
-		if s.times(step.happened) > 0 && (step.done == "" || s.did(step.done)) {
+		if s.times(step.happened) > 0 && (step.done == "" || s.did(silent{step.happened, step.done})) {
 			return step.is
 		}
 	}

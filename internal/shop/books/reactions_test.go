@@ -23,6 +23,7 @@ type runFunc func(context.Context, *sql.Tx, event) ([]event, error)
 // nothing to do; run then records the answer.
 type reaction struct {
 	name, module, on string
+	or               string // another type, in one order with the first
 	when             func(event) bool
 	begin            func(context.Context, *sql.Tx, *delivery) (func() (event, error), error)
 	blind            bool // it begins without looking at what is recorded
@@ -102,15 +103,18 @@ func goods() []reaction {
 			return release(ctx, tx, e.OrderID)
 		}),
 		releaseRefunded,
-		on("inventory", "ship", func(ctx context.Context, tx *sql.Tx, e shippingevents.Dispatched) ([]event, error) {
-			_, err := inventory.Ship(ctx, tx, e.OrderID)
-			return nil, err
-		}),
-		on("inventory", "restock", func(ctx context.Context, tx *sql.Tx, e orderevents.Returned) ([]event, error) {
-			_, err := inventory.Restock(ctx, tx, e)
-			return nil, err
-		}),
+		{name: "ship-and-restock", module: "inventory", on: "order.completed", or: "order.returned", run: shipAndRestock},
 	}
+}
+
+func shipAndRestock(ctx context.Context, tx *sql.Tx, e event) (_ []event, err error) {
+	switch e := e.(type) {
+	case orderevents.Completed:
+		_, err = inventory.Ship(ctx, tx, e.OrderID)
+	case orderevents.Returned:
+		_, err = inventory.Restock(ctx, tx, e)
+	}
+	return nil, err
 }
 
 func notices() []reaction {

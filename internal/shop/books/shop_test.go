@@ -57,7 +57,7 @@ func (s *shop) publish(events []event) {
 	for _, e := range events {
 		s.emitted[e.EventType()]++
 		for _, sub := range s.subs {
-			if sub.on != e.EventType() || sub.when != nil && !sub.when(e) {
+			if sub.on != e.EventType() && sub.or != e.EventType() || sub.when != nil && !sub.when(e) {
 				continue
 			}
 			key := e.EventKey()

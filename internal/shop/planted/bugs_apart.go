@@ -27,7 +27,7 @@ var distributed = []Bug{
 
 // noteOrder makes shipping take in the orders, so that they are in the journal of shipping.
 func noteOrder(m *bus.Module, _ Outside) {
-	bus.On(m, "note", func(context.Context, orderevents.Placed) (bus.Events, error) { return nil, nil })
+	bus.On(m, "note", func(context.Context, orderevents.Placed) (bus.Events, error) { return nil, nil }).AnyOrder()
 }
 
 func dispatchLogged(m *bus.Module, o Outside) {

@@ -193,12 +193,16 @@ func refundFrom(p *purse, m *bus.Module, o Outside) {
 
 func restockDeclined(m *bus.Module, _ Outside) {
 	bus.On(m, "release-declined", func(ctx context.Context, e paymentevents.Declined) (bus.Events, error) {
-		fresh, err := inventory.Restock(ctx, bus.Tx(ctx), orderevents.Returned{OrderID: e.OrderID}) // planted: Release
+		_, err := inventory.Ship(ctx, bus.Tx(ctx), e.OrderID) // planted: Release
+		if err != nil {
+			return nil, final(err)
+		}
+		fresh, err := inventory.Restock(ctx, bus.Tx(ctx), orderevents.Returned{OrderID: e.OrderID})
 		if err != nil || !fresh {
 			return nil, final(err)
 		}
 		return bus.Emit(inventoryevents.Released{OrderID: e.OrderID}), nil
-	}).Emits(inventoryevents.Released{})
+	}).Emits(inventoryevents.Released{}).AnyOrder()
 }
 
 func dispatchPaid(m *bus.Module, o Outside) {
@@ -242,7 +246,7 @@ func reserveForgetful(m *bus.Module, _ Outside) {
 			return nil, final(err)
 		}
 		return bus.Emit(inventoryevents.Reserved{OrderID: e.OrderID, Total: e.Total}), nil
-	}).Emits(inventoryevents.Reserved{}, inventoryevents.Short{})
+	}).Emits(inventoryevents.Reserved{}, inventoryevents.Short{}).AnyOrder()
 }
 
 func placeAgain(m *bus.Module, _ Outside) {
@@ -264,7 +268,7 @@ func reserveForEver(m *bus.Module, _ Outside) {
 			return nil, final(err)
 		}
 		return bus.Emit(inventoryevents.Reserved{OrderID: e.OrderID, Total: e.Total}), nil
-	}).Emits(inventoryevents.Reserved{}, inventoryevents.Short{}).Retry(bus.Retry{Attempts: 1 << 30}) // planted: for ever
+	}).Emits(inventoryevents.Reserved{}, inventoryevents.Short{}).AnyOrder().Retry(bus.Retry{Attempts: 1 << 30}) // planted: for ever
 }
 
 func cancelShortSaying(reason func() string) Reaction {
@@ -293,5 +297,5 @@ func reserveUnsorted(m *bus.Module, _ Outside) {
 			return bus.Emit(inventoryevents.Short{OrderID: e.OrderID, SKUs: skus}), nil
 		}
 		return bus.Emit(inventoryevents.Reserved{OrderID: e.OrderID, Total: e.Total}), nil
-	}).Emits(inventoryevents.Reserved{}, inventoryevents.Short{})
+	}).Emits(inventoryevents.Reserved{}, inventoryevents.Short{}).AnyOrder()
 }
