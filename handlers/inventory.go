@@ -84,18 +84,17 @@ type Delivery struct {
 // Receive adds the first deliveries of articles in one commit, and returns the number of new articles. A known
 // article stays as it is.
 func (s *Stock) Receive(ctx context.Context, deliveries []Delivery) (fresh int, err error) {
-	_, err = s.m.Do(ctx, func(ctx context.Context) (bus.Events, error) {
-		fresh = 0
+	fresh, _, err = bus.Do(ctx, s.m, bus.Unit{}, func(ctx context.Context) (fresh int, _ bus.Events, _ error) {
 		for _, d := range deliveries {
 			added, err := inventory.Receive(ctx, bus.Tx(ctx), d.SKU, d.Quantity)
 			if err != nil {
-				return nil, err
+				return 0, nil, err
 			}
 			if added {
 				fresh++
 			}
 		}
-		return nil, nil
+		return fresh, nil, nil
 	})
 	return fresh, err
 }

@@ -70,58 +70,55 @@ func finalOrder(err error) error {
 	return err
 }
 
-// Place places an order once: a repeated call with the same content reports false. If the key of r was used for the
-// same request before, Place returns the id of the earlier order.
-func (o *Orders) Place(ctx context.Context, n order.New, r *order.Request) (id string, placed bool, err error) {
-	_, err = o.m.Do(bus.Correlate(ctx, n.ID), func(ctx context.Context) (bus.Events, error) {
-		id, placed = n.ID, false
-		if r != nil {
-			var known bool
-			if id, known, err = order.Remember(ctx, bus.Tx(ctx), *r); err != nil || known {
-				return nil, err
-			}
-		}
+// Place places an order once, and reports false for a repeated call. Under an idempotency key, Place returns the id of
+// the first order for the same request, and a bus.ErrKeyReused for another request. A request has no id.
+func (o *Orders) Place(ctx context.Context, n order.New, key string) (id string, placed bool, err error) {
+	type answer struct {
+		ID    string
+		Fresh bool
+	}
+	u := bus.Unit{Key: key, Body: order.New{CustomerID: n.CustomerID, Lines: n.Lines, Charges: n.Charges}}
+	a, _, err := bus.Do(bus.Correlate(ctx, n.ID), o.m, u, func(ctx context.Context) (answer, bus.Events, error) {
 		e, fresh, err := order.Place(ctx, bus.Tx(ctx), n)
-		if placed = fresh; err != nil || !fresh {
-			return nil, err
+		if err != nil || !fresh {
+			return answer{ID: n.ID}, nil, err
 		}
-		return bus.Emit(e), nil
+		return answer{n.ID, true}, bus.Emit(e), nil
 	})
-	return id, placed, err
+	return a.ID, a.Fresh && a.ID == n.ID, err
 }
 
 // RequestCancel marks an open order for cancellation, and reports false when the order was marked before.
 func (o *Orders) RequestCancel(ctx context.Context, id, reason string) (fresh bool, err error) {
-	_, err = o.m.Do(bus.Correlate(ctx, id), func(ctx context.Context) (bus.Events, error) {
-		var e orderevents.CancelRequested
-		if e, fresh, err = order.RequestCancel(ctx, bus.Tx(ctx), id, reason); err != nil || !fresh {
-			return nil, err
-		}
-		return bus.Emit(e), nil
+	return change(ctx, o.m, id, func(ctx context.Context) (orderevents.CancelRequested, bool, error) {
+		return order.RequestCancel(ctx, bus.Tx(ctx), id, reason)
 	})
-	return fresh, err
 }
 
 // Return takes back a completed order, and reports false when the order was returned before.
 func (o *Orders) Return(ctx context.Context, id, reason string) (fresh bool, err error) {
-	_, err = o.m.Do(bus.Correlate(ctx, id), func(ctx context.Context) (bus.Events, error) {
-		var e orderevents.Returned
-		if e, fresh, err = order.Return(ctx, bus.Tx(ctx), id, reason); err != nil || !fresh {
-			return nil, err
-		}
-		return bus.Emit(e), nil
+	return change(ctx, o.m, id, func(ctx context.Context) (orderevents.Returned, bool, error) {
+		return order.Return(ctx, bus.Tx(ctx), id, reason)
 	})
-	return fresh, err
 }
 
 // Credit adds a credit note for goods that were bought elsewhere, and reports false when the note was added before.
 func (o *Orders) Credit(ctx context.Context, n order.New, reason string) (fresh bool, err error) {
-	_, err = o.m.Do(bus.Correlate(ctx, n.ID), func(ctx context.Context) (bus.Events, error) {
-		var e orderevents.Returned
-		if e, fresh, err = order.Credit(ctx, bus.Tx(ctx), n, reason); err != nil || !fresh {
-			return nil, err
+	return change(ctx, o.m, n.ID, func(ctx context.Context) (orderevents.Returned, bool, error) {
+		return order.Credit(ctx, bus.Tx(ctx), n, reason)
+	})
+}
+
+// change runs fn as a unit of work in the flow of an order. When fn reports false, change emits no event.
+func change[E bus.Event](
+	ctx context.Context, m *bus.Module, id string, fn func(ctx context.Context) (E, bool, error),
+) (fresh bool, err error) {
+	fresh, _, err = bus.Do(bus.Correlate(ctx, id), m, bus.Unit{}, func(ctx context.Context) (bool, bus.Events, error) {
+		e, fresh, err := fn(ctx)
+		if err != nil || !fresh {
+			return false, nil, err
 		}
-		return bus.Emit(e), nil
+		return true, bus.Emit(e), nil
 	})
 	return fresh, err
 }

@@ -140,7 +140,7 @@ func (d *demo) place(ctx context.Context, s place, o workload.Order) (fresh bool
 	for _, c := range o.Charges {
 		n.Charges = append(n.Charges, orderevents.Charge(c))
 	}
-	if _, fresh, err = s.orders.Place(ctx, n, nil); err != nil {
+	if _, fresh, err = s.orders.Place(ctx, n, ""); err != nil {
 		return fresh, fmt.Errorf("place %s: %w", o.ID, err)
 	}
 	switch {

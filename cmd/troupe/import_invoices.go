@@ -214,7 +214,7 @@ func (i *importer) enter(ctx context.Context, d desk, n invoice) (fresh bool, er
 	if n.credit {
 		fresh, err = d.orders.Credit(ctx, n.New, "credit note "+n.number)
 	} else {
-		_, fresh, err = d.orders.Place(ctx, n.New, nil)
+		_, fresh, err = d.orders.Place(ctx, n.New, "")
 	}
 	switch {
 	case errors.Is(err, order.ErrConflict):

@@ -206,34 +206,3 @@ func TestEveryCallInEveryState(t *testing.T) {
 		})
 	}
 }
-
-func TestKeys(t *testing.T) {
-	t.Parallel()
-	tx := dbtest.MustTx(t, Schema)
-	if id, known, err := Lookup(t.Context(), tx, "k1", "h1"); id != "" || known || err != nil {
-		t.Errorf("never seen: %q %v, %v", id, known, err)
-	}
-	for _, tt := range []struct {
-		r     Request
-		id    string
-		known bool
-		err   error
-	}{
-		{Request{"k1", "h1", "o1"}, "o1", false, nil},
-		{Request{"k1", "h1", "o2"}, "o1", true, nil},
-		{Request{"k1", "h2", "o3"}, "", false, ErrKeyReused},
-		{Request{"k2", "h1", "o4"}, "o4", false, nil},
-		{Request{"", "h1", "o5"}, "", false, ErrInvalid},
-		{Request{"k3", "h1", ""}, "", false, ErrInvalid},
-	} {
-		if id, known, err := Remember(t.Context(), tx, tt.r); id != tt.id || known != tt.known || !errors.Is(err, tt.err) {
-			t.Errorf("%+v: %q %v, %v; want %q %v, %v", tt.r, id, known, err, tt.id, tt.known, tt.err)
-		}
-	}
-	if id, known, err := Lookup(t.Context(), tx, "k1", "h1"); id != "o1" || !known || err != nil {
-		t.Errorf("seen: %q %v, %v", id, known, err)
-	}
-	if _, _, err := Lookup(t.Context(), tx, "k1", "h2"); !errors.Is(err, ErrKeyReused) {
-		t.Errorf("another request: %v", err)
-	}
-}

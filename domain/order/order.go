@@ -38,7 +38,6 @@ var (
 	ErrConflict     = errors.New("order: the id belongs to an order with other content") // from Place and Credit
 	ErrEnded        = errors.New("order: has already ended")                             // too late to cancel or complete
 	ErrNotCompleted = errors.New("order: not completed")                                 // only a completed order can be returned
-	ErrKeyReused    = errors.New("order: the idempotency key was used for another request")
 )
 
 // Status is the state of an order. Statuses are stored, and shown to users.

@@ -109,7 +109,7 @@ func (s *spreadShop) sell(tb testing.TB, name string, n int) {
 	}
 	for i := range n {
 		_, _, err := s.orders.Place(tb.Context(), order.New{
-			ID: fmt.Sprintf("%s-%02d", name, i), CustomerID: "c", Lines: []orderevents.Line{{SKU: "MUG", Quantity: 1, UnitPrice: 500}}}, nil)
+			ID: fmt.Sprintf("%s-%02d", name, i), CustomerID: "c", Lines: []orderevents.Line{{SKU: "MUG", Quantity: 1, UnitPrice: 500}}}, "")
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -181,7 +181,7 @@ func TestVerifyAcrossJournalsMissesEvents(t *testing.T) {
 	s := MustSpread(t)
 	s.stopOne("inventory")
 	for i := range 3 {
-		if _, _, err := s.orders.Place(t.Context(), order.New{ID: fmt.Sprint("o", i), Lines: []orderevents.Line{{SKU: "MUG", Quantity: 1, UnitPrice: 500}}}, nil); err != nil {
+		if _, _, err := s.orders.Place(t.Context(), order.New{ID: fmt.Sprint("o", i), Lines: []orderevents.Line{{SKU: "MUG", Quantity: 1, UnitPrice: 500}}}, ""); err != nil {
 			t.Fatal(err)
 		}
 	}

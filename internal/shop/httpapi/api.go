@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/handlers"
@@ -75,7 +76,7 @@ func New(c Config) (*API, error) {
 // handle registers h for pattern. An error of h becomes the answer.
 func (a *API) handle(pattern string, h func(http.ResponseWriter, *http.Request) error) {
 	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		switch err := h(w, r); {
+		switch err := h(w, traced(r)); {
 		case err == nil:
 			a.troubles.served(r.Context(), r.Pattern)
 		case errors.Is(err, bus.ErrElsewhere):
@@ -84,6 +85,18 @@ func (a *API) handle(pattern string, h func(http.ResponseWriter, *http.Request) 
 			a.refuse(w, r, err)
 		}
 	})
+}
+
+// traceparent matches a header of version 00 of W3C Trace Context.
+var traceparent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
+// traced returns r with a context that passes the traceparent of r on to all events of the flow.
+func traced(r *http.Request) *http.Request {
+	parent := r.Header.Get("Traceparent")
+	if !traceparent.MatchString(parent) {
+		return r
+	}
+	return r.WithContext(bus.With(r.Context(), "traceparent", parent))
 }
 
 // ServeHTTP implements http.Handler.

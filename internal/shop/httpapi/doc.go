@@ -11,9 +11,10 @@
 //
 // Every change is durable before the answer. Placing an order answers 202, and the modules go on from there. Requests
 // with the same Idempotency-Key and the same order place a single order, even at the same time. A different order with
-// the same key is refused. A key has 1 to 255 visible ASCII characters, and belongs to its order as long as the journal
-// exists, for all clients. Requests to cancel, return or deliver may be repeated: PUT of a known article changes no
-// stock, and answers 200 with the stock instead of 201.
+// the same key is refused. A key has 1 to 255 visible ASCII characters, and belongs to its order for 7 days, for all
+// clients. Requests to cancel, return or deliver may be repeated: PUT of a known article changes no stock, and answers
+// 200 with the stock instead of 201. The traceparent of a request (W3C Trace Context) is in the metadata of all events
+// that follow.
 //
 // Every refusal is an application/problem+json (RFC 9457). The field errors lists all invalid fields at once, each with
 // a pointer (RFC 6901) into the body, or with the name of a parameter or header. The field possible lists the possible

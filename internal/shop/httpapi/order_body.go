@@ -1,8 +1,6 @@
 package httpapi
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 
@@ -59,17 +57,6 @@ func (f *form) charge(at string, raw json.RawMessage) orderevents.Charge {
 		Code:   f.needed(at+"/code", m["code"], f.name, order.MaxName),
 		Amount: f.whole(at+"/amount_cents", m["amount_cents"], -order.MaxTotal, order.MaxTotal),
 	}
-}
-
-// digest returns the same hash for the same order, however the JSON is written.
-func digest(n order.New) (string, error) {
-	n.ID = ""
-	text, err := json.Marshal(n)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:]), nil
 }
 
 // decodeReason reads the body of a request to cancel or return.

@@ -76,15 +76,7 @@ func (a *API) placeOrder(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	n.ID = newOrderID(time.Now())
-	var request *order.Request
-	if key != "" {
-		hash, err := digest(n)
-		if err != nil {
-			return err
-		}
-		request = &order.Request{Key: key, BodyHash: hash, OrderID: n.ID}
-	}
-	id, placed, err := a.cfg.Orders.Place(r.Context(), n, request)
+	id, placed, err := a.cfg.Orders.Place(r.Context(), n, key)
 	if err != nil {
 		return err
 	}

@@ -170,6 +170,27 @@ func TestSameKeyIsTheSameOrder(t *testing.T) {
 	}
 }
 
+// All events that follow from a request have the traceparent of the request, and an invalid one is ignored.
+func TestTraceparent(t *testing.T) {
+	t.Parallel()
+	s := MustShop(t, nil)
+	const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	for n, header := range []string{parent, "00-xyz", parent + "\xff"} {
+		r := s.MustRequest(t, "POST", "/api/orders", oneTea)
+		r.Header["Traceparent"] = []string{header}
+		answer := s.do(t, r)
+		if answer.StatusCode != http.StatusAccepted {
+			t.Errorf("%q: %s", header, answer.Status)
+			continue
+		}
+		s.MustEnd(t, answer.Header.Get("Location"))
+		const with = "SELECT count(*) FROM events WHERE metadata ->> 'ce_traceparent' = '" + parent + "'"
+		if got := s.MustCount(t, with); got != 5 {
+			t.Errorf("after request %d, %d events have the traceparent, want 5", n+1, got)
+		}
+	}
+}
+
 func TestKeyOfARefusedOrderIsFree(t *testing.T) {
 	t.Parallel()
 	s := MustShop(t, nil)

@@ -74,7 +74,7 @@ func typed(name string) string { return "urn:problem-type:troupe:" + name }
 
 // temporary are errors after which a client can try again.
 var temporary = []error{
-	bus.ErrNotRunning, bus.ErrUnknown, journal.ErrClosed, journal.ErrUnavailable, journal.ErrAbandoned,
+	bus.ErrNotRunning, bus.ErrUnknown, bus.ErrUnavailable, bus.ErrAbandoned, journal.ErrClosed,
 	context.Canceled, context.DeadlineExceeded,
 }
 
@@ -96,7 +96,7 @@ func asProblem(err error) *problem {
 	case errors.Is(err, inventory.ErrNotFound):
 		return &problem{Type: typed("sku-not-found"), Title: "No such article", Status: http.StatusNotFound,
 			Detail: "the article has no stock: PUT the quantity of its first delivery"}
-	case errors.Is(err, order.ErrKeyReused):
+	case errors.Is(err, bus.ErrKeyReused):
 		return &problem{Type: typed("key-reused"), Title: "The Idempotency-Key was used for another order", Status: http.StatusUnprocessableEntity,
 			Detail: "use a new key for a new order", Errors: []fault{{Header: keyHeader, Detail: "was used for an order with different content"}}}
 	case errors.Is(err, order.ErrInvalid):

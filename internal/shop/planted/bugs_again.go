@@ -160,7 +160,7 @@ func mailRandomKey(m *bus.Module, o Outside) {
 }
 
 func placeNumbered(b *bus.Bus, right Orders) PlaceFunc {
-	return func(ctx context.Context, n order.New, _ *order.Request) (string, bool, error) {
+	return func(ctx context.Context, n order.New, _ string) (string, bool, error) {
 		taken := 0
 		err := b.View(ctx, func(tx bus.SQL) error {
 			return order.Each(ctx, tx, func(order.Fact) error { taken++; return nil })
@@ -169,7 +169,7 @@ func placeNumbered(b *bus.Bus, right Orders) PlaceFunc {
 			return "", false, err
 		}
 		n.ID = fmt.Sprintf("%s-%d", n.ID, taken+1) // planted: a new number, also for a repeated request
-		return right.Place(ctx, n, nil)
+		return right.Place(ctx, n, "")
 	}
 }
 

@@ -63,12 +63,12 @@ type Shop struct {
 }
 
 // PlaceFunc is the type of handlers.Orders.Place.
-type PlaceFunc func(ctx context.Context, n order.New, r *order.Request) (id string, placed bool, err error)
+type PlaceFunc func(ctx context.Context, n order.New, key string) (id string, placed bool, err error)
 
 // Orders is the interface of *handlers.Orders.
 type Orders interface {
 	// Place places an order, unless the request was made before.
-	Place(ctx context.Context, n order.New, r *order.Request) (id string, placed bool, err error)
+	Place(ctx context.Context, n order.New, key string) (id string, placed bool, err error)
 	// RequestCancel marks an order for cancellation.
 	RequestCancel(ctx context.Context, id, reason string) (fresh bool, err error)
 	// Return takes back a completed order.
@@ -132,6 +132,6 @@ type clerk struct {
 }
 
 // Place implements Orders.
-func (c clerk) Place(ctx context.Context, n order.New, r *order.Request) (id string, placed bool, err error) {
-	return c.place(ctx, n, r)
+func (c clerk) Place(ctx context.Context, n order.New, key string) (id string, placed bool, err error) {
+	return c.place(ctx, n, key)
 }

@@ -36,7 +36,7 @@ func place(id string, quantity int64, skus ...string) act {
 			n.Lines = append(n.Lines, orderevents.Line{SKU: sku, Quantity: quantity, UnitPrice: 1250})
 		}
 		app.Must("place "+id, func(ctx context.Context, s Shop) error {
-			_, _, err := s.Orders.Place(ctx, n, nil)
+			_, _, err := s.Orders.Place(ctx, n, "")
 			return err
 		})
 	}

@@ -55,7 +55,7 @@ func (s Shop) Place(ctx context.Context, id, sku string, quantity int64) error {
 	_, _, err := s.Orders.Place(ctx, order.New{
 		ID: id, CustomerID: "c-" + id, Lines: []orderevents.Line{{SKU: sku, Quantity: quantity, UnitPrice: 1250}},
 		Charges: []orderevents.Charge{{Code: "POST", Amount: 490}},
-	}, nil)
+	}, "")
 	return err
 }
 

@@ -100,7 +100,7 @@ func (w *town) mustPlace(p *process, from, to int) {
 		id := fmt.Sprintf("o-%03d", i)
 		_, _, err := p.orders.Place(w.tb.Context(), order.New{
 			ID: id, CustomerID: "ada", Lines: []orderevents.Line{{SKU: "TEA", Quantity: 1, UnitPrice: 250}},
-		}, nil)
+		}, "")
 		if err == nil && i%5 == 0 {
 			_, err = p.orders.RequestCancel(w.tb.Context(), id, "changed my mind")
 		}
@@ -187,7 +187,7 @@ func TestSentBeforeASplitIsSentAgain(t *testing.T) {
 	for i := range orders { // mustPlace would cancel some
 		_, _, err := front.orders.Place(t.Context(), order.New{
 			ID: fmt.Sprintf("o-%03d", i), CustomerID: "ada", Lines: []orderevents.Line{{SKU: "TEA", Quantity: 1, UnitPrice: 250}},
-		}, nil)
+		}, "")
 		if err != nil {
 			t.Fatal(err)
 		}

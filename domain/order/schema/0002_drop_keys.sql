@@ -1,0 +1,2 @@
+-- The journal has the idempotency keys: bus.Unit.
+DROP TABLE order_keys;
