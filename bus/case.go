@@ -93,7 +93,7 @@ func (c *Case[E]) reactionOf(s *subscription) *reaction {
 }
 
 const (
-	noFunction = "subscription %q has no handler"
+	noFunction = "subscription %q has no handler: pass a function"
 	noFilter   = "subscription %q: When(nil): want a function"
 )
 

@@ -75,10 +75,10 @@ func Tx(ctx context.Context) SQL {
 func Commit(ctx context.Context, fn func(ctx context.Context) error) error {
 	s := react.ScopeOf(ctx)
 	if s == nil || s.Delivery == nil {
-		panic("bus: Commit outside of an external handler")
+		panic("bus: Commit outside of an external handler: use Module.Do")
 	}
 	if s.Tx != nil {
-		return fmt.Errorf("%w: the handler has a transaction already", ErrNested)
+		return fmt.Errorf("%w: the handler has a transaction already: write through Tx", ErrNested)
 	}
 	return s.Commit(ctx, fn)
 }

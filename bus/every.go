@@ -44,7 +44,7 @@ func (m *Module) Every(name, spec string, fn func(t time.Time) Event) *Schedule 
 		b.mistake("schedule %q: a name has lower case letters and digits, with single dashes or underscores between", s.name)
 	}
 	if fn == nil {
-		b.mistake("schedule %q has no function", s.name)
+		b.mistake("schedule %q has no function: pass one that returns the event", s.name)
 	}
 	var err error
 	if s.times, err = schedule.Parse(spec); err != nil {

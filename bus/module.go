@@ -33,7 +33,7 @@ func (b *Bus) Module(name string) *Module {
 		b.mistake("module %q: a name has lower case letters and digits, with single dashes or underscores between", name)
 	}
 	if b.modules[name] != nil {
-		b.mistake("module %q is wired twice", name)
+		b.mistake("module %q is wired twice: pass on the result of the first call", name)
 	}
 	b.modules[name] = m
 	return m

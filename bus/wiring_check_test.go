@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -47,41 +46,6 @@ func mistaken(wire func(m *bus.Module)) error {
 	b := bus.New(nil, bus.Config{})
 	wire(b.Module("test"))
 	return b.Check()
-}
-
-func TestWiringMistakesOfOneKind(t *testing.T) {
-	t.Parallel()
-	var noEvent *asked
-	for name, c := range map[string]struct {
-		wire func(m *bus.Module)
-		want string
-	}{
-		"pointer": {func(m *bus.Module) {
-			bus.On(m.Emits(asked{}), "x", ignore[*asked])
-		}, `subscription "test/x" takes *bus_test.asked: a handler takes the struct of the event`},
-		"interface": {func(m *bus.Module) { bus.On(m, "x", ignore[bus.Event]) }, `subscription "test/x" takes bus.Event`},
-		"filter": {func(m *bus.Module) {
-			bus.On(m.Emits(asked{}), "x", ignore[asked]).When(nil)
-		}, `subscription "test/x": When(nil)`},
-		"nil event":      {func(m *bus.Module) { m.Emits(noEvent) }, "a nil *bus_test.asked is declared"},
-		"outside":        {func(m *bus.Module) { m.ForOutside(asked{}) }, `module test marks "test.asked" with ForOutside, but does not emit the event`},
-		"unexported":     {func(m *bus.Module) { m.Emits(hidden{}).ForOutside(hidden{}) }, `"test.hidden": hidden.note is unexported`},
-		"channel":        {func(m *bus.Module) { m.Emits(piped{}).ForOutside(piped{}) }, `"test.piped": piped.Deep.C is a chan int`},
-		"map":            {func(m *bus.Module) { m.Emits(keyed{}).ForOutside(keyed{}) }, `"test.keyed": keyed.M is a map with keys of float64`},
-		"deep migration": {func(m *bus.Module) { m.Migrations(fstest.MapFS{"a/b/1.sql": {}}) }, "a/b/1.sql would not be applied"},
-		"two folders":    {func(m *bus.Module) { m.Migrations(fstest.MapFS{"1.sql": {}, "a/2.sql": {}}) }, "a/2.sql would not be applied"},
-		"no migration":   {func(m *bus.Module) { m.Migrations(fstest.MapFS{"README": {}}) }, "no .sql file"},
-		"endless pause": {func(m *bus.Module) {
-			bus.On(m.Emits(asked{}), "x", ignore[asked]).Retry(bus.Retry{Max: math.MaxInt64})
-		}, "want no more than 87600h"},
-	} {
-		err := mistaken(c.wire)
-		if !errors.Is(err, bus.ErrWiring) || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v, want %s", name, err, c.want)
-		} else if !strings.Contains(err.Error(), "bus/wiring_check_test.go:") {
-			t.Errorf("%s: the line is not named: %v", name, err)
-		}
-	}
 }
 
 func TestNoMistake(t *testing.T) {

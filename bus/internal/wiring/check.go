@@ -63,7 +63,7 @@ func (w *Wiring) Mistakes() (errs []error) {
 	taken, consumed := map[string]bool{}, map[string]bool{}
 	for _, s := range w.Subscriptions {
 		if taken[s.Name] {
-			errs = append(errs, At(s.Site, fmt.Errorf("subscription %q is used twice", s.Name)))
+			errs = append(errs, At(s.Site, fmt.Errorf("subscription %q is used twice: give each handler of a module a name of its own", s.Name)))
 		}
 		taken[s.Name] = true
 		if len(s.Patterns) > 0 && len(s.Types) == 0 {

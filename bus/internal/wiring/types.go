@@ -48,13 +48,13 @@ func (types Types) NameOf(e Event) string {
 func (types Types) Register(e Event, site string, usable func(reflect.Type) error) (name string, mistakes []error) {
 	t := GoType(e)
 	if t == nil {
-		return "", []error{fmt.Errorf("a nil event is declared")}
+		return "", []error{fmt.Errorf("a nil event is declared: pass a value of the event's type")}
 	}
 	if v := reflect.ValueOf(e); v.Kind() == reflect.Pointer && v.IsNil() {
 		return "", []error{fmt.Errorf("a nil *%v is declared: declare %v{}", t, t)}
 	}
 	if name = e.EventType(); name == "" {
-		return "", []error{fmt.Errorf("%v has an empty EventType", t)}
+		return "", []error{fmt.Errorf("%v has an empty EventType: return a name, such as order.placed", t)}
 	}
 	known, ok := types[name]
 	if ok && known.Go != t {
