@@ -122,20 +122,19 @@ type (
 
 	// SubscriptionStats is a subscription of a bus, or a consumer group of plain Watermill use, with its cursor and lag.
 	//
-	//	Name    string
-	//	Kind    string    // "bus" or "group"
-	//	Types   []string  // consumed types
-	//	Except  bool      // all types but these are consumed
-	//	Start   int64     // events up to here are not wanted
-	//	Cursor  int64     // all wanted events up to here have records
-	//	Lag     int64     // wanted events after the cursor without a record; 0 when retired
-	//	Retired time.Time // since then no program runs the subscription
-	//
-	//	RetiredBy  string   // the person who gave the open work up
-	//	RetiredWhy string   // the reason of that person
-	//	Was        []string // earlier names, the oldest first
-	//	Version    int      // of Handler.Rebuild
-	//	RunOf      string   // the subscription that has run from the start since
+	//	Name       string
+	//	Kind       string    // "bus" or "group"
+	//	Types      []string  // consumed types
+	//	Except     bool      // all types but these are consumed
+	//	Start      int64     // events up to here are not wanted
+	//	Cursor     int64     // all wanted events up to here have records
+	//	Lag        int64     // wanted events after the cursor without a record; 0 when retired
+	//	Retired    time.Time // since then no program runs the subscription
+	//	RetiredBy  string    // the person who gave the open work up
+	//	RetiredWhy string    // the reason of that person
+	//	Was        []string  // earlier names, the oldest first
+	//	Version    int       // of Handler.Rebuild
+	//	RunOf      string    // the subscription that has run from the start since
 	SubscriptionStats = reader.SubscriptionStats
 
 	// Sent is an event of one journal.
