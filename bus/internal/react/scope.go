@@ -1,6 +1,7 @@
 package react
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync/atomic"
@@ -43,7 +44,7 @@ func (s *Scope) Cause() *journal.Event {
 func (s *Scope) NewID() string {
 	by := ""
 	if s.Delivery != nil {
-		by = s.Delivery.Subscription
+		by = cmp.Or(s.Delivery.First, s.Delivery.Subscription)
 	}
 	return eventid.Emitted(by, s.Cause(), int(s.ids.Add(1)-1), "")
 }
