@@ -27,9 +27,14 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (event_id) DO NOTHING`
 
 	insertCancelled = `
-INSERT INTO cancelled (event_id, due_at, cancelled_at, type, source, key, name, correlation_id, causation_id, subscription)
+INSERT OR REPLACE INTO cancelled (event_id, due_at, cancelled_at, type, source, key, name, correlation_id, causation_id, subscription)
 SELECT event_id, due_at, ?, type, source, key, name, correlation_id, causation_id, subscription
 FROM delayed WHERE source = ? AND name = ? AND key = ? AND name <> ''`
+
+	// decided is true for an event that waits or has come, or that was cancelled and would come at once.
+	decided = `
+SELECT EXISTS (SELECT 1 FROM delayed WHERE event_id = ?1) OR EXISTS (SELECT 1 FROM events WHERE id = ?1 AND type = ?2)
+OR ?3 AND EXISTS (SELECT 1 FROM cancelled WHERE event_id = ?1)`
 
 	deleteCancelled = "DELETE FROM delayed WHERE source = ? AND name = ? AND key = ? AND name <> ''"
 )
@@ -39,6 +44,7 @@ type kept struct {
 	begin, commit, trial, usedUp *workconn.Stmt
 	event, eventMeta, unnumber   *workconn.Stmt
 	delay, cancel, undelay       *workconn.Stmt
+	revive                       *workconn.Stmt
 	request, prune               *workconn.Stmt
 }
 
@@ -57,6 +63,7 @@ func (w *Writer) prepareKept() error {
 		&k.prune:     pruneRequests,
 		&k.cancel:    insertCancelled,
 		&k.undelay:   deleteCancelled,
+		&k.revive:    "DELETE FROM cancelled WHERE event_id = ?",
 	})
 }
 
@@ -64,7 +71,7 @@ func (w *Writer) prepareKept() error {
 // retried.
 func (u *Unit) Append(e *journal.Event) error {
 	if e.Timer != "" {
-		if err := u.cancel(e); err != nil || e.Type == "" {
+		if done, err := u.setTimer(e); err != nil || done {
 			return u.Refuse(err)
 		}
 	}
@@ -90,6 +97,23 @@ func (u *Unit) Append(e *journal.Event) error {
 	e.Seq = seq
 	u.appended = append(u.appended, e)
 	return nil
+}
+
+// setTimer cancels the delayed event with the name of e, and reports whether nothing is left to do. An event with a
+// known id comes from a reaction that runs once more, in a run from the start: the event that replaced it stays, or is
+// set again by a later reaction.
+func (u *Unit) setTimer(e *journal.Event) (done bool, err error) {
+	if e.Type == "" {
+		return true, u.cancel(e)
+	}
+	if err := u.QueryRow(decided, e.ID, e.Type, e.Due.IsZero()).Scan(&done); err != nil || done {
+		return done, err
+	}
+	if err := u.cancel(e); err != nil || e.Due.IsZero() {
+		return false, err
+	}
+	_, _, err = u.w.kept.revive.Exec(e.ID)
+	return false, err
 }
 
 // cancel cancels the delayed event with the name of e.
