@@ -286,6 +286,12 @@ func TestRetire(t *testing.T) {
 	if wrong, err := j.Reader().Check(t.Context()); err != nil || len(wrong) > 0 {
 		t.Errorf("%q, %v", wrong, err)
 	}
+	closeNow(t, j)
+	j, _ = mustStart(t, path, sub("m/work")) // the subscription is back
+	mustSubscribe(t, j, sub("m/work"))
+	if stats, err = j.Reader().Subscriptions(t.Context()); err != nil || stats[0].RetiredBy != "" || stats[0].RetiredWhy != "" || !stats[0].Retired.IsZero() {
+		t.Errorf("%+v, %v", stats, err)
+	}
 }
 
 // Delayed events of a module that is gone are told at the start.

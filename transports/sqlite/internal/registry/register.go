@@ -30,7 +30,8 @@ type Row struct {
 // A consumer group may not change its types: events of a new type before its cursor would get no answer.
 const upsert = `
 INSERT INTO subscriptions (name, kind, types, except_of, start_seq, cursor, since) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)
-ON CONFLICT (name) DO UPDATE SET types = excluded.types, except_of = excluded.except_of, retired_at = NULL
+ON CONFLICT (name) DO UPDATE SET types = excluded.types, except_of = excluded.except_of, retired_at = NULL,
+	retired_by = '', retired_why = ''
 WHERE types = excluded.types OR kind = 'bus'
 RETURNING id, cursor, since`
 
