@@ -158,7 +158,7 @@ func alarms(m *bus.Module, w *bustest.World) {
 	}).Emits(closed{})
 	bus.On(m, "ring", func(ctx context.Context, e closed) (bus.Events, error) {
 		return nil, insert(ctx, e.ID, 0)
-	})
+	}).AnyOrder()
 }
 
 // setAlarm sets or cancels the alarm of id.
