@@ -180,7 +180,7 @@ func TestFanInOnOneRow(t *testing.T) {
 			return err
 		}
 		bus.On(m, "opened", func(ctx context.Context, e opened) (bus.Events, error) { return nil, add(ctx, "n", e.ID) })
-		bus.On(m, "closed", func(ctx context.Context, e closed) (bus.Events, error) { return nil, add(ctx, "x", e.ID) })
+		bus.On(m, "closed", func(ctx context.Context, e closed) (bus.Events, error) { return nil, add(ctx, "x", e.ID) }).AnyOrder()
 		bus.On(m, "close", func(_ context.Context, e opened) (bus.Events, error) { return bus.Emit(closed{"row"}), nil }).Emits(closed{})
 	})
 	noAlarm(t, sys, bustest.Exploration{With: allParts, Same: rows}, func(app *bustest.App[stall]) { open(app, "row", "b") })
