@@ -2,7 +2,6 @@ package troupe_test
 
 import (
 	"context"
-	"database/sql"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,7 +21,7 @@ func TestVerifyAcrossFindsTheTablesOfAModuleThatOnlyEmits(t *testing.T) {
 			d.m.Migrations(fstest.MapFS{"0001_init.sql": {Data: []byte("CREATE TABLE appointments_rooms (room TEXT PRIMARY KEY)")}})
 			return d
 		},
-		Verify: func(ctx context.Context, tables func(string) *sql.Tx) ([]string, error) {
+		Verify: func(ctx context.Context, tables func(string) bus.SQL) ([]string, error) {
 			var rooms, letters int
 			err := tables("appointments").QueryRowContext(ctx, "SELECT count(*) FROM appointments_rooms").Scan(&rooms)
 			if err != nil {

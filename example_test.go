@@ -3,7 +3,6 @@ package troupe_test
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"fmt"
 	"net/http"
 	"os"
@@ -59,7 +58,7 @@ func Example() {
 				}
 			})
 		},
-		Verify: func(ctx context.Context, tables func(module string) *sql.Tx) (wrong []string, err error) {
+		Verify: func(ctx context.Context, tables func(module string) bus.SQL) (wrong []string, err error) {
 			var nameless int
 			err = tables("reminders").QueryRowContext(ctx, "SELECT count(*) FROM reminders_letters WHERE patient = ''").Scan(&nameless)
 			if nameless > 0 {

@@ -2,7 +2,6 @@ package troupe_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"flag"
 	"net/http"
@@ -50,14 +49,14 @@ func TestPanicsOfHooks(t *testing.T) {
 			a.HTTP = func(*http.ServeMux, Desk, *troupe.Deployable) { explode() }
 		}},
 		{"Verify", "verify", func(a *troupe.App[Desk]) {
-			a.Verify = func(context.Context, func(string) *sql.Tx) ([]string, error) { explode(); return nil, nil }
+			a.Verify = func(context.Context, func(string) bus.SQL) ([]string, error) { explode(); return nil, nil }
 		}},
 		{"Books.Tables", "verify", func(a *troupe.App[Desk]) {
-			a.Books.Tables = func(context.Context, func(string) *sql.Tx, bool) (r troupe.Report, err error) { explode(); return }
+			a.Books.Tables = func(context.Context, func(string) bus.SQL, bool) (r troupe.Report, err error) { explode(); return }
 		}},
 		{"Books.Pages", "verify", func(a *troupe.App[Desk]) {
-			a.Books.Pages = func(_ context.Context, look func(func(*sql.Tx, bool) error) error, _ func(int, int)) (troupe.Report, bool, error) {
-				return troupe.Report{}, true, look(func(*sql.Tx, bool) error { explode(); return nil })
+			a.Books.Pages = func(_ context.Context, look func(func(bus.SQL, bool) error) error, _ func(int, int)) (troupe.Report, bool, error) {
+				return troupe.Report{}, true, look(func(bus.SQL, bool) error { explode(); return nil })
 			}
 		}},
 		{"Run of command book", "book", func(a *troupe.App[Desk]) {

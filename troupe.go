@@ -14,7 +14,6 @@ package troupe
 
 import (
 	"context"
-	"database/sql"
 	"flag"
 	"io"
 	"log/slog"
@@ -70,7 +69,7 @@ type App[S any] struct {
 	// one text per mistake. tables returns the transaction for the tables of a module, which is only for reading: Verify
 	// must not end the transaction. The command verify calls Verify only when no event is in flight or delayed. Use Books
 	// for rules that hold at every instant, for large tables, or for an observer.
-	Verify func(ctx context.Context, tables func(module string) *sql.Tx) (wrong []string, err error)
+	Verify func(ctx context.Context, tables func(module string) bus.SQL) (wrong []string, err error)
 	// Books replaces Verify. Defaults to Verify.
 	Books Books
 	// Moved moves files that lie beside a journal, just before a split or a merge takes effect. An error cancels the
@@ -137,11 +136,11 @@ type Move struct {
 type Books struct {
 	// Tables checks the tables of all modules. Settled reports that every event is answered and no event is delayed. The
 	// tables may be in several journals. These are read at the same instant only when settled is true.
-	Tables func(ctx context.Context, tables func(module string) *sql.Tx, settled bool) (Report, error)
+	Tables func(ctx context.Context, tables func(module string) bus.SQL, settled bool) (Report, error)
 	// Pages checks one large journal in several short transactions, and reports whether all of them were settled. look
 	// runs fn in a transaction, which should take less than a second. progress takes the number of checked items, and
 	// their total. Defaults to Tables in one transaction.
-	Pages func(ctx context.Context, look func(fn func(tx *sql.Tx, settled bool) error) error,
+	Pages func(ctx context.Context, look func(fn func(tx bus.SQL, settled bool) error) error,
 		progress func(done, of int)) (r Report, settled bool, err error)
 	// Observed checks the events of a whole system, in the journal of an observer. Events after the time before may
 	// lead to events that are still in transit.
@@ -289,7 +288,7 @@ func (a App[S]) books() (b console.Books) {
 	tables := a.Books.Tables
 	if tables == nil && a.Verify != nil {
 		b.Hook = "Verify"
-		tables = func(ctx context.Context, tables func(string) *sql.Tx, settled bool) (Report, error) {
+		tables = func(ctx context.Context, tables func(string) bus.SQL, settled bool) (Report, error) {
 			if !settled {
 				return Report{Skipped: "some events are unanswered or delayed, and the rules hold once none is: try again later"}, nil
 			}
@@ -298,7 +297,7 @@ func (a App[S]) books() (b console.Books) {
 		}
 	}
 	if tables != nil {
-		b.Tables = func(ctx context.Context, of func(string) *sql.Tx, settled bool) (console.Report, error) {
+		b.Tables = func(ctx context.Context, of func(string) bus.SQL, settled bool) (console.Report, error) {
 			r, err := tables(ctx, of, settled)
 			return console.Report(r), err
 		}

@@ -3,7 +3,6 @@ package troupe_test
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"errors"
 	"net/http"
 	"path/filepath"
@@ -199,7 +198,7 @@ func TestVerifySaysWhatIsWrongOnce(t *testing.T) {
 	}
 }
 
-func wrongBooks(context.Context, func(string) *sql.Tx, bool) (troupe.Report, error) {
+func wrongBooks(context.Context, func(string) bus.SQL, bool) (troupe.Report, error) {
 	return troupe.Report{Wrong: []string{"a letter is lost"}}, nil
 }
 

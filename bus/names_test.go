@@ -2,7 +2,6 @@ package bus_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -110,7 +109,7 @@ func (o *office) wire(b *bus.Bus, _ *bustest.World) *bus.Module {
 	return m
 }
 
-func (o *office) verify(context.Context, func(string) *sql.Tx, *bustest.World) (wrong []string, err error) {
+func (o *office) verify(context.Context, func(string) bus.SQL, *bustest.World) (wrong []string, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, keys := range o.keys {

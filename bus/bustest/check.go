@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
 )
 
@@ -52,7 +53,7 @@ func (c *core) audit() ([]string, error) {
 		}
 	}
 	if c.verify != nil && c.without&Books == 0 {
-		err := c.view(func(tables func(module string) *sql.Tx) error {
+		err := c.view(func(tables func(module string) bus.SQL) error {
 			found, err := c.verify(c.ctx, tables, c.world)
 			wrong = append(wrong, found...)
 			return err
@@ -83,13 +84,13 @@ func (c *core) checkExpected() {
 }
 
 // view gives fn read access to the tables of every module, in all journals.
-func (c *core) view(fn func(tables func(module string) *sql.Tx) error) error {
-	return c.viewAll(c.lives(), map[*deployable]*sql.Tx{}, fn)
+func (c *core) view(fn func(tables func(module string) bus.SQL) error) error {
+	return c.viewAll(c.lives(), map[*deployable]bus.SQL{}, fn)
 }
 
 // viewAll opens a view of each journal, nested.
 func (c *core) viewAll(
-	lives []*life, open map[*deployable]*sql.Tx, fn func(tables func(module string) *sql.Tx) error,
+	lives []*life, open map[*deployable]bus.SQL, fn func(tables func(module string) bus.SQL) error,
 ) error {
 	if len(lives) > 0 {
 		return lives[0].View(c.ctx, func(tx *sql.Tx) error {
@@ -97,7 +98,7 @@ func (c *core) viewAll(
 			return c.viewAll(lives[1:], open, fn)
 		})
 	}
-	return fn(func(module string) *sql.Tx {
+	return fn(func(module string) bus.SQL {
 		var known []string
 		for _, p := range c.procs {
 			if p.runs(module) {

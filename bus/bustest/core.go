@@ -2,7 +2,6 @@ package bustest
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -26,7 +25,7 @@ type core struct {
 	openTransport func(group string) (bus.Transport, error) // opens a deployable's transport; nil for the broker
 	broker        *wiretest.Broker
 	between       func(*life, bus.Transport) bus.Transport // nil except in tests of this package
-	verify        func(ctx context.Context, tables func(module string) *sql.Tx, w *World) ([]string, error)
+	verify        func(ctx context.Context, tables func(module string) bus.SQL, w *World) ([]string, error)
 	cfg           bus.Config
 	realTime      bool
 	world         *World

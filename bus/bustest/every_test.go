@@ -2,7 +2,6 @@ package bustest_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -34,7 +33,7 @@ func nights(app *bustest.App[stall]) (got string) {
 	app.Quiet()
 	app.Must("look", func(ctx context.Context, s stall) error {
 		return s.View(ctx, func(tx bus.SQL) (err error) {
-			got, err = rows(ctx, func(string) *sql.Tx { return tx.(*sql.Tx) })
+			got, err = rows(ctx, func(string) bus.SQL { return tx })
 			return err
 		})
 	})

@@ -2,7 +2,6 @@ package bustest
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -14,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/troupebus/troupe/bus"
 )
 
 // Exploration configures the exploration of a scenario. The zero value is ready to use.
@@ -35,7 +36,7 @@ type Exploration struct {
 	Expect []string
 	// Same describes a final state that must not depend on the schedule. The function tables returns the transaction for
 	// the tables of a module. Optional.
-	Same func(ctx context.Context, tables func(module string) *sql.Tx) (string, error)
+	Same func(ctx context.Context, tables func(module string) bus.SQL) (string, error)
 	// Zones repeats the test in each of these time zones, such as "America/New_York", in separate processes. There, some
 	// schedules begin just before the zone's calendar changes. Search ignores Zones.
 	Zones []string

@@ -2,7 +2,6 @@ package bustest_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"reflect"
 	"runtime"
@@ -77,7 +76,7 @@ func TestSeedAndReplayOfSeveralDeployables(t *testing.T) { // not parallel: it s
 func TestThePauseOfARelay(t *testing.T) {
 	t.Parallel()
 	sys := follows(true)
-	sys.Verify = func(context.Context, func(module string) *sql.Tx, *bustest.World) (wrong []string, err error) {
+	sys.Verify = func(context.Context, func(module string) bus.SQL, *bustest.World) (wrong []string, err error) {
 		if d := time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).Truncate(time.Microsecond); d > 0 { // a bubble begins then
 			wrong = append(wrong, fmt.Sprintf("it took %v", d))
 		}

@@ -2,7 +2,6 @@ package bustest_test
 
 import (
 	"context"
-	"database/sql"
 	"flag"
 	"fmt"
 	"os"
@@ -125,7 +124,7 @@ func (e reminded2) EventKey() string { return e.ID }
 // A final state that depends on who comes first is a failure where the scenario says that it must not.
 func TestSame(t *testing.T) {
 	t.Parallel()
-	x := bustest.Exploration{Same: func(ctx context.Context, tables func(module string) *sql.Tx) (s string, err error) {
+	x := bustest.Exploration{Same: func(ctx context.Context, tables func(module string) bus.SQL) (s string, err error) {
 		err = tables("seats").QueryRowContext(ctx, "SELECT group_concat(id, ' ') FROM (SELECT id FROM seats_taken ORDER BY seat)").Scan(&s)
 		return s, err
 	}}

@@ -2,7 +2,6 @@ package bustest_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -86,7 +85,7 @@ func TestRestartsAndCrashesReplay(t *testing.T) {
 			})
 		}
 	})
-	sys.Verify = func(ctx context.Context, tables func(module string) *sql.Tx, _ *bustest.World) ([]string, error) {
+	sys.Verify = func(ctx context.Context, tables func(module string) bus.SQL, _ *bustest.World) ([]string, error) {
 		var order string
 		err := tables("log").QueryRowContext(ctx, "SELECT group_concat(what, ' ') FROM (SELECT what FROM log_lines ORDER BY n)").Scan(&order)
 		return []string{order}, err

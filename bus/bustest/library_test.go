@@ -2,7 +2,6 @@ package bustest_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"os"
 	"strconv"
@@ -138,7 +137,7 @@ func (d lendingDesk) giveBack(ctx context.Context, loan, title string) error {
 }
 
 // verifyLibrary: every copy is on the shelf or lent, every loan is decided, and every fine has one letter.
-func verifyLibrary(ctx context.Context, tables func(module string) *sql.Tx, w *bustest.World) ([]string, error) {
+func verifyLibrary(ctx context.Context, tables func(module string) bus.SQL, w *bustest.World) ([]string, error) {
 	here, err := count(ctx, tables("shelf"), "SELECT title, owned - here FROM shelf_titles")
 	if err != nil {
 		return nil, err

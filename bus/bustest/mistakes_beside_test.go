@@ -71,7 +71,7 @@ func late(gives bool) bustest.System[stall] {
 			return nil, insert(ctx, "refused", 1)
 		}).AnyOrder()
 	})
-	sys.Verify = func(ctx context.Context, tables func(string) *sql.Tx, _ *bustest.World) ([]string, error) {
+	sys.Verify = func(ctx context.Context, tables func(string) bus.SQL, _ *bustest.World) ([]string, error) {
 		var both bool
 		err := tables("shop").QueryRowContext(ctx, "SELECT count(DISTINCT id) = 2 FROM shop_rows WHERE id IN ('paid', 'refused')").Scan(&both)
 		if both {

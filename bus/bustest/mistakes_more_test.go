@@ -2,7 +2,6 @@ package bustest_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -29,7 +28,7 @@ func TestWithdrawalBehindADeadDeposit(t *testing.T) {
 				h.ParkKey()
 			}
 		})
-		sys.Verify = func(ctx context.Context, tables func(string) *sql.Tx, _ *bustest.World) ([]string, error) {
+		sys.Verify = func(ctx context.Context, tables func(string) bus.SQL, _ *bustest.World) ([]string, error) {
 			var balance int
 			err := tables("shop").QueryRowContext(ctx, "SELECT coalesce(sum(n), 0) FROM shop_rows").Scan(&balance)
 			if balance < 0 {
@@ -77,7 +76,7 @@ func TestLostUpdate(t *testing.T) {
 				}), err
 			}).External(2)
 		})
-		sys.Verify = func(ctx context.Context, tables func(string) *sql.Tx, w *bustest.World) ([]string, error) {
+		sys.Verify = func(ctx context.Context, tables func(string) bus.SQL, w *bustest.World) ([]string, error) {
 			sum := 0
 			err := tables("shop").QueryRowContext(ctx, "SELECT coalesce(sum(n), 0) FROM shop_rows WHERE id = 'sum'").Scan(&sum)
 			if done := len(w.Service("bank").Done("add")); sum != done {

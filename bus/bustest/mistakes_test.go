@@ -46,7 +46,7 @@ func mistake(wire func(m *bus.Module, w *bustest.World)) bustest.System[stall] {
 			wire(m, w)
 			return stall{m, map[string]bool{}}
 		},
-		Verify: func(ctx context.Context, tables func(string) *sql.Tx, _ *bustest.World) ([]string, error) {
+		Verify: func(ctx context.Context, tables func(string) bus.SQL, _ *bustest.World) ([]string, error) {
 			var doubled sql.NullString
 			err := tables("shop").QueryRowContext(ctx, "SELECT group_concat(id) FROM (SELECT id FROM shop_rows GROUP BY id, n HAVING count(*) > 1)").Scan(&doubled)
 			if doubled.Valid {
@@ -123,7 +123,7 @@ func TestPriceInMemory(t *testing.T) {
 }
 
 // rows describes all rows of the shop.
-func rows(ctx context.Context, tables func(string) *sql.Tx) (string, error) {
+func rows(ctx context.Context, tables func(string) bus.SQL) (string, error) {
 	var all sql.NullString
 	err := tables("shop").QueryRowContext(ctx, "SELECT group_concat(id || ':' || n || ':' || x) FROM (SELECT * FROM shop_rows ORDER BY id, n)").Scan(&all)
 	return all.String, err
@@ -202,7 +202,7 @@ func twoHandlers(openName, closeName string) func(*bus.Module, *bustest.World) {
 // accounts is the system in which a closed account must not be open.
 func accounts(wire func(*bus.Module, *bustest.World)) bustest.System[stall] {
 	sys := mistake(wire)
-	sys.Verify = func(ctx context.Context, tables func(string) *sql.Tx, _ *bustest.World) ([]string, error) {
+	sys.Verify = func(ctx context.Context, tables func(string) bus.SQL, _ *bustest.World) ([]string, error) {
 		n := 0
 		if err := tables("shop").QueryRowContext(ctx, "SELECT count(*) FROM shop_rows").Scan(&n); err != nil || n == 0 {
 			return nil, err

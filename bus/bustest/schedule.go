@@ -1,7 +1,6 @@
 package bustest
 
 import (
-	"database/sql"
 	"errors"
 	"fmt"
 	"runtime"
@@ -10,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/troupebus/troupe/bus"
 )
 
 // runOnce runs scenario under the schedule of tp.
@@ -81,7 +82,7 @@ func (o *outcome) judge(c *core, r *recorder, err error, x Exploration) {
 		c.mu.Unlock()
 	}
 	if x.Same != nil && err == nil && len(o.wrong) == 0 && !r.failed() {
-		if err := c.view(func(tables func(module string) *sql.Tx) (err error) {
+		if err := c.view(func(tables func(module string) bus.SQL) (err error) {
 			o.state, err = x.Same(c.ctx, tables)
 			return err
 		}); err != nil {

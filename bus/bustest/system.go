@@ -2,7 +2,6 @@ package bustest
 
 import (
 	"context"
-	"database/sql"
 	"os"
 	"testing"
 
@@ -22,7 +21,7 @@ type System[S any] struct {
 	// Verify checks the application's books when the system is quiet, and returns a line for every mistake. The function
 	// tables returns the transaction for the tables of a module: the same for all modules, unless Deployables is set.
 	// Optional.
-	Verify func(ctx context.Context, tables func(module string) *sql.Tx, w *World) ([]string, error)
+	Verify func(ctx context.Context, tables func(module string) bus.SQL, w *World) ([]string, error)
 	// Deployables runs the system as several processes, each with its own journal and the named modules, connected by
 	// Transport. Defaults to one process without a transport.
 	Deployables [][]string

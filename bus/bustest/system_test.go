@@ -2,7 +2,6 @@ package bustest_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
@@ -109,7 +108,7 @@ func bookSeat(ctx context.Context, e asked) (bus.Events, error) {
 }
 
 // verifyTickets: every ticket that was asked for is printed once, has one seat, and was charged once.
-func verifyTickets(ctx context.Context, tables func(module string) *sql.Tx, w *bustest.World) ([]string, error) {
+func verifyTickets(ctx context.Context, tables func(module string) bus.SQL, w *bustest.World) ([]string, error) {
 	taken, err := count(ctx, tables("seats"), "SELECT id, count(*) FROM seats_taken GROUP BY id")
 	if err != nil {
 		return nil, err
@@ -128,7 +127,7 @@ func verifyTickets(ctx context.Context, tables func(module string) *sql.Tx, w *b
 	return wrong, err
 }
 
-func count(ctx context.Context, tx *sql.Tx, query string) (map[string]int, error) {
+func count(ctx context.Context, tx bus.SQL, query string) (map[string]int, error) {
 	rows, err := tx.QueryContext(ctx, query)
 	if err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package bustest_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"testing"
@@ -186,7 +185,7 @@ func TestAlarmsAreReplacedAndCancelled(t *testing.T) {
 		var got string
 		app.Must("look", func(ctx context.Context, s stall) error {
 			return s.View(ctx, func(tx bus.SQL) (err error) {
-				got, err = rows(ctx, func(string) *sql.Tx { return tx.(*sql.Tx) })
+				got, err = rows(ctx, func(string) bus.SQL { return tx })
 				return err
 			})
 		})

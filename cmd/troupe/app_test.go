@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe"
+	"github.com/troupebus/troupe/bus"
 )
 
 func TestAnotherProgramRuns(t *testing.T) {
@@ -116,14 +116,14 @@ func TestVerifyOfAnotherProgram(t *testing.T) {
 	}
 
 	a := c.app()
-	a.Books.Tables = func(context.Context, func(string) *sql.Tx, bool) (r troupe.Report, err error) { return r, nil }
+	a.Books.Tables = func(context.Context, func(string) bus.SQL, bool) (r troupe.Report, err error) { return r, nil }
 	MustChange(t, path, later)
 	wantOutput(t, runApp(t.Context(), a, "verify", "--strict", "--journal", path), 0, "books    right")
 	MustChange(t, path, "DELETE FROM delayed")
 	a.Books = troupe.Books{}
 	a.Verify = nil
 	wantOutput(t, runApp(t.Context(), a, "verify", "--journal", path), 0, "not checked: clinic has no rules", "the journal adds up")
-	a.Verify = func(ctx context.Context, tables func(string) *sql.Tx) ([]string, error) { return nil, os.ErrPermission }
+	a.Verify = func(ctx context.Context, tables func(string) bus.SQL) ([]string, error) { return nil, os.ErrPermission }
 	wantOutput(t, runApp(t.Context(), a, "verify", "--journal", path), exitWrong, "the books: ", os.ErrPermission.Error())
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"flag"
 	"fmt"
@@ -71,7 +70,7 @@ func (c *clinic) wire(b *bus.Bus) *reception {
 }
 
 // verify checks that every patient's visit is paid.
-func (*clinic) verify(ctx context.Context, tables func(module string) *sql.Tx) (wrong []string, err error) {
+func (*clinic) verify(ctx context.Context, tables func(module string) bus.SQL) (wrong []string, err error) {
 	for _, c := range []struct{ module, query string }{
 		{"visits", "SELECT name || ' has not paid' FROM visits_patients WHERE NOT paid"},
 		{"bills", "SELECT patient || ' was charged for nothing' FROM bills_claims WHERE patient LIKE 'nobody%'"},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,7 +34,7 @@ func TestAnImportEndsTheSameInFiveDeployables(t *testing.T) {
 	enter := func(t *testing.T, sys bustest.System[shoptest.Shop]) (report books.Report) {
 		sys.Config.Retry = bus.Retry{First: 10 * time.Millisecond}
 		verify := sys.Verify
-		sys.Verify = func(ctx context.Context, tables func(string) *sql.Tx, w *bustest.World) ([]string, error) {
+		sys.Verify = func(ctx context.Context, tables func(string) bus.SQL, w *bustest.World) ([]string, error) {
 			var err error
 			if report, err = books.VerifyAcross(ctx, tables, true); err != nil {
 				return nil, err

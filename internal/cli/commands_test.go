@@ -3,7 +3,6 @@ package cli_test
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -46,7 +45,7 @@ func booksOf(v verification) books.Report {
 // shopProgram is the shop of cmd/troupe, without its routes, and with one command, own, that does nothing.
 func shopProgram() console.Program {
 	return console.Program{Name: "troupe", Wire: func(b *bus.Bus) any { wire(b, nil, 1); return nil }, Books: console.Books{
-		Tables: func(ctx context.Context, tables func(string) *sql.Tx, settled bool) (console.Report, error) {
+		Tables: func(ctx context.Context, tables func(string) bus.SQL, settled bool) (console.Report, error) {
 			r, err := books.Tables(ctx, tables, settled)
 			return console.Report(r), err
 		},

@@ -2,9 +2,9 @@ package parity
 
 import (
 	"context"
-	"database/sql"
 	"testing"
 
+	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/bustest"
 )
 
@@ -48,7 +48,7 @@ func parity[S any](t *testing.T, sys bustest.System[S], modules []string, story 
 func leave[S any](t *testing.T, sys bustest.System[S], modules []string, story func(app *bustest.App[S])) left {
 	l := left{flows: map[string]string{}}
 	verify := sys.Verify
-	sys.Verify = func(ctx context.Context, of func(string) *sql.Tx, w *bustest.World) (wrong []string, err error) {
+	sys.Verify = func(ctx context.Context, of func(string) bus.SQL, w *bustest.World) (wrong []string, err error) {
 		if verify != nil {
 			if wrong, err = verify(ctx, of, w); err != nil {
 				return nil, err

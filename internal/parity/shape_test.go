@@ -2,7 +2,6 @@ package parity
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 	"sync"
@@ -92,7 +91,7 @@ var timing = bus.Config{
 var modules = shoptest.One[0]
 
 // tables returns every row of the modules' tables as text.
-func tables(ctx context.Context, of func(module string) *sql.Tx, modules []string) (string, error) {
+func tables(ctx context.Context, of func(module string) bus.SQL, modules []string) (string, error) {
 	var out strings.Builder
 	for _, m := range modules {
 		names, err := strs(ctx, of(m), "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB ? ORDER BY name", m+"_*")
@@ -114,7 +113,7 @@ func tables(ctx context.Context, of func(module string) *sql.Tx, modules []strin
 	return out.String(), nil
 }
 
-func strs(ctx context.Context, tx *sql.Tx, query string, args ...any) (found []string, err error) {
+func strs(ctx context.Context, tx bus.SQL, query string, args ...any) (found []string, err error) {
 	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
@@ -17,8 +18,8 @@ import (
 type bookTables struct {
 	*console.Wired
 	hook  string                      // the field of the App that has the rules
-	find  func(module string) *sql.Tx // returns nil for a module in a journal that is not open
-	ended *sql.Tx                     // for a wrong module: every use is an error
+	find  func(module string) bus.SQL // returns nil for a module in a journal that is not open
+	ended bus.SQL                     // for a wrong module: every use is an error
 
 	mu    sync.Mutex
 	wrong error
@@ -26,7 +27,7 @@ type bookTables struct {
 
 // newBookTables returns the tables for Books.Tables. r may be any of the journals.
 func newBookTables(
-	ctx context.Context, p *console.Wired, r *sqlite.Reader, find func(module string) *sql.Tx,
+	ctx context.Context, p *console.Wired, r *sqlite.Reader, find func(module string) bus.SQL,
 ) (*bookTables, error) {
 	t := &bookTables{Wired: p, hook: cmp.Or(p.Books.Hook, "Books.Tables"), find: find}
 	err := r.View(ctx, func(tx *sql.Tx) error {
@@ -37,7 +38,7 @@ func newBookTables(
 }
 
 // of returns the transaction of the tables of module.
-func (t *bookTables) of(module string) *sql.Tx {
+func (t *bookTables) of(module string) bus.SQL {
 	known := slices.Concat(t.Modules(), t.Wiring().Tables)
 	slices.Sort(known)
 	known = slices.Compact(known)
@@ -93,11 +94,11 @@ func stillOpen(ctx context.Context, p *console.Wired, hook string, open ...*sql.
 
 // pages calls Books.Pages.
 func pages(
-	ctx context.Context, p *console.Wired, look console.Look, progress func(done, of int),
+	ctx context.Context, p *console.Wired, look func(func(*sql.Tx, bool) error) error, progress func(done, of int),
 ) (r console.Report, settled bool, err error) {
 	const hook = "Books.Pages"
 	var ended error
-	watched := func(fn func(*sql.Tx, bool) error) error {
+	watched := func(fn func(bus.SQL, bool) error) error {
 		return look(func(tx *sql.Tx, settled bool) (err error) {
 			panicked := p.Guard(hook, func() { err = fn(tx, settled) }) // a view has a goroutine of its own
 			ended = cmp.Or(ended, panicked, stillOpen(ctx, p, hook, tx))

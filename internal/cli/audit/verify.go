@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/internal/cli/term"
@@ -219,7 +220,7 @@ func checkBooks(ctx context.Context, o *console.Options, r *sqlite.Reader, v *Re
 		})
 	} else {
 		err = look(func(tx *sql.Tx, settled bool) error {
-			t, err := newBookTables(ctx, o.Program, r, func(string) *sql.Tx { return tx })
+			t, err := newBookTables(ctx, o.Program, r, func(string) bus.SQL { return tx })
 			if err == nil {
 				v.Settled = settled
 				report, err = t.check(ctx, settled, tx)

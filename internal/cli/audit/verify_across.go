@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/internal/cli/term"
@@ -188,7 +189,7 @@ func (a *across) checkBooks(ctx context.Context) error {
 		a.Skipped = a.Options.Program.Name + " has no rules for several journals"
 		return nil
 	}
-	tables := map[string]*sql.Tx{}
+	tables := map[string]bus.SQL{}
 	for _, p := range a.parts {
 		for _, m := range p.Modules {
 			tables[m] = p.tx
@@ -197,7 +198,7 @@ func (a *across) checkBooks(ctx context.Context) error {
 	if a.Elsewhere = Without(a.Options.Program.Wiring().Tables, slices.Collect(maps.Keys(tables))); len(a.Elsewhere) > 0 {
 		return nil
 	}
-	t, err := newBookTables(ctx, a.Options.Program, a.parts[0].r, func(module string) *sql.Tx { return tables[module] })
+	t, err := newBookTables(ctx, a.Options.Program, a.parts[0].r, func(module string) bus.SQL { return tables[module] })
 	if err != nil {
 		return err
 	}

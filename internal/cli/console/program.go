@@ -5,7 +5,6 @@ package console
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"errors"
 	"flag"
 	"fmt"
@@ -59,14 +58,14 @@ type Move struct {
 
 // Books are the program's rules for the tables of its modules. A nil function checks nothing.
 type Books struct {
-	Tables   func(ctx context.Context, tables func(module string) *sql.Tx, settled bool) (Report, error)
+	Tables   func(ctx context.Context, tables func(module string) bus.SQL, settled bool) (Report, error)
 	Pages    func(ctx context.Context, look Look, progress func(done, of int)) (r Report, settled bool, err error)
 	Observed func(before time.Time) Observer
 	Hook     string // the field of the App that Tables came from; "" for Books.Tables
 }
 
 // Look runs fn in a read transaction. settled reports that every event is answered and no event is delayed.
-type Look func(fn func(tx *sql.Tx, settled bool) error) error
+type Look func(fn func(tx bus.SQL, settled bool) error) error
 
 // Report is the result of checking the books.
 type Report struct {

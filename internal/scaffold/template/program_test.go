@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"testing"
 
@@ -34,7 +33,7 @@ func system() bustest.System[doors] {
 				//new:end
 			})
 		},
-		Verify: func(ctx context.Context, tables func(module string) *sql.Tx, w *bustest.World) ([]string, error) {
+		Verify: func(ctx context.Context, tables func(module string) bus.SQL, w *bustest.World) ([]string, error) {
 			wrong, err := verify(ctx, tables)
 			if err != nil {
 				return nil, err

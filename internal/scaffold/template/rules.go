@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 
 	"github.com/troupebus/troupe/bus"
@@ -14,7 +13,7 @@ import (
 
 // verify checks the tables against the rules of the business, and returns all violations. Every test ends with verify,
 // and the command verify calls the same function.
-func verify(ctx context.Context, tables func(module string) *sql.Tx) (wrong []string, err error) {
+func verify(ctx context.Context, tables func(module string) bus.SQL) (wrong []string, err error) {
 	entries, err := signup.All(ctx, tables("signup"))
 	if err != nil {
 		return nil, err

@@ -7,11 +7,11 @@ package books
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"maps"
 	"slices"
 
+	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/domain/inventory"
 	"github.com/troupebus/troupe/domain/notification"
 	"github.com/troupebus/troupe/domain/order"
@@ -50,13 +50,13 @@ type Problem struct {
 // Verify audits a shop with all tables in the database of tx, which may be read-only. settled means that no event is
 // left to handle: then every order must have ended, and every module must agree. Otherwise the orders must obey the
 // rules that hold at every instant. An error is a failed read; mistakes in the books are in the report.
-func Verify(ctx context.Context, tx *sql.Tx, settled bool) (Report, error) {
-	return VerifyAcross(ctx, func(string) *sql.Tx { return tx }, settled)
+func Verify(ctx context.Context, tx bus.SQL, settled bool) (Report, error) {
+	return VerifyAcross(ctx, func(string) bus.SQL { return tx }, settled)
 }
 
 // VerifyAcross is Verify for a shop with tables in several databases: tables returns the transaction for the tables
 // of a module. Unless the shop is settled, the databases are read at different instants, and may disagree.
-func VerifyAcross(ctx context.Context, tables func(module string) *sql.Tx, settled bool) (Report, error) {
+func VerifyAcross(ctx context.Context, tables func(module string) bus.SQL, settled bool) (Report, error) {
 	l, err := read(ctx, tables, span{})
 	if err != nil {
 		return Report{}, fmt.Errorf("books: %w", err)
@@ -156,7 +156,7 @@ func (l ledger) at(id string) *entry {
 // first id, an empty upto ends with the last.
 type span struct{ after, upto string }
 
-func read(ctx context.Context, tables func(module string) *sql.Tx, s span) (ledger, error) {
+func read(ctx context.Context, tables func(module string) bus.SQL, s span) (ledger, error) {
 	l := ledger{}
 	if err := order.EachBetween(ctx, tables("order"), s.after, s.upto, func(f order.Fact) error { l.at(f.OrderID).order = f; return nil }); err != nil {
 		return nil, err

@@ -2,9 +2,9 @@ package books
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 
+	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/domain/inventory"
 	"github.com/troupebus/troupe/domain/order"
 )
@@ -20,7 +20,7 @@ func VerifyInPages(ctx context.Context, view View, progress func(done, of int)) 
 }
 
 // View runs fn in a transaction, which may be read-only. settled reports whether no event is left to handle.
-type View func(fn func(tx *sql.Tx, settled bool) error) error
+type View func(fn func(tx bus.SQL, settled bool) error) error
 
 func verifyInPages(
 	ctx context.Context, view View, size int, progress func(done, of int),
@@ -29,7 +29,7 @@ func verifyInPages(
 	var sums Report // of the settled pages
 	all := 0
 	for s, more := (span{}), true; more; {
-		err := view(func(tx *sql.Tx, quiet bool) (err error) {
+		err := view(func(tx bus.SQL, quiet bool) (err error) {
 			if s.after == "" {
 				if all, err = order.Count(ctx, tx); err != nil {
 					return err
@@ -39,7 +39,7 @@ func verifyInPages(
 			if s.upto, err = order.Nth(ctx, tx, s.after, size); err != nil {
 				return err
 			}
-			l, err := read(ctx, func(string) *sql.Tx { return tx }, s)
+			l, err := read(ctx, func(string) bus.SQL { return tx }, s)
 			if err != nil {
 				return err
 			}
@@ -56,7 +56,7 @@ func verifyInPages(
 		}
 		s.after, more = s.upto, s.upto != ""
 	}
-	err = view(func(tx *sql.Tx, _ bool) error {
+	err = view(func(tx bus.SQL, _ bool) error {
 		faults, err := inventory.Check(ctx, tx)
 		for _, f := range faults {
 			r.Wrong = append(r.Wrong, Problem{SKU: f.SKU, What: f.What})

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"reflect"
 	"testing"
+
+	"github.com/troupebus/troupe/bus"
 )
 
 // In pages of any size, as at one instant: the same report.
@@ -23,7 +25,7 @@ func TestVerifyInPages(t *testing.T) {
 				want := db.MustVerify(t, settled)
 				for _, size := range []int{1, 2, 3, 6, 7, pageOrders} {
 					views, told := 0, []int{}
-					got, was, err := verifyInPages(t.Context(), func(fn func(*sql.Tx, bool) error) error {
+					got, was, err := verifyInPages(t.Context(), func(fn func(bus.SQL, bool) error) error {
 						views++
 						return db.do(t.Context(), "", func(tx *sql.Tx) error { return fn(tx, settled) })
 					}, size, func(done, of int) { told = append(told, done, of) })
@@ -40,7 +42,7 @@ func TestVerifyInPages(t *testing.T) {
 			}
 		})
 	}
-	_, _, err := VerifyInPages(t.Context(), func(func(*sql.Tx, bool) error) error { return fmt.Errorf("no") }, func(int, int) {})
+	_, _, err := VerifyInPages(t.Context(), func(func(bus.SQL, bool) error) error { return fmt.Errorf("no") }, func(int, int) {})
 	if err == nil {
 		t.Error("an error is lost")
 	}

@@ -2,22 +2,22 @@ package books
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
 	"github.com/troupebus/troupe"
+	"github.com/troupebus/troupe/bus"
 )
 
 // Tables is VerifyAcross for the command verify.
-func Tables(ctx context.Context, tables func(module string) *sql.Tx, settled bool) (troupe.Report, error) {
+func Tables(ctx context.Context, tables func(module string) bus.SQL, settled bool) (troupe.Report, error) {
 	r, err := VerifyAcross(ctx, tables, settled)
 	return r.program(), err
 }
 
 // Pages is VerifyInPages for the command verify.
 func Pages(
-	ctx context.Context, look func(func(tx *sql.Tx, settled bool) error) error, progress func(done, of int),
+	ctx context.Context, look func(func(tx bus.SQL, settled bool) error) error, progress func(done, of int),
 ) (troupe.Report, bool, error) {
 	r, settled, err := VerifyInPages(ctx, look, progress)
 	return r.program(), settled, err

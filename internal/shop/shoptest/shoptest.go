@@ -4,7 +4,6 @@ package shoptest
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -108,7 +107,7 @@ func (c carrier) Dispatch(ctx context.Context, p shipping.Parcel) (shipping.Labe
 }
 
 // Verify audits the shop, and compares the books with the calls that the gateway and the carrier have answered.
-func Verify(ctx context.Context, tables func(module string) *sql.Tx, w *bustest.World) ([]string, error) {
+func Verify(ctx context.Context, tables func(module string) bus.SQL, w *bustest.World) ([]string, error) {
 	r, err := books.VerifyAcross(ctx, tables, true)
 	if err != nil {
 		return nil, err
@@ -131,7 +130,7 @@ func Verify(ctx context.Context, tables func(module string) *sql.Tx, w *bustest.
 }
 
 // carried compares the parcels that the carrier took with the dispatched orders.
-func carried(ctx context.Context, tx *sql.Tx, w *bustest.World) (wrong []string) {
+func carried(ctx context.Context, tx bus.SQL, w *bustest.World) (wrong []string) {
 	taken := map[string]int{}
 	for _, c := range w.Service("carrier").Done("dispatch") {
 		taken[c.Body.(shipping.Parcel).OrderID]++
