@@ -12,6 +12,8 @@ KILLS ?= 200
 FUZZTIME ?= 10s
 # How many events the journal has on which `make grown` measures the commands that read.
 EVENTS ?= 10000000
+# Under how many schedules `make order` runs each of the four shapes.
+ORDERS ?= 10000
 # Under how many schedules `make explore` runs each of the ten scenarios.
 SCHEDULES ?= 1000
 # How long `make torture` goes on, from which seed, of which kind (all without one), or which story it repeats. bin/torture keeps the
@@ -104,6 +106,10 @@ faults: tools ## Kill, part and split five processes on a real Kafka of their ow
 .PHONY: explore
 explore: tools ## Run the shop's scenarios under SCHEDULES schedules each: 10,000 in all
 	TROUPE_SCHEDULES=$(SCHEDULES) go test -count=1 -timeout 60m -v -run 'WhateverHappens|TheLastPiece|AtAnyMoment' ./handlers
+
+.PHONY: order
+order: tools ## Open and close accounts in four shapes, under ORDERS schedules each: none stays open
+	TROUPE_SCHEDULES=$(ORDERS) go test -count=1 -timeout 3h -v -run '^TestAccounts$$' ./bus/bustest
 
 .PHONY: proof
 proof: tools ## Find the planted bugs from 20 seeds each, and print what that took

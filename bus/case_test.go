@@ -27,19 +27,23 @@ type numbered interface{ number() int }
 func (e asked) number() int    { return e.N }
 func (e answered) number() int { return e.N }
 
-// Each event comes to the handler of its type, in the order of its key: 1,000 accounts that are opened and closed in
-// one call of Publish are closed, and two handlers leave some open.
-func TestOnEachKeepsTheOrderOfTwoTypes(t *testing.T) {
-	t.Parallel()
+// leftOpen opens and closes 1,000 accounts, each in one call of Publish, and returns how many accounts stay open.
+func leftOpen(t *testing.T, inOrder bool) int {
+	t.Helper()
 	const accounts = 1000
+	open := bus.Of(func(ctx context.Context, e asked) (bus.Events, error) { return nil, note(ctx, "open", e.Key, e.N) })
+	shut := bus.Of(func(ctx context.Context, e answered) (bus.Events, error) {
+		_, err := bus.Tx(ctx).ExecContext(ctx, "DELETE FROM test_seen WHERE key = ?", e.Key)
+		return nil, err
+	})
 	a := MustRun(t, bus.Config{}, func(m *bus.Module) {
 		m.Emits(asked{}, answered{})
-		bus.OnEach(m, "account",
-			bus.Of(func(ctx context.Context, e asked) (bus.Events, error) { return nil, note(ctx, "open", e.Key, e.N) }),
-			bus.Of(func(ctx context.Context, e answered) (bus.Events, error) {
-				_, err := bus.Tx(ctx).ExecContext(ctx, "DELETE FROM test_seen WHERE key = ?", e.Key)
-				return nil, err
-			}))
+		if inOrder {
+			bus.OnEach(m, "account", open, shut)
+			return
+		}
+		bus.OnEach(m, "open", open).AnyOrder()
+		bus.OnEach(m, "close", shut)
 	})
 	for i := range accounts {
 		key := fmt.Sprint(i)
@@ -48,12 +52,31 @@ func TestOnEachKeepsTheOrderOfTwoTypes(t *testing.T) {
 		}
 	}
 	a.wait(t)
-	if open := a.seen(t, "open"); len(open) > 0 {
-		t.Errorf("%d of %d closed accounts are open", len(open), accounts)
+	answers := 0
+	for _, name := range []string{"account", "open", "close"} {
+		answers += len(a.outcomes(t, "test/"+name))
 	}
-	if n := len(a.outcomes(t, "test/account")); n != 2*accounts {
-		t.Errorf("%d answers, want %d", n, 2*accounts)
+	if answers != 2*accounts {
+		t.Errorf("%d answers, want %d", answers, 2*accounts)
 	}
+	return len(a.seen(t, "open"))
+}
+
+// Events of one key reach a handler of both types in their order: no closed account is open. Two handlers have no
+// order, and leave some open.
+func TestOnEachKeepsTheOrderOfTwoTypes(t *testing.T) {
+	t.Parallel()
+	if n := leftOpen(t, true); n > 0 {
+		t.Errorf("%d closed accounts are open", n)
+	}
+	n := 0
+	for round := 0; n == 0 && round < 20; round++ {
+		n = leftOpen(t, false)
+	}
+	if n == 0 {
+		t.Error("two handlers leave no account open: the accounts prove nothing")
+	}
+	t.Logf("two handlers leave %d accounts open", n)
 }
 
 // All refinements of a handler hold for every case, and those of a case for that one.
