@@ -65,6 +65,13 @@ func Dead(err error) error { return react.Dead(err) }
 // attempt counts toward Retry.Attempts.
 func RetryAfter(d time.Duration, err error) error { return react.RetryAfter(d, err) }
 
+// Wait returns an error that means "not now": the bus rolls back the writes of the handler, and calls the handler again
+// after d. The attempt does not count toward Retry.Attempts. The flow shows the reason, such as a rate limit or business
+// hours. As with a retry, later events of the key wait, too. The longest d is 10 years; 0 or less means 1 ms.
+func Wait(d time.Duration, reason string) error {
+	return react.Wait(max(d, time.Millisecond), "not now: "+reason)
+}
+
 // Drop returns an error that gives the event up for the subscription. The journal records the reason, and rolls back
 // the writes of the handler.
 func Drop(reason string) error { return react.Drop(reason) }

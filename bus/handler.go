@@ -16,7 +16,7 @@ type Handler[E Event] struct{ s *subscription }
 //
 // By default fn runs inside a transaction of the journal: fn reads and writes the tables of the module through Tx, and
 // must not wait for the outside world. When fn returns an error or panics, the bus rolls the writes back and tries
-// again as Retry says. The errors of Dead, RetryAfter and Drop change that.
+// again as Retry says. The errors of Dead, RetryAfter, Wait and Drop change that.
 func On[E Event](m *Module, name string, fn func(ctx context.Context, e E) (Events, error)) *Handler[E] {
 	s := m.subscribe(name)
 	s.Reactions = []*reaction{Of(fn).reactionOf(s)}

@@ -119,6 +119,7 @@ type Verdict struct {
 	Outcome  Outcome       // Done, Skipped, Dropped, Dead or Retrying; only Done keeps state changes
 	Emit     []*Event      // with Done: events to append in the same commit; the journal sets Seq
 	RetryAt  time.Time     // with Retrying
+	Waits    bool          // with Retrying: the attempt does not count, and has not failed
 	Abort    error         // if set, the attempt is rolled back without a record, and React returns Abort
 	Err      string        // the error, or the reason of a drop
 	Stack    string        // of a panic

@@ -19,7 +19,11 @@ func (s *subscription) record(u *commit.Unit, d *journal.Delivery, again bool, v
 		return err
 	}
 	k, e := &s.j.kept, d.Event
-	changed, err := k.answer(again, e.Seq, s.id, string(v.Outcome), int64(d.Attempt), v.Started.UnixMicro(),
+	used := int64(d.Attempt)
+	if v.Waits {
+		used--
+	}
+	changed, err := k.answer(again, e.Seq, s.id, string(v.Outcome), used, v.Started.UnixMicro(),
 		v.Duration.Microseconds(), row.TextOrNull(v.Err))
 	if err != nil {
 		return u.Refuse(err)
@@ -40,16 +44,18 @@ func (s *subscription) record(u *commit.Unit, d *journal.Delivery, again bool, v
 			}
 		}
 	case journal.Retrying:
-		_, _, err = k.pend.Exec(s.id, e.Key, e.Seq, "retrying", int64(d.Attempt), v.RetryAt.UnixMicro(), firstFailed(d, v).UnixMicro())
+		failed := row.Micros(firstFailed(d, v))
+		_, _, err = k.pend.Exec(s.id, e.Key, e.Seq, "retrying", used, v.RetryAt.UnixMicro(), failed)
 	case journal.Dead:
 		err = s.bury(u, d, v)
 	}
 	return u.Refuse(err)
 }
 
-// firstFailed returns the time when the first attempt of a delivery failed. v is the verdict of the latest attempt.
+// firstFailed returns the time when the first attempt of a delivery failed, or the zero time without one. v is the
+// verdict of the latest attempt.
 func firstFailed(d *journal.Delivery, v *journal.Verdict) time.Time {
-	if !d.Failed.IsZero() {
+	if !d.Failed.IsZero() || v.Waits {
 		return d.Failed
 	}
 	return v.Started.Add(v.Duration)

@@ -161,12 +161,12 @@ func (p *Policy) verdict(d *journal.Delivery, started time.Time, err error) jour
 	switch {
 	case decided != nil && decided.drop:
 		v.Outcome = journal.Dropped
-	case decided != nil && decided.dead, p.Retry.Last(d.Attempt):
+	case decided != nil && decided.dead, p.Retry.Last(d.Attempt) && (decided == nil || !decided.waits):
 		v.Outcome = journal.Dead
 	default:
 		pause := p.Retry.Pause(d.Attempt, p.Engine.Chance)
 		if decided != nil {
-			pause = min(decided.after, backoff.Longest)
+			pause, v.Waits = min(decided.after, backoff.Longest), decided.waits
 		}
 		// RetryAt does not count from time.Now, since the clock may have been stepped.
 		v.Outcome, v.RetryAt = journal.Retrying, started.Add(v.Duration+pause)
@@ -192,7 +192,7 @@ func (p *Policy) report(ctx context.Context, d *journal.Delivery, v *journal.Ver
 		return
 	case err == nil && v.Outcome == journal.Dead:
 		level = slog.LevelError
-	case err == nil && v.Outcome == journal.Retrying:
+	case err == nil && v.Outcome == journal.Retrying && !v.Waits:
 		level = slog.LevelWarn
 	default:
 		return

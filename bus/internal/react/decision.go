@@ -10,6 +10,7 @@ type decision struct {
 	err   error
 	dead  bool
 	drop  bool
+	waits bool
 	after time.Duration
 }
 
@@ -29,6 +30,11 @@ func Dead(err error) error { return &decision{err: err, dead: true} }
 
 // RetryAfter returns an error that sets the pause before the next attempt to d.
 func RetryAfter(d time.Duration, err error) error { return &decision{err: err, after: d} }
+
+// Wait returns an error that makes the handler run again after d, as the same attempt.
+func Wait(d time.Duration, reason string) error {
+	return &decision{err: errors.New(reason), waits: true, after: d}
+}
 
 // Drop returns an error that gives the event up.
 func Drop(reason string) error { return &decision{err: errors.New(reason), drop: true} }
