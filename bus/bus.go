@@ -29,8 +29,9 @@ import (
 
 // Config is the configuration of a bus. The zero value works.
 type Config struct {
-	// Retry is the policy of subscriptions without Handler.Retry. Each field of Retry has a default of its own.
-	Retry Retry
+	// Retry is the policy of handlers in a transaction, and ExternalRetry of external handlers, without Handler.Retry.
+	// Each field of Retry has a default of its own.
+	Retry, ExternalRetry Retry
 	// Timeout limits an attempt of a handler in a transaction, and defaults to 5 s. ExternalTimeout limits an attempt of
 	// an external handler, and defaults to 30 s.
 	Timeout, ExternalTimeout time.Duration
@@ -73,6 +74,9 @@ func (c Config) Validate() error {
 	if err := backoff.Policy(c.Retry).Validate(); err != nil {
 		errs = append(errs, err)
 	}
+	if err := backoff.Policy(c.ExternalRetry).Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("ExternalRetry: %w", err))
+	}
 	if min(c.Timeout, c.ExternalTimeout, c.UnitTimeout, c.KeepKeys, c.ShutdownTimeout) < 0 {
 		errs = append(errs, fmt.Errorf("Timeout is %v, ExternalTimeout %v, UnitTimeout %v, KeepKeys %v, ShutdownTimeout %v: "+
 			"want 0 for the default, or more", c.Timeout, c.ExternalTimeout, c.UnitTimeout, c.KeepKeys, c.ShutdownTimeout))
@@ -85,6 +89,7 @@ func (c Config) Validate() error {
 
 func (c Config) withDefaults() Config {
 	c.Retry = Retry(backoff.Policy(c.Retry).Or(backoff.Default))
+	c.ExternalRetry = Retry(backoff.Policy(c.ExternalRetry).Or(backoff.External))
 	c.Timeout = cmp.Or(c.Timeout, 5*time.Second)
 	c.ExternalTimeout = cmp.Or(c.ExternalTimeout, 30*time.Second)
 	c.UnitTimeout = cmp.Or(c.UnitTimeout, 10*time.Second)

@@ -66,6 +66,9 @@ func MustRunOn(tb testing.TB, path string, cfg bus.Config, wire func(*bus.Module
 func MustStart(tb testing.TB, path string, cfg bus.Config, wire func(*bus.Bus) *bus.Module) *app {
 	tb.Helper()
 	cfg.Logger = quiet
+	if cfg.ExternalRetry == (bus.Retry{}) {
+		cfg.ExternalRetry = cfg.Retry
+	}
 	j, err := sqlite.Open(tb.Context(), path, sqlite.Config{Logger: quiet, Fence: func(string, string) {}})
 	if err != nil {
 		tb.Fatal(err)

@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"cmp"
 	"context"
 	"time"
 
@@ -49,7 +48,8 @@ func (h *Handler[E]) External(parallel int) *Handler[E] {
 	if parallel < 1 {
 		h.s.bus.mistake("subscription %q: External(%d): want 1 or more", h.s.Name, parallel)
 	}
-	h.s.External, h.s.Timeout = parallel, cmp.Or(h.s.limit, h.s.bus.cfg.ExternalTimeout)
+	h.s.External = parallel
+	h.s.setPolicy()
 	return h
 }
 
@@ -63,12 +63,14 @@ func (h *Handler[E]) When(want func(e E) bool) *Handler[E] {
 	return h
 }
 
-// Retry sets the retry policy of the subscription. Zero fields default to Config.Retry.
+// Retry sets the retry policy of the subscription. Zero fields default to Config.Retry, or Config.ExternalRetry for an
+// external handler.
 func (h *Handler[E]) Retry(r Retry) *Handler[E] {
 	if err := backoff.Policy(r).Validate(); err != nil {
 		h.s.bus.mistake("subscription %q: %w", h.s.Name, err)
 	}
-	h.s.Policy.Retry = backoff.Policy(r).Or(backoff.Policy(h.s.bus.cfg.Retry))
+	h.s.retry = backoff.Policy(r)
+	h.s.setPolicy()
 	return h
 }
 
@@ -79,7 +81,8 @@ func (h *Handler[E]) Timeout(d time.Duration) *Handler[E] {
 	if d <= 0 {
 		h.s.bus.mistake("subscription %q: Timeout(%v): want more than 0", h.s.Name, d)
 	}
-	h.s.limit, h.s.Timeout = d, d
+	h.s.limit = d
+	h.s.setPolicy()
 	return h
 }
 

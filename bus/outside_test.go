@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -201,5 +202,32 @@ func TestOwnFaultOfAlso(t *testing.T) {
 	wantStrings(t, "outcomes", a.outcomes(t, "test/call"), "dead/3")
 	if calls.Load() != 3 {
 		t.Errorf("%d calls of 3", calls.Load())
+	}
+}
+
+// The zero fields of Handler.Retry come from the policy of the kind of handler, whatever the order of the calls.
+func TestRetryOfExternalHandlers(t *testing.T) {
+	t.Parallel()
+	once := bus.Retry{Attempts: -1}
+	cfg := bus.Config{Retry: bus.Retry{First: time.Millisecond, Attempts: 2}, ExternalRetry: bus.Retry{First: time.Millisecond, Attempts: 3}}
+	fail := func(context.Context, asked) (bus.Events, error) { return nil, errPlanned }
+	a := MustRun(t, cfg, func(m *bus.Module) {
+		m.Emits(asked{})
+		bus.On(m, "inside", fail)
+		bus.On(m, "inside-jitter", fail).Retry(bus.Retry{Jitter: -1})
+		bus.On(m, "outside", fail).External(1)
+		bus.On(m, "outside-before", fail).External(1).Retry(bus.Retry{Jitter: -1})
+		bus.On(m, "outside-after", fail).Retry(bus.Retry{Jitter: -1}).External(1)
+		bus.On(m, "outside-once", fail).Retry(once).External(1)
+	})
+	a.publish(t, asked{"a", 1})
+	for name, want := range map[string]string{
+		"inside": "dead/2", "inside-jitter": "dead/2", "outside": "dead/3", "outside-before": "dead/3", "outside-after": "dead/3",
+		"outside-once": "dead/1",
+	} {
+		wantStrings(t, name, a.outcomes(t, "test/"+name), want)
+	}
+	if err := (bus.Config{ExternalRetry: bus.Retry{Attempts: -2}}).Validate(); err == nil || !strings.Contains(err.Error(), "ExternalRetry: ") {
+		t.Errorf("a mistake in ExternalRetry: %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/troupebus/troupe/bus/internal/backoff"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
 )
@@ -20,6 +21,7 @@ func (b *Bus) ownSubscriptions() []*subscription {
 	}
 	relay := b.own("relay", b.unsent())
 	relay.External, relay.names.FromStart = 1, true
+	relay.Retry = backoff.Policy(b.cfg.ExternalRetry)
 	return []*subscription{unknown, b.own("ingest", b.undecoded()), relay}
 }
 

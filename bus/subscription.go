@@ -23,8 +23,9 @@ type subscription struct {
 	module   *Module
 	patterns []string // OnAll
 	emits    map[string]bool
-	limit    time.Duration // the timeout that Handler.Timeout set; 0 for the bus's
-	wiredAt  string        // file and line of the call of On
+	limit    time.Duration  // the timeout that Handler.Timeout set; 0 for the bus's
+	retry    backoff.Policy // by Handler.Retry; zero fields for the bus's
+	wiredAt  string         // file and line of the call of On
 	park     bool
 	fromNow  bool
 	names    names.Names
@@ -34,11 +35,19 @@ type subscription struct {
 
 func (b *Bus) newSubscription(m *Module, name string) *subscription {
 	s := &subscription{bus: b, module: m, emits: map[string]bool{}}
-	s.Policy = react.Policy{
-		Engine: b.engine, Name: m.name + "/" + name, Module: m.name, Timeout: b.cfg.Timeout, Retry: backoff.Policy(b.cfg.Retry),
-	}
+	s.Policy = react.Policy{Engine: b.engine, Name: m.name + "/" + name, Module: m.name}
 	s.Seal = s.seal
+	s.setPolicy()
 	return s
+}
+
+// setPolicy sets the time limit and the retries, by the handler, or by the bus for handlers of the kind.
+func (s *subscription) setPolicy() {
+	limit, retry := s.bus.cfg.Timeout, s.bus.cfg.Retry
+	if s.External > 0 {
+		limit, retry = s.bus.cfg.ExternalTimeout, s.bus.cfg.ExternalRetry
+	}
+	s.Timeout, s.Retry = cmp.Or(s.limit, limit), s.retry.Or(backoff.Policy(retry))
 }
 
 func (s *subscription) spec() journal.Subscription {

@@ -258,7 +258,7 @@ func TestRunFindsByItself(t *testing.T) {
 func TestRealTime(t *testing.T) {
 	t.Parallel()
 	sys := tickets(tweak{})
-	sys.RealTime, sys.Config.Retry.First = true, time.Millisecond
+	sys.RealTime, sys.Config.ExternalRetry.First = true, time.Millisecond
 	bustest.Run(t, sys, func(app *bustest.App[desk]) {
 		app.World().Service("card").Next("charge", bustest.Fails, bustest.LosesAnswer)
 		ask(app, "a")

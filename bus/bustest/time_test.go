@@ -212,3 +212,26 @@ func TestAlarmsAreReplacedAndCancelled(t *testing.T) {
 	})
 	noAlarm(t, sys, bustest.Exploration{Without: bustest.Pauses}, scenario)
 }
+
+// By the defaults, a service that is away for an hour leaves no dead letter.
+func TestAServiceThatIsAwayForAnHour(t *testing.T) {
+	t.Parallel()
+	attempts := 0
+	sys := mistake(func(m *bus.Module, _ *bustest.World) {
+		bus.On(m, "call", func(ctx context.Context, _ opened) (bus.Events, error) {
+			attempts = bus.Delivery(ctx).Attempt
+			if time.Since(bus.Delivery(ctx).Time) < time.Hour {
+				return nil, errors.New("the service is away")
+			}
+			return nil, nil
+		}).External(1)
+	})
+	bustest.Run(t, sys, func(app *bustest.App[stall]) {
+		open(app, "a")
+		app.Quiet()
+		flows, err := app.Flows()
+		if err != nil || len(flows) != 1 || flows[0].Outcomes()[journal.Done] != 1 || attempts < 15 {
+			t.Errorf("after %d attempts, the flows are %v, %v", attempts, flows, err)
+		}
+	})
+}

@@ -56,7 +56,7 @@ orders, and another --seed adds different orders.`,
 			s.options, s.parallel = d.world(), demoParallel
 			return nil
 		},
-		Bus: func(c *bus.Config) { c.Retry.First = demoRetry },
+		Bus: func(c *bus.Config) { c.Retry.First, c.ExternalRetry.First = demoRetry, demoRetry },
 		Run: func(ctx context.Context, call *troupe.Call[doors]) error {
 			rep, err := shopRun{call: call, work: d.work, done: d.done}.do(ctx)
 			if err != nil {

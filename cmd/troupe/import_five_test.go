@@ -33,6 +33,7 @@ func TestAnImportEndsTheSameInFiveDeployables(t *testing.T) {
 	}
 	enter := func(t *testing.T, sys bustest.System[shoptest.Shop]) (report books.Report) {
 		sys.Config.Retry = bus.Retry{First: 10 * time.Millisecond}
+		sys.Config.ExternalRetry = sys.Config.Retry
 		verify := sys.Verify
 		sys.Verify = func(ctx context.Context, tables func(string) bus.SQL, w *bustest.World) ([]string, error) {
 			var err error

@@ -84,8 +84,11 @@ func realPostgres(t *testing.T) func(string) (bus.Transport, error) {
 // enough for an event of another deployable to come first.
 var timing = bus.Config{
 	ExternalTimeout: 2 * time.Second,
-	Retry:           bus.Retry{Attempts: 4, First: 200 * time.Millisecond, Factor: 1.5, Jitter: -1},
+	Retry:           sooner,
+	ExternalRetry:   sooner,
 }
+
+var sooner = bus.Retry{Attempts: 4, First: 200 * time.Millisecond, Factor: 1.5, Jitter: -1}
 
 // modules are the shop's modules.
 var modules = shoptest.One[0]

@@ -17,8 +17,11 @@ type Policy struct {
 	Jitter   float64
 }
 
-// Default is the policy of a bus without Config.Retry.
+// Default is the policy of transactional handlers without another.
 var Default = Policy{Attempts: 8, First: 100 * time.Millisecond, Max: time.Minute, Factor: 2, Jitter: 0.2}
+
+// External is the policy of external handlers without another. The attempts span about 5 hours.
+var External = Policy{Attempts: 46, First: 100 * time.Millisecond, Max: 10 * time.Minute, Factor: 2, Jitter: 0.2}
 
 // Longest limits a pause between attempts, and the delay of an event: ten years.
 const Longest = 10 * 365 * 24 * time.Hour

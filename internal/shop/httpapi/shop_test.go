@@ -52,7 +52,8 @@ func MustShop(tb testing.TB, change func(*front.Config)) *shop {
 		tb.Fatal(err)
 	}
 	s.journal = j
-	b := bus.New(j, bus.Config{Logger: logger, Retry: bus.Retry{First: time.Millisecond, Max: time.Millisecond}})
+	retry := bus.Retry{First: time.Millisecond, Max: time.Millisecond}
+	b := bus.New(j, bus.Config{Logger: logger, Retry: retry, ExternalRetry: retry})
 	c := Config{Orders: handlers.Order(b), Stock: handlers.Inventory(b), Logger: logger}
 	handlers.Payment(b, s.outside, 2)
 	handlers.Shipping(b, s.outside, 2)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/bustest"
 	"github.com/troupebus/troupe/internal/shop/shoptest"
 )
@@ -71,7 +72,7 @@ func cancelRace(b *testing.B, sys bustest.System[shoptest.Shop]) {
 func BenchmarkThirtyDays(b *testing.B) {
 	one(b, func(t *testing.T) {
 		sys := shoptest.System()
-		sys.Config.Retry.Attempts, sys.Config.Retry.Max = 1000, 24*time.Hour
+		sys.Config.ExternalRetry = bus.Retry{Attempts: 1000, Max: 24 * time.Hour}
 		bustest.Run(t, sys, func(a *app) {
 			stock(a)
 			for range 40 {

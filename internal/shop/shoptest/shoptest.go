@@ -29,9 +29,11 @@ type Shop struct {
 }
 
 // System returns the shop. The external services go by the id of an order: the charge of an id with "declined" is
-// declined, the parcel of an id with "undeliverable" is undeliverable.
+// declined, the parcel of an id with "undeliverable" is undeliverable. A service that fails 8 times leaves a dead letter.
 func System() bustest.System[Shop] {
-	return bustest.System[Shop]{Open: sqlitetest.Open, Wire: Wire, Verify: Verify}
+	return bustest.System[Shop]{
+		Open: sqlitetest.Open, Wire: Wire, Verify: Verify, Config: bus.Config{ExternalRetry: bus.Retry{Attempts: 8}},
+	}
 }
 
 // Wire puts the five modules on b.

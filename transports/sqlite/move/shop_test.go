@@ -62,7 +62,8 @@ func (w *town) mustRun(path string, modules ...string) *process {
 	if err != nil {
 		w.tb.Fatal(err)
 	}
-	c := bus.Config{Logger: quiet, Modules: modules, Retry: bus.Retry{Attempts: 30, First: 20 * time.Millisecond, Max: 100 * time.Millisecond}}
+	retry := bus.Retry{Attempts: 30, First: 20 * time.Millisecond, Max: 100 * time.Millisecond}
+	c := bus.Config{Logger: quiet, Modules: modules, Retry: retry, ExternalRetry: retry}
 	if len(modules) > 0 {
 		c.Transport = w.broker.Transport(j.ID())
 	}

@@ -18,8 +18,8 @@ var schema embed.FS
 // parallel is the number of concurrent calls of the provider.
 const parallel = 8
 
-// patient spans eight hours with pauses of up to a minute: no dead letters after a night without the provider.
-var patient = bus.Retry{Attempts: 500}
+// patient spans more than eight hours: no dead letters after a night without the provider.
+var patient = bus.Retry{Attempts: 75}
 
 // Wire puts the module on b. The provider p sends the messages.
 func Wire(b *bus.Bus, p Provider) {
