@@ -60,9 +60,11 @@ type Config struct {
 	// Transport carries events to and from the modules that run in other processes. The caller closes the Transport after
 	// Run has returned. Defaults to none: every module must run here.
 	Transport Transport
-	// Middleware is Watermill middleware around every reaction, the first outermost. An event is never lost in
-	// middleware: a message that is acknowledged without a call of the handler is recorded as dropped, and a message that
-	// fails is retried.
+	// Middleware is Watermill middleware around every reaction, the first outermost. Middleware sees the error of an
+	// attempt that the bus retries or makes a dead letter, after the journal has recorded the outcome, and cannot change
+	// the outcome: a second call of the handler returns the same error. An event is never lost in middleware: a message
+	// that is acknowledged without a call of the handler is recorded as dropped, and a message that fails without a call
+	// as a failed attempt.
 	Middleware []message.HandlerMiddleware
 	// Logger gets a line for every failed reaction. Defaults to slog.Default.
 	Logger *slog.Logger

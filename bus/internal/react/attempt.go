@@ -1,6 +1,7 @@
 package react
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,52 +17,62 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// React is the Router's handler of a message. React always acknowledges: the bus decides the outcome of a delivery,
-// and the journal records the outcome.
+// React is the Router's handler of a message. The bus decides the outcome of a delivery, and the journal records the
+// outcome. With middleware, React returns the error of an attempt that failed, after the record. A further call for the
+// message does not run the handler again, and returns the same error. Without middleware, React always acknowledges.
 func (s *Subscription[E, O]) React(msg *message.Message) error {
 	ctx := msg.Context()
 	d := journal.FromContext(ctx)
-	if a, ok := ctx.Value(accountKey{}).(*accounted); ok {
-		a.decided = true
+	a, _ := ctx.Value(accountKey{}).(*accounted)
+	if a == nil {
+		_ = s.react(ctx, d) // the Router would only log the error once more
+		return nil
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.begun.CompareAndSwap(false, true) {
+		a.err = s.react(ctx, d)
+	}
+	return a.err
+}
+
+// react attempts d, and returns the error of an attempt that failed.
+func (s *Subscription[E, O]) react(ctx context.Context, d *journal.Delivery) error {
 	defer s.Engine.end()
 	if !s.Engine.begin() {
 		return nil // the next process handles the event
 	}
 	started := time.Now()
 	if s.past(d) {
-		s.settle(ctx, d, journal.Verdict{Outcome: journal.Skipped, Started: started, Err: "published before the subscription began"})
-		return nil
+		return s.skip(ctx, d, started, "published before the subscription began")
 	}
 	e, err := s.take(d)
 	if err != nil {
-		s.settle(ctx, d, s.undecoded(d, started, err))
-		return nil
+		return s.undecoded(ctx, d, started, err)
 	}
 	r := s.To(d.Event.Type)
 	wanted, err := s.accepts(r, e)
 	switch {
 	case err != nil:
-		s.settle(ctx, d, s.verdict(d, started, Dead(fmt.Errorf("filter: %w", err))))
+		return s.fail(ctx, d, started, Dead(fmt.Errorf("filter: %w", err)))
 	case !wanted:
-		s.settle(ctx, d, journal.Verdict{Outcome: journal.Skipped, Started: started})
+		return s.skip(ctx, d, started, "")
 	case s.External > 0:
-		s.callOutside(ctx, d, r, e)
+		return s.callOutside(ctx, d, r, e)
 	default:
-		s.transact(ctx, d, r, e)
+		return s.transact(ctx, d, r, e)
 	}
-	return nil
 }
 
-// undecoded returns the verdict on an event that cannot be decoded. Only a missing key may come back.
-func (p *Policy) undecoded(d *journal.Delivery, started time.Time, err error) journal.Verdict {
+// undecoded records an event that cannot be decoded. Only a missing key may come back.
+func (p *Policy) undecoded(ctx context.Context, d *journal.Delivery, started time.Time, err error) error {
 	switch {
 	case p.SkipErased && errors.Is(err, encrypt.ErrErased):
-		return journal.Verdict{Outcome: journal.Skipped, Started: started, Err: err.Error()}
+		return p.settle(ctx, d, journal.Verdict{Outcome: journal.Skipped, Started: started, Err: err.Error()}, nil)
 	case errors.Is(err, encrypt.ErrNoKey):
-		return p.verdict(d, started, err)
+		return p.fail(ctx, d, started, err)
 	default:
-		return p.verdict(d, started, Dead(err))
+		return p.fail(ctx, d, started, Dead(err))
 	}
 }
 
@@ -72,7 +83,7 @@ func (p *Policy) past(d *journal.Delivery) bool {
 }
 
 // transact runs r inside a transaction of the journal. The first run gets e.
-func (s *Subscription[E, O]) transact(ctx context.Context, d *journal.Delivery, r *Reaction[E, O], e E) {
+func (s *Subscription[E, O]) transact(ctx context.Context, d *journal.Delivery, r *Reaction[E, O], e E) error {
 	ctx = context.WithoutCancel(ctx) // a middleware may have set a deadline
 	a := &attempt[E]{event: e, verdict: &done}
 	began := time.Now()
@@ -93,7 +104,8 @@ func (s *Subscription[E, O]) transact(ctx context.Context, d *journal.Delivery, 
 			out, err = r.Handle(inner, a.event)
 			return err
 		})
-		v := s.conclude(inner, d, started, out, err)
+		var v journal.Verdict
+		v, a.err = s.conclude(inner, d, started, out, err)
 		if a.verdict = &done; v.Outcome != journal.Done {
 			failed := v
 			a.verdict = &failed
@@ -103,13 +115,13 @@ func (s *Subscription[E, O]) transact(ctx context.Context, d *journal.Delivery, 
 	switch {
 	// In both cases of ErrAbandoned a is not used: the abandoned work may still write a.
 	case errors.Is(err, journal.ErrAbandoned) && errors.Is(err, journal.ErrFailed):
-		s.settle(ctx, d, s.verdict(d, began, err))
+		return s.fail(ctx, d, began, err)
 	case errors.Is(err, journal.ErrAbandoned):
-		s.settle(ctx, d, s.verdict(d, time.Now().Add(-s.Timeout), fmt.Errorf("%w; mark the handler external", err)))
+		return s.fail(ctx, d, time.Now().Add(-s.Timeout), fmt.Errorf("%w; mark the handler external", err))
 	case errors.Is(err, journal.ErrFailed):
-		s.settle(ctx, d, s.workFailed(d, *a.verdict, began, err))
+		return s.settle(ctx, d, s.workFailed(d, *a.verdict, began, err), cmp.Or(a.err, err))
 	default:
-		s.report(ctx, d, a.verdict, err)
+		return s.report(ctx, d, a.verdict, a.err, err)
 	}
 }
 
@@ -118,6 +130,7 @@ type attempt[E any] struct {
 	event   E
 	runs    int
 	verdict *journal.Verdict // of the latest run; &done for every success, which needs no details
+	err     error            // of the latest run
 }
 
 var done = journal.Verdict{Outcome: journal.Done}
@@ -136,18 +149,19 @@ func (p *Policy) workFailed(
 	return v
 }
 
-// conclude returns the verdict on the result of a handler, within the transaction that records the verdict.
+// conclude returns the verdict on the result of a handler, within the transaction that records the verdict, and the
+// error of a failure.
 func (s *Subscription[E, O]) conclude(
 	ctx context.Context, d *journal.Delivery, started time.Time, out O, err error,
-) journal.Verdict {
+) (journal.Verdict, error) {
 	var emit []*journal.Event
 	if err == nil {
 		emit, err = s.Seal(ctx, out, d)
 	}
 	if err != nil {
-		return s.verdict(d, started, err)
+		return s.verdict(d, started, err), err
 	}
-	return journal.Verdict{Outcome: journal.Done, Emit: emit, Started: started, Duration: time.Since(started)}
+	return journal.Verdict{Outcome: journal.Done, Emit: emit, Started: started, Duration: time.Since(started)}, nil
 }
 
 // verdict returns the verdict on a failed attempt.
@@ -174,31 +188,48 @@ func (p *Policy) verdict(d *journal.Delivery, started time.Time, err error) jour
 	return v
 }
 
-// settle records a verdict without running a handler.
-func (p *Policy) settle(ctx context.Context, d *journal.Delivery, v journal.Verdict) {
+// skip records that the handler does not want the event.
+func (p *Policy) skip(ctx context.Context, d *journal.Delivery, started time.Time, why string) error {
+	return p.settle(ctx, d, journal.Verdict{Outcome: journal.Skipped, Started: started, Err: why}, nil)
+}
+
+// fail records a failed attempt that began at started.
+func (p *Policy) fail(ctx context.Context, d *journal.Delivery, started time.Time, err error) error {
+	return p.settle(ctx, d, p.verdict(d, started, err), err)
+}
+
+// settle records a verdict without running a handler. cause is the error of a failed attempt.
+func (p *Policy) settle(ctx context.Context, d *journal.Delivery, v journal.Verdict, cause error) error {
 	known := func(journal.TxFunc) journal.Verdict { return v }
 	err := p.Engine.Journal.React(context.WithoutCancel(ctx), d, journal.Work{Name: p.Name}, known)
-	p.report(ctx, d, &v, err)
+	return p.report(ctx, d, &v, cause, err)
 }
 
 // report logs a failure, in one line. Failures of the journal are not logged here: the journal logs its own, and
-// delivers the event again.
-func (p *Policy) report(ctx context.Context, d *journal.Delivery, v *journal.Verdict, err error) {
-	var level slog.Level
+// delivers the event again. report returns the error for middleware: cause for a retry or a dead letter, err of the
+// journal without a record, and nil for other outcomes and for work that is left to the next process.
+func (p *Policy) report(ctx context.Context, d *journal.Delivery, v *journal.Verdict, cause, err error) error {
+	level := slog.LevelWarn
 	switch {
-	case err != nil && !errors.Is(err, journal.ErrUnavailable) && !errors.Is(err, journal.ErrClosed):
+	case errors.Is(err, journal.ErrClosed):
+		return nil
+	case errors.Is(err, journal.ErrUnavailable):
+		if p.Engine.stopping.Load() {
+			return nil
+		}
+		return err
+	case err != nil:
 		p.Engine.Logger.LogAttrs(ctx, slog.LevelError, "reaction not recorded",
 			slog.String("subscription", p.Name), slog.Any("error", err))
-		return
-	case err == nil && v.Outcome == journal.Dead:
+		return err
+	case v.Outcome == journal.Dead:
 		level = slog.LevelError
-	case err == nil && v.Outcome == journal.Retrying && !v.Waits:
-		level = slog.LevelWarn
-	default:
-		return
+	case v.Outcome != journal.Retrying || v.Waits:
+		return nil
 	}
 	p.Engine.Logger.LogAttrs(ctx, level, "reaction failed",
 		slog.String("subscription", p.Name), slog.String("outcome", string(v.Outcome)),
 		slog.String("event", d.Event.ID), slog.String("key", d.Event.Key), slog.String("flow", d.Event.CorrelationID),
 		slog.Int("attempt", d.Attempt), slog.String("error", v.Err))
+	return cause
 }

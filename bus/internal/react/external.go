@@ -1,6 +1,7 @@
 package react
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,9 +31,9 @@ const callLimitFactor = 2
 // callOutside runs r, of an external handler, without a transaction, and records the result in a short transaction. A
 // handler that ignores the end of its context cannot be stopped, so the call is abandoned. With too many abandoned
 // calls the subscription stops calling; see mayCall.
-func (s *Subscription[E, O]) callOutside(ctx context.Context, d *journal.Delivery, r *Reaction[E, O], e E) {
+func (s *Subscription[E, O]) callOutside(ctx context.Context, d *journal.Delivery, r *Reaction[E, O], e E) error {
 	if !s.mayCall(d) {
-		return // the next process calls
+		return nil // the next process calls
 	}
 	started := time.Now()
 	c := &call{}
@@ -66,10 +67,10 @@ func (s *Subscription[E, O]) callOutside(ctx context.Context, d *journal.Deliver
 		}
 	}
 	if got.err != nil && s.Engine.work.Err() != nil {
-		return // the shutdown cancelled the call: the next process calls again, with the same id
+		return nil // the shutdown cancelled the call: the next process calls again, with the same id
 	}
 	got.ids = outer.ids.Load()
-	s.recordAnswer(context.WithoutCancel(ctx), d, started, got)
+	return s.recordAnswer(context.WithoutCancel(ctx), d, started, got)
 }
 
 // mayCall waits until the number of running calls is below the limit and the journal can record the answer. mayCall
@@ -98,29 +99,31 @@ func (p *Policy) mayCall(d *journal.Delivery) bool {
 func (p *Policy) grace() time.Duration { return min(p.Timeout/10, time.Second) }
 
 // recordAnswer commits the answer from the outside, with the writes of Events.Also.
-func (s *Subscription[E, O]) recordAnswer(ctx context.Context, d *journal.Delivery, started time.Time, r result[O]) {
+func (s *Subscription[E, O]) recordAnswer(
+	ctx context.Context, d *journal.Delivery, started time.Time, r result[O],
+) error {
 	var v journal.Verdict
+	var cause error
 	took := time.Since(started)
 	work := journal.Work{Module: s.Module, Name: s.Name, Limit: s.Engine.UnitTimeout}
 	err := s.keepRecording(ctx, d, work, func(tx journal.TxFunc) journal.Verdict {
 		inner := &Scope{Tx: tx, Delivery: d, policy: &s.Policy}
 		inner.ids.Store(r.ids)
-		v = s.conclude(inner.In(ctx), d, started, r.out, r.err)
+		v, cause = s.conclude(inner.In(ctx), d, started, r.out, r.err)
 		v.Duration = took
 		return v
 	})
 	var fallback journal.Verdict
 	switch {
-	case errors.Is(err, journal.ErrAbandoned): // the abandoned goroutine may still write v
-		fallback = s.verdict(d, started, err)
+	case errors.Is(err, journal.ErrAbandoned): // the abandoned goroutine may still write v and cause
+		fallback, r.err = s.verdict(d, started, err), err
 	case errors.Is(err, journal.ErrFailed):
-		fallback = s.workFailed(d, v, started, err)
+		fallback, r.err = s.workFailed(d, v, started, err), cmp.Or(cause, err)
 	default:
-		s.report(ctx, d, &v, err)
-		return
+		return s.report(ctx, d, &v, cause, err)
 	}
 	err = s.keepRecording(ctx, d, journal.Work{Name: s.Name}, func(journal.TxFunc) journal.Verdict { return fallback })
-	s.report(ctx, d, &fallback, err)
+	return s.report(ctx, d, &fallback, r.err, err)
 }
 
 // The pauses between tries to record an answer.

@@ -2,6 +2,8 @@ package react
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -12,8 +14,12 @@ import (
 
 type accountKey struct{}
 
-// accounted says whether middleware has called the handler.
-type accounted struct{ decided bool }
+// accounted is the one answer to a message, of the handler or of middleware.
+type accounted struct {
+	begun atomic.Bool
+	mu    sync.Mutex // held while the handler runs
+	err   error
+}
 
 // Account returns the outermost middleware. Whatever other middleware does with a message, Account makes sure that the
 // delivery gets an answer.
@@ -36,12 +42,13 @@ func (p *Policy) pass(msg *message.Message, next message.HandlerFunc) {
 		_, err := next(msg)
 		return err
 	})
-	if a.decided {
+	if !a.begun.CompareAndSwap(false, true) {
 		return
 	}
 	if err == nil {
 		err = Drop("a middleware acknowledged the message without calling the handler")
 	}
-	d := journal.FromContext(ctx)
-	p.settle(ctx, d, p.verdict(d, started, err))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.err = p.fail(ctx, journal.FromContext(ctx), started, err)
 }
