@@ -66,6 +66,12 @@ type Config struct {
 	// that is acknowledged without a call of the handler is recorded as dropped, and a message that fails without a call
 	// as a failed attempt.
 	Middleware []message.HandlerMiddleware
+	// Around runs around every run of a handler, in the transaction of a transactional handler, and calls next for the
+	// run. Delivery(ctx) describes the delivery, and the handler gets the values that Around adds to the context. next
+	// returns the error of the handler, also Dead, RetryAfter or Drop, and a panic as an error. An attempt succeeds when
+	// next and Around both return nil. The error of a failed attempt is the error of Around, or else of next. Call next
+	// once: without a call, or with a second call, the attempt fails. Defaults to none.
+	Around func(ctx context.Context, e Event, next func(ctx context.Context) error) error
 	// Logger gets a line for every failed reaction. Defaults to slog.Default.
 	Logger *slog.Logger
 }

@@ -102,7 +102,7 @@ func (m *Module) subscribe(name string) *subscription {
 	b := m.bus
 	b.mustBeOpen("subscription", m.name+"/"+name)
 	s := b.newSubscription(m, name)
-	s.wiredAt = wiringSite()
+	s.wiredAt, s.Around = wiringSite(), b.cfg.Around
 	if !validName.MatchString(name) {
 		b.mistake("subscription %q: a name has lower case letters and digits, with single dashes or underscores between", s.Name)
 	}

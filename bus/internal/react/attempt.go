@@ -101,7 +101,7 @@ func (s *Subscription[E, O]) transact(ctx context.Context, d *journal.Delivery, 
 					return err
 				}
 			}
-			out, err = r.Handle(inner, a.event)
+			out, err = s.handle(inner, r, a.event)
 			return err
 		})
 		var v journal.Verdict

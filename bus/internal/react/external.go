@@ -51,7 +51,7 @@ func (s *Subscription[E, O]) callOutside(ctx context.Context, d *journal.Deliver
 			answer <- got
 		}()
 		got.err = s.Engine.outside(func() (err error) {
-			got.out, err = r.Handle(ends, e)
+			got.out, err = s.handle(ends, r, e)
 			return err
 		})
 	}()

@@ -18,6 +18,8 @@ type Subscription[E, O any] struct {
 	Policy
 	Reactions []*Reaction[E, O]
 	Want      func(E) bool // the filter for all types; nil for none
+	// Around runs around every run of the handler, and calls next for the run; nil for none.
+	Around func(ctx context.Context, e E, next func(ctx context.Context) error) error
 	// Seal returns the emitted events for the journal, within the transaction that records the reaction.
 	Seal func(ctx context.Context, out O, d *journal.Delivery) ([]*journal.Event, error)
 }
