@@ -50,6 +50,15 @@ UNION ALL SELECT event_id || ' is cancelled' FROM cancelled UNION ALL SELECT id 
 	set("", "", 0)
 	set("2", "t", 2)
 	want("all again", "1 is cancelled", "2 waits 2")
+	for _, id := range []string{"1", "2"} { // flows without an event that has come, or waits
+		if id == "2" {
+			set("", "", 0)
+		}
+		if flows, err := j.Reader().Flow(t.Context(), id); err != nil || len(flows) != 1 || len(flows[0].Cancelled) != 1 {
+			t.Errorf("flow %s: %+v, %v", id, flows, err)
+		}
+	}
+	set("2", "t", 2)
 	set("3", "t", 0)
 	want("at once", "1 is cancelled", "2 is cancelled", "3 has come")
 	set("4", "t", 4)

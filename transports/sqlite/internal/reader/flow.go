@@ -119,8 +119,10 @@ func (r *Reader) Explain(ctx context.Context, id string) ([]journal.FlowEvent, e
 // correlation id is the key: the first query finds them. Without NOT INDEXED and INDEXED BY, SQLite would read the
 // whole index of flows, because its order suits the UNION.
 var flowsBy = []string{
-	`SELECT ?1 WHERE EXISTS (SELECT 1 FROM events WHERE correlation_id = ?1) OR EXISTS (SELECT 1 FROM delayed WHERE correlation_id = ?1)`,
-	`SELECT correlation_id FROM events WHERE id = ?1 UNION SELECT correlation_id FROM delayed WHERE event_id = ?1`,
+	`SELECT ?1 WHERE EXISTS (SELECT 1 FROM events WHERE correlation_id = ?1) OR EXISTS (SELECT 1 FROM delayed WHERE correlation_id = ?1)
+	OR EXISTS (SELECT 1 FROM cancelled WHERE correlation_id = ?1)`,
+	`SELECT correlation_id FROM events WHERE id = ?1 UNION SELECT correlation_id FROM delayed WHERE event_id = ?1
+	UNION SELECT correlation_id FROM cancelled WHERE event_id = ?1`,
 	`SELECT correlation_id FROM (
 		SELECT DISTINCT correlation_id FROM keys WHERE key = ?1
 		UNION SELECT correlation_id FROM events NOT INDEXED WHERE seq > ` + countedUpto + ` AND key = ?1 AND key <> correlation_id
