@@ -30,3 +30,25 @@ func TestNamesMove(t *testing.T) {
 		t.Errorf("after the merge they are %q, want %q", got, want)
 	}
 }
+
+// TestKeysMove splits and merges a module that has idempotency keys only.
+func TestKeysMove(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(6, 6))
+	o := Options{Journal: MustMake(t, random), Other: filepath.Join(t.TempDir(), "desk.db"), Modules: []string{"desk"}, NoBackup: true}
+	a := mustTouch(t, random, o.Journal)
+	a.exec("INSERT INTO requests (module, key, digest, flow, answer, until) VALUES ('desk', 'k', x'01', 'f', x'6e', ?)", 1<<52)
+	if _, err := Split(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	const keys = "SELECT key FROM requests WHERE module = 'desk'"
+	if here, there := column[string](a, keys), column[string](mustTouch(t, random, o.Other), keys); len(here) != 0 || !slices.Equal(there, []string{"k"}) {
+		t.Errorf("after the split the keys are %q and %q", here, there)
+	}
+	if _, err := Merge(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if here := column[string](a, keys); !slices.Equal(here, []string{"k"}) {
+		t.Errorf("after the merge the keys are %q", here)
+	}
+}

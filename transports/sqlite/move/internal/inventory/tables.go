@@ -40,13 +40,14 @@ ORDER BY type <> 'table', rowid`), func(rows *sql.Rows) error {
 	return all, err
 }
 
-// Modules returns the names of the modules with tables, subscriptions or delayed events in f.
+// Modules returns the names of the modules with tables, subscriptions, delayed events, schedules or idempotency keys in f.
 func Modules(ctx context.Context, f *dbfile.File) ([]string, error) {
 	return f.Texts(ctx, `
 SELECT module FROM main.migrations WHERE module NOT IN ('journal', 'bus')
 UNION SELECT `+moduleOf+` FROM main.subscriptions s WHERE s.kind = 'bus' AND s.name LIKE '_%/%' AND `+moduleOf+` <> 'bus'
 UNION SELECT source FROM main.delayed WHERE source NOT IN ('', 'bus')
 UNION SELECT `+moduleOf+` FROM main.schedules s
+UNION SELECT module FROM main.requests WHERE module <> ''
 UNION SELECT source FROM main.cancelled WHERE source NOT IN ('', 'bus') ORDER BY 1`)
 }
 
