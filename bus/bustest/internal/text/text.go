@@ -66,6 +66,7 @@ func edits(a, b []string) []string {
 	return out
 }
 
+// Plural returns n with the noun, which gets an s unless n is 1.
 func Plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun

@@ -40,7 +40,8 @@ ORDER BY type <> 'table', rowid`), func(rows *sql.Rows) error {
 	return all, err
 }
 
-// Modules returns the names of the modules with tables, subscriptions, delayed events, schedules or idempotency keys in f.
+// Modules returns the names of the modules with tables, subscriptions, delayed events, schedules or idempotency keys
+// in f.
 func Modules(ctx context.Context, f *dbfile.File) ([]string, error) {
 	return f.Texts(ctx, `
 SELECT module FROM main.migrations WHERE module NOT IN ('journal', 'bus')
