@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -40,6 +41,11 @@ func TestKeysMove(t *testing.T) {
 	a.exec("INSERT INTO requests (module, key, digest, flow, answer, until) VALUES ('desk', 'k', x'01', 'f', x'6e', ?)", 1<<52)
 	if _, err := Split(t.Context(), o); err != nil {
 		t.Fatal(err)
+	}
+	for table, row := range map[string]string{"requests": "('desk', 'l', x'01', 'f', x'6e', 1)", "schedules": "('desk/nightly', '1h', 1, 2)"} {
+		if _, err := a.db.Exec("INSERT INTO " + table + " VALUES " + row); err == nil || !strings.Contains(err.Error(), "desk went to ") {
+			t.Errorf("after the split, %s takes a row: %v", table, err)
+		}
 	}
 	const keys = "SELECT key FROM requests WHERE module = 'desk'"
 	if here, there := column[string](a, keys), column[string](mustTouch(t, random, o.Other), keys); len(here) != 0 || !slices.Equal(there, []string{"k"}) {

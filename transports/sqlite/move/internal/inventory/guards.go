@@ -18,23 +18,31 @@ const guardName = "elsewhere:"
 
 func quoteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-// GuardOut makes f refuse subscriptions and migrations of module with the error why.
+// guarded are the tables with guards. The first two stop a program at its start, the others its work.
+var guarded = []string{"subscriptions", "migrations", "schedules", "requests"}
+
+// GuardOut makes f refuse subscriptions, migrations, schedules and idempotency keys of module with the error why.
 func GuardOut(ctx context.Context, f *dbfile.File, module, why string) error {
-	guard := func(table, when string) dbfile.Step {
-		return dbfile.Stmt(fmt.Sprintf("CREATE TRIGGER main.%s BEFORE INSERT ON %s WHEN %s BEGIN SELECT RAISE(ABORT, %s); END",
-			Quote(guardName+module+":"+table), table, when, quoteText(why)))
-	}
 	if err := LetIn(ctx, f, module); err != nil {
 		return err
 	}
-	return f.Run(ctx,
-		guard("subscriptions", fmt.Sprintf("substr(new.name, 1, %d) = %s", len(module)+1, quoteText(module+"/"))),
-		guard("migrations", "new.module = "+quoteText(module)))
+	for _, table := range guarded {
+		when := "new.module = " + quoteText(module)
+		if table == "subscriptions" || table == "schedules" {
+			when = fmt.Sprintf("substr(new.name, 1, %d) = %s", len(module)+1, quoteText(module+"/"))
+		}
+		err := f.Run(ctx, dbfile.Stmt(fmt.Sprintf("CREATE TRIGGER main.%s BEFORE INSERT ON %s WHEN %s BEGIN SELECT RAISE(ABORT, %s); END",
+			Quote(guardName+module+":"+table), table, when, quoteText(why))))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // LetIn removes the guards against module.
 func LetIn(ctx context.Context, f *dbfile.File, module string) error {
-	for _, table := range []string{"subscriptions", "migrations"} {
+	for _, table := range guarded {
 		if err := f.Run(ctx, dbfile.Stmt("DROP TRIGGER IF EXISTS main."+Quote(guardName+module+":"+table))); err != nil {
 			return err
 		}
