@@ -273,7 +273,7 @@ func TestRetire(t *testing.T) {
 	if strings.Contains(log.String(), "WARN") {
 		t.Errorf("the start says %q", log)
 	}
-	if got := ask(t, j, bookOf); !slices.Equal(got, []string{"m/work done done", "m/work dead dropped letter dropped", "m/work dead dropped", "m/work retry dropped", "m/work waits waiting"}) {
+	if got := ask(t, j, bookOf); !slices.Equal(got, []string{"m/work done done", "m/work dead dropped letter dropped", "m/work dead dropped", "m/work retry dropped", "m/work waits dropped"}) {
 		t.Errorf("%q", got)
 	}
 	if got := ask(t, j, "SELECT actor || act || reason FROM acts UNION ALL SELECT actor || act || reason FROM open_acts"); !slices.Equal(got, slices.Repeat([]string{"anndropno longer sold"}, 3)) {

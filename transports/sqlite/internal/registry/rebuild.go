@@ -71,6 +71,12 @@ SELECT (SELECT count(*) FROM pending WHERE subscription = ?1 AND state = 'retryi
 	return dropped, nil
 }
 
+// dropWaiting answers the events without an attempt: a subscription that comes back does not handle these events.
+const dropWaiting = `
+INSERT INTO deliveries (seq, subscription, outcome, attempts, started_at, duration, error)
+SELECT e.seq, s.id, 'dropped', 0, ?2, 0, ?3 FROM subscriptions s CROSS JOIN events e ON e.seq > s.cursor AND ` + wanted + `
+WHERE s.id = ?1 AND s.retired_at IS NULL ON CONFLICT DO NOTHING`
+
 // Retire gives up the open work of the subscription called name, for good, and retires the subscription. It returns the
 // dropped work, and reports whether there is such a subscription. by and why are for the record.
 func Retire(ctx context.Context, tx *sql.Tx, name, by, why string) (dropped OpenWork, found bool, err error) {
@@ -91,6 +97,9 @@ func Retire(ctx context.Context, tx *sql.Tx, name, by, why string) (dropped Open
 	}
 	if len(open) > 0 {
 		dropped.Events = open[0].Events
+	}
+	if _, err := tx.ExecContext(ctx, dropWaiting, id, time.Now().UnixMicro(), why); err != nil {
+		return dropped, true, err
 	}
 	_, err = tx.ExecContext(ctx, "UPDATE subscriptions SET retired_at = coalesce(retired_at, ?), retired_by = ?, retired_why = ? WHERE id = ?",
 		time.Now().UnixMicro(), by, why, id)
