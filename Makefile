@@ -33,7 +33,10 @@ VULNDB ?= https://vuln.go.dev
 export CGO_ENABLED = 1
 
 # sh has no pipefail: that go test failed travels down the pipe as a line, which bin/skips counts as a failure.
-gotest = { go test -json -shuffle=on -timeout 20m $(1) ./... || echo "go test: exit status $$?"; } | bin/skips
+# The examples with Protobuf and Avro are a module of their own.
+formats = internal/interop/formats
+gotest = { { go test -json -shuffle=on -timeout 20m $(1) ./... && go -C $(formats) test -json -shuffle=on $(1) ./...; } || \
+	echo "go test: exit status $$?"; } | bin/skips
 
 .PHONY: help
 help: ## List what make can do
@@ -69,6 +72,8 @@ lint: tools ## Check format, go vet, staticcheck and that go.mod is tidy
 	go vet ./...
 	go tool staticcheck ./...
 	go mod tidy -diff
+	go -C $(formats) vet ./...
+	go -C $(formats) mod tidy -diff
 
 .PHONY: vuln
 vuln: tools
