@@ -14,6 +14,8 @@ import (
 	"github.com/troupebus/troupe/bus/codec"
 	"github.com/troupebus/troupe/bus/encrypt"
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire/wiretest"
+	"github.com/troupebus/troupe/transports/sqlite"
 )
 
 // secret is encrypted for its customer, whose id stays readable. parcel is packed, and then encrypted.
@@ -202,3 +204,68 @@ func (nilCodec) EventType() string             { return "test.nil" }
 func (nilCodec) EventCodec() codec.Codec       { return nil }
 func (oddCodec) EventType() string             { return "test.odd" }
 func (oddCodec) EventCodec() codec.Codec       { return codec.New[oddCodec]("", "", nil, nil) }
+
+// A dead letter whose key was missing is replayed with the key.
+func TestReplayWithTheKey(t *testing.T) {
+	t.Parallel()
+	keys := MustRing(t)
+	a := MustRunOn(t, filepath.Join(t.TempDir(), "j.db"), bus.Config{Keys: keys, Retry: fast}, secrets)
+	a.publish(t, secret{"c-1", "Ada"})
+	a.stop()
+	late := func(m *bus.Module) {
+		secrets(m)
+		bus.On(m, "late", func(ctx context.Context, e secret) (bus.Events, error) { return nil, note(ctx, "late", e.Name, 1) })
+	}
+	a = MustRunOn(t, a.path, bus.Config{Keys: &encrypt.Ring{}, Retry: fast}, late)
+	a.wait(t)
+	l := a.letters(t)
+	if len(l) != 1 || l[0].Attempts != 3 || !strings.Contains(l[0].Error, `encrypt: no key "c-1": the ring has no key "c-1"`) {
+		t.Fatalf("dead letters: %+v", l)
+	}
+	a.stop()
+	if _, err := sqlite.Replay(t.Context(), a.path, sqlite.Act{Actor: "test", Reason: "the key is back"}); err != nil {
+		t.Fatal(err)
+	}
+	a = MustRunOn(t, a.path, bus.Config{Keys: keys, Retry: fast}, late)
+	a.wait(t)
+	wantStrings(t, "rows", a.seen(t, "late"), "Ada:1")
+}
+
+// A deployable that was restored from a backup emits encrypted events again, with the same ids and the same bytes.
+func TestEncryptedAgainAfterARestore(t *testing.T) {
+	t.Parallel()
+	broker := wiretest.NewBroker()
+	start := func(name, file string) (*app, bus.Transport) {
+		carrier := broker.Transport(file)
+		cfg := bus.Config{Modules: []string{name}, Transport: carrier, Retry: fast, Keys: MustRing(t)}
+		return MustStart(t, filepath.Join(t.TempDir(), file), cfg, func(b *bus.Bus) *bus.Module {
+			bus.On(b.Module("other"), "pack", func(_ context.Context, e secret) (bus.Events, error) {
+				return bus.Emit(parcel{asked{e.Customer, len(e.Name)}}), nil
+			}).Emits(parcel{})
+			m := b.Module("test").Migrations(tables).Emits(secret{})
+			bus.On(m, "note", func(ctx context.Context, e parcel) (bus.Events, error) { return nil, note(ctx, "note", e.Key, e.N) })
+			return m
+		}), carrier
+	}
+	here, carrier := start("test", "test")
+	t.Cleanup(func() { _ = carrier.Close() })
+	var sent []*journal.Event
+	for _, file := range []string{"other", "restored"} {
+		there, carrier := start("other", file)
+		if file == "other" {
+			here.publish(t, secret{"c-1", "Ada"})
+		}
+		sent = append(sent, there.follow(t, "test.parcel"))
+		until(t, "it is sent", func() bool { return there.Links()[0].Lag == 0 })
+		there.stop()
+		if err := carrier.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "all are read", func() bool { return broker.Pending() == 0 })
+	here.wait(t)
+	wantStrings(t, "rows", here.seen(t, "note"), "c-1:3")
+	if sent[0].ID != sent[1].ID || !bytes.Equal(sent[0].Data, sent[1].Data) {
+		t.Errorf("sent %s, and then %s", sent[0].Data, sent[1].Data)
+	}
+}

@@ -164,3 +164,19 @@ func FuzzUnmarshal(f *testing.F) {
 		}
 	})
 }
+
+// JSON costs no allocation beyond those of encoding/json.
+func TestJSONIsFree(t *testing.T) {
+	e, s := &plain{"a"}, &journal.Event{Type: "t"}
+	for _, tt := range []struct {
+		name        string
+		ours, plain func()
+	}{
+		{"marshal", func() { _ = Marshal(e, nil, s) }, func() { s.Data, _ = json.Marshal(e) }},
+		{"unmarshal", func() { _ = Unmarshal(s, nil, e) }, func() { _ = json.Unmarshal(s.Data, e) }},
+	} {
+		if ours, plain := testing.AllocsPerRun(100, tt.ours), testing.AllocsPerRun(100, tt.plain); ours > plain {
+			t.Errorf("%s allocates %v times, and encoding/json %v times", tt.name, ours, plain)
+		}
+	}
+}

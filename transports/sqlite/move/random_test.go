@@ -149,9 +149,13 @@ func (m *made) events(n int) (all []event) {
 		if m.IntN(4) == 0 {
 			metadata = `{"tenant":"x"}`
 		}
+		data := []byte(fmt.Sprintf(`{"n":%d}`, i))
+		if m.IntN(4) == 0 { // the type has a codec
+			metadata, data = `{"content-type":"application/protobuf","ce_encryptionkey":"c-1"}`, append(data, 0xff, 0, byte(i))
+		}
 		id := m.id("e", i)
 		e.seq = m.exec(`INSERT INTO events (id, type, version, source, key, time, correlation_id, metadata, data) VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?)`,
-			id, e.kind, emitters[e.kind], e.key, 1_000_000+i, id, metadata, []byte(fmt.Sprintf(`{"n":%d}`, i)))
+			id, e.kind, emitters[e.kind], e.key, 1_000_000+i, id, metadata, data)
 		if m.IntN(10) == 0 { // a gap, as pruning leaves it
 			m.exec("DELETE FROM events WHERE seq = ?", e.seq)
 			continue
