@@ -38,14 +38,15 @@ func (d Desk) Accept(ctx context.Context, q Request) (fresh bool, err error) {
 	if err := q.check(); err != nil {
 		return false, err
 	}
-	_, err = d.m.Do(bus.Correlate(ctx, q.ID), func(ctx context.Context) (bus.Events, error) {
-		fresh, err = insert(ctx, bus.Tx(ctx), q)
+	ctx = bus.Correlate(ctx, q.ID) // the name of the flow
+	fresh, _, err = bus.Do(ctx, d.m, bus.Unit{}, func(ctx context.Context) (bool, bus.Events, error) {
+		fresh, err := insert(ctx, bus.Tx(ctx), q)
 		if err != nil || !fresh {
-			return nil, err
+			return false, nil, err
 		}
-		return bus.Emit(signupevents.Accepted{ID: q.ID, Address: q.Address}), nil
+		return true, bus.Emit(signupevents.Accepted{ID: q.ID, Address: q.Address}), nil
 	})
-	return fresh && err == nil, err
+	return fresh, err
 }
 
 // Get returns a request with the answers so far, or ErrNotFound.
