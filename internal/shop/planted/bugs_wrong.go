@@ -268,7 +268,8 @@ func reserveForEver(m *bus.Module, _ Outside) {
 			return nil, final(err)
 		}
 		return bus.Emit(inventoryevents.Reserved{OrderID: e.OrderID, Total: e.Total}), nil
-	}).Emits(inventoryevents.Reserved{}, inventoryevents.Short{}).AnyOrder().Retry(bus.Retry{Attempts: 1 << 30}) // planted: for ever
+	}).Emits(inventoryevents.Reserved{}, inventoryevents.Short{}).AnyOrder().
+		Retry(bus.Retry{Attempts: 1 << 30}) // planted: for ever
 }
 
 func cancelShortSaying(reason func() string) Reaction {
