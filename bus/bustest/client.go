@@ -49,10 +49,33 @@ func (c *Client[S]) Must(name string, fn func(ctx context.Context, s S) error) {
 
 type clientKey struct{}
 
+type requestKey struct{}
+
+// request is an act of a client, and the act's idempotency key.
+type request struct{ act, key string }
+
+// request returns a context for an act.
+func (c *core) request(act string) context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.acts[act]++
+	return context.WithValue(c.ctx, requestKey{}, request{act, fmt.Sprintf("%s, number %d", act, c.acts[act])})
+}
+
+// Key returns an idempotency key for bus.Unit: the same when the client of an Act asks again, and another key in every
+// other Act. ctx must be the Act's. Units of one Act in one module need keys of their own, such as Key(ctx)+"/2".
+func Key(ctx context.Context) string {
+	r, ok := ctx.Value(requestKey{}).(request)
+	if !ok {
+		panic("bustest: Key outside of an Act")
+	}
+	return r.key
+}
+
 // asks notes the act and the client of s.
 func (s *step) asks(ctx context.Context) {
-	if act, ok := ctx.Value(actKey{}).(string); ok {
-		s.name = act
+	if r, ok := ctx.Value(requestKey{}).(request); ok {
+		s.name = r.act
 	}
 	if n, ok := ctx.Value(clientKey{}).(int); ok && n > 1 {
 		s.client = n

@@ -43,6 +43,7 @@ type core struct {
 	wrong   []string      // faults that were found during the run
 	without Part
 	expect  map[string]bool
+	acts    map[string]int // by name, the number of acts
 }
 
 func newCore(t testing.TB, cfg bus.Config, dir string) *core {
@@ -51,7 +52,7 @@ func newCore(t testing.TB, cfg bus.Config, dir string) *core {
 	}
 	c := &core{
 		t: t, ctx: context.WithoutCancel(t.Context()), dir: dir, cfg: cfg, gap: 1,
-		over: make(chan struct{}), expect: map[string]bool{}, seen: newCoverage(),
+		over: make(chan struct{}), expect: map[string]bool{}, acts: map[string]int{}, seen: newCoverage(),
 	}
 	c.ctx = journal.WithClock(c.ctx, c.now)
 	c.store.stuck = make(chan struct{})

@@ -35,7 +35,7 @@ func (s *scheduler) decide(ready []*step, lull bool) error {
 	partners := s.partners(st, ready)
 	faults := []fault{faultNone}
 	if s.budget > 0 {
-		faults = st.kind.possible(s.without, len(partners))
+		faults = st.possible(s.without, len(partners))
 	}
 	f := faults[s.tape.draw(drawFaultOf(partners), len(faults))]
 	if m != (move{}) {

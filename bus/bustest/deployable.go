@@ -375,20 +375,19 @@ func (c *core) reviveOne(l *life) error {
 	return c.start(p)
 }
 
-type actKey struct{}
-
-// act calls fn until a living process answers and the store accepts the work.
+// act calls fn until a living process answers, the store accepts the work, and the answer arrives.
 func (c *core) act(name string, fn func(ctx context.Context) error) error {
+	ctx := c.request(name)
 	for {
 		lives := c.lives()
-		err := fn(context.WithValue(c.ctx, actKey{}, name))
+		err := fn(ctx)
 		dead := slices.IndexFunc(lives, (*life).isDead)
 		stopped := errors.Is(err, journal.ErrClosed) || errors.Is(err, bus.ErrNotRunning)
 		if dead < 0 && stopped { // clients ask again
 			dead = slices.IndexFunc(lives, (*life).stopping)
 		}
 		switch {
-		case errors.Is(err, errRefused): // the store did no work, and clients ask again
+		case errors.Is(err, errRefused), errors.Is(err, errLost): // clients ask again
 			continue
 		case err == nil || dead < 0:
 			return err

@@ -152,11 +152,15 @@ func (l *life) Do(ctx context.Context, w journal.Work, run func(journal.TxFunc) 
 	} else {
 		st.asks(ctx)
 	}
+	st.keyed = w.Once != nil && ctx.Value(requestKey{}) != nil
 	decided, err := l.pass(st)
 	if err != nil {
 		return err
 	}
-	return l.do(ctx, w, decided, run)
+	if err := l.do(ctx, w, decided, run); err != nil || decided != faultLoses {
+		return err
+	}
+	return errLost
 }
 
 func (l *life) do(
@@ -204,6 +208,10 @@ func (l *life) pass(st *step) (fault, error) {
 // errRefused is the error of a store that refuses a commit because the schedule wants a refusal. The disk has no part
 // of the work.
 var errRefused = fmt.Errorf("%w: bustest: the store refuses the commit", journal.ErrUnavailable)
+
+// errLost is the error of a unit of work that is done under an idempotency key, but whose answer does not reach the
+// client.
+var errLost = fmt.Errorf("%w: bustest: the answer was lost", journal.ErrUnknown)
 
 // unitTwice runs a unit of work, undoes the changes, and runs the unit again on the same state. The journal does the
 // same when a group must be written again. Changes outside of the transaction, such as in a variable, happen twice and

@@ -70,8 +70,8 @@ const (
 	faultDead // the process died before the step's turn
 )
 
-// possible returns the faults for a step of kind k with this number of partners for a commit. The first is faultNone.
-func (k stepKind) possible(without Part, partners int) []fault {
+// possible returns the faults for s with this number of partners for a commit. The first is faultNone.
+func (s *step) possible(without Part, partners int) []fault {
 	all := map[stepKind][]fault{
 		stepDo:      {faultCrashBefore, faultCrashAfter, faultRefused},
 		stepReact:   {faultCrashBefore, faultCrashAfter, faultTwice, faultRefused},
@@ -79,7 +79,10 @@ func (k stepKind) possible(without Part, partners int) []fault {
 		stepCall:    {faultFails, faultLoses, faultHangs},
 		stepTake:    {faultCrashBefore, faultCrashAfter, faultTwice},
 		stepSend:    {faultCrashBefore, faultCrashAfter, faultFails, faultLoses},
-	}[k]
+	}[s.kind]
+	if s.keyed {
+		all = append(all, faultLoses)
+	}
 	out := []fault{faultNone}
 	for _, f := range all {
 		if f.part()&without == 0 {
@@ -122,6 +125,7 @@ type step struct {
 	name    string         // the act, the subscription, the call, or the deployable that sends or takes in
 	by      string         // the subscription behind a call
 	module  string         // the module of a unit of work
+	keyed   bool           // a client asks for the unit under an idempotency key
 	client  int            // 2 or more for a further client: in the obvious schedule the clients come one after the other
 	about   *journal.Event // nil for an act, and for a message without an event
 	attempt int

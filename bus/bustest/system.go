@@ -56,7 +56,8 @@ func (a *App[S]) S() S {
 }
 
 // Act calls fn as a client of the system. If the process dies before the answer, Act calls fn again when the process is
-// up again. Stories use the name.
+// up again. In Explore, the answer of a unit of work with an idempotency key may be lost, and then Act calls fn again,
+// too; see Key. Stories use the name.
 func (a *App[S]) Act(name string, fn func(ctx context.Context, s S) error) error {
 	return a.act(name, func(ctx context.Context) error { return fn(ctx, a.S()) })
 }
