@@ -41,11 +41,7 @@ func (c *core) WhileStopped(name string, act Act) {
 		c.sched.beside(&step{kind: stepBeside, name: name, stopped: true}, act)
 		return
 	}
-	err := c.halt()
-	c.perform(name, act)
-	if err := errors.Join(err, c.boot()); err != nil {
-		c.t.Fatal(err)
-	}
+	c.restart(func() { c.perform(name, act) })
 }
 
 // perform runs act, and returns the processes whose journals act asked for.

@@ -59,7 +59,7 @@ func (s *scheduler) decide(ready []*step, lull bool) error {
 		s.note(st.site(), f.with(st))
 	}
 	if st.stopped {
-		return s.restart(st)
+		return s.restart(func() { s.letGo(st, faultNone) })
 	}
 	s.letGo(st, f)
 	return nil

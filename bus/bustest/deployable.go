@@ -301,11 +301,19 @@ func (c *core) running(p *deployable) *life {
 // Restart stops the processes in an orderly way, one after the other, and starts all again on the same journals.
 func (c *core) Restart() {
 	c.t.Helper()
+	c.restart(func() {})
+}
+
+// restart is Restart with a call of between while the system is stopped.
+func (c *core) restart(between func()) {
+	c.t.Helper()
 	if c.sched != nil {
-		c.sched.ask(&wish{restart: true})
+		c.sched.ask(&wish{between: between})
 		return
 	}
-	if err := errors.Join(c.halt(), c.boot()); err != nil {
+	err := c.halt()
+	between()
+	if err := errors.Join(err, c.boot()); err != nil {
 		c.t.Fatal(err)
 	}
 }

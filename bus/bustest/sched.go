@@ -50,8 +50,9 @@ func newScheduler(c *core, tp *tape, x Exploration) *scheduler {
 
 // wish is a request of the scenario: to wait for quiet, to restart, or to crash.
 type wish struct {
-	restart, crash bool
-	done           chan struct{}
+	between func() // for a restart: called while the system is stopped
+	crash   bool
+	done    chan struct{}
 }
 
 // pauses are the durations that may pass while there is work.
@@ -183,7 +184,7 @@ func (s *scheduler) forget() {
 // grant carries out the scenario's next restart or crash, if there is a request.
 func (s *scheduler) grant() (did bool, err error) {
 	s.mu.Lock()
-	i := slices.IndexFunc(s.wishes, func(w *wish) bool { return w.restart || w.crash })
+	i := slices.IndexFunc(s.wishes, func(w *wish) bool { return w.between != nil || w.crash })
 	if i < 0 {
 		s.mu.Unlock()
 		return false, nil
@@ -198,17 +199,17 @@ func (s *scheduler) grant() (did bool, err error) {
 		}
 		return true, nil
 	}
-	return true, s.restart(nil)
+	return true, s.restart(w.between)
 }
 
 // restart stops the system in an orderly way, and starts the system again. Unfinished steps end one after the other.
-// While the system is stopped, act runs, unless act is nil.
-func (s *scheduler) restart(act *step) error {
+// While the system is stopped, between is called.
+func (s *scheduler) restart(between func()) error {
 	ended := make(chan error, 1)
 	go func() {
 		err := s.core.halt()
-		if act != nil && err == nil {
-			s.letGo(act, faultNone)
+		if err == nil {
+			between()
 		}
 		ended <- errors.Join(err, s.core.boot())
 	}()

@@ -84,8 +84,26 @@ func newApp[S any](t testing.TB, sys System[S], dir string) *App[S] {
 	a.deploy(sys.Deployables)
 	a.openTransport, a.broker, a.between = sys.Transport, wiretest.NewBroker(), sys.between
 	a.parts = make([]S, len(a.procs))
-	a.wire = func(p *deployable, b *bus.Bus) { a.parts[p.number] = sys.Wire(b, a.world) }
+	a.program(sys.Wire)
 	return a
+}
+
+// program sets the modules for the next start.
+func (a *App[S]) program(wire func(b *bus.Bus, w *World) S) {
+	a.wire = func(p *deployable, b *bus.Bus) { a.parts[p.number] = wire(b, a.world) }
+}
+
+// Deploy starts another version of the program on the same journals: Deploy stops the processes in an orderly way,
+// carries out acts, such as sqlitetest.Retire, and starts the processes with wire in place of System.Wire, as every
+// later start. The versions may have different modules, migrations and subscriptions.
+func (a *App[S]) Deploy(wire func(b *bus.Bus, w *World) S, acts ...Act) {
+	a.t.Helper()
+	a.restart(func() {
+		for _, act := range acts {
+			a.perform("Deploy", act)
+		}
+		a.program(wire)
+	})
 }
 
 // flush writes the coverage, if a file was requested.

@@ -44,6 +44,15 @@ func Retry(subscription string) Act {
 	}
 }
 
+// Retire is the act of retiring a subscription, whose open work is dropped, so that a program without the subscription
+// can start. The act needs the journal for itself: see App.Deploy and App.WhileStopped.
+func Retire(subscription string) Act {
+	return func(ctx context.Context, fileOf func(module string) string) error {
+		_, err := sqlite.Retire(ctx, fileOf(journal.ModuleOf(subscription)), sqlite.OpenAct{Actor: "test", Reason: "test", Subscription: subscription})
+		return err
+	}
+}
+
 // Resend is the act of resending all events that the deployable of a module has for others. The act needs the journal
 // for itself: see App.WhileStopped.
 func Resend(module string) Act {
