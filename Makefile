@@ -67,9 +67,10 @@ cover: bin/troupe ## Show which edges of the shop's choreography its tests never
 	bin/troupe cover --min 100 bin/cover.json
 
 .PHONY: lint
-lint: tools ## Check format, go vet, staticcheck and that go.mod is tidy
+lint: tools bin/troupe ## Check format, go vet, troupe vet, staticcheck and that go.mod is tidy
 	@files=$$(gofmt -l .) || exit 1; test -z "$$files" || { echo "not gofmt'ed, run make fmt:"; echo "$$files"; exit 1; } >&2
 	go vet ./...
+	bin/troupe vet
 	go tool staticcheck ./...
 	go mod tidy -diff
 	go -C $(formats) vet ./...

@@ -74,7 +74,7 @@ func TestHandlersThatReachForTheJournal(t *testing.T) {
 		},
 		"the work called Tx.Rollback": func(_ *bus.Module, ctx context.Context) (bus.Events, error) {
 			tx := bus.Tx(ctx).(*sql.Tx)
-			defer func() { _ = tx.Rollback() }()
+			defer func() { _ = tx.Rollback() }() //troupe:allow rollback the mistake of the test
 			return nil, insert(ctx, "row", 1)
 		},
 	} {

@@ -53,7 +53,7 @@ var onForeign = []foreign{
 }
 
 // withoutJournal are the commands that take no journal.
-var withoutJournal = []string{"config", "check", "broker", "cover", "bench", "new", "completion", "help"}
+var withoutJournal = []string{"config", "check", "broker", "cover", "vet", "bench", "new", "completion", "help"}
 
 func TestEveryCommandOnAForeignJournal(t *testing.T) {
 	t.Parallel()

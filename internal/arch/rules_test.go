@@ -170,8 +170,16 @@ func busLayer(dirs []string) layer {
 		rule:   "bus imports the standard library, Watermill's core and packages below bus, but not its test kit",
 		remedy: "put code about a transport into transports, and code about the shop into handlers or internal",
 	}
-	own := func(i string) bool { return under(i, root+"/bus") && !under(i, root+"/bus/bustest") }
+	own := func(i string) bool {
+		return under(i, root+"/bus") && !under(i, root+"/bus/bustest") && !under(i, root+"/bus/vet")
+	}
 	switch {
+	case len(dirs) > 1 && dirs[1] == "vet":
+		return layer{
+			rule:   "bus/vet imports the standard library and golang.org/x/tools/go",
+			may:    func(i string) bool { return isStd(i) || under(i, "golang.org/x/tools/go") },
+			remedy: "bus/vet reads the source of programs, and runs no code of the bus",
+		}
 	case len(dirs) > 1 && dirs[1] == "bustest":
 		l.rule = "bus/bustest imports the standard library, Watermill's core and bus"
 		own = func(i string) bool { return under(i, root+"/bus") }

@@ -20,6 +20,9 @@ import (
 
 // Main runs the command line of the process, and returns the exit code.
 func Main(p console.Program) int {
+	if isVetTool(os.Args[1:]) {
+		runVetTool()
+	}
 	process.LimitMemory()
 	ctx, stop := process.UntilStopped(context.Background())
 	defer stop()

@@ -32,7 +32,7 @@ func newRootCmd(o *console.Options) *cobra.Command {
 		inspect.NewTraceCmd(o), inspect.NewEventsCmd(o), audit.NewVerifyCmd(o), inspect.NewDLQCmd(o),
 		newConfigCmd(o), newCheckCmd(o), moves.NewSplitCmd(o), moves.NewMergeCmd(o),
 		inspect.NewResendCmd(o), inspect.NewRetireCmd(o), audit.NewObserveCmd(o), newBrokerCmd(o),
-		inspect.NewCoverCmd(o),
+		inspect.NewCoverCmd(o), newVetCmd(o),
 	)
 	root.InitDefaultHelpCmd()
 	for _, c := range root.Commands() {

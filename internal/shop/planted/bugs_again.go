@@ -148,7 +148,7 @@ func dispatchByAttempt(m *bus.Module, o Outside) {
 func mailRandomKey(m *bus.Module, o Outside) {
 	bus.On(m, "tell-completed", func(ctx context.Context, e orderevents.Completed) (bus.Events, error) {
 		n := notification.OfCompleted(e)
-		key := fmt.Sprintf("%s/%d", e.OrderID, rand.Uint64()) // planted
+		key := fmt.Sprintf("%s/%d", e.OrderID, rand.Uint64()) //troupe:allow clock planted
 		_, err := bustest.Ask(ctx, o.Mail, bustest.Request{Op: "send", Key: key, Body: n}, func() (string, error) { return "sent", nil })
 		if err != nil {
 			return nil, err
