@@ -10,6 +10,8 @@
 // Then `clinic run` runs the modules on clinic.db, `clinic trace ID` draws a business flow, `clinic split` moves a
 // module into another journal, and `clinic run --modules billing --transport kafka` runs the module billing in a
 // separate process. `clinic help` lists all commands.
+//
+// Package troupe is a promise: no minor version breaks a program that uses the package.
 package troupe
 
 import (

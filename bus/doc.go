@@ -26,4 +26,6 @@
 // closes the journal after Run has returned.
 //
 // This package imports the standard library and Watermill's core, but no transport and no domain.
+//
+// Package bus is a promise: no minor version breaks a program that uses the package.
 package bus

@@ -2,6 +2,8 @@
 // transports.
 //
 // A new transport gets its own package below transports, passes wiretest.Transport, and is added here.
+//
+// Package transports is a promise: no minor version breaks a program that uses the package.
 package transports
 
 import (

@@ -20,4 +20,6 @@
 //
 // The package imports the standard library, Watermill's core, and bus with the packages below it. The caller supplies
 // the journal, for example from transports/sqlite/sqlitetest.
+//
+// Package bustest is a promise: no minor version breaks a program that uses the package.
 package bustest

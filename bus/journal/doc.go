@@ -7,4 +7,6 @@
 // one commit, and a journal records exactly one answer for every event and every subscription.
 //
 // Package journal imports the standard library and Watermill's message package only.
+//
+// Package journal is a seam: a minor version may change the package, and the changelog says how.
 package journal

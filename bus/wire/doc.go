@@ -8,4 +8,6 @@
 //
 // Programs use package bus, which wraps this package; authors of a transport implement Transport. This package
 // imports the standard library, Watermill's message package and package journal.
+//
+// Package wire is a seam: a minor version may change the package, and the changelog says how.
 package wire

@@ -30,5 +30,5 @@
 // connection is cut, every call returns that waits for an answer.
 //
 // The package may import bus/wire and Watermill, watermill-kafka, sarama, the SCRAM client that sarama leaves to its
-// users, and the codecs that sarama uses.
+// users, and the codecs that sarama uses. Package kafka is a seam: minor versions may change the package.
 package kafka

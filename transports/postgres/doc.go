@@ -47,4 +47,6 @@
 //
 // The package imports the standard library, bus/wire, Watermill, watermill-sql and pgx. Close ends a Transport: calls
 // give up, positions are stored, and no goroutine is left.
+//
+// Package postgres is a seam: a minor version may change the package, and the changelog says how.
 package postgres

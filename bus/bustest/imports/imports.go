@@ -3,6 +3,8 @@
 // A module is a folder. Its contract is a folder, too: by default the one below the module with the module's name and
 // "events", such as signup/signupevents. Handlers and tables of a module stay private, although Go lets every package
 // import them.
+//
+// Package imports is a seam: a minor version may change the package, and the changelog says how.
 package imports
 
 import (

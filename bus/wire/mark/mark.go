@@ -3,6 +3,8 @@
 // belongs to another journal, that another process has taken over, or that the topic was deleted and created again.
 //
 // The package imports the standard library, bus/journal and bus/wire. It starts no goroutine and calls no backend.
+//
+// Package mark is a seam: a minor version may change the package, and the changelog says how.
 package mark
 
 import (

@@ -26,4 +26,6 @@
 //  6. At most Parallel deliveries are handed out. While fewer are handed out, no delivery is ready.
 //  7. The deliveries in memory stay within the limits in number and in bytes, except for the last delivery of each kind
 //     (admitted from the log, loaded from rows).
+//
+// Package dispatch is a seam: a minor version may change the package, and the changelog says how.
 package dispatch

@@ -75,4 +75,6 @@
 // difference the move does not take place, or is undone. Both journals keep the proof.
 //
 // Package move may import package sqlite and the driver.
+//
+// Package move is a seam: a minor version may change the package, and the changelog says how.
 package move

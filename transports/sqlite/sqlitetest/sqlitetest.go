@@ -3,6 +3,8 @@
 // it.
 //
 // Package bustest uses sqlitetest, which imports only packages that a transport may import.
+//
+// Package sqlitetest is a seam: a minor version may change the package, and the changelog says how.
 package sqlitetest
 
 import (
