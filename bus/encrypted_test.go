@@ -13,6 +13,7 @@ import (
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/codec"
 	"github.com/troupebus/troupe/bus/encrypt"
+	"github.com/troupebus/troupe/bus/internal/payload"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire/wiretest"
 	"github.com/troupebus/troupe/transports/sqlite"
@@ -184,11 +185,12 @@ func TestMistakesInPayloads(t *testing.T) {
 	if err := b.Check(); err != nil {
 		t.Error(err)
 	}
-	for _, e := range b.Wiring().Events {
-		wantStrings(t, e.Type, []string{e.ContentType, e.Schema, fmt.Sprint(e.Encrypted)}, map[string][]string{
+	for name, goType := range b.Wiring().Go {
+		contentType, schema, encrypted := payload.About(goType)
+		wantStrings(t, name, []string{contentType, schema, fmt.Sprint(encrypted)}, map[string][]string{
 			"test.secret": {"", "", "true"}, "test.packed": {"application/x-packed", "zigzag n, key", "false"},
 			"test.parcel": {"application/x-packed", "", "true"},
-		}[e.Type]...)
+		}[name]...)
 	}
 }
 

@@ -1,4 +1,6 @@
 // Package batch handles many events with one call to the outside, such as a bulk request to a search index.
+//
+// Package batch is a seam: a minor version may change the package, and the changelog says how.
 package batch
 
 import (

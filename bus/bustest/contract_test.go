@@ -103,7 +103,7 @@ func TestWiring(t *testing.T) {
 	w := library().Wiring()
 	var events, subscriptions []string
 	for _, e := range w.Events {
-		events = append(events, e.Type+" "+e.Emitter+" "+e.Go.Name())
+		events = append(events, e.Type+" "+e.Emitter+" "+w.Go[e.Type].Name())
 	}
 	for _, s := range w.Subscriptions {
 		subscriptions = append(subscriptions, s.Name+" "+strings.Join(s.Consumes, " ")+" "+strings.Join(s.Emits, " "))

@@ -10,6 +10,8 @@
 // letter with its bytes.
 //
 // This package has no format of its own, and imports only the standard library: contracts of modules may import it.
+//
+// Package codec is a seam: a minor version may change the package, and the changelog says how.
 package codec
 
 import (

@@ -21,6 +21,8 @@
 // as events from before the type was encrypted.
 //
 // This package imports the standard library only.
+//
+// Package encrypt is a seam: a minor version may change the package, and the changelog says how.
 package encrypt
 
 import (

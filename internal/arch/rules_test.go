@@ -180,6 +180,12 @@ func busLayer(dirs []string) layer {
 			may:    func(i string) bool { return isStd(i) || under(i, "golang.org/x/tools/go") },
 			remedy: "bus/vet reads the source of programs, and runs no code of the bus",
 		}
+	case len(dirs) > 1 && dirs[1] == "batch":
+		return layer{
+			rule:   "bus/batch imports the standard library and bus",
+			may:    func(i string) bool { return isStd(i) || i == root+"/bus" },
+			remedy: "bus/batch is a handler function like those of users",
+		}
 	case len(dirs) > 1 && dirs[1] == "bustest":
 		l.rule = "bus/bustest imports the standard library, Watermill's core and bus"
 		own = func(i string) bool { return under(i, root+"/bus") }
@@ -192,7 +198,7 @@ func busLayer(dirs []string) layer {
 	isRoom := func(name string) bool { return len(dirs) > 2 && dirs[1] == "internal" && dirs[2] == name }
 	l.may = func(i string) bool {
 		return isStd(i) || isLeaf(i) || under(i, watermill) || own(i) || isRoom("schedule") && i == cronParser ||
-			isRoom("payload") && slices.Contains(formats, i)
+			isRoom("payload") && slices.Contains(formats, i) || isRoom("react") && i == root+"/bus/encrypt"
 	}
 	return l
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/transports/sqlite"
 )
@@ -37,7 +37,7 @@ func NewRetireCmd(o *console.Options) *cobra.Command {
 				return console.UsageErrorf("--reason is missing: give the reason for the retirement")
 			}
 			a.Subscription = args[0]
-			wired := func(s bus.SubscriptionInfo) bool { return s.Name == a.Subscription }
+			wired := func(s journal.ProgramSubscription) bool { return s.Name == a.Subscription }
 			if slices.ContainsFunc(o.Program.Wiring().Subscriptions, wired) {
 				return fmt.Errorf("%s has the subscription %s: remove it from the program first", o.Program.Name, a.Subscription)
 			}

@@ -4,10 +4,10 @@ package contract
 import (
 	"bytes"
 	"fmt"
-	"maps"
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/bustest/internal/text"
+	"github.com/troupebus/troupe/bus/internal/payload"
 	"github.com/troupebus/troupe/bus/internal/shape"
 	"github.com/troupebus/troupe/bus/journal"
 )
@@ -37,13 +37,12 @@ type eventContract struct {
 func Of(w bus.Wiring) Contract {
 	c := Contract{Events: map[string]eventContract{}, Subscriptions: map[string]journal.Types{}, was: map[string]string{}}
 	for _, e := range w.Events {
-		c.Events[e.Type] = eventContract{
-			Version: e.Version, Emitter: e.Emitter, Keyed: shape.Keyed(e.Go), Fields: map[string]string{},
-			ContentType: e.ContentType, Schema: e.Schema, Encrypted: e.Encrypted,
+		t := w.Go[e.Type]
+		now := eventContract{Version: e.Version, Emitter: e.Emitter, Keyed: shape.Keyed(t), Fields: map[string]string{}}
+		if now.ContentType, now.Schema, now.Encrypted = payload.About(t); now.ContentType == "" {
+			now.Fields = shape.Of(t)
 		}
-		if e.ContentType == "" {
-			maps.Copy(c.Events[e.Type].Fields, shape.Of(e.Go))
-		}
+		c.Events[e.Type] = now
 	}
 	for _, s := range w.Subscriptions {
 		c.Subscriptions[s.Name] = s.Consumes
