@@ -1,10 +1,5 @@
 package httpserve
 
-import (
-	"math"
-	"syscall"
-)
-
 // Bounds are the limits of a server.
 type Bounds struct {
 	Connections int // of clients, at the same time
@@ -19,14 +14,7 @@ const (
 
 // Limits returns bounds that leave the process enough files (ulimit -n), with 8192 connections at most. Half of the
 // connections may be held.
-func Limits() Bounds {
-	files := uint64(math.MaxInt32)
-	var r syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err == nil {
-		files = min(files, r.Cur)
-	}
-	return limits(int(files))
-}
+func Limits() Bounds { return limits(openFiles()) }
 
 func limits(files int) Bounds {
 	n := max(minConnections, min(maxConnections, files-otherFiles-spare))

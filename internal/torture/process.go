@@ -75,10 +75,10 @@ func (r *run) endProcess(name string, p *process, signal syscall.Signal) {
 
 // freezeProcess stops a process for a while, and returns at once.
 func (r *run) freezeProcess(p *process, d time.Duration) {
-	_ = p.cmd.Process.Signal(syscall.SIGSTOP)
+	_ = p.cmd.Process.Signal(owner.Pause)
 	r.beside.Go(func() {
 		pause.For(r.ctx, d)
-		_ = p.cmd.Process.Signal(syscall.SIGCONT)
+		_ = p.cmd.Process.Signal(owner.Resume)
 	})
 }
 

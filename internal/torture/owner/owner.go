@@ -191,11 +191,11 @@ func (o *Owner) Logged(text string) bool {
 
 // Freeze stops the process for a while, and returns at once.
 func (o *Owner) Freeze(d time.Duration) {
-	_ = o.cmd.Process.Signal(syscall.SIGSTOP)
+	_ = o.cmd.Process.Signal(Pause)
 	o.frozen.Go(func() {
 		select {
 		case <-time.After(d):
-			_ = o.cmd.Process.Signal(syscall.SIGCONT)
+			_ = o.cmd.Process.Signal(Resume)
 		case <-o.ended:
 		}
 	})
