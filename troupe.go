@@ -55,8 +55,8 @@ type App[S any] struct {
 	// command run and the Commands that run modules have the flags.
 	// Defaults to no settings.
 	Settings any
-	// Bus has the policies of the modules: retries, timeouts, keys, middleware. The settings replace Modules, Transport and
-	// Logger.
+	// Bus has the policies of the modules: retries, timeouts, keys, middleware. The settings replace Modules, Transport
+	// and Logger.
 	Bus bus.Config
 	// Open opens resources of the handlers outside of the journal, such as connections to other servers. Open is called
 	// before Wire when modules are to run, and close after the modules have ended. Defaults to no resources.

@@ -98,8 +98,13 @@ func TestEncryption(t *testing.T) {
 	if _, err := a.m.Publish(t.Context(), secret{"c-1", "Ada"}); !errors.Is(err, encrypt.ErrErased) {
 		t.Errorf("published for an erased key: %v", err)
 	}
-	if _, err := a.m.Publish(t.Context(), secret{"", "nobody"}); err == nil || !strings.Contains(err.Error(), "needs a key") {
-		t.Errorf("published without a key: %v", err)
+	for id, want := range map[string]string{
+		"": "needs a key", "a\nb": `the id "a\nb" of the encryption key has the control character`,
+		strings.Repeat("a", 1025): "the id of the encryption key has 1025 bytes",
+	} {
+		if _, err := a.m.Publish(t.Context(), secret{id, "nobody"}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("published with the key %.20q: %v", id, err)
+		}
 	}
 }
 

@@ -55,7 +55,7 @@ func TestWithIsChecked(t *testing.T) {
 	}{
 		{"Tenant", "a", bus.ErrBadID}, {"", "a", bus.ErrBadID}, {"tenant_id", "a", bus.ErrBadID},
 		{strings.Repeat("a", 21), "a", bus.ErrBadID}, {"id", "a", bus.ErrBadID}, {"hops", "1", bus.ErrBadID},
-		{"dataschema", "a", bus.ErrBadID}, {"tenant", "a\nb", bus.ErrBadID}, {"tenant", "\xff", bus.ErrBadID},
+		{"dataschema", "a", bus.ErrBadID}, {"encryptionkey", "a", bus.ErrBadID}, {"tenant", "a\nb", bus.ErrBadID}, {"tenant", "\xff", bus.ErrBadID},
 		{"tenant", strings.Repeat("a", 4097), bus.ErrTooLarge}, {"tenant", "", nil}, {"tenant", strings.Repeat("a", 4000), nil},
 	} {
 		ctx := bus.With(bus.With(t.Context(), c.name, c.value), "user", "ann")

@@ -97,8 +97,11 @@ func marshal(e any) (data []byte, contentType string, err error) {
 
 // seal returns the payload of s encrypted.
 func seal(e any, keys encrypt.Keys, keyID, contentType string, s *journal.Event) ([]byte, error) {
-	if err := wire.CheckName(keyID); err != nil || len(keyID) > wire.MaxAttribute {
-		return nil, fmt.Errorf("the id of the key, %.60q, is no id of at most %d bytes: %w", keyID, wire.MaxAttribute, err)
+	if len(keyID) > wire.MaxAttribute {
+		return nil, fmt.Errorf("the id of the encryption key has %d bytes: want at most %d", len(keyID), wire.MaxAttribute)
+	}
+	if err := wire.CheckName(keyID); err != nil {
+		return nil, fmt.Errorf("the id %.60q of the encryption key %w", keyID, err)
 	}
 	p := encrypt.Plain{EventType: s.Type, Version: s.Version, KeyID: keyID, ContentType: contentType, Data: s.Data}
 	if x, ok := e.(readable); ok {

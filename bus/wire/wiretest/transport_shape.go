@@ -154,9 +154,7 @@ func awkwardEvents(limit int) []*message.Message {
 	random := rand.NewChaCha8([32]byte{1})
 	_, _ = random.Read(large) // never fails
 	events := []journal.Event{
-		{},
-		{Data: []byte{}},
-		{Data: binary},
+		{}, {Data: []byte{}}, {Data: binary},
 		{Data: []byte("\x00")},
 		{Data: []byte("\xff\xfe invalid \xc3\x28 UTF-8")},
 		{Data: large},
