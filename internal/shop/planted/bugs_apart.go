@@ -23,6 +23,15 @@ var distributed = []Bug{
 		Wrong:    "shipping/dispatch of payment.charged order-1 is a dead letter",
 		Needs:    bustest.Orders | bustest.Answers,
 	},
+	{
+		Name:     "order-of-two-modules",
+		Mistake:  "dispatch handles order.placed and payment.charged in one handler, but a split loses the order of two modules",
+		Swap:     Swap{"shipping/dispatch": dispatchInTurn},
+		Scenario: plain,
+		Apart:    true,
+		Wrong:    "shipping/dispatch of payment.charged order-1 is a dead letter",
+		Needs:    bustest.Orders | bustest.Answers,
+	},
 }
 
 // noteOrder makes shipping take in the orders, so that they are in the journal of shipping.
@@ -49,4 +58,29 @@ func dispatchLogged(m *bus.Module, o Outside) {
 		}
 		return handOver(ctx, o.Carrier, shipping.Parcel{Key: bus.Delivery(ctx).ID, OrderID: e.OrderID})
 	}).Emits(shippingevents.Dispatched{}, shippingevents.Undeliverable{}).External(parallel)
+}
+
+func dispatchInTurn(m *bus.Module, o Outside) {
+	bus.OnEach(m, "dispatch",
+		bus.Of(func(ctx context.Context, e orderevents.Placed) (bus.Events, error) {
+			_, err := beginDispatch(ctx, e.OrderID)
+			return nil, err
+		}),
+		bus.Of(func(ctx context.Context, e paymentevents.Charged) (bus.Events, error) {
+			begun := false
+			err := bus.Commit(ctx, func(ctx context.Context) error {
+				return shipping.Each(ctx, bus.Tx(ctx), func(f shipping.Fact) error {
+					begun = begun || f.OrderID == e.OrderID
+					return nil
+				})
+			})
+			if err == nil && !begun {
+				err = bus.Dead(errors.New("no order was placed"))
+			}
+			if err != nil {
+				return nil, err
+			}
+			return handOver(ctx, o.Carrier, shipping.Parcel{Key: bus.Delivery(ctx).ID, OrderID: e.OrderID})
+		}),
+	).Emits(shippingevents.Dispatched{}, shippingevents.Undeliverable{}).External(parallel).AnyOrder() // planted
 }
