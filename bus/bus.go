@@ -174,7 +174,7 @@ func (b *Bus) Run(ctx context.Context) error {
 		return fmt.Errorf("%w: New was given no journal: open one, see transports/sqlite", ErrWiring)
 	}
 	if !b.state.CompareAndSwap(wired, starting) {
-		return errors.New("bus: Run was called twice")
+		return errors.New("bus: Run was called twice: make a new Bus for each Run")
 	}
 	if err := b.migrate(ctx); err != nil {
 		return err

@@ -52,7 +52,7 @@ func TestMistakesOfCalls(t *testing.T) {
 			`"Tenant-ID"`},
 		"a flow in two lines": {func() error { return publish(bus.Correlate(t.Context(), "a\nb"), asked{}) }, bus.ErrBadID,
 			`correlation id "a\nb"`},
-		"another request under a key": {func() error { return errors.Join(once(1), once(2)) }, bus.ErrKeyReused, `"k"`},
+		"another request under a key": {func() error { return errors.Join(once(1), once(2)) }, bus.ErrKeyReused, `"k": choose another key for another request`},
 		"Publish in Do": {func() error {
 			return do(func(ctx context.Context) error { return publish(ctx, asked{}) })
 		}, bus.ErrNested, "bus: nested unit of work: return the events instead"},
@@ -67,7 +67,7 @@ func TestMistakesOfCalls(t *testing.T) {
 				_, err := tx.Exec("DELETE FROM test_seen")
 				return err
 			})
-		}, nil, "readonly database"},
+		}, nil, "attempt to write a readonly database: a view only reads, write in a unit of work"},
 		"COMMIT": {func() error {
 			return do(func(ctx context.Context) error {
 				_, err := bus.Tx(ctx).Exec("COMMIT")
@@ -86,7 +86,7 @@ func TestMistakesOfCalls(t *testing.T) {
 			"bus: Commit outside of an external handler: use Module.Do"},
 		"a handler while the bus runs": {func() error { return panicked(func() { bus.On(a.m, "late", ignore[asked]) }) }, nil,
 			`bus: subscription "test/late" is wired after the call of Run: wire everything before Run`},
-		"a second Run": {func() error { return a.Run(t.Context()) }, nil, "bus: Run was called twice"},
+		"a second Run": {func() error { return a.Run(t.Context()) }, nil, "bus: Run was called twice: make a new Bus for each Run"},
 		"Publish before Run": {func() error {
 			_, err := bus.New(a.j, bus.Config{}).Module("test").Emits(asked{}).Publish(t.Context(), asked{})
 			return err

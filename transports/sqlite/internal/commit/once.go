@@ -51,7 +51,7 @@ func (u *Unit) known(o *journal.Once) (bool, error) {
 	case err != nil:
 		return false, u.Refuse(err)
 	case !same:
-		return false, fmt.Errorf("%w: %.60q", journal.ErrKeyReused, o.Key)
+		return false, fmt.Errorf("%w: %.60q: choose another key for another request", journal.ErrKeyReused, o.Key)
 	}
 	o.Flow, o.Answer = flow, answer
 	return true, nil
