@@ -3,8 +3,13 @@ package bustest
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
+
+	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/journal"
 )
 
 // Client is one of several concurrent clients: see App.Together.
@@ -60,6 +65,27 @@ func (c *core) request(act string) context.Context {
 	defer c.mu.Unlock()
 	c.acts[act]++
 	return context.WithValue(c.ctx, requestKey{}, request{act, fmt.Sprintf("%s, number %d", act, c.acts[act])})
+}
+
+// act calls fn until a living process answers, the store accepts the work, and the answer arrives.
+func (c *core) act(name string, fn func(ctx context.Context) error) error {
+	ctx := c.request(name)
+	for {
+		lives := c.lives()
+		err := fn(ctx)
+		dead := slices.IndexFunc(lives, (*life).isDead)
+		stopped := errors.Is(err, journal.ErrClosed) || errors.Is(err, bus.ErrNotRunning)
+		if dead < 0 && stopped { // clients ask again
+			dead = slices.IndexFunc(lives, (*life).stopping)
+		}
+		switch {
+		case errors.Is(err, errRefused), errors.Is(err, errLost): // clients ask again
+			continue
+		case err == nil || dead < 0:
+			return err
+		}
+		<-lives[dead].over
+	}
 }
 
 // Key returns an idempotency key for bus.Unit: the same when the client of an Act asks again, and another key in every

@@ -382,24 +382,3 @@ func (c *core) reviveOne(l *life) error {
 	p.path = image
 	return c.start(p)
 }
-
-// act calls fn until a living process answers, the store accepts the work, and the answer arrives.
-func (c *core) act(name string, fn func(ctx context.Context) error) error {
-	ctx := c.request(name)
-	for {
-		lives := c.lives()
-		err := fn(ctx)
-		dead := slices.IndexFunc(lives, (*life).isDead)
-		stopped := errors.Is(err, journal.ErrClosed) || errors.Is(err, bus.ErrNotRunning)
-		if dead < 0 && stopped { // clients ask again
-			dead = slices.IndexFunc(lives, (*life).stopping)
-		}
-		switch {
-		case errors.Is(err, errRefused), errors.Is(err, errLost): // clients ask again
-			continue
-		case err == nil || dead < 0:
-			return err
-		}
-		<-lives[dead].over
-	}
-}

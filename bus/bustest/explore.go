@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/bustest/internal/bubble"
 )
 
 // Exploration configures the exploration of a scenario. The zero value is ready to use.
@@ -232,7 +233,7 @@ func prepare[S any](t *testing.T, sys System[S], dir string) (template string, e
 	if err := os.Mkdir(template, 0o700); err != nil {
 		return "", err
 	}
-	leaked := bubble(t, func(t *testing.T) {
+	leaked := bubble.Run(t, func(t *testing.T) {
 		a := newApp(t, sys, filepath.Join(dir, "first"))
 		if err = a.boot(); err != nil {
 			return

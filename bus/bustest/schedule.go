@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/bustest/internal/bubble"
 )
 
 // runOnce runs scenario under the schedule of tp.
@@ -18,7 +19,7 @@ func runOnce[S any](
 	t *testing.T, sys System[S], x Exploration, scenario func(app *App[S]), dir string, tp *tape,
 ) *outcome {
 	out := &outcome{tape: tp}
-	err := bubble(t, func(t *testing.T) {
+	err := bubble.Run(t, func(t *testing.T) {
 		r := &recorder{TB: t}
 		a := newApp(r, sys, dir)
 		if a.without = x.leftOut(); tp.chance != nil && tp.chance.IntN(4) != 0 {

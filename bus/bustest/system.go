@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/bustest/internal/bubble"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire/wiretest"
 )
@@ -151,7 +152,7 @@ func Run[S any](t *testing.T, sys System[S], test func(app *App[S])) {
 		run(t)
 		return
 	}
-	if err := bubble(t, run); err != nil {
+	if err := bubble.Run(t, run); err != nil {
 		t.Error(err)
 	}
 }

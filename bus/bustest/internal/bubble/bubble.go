@@ -1,4 +1,5 @@
-package bustest
+// Package bubble runs tests in virtual time, and reports goroutines that a test leaves behind.
+package bubble
 
 import (
 	"errors"
@@ -11,9 +12,9 @@ import (
 	"testing/synctest"
 )
 
-// bubble runs fn in virtual time. If fn leaves blocked goroutines, bubble returns an error: testing/synctest panics
-// then, and the panic would end the whole test binary.
-func bubble(t *testing.T, fn func(t *testing.T)) (err error) {
+// Run runs fn in virtual time. If fn leaves blocked goroutines, Run returns an error: testing/synctest panics then, and
+// the panic would end the whole test binary.
+func Run(t *testing.T, fn func(t *testing.T)) (err error) {
 	id := ""
 	defer func() {
 		v := recover()
