@@ -65,9 +65,9 @@ func Dead(err error) error { return react.Dead(err) }
 // attempt counts toward Retry.Attempts.
 func RetryAfter(d time.Duration, err error) error { return react.RetryAfter(d, err) }
 
-// Wait returns an error that means "not now": the bus rolls back the writes of the handler, and calls the handler again
-// after d. The attempt does not count toward Retry.Attempts. The flow shows the reason, such as a rate limit or business
-// hours. As with a retry, later events of the key wait, too. The longest d is 10 years; 0 or less means 1 ms.
+// Wait returns an error that means "not now": the bus rolls back the writes of the handler, and calls the handler after
+// d. The attempt does not count toward Retry.Attempts. The flow shows the reason, such as a rate limit. Later events of
+// the key wait, too, as with a retry. The longest d is 10 years; 0 or less means 1 ms.
 func Wait(d time.Duration, reason string) error {
 	return react.Wait(max(d, time.Millisecond), "not now: "+reason)
 }

@@ -44,14 +44,16 @@ func (b *Bus) Wiring() Wiring {
 			Name: s.name, Spec: s.spec, Emits: slices.Sorted(maps.Keys(s.emits)),
 		})
 	}
-	slices.SortStableFunc(w.Schedules, func(a, b journal.ProgramSchedule) int { return cmp.Compare(a.Name, b.Name) })
 	for name, m := range b.modules {
 		if m.migrations != nil {
 			w.Tables = append(w.Tables, name)
 		}
 	}
 	slices.Sort(w.Tables)
-	slices.SortStableFunc(w.Subscriptions, func(a, b journal.ProgramSubscription) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(w.Schedules, func(a, b journal.ProgramSchedule) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(w.Subscriptions, func(a, b journal.ProgramSubscription) int {
+		return cmp.Compare(a.Name, b.Name)
+	})
 	return w
 }
 

@@ -127,6 +127,14 @@ type Verdict struct {
 	Duration time.Duration // how long the handler took
 }
 
+// Counted returns the number of attempts that count after attempt, which is counted from 1, and v.
+func (v *Verdict) Counted(attempt int) int {
+	if v.Waits {
+		return attempt - 1
+	}
+	return attempt
+}
+
 // TxFunc returns the transaction of the running work. The first call creates a savepoint; work that never calls TxFunc
 // saves the cost. The *sql.Tx is valid until the work returns. Use the *sql.Tx in one goroutine at a time, and neither
 // commit nor roll back.

@@ -13,7 +13,6 @@
 //
 // The rooms are below internal: commit writes, on the connection of workconn and into the log of wal; reader reads;
 // observer writes the journals of observers. internal/arch says which room may import which.
-//
 // Package sqlite is a seam: a minor version may change the package, and the changelog says how.
 package sqlite
 

@@ -19,10 +19,7 @@ func (s *subscription) record(u *commit.Unit, d *journal.Delivery, again bool, v
 		return err
 	}
 	k, e := &s.j.kept, d.Event
-	used := int64(d.Attempt)
-	if v.Waits {
-		used--
-	}
+	used := int64(v.Counted(d.Attempt))
 	changed, err := k.answer(again, e.Seq, s.id, string(v.Outcome), used, v.Started.UnixMicro(),
 		v.Duration.Microseconds(), row.TextOrNull(v.Err))
 	if err != nil {
@@ -44,8 +41,7 @@ func (s *subscription) record(u *commit.Unit, d *journal.Delivery, again bool, v
 			}
 		}
 	case journal.Retrying:
-		failed := row.Micros(firstFailed(d, v))
-		_, _, err = k.pend.Exec(s.id, e.Key, e.Seq, "retrying", used, v.RetryAt.UnixMicro(), failed)
+		_, _, err = k.pend.Exec(s.id, e.Key, e.Seq, "retrying", used, row.Micros(v.RetryAt), row.Micros(firstFailed(d, v)))
 	case journal.Dead:
 		err = s.bury(u, d, v)
 	}

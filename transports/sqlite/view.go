@@ -3,11 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
-	"fmt"
 	"time"
-
-	"github.com/mattn/go-sqlite3"
 
 	"github.com/troupebus/troupe/transports/sqlite/internal/file"
 	"github.com/troupebus/troupe/transports/sqlite/internal/reader"
@@ -31,10 +27,6 @@ func (j *Journal) View(ctx context.Context, run func(*sql.Tx) error) error {
 		return err
 	}
 	if err := file.View(ctx, j.views, run); err != nil {
-		var refused sqlite3.Error
-		if errors.As(err, &refused) && refused.Code == sqlite3.ErrReadonly {
-			err = fmt.Errorf("%w: a view only reads, write in a unit of work", err)
-		}
 		return err
 	}
 	return j.writer.Wait(ctx) // run may have seen a commit that is not durable yet

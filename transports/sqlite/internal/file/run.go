@@ -3,11 +3,13 @@ package file
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
 	"time"
 
+	"github.com/mattn/go-sqlite3"
 	"github.com/troupebus/troupe/transports/sqlite/internal/goroutine"
 	"github.com/troupebus/troupe/transports/sqlite/internal/row"
 )
@@ -41,6 +43,10 @@ func View(ctx context.Context, db *sql.DB, run func(*sql.Tx) error) error {
 		call(tx, run, ended)
 	}()
 	out := await(<-id, ended)
+	var refused sqlite3.Error
+	if errors.As(out.err, &refused) && refused.Code == sqlite3.ErrReadonly {
+		out.err = fmt.Errorf("%w: a view only reads, write in a unit of work", out.err)
+	}
 	if !out.broken {
 		_ = tx.Rollback() // nothing was written
 		return out.err
