@@ -50,16 +50,16 @@ func (h *heard) middleware(next message.HandlerFunc) message.HandlerFunc {
 	}
 }
 
-// wait returns the results of key, sorted, when there are n, or after a while.
-func (h *heard) wait(key string, n int) []string {
-	for limit := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+// wait returns the results of key, sorted, when there are n.
+func (h *heard) wait(t *testing.T, key string, n int) (got []string) {
+	t.Helper()
+	until(t, "middleware has heard the results of "+key, func() bool {
 		h.mu.Lock()
-		got := slices.Sorted(slices.Values(h.results[key]))
-		h.mu.Unlock()
-		if len(got) >= n || time.Now().After(limit) {
-			return got
-		}
-	}
+		defer h.mu.Unlock()
+		got = slices.Sorted(slices.Values(h.results[key]))
+		return len(got) >= n
+	})
+	return got
 }
 
 // Middleware gets the error of an attempt that failed, after the record, and a handler that middleware calls again
@@ -129,7 +129,7 @@ func TestMiddlewareSeesErrors(t *testing.T) {
 					t.Errorf("%s: the handler ran %d times, want %d", c.key, n, c.runs)
 				}
 				slices.Sort(c.want) // two attempts may run at once: the first in middleware, the second in the handler
-				wantStrings(t, c.key, h.wait(c.key, len(c.want)), c.want...)
+				wantStrings(t, c.key, h.wait(t, c.key, len(c.want)), c.want...)
 			}
 			wantStrings(t, "deliveries", a.outcomes(t, "test/work"),
 				"done/1", "done/2", "dead/1", "dropped/1", "skipped/1", "done/2", "dead/1")

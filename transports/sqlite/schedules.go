@@ -2,8 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -31,14 +29,11 @@ func (j *Journal) moveOn(u *commit.Unit, t *journal.Tick) error {
 // Ticked implements journal.Journal.
 func (j *Journal) Ticked(ctx context.Context, schedule string) (time.Time, error) {
 	var last int64
-	err := j.readers.QueryRowContext(ctx, "SELECT last_at FROM schedules WHERE name = ?", schedule).Scan(&last)
-	if errors.Is(err, sql.ErrNoRows) {
-		return time.Time{}, nil
-	}
+	err := j.readers.QueryRowContext(ctx, "SELECT coalesce((SELECT last_at FROM schedules WHERE name = ?), 0)", schedule).Scan(&last)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read schedule %s: %w", schedule, row.Explain(err))
 	}
-	return row.Time(last), nil
+	return row.TimeOrZero(last), nil
 }
 
 // Until implements journal.Journal.

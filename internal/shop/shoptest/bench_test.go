@@ -68,7 +68,7 @@ func cancelRace(b *testing.B, sys bustest.System[shoptest.Shop]) {
 	b.ReportMetric(schedules*float64(b.N)/b.Elapsed().Seconds(), "schedules/s")
 }
 
-// BenchmarkThirtyDays is an order whose carrier is away for a month: what the retries and timers of 30 virtual days cost.
+// BenchmarkThirtyDays is an order whose carrier is away for a month: the retries and timers of 30 virtual days.
 func BenchmarkThirtyDays(b *testing.B) {
 	one(b, func(t *testing.T) {
 		sys := shoptest.System()

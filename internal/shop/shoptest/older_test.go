@@ -30,7 +30,7 @@ func shipApart(m *bus.Module, _ string) {
 	}).AnyOrder()
 }
 
-// A journal of the older shop goes on: what was shipped and restocked stays so, and what waits is done under the new name.
+// A journal of the older shop goes on: finished work stays finished, and waiting work is done under the new name.
 func TestAnOlderJournalGoesOn(t *testing.T) {
 	t.Parallel()
 	older, sys := true, System()
