@@ -146,10 +146,8 @@ var handlerMistakes = map[string]struct {
 		return nil, note(ctx, "work", "a", 1)
 	}, false, "the transaction is the journal's: return an error to roll back, nothing to commit, and end it in no other way: the work called Tx.Rollback"},
 	"a panic": {func(context.Context, *app) (bus.Events, error) {
-		var rates map[string]int
-		rates["a"] = 1
-		return nil, nil
-	}, false, "panic: assignment to entry in nil map"},
+		panic("no rates")
+	}, false, "panic: no rates"},
 }
 
 func TestMistakesOfHandlers(t *testing.T) {

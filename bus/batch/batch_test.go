@@ -65,7 +65,7 @@ func run(t *testing.T, x *index, most int, linger time.Duration, titles ...strin
 		t.Fatal(err)
 	}
 	retry := bus.Retry{First: time.Millisecond, Max: time.Millisecond, Attempts: 3}
-	b := bus.New(j, bus.Config{Logger: slog.New(slog.DiscardHandler), Retry: retry, ExternalTimeout: 2 * time.Second})
+	b := bus.New(j, bus.Config{Logger: slog.New(slog.DiscardHandler), ExternalRetry: retry, ExternalTimeout: 2 * time.Second})
 	shelf, search := b.Module("shelf").Emits(added{}), b.Module("search").ForOutside(indexed{})
 	bus.On(search, "index", batch.Of(most, linger, x.take)).Emits(indexed{}).External(most)
 	ctx, cancel := context.WithCancel(t.Context())

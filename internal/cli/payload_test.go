@@ -112,7 +112,7 @@ func TestPayloadsInCommands(t *testing.T) {
 		}
 		all += line
 	}
-	if strings.ContainsAny(all, "\x1b\xff") || strings.Contains(all, "secret") {
+	if strings.Contains(all, "\x1b") || strings.Contains(all, "\xff") || strings.Contains(all, "secret") {
 		t.Errorf("raw bytes, or plain text, are shown: %q", all)
 	}
 	wantOutput(t, MustRunCommand(t, inspect.NewDLQCmd, "list", "--journal", path), 0, "test.crate", "test.letter")

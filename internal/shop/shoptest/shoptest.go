@@ -29,7 +29,7 @@ type Shop struct {
 }
 
 // System returns the shop. The external services go by the id of an order: the charge of an id with "declined" is
-// declined, the parcel of an id with "undeliverable" is undeliverable. A service that fails 8 times leaves a dead letter.
+// declined, the parcel of an id with "undeliverable" is undeliverable. A dead letter follows the eighth failure.
 func System() bustest.System[Shop] {
 	return bustest.System[Shop]{
 		Open: sqlitetest.Open, Wire: Wire, Verify: Verify, Config: bus.Config{ExternalRetry: bus.Retry{Attempts: 8}},
