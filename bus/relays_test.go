@@ -114,7 +114,7 @@ type claimed struct {
 	times atomic.Int32
 }
 
-func (c *claimed) Features() bus.Features {
+func (c *claimed) Features() wire.Features {
 	f := c.Transport.Features()
 	f.Claim = func(_ context.Context, topic string, m journal.Memory) error {
 		if c.times.Add(1) == 1 {
@@ -122,7 +122,7 @@ func (c *claimed) Features() bus.Features {
 		}
 		return fmt.Errorf("%w: %s of %s", wire.ErrReplaced, topic, m.ID())
 	}
-	f.Warnings = func() map[string]string { return map[string]string{bus.RecordsTopic: "beware"} }
+	f.Warnings = func() map[string]string { return map[string]string{wire.RecordsTopic: "beware"} }
 	return f
 }
 
@@ -150,7 +150,7 @@ func olderSender(t *testing.T) {
 		t.Errorf("it claims %d times, want 2", n)
 	}
 	for _, l := range b.Links() {
-		if want := map[string]string{bus.RecordsTopic: "beware"}[l.Topic]; l.Warning != want {
+		if want := map[string]string{wire.RecordsTopic: "beware"}[l.Topic]; l.Warning != want {
 			t.Errorf("the link of %s warns %q, want %q", l.Topic, l.Warning, want)
 		}
 	}

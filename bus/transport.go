@@ -13,16 +13,10 @@ import (
 // Troupe. The whole contract is in bus/wire, and package bus/wire/wiretest tests implementations.
 type Transport = wire.Transport
 
-// Features describes the abilities of a Transport.
-type Features = wire.Features
-
 // Link is the present state of a relay, which sends events to other deployables, or of an ingest, which reads the
 // events of a module elsewhere. Topic names the module or the records, Err is the present problem with advice, and Lag
 // is the number of events that a relay has yet to look at.
 type Link = wire.Link
-
-// RecordsTopic carries the delivery outcomes of every deployable, for observers. No module can have this name.
-const RecordsTopic = wire.RecordsTopic
 
 func (m *Module) runsHere() bool {
 	return m.bus.cfg.Modules == nil || m.name == ownName || slices.Contains(m.bus.cfg.Modules, m.name)

@@ -266,7 +266,7 @@ type narrow struct {
 
 func (n *narrow) Publish(topic string, msgs ...*message.Message) error {
 	for i, msg := range msgs {
-		if len(msg.Payload) > int(n.limit.Load()) && topic != bus.RecordsTopic {
+		if len(msg.Payload) > int(n.limit.Load()) && topic != wire.RecordsTopic {
 			return &wire.Refused{At: i, Err: errors.New("too large for the topic: widen it")}
 		}
 	}
@@ -280,7 +280,7 @@ func TestWhatATopicDoesNotTakeIsADeadLetter(t *testing.T) {
 	there := MustRunPart(t, broker, "other")
 	watch := broker.Transport("watch")
 	t.Cleanup(func() { _ = watch.Close() })
-	told, err := watch.Subscribe(t.Context(), bus.RecordsTopic)
+	told, err := watch.Subscribe(t.Context(), wire.RecordsTopic)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,7 +325,7 @@ func (small) Subscribe(context.Context, string) (<-chan *message.Message, error)
 }
 func (small) Publish(string, ...*message.Message) error { return nil }
 func (small) Close() error                              { return nil }
-func (small) Features() bus.Features                    { return bus.Features{Name: "small", MaxPayload: 20} }
+func (small) Features() wire.Features                   { return wire.Features{Name: "small", MaxPayload: 20} }
 
 // What a transport cannot carry is refused where it is emitted, not where it would be stuck.
 func TestWhatTheTransportCannotCarryIsNotEmitted(t *testing.T) {

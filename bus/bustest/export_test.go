@@ -72,7 +72,7 @@ type watched struct {
 
 // Publish implements message.Publisher.
 func (w *watched) Publish(topic string, messages ...*message.Message) error {
-	if err := w.Transport.Publish(topic, messages...); err != nil || topic == bus.RecordsTopic {
+	if err := w.Transport.Publish(topic, messages...); err != nil || topic == wire.RecordsTopic {
 		return err
 	}
 	w.all.mu.Lock()

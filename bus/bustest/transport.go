@@ -25,7 +25,7 @@ type gatedTransport struct {
 func (c *gatedTransport) Publish(topic string, messages ...*message.Message) error {
 	for _, msg := range messages {
 		e := decoded(msg)
-		if topic == bus.RecordsTopic || e != nil && !c.life.consumersOf(e.Type).remote {
+		if topic == wire.RecordsTopic || e != nil && !c.life.consumersOf(e.Type).remote {
 			if err := c.Transport.Publish(topic, msg); err != nil {
 				return err
 			}

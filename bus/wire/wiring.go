@@ -13,7 +13,7 @@ import (
 	"github.com/troupebus/troupe/bus/journal"
 )
 
-// RecordsTopic carries the delivery outcomes of every deployable.
+// RecordsTopic carries the delivery outcomes of every deployable, for observers. No module can have this name.
 const RecordsTopic = "_records"
 
 // Wiring describes the modules of a program as one process sees them.

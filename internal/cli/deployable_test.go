@@ -9,8 +9,8 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/pubsub/gochannel"
 
-	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire"
 	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/transports"
 	"github.com/troupebus/troupe/transports/kafka"
@@ -38,7 +38,7 @@ type lastWord struct {
 	closed  bool
 }
 
-func (*lastWord) Features() bus.Features { return bus.Features{Name: "last word"} }
+func (*lastWord) Features() wire.Features { return wire.Features{Name: "last word"} }
 
 func (l *lastWord) Close() error {
 	l.closed = true

@@ -10,7 +10,6 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
-	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/wire"
 	"github.com/troupebus/troupe/internal/servers"
 	"github.com/troupebus/troupe/transports/postgres"
@@ -46,12 +45,12 @@ func TestWhatIsForObserversGoesByAge(t *testing.T) {
 	url := servers.OwnPostgres(t).URL // others' transactions would keep messages from being final
 	db := MustOpen(t, url)
 	tr := MustNew(t, postgres.Config{URL: url, Retention: time.Hour})
-	MustPublish(t, tr, bus.RecordsTopic, numbered(0, 2500)...)
+	MustPublish(t, tr, wire.RecordsTopic, numbered(0, 2500)...)
 	MustPublish(t, tr, "order", numbered(0, 10)...)
 	writer := MustBegin(t, MustOpen(t, url))
 	MustExec(t, writer, `SELECT pg_current_xact_id()`)
-	MustPublish(t, tr, bus.RecordsTopic, numbered(2500, 1)...) // what the writer still adds is before this
-	for _, topic := range []string{bus.RecordsTopic, "order"} {
+	MustPublish(t, tr, wire.RecordsTopic, numbered(2500, 1)...) // what the writer still adds is before this
+	for _, topic := range []string{wire.RecordsTopic, "order"} {
 		MustExec(t, db, `UPDATE troupe_`+topic+`_messages SET created_at = created_at - interval '3 hours'`)
 	}
 	left := func(topic string, want int) {
@@ -61,13 +60,13 @@ func TestWhatIsForObserversGoesByAge(t *testing.T) {
 			t.Errorf("%s has %d messages, want %d", topic, n, want)
 		}
 	}
-	left(bus.RecordsTopic, 1)
+	left(wire.RecordsTopic, 1)
 	left("order", 10)
-	in := MustSubscribe(t.Context(), t, tr, bus.RecordsTopic)
+	in := MustSubscribe(t.Context(), t, tr, wire.RecordsTopic)
 	MustReadTrouble(t, in, "up to offset 2500")
 	MustExec(t, writer, "ROLLBACK")
 	MustNext(t, in) // it is there, and not acknowledged
-	left(bus.RecordsTopic, 1)
+	left(wire.RecordsTopic, 1)
 }
 
 // TestPositionIsDeleted has one group go for good, and another one read and not acknowledge.

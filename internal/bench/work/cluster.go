@@ -8,9 +8,8 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/troupebus/troupe/bus/wire"
 	"github.com/twmb/franz-go/pkg/kfake"
-
-	"github.com/troupebus/troupe/bus"
 )
 
 // Partitions is the number of partitions of each topic, on all sides.
@@ -54,7 +53,7 @@ func (c *Cluster) Close() error { return c.admin.Close() } // admin also closes 
 func (j Job) topics() (names []string) {
 	switch j.Worker {
 	case "kafka", "kafka-latency":
-		names = []string{mainModule, peerModule, bus.RecordsTopic}
+		names = []string{mainModule, peerModule, wire.RecordsTopic}
 	case "watermill", "watermill-latency":
 		for _, s := range bareSteps {
 			names = append(names, s.eventType)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
+	"github.com/troupebus/troupe/bus/wire"
 	buswire "github.com/troupebus/troupe/bus/wire"
 	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/internal/cli/process"
@@ -161,7 +162,7 @@ func OpenObserver(ctx context.Context, c ObserveConfig, cfg sqlite.Config) (*Obs
 	if ob.Transport, err = c.Connect("observer-"+j.ID()[:8], cfg.Logger); err != nil {
 		return nil, errors.Join(fmt.Errorf("the transport to the deployables: %w", err), j.Close())
 	}
-	for _, topic := range append(emitters(c.Wiring), bus.RecordsTopic) {
+	for _, topic := range append(emitters(c.Wiring), wire.RecordsTopic) {
 		ob.ingests = append(ob.ingests, buswire.NewIngest(buswire.IngestConfig{
 			Topic: topic, Subscriber: ob.Transport, Logger: cfg.Logger,
 			Take: into.Take, Wants: wants(c.Wiring, topic), Memory: j.Memory(),

@@ -13,6 +13,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/pubsub/gochannel"
 
 	"github.com/troupebus/troupe/bus"
+	"github.com/troupebus/troupe/bus/wire"
 	"github.com/troupebus/troupe/handlers"
 	"github.com/troupebus/troupe/internal/front"
 	"github.com/troupebus/troupe/transports/sqlite"
@@ -21,7 +22,7 @@ import (
 // local is a transport that leads nowhere.
 type local struct{ *gochannel.GoChannel }
 
-func (local) Features() bus.Features { return bus.Features{Name: "local"} }
+func (local) Features() wire.Features { return wire.Features{Name: "local"} }
 
 // MustPart runs a part of a shop behind its API: the modules that are named.
 func MustPart(tb testing.TB, change func(*front.Config, *Config), modules ...string) *shop {
