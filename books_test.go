@@ -1,3 +1,5 @@
+//troupe:allow rollback the mistakes of the test
+
 package troupe_test
 
 import (

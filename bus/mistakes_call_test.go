@@ -142,7 +142,7 @@ var handlerMistakes = map[string]struct {
 	}, false, "bus: nested unit of work: the handler has a transaction already: write through Tx"},
 	"defer Rollback": {func(ctx context.Context, _ *app) (bus.Events, error) {
 		tx := bus.Tx(ctx).(*sql.Tx)
-		defer func() { _ = tx.Rollback() }()
+		defer func() { _ = tx.Rollback() }() //troupe:allow rollback the mistake of the test
 		return nil, note(ctx, "work", "a", 1)
 	}, false, "the transaction is the journal's: return an error to roll back, nothing to commit, and end it in no other way: the work called Tx.Rollback"},
 	"a panic": {func(context.Context, *app) (bus.Events, error) {

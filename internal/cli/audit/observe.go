@@ -16,7 +16,6 @@ import (
 	"github.com/troupebus/troupe/bus"
 	"github.com/troupebus/troupe/bus/journal"
 	"github.com/troupebus/troupe/bus/wire"
-	buswire "github.com/troupebus/troupe/bus/wire"
 	"github.com/troupebus/troupe/internal/cli/console"
 	"github.com/troupebus/troupe/internal/cli/process"
 	"github.com/troupebus/troupe/internal/config"
@@ -145,7 +144,7 @@ func announceObserver(o *console.Options, l net.Listener, journal string) error 
 type Observer struct {
 	Journal   *sqlite.Journal
 	Transport bus.Transport
-	ingests   []*buswire.Ingest
+	ingests   []*wire.Ingest
 }
 
 // OpenObserver opens the journal and the transport. The caller closes the observer.
@@ -163,7 +162,7 @@ func OpenObserver(ctx context.Context, c ObserveConfig, cfg sqlite.Config) (*Obs
 		return nil, errors.Join(fmt.Errorf("the transport to the deployables: %w", err), j.Close())
 	}
 	for _, topic := range append(emitters(c.Wiring), wire.RecordsTopic) {
-		ob.ingests = append(ob.ingests, buswire.NewIngest(buswire.IngestConfig{
+		ob.ingests = append(ob.ingests, wire.NewIngest(wire.IngestConfig{
 			Topic: topic, Subscriber: ob.Transport, Logger: cfg.Logger,
 			Take: into.Take, Wants: wants(c.Wiring, topic), Memory: j.Memory(),
 		}))
@@ -176,7 +175,7 @@ func OpenObserver(ctx context.Context, c ObserveConfig, cfg sqlite.Config) (*Obs
 func wants(w bus.Wiring, topic string) func(*journal.Event) (bool, error) {
 	modules := w.Program("", "").Modules()
 	return func(e *journal.Event) (bool, error) {
-		err := buswire.CheckSource(e, topic, func(name string) bool { return slices.Contains(modules, name) })
+		err := wire.CheckSource(e, topic, func(name string) bool { return slices.Contains(modules, name) })
 		return err == nil, err
 	}
 }
@@ -196,7 +195,7 @@ func (ob *Observer) read() (links []httpserve.Link, unread []string) {
 	for n, i := range ob.ingests {
 		states[n] = i.Link()
 	}
-	buswire.Warn(states, ob.Transport.Features())
+	wire.Warn(states, ob.Transport.Features())
 	for _, l := range states {
 		v := httpserve.ViewLink(l)
 		if links = append(links, v); !v.OK() {
