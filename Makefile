@@ -58,7 +58,7 @@ race: bin/skips ## Run every test under the race detector
 check: export TROUPE_CRASH_KILLS = 25
 # The same schedules each time: a change that breaks one is told apart from luck. By hand every go has others.
 check: SEED = 1
-check: lint platforms api vuln race cover torture ## What CI runs: lint, other platforms, the public packages, vulnerabilities, race, 25 crash kills, coverage of the choreography, 10 minutes of torture
+check: lint platforms api vuln race cover torture ## What CI runs: lint, builds for other platforms, the public packages, vulnerabilities, race, 25 crash kills, coverage of the choreography, 10 minutes of torture
 
 .PHONY: cover
 cover: bin/troupe ## Show which edges of the shop's choreography its tests never take; all must be taken
@@ -77,7 +77,7 @@ lint: tools bin/troupe ## Check format, go vet, troupe vet, staticcheck and that
 	go -C $(formats) mod tidy -diff
 
 .PHONY: platforms
-platforms: tools ## Vet for the oldest Go, for linux/386 and for windows/amd64
+platforms: tools ## Build by the oldest Go, for linux/386 and for windows/amd64
 	@internal/ci/platforms.sh
 
 .PHONY: api
