@@ -105,13 +105,13 @@ var wiringMistakes = map[string]struct {
 	"a name of another": {func(b *bus.Bus, m *bus.Module) {
 		bus.On(m.Emits(asked{}), "x", ignore[asked]).Was("y")
 		bus.On(m, "y", ignore[asked])
-	}, `subscription "test/x": Was has "test/y", which is a name of subscription "test/y", too: give each subscription names of its own`},
+	}, `subscription "test/x": Handler.Was has "test/y", which is a name of subscription "test/y", too: give each subscription names of its own`},
 	"two beginnings": {func(b *bus.Bus, m *bus.Module) {
 		bus.On(m.Emits(asked{}), "x", ignore[asked]).External(1).FromNow().FromStart()
 	},
 		`subscription "test/x": FromNow and FromStart exclude each other: choose one`},
 	"calls once more": {func(b *bus.Bus, m *bus.Module) { bus.On(m.Emits(asked{}), "x", ignore[asked]).External(1).Rebuild(2) },
-		`subscription "test/x": Rebuild would repeat the calls to the outside: leave it out`},
+		`subscription "test/x": Handler.Rebuild would repeat the calls to the outside: leave it out`},
 	"run no. 0": {func(b *bus.Bus, m *bus.Module) { bus.On(m.Emits(asked{}), "x", ignore[asked]).Rebuild(0) },
 		`subscription "test/x": Rebuild(0): want 1 or more`},
 	"a schedule of no time": {func(b *bus.Bus, m *bus.Module) { m.Every("x", "nightly", today).Emits(asked{}) },

@@ -169,7 +169,8 @@ func TestHelpSpeaksOfTheProgram(t *testing.T) {
 		seen++
 		ran := c.run(t.Context(), append(slices.Clone(words), "--help")...)
 		wantOutput(t, ran, 0, "clinic")
-		for _, found := range ours.FindAllString(ran.stdout+ran.stderr, -1) {
+		help := strings.ReplaceAll(ran.stdout+ran.stderr, "//troupe:allow", "") // the comment is the same in all programs
+		for _, found := range ours.FindAllString(help, -1) {
 			if found != "TROUPE_COVER" {
 				t.Errorf("the help of clinic %s says %q:\n%s", strings.Join(words, " "), found, ran.stdout)
 			}

@@ -341,7 +341,7 @@ func TestObserverFindsWhatIsWrong(t *testing.T) {
 	dropped := `UPDATE deliveries SET outcome = 'dropped' WHERE (seq, subscription) IN (
 		SELECT e.seq, s.id FROM events e, subscriptions s WHERE e.type = 'order.cancelled' AND e.key = 'short' AND s.name = 'notification/tell-cancelled')`
 	for _, c := range [][2]string{
-		{"DELETE FROM events WHERE type = 'order.completed' AND key = 'last'", "order last: is still open: inventory is shipped, payment is charged, shipping is dispatched"},
+		{"DELETE FROM events WHERE type = 'order.completed' AND key = 'last'", "order last: is still open: inventory is reserved, payment is charged, shipping is dispatched"},
 		{dropped, "order short: is cancelled, but notification is missing; expected: cancelled"},
 		{"DELETE FROM deliveries WHERE subscription = (SELECT id FROM subscriptions WHERE name = 'shipping/dispatch')", "open     6 waiting"},
 	} {

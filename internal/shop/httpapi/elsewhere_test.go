@@ -27,7 +27,7 @@ func (local) Features() wire.Features { return wire.Features{Name: "local"} }
 // MustPart runs a part of a shop behind its API: the modules that are named.
 func MustPart(tb testing.TB, change func(*front.Config, *Config), modules ...string) *shop {
 	tb.Helper()
-	s := &shop{outside: &outside{open: make(chan struct{})}, log: &log{}, served: make(chan error, 1)}
+	s := &shop{outside: &outside{open: make(chan struct{}), waits: make(chan struct{}, 1)}, log: &log{}, served: make(chan error, 1)}
 	logger := slog.New(slog.NewTextHandler(s.log, nil))
 	j, err := sqlite.Open(tb.Context(), filepath.Join(tb.TempDir(), "part.db"), sqlite.Config{Synchronous: "normal", Logger: logger})
 	if err != nil {

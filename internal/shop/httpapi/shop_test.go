@@ -45,7 +45,7 @@ type shop struct {
 // MustShop runs a shop on a journal of its own, with some of everything in stock.
 func MustShop(tb testing.TB, change func(*front.Config)) *shop {
 	tb.Helper()
-	s := &shop{outside: &outside{open: make(chan struct{})}, log: &log{}, served: make(chan error, 1)}
+	s := &shop{outside: &outside{open: make(chan struct{}), waits: make(chan struct{}, 1)}, log: &log{}, served: make(chan error, 1)}
 	logger := slog.New(slog.NewTextHandler(s.log, nil))
 	j, err := sqlite.Open(tb.Context(), filepath.Join(tb.TempDir(), "shop.db"), sqlite.Config{Synchronous: "normal", Logger: logger})
 	if err != nil {
@@ -187,6 +187,8 @@ type outside struct {
 	mu   sync.Mutex
 	held bool
 	open chan struct{}
+
+	waits chan struct{} // gets a value when a charge waits
 }
 
 // hold keeps every charge from now on waiting until the test closes open.
@@ -201,6 +203,10 @@ func (o *outside) Charge(ctx context.Context, c payment.Charge) (payment.Receipt
 	held := o.held
 	o.mu.Unlock()
 	if held {
+		select {
+		case o.waits <- struct{}{}:
+		default:
+		}
 		select {
 		case <-o.open:
 		case <-ctx.Done():

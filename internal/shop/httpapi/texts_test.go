@@ -50,6 +50,7 @@ func TestTextsOfATooLateRequest(t *testing.T) {
 	s.MustEnd(t, ended)
 	s.outside.hold()
 	open := s.MustPlace(t, oneTea)
+	<-s.outside.waits                                   // before its charge, a cancelled order is cancelled at once
 	for _, tt := range []struct{ path, detail string }{ // a detail of "" is an accepted request
 		{open + "/return", "the order is placed: you can cancel the order"},
 		{open + "/cancel", ""},
