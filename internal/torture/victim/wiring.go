@@ -66,7 +66,7 @@ func (p *program) wire() {
 		soon = time.Minute
 	}
 	bus.On(m, "act", p.act).Emits(Shocking{}, Loud{}).When(misbehaves).Retry(shortRetry).Timeout(soon)
-	bus.On(m, "call", p.callMoodily).When(misbehaves).External(2).Retry(deafRetry).Timeout(soon / 4)
+	bus.On(m, "call", p.callMoodily).When(misbehaves).External(2).FromStart().Retry(deafRetry).Timeout(soon / 4)
 	bus.On(m, "patient", p.patient).When(misbehaves).Retry(endless)
 }
 
@@ -103,11 +103,11 @@ func (p *program) ledger() {
 			return nil, err
 		}
 		return bus.Emit(Called{Key: e.Key, N: e.N}).Also(func(ctx context.Context) error { return row(ctx, "ledger", e.Key, e.N) }), nil
-	}).Emits(Called{}).External(4).Timeout(time.Minute)
+	}).Emits(Called{}).External(4).FromStart().Timeout(time.Minute)
 	bus.On(m, "slow", func(ctx context.Context, e Asked) (bus.Events, error) {
 		err := p.record(ctx, e.Key, func() { time.Sleep(time.Millisecond) })
 		return bus.Emit().Also(func(ctx context.Context) error { return row(ctx, "ledger", e.Key, e.N) }), err
-	}).External(1).Timeout(time.Minute)
+	}).External(1).FromStart().Timeout(time.Minute)
 }
 
 func (p *program) tail() {
