@@ -71,6 +71,29 @@ func TestNestedByAnotherContext(t *testing.T) {
 	}
 }
 
+// The function of a schedule runs within a commit, and is refused like a handler.
+func TestNestedInASchedule(t *testing.T) {
+	t.Parallel()
+	var a *app
+	ready, answers := make(chan struct{}), make(chan error, 1)
+	a = MustRun(t, bus.Config{}, func(m *bus.Module) {
+		m.ForOutside(asked{}).Every("tick", "1s", func(time.Time) bus.Event {
+			<-ready
+			_, err := a.m.Publish(context.Background(), asked{"a", 1})
+			select {
+			case answers <- err:
+			default:
+			}
+			return nil
+		}).Emits(asked{})
+	})
+	close(ready)
+	if err := <-answers; !errors.Is(err, bus.ErrNested) {
+		t.Errorf("a schedule publishes: %v", err)
+	}
+	wantStrings(t, "events", a.strings(t, "SELECT key FROM events"))
+}
+
 // A goroutine that a handler starts publishes after the handler's commit, and what a handler waits for in vain is not
 // carried out. What others publish meanwhile, even a goroutine that an earlier handler started, is not the handler's.
 func TestNestedInAGoroutine(t *testing.T) {

@@ -62,7 +62,7 @@ func (s *subscription) spec() journal.Subscription {
 // seal seals the events that the handler emits, and runs the functions of Events.Also.
 func (s *subscription) seal(ctx context.Context, out Events, d *journal.Delivery) ([]*journal.Event, error) {
 	sealed, err := s.bus.sealAndFollow(ctx, out, origin{
-		module: s.module, subscription: s.Name, first: cmp.Or(d.First, s.Name), declared: s.emits,
+		module: s.module, subscription: s.Name, first: d.FirstName(), declared: s.emits,
 		cause: d.Event, correlation: d.Event.CorrelationID, metadata: wire.Inherited(d.Event.Metadata),
 	})
 	if errors.Is(err, ErrUndeclared) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrTooManyHops) ||

@@ -40,6 +40,9 @@ const (
 	Dropped  Outcome = "dropped"  // given up by the handler or by a person, with a reason
 )
 
+// TooOld is the error of a Skipped event that a subscription to new events does not want.
+const TooOld = "published before the subscription began"
+
 // Final reports whether the outcome changes only when a person acts.
 func (o Outcome) Final() bool {
 	switch o {

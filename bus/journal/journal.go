@@ -99,7 +99,10 @@ type Delivery struct {
 
 // ID returns the name of the delivery, which is the same at every retry, after restarts, and under every name of the
 // subscription: the idempotency key for external calls.
-func (d *Delivery) ID() string { return cmp.Or(d.First, d.Subscription) + ":" + d.Event.ID }
+func (d *Delivery) ID() string { return d.FirstName() + ":" + d.Event.ID }
+
+// FirstName returns the oldest name of the subscription, which identifies the work of the subscription under all names.
+func (d *Delivery) FirstName() string { return cmp.Or(d.First, d.Subscription) }
 
 type deliveryKey struct{}
 

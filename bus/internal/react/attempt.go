@@ -44,7 +44,7 @@ func (s *Subscription[E, O]) react(ctx context.Context, d *journal.Delivery) err
 	}
 	started := time.Now()
 	if s.past(d) {
-		return s.skip(ctx, d, started, "published before the subscription began")
+		return s.skip(ctx, d, started, journal.TooOld)
 	}
 	e, err := s.take(d)
 	if err != nil {
@@ -68,7 +68,7 @@ func (s *Subscription[E, O]) react(ctx context.Context, d *journal.Delivery) err
 func (p *Policy) undecoded(ctx context.Context, d *journal.Delivery, started time.Time, err error) error {
 	switch {
 	case p.SkipErased && errors.Is(err, encrypt.ErrErased):
-		return p.settle(ctx, d, journal.Verdict{Outcome: journal.Skipped, Started: started, Err: err.Error()}, nil)
+		return p.skip(ctx, d, started, err.Error())
 	case errors.Is(err, encrypt.ErrNoKey):
 		return p.fail(ctx, d, started, err)
 	default:

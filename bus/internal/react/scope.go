@@ -1,7 +1,6 @@
 package react
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"sync/atomic"
@@ -44,7 +43,7 @@ func (s *Scope) Cause() *journal.Event {
 func (s *Scope) NewID() string {
 	by := ""
 	if s.Delivery != nil {
-		by = cmp.Or(s.Delivery.First, s.Delivery.Subscription)
+		by = s.Delivery.FirstName()
 	}
 	return eventid.Emitted(by, s.Cause(), int(s.ids.Add(1)-1), "")
 }

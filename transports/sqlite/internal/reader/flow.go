@@ -294,7 +294,7 @@ func (c *consumer) unrecorded(seq int64) journal.Reaction {
 	r := journal.Reaction{Subscription: c.name, Outcome: journal.Waiting}
 	switch {
 	case seq <= c.start:
-		r.Outcome, r.Error = journal.Skipped, "published before the subscription began"
+		r.Outcome, r.Error = journal.Skipped, journal.TooOld
 	case seq <= c.cursor:
 		r.Outcome, r.Error = journal.Skipped, "passed without a record: the journal's books are wrong"
 	}

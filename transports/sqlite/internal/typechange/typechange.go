@@ -43,9 +43,6 @@ func Of(before string, spec journal.Subscription) (c Change, err error) {
 	return c, nil
 }
 
-// tooOld is the error of an event from before the gain of its type, as the bus writes it.
-const tooOld = "published before the subscription began"
-
 // Gain begins the gained types of subscription id: its cursor goes back to its start, and events of the types that
 // spec wants from now on only are answered as skipped, without an attempt. Gain returns the new cursor. The beginnings
 // of lost types are forgotten.
@@ -83,7 +80,7 @@ func skip(ctx context.Context, tx *sql.Tx, id int64, eventType string, now int64
 	_, err := tx.ExecContext(ctx, `
 INSERT INTO deliveries (seq, subscription, outcome, attempts, started_at, duration, error)
 SELECT e.seq, s.id, 'skipped', 0, ?3, 0, ?4 FROM subscriptions s CROSS JOIN events e ON e.seq > s.start_seq AND e.type = ?2
-WHERE s.id = ?1 ON CONFLICT DO NOTHING`, id, eventType, now, tooOld)
+WHERE s.id = ?1 ON CONFLICT DO NOTHING`, id, eventType, now, journal.TooOld)
 	if err != nil {
 		return err
 	}

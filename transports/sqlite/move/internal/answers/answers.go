@@ -1,13 +1,11 @@
 // Package answers merges the answers of the bus's own subscriptions. The subscriptions bus/ingest, bus/relay and
 // bus/unknown are in every journal and do not move. When two journals are merged, their answers from the other journal
 // come along, with dead letters and the acts on dead letters: otherwise people would have to judge the same events
-// again.
+// again. Package move imports this package.
 //
 // When both journals have an answer to an event, the journal's own answer wins, unless the other answer settles more:
 // done wins over all others, and an open answer over a dropped event, which was dropped in view of other modules. Acts
 // are kept in any case, if there is a dead letter.
-//
-// Package move imports it.
 package answers
 
 import (
@@ -58,8 +56,7 @@ const (
 	letterStatus = `(SELECT CASE WHEN d.outcome = 'done' THEN 'replayed' ELSE 'replaying' END FROM temp.carried c
 	JOIN b.deliveries d ON d.seq = c.seq AND d.subscription = c.there WHERE c.replaces = x.seq AND c.here = x.subscription)`
 
-	// hasLetter is true when the acts on a dead letter l of the other journal have a dead letter in this journal to refer
-	// to.
+	// hasLetter is true when this journal has a dead letter for the acts on a dead letter l of the other journal.
 	hasLetter = `(EXISTS (SELECT 1 FROM temp.carried c WHERE c.seq = l.seq AND c.there = l.subscription)
 	OR EXISTS (SELECT 1 FROM temp.map m JOIN main.dead_letters h ON h.seq = m.a JOIN main.subscriptions i ON i.id = h.subscription
 		WHERE m.b = l.seq AND i.name = o.name))`

@@ -1,21 +1,19 @@
 // Package fromnow says which events are too old for subscriptions that began with new events only, when two journals
-// are merged. The conditions are SQL; ?1 is a JSON array of the modules that move.
-//
-// Package move imports it.
+// are merged. The conditions are SQL; ?1 is a JSON array of the modules that move. Package move imports this package.
 package fromnow
 
 // Past is true for an event e of this journal from before the start of the other journal's subscription o, when o, or
-// the event's type in o, began with new events only. For an event that the other journal has, its position in the other
-// journal's log decides; where the bus would compare the time (the event came from elsewhere: see bus, FromNow), the
-// time decides. For all other events the time decides. The subscription of an older program has no time of its own: the
-// newest event before its start gives the time.
+// the type in o, began with new events only. For an event in both journals, the position in the other journal's
+// log decides; where the bus would compare the time (of an event from elsewhere: see bus, FromNow), the time decides.
+// For all other events the time decides. The subscription of an older program has no time: the newest event before the
+// start gives the time.
 var Past = `(o.start_seq > 0 OR ` + since("e") + ` > 0) AND (
 	   EXISTS (SELECT 1 FROM temp.map m JOIN b.events x ON x.seq = m.b WHERE m.a = e.seq AND (x.seq <= o.start_seq OR ` + PastThere + `))
 	OR NOT EXISTS (SELECT 1 FROM temp.map m WHERE m.a = e.seq)
 	   AND coalesce(e.time < iif(` + since("e") + ` > 0, ` + since("e") + `, 1 + (SELECT max(time) FROM b.events WHERE seq <= o.start_seq)), 0))`
 
-// PastThere is true for an event x of the other journal, after the start of the subscription o, that the bus would skip
-// there.
+// PastThere is true for an event x of the other journal, after the start of the subscription o, when the bus of the
+// other journal would skip x.
 var PastThere = since("x") + ` > 0 AND x.time < ` + since("x") + ` AND x.source NOT IN (SELECT value FROM json_each(?1))`
 
 // since returns the SQL for the time from which on the other journal's subscription o wants events like event; 0 for
